@@ -1,0 +1,7 @@
+namespace Whistle.Telemetry;
+
+public enum RemoteWriteVersion
+{
+    V1,
+    V2,
+}

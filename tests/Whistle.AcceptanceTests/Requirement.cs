@@ -1,0 +1,36 @@
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>
+/// Parts of a machine that a test needs. A missing part skips the test with the reason; with
+/// <c>WHISTLE_TEST_REQUIRE=all</c> it fails it.
+/// </summary>
+static class Requirement
+{
+    public static void Root() =>
+        Check(Environment.UserName == "root", "root, to mount a loop device");
+
+    /// <summary>Prometheus 3.5 or newer: the path in <c>WHISTLE_TEST_PROMETHEUS</c>.</summary>
+    public static string Prometheus() => Program("WHISTLE_TEST_PROMETHEUS");
+
+    public static string VictoriaMetrics() => Program("WHISTLE_TEST_VICTORIAMETRICS");
+
+    public static string NodeExporter() => Program("WHISTLE_TEST_NODE_EXPORTER");
+
+    static string Program(string variable)
+    {
+        var path = Environment.GetEnvironmentVariable(variable);
+        Check(File.Exists(path), $"a program whose path is in {variable}");
+        return path!;
+    }
+
+    static void Check(bool present, string what)
+    {
+        if (present)
+            return;
+        if (Environment.GetEnvironmentVariable("WHISTLE_TEST_REQUIRE") == "all")
+            Assert.Fail($"This machine lacks {what}.");
+        Assert.Skip($"This machine lacks {what}.");
+    }
+}
