@@ -1,1 +1,1 @@
-System.Console.WriteLine("whistle");
+return await Whistle.Agent.AgentCommand.RunAsync(args);

@@ -1,0 +1,141 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+using Whistle.Agent.Collectors;
+
+namespace Whistle.Agent;
+
+/// <summary>The command line. Exit codes: 0 done or stopped, 1 wrong usage or options, 2 a failure while running.</summary>
+static class AgentCommand
+{
+    static readonly Option<string?> Server = Text("--server", "The server's address, like https://whistle.example.com.", null);
+    static readonly Option<string?> TokenFile = Text("--token-file", "The file that holds the agent's token.", null);
+    static readonly Option<string?> Instance = Text("--instance", "The label instance.", Environment.MachineName);
+    static readonly Option<string?> Buffer = Text("--buffer", "The folder where unsent reports wait.", "/var/lib/whistle-agent/buffer");
+    static readonly Option<string?> Proc = Text("--path.procfs", "Where the host's procfs is.", "/proc");
+    static readonly Option<string?> Sys = Text("--path.sysfs", "Where the host's sysfs is.", "/sys");
+    static readonly Option<string?> Root = Text("--path.rootfs", "Where the host's root is.", "/");
+    static readonly Option<TimeSpan> Interval = Parsed("--interval", "Time between reports, 1s to 15s.", Seconds, "15s");
+    static readonly Option<long> BufferSize = Parsed("--buffer-size", "The most that may wait on disk, like 512MB.", Size, "512MB");
+    static readonly Option<bool> Insecure = new("--insecure") { Description = "Allow plain http to another machine." };
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var root = new RootCommand("Reads this host and reports it to a Whistle server. Each option can come from the environment too: --token-file as WHISTLE_AGENT_TOKEN_FILE.")
+        {
+            Run(),
+            Once(),
+        };
+        return await root.Parse(args).InvokeAsync().ConfigureAwait(false);
+    }
+
+    static Command Run()
+    {
+        var command = new Command("run", "Reports until it is stopped.")
+            { Server, TokenFile, Interval, Instance, Buffer, BufferSize, Insecure, Proc, Sys, Root };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var options = Options(parsed);
+            if (parsed.GetValue(Server) is null)
+                return Refuse(["The server is lacking. Give its address with --server."]);
+            if (options.Errors() is { Count: > 0 } errors)
+                return Refuse(errors);
+            return await RunAsync(options, cancellation).ConfigureAwait(false);
+        });
+        return command;
+    }
+
+    static Command Once()
+    {
+        var command = new Command("once", "Prints one report in Prometheus's text format.") { Interval, Instance, Proc, Sys, Root };
+        command.SetAction(parsed =>
+        {
+            var options = Options(parsed);
+            var report = new HostReport(HostReport.HostCollectors(options), options.Instance, options.Time, new StderrLogger());
+            var time = options.Time.GetUtcNow().ToUnixTimeMilliseconds();
+            TextFormat.Write(report.Collect(time, series => WhistleAgent.WriteIdentity(series, options)), Console.Out);
+            return 0;
+        });
+        return command;
+    }
+
+    static async Task<int> RunAsync(AgentOptions options, CancellationToken cancellation)
+    {
+        try
+        {
+            using var agent = new WhistleAgent(options, new StderrLogger());
+            await agent.RunAsync(cancellation).ConfigureAwait(false);
+            return 0;
+        }
+        catch (InvalidOperationException e)
+        {
+            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return 2;
+        }
+    }
+
+    static AgentOptions Options(ParseResult parsed) => new()
+    {
+        Server = Uri.TryCreate(parsed.GetValue(Server), UriKind.RelativeOrAbsolute, out var server) ? server : null,
+        TokenFile = parsed.GetValue(TokenFile),
+        Interval = parsed.GetValue(Interval),
+        Instance = parsed.GetValue(Instance) ?? "",
+        Insecure = parsed.GetValue(Insecure),
+        Buffer = new BufferOptions { Folder = parsed.GetValue(Buffer) ?? "", MaxBytes = parsed.GetValue(BufferSize) },
+        ProcPath = parsed.GetValue(Proc)!,
+        SysPath = parsed.GetValue(Sys)!,
+        RootPath = parsed.GetValue(Root)!,
+    };
+
+    static int Refuse(IEnumerable<string> errors)
+    {
+        foreach (var error in errors)
+            Console.Error.WriteLine(error);
+        return 1;
+    }
+
+    static Option<string?> Text(string name, string description, string? fallback) =>
+        new(name) { Description = description, DefaultValueFactory = _ => FromEnvironment(name) ?? fallback };
+
+    static Option<T> Parsed<T>(string name, string description, Func<string, T?> parse, string fallback)
+        where T : struct => new(name)
+        {
+            Description = description,
+            CustomParser = result => Parse(result, parse, result.Tokens[0].Value),
+            DefaultValueFactory = result => Parse(result, parse, FromEnvironment(name) ?? fallback),
+        };
+
+    static T Parse<T>(ArgumentResult result, Func<string, T?> parse, string text)
+        where T : struct
+    {
+        if (parse(text) is { } value)
+            return value;
+        result.AddError($"\"{text}\" cannot be read here. Write a number with its unit, like 15s for a time or 512MB for a size.");
+        return default;
+    }
+
+    static string? FromEnvironment(string option)
+    {
+        var name = "WHISTLE_AGENT_" + option.TrimStart('-').Replace('-', '_').Replace('.', '_').ToUpperInvariant();
+        return Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
+    }
+
+    internal static TimeSpan? Seconds(string text) =>
+        text.EndsWith('s') && double.TryParse(text[..^1], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds)
+            && seconds < 86400
+            ? TimeSpan.FromSeconds(seconds)
+            : null;
+
+    internal static long? Size(string text)
+    {
+        foreach (var (unit, bytes) in new[] { ("KB", 1L << 10), ("MB", 1L << 20), ("GB", 1L << 30) })
+        {
+            if (text.EndsWith(unit, StringComparison.Ordinal)
+                && long.TryParse(text.AsSpan()[..^2], NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count <= 1 << 20)
+                return count * bytes;
+        }
+
+        return null;
+    }
+}

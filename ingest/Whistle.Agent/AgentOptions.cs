@@ -1,0 +1,85 @@
+namespace Whistle.Agent;
+
+/// <summary>Where reports wait, and how much may.</summary>
+public sealed record BufferOptions
+{
+    /// <summary>One agent's own folder; it is made where it does not exist.</summary>
+    public required string Folder { get; init; }
+
+    public long MaxBytes { get; init; } = 512L << 20;
+
+    public TimeSpan MaxAge { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>What may wait in memory while the disk takes nothing.</summary>
+    public long MaxMemoryBytes { get; init; } = 8L << 20;
+}
+
+/// <summary>Everything that an agent needs, from the command line or from the server that hosts it.</summary>
+public sealed record AgentOptions
+{
+    public static readonly TimeSpan ShortestInterval = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(15);
+
+    public static readonly string Version = typeof(AgentOptions).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>The server's base address; reports go to <c>api/v1/write</c> under it. Null where nothing is sent.</summary>
+    public Uri? Server { get; init; }
+
+    /// <summary>The token itself; <see cref="TokenFile"/> takes its place where both are given.</summary>
+    public string? Token { get; init; }
+
+    /// <summary>Holds the token and nothing else; read anew for each request, so that a mended token is taken at once.</summary>
+    public string? TokenFile { get; init; }
+
+    /// <summary>Allows plain http to another machine, which shows the token to the network.</summary>
+    public bool Insecure { get; init; }
+
+    public TimeSpan Interval { get; init; } = LongestInterval;
+
+    public required BufferOptions Buffer { get; init; }
+
+    public string ProcPath { get; init; } = "/proc";
+
+    public string SysPath { get; init; } = "/sys";
+
+    public string RootPath { get; init; } = "/";
+
+    /// <summary>The label <c>instance</c>.</summary>
+    public string Instance { get; init; } = Environment.MachineName;
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Takes the place of the network; not disposed with the agent.</summary>
+    public HttpMessageHandler? Handler { get; init; }
+
+    /// <summary>For the jitter of waits. The process id differs from agent to agent, which is all that is asked of it.</summary>
+    public int Seed { get; init; } = Environment.ProcessId;
+
+    /// <summary>All that is wrong, each with its mend; empty where the options will do.</summary>
+    public IReadOnlyList<string> Errors()
+    {
+        var errors = new List<string>();
+        if (Interval < ShortestInterval || Interval > LongestInterval)
+            errors.Add($"The interval {Interval.TotalSeconds} s is not between 1 s and 15 s. Use --interval 1s to 15s.");
+        if (Buffer.Folder.Length == 0)
+            errors.Add("The buffer's folder is empty. Name one with --buffer.");
+        if (Buffer.MaxBytes < 64 << 10)
+            errors.Add($"The buffer's size of {Buffer.MaxBytes} bytes is below 64 KiB. Give it more with --buffer-size.");
+        if (Instance.Length == 0)
+            errors.Add("The instance is empty. Give the host's name with --instance.");
+        errors.AddRange(ServerErrors());
+        return errors;
+    }
+
+    IEnumerable<string> ServerErrors()
+    {
+        if (Server is null)
+            yield break;
+        if (!Server.IsAbsoluteUri || Server.Scheme is not ("http" or "https"))
+            yield return $"The server's address {Server} is no http or https address. Write it like https://whistle.example.com.";
+        else if (Server.Scheme == "http" && !Server.IsLoopback && !Insecure)
+            yield return $"Plain http to {Server.Host} would show the token to the network. Use https, or allow it with --insecure.";
+        if (Token is null && TokenFile is null)
+            yield return "A token is lacking. Name the file that holds it with --token-file.";
+    }
+}

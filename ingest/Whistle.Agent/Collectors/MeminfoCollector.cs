@@ -1,0 +1,48 @@
+using System.Text;
+
+namespace Whistle.Agent.Collectors;
+
+/// <summary>Every line of <c>/proc/meminfo</c>; what the kernel gives in kB becomes bytes.</summary>
+sealed class MeminfoCollector(HostFile proc) : ICollector
+{
+    readonly Names _names = new();
+    readonly Dictionary<(string Field, bool InBytes), string> _metrics = [];
+
+    public string Name => "meminfo";
+
+    public void Collect(SeriesSet series)
+    {
+        var lines = new Lines(proc.Read("meminfo"));
+        var found = false;
+        while (lines.Next(out var line))
+        {
+            var colon = line.IndexOf((byte)':');
+            if (colon <= 0)
+                continue;
+            var fields = new Fields(line[(colon + 1)..]);
+            if (!fields.TryNext(out var value))
+                continue;
+            var inBytes = fields.Next().SequenceEqual("kB"u8);
+            series.Add(Metric(_names.Of(line[..colon]), inBytes), inBytes ? value * 1024 : value);
+            found = true;
+        }
+
+        if (!found)
+            throw new NoDataException("/proc/meminfo holds no line that can be read.");
+    }
+
+    string Metric(string field, bool inBytes)
+    {
+        if (_metrics.TryGetValue((field, inBytes), out var metric))
+            return metric;
+        var name = new StringBuilder("node_memory_");
+        foreach (var c in field)
+        {
+            // Active(anon) is Active_anon.
+            if (c != ')')
+                name.Append(char.IsAsciiLetterOrDigit(c) ? c : '_');
+        }
+
+        return _metrics[(field, inBytes)] = name.Append(inBytes ? "_bytes" : "").ToString();
+    }
+}

@@ -1,0 +1,142 @@
+using System.Net;
+using System.Net.Http.Headers;
+
+namespace Whistle.Agent.Sending;
+
+/// <summary>Posts reports to the server as Prometheus remote-write 2.0, one a request. The token is read anew each time.</summary>
+sealed class ReportSender : IDisposable
+{
+    const int LongestReason = 512;
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    static readonly MediaTypeHeaderValue ContentType =
+        MediaTypeHeaderValue.Parse("application/x-protobuf;proto=io.prometheus.write.v2.Request");
+
+    readonly HttpClient _http;
+    readonly Uri _address;
+    readonly AgentOptions _options;
+
+    public ReportSender(AgentOptions options)
+    {
+        _options = options;
+        _address = WriteAddress(options.Server!);
+        // The wait is bounded with the agent's own clock below, so not by the client's.
+        _http = new HttpClient(options.Handler ?? DefaultHandler(_address), disposeHandler: options.Handler is null)
+        {
+            Timeout = Timeout.InfiniteTimeSpan,
+        };
+    }
+
+    /// <summary>Never throws for what the network, the server or the token file does.</summary>
+    public async Task<SendOutcome> SendAsync(ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+    {
+        using var patience = new CancellationTokenSource(Patience, _options.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
+        try
+        {
+            using var request = Request(payload);
+            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
+            if (response.IsSuccessStatusCode)
+                return new SendOutcome.Accepted();
+            return Judge(response, await ReasonAsync(response, either.Token).ConfigureAwait(false));
+        }
+        catch (OperationCanceledException) when (patience.IsCancellationRequested && !cancellation.IsCancellationRequested)
+        {
+            return new SendOutcome.Retryable($"{_address} did not answer within {Patience.TotalSeconds} s.");
+        }
+        catch (HttpRequestException e)
+        {
+            return new SendOutcome.Retryable($"{_address} cannot be reached: {e.Message}{Cause(e)}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return new SendOutcome.Retryable(e.Message);
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    public static Uri WriteAddress(Uri server) => new(server.AbsoluteUri.TrimEnd('/') + "/api/v1/write");
+
+    // A redirect would turn the POST into a GET or carry the token elsewhere; the owner shall name the right address.
+    static SocketsHttpHandler DefaultHandler(Uri address) => new()
+    {
+        AllowAutoRedirect = false,
+        UseCookies = false,
+        UseProxy = !address.IsLoopback,
+        ConnectTimeout = TimeSpan.FromSeconds(10),
+        // Name changes (a moved server) reach a connection that is never idle, too.
+        PooledConnectionLifetime = TimeSpan.FromMinutes(10),
+        MaxConnectionsPerServer = 1,
+    };
+
+    HttpRequestMessage Request(ReadOnlyMemory<byte> payload)
+    {
+        var content = new ReadOnlyMemoryContent(payload);
+        content.Headers.ContentType = ContentType;
+        content.Headers.ContentEncoding.Add("snappy");
+        var request = new HttpRequestMessage(HttpMethod.Post, _address) { Content = content };
+        request.Headers.TryAddWithoutValidation("X-Prometheus-Remote-Write-Version", "2.0.0");
+        request.Headers.TryAddWithoutValidation("User-Agent", $"whistle-agent/{AgentOptions.Version}");
+        if (Token() is { } token)
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        return request;
+    }
+
+    string? Token()
+    {
+        if (_options.TokenFile is not { } path)
+            return _options.Token;
+        try
+        {
+            var token = File.ReadAllText(path).Trim();
+            if (token.Length == 0 || token.Any(c => c is <= ' ' or > '~'))
+                throw new IOException($"The token file {path} is empty or holds more than one token. Write the agent's token into it, and nothing else.");
+            return token;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new IOException($"The token file {path} does not exist. Write the agent's token into it.", e);
+        }
+    }
+
+    SendOutcome Judge(HttpResponseMessage response, string reason)
+    {
+        var status = response.StatusCode;
+        var answer = $"{_address} answered {(int)status}: {reason}";
+        var after = RetryAfter(response.Headers.RetryAfter);
+        return status switch
+        {
+            HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden =>
+                new SendOutcome.Retryable($"{answer} Check the agent's token in {_options.TokenFile ?? "the agent's options"}; the reports wait until it is right.", after),
+            HttpStatusCode.TooManyRequests when after is null => new SendOutcome.Final(answer),
+            HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout or >= HttpStatusCode.InternalServerError =>
+                new SendOutcome.Retryable(answer, after),
+            >= HttpStatusCode.MultipleChoices and < HttpStatusCode.BadRequest =>
+                new SendOutcome.Retryable($"{_address} redirects to {response.Headers.Location}. Give the agent that server's address."),
+            _ => new SendOutcome.Final(answer),
+        };
+    }
+
+    TimeSpan? RetryAfter(RetryConditionHeaderValue? header)
+    {
+        var wait = header?.Delta ?? header?.Date - _options.Time.GetUtcNow();
+        return wait < TimeSpan.Zero ? TimeSpan.Zero : wait;
+    }
+
+    // One line, because it goes into a log, and short, because the other side may be anything.
+    static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken cancellation)
+    {
+        var body = new byte[LongestReason];
+        var stream = await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false);
+        await using (stream.ConfigureAwait(false))
+        {
+            var length = await stream.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, cancellation).ConfigureAwait(false);
+            var text = System.Text.Encoding.UTF8.GetString(body, 0, length);
+            var line = string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)).Trim();
+            return line.Length > 0 ? line : response.ReasonPhrase ?? "no reason given";
+        }
+    }
+
+    static string Cause(HttpRequestException e) =>
+        e.InnerException is { } inner && inner.Message != e.Message ? $" ({inner.Message})" : "";
+}

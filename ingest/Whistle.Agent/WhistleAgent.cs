@@ -1,0 +1,202 @@
+using System.Buffers;
+
+using Microsoft.Extensions.Logging;
+
+using Snappier;
+
+using Whistle.Agent.Buffering;
+using Whistle.Agent.Collectors;
+using Whistle.Agent.Sending;
+using Whistle.Telemetry;
+
+namespace Whistle.Agent;
+
+/// <summary>
+/// Reads this host at a steady pace, keeps each report on disk, and sends it to the server. A host process runs it with
+/// <see cref="RunAsync"/>; a test steps <see cref="ReportAsync"/> and <see cref="SendPendingAsync"/> by hand.
+/// </summary>
+public sealed class WhistleAgent : IDisposable
+{
+    readonly AgentOptions _options;
+    readonly ILogger _log;
+    readonly HostReport _report;
+    readonly ReportBuffer _buffer;
+    readonly ReportSender _sender;
+    readonly ArrayBufferWriter<byte> _encoded = new();
+    readonly SemaphoreSlim _reporting = new(1);
+    readonly SemaphoreSlim _sending = new(1);
+    readonly SemaphoreSlim _reported = new(0);
+
+    /// <exception cref="ArgumentException">The options will not do; the message has all that is wrong.</exception>
+    /// <exception cref="InvalidOperationException">Another agent uses the buffer's folder.</exception>
+    public WhistleAgent(AgentOptions options, ILogger log)
+        : this(options, log, HostReport.HostCollectors(options))
+    {
+    }
+
+    internal WhistleAgent(AgentOptions options, ILogger log, IEnumerable<ICollector> collectors)
+    {
+        var errors = options.Server is null ? [.. options.Errors(), "The server is lacking. Give its address with --server."] : options.Errors();
+        if (errors.Count > 0)
+            throw new ArgumentException(string.Join(Environment.NewLine, errors), nameof(options));
+        _options = options;
+        _log = log;
+        _report = new HostReport(collectors, options.Instance, options.Time, log);
+        _buffer = new ReportBuffer(options.Buffer, options.Time, log);
+        _sender = new ReportSender(options);
+    }
+
+    /// <summary>Reports that the server has not acknowledged.</summary>
+    public int Pending => _buffer.Count;
+
+    /// <summary>Makes one report now and returns when it is in the buffer.</summary>
+    public async Task ReportAsync(CancellationToken cancellation)
+    {
+        await _reporting.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            // The reads block, the file system's for seconds in the worst case; the caller's thread shall not.
+            await Task.Run(Report, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            _reporting.Release();
+        }
+    }
+
+    /// <summary>Sends what is buffered, oldest first, until the buffer is empty or the server must be tried again later.</summary>
+    /// <returns>True when the buffer is empty.</returns>
+    public async Task<bool> SendPendingAsync(CancellationToken cancellation) =>
+        await SendAllAsync(cancellation).ConfigureAwait(false) is null;
+
+    /// <summary>Reports and sends until it is cancelled. The first report is made at once. Returns without an exception.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        _log.AgentRuns(_options.Server!, _options.Interval.TotalSeconds, _options.Instance, _options.Buffer.Folder);
+        try
+        {
+            await Task.WhenAll(ReportLoopAsync(cancellation), SendLoopAsync(cancellation)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // Nothing is lost: what was not sent is in the buffer.
+        }
+    }
+
+    public void Dispose()
+    {
+        _sender.Dispose();
+        _buffer.Dispose();
+        _reporting.Dispose();
+        _sending.Dispose();
+        _reported.Dispose();
+    }
+
+    async Task ReportLoopAsync(CancellationToken cancellation)
+    {
+        var grid = new ReportGrid(_options.Interval, _options.Instance);
+        while (true)
+        {
+            try
+            {
+                await ReportAsync(cancellation).ConfigureAwait(false);
+            }
+            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            {
+                _log.ReportFailed(e);
+            }
+
+            if (_reported.CurrentCount == 0)
+                _reported.Release();
+            await Task.Delay(grid.UntilNext(_options.Time.GetUtcNow()), _options.Time, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    async Task SendLoopAsync(CancellationToken cancellation)
+    {
+        var backoff = new Backoff(_options.Seed);
+        var waited = false;
+        while (true)
+        {
+            if (await SendAllAsync(cancellation).ConfigureAwait(false) is { } retry)
+            {
+                var wait = backoff.Next(retry.After);
+                _log.SendingWaits(_buffer.Count, wait.TotalSeconds, retry.Reason);
+                waited = true;
+                await Task.Delay(wait, _options.Time, cancellation).ConfigureAwait(false);
+                continue;
+            }
+
+            if (waited)
+                _log.SendingRecovered();
+            waited = false;
+            backoff.Reset();
+            await _reported.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    async Task<SendOutcome.Retryable?> SendAllAsync(CancellationToken cancellation)
+    {
+        await _sending.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            while (_buffer.Peek() is { } report)
+            {
+                switch (await _sender.SendAsync(report.Payload, cancellation).ConfigureAwait(false))
+                {
+                    case SendOutcome.Accepted:
+                        _buffer.Remove(report);
+                        break;
+                    case SendOutcome.Final final:
+                        _log.ReportRefused(final.Reason);
+                        _buffer.Refuse(report);
+                        break;
+                    case SendOutcome.Retryable retry:
+                        return retry;
+                    case var other:
+                        throw new InvalidOperationException($"Unknown outcome {other}.");
+                }
+            }
+
+            return null;
+        }
+        finally
+        {
+            _sending.Release();
+        }
+    }
+
+    void Report()
+    {
+        var time = _options.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        var series = _report.Collect(time, WriteOwn);
+        _encoded.ResetWrittenCount();
+        RemoteWriteEncoder.EncodeV2(series, _encoded);
+        _buffer.Append(time, series.Count, Snappy.CompressToArray(_encoded.WrittenSpan));
+    }
+
+    void WriteOwn(SeriesSet series)
+    {
+        WriteIdentity(series, _options);
+        series.Add("whistle_agent_buffer_bytes", _buffer.Bytes);
+        series.Add("whistle_agent_buffered_reports", _buffer.Count);
+        foreach (var reason in Enum.GetValues<DropReason>())
+            series.Add("whistle_agent_dropped_samples_total", _buffer.Dropped(reason), "reason", Label(reason));
+    }
+
+    internal static void WriteIdentity(SeriesSet series, AgentOptions options)
+    {
+        series.Add("whistle_agent_info", 1, "version", AgentOptions.Version);
+        series.Add("whistle_agent_interval_seconds", options.Interval.TotalSeconds);
+    }
+
+    static string Label(DropReason reason) => reason switch
+    {
+        DropReason.TooOld => "too_old",
+        DropReason.BufferFull => "buffer_full",
+        DropReason.MemoryFull => "memory_full",
+        DropReason.Corrupt => "corrupt",
+        DropReason.Refused => "refused",
+        _ => throw new InvalidOperationException($"Unknown reason {reason}."),
+    };
+}
