@@ -1,1 +1,3 @@
-System.Console.WriteLine("whistle");
+using Whistle.Commands;
+
+return await CommandLine.Build().Parse(args).InvokeAsync();

@@ -1,0 +1,89 @@
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.Extensions.Options;
+
+namespace Whistle;
+
+/// <summary>
+/// Nothing answers without proof but health and readiness: programs carry the token as bearer, browsers a cookie that a
+/// login link gave them.
+/// </summary>
+static class Authentication
+{
+    const string Either = "either";
+    const string Bearer = "bearer";
+
+    public static void Add(WebApplicationBuilder builder, WhistleOptions options)
+    {
+        // Kept in the data folder, so that a browser stays logged in over a restart.
+        var keys = Directory.CreateDirectory(Path.Combine(options.DataFolder, "keys"));
+        if (!OperatingSystem.IsWindows())
+            keys.UnixFileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        builder.Services.AddDataProtection().PersistKeysToFileSystem(keys).SetApplicationName("whistle");
+        builder.Services.AddAuthentication(Either)
+            .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context =>
+                context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0 ? Bearer : CookieAuthenticationDefaults.AuthenticationScheme)
+            .AddScheme<AuthenticationSchemeOptions, BearerHandler>(Bearer, null)
+            .AddCookie(cookie =>
+            {
+                cookie.Cookie.Name = "whistle";
+                cookie.Cookie.SameSite = SameSiteMode.Strict;
+                cookie.ExpireTimeSpan = TimeSpan.FromDays(7);
+                cookie.LoginPath = "/login";
+                cookie.TimeProvider = TimeProvider.System;
+            });
+        builder.Services.AddAuthorizationBuilder()
+            .SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
+    }
+
+    public static void Map(WebApplication app, LocalAccess access)
+    {
+        app.MapGet("/login", async (HttpContext context, string? token) =>
+        {
+            if (token is null || !access.UseLink(token))
+                return Results.Content(LoginNeeded, "text/html; charset=utf-8", statusCode: 401);
+            await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme));
+            // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
+            return Results.Content(LoggedIn, "text/html; charset=utf-8");
+        }).AllowAnonymous();
+        app.MapPost("/api/whistle/v1/login-links", (HttpRequest request) => new { url = $"{request.Scheme}://{request.Host}/login?token={access.NewLink()}" });
+    }
+
+    static bool IsForPrograms(PathString path) =>
+        path.StartsWithSegments("/api") || path.StartsWithSegments("/metrics") || path.StartsWithSegments("/-");
+
+    static ClaimsPrincipal Operator(string scheme) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator")], scheme));
+
+    const string Style = "<meta charset=utf-8><meta name=viewport content='width=device-width'><meta name=color-scheme content='light dark'><style>body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}</style>";
+
+    const string LoginNeeded = $"<!doctype html><html lang=en><title>Whistle: log in</title>{Style}<h1>Log in</h1><p>This link was used before, is too old, or was cut off. Get a new one on the machine that runs the server:<pre>whistle login</pre>";
+
+    const string LoggedIn = $"<!doctype html><html lang=en><title>Whistle</title>{Style}<meta http-equiv=refresh content='0; url=/'><p>Logged in. <a href='/'>Go on to the dashboard.</a>";
+
+    sealed class BearerHandler(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
+        : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
+    {
+        protected override Task<AuthenticateResult> HandleAuthenticateAsync()
+        {
+            const string prefix = "Bearer ";
+            var header = Request.Headers.Authorization.ToString();
+            if (!header.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))
+                return Task.FromResult(AuthenticateResult.NoResult());
+            return Task.FromResult(access.IsToken(header[prefix.Length..].Trim())
+                ? AuthenticateResult.Success(new AuthenticationTicket(Operator(Bearer), Bearer))
+                : AuthenticateResult.Fail("The token is not valid."));
+        }
+
+        protected override async Task HandleChallengeAsync(AuthenticationProperties properties)
+        {
+            Response.StatusCode = StatusCodes.Status401Unauthorized;
+            Response.Headers.WWWAuthenticate = "Bearer";
+            await Response.WriteAsync("Send the token of the server's data folder as bearer: Authorization: Bearer …\n");
+        }
+    }
+}

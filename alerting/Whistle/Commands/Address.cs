@@ -1,0 +1,26 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+
+namespace Whistle.Commands;
+
+static class Address
+{
+    /// <summary>An option for an http address; where it is not given, the environment's or the server's usual one.</summary>
+    public static Option<Uri> Option(string name, string description, string variable) => new(name)
+    {
+        Description = description,
+        CustomParser = Parse,
+        DefaultValueFactory = result =>
+            Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Parse(text, result) : new WhistleOptions().Listen,
+    };
+
+    static Uri Parse(ArgumentResult result) => Parse(result.Tokens[0].Value, result);
+
+    static Uri Parse(string text, SymbolResult result)
+    {
+        if (Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is "http" or "https")
+            return address;
+        result.AddError($"\"{text}\" is no address. Write it like http://127.0.0.1:9480.");
+        return new WhistleOptions().Listen;
+    }
+}

@@ -1,0 +1,60 @@
+using System.CommandLine;
+
+using Whistle.Ingest;
+
+namespace Whistle.Commands;
+
+/// <summary>Enrolment works on the data folder itself, so it is for whoever may read it, server running or not.</summary>
+static class AgentsCommand
+{
+    static readonly Option<string> Data = new("--data") { Description = "The server's data folder.", DefaultValueFactory = _ => new WhistleOptions().DataFolder };
+    static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
+    static readonly Option<string?> Node = new("--node") { Description = "The node. Without it, the token is for a collector that sends for the whole cluster, such as a Prometheus." };
+
+    public static Command Build() => new("agents", "Lists, enrols and revokes senders of telemetry.")
+    {
+        Verb("list", "Lists the nodes that should report.", [Data], List),
+        Verb("add", "Enrols a sender and prints its token, this once.", [Data, Tenant, Cluster, Node], Add),
+        Verb("revoke", "Takes a sender's tokens back.", [Data, Tenant, Cluster, Node], Revoke),
+    };
+
+    static Command Verb(string name, string description, IEnumerable<Option> options, Action<ParseResult, Credentials> work)
+    {
+        var command = new Command(name, description);
+        foreach (var option in options)
+            command.Options.Add(option);
+        command.SetAction(arguments =>
+        {
+            try
+            {
+                work(arguments, new Credentials(new StateDatabase(Path.Combine(arguments.GetValue(Data)!, WhistleApp.StateFileName)), TimeProvider.System));
+                return 0;
+            }
+            catch (ArgumentException e)
+            {
+                Console.Error.WriteLine(e.Message);
+                return 1;
+            }
+        });
+        return command;
+    }
+
+    static void List(ParseResult arguments, Credentials credentials)
+    {
+        var agents = credentials.Agents();
+        if (agents.Count == 0)
+            Console.WriteLine("No agent is enrolled. Enrol one with `whistle agents add --cluster C --node N`.");
+        else
+            ConsoleTable.Write(["TENANT", "CLUSTER", "NODE", "ENROLLED"], agents.Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") }));
+    }
+
+    static void Add(ParseResult arguments, Credentials credentials) =>
+        Console.WriteLine(credentials.Enroll(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node)));
+
+    static void Revoke(ParseResult arguments, Credentials credentials)
+    {
+        var count = credentials.Revoke(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node));
+        Console.WriteLine(count == 0 ? "There was no such token." : $"{count} token(s) revoked; a running server follows within seconds.");
+    }
+}

@@ -1,0 +1,24 @@
+using System.CommandLine;
+
+namespace Whistle.Commands;
+
+/// <summary>The verbs. Without one, the server starts.</summary>
+static class CommandLine
+{
+    public static RootCommand Build()
+    {
+        var serve = ServeCommand.Build();
+        var root = new RootCommand("Whistle watches fleets of Kubernetes clusters and predicts what will break.")
+        {
+            serve,
+            QueryCommand.Build(),
+            AlertsCommand.Build(),
+            AgentsCommand.Build(),
+            LoginCommand.Build(),
+        };
+        foreach (var option in serve.Options)
+            root.Options.Add(option);
+        root.Action = serve.Action;
+        return root;
+    }
+}

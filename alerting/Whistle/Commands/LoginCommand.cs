@@ -1,0 +1,9 @@
+using System.CommandLine;
+
+namespace Whistle.Commands;
+
+static class LoginCommand
+{
+    public static Command Build() => ServerConnection.With(new Command("login", "Prints a link that opens the dashboard once."), async (_, server, cancellation) =>
+        Console.WriteLine((await server.PostAsync("api/whistle/v1/login-links", cancellation)).GetProperty("url").GetString()));
+}

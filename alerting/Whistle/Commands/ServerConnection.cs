@@ -1,0 +1,85 @@
+using System.CommandLine;
+using System.Net.Http.Headers;
+using System.Text.Json;
+
+namespace Whistle.Commands;
+
+/// <summary>A verb's way to a running server: its address, and the token from its data folder.</summary>
+sealed class ServerConnection : IDisposable
+{
+    static readonly Option<Uri> Server = Address.Option("--server", "The server's address.", "WHISTLE_SERVER");
+    static readonly Option<string> Data = new("--data") { Description = "The server's data folder, which holds the token.", DefaultValueFactory = _ => new WhistleOptions().DataFolder };
+
+    readonly HttpClient _http;
+
+    ServerConnection(Uri server, string dataFolder)
+    {
+        var file = Path.Combine(dataFolder, LocalAccess.TokenFileName);
+        if (!File.Exists(file))
+            throw new CommandException($"There is no token in {dataFolder}. Start the server first (`whistle serve`), or name its data folder with --data.");
+        _http = new HttpClient { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
+        try
+        {
+            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", File.ReadAllText(file).Trim());
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new CommandException($"You may not read {file}. Run this as the user that runs the server.");
+        }
+    }
+
+    /// <summary>Gives the command the options, and runs its work against the server; what goes wrong is said in a line.</summary>
+    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work)
+    {
+        command.Options.Add(Server);
+        command.Options.Add(Data);
+        command.SetAction(async (arguments, cancellation) =>
+        {
+            try
+            {
+                using var connection = new ServerConnection(arguments.GetValue(Server)!, arguments.GetValue(Data)!);
+                await work(arguments, connection, cancellation);
+                return 0;
+            }
+            catch (CommandException e)
+            {
+                await Console.Error.WriteLineAsync(e.Message);
+                return 1;
+            }
+        });
+        return command;
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    public Task<JsonElement> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, cancellation);
+
+    public Task<JsonElement> PostAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Post, path, cancellation);
+
+    async Task<JsonElement> SendAsync(HttpMethod method, string path, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        try
+        {
+            using var response = await _http.SendAsync(request, cancellation);
+            var body = await response.Content.ReadAsStringAsync(cancellation);
+            return response.IsSuccessStatusCode || body.StartsWith('{')
+                ? DataOf(JsonDocument.Parse(body).RootElement)
+                : throw new CommandException($"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {body.Trim()}");
+        }
+        catch (HttpRequestException e)
+        {
+            throw new CommandException($"The server at {_http.BaseAddress} does not answer ({e.Message}). Start it with `whistle serve`, or name another with --server.");
+        }
+    }
+
+    static JsonElement DataOf(JsonElement answer)
+    {
+        if (answer.TryGetProperty("error", out var error))
+            throw new CommandException(error.GetString()!);
+        return answer.TryGetProperty("data", out var data) ? data : answer;
+    }
+}
+
+/// <summary>Ends a verb with a message for the person who typed it.</summary>
+sealed class CommandException(string message) : Exception(message);

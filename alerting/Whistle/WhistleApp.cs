@@ -1,0 +1,140 @@
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+
+using Prometheus;
+
+using Whistle.Agent;
+using Whistle.Ingest;
+
+namespace Whistle;
+
+/// <summary>
+/// The whole server, put together in one place: gateway → log → store and head → rules → signals → page. A test makes it as
+/// the command line does.
+/// </summary>
+public sealed class WhistleApp : IAsyncDisposable
+{
+    internal const string StateFileName = "state.sqlite";
+
+    readonly WhistleOptions _options;
+    readonly WebApplication _app;
+    readonly LocalAccess _access;
+    readonly CancellationTokenSource _stopping = new();
+    Task _agent = Task.CompletedTask;
+
+    /// <exception cref="StartException">The options, the data or the rules do not let it start.</exception>
+    public WhistleApp(WhistleOptions options)
+    {
+        if (options.Errors() is { Count: > 0 } errors)
+            throw new StartException(string.Join(Environment.NewLine, errors));
+        _options = options;
+        Directory.CreateDirectory(options.DataFolder);
+        _access = new LocalAccess(options.DataFolder, options.Time);
+
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.WebHost.UseUrls(options.Listen.ToString());
+        // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
+        builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
+        builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access);
+        Authentication.Add(builder, options);
+        AddIngest(builder.Services, options);
+
+        _app = builder.Build();
+        OpenStore();
+        MapEndpoints();
+    }
+
+    public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+
+    public Credentials Credentials => _app.Services.GetRequiredService<Credentials>();
+
+    public TelemetryReader Telemetry => _app.Services.GetRequiredService<TelemetryReader>();
+
+    public string LoginLink() => new Uri(Address, $"login?token={_access.NewLink()}").ToString();
+
+    /// <exception cref="StartException">The address is taken.</exception>
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await _app.StartAsync(cancellation);
+        }
+        catch (IOException e)
+        {
+            throw new StartException($"The server cannot listen on {_options.Listen}: {e.Message} Name another address with --listen.");
+        }
+
+        if (_options.Agent)
+            _agent = RunAgentAsync();
+    }
+
+    public Task WaitForShutdownAsync(CancellationToken cancellation) => _app.WaitForShutdownAsync(cancellation);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        await _agent;
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+        _stopping.Dispose();
+    }
+
+    static void AddIngest(IServiceCollection services, WhistleOptions options)
+    {
+        services
+            .AddSingleton(new StateDatabase(Path.Combine(options.DataFolder, StateFileName)))
+            .AddSingleton(Metrics.NewCustomRegistry())
+            .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention))
+            .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
+            .AddSingleton(options.Log).AddSingleton(options.Gateway)
+            .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
+            .AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>().AddSingleton<Gateway>()
+            .AddHostedService<IngestHost>();
+    }
+
+    void OpenStore()
+    {
+        try
+        {
+            _app.Services.GetRequiredService<DuckDbStore>();
+        }
+        catch (StoreException e)
+        {
+            throw new StartException($"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data.");
+        }
+    }
+
+    void MapEndpoints()
+    {
+        _app.UseAuthentication();
+        _app.UseAuthorization();
+        _app.MapGet("/-/healthy", () => "Whistle is healthy.\n").AllowAnonymous();
+        // The server listens only once the head is filled.
+        _app.MapGet("/-/ready", () => "Whistle is ready.\n").AllowAnonymous();
+        _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
+        _app.Services.GetRequiredService<Gateway>().Map(_app);
+        Authentication.Map(_app, _access);
+    }
+
+    // The machine's own agent takes the same road as any other: a credential, the gateway, a buffer on disk.
+    async Task RunAgentAsync()
+    {
+        var folder = Path.Combine(_options.DataFolder, "agent");
+        var tokenFile = Path.Combine(folder, "token");
+        LocalAccess.ReadOrCreate(tokenFile, () => Credentials.Enroll("default", "local", NodeName()));
+        using var agent = new WhistleAgent(
+            new AgentOptions
+            {
+                Server = Address,
+                TokenFile = tokenFile,
+                Interval = _options.AgentInterval,
+                Time = _options.Time,
+                Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
+            },
+            _app.Services.GetRequiredService<ILogger<WhistleAgent>>());
+        await agent.RunAsync(_stopping.Token);
+    }
+
+    static string NodeName() =>
+        string.Concat(Environment.MachineName.ToLowerInvariant().Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '-')).Trim('-', '.');
+}

@@ -1,0 +1,132 @@
+using System.Buffers.Text;
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace Whistle.Ingest;
+
+/// <summary>An agent that should report: the inventory that silence is judged against.</summary>
+public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
+
+/// <summary>
+/// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
+/// a change made by the command line is seen by a running server within <see cref="Freshness"/>.
+/// </summary>
+public sealed partial class Credentials
+{
+    static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
+
+    readonly StateDatabase _state;
+    readonly TimeProvider _time;
+    readonly ConcurrentDictionary<string, (Sender? Sender, DateTimeOffset Until)> _known = new();
+    readonly ConcurrentDictionary<(string, string, string?), Sender> _senders = new();
+
+    public Credentials(StateDatabase state, TimeProvider time)
+    {
+        _state = state;
+        _time = time;
+        state.Migrate("ingest", """
+            CREATE TABLE credentials (
+                token_hash TEXT PRIMARY KEY,
+                tenant TEXT NOT NULL,
+                cluster TEXT NOT NULL,
+                node TEXT NULL,
+                enrolled_at INTEGER NOT NULL,
+                revoked_at INTEGER NULL)
+            """);
+    }
+
+    /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>
+    /// <exception cref="ArgumentException">A name is not valid.</exception>
+    public string Enroll(string tenant, string cluster, string? node)
+    {
+        CheckName(nameof(tenant), tenant);
+        CheckName(nameof(cluster), cluster);
+        if (node is not null)
+            CheckName(nameof(node), node);
+        var token = $"wst_{Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32))}";
+        using var connection = _state.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at) VALUES ($hash, $tenant, $cluster, $node, $at)";
+        command.Parameters.AddWithValue("$hash", Hash(token));
+        command.Parameters.AddWithValue("$tenant", tenant);
+        command.Parameters.AddWithValue("$cluster", cluster);
+        command.Parameters.AddWithValue("$node", (object?)node ?? DBNull.Value);
+        command.Parameters.AddWithValue("$at", _time.GetUtcNow().ToUnixTimeMilliseconds());
+        command.ExecuteNonQuery();
+        return token;
+    }
+
+    /// <summary>Takes every token of the node, or of the cluster's collector, back. Returns how many there were.</summary>
+    public int Revoke(string tenant, string cluster, string? node)
+    {
+        using var connection = _state.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "UPDATE credentials SET revoked_at = $at WHERE tenant = $tenant AND cluster = $cluster AND node IS $node AND revoked_at IS NULL";
+        command.Parameters.AddWithValue("$tenant", tenant);
+        command.Parameters.AddWithValue("$cluster", cluster);
+        command.Parameters.AddWithValue("$node", (object?)node ?? DBNull.Value);
+        command.Parameters.AddWithValue("$at", _time.GetUtcNow().ToUnixTimeMilliseconds());
+        var count = command.ExecuteNonQuery();
+        _known.Clear();
+        return count;
+    }
+
+    /// <summary>The sender that the token belongs to, or null where it is unknown or was revoked.</summary>
+    public Sender? Authenticate(string token)
+    {
+        var hash = Hash(token);
+        var now = _time.GetUtcNow();
+        if (_known.TryGetValue(hash, out var known) && known.Until > now)
+            return known.Sender;
+        var sender = Find(hash);
+        // Unknown tokens are not remembered: guesses would fill the memory.
+        if (sender is null)
+            _known.TryRemove(hash, out _);
+        else
+            _known[hash] = (sender, now + Freshness);
+        return sender;
+    }
+
+    /// <summary>Every node with a living credential, by its first enrolment.</summary>
+    public IReadOnlyList<EnrolledAgent> Agents()
+    {
+        using var connection = _state.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = """
+            SELECT tenant, cluster, node, min(enrolled_at) FROM credentials
+            WHERE node IS NOT NULL AND revoked_at IS NULL GROUP BY tenant, cluster, node ORDER BY tenant, cluster, node
+            """;
+        using var reader = command.ExecuteReader();
+        var agents = new List<EnrolledAgent>();
+        while (reader.Read())
+            agents.Add(new EnrolledAgent(reader.GetString(0), reader.GetString(1), reader.GetString(2), DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3))));
+        return agents;
+    }
+
+    Sender? Find(string hash)
+    {
+        using var connection = _state.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT tenant, cluster, node FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL";
+        command.Parameters.AddWithValue("$hash", hash);
+        using var reader = command.ExecuteReader();
+        if (!reader.Read())
+            return null;
+        var (tenant, cluster, node) = (reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetString(2));
+        // One object a sender: its key seed decides which encodings the head remembers.
+        return _senders.GetOrAdd((tenant, cluster, node), static k => new Sender(k.Item1, k.Item2, k.Item3));
+    }
+
+    static string Hash(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
+
+    static void CheckName(string what, string name)
+    {
+        if (!NamePattern().IsMatch(name))
+            throw new ArgumentException($"\"{name}\" is no valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
+    }
+
+    [GeneratedRegex(@"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\z")]
+    private static partial Regex NamePattern();
+}

@@ -1,0 +1,179 @@
+using System.Globalization;
+
+using DuckDB.NET.Data;
+
+using Whistle.Telemetry;
+
+namespace Whistle.Ingest;
+
+public sealed partial class DuckDbStore
+{
+    /// <summary>Every series that satisfies all matchers, with its samples in the range (both ends included).</summary>
+    /// <exception cref="StoreException">The store does not answer.</exception>
+    public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    {
+        var labels = SeriesOf(matchers);
+        var found = new Dictionary<Labels, SamplesBuilder>();
+        // Series that went and came back may have two ids.
+        Read([.. labels.Keys], minTime, maxTime, (series, time, value) =>
+        {
+            if (!found.TryGetValue(labels[series], out var samples))
+                found[labels[series]] = samples = new SamplesBuilder();
+            samples.Add(time, value);
+        });
+        return [.. found.Select(f => f.Value.Build(f.Key))];
+    }
+
+    /// <summary>The highest id given so far; a new series must get a higher one.</summary>
+    internal uint LastSeriesId()
+    {
+        var last = 0u;
+        Query("SELECT coalesce(max(id), 0)::UINTEGER FROM series", row => last = row.GetFieldValue<uint>(0));
+        return last;
+    }
+
+    /// <summary>The labels, sorted, of every series that has a sample in the range.</summary>
+    internal Dictionary<uint, List<Label>> SeriesIn(long minTime, long maxTime)
+    {
+        var found = new Dictionary<uint, List<Label>>();
+        Within(minTime, maxTime, sources =>
+        {
+            var ids = string.Join(" UNION ", sources.Select(source => $"SELECT series FROM {source} WHERE {InRange(minTime, maxTime)}"));
+            Query($"SELECT id, labels FROM series WHERE id IN ({ids})", row => found[row.GetFieldValue<uint>(0)] = LabelsJson.Read(row.GetString(1)));
+        });
+        return found;
+    }
+
+    /// <summary>All samples of the range, nearly in time order: what came late comes last.</summary>
+    internal void ReadAll(long minTime, long maxTime, Action<uint, long, double> each) => Within(minTime, maxTime, sources =>
+    {
+        foreach (var source in sources)
+            ReadRows($"SELECT series, epoch_ms(time), value FROM {source} WHERE {InRange(minTime, maxTime)}", each);
+    });
+
+    Dictionary<uint, Labels> SeriesOf(IReadOnlyList<LabelMatcher> matchers)
+    {
+        var name = matchers.FirstOrDefault(m => m.Name == Labels.MetricName && m.Operator == MatchOperator.Equal);
+        var found = new Dictionary<uint, Labels>();
+        Query(name is null ? "SELECT id, labels FROM series" : "SELECT id, labels FROM series WHERE name = ?", row =>
+        {
+            var labels = Labels.From(LabelsJson.Read(row.GetString(1)));
+            if (matchers.All(m => m.IsMatch(labels)))
+                found[row.GetFieldValue<uint>(0)] = labels;
+        }, name?.Value);
+        return found;
+    }
+
+    /// <summary>Rows in the order of series, then time, each time once. Returns how many.</summary>
+    internal int Read(IReadOnlyCollection<uint> ids, long minTime, long maxTime, Action<uint, long, double> each)
+    {
+        var (rows, lastSeries, lastTime) = (0, 0u, long.MinValue);
+        if (ids.Count == 0)
+            return 0;
+        var where = $"series IN (SELECT unnest([{string.Join(',', ids)}]::UINTEGER[])) AND {InRange(minTime, maxTime)}";
+        Within(minTime, maxTime, sources =>
+        {
+            var parts = sources.Select((source, order) => $"SELECT series, time, value, {order} AS source FROM {source} WHERE {where}");
+            ReadRows($"SELECT series, epoch_ms(time), value FROM ({string.Join(" UNION ALL ", parts)}) ORDER BY series, time, source", (series, time, value) =>
+            {
+                if (rows > 0 && series == lastSeries && time == lastTime)
+                    return;
+                (lastSeries, lastTime) = (series, time);
+                rows++;
+                each(series, time, value);
+            });
+        });
+        return rows;
+    }
+
+    // Hands out the tables and files of a range, and holds their layout still meanwhile.
+    void Within(long minTime, long maxTime, Action<List<string>> read)
+    {
+        _layout.EnterReadLock();
+        try
+        {
+            read(Sources(minTime, maxTime));
+        }
+        finally
+        {
+            _layout.ExitReadLock();
+        }
+    }
+
+    // Sealed before hot before late: where a time comes twice, the first kept is the first that was stored.
+    List<string> Sources(long minTime, long maxTime)
+    {
+        var (first, last) = (FloorHour(minTime), FloorHour(maxTime));
+        var sources = _sealed.Where(h => h >= first && h <= last).Select(h => $"read_parquet({Quote(SealedFile(h))})").ToList();
+        lock (_appending)
+            sources.AddRange(_hot.Where(h => h >= first && h <= last).Select(HotTable));
+        sources.Add("late");
+        return sources;
+    }
+
+    static string Quote(string text) => $"'{text.Replace("'", "''", StringComparison.Ordinal)}'";
+
+    static string InRange(long minTime, long maxTime) =>
+        $"time BETWEEN {Timestamp(minTime)} AND {Timestamp(maxTime)}";
+
+    // DuckDB's milliseconds overflow where they become microseconds; nothing is stored beyond these years.
+    static string Timestamp(long time) => string.Create(
+        CultureInfo.InvariantCulture, $"make_timestamp_ms({Math.Clamp(time, -62_135_596_800_000, 253_402_300_799_999)})::TIMESTAMP_MS");
+
+    void ReadRows(string sql, Action<uint, long, double> each) =>
+        Query(sql, row => each(row.GetFieldValue<uint>(0), row.GetInt64(1), row.GetDouble(2)));
+
+    void Query(string sql, Action<DuckDBDataReader> each, string? parameter = null)
+    {
+        _layout.EnterReadLock();
+        try
+        {
+            using var connection = Connect();
+            using var command = connection.CreateCommand();
+            command.UseStreamingMode = true;
+            command.CommandText = sql;
+            if (parameter is not null)
+                command.Parameters.Add(new DuckDBParameter(parameter));
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                each(reader);
+        }
+        catch (DuckDBException e)
+        {
+            throw new StoreException($"The store in {_options.Folder} did not answer: {e.Message.TrimEnd()}", e);
+        }
+        finally
+        {
+            _layout.ExitReadLock();
+        }
+    }
+
+    sealed class SamplesBuilder
+    {
+        readonly SortedList<long, double> _rest = [];
+        readonly List<long> _times = [];
+        readonly List<double> _values = [];
+
+        public void Add(long time, double value)
+        {
+            if (_times.Count == 0 || time > _times[^1])
+            {
+                _times.Add(time);
+                _values.Add(value);
+            }
+            else
+            {
+                _rest.TryAdd(time, value);
+            }
+        }
+
+        public SeriesSamples Build(Labels labels)
+        {
+            if (_rest.Count == 0)
+                return new SeriesSamples(labels, [.. _times], [.. _values]);
+            for (var i = 0; i < _times.Count; i++)
+                _rest[_times[i]] = _values[i];
+            return new SeriesSamples(labels, [.. _rest.Keys], [.. _rest.Values]);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+using System.Collections.Concurrent;
+
+using Whistle.Telemetry;
+
+namespace Whistle.Ingest;
+
+/// <summary>A selector that is read further back than the head's usual hour.</summary>
+public sealed record HeadWindow(IReadOnlyList<LabelMatcher> Matchers, TimeSpan Window);
+
+/// <summary>
+/// The recent window of every series in memory, with the index over it. Any thread reads; series are added under a
+/// lock; samples come from the committer alone, after the store holds them.
+/// </summary>
+public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
+{
+    public static readonly TimeSpan UsualWindow = TimeSpan.FromHours(1);
+    public static readonly TimeSpan LongestWindow = TimeSpan.FromHours(6);
+
+    readonly Lock _lock = new();
+    readonly ConcurrentDictionary<UInt128, HeadSeries> _byKey = new();
+    readonly Dictionary<Labels, HeadSeries> _byLabels = [];
+    readonly Dictionary<string, List<HeadSeries>> _byName = [];
+    readonly Dictionary<string, int> _perTenant = [];
+    readonly Dictionary<HeadSeries, List<UInt128>> _furtherKeys = [];
+    readonly LabelPool _pool = new();
+    readonly ConcurrentDictionary<string, (long Milliseconds, long Since)> _windows = new();
+    HeadWindow[] _rules = [];
+    uint _lastId;
+
+    public int SeriesCount
+    {
+        get
+        {
+            lock (_lock)
+                return _byLabels.Count;
+        }
+    }
+
+    /// <summary>
+    /// Says which selectors rules read further back than an hour. What is new is complete only from an hour ago on;
+    /// <see cref="CompleteFrom"/> knows.
+    /// </summary>
+    public void KeepLonger(IEnumerable<HeadWindow> windows)
+    {
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        lock (_lock)
+        {
+            _rules = [.. windows.Where(w => w.Window > UsualWindow)];
+            var wanted = _rules.GroupBy(w => Selector(w.Matchers)).ToDictionary(g => g.Key, Longest);
+            foreach (var gone in _windows.Keys.Except(wanted.Keys).ToList())
+                _windows.TryRemove(gone, out _);
+            foreach (var (selector, length) in wanted)
+            {
+                // Before the head is filled, nothing is missing: filling it from the store respects the windows.
+                var since = _lastId == 0 ? long.MinValue : now - Milliseconds(UsualWindow);
+                _windows.AddOrUpdate(selector, (length, since), (_, old) => old.Milliseconds >= length ? (length, old.Since) : (length, now - old.Milliseconds));
+            }
+
+            foreach (var series in _byLabels.Values)
+                series.KeepMilliseconds = KeepFor(series.Labels);
+        }
+
+        static long Longest(IEnumerable<HeadWindow> windows) =>
+            Math.Min(Milliseconds(LongestWindow), windows.Max(w => Milliseconds(w.Window)));
+    }
+
+    /// <summary>The time from which on the head holds all samples that the selector asks for.</summary>
+    public long CompleteFrom(IReadOnlyList<LabelMatcher> matchers)
+    {
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        return _windows.TryGetValue(Selector(matchers), out var window)
+            ? Math.Max(now - window.Milliseconds, window.Since)
+            : now - Milliseconds(UsualWindow);
+    }
+
+    public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    {
+        var found = new List<SeriesSamples>();
+        foreach (var series in Matching(matchers))
+        {
+            if (series.Read(minTime, maxTime) is { } samples)
+                found.Add(samples);
+        }
+
+        return found;
+    }
+
+    internal bool TryGet(UInt128 key, out HeadSeries series) => _byKey.TryGetValue(key, out series!) && !series.Evicted;
+
+    /// <summary>
+    /// The series with these labels, made where it is new; null where its tenant is at its limit.
+    /// </summary>
+    /// <param name="id">The id that the store knows, where the head is filled from it.</param>
+    internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null)
+    {
+        lock (_lock)
+        {
+            var labels = _pool.Share(sorted);
+            if (_byLabels.TryGetValue(labels, out var known))
+            {
+                AddKey_NeedsLock(known, key);
+                return known;
+            }
+
+            var tenant = labels[Sender.TenantLabel];
+            var count = _perTenant.GetValueOrDefault(tenant);
+            if (id is null && count >= maxSeriesPerTenant)
+                return null;
+            _perTenant[tenant] = count + 1;
+            var series = new HeadSeries(id ?? ++_lastId, labels, tenant) { Key = key, KeepMilliseconds = KeepFor(labels), Persisted = id is not null };
+            _lastId = Math.Max(_lastId, series.Id);
+            Index_NeedsLock(series);
+            return series;
+        }
+    }
+
+    /// <summary>A series that was evicted between being staged and being committed comes back as it was.</summary>
+    internal HeadSeries Revive(HeadSeries series)
+    {
+        lock (_lock)
+        {
+            if (_byLabels.TryGetValue(series.Labels, out var living))
+                return living;
+            series.Evicted = false;
+            _perTenant[series.Tenant] = _perTenant.GetValueOrDefault(series.Tenant) + 1;
+            Index_NeedsLock(series);
+            return series;
+        }
+    }
+
+    /// <summary>The store's highest id, so that a new series never gets an old one's.</summary>
+    internal void ContinueAfter(uint id) => _lastId = Math.Max(_lastId, id);
+
+    /// <summary>Drops samples that fell out of their window and series that have none left.</summary>
+    internal void Prune()
+    {
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        HeadSeries[] all;
+        lock (_lock)
+            all = [.. _byLabels.Values];
+        var dead = new List<HeadSeries>();
+        foreach (var series in all)
+        {
+            if (!series.Prune(now))
+                series.SeenEmpty = false;
+            else if (series.SeenEmpty || series.StagedTime > long.MinValue)
+                dead.Add(series);
+            else
+                series.SeenEmpty = true;
+        }
+
+        lock (_lock)
+        {
+            foreach (var series in dead)
+                Evict_NeedsLock(series);
+            if (dead.Count > 0)
+                _pool.Rebuild(_byLabels.Keys);
+        }
+    }
+
+    List<HeadSeries> Matching(IReadOnlyList<LabelMatcher> matchers)
+    {
+        List<HeadSeries> candidates;
+        var name = matchers.FirstOrDefault(m => m.Name == Labels.MetricName && m.Operator == MatchOperator.Equal);
+        lock (_lock)
+        {
+            candidates = name is null ? [.. _byLabels.Values]
+                : _byName.TryGetValue(name.Value, out var named) ? [.. named] : [];
+        }
+
+        candidates.RemoveAll(s => !matchers.All(m => ReferenceEquals(m, name) || m.IsMatch(s.Labels)));
+        return candidates;
+    }
+
+    // A series that was filled from the store has no key until its sender is heard of again. Further keys come from
+    // another order of the same labels, or from another sender's credential of the same node.
+    void AddKey_NeedsLock(HeadSeries series, UInt128 key)
+    {
+        if (key == UInt128.Zero)
+            return;
+        if (series.Key == UInt128.Zero)
+            series.Key = key;
+        else if (series.Key != key)
+            (_furtherKeys.TryGetValue(series, out var keys) ? keys : _furtherKeys[series] = []).Add(key);
+        _byKey[key] = series;
+    }
+
+    void Index_NeedsLock(HeadSeries series)
+    {
+        _byLabels[series.Labels] = series;
+        if (series.Key != UInt128.Zero)
+            _byKey[series.Key] = series;
+        var name = series.Labels.Name;
+        if (!_byName.TryGetValue(name, out var named))
+            _byName[name] = named = [];
+        named.Add(series);
+    }
+
+    void Evict_NeedsLock(HeadSeries series)
+    {
+        series.Evicted = true;
+        _byLabels.Remove(series.Labels);
+        _byKey.TryRemove(series.Key, out _);
+        if (_furtherKeys.Remove(series, out var keys))
+            keys.ForEach(key => _byKey.TryRemove(key, out _));
+        var named = _byName[series.Labels.Name];
+        named.Remove(series);
+        if (named.Count == 0)
+            _byName.Remove(series.Labels.Name);
+        if (--_perTenant[series.Tenant] == 0)
+            _perTenant.Remove(series.Tenant);
+    }
+
+    internal long KeepFor(Labels labels)
+    {
+        var longest = Milliseconds(UsualWindow);
+        foreach (var rule in _rules)
+        {
+            if (Milliseconds(rule.Window) > longest && rule.Matchers.All(m => m.IsMatch(labels)))
+                longest = Milliseconds(rule.Window);
+        }
+
+        return Math.Min(longest, Milliseconds(LongestWindow));
+    }
+
+    static string Selector(IEnumerable<LabelMatcher> matchers) =>
+        string.Join(',', matchers.Select(m => m.ToString()).Order(StringComparer.Ordinal));
+
+    static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
+}

@@ -1,0 +1,177 @@
+using Whistle.Telemetry;
+
+namespace Whistle.Ingest;
+
+/// <summary>One series in the head. The index and the identity never change; everything about samples is under its own lock.</summary>
+sealed class HeadSeries(uint id, Labels labels, string tenant)
+{
+    // About half an hour at 15 s: small enough to drop by the chunk, large enough that a chunk's own cost does not count.
+    const int SamplesPerChunk = 120;
+
+    XorChunk[] _closed = [];
+    XorChunk _open;
+
+    public uint Id { get; } = id;
+
+    public Labels Labels { get; } = labels;
+
+    public string Tenant { get; } = tenant;
+
+    /// <summary>The hash under which the sender's encoding of the labels leads here; zero until it is known.</summary>
+    public UInt128 Key { get; set; }
+
+    /// <summary>How far back the head keeps this series.</summary>
+    public long KeepMilliseconds { get; set; }
+
+    /// <summary>Newest time that is stored or about to be. Only the committer touches it.</summary>
+    public long StagedTime { get; set; } = long.MinValue;
+
+    /// <summary>True once the store holds the series' labels. Only the committer touches it.</summary>
+    public bool Persisted { get; set; }
+
+    public bool Evicted { get; set; }
+
+    /// <summary>True from the second clean-up on that finds it empty: no sample ever became durable.</summary>
+    public bool SeenEmpty { get; set; }
+
+    public long LastTime
+    {
+        get
+        {
+            lock (this)
+                return LastTime_NeedsLock;
+        }
+    }
+
+    public bool Append(long time, double value)
+    {
+        lock (this)
+        {
+            if (time > LastTime_NeedsLock)
+            {
+                AppendInOrder_NeedsLock(time, value);
+                return true;
+            }
+
+            return Insert_NeedsLock(time, value);
+        }
+    }
+
+    public bool Contains(long time)
+    {
+        lock (this)
+        {
+            foreach (ref readonly var chunk in Chunks_NeedsLock())
+            {
+                if (chunk.Count == 0 || time < chunk.FirstTime || time > chunk.LastTime)
+                    continue;
+                var reader = chunk.Read();
+                while (reader.MoveNext())
+                {
+                    if (reader.Time == time)
+                        return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>The samples of the range, or null where there is none.</summary>
+    public SeriesSamples? Read(long minTime, long maxTime)
+    {
+        lock (this)
+        {
+            var room = 0;
+            foreach (ref readonly var chunk in Chunks_NeedsLock())
+            {
+                if (Overlaps(chunk, minTime, maxTime))
+                    room += chunk.Count;
+            }
+
+            if (room == 0)
+                return null;
+            var times = new long[room];
+            var values = new double[room];
+            var count = 0;
+            foreach (ref readonly var chunk in Chunks_NeedsLock())
+            {
+                if (!Overlaps(chunk, minTime, maxTime))
+                    continue;
+                var reader = chunk.Read();
+                while (reader.MoveNext() && reader.Time <= maxTime)
+                {
+                    if (reader.Time < minTime)
+                        continue;
+                    times[count] = reader.Time;
+                    values[count++] = reader.Value;
+                }
+            }
+
+            if (count == 0)
+                return null;
+            Array.Resize(ref times, count);
+            Array.Resize(ref values, count);
+            return new SeriesSamples(Labels, times, values);
+        }
+    }
+
+    /// <summary>Drops whole chunks that end before the window. True where nothing is left.</summary>
+    public bool Prune(long now)
+    {
+        var cutoff = now - KeepMilliseconds;
+        lock (this)
+        {
+            var drop = 0;
+            while (drop < _closed.Length && _closed[drop].LastTime < cutoff)
+                drop++;
+            if (drop > 0)
+                _closed = _closed[drop..];
+            if (_closed.Length == 0 && _open.Count > 0 && _open.LastTime < cutoff)
+                _open = default;
+            return _open.Count == 0 && _closed.Length == 0;
+        }
+    }
+
+    long LastTime_NeedsLock => _open.Count > 0 ? _open.LastTime : _closed.Length > 0 ? _closed[^1].LastTime : long.MinValue;
+
+    static bool Overlaps(in XorChunk chunk, long minTime, long maxTime) =>
+        chunk.Count > 0 && chunk.FirstTime <= maxTime && chunk.LastTime >= minTime;
+
+    ReadOnlySpan<XorChunk> Chunks_NeedsLock()
+    {
+        if (_closed.Length == 0)
+            return new ReadOnlySpan<XorChunk>(in _open);
+        return _open.Count == 0 ? _closed : (XorChunk[])[.. _closed, _open];
+    }
+
+    void AppendInOrder_NeedsLock(long time, double value)
+    {
+        _open.Append(time, value);
+        if (_open.Count < SamplesPerChunk)
+            return;
+        _open.Trim();
+        _closed = [.. _closed, _open];
+        _open = default;
+    }
+
+    // A late sample is rare, so the whole series is written anew. False where the time is there already.
+    bool Insert_NeedsLock(long time, double value)
+    {
+        var all = Read(long.MinValue, long.MaxValue)!;
+        var at = Array.BinarySearch(all.Times, time);
+        if (at >= 0)
+            return false;
+        _closed = [];
+        _open = default;
+        for (var i = 0; i <= all.Times.Length; i++)
+        {
+            if (i == ~at)
+                AppendInOrder_NeedsLock(time, value);
+            if (i < all.Times.Length)
+                AppendInOrder_NeedsLock(all.Times[i], all.Values[i]);
+        }
+
+        return true;
+    }
+}

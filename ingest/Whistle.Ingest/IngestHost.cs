@@ -1,0 +1,51 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Whistle.Ingest;
+
+/// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
+public sealed class IngestHost(
+    TelemetryLog log, Head head, DuckDbStore store, IngestMetrics metrics, TimeProvider time, ILogger<IngestHost> logger)
+    : BackgroundService
+{
+    static readonly TimeSpan UpkeepInterval = TimeSpan.FromMinutes(2);
+
+    /// <summary>Returns once the head is filled, so that nothing is asked of it before.</summary>
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        HeadFiller.Fill(head, store, time, logger);
+        metrics.HeadSeries.Set(head.SeriesCount);
+        return base.StartAsync(cancellationToken);
+    }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(log.RunAsync(stoppingToken), Task.Run(() => KeepUpAsync(stoppingToken), CancellationToken.None));
+
+    /// <summary>One round of upkeep: head pruned, finished hours sealed, retention applied.</summary>
+    public void KeepUp()
+    {
+        log.Prune();
+        try
+        {
+            store.Maintain();
+        }
+        catch (StoreException e)
+        {
+            metrics.StoreFailures.WithLabels("maintain").Inc();
+            logger.MaintenanceFailed(e.Message);
+        }
+    }
+
+    async Task KeepUpAsync(CancellationToken stopping)
+    {
+        using var timer = new PeriodicTimer(UpkeepInterval, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping))
+                KeepUp();
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using Prometheus;
+
+namespace Whistle.Ingest;
+
+/// <summary>What the stage says about itself on <c>/metrics</c>.</summary>
+public sealed class IngestMetrics(CollectorRegistry registry)
+{
+    readonly MetricFactory _metrics = Metrics.WithCustomRegistry(registry);
+
+    internal Counter Requests => field ??= _metrics.CreateCounter(
+        "whistle_ingest_requests_total", "Remote-write requests by the status code of their answer.", "code");
+
+    internal Counter Samples => field ??= _metrics.CreateCounter(
+        "whistle_ingest_samples_total", "Samples that became durable.");
+
+    internal Counter Rejected => field ??= _metrics.CreateCounter(
+        "whistle_ingest_rejected_requests_total", "Requests refused as a whole, by reason.", "reason");
+
+    internal Counter Dropped => field ??= _metrics.CreateCounter(
+        "whistle_ingest_dropped_samples_total", "Samples not stored, by reason.", "reason");
+
+    internal Counter Late => field ??= _metrics.CreateCounter(
+        "whistle_ingest_late_samples_total", "Samples that came out of order and were stored.");
+
+    internal Histogram CommitSeconds => field ??= _metrics.CreateHistogram(
+        "whistle_store_commit_seconds", "Time to make a batch durable.",
+        new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(0.001, 2, 14) });
+
+    internal Counter StoreFailures => field ??= _metrics.CreateCounter(
+        "whistle_store_failures_total", "Batches and maintenance that the store did not take.", "operation");
+
+    internal Gauge HeadSeries => field ??= _metrics.CreateGauge("whistle_head_series", "Series in the head.");
+}

@@ -1,0 +1,60 @@
+namespace Whistle.Ingest;
+
+/// <summary>What became of a request: how many samples are durable now, and why the others are not.</summary>
+/// <param name="Stored">Samples that are durable, those that were so before the request among them.</param>
+/// <param name="Refused">Samples that can never be stored as they are.</param>
+/// <param name="OverLimit">Samples of new series past the tenant's limit.</param>
+/// <param name="Reason">The first refusal in words, where there is one.</param>
+public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
+
+/// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
+sealed class StagedWrite
+{
+    public HeadSeries[] Series { get; private set; } = new HeadSeries[512];
+
+    public long[] Times { get; private set; } = new long[512];
+
+    public double[] Values { get; private set; } = new double[512];
+
+    public int Count { get; private set; }
+
+    /// <summary>Samples that were durable before, because their sender got no answer and sent them again.</summary>
+    public int Duplicates { get; set; }
+
+    public int TooOld { get; set; }
+
+    public int TooNew { get; set; }
+
+    public int BadLabels { get; set; }
+
+    public int OverLimit { get; set; }
+
+    public string? Reason { get; set; }
+
+    public TaskCompletionSource<AppendResult> Completion { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void Add(HeadSeries series, long time, double value)
+    {
+        if (Count == Times.Length)
+            Grow();
+        Series[Count] = series;
+        Times[Count] = time;
+        Values[Count++] = value;
+    }
+
+    public AppendResult Result() => new(Count, TooOld + TooNew + BadLabels, OverLimit, Reason);
+
+    public void Complete() => Completion.SetResult(Result());
+
+    public void Fail(StoreException reason) => Completion.SetException(reason);
+
+    void Grow()
+    {
+        var size = Times.Length * 2;
+        var (series, times, values) = (Series, Times, Values);
+        Array.Resize(ref series, size);
+        Array.Resize(ref times, size);
+        Array.Resize(ref values, size);
+        (Series, Times, Values) = (series, times, values);
+    }
+}

@@ -1,0 +1,222 @@
+using System.Threading.Channels;
+
+using Microsoft.Extensions.Logging;
+
+using Whistle.Telemetry;
+
+namespace Whistle.Ingest;
+
+/// <summary>Limits and pace of the embedded log.</summary>
+public sealed record TelemetryLogOptions
+{
+    /// <summary>How long the first of a group waits for others to share its commit. Real time, whatever clock the engine is on.</summary>
+    public TimeSpan GroupCommit { get; init; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
+    public int MaxPendingSamples { get; init; } = 1_000_000;
+
+    public TimeSpan MaxPast { get; init; } = TimeSpan.FromHours(24);
+
+    public TimeSpan MaxFuture { get; init; } = TimeSpan.FromMinutes(10);
+
+    public LabelLimits LabelLimits { get; init; } = new();
+}
+
+/// <summary>
+/// The embedded telemetry log: an append completes when the store has committed the samples and the head holds them.
+/// Requests are decoded on their own threads; one committer groups what waits into a transaction.
+/// </summary>
+public sealed class TelemetryLog(
+    TelemetryLogOptions options, Head head, DuckDbStore store, IngestMetrics metrics, TimeProvider time, ILogger<TelemetryLog> logger)
+{
+    // A group closes when it is large, however fresh it is.
+    const int GroupSamples = 32_768;
+
+    readonly Channel<StagedWrite> _channel = Channel.CreateUnbounded<StagedWrite>(new UnboundedChannelOptions { SingleReader = true });
+    readonly SeriesResolver _resolver = new(head, options, time);
+    readonly CommitBatch _batch = new();
+    // Held while samples go from the batch into the head, and while the head is pruned.
+    readonly Lock _committing = new();
+    int _pendingSamples;
+    bool _failed;
+
+    /// <summary>Decodes the request, resolves its series, and waits until its samples are durable.</summary>
+    /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
+    /// <exception cref="StoreException">The samples are not known to be durable; send them again.</exception>
+    public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
+    {
+        ThrowIfFull();
+        var write = new StagedWrite();
+        _resolver.Decode(sender, version, body, write);
+        return EnqueueAsync(write);
+    }
+
+    /// <summary>Appends what the server itself records; the labels are taken as they are.</summary>
+    public Task<AppendResult> RecordAsync(IReadOnlyList<TimeSeries> series)
+    {
+        ThrowIfFull();
+        var write = new StagedWrite();
+        _resolver.Add(series, write);
+        return EnqueueAsync(write);
+    }
+
+    /// <summary>Commits until told to stop, and then what was accepted before.</summary>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        await using var _ = stopping.Register(() => _channel.Writer.TryComplete());
+        try
+        {
+            while (await _channel.Reader.WaitToReadAsync(CancellationToken.None))
+                await CommitGroupAsync(stopping);
+        }
+        catch (Exception e)
+        {
+            logger.LogStopped(e);
+            throw;
+        }
+    }
+
+    /// <summary>Drops from the head what fell out of its window. Runs between two commits.</summary>
+    public void Prune()
+    {
+        lock (_committing)
+            head.Prune();
+        metrics.HeadSeries.Set(head.SeriesCount);
+    }
+
+    void ThrowIfFull()
+    {
+        if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
+            throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
+    }
+
+    Task<AppendResult> EnqueueAsync(StagedWrite write)
+    {
+        if (write.Count == 0)
+            return Task.FromResult(write.Result());
+        Interlocked.Add(ref _pendingSamples, write.Count);
+        if (_channel.Writer.TryWrite(write))
+            return write.Completion.Task;
+        Interlocked.Add(ref _pendingSamples, -write.Count);
+        throw new StoreException("The server is stopping.");
+    }
+
+    async Task CommitGroupAsync(CancellationToken stopping)
+    {
+        var group = new List<StagedWrite>();
+        var samples = Take(group);
+        if (samples < GroupSamples && options.GroupCommit > TimeSpan.Zero && !stopping.IsCancellationRequested)
+        {
+            await Task.Delay(options.GroupCommit, TimeProvider.System, CancellationToken.None);
+            samples += Take(group);
+        }
+
+        try
+        {
+            lock (_committing)
+                Commit(group);
+        }
+        finally
+        {
+            Interlocked.Add(ref _pendingSamples, -samples);
+        }
+    }
+
+    int Take(List<StagedWrite> group)
+    {
+        var samples = 0;
+        while (samples < GroupSamples && _channel.Reader.TryRead(out var write))
+        {
+            group.Add(write);
+            samples += write.Count;
+        }
+
+        return samples;
+    }
+
+    void Commit(List<StagedWrite> group)
+    {
+        _batch.Clear();
+        foreach (var write in group)
+            Stage(write);
+        try
+        {
+            if (_batch.Count > 0)
+                Store();
+        }
+        catch (StoreException e)
+        {
+            Unstage();
+            metrics.StoreFailures.WithLabels("append").Inc();
+            if (!_failed)
+                logger.BatchFailed(_batch.Count, e.Message);
+            _failed = true;
+            group.ForEach(write => write.Fail(e));
+            return;
+        }
+
+        if (_failed)
+            logger.StoreRecovered();
+        _failed = false;
+        Publish();
+        group.ForEach(write => write.Complete());
+    }
+
+    // What its series already holds is left out: a sender that got no answer sends again.
+    void Stage(StagedWrite write)
+    {
+        for (var i = 0; i < write.Count; i++)
+        {
+            var series = write.Series[i].Evicted ? head.Revive(write.Series[i]) : write.Series[i];
+            var at = write.Times[i];
+            var late = at <= series.StagedTime;
+            if (late && (at == series.StagedTime || series.Contains(at)))
+            {
+                write.Duplicates++;
+                metrics.Dropped.WithLabels("duplicate").Inc();
+                continue;
+            }
+
+            if (!series.Persisted)
+            {
+                series.Persisted = true;
+                _batch.NewSeries.Add(series);
+            }
+
+            _batch.Add(series, at, write.Values[i], late);
+            if (late)
+                metrics.Late.Inc();
+            else
+                series.StagedTime = at;
+        }
+    }
+
+    void Store()
+    {
+        using var timer = Prometheus.TimerExtensions.NewTimer(metrics.CommitSeconds);
+        try
+        {
+            store.Append(_batch);
+        }
+        catch (StoreException)
+        {
+            if (!store.Recover(_batch))
+                throw;
+        }
+    }
+
+    void Unstage()
+    {
+        foreach (var series in _batch.NewSeries)
+            series.Persisted = false;
+        for (var i = 0; i < _batch.Count; i++)
+            _batch.Series[i].StagedTime = _batch.Series[i].LastTime;
+    }
+
+    void Publish()
+    {
+        for (var i = 0; i < _batch.Count; i++)
+            _batch.Series[i].Append(_batch.Times[i], _batch.Values[i]);
+        metrics.Samples.Inc(_batch.Count);
+    }
+}

@@ -1,0 +1,29 @@
+using Whistle.Telemetry;
+
+namespace Whistle.Ingest;
+
+/// <summary>
+/// Reads recent samples from the head and older ones from the store, without a seam: the store holds all that the head has, so
+/// each answers for its side of one instant.
+/// </summary>
+public sealed class TelemetryReader(Head head, DuckDbStore store)
+{
+    /// <summary>Every series that satisfies all matchers, with its samples of the range (both ends included).</summary>
+    /// <exception cref="StoreException">The store does not answer.</exception>
+    public IReadOnlyList<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    {
+        var border = head.CompleteFrom(matchers);
+        if (minTime >= border)
+            return head.Select(matchers, minTime, maxTime);
+        var older = store.Select(matchers, minTime, Math.Min(maxTime, border - 1));
+        if (maxTime < border)
+            return older;
+        var merged = older.ToDictionary(s => s.Labels);
+        foreach (var recent in head.Select(matchers, border, maxTime))
+            merged[recent.Labels] = merged.TryGetValue(recent.Labels, out var old) ? Join(old, recent) : recent;
+        return [.. merged.Values];
+    }
+
+    static SeriesSamples Join(SeriesSamples older, SeriesSamples recent) =>
+        new(recent.Labels, [.. older.Times, .. recent.Times], [.. older.Values, .. recent.Values]);
+}

@@ -1,0 +1,143 @@
+using Microsoft.Extensions.Time.Testing;
+
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.Tests.Ingest;
+
+public sealed class DuckDbStoreTests : IDisposable
+{
+    static readonly DateTimeOffset Start = new(2026, 3, 1, 10, 0, 0, TimeSpan.Zero);
+    static readonly long StartMs = Start.ToUnixTimeMilliseconds();
+    static readonly LabelMatcher[] All = [new(Labels.MetricName, MatchOperator.Equal, "m")];
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-store").FullName;
+    readonly FakeTimeProvider _time = new(Start);
+    readonly HeadSeries _series = new(7, Labels.OfMetric("m", ("mountpoint", "/a\"b\\c\n'ü")), "t");
+    DuckDbStore _store;
+
+    public DuckDbStoreTests() => _store = NewStore();
+
+    public void Dispose()
+    {
+        _store.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public void What_is_committed_is_there_after_a_restart_bit_for_bit()
+    {
+        double[] odd = [StaleMarker.Value, double.NaN, double.PositiveInfinity, -0.0, 1e-320, 0.1];
+        Append(0, odd);
+
+        Restart();
+
+        Assert.Equal(odd.Select(BitConverter.DoubleToUInt64Bits), Read().Values.Select(BitConverter.DoubleToUInt64Bits));
+        Assert.Equal(_series.Labels, _store.Select(All, 0, long.MaxValue).Single().Labels);
+        Assert.Equal(7u, _store.LastSeriesId());
+    }
+
+    [Fact]
+    public void A_finished_hour_is_sealed_and_reads_as_before()
+    {
+        Append(0, 1, 2, 3);
+        Append(61, 4, 5);
+        var before = Read();
+        _time.Advance(TimeSpan.FromMinutes(70));
+
+        Assert.Equal(1, _store.Maintain());
+
+        Assert.Equal(["2026-03-01T10Z.samples.parquet", "2026-03-01T10Z.series.parquet"],
+            Directory.GetFiles(Path.Combine(_folder, "sealed")).Select(Path.GetFileName).Order());
+        Assert.Equal(before.Times, Read().Times);
+        Assert.Equal(0, _store.Maintain());
+        Restart();
+        Assert.Equal(before.Values, Read().Values);
+    }
+
+    [Fact]
+    public void Late_samples_are_merged_into_their_sealed_hour_once_each_and_the_first_value_stays()
+    {
+        Append(0, 1, 2, 3);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        var batch = new CommitBatch();
+        batch.Add(_series, At(1), 99, late: true);
+        batch.Add(_series, At(1) + 1, 50, late: true);
+        batch.Add(_series, At(10), 60, late: false);
+        _store.Append(batch);
+        double[] expected = [1, 2, 50, 3, 60];
+        Assert.Equal(expected, Read().Values);
+
+        _store.Maintain();
+
+        Assert.Equal(expected, Read().Values);
+        Restart();
+        Assert.Equal(expected, Read().Values);
+    }
+
+    [Fact]
+    public void What_is_past_retention_goes_with_its_file()
+    {
+        Append(0, 1, 2, 3);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        _time.Advance(TimeSpan.FromDays(3));
+
+        _store.Maintain();
+
+        Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "sealed")));
+        Assert.Empty(_store.Select(All, 0, long.MaxValue));
+        Assert.Equal(0u, _store.LastSeriesId());
+    }
+
+    [Fact]
+    public void A_range_reads_both_ends_and_other_series_are_not_found()
+    {
+        Append(0, 1, 2, 3);
+
+        Assert.Equal([2.0], _store.Select(All, At(1), At(1)).Single().Values);
+        Assert.Empty(_store.Select([new(Labels.MetricName, MatchOperator.Equal, "other")], 0, long.MaxValue));
+        Assert.Empty(_store.Select([All[0], new("mountpoint", MatchOperator.NotMatches, "/a.*")], 0, long.MaxValue));
+    }
+
+    [Fact]
+    public void The_head_is_filled_from_hot_and_sealed_hours()
+    {
+        Append(0, 1, 2, 3);
+        Append(61, 4, 5);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        var head = new Head(_time, 10);
+        head.KeepLonger([new HeadWindow(All, TimeSpan.FromHours(2))]);
+
+        HeadFiller.Fill(head, _store, _time, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+
+        Assert.Equal([1.0, 2, 3, 4, 5], head.Select(All, 0, long.MaxValue).Single().Values);
+    }
+
+    SeriesSamples Read() => _store.Select(All, 0, long.MaxValue).Single();
+
+    void Append(int firstMinute, params double[] values)
+    {
+        var batch = new CommitBatch();
+        if (!_series.Persisted)
+            batch.NewSeries.Add(_series);
+        _series.Persisted = true;
+        for (var i = 0; i < values.Length; i++)
+            batch.Add(_series, At(firstMinute + i), values[i], late: false);
+        _store.Append(batch);
+    }
+
+    static long At(int minute) => StartMs + minute * 60_000L;
+
+    void Restart()
+    {
+        _store.Dispose();
+        _store = NewStore();
+    }
+
+    DuckDbStore NewStore() => new(new StoreOptions(_folder, TimeSpan.FromDays(2)), _time);
+}

@@ -1,0 +1,132 @@
+using CsCheck;
+
+using Microsoft.Extensions.Time.Testing;
+
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.Tests.Ingest;
+
+public sealed class HeadTests
+{
+    static readonly DateTimeOffset Start = DateTimeOffset.FromUnixTimeSeconds(1_700_000_000);
+    static readonly long StartMs = Start.ToUnixTimeMilliseconds();
+
+    readonly FakeTimeProvider _time = new(Start);
+
+    [Fact]
+    public void A_chunk_gives_back_every_sample_bit_for_bit()
+    {
+        var values = Gen.OneOf(
+            Gen.Double, Gen.Int[-5, 5].Select(i => (double)i), Gen.Const(StaleMarker.Value), Gen.Const(double.NaN), Gen.Const(double.NegativeInfinity),
+            Gen.ULong.Select(BitConverter.UInt64BitsToDouble));
+        var steps = Gen.OneOf(Gen.Const(15_000L), Gen.Long[1, 20_000], Gen.Long[1, 1L << 40]);
+        Gen.Select(Gen.Long[-1L << 45, 1L << 45], Gen.Select(steps, values).Array[1, 300]).Sample((start, samples) =>
+        {
+            var chunk = new XorChunk();
+            var (at, expected) = (start, new List<(long, ulong)>());
+            foreach (var (step, value) in samples)
+            {
+                chunk.Append(at += step, value);
+                expected.Add((at, BitConverter.DoubleToUInt64Bits(value)));
+            }
+
+            chunk.Trim();
+            var read = new List<(long, ulong)>();
+            var reader = chunk.Read();
+            while (reader.MoveNext())
+                read.Add((reader.Time, BitConverter.DoubleToUInt64Bits(reader.Value)));
+            Assert.Equal(expected, read);
+        });
+    }
+
+    [Fact]
+    public void A_series_reads_in_time_order_whatever_the_order_of_arrival()
+    {
+        Gen.Int[0, 400].Array[1, 400].Sample(arrivals =>
+        {
+            var series = new HeadSeries(1, Labels.OfMetric("m"), "t") { KeepMilliseconds = long.MaxValue / 2 };
+            var expected = new SortedDictionary<long, double>();
+            foreach (var arrival in arrivals)
+                Assert.Equal(expected.TryAdd(arrival, arrival * 2.0), series.Append(arrival, arrival * 2.0));
+
+            var read = series.Read(100, 300);
+
+            var inRange = expected.Where(e => e.Key is >= 100 and <= 300).ToList();
+            Assert.Equal(inRange.Select(e => e.Key), read?.Times ?? []);
+            Assert.Equal(inRange.Select(e => e.Value), read?.Values ?? []);
+            Assert.All(arrivals, a => Assert.True(series.Contains(a)));
+            Assert.False(series.Contains(401));
+        });
+    }
+
+    [Fact]
+    public void Past_the_limit_new_series_are_refused_and_known_ones_go_on()
+    {
+        var head = new Head(_time, maxSeriesPerTenant: 2);
+        Assert.NotNull(Add(head, "t1", "a"));
+        var known = Add(head, "t1", "b");
+
+        Assert.Null(Add(head, "t1", "c"));
+        Assert.Same(known, Add(head, "t1", "b"));
+        Assert.NotNull(Add(head, "t2", "c"));
+    }
+
+    [Fact]
+    public void A_series_leaves_the_head_an_hour_after_its_last_sample_and_six_where_a_rule_reads_so_far_back()
+    {
+        var head = new Head(_time, 100);
+        head.KeepLonger([new HeadWindow([new LabelMatcher(Labels.MetricName, MatchOperator.Equal, "long")], TimeSpan.FromHours(6))]);
+        foreach (var name in new[] { "short", "long" })
+        {
+            var series = Add(head, "t", name)!;
+            series.StagedTime = StartMs;
+            series.Append(StartMs, 1);
+        }
+
+        _time.Advance(TimeSpan.FromMinutes(61));
+        head.Prune();
+        Assert.Equal(["long"], Names(head));
+
+        _time.Advance(TimeSpan.FromHours(5));
+        head.Prune();
+        Assert.Empty(Names(head));
+        Assert.Equal(0, head.SeriesCount);
+    }
+
+    [Fact]
+    public void The_head_says_from_when_on_it_is_complete()
+    {
+        LabelMatcher[] longer = [new(Labels.MetricName, MatchOperator.Equal, "long")];
+        LabelMatcher[] usual = [new(Labels.MetricName, MatchOperator.Equal, "short")];
+        var head = new Head(_time, 100);
+        head.KeepLonger([new HeadWindow(longer, TimeSpan.FromHours(6))]);
+        Add(head, "t", "long");
+
+        Assert.Equal(StartMs - 6 * DuckDbStore.Hour, head.CompleteFrom(longer));
+        Assert.Equal(StartMs - DuckDbStore.Hour, head.CompleteFrom(usual));
+
+        // A rule that is loaded later finds an hour; the window grows from there.
+        head.KeepLonger([new HeadWindow(longer, TimeSpan.FromHours(6)), new HeadWindow(usual, TimeSpan.FromHours(3))]);
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(StartMs - DuckDbStore.Hour, head.CompleteFrom(usual));
+        Assert.Equal(StartMs - 5 * DuckDbStore.Hour, head.CompleteFrom(longer));
+    }
+
+    [Theory]
+    [InlineData("n1", "cluster=\"c1\",node=\"n1\",tenant=\"t1\"")]
+    [InlineData("other", "cluster=\"c1\",exported_node=\"other\",node=\"n1\",tenant=\"t1\"")]
+    public void The_sender_is_who_its_credential_says(string claimed, string expected)
+    {
+        var sender = new Sender("t1", "c1", "n1");
+
+        Assert.Equal($"m{{{expected}}}", Labels.From(sender.Stamp(Labels.OfMetric("m", ("node", claimed)))).ToString());
+    }
+
+    static HeadSeries? Add(Head head, string tenant, string name) =>
+        head.GetOrAdd((UInt128)$"{tenant}{name}".GetHashCode(), [.. Labels.OfMetric(name, ("tenant", tenant))]);
+
+    static IEnumerable<string> Names(Head head) => head.Select([], 0, long.MaxValue).Select(s => s.Labels.Name);
+}

@@ -1,0 +1,53 @@
+using System.Xml.Linq;
+
+using Xunit;
+
+namespace Whistle.Tests;
+
+public sealed class ReferenceGraphTests
+{
+    // What each project may refer to, as docs/architecture.md has it.
+    static readonly Dictionary<string, string[]> Allowed = new()
+    {
+        ["Whistle.Telemetry"] = [],
+        ["Whistle.Agent"] = ["Whistle.Telemetry"],
+        ["Whistle.Ingest"] = ["Whistle.Telemetry"],
+        ["Whistle.PromQL"] = ["Whistle.Telemetry"],
+        ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL"],
+        ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
+        ["Whistle"] = ["Whistle.Telemetry", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Web"],
+    };
+
+    [Fact]
+    public void Projects_refer_only_upstream()
+    {
+        var projects = Directory.EnumerateFiles(Root(), "*.csproj", SearchOption.AllDirectories)
+            .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}tests{Path.DirectorySeparatorChar}", StringComparison.Ordinal)).ToList();
+
+        Assert.Equal(Allowed.Keys.Order(), projects.Select(Name).Order());
+        foreach (var project in projects)
+            Assert.Empty(References(project).Except(Allowed[Name(project)]));
+    }
+
+    [Fact]
+    public void Every_project_is_in_the_solution()
+    {
+        var solution = File.ReadAllText(Path.Combine(Root(), "Whistle.sln"));
+
+        foreach (var project in Directory.EnumerateFiles(Root(), "*.csproj", SearchOption.AllDirectories))
+            Assert.Contains($"{Name(project)}.csproj", solution, StringComparison.Ordinal);
+    }
+
+    static string Name(string project) => Path.GetFileNameWithoutExtension(project);
+
+    static IEnumerable<string> References(string project) =>
+        XDocument.Load(project).Descendants("ProjectReference").Select(r => Name(r.Attribute("Include")!.Value.Replace('\\', '/')));
+
+    static string Root()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "Whistle.sln")))
+            folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
+        return folder.FullName;
+    }
+}
