@@ -1,3 +1,4 @@
+using Whistle.Agent.Buffering;
 using Whistle.Agent.Collectors;
 
 using Xunit;
@@ -40,6 +41,27 @@ public sealed class HostReportTests
         disks.Script = Say("b");
         Assert.Equal(["fine 2", "m{device=\"a\"} stale", "m{device=\"b\"} 1"], report.Lines());
         Assert.Equal(1, report.Success("disks"));
+    }
+
+    [Fact]
+    public void What_vanished_while_the_agent_was_down_gets_its_marker_after_the_restart()
+    {
+        using var disk = new HostFixture();
+        var report = Reports.Of(new ScriptedCollector("disks", Say("a", "b")));
+        report.Lines();
+        new KnownSeries(disk.Folder, report).Save();
+
+        var failing = new ScriptedCollector("disks", _ => throw new IOException("not yet"));
+        var restarted = Reports.Of(failing, new ScriptedCollector("other", Say("z")));
+        new KnownSeries(disk.Folder, restarted).Load();
+        Assert.Equal(["m{device=\"z\"} 1"], restarted.Lines());
+        failing.Script = Say("b");
+        Assert.Equal(["m{device=\"a\"} stale", "m{device=\"b\"} 1", "m{device=\"z\"} 1"], restarted.Lines());
+
+        File.WriteAllBytes(Path.Join(disk.Folder, "series"), [.. File.ReadAllBytes(Path.Join(disk.Folder, "series")).SkipLast(1)]);
+        var damaged = Reports.Of(new ScriptedCollector("disks", Say("b")));
+        new KnownSeries(disk.Folder, damaged).Load();
+        Assert.Equal(["m{device=\"b\"} 1"], damaged.Lines());
     }
 
     [Fact]
