@@ -21,6 +21,7 @@ public sealed class WhistleAgent : IDisposable
     readonly ILogger _log;
     readonly HostReport _report;
     readonly ReportBuffer _buffer;
+    readonly KnownSeries _known;
     readonly ReportSender _sender;
     readonly ArrayBufferWriter<byte> _encoded = new();
     readonly SemaphoreSlim _reporting = new(1);
@@ -43,6 +44,8 @@ public sealed class WhistleAgent : IDisposable
         _log = log;
         _report = new HostReport(collectors, options.Instance, options.Time, log);
         _buffer = new ReportBuffer(options.Buffer, options.Time, log);
+        _known = new KnownSeries(options.Buffer.Folder, _report);
+        _known.Load();
         _sender = new ReportSender(options);
     }
 
@@ -173,6 +176,7 @@ public sealed class WhistleAgent : IDisposable
         _encoded.ResetWrittenCount();
         RemoteWriteEncoder.EncodeV2(series, _encoded);
         _buffer.Append(time, series.Count, Snappy.CompressToArray(_encoded.WrittenSpan));
+        _known.Save();
     }
 
     void WriteOwn(SeriesSet series)

@@ -20,6 +20,8 @@ sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe 
         "node_filesystem_files_free",
     ];
 
+    // Empty for "/", so that paths can be put behind it.
+    readonly string _root = root.TrimEnd('/');
     readonly Names _names = new();
     readonly List<Mount> _mounts = [];
 
@@ -82,16 +84,15 @@ sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe 
         var path = WithoutRoot(Unescape(point));
         if (ExcludedPoints.IsMatch(path))
             return null;
-        return new Mount(Unescape(device), path, type, IsReadOnly(fields.Next()), Path.Join(root, path));
+        return new Mount(Unescape(device), path, type, IsReadOnly(fields.Next()), _root + path);
     }
 
     // Inside a container that has the host's root at --rootfs, the mounts under it are named as the host names them.
     string WithoutRoot(string point)
     {
-        var prefix = root.TrimEnd('/');
-        if (prefix.Length == 0 || !point.StartsWith(prefix, StringComparison.Ordinal))
+        if (_root.Length == 0 || !point.StartsWith(_root, StringComparison.Ordinal))
             return point;
-        return point.Length == prefix.Length ? "/" : point[prefix.Length] == '/' ? point[prefix.Length..] : point;
+        return point.Length == _root.Length ? "/" : point[_root.Length] == '/' ? point[_root.Length..] : point;
     }
 
     static bool IsReadOnly(ReadOnlySpan<byte> options)

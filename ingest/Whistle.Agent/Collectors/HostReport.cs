@@ -30,6 +30,13 @@ sealed class HostReport
         _own = new SeriesSet(common);
     }
 
+    /// <summary>The series of the last reports, by collector.</summary>
+    public IEnumerable<KeyValuePair<string, SeriesSet>> Sets =>
+        [.. _sources.Select(s => KeyValuePair.Create(s.Collector.Name, s.Series)), new("outcomes", _outcomes), new("agent", _own)];
+
+    /// <summary>Rises whenever a series comes or goes.</summary>
+    public long Changes => Sets.Sum(set => set.Value.Changes);
+
     /// <summary>The collectors of this host, in the order of the report.</summary>
     public static ICollector[] HostCollectors(AgentOptions options)
     {

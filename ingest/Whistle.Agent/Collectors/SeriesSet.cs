@@ -23,6 +23,21 @@ sealed class SeriesSet
         _byView = _series.GetAlternateLookup<KeyView>();
     }
 
+    public int Count => _series.Count;
+
+    /// <summary>Rises whenever a series comes or goes.</summary>
+    public long Changes { get; private set; }
+
+    public IEnumerable<(string Metric, Label[] Labels)> Known => _series.Keys.Select(key => (key.Metric, key.Labels));
+
+    /// <summary>Takes a series as one of the last successful pass, before the first pass.</summary>
+    public void Restore(string metric, Label[] labels)
+    {
+        var series = NewSeries(metric, labels);
+        series.Committed = true;
+        _series[new Key(metric, labels)] = series;
+    }
+
     public void Begin() => _pass++;
 
     public void Add(string metric, double value) => Add(metric, value, []);
@@ -35,8 +50,9 @@ sealed class SeriesSet
         var view = new KeyView(metric, labels);
         if (!_byView.TryGetValue(view, out var series))
         {
-            series = new Series(Labels.From([.. labels, .. _common, new Label(Labels.MetricName, metric)]));
+            series = NewSeries(metric, labels);
             _byView[view] = series;
+            Changes++;
         }
 
         if (series.Pass == _pass)
@@ -69,8 +85,7 @@ sealed class SeriesSet
             report.Add(series.At(time, value));
         }
 
-        _gone.ForEach(key => _series.Remove(key));
-        _gone.Clear();
+        RemoveGone();
     }
 
     /// <summary>The pass failed: nothing is reported, and what the last successful pass had stays known.</summary>
@@ -82,6 +97,15 @@ sealed class SeriesSet
                 _gone.Add(key);
         }
 
+        RemoveGone();
+    }
+
+    Series NewSeries(string metric, ReadOnlySpan<Label> labels) =>
+        new(Labels.From([.. labels, .. _common, new Label(Labels.MetricName, metric)]));
+
+    void RemoveGone()
+    {
+        Changes += _gone.Count;
         _gone.ForEach(key => _series.Remove(key));
         _gone.Clear();
     }
