@@ -35,6 +35,10 @@ public sealed class WhistleApp : IAsyncDisposable
         builder.WebHost.UseUrls(options.Listen.ToString());
         // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
         builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Whistle.Authentication", LogLevel.Warning)
+            // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
+            .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
+            .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
         builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access);
         Authentication.Add(builder, options);
         AddIngest(builder.Services, options);

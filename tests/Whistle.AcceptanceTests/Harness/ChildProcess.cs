@@ -1,0 +1,56 @@
+using System.Diagnostics;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>Processes that a test starts. They end with it, by their own id; what they print is shown where the test fails.</summary>
+static class ChildProcess
+{
+    public static Process StartDotnet(string assembly, IEnumerable<string> arguments) =>
+        Start(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet", [Path.Combine(AppContext.BaseDirectory, assembly), .. arguments]);
+
+    public static Process Start(string program, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var process = Process.Start(start)!;
+        var output = TestContext.Current.TestOutputHelper;
+        process.OutputDataReceived += (_, line) => Write(output, line.Data);
+        process.ErrorDataReceived += (_, line) => Write(output, line.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        return process;
+    }
+
+    /// <summary>Asks until the answer is yes; the end of the process ends the wait with an error.</summary>
+    public static async Task UntilAsync(this Process process, Func<CancellationToken, Task<bool>> ready, CancellationToken cancellation)
+    {
+        // The poll is of another process's real progress, so it is on the real clock.
+        while (!await ready(cancellation))
+        {
+            if (process.HasExited)
+                Assert.Fail($"{process.StartInfo.FileName} ended with {process.ExitCode} before it was ready; see the output.");
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, cancellation);
+        }
+    }
+
+    public static async Task KillAndWaitAsync(this Process process)
+    {
+        process.Kill();
+        await process.WaitForExitAsync();
+        process.Dispose();
+    }
+
+    static void Write(ITestOutputHelper? output, string? line)
+    {
+        try
+        {
+            if (line is not null)
+                output?.WriteLine(line);
+        }
+        catch (InvalidOperationException)
+        {
+            // The test is over.
+        }
+    }
+}

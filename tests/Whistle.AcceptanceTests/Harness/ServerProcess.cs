@@ -1,0 +1,76 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+
+using Whistle.Ingest;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>The real server as a process of its own, that can be killed at any moment and started again on its data.</summary>
+sealed class ServerProcess : IAsyncDisposable
+{
+    readonly string[] _arguments;
+    Process? _process;
+
+    public ServerProcess(string dataFolder, params string[] arguments)
+    {
+        DataFolder = dataFolder;
+        Address = new Uri($"http://127.0.0.1:{FreePort()}");
+        _arguments = ["serve", "--data", dataFolder, "--listen", Address.ToString(), .. arguments];
+        Http = new HttpClient { BaseAddress = Address };
+    }
+
+    public string DataFolder { get; }
+
+    public Uri Address { get; }
+
+    /// <summary>Carries the operator's token once the server has started.</summary>
+    public HttpClient Http { get; }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Works before the first start too: enrolment needs only the data folder.</summary>
+    public string Enroll(string cluster, string? node = null) =>
+        new Credentials(new StateDatabase(Path.Combine(DataFolder, "state.sqlite")), TimeProvider.System).Enroll("default", cluster, node);
+
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        _process = ChildProcess.StartDotnet("whistle.dll", _arguments);
+        await _process.UntilAsync(IsReadyAsync, cancellation);
+        Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Path.Combine(DataFolder, "token"), cancellation)).Trim());
+    }
+
+    /// <summary>SIGKILL: nothing of the process runs any more, not even what it would do at its end.</summary>
+    public async Task KillAsync()
+    {
+        if (_process is null)
+            return;
+        await _process.KillAndWaitAsync();
+        _process = null;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await KillAsync();
+        Http.Dispose();
+    }
+
+    async Task<bool> IsReadyAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            using var answer = await Http.GetAsync("-/ready", cancellation);
+            return answer.IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+}

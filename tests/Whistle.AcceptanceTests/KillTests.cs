@@ -1,0 +1,118 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Threading.Channels;
+
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+public sealed class KillTests : IDisposable
+{
+    const int Kills = 20;
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-kill").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact(Timeout = 600_000)]
+    public async Task No_acknowledged_sample_is_lost_when_the_server_is_killed_twenty_times_under_load()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var random = Seed.New();
+        await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Directory.CreateDirectory(Path.Combine(_folder, "rules")).FullName);
+        var token = server.Enroll("load");
+        await server.StartAsync(cancellation);
+        var senders = Enumerable.Range(0, 4).Select(i => new LoadSender(server.Address, token, i)).ToList();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var load = Task.WhenAll(senders.Select(s => s.RunAsync(stop.Token)));
+
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(random.Next(1, 30), cancellation)));
+            // A moment within whatever the server does next.
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 100)), TimeProvider.System, cancellation);
+            await server.KillAsync();
+            await server.StartAsync(cancellation);
+        }
+
+        await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(5, cancellation)));
+        await stop.CancelAsync();
+        await load;
+        await server.KillAsync();
+
+        AssertStored(senders.SelectMany(s => s.Acknowledged).ToList());
+    }
+
+    void AssertStored(List<(string Series, long Time, double Value)> acknowledged)
+    {
+        using var store = new DuckDbStore(new StoreOptions(Path.Combine(_folder, "telemetry"), TimeSpan.FromDays(15)), TimeProvider.System);
+        var stored = store.Select([new LabelMatcher(Labels.MetricName, MatchOperator.Equal, LoadSender.Metric)], 0, long.MaxValue)
+            .ToDictionary(s => s.Labels["series"], s => s.Times.Zip(s.Values).ToDictionary(p => p.First, p => p.Second));
+        Assert.True(acknowledged.Count > 10_000, $"Only {acknowledged.Count} samples were acknowledged; that is no load.");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{acknowledged.Count} acknowledged samples to be found");
+        Assert.All(acknowledged, sample => Assert.Equal(sample.Value, stored[sample.Series][sample.Time]));
+    }
+}
+
+/// <summary>Sends samples with rising times and values, again and again until each request is acknowledged, and remembers which were.</summary>
+sealed class LoadSender(Uri server, string token, int number)
+{
+    public const string Metric = "load_test";
+    const int SeriesCount = 25;
+
+    readonly ConcurrentQueue<(string, long, double)> _acknowledged = new();
+    readonly Channel<int> _acknowledgements = Channel.CreateUnbounded<int>();
+    readonly long _start = TimeProvider.System.GetUtcNow().AddHours(-6).ToUnixTimeMilliseconds();
+
+    public IEnumerable<(string Series, long Time, double Value)> Acknowledged => _acknowledged;
+
+    /// <summary>Waits for so many more acknowledged requests.</summary>
+    public async Task AcknowledgedAsync(int requests, CancellationToken cancellation)
+    {
+        for (var i = 0; i < requests; i++)
+            await _acknowledgements.Reader.ReadAsync(cancellation);
+    }
+
+    public async Task RunAsync(CancellationToken stop)
+    {
+        using var client = new RemoteWriteClient(server, token);
+        for (var request = 0; !stop.IsCancellationRequested; request++)
+        {
+            var series = Series(request);
+            while (!stop.IsCancellationRequested && !await TrySendAsync(client, series, stop))
+                await Task.Yield();
+        }
+    }
+
+    List<TimeSeries> Series(int request) =>
+        [.. Enumerable.Range(0, SeriesCount).Select(i => new TimeSeries(
+            Labels.OfMetric(Metric, ("series", $"{number}-{i}")),
+            [.. Enumerable.Range(0, 4).Select(j => new Sample(_start + (request * 4 + j) * 100L, request * 4 + j + i / 100.0))]))];
+
+    async Task<bool> TrySendAsync(RemoteWriteClient client, List<TimeSeries> series, CancellationToken stop)
+    {
+        try
+        {
+            using var answer = await client.SendAsync(series, stop);
+            if (answer.StatusCode == HttpStatusCode.ServiceUnavailable)
+                return false;
+            Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
+        }
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && stop.IsCancellationRequested))
+        {
+            return false;
+        }
+
+        foreach (var one in series)
+        {
+            foreach (var (time, value) in one.Samples)
+                _acknowledged.Enqueue((one.Labels["series"], time, value));
+        }
+
+        _acknowledgements.Writer.TryWrite(series.Count);
+        return true;
+    }
+}
