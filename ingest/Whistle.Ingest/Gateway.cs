@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Globalization;
-using System.Text.Json;
 
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -63,7 +62,7 @@ public sealed class Gateway(
         catch (RemoteWriteException e)
         {
             logger.WriteRefused(sender.Tenant, sender.Cluster, sender.Node, e.Message);
-            return Reject(Label(e.Reason), new WriteAnswer(e.Reason == RemoteWriteErrorReason.TooLarge ? 413 : 400, e.Message));
+            return Reject(e.Reason.ToMetricLabel(), new WriteAnswer(e.Reason == RemoteWriteErrorReason.TooLarge ? 413 : 400, e.Message));
         }
         catch (BadHttpRequestException e)
         {
@@ -145,8 +144,6 @@ public sealed class Gateway(
             throw;
         }
     }
-
-    static string Label(RemoteWriteErrorReason reason) => JsonNamingPolicy.SnakeCaseLower.ConvertName(reason.ToString());
 
     RemoteWriteException TooLarge() => new(
         RemoteWriteErrorReason.TooLarge, $"The body is larger than {options.MaxBodyBytes >> 20} MiB; send fewer samples at a time.");

@@ -1,4 +1,8 @@
+using System.Text.Json;
+
 using Prometheus;
+
+using Whistle.Telemetry;
 
 namespace Whistle.Ingest;
 
@@ -29,5 +33,13 @@ public sealed class IngestMetrics(CollectorRegistry registry)
     internal Counter StoreFailures => field ??= _metrics.CreateCounter(
         "whistle_store_failures_total", "Batches and maintenance that the store did not take.", "operation");
 
+    internal Counter Histograms => field ??= _metrics.CreateCounter(
+        "whistle_ingest_skipped_histograms_total", "Native histograms that came with requests and were passed over; Whistle stores float samples.");
+
     internal Gauge HeadSeries => field ??= _metrics.CreateGauge("whistle_head_series", "Series in the head.");
+}
+
+static class RefusalReasons
+{
+    public static string ToMetricLabel(this RemoteWriteErrorReason reason) => JsonNamingPolicy.SnakeCaseLower.ConvertName(reason.ToString());
 }

@@ -17,7 +17,8 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
     static WriteRequestScratch? s_scratch;
 
     /// <exception cref="RemoteWriteException">The body can never be taken; nothing of it was staged.</exception>
-    public void Decode(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, StagedWrite write)
+    /// <returns>How many native histograms were passed over.</returns>
+    public int Decode(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, StagedWrite write)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
         var oldest = now - (long)options.MaxPast.TotalMilliseconds;
@@ -30,7 +31,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             while (reader.ReadSample(out var sample))
             {
                 if (series is null)
-                    Refuse(write, refusal!);
+                    write.Refuse(refusal!.Reason, refusal.Message);
                 else if (sample.Time < oldest)
                     RefuseOld(write, series, sample.Time);
                 else if (sample.Time > newest)
@@ -39,6 +40,8 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
                     write.Add(series, sample.Time, sample.Value);
             }
         }
+
+        return reader.Histograms;
     }
 
     public void Add(IReadOnlyList<TimeSeries> recorded, StagedWrite write)
@@ -50,7 +53,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             foreach (var sample in samples)
             {
                 if (series is null)
-                    Refuse(write, Refusal.OfLimit(labels));
+                    write.Refuse(StagedWrite.OverLimit, Refusal.OfLimit(labels).Message);
                 else
                     write.Add(series, sample.Time, sample.Value);
             }
@@ -70,38 +73,23 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         }
         catch (RemoteWriteException e) when (++badSeries <= MaxBadSeries)
         {
-            return (null, new Refusal(e.Message, OverLimit: false));
+            return (null, new Refusal(e.Reason.ToMetricLabel(), e.Message));
         }
     }
 
-    static void Refuse(StagedWrite write, Refusal refusal)
-    {
-        if (refusal.OverLimit)
-            write.OverLimit++;
-        else
-            write.BadLabels++;
-        write.Reason ??= refusal.Reason;
-    }
+    void RefuseOld(StagedWrite write, HeadSeries series, long at) => write.Refuse("too_old",
+        $"The sample of {series.Labels} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old, which is as late as a sample may come.");
 
-    void RefuseOld(StagedWrite write, HeadSeries series, long at)
-    {
-        write.TooOld++;
-        write.Reason ??= $"The sample of {series.Labels} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old, which is as late as a sample may come.";
-    }
-
-    void RefuseNew(StagedWrite write, HeadSeries series, long at)
-    {
-        write.TooNew++;
-        write.Reason ??= $"The sample of {series.Labels} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; check the clock of the sender.";
-    }
+    void RefuseNew(StagedWrite write, HeadSeries series, long at) => write.Refuse("too_new",
+        $"The sample of {series.Labels} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; check the clock of the sender.");
 
     static string Time(long milliseconds) => milliseconds is > -62_135_596_800_000 and < 253_402_300_799_999
         ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).ToString("u")
         : $"{milliseconds} ms";
 
-    sealed record Refusal(string Reason, bool OverLimit)
+    sealed record Refusal(string Reason, string Message)
     {
-        public static Refusal OfLimit(Labels labels) =>
-            new($"The series {labels} is new, and its tenant has as many as it may have; samples of known series were stored. Drop labels of many values, or raise the limit.", OverLimit: true);
+        public static Refusal OfLimit(Labels labels) => new(StagedWrite.OverLimit,
+            $"The series {labels} is new, and its tenant has as many as it may have; samples of known series were stored. Drop labels of many values, or raise the limit.");
     }
 }

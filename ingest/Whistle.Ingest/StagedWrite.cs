@@ -10,6 +10,9 @@ public readonly record struct AppendResult(int Stored, int Refused, int OverLimi
 /// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
 sealed class StagedWrite
 {
+    /// <summary>The one refusal that is no fault of the data.</summary>
+    public const string OverLimit = "series_limit";
+
     public HeadSeries[] Series { get; private set; } = new HeadSeries[512];
 
     public long[] Times { get; private set; } = new long[512];
@@ -21,13 +24,8 @@ sealed class StagedWrite
     /// <summary>Samples that were durable before, because their sender got no answer and sent them again.</summary>
     public int Duplicates { get; set; }
 
-    public int TooOld { get; set; }
-
-    public int TooNew { get; set; }
-
-    public int BadLabels { get; set; }
-
-    public int OverLimit { get; set; }
+    /// <summary>Samples that were not staged, by the reason that the metric names.</summary>
+    public Dictionary<string, int> Refusals { get; } = [];
 
     public string? Reason { get; set; }
 
@@ -42,7 +40,17 @@ sealed class StagedWrite
         Values[Count++] = value;
     }
 
-    public AppendResult Result() => new(Count, TooOld + TooNew + BadLabels, OverLimit, Reason);
+    public void Refuse(string reason, string message)
+    {
+        Refusals[reason] = Refusals.GetValueOrDefault(reason) + 1;
+        Reason ??= message;
+    }
+
+    public AppendResult Result()
+    {
+        var overLimit = Refusals.GetValueOrDefault(OverLimit);
+        return new AppendResult(Count, Refusals.Values.Sum() - overLimit, overLimit, Reason);
+    }
 
     public void Complete() => Completion.SetResult(Result());
 

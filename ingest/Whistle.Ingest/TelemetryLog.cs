@@ -47,7 +47,7 @@ public sealed class TelemetryLog(
     {
         ThrowIfFull();
         var write = new StagedWrite();
-        _resolver.Decode(sender, version, body, write);
+        metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
         return EnqueueAsync(write);
     }
 
@@ -92,6 +92,8 @@ public sealed class TelemetryLog(
 
     Task<AppendResult> EnqueueAsync(StagedWrite write)
     {
+        foreach (var (reason, count) in write.Refusals)
+            metrics.Dropped.WithLabels(reason).Inc(count);
         if (write.Count == 0)
             return Task.FromResult(write.Result());
         Interlocked.Add(ref _pendingSamples, write.Count);
