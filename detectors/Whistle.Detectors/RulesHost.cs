@@ -18,7 +18,7 @@ public sealed record RulesEnvironment
     /// <summary>Rule files and folders of rule files.</summary>
     public required IReadOnlyList<string> RuleFiles { get; init; }
 
-    public required Engine Engine { get; init; }
+    public required PromQLEngine Engine { get; init; }
 
     public required ISeriesSource Series { get; init; }
 
@@ -117,7 +117,7 @@ public sealed class RulesHost : BackgroundService
             if (due.Count == 0)
                 return;
             var parallel = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation };
-            await Parallel.ForEachAsync(due, parallel, async (d, token) => await EvaluateAsync(d.Group, d.Slot!.Value, agents, token));
+            await Parallel.ForEachAsync(due, parallel, async (d, token) => await EvaluateGroupAsync(d.Group, d.Slot!.Value, agents, token));
             CountSignals();
         }
         finally
@@ -173,7 +173,7 @@ public sealed class RulesHost : BackgroundService
         return slot;
     }
 
-    async Task EvaluateAsync(GroupState group, DateTimeOffset slot, IReadOnlyList<EnrolledAgent> agents, CancellationToken cancellation)
+    async Task EvaluateGroupAsync(GroupState group, DateTimeOffset slot, IReadOnlyList<EnrolledAgent> agents, CancellationToken cancellation)
     {
         var start = _time.GetTimestamp();
         group.LastSlot = slot;
@@ -220,7 +220,7 @@ public sealed class RulesHost : BackgroundService
     // A signal's row is written when it changes; its group's evaluations are known to have gone on since.
     static Signal Seen(Signal signal, Dictionary<string, DateTimeOffset> evaluations)
     {
-        var group = signal.Rule[..signal.Rule.LastIndexOf("|Alert", StringComparison.Ordinal)];
+        var group = signal.Rule[..signal.Rule.IndexOf('\n', StringComparison.Ordinal)];
         return evaluations.TryGetValue(group, out var at) && at > signal.Condition.LastEvaluation
             ? signal with { Condition = signal.Condition with { LastEvaluation = at } }
             : signal;
@@ -232,7 +232,7 @@ public sealed class RulesHost : BackgroundService
         [
             .. group.Rules.Select(rule =>
             {
-                var key = $"{group.Key}|{rule.Identity}";
+                var key = $"{group.Key}\n{rule.Identity}";
                 var kept = signals.GetValueOrDefault(key) ?? [];
                 return new RuleState(rule, key, RuleSources.Of(rule, rules))
                 {

@@ -12,7 +12,7 @@ readonly record struct Element(Labels Labels, double Value);
 
 /// <summary>Evaluates one group at one instant: queries, moves signals on, writes series, saves state.</summary>
 sealed class GroupEvaluator(
-    Engine engine, Func<IReadOnlyList<TimeSeries>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
+    PromQLEngine engine, Func<IReadOnlyList<TimeSeries>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
 {
     /// <param name="group">The group; nobody else evaluates it meanwhile.</param>
     /// <param name="at">The instant that rules, clocks and written series have.</param>
@@ -50,6 +50,9 @@ sealed class GroupEvaluator(
     /// <summary>Writes what is not saved yet; a failure leaves it for the next time.</summary>
     public void Save(GroupState group, DateTimeOffset at)
     {
+        // The last evaluation matters to signals only, so a quiet group costs no write.
+        if (group.UnsavedEvents.Count == 0 && group.Rules.All(r => r.Signals.Count == 0))
+            return;
         try
         {
             store.Save(group.Group.Key, at, group.UnsavedSignals, group.UnsavedEvents);

@@ -1,5 +1,4 @@
 using Whistle.Detectors.Templates;
-using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Rules;
 

@@ -17,6 +17,8 @@ sealed partial class RuleFileReader(string file, string text, List<RuleFileError
 {
     static readonly TimeSpan DefaultInterval = TimeSpan.FromMinutes(1);
 
+    static readonly string[] AlertOnly = ["for", "keep_firing_for", "annotations"];
+
     readonly string[] _lines = text.Split('\n');
 
     public IReadOnlyList<RuleGroup> Read()
@@ -141,7 +143,7 @@ sealed partial class RuleFileReader(string file, string text, List<RuleFileError
 
     RecordingRule? ReadRecording(YamlNode node, Dictionary<string, YamlNode> fields, RuleExpression? expression, IReadOnlyList<TemplatedText> labels)
     {
-        foreach (var alien in new[] { "for", "keep_firing_for", "annotations" }.Where(fields.ContainsKey))
+        foreach (var alien in AlertOnly.Where(fields.ContainsKey))
             Fail(fields[alien], $"a recording rule has no {alien}");
         var name = Required(node, fields, "record", "a recording rule");
         if (name is not null && !MetricName().IsMatch(name))
@@ -159,7 +161,9 @@ sealed partial class RuleFileReader(string file, string text, List<RuleFileError
         }
         catch (PromQLException e)
         {
-            FailAt((YamlScalarNode)fields["expr"], e.Position, e.Message);
+            // The place within the expression, which the message begins with, becomes one within the file.
+            var reason = e.Offset is null ? e.Message : e.Message[(e.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..];
+            FailAt((YamlScalarNode)fields["expr"], e.Offset ?? 0, reason);
             return null;
         }
     }
@@ -242,8 +246,10 @@ sealed partial class RuleFileReader(string file, string text, List<RuleFileError
     {
         if (!fields.TryGetValue(key, out var node))
             return null;
-        if (node is YamlScalarNode { Value: { } value } && PrometheusDuration.TryParse(value, out var duration))
-            return duration;
+        if (node is YamlScalarNode { Value: "0" })
+            return TimeSpan.Zero;
+        if (node is YamlScalarNode { Value: { } value } && Durations.TryParse(value, out var milliseconds))
+            return TimeSpan.FromMilliseconds(milliseconds);
         Fail(node, $"{key}: \"{node}\" is not a duration; write it like 30s, 5m or 1h30m");
         return null;
     }

@@ -200,7 +200,7 @@ sealed class SignalStore
 
     static long Milliseconds(DateTimeOffset instant) => instant.ToUnixTimeMilliseconds();
 
-    static object? Optional(DateTimeOffset? instant) => instant?.ToUnixTimeMilliseconds();
+    static long? Optional(DateTimeOffset? instant) => instant?.ToUnixTimeMilliseconds();
 
     static DateTimeOffset Instant(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
 

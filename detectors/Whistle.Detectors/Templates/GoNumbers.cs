@@ -1,21 +1,19 @@
 using System.Globalization;
 
+using Whistle.PromQL;
+
 namespace Whistle.Detectors.Templates;
 
 /// <summary>Numbers in the notations of Go's strconv, which Prometheus's JSON and templates use.</summary>
 static class GoNumbers
 {
-    /// <summary>Format 'f' with the fewest digits that read back as the same number: what Prometheus's JSON carries.</summary>
-    public static string Shortest(double value) =>
-        NotFinite(value) ?? Plain(value);
-
-    /// <summary>What Go prints for a number without a format: like <see cref="Shortest"/>, with an exponent below 1e-4 and from 1e21.</summary>
+    /// <summary>What Go prints for a number without a format: without an exponent, except below 1e-4 and from 1e21.</summary>
     public static string Default(double value)
     {
         if (NotFinite(value) is { } text)
             return text;
         var (digits, exponent) = Digits(value);
-        return value != 0 && (exponent < -4 || exponent >= 21) ? Scientific(value < 0, digits, exponent) : Shortest(value);
+        return value != 0 && (exponent < -4 || exponent >= 21) ? Scientific(value < 0, digits, exponent) : GoNumber.WithoutExponent(value);
     }
 
     /// <summary>Format 'g' with a number of significant digits, trailing zeros dropped.</summary>
@@ -28,11 +26,20 @@ static class GoNumbers
         precision = Math.Max(precision, 1);
         var rounded = double.Parse(value.ToString("E" + (precision - 1)), CultureInfo.InvariantCulture);
         var (digits, exponent) = Digits(rounded);
-        return exponent < -4 || exponent >= precision ? Scientific(value < 0, digits, exponent) : Shortest(rounded);
+        return exponent < -4 || exponent >= precision ? Scientific(value < 0, digits, exponent) : GoNumber.WithoutExponent(rounded);
     }
 
     /// <summary>Format 'f' with a fixed number of decimals.</summary>
     public static string Fixed(double value, int decimals) => NotFinite(value) ?? value.ToString("F" + decimals);
+
+    /// <summary>Format 'e' with the fewest digits, which Prometheus has for an alert's value.</summary>
+    public static string ShortestExponent(double value)
+    {
+        if (NotFinite(value) is { } text)
+            return text;
+        var (digits, exponent) = value == 0 ? ("0", 0) : Digits(value);
+        return Scientific(double.IsNegative(value), digits, exponent);
+    }
 
     /// <summary>Format 'e' with a fixed number of decimals.</summary>
     public static string Exponent(double value, int decimals) =>
@@ -44,19 +51,6 @@ static class GoNumbers
         double.NegativeInfinity => "-Inf",
         _ => double.IsNaN(value) ? "NaN" : null,
     };
-
-    static string Plain(double value)
-    {
-        if (value == 0)
-            return double.IsNegative(value) ? "-0" : "0";
-        var (digits, exponent) = Digits(value);
-        var sign = value < 0 ? "-" : "";
-        if (exponent < 0)
-            return $"{sign}0.{new string('0', -exponent - 1)}{digits}";
-        return digits.Length <= exponent + 1
-            ? sign + digits.PadRight(exponent + 1, '0')
-            : $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}";
-    }
 
     static string Scientific(bool negative, string digits, int exponent)
     {

@@ -86,7 +86,7 @@ static class TemplateFunctions
         return minutes > 0 ? $"{sign}{minutes}m {whole % 60}s" : sign + GoNumbers.Significant(Math.Abs(seconds), 4) + "s";
     }
 
-    static object Printf(object[] arguments)
+    static string Printf(object[] arguments)
     {
         var format = Text(arguments[0]);
         var result = new StringBuilder();
