@@ -29,7 +29,7 @@ public sealed class RuleSet
     public int RuleCount => Groups.Sum(g => g.Rules.Count);
 
     /// <summary>The selectors of all rules, for whoever must keep data that far back.</summary>
-    internal IEnumerable<RuleInput> Inputs => Groups.SelectMany(g => g.Rules).SelectMany(r => r.Expression.Inputs);
+    public IEnumerable<RuleInput> Inputs => Groups.SelectMany(g => g.Rules).SelectMany(r => r.Expression.Inputs);
 
     /// <summary>Files and folders (their *.yaml and *.yml, in order of name). Nothing is loaded if anything is wrong.</summary>
     public static RuleSetLoad Load(IEnumerable<string> paths)
