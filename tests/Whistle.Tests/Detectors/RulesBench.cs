@@ -100,11 +100,17 @@ sealed class RulesBench : IDisposable
             Series.Add(Of("node_filesystem_" + metric, disk), Now, StaleMarker.Value);
     }
 
-    /// <summary>Evaluates what is due now, then moves the clock on by a minute.</summary>
-    public async Task StepAsync()
+    /// <summary>Evaluates what is due now, then moves the clock on, until a minute is over.</summary>
+    public async Task StepAsync(TimeSpan? step = null)
     {
-        await Host.EvaluateAsync(Clock.GetUtcNow(), TestContext.Current.CancellationToken);
-        Pass();
+        var advance = step ?? TimeSpan.FromMinutes(1);
+        for (var passed = TimeSpan.Zero; passed < TimeSpan.FromMinutes(1); passed += advance)
+        {
+            await Host.EvaluateAsync(Clock.GetUtcNow(), TestContext.Current.CancellationToken);
+            Clock.Advance(advance);
+        }
+
+        Minute++;
     }
 
     public void Pass()
