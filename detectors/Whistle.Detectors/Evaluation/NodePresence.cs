@@ -1,0 +1,100 @@
+using Whistle.Ingest;
+using Whistle.PromQL;
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Evaluation;
+
+/// <summary>
+/// Compares the enrolled agents with what has arrived and states for each whether it reports: the series
+/// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
+/// </summary>
+sealed class NodePresence(ISeriesSource series)
+{
+    static readonly TimeSpan Recent = TimeSpan.FromMinutes(5);
+    static readonly string[] Published = ["whistle_agent_up", "whistle_agent_last_report_age_seconds"];
+
+    Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
+
+    public async ValueTask<IReadOnlyList<TimeSeries>> ObserveAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var recent = await LatestAsync([], now - Recent, now, cancellation);
+        var sightings = new Dictionary<(string, string, string), Sighting>();
+        var written = new List<TimeSeries>();
+        foreach (var agent in agents)
+        {
+            var key = (agent.Tenant, agent.Cluster, agent.Node);
+            var sighting = await SightAsync(agent, _sightings.GetValueOrDefault(key), recent, now, cancellation);
+            sightings[key] = sighting;
+            written.AddRange(State(agent, sighting, now));
+        }
+
+        foreach (var (tenant, cluster, node) in _sightings.Keys.Except(sightings.Keys))
+            written.AddRange(Published.Select(m => Point(m, tenant, cluster, node, now, StaleMarker.Value)));
+        _sightings = sightings;
+        return written;
+    }
+
+    async ValueTask<Sighting> SightAsync(
+        EnrolledAgent agent, Sighting? before, Dictionary<(string, string, string), Sighting> recent, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var key = (agent.Tenant, agent.Cluster, agent.Node);
+        if (!recent.TryGetValue(key, out var sighting))
+        {
+            // A backlog that is still draining ends before the recent window.
+            LabelMatcher[] node =
+            [
+                new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
+                new("node", MatchOperator.Equal, agent.Node),
+            ];
+            var since = before?.Last ?? now - TimeSpan.FromHours(1);
+            sighting = (await LatestAsync(node, since, now, cancellation)).GetValueOrDefault(key) ?? new(null, null);
+        }
+
+        return new(sighting.Last ?? before?.Last, sighting.Interval ?? before?.Interval);
+    }
+
+    static IEnumerable<TimeSeries> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
+    {
+        var age = now - (sighting.Last ?? agent.EnrolledAt);
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval);
+        // Enrolled a moment ago and not heard yet is neither up nor down.
+        if (sighting.Last is null && !silent)
+            return [];
+        return
+        [
+            Point(Published[0], agent.Tenant, agent.Cluster, agent.Node, now, silent ? 0 : 1),
+            Point(Published[1], agent.Tenant, agent.Cluster, agent.Node, now, Math.Max(age.TotalSeconds, 0)),
+        ];
+    }
+
+    static TimeSeries Point(string metric, string tenant, string cluster, string node, DateTimeOffset now, double value) => new(
+        Labels.OfMetric(metric, ("tenant", tenant), ("cluster", cluster), ("node", node)), [new(now.ToUnixTimeMilliseconds(), value)]);
+
+    async ValueTask<Dictionary<(string, string, string), Sighting>> LatestAsync(
+        LabelMatcher[] node, DateTimeOffset since, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var latest = new Dictionary<(string, string, string), Sighting>();
+        var (from, to) = (since.ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds());
+        foreach (var samples in await series.SelectAsync([Named("node_scrape_collector_success"), .. node], from, to, cancellation))
+        {
+            var at = DateTimeOffset.FromUnixTimeMilliseconds(samples.Times[^1]);
+            var known = latest.GetValueOrDefault(Key(samples.Labels));
+            if (!StaleMarker.Is(samples.Values[^1]) && (known?.Last is null || at > known.Last))
+                latest[Key(samples.Labels)] = new(at, null);
+        }
+
+        foreach (var samples in await series.SelectAsync([Named("whistle_agent_interval_seconds"), .. node], from, to, cancellation))
+        {
+            if (double.IsFinite(samples.Values[^1]) && latest.TryGetValue(Key(samples.Labels), out var sighting))
+                latest[Key(samples.Labels)] = sighting with { Interval = TimeSpan.FromSeconds(samples.Values[^1]) };
+        }
+
+        return latest;
+    }
+
+    static LabelMatcher Named(string metric) => new(Labels.MetricName, MatchOperator.Equal, metric);
+
+    static (string, string, string) Key(Labels labels) => (labels["tenant"], labels["cluster"], labels["node"]);
+
+    sealed record Sighting(DateTimeOffset? Last, TimeSpan? Interval);
+}

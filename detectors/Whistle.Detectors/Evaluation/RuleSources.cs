@@ -1,0 +1,36 @@
+using Whistle.Detectors.Rules;
+
+namespace Whistle.Detectors.Evaluation;
+
+/// <summary>
+/// Where a rule's inputs come from in the end: the collectors behind its metrics, seen through recording rules.
+/// <see cref="ServerOnly"/>: every metric is made by the server itself, so its source is always known.
+/// </summary>
+sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly)
+{
+    const string ServerPrefix = "whistle_agent_";
+
+    public static RuleSources Of(Rule rule, RuleSet rules)
+    {
+        var metrics = new HashSet<string>();
+        var any = Collect(rule.Expression.Inputs, rules, metrics);
+        return new(
+            [.. metrics.Select(Evaluation.Collectors.Of).OfType<string>().Distinct().Order(StringComparer.Ordinal)],
+            !any && metrics.Count > 0 && metrics.All(m => m.StartsWith(ServerPrefix, StringComparison.Ordinal)));
+    }
+
+    // Answers whether a selector without a fixed name was met.
+    static bool Collect(IReadOnlyList<RuleInput> inputs, RuleSet rules, HashSet<string> metrics)
+    {
+        var any = false;
+        foreach (var input in inputs)
+        {
+            if (input.Metric is null)
+                any = true;
+            else if (metrics.Add(input.Metric) && rules.Recording(input.Metric) is { } recording)
+                any |= Collect(recording.Inputs, rules, metrics);
+        }
+
+        return any;
+    }
+}

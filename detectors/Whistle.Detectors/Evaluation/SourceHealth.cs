@@ -1,0 +1,118 @@
+using Whistle.Ingest;
+using Whistle.PromQL;
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Evaluation;
+
+/// <summary>
+/// Whether a signal's source has succeeded lately. A sample not older than <paramref name="Window"/> counts as live:
+/// two of the source's intervals and a grace for collecting and sending.
+/// </summary>
+readonly record struct SourceState(bool Healthy, TimeSpan Window);
+
+/// <summary>
+/// Answers at one instant for any number of signals, reading each source once. The source is the node's agent with the
+/// rule's collectors; else the scrape target (<c>up</c>); an aggregate's are all agents enrolled under its labels.
+/// </summary>
+sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now)
+{
+    public static readonly TimeSpan DefaultInterval = TimeSpan.FromSeconds(15);
+
+    // Prometheus's lookback, for series whose source is not known.
+    static readonly TimeSpan Lookback = TimeSpan.FromMinutes(5);
+
+    readonly Dictionary<(string Tenant, string Cluster, string Node), NodeReport> _nodes = [];
+    readonly Dictionary<Labels, SourceState> _targets = [];
+    readonly long _now = now.ToUnixTimeMilliseconds();
+
+    public static TimeSpan Window(TimeSpan interval) => (2 * interval) + TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerSecond * 5, interval.Ticks / 2));
+
+    public async ValueTask<SourceState> CheckAsync(RuleSources sources, Labels element, CancellationToken cancellation)
+    {
+        if (sources.ServerOnly)
+            return new(true, Window(DefaultInterval));
+        var enrolled = agents.Where(a => Covers(element, a)).ToList();
+        var target = element.Has("job") && element.Has("instance");
+        if (sources.Collectors.Count == 0 && target)
+            return await TargetAsync(element, cancellation);
+        if (enrolled.Count > 0 && (sources.Collectors.Count > 0 || element.Has("node")))
+            return await AgentsAsync(enrolled, sources.Collectors, cancellation);
+        return target ? await TargetAsync(element, cancellation) : new(true, Lookback);
+    }
+
+    // An element without one of the stamped labels is an aggregate over it.
+    static bool Covers(Labels element, EnrolledAgent agent) =>
+        Fits(element["tenant"], agent.Tenant) && Fits(element["cluster"], agent.Cluster) && Fits(element["node"], agent.Node);
+
+    static bool Fits(string label, string value) => label.Length == 0 || label == value;
+
+    async ValueTask<SourceState> AgentsAsync(List<EnrolledAgent> enrolled, IReadOnlyList<string> collectors, CancellationToken cancellation)
+    {
+        var window = TimeSpan.Zero;
+        var healthy = true;
+        foreach (var agent in enrolled)
+        {
+            var report = await ReportAsync(agent, cancellation);
+            healthy &= report.Has(collectors);
+            window = report.Window > window ? report.Window : window;
+        }
+
+        return new(healthy, window);
+    }
+
+    async ValueTask<NodeReport> ReportAsync(EnrolledAgent agent, CancellationToken cancellation)
+    {
+        var key = (agent.Tenant, agent.Cluster, agent.Node);
+        if (_nodes.TryGetValue(key, out var known))
+            return known;
+        LabelMatcher[] node =
+        [
+            new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
+            new("node", MatchOperator.Equal, agent.Node),
+        ];
+        var intervals = await SelectAsync("whistle_agent_interval_seconds", node, Lookback, cancellation);
+        var interval = intervals.Select(Last).OfType<Sample>().OrderBy(s => s.Time).Select(s => TimeSpan.FromSeconds(s.Value)).LastOrDefault(DefaultInterval);
+        var window = Window(interval);
+        var successes = await SelectAsync("node_scrape_collector_success", node, window, cancellation);
+        return _nodes[key] = new(window, successes.Where(Succeeded).Select(s => s.Labels["collector"]).ToHashSet());
+    }
+
+    async ValueTask<SourceState> TargetAsync(Labels element, CancellationToken cancellation)
+    {
+        var identity = element.Keep(["tenant", "cluster", "job", "instance"]);
+        if (_targets.TryGetValue(identity, out var known))
+            return known;
+        var ups = await SelectAsync("up", [.. identity.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))], Lookback, cancellation);
+        var window = Window(ups.Select(Spacing).DefaultIfEmpty(DefaultInterval).Max());
+        var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1));
+        return _targets[identity] = new(healthy, window);
+    }
+
+    ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>
+        series.SelectAsync([new(Labels.MetricName, MatchOperator.Equal, metric), .. labels], _now - (long)back.TotalMilliseconds, _now, cancellation);
+
+    static bool Succeeded(SeriesSamples samples) => Array.IndexOf(samples.Values, 1.0) >= 0;
+
+    IEnumerable<double> Recent(SeriesSamples samples, TimeSpan window) =>
+        samples.Times.Zip(samples.Values).Where(s => s.First >= _now - window.TotalMilliseconds).Select(s => s.Second);
+
+    static Sample? Last(SeriesSamples samples)
+    {
+        var at = Array.FindLastIndex(samples.Values, double.IsFinite);
+        return at < 0 ? null : new Sample(samples.Times[at], samples.Values[at]);
+    }
+
+    // The usual distance of two scrapes; a minute, Prometheus's default, where only one is seen.
+    static TimeSpan Spacing(SeriesSamples samples)
+    {
+        var gaps = samples.Times.Skip(1).Zip(samples.Times, (later, earlier) => later - earlier).Order().ToList();
+        return gaps.Count == 0 ? TimeSpan.FromMinutes(1) : TimeSpan.FromMilliseconds(gaps[gaps.Count / 2]);
+    }
+
+    /// <summary>The collectors of a node that succeeded within the window.</summary>
+    sealed record NodeReport(TimeSpan Window, HashSet<string> Successful)
+    {
+        public bool Has(IReadOnlyList<string> collectors) =>
+            collectors.Count == 0 ? Successful.Count > 0 : collectors.All(Successful.Contains);
+    }
+}

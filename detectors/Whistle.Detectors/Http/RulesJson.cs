@@ -1,0 +1,123 @@
+using System.Text.Json;
+
+using Whistle.Detectors.Evaluation;
+using Whistle.Detectors.Rules;
+using Whistle.Detectors.Signals;
+using Whistle.Detectors.Templates;
+
+namespace Whistle.Detectors.Http;
+
+/// <summary>
+/// Rules and alerts as Prometheus writes them. Extensions: the state <c>unknown</c>, and on an alert <c>fingerprint</c>,
+/// <c>firingSince</c>, <c>stateBefore</c> and <c>unknownSince</c>.
+/// </summary>
+static class RulesJson
+{
+    public static void WriteGroups(Utf8JsonWriter json, IReadOnlyList<GroupState> groups, string? type)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray("groups");
+        foreach (var group in groups)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", group.Group.Name);
+            json.WriteString("file", group.Group.File);
+            json.WriteStartArray("rules");
+            foreach (var rule in group.Rules.Where(r => type is null || type == (r.Rule is AlertRule ? "alert" : "record")))
+                WriteRule(json, rule);
+            json.WriteEndArray();
+            json.WriteNumber("interval", group.Group.Interval.TotalSeconds);
+            json.WriteNumber("limit", group.Group.Limit);
+            json.WriteNumber("evaluationTime", group.LastDuration.TotalSeconds);
+            json.WriteString("lastEvaluation", Instant(group.Rules.Max(r => r.Report.At)));
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    public static void WriteAlerts(Utf8JsonWriter json, IEnumerable<Signal> signals)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray("alerts");
+        foreach (var signal in signals)
+            WriteAlert(json, signal);
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    static void WriteRule(Utf8JsonWriter json, RuleState state)
+    {
+        var report = state.Report;
+        json.WriteStartObject();
+        if (state.Rule is AlertRule alert)
+            WriteAlertRule(json, alert, report);
+        json.WriteString("name", state.Rule.Name);
+        json.WriteString("query", state.Rule.Expression.Text);
+        WriteTexts(json, "labels", state.Rule.Labels);
+        json.WriteString("health", report.At is null ? "unknown" : report.Error is null ? "ok" : "err");
+        if (report.Error is not null)
+            json.WriteString("lastError", report.Error);
+        json.WriteNumber("evaluationTime", report.Duration.TotalSeconds);
+        json.WriteString("lastEvaluation", Instant(report.At));
+        json.WriteString("type", state.Rule is AlertRule ? "alerting" : "recording");
+        json.WriteEndObject();
+    }
+
+    static void WriteAlertRule(Utf8JsonWriter json, AlertRule alert, RuleReport report)
+    {
+        json.WriteString("state", StateOf(report.Signals));
+        json.WriteNumber("duration", alert.For.TotalSeconds);
+        json.WriteNumber("keepFiringFor", alert.KeepFiringFor.TotalSeconds);
+        WriteTexts(json, "annotations", alert.Annotations);
+        json.WriteStartArray("alerts");
+        foreach (var signal in report.Signals)
+            WriteAlert(json, signal);
+        json.WriteEndArray();
+    }
+
+    static void WriteAlert(Utf8JsonWriter json, Signal signal)
+    {
+        var condition = signal.Condition;
+        json.WriteStartObject();
+        PrometheusJson.WriteLabels(json, "labels", signal.Labels);
+        PrometheusJson.WriteLabels(json, "annotations", signal.Annotations);
+        json.WriteString("state", Name(signal.State));
+        json.WriteString("activeAt", Instant(condition.Since));
+        if (condition.KeepSince is { } keep)
+            json.WriteString("keepFiringSince", Instant(keep));
+        json.WriteString("value", GoNumbers.ShortestExponent(signal.Value));
+        json.WriteString("fingerprint", signal.Fingerprint.ToString("x16"));
+        if (condition.FiringSince is { } firing)
+            json.WriteString("firingSince", Instant(firing));
+        if (condition.UnknownSince is { } unknown)
+        {
+            json.WriteString("stateBefore", Name(condition.Before));
+            json.WriteString("unknownSince", Instant(unknown));
+        }
+
+        json.WriteEndObject();
+    }
+
+    static void WriteTexts(Utf8JsonWriter json, string property, IReadOnlyList<TemplatedText> texts)
+    {
+        json.WriteStartObject(property);
+        foreach (var text in texts)
+            json.WriteString(text.Name, text.Text);
+        json.WriteEndObject();
+    }
+
+    static string StateOf(IReadOnlyList<Signal> signals)
+    {
+        SignalState[] order = [SignalState.Firing, SignalState.Unknown, SignalState.Pending];
+        foreach (var state in order.Where(s => signals.Any(x => x.State == s)))
+            return Name(state);
+        return "inactive";
+    }
+
+    static string Name(SignalState state) => state.ToString().ToLowerInvariant();
+
+    // Prometheus writes year 1 for "never".
+    static string Instant(DateTimeOffset? instant) => (instant ?? DateTimeOffset.MinValue).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'");
+}

@@ -1,0 +1,72 @@
+using System.Collections.Frozen;
+
+namespace Whistle.Detectors.Rules;
+
+/// <summary>What loading gave: either rules, or every error in every file.</summary>
+public sealed record RuleSetLoad(RuleSet? Rules, IReadOnlyList<RuleFileError> Errors);
+
+/// <summary>A valid set of rule files, loaded whole. Immutable; a reload makes another.</summary>
+public sealed class RuleSet
+{
+    public static readonly RuleSet Empty = new([]);
+
+    readonly FrozenDictionary<string, RecordingInput> _recorded;
+
+    RuleSet(IReadOnlyList<RuleGroup> groups)
+    {
+        Groups = groups;
+        _recorded = groups
+            .SelectMany(g => g.Rules.OfType<RecordingRule>().Select(r => (Rule: r, g.Interval)))
+            .GroupBy(r => r.Rule.Name)
+            .ToFrozenDictionary(
+                g => g.Key,
+                g => new RecordingInput([.. g.SelectMany(r => r.Rule.Expression.Inputs)], g.Max(r => r.Interval)));
+    }
+
+    internal IReadOnlyList<RuleGroup> Groups { get; }
+
+    /// <summary>How many rules the set has, alerting and recording.</summary>
+    public int RuleCount => Groups.Sum(g => g.Rules.Count);
+
+    /// <summary>The selectors of all rules, for whoever must keep data that far back.</summary>
+    public IEnumerable<RuleInput> Inputs => Groups.SelectMany(g => g.Rules).SelectMany(r => r.Expression.Inputs);
+
+    /// <summary>Files and folders (their *.yaml and *.yml, in order of name). Nothing is loaded if anything is wrong.</summary>
+    public static RuleSetLoad Load(IEnumerable<string> paths)
+    {
+        var errors = new List<RuleFileError>();
+        var groups = new List<RuleGroup>();
+        foreach (var file in paths.SelectMany(Expand))
+            groups.AddRange(LoadFile(file, errors));
+        foreach (var twice in groups.GroupBy(g => g.Key).Where(g => g.Select(x => x.File).Distinct().Count() > 1))
+        {
+            var second = twice.Last();
+            errors.Add(new(second.File, 1, 1, $"the group \"{second.Name}\" is also in {twice.First().File}, a file of the same name; rename one of the files"));
+        }
+
+        return errors.Count > 0 ? new(null, errors) : new(new RuleSet(groups), []);
+    }
+
+    /// <summary>The interval at which a metric is recorded and what from, or null for a metric that no rule records.</summary>
+    internal RecordingInput? Recording(string metric) => _recorded.GetValueOrDefault(metric);
+
+    static IEnumerable<string> Expand(string path) => Directory.Exists(path)
+        ? Directory.EnumerateFiles(path).Where(f => Path.GetExtension(f) is ".yaml" or ".yml").Order(StringComparer.Ordinal)
+        : [path];
+
+    static IReadOnlyList<RuleGroup> LoadFile(string file, List<RuleFileError> errors)
+    {
+        try
+        {
+            return new RuleFileReader(file, File.ReadAllText(file), errors).Read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            errors.Add(new(file, 1, 1, $"cannot be read: {e.Message}"));
+            return [];
+        }
+    }
+}
+
+/// <summary>The selectors that a recorded metric is made from, and how often.</summary>
+sealed record RecordingInput(IReadOnlyList<RuleInput> Inputs, TimeSpan Interval);

@@ -1,0 +1,264 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+using Prometheus;
+
+using Whistle.Detectors.Evaluation;
+using Whistle.Detectors.Rules;
+using Whistle.Detectors.Signals;
+using Whistle.Ingest;
+using Whistle.PromQL;
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors;
+
+/// <summary>What the rules read and where they write.</summary>
+public sealed record RulesEnvironment
+{
+    /// <summary>Rule files and folders of rule files.</summary>
+    public required IReadOnlyList<string> RuleFiles { get; init; }
+
+    public required PromQLEngine Engine { get; init; }
+
+    public required ISeriesSource Series { get; init; }
+
+    /// <summary>Takes recorded series, <c>ALERTS</c> and <c>whistle_agent_*</c>. Once it completes they must be visible to <see cref="Series"/>.</summary>
+    public required Func<IReadOnlyList<TimeSeries>, CancellationToken, ValueTask> Write { get; init; }
+
+    /// <summary>The agents that should report.</summary>
+    public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
+
+    public required StateDatabase Database { get; init; }
+
+    public required IMetricFactory Metrics { get; init; }
+}
+
+/// <summary>
+/// Evaluates rule groups on their grids and keeps their signals. The hosted loop and a test call the same
+/// <see cref="EvaluateAsync"/>; only the loop knows a clock.
+/// </summary>
+public sealed class RulesHost : BackgroundService
+{
+    static readonly TimeSpan PresenceInterval = TimeSpan.FromSeconds(15);
+    static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
+
+    readonly RulesEnvironment _environment;
+    readonly TimeProvider _time;
+    readonly ILogger<RulesHost> _logger;
+    readonly SignalStore _store;
+    readonly DetectorMetrics _metrics;
+    readonly GroupEvaluator _evaluator;
+    readonly NodePresence _presence;
+
+    // Held by a pass over the rules and by a reload, never by readers.
+    readonly SemaphoreSlim _passes = new(1, 1);
+    DateTimeOffset _lastPresence;
+    Running _running = new(RuleSet.Empty, []);
+
+    public RulesHost(RulesEnvironment environment, TimeProvider time, ILogger<RulesHost> logger)
+    {
+        _environment = environment;
+        _time = time;
+        _logger = logger;
+        _store = new SignalStore(environment.Database);
+        _metrics = new DetectorMetrics(environment.Metrics);
+        _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
+        _presence = new NodePresence(environment.Series);
+    }
+
+    /// <summary>All active signals.</summary>
+    public IReadOnlyList<Signal> Signals => [.. Groups.SelectMany(g => g.Rules).SelectMany(r => r.Report.Signals)];
+
+    /// <summary>Signals that ended within the last 24 hours, the latest first.</summary>
+    public IReadOnlyList<Signal> EndedSignals(DateTimeOffset since) => _store.Ended(since);
+
+    /// <summary>The rules in force.</summary>
+    public RuleSet Rules => Volatile.Read(ref _running).Rules;
+
+    internal IReadOnlyList<GroupState> Groups => Volatile.Read(ref _running).Groups;
+
+    /// <summary>
+    /// Loads the rule files. With any error the rules before stay in force and the errors are the answer. Groups and rules
+    /// that are still there keep their signals; the signals of rules that are not are withdrawn.
+    /// </summary>
+    public async Task<RuleSetLoad> ReloadAsync(CancellationToken cancellation)
+    {
+        var load = RuleSet.Load(_environment.RuleFiles);
+        _metrics.Reloads.WithLabels(load.Rules is null ? "error" : "ok").Inc();
+        if (load.Rules is not { } rules)
+        {
+            _logger.RulesRefused(string.Join(Environment.NewLine, load.Errors));
+            return load;
+        }
+
+        await _passes.WaitAsync(cancellation);
+        try
+        {
+            Swap(rules);
+        }
+        finally
+        {
+            _passes.Release();
+        }
+
+        _logger.RulesLoaded(rules.RuleCount, rules.Groups.Count);
+        return load;
+    }
+
+    /// <summary>Evaluates all that is due at <paramref name="now"/>: the presence of nodes first, then every due group, side by side.</summary>
+    public async Task EvaluateAsync(DateTimeOffset now, CancellationToken cancellation)
+    {
+        await _passes.WaitAsync(cancellation);
+        try
+        {
+            var agents = _environment.Inventory();
+            await ObservePresenceAsync(agents, now, cancellation);
+            var due = Groups.Select(g => (Group: g, Slot: Due(g, now))).Where(g => g.Slot is not null).ToList();
+            if (due.Count == 0)
+                return;
+            var parallel = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellation };
+            await Parallel.ForEachAsync(due, parallel, async (d, token) => await EvaluateGroupAsync(d.Group, d.Slot!.Value, agents, token));
+            CountSignals();
+        }
+        finally
+        {
+            _passes.Release();
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await ReloadAsync(stoppingToken);
+        using var timer = new PeriodicTimer(Step, _time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
+            }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            {
+                _logger.PassFailed(e);
+            }
+        }
+    }
+
+    public override void Dispose()
+    {
+        _passes.Dispose();
+        base.Dispose();
+    }
+
+    async ValueTask ObservePresenceAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
+    {
+        if ((now - _lastPresence).Duration() < PresenceInterval)
+            return;
+        _lastPresence = now;
+        try
+        {
+            if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } series)
+                await _environment.Write(series, cancellation);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            _logger.PresenceFailed(e);
+        }
+    }
+
+    DateTimeOffset? Due(GroupState group, DateTimeOffset now)
+    {
+        var slot = group.Due(now, out var missed);
+        if (missed > 0)
+            _metrics.Overruns.WithLabels(group.Group.Key).Inc(missed);
+        return slot;
+    }
+
+    async Task EvaluateGroupAsync(GroupState group, DateTimeOffset slot, IReadOnlyList<EnrolledAgent> agents, CancellationToken cancellation)
+    {
+        var start = _time.GetTimestamp();
+        group.LastSlot = slot;
+        using var limit = new CancellationTokenSource(group.Group.Interval, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        var read = slot - group.Group.QueryOffset;
+        var health = new SourceHealth(_environment.Series, agents, read);
+        var liveness = new InputLiveness(_environment.Series, Rules, read);
+        try
+        {
+            await _evaluator.EvaluateAsync(group, slot, health, liveness, _time, either.Token);
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellation.IsCancellationRequested)
+        {
+            _metrics.Overruns.WithLabels(group.Group.Key).Inc();
+            _evaluator.Save(group, slot);
+        }
+
+        group.LastDuration = _time.GetElapsedTime(start);
+        _metrics.Duration.WithLabels(group.Group.Key).Observe(group.LastDuration.TotalSeconds);
+    }
+
+    void Swap(RuleSet rules)
+    {
+        var before = Groups;
+        var signals = before.Count > 0 ? Current(before) : Stored();
+        var written = before.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Written);
+        var groups = rules.Groups.Select(g => State(g, rules, signals, written)).ToList();
+        foreach (var group in groups)
+            group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
+        Withdraw(signals.Values.SelectMany(s => s), groups);
+        Volatile.Write(ref _running, new(rules, groups));
+    }
+
+    static Dictionary<string, List<Signal>> Current(IReadOnlyList<GroupState> groups) =>
+        groups.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Signals.Values.ToList());
+
+    Dictionary<string, List<Signal>> Stored()
+    {
+        var evaluations = _store.LoadEvaluations();
+        return _store.Load().GroupBy(s => s.Rule).ToDictionary(g => g.Key, g => g.Select(s => Seen(s, evaluations)).ToList());
+    }
+
+    // A signal's row is written when it changes; its group's evaluations are known to have gone on since.
+    static Signal Seen(Signal signal, Dictionary<string, DateTimeOffset> evaluations)
+    {
+        var group = signal.Rule[..signal.Rule.IndexOf('\n', StringComparison.Ordinal)];
+        return evaluations.TryGetValue(group, out var at) && at > signal.Condition.LastEvaluation
+            ? signal with { Condition = signal.Condition with { LastEvaluation = at } }
+            : signal;
+    }
+
+    static GroupState State(
+        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, HashSet<Labels>> written) => new(
+        group,
+        [
+            .. group.Rules.Select(rule =>
+            {
+                var key = $"{group.Key}\n{rule.Identity}";
+                var kept = signals.GetValueOrDefault(key) ?? [];
+                return new RuleState(rule, key, RuleSources.Of(rule, rules))
+                {
+                    Signals = kept.ToDictionary(s => s.Labels),
+                    Written = written.GetValueOrDefault(key) ?? [],
+                    Report = RuleReport.None with { Signals = kept },
+                };
+            }),
+        ]);
+
+    void Withdraw(IEnumerable<Signal> signals, List<GroupState> groups)
+    {
+        var now = _time.GetUtcNow();
+        var kept = groups.SelectMany(g => g.Rules).Select(r => r.Key).ToHashSet();
+        var withdrawn = signals.Where(s => !kept.Contains(s.Rule))
+            .Select(s => new SignalEvent(s with { Condition = Transition.End(s.Condition, SignalEnd.Withdrawn, now) }, s.State, now)).ToList();
+        if (withdrawn.Count > 0)
+            _store.Save("", now, withdrawn.Select(e => e.Signal), withdrawn);
+    }
+
+    void CountSignals()
+    {
+        var counts = Signals.CountBy(s => s.State).ToDictionary();
+        foreach (var state in new[] { SignalState.Pending, SignalState.Firing, SignalState.Unknown })
+            _metrics.Signals.WithLabels(state.ToString().ToLowerInvariant()).Set(counts.GetValueOrDefault(state));
+    }
+
+    sealed record Running(RuleSet Rules, IReadOnlyList<GroupState> Groups);
+}

@@ -1,0 +1,88 @@
+using System.Text;
+
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Signals;
+
+public enum SignalState
+{
+    Pending,
+    Firing,
+
+    /// <summary>The source of the inputs has not succeeded for two intervals: nothing is concluded and no clock runs.</summary>
+    Unknown,
+    Resolved,
+}
+
+/// <summary>Why a signal ended.</summary>
+public enum SignalEnd
+{
+    /// <summary>The expression no longer holds.</summary>
+    Cleared,
+
+    /// <summary>A successful report no longer contains what the signal is about, such as an unmounted disk.</summary>
+    Gone,
+
+    /// <summary>The rule was taken out of the rule files.</summary>
+    Withdrawn,
+}
+
+/// <summary>
+/// State and clocks of a signal. <paramref name="Before"/> is what an unknown signal was; <paramref name="Paused"/> is the time
+/// spent unknown, which the <c>for</c> clock leaves out; <paramref name="KeepSince"/> is when a firing signal's expression
+/// stopped holding, moved on by the time spent unknown since.
+/// </summary>
+public sealed record Condition(
+    SignalState State,
+    DateTimeOffset Since,
+    DateTimeOffset LastEvaluation,
+    SignalState Before = SignalState.Pending,
+    DateTimeOffset? FiringSince = null,
+    DateTimeOffset? KeepSince = null,
+    DateTimeOffset? UnknownSince = null,
+    TimeSpan Paused = default,
+    DateTimeOffset? EndedAt = null,
+    SignalEnd? Reason = null);
+
+/// <summary>What a rule states about one set of labels, and since when. The labels include <c>alertname</c>.</summary>
+public sealed record Signal
+{
+    /// <summary>The rule that states it: group key and rule identity.</summary>
+    public required string Rule { get; init; }
+
+    public required string Name { get; init; }
+
+    public required Labels Labels { get; init; }
+
+    /// <summary>The labels of the expression's element, by which the input series are found again.</summary>
+    public required Labels Element { get; init; }
+
+    public required Condition Condition { get; init; }
+
+    public IReadOnlyList<Label> Annotations { get; init; } = [];
+
+    public double Value { get; init; }
+
+    public SignalState State => Condition.State;
+
+    /// <summary>FNV-1a, 64 bits, over name and labels in UTF-8, each ended by a zero byte: the same in every process and release.</summary>
+    public ulong Fingerprint => FingerprintOf(Name, Labels);
+
+    public static ulong FingerprintOf(string name, Labels labels)
+    {
+        var hash = Add(14695981039346656037, name);
+        foreach (var (label, value) in labels)
+            hash = Add(Add(hash, label), value);
+        return hash;
+    }
+
+    static ulong Add(ulong hash, string text)
+    {
+        foreach (var b in Encoding.UTF8.GetBytes(text))
+            hash = (hash ^ b) * 1099511628211;
+        return hash * 1099511628211;
+    }
+}
+
+/// <summary>One step in a signal's life; <paramref name="From"/> is null when it opens.</summary>
+public sealed record SignalEvent(Signal Signal, SignalState? From, DateTimeOffset At);

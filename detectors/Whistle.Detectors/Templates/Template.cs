@@ -1,0 +1,74 @@
+using System.Text;
+
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Templates;
+
+/// <summary>A template does not parse; <paramref name="offset"/> counts characters from the template's start.</summary>
+sealed class TemplateException(int offset, string message) : Exception(message)
+{
+    public int Offset => offset;
+}
+
+/// <summary>What a template may read: the element's labels and its value.</summary>
+readonly record struct TemplateData(Labels Labels, double Value);
+
+/// <summary>
+/// The part of Go's template language that rule files commonly use: text with <c>{{ pipeline }}</c>, where a pipeline is
+/// made of <c>$labels.x</c>, <c>$value</c>, literals, parentheses and functions. Control actions are refused at load.
+/// Parsed once, rendered at each evaluation.
+/// </summary>
+sealed class Template
+{
+    readonly List<Node> _nodes;
+
+    Template(List<Node> nodes) => _nodes = nodes;
+
+    /// <exception cref="TemplateException">The template does not parse or names an unknown function.</exception>
+    public static Template Parse(string text) => new(new TemplateParser(text).Parse());
+
+    /// <summary>Never throws: what cannot be rendered becomes an explanation in the text, as a broken annotation must not cost an alert.</summary>
+    public string Render(TemplateData data)
+    {
+        var text = new StringBuilder();
+        foreach (var node in _nodes)
+        {
+            try
+            {
+                text.Append(TemplateFunctions.Text(node.Evaluate(data)));
+            }
+            catch (FormatException e)
+            {
+                text.Append("<error: ").Append(e.Message).Append('>');
+            }
+        }
+
+        return text.ToString();
+    }
+}
+
+/// <summary>A part of a template. Values are strings, doubles or <see cref="Labels"/>.</summary>
+abstract record Node
+{
+    public abstract object Evaluate(TemplateData data);
+}
+
+sealed record Literal(object Value) : Node
+{
+    public override object Evaluate(TemplateData data) => Value;
+}
+
+sealed record LabelNode(string? Name) : Node
+{
+    public override object Evaluate(TemplateData data) => Name is null ? data.Labels : data.Labels[Name];
+}
+
+sealed record ValueNode : Node
+{
+    public override object Evaluate(TemplateData data) => data.Value;
+}
+
+sealed record CallNode(Func<object[], object> Function, IReadOnlyList<Node> Arguments) : Node
+{
+    public override object Evaluate(TemplateData data) => Function([.. Arguments.Select(a => a.Evaluate(data))]);
+}

@@ -1,0 +1,150 @@
+using Whistle.Telemetry;
+
+namespace Whistle.PromQL;
+
+public enum ExprType
+{
+    Scalar,
+    Vector,
+    Matrix,
+    Text,
+}
+
+/// <summary>
+/// A checked expression. <c>ToString()</c> gives canonical PromQL text, which parses to the same expression.
+/// </summary>
+/// <param name="Position">Zero-based offset in the text it was parsed from.</param>
+public abstract record Expr(int Position)
+{
+    public abstract ExprType Type { get; }
+
+    /// <summary>Direct parts, left to right.</summary>
+    public abstract IReadOnlyList<Expr> Children { get; }
+
+    /// <summary>Height of the tree; bounded by the parser, so that recursion over an expression is safe.</summary>
+    internal int Height => field == 0 ? field = Children.Count == 0 ? 1 : 1 + Children.Max(static c => c.Height) : field;
+
+    public sealed override string ToString() => Printer.Print(this);
+}
+
+public sealed record NumberLiteral(int Position, double Value) : Expr(Position)
+{
+    public override ExprType Type => ExprType.Scalar;
+
+    public override IReadOnlyList<Expr> Children => [];
+}
+
+public sealed record StringLiteral(int Position, string Value) : Expr(Position)
+{
+    public override ExprType Type => ExprType.Text;
+
+    public override IReadOnlyList<Expr> Children => [];
+}
+
+public sealed record ParenExpr(int Position, Expr Inner) : Expr(Position)
+{
+    public override ExprType Type => Inner.Type;
+
+    public override IReadOnlyList<Expr> Children => [Inner];
+}
+
+/// <summary>A sign before an expression; <c>+</c> changes nothing, not even the name.</summary>
+public sealed record UnaryExpr(int Position, bool Negates, Expr Operand) : Expr(Position)
+{
+    public override ExprType Type => Operand.Type;
+
+    public override IReadOnlyList<Expr> Children => [Operand];
+}
+
+/// <summary>Offset in milliseconds into the past; negative is the future.</summary>
+public sealed record VectorSelector(int Position, IReadOnlyList<LabelMatcher> Matchers, long Offset = 0) : Expr(Position)
+{
+    public override ExprType Type => ExprType.Vector;
+
+    public override IReadOnlyList<Expr> Children => [];
+}
+
+/// <summary>The samples of (t − offset − range, t − offset]; the range is in milliseconds.</summary>
+public sealed record MatrixSelector(int Position, VectorSelector Selector, long Range) : Expr(Position)
+{
+    public override ExprType Type => ExprType.Matrix;
+
+    public override IReadOnlyList<Expr> Children => [Selector];
+}
+
+public enum MatchCardinality
+{
+    OneToOne,
+    ManyToOne,
+    OneToMany,
+    ManyToMany,
+}
+
+/// <summary>
+/// How the series of two vectors find each other: <paramref name="On"/> these <paramref name="Labels"/>, or ignoring them.
+/// <paramref name="Include"/> is what group_left or group_right copies from the "one" side.
+/// </summary>
+public sealed record VectorMatching(MatchCardinality Cardinality, bool On, IReadOnlyList<string> Labels, IReadOnlyList<string> Include)
+{
+    internal static readonly VectorMatching OneToOne = new(MatchCardinality.OneToOne, false, [], []);
+}
+
+/// <summary><paramref name="Matching"/> is there exactly where both sides are vectors.</summary>
+public sealed record BinaryExpr(
+    int Position, BinaryOperator Operator, Expr Left, Expr Right, bool ReturnsBool, VectorMatching? Matching) : Expr(Position)
+{
+    public override ExprType Type =>
+        Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
+
+    public override IReadOnlyList<Expr> Children => [Left, Right];
+}
+
+public sealed record CallExpr : Expr
+{
+    internal CallExpr(int position, FunctionDefinition function, IReadOnlyList<Expr> arguments)
+        : base(position)
+    {
+        Function = function;
+        Arguments = arguments;
+    }
+
+    public string Name => Function.Name;
+
+    public IReadOnlyList<Expr> Arguments { get; }
+
+    internal FunctionDefinition Function { get; }
+
+    public override ExprType Type => Function.Returns;
+
+    public override IReadOnlyList<Expr> Children => Arguments;
+}
+
+public sealed record AggregateExpr : Expr
+{
+    internal AggregateExpr(
+        int position, AggregationDefinition aggregation, Expr? parameter, Expr operand, bool without, IReadOnlyList<string> grouping)
+        : base(position)
+    {
+        Aggregation = aggregation;
+        Parameter = parameter;
+        Operand = operand;
+        Without = without;
+        Grouping = grouping;
+    }
+
+    public string Name => Aggregation.Name;
+
+    public Expr? Parameter { get; }
+
+    public Expr Operand { get; }
+
+    public bool Without { get; }
+
+    public IReadOnlyList<string> Grouping { get; }
+
+    internal AggregationDefinition Aggregation { get; }
+
+    public override ExprType Type => ExprType.Vector;
+
+    public override IReadOnlyList<Expr> Children => Parameter is null ? [Operand] : [Parameter, Operand];
+}

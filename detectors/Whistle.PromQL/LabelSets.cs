@@ -1,0 +1,77 @@
+using Whistle.Telemetry;
+
+namespace Whistle.PromQL;
+
+/// <summary>Derives label sets without sorting again: what is taken away from a sorted set leaves a sorted one.</summary>
+static class LabelSets
+{
+    static readonly HashSet<string> NameOnly = [Labels.MetricName];
+
+    public static Labels WithoutName(Labels labels) => labels.Has(Labels.MetricName) ? Filter(labels, NameOnly, false) : labels;
+
+    public static Labels Keep(Labels labels, HashSet<string> names) => Filter(labels, names, true);
+
+    public static Labels Drop(Labels labels, HashSet<string> names) => Filter(labels, names, false);
+
+    public static int Compare(Labels a, Labels b)
+    {
+        for (var i = 0; i < Math.Min(a.Count, b.Count); i++)
+        {
+            var order = string.CompareOrdinal(a[i].Name, b[i].Name);
+            if (order == 0)
+                order = string.CompareOrdinal(a[i].Value, b[i].Value);
+            if (order != 0)
+                return order;
+        }
+
+        return a.Count.CompareTo(b.Count);
+    }
+
+    static Labels Filter(Labels labels, HashSet<string> names, bool keep)
+    {
+        var kept = 0;
+        for (var i = 0; i < labels.Count; i++)
+            kept += names.Contains(labels[i].Name) == keep ? 1 : 0;
+        if (kept == labels.Count)
+            return labels;
+        if (kept == 0)
+            return Labels.Empty;
+        var (keptNames, values) = (new string[kept], new string[kept]);
+        var next = 0;
+        for (var i = 0; i < labels.Count; i++)
+        {
+            var (name, value) = labels[i];
+            if (names.Contains(name) == keep)
+                (keptNames[next], values[next++]) = (name, value);
+        }
+
+        return Labels.FromSorted(keptNames, values);
+    }
+}
+
+/// <summary>
+/// A mapping of label sets that is computed once a series, not once a step. Knows whether two inputs ever gave the same
+/// output: only then must results be checked for duplicates.
+/// </summary>
+sealed class LabelMemo(Func<Labels, Labels> map)
+{
+    readonly Dictionary<Labels, Labels> _outputs = [];
+    readonly HashSet<Labels> _distinct = [];
+
+    public bool HasCollisions { get; private set; }
+
+    public Labels this[Labels input]
+    {
+        get
+        {
+            if (!_outputs.TryGetValue(input, out var output))
+            {
+                output = map(input);
+                _outputs.Add(input, output);
+                HasCollisions |= !_distinct.Add(output);
+            }
+
+            return output;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+using System.Globalization;
+using System.Text;
+
+using Whistle.Telemetry;
+
+namespace Whistle.PromQL;
+
+public sealed partial class Parser
+{
+    internal static bool IsPlainMetricName(string name) =>
+        IsPlainLabelName(name.Replace(':', '_')) && !name.Equals("inf", StringComparison.OrdinalIgnoreCase)
+        && !name.Equals("nan", StringComparison.OrdinalIgnoreCase) && BinaryOperators.Find(name) is null
+        && name.ToLowerInvariant() is not ("bool" or "on" or "ignoring" or "group_left" or "group_right");
+
+    internal static bool IsPlainLabelName(string name) =>
+        name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(static c => char.IsAsciiLetterOrDigit(c) || c == '_');
+
+    VectorSelector Selector(int position, string? name)
+    {
+        List<LabelMatcher> matchers = [];
+        if (name is not null)
+            matchers.Add(new LabelMatcher(Labels.MetricName, MatchOperator.Equal, name));
+        if (_token.Kind == TokenKind.LeftBrace)
+            Matchers(matchers, name is not null);
+        // Otherwise it would select every series there is.
+        if (matchers.All(static m => m.IsMatch("")))
+            throw Error("a selector needs at least one matcher that does not match the empty string", position);
+        return new VectorSelector(position, matchers);
+    }
+
+    void Matchers(List<LabelMatcher> matchers, bool named)
+    {
+        Take();
+        while (_token.Kind != TokenKind.RightBrace)
+        {
+            var at = _token.Position;
+            var quoted = _token.Kind == TokenKind.String;
+            var label = LabelName("a label name or \"}\"");
+            LabelMatcher matcher;
+            if (quoted && _token.Kind is TokenKind.Comma or TokenKind.RightBrace)
+            {
+                if (named)
+                    throw Error("the metric name is given twice", at);
+                matchers.Insert(0, new LabelMatcher(Labels.MetricName, MatchOperator.Equal, label));
+                named = true;
+            }
+            else
+            {
+                matcher = Matcher(label);
+                matchers.Add(matcher);
+            }
+
+            if (_token.Kind != TokenKind.Comma)
+                break;
+            Take();
+        }
+
+        Expect(TokenKind.RightBrace, "\",\" or \"}\"");
+        // Only the conditions beside a name are checked: {__name__=~"a.*",__name__!="ab"} means something.
+        if (named && matchers.Count(static m => m.Name == Labels.MetricName) > 1)
+            throw Error("the metric name is given twice", _token.Position);
+    }
+
+    LabelMatcher Matcher(string label)
+    {
+        var op = Take();
+        MatchOperator match = op switch
+        {
+            { Kind: TokenKind.Assign } => MatchOperator.Equal,
+            { Kind: TokenKind.Operator, Text: "!=" } => MatchOperator.NotEqual,
+            { Kind: TokenKind.MatchRegex } => MatchOperator.Matches,
+            { Kind: TokenKind.NotMatchRegex } => MatchOperator.NotMatches,
+            _ => throw Error($"unexpected {op}: expected one of =, !=, =~, !~", op.Position),
+        };
+        var at = _token.Position;
+        if (_token.Kind != TokenKind.String)
+            throw Expected("a quoted string");
+        try
+        {
+            return new LabelMatcher(label, match, StringValue());
+        }
+        catch (ArgumentException e)
+        {
+            throw Error($"bad regular expression: {e.Message}", at);
+        }
+    }
+
+    string LabelName(string what)
+    {
+        if (_token.Kind == TokenKind.String)
+        {
+            var at = _token.Position;
+            var name = StringValue();
+            return name.Length > 0 ? name : throw Error("a name must not be empty", at);
+        }
+
+        if (_token.Kind != TokenKind.Identifier || _token.Text.Contains(':', StringComparison.Ordinal))
+            throw Expected(what);
+        return Take().Text;
+    }
+
+    List<string> LabelNames()
+    {
+        Expect(TokenKind.LeftParen, "\"(\"");
+        List<string> names = [];
+        while (_token.Kind != TokenKind.RightParen)
+        {
+            names.Add(LabelName("a label name or \")\""));
+            if (_token.Kind != TokenKind.Comma)
+                break;
+            Take();
+        }
+
+        Expect(TokenKind.RightParen, "\",\" or \")\"");
+        return names;
+    }
+
+    Expr Postfix(Expr expr)
+    {
+        var hasOffset = false;
+        while (true)
+        {
+            if (_token.Kind == TokenKind.LeftBracket)
+                expr = Range(expr, hasOffset);
+            else if (_token.Is("offset"))
+                expr = Offset(expr, ref hasOffset);
+            else if (_token.Kind == TokenKind.At)
+                throw Error("the \"@\" modifier is not supported yet");
+            else
+                return expr;
+        }
+    }
+
+    MatrixSelector Range(Expr expr, bool hasOffset)
+    {
+        if (hasOffset)
+            throw Error("the offset belongs behind the range: write metric[5m] offset 1h");
+        if (expr is not VectorSelector selector)
+            throw Error("a range needs a selector before it, as in metric[5m]");
+        Take();
+        var at = _token.Position;
+        var range = Duration();
+        if (range <= 0)
+            throw Error("the range must be longer than 0", at);
+        if (_token.Kind == TokenKind.Colon)
+            throw Error("subqueries are not supported yet");
+        Expect(TokenKind.RightBracket, "\"]\"");
+        return new MatrixSelector(selector.Position, selector, range);
+    }
+
+    Expr Offset(Expr expr, ref bool hasOffset)
+    {
+        if (expr is not (VectorSelector or MatrixSelector))
+            throw Error("\"offset\" needs a selector before it");
+        if (hasOffset)
+            throw Error("\"offset\" is given twice");
+        Take();
+        hasOffset = true;
+        var negative = false;
+        if (_token is { Kind: TokenKind.Operator, Text: "-" or "+" })
+            negative = Take().Text == "-";
+        var offset = Duration() * (negative ? -1 : 1);
+        return expr switch
+        {
+            MatrixSelector matrix => matrix with { Selector = matrix.Selector with { Offset = offset } },
+            VectorSelector selector => selector with { Offset = offset },
+            _ => throw new InvalidOperationException(),
+        };
+    }
+
+    /// <summary>A duration, or a number of seconds, in milliseconds.</summary>
+    long Duration()
+    {
+        if (_token.Kind is not (TokenKind.Duration or TokenKind.Number))
+            throw Expected("a duration such as 5m");
+        var token = Take();
+        if (token.Kind == TokenKind.Duration && Durations.TryParse(token.Text, out var milliseconds))
+            return milliseconds;
+        var seconds = GoNumber.ParseLiteral(token.Text);
+        return seconds is >= 0 and < 9.2e9 ? (long)Math.Round(seconds * 1000) : throw Error("the duration is too long", token.Position);
+    }
+
+    string StringValue()
+    {
+        var token = Take();
+        var body = token.Text.AsSpan(1, token.Text.Length - 2);
+        if (token.Text[0] == '`' || !body.Contains('\\'))
+            return body.ToString();
+        var bytes = new List<byte>();
+        while (!body.IsEmpty)
+        {
+            var plain = body.IndexOf('\\');
+            bytes.AddRange(Encoding.UTF8.GetBytes((plain < 0 ? body : body[..plain]).ToArray()));
+            if (plain < 0)
+                break;
+            body = body[(plain + 1)..];
+            var length = Escape(body, token, bytes);
+            body = body[length..];
+        }
+
+        return Encoding.UTF8.GetString([.. bytes]);
+    }
+
+    // Go's escapes. Returns how many characters follow the backslash.
+    int Escape(ReadOnlySpan<char> text, Token token, List<byte> bytes)
+    {
+        const string Single = "abfnrtv\\'\"";
+        const string SingleValue = "\a\b\f\n\r\t\v\\'\"";
+        var index = text.IsEmpty ? -1 : Single.IndexOf(text[0], StringComparison.Ordinal);
+        if (index >= 0)
+        {
+            bytes.Add((byte)SingleValue[index]);
+            return 1;
+        }
+
+        var digits = text.IsEmpty ? 0 : text[0] switch { 'x' => 2, 'u' => 4, 'U' => 8, _ => 0 };
+        if (digits > 0 && text.Length > digits && int.TryParse(text.Slice(1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
+        {
+            if (digits == 2)
+                bytes.Add((byte)code);
+            else if (Rune.IsValid(code))
+                bytes.AddRange(Encoding.UTF8.GetBytes(new Rune(code).ToString()));
+            else
+                throw Error("the string has an escape that is no Unicode character", token.Position);
+            return digits + 1;
+        }
+
+        if (text.Length >= 3 && text[..3].IndexOfAnyExceptInRange('0', '7') < 0 && text[0] <= '3')
+        {
+            bytes.Add((byte)(((text[0] - '0') * 64) + ((text[1] - '0') * 8) + text[2] - '0'));
+            return 3;
+        }
+
+        throw Error("the string has an unknown escape: write \\\\ for a backslash, or quote with `", token.Position);
+    }
+}

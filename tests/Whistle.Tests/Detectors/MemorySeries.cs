@@ -1,0 +1,60 @@
+using Whistle.PromQL;
+using Whistle.Telemetry;
+
+namespace Whistle.Tests.Detectors;
+
+/// <summary>A head for tests: series in memory, samples appended in time order.</summary>
+sealed class MemorySeries : ISeriesSource
+{
+    readonly Dictionary<string, Dictionary<Labels, (List<long> Times, List<double> Values)>> _metrics = [];
+    readonly Lock _lock = new();
+
+    public void Add(Labels labels, long time, double value)
+    {
+        lock (_lock)
+        {
+            if (!_metrics.TryGetValue(labels.Name, out var metric))
+                _metrics[labels.Name] = metric = [];
+            if (!metric.TryGetValue(labels, out var samples))
+                metric[labels] = samples = ([], []);
+            samples.Times.Add(time);
+            samples.Values.Add(value);
+        }
+    }
+
+    public ValueTask WriteAsync(IReadOnlyList<TimeSeries> written, CancellationToken cancellation)
+    {
+        foreach (var series in written)
+        {
+            foreach (var sample in series.Samples)
+                Add(series.Labels, sample.Time, sample.Value);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
+    {
+        lock (_lock)
+        {
+            var name = matchers.FirstOrDefault(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal })?.Value;
+            var candidates = name is null ? _metrics.Values.SelectMany(m => m) : _metrics.GetValueOrDefault(name) ?? [];
+            List<SeriesSamples> selected = [];
+            foreach (var (labels, (times, values)) in candidates)
+            {
+                var (from, to) = (Position(times, minTime), Position(times, maxTime + 1));
+                if (from < to && matchers.All(m => m.IsMatch(labels)))
+                    selected.Add(new(labels, [.. times[from..to]], [.. values[from..to]]));
+            }
+
+            return ValueTask.FromResult<IReadOnlyList<SeriesSamples>>(selected);
+        }
+    }
+
+    static int Position(List<long> times, long time)
+    {
+        var at = times.BinarySearch(time);
+        return at < 0 ? ~at : at;
+    }
+}
