@@ -2,8 +2,6 @@ using System.Buffers;
 
 using Microsoft.Extensions.Logging;
 
-using Snappier;
-
 using Whistle.Agent.Buffering;
 using Whistle.Agent.Collectors;
 using Whistle.Agent.Sending;
@@ -175,7 +173,8 @@ public sealed class WhistleAgent : IDisposable
         var series = _report.Collect(time, WriteOwn);
         _encoded.ResetWrittenCount();
         RemoteWriteEncoder.EncodeV2(series, _encoded);
-        _buffer.Append(time, series.Count, Snappy.CompressToArray(_encoded.WrittenSpan));
+        using var body = RemoteWriteBody.Compress(_encoded.WrittenSpan);
+        _buffer.Append(time, series.Count, body.Span.ToArray());
         _known.Save();
     }
 
