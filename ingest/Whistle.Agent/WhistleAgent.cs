@@ -119,7 +119,7 @@ public sealed class WhistleAgent : IDisposable
         var waited = false;
         while (true)
         {
-            if (await SendAllAsync(cancellation).ConfigureAwait(false) is { } retry)
+            if (await TrySendAllAsync(cancellation).ConfigureAwait(false) is { } retry)
             {
                 var wait = backoff.Next(retry.After);
                 _log.SendingWaits(_buffer.Count, wait.TotalSeconds, retry.Reason);
@@ -133,6 +133,19 @@ public sealed class WhistleAgent : IDisposable
             waited = false;
             backoff.Reset();
             await _reported.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    // Whatever goes wrong, the loop has to go on: an agent that only collects looks dead to the server.
+    async Task<SendOutcome.Retryable?> TrySendAllAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await SendAllAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            return new SendOutcome.Retryable($"{e.GetType().Name}: {e.Message}");
         }
     }
 
