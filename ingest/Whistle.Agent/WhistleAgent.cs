@@ -2,8 +2,6 @@ using System.Buffers;
 
 using Microsoft.Extensions.Logging;
 
-using Snappier;
-
 using Whistle.Agent.Buffering;
 using Whistle.Agent.Collectors;
 using Whistle.Agent.Sending;
@@ -121,7 +119,7 @@ public sealed class WhistleAgent : IDisposable
         var waited = false;
         while (true)
         {
-            if (await SendAllAsync(cancellation).ConfigureAwait(false) is { } retry)
+            if (await TrySendAllAsync(cancellation).ConfigureAwait(false) is { } retry)
             {
                 var wait = backoff.Next(retry.After);
                 _log.SendingWaits(_buffer.Count, wait.TotalSeconds, retry.Reason);
@@ -135,6 +133,19 @@ public sealed class WhistleAgent : IDisposable
             waited = false;
             backoff.Reset();
             await _reported.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    // Whatever goes wrong, the loop has to go on: an agent that only collects looks dead to the server.
+    async Task<SendOutcome.Retryable?> TrySendAllAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await SendAllAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            return new SendOutcome.Retryable($"{e.GetType().Name}: {e.Message}");
         }
     }
 
@@ -175,7 +186,8 @@ public sealed class WhistleAgent : IDisposable
         var series = _report.Collect(time, WriteOwn);
         _encoded.ResetWrittenCount();
         RemoteWriteEncoder.EncodeV2(series, _encoded);
-        _buffer.Append(time, series.Count, Snappy.CompressToArray(_encoded.WrittenSpan));
+        using var body = RemoteWriteBody.Compress(_encoded.WrittenSpan);
+        _buffer.Append(time, series.Count, body.Span.ToArray());
         _known.Save();
     }
 

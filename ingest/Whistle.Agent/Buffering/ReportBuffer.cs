@@ -183,8 +183,8 @@ sealed class ReportBuffer : IDisposable
         var largest = Math.Min(LargestSegment, _options.MaxBytes / 8);
         if (_active is not null && (_active.Length == 0 || _active.Length + length <= largest))
             return _active;
-        var segment = Segment.Create(Path.Join(_options.Folder, $"{_nextSegment:D20}{Extension}"));
-        _nextSegment++;
+        // A number is never tried twice: a file that could not be deleted may still hold it.
+        var segment = Segment.Create(Path.Join(_options.Folder, $"{_nextSegment++:D20}{Extension}"));
         _segments.Enqueue(segment);
         return _active = segment;
     }

@@ -1,5 +1,8 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Text;
+
+using Whistle.Telemetry;
 
 namespace Whistle.Agent.Sending;
 
@@ -8,8 +11,7 @@ sealed class ReportSender : IDisposable
 {
     const int LongestReason = 512;
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-    static readonly MediaTypeHeaderValue ContentType =
-        MediaTypeHeaderValue.Parse("application/x-protobuf;proto=io.prometheus.write.v2.Request");
+    static readonly MediaTypeHeaderValue ContentType = MediaTypeHeaderValue.Parse(RemoteWriteBody.ContentTypeV2);
 
     readonly HttpClient _http;
     readonly Uri _address;
@@ -75,7 +77,7 @@ sealed class ReportSender : IDisposable
         content.Headers.ContentType = ContentType;
         content.Headers.ContentEncoding.Add("snappy");
         var request = new HttpRequestMessage(HttpMethod.Post, _address) { Content = content };
-        request.Headers.TryAddWithoutValidation("X-Prometheus-Remote-Write-Version", "2.0.0");
+        request.Headers.TryAddWithoutValidation(RemoteWriteBody.VersionHeader, RemoteWriteBody.VersionV2);
         request.Headers.TryAddWithoutValidation("User-Agent", $"whistle-agent/{AgentOptions.Version}");
         if (Token() is { } token)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
@@ -131,7 +133,7 @@ sealed class ReportSender : IDisposable
         await using (stream.ConfigureAwait(false))
         {
             var length = await stream.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, cancellation).ConfigureAwait(false);
-            var text = System.Text.Encoding.UTF8.GetString(body, 0, length);
+            var text = Encoding.UTF8.GetString(body, 0, length);
             var line = string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)).Trim();
             return line.Length > 0 ? line : response.ReasonPhrase ?? "no reason given";
         }

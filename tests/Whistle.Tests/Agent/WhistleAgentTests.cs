@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Agent;
+using Whistle.Telemetry;
 
 using Xunit;
 
@@ -18,6 +19,8 @@ public sealed class WhistleAgentTests : IDisposable
     readonly ObservedTime _time = new();
     readonly ScriptedServer _server = new(_ => ScriptedServer.Status(204));
     readonly Channel<DateTimeOffset> _collected = Channel.CreateUnbounded<DateTimeOffset>();
+
+    string _metric = "m";
 
     public void Dispose() => _disk.Dispose();
 
@@ -41,6 +44,25 @@ public sealed class WhistleAgentTests : IDisposable
         Assert.Equal(3, _server.Bodies.Count);
         Assert.Equal(first, _server.Bodies[0]);
         Assert.Equal(0, agent.Pending);
+    }
+
+    [Fact]
+    public async Task What_is_sent_decodes_to_the_report_with_markers_and_what_the_agent_says_about_itself()
+    {
+        using var agent = Agent();
+        await agent.ReportAsync(CancellationToken.None);
+        _metric = "n";
+        await agent.ReportAsync(CancellationToken.None);
+        await agent.SendPendingAsync(CancellationToken.None);
+
+        var second = Decode(_server.Bodies[1]);
+        Assert.True(StaleMarker.Is(second["m"]));
+        Assert.Equal(1, second["n"]);
+        Assert.Equal(1, second["node_scrape_collector_success{collector=\"c\"}"]);
+        Assert.Equal(15, second["whistle_agent_interval_seconds"]);
+        Assert.Equal(1, second["whistle_agent_buffered_reports"]);
+        Assert.Equal(0, second["whistle_agent_dropped_samples_total{reason=\"too_old\"}"]);
+        Assert.Contains(second.Keys, key => key.StartsWith("whistle_agent_info{version=", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -115,10 +137,26 @@ public sealed class WhistleAgentTests : IDisposable
         [
             new ScriptedCollector("c", series =>
             {
-                series.Add("m", 1);
+                series.Add(_metric, 1);
                 _collected.Writer.TryWrite(_time.GetUtcNow());
             }),
         ]);
+
+    static Dictionary<string, double> Decode(byte[] body)
+    {
+        using var message = RemoteWriteBody.Decompress(body, 1 << 20);
+        var reader = new WriteRequestReader(message.Span, RemoteWriteVersion.V2, new WriteRequestScratch());
+        var values = new Dictionary<string, double>();
+        while (reader.ReadSeries())
+        {
+            var labels = LabelsCodec.Decode(reader.Key, LabelLimits.Default);
+            Assert.True(reader.ReadSample(out var sample));
+            Assert.Equal(Origin.ToUnixTimeMilliseconds(), sample.Time);
+            values.Add(labels.Drop(["job", "instance"]).ToString(), sample.Value);
+        }
+
+        return values;
+    }
 
     async Task<TimeSpan> NextWaitAsync()
     {
