@@ -4,7 +4,10 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Prometheus;
 
 using Whistle.Agent;
+using Whistle.Detectors;
+using Whistle.Detectors.Http;
 using Whistle.Ingest;
+using Whistle.PromQL;
 
 namespace Whistle;
 
@@ -42,6 +45,7 @@ public sealed class WhistleApp : IAsyncDisposable
         builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access);
         Authentication.Add(builder, options);
         AddIngest(builder.Services, options);
+        AddDetectors(builder.Services, options);
 
         _app = builder.Build();
         OpenStore();
@@ -54,11 +58,16 @@ public sealed class WhistleApp : IAsyncDisposable
 
     public TelemetryReader Telemetry => _app.Services.GetRequiredService<TelemetryReader>();
 
+    public RulesHost Rules => _app.Services.GetRequiredService<RulesHost>();
+
     public string LoginLink() => new Uri(Address, $"login?token={_access.NewLink()}").ToString();
 
     /// <exception cref="StartException">The address is taken.</exception>
     public async Task StartAsync(CancellationToken cancellation)
     {
+        // Before the head is filled, so that it is filled with all that the rules read.
+        if (await Rules.ReloadAsync(cancellation) is { Rules: null, Errors: var errors })
+            throw new StartException($"The rules have errors:{Environment.NewLine}{string.Join(Environment.NewLine, errors)}");
         try
         {
             await _app.StartAsync(cancellation);
@@ -86,7 +95,7 @@ public sealed class WhistleApp : IAsyncDisposable
     static void AddIngest(IServiceCollection services, WhistleOptions options)
     {
         services
-            .AddSingleton(new StateDatabase(Path.Combine(options.DataFolder, StateFileName)))
+            .AddSingleton(_ => new StateDatabase(Path.Combine(options.DataFolder, StateFileName)))
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention))
             .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
@@ -94,6 +103,27 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
             .AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>().AddSingleton<Gateway>()
             .AddHostedService<IngestHost>();
+    }
+
+    static void AddDetectors(IServiceCollection services, WhistleOptions options)
+    {
+        services
+            .AddSingleton<ISeriesSource, TelemetrySource>()
+            .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>()))
+            .AddSingleton(s => new RulesEnvironment
+            {
+                RuleFiles = options.Rules,
+                Engine = s.GetRequiredService<PromQLEngine>(),
+                Series = s.GetRequiredService<ISeriesSource>(),
+                Write = async (series, _) => await s.GetRequiredService<TelemetryLog>().RecordAsync(series),
+                Inventory = s.GetRequiredService<Credentials>().Agents,
+                Loading = rules => s.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
+                Database = s.GetRequiredService<StateDatabase>(),
+                Metrics = Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()),
+            })
+            .AddSingleton<RulesHost>();
+        if (options.RunTimers)
+            services.AddHostedService(s => s.GetRequiredService<RulesHost>());
     }
 
     void OpenStore()
@@ -117,7 +147,17 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.MapGet("/-/ready", () => "Whistle is ready.\n").AllowAnonymous();
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
+        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Rules, _options.Time);
+        _app.MapPost("/-/reload", ReloadAsync);
         Authentication.Map(_app, _access);
+    }
+
+    async Task<IResult> ReloadAsync(CancellationToken cancellation)
+    {
+        var load = await Rules.ReloadAsync(cancellation);
+        return load.Rules is not null
+            ? Results.Text($"{load.Rules.RuleCount} rules are in force.\n")
+            : Results.Text($"The rules before stay in force, for these have errors:\n{string.Join('\n', load.Errors)}\n", statusCode: StatusCodes.Status400BadRequest);
     }
 
     // The machine's own agent takes the same road as any other: a credential, the gateway, a buffer on disk.

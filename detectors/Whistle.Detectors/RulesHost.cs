@@ -28,6 +28,9 @@ public sealed record RulesEnvironment
     /// <summary>The agents that should report.</summary>
     public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
 
+    /// <summary>Hears of every set of rules before it is in force, so that what it reads is kept.</summary>
+    public Action<RuleSet> Loading { get; init; } = _ => { };
+
     public required StateDatabase Database { get; init; }
 
     public required IMetricFactory Metrics { get; init; }
@@ -91,6 +94,7 @@ public sealed class RulesHost : BackgroundService
             return load;
         }
 
+        _environment.Loading(rules);
         await _passes.WaitAsync(cancellation);
         try
         {
@@ -128,7 +132,6 @@ public sealed class RulesHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        await ReloadAsync(stoppingToken);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {

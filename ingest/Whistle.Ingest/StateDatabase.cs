@@ -5,7 +5,7 @@ namespace Whistle.Ingest;
 /// <summary>
 /// The embedded state: one SQLite file. Each stage owns its tables and numbers its own migrations.
 /// </summary>
-public sealed class StateDatabase
+public sealed class StateDatabase : IDisposable
 {
     readonly string _connectionString;
 
@@ -25,6 +25,13 @@ public sealed class StateDatabase
         // FULL: what a caller was told is written survives the loss of power too.
         Execute(connection, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
         return connection;
+    }
+
+    /// <summary>Closes the pooled connections, so that the file can be moved or its disk unmounted.</summary>
+    public void Dispose()
+    {
+        using var connection = new SqliteConnection(_connectionString);
+        SqliteConnection.ClearPool(connection);
     }
 
     /// <summary>Runs the scripts that this database has not seen yet. A script, once released, never changes.</summary>

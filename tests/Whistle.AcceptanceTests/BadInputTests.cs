@@ -23,8 +23,8 @@ public sealed class BadInputTests
         ["truncated snappy"] = () => (Good()[..^10], HttpStatusCode.BadRequest, "snappy", "nappy"),
         ["no snappy"] = () => (Encoding.UTF8.GetBytes("up 1\n"), HttpStatusCode.BadRequest, "snappy", "nappy"),
         ["empty body"] = () => ([], HttpStatusCode.BadRequest, "snappy", "nappy"),
-        ["bad protobuf"] = () => (Snappy.CompressToArray([0x0A, 0xFF, 0x01, 0x00]), HttpStatusCode.BadRequest, "protobuf", "protobuf"),
-        ["protobuf of another kind"] = () => (Snappy.CompressToArray(Enumerable.Repeat((byte)0x0B, 50).ToArray()), HttpStatusCode.BadRequest, "protobuf", "protobuf"),
+        ["bad protobuf"] = () => (Snappy.CompressToArray([0x0A, 0xFF, 0x01, 0x00]), HttpStatusCode.BadRequest, "protobuf", "malformed"),
+        ["protobuf of another kind"] = () => (Snappy.CompressToArray(Enumerable.Repeat((byte)0x0B, 50).ToArray()), HttpStatusCode.BadRequest, "protobuf", "malformed"),
         ["a body of 100 MB"] = () => (new byte[100 << 20], HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
         ["a snappy bomb"] = () => (Snappy.CompressToArray(new byte[200 << 20]), HttpStatusCode.RequestEntityTooLarge, "too_large", "bytes"),
     };

@@ -28,7 +28,8 @@ static class AgentsCommand
         {
             try
             {
-                work(arguments, new Credentials(new StateDatabase(Path.Combine(arguments.GetValue(Data)!, WhistleApp.StateFileName)), TimeProvider.System));
+                using var state = new StateDatabase(Path.Combine(arguments.GetValue(Data)!, WhistleApp.StateFileName));
+                work(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
             catch (ArgumentException e)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 
+using Whistle.PromQL;
 using Whistle.Telemetry;
 
 namespace Whistle.Commands;
@@ -26,11 +27,11 @@ static class QueryCommand
         var time = arguments.GetValue(Time);
         if (arguments.GetValue(Range) is not { } range)
             return $"api/v1/query?query={expression}{(time is null ? "" : $"&time={Uri.EscapeDataString(time)}")}";
-        if (!Duration.TryParse(range, out var length))
+        if (!Durations.TryParse(range, out var milliseconds))
             throw new CommandException($"\"{range}\" is no duration. Write it like 30m, 6h or 1h30m.");
         var end = EndOf(time);
         return string.Create(CultureInfo.InvariantCulture,
-            $"api/v1/query_range?query={expression}&start={(end - length).ToUnixTimeMilliseconds() / 1000.0}&end={end.ToUnixTimeMilliseconds() / 1000.0}&step={Uri.EscapeDataString(arguments.GetValue(Step)!)}");
+            $"api/v1/query_range?query={expression}&start={(end.ToUnixTimeMilliseconds() - milliseconds) / 1000.0}&end={end.ToUnixTimeMilliseconds() / 1000.0}&step={Uri.EscapeDataString(arguments.GetValue(Step)!)}");
     }
 
     static DateTimeOffset EndOf(string? time)
@@ -74,5 +75,3 @@ static class QueryCommand
     static string Series(JsonElement series) =>
         Labels.From(series.GetProperty("metric").EnumerateObject().Select(l => new Label(l.Name, l.Value.GetString()!))).ToString();
 }
-
-static class Duration { public static bool TryParse(string text, out TimeSpan span) => TimeSpan.TryParse(text, out span); }

@@ -36,8 +36,11 @@ sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Works before the first start too: enrolment needs only the data folder.</summary>
-    public string Enroll(string cluster, string? node = null) =>
-        new Credentials(new StateDatabase(Path.Combine(DataFolder, "state.sqlite")), TimeProvider.System).Enroll("default", cluster, node);
+    public string Enroll(string cluster, string? node = null)
+    {
+        using var state = new StateDatabase(Path.Combine(DataFolder, "state.sqlite"));
+        return new Credentials(state, TimeProvider.System).Enroll("default", cluster, node);
+    }
 
     public async Task StartAsync(CancellationToken cancellation)
     {
