@@ -8,7 +8,13 @@ namespace Whistle.Telemetry;
 public static class RemoteWriteBody
 {
     public const string ContentTypeV1 = "application/x-protobuf";
+
+    /// <summary>
+    /// Send it as it is (TryAddWithoutValidation): MediaTypeHeaderValue puts a space before the parameter, whereupon Prometheus 3.5 takes the
+    /// message for 1.0, finds nothing in it and answers 204.
+    /// </summary>
     public const string ContentTypeV2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
     public const string VersionHeader = "X-Prometheus-Remote-Write-Version";
     public const string VersionV1 = "0.1.0";
     public const string VersionV2 = "2.0.0";

@@ -221,5 +221,5 @@ public sealed class CollectorTests : IDisposable
             new StatCollector(_host.Files), new FilesystemCollector(_host.Files, "/", Probe(_ => default))).Lines();
     }
 
-    static MountProbe Probe(Func<string, Usage> ask) => new(ask, TimeSpan.FromMilliseconds(300), TimeSpan.FromSeconds(3));
+    static MountProbe Probe(Func<string, Usage> ask) => new(ask, patience: TimeSpan.FromSeconds(1.5), budget: TimeSpan.FromSeconds(15));
 }

@@ -45,7 +45,7 @@ sealed class RulesBench : IDisposable
 
     public string RulesFile { get; }
 
-    public int Minute { get; private set; }
+    public int Minute => (int)(Clock.GetUtcNow() - Start).TotalMinutes;
 
     public long Now => Clock.GetUtcNow().ToUnixTimeMilliseconds();
 
@@ -100,7 +100,7 @@ sealed class RulesBench : IDisposable
             Series.Add(Of("node_filesystem_" + metric, disk), Now, StaleMarker.Value);
     }
 
-    /// <summary>Evaluates what is due now, then moves the clock on, until a minute is over.</summary>
+    /// <summary>Evaluates what is due now, then moves the clock on, until at least a minute is over.</summary>
     public async Task StepAsync(TimeSpan? step = null)
     {
         var advance = step ?? TimeSpan.FromMinutes(1);
@@ -109,15 +109,9 @@ sealed class RulesBench : IDisposable
             await Host.EvaluateAsync(Clock.GetUtcNow(), TestContext.Current.CancellationToken);
             Clock.Advance(advance);
         }
-
-        Minute++;
     }
 
-    public void Pass()
-    {
-        Clock.Advance(TimeSpan.FromMinutes(1));
-        Minute++;
-    }
+    public void Pass() => Clock.Advance(TimeSpan.FromMinutes(1));
 
     public Signal? Signal(string name) => Host.Signals.SingleOrDefault(s => s.Name == name);
 
