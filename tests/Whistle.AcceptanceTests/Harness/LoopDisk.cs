@@ -27,6 +27,11 @@ sealed class LoopDisk : IDisposable
 
     string Ballast => Path.Combine(Folder, "ballast");
 
+    string Logfile => Path.Combine(Folder, "log");
+
+    /// <summary>Share of the size that holds something, 0 to 1.</summary>
+    public double Used => 1 - (double)Drive.TotalFreeSpace / Drive.TotalSize;
+
     public static LoopDisk Mount(int mebibytes)
     {
         Requirement.Root();
@@ -36,18 +41,20 @@ sealed class LoopDisk : IDisposable
     /// <summary>Writes real bytes until nothing more fits.</summary>
     public void Fill()
     {
-        var bytes = new byte[4096];
-        using var file = new FileStream(Ballast, FileMode.Append, FileAccess.Write, FileShare.None, bufferSize: 0);
-        try
+        while (Write(1 << 20))
         {
-            while (true)
-                file.Write(bytes);
-        }
-        catch (IOException)
-        {
-            // That was the aim.
         }
     }
+
+    /// <summary>Writes real bytes until the share of the size that is used is reached.</summary>
+    public void FillTo(double used) => Write((long)((used - Used) * Drive.TotalSize));
+
+    /// <summary>False where not all of it fitted.</summary>
+    public bool Write(long bytes) => Append(Ballast, bytes);
+
+    public void Log(long bytes) => Append(Logfile, bytes);
+
+    public void Rotate() => File.Delete(Logfile);
 
     public void Free() => File.Delete(Ballast);
 
@@ -62,6 +69,24 @@ sealed class LoopDisk : IDisposable
     {
         Unmount();
         Directory.Delete(_base, recursive: true);
+    }
+
+    static bool Append(string path, long count)
+    {
+        var bytes = new byte[4096];
+        try
+        {
+            using var file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.None, bufferSize: 0);
+            for (; count > 0; count -= bytes.Length)
+                file.Write(bytes, 0, (int)Math.Min(count, bytes.Length));
+            // A full disk may show only here.
+            file.Flush(flushToDisk: true);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 
     static void Run(string program, params string[] arguments)
