@@ -7,8 +7,12 @@ namespace Whistle.AcceptanceTests;
 /// <summary>Processes that a test starts. They end with it, by their own id; what they print is shown where the test fails.</summary>
 static class ChildProcess
 {
-    public static Process StartDotnet(string assembly, IEnumerable<string> arguments) =>
-        Start(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet", [Path.Combine(AppContext.BaseDirectory, assembly), .. arguments]);
+    /// <summary>Starts a project's program from its own output folder: only that has all it needs.</summary>
+    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments)
+    {
+        var here = new DirectoryInfo(AppContext.BaseDirectory);
+        return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments]);
+    }
 
     public static Process Start(string program, IEnumerable<string> arguments)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Threading.Channels;
 
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -15,6 +16,7 @@ sealed class FaultyNetwork : IAsyncDisposable
     readonly HttpClient _http = new();
     readonly Uri _server;
     readonly Random _random;
+    readonly Channel<bool> _requests = Channel.CreateUnbounded<bool>();
     int _faults;
 
     FaultyNetwork(Uri server, int seed)
@@ -36,6 +38,17 @@ sealed class FaultyNetwork : IAsyncDisposable
 
     public Uri Address => new(_app.Urls.First());
 
+    /// <summary>Waits for so many more requests.</summary>
+    public async Task RequestsAsync(int count, CancellationToken cancellation)
+    {
+        while (_requests.Reader.TryRead(out _))
+        {
+        }
+
+        for (var i = 0; i < count; i++)
+            await _requests.Reader.ReadAsync(cancellation);
+    }
+
     public static async Task<FaultyNetwork> StartAsync(Uri server, int seed, CancellationToken cancellation)
     {
         var network = new FaultyNetwork(server, seed);
@@ -51,6 +64,7 @@ sealed class FaultyNetwork : IAsyncDisposable
 
     async Task ForwardAsync(HttpContext context)
     {
+        _requests.Writer.TryWrite(true);
         var fault = Faulty ? NextFault() : 0;
         if (fault == 1)
         {

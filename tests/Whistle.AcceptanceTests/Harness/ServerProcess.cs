@@ -44,7 +44,7 @@ sealed class ServerProcess : IAsyncDisposable
 
     public async Task StartAsync(CancellationToken cancellation)
     {
-        _process = ChildProcess.StartDotnet("whistle.dll", _arguments);
+        _process = ChildProcess.StartProject("Whistle", "whistle.dll", _arguments);
         await _process.UntilAsync(IsReadyAsync, cancellation);
         Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Path.Combine(DataFolder, "token"), cancellation)).Trim());
     }
