@@ -75,7 +75,7 @@ public sealed partial class Parser
         switch (_token.Kind)
         {
             case TokenKind.Number:
-                return new NumberLiteral(_token.Position, GoNumber.ParseLiteral(Take().Text));
+                return new NumberLiteral(_token.Position, Number(Take()));
             case TokenKind.Duration:
                 return new NumberLiteral(_token.Position, Duration() / 1000.0);
             case TokenKind.String:
