@@ -8,9 +8,7 @@ namespace Whistle.PromQL;
 public sealed partial class Parser
 {
     internal static bool IsPlainMetricName(string name) =>
-        IsPlainLabelName(name.Replace(':', '_')) && !name.Equals("inf", StringComparison.OrdinalIgnoreCase)
-        && !name.Equals("nan", StringComparison.OrdinalIgnoreCase) && BinaryOperators.Find(name) is null
-        && name.ToLowerInvariant() is not ("bool" or "on" or "ignoring" or "group_left" or "group_right");
+        IsPlainLabelName(name.Replace(':', '_')) && !ReservedNames.Contains(name) && BinaryOperators.Find(name) is null;
 
     internal static bool IsPlainLabelName(string name) =>
         name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(static c => char.IsAsciiLetterOrDigit(c) || c == '_');
