@@ -29,9 +29,11 @@ static class Aggregations
 
     public static AggregationDefinition? Find(string name) => All.GetValueOrDefault(name);
 
-    public static LabelMemo GroupMemo(AggregateExpr expr)
+    public static LabelMemo GroupMemo(AggregateExpr expr, params ReadOnlySpan<string> more)
     {
         var names = expr.Grouping.ToHashSet();
+        foreach (var name in more)
+            names.Add(name);
         if (!expr.Without)
             return new LabelMemo(labels => LabelSets.Keep(labels, names));
         names.Add(Labels.MetricName);
@@ -214,9 +216,10 @@ sealed class TopNode(AggregateExpr expr, VectorNode operand, ScalarNode paramete
     {
         _result.Clear();
         var input = operand.At(time);
-        var limit = Limit(parameter.At(time));
-        if (limit < 1)
+        var given = parameter.At(time);
+        if (input.Count == 0 || given < 1)
             return _result;
+        var limit = Limit(given);
         foreach (var group in _groups.Values)
             group.Clear();
         foreach (var sample in input)
@@ -228,10 +231,8 @@ sealed class TopNode(AggregateExpr expr, VectorNode operand, ScalarNode paramete
 
     double Limit(double given)
     {
-        if (double.IsNaN(given))
-            throw PromQLException.Execution($"the parameter of {expr.Name} is NaN");
-        if (given is >= long.MaxValue or <= long.MinValue)
-            throw PromQLException.Execution($"the parameter of {expr.Name}, {given}, overflows a 64-bit integer");
+        if (double.IsNaN(given) || given >= long.MaxValue)
+            throw PromQLException.Execution($"the parameter of {expr.Name} is {given}, which is no 64-bit integer");
         return Math.Truncate(given);
     }
 
@@ -271,7 +272,7 @@ sealed class CountValuesNode : VectorNode
     readonly LabelMemo _groupOf;
     readonly string _label;
     readonly VectorNode _operand;
-    readonly Dictionary<(Labels Group, long Bits), Labels> _labels = [];
+    readonly Dictionary<(Labels Input, long Bits), Labels> _labels = [];
     readonly Dictionary<Labels, double> _counts = [];
     readonly List<VectorSample> _result = [];
 
@@ -279,7 +280,9 @@ sealed class CountValuesNode : VectorNode
     {
         if (label.Length == 0)
             throw PromQLException.Execution("count_values needs a label name that is not empty");
-        (_groupOf, _operand, _label) = (Aggregations.GroupMemo(expr), operand, label);
+        // The new label takes part in the grouping: "by" keeps it, "without" can drop it.
+        _groupOf = Aggregations.GroupMemo(expr, expr.Without ? [] : [label]);
+        (_operand, _label) = (operand, label);
     }
 
     public override List<VectorSample> At(long time)
@@ -287,9 +290,9 @@ sealed class CountValuesNode : VectorNode
         _counts.Clear();
         foreach (var (labels, value) in _operand.At(time))
         {
-            var key = (_groupOf[labels], BitConverter.DoubleToInt64Bits(value));
+            var key = (labels, BitConverter.DoubleToInt64Bits(value));
             if (!_labels.TryGetValue(key, out var output))
-                _labels.Add(key, output = key.Item1.With(_label, GoNumber.WithoutExponent(value)));
+                _labels.Add(key, output = Output(labels, value));
             _counts[output] = _counts.GetValueOrDefault(output) + 1;
         }
 
@@ -298,4 +301,6 @@ sealed class CountValuesNode : VectorNode
             _result.Add(new VectorSample(labels, count));
         return _result;
     }
+
+    Labels Output(Labels labels, double value) => _groupOf[labels.With(_label, GoNumber.WithoutExponent(value))];
 }

@@ -139,7 +139,7 @@ sealed class AbsentNode(Expr argument, Func<long, bool> isPresent) : VectorNode
     // A label that two matchers name is left out, whichever they are.
     static Labels LabelsOf(Expr argument)
     {
-        var matchers = argument switch
+        var matchers = Planner.Unwrap(argument) switch
         {
             VectorSelector selector => selector.Matchers,
             MatrixSelector matrix => matrix.Selector.Matchers,

@@ -18,10 +18,10 @@ public static class GoNumber
         return e < 0 ? text : Expand(text.AsSpan(0, e), int.Parse(text.AsSpan(e + 1), CultureInfo.InvariantCulture));
     }
 
-    /// <summary>Without exponent, or with one where it is much shorter.</summary>
+    /// <summary>A literal of PromQL: without exponent, or with one where it is much shorter.</summary>
     internal static string Shortest(double value)
     {
-        var plain = WithoutExponent(value);
+        var plain = double.IsPositiveInfinity(value) ? "Inf" : WithoutExponent(value);
         return plain.Length <= 24 ? plain : value.ToString("R", CultureInfo.InvariantCulture).Replace('E', 'e');
     }
 
@@ -40,13 +40,13 @@ public static class GoNumber
         return text.Append(digits).Append('0', Math.Max(0, exponent + 1 - digits.Length)).ToString();
     }
 
-    /// <summary>A literal of PromQL: decimal, 0x hexadecimal, and octal with a leading zero, as Go reads integers.</summary>
+    /// <summary>A literal of PromQL: decimal, 0x hexadecimal, and octal with a leading zero, as Go reads integers. Not finite if out of range.</summary>
     internal static double ParseLiteral(string text)
     {
         var digits = text.Replace("_", "", StringComparison.Ordinal);
         if (digits.StartsWith("0x", StringComparison.OrdinalIgnoreCase))
             return ulong.TryParse(digits.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hex) ? hex : double.NaN;
-        if (digits.Length is > 1 and < 22 && digits[0] == '0' && digits.AsSpan().IndexOfAnyExceptInRange('0', '7') < 0)
+        if (digits.Length is > 1 and <= 21 && digits[0] == '0' && digits.AsSpan().IndexOfAnyExceptInRange('0', '7') < 0)
             return Convert.ToInt64(digits, 8);
         return double.Parse(digits, NumberStyles.Float, CultureInfo.InvariantCulture);
     }

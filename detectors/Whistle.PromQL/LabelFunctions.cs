@@ -15,9 +15,13 @@ sealed class RelabelNode(VectorNode operand, Func<Labels, Labels> relabel) : Vec
     {
         _result.Clear();
         foreach (var (labels, value) in operand.At(time))
+        {
             _result.Add(new VectorSample(_labels[labels], value));
-        if (_labels.HasCollisions)
-            RequireDistinct(_result);
+            // Over the whole range, not only within a step: so Prometheus 3.5 refuses it (later ones merge the series).
+            if (_labels.HasCollisions)
+                throw Duplicate(_labels[labels]);
+        }
+
         return _result;
     }
 }

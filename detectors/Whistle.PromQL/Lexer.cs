@@ -83,7 +83,7 @@ sealed class Lexer(string text)
     {
         var length = NumberLength();
         var rest = LengthWhile(static c => char.IsAsciiLetterOrDigit(c) || c is '_' or ':' or '.', length);
-        if (rest == length)
+        if (rest == length && IsNumber(text.AsSpan(_position, length)))
             return Take(TokenKind.Number, length);
         var whole = LengthWhile(static c => char.IsAsciiLetterOrDigit(c));
         if (whole == rest || text[_position + whole] == ':')
@@ -95,9 +95,13 @@ sealed class Lexer(string text)
         throw Error($"bad number or duration \"{text.AsSpan(_position, rest)}\": write for example 15, 1.5e3, 0x1f, 90s or 1h30m", _position);
     }
 
+    // Underscores stand between digits only; 0x needs a digit.
+    static bool IsNumber(ReadOnlySpan<char> number) =>
+        !number.EndsWith("_") && !number.Contains("__", StringComparison.Ordinal) && !number.EndsWith("x", StringComparison.OrdinalIgnoreCase);
+
     int NumberLength()
     {
-        if (text[_position] == '0' && Peek(1) is 'x' or 'X' && text[_position] == '0')
+        if (text[_position] == '0' && Peek(1) is 'x' or 'X')
             return LengthWhile(static c => char.IsAsciiHexDigit(c) || c == '_', 2);
         var length = LengthWhile(static c => char.IsAsciiDigit(c) || c == '_');
         if (Peek(length) == '.')
@@ -106,7 +110,7 @@ sealed class Lexer(string text)
         {
             var digits = length + (Peek(length + 1) is '+' or '-' ? 2 : 1);
             if (char.IsAsciiDigit(Peek(digits)))
-                length = LengthWhile(char.IsAsciiDigit, digits);
+                length = LengthWhile(static c => char.IsAsciiDigit(c) || c == '_', digits);
         }
 
         return length;

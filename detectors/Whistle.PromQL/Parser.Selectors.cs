@@ -8,9 +8,7 @@ namespace Whistle.PromQL;
 public sealed partial class Parser
 {
     internal static bool IsPlainMetricName(string name) =>
-        IsPlainLabelName(name.Replace(':', '_')) && !name.Equals("inf", StringComparison.OrdinalIgnoreCase)
-        && !name.Equals("nan", StringComparison.OrdinalIgnoreCase) && BinaryOperators.Find(name) is null
-        && name.ToLowerInvariant() is not ("bool" or "on" or "ignoring" or "group_left" or "group_right");
+        IsPlainLabelName(name.Replace(':', '_')) && !ReservedNames.Contains(name) && BinaryOperators.Find(name) is null;
 
     internal static bool IsPlainLabelName(string name) =>
         name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(static c => char.IsAsciiLetterOrDigit(c) || c == '_');
@@ -36,18 +34,17 @@ public sealed partial class Parser
             var at = _token.Position;
             var quoted = _token.Kind == TokenKind.String;
             var label = LabelName("a label name or \"}\"");
-            LabelMatcher matcher;
             if (quoted && _token.Kind is TokenKind.Comma or TokenKind.RightBrace)
             {
                 if (named)
                     throw Error("the metric name is given twice", at);
-                matchers.Insert(0, new LabelMatcher(Labels.MetricName, MatchOperator.Equal, label));
-                named = true;
+                matchers.Add(new LabelMatcher(Labels.MetricName, MatchOperator.Equal, label));
             }
             else
             {
-                matcher = Matcher(label);
-                matchers.Add(matcher);
+                if (named && label == Labels.MetricName)
+                    throw Error("the metric name is given twice", at);
+                matchers.Add(Matcher(label));
             }
 
             if (_token.Kind != TokenKind.Comma)
@@ -56,9 +53,6 @@ public sealed partial class Parser
         }
 
         Expect(TokenKind.RightBrace, "\",\" or \"}\"");
-        // Only the conditions beside a name are checked: {__name__=~"a.*",__name__!="ab"} means something.
-        if (named && matchers.Count(static m => m.Name == Labels.MetricName) > 1)
-            throw Error("the metric name is given twice", _token.Position);
     }
 
     LabelMatcher Matcher(string label)
@@ -85,7 +79,7 @@ public sealed partial class Parser
         }
     }
 
-    string LabelName(string what)
+    string LabelName(string what, bool allowsColon = false)
     {
         if (_token.Kind == TokenKind.String)
         {
@@ -94,7 +88,7 @@ public sealed partial class Parser
             return name.Length > 0 ? name : throw Error("a name must not be empty", at);
         }
 
-        if (_token.Kind != TokenKind.Identifier || _token.Text.Contains(':', StringComparison.Ordinal))
+        if (_token.Kind != TokenKind.Identifier || (!allowsColon && _token.Text.Contains(':', StringComparison.Ordinal)))
             throw Expected(what);
         return Take().Text;
     }
@@ -105,7 +99,9 @@ public sealed partial class Parser
         List<string> names = [];
         while (_token.Kind != TokenKind.RightParen)
         {
-            names.Add(LabelName("a label name or \")\""));
+            if (_token.Is("inf") || _token.Is("nan"))
+                throw Expected("a label name; quote it if it is one");
+            names.Add(LabelName("a label name or \")\"", allowsColon: true));
             if (_token.Kind != TokenKind.Comma)
                 break;
             Take();
@@ -155,11 +151,12 @@ public sealed partial class Parser
         if (hasOffset)
             throw Error("\"offset\" is given twice");
         Take();
-        hasOffset = true;
         var negative = false;
         if (_token is { Kind: TokenKind.Operator, Text: "-" or "+" })
             negative = Take().Text == "-";
         var offset = Duration() * (negative ? -1 : 1);
+        // An offset of zero counts as none, as in Prometheus.
+        hasOffset = offset != 0;
         return expr switch
         {
             MatrixSelector matrix => matrix with { Selector = matrix.Selector with { Offset = offset } },
@@ -176,8 +173,14 @@ public sealed partial class Parser
         var token = Take();
         if (token.Kind == TokenKind.Duration && Durations.TryParse(token.Text, out var milliseconds))
             return milliseconds;
-        var seconds = GoNumber.ParseLiteral(token.Text);
+        var seconds = Number(token);
         return seconds is >= 0 and < 9.2e9 ? (long)Math.Round(seconds * 1000) : throw Error("the duration is too long", token.Position);
+    }
+
+    double Number(Token token)
+    {
+        var value = GoNumber.ParseLiteral(token.Text);
+        return double.IsFinite(value) ? value : throw Error("the number is out of the range of a 64-bit float", token.Position);
     }
 
     string StringValue()

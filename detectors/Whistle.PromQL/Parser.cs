@@ -1,4 +1,4 @@
-using System.Runtime.CompilerServices;
+using System.Collections.Frozen;
 
 namespace Whistle.PromQL;
 
@@ -13,6 +13,10 @@ public sealed partial class Parser
 
     /// <summary>Highest tree accepted; evaluation recurses over it on an ordinary thread's stack.</summary>
     public const int MaxHeight = 300;
+
+    // The keywords that Prometheus does not take as metric names without quotes, unlike sum, by or and.
+    static readonly FrozenSet<string> ReservedNames = FrozenSet.Create(
+        StringComparer.OrdinalIgnoreCase, "bool", "on", "ignoring", "group_left", "group_right", "atan2", "inf", "nan");
 
     readonly string _text;
     readonly Lexer _lexer;
@@ -75,7 +79,7 @@ public sealed partial class Parser
         switch (_token.Kind)
         {
             case TokenKind.Number:
-                return new NumberLiteral(_token.Position, GoNumber.ParseLiteral(Take().Text));
+                return new NumberLiteral(_token.Position, Number(Take()));
             case TokenKind.Duration:
                 return new NumberLiteral(_token.Position, Duration() / 1000.0);
             case TokenKind.String:
@@ -105,7 +109,7 @@ public sealed partial class Parser
             return Aggregate(name, aggregation);
         if (_token.Kind == TokenKind.LeftParen)
             return Call(name);
-        if (name.Is("bool") || name.Is("on") || name.Is("ignoring") || name.Is("group_left") || name.Is("group_right"))
+        if (ReservedNames.Contains(name.Text))
             throw Error($"unexpected keyword {name}: expected an expression", name.Position);
         return Selector(name.Position, name.Text);
     }
@@ -232,11 +236,7 @@ public sealed partial class Parser
     };
 
     T Limit<T>(T expr)
-        where T : Expr
-    {
-        RuntimeHelpers.EnsureSufficientExecutionStack();
-        return expr.Height > MaxHeight ? throw TooDeep(expr.Position) : expr;
-    }
+        where T : Expr => expr.Height > MaxHeight ? throw TooDeep(expr.Position) : expr;
 
     PromQLException TooDeep(int position) =>
         Error($"the expression is nested deeper than {MaxHeight}: split it with recording rules", position);

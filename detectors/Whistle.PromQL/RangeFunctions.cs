@@ -12,9 +12,7 @@ static class Rates
         if (window.Count < 2)
             return null;
         var values = window.Values;
-        var difference = values[^1] - values[0];
-        if (isCounter)
-            difference += LostInResets(values);
+        var difference = isCounter ? Increase(values) : values[^1] - values[0];
         var sampled = (window.Times[^1] - window.Times[0]) / 1000.0;
         var interval = sampled / (window.Count - 1);
         var toStart = Reach((window.Times[0] - window.Start) / 1000.0, interval);
@@ -55,16 +53,17 @@ static class Rates
     // Beyond 1.1 intervals the series is taken to begin (or end) inside the range, half an interval past its sample.
     static double Reach(double toBoundary, double interval) => toBoundary >= interval * 1.1 ? interval / 2 : toBoundary;
 
-    static double LostInResets(ReadOnlySpan<double> values)
+    // What each reset lost is added to the difference one by one: with extreme values another order gives another sum.
+    static double Increase(ReadOnlySpan<double> values)
     {
-        var lost = 0.0;
+        var increase = values[^1] - values[0];
         for (var i = 1; i < values.Length; i++)
         {
             if (values[i] < values[i - 1])
-                lost += values[i - 1];
+                increase += values[i - 1];
         }
 
-        return lost;
+        return increase;
     }
 }
 
@@ -82,12 +81,24 @@ static class Regression
         return (slope * seconds) + intercept;
     }
 
+    // NaN differs from itself, so it is no constant.
+    static bool IsConstant(ReadOnlySpan<double> values)
+    {
+        for (var i = 1; i < values.Length; i++)
+        {
+            if (values[i] != values[0])
+                return false;
+        }
+
+        return true;
+    }
+
     /// <summary>Slope per second, and the line's value at <paramref name="origin"/>.</summary>
     static (double Slope, double Intercept) Fit(RangeWindow window, long origin)
     {
         var values = window.Values;
         // A constant must give exactly itself, without the rounding of the sums.
-        if (values.IndexOfAnyExcept(values[0]) < 0)
+        if (IsConstant(values))
             return double.IsInfinity(values[0]) ? (double.NaN, double.NaN) : (0, values[0]);
         CompensatedSum x = default, y = default, xy = default, xx = default;
         for (var i = 0; i < values.Length; i++)
