@@ -25,7 +25,7 @@ static class IngestComparison
         }
 
         Print(options, results);
-        return results.Count > 0 && results.All(r => r.Failures == 0) ? 0 : 1;
+        return results.Count > 0 && results.All(r => r.Failures == 0 && (r.Stored ?? options.Nodes * NodeProfile.SeriesPerNode) == options.Nodes * NodeProfile.SeriesPerNode) ? 0 : 1;
     }
 
     static async Task AddAsync(List<IngestResult> results, string server, int round, IngestOptions options)
@@ -68,10 +68,10 @@ static class IngestComparison
             Console.WriteLine($"\n{failed.Server}: {failed.Failures} requests failed, the first with {failed.FirstFailure}");
     }
 
-    const string Header = "server           CPU-s/M   new series  peak RSS  bytes/series  disk     paced/s  max/s      CPU-s/M flat out  failed";
+    const string Header = "server           CPU-s/M   new series  peak RSS  bytes/series  disk     paced/s  max/s      CPU-s/M flat out  stored   failed";
 
     static string Row(IngestResult r) =>
-        $"{r.Server,-15}  {r.CpuPerMillion,7:0.00}  {r.FirstSliceCpu,9:0.0} s  {Mebibytes(r.PeakBytes),8}  {r.BytesPerSeries,12:N0}  {Mebibytes(r.DiskBytes),-7}  {r.PacedRate,7:N0}  {r.MaxRate,9:N0}  {r.MaxCpuPerMillion,16:0.00}  {r.Failures}";
+        $"{r.Server,-15}  {r.CpuPerMillion,7:0.00}  {r.FirstSliceCpu,9:0.0} s  {Mebibytes(r.PeakBytes),8}  {r.BytesPerSeries,12:N0}  {Mebibytes(r.DiskBytes),-7}  {r.PacedRate,7:N0}  {r.MaxRate,9:N0}  {r.MaxCpuPerMillion,16:0.00}  {(r.Stored is { } stored ? $"{stored}" : "?"),-7}  {r.Failures}";
 
     static string Ratios(IngestResult a, IngestResult b) =>
         $"{"/ " + b.Server,-15}  {a.CpuPerMillion / b.CpuPerMillion,7:0.00}  {a.FirstSliceCpu / b.FirstSliceCpu,9:0.00}    {a.PeakBytes / (double)b.PeakBytes,8:0.00}  {a.BytesPerSeries / b.BytesPerSeries,12:0.00}  {a.DiskBytes / (double)b.DiskBytes,-7:0.00}  {"",7}  {a.MaxRate / b.MaxRate,9:0.00}  {a.MaxCpuPerMillion / b.MaxCpuPerMillion,16:0.00}";

@@ -15,13 +15,14 @@ sealed class ServerUnderTest : IAsyncDisposable
     readonly Process _process;
     readonly string _folder;
     readonly StreamWriter _log;
+    readonly string? _token;
 
     ServerUnderTest(Process process, string folder, Uri address, string? token)
     {
         _process = process;
         _folder = folder;
         Address = address;
-        Token = token;
+        _token = token;
         _log = new StreamWriter(Path.Combine(folder, "log")) { AutoFlush = true };
         process.OutputDataReceived += (_, line) => Log(line.Data);
         process.ErrorDataReceived += (_, line) => Log(line.Data);
@@ -32,8 +33,6 @@ sealed class ServerUnderTest : IAsyncDisposable
     public Uri Address { get; }
 
     public Uri WriteAddress => new(Address, "/api/v1/write");
-
-    public string? Token { get; }
 
     /// <exception cref="FileNotFoundException">The server's program is not there.</exception>
     public static async Task<ServerUnderTest> StartAsync(string name, IngestOptions options)
@@ -93,12 +92,14 @@ sealed class ServerUnderTest : IAsyncDisposable
         }
     }
 
-    public HttpClient Client()
+    /// <summary>One connection that may write.</summary>
+    public HttpClient Sender() => Client(_token);
+
+    /// <summary>One that may query: Whistle's command line finds its token in the data folder, the peers ask for none.</summary>
+    public HttpClient Reader()
     {
-        var client = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 1 }) { BaseAddress = Address };
-        if (Token is not null)
-            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", Token);
-        return client;
+        var file = Path.Combine(_folder, "data", "token");
+        return Client(File.Exists(file) ? File.ReadAllText(file).Trim() : null);
     }
 
     /// <summary>What the process has used of all cores so far, in user and kernel mode.</summary>
@@ -126,6 +127,14 @@ sealed class ServerUnderTest : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
+    HttpClient Client(string? token)
+    {
+        var client = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 1 }) { BaseAddress = Address };
+        if (token is not null)
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        return client;
+    }
+
     long Status(string field)
     {
         var line = File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith(field, StringComparison.Ordinal));
@@ -143,7 +152,7 @@ sealed class ServerUnderTest : IAsyncDisposable
 
     async Task WaitUntilAsync(string ready)
     {
-        using var client = Client();
+        using var client = Client(null);
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
         var started = Stopwatch.GetTimestamp();
         while (await timer.WaitForNextTickAsync())
