@@ -37,52 +37,18 @@ sealed class ServerUnderTest : IAsyncDisposable
     /// <exception cref="FileNotFoundException">The server's program is not there.</exception>
     public static async Task<ServerUnderTest> StartAsync(string name, IngestOptions options)
     {
+        var program = Program(name, options);
         var folder = Directory.CreateTempSubdirectory($"whistle-benchmark-{name}-").FullName;
         var data = Path.Combine(folder, "data");
         var listen = $"127.0.0.1:{FreePort()}";
-        string? token = null;
-        string program;
-        string[] arguments;
-        string ready;
-        switch (name)
-        {
-            case "whistle":
-                program = Existing(options.Whistle, "--whistle");
-                token = await AddClusterAsync(program, data);
-                string[] more = options.WhistleArguments.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-                arguments = ["serve", "--data", data, "--listen", $"http://{listen}", "--no-agent", .. more];
-                ready = "/-/ready";
-                break;
-            case "prometheus":
-                program = Existing(Environment.GetEnvironmentVariable("WHISTLE_TEST_PROMETHEUS"), "WHISTLE_TEST_PROMETHEUS");
-                var configuration = Path.Combine(folder, "prometheus.yml");
-                await File.WriteAllTextAsync(configuration, "");
-                arguments =
-                [
-                    $"--config.file={configuration}", $"--storage.tsdb.path={data}", $"--web.listen-address={listen}",
-                    "--web.enable-remote-write-receiver", "--log.level=warn",
-                ];
-                ready = "/-/ready";
-                break;
-            case "victoriametrics":
-                program = Existing(Environment.GetEnvironmentVariable("WHISTLE_TEST_VICTORIAMETRICS"), "WHISTLE_TEST_VICTORIAMETRICS");
-                arguments = [$"-storageDataPath={data}", $"-httpListenAddr={listen}", "-loggerLevel=WARN"];
-                ready = "/health";
-                break;
-            default:
-                throw new ArgumentException($"There is no server {name}; there are whistle, prometheus and victoriametrics.");
-        }
-
+        var token = name == "whistle" ? await AddClusterAsync(program, data) : null;
         // taskset becomes the program, so the process is the server's own.
-        var process = Process.Start(new ProcessStartInfo("taskset", ["-c", options.Cores, program, .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
+        string[] arguments = ["-c", options.Cores, program, .. Arguments(name, data, listen, options)];
+        var process = Process.Start(new ProcessStartInfo("taskset", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var server = new ServerUnderTest(process, folder, new Uri($"http://{listen}"), token);
         try
         {
-            await server.WaitUntilAsync(ready);
+            await server.WaitUntilAsync(name == "victoriametrics" ? "/health" : "/-/ready");
             return server;
         }
         catch
@@ -189,9 +155,33 @@ sealed class ServerUnderTest : IAsyncDisposable
         return output.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)[^1];
     }
 
-    static string Existing(string? path, string named) => File.Exists(path)
-        ? path
-        : throw new FileNotFoundException($"There is no program at \"{path}\"; {named} says where it is.");
+    static string Program(string name, IngestOptions options)
+    {
+        var (path, named) = name switch
+        {
+            "whistle" => (options.Whistle, "--whistle"),
+            "prometheus" => (Environment.GetEnvironmentVariable("WHISTLE_TEST_PROMETHEUS"), "WHISTLE_TEST_PROMETHEUS"),
+            "victoriametrics" => (Environment.GetEnvironmentVariable("WHISTLE_TEST_VICTORIAMETRICS"), "WHISTLE_TEST_VICTORIAMETRICS"),
+            _ => throw new InvalidOperationException("there is no such server; there are whistle, prometheus and victoriametrics."),
+        };
+        return File.Exists(path) ? path : throw new FileNotFoundException($"There is no program at \"{path}\"; {named} says where it is.");
+    }
+
+    // Prometheus is content with an empty configuration.
+    static string[] Arguments(string name, string data, string listen, IngestOptions options) => name switch
+    {
+        "whistle" =>
+        [
+            "serve", "--data", data, "--listen", $"http://{listen}", "--no-agent",
+            .. options.WhistleArguments.Split(' ', StringSplitOptions.RemoveEmptyEntries),
+        ],
+        "prometheus" =>
+        [
+            "--config.file=/dev/null", $"--storage.tsdb.path={data}", $"--web.listen-address={listen}", "--web.enable-remote-write-receiver",
+            "--log.level=warn",
+        ],
+        _ => [$"-storageDataPath={data}", $"-httpListenAddr={listen}", "-loggerLevel=WARN"],
+    };
 
     static int FreePort()
     {
