@@ -180,7 +180,7 @@ public sealed partial class DuckDbStore : IDisposable
     DuckDBConnection Connect()
     {
         var connection = new DuckDBConnection(
-            $"DataSource={Path.Combine(_options.Folder, "hot.duckdb")};memory_limit={_options.MemoryLimit};threads=2;temp_directory={Path.Combine(_options.Folder, "spill")}");
+            $"DataSource={Path.Combine(_options.Folder, "hot.duckdb")};memory_limit={_options.MemoryLimit};threads=1;temp_directory={Path.Combine(_options.Folder, "spill")}");
         connection.Open();
         return connection;
     }

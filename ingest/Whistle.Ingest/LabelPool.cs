@@ -8,14 +8,24 @@ namespace Whistle.Ingest;
 sealed class LabelPool
 {
     readonly HashSet<string> _strings = [];
-    readonly Dictionary<string, string[]> _shapes = [];
+    readonly HashSet<string[]> _shapes = new(new ShapeComparer());
 
     public Labels Share(IReadOnlyList<Label> sorted)
     {
-        var shape = string.Join('\xff', sorted.Select(l => l.Name));
-        if (!_shapes.TryGetValue(shape, out var names))
-            _shapes[shape] = names = [.. sorted.Select(l => Share(l.Name))];
-        return Labels.FromSorted(names, [.. sorted.Select(l => Share(l.Value))]);
+        var names = new string[sorted.Count];
+        var values = new string[sorted.Count];
+        for (var i = 0; i < sorted.Count; i++)
+        {
+            names[i] = sorted[i].Name;
+            values[i] = Share(sorted[i].Value);
+        }
+
+        if (_shapes.TryGetValue(names, out var known))
+            return Labels.FromSorted(known, values);
+        for (var i = 0; i < names.Length; i++)
+            names[i] = Share(names[i]);
+        _shapes.Add(names);
+        return Labels.FromSorted(names, values);
     }
 
     /// <summary>Forgets what no living series uses.</summary>
@@ -33,5 +43,18 @@ sealed class LabelPool
             return shared;
         _strings.Add(text);
         return text;
+    }
+
+    sealed class ShapeComparer : IEqualityComparer<string[]>
+    {
+        public bool Equals(string[]? x, string[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public int GetHashCode(string[] names)
+        {
+            var hash = new HashCode();
+            foreach (var name in names)
+                hash.Add(name);
+            return hash.ToHashCode();
+        }
     }
 }

@@ -20,33 +20,55 @@ public sealed record Sender(string Tenant, string Cluster, string? Node)
     internal long KeySeed { get; } = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
 
     /// <summary>
-    /// Puts the sender's identity over whatever the series claims. A clashing label is kept as <c>exported_…</c>.
+    /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>.
     /// </summary>
     internal List<Label> Stamp(Labels claimed)
     {
-        var stamped = claimed.ToDictionary(l => l.Name, l => l.Value);
-        if (ReferenceEquals(this, Server))
-            return Sorted(stamped);
-        Set(stamped, TenantLabel, Tenant);
-        Set(stamped, ClusterLabel, Cluster);
-        if (Node is not null)
-            Set(stamped, NodeLabel, Node);
-        return Sorted(stamped);
-    }
-
-    static void Set(Dictionary<string, string> labels, string name, string value)
-    {
-        if (labels.Remove(name, out var claimed) && claimed != value)
+        var stamped = new List<Label>(claimed.Count + 3);
+        foreach (var label in claimed)
+            stamped.Add(label);
+        if (!ReferenceEquals(this, Server))
         {
-            var exported = $"exported_{name}";
-            while (labels.ContainsKey(exported))
-                exported = $"exported_{exported}";
-            labels[exported] = claimed;
+            Set(stamped, TenantLabel, Tenant);
+            Set(stamped, ClusterLabel, Cluster);
+            if (Node is not null)
+                Set(stamped, NodeLabel, Node);
         }
 
-        labels[name] = value;
+        return stamped;
     }
 
-    static List<Label> Sorted(Dictionary<string, string> labels) =>
-        [.. labels.Select(l => new Label(l.Key, l.Value)).OrderBy(l => l.Name, StringComparer.Ordinal)];
+    static void Set(List<Label> labels, string name, string value)
+    {
+        var at = Find(labels, name);
+        if (at < 0)
+        {
+            labels.Insert(~at, new Label(name, value));
+            return;
+        }
+
+        var claimed = labels[at].Value;
+        labels[at] = new Label(name, value);
+        if (claimed == value)
+            return;
+        var exported = $"exported_{name}";
+        while ((at = Find(labels, exported)) >= 0)
+            exported = $"exported_{exported}";
+        labels.Insert(~at, new Label(exported, claimed));
+    }
+
+    // As BinarySearch: the complement of where it belongs, where it is not.
+    static int Find(List<Label> labels, string name)
+    {
+        for (var i = 0; i < labels.Count; i++)
+        {
+            var order = string.CompareOrdinal(labels[i].Name, name);
+            if (order == 0)
+                return i;
+            if (order > 0)
+                return ~i;
+        }
+
+        return ~labels.Count;
+    }
 }

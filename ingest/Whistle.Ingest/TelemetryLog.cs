@@ -29,8 +29,9 @@ public sealed record TelemetryLogOptions
 public sealed class TelemetryLog(
     TelemetryLogOptions options, Head head, DuckDbStore store, IngestMetrics metrics, TimeProvider time, ILogger<TelemetryLog> logger)
 {
-    // A group closes when it is large, however fresh it is.
-    const int GroupSamples = 32_768;
+    // A group that is this large is committed at once; one transaction takes no more than the second.
+    const int WorthwhileSamples = 4_096;
+    const int GroupSamples = 65_536;
 
     readonly Channel<StagedWrite> _channel = Channel.CreateUnbounded<StagedWrite>(new UnboundedChannelOptions { SingleReader = true });
     readonly SeriesResolver _resolver = new(head, options, time);
@@ -107,12 +108,8 @@ public sealed class TelemetryLog(
     {
         var group = new List<StagedWrite>();
         var samples = Take(group);
-        if (samples < GroupSamples && options.GroupCommit > TimeSpan.Zero && !stopping.IsCancellationRequested)
-        {
-            await Task.Delay(options.GroupCommit, TimeProvider.System, CancellationToken.None);
-            samples += Take(group);
-        }
-
+        if (options.GroupCommit > TimeSpan.Zero && samples < WorthwhileSamples)
+            samples += await GatherAsync(group, samples, stopping);
         try
         {
             lock (_committing)
@@ -122,6 +119,24 @@ public sealed class TelemetryLog(
         {
             Interlocked.Add(ref _pendingSamples, -samples);
         }
+    }
+
+    // A transaction has its price whatever is in it, so a small group waits a little for company; a large one does not.
+    async Task<int> GatherAsync(List<StagedWrite> group, int samples, CancellationToken stopping)
+    {
+        var gathered = 0;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        limit.CancelAfter(options.GroupCommit);
+        try
+        {
+            while (samples + gathered < WorthwhileSamples && await _channel.Reader.WaitToReadAsync(limit.Token))
+                gathered += Take(group);
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
+        {
+        }
+
+        return gathered;
     }
 
     int Take(List<StagedWrite> group)
