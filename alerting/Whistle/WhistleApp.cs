@@ -8,6 +8,7 @@ using Whistle.Detectors;
 using Whistle.Detectors.Http;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Web;
 
 namespace Whistle;
 
@@ -46,6 +47,7 @@ public sealed class WhistleApp : IAsyncDisposable
         Authentication.Add(builder, options);
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
+        Dashboard.Add(builder.Services);
 
         _app = builder.Build();
         OpenStore();
@@ -149,6 +151,7 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.Services.GetRequiredService<Gateway>().Map(_app);
         PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Rules, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);
+        Dashboard.Map(_app);
         Authentication.Map(_app, _access);
     }
 

@@ -1,0 +1,69 @@
+// Renews the page in place. Without it the page is complete, only not renewed.
+const interval = 15_000;
+const live = document.getElementById("live");
+let renewedAt = Date.now();
+let running = null;
+
+const byPlace = (root, element) => {
+    if (element.id) return root.ownerDocument.getElementById(element.id);
+    const address = element.getAttribute("href");
+    const same = [...document.querySelectorAll(`main ${element.localName}`)].filter((e) => e.getAttribute("href") === address);
+    return [...root.querySelectorAll(element.localName)].filter((e) => e.getAttribute("href") === address)[same.indexOf(element)] ?? null;
+};
+
+const carryOver = (from, to) => {
+    for (const details of from.querySelectorAll("details[id]")) {
+        const next = to.querySelector(`#${CSS.escape(details.id)}`);
+        if (next) next.open = details.open;
+    }
+};
+
+const swap = (text) => {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const [before, after] = [document.getElementById("main"), page.getElementById("main")];
+    if (!after || !page.getElementById("asof")) return false;
+    carryOver(before, after);
+    const focused = before.contains(document.activeElement) ? byPlace(after, document.activeElement) : null;
+    const scrolled = [...before.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
+    const [x, y] = [scrollX, scrollY];
+    before.replaceWith(document.adoptNode(after));
+    after.querySelectorAll(".scroll").forEach((e, i) => { e.scrollLeft = scrolled[i] ?? 0; });
+    scrollTo({ left: x, top: y, behavior: "instant" });
+    focused?.focus({ preventScroll: true });
+    document.getElementById("asof").replaceWith(document.adoptNode(page.getElementById("asof")));
+    document.title = page.title;
+    return true;
+};
+
+const say = (text) => {
+    document.documentElement.classList.toggle("is-old", text !== "");
+    if (live.textContent !== text) live.textContent = text;
+};
+
+const failed = (why) => say(`${why} What you see is ${Math.round((Date.now() - renewedAt) / 60_000)} min old.`.replace(" 0 min old", " less than a minute old"));
+
+const isSelecting = () => {
+    const selection = getSelection();
+    return selection && !selection.isCollapsed && document.getElementById("main").contains(selection.anchorNode);
+};
+
+const renew = async () => {
+    if (document.hidden || isSelecting() || running) return;
+    running = new AbortController();
+    const limit = setTimeout(() => running.abort(), interval);
+    try {
+        const answer = await fetch(location.href, { signal: running.signal, headers: { Accept: "text/html" } });
+        const text = await answer.text();
+        if (answer.redirected && new URL(answer.url).pathname === "/login") failed("You are logged out: get a new link with “whistle login”.");
+        else if (swap(text)) { renewedAt = Date.now(); say(""); }
+        else failed(`The server answers ${answer.status}.`);
+    } catch {
+        failed("The server does not answer.");
+    } finally {
+        clearTimeout(limit);
+        running = null;
+    }
+};
+
+setInterval(renew, interval);
+document.addEventListener("visibilitychange", () => { if (!document.hidden && Date.now() - renewedAt > interval) renew(); });
