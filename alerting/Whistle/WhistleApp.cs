@@ -150,6 +150,7 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
         PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Rules, _options.Time);
+        SignalsApi.Map(_app, Rules, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);
         Dashboard.Map(_app);
         Authentication.Map(_app, _access);

@@ -43,7 +43,7 @@ public sealed record FleetView
             Now = now,
             Query = query,
             Signals = query.Node is { } node ? [.. byNode[node]] : signals,
-            Nodes = [.. nodes.OrderBy(Rank).ThenByDescending(Fullest).ThenBy(n => n.Key.Node, StringComparer.Ordinal).ThenBy(n => n.Key.Cluster, StringComparer.Ordinal)],
+            Nodes = [.. nodes.OrderBy(Rank).ThenByDescending(n => n.Fullest?.Used ?? 0).ThenBy(n => n.Key.Node, StringComparer.Ordinal).ThenBy(n => n.Key.Cluster, StringComparer.Ordinal)],
         };
     }
 
@@ -129,8 +129,6 @@ public sealed record FleetView
         var ofState = node.State is NodeState.Silent ? SignalOrder.Rank("firing", "critical") : SignalOrder.Rank("", "");
         return node.Signals.Count > 0 ? Math.Min(ofState, node.Signals[0].Rank) : ofState;
     }
-
-    static double Fullest(NodeView node) => node.Filesystems.Select(f => f.Used).Where(double.IsFinite).DefaultIfEmpty(0).Max();
 
     static DateTimeOffset Instant(double seconds) => DateTimeOffset.UnixEpoch.AddMilliseconds(Math.Round(Math.Clamp(seconds, 0, 1e11) * 1000));
 }

@@ -57,6 +57,8 @@ public sealed record NodeView
 
     public double MemoryUsed => 1 - (MemoryAvailable / MemoryTotal);
 
+    public FilesystemView? Fullest => Filesystems.Where(f => double.IsFinite(f.Used)).MaxBy(f => f.Used);
+
     public bool IsTroubled => State is NodeState.Silent || Signals.Count > 0;
 }
 

@@ -54,7 +54,7 @@ public sealed record SignalView
             Was = signal.State is SignalState.Unknown ? condition.Before.ToString().ToLowerInvariant() : null,
             Severity = signal.Labels["severity"].ToLowerInvariant(),
             Node = NodeKey.Of(signal.Labels),
-            Where = [.. signal.Labels.Where(l => !ShownElsewhere.Contains(l.Name))],
+            Where = [.. signal.Labels.Where(l => !ShownElsewhere.Contains(l.Name)).OrderBy(l => l.Name != "mountpoint")],
             Since = signal.State switch
             {
                 SignalState.Unknown => condition.UnknownSince ?? condition.Since,
