@@ -4,17 +4,25 @@ const live = document.getElementById("live");
 let renewedAt = Date.now();
 let running = null;
 
-const byPlace = (root, element) => {
-    if (element.id) return root.ownerDocument.getElementById(element.id);
-    const address = element.getAttribute("href");
-    const same = [...document.querySelectorAll(`main ${element.localName}`)].filter((e) => e.getAttribute("href") === address);
-    return [...root.querySelectorAll(element.localName)].filter((e) => e.getAttribute("href") === address)[same.indexOf(element)] ?? null;
+// The same element in the new page: by its id, else by its address and its turn within the nearest element that has one.
+const twin = (before, after, element) => {
+    if (element.id) return after.querySelector(`#${CSS.escape(element.id)}`);
+    const alike = (root) => [...root.querySelectorAll(element.localName)].filter((e) =>
+        e.getAttribute("href") === element.getAttribute("href") && e.closest("[id]")?.id === element.closest("[id]")?.id);
+    return alike(after)[alike(before).indexOf(element)] ?? null;
 };
 
-const carryOver = (from, to) => {
-    for (const details of from.querySelectorAll("details[id]")) {
-        const next = to.querySelector(`#${CSS.escape(details.id)}`);
-        if (next) next.open = details.open;
+// Only what the reader opened or closed is kept: a node that falls ill opens by itself.
+const chosen = new Map();
+document.addEventListener("click", (event) => {
+    const details = event.target.closest?.("summary")?.parentElement;
+    if (details?.id) chosen.set(details.id, !details.open);
+});
+
+const carryOver = (to) => {
+    for (const [id, open] of chosen) {
+        const details = to.querySelector(`#${CSS.escape(id)}`);
+        if (details) details.open = open;
     }
 };
 
@@ -22,8 +30,8 @@ const swap = (text) => {
     const page = new DOMParser().parseFromString(text, "text/html");
     const [before, after] = [document.getElementById("main"), page.getElementById("main")];
     if (!after || !page.getElementById("asof")) return false;
-    carryOver(before, after);
-    const focused = before.contains(document.activeElement) ? byPlace(after, document.activeElement) : null;
+    carryOver(after);
+    const focused = before.contains(document.activeElement) ? twin(before, after, document.activeElement) : null;
     const scrolled = [...before.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
     const [x, y] = [scrollX, scrollY];
     before.replaceWith(document.adoptNode(after));

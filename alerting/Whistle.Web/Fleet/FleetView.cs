@@ -26,7 +26,7 @@ public sealed record FleetView
     /// <summary>Why a part of the page is missing, in words that tell the mend.</summary>
     public string? Error { get; init; }
 
-    public bool IsEmpty => Nodes.Count == 0 || Nodes.All(n => n.State is NodeState.Awaited);
+    public bool IsEmpty => Nodes.All(n => n.LastReport is null);
 
     /// <summary>Without charts: these need a second look at the store, for few filesystems.</summary>
     public static FleetView Build(
@@ -37,7 +37,7 @@ public sealed record FleetView
         var enrolled = agents.ToDictionary(a => new NodeKey(a.Tenant, a.Cluster, a.Node));
         var nodes = enrolled.Keys.Union(filesystems.Select(f => f.Key)).Union(telemetry.NodesOf(FleetTelemetry.LastReport))
             .Where(k => query.Node is null || query.Node == k)
-            .Select(k => Node(k, now, enrolled.ContainsKey(k), telemetry) with { Filesystems = Ordered(filesystems[k]), Signals = [.. byNode[k]] });
+            .Select(k => Node(k, now, enrolled.GetValueOrDefault(k), telemetry) with { Filesystems = Ordered(filesystems[k]), Signals = [.. byNode[k]] });
         return new FleetView
         {
             Now = now,
@@ -67,16 +67,15 @@ public sealed record FleetView
         ],
     };
 
-    static NodeView Node(NodeKey key, DateTimeOffset now, bool isEnrolled, FleetTelemetry telemetry)
+    static NodeView Node(NodeKey key, DateTimeOffset now, EnrolledAgent? agent, FleetTelemetry telemetry)
     {
-        var age = telemetry.Of(FleetTelemetry.ReportAge, key);
         var last = telemetry.Of(FleetTelemetry.LastReport, key);
         var boot = telemetry.Of(FleetTelemetry.BootTime, key);
-        var seen = double.IsFinite(last) ? Instant(last) : double.IsFinite(age) ? now - TimeSpan.FromSeconds(age) : (DateTimeOffset?)null;
+        var seen = Seen(last, telemetry.Of(FleetTelemetry.LastHeard, key), agent);
         return new NodeView
         {
             Key = key,
-            State = State(isEnrolled, telemetry.Of(FleetTelemetry.Up, key), seen),
+            State = State(agent is not null, telemetry.Of(FleetTelemetry.Up, key), seen),
             LastReport = seen,
             Load = telemetry.Of(FleetTelemetry.Load, key),
             Cores = telemetry.Of(FleetTelemetry.Cores, key),
@@ -84,6 +83,15 @@ public sealed record FleetView
             MemoryAvailable = telemetry.Of(FleetTelemetry.MemoryAvailable, key),
             BootedAt = double.IsFinite(boot) ? Instant(boot) : null,
         };
+    }
+
+    // The server counts the silence of an agent that it never heard from its enrolment.
+    static DateTimeOffset? Seen(double last, double heard, EnrolledAgent? agent)
+    {
+        if (double.IsFinite(last))
+            return Instant(last);
+        var at = double.IsFinite(heard) ? Instant(heard) : (DateTimeOffset?)null;
+        return at - agent?.EnrolledAt < TimeSpan.FromSeconds(1) ? null : at;
     }
 
     // The server's own judgement is the one that fires NodeSilent; the page must not contradict it.
@@ -148,12 +156,12 @@ public sealed class FleetTelemetry
     internal const string BootTime = "node_boot_time_seconds";
     internal const string Cores = """count by (tenant, cluster, node, instance) (node_cpu_seconds_total{mode="idle"})""";
     internal const string LastReport = "max by (tenant, cluster, node, instance) (timestamp(node_scrape_collector_success))";
-    internal const string ReportAge = "whistle_agent_last_report_age_seconds";
+    internal const string LastHeard = "timestamp(whistle_agent_last_report_age_seconds) - whistle_agent_last_report_age_seconds";
     internal const string Up = "whistle_agent_up";
 
     internal static readonly string[] FilesystemMetrics = [Size, Available, Inodes, InodesFree, ReadOnly, DeviceError];
 
-    internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, ReportAge, Up];
+    internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastHeard, Up];
 
     readonly Dictionary<string, Dictionary<FilesystemKey, double>> _filesystems = [];
     readonly Dictionary<string, Dictionary<NodeKey, double>> _nodes = [];

@@ -33,12 +33,12 @@ static class ConsoleTable
     {
         var cells = rows.Select(row => row.Select(Printable).ToArray()).ToList();
         var widths = header.Select((name, column) => cells.Select(c => c[column].Length).Append(name.Length).Max()).ToArray();
-        var total = widths.Sum() + (Gap.Length * (widths.Length - 1));
-        var least = total - Math.Max(0, widths[^1] - LeastLast);
-        if (width is null || least <= width || details.Length == 0)
-            return [Line(header, widths, width, null, header), .. cells.Select(c => Line(c, widths, details.Length == 0 ? null : width, colour, header))];
-        var kept = Enumerable.Range(0, header.Length).Where(i => !details.Contains(header[i])).ToArray();
-        return Stacked(header, cells, widths, kept, colour);
+        var least = widths[..^1].Sum(w => w + Gap.Length) + Math.Min(widths[^1], LeastLast);
+        var all = Enumerable.Range(0, header.Length);
+        // What has no details is for reading in full: the terminal breaks its lines.
+        if (details.Length == 0 || width is null || least <= width)
+            return Rows(header, cells, widths, [.. all], details.Length == 0 ? null : width, colour);
+        return Rows(header, cells, widths, [.. all.Where(i => !details.Contains(header[i]))], null, colour);
     }
 
     public static string Printable(string text) =>
@@ -48,13 +48,13 @@ static class ConsoleTable
     static bool IsShownAsItIs(char c) => char.GetUnicodeCategory(c) is not
         (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 
-    static IEnumerable<string> Stacked(string[] header, List<string[]> cells, int[] widths, int[] kept, CellColour? colour)
+    static IEnumerable<string> Rows(string[] header, List<string[]> cells, int[] widths, int[] kept, int? width, CellColour? colour)
     {
         T[] Pick<T>(T[] from) => [.. kept.Select(i => from[i])];
-        yield return Line(Pick(header), Pick(widths), null, null, Pick(header));
+        yield return Line(Pick(header), Pick(widths), width, null, Pick(header));
         foreach (var row in cells)
         {
-            yield return Line(Pick(row), Pick(widths), null, colour, Pick(header));
+            yield return Line(Pick(row), Pick(widths), width, colour, Pick(header));
             foreach (var detail in Enumerable.Range(0, row.Length).Except(kept).Where(i => row[i].Length > 0))
                 yield return $"{Gap}{Gap}{row[detail]}";
         }
