@@ -60,11 +60,12 @@ public static class Dashboard
         };
     }
 
-    static IResult Serve(string name, HttpResponse response)
+    static IResult Serve(string version, string name, HttpResponse response)
     {
         if (!Assets.TryGetValue(name, out var asset))
             return Results.NotFound();
-        response.Headers.CacheControl = "public, max-age=31536000, immutable";
+        // A page of the release before may ask for its own version; what it gets then must not be kept under that name.
+        response.Headers.CacheControl = version == asset.Version ? "public, max-age=31536000, immutable" : "no-store";
         response.Headers.XContentTypeOptions = "nosniff";
         return Results.Bytes(asset.Content, asset.Type);
     }

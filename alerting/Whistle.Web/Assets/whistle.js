@@ -30,6 +30,8 @@ const swap = (text) => {
     const page = new DOMParser().parseFromString(text, "text/html");
     const [before, after] = [document.getElementById("main"), page.getElementById("main")];
     if (!after || !page.getElementById("asof")) return false;
+    const style = (root) => root.querySelector("link[rel=stylesheet]").getAttribute("href");
+    if (style(page) !== style(document)) location.reload();
     carryOver(after);
     const focused = before.contains(document.activeElement) ? twin(before, after, document.activeElement) : null;
     const scrolled = [...before.querySelectorAll(".scroll")].map((e) => e.scrollLeft);

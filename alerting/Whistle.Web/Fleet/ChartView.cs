@@ -25,7 +25,8 @@ public sealed record ChartView(ChartRange Range, DateTimeOffset Now, IReadOnlyLi
         {
             if (Points.Count == 0)
                 return $"No data in the {Range.Words}.";
-            var text = $"{Quantity.WholePercent(Points[^1].Used)} used at the end of the {Range.Words}, at the least {Quantity.WholePercent(Points.Min(p => p.Used))}, at the most {Quantity.WholePercent(Points.Max(p => p.Used))}.";
+            var last = Quantity.ShortInstant(DateTimeOffset.FromUnixTimeMilliseconds(Points[^1].Time), Now);
+            var text = $"{Quantity.Percent(Points[^1].Used)} used at {last}; in the {Range.Words} at the least {Quantity.Percent(Points.Min(p => p.Used))}, at the most {Quantity.Percent(Points.Max(p => p.Used))}.";
             return Forecast is null ? text : $"{text} It is filling: at this pace it is full {FullWords}.";
         }
     }

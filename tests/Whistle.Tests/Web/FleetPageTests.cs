@@ -47,7 +47,7 @@ public sealed partial class FleetPageTests
         var html = await RenderAsync(View("/data"));
 
         Assert.Contains("Used space of /data on /data, last 6 hours</title>", html, StringComparison.Ordinal);
-        Assert.Contains("95 % used at the end of the last 6 hours, at the least 90 %, at the most 95 %. It is filling: at this pace it is full in about 3 h.</desc>", html, StringComparison.Ordinal);
+        Assert.Contains("95.0 % used at 12:00; in the last 6 hours at the least 90.0 %, at the most 95.0 %. It is filling: at this pace it is full in about 3 h.</desc>", html, StringComparison.Ordinal);
         Assert.Contains("Data as a table", html, StringComparison.Ordinal);
     }
 
