@@ -7,6 +7,8 @@ using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.Extensions.Options;
 
+using Whistle.Web;
+
 namespace Whistle;
 
 /// <summary>
@@ -45,11 +47,14 @@ static class Authentication
     {
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
-            if (token is null || !access.UseLink(token))
-                return Results.Content(LoginNeeded, "text/html; charset=utf-8", statusCode: 401);
+            Dashboard.Protect(context.Response);
+            if (token is null)
+                return Page(LinkNeeded, StatusCodes.Status401Unauthorized);
+            if (!access.UseLink(token))
+                return Page(LinkSpent, StatusCodes.Status401Unauthorized);
             await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
-            return Results.Content(LoggedIn, "text/html; charset=utf-8");
+            return Page(LoggedIn, StatusCodes.Status200OK);
         }).AllowAnonymous();
         app.MapPost("/api/whistle/v1/login-links", (HttpRequest request) => new { url = $"{request.Scheme}://{request.Host}/login?token={access.NewLink()}" });
     }
@@ -59,11 +64,26 @@ static class Authentication
 
     static ClaimsPrincipal Operator(string scheme) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator")], scheme));
 
-    const string Style = "<meta charset=utf-8><meta name=viewport content='width=device-width'><meta name=color-scheme content='light dark'><style>body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}</style>";
+    static IResult Page(string content, int status) => Results.Content(
+        $"""
+        <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark"><title>Whistle: log in</title>
+        <link rel="icon" type="image/svg+xml" href="{Dashboard.AssetAddress("whistle.svg")}"><link rel="stylesheet" href="{Dashboard.AssetAddress("whistle.css")}">
+        </head><body><main class="login">{content}</main></body></html>
+        """,
+        "text/html; charset=utf-8",
+        statusCode: status);
 
-    const string LoginNeeded = $"<!doctype html><html lang=en><title>Whistle: log in</title>{Style}<h1>Log in</h1><p>This link was used before, is too old, or was cut off. Get a new one on the machine that runs the server:<pre>whistle login</pre>";
+    const string HowToGetALink = """
+        <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre>whistle login</pre>
+        <p>Add the server's <code>--data</code> folder and <code>--server</code> address where it was started with any. A link works once, within the hour.</p>
+        """;
 
-    const string LoggedIn = $"<!doctype html><html lang=en><title>Whistle</title>{Style}<meta http-equiv=refresh content='0; url=/'><p>Logged in. <a href='/'>Go on to the dashboard.</a>";
+    const string LinkNeeded = $"<h1>Log in to Whistle</h1>{HowToGetALink}";
+
+    const string LinkSpent = $"<h1>This link does not work any more</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink}";
+
+    const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Go on to the dashboard.</a></p>";
 
     sealed class BearerHandler(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
         : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)

@@ -8,6 +8,7 @@ using Whistle.Detectors;
 using Whistle.Detectors.Http;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Web;
 
 namespace Whistle;
 
@@ -46,6 +47,7 @@ public sealed class WhistleApp : IAsyncDisposable
         Authentication.Add(builder, options);
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
+        Dashboard.Add(builder.Services);
 
         _app = builder.Build();
         OpenStore();
@@ -148,7 +150,9 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
         PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Rules, _options.Time);
+        SignalsApi.Map(_app, Rules, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);
+        Dashboard.Map(_app);
         Authentication.Map(_app, _access);
     }
 

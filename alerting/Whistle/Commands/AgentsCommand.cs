@@ -7,7 +7,7 @@ namespace Whistle.Commands;
 /// <summary>Enrolment works on the data folder itself, so it is for whoever may read it, server running or not.</summary>
 static class AgentsCommand
 {
-    static readonly Option<string> Data = new("--data") { Description = "The server's data folder.", DefaultValueFactory = _ => new WhistleOptions().DataFolder };
+    static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
     static readonly Option<string?> Node = new("--node") { Description = "The node. Without it, the token is for a collector that sends for the whole cluster, such as a Prometheus." };

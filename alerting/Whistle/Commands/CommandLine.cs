@@ -8,7 +8,7 @@ static class CommandLine
     public static RootCommand Build()
     {
         var serve = ServeCommand.Build();
-        var root = new RootCommand("Whistle watches fleets of Kubernetes clusters and predicts what will break.")
+        var root = new RootCommand("Whistle watches fleets of Kubernetes clusters and predicts what will break. Without a command it runs the server, as `whistle serve` does.")
         {
             serve,
             QueryCommand.Build(),

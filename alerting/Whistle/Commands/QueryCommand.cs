@@ -49,11 +49,15 @@ static class QueryCommand
     {
         switch (type)
         {
+            case "vector" or "matrix" when result.GetArrayLength() == 0:
+                Console.WriteLine("No series matches.");
+                break;
             case "scalar" or "string":
                 Console.WriteLine(ConsoleTable.Printable(result[1].GetString()!));
                 break;
             case "vector":
-                ConsoleTable.Write(["SERIES", "VALUE"], result.EnumerateArray().Select(s => new[] { Series(s), s.GetProperty("value")[1].GetString()! }));
+                // The value first: series are long, and a terminal breaks what is last.
+                ConsoleTable.Write(["VALUE", "SERIES"], result.EnumerateArray().Select(s => new[] { s.GetProperty("value")[1].GetString()!, Series(s) }));
                 break;
             case "matrix":
                 foreach (var series in result.EnumerateArray())
@@ -67,9 +71,6 @@ static class QueryCommand
             default:
                 throw new CommandException($"The server answered with a result of the unknown type {type}.");
         }
-
-        if (result.GetArrayLength() == 0)
-            Console.WriteLine("No series matches.");
     }
 
     static string Series(JsonElement series) =>

@@ -7,7 +7,7 @@ static class ServeCommand
 {
     static readonly WhistleOptions Defaults = new();
 
-    static readonly Option<string> Data = new("--data") { Description = "Folder for telemetry and state.", DefaultValueFactory = _ => FromEnvironment("WHISTLE_DATA") ?? Defaults.DataFolder };
+    static readonly Option<string> Data = DataFolder.Option("Folder for telemetry and state.");
     static readonly Option<Uri> Listen = Address.Option("--listen", "Address to listen on.", "WHISTLE_LISTEN");
     static readonly Option<string[]> Rules = new("--rules") { Description = "Folder or file of rules, instead of the shipped ones. May be given more than once." };
     static readonly Option<int> RetentionDays = new("--retention-days") { Description = "Days to keep telemetry.", DefaultValueFactory = _ => (int)Defaults.Retention.TotalDays };
@@ -62,6 +62,4 @@ static class ServeCommand
             return 1;
         }
     }
-
-    static string? FromEnvironment(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 }

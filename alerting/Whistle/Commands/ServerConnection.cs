@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 
@@ -8,7 +9,7 @@ namespace Whistle.Commands;
 sealed class ServerConnection : IDisposable
 {
     static readonly Option<Uri> Server = Address.Option("--server", "The server's address.", "WHISTLE_SERVER");
-    static readonly Option<string> Data = new("--data") { Description = "The server's data folder, which holds the token.", DefaultValueFactory = _ => new WhistleOptions().DataFolder };
+    static readonly Option<string> Data = DataFolder.Option("The server's data folder, which holds the token.");
 
     readonly HttpClient _http;
 
@@ -63,6 +64,8 @@ sealed class ServerConnection : IDisposable
         {
             using var response = await _http.SendAsync(request, cancellation);
             var body = await response.Content.ReadAsStringAsync(cancellation);
+            if (response.StatusCode is HttpStatusCode.Unauthorized)
+                throw new CommandException($"The server at {_http.BaseAddress} does not take this data folder's token. Name the folder of that server with --data, or another server with --server.");
             return response.IsSuccessStatusCode || body.StartsWith('{')
                 ? DataOf(JsonDocument.Parse(body).RootElement)
                 : throw new CommandException($"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {body.Trim()}");
@@ -70,6 +73,14 @@ sealed class ServerConnection : IDisposable
         catch (HttpRequestException e)
         {
             throw new CommandException($"The server at {_http.BaseAddress} does not answer ({e.Message}). Start it with `whistle serve`, or name another with --server.");
+        }
+        catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new CommandException($"The server at {_http.BaseAddress} did not answer within {_http.Timeout.TotalMinutes:0} minutes. Ask for less, or look at the server's log.");
+        }
+        catch (JsonException)
+        {
+            throw new CommandException($"What answers at {_http.BaseAddress} is not a Whistle server. Name another with --server.");
         }
     }
 

@@ -110,7 +110,7 @@ public sealed class PrometheusApi
         }
     }
 
-    static async Task AnswerAsync(HttpContext context, Func<QueryParameters, CancellationToken, ValueTask<Action<Utf8JsonWriter>>> handle)
+    internal static async Task AnswerAsync(HttpContext context, Func<QueryParameters, CancellationToken, ValueTask<Action<Utf8JsonWriter>>> handle)
     {
         try
         {

@@ -9,7 +9,7 @@ namespace Whistle.Detectors.Http;
 
 /// <summary>
 /// Rules and alerts as Prometheus writes them. Extensions: the state <c>unknown</c>, and on an alert <c>fingerprint</c>,
-/// <c>firingSince</c>, <c>stateBefore</c> and <c>unknownSince</c>.
+/// <c>firingSince</c>, <c>stateBefore</c> and <c>unknownSince</c>; on one that ended, <c>endedAt</c> and <c>end</c>.
 /// </summary>
 static class RulesJson
 {
@@ -40,11 +40,16 @@ static class RulesJson
     public static void WriteAlerts(Utf8JsonWriter json, IEnumerable<Signal> signals)
     {
         json.WriteStartObject();
-        json.WriteStartArray("alerts");
+        WriteSignals(json, "alerts", signals);
+        json.WriteEndObject();
+    }
+
+    public static void WriteSignals(Utf8JsonWriter json, string property, IEnumerable<Signal> signals)
+    {
+        json.WriteStartArray(property);
         foreach (var signal in signals)
             WriteAlert(json, signal);
         json.WriteEndArray();
-        json.WriteEndObject();
     }
 
     static void WriteRule(Utf8JsonWriter json, RuleState state)
@@ -95,6 +100,12 @@ static class RulesJson
         {
             json.WriteString("stateBefore", Name(condition.Before));
             json.WriteString("unknownSince", Instant(unknown));
+        }
+
+        if (condition is { EndedAt: { } ended, Reason: { } reason })
+        {
+            json.WriteString("endedAt", Instant(ended));
+            json.WriteString("end", reason.ToString().ToLowerInvariant());
         }
 
         json.WriteEndObject();

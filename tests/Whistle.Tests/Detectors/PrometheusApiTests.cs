@@ -113,6 +113,29 @@ public sealed partial class PrometheusApiTests : IDisposable
             Stable((await GetAsync("/api/v1/rules", "type=alert")).Body));
     }
 
+    [Fact]
+    public async Task The_signals_of_our_own_API_tell_how_those_that_ended_did()
+    {
+        await _bench.LoadAsync();
+        for (var minute = 0; minute < 4; minute++)
+        {
+            _bench.Report("filesystem");
+            if (minute < 2)
+                _bench.Disk(90);
+            else if (minute == 2)
+                _bench.Unmount();
+            await _bench.StepAsync();
+        }
+
+        var (status, body) = await GetAsync("/api/whistle/v1/signals", "ended=24h");
+
+        Assert.Equal(200, status);
+        Assert.StartsWith("""{"status":"success","data":{"signals":[],"ended":[{"labels":{"alertname":"Low",""", body, StringComparison.Ordinal);
+        Assert.EndsWith(""","endedAt":"2026-01-01T00:02:00Z","end":"gone"}]}}""", body, StringComparison.Ordinal);
+        Assert.DoesNotContain("ended", (await GetAsync("/api/whistle/v1/signals", "")).Body, StringComparison.Ordinal);
+        Assert.Equal(400, (await GetAsync("/api/whistle/v1/signals", "ended=yesterday")).Status);
+    }
+
     string Stable(string body) => Fingerprint().Replace(body.Replace(Path.GetDirectoryName(_bench.RulesFile) + "/", ""), "\"fingerprint\":\"F\"");
 
     Task<(int Status, string Body)> GetAsync(string path, string query) => CallAsync(path, context =>
@@ -132,6 +155,7 @@ public sealed partial class PrometheusApiTests : IDisposable
     {
         await using var app = WebApplication.CreateSlimBuilder().Build();
         PrometheusApi.Map(app, _bench.Engine, _bench.Host, _bench.Clock);
+        SignalsApi.Map(app, _bench.Host, _bench.Clock);
         var endpoint = ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>()
             .Single(e => e.RoutePattern.RawText == path);
         var context = new DefaultHttpContext { RequestServices = app.Services };

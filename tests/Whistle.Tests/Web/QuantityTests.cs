@@ -1,0 +1,35 @@
+using Whistle.Web;
+
+using Xunit;
+
+namespace Whistle.Tests.Web;
+
+public sealed class QuantityTests
+{
+    [Theory]
+    [InlineData(0, "0 B")]
+    [InlineData(1023, "1023 B")]
+    [InlineData(1023.9 * 1024, "1.0 MiB")]
+    [InlineData(7.6 * 1024 * 1024 * 1024, "7.6 GiB")]
+    [InlineData(99.97 * 1024 * 1024, "100 MiB")]
+    [InlineData(double.NaN, "–")]
+    public void Bytes_have_binary_units(double bytes, string text) => Assert.Equal(text, Quantity.Bytes(bytes));
+
+    [Theory]
+    [InlineData(0.4, "0 s")]
+    [InlineData(59.9, "59 s")]
+    [InlineData(3599, "59 min")]
+    [InlineData(7260, "2 h 1 min")]
+    [InlineData(86400, "1 d")]
+    [InlineData(-90000, "1 d 1 h")]
+    public void A_span_has_its_two_largest_units(double seconds, string text) => Assert.Equal(text, Quantity.Span(TimeSpan.FromSeconds(seconds)));
+
+    [Fact]
+    public void A_time_of_another_day_has_its_date()
+    {
+        var now = new DateTimeOffset(2026, 3, 1, 0, 10, 0, TimeSpan.Zero);
+
+        Assert.Equal("00:05", Quantity.ShortInstant(now.AddMinutes(-5), now));
+        Assert.Equal("28 Feb 23:55", Quantity.ShortInstant(now.AddMinutes(-15), now));
+    }
+}
