@@ -16,6 +16,11 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     public static readonly TimeSpan UsualWindow = TimeSpan.FromHours(1);
     public static readonly TimeSpan LongestWindow = TimeSpan.FromHours(6);
 
+    /// <summary>
+    /// A rule reads back from its slot, which lies a little before the clock's now; so much later it still finds its window whole.
+    /// </summary>
+    public static readonly TimeSpan Lag = TimeSpan.FromMinutes(5);
+
     readonly Lock _lock = new();
     readonly ConcurrentDictionary<UInt128, HeadSeries> _byKey = new();
     readonly Dictionary<Labels, HeadSeries> _byLabels = [];
@@ -67,7 +72,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     /// <summary>The time from which on the head holds all samples that the selector asks for.</summary>
     public long CompleteFrom(IReadOnlyList<LabelMatcher> matchers)
     {
-        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds() - Milliseconds(Lag);
         return _windows.TryGetValue(Selector(matchers), out var window)
             ? Math.Max(now - window.Milliseconds, window.Since)
             : now - Milliseconds(UsualWindow);
@@ -220,7 +225,8 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
                 longest = Milliseconds(rule.Window);
         }
 
-        return Math.Min(longest, Milliseconds(LongestWindow));
+        // Twice the lag, so that nothing falls out between asking what is complete and reading it.
+        return Math.Min(longest, Milliseconds(LongestWindow)) + 2 * Milliseconds(Lag);
     }
 
     static string Selector(IEnumerable<LabelMatcher> matchers) =>

@@ -8,8 +8,8 @@ static class HeadFiller
     public static void Fill(Head head, DuckDbStore store, TimeProvider time, ILogger logger)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        var usual = now - (long)Head.UsualWindow.TotalMilliseconds;
-        var longest = now - (long)Head.LongestWindow.TotalMilliseconds;
+        var usual = now - (long)(Head.UsualWindow + Head.Lag).TotalMilliseconds;
+        var longest = now - (long)(Head.LongestWindow + Head.Lag).TotalMilliseconds;
         // A sample may lie a little in the future, where a node's clock is ahead.
         var newest = now + DuckDbStore.Hour;
         var byId = new Dictionary<uint, HeadSeries>();
@@ -18,7 +18,7 @@ static class HeadFiller
         head.ContinueAfter(store.LastSeriesId());
 
         var samples = 0L;
-        var kept = byId.Where(s => s.Value.KeepMilliseconds > (long)Head.UsualWindow.TotalMilliseconds).Select(s => s.Key).ToList();
+        var kept = byId.Where(s => s.Value.KeepMilliseconds > now - usual + (long)Head.Lag.TotalMilliseconds).Select(s => s.Key).ToList();
         store.Read(kept, longest, usual - 1, Append);
         store.ReadAll(usual, newest, Append);
         foreach (var series in byId.Values)
