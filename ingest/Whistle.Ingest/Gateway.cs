@@ -49,7 +49,7 @@ public sealed class Gateway(
     {
         if (Authenticate(context.Request) is not { } sender)
             return Reject("unauthorized", new WriteAnswer(401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
-        if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers["X-Prometheus-Remote-Write-Version"], out var version))
+        if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
             return Reject("content_type", new WriteAnswer(415, $"This is no remote-write content type. {RemoteWriteBody.Accepted}"));
         if (context.Request.Headers.ContentEncoding != "snappy")
             return Reject("content_encoding", new WriteAnswer(415, "Send the body in snappy's block format, with Content-Encoding: snappy."));
