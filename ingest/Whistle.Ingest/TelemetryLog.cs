@@ -15,6 +15,9 @@ public sealed record TelemetryLogOptions
     /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
     public int MaxPendingSamples { get; init; } = 1_000_000;
 
+    /// <summary>Samples of one request: they wait in memory together and become durable in one transaction. Prometheus sends 2,000.</summary>
+    public int MaxSamplesPerRequest { get; init; } = 250_000;
+
     public TimeSpan MaxPast { get; init; } = TimeSpan.FromHours(24);
 
     public TimeSpan MaxFuture { get; init; } = TimeSpan.FromMinutes(10);
@@ -46,7 +49,7 @@ public sealed class TelemetryLog(
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
         ThrowIfFull();
-        var write = new StagedWrite();
+        var write = new StagedWrite(options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
         return EnqueueAsync(write);
     }
@@ -55,7 +58,7 @@ public sealed class TelemetryLog(
     public Task<AppendResult> RecordAsync(IReadOnlyList<TimeSeries> series)
     {
         ThrowIfFull();
-        var write = new StagedWrite();
+        var write = new StagedWrite(int.MaxValue);
         _resolver.Add(series, write);
         return EnqueueAsync(write);
     }

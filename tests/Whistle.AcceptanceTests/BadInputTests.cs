@@ -26,6 +26,7 @@ public sealed class BadInputTests
         ["bad protobuf"] = () => (Snappy.CompressToArray([0x0A, 0xFF, 0x01, 0x00]), HttpStatusCode.BadRequest, "protobuf", "malformed"),
         ["protobuf of another kind"] = () => (Snappy.CompressToArray(Enumerable.Repeat((byte)0x0B, 50).ToArray()), HttpStatusCode.BadRequest, "protobuf", "malformed"),
         ["a body of 100 MB"] = () => (new byte[100 << 20], HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
+        ["too many samples"] = () => (RemoteWriteClient.Body([ManySamples()]), HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
         ["a snappy bomb"] = () => (Snappy.CompressToArray(new byte[200 << 20]), HttpStatusCode.RequestEntityTooLarge, "too_large", "bytes"),
     };
 
@@ -189,6 +190,9 @@ public sealed class BadInputTests
         await AssertGoesOnAsync(server, sender);
         Assert.Equal(acknowledged, Stored(server, "full").Count);
     }
+
+    static TimeSeries ManySamples() =>
+        new(Labels.OfMetric("m"), [.. Enumerable.Range(0, 250_001).Select(i => new Sample(Now.ToUnixTimeMilliseconds() - 300_000 + i, i))]);
 
     static async Task AssertGoesOnAsync(InProcessServer server, RemoteWriteClient sender)
     {
