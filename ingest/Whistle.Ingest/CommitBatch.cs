@@ -3,16 +3,21 @@ namespace Whistle.Ingest;
 /// <summary>What one transaction writes: parallel columns, filled by the committer and used again and again.</summary>
 sealed class CommitBatch
 {
+    const int UsualSize = 4096;
+
+    // What an unusually large request made grow past this is let go again.
+    const int KeptSize = 256 * 1024;
+
     public List<HeadSeries> NewSeries { get; } = [];
 
-    public HeadSeries[] Series { get; private set; } = new HeadSeries[4096];
+    public HeadSeries[] Series { get; private set; } = new HeadSeries[UsualSize];
 
-    public long[] Times { get; private set; } = new long[4096];
+    public long[] Times { get; private set; } = new long[UsualSize];
 
-    public double[] Values { get; private set; } = new double[4096];
+    public double[] Values { get; private set; } = new double[UsualSize];
 
     /// <summary>True for what is not newer than all that its series already has.</summary>
-    public bool[] Late { get; private set; } = new bool[4096];
+    public bool[] Late { get; private set; } = new bool[UsualSize];
 
     public int Count { get; private set; }
 
@@ -21,7 +26,7 @@ sealed class CommitBatch
     public void Add(HeadSeries series, long time, double value, bool late)
     {
         if (Count == Times.Length)
-            Grow();
+            Resize(Times.Length * 2);
         Series[Count] = series;
         Times[Count] = time;
         Values[Count] = value;
@@ -33,13 +38,14 @@ sealed class CommitBatch
     {
         NewSeries.Clear();
         Array.Clear(Series, 0, Count);
+        if (Times.Length > KeptSize)
+            Resize(UsualSize);
         Count = 0;
         MinTime = long.MaxValue;
     }
 
-    void Grow()
+    void Resize(int size)
     {
-        var size = Times.Length * 2;
         var (series, times, values, late) = (Series, Times, Values, Late);
         Array.Resize(ref series, size);
         Array.Resize(ref times, size);

@@ -9,7 +9,7 @@ public sealed partial class DuckDbStore
 
     /// <summary>Seals every finished hour into Parquet, merges what came late into its hour, and drops what is past retention.</summary>
     /// <returns>The hours sealed or merged.</returns>
-    /// <exception cref="StoreException">An hour could not be sealed; it stays readable where it is, and is tried again next time.</exception>
+    /// <exception cref="StoreException">An hour (the first, where several) could not be sealed; it stays readable where it is, and is tried again next time.</exception>
     public int Maintain()
     {
         var now = _time.GetUtcNow();
@@ -23,9 +23,21 @@ public sealed partial class DuckDbStore
 
         Query($"SELECT DISTINCT epoch_ms(time) // {Hour} FROM late", row => hours.Add(row.GetInt64(0)));
         var due = hours.Where(h => h < _openFrom).Distinct().Order().ToList();
+        // An hour that cannot be sealed must not hold up the others, or the hot store would grow for as long as that hour is kept.
+        StoreException? failure = null;
         foreach (var hour in due)
-            Seal(hour);
-        return due.Count;
+        {
+            try
+            {
+                Seal(hour);
+            }
+            catch (StoreException e)
+            {
+                failure ??= e;
+            }
+        }
+
+        return failure is null ? due.Count : throw failure;
     }
 
     void Seal(long hour)
@@ -35,19 +47,21 @@ public sealed partial class DuckDbStore
         {
             using var connection = Connect();
             Execute(connection, "BEGIN");
-            Execute(connection, $"COPY ({RowsOf(connection, hour)}) TO {Quote(samples + ".tmp")} (FORMAT parquet, COMPRESSION zstd)");
+            var rows = RowsOf(connection, hour, out var isHot);
+            Execute(connection, $"COPY ({rows}) TO {Quote(samples + ".tmp")} (FORMAT parquet, COMPRESSION zstd)");
             Execute(connection, $"COPY (SELECT id, name, labels FROM series WHERE id IN (SELECT series FROM read_parquet({Quote(samples + ".tmp")})) ORDER BY id) TO {Quote(series + ".tmp")} (FORMAT parquet, COMPRESSION zstd)");
             Execute(connection, $"UPDATE series SET last_hour = {hour} WHERE last_hour < {hour} AND id IN (SELECT id FROM read_parquet({Quote(series + ".tmp")}))");
             Execute(connection, $"DELETE FROM late WHERE {InHour(hour)}");
-            Execute(connection, $"DROP TABLE IF EXISTS {HotTable(hour)}");
+            if (isHot)
+                Execute(connection, $"DROP TABLE {HotTable(hour)}");
             Sync(samples + ".tmp");
             Sync(series + ".tmp");
             Swap(connection, hour);
         }
-        catch (Exception e) when (e is DuckDBException or IOException)
+        catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
-            File.Delete(samples + ".tmp");
-            File.Delete(series + ".tmp");
+            TryDelete(samples + ".tmp");
+            TryDelete(series + ".tmp");
             throw new StoreException($"The hour {HourName(hour)} could not be sealed in {SealedFolder}: {e.Message.TrimEnd()} It stays in the hot store; free disk space if that is the cause.", e);
         }
     }
@@ -72,10 +86,14 @@ public sealed partial class DuckDbStore
 
     // A fresh hour is unique by itself; only where it meets a file or late samples must times be compared.
     // Counts inside the transaction that will delete: what arrives after its snapshot stays for the next time.
-    string RowsOf(DuckDBConnection connection, long hour)
+    string RowsOf(DuckDBConnection connection, long hour, out bool isHot)
     {
-        var hot = _hot.Contains(hour) ? $"SELECT series, time, value, 1 AS source FROM {HotTable(hour)}" : null;
-        var file = _sealed.Contains(hour) ? $"SELECT series, time, value, 0 AS source FROM read_parquet({Quote(SealedFile(hour))})" : null;
+        bool isSealed;
+        // An append adds to the layout meanwhile, and a recovery reads it anew.
+        lock (_appending)
+            (isHot, isSealed) = (_hot.Contains(hour), _sealed.Contains(hour));
+        var hot = isHot ? $"SELECT series, time, value, 1 AS source FROM {HotTable(hour)}" : null;
+        var file = isSealed ? $"SELECT series, time, value, 0 AS source FROM read_parquet({Quote(SealedFile(hour))})" : null;
         using var count = connection.CreateCommand();
         count.CommandText = $"SELECT count(*) FROM late WHERE {InHour(hour)}";
         var late = (long)count.ExecuteScalar()!;
@@ -101,7 +119,7 @@ public sealed partial class DuckDbStore
             Execute(connection, $"DELETE FROM series WHERE last_hour < {firstKept}");
             Execute(connection, $"DELETE FROM late WHERE time < {Timestamp(firstKept * Hour)}");
         }
-        catch (Exception e) when (e is DuckDBException or IOException)
+        catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
             throw new StoreException($"What is past retention could not be dropped from {_options.Folder}: {e.Message.TrimEnd()}", e);
         }
@@ -112,6 +130,18 @@ public sealed partial class DuckDbStore
     }
 
     static string InHour(long hour) => InRange(hour * Hour, (hour + 1) * Hour - 1);
+
+    static void TryDelete(string file)
+    {
+        try
+        {
+            File.Delete(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The disk may take nothing any more. Opening the store deletes what is left.
+        }
+    }
 
     static void Sync(string file)
     {

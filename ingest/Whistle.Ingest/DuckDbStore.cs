@@ -43,13 +43,14 @@ public sealed partial class DuckDbStore : IDisposable
             _connection = Open();
             ReadLayout();
         }
-        catch (DuckDBException e)
+        catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
+            _connection?.Dispose();
             throw CannotOpen(e);
         }
     }
 
-    StoreException CannotOpen(DuckDBException e) => new($"The store in {_options.Folder} cannot be opened: {e.Message.TrimEnd()}", e);
+    StoreException CannotOpen(Exception e) => new($"The store in {_options.Folder} cannot be opened: {e.Message.TrimEnd()}", e);
 
     string SealedFolder => Path.Combine(_options.Folder, "sealed");
 
@@ -65,20 +66,20 @@ public sealed partial class DuckDbStore : IDisposable
     {
         lock (_appending)
         {
-            var appenders = new Dictionary<long, SampleAppender>();
+            var (appenders, created) = (new Dictionary<long, SampleAppender>(), new List<long>());
             try
             {
                 Execute("BEGIN");
                 AppendSeries(batch);
-                AppendSamples(batch, appenders);
+                AppendSamples(batch, appenders, created);
                 foreach (var appender in appenders.Values)
                     appender.Flush();
                 Execute("COMMIT");
             }
-            catch (Exception e) when (e is DuckDBException or StoreException)
+            catch (Exception e) when (e is DuckDBException or StoreException or InvalidOperationException)
             {
-                foreach (var hour in appenders.Keys)
-                    _hot.Remove(hour);
+                // InvalidOperation: the connection is closed, since the store did not recover from the failure before.
+                _hot.ExceptWith(created);
                 throw new StoreException($"The store in {_options.Folder} did not take a batch of {batch.Count} samples: {e.Message.TrimEnd()}", e);
             }
             finally
@@ -106,8 +107,10 @@ public sealed partial class DuckDbStore : IDisposable
                 ReadLayout();
             }
         }
-        catch (DuckDBException e)
+        catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
+            // Nothing is appended before the layout is known.
+            _connection.Dispose();
             throw CannotOpen(e);
         }
         finally
@@ -115,8 +118,22 @@ public sealed partial class DuckDbStore : IDisposable
             _layout.ExitWriteLock();
         }
 
-        // A transaction is all or nothing, so one of its samples tells for all.
-        return failed.Count > 0 && Read([failed.Series[0].Id], failed.Times[0], failed.Times[0], (_, _, _) => { }) > 0;
+        return failed.Count > 0 && HoldsAll(failed);
+    }
+
+    // One sample does not tell for all, though a transaction is all or nothing: a sample that was sent again may be there from before.
+    bool HoldsAll(CommitBatch batch)
+    {
+        var (missing, ids, last) = (new HashSet<(uint, long)>(), new HashSet<uint>(), long.MinValue);
+        for (var i = 0; i < batch.Count; i++)
+        {
+            missing.Add((batch.Series[i].Id, batch.Times[i]));
+            ids.Add(batch.Series[i].Id);
+            last = Math.Max(last, batch.Times[i]);
+        }
+
+        Read(ids, batch.MinTime, last, (series, time, _) => missing.Remove((series, time)));
+        return missing.Count == 0;
     }
 
     void AppendSeries(CommitBatch batch)
@@ -131,7 +148,7 @@ public sealed partial class DuckDbStore : IDisposable
         }
     }
 
-    void AppendSamples(CommitBatch batch, Dictionary<long, SampleAppender> appenders)
+    void AppendSamples(CommitBatch batch, Dictionary<long, SampleAppender> appenders, List<long> created)
     {
         var (from, until, current) = (0L, 0L, default(SampleAppender));
         for (var i = 0; i < batch.Count; i++)
@@ -158,7 +175,11 @@ public sealed partial class DuckDbStore : IDisposable
             if (appenders.TryGetValue(key, out var appender))
                 return appender;
             if (key != LateKey && _hot.Add(key))
+            {
+                created.Add(key);
                 Execute($"CREATE TABLE IF NOT EXISTS {HotTable(key)} (series UINTEGER, time TIMESTAMP_MS, value DOUBLE)");
+            }
+
             return appenders[key] = new SampleAppender(_connection, key == LateKey ? "late" : HotTable(key));
         }
     }
@@ -185,34 +206,53 @@ public sealed partial class DuckDbStore : IDisposable
         return connection;
     }
 
+    // A connection that is left open keeps the database open, and one that has failed is refused until the last is closed.
     DuckDBConnection Open()
     {
         var connection = Connect();
-        Execute(connection, "CREATE TABLE IF NOT EXISTS series (id UINTEGER, name VARCHAR, labels VARCHAR, last_hour BIGINT)");
-        Execute(connection, "CREATE TABLE IF NOT EXISTS late (series UINTEGER, time TIMESTAMP_MS, value DOUBLE)");
-        return connection;
+        try
+        {
+            Execute(connection, "CREATE TABLE IF NOT EXISTS series (id UINTEGER, name VARCHAR, labels VARCHAR, last_hour BIGINT)");
+            Execute(connection, "CREATE TABLE IF NOT EXISTS late (series UINTEGER, time TIMESTAMP_MS, value DOUBLE)");
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
     }
 
     void ReadLayout()
     {
-        _hot.Clear();
-        _sealed.Clear();
+        // Both are replaced at the end, so that a failure leaves them whole.
+        var (hot, parquet) = (new List<long>(), new List<long>());
         foreach (var left in Directory.EnumerateFiles(SealedFolder, "*.tmp"))
             File.Delete(left);
         foreach (var file in Directory.EnumerateFiles(SealedFolder, "*.samples.parquet"))
         {
             var name = Path.GetFileName(file).Split('.')[0];
-            _sealed.Add(DateTimeOffset.ParseExact(name, "yyyy-MM-dd'T'HH'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal).ToUnixTimeMilliseconds() / Hour);
+            // A file of another name is somebody else's.
+            if (DateTimeOffset.TryParseExact(name, "yyyy-MM-dd'T'HH'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var hour))
+                parquet.Add(hour.ToUnixTimeMilliseconds() / Hour);
         }
 
         using var command = _connection.CreateCommand();
         command.CommandText = "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'hot\\_%' ESCAPE '\\'";
         using var reader = command.ExecuteReader();
         while (reader.Read())
-            _hot.Add(long.Parse(reader.GetString(0)["hot_".Length..], CultureInfo.InvariantCulture));
+            hot.Add(long.Parse(reader.GetString(0)["hot_".Length..], CultureInfo.InvariantCulture));
+        Replace(_hot, hot);
+        Replace(_sealed, parquet);
         // A hot table of a sealed hour is what a crash left of sealing it; nothing may be added there.
         if (_sealed.Count > 0)
             _openFrom = Math.Max(_openFrom, _sealed.Max + 1);
+    }
+
+    static void Replace(SortedSet<long> hours, List<long> with)
+    {
+        hours.Clear();
+        hours.UnionWith(with);
     }
 
     void Execute(string sql) => Execute(_connection, sql);

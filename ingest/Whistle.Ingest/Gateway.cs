@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Globalization;
 
 using Microsoft.AspNetCore.Builder;
@@ -22,8 +23,8 @@ public sealed record GatewayOptions
     /// <summary>Samples a second that one tenant may send, over ten seconds.</summary>
     public double MaxSamplesPerSecond { get; init; } = 500_000;
 
-    /// <summary>Requests in work at a time; more are told to come back.</summary>
-    public int MaxConcurrentRequests { get; init; } = 64;
+    /// <summary>Requests of one sender in work at a time; more are told to come back.</summary>
+    public int MaxConcurrentRequests { get; init; } = 32;
 }
 
 /// <summary>
@@ -34,7 +35,7 @@ public sealed class Gateway(
     GatewayOptions options, Credentials credentials, TelemetryLog log, IngestMetrics metrics, TimeProvider time, ILogger<Gateway> logger)
 {
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
-    int _inWork;
+    readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
     public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", WriteAsync).AllowAnonymous();
 
@@ -49,13 +50,13 @@ public sealed class Gateway(
     {
         if (Authenticate(context.Request) is not { } sender)
             return Reject("unauthorized", new WriteAnswer(401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
-        if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers["X-Prometheus-Remote-Write-Version"], out var version))
+        if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
             return Reject("content_type", new WriteAnswer(415, $"This is no remote-write content type. {RemoteWriteBody.Accepted}"));
         if (context.Request.Headers.ContentEncoding != "snappy")
             return Reject("content_encoding", new WriteAnswer(415, "Send the body in snappy's block format, with Content-Encoding: snappy."));
         try
         {
-            if (Interlocked.Increment(ref _inWork) > options.MaxConcurrentRequests)
+            if (_inWork.AddOrUpdate(sender, 1, (_, count) => count + 1) > options.MaxConcurrentRequests)
                 return Reject("busy", WriteAnswer.Busy("Too many requests are in work."));
             return await AppendAsync(context, sender, version);
         }
@@ -74,7 +75,7 @@ public sealed class Gateway(
         }
         finally
         {
-            Interlocked.Decrement(ref _inWork);
+            _inWork.AddOrUpdate(sender, 0, (_, count) => count - 1);
         }
     }
 
@@ -95,7 +96,7 @@ public sealed class Gateway(
         }
 
         var result = await append;
-        _rates.Count(sender.Tenant, result.Stored);
+        _rates.Count(sender.Tenant, result.Stored + result.Refused + result.OverLimit);
         if (result is { Refused: 0, OverLimit: 0 })
             return new WriteAnswer(204, null) { Stored = result.Stored };
         logger.WriteRefused(sender.Tenant, sender.Cluster, sender.Node, result.Reason!);

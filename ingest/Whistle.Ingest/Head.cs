@@ -21,6 +21,10 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     /// </summary>
     public static readonly TimeSpan Lag = TimeSpan.FromMinutes(5);
 
+    // A sender can write one series' labels in ever new encodings (another order, longer varints); those past this many are looked up
+    // by their labels each time, so that none can fill the memory with keys.
+    const int MaxFurtherKeys = 8;
+
     readonly Lock _lock = new();
     readonly ConcurrentDictionary<UInt128, HeadSeries> _byKey = new();
     readonly Dictionary<Labels, HeadSeries> _byLabels = [];
@@ -31,6 +35,8 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     readonly ConcurrentDictionary<string, (long Milliseconds, long Since)> _windows = new();
     HeadWindow[] _rules = [];
     uint _lastId;
+
+    internal int KeyCount => _byKey.Count;
 
     public int SeriesCount
     {
@@ -58,7 +64,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
             {
                 // Before the head is filled, nothing is missing: filling it from the store respects the windows.
                 var since = _lastId == 0 ? long.MinValue : now - Milliseconds(UsualWindow);
-                _windows.AddOrUpdate(selector, (length, since), (_, old) => old.Milliseconds >= length ? (length, old.Since) : (length, now - old.Milliseconds));
+                _windows.AddOrUpdate(selector, (length, since), (_, old) => old.Milliseconds >= length ? (length, old.Since) : (length, Math.Max(old.Since, now - old.Milliseconds)));
             }
 
             foreach (var series in _byLabels.Values)
@@ -96,11 +102,13 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     /// The series with these labels, made where it is new; null where its tenant is at its limit.
     /// </summary>
     /// <param name="id">The id that the store knows, where the head is filled from it.</param>
-    internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null)
+    /// <param name="limited">False for what does not come from a sender.</param>
+    internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null, bool limited = true)
     {
         lock (_lock)
         {
-            var labels = _pool.Share(sorted);
+            // Shared only once it is in the index: what is refused past the limit must leave nothing behind.
+            var labels = Labels.FromSorted([.. sorted.Select(l => l.Name)], [.. sorted.Select(l => l.Value)]);
             if (_byLabels.TryGetValue(labels, out var known))
             {
                 AddKey_NeedsLock(known, key);
@@ -109,9 +117,10 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
 
             var tenant = labels[Sender.TenantLabel];
             var count = _perTenant.GetValueOrDefault(tenant);
-            if (id is null && count >= maxSeriesPerTenant)
+            if (limited && count >= maxSeriesPerTenant)
                 return null;
             _perTenant[tenant] = count + 1;
+            labels = _pool.Share(sorted);
             var series = new HeadSeries(id ?? ++_lastId, labels, tenant) { Key = key, KeepMilliseconds = KeepFor(labels), Persisted = id is not null };
             _lastId = Math.Max(_lastId, series.Id);
             Index_NeedsLock(series);
@@ -158,6 +167,9 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         {
             foreach (var series in dead)
                 Evict_NeedsLock(series);
+            // A name at a time: a search for each series would be quadratic where a name with very many goes.
+            foreach (var name in dead.Select(s => s.Labels.Name).Distinct())
+                DropEvicted_NeedsLock(name);
             if (dead.Count > 0)
                 _pool.Rebuild(_byLabels.Keys);
         }
@@ -185,9 +197,22 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
             return;
         if (series.Key == UInt128.Zero)
             series.Key = key;
-        else if (series.Key != key)
-            (_furtherKeys.TryGetValue(series, out var keys) ? keys : _furtherKeys[series] = []).Add(key);
+        else if (series.Key != key && !AddFurtherKey_NeedsLock(series, key))
+            return;
         _byKey[key] = series;
+    }
+
+    bool AddFurtherKey_NeedsLock(HeadSeries series, UInt128 key)
+    {
+        if (!_furtherKeys.TryGetValue(series, out var keys))
+            _furtherKeys[series] = keys = [];
+        // Two requests may bring it at the same time.
+        if (keys.Contains(key))
+            return true;
+        if (keys.Count == MaxFurtherKeys)
+            return false;
+        keys.Add(key);
+        return true;
     }
 
     void Index_NeedsLock(HeadSeries series)
@@ -208,12 +233,16 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         _byKey.TryRemove(series.Key, out _);
         if (_furtherKeys.Remove(series, out var keys))
             keys.ForEach(key => _byKey.TryRemove(key, out _));
-        var named = _byName[series.Labels.Name];
-        named.Remove(series);
-        if (named.Count == 0)
-            _byName.Remove(series.Labels.Name);
         if (--_perTenant[series.Tenant] == 0)
             _perTenant.Remove(series.Tenant);
+    }
+
+    void DropEvicted_NeedsLock(string name)
+    {
+        var named = _byName[name];
+        named.RemoveAll(s => s.Evicted);
+        if (named.Count == 0)
+            _byName.Remove(name);
     }
 
     internal long KeepFor(Labels labels)

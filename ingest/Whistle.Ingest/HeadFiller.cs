@@ -14,7 +14,7 @@ static class HeadFiller
         var newest = now + DuckDbStore.Hour;
         var byId = new Dictionary<uint, HeadSeries>();
         foreach (var (id, labels) in store.SeriesIn(longest, newest))
-            byId[id] = head.GetOrAdd(UInt128.Zero, labels, id)!;
+            byId[id] = head.GetOrAdd(UInt128.Zero, labels, id, limited: false)!;
         head.ContinueAfter(store.LastSeriesId());
 
         var samples = 0L;

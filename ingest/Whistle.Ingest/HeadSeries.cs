@@ -61,19 +61,10 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     {
         lock (this)
         {
-            foreach (ref readonly var chunk in Chunks_NeedsLock())
-            {
-                if (chunk.Count == 0 || time < chunk.FirstTime || time > chunk.LastTime)
-                    continue;
-                var reader = chunk.Read();
-                while (reader.MoveNext())
-                {
-                    if (reader.Time == time)
-                        return true;
-                }
-            }
-
-            return false;
+            if (_open.Count > 0 && time >= _open.FirstTime)
+                return Holds(_open, time);
+            var at = ClosedAt_NeedsLock(time);
+            return at >= 0 && Holds(_closed[at], time);
         }
     }
 
@@ -155,23 +146,81 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
         _open = default;
     }
 
-    // A late sample is rare, so the whole series is written anew. False where the time is there already.
+    // Only the chunk that the time falls into is written anew, or a sender of late samples could make each cost as much as the series
+    // is long. False where the time is there already.
     bool Insert_NeedsLock(long time, double value)
     {
-        var all = Read(long.MinValue, long.MaxValue)!;
-        var at = Array.BinarySearch(all.Times, time);
-        if (at >= 0)
+        var at = Math.Max(ClosedAt_NeedsLock(time), 0);
+        var isOpen = _closed.Length == 0 || (_open.Count > 0 && time >= _open.FirstTime);
+        ref var chunk = ref (isOpen ? ref _open : ref _closed[at]);
+        if (Holds(chunk, time))
             return false;
-        _closed = [];
-        _open = default;
-        for (var i = 0; i <= all.Times.Length; i++)
+        var samples = With(chunk, new Sample(time, value));
+        if (isOpen)
         {
-            if (i == ~at)
-                AppendInOrder_NeedsLock(time, value);
-            if (i < all.Times.Length)
-                AppendInOrder_NeedsLock(all.Times[i], all.Values[i]);
+            _open = default;
+            samples.ForEach(s => AppendInOrder_NeedsLock(s.Time, s.Value));
+        }
+        else if (samples.Count <= 2 * SamplesPerChunk)
+        {
+            chunk = Closed(samples);
+        }
+        else
+        {
+            chunk = Closed(samples[..SamplesPerChunk]);
+            _closed = [.. _closed[..(at + 1)], Closed(samples[SamplesPerChunk..]), .. _closed[(at + 1)..]];
         }
 
         return true;
+    }
+
+    // The last closed chunk that begins at the time or before; -1 where there is none.
+    int ClosedAt_NeedsLock(long time)
+    {
+        var (low, high) = (0, _closed.Length);
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            if (_closed[middle].FirstTime <= time)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return low - 1;
+    }
+
+    static bool Holds(in XorChunk chunk, long time)
+    {
+        if (time > chunk.LastTime)
+            return false;
+        var reader = chunk.Read();
+        while (reader.MoveNext())
+        {
+            if (reader.Time >= time)
+                return reader.Time == time;
+        }
+
+        return false;
+    }
+
+    static List<Sample> With(in XorChunk chunk, Sample added)
+    {
+        var samples = new List<Sample>(chunk.Count + 1);
+        var reader = chunk.Read();
+        while (reader.MoveNext())
+            samples.Add(new Sample(reader.Time, reader.Value));
+        var at = samples.FindIndex(s => s.Time > added.Time);
+        samples.Insert(at < 0 ? samples.Count : at, added);
+        return samples;
+    }
+
+    static XorChunk Closed(List<Sample> samples)
+    {
+        var chunk = new XorChunk();
+        foreach (var (time, value) in samples)
+            chunk.Append(time, value);
+        chunk.Trim();
+        return chunk;
     }
 }

@@ -14,7 +14,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
     const int MaxBadSeries = 100;
 
     [ThreadStatic]
-    static WriteRequestScratch? s_scratch;
+    static WriteRequestScratch? _scratch;
 
     /// <exception cref="RemoteWriteException">The body can never be taken; nothing of it was staged.</exception>
     /// <returns>How many native histograms were passed over.</returns>
@@ -24,20 +24,21 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         var oldest = now - (long)options.MaxPast.TotalMilliseconds;
         var newest = now + (long)options.MaxFuture.TotalMilliseconds;
         var badSeries = 0;
-        var reader = new WriteRequestReader(body, version, s_scratch ??= new WriteRequestScratch());
+        var reader = new WriteRequestReader(body, version, _scratch ??= new WriteRequestScratch());
         while (reader.ReadSeries())
         {
-            var (series, refusal) = Resolve(sender, reader.Key, ref badSeries);
+            // Only a sample that can be stored makes a series.
+            var (series, refusal) = (default(HeadSeries), default(Refusal));
             while (reader.ReadSample(out var sample))
             {
-                if (series is null)
-                    write.Refuse(refusal!.Reason, refusal.Message);
-                else if (sample.Time < oldest)
-                    RefuseOld(write, series, sample.Time);
+                if (sample.Time < oldest)
+                    RefuseOld(write, reader.Key, sample.Time);
                 else if (sample.Time > newest)
-                    RefuseNew(write, series, sample.Time);
+                    RefuseNew(write, reader.Key, sample.Time);
+                else if (series is not null || (refusal is null && TryResolve(sender, reader.Key, ref badSeries, out series, out refusal)))
+                    write.Add(series!, sample.Time, sample.Value);
                 else
-                    write.Add(series, sample.Time, sample.Value);
+                    write.Refuse(refusal!.Reason, refusal.Message);
             }
         }
 
@@ -49,39 +50,50 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         foreach (var (labels, samples) in recorded)
         {
             // The server's own records are few; they are found by their labels, no encoding leads to them.
-            var series = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(labels));
+            var series = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(labels), limited: false)!;
             foreach (var sample in samples)
-            {
-                if (series is null)
-                    write.Refuse(StagedWrite.OverLimit, Refusal.OfLimit(labels).Message);
-                else
-                    write.Add(series, sample.Time, sample.Value);
-            }
+                write.Add(series, sample.Time, sample.Value);
         }
     }
 
-    (HeadSeries? Series, Refusal? Refusal) Resolve(Sender sender, ReadOnlySpan<byte> encoded, ref int badSeries)
+    bool TryResolve(Sender sender, ReadOnlySpan<byte> encoded, ref int badSeries, out HeadSeries? series, out Refusal? refusal)
     {
+        refusal = null;
         var key = XxHash128.HashToUInt128(encoded, sender.KeySeed);
-        if (head.TryGet(key, out var known))
-            return (known, null);
+        if (head.TryGet(key, out series))
+            return true;
         try
         {
             var labels = LabelsCodec.Decode(encoded, options.LabelLimits);
-            var series = head.GetOrAdd(key, sender.Stamp(labels));
-            return (series, series is null ? Refusal.OfLimit(labels) : null);
+            series = head.GetOrAdd(key, sender.Stamp(labels));
+            if (series is null)
+                refusal = Refusal.OfLimit(labels);
         }
         catch (RemoteWriteException e) when (++badSeries <= MaxBadSeries)
         {
-            return (null, new Refusal(e.Reason.ToMetricLabel(), e.Message));
+            refusal = new Refusal(e.Reason.ToMetricLabel(), e.Message);
         }
+
+        return series is not null;
     }
 
-    void RefuseOld(StagedWrite write, HeadSeries series, long at) => write.Refuse("too_old",
-        $"The sample of {series.Labels} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old, which is as late as a sample may come.");
+    void RefuseOld(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_old", write.Reason is not null ? "" :
+        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old, which is as late as a sample may come.");
 
-    void RefuseNew(StagedWrite write, HeadSeries series, long at) => write.Refuse("too_new",
-        $"The sample of {series.Labels} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; check the clock of the sender.");
+    void RefuseNew(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_new", write.Reason is not null ? "" :
+        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; check the clock of the sender.");
+
+    string Name(ReadOnlySpan<byte> encoded)
+    {
+        try
+        {
+            return LabelsCodec.Decode(encoded, options.LabelLimits).ToString();
+        }
+        catch (RemoteWriteException)
+        {
+            return "a series whose labels are not valid either";
+        }
+    }
 
     static string Time(long milliseconds) => milliseconds is > -62_135_596_800_000 and < 253_402_300_799_999
         ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).ToString("u")

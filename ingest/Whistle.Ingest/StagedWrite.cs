@@ -1,3 +1,5 @@
+using Whistle.Telemetry;
+
 namespace Whistle.Ingest;
 
 /// <summary>What became of a request: how many samples are durable now, and why the others are not.</summary>
@@ -8,7 +10,7 @@ namespace Whistle.Ingest;
 public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
 
 /// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
-sealed class StagedWrite
+sealed class StagedWrite(int maxSamples)
 {
     /// <summary>The one refusal that is no fault of the data.</summary>
     public const string OverLimit = "series_limit";
@@ -31,8 +33,11 @@ sealed class StagedWrite
 
     public TaskCompletionSource<AppendResult> Completion { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <exception cref="RemoteWriteException">The request has too many samples.</exception>
     public void Add(HeadSeries series, long time, double value)
     {
+        if (Count == maxSamples)
+            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
         if (Count == Times.Length)
             Grow();
         Series[Count] = series;
@@ -52,9 +57,9 @@ sealed class StagedWrite
         return new AppendResult(Count, Refusals.Values.Sum() - overLimit, overLimit, Reason);
     }
 
-    public void Complete() => Completion.SetResult(Result());
+    public void Complete() => Completion.TrySetResult(Result());
 
-    public void Fail(StoreException reason) => Completion.SetException(reason);
+    public void Fail(StoreException reason) => Completion.TrySetException(reason);
 
     void Grow()
     {

@@ -15,6 +15,9 @@ public sealed record TelemetryLogOptions
     /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
     public int MaxPendingSamples { get; init; } = 1_000_000;
 
+    /// <summary>Samples of one request: they wait in memory together and become durable in one transaction. Prometheus sends 2,000.</summary>
+    public int MaxSamplesPerRequest { get; init; } = 250_000;
+
     public TimeSpan MaxPast { get; init; } = TimeSpan.FromHours(24);
 
     public TimeSpan MaxFuture { get; init; } = TimeSpan.FromMinutes(10);
@@ -33,13 +36,16 @@ public sealed class TelemetryLog(
     const int WorthwhileSamples = 4_096;
     const int GroupSamples = 65_536;
 
+    static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
     readonly Channel<StagedWrite> _channel = Channel.CreateUnbounded<StagedWrite>(new UnboundedChannelOptions { SingleReader = true });
     readonly SeriesResolver _resolver = new(head, options, time);
     readonly CommitBatch _batch = new();
     // Held while samples go from the batch into the head, and while the head is pruned.
     readonly Lock _committing = new();
     int _pendingSamples;
-    bool _failed;
+    long _failedAt;
+    volatile bool _failed;
 
     /// <summary>Decodes the request, resolves its series, and waits until its samples are durable.</summary>
     /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
@@ -47,7 +53,7 @@ public sealed class TelemetryLog(
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
         ThrowIfFull();
-        var write = new StagedWrite();
+        var write = new StagedWrite(options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
         return EnqueueAsync(write);
     }
@@ -56,7 +62,7 @@ public sealed class TelemetryLog(
     public Task<AppendResult> RecordAsync(IReadOnlyList<TimeSeries> series)
     {
         ThrowIfFull();
-        var write = new StagedWrite();
+        var write = new StagedWrite(int.MaxValue);
         _resolver.Add(series, write);
         return EnqueueAsync(write);
     }
@@ -73,6 +79,9 @@ public sealed class TelemetryLog(
         catch (Exception e)
         {
             logger.LogStopped(e);
+            _channel.Writer.TryComplete();
+            while (_channel.Reader.TryRead(out var write))
+                write.Fail(new StoreException("The telemetry log stopped.", e));
             throw;
         }
     }
@@ -87,6 +96,9 @@ public sealed class TelemetryLog(
 
     void ThrowIfFull()
     {
+        // While the store fails, one group a second tries it; opening it anew for each would leave no time for queries.
+        if (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause)
+            throw new StoreException("The store does not take samples; see the server's log.");
         if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
             throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
     }
@@ -114,6 +126,11 @@ public sealed class TelemetryLog(
         {
             lock (_committing)
                 Commit(group);
+        }
+        catch (Exception e)
+        {
+            group.ForEach(write => write.Fail(new StoreException("The telemetry log stopped.", e)));
+            throw;
         }
         finally
         {
@@ -167,7 +184,7 @@ public sealed class TelemetryLog(
             metrics.StoreFailures.WithLabels("append").Inc();
             if (!_failed)
                 logger.BatchFailed(_batch.Count, e.Message);
-            _failed = true;
+            (_failedAt, _failed) = (TimeProvider.System.GetTimestamp(), true);
             group.ForEach(write => write.Fail(e));
             return;
         }

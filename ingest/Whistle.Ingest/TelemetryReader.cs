@@ -15,11 +15,13 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
         var border = head.CompleteFrom(matchers);
         if (minTime >= border)
             return head.Select(matchers, minTime, maxTime);
+        // The head first: while the store answers, time goes on, and the head drops what then is out of its window.
+        var recents = maxTime < border ? [] : head.Select(matchers, border, maxTime);
         var older = store.Select(matchers, minTime, Math.Min(maxTime, border - 1));
-        if (maxTime < border)
+        if (recents.Count == 0)
             return older;
         var merged = older.ToDictionary(s => s.Labels);
-        foreach (var recent in head.Select(matchers, border, maxTime))
+        foreach (var recent in recents)
             merged[recent.Labels] = merged.TryGetValue(recent.Labels, out var old) ? Join(old, recent) : recent;
         return [.. merged.Values];
     }

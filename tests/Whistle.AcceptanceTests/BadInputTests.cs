@@ -26,6 +26,7 @@ public sealed class BadInputTests
         ["bad protobuf"] = () => (Snappy.CompressToArray([0x0A, 0xFF, 0x01, 0x00]), HttpStatusCode.BadRequest, "protobuf", "malformed"),
         ["protobuf of another kind"] = () => (Snappy.CompressToArray(Enumerable.Repeat((byte)0x0B, 50).ToArray()), HttpStatusCode.BadRequest, "protobuf", "malformed"),
         ["a body of 100 MB"] = () => (new byte[100 << 20], HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
+        ["too many samples"] = () => (RemoteWriteClient.Body([ManySamples()]), HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
         ["a snappy bomb"] = () => (Snappy.CompressToArray(new byte[200 << 20]), HttpStatusCode.RequestEntityTooLarge, "too_large", "bytes"),
     };
 
@@ -186,9 +187,15 @@ public sealed class BadInputTests
         Assert.True(await server.MetricAsync("whistle_ingest_rejected_requests_total{reason=\"store\"}", Cancellation) > 0);
 
         disk.Free();
+        // The store is tried again once a second.
+        while (!await IsTakenAsync(sender, Cancellation))
+            await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancellation);
         await AssertGoesOnAsync(server, sender);
         Assert.Equal(acknowledged, Stored(server, "full").Count);
     }
+
+    static TimeSeries ManySamples() =>
+        new(Labels.OfMetric("m"), [.. Enumerable.Range(0, 250_001).Select(i => new Sample(Now.ToUnixTimeMilliseconds() - 300_000 + i, i))]);
 
     static async Task AssertGoesOnAsync(InProcessServer server, RemoteWriteClient sender)
     {
@@ -196,6 +203,12 @@ public sealed class BadInputTests
         using var answer = await sender.SendAsync([One(Labels.OfMetric(name), Now)], Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
         Assert.Single(Stored(server, name));
+    }
+
+    static async Task<bool> IsTakenAsync(RemoteWriteClient sender, CancellationToken cancellation)
+    {
+        using var answer = await sender.SendAsync([One(Labels.OfMetric("probe"), Now)], cancellation);
+        return answer.StatusCode == HttpStatusCode.NoContent;
     }
 
     static IReadOnlyList<SeriesSamples> Stored(InProcessServer server, string name) =>

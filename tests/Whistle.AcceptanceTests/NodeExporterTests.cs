@@ -1,7 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -78,37 +75,21 @@ public sealed class NodeExporterTests
     static async Task<(Dictionary<Labels, double> Before, Dictionary<Labels, double> There, Dictionary<Labels, double> After)> ScrapeBetweenAsync(
         string program, CancellationToken cancellation)
     {
-        var address = $"127.0.0.1:{FreePort()}";
-        var start = new ProcessStartInfo(program) { RedirectStandardError = true };
-        start.ArgumentList.Add($"--web.listen-address={address}");
-        foreach (var argument in UpstreamDefaults)
-            start.ArgumentList.Add(argument);
-        using var process = Process.Start(start)!;
+        var address = $"127.0.0.1:{ChildProcess.FreePort()}";
+        var process = ChildProcess.Start(program, [$"--web.listen-address={address}", .. UpstreamDefaults]);
         try
         {
-            // It logs the address once it answers there; what follows is read too, so that the pipe never fills.
-            while (await process.StandardError.ReadLineAsync(cancellation) is { } line && !line.Contains(address, StringComparison.Ordinal))
-                continue;
-            var rest = process.StandardError.ReadToEndAsync(cancellation);
-            using var http = new HttpClient();
+            using var http = new HttpClient { BaseAddress = new Uri($"http://{address}") };
+            await process.UntilAnswersAsync(http, "/", cancellation);
             var before = Collect();
-            var text = await http.GetStringAsync(new Uri($"http://{address}/metrics"), cancellation);
+            var text = await http.GetStringAsync(new Uri("metrics", UriKind.Relative), cancellation);
             var after = Collect();
-            process.Kill();
-            await rest;
             return (before, text.Split('\n').Where(l => l.StartsWith("node_", StringComparison.Ordinal)).Select(Parse).ToDictionary(), after);
         }
         finally
         {
-            process.Kill();
+            await process.KillAndWaitAsync();
         }
-    }
-
-    static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     // The exporter's labels hold no escapes here but those of C strings; a value never holds a brace.

@@ -37,7 +37,7 @@ public sealed class RuleReloadTests : IDisposable
     public async Task A_server_does_not_start_on_rules_with_errors_and_says_where_they_are()
     {
         var file = Path.Combine(_folder, "my.yaml");
-        await File.WriteAllTextAsync(file, Rules("sum(") , TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(file, Rules("sum("), TestContext.Current.CancellationToken);
 
         var refusal = await Assert.ThrowsAsync<StartException>(() =>
             InProcessServer.StartAsync(TestContext.Current.CancellationToken, _folder, o => o with { Rules = [file] }));

@@ -11,7 +11,6 @@ sealed class ReportSender : IDisposable
 {
     const int LongestReason = 512;
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-    static readonly MediaTypeHeaderValue ContentType = MediaTypeHeaderValue.Parse(RemoteWriteBody.ContentTypeV2);
 
     readonly HttpClient _http;
     readonly Uri _address;
@@ -74,7 +73,7 @@ sealed class ReportSender : IDisposable
     HttpRequestMessage Request(ReadOnlyMemory<byte> payload)
     {
         var content = new ReadOnlyMemoryContent(payload);
-        content.Headers.ContentType = ContentType;
+        content.Headers.TryAddWithoutValidation("Content-Type", RemoteWriteBody.ContentTypeV2);
         content.Headers.ContentEncoding.Add("snappy");
         var request = new HttpRequestMessage(HttpMethod.Post, _address) { Content = content };
         request.Headers.TryAddWithoutValidation(RemoteWriteBody.VersionHeader, RemoteWriteBody.VersionV2);

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 
 using Xunit;
 
@@ -36,6 +38,28 @@ static class ChildProcess
                 Assert.Fail($"{process.StartInfo.FileName} ended with {process.ExitCode} before it was ready; see the output.");
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, cancellation);
         }
+    }
+
+    /// <summary>Waits until the address answers with success.</summary>
+    public static Task UntilAnswersAsync(this Process process, HttpClient http, string address, CancellationToken cancellation) => process.UntilAsync(async c =>
+    {
+        try
+        {
+            using var answer = await http.GetAsync(new Uri(address, UriKind.Relative), c);
+            return answer.IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            // Not listening yet.
+            return false;
+        }
+    }, cancellation);
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     public static async Task KillAndWaitAsync(this Process process)

@@ -1,8 +1,6 @@
 using System.Buffers;
 using System.Net.Http.Headers;
 
-using Snappier;
-
 using Whistle.Telemetry;
 
 namespace Whistle.AcceptanceTests;
@@ -33,6 +31,7 @@ sealed class RemoteWriteClient(Uri server, string token) : IDisposable
             RemoteWriteEncoder.EncodeV1(series, buffer);
         else
             RemoteWriteEncoder.EncodeV2(series, buffer);
-        return Snappy.CompressToArray(buffer.WrittenSpan);
+        using var body = RemoteWriteBody.Compress(buffer.WrittenSpan);
+        return body.Span.ToArray();
     }
 }

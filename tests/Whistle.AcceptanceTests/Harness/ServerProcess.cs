@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 
 using Whistle.Ingest;
 
@@ -16,7 +14,7 @@ sealed class ServerProcess : IAsyncDisposable
     public ServerProcess(string dataFolder, params string[] arguments)
     {
         DataFolder = dataFolder;
-        Address = new Uri($"http://127.0.0.1:{FreePort()}");
+        Address = new Uri($"http://127.0.0.1:{ChildProcess.FreePort()}");
         _arguments = ["serve", "--data", dataFolder, "--listen", Address.ToString(), .. arguments];
         Http = new HttpClient { BaseAddress = Address };
     }
@@ -28,13 +26,6 @@ sealed class ServerProcess : IAsyncDisposable
     /// <summary>Carries the operator's token once the server has started.</summary>
     public HttpClient Http { get; }
 
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
     /// <summary>Works before the first start too: enrolment needs only the data folder.</summary>
     public string Enroll(string cluster, string? node = null)
     {
@@ -45,7 +36,7 @@ sealed class ServerProcess : IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellation)
     {
         _process = ChildProcess.StartProject("Whistle", "whistle.dll", _arguments);
-        await _process.UntilAsync(IsReadyAsync, cancellation);
+        await _process.UntilAnswersAsync(Http, "-/ready", cancellation);
         Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Path.Combine(DataFolder, "token"), cancellation)).Trim());
     }
 
@@ -62,18 +53,5 @@ sealed class ServerProcess : IAsyncDisposable
     {
         await KillAsync();
         Http.Dispose();
-    }
-
-    async Task<bool> IsReadyAsync(CancellationToken cancellation)
-    {
-        try
-        {
-            using var answer = await Http.GetAsync("-/ready", cancellation);
-            return answer.IsSuccessStatusCode;
-        }
-        catch (HttpRequestException)
-        {
-            return false;
-        }
     }
 }

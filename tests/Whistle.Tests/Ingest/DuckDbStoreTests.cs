@@ -94,6 +94,73 @@ public sealed class DuckDbStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_batch_that_failed_counts_as_durable_only_where_all_of_it_is_there()
+    {
+        Append(0, 1, 2, 3);
+        var batch = new CommitBatch();
+        // Sent again, so it is there already; it says nothing of what came with it.
+        batch.Add(_series, At(1), 2, late: true);
+        batch.Add(_series, At(5), 6, late: false);
+
+        Assert.False(_store.Recover(batch));
+
+        _store.Append(batch);
+        Assert.True(_store.Recover(batch));
+    }
+
+    [Fact]
+    public void A_store_that_does_not_recover_takes_nothing_until_it_does_and_forgets_nothing()
+    {
+        Append(0, 1, 2, 3);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        var (place, away) = (Path.Combine(_folder, "sealed"), Path.Combine(_folder, "away"));
+        Directory.Move(place, away);
+        Assert.Throws<StoreException>(() => _store.Recover(new CommitBatch()));
+        Assert.Throws<StoreException>(() => Append(61, 4));
+        Directory.Move(away, place);
+
+        _store.Recover(new CommitBatch());
+
+        Append(61, 4);
+        Assert.Equal([1.0, 2, 3, 4], Read().Values);
+    }
+
+    [Fact]
+    public void An_hour_that_cannot_be_sealed_does_not_hold_up_the_others()
+    {
+        Append(0, 1, 2, 3);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        var (broken, next) = (Path.Combine(_folder, "sealed", "2026-03-01T10Z.samples.parquet"), Path.Combine(_folder, "sealed", "2026-03-01T11Z.samples.parquet"));
+        File.WriteAllText(broken, "no parquet");
+        var batch = new CommitBatch();
+        batch.Add(_series, At(1) + 1, 50, late: true);
+        batch.Add(_series, At(61), 4, late: false);
+        _store.Append(batch);
+        _time.Advance(TimeSpan.FromHours(1));
+
+        var failure = Assert.Throws<StoreException>(() => _store.Maintain());
+
+        Assert.Contains("2026-03-01T10Z", failure.Message, StringComparison.Ordinal);
+        Assert.True(File.Exists(next));
+        Assert.Equal([4.0], _store.Select(All, At(60), At(119)).Single().Values);
+    }
+
+    [Fact]
+    public void A_batch_gives_back_the_room_that_a_large_one_took()
+    {
+        var batch = new CommitBatch();
+        for (var i = 0; i < 300_000; i++)
+            batch.Add(_series, i, i, late: false);
+
+        batch.Clear();
+
+        Assert.True(batch.Times.Length < 10_000);
+        Assert.All(batch.Series, Assert.Null);
+    }
+
+    [Fact]
     public void A_range_reads_both_ends_and_other_series_are_not_found()
     {
         Append(0, 1, 2, 3);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 using CsCheck;
 
 using Microsoft.Extensions.Time.Testing;
@@ -63,6 +65,19 @@ public sealed class HeadTests
     }
 
     [Fact]
+    public void Many_late_samples_find_their_place_in_either_direction()
+    {
+        var series = new HeadSeries(1, Labels.OfMetric("m"), "t");
+        long[] arrivals = [.. Enumerable.Range(0, 500).Select(i => 10_000L + i), .. Enumerable.Range(0, 3000).Select(i => 9_000L - i), .. Enumerable.Range(0, 500).Select(i => 9_001L + i)];
+
+        Assert.All(arrivals, at => Assert.True(series.Append(at, at)));
+
+        Assert.All(arrivals, at => Assert.False(series.Append(at, at)));
+        Assert.Equal(arrivals.Order(), series.Read(0, long.MaxValue)!.Times);
+        Assert.Equal(arrivals.Order().Select(at => (double)at), series.Read(0, long.MaxValue)!.Values);
+    }
+
+    [Fact]
     public void Past_the_limit_new_series_are_refused_and_known_ones_go_on()
     {
         var head = new Head(_time, maxSeriesPerTenant: 2);
@@ -114,6 +129,56 @@ public sealed class HeadTests
         _time.Advance(TimeSpan.FromHours(1));
         Assert.Equal(StartMs - DuckDbStore.Hour, head.CompleteFrom(usual));
         Assert.Equal(StartMs - 5 * DuckDbStore.Hour - lag, head.CompleteFrom(longer));
+    }
+
+    [Fact]
+    public void A_window_that_grows_twice_is_complete_only_from_where_the_first_one_was()
+    {
+        LabelMatcher[] selector = [new(Labels.MetricName, MatchOperator.Equal, "m")];
+        var head = new Head(_time, 100);
+        Add(head, "t", "m");
+
+        head.KeepLonger([new HeadWindow(selector, TimeSpan.FromHours(3))]);
+        head.KeepLonger([new HeadWindow(selector, TimeSpan.FromHours(6))]);
+
+        Assert.Equal(StartMs - DuckDbStore.Hour, head.CompleteFrom(selector));
+    }
+
+    [Fact]
+    public void One_series_under_ever_new_encodings_takes_no_more_memory_and_is_found_all_the_same()
+    {
+        var head = new Head(_time, 100);
+        Label[] labels = [.. Labels.OfMetric("m", ("tenant", "t"))];
+        var series = head.GetOrAdd(1, labels)!;
+        series.StagedTime = StartMs;
+        for (var key = 2u; key < 1000; key++)
+            Assert.Same(series, head.GetOrAdd(key, labels));
+        Assert.InRange(head.KeyCount, 2, 20);
+        Assert.True(head.TryGet(1, out _));
+
+        head.Prune();
+
+        Assert.Equal(0, head.KeyCount);
+    }
+
+    [Fact]
+    public void What_is_refused_past_the_limit_leaves_nothing_behind()
+    {
+        var head = new Head(_time, maxSeriesPerTenant: 1);
+        Add(head, "t", "a");
+
+        var refused = Refused(head);
+        GC.Collect();
+
+        Assert.False(refused.IsAlive);
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static WeakReference Refused(Head head)
+        {
+            var name = new string('b', 100);
+            Assert.Null(Add(head, "t", name));
+            return new WeakReference(name);
+        }
     }
 
     [Theory]
