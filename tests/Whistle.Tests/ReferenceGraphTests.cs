@@ -10,12 +10,19 @@ public sealed class ReferenceGraphTests
     static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["Whistle.Telemetry"] = [],
-        ["Whistle.Agent"] = ["Whistle.Telemetry"],
+        ["Whistle.Agent"] = ["Whistle.Telemetry", "Whistle.Actions"],
         ["Whistle.Ingest"] = ["Whistle.Telemetry"],
         ["Whistle.PromQL"] = ["Whistle.Telemetry"],
         ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL"],
+        ["Whistle.Actions"] = ["Whistle.Telemetry"],
+        ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
+        ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
         ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
-        ["Whistle"] = ["Whistle.Telemetry", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Web"],
+        ["Whistle"] =
+        [
+            "Whistle.Telemetry", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation",
+            "Whistle.Alerting", "Whistle.Web",
+        ],
     };
 
     [Fact]

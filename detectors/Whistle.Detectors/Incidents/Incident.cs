@@ -1,0 +1,58 @@
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Incidents;
+
+public enum IncidentState
+{
+    Open,
+
+    /// <summary>A run works on it.</summary>
+    Mitigating,
+
+    /// <summary>Its signals are clear and must stay so.</summary>
+    Recovering,
+    Closed,
+}
+
+/// <summary>
+/// Signals of one cluster that belong together. Opened and closed by its signals, never by an action; a relapse reopens it.
+/// </summary>
+public sealed record Incident
+{
+    public required string Id { get; init; }
+
+    public required string Tenant { get; init; }
+
+    public required string Cluster { get; init; }
+
+    /// <summary>What it is about: the labels that all its signals share (node, mountpoint, device…), without severity and alert name.</summary>
+    public required Labels Subject { get; init; }
+
+    /// <summary>The summary of the worst signal.</summary>
+    public required string Title { get; init; }
+
+    /// <summary>The worst of its signals so far: critical, warning, info.</summary>
+    public required string Severity { get; init; }
+
+    public required IncidentState State { get; init; }
+
+    public required DateTimeOffset OpenedAt { get; init; }
+
+    public DateTimeOffset? ClosedAt { get; init; }
+
+    /// <summary>Since when all its signals are clear; null while one is not.</summary>
+    public DateTimeOffset? ClearSince { get; init; }
+
+    /// <summary>How often it came back.</summary>
+    public int Reopened { get; init; }
+
+    public IReadOnlyList<IncidentSignal> Signals { get; init; } = [];
+}
+
+/// <param name="Since">When it began to fire.</param>
+/// <param name="ClearedAt">Null while it is active (firing, or unknown after having fired).</param>
+public sealed record IncidentSignal(ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt);
+
+/// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
+/// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>
+public sealed record TimelineEntry(string IncidentId, long Number, DateTimeOffset At, string Kind, string Text, int Count = 1);
