@@ -167,20 +167,29 @@ public sealed class WhistleApp : IAsyncDisposable
     // The machine's own agent takes the same road as any other: a credential, the gateway, a buffer on disk.
     async Task RunAgentAsync()
     {
+        var logger = _app.Services.GetRequiredService<ILogger<WhistleAgent>>();
         var folder = Path.Combine(_options.DataFolder, "agent");
         var tokenFile = Path.Combine(folder, "token");
-        LocalAccess.ReadOrCreate(tokenFile, () => Credentials.Enroll("default", "local", NodeName()));
-        using var agent = new WhistleAgent(
-            new AgentOptions
-            {
-                Server = Address,
-                TokenFile = tokenFile,
-                Interval = _options.AgentInterval,
-                Time = _options.Time,
-                Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
-            },
-            _app.Services.GetRequiredService<ILogger<WhistleAgent>>());
-        await agent.RunAsync(_stopping.Token);
+        try
+        {
+            LocalAccess.ReadOrCreate(tokenFile, () => Credentials.Enroll("default", "local", NodeName()));
+            using var agent = new WhistleAgent(
+                new AgentOptions
+                {
+                    Server = Address,
+                    TokenFile = tokenFile,
+                    Interval = _options.AgentInterval,
+                    Time = _options.Time,
+                    Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
+                },
+                logger);
+            await agent.RunAsync(_stopping.Token);
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        {
+            // The server has others to serve.
+            logger.AgentFailed(e.Message);
+        }
     }
 
     static string NodeName() =>
