@@ -32,7 +32,7 @@ public sealed class WhistleApp : IAsyncDisposable
         if (options.Errors() is { Count: > 0 } errors)
             throw new StartException(string.Join(Environment.NewLine, errors));
         _options = options;
-        Directory.CreateDirectory(options.DataFolder);
+        CreatePrivate(options.DataFolder);
         _access = new LocalAccess(options.DataFolder, options.Time);
 
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
@@ -190,6 +190,15 @@ public sealed class WhistleApp : IAsyncDisposable
             // The server has others to serve.
             logger.AgentFailed(e.Message);
         }
+    }
+
+    // What is new is for its owner alone; a folder that is there keeps the mode it was given.
+    static void CreatePrivate(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(folder);
+        else
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
     static string NodeName() =>
