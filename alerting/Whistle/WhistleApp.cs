@@ -32,7 +32,7 @@ public sealed class WhistleApp : IAsyncDisposable
         if (options.Errors() is { Count: > 0 } errors)
             throw new StartException(string.Join(Environment.NewLine, errors));
         _options = options;
-        Directory.CreateDirectory(options.DataFolder);
+        CreatePrivate(options.DataFolder);
         _access = new LocalAccess(options.DataFolder, options.Time);
 
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
@@ -167,20 +167,38 @@ public sealed class WhistleApp : IAsyncDisposable
     // The machine's own agent takes the same road as any other: a credential, the gateway, a buffer on disk.
     async Task RunAgentAsync()
     {
+        var logger = _app.Services.GetRequiredService<ILogger<WhistleAgent>>();
         var folder = Path.Combine(_options.DataFolder, "agent");
         var tokenFile = Path.Combine(folder, "token");
-        LocalAccess.ReadOrCreate(tokenFile, () => Credentials.Enroll("default", "local", NodeName()));
-        using var agent = new WhistleAgent(
-            new AgentOptions
-            {
-                Server = Address,
-                TokenFile = tokenFile,
-                Interval = _options.AgentInterval,
-                Time = _options.Time,
-                Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
-            },
-            _app.Services.GetRequiredService<ILogger<WhistleAgent>>());
-        await agent.RunAsync(_stopping.Token);
+        try
+        {
+            LocalAccess.ReadOrCreate(tokenFile, () => Credentials.Enroll("default", "local", NodeName()));
+            using var agent = new WhistleAgent(
+                new AgentOptions
+                {
+                    Server = Address,
+                    TokenFile = tokenFile,
+                    Interval = _options.AgentInterval,
+                    Time = _options.Time,
+                    Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
+                },
+                logger);
+            await agent.RunAsync(_stopping.Token);
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        {
+            // The server has others to serve.
+            logger.AgentFailed(e.Message);
+        }
+    }
+
+    // What is new is for its owner alone; a folder that is there keeps the mode it was given.
+    static void CreatePrivate(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(folder);
+        else
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
     static string NodeName() =>

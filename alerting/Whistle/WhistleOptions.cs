@@ -1,5 +1,6 @@
 using System.Net;
 
+using Whistle.Agent;
 using Whistle.Ingest;
 
 namespace Whistle;
@@ -46,8 +47,8 @@ public sealed record WhistleOptions
             errors.Add($"--listen {Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front.");
         if (Retention < TimeSpan.FromDays(1))
             errors.Add($"--retention {Retention} is less than a day, which late samples and forecasts need.");
-        if (AgentInterval < TimeSpan.FromSeconds(1) || AgentInterval > TimeSpan.FromMinutes(5))
-            errors.Add($"--interval {AgentInterval} is not between 1 s and 5 min.");
+        if (AgentInterval < AgentOptions.ShortestInterval || AgentInterval > AgentOptions.LongestInterval)
+            errors.Add($"--interval {AgentInterval.TotalSeconds} is not between {AgentOptions.ShortestInterval.TotalSeconds} and {AgentOptions.LongestInterval.TotalSeconds} seconds.");
         if (MaxSeriesPerTenant < 1)
             errors.Add("--max-series must be at least 1.");
         foreach (var path in Rules.Where(p => !Directory.Exists(p) && !File.Exists(p)))

@@ -10,7 +10,7 @@ namespace Whistle.Ingest;
 public sealed record TelemetryLogOptions
 {
     /// <summary>How long the first of a group waits for others to share its commit. Real time, whatever clock the engine is on.</summary>
-    public TimeSpan GroupCommit { get; init; } = TimeSpan.FromMilliseconds(50);
+    public TimeSpan GroupCommit { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
     public int MaxPendingSamples { get; init; } = 1_000_000;

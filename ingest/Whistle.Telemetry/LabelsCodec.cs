@@ -24,9 +24,8 @@ public static class LabelsCodec
     /// <summary>Checks everything about the labels of a series. Labels with an empty value are dropped; unsorted ones are sorted.</summary>
     /// <param name="key">As <see cref="WriteRequestReader.Key"/> yields it.</param>
     /// <param name="limits">What is refused as too much.</param>
-    /// <param name="interner">Shares strings between series; null for none.</param>
     /// <exception cref="RemoteWriteException">The series cannot be accepted; the message names the label.</exception>
-    public static Labels Decode(ReadOnlySpan<byte> key, LabelLimits limits, LabelInterner? interner = null)
+    public static Labels Decode(ReadOnlySpan<byte> key, LabelLimits limits)
     {
         var count = CountLabels(key, limits);
         var names = new string[count];
@@ -38,8 +37,8 @@ public static class LabelsCodec
             ReadLabel(key, ref position, out var name, out var value);
             if (value.IsEmpty)
                 continue;
-            names[i] = interner?.Intern(name) ?? Encoding.UTF8.GetString(name);
-            values[i] = interner?.Intern(value) ?? Encoding.UTF8.GetString(value);
+            names[i] = Encoding.UTF8.GetString(name);
+            values[i] = Encoding.UTF8.GetString(value);
             sorted = sorted && (i == 0 || string.CompareOrdinal(names[i - 1], names[i]) < 0);
             i++;
         }
@@ -47,7 +46,7 @@ public static class LabelsCodec
         if (!sorted)
             Array.Sort(names, values, StringComparer.Ordinal);
         CheckNames(names, values);
-        return Labels.FromSorted(interner?.InternNames(names) ?? names, values);
+        return Labels.FromSorted(names, values);
     }
 
     public static void Encode(Labels labels, IBufferWriter<byte> output)

@@ -4,9 +4,9 @@ namespace Whistle.Telemetry;
 
 /// <summary>
 /// Walks a remote-write message series by series, sample by sample, without an allocation. The protobuf structure is checked as it is
-/// walked; labels are not: <see cref="Key"/> is what the caller looks a known series up by, and <see cref="LabelsCodec.Decode(ReadOnlySpan{byte},
-/// LabelLimits, LabelInterner?)"/> checks it when it is seen first. One series may arrive under several keys (labels in another order), so a new key is
-/// not always a new series. Field numbers after prompb/types.proto and io/prometheus/write/v2/types.proto of Prometheus.
+/// walked; labels are not: <see cref="Key"/> is what the caller looks a known series up by, and <see cref="LabelsCodec.Decode"/> checks
+/// it when it is seen first. One series may arrive under several keys (labels in another order), so a new key is not always a new series.
+/// Field numbers after prompb/types.proto and io/prometheus/write/v2/types.proto of Prometheus.
 /// </summary>
 public ref struct WriteRequestReader
 {

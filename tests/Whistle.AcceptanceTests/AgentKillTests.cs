@@ -57,7 +57,7 @@ public sealed class AgentKillTests : IDisposable
         foreach (var body in network.Acknowledged)
             Remember(body, expected);
         TestContext.Current.TestOutputHelper!.WriteLine($"{expected.Count} samples to be found; {network.Acknowledged.Count} acknowledged requests, {network.Faults} faults");
-        Assert.True(expected.Count > 5000 && network.Faults > 0, "That was no load.");
+        Assert.True(expected.Count > 2000 && network.Faults > 0, "That was no load.");
         AssertStored(server, expected);
     }
 

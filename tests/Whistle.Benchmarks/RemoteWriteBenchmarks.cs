@@ -15,7 +15,6 @@ public class RemoteWriteBenchmarks
 
     readonly WriteRequestScratch _scratch = new();
     readonly ArrayBufferWriter<byte> _output = new(1 << 20);
-    readonly LabelInterner _interner = new();
     TimeSeries[] _series = [];
     byte[] _v1 = [];
     byte[] _v2 = [];
@@ -53,7 +52,7 @@ public class RemoteWriteBenchmarks
         var reader = new WriteRequestReader(_v1, RemoteWriteVersion.V1, _scratch);
         var labels = 0;
         while (reader.ReadSeries())
-            labels += LabelsCodec.Decode(reader.Key, LabelLimits.Default, _interner).Count;
+            labels += LabelsCodec.Decode(reader.Key, LabelLimits.Default).Count;
         return labels;
     }
 

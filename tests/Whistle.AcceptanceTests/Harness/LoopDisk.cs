@@ -34,7 +34,7 @@ sealed class LoopDisk : IDisposable
 
     public static LoopDisk Mount(int mebibytes)
     {
-        Requirement.Root();
+        Requirement.LoopDevice();
         return new LoopDisk(mebibytes);
     }
 

@@ -8,8 +8,15 @@ namespace Whistle.AcceptanceTests;
 /// </summary>
 static class Requirement
 {
-    public static void Root() =>
-        Check(Environment.UserName == "root", "root, to mount a loop device");
+    public static void Root() => Check(Environment.UserName == "root", "root, to mount file systems");
+
+    /// <summary>Root with loop devices and ext4.</summary>
+    public static void LoopDevice()
+    {
+        Root();
+        Check(File.Exists("/dev/loop-control"), "loop devices (/dev/loop-control)");
+        Check(File.Exists("/sbin/mkfs.ext4") || File.Exists("/usr/sbin/mkfs.ext4"), "mkfs.ext4 (Debian's e2fsprogs)");
+    }
 
     /// <summary>Prometheus 3.5 or newer: the path in <c>WHISTLE_TEST_PROMETHEUS</c>.</summary>
     public static string Prometheus() => Program("WHISTLE_TEST_PROMETHEUS");

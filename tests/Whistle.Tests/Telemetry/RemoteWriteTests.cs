@@ -149,34 +149,6 @@ public sealed class RemoteWriteTests
     }
 
     [Fact]
-    public void Interned_labels_share_their_strings_and_names()
-    {
-        var interner = new LabelInterner();
-        var key = Convert.FromHexString(Requests.Key(Labels.OfMetric("up", ("job", "grün"))));
-
-        var first = LabelsCodec.Decode(key, LabelLimits.Default, interner);
-        var second = LabelsCodec.Decode(key, LabelLimits.Default, interner);
-
-        Assert.Equal(first, second);
-        for (var i = 0; i < first.Count; i++)
-        {
-            Assert.Same(first[i].Name, second[i].Name);
-            Assert.Same(first[i].Value, second[i].Value);
-        }
-    }
-
-    [Fact]
-    public void An_interner_whose_slots_collide_answers_right() => Gen.String.Array.Sample(texts =>
-    {
-        var interner = new LabelInterner(slots: 2);
-        foreach (var text in texts)
-        {
-            var utf8 = System.Text.Encoding.UTF8.GetBytes(text);
-            Assert.Equal(System.Text.Encoding.UTF8.GetString(utf8), interner.Intern(utf8));
-        }
-    });
-
-    [Fact]
     public void Reading_a_known_series_allocates_nothing()
     {
         TimeSeries[] series =

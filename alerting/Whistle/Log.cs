@@ -1,0 +1,7 @@
+namespace Whistle;
+
+static partial class Log
+{
+    [LoggerMessage(Level = LogLevel.Error, Message = "This machine's own agent does not run: {Reason}")]
+    public static partial void AgentFailed(this ILogger logger, string reason);
+}
