@@ -101,7 +101,7 @@ public sealed class RemediationHost : BackgroundService
             cancellation.ThrowIfCancellationRequested();
             try
             {
-                await AdvanceAsync(run, signals, now, cancellation);
+                await AdvanceRunAsync(run, signals, now, cancellation);
             }
             catch (Exception e) when (!cancellation.IsCancellationRequested)
             {
@@ -152,7 +152,7 @@ public sealed class RemediationHost : BackgroundService
         }
     }
 
-    async Task AdvanceAsync(Run run, IReadOnlyList<Signal> signals, DateTimeOffset now, CancellationToken cancellation)
+    async Task AdvanceRunAsync(Run run, IReadOnlyList<Signal> signals, DateTimeOffset now, CancellationToken cancellation)
     {
         if (_environment.Runs.Own(run.Id, _owner, now) is not { } token)
             return;

@@ -5,7 +5,6 @@ using Microsoft.Data.Sqlite;
 using Whistle.Detectors.Signals;
 using Whistle.Ingest;
 using Whistle.Remediation.Gates;
-using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Commands;

@@ -47,7 +47,7 @@ sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool Nee
     /// <summary>Why it has nothing to say about this plan; it allows.</summary>
     public string? NotAsked { get; init; }
 
-    public static readonly GateAnswer Allow = new(null);
+    public static readonly GateAnswer Allow = new(Reason: null);
 
     public bool Allows => Reason is null;
 }

@@ -33,11 +33,11 @@ public sealed record Runbook
 
     internal IReadOnlyList<AnsweredSignal> Answers { get; init; } = [];
 
-    internal required GateNumbers Gates { get; init; }
+    internal GateNumbers Gates { get; init; } = new();
 
-    internal required IReadOnlyList<RunbookStep> Steps { get; init; }
+    internal IReadOnlyList<RunbookStep> Steps { get; init; } = [];
 
-    internal required Verification Verify { get; init; }
+    internal Verification Verify { get; init; } = new(TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(2), null);
 
     /// <summary>Steps whose reports go into a page.</summary>
     internal IReadOnlyList<string> PageAttaches { get; init; } = [];

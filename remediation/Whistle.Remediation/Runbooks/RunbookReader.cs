@@ -113,7 +113,7 @@ sealed partial class RunbookReader(string file, string text, string hash, List<R
         return RunbookMode.Observe;
     }
 
-    static bool Is(RunbookMode mode, string text) => mode.ToString().ToLowerInvariant() == text;
+    static bool Is(RunbookMode mode, string text) => string.Equals(mode.ToString(), text, StringComparison.OrdinalIgnoreCase);
 
     GateNumbers ReadGates(Dictionary<string, YamlNode> fields)
     {
@@ -202,8 +202,7 @@ sealed partial class RunbookReader(string file, string text, string hash, List<R
 
     string CheckPlaces(YamlNode node, string value)
     {
-        var open = value.IndexOf("${", StringComparison.Ordinal);
-        if (open >= 0 && Rendering.Place().Count(value) != value.Split("${").Length - 1)
+        if (Rendering.Place().Count(value) != value.Split("${").Length - 1)
             Fail(node, $"\"{value}\": write a label of the signal as ${{label}}");
         return value;
     }
@@ -234,7 +233,7 @@ sealed partial class RunbookReader(string file, string text, string hash, List<R
 
         try
         {
-            Parser.Parse(expression);
+            PromQL.Parser.Parse(expression);
         }
         catch (PromQLException e)
         {
