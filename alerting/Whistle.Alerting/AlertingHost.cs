@@ -26,6 +26,9 @@ public sealed record AlertingEnvironment
     /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
     public Action<SqliteTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
 
+    /// <summary>Takes the place of the mail server.</summary>
+    internal INotifier? Mail { get; init; }
+
     /// <summary>Called after each step is durable, so that a test can end the process there.</summary>
     internal Action<string> Persisted { get; init; } = _ => { };
 }
@@ -77,7 +80,7 @@ public sealed class AlertingHost : BackgroundService
         if (options.Mail is not { } mail)
             return;
         _letters = new Letters(mail, options.Address);
-        AddSender(new MailNotifier(mail, time), MailsPerMinute);
+        AddSender(environment.Mail ?? new MailNotifier(mail, time), MailsPerMinute);
     }
 
     public TicketStore Tickets { get; }
