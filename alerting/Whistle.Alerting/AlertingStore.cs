@@ -1,0 +1,124 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+using Microsoft.Data.Sqlite;
+
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Outbox;
+using Whistle.Alerting.Tickets;
+using Whistle.Ingest;
+
+namespace Whistle.Alerting;
+
+[JsonSerializable(typeof(AlertState))]
+sealed partial class AlertStateJson : JsonSerializerContext;
+
+/// <summary>A decision as it is kept, so that anybody can see why they were called, or were not.</summary>
+public sealed record KeptDecision(string Incident, DateTimeOffset At, string Kind, string Text);
+
+/// <summary>What alerting remembers: its state of each incident, its decisions, and the lines that wait for a digest.</summary>
+sealed class AlertingStore
+{
+    const string Schema =
+        """
+        CREATE TABLE alerting_incidents (incident TEXT PRIMARY KEY, state TEXT NOT NULL, settled INTEGER NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE INDEX alerting_incidents_unsettled ON alerting_incidents (incident) WHERE settled = 0;
+        CREATE TABLE alerting_decisions (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+        CREATE INDEX alerting_decisions_incident ON alerting_decisions (incident, id);
+        CREATE INDEX alerting_decisions_at ON alerting_decisions (at);
+        CREATE TABLE alerting_digest (id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0);
+        CREATE TABLE alerting_watermark (only INTEGER PRIMARY KEY CHECK (only = 1), at INTEGER NOT NULL);
+        """;
+
+    readonly StateDatabase _database;
+
+    public AlertingStore(StateDatabase database)
+    {
+        _database = database;
+        Migrate(database);
+    }
+
+    public static void Migrate(StateDatabase database) => database.Migrate("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
+
+    /// <summary>The states of incidents that are not settled.</summary>
+    public Dictionary<string, AlertState> Unsettled()
+    {
+        using var connection = _database.Open();
+        return connection.Query("SELECT incident, state FROM alerting_incidents WHERE settled = 0", r => (Id: r.GetString(0), State: State(r.GetString(1))))
+            .ToDictionary(s => s.Id, s => s.State);
+    }
+
+    public AlertState? Find(string incident)
+    {
+        using var connection = _database.Open();
+        return connection.Query("SELECT state FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)), ("$incident", incident)).FirstOrDefault();
+    }
+
+    /// <summary>Up to when every incident that had closed was seen; null at the first start.</summary>
+    public DateTimeOffset? Watermark()
+    {
+        using var connection = _database.Open();
+        return connection.Query("SELECT at FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0)).FirstOrDefault();
+    }
+
+    /// <summary>Everything in one transaction: <paramref name="apply"/> writes what follows from the decisions.</summary>
+    public void Save(string incident, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, Action<SqliteTransaction> apply)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        transaction.Execute(
+            "INSERT OR REPLACE INTO alerting_incidents VALUES ($incident, $state, $settled, $now)",
+            ("$incident", incident), ("$state", Text(state)), ("$settled", state.Settled ? 1 : 0), ("$now", now));
+        foreach (var decision in decisions)
+        {
+            transaction.Execute(
+                "INSERT INTO alerting_decisions (incident, at, kind, text) VALUES ($incident, $now, $kind, $text)",
+                ("$incident", incident), ("$now", now), ("$kind", decision.Kind), ("$text", decision.Text));
+        }
+
+        apply(transaction);
+        transaction.Commit();
+    }
+
+    public static void AddDigestLine(SqliteTransaction transaction, string incident, string text, DateTimeOffset now) =>
+        transaction.Execute("INSERT INTO alerting_digest (incident, at, text) VALUES ($incident, $now, $text)", ("$incident", incident), ("$now", now), ("$text", text));
+
+    /// <summary>Hands over the waiting lines once the oldest is as old as that; marked as sent in the same transaction.</summary>
+    public void TakeDigest(DateTimeOffset oldest, int most, Action<SqliteTransaction, long, IReadOnlyList<string>> send)
+    {
+        using var connection = _database.Open();
+        if (connection.Query("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.OptionalInstant(0))[0] is not { } first || first > oldest)
+            return;
+        using var transaction = connection.BeginTransaction(deferred: false);
+        var lines = transaction.Query(
+            "SELECT id, at, text FROM alerting_digest WHERE sent = 0 ORDER BY id LIMIT $most",
+            r => (Id: r.GetInt64(0), Text: $"{r.Instant(1):u} {r.GetString(2)}"), ("$most", most));
+        send(transaction, lines[0].Id, [.. lines.Select(l => l.Text)]);
+        transaction.Execute("UPDATE alerting_digest SET sent = 1 WHERE id <= $last", ("$last", lines[^1].Id));
+        transaction.Commit();
+    }
+
+    /// <summary>Notes how far the incidents are seen, and drops what is older than <paramref name="kept"/>.</summary>
+    public void Advance(DateTimeOffset now, DateTimeOffset kept)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        transaction.Execute("INSERT OR REPLACE INTO alerting_watermark VALUES (1, $now)", ("$now", now));
+        transaction.Execute("DELETE FROM alerting_decisions WHERE at < $kept", ("$kept", kept));
+        transaction.Execute("DELETE FROM alerting_digest WHERE at < $kept", ("$kept", kept));
+        transaction.Execute("DELETE FROM alerting_outbox WHERE created_at < $kept AND state IN ('sent', 'overtaken')", ("$kept", kept));
+        transaction.Commit();
+    }
+
+    public IReadOnlyList<KeptDecision> Decisions(string incident)
+    {
+        using var connection = _database.Open();
+        return connection.Query(
+            "SELECT incident, at, kind, text FROM alerting_decisions WHERE incident = $incident ORDER BY id",
+            r => new KeptDecision(r.GetString(0), r.Instant(1), r.GetString(2), r.GetString(3)), ("$incident", incident));
+    }
+
+    public static string Text(AlertState state) => JsonSerializer.Serialize(state, AlertStateJson.Default.AlertState);
+
+    static AlertState State(string text) => JsonSerializer.Deserialize(text, AlertStateJson.Default.AlertState)!;
+}

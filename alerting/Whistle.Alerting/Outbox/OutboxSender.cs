@@ -1,0 +1,85 @@
+using Microsoft.Extensions.Logging;
+
+namespace Whistle.Alerting.Outbox;
+
+/// <summary>Empties one channel of the outbox in order, as fast as its pace allows.</summary>
+sealed class OutboxSender(
+    OutboxStore store, INotifier notifier, Pace pace, AlertingMetrics metrics, TimeProvider time, ILogger logger, Action<string> persisted) : IDisposable
+{
+    // A notification that was refused this often, while one behind it is taken, is itself what is wrong.
+    const int Doubtful = 10;
+
+    public async Task DrainAsync(CancellationToken cancellation)
+    {
+        while (store.Next(notifier.Channel, time.GetUtcNow()) is { } row && pace.TryCall())
+        {
+            if (await AttemptAsync(row, cancellation) is not Delivery.Retryable { OnlyThis: false } failure)
+                continue;
+            if (!failure.Answered || row.Attempts < Doubtful || !await PassesAsync(row, cancellation))
+            {
+                pace.Failed(failure.After);
+                break;
+            }
+
+            store.SetAside(row, time.GetUtcNow() + Pace.LongestWait);
+        }
+
+        metrics.Pending.WithLabels(notifier.Channel).Set(store.Pending(notifier.Channel));
+    }
+
+    public void Dispose() => notifier.Dispose();
+
+    async Task<bool> PassesAsync(OutboxRow blocked, CancellationToken cancellation) =>
+        store.Next(notifier.Channel, time.GetUtcNow(), blocked.Id) is { } other && pace.TryCall()
+        && await AttemptAsync(other, cancellation) is not Delivery.Retryable { OnlyThis: false };
+
+    async Task<Delivery?> AttemptAsync(OutboxRow row, CancellationToken cancellation)
+    {
+        if (!store.Begin(row, out var maybeBefore))
+            return null;
+        persisted("begun");
+        var start = time.GetTimestamp();
+        var delivery = await SendAsync(row, cancellation);
+        metrics.Duration.WithLabels(notifier.Channel).Observe(time.GetElapsedTime(start).TotalSeconds);
+        persisted("told");
+        var now = time.GetUtcNow();
+        DateTimeOffset? notBefore = delivery is Delivery.Retryable { OnlyThis: true } ? now + pace.WaitAfter(row.Attempts) : null;
+        store.End(row, delivery, maybeBefore, notBefore, now);
+        persisted("ended");
+        Count(row, delivery);
+        return delivery;
+    }
+
+    async Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
+    {
+        try
+        {
+            return await notifier.SendAsync(row, cancellation);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            logger.SendFailed(e, notifier.Channel, row.Id);
+            return new Delivery.Retryable(e.Message, Answered: true);
+        }
+    }
+
+    void Count(OutboxRow row, Delivery delivery)
+    {
+        var result = delivery switch
+        {
+            Delivery.Delivered => "delivered",
+            Delivery.Final => "failed",
+            _ => "retried",
+        };
+        metrics.Deliveries.WithLabels(notifier.Channel, result).Inc();
+        if (delivery is Delivery.Delivered or Delivery.Retryable { OnlyThis: true })
+            pace.Succeeded();
+        if (delivery is Delivery.Final final)
+        {
+            pace.Succeeded();
+            logger.NotificationRefused(row.Channel, row.Action, row.Key, final.Reason);
+        }
+        else if (delivery is Delivery.Retryable retryable)
+            logger.NotificationDelayed(row.Channel, row.Action, row.Key, row.Attempts, retryable.Reason);
+    }
+}

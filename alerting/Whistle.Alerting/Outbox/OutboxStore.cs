@@ -1,0 +1,135 @@
+using Microsoft.Data.Sqlite;
+
+using Whistle.Ingest;
+
+namespace Whistle.Alerting.Outbox;
+
+/// <summary>A notification as people see it: pending, sent, failed (for good) or overtaken by its own end before it was sent.</summary>
+public sealed record Notification(
+    long Id, string Channel, string Key, string Action, string? Incident, string State, int Attempts, DateTimeOffset CreatedAt, DateTimeOffset? EndedAt, string? Reason);
+
+/// <summary>
+/// What is to be told, written in the transaction of the decision. A row goes <c>pending → sent | failed | overtaken</c>. An attempt is on
+/// disk before it is made (<c>maybe_sent</c>), so after a crash it is known what the other side may have.
+/// </summary>
+sealed class OutboxStore(StateDatabase database)
+{
+    public const string Schema =
+        """
+        CREATE TABLE alerting_outbox (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL, incident TEXT,
+            payload TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, maybe_sent INTEGER NOT NULL DEFAULT 0,
+            not_before INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL, ended_at INTEGER, reason TEXT);
+        CREATE UNIQUE INDEX alerting_outbox_once ON alerting_outbox (channel, key, action);
+        CREATE INDEX alerting_outbox_pending ON alerting_outbox (channel, id) WHERE state = 'pending';
+        CREATE INDEX alerting_outbox_created ON alerting_outbox (created_at);
+        """;
+
+    public static void Add(
+        SqliteTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending") =>
+        transaction.Execute(
+            """
+            INSERT OR IGNORE INTO alerting_outbox (channel, key, action, incident, payload, state, created_at, ended_at)
+            VALUES ($channel, $key, $action, $incident, $payload, $state, $now, iif($state = 'pending', NULL, $now))
+            """,
+            ("$channel", channel), ("$key", key), ("$action", action), ("$incident", incident), ("$payload", payload), ("$state", state), ("$now", now));
+
+    /// <summary>
+    /// Adds the end of what <paramref name="opening"/> began under the key. An opening that is still waiting is not sent any more; where the
+    /// other side cannot have it, the end is not sent either.
+    /// </summary>
+    public static void AddEnd(
+        SqliteTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now)
+    {
+        var unknown = transaction.Scalar(
+            """
+            SELECT state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) FROM alerting_outbox
+            WHERE channel = $channel AND key = $key AND action = $action
+            """,
+            ("$channel", channel), ("$key", key), ("$action", opening));
+        transaction.Execute(
+            """
+            UPDATE alerting_outbox SET state = 'overtaken', ended_at = $now, reason = 'It was over before it could be told.'
+            WHERE channel = $channel AND key = $key AND action = $action AND state = 'pending'
+            """,
+            ("$channel", channel), ("$key", key), ("$action", opening), ("$now", now));
+        Add(transaction, channel, key, action, incident, payload, now, unknown is 1L ? "overtaken" : "pending");
+    }
+
+    /// <summary>The oldest that may go now, after the row <paramref name="after"/>.</summary>
+    public OutboxRow? Next(string channel, DateTimeOffset now, long after = 0)
+    {
+        using var connection = database.Open();
+        return connection.Query(
+            """
+            SELECT id, key, action, payload, attempts FROM alerting_outbox
+            WHERE channel = $channel AND state = 'pending' AND id > $after AND not_before <= $now ORDER BY id LIMIT 1
+            """,
+            r => new OutboxRow(r.GetInt64(0), channel, r.GetString(1), r.GetString(2), r.GetString(3), r.GetInt32(4) + 1),
+            ("$channel", channel), ("$after", after), ("$now", now)).FirstOrDefault();
+    }
+
+    /// <summary>Writes that an attempt begins. False where it is not wanted any more.</summary>
+    public bool Begin(OutboxRow row, out bool maybeBefore)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        maybeBefore = transaction.Scalar("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", ("$id", row.Id)) is 1L;
+        var begun = transaction.Execute(
+            "UPDATE alerting_outbox SET attempts = $attempts, maybe_sent = 1 WHERE id = $id AND state = 'pending'",
+            ("$attempts", row.Attempts), ("$id", row.Id));
+        transaction.Commit();
+        return begun > 0;
+    }
+
+    public void End(OutboxRow row, Delivery delivery, bool maybeBefore, DateTimeOffset? notBefore, DateTimeOffset now)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        _ = delivery switch
+        {
+            Delivery.Delivered => transaction.Execute(
+                "UPDATE alerting_outbox SET state = 'sent', ended_at = $now, reason = NULL WHERE id = $id", ("$now", now), ("$id", row.Id)),
+            Delivery.Final final => transaction.Execute(
+                "UPDATE alerting_outbox SET state = 'failed', ended_at = $now, reason = $reason WHERE id = $id AND state = 'pending'",
+                ("$now", now), ("$reason", final.Reason), ("$id", row.Id)),
+            Delivery.Retryable retryable => transaction.Execute(
+                "UPDATE alerting_outbox SET maybe_sent = $maybe, not_before = $before, reason = $reason WHERE id = $id AND state = 'pending'",
+                ("$maybe", !retryable.NotTaken || maybeBefore ? 1 : 0), ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0),
+                ("$reason", retryable.Reason), ("$id", row.Id)),
+            _ => throw new InvalidOperationException($"{delivery} is no delivery."),
+        };
+        transaction.Commit();
+    }
+
+    /// <summary>Puts a row behind the others until then.</summary>
+    public void SetAside(OutboxRow row, DateTimeOffset notBefore)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        transaction.Execute("UPDATE alerting_outbox SET not_before = $before WHERE id = $id AND state = 'pending'", ("$before", notBefore), ("$id", row.Id));
+        transaction.Commit();
+    }
+
+    public long Pending(string channel)
+    {
+        using var connection = database.Open();
+        return connection.Query(
+            "SELECT count(*) FROM alerting_outbox WHERE channel = $channel AND state = 'pending'", r => r.GetInt64(0), ("$channel", channel))[0];
+    }
+
+    /// <summary>The latest notifications first, of one state or of all.</summary>
+    public IReadOnlyList<Notification> List(string? state, string? incident, int limit)
+    {
+        using var connection = database.Open();
+        return connection.Query(
+            """
+            SELECT id, channel, key, action, incident, state, attempts, created_at, ended_at, reason FROM alerting_outbox
+            WHERE ($state IS NULL OR state = $state) AND ($incident IS NULL OR incident = $incident) ORDER BY id DESC LIMIT $limit
+            """,
+            r => new Notification(
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.GetString(5), r.GetInt32(6),
+                r.Instant(7), r.OptionalInstant(8), r.OptionalText(9)),
+            ("$state", state), ("$incident", incident), ("$limit", limit));
+    }
+}

@@ -1,0 +1,142 @@
+using System.Net;
+using System.Text.Json;
+
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+using Whistle.Alerting;
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Mail;
+using Whistle.Alerting.Outbox;
+using Whistle.Ingest;
+using Whistle.Tests.Agent;
+
+namespace Whistle.Tests.Alerting;
+
+/// <summary>PagerDuty in the test's hand: one call a line, as <c>trigger i1/1</c>, and what each key is by then.</summary>
+sealed class FakePagerDuty(TimeProvider time) : HttpMessageHandler
+{
+    public Func<string, HttpResponseMessage> Answer { get; set; } = _ => Status(202);
+
+    public List<(DateTimeOffset At, string Call)> Calls { get; } = [];
+
+    /// <summary>Calls that were taken, in order.</summary>
+    public List<string> Taken { get; } = [];
+
+    public static HttpResponseMessage Status(int status) => new((HttpStatusCode)status) { Content = new StringContent("{\"status\":\"because\"}") };
+
+    public static HttpResponseMessage Unreachable(string call) => throw new HttpRequestException(HttpRequestError.ConnectionError, "refused");
+
+    protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        var body = JsonDocument.Parse(await request.Content!.ReadAsStringAsync(cancellationToken)).RootElement;
+        var call = request.RequestUri!.AbsolutePath == "/v2/change/enqueue" ? "change" : $"{body.GetProperty("event_action")} {body.GetProperty("dedup_key")}";
+        Calls.Add((time.GetUtcNow(), call));
+        var answer = Answer(call);
+        if (answer.StatusCode is HttpStatusCode.Accepted)
+            Taken.Add(call);
+        return answer;
+    }
+}
+
+/// <summary>A mail server in the test's hand.</summary>
+sealed class FakeMail : INotifier
+{
+    public List<Letter> Letters { get; } = [];
+
+    public string Channel => "mail";
+
+    public Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
+    {
+        Letters.Add(JsonSerializer.Deserialize(row.Payload, LetterJson.Default.Letter)!);
+        return Task.FromResult<Delivery>(new Delivery.Delivered());
+    }
+
+    public void Dispose()
+    {
+    }
+}
+
+/// <summary>The process ends here.</summary>
+sealed class Crash : Exception;
+
+/// <summary>Alerting on a fake clock, over incidents and servers in the test's hand.</summary>
+sealed class AlertingBench : IDisposable
+{
+    readonly HostFixture _disk = new();
+    readonly StateDatabase _database;
+
+    public AlertingBench()
+    {
+        PagerDuty = new FakePagerDuty(Clock);
+        _database = new StateDatabase(Path.Combine(_disk.Folder, "state.sqlite"));
+        Start();
+    }
+
+    public FakeTimeProvider Clock { get; } = new(Fleet.Start);
+
+    public FakePagerDuty PagerDuty { get; }
+
+    public FakeMail Mail { get; } = new();
+
+    public Dictionary<string, IncidentView> Incidents { get; } = [];
+
+    public List<string> Notes { get; } = [];
+
+    public AlertingHost Host { get; private set; } = null!;
+
+    /// <summary>The process ends after this many more durable steps; never where it is negative.</summary>
+    public int CrashAfter { get; set; } = -1;
+
+    public AlertingOptions Options => new()
+    {
+        DigestAfter = TimeSpan.FromMinutes(10),
+        Seed = 7,
+        PagerDuty = new() { Address = new("https://pd.example.com"), RoutingKey = new string('k', 32), Handler = PagerDuty },
+        Mail = new() { Host = "mail.example.com", From = "whistle@example.com", To = ["ops@example.com", "dev@example.com"] },
+    };
+
+    /// <summary>As a new process on the same state.</summary>
+    public void Start()
+    {
+        Host?.Dispose();
+        Host = new AlertingHost(
+            new AlertingEnvironment
+            {
+                Incidents = since => [.. Incidents.Values.Where(v => v.Incident.ClosedAt is not { } closed || closed >= since)],
+                Database = _database,
+                Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
+                Note = (_, _, _, kind, _) => Notes.Add(kind),
+                Mail = Mail,
+                Persisted = _ => Persisted(),
+            },
+            Options, Clock, NullLogger<AlertingHost>.Instance);
+    }
+
+    public void Set(IncidentView view) => Incidents[view.Incident.Id] = view;
+
+    public async Task PassAsync(TimeSpan step)
+    {
+        Clock.Advance(step);
+        await Host.RunOnceAsync(Clock.GetUtcNow(), CancellationToken.None);
+    }
+
+    public async Task RunAsync(TimeSpan length, TimeSpan step)
+    {
+        for (var end = Clock.GetUtcNow() + length; Clock.GetUtcNow() < end;)
+            await PassAsync(step);
+    }
+
+    public void Dispose()
+    {
+        Host.Dispose();
+        _database.Dispose();
+        _disk.Dispose();
+    }
+
+    void Persisted()
+    {
+        if (CrashAfter >= 0 && CrashAfter-- == 0)
+            throw new Crash();
+    }
+}

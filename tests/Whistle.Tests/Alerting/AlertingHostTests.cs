@@ -1,0 +1,174 @@
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Tickets;
+
+using Xunit;
+
+namespace Whistle.Tests.Alerting;
+
+public sealed class AlertingHostTests : IDisposable
+{
+    static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+
+    readonly AlertingBench _bench = new();
+
+    public void Dispose() => _bench.Dispose();
+
+    [Fact]
+    public async Task A_process_that_dies_after_any_durable_step_ends_in_the_same_place()
+    {
+        await LiveAsync(_bench);
+        Assert.Equal(["change", "trigger i1/1", "resolve i1/1", "change"], _bench.PagerDuty.Taken.Distinct().Append("change"));
+        var letters = _bench.Mail.Letters.ConvertAll(l => (l.MessageId, l.To, l.Text));
+        Assert.Equal(2 * 5, letters.Count);
+
+        var steps = 0;
+        while (true)
+        {
+            using var bench = new AlertingBench { CrashAfter = steps++ };
+            await LiveAsync(bench);
+            Assert.Equal(letters.Order(), bench.Mail.Letters.ConvertAll(l => (l.MessageId, l.To, l.Text)).Distinct().Order());
+            Assert.Equal(_bench.PagerDuty.Taken.Distinct(), bench.PagerDuty.Taken.Distinct());
+            Assert.InRange(bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count + 1);
+            Assert.InRange(bench.Mail.Letters.Count, letters.Count, letters.Count + 1);
+            Assert.Equal(TicketState.Resolved, Assert.Single(bench.Host.Tickets.List()).State);
+            Assert.Equal(2, bench.Host.Tickets.Timeline(1).Count);
+            Assert.Equal(_bench.Notes, bench.Notes);
+            Assert.Empty(bench.Host.Notifications("pending"));
+            if (bench.CrashAfter >= 0)
+                break;
+        }
+
+        Assert.InRange(steps, 40, 200);
+    }
+
+    [Fact]
+    public async Task An_hour_without_network_loses_nothing_and_its_end_brings_no_storm()
+    {
+        _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;
+        for (var i = 0; i < 300; i++)
+            _bench.Set(new(Fleet.Incident($"i{i:000}"), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(50), Second * 30);
+        // It is over before anybody could be told: neither the page nor its end.
+        _bench.Set(new(Fleet.Incident("i000").Closed(_bench.Clock.GetUtcNow()), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(10), Second * 30);
+        Assert.InRange(_bench.PagerDuty.Calls.Count, 10, 40);
+
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        _bench.PagerDuty.Calls.Clear();
+        await _bench.RunAsync(TimeSpan.FromMinutes(10), Second);
+
+        Assert.Equal(Enumerable.Range(1, 299).Select(i => $"trigger i{i:000}/1"), _bench.PagerDuty.Taken);
+        var calls = _bench.PagerDuty.Calls.ConvertAll(c => c.At);
+        Assert.All(calls, at => Assert.InRange(calls.Count(c => c >= at && c < at + Minute), 1, 120));
+        Assert.Equal(2, _bench.Host.Notifications("overtaken").Count);
+        Assert.Empty(_bench.Host.Notifications("pending"));
+    }
+
+    [Fact]
+    public async Task A_page_that_may_have_arrived_is_resolved_and_not_sent_again()
+    {
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(503);
+        _bench.Set(new(Fleet.Incident(), []));
+        await _bench.RunAsync(Minute * 5, Minute);
+        _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), []));
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        await _bench.RunAsync(Minute * 10, Minute);
+
+        Assert.Equal(["resolve i1/1"], _bench.PagerDuty.Taken);
+    }
+
+    [Fact]
+    public async Task What_is_refused_for_good_is_kept_and_shown_and_stops_nothing()
+    {
+        _bench.PagerDuty.Answer = call => FakePagerDuty.Status(call == "trigger i1/1" ? 400 : 202);
+        _bench.Set(new(Fleet.Incident(), []));
+        _bench.Set(new(Fleet.Incident("i2"), []));
+        await _bench.RunAsync(Minute * 5, Minute);
+
+        Assert.Equal(["trigger i2/1"], _bench.PagerDuty.Taken);
+        var refused = Assert.Single(_bench.Host.Notifications("failed"));
+        Assert.Equal(("i1/1", 1), (refused.Key, refused.Attempts));
+        Assert.Contains("because", refused.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_page_that_alone_makes_the_other_side_fail_does_not_hold_the_others_for_ever()
+    {
+        _bench.PagerDuty.Answer = call => FakePagerDuty.Status(call == "trigger i1/1" ? 500 : 202);
+        foreach (var id in new[] { "i1", "i2", "i3" })
+            _bench.Set(new(Fleet.Incident(id), []));
+        await _bench.RunAsync(Minute * 30, Second * 10);
+
+        Assert.Equal(["trigger i2/1", "trigger i3/1"], _bench.PagerDuty.Taken);
+        Assert.Equal("i1/1", Assert.Single(_bench.Host.Notifications("pending")).Key);
+    }
+
+    [Fact]
+    public async Task What_needed_nobody_comes_in_one_digest()
+    {
+        foreach (var id in new[] { "i1", "i2" })
+            _bench.Set(new(Fleet.Incident(id), [Fleet.Repair(RepairState.Underway, Fleet.Start, id)]));
+        await _bench.PassAsync(Minute);
+        foreach (var id in new[] { "i1", "i2" })
+            _bench.Set(new(Fleet.Incident(id).Closed(_bench.Clock.GetUtcNow()), [Fleet.Repair(RepairState.Succeeded, Fleet.Start, id)]));
+        await _bench.RunAsync(Minute * 20, Minute);
+
+        Assert.Equal(["change", "change"], _bench.PagerDuty.Taken);
+        Assert.Equal(["dev@example.com", "ops@example.com"], _bench.Mail.Letters.Select(l => l.To).Order());
+        Assert.Equal("[digest] 2 incidents that needed nobody", _bench.Mail.Letters[0].Subject);
+        Assert.Contains("Repaired by node-disk-filling", _bench.Mail.Letters[0].Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_thread_holds_together_and_telemetry_stays_text()
+    {
+        var incident = Fleet.Incident(title: "<script>alert(1)</script>\r\nBcc: x@example.com\u202e");
+        _bench.Set(new(incident, []));
+        await _bench.RunAsync(Minute * 3, Minute);
+        _bench.Set(new(incident, [Fleet.Repair(RepairState.GaveUp, _bench.Clock.GetUtcNow())]));
+        await _bench.PassAsync(Minute);
+        var letters = _bench.Mail.Letters.Where(l => l.To == "ops@example.com").ToList();
+
+        Assert.Equal(["incident.i1.1@example.com", "ticket.1.1@example.com", "incident.i1.2@example.com"], letters.Select(l => l.MessageId));
+        Assert.Null(letters[0].InReplyTo);
+        Assert.Equal("incident.i1.1@example.com", letters[2].InReplyTo);
+        Assert.Equal(["incident.i1.1@example.com"], letters[2].References);
+        Assert.All(letters, l => Assert.DoesNotContain("<script>", l.Html, StringComparison.Ordinal));
+        Assert.All(letters, l => Assert.DoesNotContain(l.Subject, c => char.IsControl(c) || c == '\u202e'));
+        Assert.Contains("5.0 GiB /data/&lt;models&gt;", letters[1].Html, StringComparison.Ordinal);
+    }
+
+    // Paged, given up, ticketed, closed; the change and the digest of another. Two mails each, to two people.
+    static async Task LiveAsync(AlertingBench bench)
+    {
+        var incident = Fleet.Incident();
+        bench.Set(new(incident, []));
+        bench.Set(new(Fleet.Incident("i2", "warning"), []));
+        await StepAsync(bench);
+        bench.Set(new(Fleet.Incident("i2", "warning").Closed(Fleet.Start + Minute), []));
+        await StepAsync(bench);
+        bench.Set(new(incident, [Fleet.Repair(RepairState.GaveUp, Fleet.Start + Minute)]));
+        await StepAsync(bench);
+        bench.Set(new(incident.Closed(Fleet.Start + Minute * 3), [Fleet.Repair(RepairState.GaveUp, Fleet.Start + Minute)]));
+        for (var i = 0; i < 20; i++)
+            await StepAsync(bench);
+    }
+
+    static async Task StepAsync(AlertingBench bench)
+    {
+        bench.Clock.Advance(Minute);
+        while (true)
+        {
+            try
+            {
+                await bench.Host.RunOnceAsync(bench.Clock.GetUtcNow(), CancellationToken.None);
+                return;
+            }
+            catch (Crash)
+            {
+                bench.Start();
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+using System.Text;
+using System.Text.Json;
+
+using Microsoft.Extensions.Time.Testing;
+
+using Whistle.Alerting;
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Outbox;
+using Whistle.Alerting.PagerDuty;
+using Whistle.Alerting.Tickets;
+using Whistle.Ingest;
+using Whistle.Tests.Agent;
+
+using Xunit;
+
+namespace Whistle.Tests.Alerting;
+
+public sealed class ChannelTests : IDisposable
+{
+    static readonly OutboxRow Row = new(1, "pagerduty", "i1/1", "trigger", """{"event_action":"trigger","dedup_key":"i1/1"}""", 1);
+
+    readonly FakeTimeProvider _time = new(Fleet.Start);
+    readonly HostFixture _disk = new();
+
+    public void Dispose() => _disk.Dispose();
+
+    [Theory]
+    [InlineData(202, null, "delivered")]
+    [InlineData(200, null, "retryable")]
+    [InlineData(302, null, "retryable")]
+    [InlineData(400, null, "final")]
+    [InlineData(403, null, "retryable")]
+    [InlineData(404, null, "retryable")]
+    [InlineData(413, null, "final")]
+    [InlineData(429, "7", "retryable 7 not taken")]
+    [InlineData(500, null, "retryable")]
+    [InlineData(503, "20", "retryable 20")]
+    public async Task Each_answer_of_PagerDuty_has_its_outcome(int status, string? retryAfter, string outcome)
+    {
+        using var server = new ScriptedServer(_ =>
+        {
+            var response = ScriptedServer.Status(status, "line one\nline two");
+            response.Headers.TryAddWithoutValidation("Retry-After", retryAfter);
+            return response;
+        });
+        using var notifier = Notifier(server);
+        var delivery = await notifier.SendAsync(Row, CancellationToken.None);
+
+        Assert.Equal(outcome, delivery switch
+        {
+            Delivery.Delivered => "delivered",
+            Delivery.Final => "final",
+            Delivery.Retryable r => $"retryable {r.After?.TotalSeconds}{(r.NotTaken ? " not taken" : "")}".TrimEnd(),
+            _ => "?",
+        });
+        Assert.Contains("\"routing_key\":\"kkkk", Encoding.UTF8.GetString(server.Bodies[0]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_silent_PagerDuty_is_given_up_after_its_time_and_may_have_the_page()
+    {
+        using var silent = new SilentServer();
+        using var notifier = Notifier(silent);
+        var sending = notifier.SendAsync(Row, CancellationToken.None);
+        _time.Advance(TimeSpan.FromSeconds(31));
+
+        Assert.False(Assert.IsType<Delivery.Retryable>(await sending).NotTaken);
+    }
+
+    [Fact]
+    public void Events_stay_within_the_limits_whatever_telemetry_says()
+    {
+        var huge = new string('\u0001', 20_000);
+        var incident = Fleet.Incident(new string('i', 400), title: huge);
+        var signals = Enumerable.Range(0, 500).Select(i => Fleet.Signal(huge, $"n{i}{huge}", "critical", Fleet.Start));
+        var repair = Fleet.Repair(RepairState.GaveUp, Fleet.Start) with { Summary = huge, Steps = [.. Enumerable.Repeat(huge, 100)] };
+        var view = new IncidentView(incident with { Signals = [.. signals] }, [repair]);
+        var trigger = PagerDutyEvent.TriggerBody(view, new Decision.Page(12, "error", huge), new AlertingOptions(), Fleet.Start);
+        var payload = JsonDocument.Parse(trigger).RootElement.GetProperty("payload");
+
+        Assert.InRange(Encoding.UTF8.GetByteCount(trigger), 1, 512 << 10);
+        Assert.InRange(Encoding.UTF8.GetByteCount(PagerDutyEvent.ChangeBody(view, repair)), 1, 512 << 10);
+        Assert.InRange(payload.GetProperty("summary").GetString()!.Length, 1000, 1024);
+        Assert.Equal("error", payload.GetProperty("severity").GetString());
+        var key = PagerDutyEvent.DedupKey(incident.Id, 12);
+        Assert.InRange(key.Length, 1, 255);
+        Assert.EndsWith("/12", key, StringComparison.Ordinal);
+        Assert.NotEqual(key, PagerDutyEvent.DedupKey(incident.Id + "x", 12));
+    }
+
+    [Fact]
+    public void All_errors_of_the_options_come_at_once_with_their_mends()
+    {
+        var errors = new AlertingOptions
+        {
+            CriticalDeadline = TimeSpan.FromHours(1),
+            DigestAfter = TimeSpan.Zero,
+            PagerDuty = new() { Address = new("http://pd.example.com"), RoutingKey = "short" },
+            Mail = new() { Host = "mail.example.com", From = "nobody", To = [], User = "u", Security = MailSecurity.None, PasswordFile = "/none" },
+        }.Errors();
+
+        string[] mends = ["critical-deadline", "digest-after", "https", "32", "to.", "ops@example.com", "password-file", "StartTls"];
+        Assert.Equal(mends.Length, errors.Count);
+        Assert.All(mends, mend => Assert.Contains(errors, e => e.Contains(mend, StringComparison.Ordinal)));
+        Assert.Empty(new AlertingOptions().Errors());
+    }
+
+    [Fact]
+    public void A_ticket_goes_only_where_it_may_and_keeps_every_step()
+    {
+        using var database = new StateDatabase(Path.Combine(_disk.Folder, "state.sqlite"));
+        var tickets = new TicketStore(database, _time);
+        using (var connection = database.Open())
+        using (var transaction = connection.BeginTransaction())
+        {
+            TicketStore.Open(transaction, Fleet.Incident(), Fleet.Repair(RepairState.GaveUp, Fleet.Start), Fleet.Start);
+            transaction.Commit();
+        }
+
+        Assert.Null(tickets.Move(1, TicketState.WaitingOnCustomer, "ann", "which of the models may go?").Refusal);
+        Assert.Null(tickets.Comment(1, "bob", "all of May").Refusal);
+        Assert.Null(tickets.Move(1, TicketState.InProgress, "ann", null).Refusal);
+        Assert.Contains("cannot become open", tickets.Move(1, TicketState.Open, "ann", null).Refusal, StringComparison.Ordinal);
+        Assert.Null(tickets.Move(1, TicketState.Closed, "ann", null).Refusal);
+        Assert.Contains("Open another", tickets.Comment(1, "bob", "thanks").Refusal, StringComparison.Ordinal);
+        Assert.Null(tickets.Move(2, TicketState.Closed, "ann", null).Ticket);
+        Assert.Equal(["opened whistle", "state ann", "comment bob", "state ann", "state ann"], tickets.Timeline(1).Select(e => $"{e.Kind} {e.Author}"));
+        Assert.Equal("/data/<models>", tickets.Find(1)!.LargestDirectories[0].Path);
+    }
+
+    PagerDutyNotifier Notifier(HttpMessageHandler handler) =>
+        new(new PagerDutyOptions { Address = new("https://pd.example.com/"), RoutingKey = new string('k', 32), Handler = handler }, _time);
+
+    sealed class SilentServer : HttpMessageHandler
+    {
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            await new TaskCompletionSource().Task.WaitAsync(cancellationToken);
+            throw new InvalidOperationException("never");
+        }
+    }
+}
