@@ -4,16 +4,19 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Prometheus;
 
 using Whistle.Agent;
+using Whistle.Alerting;
 using Whistle.Detectors;
 using Whistle.Detectors.Http;
+using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Remediation;
 using Whistle.Web;
 
 namespace Whistle;
 
 /// <summary>
-/// The whole server, put together in one place: gateway → log → store and head → rules → signals → page. A test makes it as
+/// The whole server, put together in one place: gateway → log → store and head → rules → signals → incidents → runs → pages and tickets. A test makes it as
 /// the command line does.
 /// </summary>
 public sealed class WhistleApp : IAsyncDisposable
@@ -47,6 +50,7 @@ public sealed class WhistleApp : IAsyncDisposable
         Authentication.Add(builder, options);
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
+        Repairs.Add(builder.Services, options);
         Dashboard.Add(builder.Services);
 
         _app = builder.Build();
@@ -62,6 +66,12 @@ public sealed class WhistleApp : IAsyncDisposable
 
     public RulesHost Rules => _app.Services.GetRequiredService<RulesHost>();
 
+    public RemediationHost Remediation => _app.Services.GetRequiredService<RemediationHost>();
+
+    public IncidentsHost Incidents => _app.Services.GetRequiredService<IncidentsHost>();
+
+    public AlertingHost Alerting => _app.Services.GetRequiredService<AlertingHost>();
+
     public string LoginLink() => new Uri(Address, $"login?token={_access.NewLink()}").ToString();
 
     /// <exception cref="StartException">The address is taken.</exception>
@@ -70,6 +80,8 @@ public sealed class WhistleApp : IAsyncDisposable
         // Before the head is filled, so that it is filled with all that the rules read.
         if (await Rules.ReloadAsync(cancellation) is { Rules: null, Errors: var errors })
             throw new StartException($"The rules have errors:{Environment.NewLine}{string.Join(Environment.NewLine, errors)}");
+        if (Remediation.Reload() is { Runbooks: null, Errors: var mistakes })
+            throw new StartException($"The runbooks have errors:{Environment.NewLine}{string.Join(Environment.NewLine, mistakes)}");
         try
         {
             await _app.StartAsync(cancellation);
@@ -151,17 +163,20 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.Services.GetRequiredService<Gateway>().Map(_app);
         PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Rules, _options.Time);
         SignalsApi.Map(_app, Rules, _options.Time);
+        Repairs.Map(_app, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);
         Dashboard.Map(_app);
         Authentication.Map(_app, _access);
     }
 
+    // Rules and runbooks apart: either may have errors, and then what was in force of its kind stays.
     async Task<IResult> ReloadAsync(CancellationToken cancellation)
     {
-        var load = await Rules.ReloadAsync(cancellation);
-        return load.Rules is not null
-            ? Results.Text($"{load.Rules.RuleCount} rules are in force.\n")
-            : Results.Text($"The rules before stay in force, for these have errors:\n{string.Join('\n', load.Errors)}\n", statusCode: StatusCodes.Status400BadRequest);
+        var (rules, runbooks) = (await Rules.ReloadAsync(cancellation), Remediation.Reload());
+        string[] errors = [.. rules.Errors.Select(e => e.ToString()), .. runbooks.Errors.Select(e => e.ToString())];
+        return errors.Length == 0
+            ? Results.Text($"{rules.Rules!.RuleCount} rules and {runbooks.Runbooks!.Runbooks.Count} runbooks are in force.\n")
+            : Results.Text($"What was in force before stays, for there are errors:\n{string.Join('\n', errors)}\n", statusCode: StatusCodes.Status400BadRequest);
     }
 
     // The machine's own agent takes the same road as any other: a credential, the gateway, a buffer on disk.

@@ -1,6 +1,7 @@
 using System.Net;
 
 using Whistle.Agent;
+using Whistle.Alerting;
 using Whistle.Ingest;
 
 namespace Whistle;
@@ -14,6 +15,11 @@ public sealed record WhistleOptions
 
     /// <summary>Folders or files of rules; the shipped ones where none is given.</summary>
     public IReadOnlyList<string> Rules { get; init; } = [Path.Combine(AppContext.BaseDirectory, "rules")];
+
+    /// <summary>Folders or files of runbooks; the shipped ones where none is given.</summary>
+    public IReadOnlyList<string> Runbooks { get; init; } = [Path.Combine(AppContext.BaseDirectory, "runbooks")];
+
+    public AlertingOptions Alerting { get; init; } = new();
 
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(15);
 
@@ -53,6 +59,9 @@ public sealed record WhistleOptions
             errors.Add("--max-series must be at least 1.");
         foreach (var path in Rules.Where(p => !Directory.Exists(p) && !File.Exists(p)))
             errors.Add($"--rules {path} is neither a folder nor a file.");
+        foreach (var path in Runbooks.Where(p => !Directory.Exists(p) && !File.Exists(p)))
+            errors.Add($"--runbooks {path} is neither a folder nor a file.");
+        errors.AddRange(Alerting.Errors());
         return errors;
     }
 

@@ -16,6 +16,8 @@ static class CommandLine
             AgentsCommand.Build(),
             LoginCommand.Build(),
         };
+        foreach (var command in RepairCommands.Build())
+            root.Subcommands.Add(command);
         foreach (var option in serve.Options)
             root.Options.Add(option);
         root.Action = serve.Action;

@@ -10,6 +10,7 @@ static class ServeCommand
     static readonly Option<string> Data = DataFolder.Option("Folder for telemetry and state.");
     static readonly Option<Uri> Listen = Address.Option("--listen", "Address to listen on.", "WHISTLE_LISTEN");
     static readonly Option<string[]> Rules = new("--rules") { Description = "Folder or file of rules, instead of the shipped ones. May be given more than once." };
+    static readonly Option<string[]> Runbooks = new("--runbooks") { Description = "Folder or file of runbooks, instead of the shipped ones. May be given more than once." };
     static readonly Option<int> RetentionDays = new("--retention-days") { Description = "Days to keep telemetry.", DefaultValueFactory = _ => (int)Defaults.Retention.TotalDays };
     static readonly Option<int> MaxSeries = new("--max-series") { Description = "Series that one tenant may have.", DefaultValueFactory = _ => Defaults.MaxSeriesPerTenant };
     static readonly Option<bool> NoAgent = new("--no-agent") { Description = "Do not watch this machine." };
@@ -17,7 +18,7 @@ static class ServeCommand
 
     public static Command Build()
     {
-        var command = new Command("serve", "Runs the server, with this machine's agent.") { Data, Listen, Rules, RetentionDays, MaxSeries, NoAgent, Interval };
+        var command = new Command("serve", "Runs the server, with this machine's agent.") { Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval };
         command.SetAction((arguments, cancellation) => RunAsync(Options(arguments), cancellation));
         return command;
     }
@@ -27,6 +28,7 @@ static class ServeCommand
         DataFolder = Path.GetFullPath(arguments.GetValue(Data)!),
         Listen = arguments.GetValue(Listen)!,
         Rules = arguments.GetValue(Rules) is { Length: > 0 } rules ? rules : Defaults.Rules,
+        Runbooks = arguments.GetValue(Runbooks) is { Length: > 0 } runbooks ? runbooks : Defaults.Runbooks,
         Retention = TimeSpan.FromDays(arguments.GetValue(RetentionDays)),
         MaxSeriesPerTenant = arguments.GetValue(MaxSeries),
         Agent = !arguments.GetValue(NoAgent),

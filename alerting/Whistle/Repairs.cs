@@ -1,0 +1,66 @@
+using Prometheus;
+
+using Whistle.Alerting;
+using Whistle.Alerting.Tickets;
+using Whistle.Detectors;
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.PromQL;
+using Whistle.Remediation;
+using Whistle.Remediation.Commands;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runs;
+
+namespace Whistle;
+
+/// <summary>The second half of the road: signals → incidents → runs and their commands → pages, mail and tickets.</summary>
+static class Repairs
+{
+    public static void Add(IServiceCollection services, WhistleOptions options)
+    {
+        services
+            .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>().AddSingleton<RunRepairs>()
+            .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
+            .AddSingleton(s => new IncidentsEnvironment
+            {
+                Signals = () => s.GetRequiredService<RulesHost>().Signals,
+                Ended = s.GetRequiredService<RulesHost>().EndedSignals,
+                Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
+                Store = s.GetRequiredService<IncidentStore>(),
+                Metrics = s.GetRequiredService<IMetricFactory>(),
+            })
+            .AddSingleton(s => new RemediationEnvironment
+            {
+                RunbookFiles = options.Runbooks,
+                Signals = () => s.GetRequiredService<RulesHost>().Signals,
+                Engine = s.GetRequiredService<PromQLEngine>(),
+                Incidents = s.GetRequiredService<IncidentStore>(),
+                Runs = s.GetRequiredService<RunStore>(),
+                Control = s.GetRequiredService<ControlStore>(),
+                Metrics = s.GetRequiredService<IMetricFactory>(),
+            })
+            .AddSingleton(s => new AlertingEnvironment
+            {
+                Incidents = s.GetRequiredService<RunRepairs>().Since,
+                Database = s.GetRequiredService<StateDatabase>(),
+                Metrics = s.GetRequiredService<IMetricFactory>(),
+                Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),
+            })
+            .AddSingleton(options.Alerting)
+            .AddSingleton<IncidentsHost>().AddSingleton<RemediationHost>().AddSingleton<AlertingHost>();
+        if (options.RunTimers)
+        {
+            services.AddHostedService(s => s.GetRequiredService<IncidentsHost>())
+                .AddHostedService(s => s.GetRequiredService<RemediationHost>())
+                .AddHostedService(s => s.GetRequiredService<AlertingHost>());
+        }
+    }
+
+    public static void Map(WebApplication app, TimeProvider time)
+    {
+        var host = app.Services.GetRequiredService<RemediationHost>();
+        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time);
+        RemediationApi.Map(app, app.Services.GetRequiredService<RemediationEnvironment>(), host, time);
+        TicketsApi.Map(app, app.Services.GetRequiredService<AlertingHost>().Tickets);
+    }
+}
