@@ -78,6 +78,9 @@ public sealed class RulesHost : BackgroundService
     /// <summary>The rules in force.</summary>
     public RuleSet Rules => Volatile.Read(ref _running).Rules;
 
+    /// <summary>Rules are in force, and with them the signals of the process before: no signal then means that nothing is wrong.</summary>
+    public bool Loaded => !ReferenceEquals(Rules, RuleSet.Empty);
+
     internal IReadOnlyList<GroupState> Groups => Volatile.Read(ref _running).Groups;
 
     /// <summary>

@@ -51,7 +51,9 @@ public sealed record Incident
 
 /// <param name="Since">When it began to fire.</param>
 /// <param name="ClearedAt">Null while it is active (firing, or unknown after having fired).</param>
-public sealed record IncidentSignal(ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt);
+/// <param name="Unknown">Its source does not report: it is active, and nothing is concluded.</param>
+public sealed record IncidentSignal(
+    ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown = false);
 
 /// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
 /// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>

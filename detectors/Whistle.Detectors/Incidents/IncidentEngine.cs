@@ -1,0 +1,202 @@
+using Whistle.Detectors.Signals;
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Incidents;
+
+public sealed record IncidentOptions
+{
+    /// <summary>How long all signals must be clear before an incident closes.</summary>
+    public TimeSpan ClearFor { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>A signal that returns within this time after the closing reopens the incident.</summary>
+    public TimeSpan ReopenWithin { get; init; } = TimeSpan.FromHours(1);
+}
+
+/// <summary>An incident as it is now, and what its timeline says about it.</summary>
+sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, string Text)> Entries);
+
+/// <summary>What the engine reconciles incidents with.</summary>
+/// <param name="Active">All active signals, pending ones too.</param>
+/// <param name="Ended">Signals that ended lately, the latest first: how they ended.</param>
+/// <param name="Worked">Incidents that a run works on.</param>
+sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked);
+
+/// <summary>Incidents as a function of those held and of all that is wrong now.</summary>
+static class IncidentEngine
+{
+    // What a signal is about, from the coarse to the fine. Its other labels say how it is, or who reported it.
+    static readonly string[] SubjectLabels =
+        ["node", "mountpoint", "device", "namespace", "pod", "container", "unit", "service", "member", "interface"];
+
+    static readonly string[] Severities = ["critical", "warning", "info"];
+
+    /// <param name="held">All active incidents, and those that closed within <see cref="IncidentOptions.ReopenWithin"/>.</param>
+    /// <returns>The incidents that changed.</returns>
+    public static IReadOnlyList<IncidentChange> Reconcile(IReadOnlyList<Incident> held, SignalView view, IncidentOptions options, DateTimeOffset now)
+    {
+        var trouble = view.Active.Where(HasFired).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
+        var changes = new List<IncidentChange>();
+        // Of several incidents of one subject, only the latest can take its signals.
+        foreach (var incidents in held.GroupBy(i => (i.Tenant, i.Cluster, i.Subject)))
+        {
+            var latest = incidents.MaxBy(i => i.OpenedAt)!;
+            var mine = trouble.GetValueOrDefault(incidents.Key) ?? [];
+            if (latest.ClosedAt is { } closed && (mine.Count == 0 || now - closed > options.ReopenWithin))
+                continue;
+            trouble.Remove(incidents.Key);
+            if (Next(latest, mine, view, options, now) is { Entries.Count: > 0 } change)
+                changes.Add(change);
+        }
+
+        changes.AddRange(trouble.Select(t => Open(t.Key, t.Value, view, options, now)));
+        return changes;
+    }
+
+    static bool HasFired(Signal signal) =>
+        signal.State is SignalState.Firing || signal is { State: SignalState.Unknown, Condition.Before: SignalState.Firing };
+
+    static (string Tenant, string Cluster, Labels Subject) KeyOf(Signal signal)
+    {
+        var subject = signal.Labels.Keep(SubjectLabels);
+        // What is about a cluster as a whole is kept apart by what is wrong with it.
+        if (subject.Count == 0)
+            subject = Labels.Of(("alertname", signal.Name));
+        return (signal.Labels["tenant"], signal.Labels["cluster"], subject);
+    }
+
+    static IncidentChange Open(
+        (string Tenant, string Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now)
+    {
+        var worst = Worst(signals);
+        var incident = new Incident
+        {
+            Id = IdOf(key, now),
+            Tenant = key.Tenant,
+            Cluster = key.Cluster,
+            Subject = key.Subject,
+            Title = TitleOf(worst),
+            Severity = SeverityOf(worst),
+            State = IncidentState.Open,
+            OpenedAt = now,
+        };
+        var change = Next(incident, signals, view, options, now);
+        return change with { Entries = [("opened", incident.Title), .. change.Entries] };
+    }
+
+    static IncidentChange Next(Incident incident, List<Signal> active, SignalView view, IncidentOptions options, DateTimeOffset now)
+    {
+        var entries = new List<(string, string)>();
+        var next = incident;
+        if (incident.ClosedAt is not null)
+        {
+            next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1 };
+            entries.Add(("reopened", $"It is back, for the {Ordinal(next.Reopened)} time."));
+        }
+
+        var signals = Signals(next, active, view.Ended, entries, now);
+        next = next with { Signals = signals };
+        if (active.Count > 0 && Rank(SeverityOf(Worst(active))) <= Rank(next.Severity))
+            next = next with { Severity = SeverityOf(Worst(active)), Title = TitleOf(Worst(active)) };
+        if (next.Severity != incident.Severity)
+            entries.Add(("severity", $"It was {incident.Severity} and is now {next.Severity}."));
+        next = signals.Any(s => s.ClearedAt is null) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
+        return new(next, entries);
+    }
+
+    static List<IncidentSignal> Signals(
+        Incident incident, List<Signal> active, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
+    {
+        var present = active.GroupBy(s => s.Fingerprint).ToDictionary(g => g.Key, g => g.OrderBy(s => s.State).First());
+        var signals = new List<IncidentSignal>();
+        foreach (var known in incident.Signals)
+            signals.Add(present.Remove(known.Fingerprint, out var signal) ? Hold(known, signal, entries, now) : Clear(known, ended, entries, now));
+        foreach (var signal in present.Values)
+            signals.Add(Hold(null, signal, entries, now));
+        return signals;
+    }
+
+    static IncidentSignal Hold(IncidentSignal? known, Signal signal, List<(string, string)> entries, DateTimeOffset now)
+    {
+        var unknown = signal.State is SignalState.Unknown;
+        var fires = known is null || known.ClearedAt is not null;
+        var since = signal.Condition.FiringSince ?? now;
+        if (fires)
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) fires since {since:yyyy-MM-dd HH:mm:ss}Z."));
+        if (unknown && (fires || !known!.Unknown))
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is unknown: its source does not report, so nothing is concluded."));
+        if (!unknown && known is { Unknown: true, ClearedAt: null })
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is known again, and fires."));
+        return fires
+            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown)
+            : known! with { Unknown = unknown };
+    }
+
+    static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
+    {
+        if (known.ClearedAt is not null)
+            return known;
+        var how = EndOf(known, ended) switch
+        {
+            SignalEnd.Gone => "is gone: what it was about is no longer reported",
+            SignalEnd.Withdrawn => "is withdrawn: its rule is no longer in force",
+            _ => "is clear",
+        };
+        entries.Add(("signal", $"{known.Name} ({known.Severity}) {how}."));
+        return known with { ClearedAt = now, Unknown = false };
+    }
+
+    static SignalEnd? EndOf(IncidentSignal known, IReadOnlyList<Signal> ended) =>
+        ended.FirstOrDefault(s => s.Fingerprint == known.Fingerprint && s.Condition.EndedAt >= known.Since)?.Condition.Reason;
+
+    static Incident Hold(Incident incident, IReadOnlySet<string> worked, List<(string, string)> entries)
+    {
+        var state = worked.Contains(incident.Id) ? IncidentState.Mitigating : IncidentState.Open;
+        if (state != incident.State)
+            entries.Add(("state", state is IncidentState.Mitigating ? "A run works on it." : incident.State is IncidentState.Recovering
+                ? "A signal is back before it was clear for long enough." : "No run works on it any more."));
+        return incident with { State = state, ClearSince = null };
+    }
+
+    static Incident Recover(
+        Incident before, Incident incident, IReadOnlyList<Signal> ended, IncidentOptions options, List<(string, string)> entries, DateTimeOffset now)
+    {
+        var since = incident.ClearSince ?? now;
+        var cleared = incident.Signals.Where(s => before.Signals.Any(b => b.Fingerprint == s.Fingerprint && b.ClearedAt is null)).ToList();
+        if (cleared.Count > 0 && cleared.TrueForAll(s => EndOf(s, ended) is SignalEnd.Gone))
+        {
+            entries.Add(("closed", "Closed: what it was about is gone."));
+            return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
+        }
+
+        if (now - since >= options.ClearFor)
+        {
+            entries.Add(("closed", $"Closed: all its signals are clear since {since:yyyy-MM-dd HH:mm:ss}Z."));
+            return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
+        }
+
+        if (incident.State is not IncidentState.Recovering)
+            entries.Add(("state", $"All its signals are clear; it closes when they stay so for {options.ClearFor.TotalMinutes:0.#} min."));
+        return incident with { State = IncidentState.Recovering, ClearSince = since };
+    }
+
+    static Signal Worst(List<Signal> signals) => signals.OrderBy(s => Rank(SeverityOf(s))).ThenBy(s => s.Name, StringComparer.Ordinal).First();
+
+    static string SeverityOf(Signal signal) => signal.Labels["severity"] is { Length: > 0 } severity ? severity : "warning";
+
+    static int Rank(string severity) => Array.IndexOf(Severities, severity) is >= 0 and var rank ? rank : Severities.Length;
+
+    static string TitleOf(Signal signal) =>
+        signal.Annotations.FirstOrDefault(a => a.Name == "summary").Value is { Length: > 0 } summary ? summary : $"{signal.Name} on {signal.Labels}";
+
+    // The same in every process, so that a crash between decision and row makes no second incident.
+    static string IdOf((string Tenant, string Cluster, Labels Subject) key, DateTimeOffset now) =>
+        "i" + Signal.FingerprintOf($"{key.Tenant}/{key.Cluster}/{now.ToUnixTimeMilliseconds()}", key.Subject).ToString("x16");
+
+    static string Ordinal(int number) => number switch
+    {
+        1 => "first",
+        2 => "second",
+        3 => "third",
+        _ => $"{number}th",
+    };
+}

@@ -1,0 +1,162 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+using Microsoft.Data.Sqlite;
+
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Incidents;
+
+/// <summary>
+/// Incidents and their timelines in SQLite. What changes an incident writes its timeline in the same transaction; the stages
+/// downstream add their entries through <see cref="Append"/> inside theirs.
+/// </summary>
+public sealed class IncidentStore
+{
+    const string Schema =
+        """
+        CREATE TABLE incidents (
+            id TEXT PRIMARY KEY, tenant TEXT NOT NULL, cluster TEXT NOT NULL, subject TEXT NOT NULL, title TEXT NOT NULL,
+            severity TEXT NOT NULL, state TEXT NOT NULL, opened_at INTEGER NOT NULL, closed_at INTEGER, clear_since INTEGER,
+            reopened INTEGER NOT NULL, signals TEXT NOT NULL) WITHOUT ROWID;
+        CREATE INDEX incidents_closed ON incidents (closed_at);
+        CREATE TABLE incident_timeline (
+            incident TEXT NOT NULL REFERENCES incidents (id), number INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+            text TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (incident, number)) WITHOUT ROWID;
+        """;
+
+    const string Columns = "SELECT id, tenant, cluster, subject, title, severity, state, opened_at, closed_at, clear_since, reopened, signals FROM incidents";
+
+    readonly StateDatabase _database;
+
+    public IncidentStore(StateDatabase database)
+    {
+        _database = database;
+        database.Migrate("incidents", Schema);
+    }
+
+    /// <summary>All that are not closed, the oldest first.</summary>
+    public IReadOnlyList<Incident> Active()
+    {
+        using var connection = _database.Open();
+        return connection.Query($"{Columns} WHERE closed_at IS NULL ORDER BY opened_at, id", Read);
+    }
+
+    /// <summary>All that were not closed at some time since then, the oldest first.</summary>
+    public IReadOnlyList<Incident> Since(DateTimeOffset since)
+    {
+        using var connection = _database.Open();
+        return connection.Query($"{Columns} WHERE closed_at IS NULL OR closed_at >= $since ORDER BY opened_at, id", Read, ("$since", since));
+    }
+
+    public Incident? Find(string id)
+    {
+        using var connection = _database.Open();
+        return Find(connection, id);
+    }
+
+    /// <summary>As <see cref="Find(string)"/>, inside the caller's transaction.</summary>
+    public static Incident? Find(SqliteConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+
+    /// <summary>The oldest entry first.</summary>
+    public IReadOnlyList<TimelineEntry> Timeline(string id)
+    {
+        using var connection = _database.Open();
+        return connection.Query(
+            "SELECT incident, number, at, kind, text, count FROM incident_timeline WHERE incident = $id ORDER BY number",
+            r => new TimelineEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)),
+            ("$id", id));
+    }
+
+    /// <summary>Adds an entry in a transaction of its own.</summary>
+    public void AppendTimeline(string id, DateTimeOffset at, string kind, string text, bool repeats = false)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction();
+        Append(connection, id, at, kind, text, repeats);
+        transaction.Commit();
+    }
+
+    /// <summary>Adds an entry inside the caller's transaction.</summary>
+    /// <param name="repeats">Where the latest entry of this kind says the same, it is counted up instead.</param>
+    public static void Append(SqliteConnection connection, string id, DateTimeOffset at, string kind, string text, bool repeats = false)
+    {
+        const string latest =
+            """
+            UPDATE incident_timeline SET count = count + 1 WHERE incident = $id AND text = $text AND number =
+                (SELECT max(number) FROM incident_timeline WHERE incident = $id AND kind = $kind)
+            """;
+        if (repeats && connection.Execute(latest, ("$id", id), ("$text", text), ("$kind", kind)) > 0)
+            return;
+        connection.Execute(
+            """
+            INSERT INTO incident_timeline SELECT $id, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM incident_timeline WHERE incident = $id
+            """,
+            ("$id", id), ("$at", at), ("$kind", kind), ("$text", text));
+    }
+
+    internal void Save(IReadOnlyList<IncidentChange> changes, DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction();
+        foreach (var change in changes)
+        {
+            Upsert(connection, change.Incident);
+            foreach (var (kind, text) in change.Entries)
+                Append(connection, change.Incident.Id, now, kind, text);
+        }
+
+        transaction.Commit();
+    }
+
+    static void Upsert(SqliteConnection connection, Incident incident) => connection.Execute(
+        """
+        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals)
+        ON CONFLICT (id) DO UPDATE SET title = $title, severity = $severity, state = $state, closed_at = $closed, clear_since = $clear,
+            reopened = $reopened, signals = $signals
+        """,
+        ("$id", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$subject", Json(incident.Subject)),
+        ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
+        ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
+        ("$signals", JsonSerializer.Serialize([.. incident.Signals.Select(ToRow)], IncidentJson.Default.ListSignalRow)));
+
+    static Incident Read(SqliteDataReader reader) => new()
+    {
+        Id = reader.GetString(0),
+        Tenant = reader.GetString(1),
+        Cluster = reader.GetString(2),
+        Subject = FromJson(reader.GetString(3)),
+        Title = reader.GetString(4),
+        Severity = reader.GetString(5),
+        State = Enum.Parse<IncidentState>(reader.GetString(6)),
+        OpenedAt = reader.Instant(7),
+        ClosedAt = reader.OptionalInstant(8),
+        ClearSince = reader.OptionalInstant(9),
+        Reopened = reader.GetInt32(10),
+        Signals = [.. JsonSerializer.Deserialize(reader.GetString(11), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
+    };
+
+    static SignalRow ToRow(IncidentSignal signal) => new(
+        signal.Fingerprint.ToString("x16"), signal.Name, signal.Labels.ToDictionary(l => l.Name, l => l.Value), signal.Severity,
+        signal.Since.ToUnixTimeMilliseconds(), signal.ClearedAt?.ToUnixTimeMilliseconds(), signal.Unknown);
+
+    static IncidentSignal FromRow(SignalRow row) => new(
+        ulong.Parse(row.Fingerprint, NumberStyles.HexNumber, CultureInfo.InvariantCulture), row.Name, ToLabels(row.Labels), row.Severity,
+        DateTimeOffset.FromUnixTimeMilliseconds(row.Since), row.ClearedAt is { } at ? DateTimeOffset.FromUnixTimeMilliseconds(at) : null, row.Unknown);
+
+    static string Json(Labels labels) =>
+        JsonSerializer.Serialize(labels.ToDictionary(l => l.Name, l => l.Value), IncidentJson.Default.DictionaryStringString);
+
+    static Labels FromJson(string json) => ToLabels(JsonSerializer.Deserialize(json, IncidentJson.Default.DictionaryStringString)!);
+
+    static Labels ToLabels(Dictionary<string, string> labels) => Labels.From(labels.Select(p => new Label(p.Key, p.Value)));
+}
+
+sealed record SignalRow(
+    string Fingerprint, string Name, Dictionary<string, string> Labels, string Severity, long Since, long? ClearedAt, bool Unknown);
+
+[JsonSerializable(typeof(List<SignalRow>))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
+sealed partial class IncidentJson : JsonSerializerContext;

@@ -1,0 +1,77 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+using Prometheus;
+
+using Whistle.Detectors.Signals;
+
+namespace Whistle.Detectors.Incidents;
+
+/// <summary>What incidents are made from.</summary>
+public sealed record IncidentsEnvironment
+{
+    /// <summary>All active signals; null while they are not known, which is before the first rules are loaded.</summary>
+    public required Func<IReadOnlyList<Signal>?> Signals { get; init; }
+
+    /// <summary>Signals that ended since then, the latest first.</summary>
+    public required Func<DateTimeOffset, IReadOnlyList<Signal>> Ended { get; init; }
+
+    /// <summary>The incidents that a run works on.</summary>
+    public Func<IReadOnlySet<string>> Worked { get; init; } = () => new HashSet<string>();
+
+    public required IncidentStore Store { get; init; }
+
+    public IncidentOptions Options { get; init; } = new();
+
+    public required IMetricFactory Metrics { get; init; }
+}
+
+/// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>
+public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider time, ILogger<IncidentsHost> logger) : BackgroundService
+{
+    static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
+
+    readonly Gauge _active = environment.Metrics.CreateGauge("whistle_incidents", "Incidents that are not closed.", ["state"]);
+
+    public Task ReconcileAsync(DateTimeOffset now)
+    {
+        if (environment.Signals() is not { } active)
+            return Task.CompletedTask;
+        var held = environment.Store.Since(now - environment.Options.ReopenWithin);
+        // How signals ended matters only to those that an incident holds.
+        var ended = held.Any(i => i.ClosedAt is null) ? environment.Ended(now - TimeSpan.FromHours(24)) : [];
+        var changes = IncidentEngine.Reconcile(held, new(active, ended, environment.Worked()), environment.Options, now);
+        if (changes.Count > 0)
+            environment.Store.Save(changes, now);
+        foreach (var change in changes)
+            logger.IncidentChanged(change.Incident.Id, change.Incident.State, string.Join(" ", change.Entries.Select(e => e.Text)));
+        Count(held, changes);
+        return Task.CompletedTask;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Step, time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                await ReconcileAsync(time.GetUtcNow());
+            }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            {
+                logger.ReconcileFailed(e);
+            }
+        }
+    }
+
+    void Count(IReadOnlyList<Incident> held, IReadOnlyList<IncidentChange> changes)
+    {
+        var now = held.ToDictionary(i => i.Id);
+        foreach (var change in changes)
+            now[change.Incident.Id] = change.Incident;
+        var counts = now.Values.CountBy(i => i.State).ToDictionary();
+        foreach (var state in new[] { IncidentState.Open, IncidentState.Mitigating, IncidentState.Recovering })
+            _active.WithLabels(state.ToString().ToLowerInvariant()).Set(counts.GetValueOrDefault(state));
+    }
+}

@@ -1,0 +1,165 @@
+using System.Text.Json;
+
+using Microsoft.Data.Sqlite;
+
+using Whistle.Detectors.Signals;
+using Whistle.Ingest;
+using Whistle.Remediation.Gates;
+using Whistle.Telemetry;
+
+namespace Whistle.Remediation.Commands;
+
+/// <summary>
+/// Commands on their way. What an agent does to one changes only the command's row; its run follows at the next pass of the run's owner.
+/// </summary>
+sealed class CommandStore(StateDatabase database)
+{
+    static readonly TimeSpan LeasedFor = TimeSpan.FromMinutes(1);
+
+    const string Columns =
+        """
+        SELECT id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, leased_until, begun_at,
+            reason, outcome, summary, output FROM commands
+        """;
+
+    /// <summary>A permit lasts so long on the agent's own clock.</summary>
+    public static readonly TimeSpan Permit = TimeSpan.FromSeconds(10);
+
+    public Command? Find(string id)
+    {
+        using var connection = database.Open();
+        return Find(connection, id);
+    }
+
+    /// <summary>Leases what is offered to the node, and what was leased and never begun within its lease, under a higher token.</summary>
+    public IReadOnlyList<Command> Lease(Sender sender, DateTimeOffset now)
+    {
+        using var connection = database.Open();
+        if (Available(connection, sender, now).Count == 0)
+            return [];
+        using var transaction = connection.BeginTransaction();
+        var leased = Control.ControlStore.KillSwitch(connection).On ? [] : Available(connection, sender, now);
+        for (var i = 0; i < leased.Count; i++)
+        {
+            leased[i] = leased[i] with { State = CommandState.Leased, Token = leased[i].Token + 1, LeasedUntil = now + LeasedFor };
+            connection.Execute(
+                "UPDATE commands SET state = 'Leased', token = $token, leased_until = $until WHERE id = $id",
+                ("$token", leased[i].Token), ("$until", leased[i].LeasedUntil), ("$id", leased[i].Id));
+        }
+
+        transaction.Commit();
+        return leased;
+    }
+
+    /// <summary>
+    /// Asks the gates again and reserves the permit in one transaction. Null where the node has no such command. A question repeated
+    /// within its permit is answered anew, as the first answer may have been lost on the way.
+    /// </summary>
+    public BeginAnswer? Begin(Sender sender, string id, long token, IReadOnlyList<Signal> signals, DateTimeOffset now)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        if (Find(connection, id) is not { } command || !IsOf(command, sender))
+            return null;
+        if (WhyNot(command, token, now) is { } reason)
+            return new(false, 0, reason);
+        var refusal = GateReader.Read(connection, command.RunId, signals, now) is { } snapshot
+            ? GatePipeline.FirstRefusal(snapshot)
+            : new Refusal("run", "The run of this command is no longer at work.", default, false);
+        if (refusal is null)
+            connection.Execute("UPDATE commands SET state = 'Begun', begun_at = coalesce(begun_at, $now) WHERE id = $id", ("$now", now), ("$id", id));
+        else if (command.State is CommandState.Leased)
+            connection.Execute("UPDATE commands SET state = 'Denied', reason = $reason WHERE id = $id", ("$reason", refusal.Reason), ("$id", id));
+        transaction.Commit();
+        var seconds = (int)((command.BegunAt ?? now) + Permit - now).TotalSeconds;
+        return refusal is null ? new(true, seconds, null) : new(false, 0, refusal.Reason);
+    }
+
+    /// <summary>
+    /// Takes the first result of a command from whoever holds it; what comes later or from a lease that another has followed is
+    /// acknowledged and changes nothing. False where the node has no such command.
+    /// </summary>
+    public bool Finish(Sender sender, string id, CommandResult result)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        if (Find(connection, id) is not { } command || !IsOf(command, sender))
+            return false;
+        // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
+        if (command.Token == result.Token && (command.State is CommandState.Leased or CommandState.Begun))
+        {
+            connection.Execute(
+                "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, output = $output WHERE id = $id AND token = $token",
+                ("$outcome", result.Outcome), ("$summary", result.Summary), ("$output", result.Output is { } output ? output.GetRawText() : null), ("$id", id),
+                ("$token", result.Token));
+        }
+
+        transaction.Commit();
+        return true;
+    }
+
+    internal static void Insert(SqliteConnection connection, Command command) => connection.Execute(
+        """
+        INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token)
+        VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0)
+        """,
+        ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
+        ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
+        ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt));
+
+    /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
+    internal static bool Withdraw(SqliteConnection connection, string id) =>
+        connection.Execute("UPDATE commands SET state = 'Withdrawn' WHERE id = $id AND state IN ('Offered', 'Leased')", ("$id", id)) > 0;
+
+    static string? WhyNot(Command command, long token, DateTimeOffset now) => command.State switch
+    {
+        _ when command.Token != token => "Another lease has followed this one; drop the command.",
+        CommandState.Leased when now >= command.LeasedUntil => "The lease has ended; lease again.",
+        CommandState.Leased => null,
+        CommandState.Begun when now < command.BegunAt + Permit => null,
+        CommandState.Begun => "It has begun before, and a permit is given once; report what you know of it.",
+        CommandState.Withdrawn => "The command was taken back.",
+        CommandState.Denied => command.Reason ?? "The command was denied.",
+        CommandState.Done => "The command has ended.",
+        CommandState.Offered => "The command is not leased.",
+        _ => throw new InvalidOperationException($"Unknown state {command.State}."),
+    };
+
+    static bool IsOf(Command command, Sender sender) =>
+        command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
+
+    static List<Command> Available(SqliteConnection connection, Sender sender, DateTimeOffset now) => connection.Query(
+        $"""
+        {Columns} WHERE state IN ('Offered', 'Leased') AND tenant = $tenant AND cluster = $cluster AND node = $node
+            AND (leased_until IS NULL OR leased_until <= $now) ORDER BY offered_at, id
+        """,
+        Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$now", now));
+
+    static Command? Find(SqliteConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+
+    static Command Read(SqliteDataReader reader) => new()
+    {
+        Id = reader.GetString(0),
+        RunId = reader.GetString(1),
+        Tenant = reader.GetString(2),
+        Cluster = reader.GetString(3),
+        Node = reader.GetString(4),
+        Step = reader.GetString(5),
+        Action = reader.GetString(6),
+        Parameters = reader.GetString(7),
+        DryRun = reader.GetInt64(8) != 0,
+        TimeoutSeconds = reader.GetInt32(9),
+        OfferedAt = reader.Instant(10),
+        State = Enum.Parse<CommandState>(reader.GetString(11)),
+        Token = reader.GetInt64(12),
+        LeasedUntil = reader.OptionalInstant(13),
+        BegunAt = reader.OptionalInstant(14),
+        Reason = reader.OptionalText(15),
+        Outcome = reader.OptionalText(16) is { } outcome ? Enum.Parse<CommandOutcome>(outcome) : null,
+        Summary = reader.OptionalText(17),
+        Output = reader.OptionalText(18),
+    };
+
+    public static LeasedCommand ToLeased(Command command) => new(
+        command.Id, command.Token, command.Action, JsonDocument.Parse(command.Parameters).RootElement, command.DryRun, command.TimeoutSeconds);
+}

@@ -1,0 +1,153 @@
+using Microsoft.Data.Sqlite;
+
+using Whistle.Ingest;
+using Whistle.Remediation.Runbooks;
+
+namespace Whistle.Remediation.Control;
+
+/// <summary>Holds back what it matches until its end. An empty name matches all.</summary>
+public sealed record Pause(long Id, string Tenant, string Cluster, string Node, string Runbook, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
+{
+    internal bool Holds(string tenant, string cluster, string node, string runbook, DateTimeOffset now) =>
+        now < Until && Matches(Tenant, tenant) && Matches(Cluster, cluster) && Matches(Node, node) && Matches(Runbook, runbook);
+
+    static bool Matches(string mine, string other) => mine.Length == 0 || mine == other;
+}
+
+/// <summary>While it is on, nothing is leased and no permit is given.</summary>
+public sealed record KillSwitch(bool On, string Reason, string Author, DateTimeOffset Since);
+
+/// <summary>What somebody set. An empty name means all.</summary>
+public sealed record ModeEntry(string Runbook, string Tenant, string Cluster, RunbookMode Mode, string Author, DateTimeOffset At);
+
+/// <summary>One change of pauses, kill switch or modes, never edited.</summary>
+public sealed record ControlEntry(long Number, DateTimeOffset At, string Author, string Text);
+
+/// <summary>What people set to hold repairs back or let them go, each change with its line on the timeline.</summary>
+public sealed class ControlStore
+{
+    const string Schema =
+        """
+        CREATE TABLE pauses (
+            id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, runbook TEXT NOT NULL,
+            reason TEXT NOT NULL, author TEXT NOT NULL, from_at INTEGER NOT NULL, until_at INTEGER NOT NULL);
+        CREATE TABLE kill_switch (id INTEGER PRIMARY KEY CHECK (id = 1), active INTEGER NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, since INTEGER NOT NULL);
+        CREATE TABLE runbook_modes (
+            runbook TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, mode TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL,
+            PRIMARY KEY (runbook, tenant, cluster)) WITHOUT ROWID;
+        CREATE TABLE control_timeline (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL);
+        """;
+
+    readonly StateDatabase _database;
+
+    public ControlStore(StateDatabase database)
+    {
+        _database = database;
+        database.Migrate("control", Schema);
+    }
+
+    public IReadOnlyList<Pause> Pauses(DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        return Pauses(connection, now);
+    }
+
+    public KillSwitch KillSwitch()
+    {
+        using var connection = _database.Open();
+        return KillSwitch(connection);
+    }
+
+    public IReadOnlyList<ModeEntry> Modes()
+    {
+        using var connection = _database.Open();
+        return Modes(connection);
+    }
+
+    /// <summary>The latest first.</summary>
+    public IReadOnlyList<ControlEntry> Timeline(int most)
+    {
+        using var connection = _database.Open();
+        return connection.Query(
+            "SELECT number, at, author, text FROM control_timeline ORDER BY number DESC LIMIT $most",
+            r => new ControlEntry(r.GetInt64(0), r.Instant(1), r.GetString(2), r.GetString(3)), ("$most", most));
+    }
+
+    /// <summary>Returns the pause with its id.</summary>
+    public Pause Add(Pause pause) => Change(pause.From, pause.Author, $"Paused {Words(pause)} until {pause.Until:yyyy-MM-dd HH:mm:ss}Z: {pause.Reason}", connection =>
+    {
+        var id = connection.Query(
+            "INSERT INTO pauses (tenant, cluster, node, runbook, reason, author, from_at, until_at) VALUES ($tenant, $cluster, $node, $runbook, $reason, $author, $from, $until) RETURNING id",
+            r => r.GetInt64(0),
+            ("$tenant", pause.Tenant), ("$cluster", pause.Cluster), ("$node", pause.Node), ("$runbook", pause.Runbook),
+            ("$reason", pause.Reason), ("$author", pause.Author), ("$from", pause.From), ("$until", pause.Until)).Single();
+        return pause with { Id = id };
+    });
+
+    /// <summary>False where no such pause is in force.</summary>
+    public bool EndPause(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the pause {id}.", connection =>
+        connection.Execute("UPDATE pauses SET until_at = $now WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+
+    public void Set(KillSwitch kill) => Change(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", connection =>
+        connection.Execute(
+            "INSERT OR REPLACE INTO kill_switch VALUES (1, $active, $reason, $author, $since)",
+            ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since)));
+
+    public void Set(ModeEntry entry) => Change(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", connection =>
+        connection.Execute(
+            "INSERT OR REPLACE INTO runbook_modes VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)",
+            ("$runbook", entry.Runbook), ("$tenant", entry.Tenant), ("$cluster", entry.Cluster), ("$mode", entry.Mode), ("$author", entry.Author), ("$at", entry.At)));
+
+    /// <summary>
+    /// The strictest of all that was set for it. Where nothing names the runbook, its file's mode joins in; where nothing names the
+    /// cluster, observe does: a new cluster is only watched.
+    /// </summary>
+    internal static (RunbookMode Mode, string From) ModeOf(IReadOnlyList<ModeEntry> entries, Runbook runbook, string tenant, string cluster)
+    {
+        var all = entries.Where(e => Applies(e, runbook.Name, tenant, cluster)).Select(e => (e.Mode, From: $"{Words(e)}, set by {e.Author}")).ToList();
+        if (!entries.Any(e => e.Runbook == runbook.Name && Applies(e, runbook.Name, tenant, cluster)))
+            all.Add((runbook.Mode, "the runbook's file"));
+        if (!entries.Any(e => e.Cluster == cluster && Applies(e, runbook.Name, tenant, cluster)))
+            all.Add((RunbookMode.Observe, "nobody has turned the cluster to approve or automatic"));
+        return all.MinBy(m => m.Mode);
+    }
+
+    internal static IReadOnlyList<Pause> Pauses(SqliteConnection connection, DateTimeOffset now) => connection.Query(
+        "SELECT id, tenant, cluster, node, runbook, reason, author, from_at, until_at FROM pauses WHERE until_at > $now ORDER BY id",
+        r => new Pause(
+            r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.Instant(7), r.Instant(8)),
+        ("$now", now));
+
+    internal static KillSwitch KillSwitch(SqliteConnection connection) => connection.Query(
+        "SELECT active, reason, author, since FROM kill_switch",
+        r => new KillSwitch(r.GetInt64(0) != 0, r.GetString(1), r.GetString(2), r.Instant(3))).FirstOrDefault() ?? new(false, "", "", DateTimeOffset.UnixEpoch);
+
+    internal static IReadOnlyList<ModeEntry> Modes(SqliteConnection connection) => connection.Query(
+        "SELECT runbook, tenant, cluster, mode, author, at FROM runbook_modes ORDER BY runbook, tenant, cluster",
+        r => new ModeEntry(r.GetString(0), r.GetString(1), r.GetString(2), Enum.Parse<RunbookMode>(r.GetString(3)), r.GetString(4), r.Instant(5)));
+
+    static bool Applies(ModeEntry entry, string runbook, string tenant, string cluster) =>
+        (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == tenant)
+            && (entry.Cluster.Length == 0 || entry.Cluster == cluster);
+
+    T Change<T>(DateTimeOffset at, string author, string text, Func<SqliteConnection, T> change)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction();
+        var result = change(connection);
+        if (result is not false)
+            connection.Execute("INSERT INTO control_timeline (at, author, text) VALUES ($at, $author, $text)", ("$at", at), ("$author", author), ("$text", text));
+        transaction.Commit();
+        return result;
+    }
+
+    static string Words(ModeEntry entry) =>
+        $"the mode of {(entry.Runbook.Length > 0 ? entry.Runbook : "all runbooks")} in {(entry.Cluster.Length > 0 ? $"cluster {entry.Cluster}" : "all clusters")}"
+            + (entry.Tenant.Length > 0 ? $" of {entry.Tenant}" : "");
+
+    static string Words(Pause pause)
+    {
+        string[] parts = [pause.Runbook, pause.Node, pause.Cluster, pause.Tenant];
+        return parts.Any(p => p.Length > 0) ? string.Join(", ", parts.Where(p => p.Length > 0)) : "everything";
+    }
+}

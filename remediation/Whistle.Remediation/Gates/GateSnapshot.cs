@@ -1,0 +1,56 @@
+using Whistle.Detectors.Signals;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+
+namespace Whistle.Remediation.Gates;
+
+/// <summary>All that the gates are asked about, read at one time.</summary>
+sealed record GateSnapshot
+{
+    public required DateTimeOffset Now { get; init; }
+
+    public required KillSwitch Kill { get; init; }
+
+    public required RunbookMode Mode { get; init; }
+
+    /// <summary>What made the mode so, for the sentence.</summary>
+    public required string ModeFrom { get; init; }
+
+    public required Approval? Approval { get; init; }
+
+    public required IReadOnlyList<Pause> Pauses { get; init; }
+
+    public required Runbook Runbook { get; init; }
+
+    public required Run Run { get; init; }
+
+    /// <summary>The active signals of the incident that the runbook answers.</summary>
+    public required IReadOnlyList<Signal> Signals { get; init; }
+
+    /// <summary>The other runs that are at work.</summary>
+    public required IReadOnlyList<Run> AtWork { get; init; }
+
+    /// <summary>Attempts of this runbook that ended, in this incident or on this target within the last day.</summary>
+    public required IReadOnlyList<Run> Earlier { get; init; }
+}
+
+/// <summary>Somebody's yes to one plan.</summary>
+public sealed record Approval(string RunId, string PlanHash, string Author, DateTimeOffset At, DateTimeOffset Until);
+
+/// <summary>A gate's answer.</summary>
+/// <param name="Reason">One sentence; null where it allows. The same while the cause is the same, so that repetitions can be counted.</param>
+/// <param name="RetryAfter">When it makes sense to ask again.</param>
+/// <param name="NeedsApproval">What is missing is a person's yes.</param>
+sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool NeedsApproval = false)
+{
+    /// <summary>Why it has nothing to say about this plan; it allows.</summary>
+    public string? NotAsked { get; init; }
+
+    public static readonly GateAnswer Allow = new(Reason: null);
+
+    public bool Allows => Reason is null;
+}
+
+/// <summary>The first refusal on the way.</summary>
+sealed record Refusal(string Gate, string Reason, TimeSpan RetryAfter, bool NeedsApproval);

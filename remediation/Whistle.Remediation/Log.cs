@@ -1,0 +1,27 @@
+using Microsoft.Extensions.Logging;
+
+namespace Whistle.Remediation;
+
+static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Information, "Loaded {Count} runbooks")]
+    public static partial void RunbooksLoaded(this ILogger logger, int count);
+
+    [LoggerMessage(2, LogLevel.Error, "The runbooks are not loaded, those before stay in force: {Reason}")]
+    public static partial void RunbooksRefused(this ILogger logger, string reason);
+
+    [LoggerMessage(3, LogLevel.Information, "Run {Run} of {Runbook} on {Node} is {State}: {What}")]
+    public static partial void RunChanged(this ILogger logger, string run, string runbook, string node, Runs.RunState state, string what);
+
+    [LoggerMessage(4, LogLevel.Warning, "Run {Run} was changed meanwhile, it is looked at again at the next pass")]
+    public static partial void RunNotApplied(this ILogger logger, string run);
+
+    [LoggerMessage(5, LogLevel.Error, "Run {Run} could not be advanced, it is tried again at the next pass")]
+    public static partial void RunFailed(this ILogger logger, Exception exception, string run);
+
+    [LoggerMessage(6, LogLevel.Error, "A pass over the runs failed, the next one follows")]
+    public static partial void PassFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(7, LogLevel.Warning, "Run {Run} rests: its runbook cannot be read by this release")]
+    public static partial void RunUnreadable(this ILogger logger, string run);
+}
