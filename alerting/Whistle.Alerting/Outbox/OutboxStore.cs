@@ -41,7 +41,7 @@ sealed class OutboxStore(StateDatabase database)
     public static void AddEnd(
         SqliteTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now)
     {
-        var unknown = transaction.Scalar(
+        var unknown = transaction.Number(
             """
             SELECT state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) FROM alerting_outbox
             WHERE channel = $channel AND key = $key AND action = $action
@@ -53,7 +53,7 @@ sealed class OutboxStore(StateDatabase database)
             WHERE channel = $channel AND key = $key AND action = $action AND state = 'pending'
             """,
             ("$channel", channel), ("$key", key), ("$action", opening), ("$now", now));
-        Add(transaction, channel, key, action, incident, payload, now, unknown is 1L ? "overtaken" : "pending");
+        Add(transaction, channel, key, action, incident, payload, now, unknown is 1 ? "overtaken" : "pending");
     }
 
     /// <summary>The oldest that may go now, after the row <paramref name="after"/>.</summary>
@@ -74,7 +74,7 @@ sealed class OutboxStore(StateDatabase database)
     {
         using var connection = database.Open();
         using var transaction = connection.BeginTransaction(deferred: false);
-        maybeBefore = transaction.Scalar("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", ("$id", row.Id)) is 1L;
+        maybeBefore = transaction.Number("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", ("$id", row.Id)) is 1;
         var begun = transaction.Execute(
             "UPDATE alerting_outbox SET attempts = $attempts, maybe_sent = 1 WHERE id = $id AND state = 'pending'",
             ("$attempts", row.Attempts), ("$id", row.Id));

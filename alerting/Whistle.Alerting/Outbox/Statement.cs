@@ -1,62 +1,20 @@
 using Microsoft.Data.Sqlite;
 
+using Whistle.Ingest;
+
 namespace Whistle.Alerting.Outbox;
 
-/// <summary>SQL with its parameters, on a connection and its transaction.</summary>
+/// <summary>Statements that name the transaction they belong to.</summary>
 static class Statement
 {
-    public static int Execute(this SqliteTransaction transaction, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
-    {
-        using var command = transaction.Connection!.Prepare(sql, parameters);
-        command.Transaction = transaction;
-        return command.ExecuteNonQuery();
-    }
-
-    public static object? Scalar(this SqliteTransaction transaction, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
-    {
-        using var command = transaction.Connection!.Prepare(sql, parameters);
-        command.Transaction = transaction;
-        return command.ExecuteScalar() is var value and not DBNull ? value : null;
-    }
+    public static int Execute(this SqliteTransaction transaction, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        transaction.Connection!.Execute(sql, parameters);
 
     public static List<T> Query<T>(
-        this SqliteTransaction transaction, string sql, Func<SqliteDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters)
-    {
-        using var command = transaction.Connection!.Prepare(sql, parameters);
-        command.Transaction = transaction;
-        return Read(command, read);
-    }
+        this SqliteTransaction transaction, string sql, Func<SqliteDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        transaction.Connection!.Query(sql, read, parameters);
 
-    public static List<T> Query<T>(
-        this SqliteConnection connection, string sql, Func<SqliteDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters)
-    {
-        using var command = connection.Prepare(sql, parameters);
-        return Read(command, read);
-    }
-
-    static List<T> Read<T>(SqliteCommand command, Func<SqliteDataReader, T> read)
-    {
-        using var reader = command.ExecuteReader();
-        var rows = new List<T>();
-        while (reader.Read())
-            rows.Add(read(reader));
-        return rows;
-    }
-
-    public static DateTimeOffset Instant(this SqliteDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
-
-    public static DateTimeOffset? OptionalInstant(this SqliteDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.Instant(column);
-
-    public static string? OptionalText(this SqliteDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
-
-    static SqliteCommand Prepare(this SqliteConnection connection, string sql, ReadOnlySpan<(string Name, object? Value)> parameters)
-    {
-        var command = connection.CreateCommand();
-#pragma warning disable CA2100 // Every text is a constant of this project.
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        foreach (var (name, value) in parameters)
-            command.Parameters.AddWithValue(name, value is DateTimeOffset at ? at.ToUnixTimeMilliseconds() : value ?? DBNull.Value);
-        return command;
-    }
+    /// <summary>The first number that is found; null where there is none.</summary>
+    public static long? Number(this SqliteTransaction transaction, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        transaction.Query(sql, r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0), parameters).FirstOrDefault();
 }

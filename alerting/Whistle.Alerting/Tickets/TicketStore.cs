@@ -143,7 +143,7 @@ public sealed class TicketStore
 
     static TicketEntry Append(SqliteTransaction transaction, long ticket, string author, string kind, string text, DateTimeOffset now)
     {
-        var number = (long)transaction.Scalar("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", ("$ticket", ticket))!;
+        var number = transaction.Number("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", ("$ticket", ticket))!.Value;
         transaction.Execute(
             "INSERT INTO alerting_ticket_entries VALUES ($ticket, $number, $now, $author, $kind, $text)",
             ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind), ("$text", text));

@@ -1,3 +1,6 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
 using Xunit;
 
 namespace Whistle.AcceptanceTests;
@@ -24,6 +27,29 @@ static class Requirement
     public static string VictoriaMetrics() => Program("WHISTLE_TEST_VICTORIAMETRICS");
 
     public static string NodeExporter() => Program("WHISTLE_TEST_NODE_EXPORTER");
+
+    /// <summary>A Python that has aiosmtpd: the path in <c>WHISTLE_TEST_PYTHON</c>, or the one in the path.</summary>
+    public static string AiosmtpdPython()
+    {
+        var path = Environment.GetEnvironmentVariable("WHISTLE_TEST_PYTHON") ?? "python3";
+        Check(HasAiosmtpd(path), "a Python with the module aiosmtpd (Debian: python3-aiosmtpd), whose path is in WHISTLE_TEST_PYTHON");
+        return path;
+    }
+
+    static bool HasAiosmtpd(string python)
+    {
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(python, ["-c", "import aiosmtpd"]) { RedirectStandardError = true })!;
+            process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            return process.ExitCode == 0;
+        }
+        catch (Win32Exception)
+        {
+            return false;
+        }
+    }
 
     static string Program(string variable)
     {

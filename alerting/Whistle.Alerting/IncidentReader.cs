@@ -1,0 +1,82 @@
+using System.Text.Json;
+
+using Whistle.Alerting.Deciding;
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
+
+namespace Whistle.Alerting;
+
+/// <summary>Reads incidents where they are kept, with their runs as people should hear of them.</summary>
+/// <param name="acknowledgement">Who has taken an incident on, by its id.</param>
+public sealed class IncidentReader(IncidentStore incidents, RunStore runs, Func<string, Acknowledgement?> acknowledgement)
+{
+    // The one action of today that only reads.
+    const string Measure = "disk.largest-directories";
+
+    /// <summary>For <see cref="AlertingEnvironment.Incidents"/>.</summary>
+    public IReadOnlyList<IncidentView> Since(DateTimeOffset since) => [.. incidents.Since(since).Select(View)];
+
+    IncidentView View(Incident incident)
+    {
+        var attempts = runs.OfIncident(incident.Id);
+        var largest = attempts.SelectMany(r => r.Reports).LastOrDefault(r => r is { Action: Measure, Output: not null });
+        return new(incident, [.. attempts.Select(r => ToRepair(r, largest))], acknowledgement(incident.Id));
+    }
+
+    static Repair ToRepair(Run run, StepReport? largest)
+    {
+        var changes = run.Reports.Where(r => r.Action != Measure && r.Outcome is not CommandOutcome.Refused).ToList();
+        return new()
+        {
+            Id = run.Id,
+            Runbook = run.Runbook,
+            State = State(run.State),
+            StartedAt = run.CreatedAt,
+            EndedAt = run.EndedAt,
+            Summary = run.State is RunState.Succeeded && changes.Count > 0 ? string.Join(" ", changes.Select(c => c.Summary)) : run.Reason,
+            Changed = changes.Count > 0,
+            Steps = [.. run.Reports.Select(r => $"{r.At:u} {r.Step} ({r.Action}) {r.Outcome.ToString().ToLowerInvariant()}: {r.Summary}")],
+            LargestDirectories = largest is null ? [] : Directories(largest.Output!.Value),
+        };
+    }
+
+    static RepairState State(RunState state) => state switch
+    {
+        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Running or RunState.Verifying => RepairState.Underway,
+        RunState.Succeeded => RepairState.Succeeded,
+        RunState.Failed or RunState.RolledBack => RepairState.Failed,
+        RunState.Escalated => RepairState.GaveUp,
+        RunState.Cancelled => RepairState.Cancelled,
+        _ => throw new InvalidOperationException($"{state} is no state of a run."),
+    };
+
+    // The report comes from a node: what is not as expected is left out.
+    internal static IReadOnlyList<DirectorySize> Directories(JsonElement output)
+    {
+        if (Property(output, "largestDirectories") is not { ValueKind: JsonValueKind.Array } list)
+            return [];
+        var directories = new List<DirectorySize>();
+        foreach (var item in list.EnumerateArray())
+        {
+            if (Property(item, "path") is { ValueKind: JsonValueKind.String } path && Property(item, "bytes") is { ValueKind: JsonValueKind.Number } bytes
+                && bytes.TryGetInt64(out var size))
+                directories.Add(new(path.GetString()!, size));
+        }
+
+        return directories;
+    }
+
+    static JsonElement? Property(JsonElement element, string name)
+    {
+        if (element.ValueKind is not JsonValueKind.Object)
+            return null;
+        foreach (var property in element.EnumerateObject())
+        {
+            if (property.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
+                return property.Value;
+        }
+
+        return null;
+    }
+}
