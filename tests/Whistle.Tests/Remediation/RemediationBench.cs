@@ -45,6 +45,7 @@ sealed class RemediationBench : IDisposable
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-runs-").FullName;
     readonly List<(DateTimeOffset At, Signal Signal)> _ended = [];
     IncidentsHost _incidentsHost = null!;
+    string _lastState = "";
 
     public RemediationBench(RunbookMode mode = RunbookMode.Automatic)
     {
@@ -127,10 +128,12 @@ sealed class RemediationBench : IDisposable
         Condition = Signal!.Condition with { State = lost ? SignalState.Unknown : SignalState.Firing, Before = SignalState.Firing },
     };
 
-    /// <summary>The detector, the incidents, the runs and the agent, once each, ten seconds later than before.</summary>
+    public TimeSpan Tick { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The detector, the incidents, the runs and the agent, once each, a tick later than before.</summary>
     public async Task StepAsync()
     {
-        Clock.Advance(TimeSpan.FromSeconds(10));
+        Clock.Advance(Tick);
         if (Signal is not null)
             Signal = Signal with { Condition = Signal.Condition with { LastEvaluation = Now } };
         if (Signal is not null && Agent.Emptied)
@@ -142,7 +145,29 @@ sealed class RemediationBench : IDisposable
     public async Task PassAsync()
     {
         await _incidentsHost.ReconcileAsync(Now);
+        Persisted();
         await Host.AdvanceAsync(Now, TestContext.Current.CancellationToken);
+        Persisted();
+    }
+
+    /// <summary>How often anything became durable.</summary>
+    public int Points { get; private set; }
+
+    /// <summary>After so many durable changes a new process follows.</summary>
+    public int CrashAfter { get; set; } = -1;
+
+    /// <summary>To be called after whatever may have changed the database.</summary>
+    public void Persisted()
+    {
+        using var connection = Runs.Database.Open();
+        var state = string.Join('\n', connection.Query(
+            "SELECT id || state || token FROM commands UNION ALL SELECT id || body FROM runs UNION ALL SELECT id || state || signals FROM incidents UNION ALL SELECT incident || number FROM incident_timeline",
+            r => r.GetString(0)));
+        if (state == _lastState)
+            return;
+        _lastState = state;
+        if (Points++ == CrashAfter)
+            Restart();
     }
 
     public async Task StepsAsync(double minutes)
@@ -211,10 +236,12 @@ sealed class ScriptedAgent
             return;
         foreach (var command in bench.Host.Commands.Lease(RemediationBench.Node, bench.Now))
         {
+            bench.Persisted();
             BeforeBegin(bench);
             var result = Execute(bench, command.Id, command.Action, command.Token);
             if (!Mute)
                 Assert.True(bench.Host.Commands.Finish(RemediationBench.Node, command.Id, result));
+            bench.Persisted();
             if (Duplicates)
                 _reports.Add((command.Id, result with { Outcome = CommandOutcome.Failed }));
         }
@@ -232,6 +259,7 @@ sealed class ScriptedAgent
 
         Assert.InRange(answer.Seconds, 1, 10);
         Done.Add(id);
+        bench.Persisted();
         Emptied = Helps;
         return new(token, Outcome, "freed what it could", null);
     }
