@@ -1,0 +1,153 @@
+using Microsoft.Extensions.Logging.Abstractions;
+
+using Whistle.Detectors.Incidents;
+using Whistle.Detectors.Signals;
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.Tests.Incidents;
+
+public sealed class IncidentTests : IDisposable
+{
+    static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-incidents-").FullName;
+    readonly List<Signal> _active = [];
+    readonly List<Signal> _ended = [];
+    readonly HashSet<string> _worked = [];
+    readonly IncidentStore _store;
+    readonly IncidentsHost _host;
+    DateTimeOffset _now = Start;
+
+    public IncidentTests()
+    {
+        _store = new(new StateDatabase(Path.Combine(_folder, "state.db")));
+        _host = new(
+            new()
+            {
+                Signals = () => _active,
+                Ended = _ => _ended,
+                Worked = () => _worked,
+                Store = _store,
+                Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
+            },
+            TimeProvider.System,
+            NullLogger<IncidentsHost>.Instance);
+    }
+
+    public void Dispose()
+    {
+        _host.Dispose();
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Warning_and_critical_of_one_disk_are_one_incident_and_a_silent_node_is_its_own()
+    {
+        Fire("Filling", "warning", "/a");
+        Fire("Filling", "critical", "/a");
+        Fire("Filling", "warning", "/b");
+        Fire("NodeSilent", "critical", "");
+        await PassAsync(0);
+
+        Assert.Equal(3, _store.Active().Count);
+        var disk = _store.Active().Single(i => i.Subject["mountpoint"] == "/a");
+        Assert.Equal(("critical", 2, "Filling critical"), (disk.Severity, disk.Signals.Count, disk.Title));
+        Assert.Equal(disk.Signals[0], _store.Find(disk.Id)!.Signals[0]);
+    }
+
+    [Fact]
+    public async Task It_recovers_closes_and_a_relapse_within_the_hour_is_the_same_incident()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        _worked.Add(id);
+        await PassAsync(1);
+        Assert.Equal(IncidentState.Mitigating, _store.Find(id)!.State);
+        End(SignalEnd.Cleared);
+        await PassAsync(1);
+        Assert.Equal(IncidentState.Recovering, _store.Find(id)!.State);
+        await PassAsync(4.9);
+        Assert.NotEmpty(_store.Active());
+        await PassAsync(0.1);
+        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+
+        Fire("Filling", "warning", "/a");
+        await PassAsync(59);
+        Assert.Equal((1, IncidentState.Mitigating), (_store.Find(id)!.Reopened, _store.Find(id)!.State));
+        End(SignalEnd.Gone);
+        await PassAsync(1);
+        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+
+        Fire("Filling", "warning", "/a");
+        await PassAsync(61);
+        Assert.NotEqual(id, Assert.Single(_store.Active()).Id);
+        Assert.Equal(
+            ["opened", "signal", "state", "signal", "state", "closed", "reopened", "signal", "state", "signal", "closed"],
+            _store.Timeline(id).Select(e => e.Kind));
+    }
+
+    [Fact]
+    public async Task An_unknown_signal_keeps_it_open_and_one_that_never_fired_opens_nothing()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Unknown, Before = SignalState.Firing } };
+        var never = Signal("Other", "warning", "/b");
+        _active.Add(never with { Condition = never.Condition with { State = SignalState.Unknown, Before = SignalState.Pending } });
+        await PassAsync(120);
+
+        var incident = Assert.Single(_store.Active());
+        Assert.True(Assert.Single(incident.Signals).Unknown);
+        Assert.Equal(IncidentState.Open, incident.State);
+    }
+
+    [Fact]
+    public async Task What_is_so_already_writes_nothing_and_a_repeated_entry_is_counted()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        await PassAsync(1);
+        Assert.Equal(2, _store.Timeline(id).Count);
+        for (var i = 0; i < 3; i++)
+            _store.AppendTimeline(id, _now, "gate", "paused", repeats: true);
+        _store.AppendTimeline(id, _now, "gate", "cooling", repeats: true);
+        _store.AppendTimeline(id, _now, "gate", "paused", repeats: true);
+
+        Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], _store.Timeline(id).Skip(2).Select(e => (e.Count, e.Text)));
+    }
+
+    async Task PassAsync(double minutes)
+    {
+        _now += TimeSpan.FromMinutes(minutes);
+        await _host.ReconcileAsync(_now);
+    }
+
+    void Fire(string name, string severity, string mountpoint) => _active.Add(Signal(name, severity, mountpoint));
+
+    Signal Signal(string name, string severity, string mountpoint)
+    {
+        var labels = Labels.Of(
+            ("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", mountpoint), ("alertname", name), ("severity", severity));
+        return new()
+        {
+            Rule = "r",
+            Name = name,
+            Labels = labels,
+            Element = labels,
+            Annotations = [new("summary", $"{name} {severity}")],
+            Condition = new(SignalState.Firing, _now, _now) { FiringSince = _now },
+        };
+    }
+
+    void End(SignalEnd reason)
+    {
+        _ended.InsertRange(0, _active.Select(s => s with { Condition = Transition.End(s.Condition, reason, _now) }));
+        _active.Clear();
+    }
+}

@@ -1,0 +1,266 @@
+using System.Text.Json;
+
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+using Prometheus;
+
+using Whistle.Detectors.Incidents;
+using Whistle.Detectors.Signals;
+using Whistle.Ingest;
+using Whistle.PromQL;
+using Whistle.Remediation;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
+using Whistle.Tests.Detectors;
+
+using Xunit;
+
+namespace Whistle.Tests.Remediation;
+
+/// <summary>Incidents and runs over one state file on a fake clock, with a disk that a scripted agent cleans or does not.</summary>
+sealed class RemediationBench : IDisposable
+{
+    public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    public static readonly Sender Node = new("t", "c", "n");
+
+    const string Runbook =
+        """
+        name: disk
+        summary: Free space
+        answers: [{ signal: Filling, labels: { mountpoint: /.* } }]
+        mode: automatic
+        gates: { sustained: 1m, freshness: 2m, coolDown: 15m, attempts: 2 }
+        steps:
+          - { name: measure, action: disk.largest-directories, parameters: { path: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+          - { name: clean, action: disk.clean-paths, parameters: { mountpoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+          - { name: vacuum, action: disk.vacuum-journal, parameters: { mountpoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+        verify: { within: 5m, for: 1m }
+        ticket: { attach: [measure] }
+        """;
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-runs-").FullName;
+    readonly List<(DateTimeOffset At, Signal Signal)> _ended = [];
+    IncidentsHost _incidentsHost = null!;
+    string _lastState = "";
+
+    public RemediationBench(RunbookMode mode = RunbookMode.Automatic)
+    {
+        File.WriteAllText(RunbookFile, Runbook);
+        Restart();
+        Control.Set(new ModeEntry("", "t", "c", mode, "test", Start));
+    }
+
+    public string RunbookFile => Path.Combine(_folder, "disk.yaml");
+
+    public FakeTimeProvider Clock { get; } = new(Start);
+
+    public DateTimeOffset Now => Clock.GetUtcNow();
+
+    public RemediationHost Host { get; private set; } = null!;
+
+    public IncidentStore Incidents { get; private set; } = null!;
+
+    public RunStore Runs { get; private set; } = null!;
+
+    public ControlStore Control { get; private set; } = null!;
+
+    public ScriptedAgent Agent { get; } = new();
+
+    /// <summary>Null while the disk is well.</summary>
+    public Signal? Signal { get; private set; }
+
+    /// <summary>As a new process on the same state.</summary>
+    public void Restart()
+    {
+        Host?.Dispose();
+        _incidentsHost?.Dispose();
+        var database = new StateDatabase(Path.Combine(_folder, "state.db"));
+        Incidents = new(database);
+        Runs = new(database);
+        Control = new(database);
+        var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
+        IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal];
+        _incidentsHost = new(
+            new() { Signals = Signals, Ended = _ => [.. _ended.Select(e => e.Signal)], Worked = Runs.WorkedIncidents, Store = Incidents, Metrics = metrics },
+            Clock,
+            NullLogger<IncidentsHost>.Instance);
+        Host = new(
+            new()
+            {
+                RunbookFiles = [RunbookFile],
+                Signals = Signals,
+                Engine = new PromQLEngine(new MemorySeries()),
+                Incidents = Incidents,
+                Runs = Runs,
+                Control = Control,
+                Metrics = metrics,
+            },
+            Clock,
+            NullLogger<RemediationHost>.Instance);
+        Assert.Empty(Host.Reload().Errors);
+    }
+
+    public void Fire()
+    {
+        var labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"), ("severity", "warning"));
+        Signal = new()
+        {
+            Rule = "r",
+            Name = "Filling",
+            Labels = labels,
+            Element = labels,
+            Condition = new(SignalState.Firing, Now, Now) { FiringSince = Now },
+        };
+    }
+
+    public void Clear()
+    {
+        _ended.Insert(0, (Now, Signal! with { Condition = Transition.End(Signal!.Condition, SignalEnd.Cleared, Now) }));
+        Signal = null;
+    }
+
+    public void Lose(bool lost) => Signal = Signal! with
+    {
+        Condition = Signal!.Condition with { State = lost ? SignalState.Unknown : SignalState.Firing, Before = SignalState.Firing },
+    };
+
+    public TimeSpan Tick { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The detector, the incidents, the runs and the agent, once each, a tick later than before.</summary>
+    public async Task StepAsync()
+    {
+        Clock.Advance(Tick);
+        if (Signal is not null)
+            Signal = Signal with { Condition = Signal.Condition with { LastEvaluation = Now } };
+        if (Signal is not null && Agent.Emptied)
+            Clear();
+        await PassAsync();
+        Agent.Work(this);
+    }
+
+    public async Task PassAsync()
+    {
+        await _incidentsHost.ReconcileAsync(Now);
+        Persisted();
+        await Host.AdvanceAsync(Now, TestContext.Current.CancellationToken);
+        Persisted();
+    }
+
+    /// <summary>How often anything became durable.</summary>
+    public int Points { get; private set; }
+
+    /// <summary>After so many durable changes a new process follows.</summary>
+    public int CrashAfter { get; set; } = -1;
+
+    /// <summary>To be called after whatever may have changed the database.</summary>
+    public void Persisted()
+    {
+        using var connection = Runs.Database.Open();
+        var state = string.Join('\n', connection.Query(
+            "SELECT id || state || token FROM commands UNION ALL SELECT id || body FROM runs UNION ALL SELECT id || state || signals FROM incidents UNION ALL SELECT incident || number FROM incident_timeline",
+            r => r.GetString(0)));
+        if (state == _lastState)
+            return;
+        _lastState = state;
+        if (Points++ == CrashAfter)
+            Restart();
+    }
+
+    public async Task StepsAsync(double minutes)
+    {
+        for (var i = 0; i < minutes * 6; i++)
+            await StepAsync();
+    }
+
+    public async Task<Run> RunUntilAsync(Func<Run, bool> reached)
+    {
+        for (var i = 0; i < 1000; i++)
+        {
+            if (Latest is { } run && reached(run))
+                return run;
+            await StepAsync();
+        }
+
+        throw new InvalidOperationException($"Never reached; the run is {Latest}");
+    }
+
+    public Run? Latest => Runs.Since(Start) is [.., var last] ? last : null;
+
+    public void Dispose()
+    {
+        Host.Dispose();
+        _incidentsHost.Dispose();
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        Directory.Delete(_folder, recursive: true);
+    }
+}
+
+/// <summary>An agent in memory: it keeps idempotency keys as the real one does, and errs as it is told.</summary>
+sealed class ScriptedAgent
+{
+    readonly List<(string Id, CommandResult Result)> _reports = [];
+
+    /// <summary>Commands whose mutation was made, in order.</summary>
+    public List<string> Done { get; } = [];
+
+    public List<string> Refusals { get; } = [];
+
+    public bool Emptied { get; private set; }
+
+    /// <summary>Whether cleaning helps.</summary>
+    public bool Helps { get; set; } = true;
+
+    public bool Absent { get; set; }
+
+    /// <summary>Makes every report twice, the second one a step late.</summary>
+    public bool Duplicates { get; set; }
+
+    /// <summary>Loses its results on the way.</summary>
+    public bool Mute { get; set; }
+
+    public CommandOutcome Outcome { get; set; } = CommandOutcome.Succeeded;
+
+    /// <summary>Called between lease and begin.</summary>
+    public Action<RemediationBench> BeforeBegin { get; set; } = _ => { };
+
+    public void Work(RemediationBench bench)
+    {
+        foreach (var (id, result) in _reports)
+            Assert.True(bench.Host.Commands.Finish(RemediationBench.Node, id, result));
+        _reports.Clear();
+        if (Absent)
+            return;
+        foreach (var command in bench.Host.Commands.Lease(RemediationBench.Node, bench.Now))
+        {
+            bench.Persisted();
+            BeforeBegin(bench);
+            var result = Execute(bench, command.Id, command.Action, command.Token);
+            if (!Mute)
+                Assert.True(bench.Host.Commands.Finish(RemediationBench.Node, command.Id, result));
+            bench.Persisted();
+            if (Duplicates)
+                _reports.Add((command.Id, result with { Outcome = CommandOutcome.Failed }));
+        }
+    }
+
+    CommandResult Execute(RemediationBench bench, string id, string action, long token)
+    {
+        if (action == "disk.largest-directories")
+            return new(token, CommandOutcome.Succeeded, "measured", JsonDocument.Parse("""{"largest":"/data/spool"}""").RootElement);
+        if (bench.Host.Begin(RemediationBench.Node, id, token) is not { Granted: true } answer)
+        {
+            Refusals.Add(bench.Host.Begin(RemediationBench.Node, id, token)!.Reason!);
+            return new(token, CommandOutcome.Refused, Refusals[^1], null);
+        }
+
+        Assert.InRange(answer.Seconds, 1, 10);
+        Done.Add(id);
+        bench.Persisted();
+        Emptied = Helps;
+        return new(token, Outcome, "freed what it could", null);
+    }
+}

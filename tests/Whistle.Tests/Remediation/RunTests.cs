@@ -1,0 +1,275 @@
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.Tests.Remediation;
+
+public sealed class RunTests
+{
+    [Fact]
+    public async Task A_disk_that_can_be_cleaned_is_proven_clean_and_the_incident_closes_by_itself()
+    {
+        using var bench = new RemediationBench();
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.EndedAt is not null);
+        await bench.StepsAsync(6);
+
+        Assert.Equal(RunState.Succeeded, run.State);
+        Assert.Equal(["measure", "clean"], run.Reports.Select(r => r.Step));
+        var incident = Assert.Single(bench.Incidents.Since(RemediationBench.Start));
+        Assert.Equal(IncidentState.Closed, incident.State);
+        var kinds = bench.Incidents.Timeline(incident.Id).Select(e => e.Kind).ToList();
+        Assert.Equal("opened", kinds[0]);
+        Assert.Equal("closed", kinds[^1]);
+        Assert.Equal(3, kinds.Count(k => k == "plan"));
+        Assert.Empty(bench.Runs.Escalations(RemediationBench.Start));
+    }
+
+    [Fact]
+    public async Task A_disk_that_stays_full_is_tried_twice_with_a_cool_down_and_handed_over_with_the_evidence()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Helps = false;
+        bench.Fire();
+        await bench.StepsAsync(120);
+
+        var runs = bench.Runs.Since(RemediationBench.Start);
+        Assert.Equal([RunState.Failed, RunState.Escalated], runs.Select(r => r.State));
+        Assert.Equal(4, bench.Agent.Done.Count);
+        Assert.Contains(bench.Runs.Timeline(runs[1].Id), e => e.Text.Contains("cools down", StringComparison.Ordinal));
+        Assert.True(runs[1].Reports[0].At - runs[0].EndedAt >= TimeSpan.FromMinutes(15));
+        var escalation = Assert.Single(bench.Runs.Escalations(RemediationBench.Start));
+        Assert.Equal(2, escalation.Attempts);
+        Assert.Equal("/data/spool", Assert.Single(escalation.Evidence).Output!.Value.GetProperty("largest").GetString());
+        Assert.Equal(IncidentState.Open, Assert.Single(bench.Incidents.Active()).State);
+
+        bench.Clear();
+        await bench.StepsAsync(6);
+        Assert.Empty(bench.Incidents.Active());
+        bench.Fire();
+        await bench.StepsAsync(60);
+        Assert.Equal(2, bench.Runs.Since(RemediationBench.Start).Count);
+    }
+
+    [Fact]
+    public async Task In_mode_observe_the_whole_plan_is_on_the_timeline_and_nothing_is_sent()
+    {
+        using var bench = new RemediationBench(RunbookMode.Observe);
+        bench.Fire();
+        await bench.StepsAsync(30);
+
+        var run = Assert.Single(bench.Runs.Since(RemediationBench.Start));
+        Assert.Equal((RunState.Waiting, 0), (run.State, run.Issued));
+        var timeline = bench.Runs.Timeline(run.Id);
+        Assert.Equal(["proposed", "plan", "plan", "plan", "gate"], timeline.Select(e => e.Kind));
+        Assert.True(timeline[^1].Count > 20);
+        Assert.Contains("""disk.clean-paths {"mountpoint":"/data"}""", timeline[2].Text);
+        Assert.Contains("The mode is observe", bench.Host.Explain(run.Id));
+
+        bench.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "test", bench.Now));
+        Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
+    }
+
+    [Fact]
+    public async Task An_approval_lets_one_plan_go_and_no_other()
+    {
+        using var bench = new RemediationBench(RunbookMode.Approve);
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.State is RunState.AwaitingApproval);
+        bench.Runs.Approve(new(run.Id, "another", "ann", bench.Now, bench.Now.AddHours(1)));
+        await bench.StepsAsync(5);
+        Assert.Empty(bench.Agent.Done);
+        bench.Runs.Approve(new(run.Id, run.PlanHash, "ann", bench.Now, bench.Now.AddHours(1)));
+
+        Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
+    }
+
+    [Theory]
+    [InlineData("kill", "The kill switch is on")]
+    [InlineData("pause", "Paused by ann until")]
+    [InlineData("observe", "The mode is observe")]
+    [InlineData("unknown", "Filling is unknown")]
+    public async Task What_holds_it_back_between_lease_and_begin_is_the_agents_answer_and_nothing_is_touched(string what, string reason)
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.BeforeBegin = b =>
+        {
+            if (b.Latest!.Step != 1)
+                return;
+            switch (what)
+            {
+                case "kill": b.Control.Set(new KillSwitch(true, "stop", "ann", b.Now)); break;
+                case "pause": b.Control.Add(new(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1))); break;
+                case "observe": b.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", b.Now)); break;
+                default: b.Lose(true); break;
+            }
+        };
+        bench.Fire();
+        await bench.RunUntilAsync(r => r is { State: RunState.Waiting, Step: 1 });
+        await bench.StepsAsync(10);
+
+        Assert.Empty(bench.Agent.Done);
+        Assert.StartsWith(reason, bench.Agent.Refusals[0]);
+        Assert.StartsWith(reason, bench.Latest!.Reason);
+        Assert.Contains(bench.Runs.Timeline(bench.Latest.Id), e => e.Kind == "gate" && e.Text.Contains(reason, StringComparison.Ordinal));
+
+        bench.Agent.BeforeBegin = _ => { };
+        bench.Control.Set(new KillSwitch(false, "go on", "ann", bench.Now));
+        bench.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", bench.Now));
+        bench.Lose(false);
+        Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
+        Assert.Single(bench.Agent.Done);
+    }
+
+    [Theory]
+    [InlineData(CommandOutcome.Indeterminate, false)]
+    [InlineData(CommandOutcome.Succeeded, true)]
+    public async Task A_command_whose_result_is_unknown_is_not_sent_again_and_the_signals_tell(CommandOutcome outcome, bool mute)
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Outcome = outcome;
+        bench.Fire();
+        await bench.RunUntilAsync(r => r.Step == 1);
+        bench.Agent.Mute = mute;
+        var run = await bench.RunUntilAsync(r => r.EndedAt is not null);
+
+        Assert.Equal(RunState.Succeeded, run.State);
+        Assert.Single(bench.Agent.Done);
+    }
+
+    [Fact]
+    public async Task A_report_that_comes_twice_counts_once()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Duplicates = true;
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.EndedAt is not null);
+
+        Assert.Equal([CommandOutcome.Succeeded, CommandOutcome.Succeeded], run.Reports.Select(r => r.Outcome));
+    }
+
+    [Fact]
+    public async Task A_node_that_refuses_everything_is_no_repair_and_ends_with_a_person()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Outcome = CommandOutcome.Refused;
+        bench.Agent.Helps = false;
+        bench.Fire();
+        await bench.StepsAsync(60);
+
+        Assert.Equal([RunState.Failed, RunState.Escalated], bench.Runs.Since(RemediationBench.Start).Select(r => r.State));
+        Assert.StartsWith("Nothing was changed", bench.Latest!.Reason);
+    }
+
+    [Fact]
+    public async Task An_agent_that_takes_nothing_up_ends_with_a_person_too()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Absent = true;
+        bench.Fire();
+        await bench.StepsAsync(60);
+
+        Assert.Equal(RunState.Escalated, bench.Latest!.State);
+        Assert.Contains("took up no command", bench.Latest.Reason);
+    }
+
+    [Fact]
+    public async Task Unknown_while_verifying_is_not_repaired()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Helps = false;
+        bench.Fire();
+        await bench.RunUntilAsync(r => r.State is RunState.Verifying);
+        bench.Lose(true);
+
+        Assert.Equal(RunState.Failed, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
+    }
+
+    [Fact]
+    public async Task A_lease_that_ended_before_begin_is_offered_again_and_its_holder_is_told()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Absent = true;
+        bench.Fire();
+        await bench.RunUntilAsync(r => r.State is RunState.Running);
+        var first = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1)));
+        Assert.Null(bench.Host.Begin(RemediationBench.Node with { Node = "other" }, first.Id, first.Token));
+        await bench.StepsAsync(1);
+        var second = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+
+        Assert.Equal((first.Id, first.Token + 1), (second.Id, second.Token));
+        Assert.False(bench.Host.Begin(RemediationBench.Node, first.Id, first.Token)!.Granted);
+        Assert.True(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
+        bench.Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.False(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
+        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now.AddHours(1)));
+    }
+
+    [Fact]
+    public async Task A_run_keeps_the_runbook_that_it_began_with_and_a_bad_one_leaves_the_old_in_force()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Absent = true;
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.State is RunState.Running);
+        File.WriteAllText(bench.RunbookFile, File.ReadAllText(bench.RunbookFile).Replace("attempts: 2", "attempts: 1", StringComparison.Ordinal));
+        Assert.Empty(bench.Host.Reload().Errors);
+        var hash = bench.Host.Runbooks.Runbooks[0].Hash;
+        File.WriteAllText(bench.RunbookFile, "name: x");
+        Assert.NotEmpty(bench.Host.Reload().Errors);
+        await bench.StepsAsync(6);
+
+        Assert.Equal(hash, bench.Host.Runbooks.Runbooks[0].Hash);
+        Assert.NotEqual(hash, run.RunbookHash);
+        Assert.Equal(RunState.Failed, bench.Runs.Find(run.Id)!.State);
+    }
+
+    /// <summary>Every durable change of a whole life is followed by a new process once: same end, and nothing is done twice.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_crash_after_any_durable_change_alters_nothing_in_the_end(bool helps)
+    {
+        using var calm = new RemediationBench();
+        var expected = await LiveAsync(calm, helps);
+        Assert.InRange(calm.Points, 12, 100);
+        for (var crash = 0; crash < calm.Points; crash++)
+        {
+            using var bench = new RemediationBench { CrashAfter = crash };
+            var end = await LiveAsync(bench, helps);
+            Assert.True(expected == end, $"after a crash at {crash}: {expected} was expected, it was {end}");
+        }
+    }
+
+    [Fact]
+    public async Task A_stale_owner_changes_nothing()
+    {
+        using var bench = new RemediationBench();
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.State is RunState.Running);
+        Assert.Null(bench.Runs.Own(run.Id, "b", bench.Now));
+        var later = bench.Now.AddMinutes(1);
+        var token = bench.Runs.Own(run.Id, "b", later)!.Value;
+        var decision = new RunDecision(run with { State = RunState.Cancelled }, []);
+
+        Assert.False(bench.Runs.Apply(decision, "a", token - 1, later));
+        Assert.True(bench.Runs.Apply(decision, "b", token, later));
+    }
+
+    static async Task<string> LiveAsync(RemediationBench bench, bool helps)
+    {
+        bench.Agent.Helps = helps;
+        bench.Tick = TimeSpan.FromSeconds(50);
+        bench.Fire();
+        for (var i = 0; i < 90 && bench.Latest is not { State: RunState.Succeeded or RunState.Escalated }; i++)
+            await bench.StepAsync();
+        Assert.Equal(bench.Agent.Done.Count, bench.Agent.Done.Distinct().Count());
+        return $"{string.Join(' ', bench.Runs.Since(RemediationBench.Start).Select(r => r.State))}, {bench.Agent.Done.Count} done";
+    }
+}

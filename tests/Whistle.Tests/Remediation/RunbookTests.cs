@@ -1,0 +1,86 @@
+using Whistle.Remediation.Runbooks;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.Tests.Remediation;
+
+public sealed class RunbookTests : IDisposable
+{
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-runbooks-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void The_shipped_runbook_loads_and_renders()
+    {
+        var load = RunbookSet.Load([Path.Combine(AppContext.BaseDirectory, "runbooks")]);
+
+        Assert.Empty(load.Errors);
+        var runbook = load.Runbooks!.Runbooks.Single(r => r.Name == "node-disk-filling");
+        Assert.Equal(RunbookMode.Observe, runbook.Mode);
+        var plan = Rendering.Plan(runbook, Labels.Of(("node", "n"), ("mountpoint", "/data \"x\"")));
+        Assert.Equal(["disk.largest-directories", "disk.clean-paths", "disk.vacuum-journal"], plan.Steps.Select(s => s.Step.Action));
+        Assert.Equal("""{"path":"/data \"x\"","top":20}""", plan.Steps[0].Parameters);
+    }
+
+    [Fact]
+    public void Every_error_is_reported_with_its_line_and_column()
+    {
+        var errors = Load(
+            """
+            name: Disk Filling
+            summary: x
+            colour: red
+            answers:
+              - signal: A
+                labels: { mountpoint: "(" }
+              - labels: {}
+            mode: sometimes
+            gates: { sustained: 2 minutes, attempts: 0, maxConcurrent: { rack: 1 } }
+            steps:
+              - name: a
+                action: disk.format
+                parameters: { path: "${mount point}" }
+              - name: a
+                action: disk.clean-paths
+                timeout: 2h
+                onFailure: maybe
+            verify: { within: 10m, expr: "up ==" }
+            page: { attach: [b] }
+            ladder: [reboot]
+            """);
+
+        Assert.Collection(
+            errors,
+            e => Assert.StartsWith("book.yaml:3:1: unknown key \"colour\" in a runbook", e),
+            e => Assert.StartsWith("book.yaml:1:7: \"Disk Filling\" is not a name", e),
+            e => Assert.StartsWith("book.yaml:6:27: ", e),
+            e => Assert.StartsWith("book.yaml:7:5: an answered signal needs signal", e),
+            e => Assert.StartsWith("book.yaml:12:13: unknown action \"disk.format\"; known are disk.clean-paths", e),
+            e => Assert.StartsWith("book.yaml:13:25: \"${mount point}\": write a label of the signal as ${label}", e),
+            e => Assert.StartsWith("book.yaml:16:14: timeout: a step takes from 1s to 1h", e),
+            e => Assert.StartsWith("book.yaml:17:16: onFailure: \"maybe\" is not one of stop, continue", e),
+            e => Assert.StartsWith("book.yaml:14:5: the step name \"a\" is used twice", e),
+            e => Assert.StartsWith("book.yaml:18:30: expr: ", e),
+            e => Assert.StartsWith("book.yaml:20:9: ladder: [escalate] is the only rung so far", e),
+            e => Assert.StartsWith("book.yaml:8:7: mode: \"sometimes\" is not a mode; it is off, observe, approve or automatic", e),
+            e => Assert.StartsWith("book.yaml:9:21: sustained: \"2 minutes\" is not a duration", e),
+            e => Assert.StartsWith("book.yaml:9:42: attempts: \"0\" is not a whole number from 1 to 10", e),
+            e => Assert.StartsWith("book.yaml:9:62: unknown key \"rack\" in maxConcurrent", e),
+            e => Assert.StartsWith("book.yaml:19:18: page: there is no step \"b\"", e));
+    }
+
+    [Theory]
+    [InlineData("name: [", "not valid YAML")]
+    [InlineData("", "one document")]
+    [InlineData("- x", "must be a mapping")]
+    public void A_file_that_is_something_else_says_so(string text, string reason) => Assert.Contains(Load(text), e => e.Contains(reason, StringComparison.Ordinal));
+
+    List<string> Load(string text)
+    {
+        var file = Path.Combine(_folder, "book.yaml");
+        File.WriteAllText(file, text);
+        return [.. RunbookSet.Load([file]).Errors.Select(e => e.ToString()[(_folder.Length + 1)..])];
+    }
+}
