@@ -18,6 +18,8 @@ static class AgentCommand
     static readonly Option<string?> Root = Text("--path.rootfs", "Where the host's root is.", "/");
     static readonly Option<TimeSpan> Interval = Parsed("--interval", "Time between reports, 1s to 15s.", Seconds, "15s");
     static readonly Option<long> BufferSize = Parsed("--buffer-size", "The most that may wait on disk, like 512MB.", Size, "512MB");
+    static readonly Option<string?> Policy = Text("--policy-file", "What actions may change on this node; only root may write it.", Actions.NodePolicy.DefaultFile);
+    static readonly Option<bool> NoCommands = new("--no-commands") { Description = "Only report; run nothing for the server." };
     static readonly Option<bool> Insecure = new("--insecure") { Description = "Allow plain http to another machine." };
 
     public static async Task<int> RunAsync(string[] args)
@@ -26,6 +28,7 @@ static class AgentCommand
         {
             Run(),
             Once(),
+            ActionsCommand.Make(Policy, Buffer),
         };
         return await root.Parse(args).InvokeAsync().ConfigureAwait(false);
     }
@@ -33,7 +36,7 @@ static class AgentCommand
     static Command Run()
     {
         var command = new Command("run", "Reports until it is stopped.")
-            { Server, TokenFile, Interval, Instance, Buffer, BufferSize, Insecure, Proc, Sys, Root };
+            { Server, TokenFile, Interval, Instance, Buffer, BufferSize, Policy, NoCommands, Insecure, Proc, Sys, Root };
         command.SetAction(async (parsed, cancellation) =>
         {
             var options = Options(parsed);
@@ -82,6 +85,8 @@ static class AgentCommand
         Interval = parsed.GetValue(Interval),
         Instance = parsed.GetValue(Instance) ?? "",
         Insecure = parsed.GetValue(Insecure),
+        CommandsEnabled = !parsed.GetValue(NoCommands),
+        PolicyFile = parsed.GetValue(Policy),
         Buffer = new BufferOptions { Folder = parsed.GetValue(Buffer) ?? "", MaxBytes = parsed.GetValue(BufferSize) },
         ProcPath = parsed.GetValue(Proc)!,
         SysPath = parsed.GetValue(Sys)!,

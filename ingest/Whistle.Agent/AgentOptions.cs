@@ -47,6 +47,12 @@ public sealed record AgentOptions
     /// <summary>The label <c>instance</c>.</summary>
     public string Instance { get; init; } = Environment.MachineName;
 
+    /// <summary>Whether the server may have actions run here. What they may change is up to <see cref="PolicyFile"/>.</summary>
+    public bool CommandsEnabled { get; init; } = true;
+
+    /// <summary>What actions may change on this node; null allows no change. See <see cref="Actions.NodePolicy"/>.</summary>
+    public string? PolicyFile { get; init; } = Actions.NodePolicy.DefaultFile;
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     /// <summary>Takes the place of the network; not disposed with the agent.</summary>

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Agent.Buffering;
 using Whistle.Agent.Collectors;
+using Whistle.Agent.Running;
 using Whistle.Agent.Sending;
 using Whistle.Telemetry;
 
@@ -21,6 +22,7 @@ public sealed class WhistleAgent : IDisposable
     readonly ReportBuffer _buffer;
     readonly KnownSeries _known;
     readonly ReportSender _sender;
+    readonly CommandRunner? _commands;
     readonly ArrayBufferWriter<byte> _encoded = new();
     readonly SemaphoreSlim _reporting = new(1);
     readonly SemaphoreSlim _sending = new(1);
@@ -45,6 +47,7 @@ public sealed class WhistleAgent : IDisposable
         _known = new KnownSeries(options.Buffer.Folder, _report);
         _known.Load();
         _sender = new ReportSender(options);
+        _commands = options.CommandsEnabled ? new CommandRunner(options, log) : null;
     }
 
     /// <summary>Reports that the server has not acknowledged.</summary>
@@ -70,13 +73,20 @@ public sealed class WhistleAgent : IDisposable
     public async Task<bool> SendPendingAsync(CancellationToken cancellation) =>
         await SendAllAsync(cancellation).ConfigureAwait(false) is null;
 
+    /// <summary>
+    /// Reports results that wait, then leases once and runs what it is given. False where the server must be tried again later, or commands
+    /// are not enabled.
+    /// </summary>
+    public async Task<bool> LeaseAndRunOnceAsync(CancellationToken cancellation) =>
+        _commands is not null && await _commands.LeaseAndRunOnceAsync(cancellation).ConfigureAwait(false) is null;
+
     /// <summary>Reports and sends until it is cancelled. The first report is made at once. Returns without an exception.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
         _log.AgentRuns(_options.Server!, _options.Interval.TotalSeconds, _options.Instance, _options.Buffer.Folder);
         try
         {
-            await Task.WhenAll(ReportLoopAsync(cancellation), SendLoopAsync(cancellation)).ConfigureAwait(false);
+            await Task.WhenAll(ReportLoopAsync(cancellation), SendLoopAsync(cancellation), _commands?.RunAsync(cancellation) ?? Task.CompletedTask).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -87,6 +97,7 @@ public sealed class WhistleAgent : IDisposable
     public void Dispose()
     {
         _sender.Dispose();
+        _commands?.Dispose();
         _buffer.Dispose();
         _reporting.Dispose();
         _sending.Dispose();

@@ -59,7 +59,7 @@ sealed class ReportSender : IDisposable
     public static Uri WriteAddress(Uri server) => new(server.AbsoluteUri.TrimEnd('/') + "/api/v1/write");
 
     // A redirect would turn the POST into a GET or carry the token elsewhere; the owner shall name the right address.
-    static SocketsHttpHandler DefaultHandler(Uri address) => new()
+    internal static SocketsHttpHandler DefaultHandler(Uri address) => new()
     {
         AllowAutoRedirect = false,
         UseCookies = false,
@@ -78,15 +78,16 @@ sealed class ReportSender : IDisposable
         var request = new HttpRequestMessage(HttpMethod.Post, _address) { Content = content };
         request.Headers.TryAddWithoutValidation(RemoteWriteBody.VersionHeader, RemoteWriteBody.VersionV2);
         request.Headers.TryAddWithoutValidation("User-Agent", $"whistle-agent/{AgentOptions.Version}");
-        if (Token() is { } token)
+        if (Token(_options) is { } token)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
         return request;
     }
 
-    string? Token()
+    /// <exception cref="IOException">The token file is absent, or holds no token.</exception>
+    internal static string? Token(AgentOptions options)
     {
-        if (_options.TokenFile is not { } path)
-            return _options.Token;
+        if (options.TokenFile is not { } path)
+            return options.Token;
         try
         {
             var token = File.ReadAllText(path).Trim();
@@ -100,32 +101,34 @@ sealed class ReportSender : IDisposable
         }
     }
 
-    SendOutcome Judge(HttpResponseMessage response, string reason)
+    SendOutcome Judge(HttpResponseMessage response, string reason) => Judge(response, reason, _address, _options);
+
+    internal static SendOutcome Judge(HttpResponseMessage response, string reason, Uri address, AgentOptions options)
     {
         var status = response.StatusCode;
-        var answer = $"{_address} answered {(int)status}: {reason}";
-        var after = RetryAfter(response.Headers.RetryAfter);
+        var answer = $"{address} answered {(int)status}: {reason}";
+        var after = RetryAfter(response.Headers.RetryAfter, options);
         return status switch
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden =>
-                new SendOutcome.Retryable($"{answer} Check the agent's token in {_options.TokenFile ?? "the agent's options"}; the reports wait until it is right.", after),
+                new SendOutcome.Retryable($"{answer} Check the agent's token in {options.TokenFile ?? "the agent's options"}; the reports wait until it is right.", after),
             HttpStatusCode.TooManyRequests when after is null => new SendOutcome.Final(answer),
             HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout or >= HttpStatusCode.InternalServerError =>
                 new SendOutcome.Retryable(answer, after),
             >= HttpStatusCode.MultipleChoices and < HttpStatusCode.BadRequest =>
-                new SendOutcome.Retryable($"{_address} redirects to {response.Headers.Location}. Give the agent that server's address."),
+                new SendOutcome.Retryable($"{address} redirects to {response.Headers.Location}. Give the agent that server's address."),
             _ => new SendOutcome.Final(answer),
         };
     }
 
-    TimeSpan? RetryAfter(RetryConditionHeaderValue? header)
+    static TimeSpan? RetryAfter(RetryConditionHeaderValue? header, AgentOptions options)
     {
-        var wait = header?.Delta ?? header?.Date - _options.Time.GetUtcNow();
+        var wait = header?.Delta ?? header?.Date - options.Time.GetUtcNow();
         return wait < TimeSpan.Zero ? TimeSpan.Zero : wait;
     }
 
     // One line, because it goes into a log, and short, because the other side may be anything.
-    static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken cancellation)
+    internal static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken cancellation)
     {
         var body = new byte[LongestReason];
         var stream = await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false);
@@ -138,6 +141,6 @@ sealed class ReportSender : IDisposable
         }
     }
 
-    static string Cause(HttpRequestException e) =>
+    internal static string Cause(HttpRequestException e) =>
         e.InnerException is { } inner && inner.Message != e.Message ? $" ({inner.Message})" : "";
 }

@@ -131,6 +131,7 @@ public sealed class WhistleAgentTests : IDisposable
             Time = _time,
             Handler = _server,
             Instance = "h1",
+            CommandsEnabled = false,
             Buffer = new BufferOptions { Folder = _disk.Folder },
         },
         NullLogger.Instance,

@@ -1,0 +1,79 @@
+using System.CommandLine;
+using System.Text.Json;
+
+using Whistle.Actions;
+using Whistle.Agent.Running;
+using Whistle.Telemetry;
+
+namespace Whistle.Agent;
+
+/// <summary>Shows what the server may have this node do, and tries it without doing it.</summary>
+static class ActionsCommand
+{
+    public static Command Make(Option<string?> policy, Option<string?> buffer)
+    {
+        var command = new Command("actions", "Lists the actions with what this node's policy allows.") { policy, buffer, Run(policy, buffer) };
+        command.SetAction(parsed => List(Options(parsed, policy, buffer)));
+        return command;
+    }
+
+    static Command Run(Option<string?> policy, Option<string?> buffer)
+    {
+        var name = new Argument<string>("name") { Description = "Such as disk.clean-paths." };
+        var dryRun = new Option<bool>("--dry-run") { Description = "Only say what would be done." };
+        var parameters = new Option<string>("--parameters") { Description = "A JSON object of the action's own shape.", DefaultValueFactory = _ => "{}" };
+        var command = new Command("run", "Runs one action here, in dry run unless it only reads.") { name, dryRun, parameters, policy, buffer };
+        command.SetAction((parsed, cancellation) =>
+            RunAsync(parsed.GetValue(name)!, parsed.GetValue(dryRun), parsed.GetValue(parameters)!, Options(parsed, policy, buffer), cancellation));
+        return command;
+    }
+
+    static AgentOptions Options(ParseResult parsed, Option<string?> policy, Option<string?> buffer) => new()
+    {
+        PolicyFile = parsed.GetValue(policy),
+        Buffer = new BufferOptions { Folder = parsed.GetValue(buffer)! },
+    };
+
+    static int List(AgentOptions options)
+    {
+        var policy = NodePolicy.Read(options.PolicyFile, [Path.GetFullPath(options.Buffer.Folder)], out var refusal);
+        foreach (var action in NodeActions.All)
+            Console.WriteLine($"{action.Name,-26} {action.Description}\n{"",-26} {(policy is null && action.Mutates ? "refused" : action.Allowance(policy))}");
+        if (refusal is not null)
+            Console.Error.WriteLine(refusal);
+        return 0;
+    }
+
+    static async Task<int> RunAsync(string name, bool dryRun, string text, AgentOptions options, CancellationToken cancellation)
+    {
+        if (NodeActions.All.FirstOrDefault(a => a.Name == name) is not { } action)
+            return Refuse($"There is no action {name}. There are {string.Join(", ", NodeActions.All.Select(a => a.Name))}.");
+        if (action.Mutates && !dryRun)
+            return Refuse($"{name} changes the node, which needs the server's permit. Add --dry-run to see what it would do.");
+        JsonDocument parameters;
+        try
+        {
+            parameters = JsonDocument.Parse(text);
+        }
+        catch (JsonException e)
+        {
+            return Refuse($"The parameters are no JSON: {e.Message}");
+        }
+
+        using (parameters)
+        {
+            var context = CommandRunner.Context(options, dryRun, MutationGuard.Closed(options.Time));
+            var report = await action.RunAsync(parameters.RootElement, context, cancellation).ConfigureAwait(false);
+            if (report.Output is { } output)
+                Console.WriteLine(output.GetRawText());
+            await Console.Error.WriteLineAsync(report.Summary).ConfigureAwait(false);
+            return report.Outcome == CommandOutcome.Succeeded ? 0 : 2;
+        }
+    }
+
+    static int Refuse(string reason)
+    {
+        Console.Error.WriteLine(reason);
+        return 1;
+    }
+}

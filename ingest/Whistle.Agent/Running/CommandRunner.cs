@@ -1,0 +1,190 @@
+using Microsoft.Extensions.Logging;
+
+using Whistle.Actions;
+using Whistle.Agent.Sending;
+using Whistle.Telemetry;
+
+namespace Whistle.Agent.Running;
+
+/// <summary>Where a process may die; a test makes it die there.</summary>
+enum RunnerStep
+{
+    BeforeIntent,
+    AfterIntent,
+    AfterAction,
+    AfterResult,
+    AfterReport,
+    AfterForgetting,
+}
+
+/// <summary>
+/// Leases commands and runs them one at a time: permit, intent on disk, action, result on disk, report. A command whose id was seen before
+/// is never executed again, and one whose intent has no result is reported as indeterminate. Not thread-safe.
+/// </summary>
+sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INodeAction>? actions = null, Action<RunnerStep>? at = null) : IDisposable
+{
+    // A server without this part of the protocol may get it by an upgrade.
+    static readonly TimeSpan WaitForUpgrade = TimeSpan.FromMinutes(5);
+    static readonly TimeSpan LongestTime = TimeSpan.FromHours(6);
+
+    // Something to breathe where a server answers a long poll with nothing at once.
+    static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
+    readonly CommandClient _client = new(options);
+    readonly IReadOnlyList<INodeAction> _actions = actions ?? NodeActions.All;
+    CommandJournal? _journal;
+
+    /// <summary>Runs until it is cancelled, which ends it with an exception.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        var backoff = new Backoff(options.Seed);
+        while (true)
+        {
+            var wait = Pause;
+            if (await TryOnceAsync(cancellation).ConfigureAwait(false) is { } retry)
+            {
+                wait = backoff.Next(retry.After);
+                log.CommandsWait(wait.TotalSeconds, retry.Reason);
+            }
+            else
+            {
+                backoff.Reset();
+            }
+
+            await Task.Delay(wait, options.Time, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Null where all went its way; otherwise when and why to try again.</summary>
+    public async Task<SendOutcome.Retryable?> LeaseAndRunOnceAsync(CancellationToken cancellation)
+    {
+        var journal = Journal();
+        if (await ReportAllAsync(journal, cancellation).ConfigureAwait(false) is { } unreported)
+            return unreported;
+        journal.Forget();
+        journal.Reserve();
+        var (outcome, commands) = await _client.LeaseAsync(cancellation).ConfigureAwait(false);
+        if (outcome is SendOutcome.Retryable retry)
+            return retry;
+        if (outcome is SendOutcome.Final final)
+            return new SendOutcome.Retryable(final.Reason, WaitForUpgrade);
+        foreach (var command in commands)
+        {
+            await AnswerAsync(journal, command, cancellation).ConfigureAwait(false);
+            // A lease that ends meanwhile is refused its permit by its token.
+            if (await ReportAllAsync(journal, cancellation).ConfigureAwait(false) is { } waits)
+                return waits;
+        }
+
+        return null;
+    }
+
+    public void Dispose() => _client.Dispose();
+
+    // Whatever goes wrong, the loop has to go on.
+    async Task<SendOutcome.Retryable?> TryOnceAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await LeaseAndRunOnceAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            return new SendOutcome.Retryable($"{e.GetType().Name}: {e.Message}");
+        }
+    }
+
+    // An agent that cannot read what it did must not do anything: the exception goes to the caller, who tries again later.
+    CommandJournal Journal()
+    {
+        if (_journal is not null)
+            return _journal;
+        var journal = new CommandJournal(Path.Join(options.Buffer.Folder, "commands"), options.Time, log);
+        foreach (var intent in journal.Intents)
+            journal.Write(intent.Id, intent.Action, RecordState.Result, Unknown(intent.Result?.Token ?? 0));
+        return _journal = journal;
+    }
+
+    static CommandResult Unknown(long token) =>
+        new(token, CommandOutcome.Indeterminate, "The agent ended while it ran this command and does not know how far it came. It will not run it again.", null);
+
+    async Task<SendOutcome.Retryable?> ReportAllAsync(CommandJournal journal, CancellationToken cancellation)
+    {
+        foreach (var record in journal.Unreported)
+        {
+            var outcome = await _client.ReportAsync(record.Id, record.Result!, cancellation).ConfigureAwait(false);
+            if (outcome is SendOutcome.Retryable retry)
+                return retry;
+            if (outcome is SendOutcome.Final final)
+                log.ResultRefused(record.Id, final.Reason);
+            at?.Invoke(RunnerStep.AfterReport);
+            journal.Write(record.Id, record.Action, RecordState.Reported, record.Result! with { Output = null });
+            at?.Invoke(RunnerStep.AfterForgetting);
+        }
+
+        return null;
+    }
+
+    async Task AnswerAsync(CommandJournal journal, LeasedCommand command, CancellationToken cancellation)
+    {
+        CommandResult result;
+        if (journal.Knows(command.Id, out var seen))
+            result = (seen?.Result ?? Unknown(command.Token)) with { Token = command.Token };
+        else
+            result = await ExecuteAsync(journal, command, cancellation).ConfigureAwait(false);
+        at?.Invoke(RunnerStep.AfterAction);
+        journal.Write(command.Id, command.Action, RecordState.Result, result);
+        log.CommandEnded(command.Id, command.Action, result.Outcome, result.Summary);
+        at?.Invoke(RunnerStep.AfterResult);
+    }
+
+    async Task<CommandResult> ExecuteAsync(CommandJournal journal, LeasedCommand command, CancellationToken cancellation)
+    {
+        if (_actions.FirstOrDefault(a => a.Name == command.Action) is not { } action)
+            return new CommandResult(command.Token, CommandOutcome.Refused, $"This agent ({AgentOptions.Version}) has no action {command.Action}. Upgrade it, or mend the name.", null);
+        var guard = action.Mutates && !command.DryRun ? Guard(journal, command) : MutationGuard.Closed(options.Time);
+        var seconds = Math.Clamp(command.TimeoutSeconds, 1, (int)LongestTime.TotalSeconds);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(seconds), options.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, limit.Token);
+        try
+        {
+            var report = await action.RunAsync(command.Parameters, Context(options, command.DryRun, guard), either.Token).ConfigureAwait(false);
+            return new CommandResult(command.Token, report.Outcome, report.Summary, report.Output);
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellation.IsCancellationRequested)
+        {
+            return new CommandResult(command.Token, Failure(guard), $"It was not done after {seconds} s.", null);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            return new CommandResult(command.Token, Failure(guard), $"{command.Action} failed: {e.GetType().Name}: {e.Message}", null);
+        }
+    }
+
+    // Before the intent nothing can have been changed.
+    static CommandOutcome Failure(MutationGuard guard) => guard.Begun ? CommandOutcome.Indeterminate : CommandOutcome.Failed;
+
+    MutationGuard Guard(CommandJournal journal, LeasedCommand command) => new(
+        options.Time,
+        token => _client.BeginAsync(command, token),
+        _ => ValueTask.FromResult(WriteIntent(journal, command)));
+
+    string? WriteIntent(CommandJournal journal, LeasedCommand command)
+    {
+        at?.Invoke(RunnerStep.BeforeIntent);
+        if (journal.Write(command.Id, command.Action, RecordState.Intent, Unknown(command.Token)) is { } error)
+            return $"The intent could not be written to disk, so nothing was changed: {error}";
+        at?.Invoke(RunnerStep.AfterIntent);
+        return null;
+    }
+
+    internal static ActionContext Context(AgentOptions options, bool dryRun, MutationGuard guard) => new()
+    {
+        DryRun = dryRun,
+        Guard = guard,
+        Time = options.Time,
+        PolicyFile = options.PolicyFile,
+        ProcPath = options.ProcPath,
+        ProtectedFolders = [Path.GetFullPath(options.Buffer.Folder)],
+    };
+}

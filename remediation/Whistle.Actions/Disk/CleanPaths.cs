@@ -1,0 +1,354 @@
+using System.Text;
+using System.Text.Json;
+
+using Whistle.Actions.Files;
+using Whistle.Telemetry;
+
+namespace Whistle.Actions.Disk;
+
+/// <summary>All are optional and can only narrow what the node's policy allows.</summary>
+sealed record CleanParameters
+{
+    /// <summary>Only roots on the file system of this folder.</summary>
+    public string? MountPoint { get; init; }
+
+    /// <summary>Only these of the policy's roots.</summary>
+    public IReadOnlyList<string>? Roots { get; init; }
+
+    public IReadOnlyList<string>? Patterns { get; init; }
+
+    /// <summary>Takes effect where it is more than the policy's, like <c>7d</c>.</summary>
+    public string? MinimumAge { get; init; }
+}
+
+sealed record CleanReport
+{
+    public required bool DryRun { get; init; }
+
+    public List<CleanedRoot> Roots { get; } = [];
+
+    public long Files => Roots.Sum(r => r.Files);
+
+    public long Bytes => Roots.Sum(r => r.Bytes);
+
+    /// <summary>Why it ended early.</summary>
+    public string? Stopped { get; set; }
+}
+
+/// <summary>What was deleted below one root, or would be, and what was left and why.</summary>
+sealed record CleanedRoot(string Root)
+{
+    const int MostExamples = 50;
+
+    public string? NotCleaned { get; set; }
+
+    public long Files { get; set; }
+
+    /// <summary>Allocated; a file that keeps another name frees nothing and counts 0.</summary>
+    public long Bytes { get; set; }
+
+    public SortedDictionary<string, long> Left { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>The first paths, escaped.</summary>
+    public List<string> Examples { get; } = [];
+
+    public List<string> OpenExamples { get; } = [];
+
+    public void Leave(string why) => Left[why] = Left.GetValueOrDefault(why) + 1;
+
+    public bool WantsExample => Examples.Count < MostExamples;
+
+    public bool WantsOpenExample => OpenExamples.Count < MostExamples;
+}
+
+/// <summary>
+/// Deletes regular files below roots that the node's policy names, by pattern and age. The dry run walks the same way and leaves out nothing
+/// but the deletion itself.
+/// </summary>
+sealed class CleanPaths : INodeAction
+{
+    public string Name => "disk.clean-paths";
+
+    public string Description => "Deletes old files below the folders that the node's policy names.";
+
+    public bool Mutates => true;
+
+    public string Allowance(NodePolicy? policy) => policy is not { CleanPaths.Count: > 0 }
+        ? "refused: the node's policy names no cleanPaths"
+        : string.Join("; ", policy.CleanPaths.Select(r => $"{r.Root}: {string.Join(' ', r.Patterns)} older than {r.MinimumAge}"));
+
+    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+    {
+        var asked = ActionParameters.Read(parameters, ActionsJson.Default.CleanParameters, Name, out var refusal);
+        if (asked?.MinimumAge is { } age && Age.Parse(age) is null)
+            refusal = Age.Refusal("minimumAge", age);
+        if (asked?.Patterns is { } patterns && (patterns.Count == 0 || patterns.Any(string.IsNullOrEmpty)))
+            refusal = "patterns is empty or has an empty pattern. Leave it out, or give names with * and ?.";
+        if (refusal is not null)
+            return Task.FromResult(ActionReport.Refuse(refusal));
+        return Task.Run(() => RunAsync(asked!, context, cancellation), CancellationToken.None);
+    }
+
+    static async Task<ActionReport> RunAsync(CleanParameters asked, ActionContext context, CancellationToken cancellation)
+    {
+        if (NodePolicy.Read(context.PolicyFile, context.ProtectedFolders, out var refusal) is not { } policy)
+            return ActionReport.Refuse(refusal!);
+        using var roots = new CleanRoots(asked, context);
+        if (roots.Open(policy) is { } why)
+            return ActionReport.Refuse(why);
+        if (OpenFiles.Scan(context.ProcPath, roots.Devices, cancellation, out var unseen) is not { } open)
+            return ActionReport.Refuse(unseen);
+        var run = new CleanRun(asked, context, open);
+        foreach (var root in roots.Opened)
+        {
+            if (!await run.CleanAsync(root, cancellation).ConfigureAwait(false))
+                break;
+        }
+
+        run.Report.Roots.AddRange(roots.NotCleaned);
+        return run.Answer();
+    }
+}
+
+/// <summary>A root that is open, with the rules for it. The walk takes the folder over.</summary>
+sealed record OpenRoot(string Path, IReadOnlyList<CleanRule> Rules, int Folder, FileStat Stat);
+
+/// <summary>Opens the roots that the policy names and the parameters want.</summary>
+sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposable
+{
+    readonly Queue<OpenRoot> _opened = new();
+
+    public List<CleanedRoot> NotCleaned { get; } = [];
+
+    public IReadOnlySet<ulong> Devices => _opened.Select(r => r.Stat.Device).ToHashSet();
+
+    /// <summary>Each is the caller's to close.</summary>
+    public IEnumerable<OpenRoot> Opened
+    {
+        get
+        {
+            while (_opened.TryDequeue(out var root))
+                yield return root;
+        }
+    }
+
+    /// <summary>Why there is nothing to clean, or null.</summary>
+    public string? Open(NodePolicy policy)
+    {
+        if (policy.CleanPaths.Count == 0)
+            return $"The node's policy {context.PolicyFile} names no cleanPaths, so no file may be deleted.";
+        if (asked.Roots?.FirstOrDefault(r => policy.CleanPaths.All(rule => rule.Root != r)) is { } foreign)
+            return $"The node's policy {context.PolicyFile} does not name {foreign} in its cleanPaths, so nothing there may be deleted.";
+        FileStat? mount = null;
+        if (asked.MountPoint is { } path)
+        {
+            Native.Close(MountPoint.Open(path, out var stat, out var refusal));
+            if (refusal is not null)
+                return refusal;
+            mount = stat;
+        }
+
+        foreach (var rules in policy.CleanPaths.GroupBy(r => r.Root).Where(g => asked.Roots?.Contains(g.Key) ?? true))
+            Open(rules.Key, [.. rules], mount);
+        if (_opened.Count > 0)
+            return null;
+        return "No root of the node's policy can be cleaned: " + string.Join(" ", NotCleaned.Select(r => r.NotCleaned).Take(10));
+    }
+
+    public void Dispose()
+    {
+        foreach (var root in Opened)
+            Native.Close(root.Folder);
+    }
+
+    void Open(string path, IReadOnlyList<CleanRule> rules, FileStat? mount)
+    {
+        var folder = MountPoint.Open(path, out var stat, out var refusal);
+        if (refusal is null && mount is { } on && on.Device != stat.Device)
+            refusal = $"{path} is on another file system than {asked.MountPoint}.";
+        if (refusal is null && VitalFolders.Alias(stat, context.ProtectedFolders) is { } vital)
+            refusal = $"{path} is {vital} under another name, which is never cleaned.";
+        if (refusal is null && _opened.Any(r => r.Stat.Identity == stat.Identity))
+            refusal = $"{path} is another root under another name.";
+        if (refusal is null)
+        {
+            _opened.Enqueue(new OpenRoot(path, rules, folder, stat));
+            return;
+        }
+
+        Native.Close(folder);
+        NotCleaned.Add(new CleanedRoot(path) { NotCleaned = refusal });
+    }
+}
+
+/// <summary>One run over all roots. What is decided for a file does not depend on whether it is a dry run.</summary>
+sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles open)
+{
+    const int PolicyEvery = 256;
+
+    readonly long _now = context.Time.GetUtcNow().ToUnixTimeSeconds();
+    readonly byte[][]? _patterns = asked.Patterns is null ? null : Encode(asked.Patterns);
+    int _sincePolicy;
+
+    public CleanReport Report { get; } = new() { DryRun = context.DryRun };
+
+    /// <summary>False where the run must end here.</summary>
+    public async ValueTask<bool> CleanAsync(OpenRoot root, CancellationToken cancellation)
+    {
+        var cleaned = new CleanedRoot(root.Path);
+        Report.Roots.Add(cleaned);
+        var rules = root.Rules.Select(r => new Rule(r, Encode(r.Patterns), Oldest(r))).ToArray();
+        using var walk = new TreeWalk(root.Folder, root.Stat, context.BetweenLookAndAct);
+        for (var step = walk.Next(); step != WalkStep.End; step = walk.Next())
+        {
+            if (cancellation.IsCancellationRequested)
+                return Stop("It was stopped, or its time was over.");
+            if (step != WalkStep.File)
+                CountOther(step, cleaned);
+            else if (Verdict(walk, rules, cleaned) is { } links && !await DeleteAsync(walk, root, cleaned, links, cancellation).ConfigureAwait(false))
+                return false;
+        }
+
+        return true;
+    }
+
+    public ActionReport Answer()
+    {
+        var done = $"{Report.Files} files of {Bytes.Text(Report.Bytes)}";
+        var left = Report.Roots.SelectMany(r => r.Left).Where(l => l.Key is "open" or "hard-linked").GroupBy(l => l.Key)
+            .Select(g => $" {g.Sum(l => l.Value)} {g.Key} files were left, because deleting them would free nothing now.");
+        var summary = (context.DryRun ? $"Would delete {done}." : $"Deleted {done}.") + string.Concat(left);
+        var output = JsonSerializer.SerializeToElement(Report, ActionsJson.Default.CleanReport);
+        if (Report.Stopped is not { } stopped)
+            return new ActionReport(CommandOutcome.Succeeded, summary, output);
+        var outcome = Report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed;
+        return new ActionReport(outcome, $"Stopped: {stopped} {summary}", output);
+    }
+
+    // How many names the file has, where it shall go; null where it stays.
+    static uint? Decide(CleanedRoot root, string why)
+    {
+        root.Leave(why);
+        return null;
+    }
+
+    uint? Verdict(TreeWalk walk, Rule[] rules, CleanedRoot root)
+    {
+        var file = walk.Stat;
+        var name = walk.Name;
+        if (_patterns is not null && !AnyMatches(_patterns, name))
+            return Decide(root, "not-matching");
+        var (matches, oldEnough, linksAllowed) = (false, false, false);
+        foreach (var rule in rules)
+        {
+            if (!AnyMatches(rule.Patterns, name))
+                continue;
+            matches = true;
+            if (Math.Max(file.Modified, file.Changed) > rule.Oldest)
+                continue;
+            oldEnough = true;
+            linksAllowed |= rule.Source.AllowHardLinks;
+        }
+
+        if (!matches)
+            return Decide(root, "not-matching");
+        if (!oldEnough)
+            return Decide(root, "too-young");
+        if (file.Links > 1 && !linksAllowed)
+            return Decide(root, "hard-linked");
+        if (!open.Contains(file))
+            return file.Links;
+        if (root.WantsOpenExample)
+            root.OpenExamples.Add(FileName.Escape(walk.Path()));
+        return Decide(root, "open");
+    }
+
+    async ValueTask<bool> DeleteAsync(TreeWalk walk, OpenRoot root, CleanedRoot cleaned, uint links, CancellationToken cancellation)
+    {
+        var example = cleaned.WantsExample ? FileName.Escape(walk.Path()) : null;
+        if (!context.DryRun)
+        {
+            if (!await MayDeleteAsync(root, cancellation).ConfigureAwait(false))
+                return false;
+            if (walk.RemoveFile() is var error and not 0)
+            {
+                cleaned.Leave(error == Native.NoEntry ? "changed-meanwhile" : $"failed: {Native.Text(error)}");
+                return true;
+            }
+        }
+
+        cleaned.Files++;
+        cleaned.Bytes += links > 1 ? 0 : walk.Stat.Allocated;
+        if (example is not null)
+            cleaned.Examples.Add(example);
+        return true;
+    }
+
+    async ValueTask<bool> MayDeleteAsync(OpenRoot root, CancellationToken cancellation)
+    {
+        var renewed = !context.Guard.IsOpen;
+        try
+        {
+            if (!await context.Guard.MayMutateAsync(cancellation).ConfigureAwait(false))
+                return Stop(context.Guard.Refusal!);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            return Stop("It was stopped, or its time was over.");
+        }
+
+        if (!renewed && _sincePolicy++ < PolicyEvery)
+            return true;
+        _sincePolicy = 0;
+        var policy = NodePolicy.Read(context.PolicyFile, context.ProtectedFolders, out var refusal);
+        if (policy is null)
+            return Stop(refusal!);
+        var rules = policy.CleanPaths.Where(r => r.Root == root.Path).ToList();
+        return (rules.Count == root.Rules.Count && rules.Zip(root.Rules).All(p => p.First.SameAs(p.Second)))
+            || Stop($"The node's policy for {root.Path} was changed during the run.");
+    }
+
+    bool Stop(string why)
+    {
+        Report.Stopped = why;
+        return false;
+    }
+
+    static void CountOther(WalkStep step, CleanedRoot root)
+    {
+        var why = step switch
+        {
+            WalkStep.Mount => "other-mount",
+            WalkStep.TooDeep => "too-deep",
+            WalkStep.Unreadable => "unreadable",
+            WalkStep.Other => "no-regular-file",
+            _ => null,
+        };
+        if (why is not null)
+            root.Leave(why);
+    }
+
+    // An age of nothing holds whatever the clocks say.
+    long Oldest(CleanRule rule)
+    {
+        var age = Age.Parse(rule.MinimumAge)!.Value;
+        if (Age.Parse(asked.MinimumAge) is { } more && more > age)
+            age = more;
+        return age == TimeSpan.Zero ? long.MaxValue : _now - (long)age.TotalSeconds;
+    }
+
+    static bool AnyMatches(byte[][] patterns, ReadOnlySpan<byte> name)
+    {
+        foreach (var pattern in patterns)
+        {
+            if (FileName.Matches(name, pattern))
+                return true;
+        }
+
+        return false;
+    }
+
+    static byte[][] Encode(IEnumerable<string> patterns) => [.. patterns.Select(Encoding.UTF8.GetBytes)];
+
+    readonly record struct Rule(CleanRule Source, byte[][] Patterns, long Oldest);
+}

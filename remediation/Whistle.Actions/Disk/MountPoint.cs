@@ -1,0 +1,44 @@
+using Whistle.Actions.Files;
+
+namespace Whistle.Actions.Disk;
+
+static class MountPoint
+{
+    /// <summary>Opens a folder that the caller must close; the refusal is null where it could.</summary>
+    public static int Open(string path, out FileStat stat, out string? refusal)
+    {
+        stat = default;
+        refusal = !path.StartsWith('/') || path.Contains('\0') || path.Split('/').Any(p => p is "." or "..")
+            ? $"{FileName.Escape(System.Text.Encoding.UTF8.GetBytes(path))} is no absolute path without . and .. folders."
+            : null;
+        if (refusal is not null)
+            return -1;
+        var error = Native.OpenFolder(path, out var folder);
+        if (error == 0)
+            error = Native.Stat(folder, out stat);
+        if (error == 0)
+            return folder;
+        Native.Close(folder);
+        refusal = error switch
+        {
+            Native.NoEntry => $"{path} does not exist on this node.",
+            Native.NotAFolder or Native.IsALink => $"{path} is no folder, or a link is part of its path. Name the folder itself.",
+            _ => $"{path} cannot be opened: {Native.Text(error)}.",
+        };
+        return -1;
+    }
+}
+
+static class Bytes
+{
+    static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+    public static string Text(long count)
+    {
+        double value = count;
+        var unit = 0;
+        for (; value >= 1024 && unit < Units.Length - 1; unit++)
+            value /= 1024;
+        return unit == 0 ? $"{count} B" : $"{value:0.0} {Units[unit]}";
+    }
+}

@@ -1,0 +1,206 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Whistle.Actions.Files;
+
+/// <summary>What a name stands for. Times in seconds since 1970 UTC, sizes in bytes.</summary>
+/// <param name="Mount">Tells bind mounts of one device apart; 0 on kernels before 5.8.</param>
+readonly record struct FileStat(
+    ushort Mode, uint Links, uint Owner, ulong Device, ulong Mount, ulong Inode, long Length, long Allocated, long Modified, long Changed)
+{
+    const int TypeMask = 0xF000;
+
+    public bool IsFolder => (Mode & TypeMask) == 0x4000;
+
+    public bool IsFile => (Mode & TypeMask) == 0x8000;
+
+    public bool IsLink => (Mode & TypeMask) == 0xA000;
+
+    public (ulong, ulong) Identity => (Device, Inode);
+
+    public bool SameMount(FileStat other) => Device == other.Device && Mount == other.Mount;
+
+    public bool SameFolder(FileStat other) => IsFolder && SameMount(other) && Inode == other.Inode;
+}
+
+/// <summary>
+/// Calls relative to an open folder, so that nothing that happens to the path above it matters. 64-bit Linux on x86 and ARM. Each answers 0
+/// or an errno; names are bytes that end in 0.
+/// </summary>
+static unsafe partial class Native
+{
+    public const int NoEntry = 2;
+    public const int NotAFolder = 20;
+    public const int IsALink = 40;
+
+    const int CurrentFolder = -100;
+    const int NoFollow = 0x100;
+    const int NoAutomount = 0x800;
+    const int EmptyPath = 0x1000;
+    const int DoNotSync = 0x4000;
+    const uint BasicAndMount = 0x7ff | 0x1000;
+    const uint HasMount = 0x1000;
+    const int CloseOnExec = 0x80000;
+    const int NonBlocking = 0x800;
+    const int Interrupted = 4;
+
+    static readonly bool IsArm = RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
+    static readonly int FolderOnly = IsArm ? 0x4000 : 0x10000;
+    static readonly int DoNotFollow = IsArm ? 0x8000 : 0x20000;
+    static readonly nint GetDents = IsArm ? 61 : 217;
+
+    /// <exception cref="PlatformNotSupportedException">This is no Linux on a processor whose calls are known here.</exception>
+    public static void RequireLinux()
+    {
+        if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture is not (Architecture.X64 or Architecture.Arm64))
+            throw new PlatformNotSupportedException("This action is for 64-bit Linux on x86 and ARM only.");
+    }
+
+    public static string Text(int error) => new Win32Exception(error).Message;
+
+    /// <summary>Never follows a link.</summary>
+    public static int Stat(int folder, byte* name, out FileStat stat) => Stat(folder, name, NoFollow | NoAutomount, out stat);
+
+    public static int Stat(int file, out FileStat stat)
+    {
+        byte empty = 0;
+        return Stat(file, &empty, EmptyPath | NoAutomount, out stat);
+    }
+
+    /// <summary>Follows links, as those of <c>/proc/*/fd</c>, and does not wait for the server of a network file system.</summary>
+    public static int StatFollowing(string path, out FileStat stat)
+    {
+        fixed (byte* name = Terminated(path))
+            return Stat(CurrentFolder, name, DoNotSync | NoAutomount, out stat);
+    }
+
+    /// <summary>Opens a folder that is no link, for reading.</summary>
+    public static int OpenFolder(int folder, byte* name, out int opened) => Open(folder, name, FolderOnly | DoNotFollow | CloseOnExec, out opened);
+
+    /// <summary>Opens whatever is no link, for reading, without waiting for the other end of a pipe.</summary>
+    public static int OpenFile(string path, out int opened)
+    {
+        fixed (byte* name = Terminated(path))
+            return Open(CurrentFolder, name, DoNotFollow | CloseOnExec | NonBlocking, out opened);
+    }
+
+    /// <summary>Opens an absolute path name by name; a link at any place fails with <see cref="IsALink"/> or <see cref="NotAFolder"/>.</summary>
+    public static int OpenFolder(string path, out int opened)
+    {
+        fixed (byte* root = "/\0"u8)
+        {
+            if (OpenFolder(CurrentFolder, root, out opened) is var error and not 0)
+                return error;
+        }
+
+        foreach (var part in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var above = opened;
+            int error;
+            fixed (byte* name = Terminated(part))
+                error = OpenFolder(above, name, out opened);
+            Close(above);
+            if (error != 0)
+                return error;
+        }
+
+        return 0;
+    }
+
+    /// <summary>Entries as the kernel lays them out; the length is 0 at the folder's end.</summary>
+    public static int ReadFolder(int folder, Span<byte> buffer, out int length)
+    {
+        fixed (byte* start = buffer)
+        {
+            var result = SystemCall(GetDents, folder, start, buffer.Length);
+            length = (int)Math.Max(0, result);
+            return result < 0 ? Marshal.GetLastPInvokeError() : 0;
+        }
+    }
+
+    public static int Seek(int folder, long position) => LseekCall(folder, position, 0) < 0 ? Marshal.GetLastPInvokeError() : 0;
+
+    /// <summary>Removes a name that is no folder; a link itself, not what it points to.</summary>
+    public static int Unlink(int folder, byte* name) => UnlinkCall(folder, name, 0) != 0 ? Marshal.GetLastPInvokeError() : 0;
+
+    public static void Close(int file)
+    {
+        if (file >= 0)
+            _ = CloseCall(file);
+    }
+
+    static byte[] Terminated(string path) => Encoding.UTF8.GetBytes(path + "\0");
+
+    static int Open(int folder, byte* name, int flags, out int opened)
+    {
+        while (true)
+        {
+            opened = OpenCall(folder, name, flags);
+            if (opened >= 0)
+                return 0;
+            if (Marshal.GetLastPInvokeError() is var error and not Interrupted)
+                return error;
+        }
+    }
+
+    static int Stat(int folder, byte* name, int flags, out FileStat stat)
+    {
+        StatX raw;
+        stat = default;
+        if (StatCall(folder, name, flags, BasicAndMount, &raw) != 0)
+            return Marshal.GetLastPInvokeError();
+        stat = new FileStat(
+            raw.Mode, raw.Links, raw.Owner, (ulong)raw.DeviceMajor << 32 | raw.DeviceMinor, (raw.Mask & HasMount) != 0 ? raw.Mount : 0, raw.Inode,
+            (long)raw.Size, (long)raw.Blocks * 512, raw.Modified, raw.Changed);
+        return 0;
+    }
+
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    struct StatX
+    {
+        [FieldOffset(0)]
+        public uint Mask;
+        [FieldOffset(16)]
+        public uint Links;
+        [FieldOffset(20)]
+        public uint Owner;
+        [FieldOffset(28)]
+        public ushort Mode;
+        [FieldOffset(32)]
+        public ulong Inode;
+        [FieldOffset(40)]
+        public ulong Size;
+        [FieldOffset(48)]
+        public ulong Blocks;
+        [FieldOffset(96)]
+        public long Changed;
+        [FieldOffset(112)]
+        public long Modified;
+        [FieldOffset(136)]
+        public uint DeviceMajor;
+        [FieldOffset(140)]
+        public uint DeviceMinor;
+        [FieldOffset(144)]
+        public ulong Mount;
+    }
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true)]
+    private static partial int StatCall(int folder, byte* name, int flags, uint mask, StatX* stat);
+
+    [LibraryImport("libc", EntryPoint = "openat", SetLastError = true)]
+    private static partial int OpenCall(int folder, byte* name, int flags);
+
+    [LibraryImport("libc", EntryPoint = "unlinkat", SetLastError = true)]
+    private static partial int UnlinkCall(int folder, byte* name, int flags);
+
+    // The C library has no portable name for reading a folder in bulk.
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint SystemCall(nint number, nint file, byte* buffer, nint length);
+
+    [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
+    private static partial long LseekCall(int file, long offset, int whence);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static partial int CloseCall(int file);
+}

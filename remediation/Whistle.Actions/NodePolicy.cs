@@ -1,0 +1,141 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+using Microsoft.Win32.SafeHandles;
+
+using Whistle.Actions.Files;
+
+namespace Whistle.Actions;
+
+/// <summary>What the owner of a node lets the agent change on it: a JSON file that only root can write. What it does not name is refused.</summary>
+public sealed record NodePolicy
+{
+    public const string DefaultFile = "/etc/whistle/policy.json";
+
+    const int Largest = 256 << 10;
+
+    public IReadOnlyList<CleanRule> CleanPaths { get; init; } = [];
+
+    public JournalRule? VacuumJournal { get; init; }
+
+    /// <summary>Reads it anew. The refusal is null where it will do; a policy with any mistake lets nothing be done.</summary>
+    public static NodePolicy? Read(string? path, IReadOnlyList<string> protectedFolders, out string? refusal)
+    {
+        if (path is null)
+        {
+            refusal = $"This node has no policy file, so nothing may be changed on it. To allow it, write one as root and name it with --policy-file (usually {DefaultFile}).";
+            return null;
+        }
+
+        try
+        {
+            var policy = JsonSerializer.Deserialize(ReadBytes(path), ActionsJson.Default.NodePolicy);
+            refusal = policy is null ? $"The policy file {path} is empty." : policy.Mistake(path, protectedFolders);
+            return refusal is null ? policy : null;
+        }
+        catch (JsonException e)
+        {
+            refusal = $"The policy file {path} cannot be read: {e.Message} Mend it; until then nothing may be changed.";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            refusal = e.Message;
+        }
+
+        return null;
+    }
+
+    static byte[] ReadBytes(string path)
+    {
+        Native.RequireLinux();
+        var error = Native.OpenFile(path, out var opened);
+        if (error == Native.NoEntry)
+            throw new IOException($"The policy file {path} does not exist, so nothing may be changed on this node. To allow it, write one as root.");
+        if (error != 0)
+            throw new IOException($"The policy file {path} cannot be opened: {(error == Native.IsALink ? "it is a link; name the file itself" : Native.Text(error))}.");
+        using var file = new SafeFileHandle(opened, ownsHandle: true);
+        // Of what was opened, not of what the path names by now.
+        if (Native.Stat(opened, out var stat) != 0 || !stat.IsFile || stat.Length > Largest)
+            throw new IOException($"The policy file {path} is no file of at most {Largest} bytes.");
+        const int GroupOrWorldWritable = 0x12;
+        if (stat.Owner != 0 || (stat.Mode & GroupOrWorldWritable) != 0)
+            throw new IOException($"The policy file {path} can be written by others than root. Use: chown root {path}; chmod go-w {path}.");
+        var bytes = new byte[stat.Length];
+        return bytes[..RandomAccess.Read(file, bytes, 0)];
+    }
+
+    string? Mistake(string path, IReadOnlyList<string> protectedFolders)
+    {
+        var mistake = CleanPaths.Select(rule => rule.Mistake(protectedFolders)).FirstOrDefault(m => m is not null) ?? Nested() ?? VacuumJournal?.Mistake();
+        return mistake is null ? null : $"The policy file {path} has a mistake, so nothing may be changed: {mistake}";
+    }
+
+    // What is counted twice would be promised twice.
+    string? Nested()
+    {
+        var roots = CleanPaths.Select(r => r.Root).Distinct().ToList();
+        foreach (var root in roots)
+        {
+            if (roots.FirstOrDefault(other => other != root && VitalFolders.IsWithin(other, root)) is { } inner)
+                return $"the root {inner} lies in the root {root}. Give both rules the same root, or take one away.";
+        }
+
+        return null;
+    }
+}
+
+/// <summary>Files below a root that may be deleted. A root may be named by several rules.</summary>
+public sealed record CleanRule
+{
+    public required string Root { get; init; }
+
+    /// <summary>For names, not paths: <c>*</c> is any run of characters, <c>?</c> one of them. All else is meant as written.</summary>
+    public required IReadOnlyList<string> Patterns { get; init; }
+
+    /// <summary>Since the file was changed, its owner, rights and names included: like <c>7d</c>.</summary>
+    public required string MinimumAge { get; init; }
+
+    /// <summary>A file with several names may lose one, which frees nothing before the last is gone.</summary>
+    public bool AllowHardLinks { get; init; }
+
+    internal string? Mistake(IReadOnlyList<string> protectedFolders)
+    {
+        if (VitalFolders.Refusal(Root, protectedFolders) is { } refusal)
+            return refusal;
+        if (Root.EndsWith('/') || Root.Contains("//", StringComparison.Ordinal))
+            return $"{Root} has a slash too many.";
+        if (Patterns.Count == 0 || Patterns.Any(p => string.IsNullOrEmpty(p) || p.AsSpan().ContainsAny('/', '[', ']')))
+            return $"the patterns of {Root} must be names with * and ?, like *.log, without a slash or brackets.";
+        return Age.Parse(MinimumAge) is null ? Age.Refusal($"the minimumAge of {Root},", MinimumAge) : null;
+    }
+
+    internal bool SameAs(CleanRule other) => Root == other.Root && MinimumAge == other.MinimumAge && AllowHardLinks == other.AllowHardLinks
+        && Patterns.SequenceEqual(other.Patterns);
+}
+
+/// <summary>How far the journal may be vacuumed: one of the two limits, because journalctl would break either to keep the other.</summary>
+public sealed record JournalRule
+{
+    /// <summary>So much of the archived journal must stay.</summary>
+    public long KeepBytes { get; init; }
+
+    /// <summary>What is younger must stay, like <c>2d</c>.</summary>
+    public string KeepAge { get; init; } = "0s";
+
+    internal string? Mistake() => KeepBytes < 0 ? "keepBytes of vacuumJournal is below 0."
+        : Age.Parse(KeepAge) is null ? Age.Refusal("keepAge of vacuumJournal,", KeepAge)
+        : KeepBytes > 0 && Age.Parse(KeepAge) > TimeSpan.Zero ? "vacuumJournal has keepBytes and keepAge. Leave one of them out." : null;
+}
+
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, ReadCommentHandling = JsonCommentHandling.Skip,
+    AllowTrailingCommas = true, NumberHandling = JsonNumberHandling.Strict, RespectNullableAnnotations = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(NodePolicy))]
+[JsonSerializable(typeof(Disk.LargestParameters))]
+[JsonSerializable(typeof(Disk.LargestReport))]
+[JsonSerializable(typeof(Disk.CleanParameters))]
+[JsonSerializable(typeof(Disk.CleanReport))]
+[JsonSerializable(typeof(Disk.VacuumParameters))]
+[JsonSerializable(typeof(Disk.VacuumReport))]
+sealed partial class ActionsJson : JsonSerializerContext;
