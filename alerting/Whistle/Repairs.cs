@@ -19,7 +19,7 @@ static class Repairs
     public static void Add(IServiceCollection services, WhistleOptions options)
     {
         services
-            .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>().AddSingleton<RunRepairs>()
+            .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>()
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(s => new IncidentsEnvironment
             {
@@ -41,7 +41,7 @@ static class Repairs
             })
             .AddSingleton(s => new AlertingEnvironment
             {
-                Incidents = s.GetRequiredService<RunRepairs>().Since,
+                Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), _ => null).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
                 Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),
