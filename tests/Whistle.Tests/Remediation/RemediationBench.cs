@@ -62,6 +62,8 @@ sealed class RemediationBench : IDisposable
 
     public RemediationHost Host { get; private set; } = null!;
 
+    public RemediationEnvironment Environment { get; private set; } = null!;
+
     public IncidentStore Incidents { get; private set; } = null!;
 
     public RunStore Runs { get; private set; } = null!;
@@ -88,19 +90,17 @@ sealed class RemediationBench : IDisposable
             new() { Signals = Signals, Ended = _ => [.. _ended.Select(e => e.Signal)], Worked = Runs.WorkedIncidents, Store = Incidents, Metrics = metrics },
             Clock,
             NullLogger<IncidentsHost>.Instance);
-        Host = new(
-            new()
-            {
-                RunbookFiles = [RunbookFile],
-                Signals = Signals,
-                Engine = new PromQLEngine(new MemorySeries()),
-                Incidents = Incidents,
-                Runs = Runs,
-                Control = Control,
-                Metrics = metrics,
-            },
-            Clock,
-            NullLogger<RemediationHost>.Instance);
+        Environment = new()
+        {
+            RunbookFiles = [RunbookFile],
+            Signals = Signals,
+            Engine = new PromQLEngine(new MemorySeries()),
+            Incidents = Incidents,
+            Runs = Runs,
+            Control = Control,
+            Metrics = metrics,
+        };
+        Host = new(Environment, Clock, NullLogger<RemediationHost>.Instance);
         Assert.Empty(Host.Reload().Errors);
     }
 
