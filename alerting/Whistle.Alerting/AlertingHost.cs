@@ -153,8 +153,9 @@ public sealed class AlertingHost : BackgroundService
         var whole = true;
         foreach (var view in _environment.Incidents((_watermark ?? now - FirstLook) - Overlap))
         {
-            whole &= TryDecide(view, known, now);
-            _environment.Persisted("decided");
+            whole &= TryDecide(view, known, now, out var saved);
+            if (saved)
+                _environment.Persisted("decided");
         }
 
         if (_letters is not null)
@@ -169,13 +170,15 @@ public sealed class AlertingHost : BackgroundService
         _metrics.LastPass.Set(now.ToUnixTimeMilliseconds() / 1000.0);
     }
 
-    bool TryDecide(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now)
+    bool TryDecide(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, out bool saved)
     {
+        saved = false;
         try
         {
             var before = known.GetValueOrDefault(view.Incident.Id) ?? _store.Find(view.Incident.Id);
             var (after, decisions) = AlertingEngine.Decide(view, before ?? AlertState.New, _options, now);
-            if (before is null || decisions.Count > 0 || AlertingStore.Text(before) != AlertingStore.Text(after))
+            saved = before is null || decisions.Count > 0 || AlertingStore.Text(before) != AlertingStore.Text(after);
+            if (saved)
                 Save(view, after, decisions, now);
             return after.Settled || !after.Closed;
         }

@@ -20,6 +20,7 @@ sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
     const int AuthenticationRequired = 530;
     const int AuthenticationInvalid = 535;
     const int ServiceNotAvailable = 421;
+    const int TooLarge = 552;
 
     public string Channel => Letters.Channel;
 
@@ -93,7 +94,7 @@ sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
         {
             AuthenticationRequired or AuthenticationInvalid or ServiceNotAvailable => new Delivery.Retryable(reason, NotTaken: true),
             >= 400 and < 500 => new Delivery.Retryable(reason, NotTaken: true, OnlyThis: true, Answered: true),
-            >= 500 when e.ErrorCode is not SmtpErrorCode.SenderNotAccepted => new Delivery.Final(reason),
+            >= 500 when code is TooLarge || e.ErrorCode is not SmtpErrorCode.SenderNotAccepted => new Delivery.Final(reason),
             _ => new Delivery.Retryable(reason, NotTaken: true, Answered: true),
         };
     }

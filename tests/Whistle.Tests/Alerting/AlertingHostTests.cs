@@ -166,7 +166,7 @@ public sealed class AlertingHostTests : IDisposable
         bench.Set(new(incident, [Fleet.Repair(RepairState.GaveUp, Fleet.Start + Minute)]));
         await StepAsync(bench, late);
         bench.Set(new(incident.Closed(Fleet.Start + Minute * 3), [Fleet.Repair(RepairState.GaveUp, Fleet.Start + Minute)]));
-        for (var i = 0; i < 20; i++)
+        for (var i = 0; i < 14; i++)
             await StepAsync(bench, late);
     }
 
