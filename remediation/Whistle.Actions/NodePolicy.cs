@@ -14,7 +14,8 @@ public sealed record NodePolicy
 
     const int Largest = 256 << 10;
 
-    public IReadOnlyList<CleanRule> CleanPaths { get; init; } = [];
+    // Set, not init, wherever there is a default: the generated reader would put null in its place.
+    public IReadOnlyList<CleanRule> CleanPaths { get; set; } = [];
 
     public JournalRule? VacuumJournal { get; init; }
 
@@ -120,7 +121,7 @@ public sealed record JournalRule
     public long KeepBytes { get; init; }
 
     /// <summary>What is younger must stay, like <c>2d</c>.</summary>
-    public string KeepAge { get; init; } = "0s";
+    public string KeepAge { get; set; } = "0s";
 
     internal string? Mistake() => KeepBytes < 0 ? "keepBytes of vacuumJournal is below 0."
         : Age.Parse(KeepAge) is null ? Age.Refusal("keepAge of vacuumJournal,", KeepAge)

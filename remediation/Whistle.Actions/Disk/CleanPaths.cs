@@ -31,6 +31,9 @@ sealed record CleanReport
 
     public long Bytes => Roots.Sum(r => r.Bytes);
 
+    /// <summary>Processes that the agent may not look into; a file that only they hold open was not told from the others.</summary>
+    public int ProcessesUnseen { get; init; }
+
     /// <summary>Why it ended early.</summary>
     public string? Stopped { get; set; }
 }
@@ -190,7 +193,7 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
     readonly byte[][]? _patterns = asked.Patterns is null ? null : Encode(asked.Patterns);
     int _sincePolicy;
 
-    public CleanReport Report { get; } = new() { DryRun = context.DryRun };
+    public CleanReport Report { get; } = new() { DryRun = context.DryRun, ProcessesUnseen = open.Unseen };
 
     /// <summary>False where the run must end here.</summary>
     public async ValueTask<bool> CleanAsync(OpenRoot root, CancellationToken cancellation)

@@ -9,15 +9,16 @@ namespace Whistle.Actions.Disk;
 /// <param name="Bytes">Allocated on disk; of a directory with all that is below it.</param>
 sealed record SizedPath(string Path, long Bytes);
 
+// Set, not init: the generated reader would put nothing in the place of what is left out.
 sealed record LargestParameters
 {
-    public string MountPoint { get; init; } = "/";
+    public string MountPoint { get; set; } = "/";
 
     /// <summary>Directories so many levels below the mount point are listed, with all that is below them. 1 to 32.</summary>
-    public int Depth { get; init; } = 4;
+    public int Depth { get; set; } = 4;
 
     /// <summary>Of directories and of files each. 1 to 100.</summary>
-    public int Count { get; init; } = 20;
+    public int Count { get; set; } = 20;
 }
 
 /// <param name="Complete">False where time ran out, or something could not be read.</param>

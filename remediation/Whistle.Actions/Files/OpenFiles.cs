@@ -13,6 +13,9 @@ sealed class OpenFiles
 
     readonly HashSet<(ulong, ulong)> _open = [];
 
+    /// <summary>Processes whose files the agent may not see.</summary>
+    public int Unseen { get; private set; }
+
     public bool Contains(FileStat file) => _open.Contains(file.Identity);
 
     /// <summary>Null where not all could be seen; the reason then says so.</summary>
@@ -20,37 +23,34 @@ sealed class OpenFiles
     {
         var files = new OpenFiles();
         reason = "";
-        try
+        foreach (var process in Directory.EnumerateDirectories(proc).Where(p => int.TryParse(Path.GetFileName(p), NumberStyles.None, null, out _)))
         {
-            foreach (var process in Directory.EnumerateDirectories(proc).Where(p => int.TryParse(Path.GetFileName(p), NumberStyles.None, null, out _)))
-            {
-                cancellation.ThrowIfCancellationRequested();
-                IgnoreVanished(() => files.AddOpen(process, devices));
-                IgnoreVanished(() => files.AddMapped(process, devices));
-                if (files._open.Count <= Most)
-                    continue;
-                reason = $"More than {Most} files of these file systems are open, too many to be told from the others.";
-                return null;
-            }
-
-            return files;
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            reason = $"The agent may not see which files are open ({e.Message}). Run it as root.";
+            if (cancellation.IsCancellationRequested)
+                break;
+            files.Look(process, devices);
+            if (files._open.Count <= Most)
+                continue;
+            reason = $"More than {Most} files of these file systems are open, too many to be told from the others.";
             return null;
         }
+
+        return files;
     }
 
-    // A process may end at any moment; what it held is closed then.
-    static void IgnoreVanished(Action look)
+    void Look(string process, IReadOnlySet<ulong> devices)
     {
         try
         {
-            look();
+            AddOpen(process, devices);
+            AddMapped(process, devices);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            Unseen++;
         }
         catch (IOException)
         {
+            // A process may end at any moment; what it held is closed then.
         }
     }
 

@@ -82,6 +82,7 @@ public sealed class CommandRunnerTests : IDisposable
             await runner.LeaseAndRunOnceAsync(CancellationToken.None);
         var record = Assert.Single(Directory.GetFiles(Records, "*.command"));
         File.WriteAllText(record, damage == "torn" ? File.ReadAllText(record)[..^3] : damage);
+        File.SetLastWriteTimeUtc(record, _time.GetUtcNow().UtcDateTime);
 
         _server.LeaseAgain("c1");
         using var restarted = Runner();
