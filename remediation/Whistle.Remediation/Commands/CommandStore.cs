@@ -53,7 +53,7 @@ sealed class CommandStore(StateDatabase database)
 
     /// <summary>
     /// Asks the gates again and reserves the permit in one transaction. Null where the node has no such command. A question repeated
-    /// within its permit is answered anew, as the first answer may have been lost on the way.
+    /// under the same lease is answered anew: an agent renews its permit while it works, and the first answer may have been lost.
     /// </summary>
     public BeginAnswer? Begin(Sender sender, string id, long token, IReadOnlyList<Signal> signals, DateTimeOffset now)
     {
@@ -71,8 +71,7 @@ sealed class CommandStore(StateDatabase database)
         else if (command.State is CommandState.Leased)
             connection.Execute("UPDATE commands SET state = 'Denied', reason = $reason WHERE id = $id", ("$reason", refusal.Reason), ("$id", id));
         transaction.Commit();
-        var seconds = (int)((command.BegunAt ?? now) + Permit - now).TotalSeconds;
-        return refusal is null ? new(true, seconds, null) : new(false, 0, refusal.Reason);
+        return refusal is null ? new(true, (int)Permit.TotalSeconds, null) : new(false, 0, refusal.Reason);
     }
 
     /// <summary>
@@ -116,8 +115,8 @@ sealed class CommandStore(StateDatabase database)
         _ when command.Token != token => "Another lease has followed this one; drop the command.",
         CommandState.Leased when now >= command.LeasedUntil => "The lease has ended; lease again.",
         CommandState.Leased => null,
-        CommandState.Begun when now < command.BegunAt + Permit => null,
-        CommandState.Begun => "It has begun before, and a permit is given once; report what you know of it.",
+        CommandState.Begun when now < command.BegunAt + TimeSpan.FromSeconds(command.TimeoutSeconds) => null,
+        CommandState.Begun => "The command's time is up; report what you know of it.",
         CommandState.Withdrawn => "The command was taken back.",
         CommandState.Denied => command.Reason ?? "The command was denied.",
         CommandState.Done => "The command has ended.",

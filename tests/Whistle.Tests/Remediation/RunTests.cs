@@ -207,6 +207,9 @@ public sealed class RunTests
         Assert.False(bench.Host.Begin(RemediationBench.Node, first.Id, first.Token)!.Granted);
         Assert.True(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
         bench.Clock.Advance(TimeSpan.FromSeconds(11));
+        bench.Lose(false);
+        Assert.True(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
+        bench.Clock.Advance(TimeSpan.FromMinutes(1));
         Assert.False(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
         Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now.AddHours(1)));
     }

@@ -21,7 +21,7 @@ public sealed class RunbookTests : IDisposable
         Assert.Equal(RunbookMode.Observe, runbook.Mode);
         var plan = Rendering.Plan(runbook, Labels.Of(("node", "n"), ("mountpoint", "/data \"x\"")));
         Assert.Equal(["disk.largest-directories", "disk.clean-paths", "disk.vacuum-journal"], plan.Steps.Select(s => s.Step.Action));
-        Assert.Equal("""{"path":"/data \"x\"","top":20}""", plan.Steps[0].Parameters);
+        Assert.Equal("""{"mountPoint":"/data \"x\"","count":20}""", plan.Steps[0].Parameters);
     }
 
     [Fact]
