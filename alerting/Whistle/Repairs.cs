@@ -23,7 +23,7 @@ static class Repairs
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(s => new IncidentsEnvironment
             {
-                Signals = () => s.GetRequiredService<RulesHost>().Signals,
+                Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Ended = s.GetRequiredService<RulesHost>().EndedSignals,
                 Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
                 Store = s.GetRequiredService<IncidentStore>(),
@@ -32,7 +32,7 @@ static class Repairs
             .AddSingleton(s => new RemediationEnvironment
             {
                 RunbookFiles = options.Runbooks,
-                Signals = () => s.GetRequiredService<RulesHost>().Signals,
+                Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Engine = s.GetRequiredService<PromQLEngine>(),
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
