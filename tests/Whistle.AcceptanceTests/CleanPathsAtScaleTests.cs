@@ -8,7 +8,12 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
+/// <summary>Runs while no other test does, since it measures what the whole process allocates.</summary>
+[CollectionDefinition(nameof(Alone), DisableParallelization = true)]
+public sealed class Alone;
+
 /// <summary>The clean-up on a file system of its own: mounts below the root, and a million files.</summary>
+[Collection(nameof(Alone))]
 public sealed class CleanPathsAtScaleTests : IDisposable
 {
     const int Folders = 100;
