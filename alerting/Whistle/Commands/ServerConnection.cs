@@ -86,6 +86,9 @@ sealed class ServerConnection : IDisposable
 
     static JsonElement DataOf(JsonElement answer)
     {
+        // Whistle's own lists come bare; Prometheus's answers are wrapped.
+        if (answer.ValueKind != JsonValueKind.Object)
+            return answer;
         if (answer.TryGetProperty("error", out var error))
             throw new CommandException(error.GetString()!);
         return answer.TryGetProperty("data", out var data) ? data : answer;
