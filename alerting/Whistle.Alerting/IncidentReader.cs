@@ -3,7 +3,6 @@ using System.Text.Json;
 using Whistle.Alerting.Deciding;
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 namespace Whistle.Alerting;
 
@@ -11,7 +10,7 @@ namespace Whistle.Alerting;
 /// <param name="acknowledgement">Who has taken an incident on, by its id.</param>
 public sealed class IncidentReader(IncidentStore incidents, RunStore runs, Func<string, Acknowledgement?> acknowledgement)
 {
-    // The one action of today that only reads.
+    // Where the ticket's largest directories come from.
     const string Measure = "disk.largest-directories";
 
     /// <summary>For <see cref="AlertingEnvironment.Incidents"/>.</summary>
@@ -26,7 +25,7 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, Func<
 
     static Repair ToRepair(Run run, StepReport? largest)
     {
-        var changes = run.Reports.Where(r => r.Action != Measure && r.Outcome is not CommandOutcome.Refused).ToList();
+        var changes = run.Reports.Where(r => r.Changed).ToList();
         return new()
         {
             Id = run.Id,

@@ -62,6 +62,8 @@ public sealed class WhistleApp : IAsyncDisposable
 
     public Credentials Credentials => _app.Services.GetRequiredService<Credentials>();
 
+    internal IServiceProvider Services => _app.Services;
+
     public TelemetryReader Telemetry => _app.Services.GetRequiredService<TelemetryReader>();
 
     public RulesHost Rules => _app.Services.GetRequiredService<RulesHost>();

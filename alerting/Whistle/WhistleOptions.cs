@@ -2,6 +2,7 @@ using System.Net;
 
 using Whistle.Agent;
 using Whistle.Alerting;
+using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 
 namespace Whistle;
@@ -18,6 +19,8 @@ public sealed record WhistleOptions
 
     /// <summary>Folders or files of runbooks; the shipped ones where none is given.</summary>
     public IReadOnlyList<string> Runbooks { get; init; } = [Path.Combine(AppContext.BaseDirectory, "runbooks")];
+
+    public IncidentOptions Incidents { get; init; } = new();
 
     public AlertingOptions Alerting { get; init; } = new();
 

@@ -15,7 +15,9 @@ using Whistle.Telemetry;
 
 namespace Whistle.Remediation;
 
-public sealed record SignalAnswer(string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown);
+/// <param name="QuietSince">Since when it no longer holds and is only kept firing by its rule.</param>
+public sealed record SignalAnswer(string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown,
+    DateTimeOffset? QuietSince);
 
 public sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind, string Text, int Count);
 
@@ -188,7 +190,7 @@ public sealed class RemediationApi
     static IncidentAnswer ToAnswer(Incident incident, IReadOnlyList<TimelineAnswer>? timeline, IReadOnlyList<RunAnswer>? runs) => new(
         incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, Name(incident.State), incident.OpenedAt,
         incident.ClosedAt, incident.ClearSince, incident.Reopened,
-        [.. incident.Signals.Select(s => new SignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown))], timeline, runs);
+        [.. incident.Signals.Select(s => new SignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince))], timeline, runs);
 
     RunAnswer ToAnswer(Run run, IReadOnlyList<TimelineAnswer>? timeline) => new(
         run.Id, run.IncidentId, run.Runbook, run.RunbookHash, run.Tenant, run.Cluster, run.Node, ToAnswer(run.Subject), Name(run.State), run.Reason, run.Since,

@@ -94,7 +94,7 @@ public sealed class RemediationHost : BackgroundService
     {
         if (_environment.Signals() is not { } signals)
             return;
-        foreach (var incident in _environment.Incidents.Active().Where(i => i.Signals.Any(s => s.ClearedAt is null)))
+        foreach (var incident in _environment.Incidents.Active().Where(i => i.Signals.Any(s => !s.IsClear)))
             Propose(incident, signals, now);
         foreach (var run in _environment.Runs.Live())
         {

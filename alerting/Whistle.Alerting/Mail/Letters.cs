@@ -30,7 +30,7 @@ sealed class Letters(MailOptions options, Uri? server)
             .Facts(
                 ("Why now", page.Reason), ("Severity", page.Severity), ("Cluster", incident.Cluster), ("Tenant", incident.Tenant), ("About", incident.Subject.ToString()),
                 ("Open since", incident.OpenedAt.ToString("u")), ("Incident", incident.Id), ("Whistle", server?.ToString()))
-            .List("What is wrong now", [.. incident.Signals.Where(s => s.ClearedAt is null).Select(s => $"{s.Name}{s.Labels.With("alertname", "")} since {s.Since:u}")]);
+            .List("What is wrong now", [.. incident.Signals.Where(s => !s.IsClear).Select(s => $"{s.Name}{s.Labels.With("alertname", "")} since {s.Since:u}")]);
         foreach (var repair in view.Repairs)
             AddRepair(body, repair);
         var thread = IncidentThread(incident.Id);

@@ -65,6 +65,8 @@ static class PagerDutyEvent
         var details = new Dictionary<string, string>
         {
             ["incident"] = Cut(view.Incident.Title, LongestText),
+            // A change has no dedup_key; by this a reader knows one that came twice.
+            ["run"] = Cut(repair.Id, LongestText),
             ["runbook"] = Cut(repair.Runbook, LongestText),
             ["result"] = repair.State.ToString(),
         };
@@ -92,7 +94,7 @@ static class PagerDutyEvent
             ["opened"] = incident.OpenedAt.ToString("u"),
             ["tenant"] = Cut(incident.Tenant, LongestText),
         };
-        Add(details, "signal", incident.Signals.Where(s => s.ClearedAt is null).Select(s => $"{s.Name}{s.Labels.With("alertname", "")}"));
+        Add(details, "signal", incident.Signals.Where(s => !s.IsClear).Select(s => $"{s.Name}{s.Labels.With("alertname", "")}"));
         if (view.Repairs is [.., var repair])
         {
             details["repair"] = Cut($"{repair.Runbook}, {repair.State}: {repair.Summary}", LongestText);

@@ -9,7 +9,7 @@ public enum IncidentState
     /// <summary>A run works on it.</summary>
     Mitigating,
 
-    /// <summary>Its signals are clear and must stay so.</summary>
+    /// <summary>None of its signals holds any more, and that must stay so.</summary>
     Recovering,
     Closed,
 }
@@ -40,7 +40,7 @@ public sealed record Incident
 
     public DateTimeOffset? ClosedAt { get; init; }
 
-    /// <summary>Since when all its signals are clear; null while one is not.</summary>
+    /// <summary>Since when none of its signals holds; null while one does or is unknown.</summary>
     public DateTimeOffset? ClearSince { get; init; }
 
     /// <summary>How often it came back.</summary>
@@ -52,8 +52,17 @@ public sealed record Incident
 /// <param name="Since">When it began to fire.</param>
 /// <param name="ClearedAt">Null while it is active (firing, or unknown after having fired).</param>
 /// <param name="Unknown">Its source does not report: it is active, and nothing is concluded.</param>
+/// <param name="QuietSince">
+/// Since when its expression no longer holds while <c>keep_firing_for</c> keeps it active. It proves a repair and holds a page; only its end
+/// closes the incident.
+/// </param>
 public sealed record IncidentSignal(
-    ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown = false);
+    ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown = false,
+    DateTimeOffset? QuietSince = null)
+{
+    /// <summary>What it states does not hold now.</summary>
+    public bool IsClear => ClearedAt is not null || QuietSince is not null;
+}
 
 /// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
 /// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>

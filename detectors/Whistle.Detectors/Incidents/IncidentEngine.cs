@@ -5,7 +5,7 @@ namespace Whistle.Detectors.Incidents;
 
 public sealed record IncidentOptions
 {
-    /// <summary>How long all signals must be clear before an incident closes.</summary>
+    /// <summary>How long all signals must be clear before an incident closes. It runs while they are kept firing too.</summary>
     public TimeSpan ClearFor { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>A signal that returns within this time after the closing reopens the incident.</summary>
@@ -41,14 +41,14 @@ static class IncidentEngine
         {
             var latest = incidents.MaxBy(i => i.OpenedAt)!;
             var mine = trouble.GetValueOrDefault(incidents.Key) ?? [];
-            if (latest.ClosedAt is { } closed && (mine.Count == 0 || now - closed > options.ReopenWithin))
+            if (latest.ClosedAt is { } closed && (mine.All(s => s.IsKept) || now - closed > options.ReopenWithin))
                 continue;
             trouble.Remove(incidents.Key);
             if (Next(latest, mine, view, options, now) is { Entries.Count: > 0 } change)
                 changes.Add(change);
         }
 
-        changes.AddRange(trouble.Select(t => Open(t.Key, t.Value, view, options, now)));
+        changes.AddRange(trouble.Where(t => t.Value.Exists(s => !s.IsKept)).Select(t => Open(t.Key, t.Value, view, options, now)));
         return changes;
     }
 
@@ -99,7 +99,7 @@ static class IncidentEngine
             next = next with { Severity = SeverityOf(Worst(active)), Title = TitleOf(Worst(active)) };
         if (next.Severity != incident.Severity)
             entries.Add(("severity", $"It was {incident.Severity} and is now {next.Severity}."));
-        next = signals.Any(s => s.ClearedAt is null) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
+        next = signals.Exists(s => !s.IsClear) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
         return new(next, entries);
     }
 
@@ -120,15 +120,20 @@ static class IncidentEngine
         var unknown = signal.State is SignalState.Unknown;
         var fires = known is null || known.ClearedAt is not null;
         var since = signal.Condition.FiringSince ?? now;
+        var quiet = signal.IsKept ? known?.QuietSince ?? signal.Condition.KeepSince : null;
         if (fires)
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) fires since {since:yyyy-MM-dd HH:mm:ss}Z."));
         if (unknown && (fires || !known!.Unknown))
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is unknown: its source does not report, so nothing is concluded."));
         if (!unknown && known is { Unknown: true, ClearedAt: null })
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is known again, and fires."));
+        if (quiet is not null && (fires || known!.QuietSince is null))
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) does not hold any more since {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
+        if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) holds again."));
         return fires
-            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown)
-            : known! with { Unknown = unknown };
+            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet)
+            : known! with { Unknown = unknown, QuietSince = quiet };
     }
 
     static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
@@ -142,7 +147,7 @@ static class IncidentEngine
             _ => "is clear",
         };
         entries.Add(("signal", $"{known.Name} ({known.Severity}) {how}."));
-        return known with { ClearedAt = now, Unknown = false };
+        return known with { ClearedAt = now, Unknown = false, QuietSince = null };
     }
 
     static SignalEnd? EndOf(IncidentSignal known, IReadOnlyList<Signal> ended) =>
@@ -161,21 +166,22 @@ static class IncidentEngine
         Incident before, Incident incident, IReadOnlyList<Signal> ended, IncidentOptions options, List<(string, string)> entries, DateTimeOffset now)
     {
         var since = incident.ClearSince ?? now;
+        var over = incident.Signals.All(s => s.ClearedAt is not null);
         var cleared = incident.Signals.Where(s => before.Signals.Any(b => b.Fingerprint == s.Fingerprint && b.ClearedAt is null)).ToList();
-        if (cleared.Count > 0 && cleared.TrueForAll(s => EndOf(s, ended) is SignalEnd.Gone))
+        if (over && cleared.Count > 0 && cleared.TrueForAll(s => EndOf(s, ended) is SignalEnd.Gone))
         {
             entries.Add(("closed", "Closed: what it was about is gone."));
             return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
         }
 
-        if (now - since >= options.ClearFor)
+        if (over && now - since >= options.ClearFor)
         {
             entries.Add(("closed", $"Closed: all its signals are clear since {since:yyyy-MM-dd HH:mm:ss}Z."));
             return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
         }
 
         if (incident.State is not IncidentState.Recovering)
-            entries.Add(("state", $"All its signals are clear; it closes when they stay so for {options.ClearFor.TotalMinutes:0.#} min."));
+            entries.Add(("state", $"None of its signals holds any more; it closes when that stays so for {options.ClearFor.TotalMinutes:0.#} min."));
         return incident with { State = IncidentState.Recovering, ClearSince = since };
     }
 

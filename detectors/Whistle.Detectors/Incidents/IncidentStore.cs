@@ -140,11 +140,13 @@ public sealed class IncidentStore
 
     static SignalRow ToRow(IncidentSignal signal) => new(
         signal.Fingerprint.ToString("x16"), signal.Name, signal.Labels.ToDictionary(l => l.Name, l => l.Value), signal.Severity,
-        signal.Since.ToUnixTimeMilliseconds(), signal.ClearedAt?.ToUnixTimeMilliseconds(), signal.Unknown);
+        signal.Since.ToUnixTimeMilliseconds(), signal.ClearedAt?.ToUnixTimeMilliseconds(), signal.Unknown, signal.QuietSince?.ToUnixTimeMilliseconds());
 
     static IncidentSignal FromRow(SignalRow row) => new(
         ulong.Parse(row.Fingerprint, NumberStyles.HexNumber, CultureInfo.InvariantCulture), row.Name, ToLabels(row.Labels), row.Severity,
-        DateTimeOffset.FromUnixTimeMilliseconds(row.Since), row.ClearedAt is { } at ? DateTimeOffset.FromUnixTimeMilliseconds(at) : null, row.Unknown);
+        DateTimeOffset.FromUnixTimeMilliseconds(row.Since), Instant(row.ClearedAt), row.Unknown, Instant(row.QuietSince));
+
+    static DateTimeOffset? Instant(long? milliseconds) => milliseconds is { } at ? DateTimeOffset.FromUnixTimeMilliseconds(at) : null;
 
     static string Json(Labels labels) =>
         JsonSerializer.Serialize(labels.ToDictionary(l => l.Name, l => l.Value), IncidentJson.Default.DictionaryStringString);
@@ -155,7 +157,7 @@ public sealed class IncidentStore
 }
 
 sealed record SignalRow(
-    string Fingerprint, string Name, Dictionary<string, string> Labels, string Severity, long Since, long? ClearedAt, bool Unknown);
+    string Fingerprint, string Name, Dictionary<string, string> Labels, string Severity, long Since, long? ClearedAt, bool Unknown, long? QuietSince);
 
 [JsonSerializable(typeof(List<SignalRow>))]
 [JsonSerializable(typeof(Dictionary<string, string>))]

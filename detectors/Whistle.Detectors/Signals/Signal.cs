@@ -65,6 +65,9 @@ public sealed record Signal
 
     public SignalState State => Condition.State;
 
+    /// <summary>It fires only because <c>keep_firing_for</c> has not passed: its expression no longer holds.</summary>
+    public bool IsKept => State is SignalState.Firing && Condition.KeepSince is not null;
+
     /// <summary>FNV-1a, 64 bits, over name and labels in UTF-8, each ended by a zero byte: the same in every process and release.</summary>
     public ulong Fingerprint => FingerprintOf(Name, Labels);
 

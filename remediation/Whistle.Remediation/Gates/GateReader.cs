@@ -38,11 +38,11 @@ static class GateReader
         };
     }
 
-    /// <summary>The active signals of the incident that the runbook answers.</summary>
+    /// <summary>The signals of the incident that the runbook answers and that hold, or are unknown.</summary>
     public static IReadOnlyList<Signal> SignalsOf(Incident incident, Runbook runbook, IReadOnlyList<Signal> signals)
     {
-        var held = incident.Signals.Where(s => s.ClearedAt is null).Select(s => s.Fingerprint).ToHashSet();
-        return [.. signals.Where(s => held.Contains(s.Fingerprint) && runbook.IsAnswerTo(s.Name, s.Labels))];
+        var held = incident.Signals.Where(s => !s.IsClear).Select(s => s.Fingerprint).ToHashSet();
+        return [.. signals.Where(s => !s.IsKept && held.Contains(s.Fingerprint) && runbook.IsAnswerTo(s.Name, s.Labels))];
     }
 
     // A handful of versions are alive at a time.

@@ -22,7 +22,11 @@ public enum RunState
 }
 
 /// <summary>What one step came to. <paramref name="Output"/> is the action's own report.</summary>
-public sealed record StepReport(string Step, string Action, CommandOutcome Outcome, string Summary, JsonElement? Output, DateTimeOffset At);
+public sealed record StepReport(string Step, string Action, CommandOutcome Outcome, string Summary, JsonElement? Output, DateTimeOffset At)
+{
+    /// <summary>A permit was given, so it may have changed something. Never after a dry run, or where there was nothing to change.</summary>
+    public bool Changed { get; init; }
+}
 
 /// <summary>One attempt of a runbook on what an incident is about. Changed only by the owner of its lease, together with its timeline.</summary>
 public sealed record Run

@@ -12,7 +12,7 @@ namespace Whistle.Remediation.Runs;
 /// <param name="Condition">The extra PromQL of the verification holds, or none is asked.</param>
 sealed record RunWorld(GateSnapshot Gates, Incident Incident, Command? Command, Plan Plan, bool Condition)
 {
-    public bool IsClear => Incident.Signals.All(s => s.ClearedAt is not null);
+    public bool IsClear => Incident.Signals.All(s => s.IsClear);
 
     public PlannedStep Step(Run run) => Plan.Steps[run.Step];
 }
@@ -146,13 +146,17 @@ static class RunEngine
             return ToVerify(run, "The signals are clear; what is left of the plan is not needed.", now, note);
         if (run.Step < world.Plan.Steps.Count)
             return GatePipeline.FirstRefusal(world.Gates) is { } refusal ? Noted(Wait(run, refusal, now)!, note) : Offer(run, world, [note], now);
-        if (run.Reports.Any(r => ChangedSomething(r, world)))
+        if (run.Reports.Any(r => r.Changed))
             return ToVerify(run, "All steps are done; the signals will tell.", now, note);
-        return Fail(run, world, $"Nothing was changed: {run.Reports.LastOrDefault(r => r.Outcome is not CommandOutcome.Succeeded)?.Summary ?? "the plan only reads."}", now, note);
+        return Fail(run, world, $"Nothing was changed: {WhyUnchanged(run, world)}", now, note);
     }
 
-    static bool ChangedSomething(StepReport report, RunWorld world) =>
-        report.Outcome is not CommandOutcome.Refused && world.Plan.Steps.Any(s => s.Step.Name == report.Step && !s.Step.Traits.ReadOnly);
+    static string WhyUnchanged(Run run, RunWorld world)
+    {
+        var mutating = world.Plan.Steps.Where(s => !s.Step.Traits.ReadOnly && !s.Step.DryRun).Select(s => s.Step.Name).ToHashSet();
+        var said = run.Reports.Where(r => mutating.Contains(r.Step)).Select(r => $"{r.Step}: {r.Summary}").ToList();
+        return said.Count > 0 ? string.Join(" ", said) : "the plan only reads.";
+    }
 
     static RunDecision? Verify(Run run, RunWorld world, DateTimeOffset now)
     {
@@ -179,9 +183,9 @@ static class RunEngine
 
     static string WhyNot(RunWorld world)
     {
-        if (world.Incident.Signals.FirstOrDefault(s => s is { ClearedAt: null, Unknown: true }) is { } unknown)
+        if (world.Incident.Signals.FirstOrDefault(s => s is { IsClear: false, Unknown: true }) is { } unknown)
             return $"{unknown.Name} is unknown, and unknown is not repaired.";
-        if (world.Incident.Signals.FirstOrDefault(s => s.ClearedAt is null) is { } active)
+        if (world.Incident.Signals.FirstOrDefault(s => !s.IsClear) is { } active)
             return $"{active.Name} ({active.Severity}) still fires.";
         return "the runbook's expression does not hold.";
     }
@@ -206,7 +210,10 @@ static class RunEngine
     static RunDecision Noted(RunDecision decision, RunNote note) => decision with { Notes = [note, .. decision.Notes] };
 
     static StepReport Report(RunWorld world, CommandOutcome outcome, string summary, JsonElement? output, DateTimeOffset now) =>
-        new(world.Command!.Step, world.Command.Action, outcome, summary, output, now);
+        new(world.Command!.Step, world.Command.Action, outcome, summary, output, now)
+        {
+            Changed = world.Command.BegunAt is not null && outcome is not CommandOutcome.Refused,
+        };
 
     static string Words(CommandOutcome outcome) => outcome switch
     {

@@ -71,7 +71,7 @@ sealed class LoopDisk : IDisposable
         Directory.Delete(_base, recursive: true);
     }
 
-    static bool Append(string path, long count)
+    public static bool Append(string path, long count)
     {
         var bytes = new byte[4096];
         try

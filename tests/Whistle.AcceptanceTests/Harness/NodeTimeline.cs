@@ -18,19 +18,18 @@ sealed class NodeTimeline : IAsyncDisposable
     readonly string _buffer = Directory.CreateTempSubdirectory("whistle-buffer").FullName;
     readonly WhistleAgent _agent;
 
-    NodeTimeline(InProcessServer server, FakeTimeProvider clock)
+    NodeTimeline(InProcessServer server, FakeTimeProvider clock, Func<AgentOptions, AgentOptions>? agent)
     {
         _server = server;
         Clock = clock;
-        _agent = new WhistleAgent(
-            new AgentOptions
-            {
-                Server = server.App.Address,
-                Token = server.App.Credentials.Enroll("default", "c1", "n1"),
-                Buffer = new BufferOptions { Folder = _buffer },
-                Time = clock,
-            },
-            NullLogger.Instance);
+        var options = new AgentOptions
+        {
+            Server = server.App.Address,
+            Token = server.App.Credentials.Enroll("default", "c1", "n1"),
+            Buffer = new BufferOptions { Folder = _buffer },
+            Time = clock,
+        };
+        _agent = new WhistleAgent(agent?.Invoke(options) ?? options, NullLogger.Instance);
     }
 
     public FakeTimeProvider Clock { get; }
@@ -45,21 +44,33 @@ sealed class NodeTimeline : IAsyncDisposable
 
     public WhistleApp Server => _server.App;
 
-    public static async Task<NodeTimeline> StartAsync(CancellationToken cancellation)
+    public HttpClient Http => _server.Http;
+
+    public static async Task<NodeTimeline> StartAsync(
+        CancellationToken cancellation, DateTimeOffset? start = null, Func<WhistleOptions, WhistleOptions>? server = null, Func<AgentOptions, AgentOptions>? agent = null)
     {
-        var clock = new FakeTimeProvider(Start);
-        return new NodeTimeline(await InProcessServer.StartAsync(cancellation, change: o => o with { Time = clock, RunTimers = false }), clock);
+        var clock = new FakeTimeProvider(start ?? Start);
+        var app = await InProcessServer.StartAsync(cancellation, change: o => (server?.Invoke(o) ?? o) with { Time = clock, RunTimers = false });
+        return new NodeTimeline(app, clock, agent);
     }
 
     public async Task StepAsync(TimeSpan step, CancellationToken cancellation)
     {
         Clock.Advance(step);
+        await ReportAsync(cancellation);
+        await Server.Rules.EvaluateAsync(Now, cancellation);
+    }
+
+    public async Task ReportAsync(CancellationToken cancellation)
+    {
         if (AgentRuns)
             await _agent.ReportAsync(cancellation);
         if (AgentRuns && NetworkWorks)
             await _agent.SendPendingAsync(cancellation);
-        await Server.Rules.EvaluateAsync(Now, cancellation);
     }
+
+    /// <summary>Leases what there is and runs it; where there is nothing, it waits on the clock.</summary>
+    public Task LeaseAsync(CancellationToken cancellation) => _agent.LeaseAndRunOnceAsync(cancellation);
 
     public async Task RunAsync(TimeSpan length, TimeSpan step, CancellationToken cancellation, Func<Task>? each = null)
     {

@@ -107,6 +107,46 @@ public sealed class IncidentTests : IDisposable
     }
 
     [Fact]
+    public async Task A_signal_that_is_only_kept_firing_recovers_the_incident_and_its_end_closes_it()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Keep();
+        await PassAsync(1);
+        var incident = _store.Find(id)!;
+        Assert.Equal((IncidentState.Recovering, _now), (incident.State, incident.ClearSince));
+        Assert.Equal((true, null), (incident.Signals[0].IsClear, incident.Signals[0].ClearedAt));
+        // Both clocks run side by side, and the longer one decides.
+        await PassAsync(9);
+        Assert.Equal(IncidentState.Recovering, _store.Find(id)!.State);
+        End(SignalEnd.Cleared);
+        await PassAsync(0.1);
+        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+    }
+
+    [Fact]
+    public async Task A_signal_that_is_kept_firing_and_holds_again_or_becomes_unknown_is_not_clear_and_one_alone_opens_nothing()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Keep();
+        await PassAsync(1);
+        _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Unknown, Before = SignalState.Firing } };
+        await PassAsync(1);
+        Assert.Equal((IncidentState.Open, false, null), (_store.Find(id)!.State, _store.Find(id)!.Signals[0].IsClear, _store.Find(id)!.ClearSince));
+        _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Firing, KeepSince = null } };
+        await PassAsync(1);
+        Assert.Equal((IncidentState.Open, false), (_store.Find(id)!.State, _store.Find(id)!.Signals[0].Unknown));
+
+        Fire("Filling", "warning", "/b");
+        _active[1] = _active[1] with { Condition = _active[1].Condition with { KeepSince = _now } };
+        await PassAsync(1);
+        Assert.Single(_store.Active());
+    }
+
+    [Fact]
     public async Task What_is_so_already_writes_nothing_and_a_repeated_entry_is_counted()
     {
         Fire("Filling", "warning", "/a");
@@ -144,6 +184,8 @@ public sealed class IncidentTests : IDisposable
             Condition = new(SignalState.Firing, _now, _now) { FiringSince = _now },
         };
     }
+
+    void Keep() => _active[0] = _active[0] with { Condition = _active[0].Condition with { KeepSince = _now } };
 
     void End(SignalEnd reason)
     {
