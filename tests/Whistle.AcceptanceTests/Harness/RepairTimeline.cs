@@ -70,7 +70,8 @@ sealed class RepairTimeline : IAsyncDisposable
 
     public IReadOnlyList<Run> Runs => RunStore.OfIncident(Incident.Id);
 
-    public IReadOnlyList<string> Timeline => [.. Store.Timeline(Incident.Id).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}{(e.Count > 1 ? $" ({e.Count} times)" : "")}")];
+    /// <summary>What is told of the disk's incidents, one line an entry.</summary>
+    public IReadOnlyList<string> Timeline => [.. Incidents.SelectMany(i => Store.Timeline(i.Id)).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}{(e.Count > 1 ? $" ({e.Count} times)" : "")}")];
 
     IncidentStore Store => Node.Server.Services.GetRequiredService<IncidentStore>();
 
@@ -137,7 +138,8 @@ sealed class RepairTimeline : IAsyncDisposable
     {
         for (var end = Now + most; !reached();)
         {
-            Assert.True(Now < end, $"Not reached within {most}:\n{string.Join('\n', Timeline)}");
+            if (Now >= end)
+                Assert.Fail($"Not reached within {most}, {Disk.Used:P1} used, {string.Join(' ', Node.SignalsOf(Disk).Select(s => $"{s.Name} {s.State}"))}:\n{string.Join('\n', Timeline)}");
             await SecondsAsync(1, cancellation);
         }
     }
