@@ -16,9 +16,11 @@ static class ChildProcess
         return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments]);
     }
 
-    public static Process Start(string program, IEnumerable<string> arguments)
+    public static Process Start(string program, IEnumerable<string> arguments, params IEnumerable<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
         var process = Process.Start(start)!;
         var output = TestContext.Current.TestOutputHelper;
         process.OutputDataReceived += (_, line) => Write(output, line.Data);

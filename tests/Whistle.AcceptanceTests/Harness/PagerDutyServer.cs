@@ -16,6 +16,9 @@ enum PagerDutyMood
 
     /// <summary>Takes the event, and never says so.</summary>
     Silent,
+
+    /// <summary>Breaks the connection.</summary>
+    Aborts,
 }
 
 /// <summary>
@@ -64,6 +67,8 @@ sealed class PagerDutyServer : IAsyncDisposable
         taken.Enqueue(body);
         if (Mood is PagerDutyMood.Silent)
             await new TaskCompletionSource().Task.WaitAsync(context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+        else if (Mood is PagerDutyMood.Aborts)
+            context.Abort();
         else if (Mood is PagerDutyMood.TooMany or PagerDutyMood.Broken)
             context.Response.StatusCode = Mood is PagerDutyMood.TooMany ? 429 : 500;
         else if (errorsOf(body) is { Count: > 0 } errors)
