@@ -7,8 +7,7 @@ using Whistle.Remediation.Runs;
 namespace Whistle.Alerting;
 
 /// <summary>Reads incidents where they are kept, with their runs as people should hear of them.</summary>
-/// <param name="acknowledgement">Who has taken an incident on, by its id.</param>
-public sealed class IncidentReader(IncidentStore incidents, RunStore runs, Func<string, Acknowledgement?> acknowledgement)
+public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider time)
 {
     // Where the ticket's largest directories come from.
     const string Measure = "disk.largest-directories";
@@ -20,7 +19,7 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, Func<
     {
         var attempts = runs.OfIncident(incident.Id);
         var largest = attempts.SelectMany(r => r.Reports).LastOrDefault(r => r is { Action: Measure, Output: not null });
-        return new(incident, [.. attempts.Select(r => ToRepair(r, largest))], acknowledgement(incident.Id));
+        return new(incident, [.. attempts.Select(r => ToRepair(r, largest))], incidents.Acknowledgement(incident.Id, time.GetUtcNow()));
     }
 
     static Repair ToRepair(Run run, StepReport? largest)

@@ -42,7 +42,7 @@ static class Repairs
             })
             .AddSingleton(s => new AlertingEnvironment
             {
-                Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), _ => null).Since,
+                Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
                 Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),

@@ -144,7 +144,7 @@ public sealed class RemediationHost : BackgroundService
                 || ControlStore.ModeOf(_environment.Control.Modes(), runbook, incident.Tenant, incident.Cluster).Mode is RunbookMode.Off)
                 continue;
             var before = _environment.Runs.OfIncident(incident.Id);
-            if (before.Any(r => r.Runbook == runbook.Name && (r.EndedAt is null || r.State is RunState.Escalated)))
+            if (before.Any(r => r.Runbook == runbook.Name && (r.EndedAt is null || r.State is RunState.Escalated || r.CancelledBy is not null)))
                 continue;
             var (run, notes) = Proposal.Of(incident, runbook, signal, before, now);
             if (_environment.Runs.Propose(run, notes, now))

@@ -45,6 +45,35 @@ public sealed class RuleReloadTests : IDisposable
         Assert.Contains("my.yaml:5:", refusal.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_runbook_with_errors_is_reported_by_file_line_and_reason_and_the_one_before_stays()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var file = Path.Combine(_folder, "my.yaml");
+        await File.WriteAllTextAsync(file, Runbook("disk.clean-paths"), cancellation);
+        await using var server = await InProcessServer.StartAsync(cancellation, change: o => o with { Runbooks = [file] });
+        var before = await server.Http.GetStringAsync("api/whistle/v1/runbooks", cancellation);
+
+        await File.WriteAllTextAsync(file, Runbook("disk.format"), cancellation);
+        using var refused = await server.Http.PostAsync("-/reload", null, cancellation);
+
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Contains("my.yaml:6:13: unknown action \"disk.format\"", await refused.Content.ReadAsStringAsync(cancellation), StringComparison.Ordinal);
+        Assert.Equal(before, await server.Http.GetStringAsync("api/whistle/v1/runbooks", cancellation));
+        var refusal = await Assert.ThrowsAsync<StartException>(() => InProcessServer.StartAsync(cancellation, _folder, o => o with { Runbooks = [file] }));
+        Assert.Contains("my.yaml:6:13:", refusal.Message, StringComparison.Ordinal);
+    }
+
+    static string Runbook(string action) => $$"""
+        name: mine
+        summary: Mine
+        answers: [{ signal: Down }]
+        steps:
+          - name: clean
+            action: {{action}}
+        verify: { within: 3m }
+        """;
+
     static string Rules(string expression) => $"""
         groups:
           - name: mine

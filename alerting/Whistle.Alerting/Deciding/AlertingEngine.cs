@@ -139,7 +139,7 @@ static class AlertingEngine
     static string? HoldReason(IncidentView view, AlertingOptions options, DateTimeOffset now)
     {
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
-            return $"acknowledged by {acknowledgement.By} until {acknowledgement.Until:u}.";
+            return $"acknowledged by {acknowledgement.Author} until {acknowledgement.Until:u}.";
         // Nothing is wrong at this moment, and a relapse pages at once. A closing that never comes is not waited for.
         return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < options.RecoveryPatience
             ? $"all its signals are clear since {clear:u}."

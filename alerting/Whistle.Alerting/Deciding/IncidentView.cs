@@ -5,9 +5,6 @@ namespace Whistle.Alerting.Deciding;
 /// <summary>What alerting reads of an incident, straight from where incidents and runs are kept.</summary>
 public sealed record IncidentView(Incident Incident, IReadOnlyList<Repair> Repairs, Acknowledgement? Acknowledgement = null);
 
-/// <summary>A person has taken the incident on: no further pages until it ends.</summary>
-public sealed record Acknowledgement(string By, DateTimeOffset Until);
-
 public enum RepairState
 {
     Underway,

@@ -64,6 +64,9 @@ public sealed record IncidentSignal(
     public bool IsClear => ClearedAt is not null || QuietSince is not null;
 }
 
+/// <summary>A person has taken the incident on: no further pages, and nothing new that disturbs workloads, until it ends.</summary>
+public sealed record Acknowledgement(string IncidentId, string Author, DateTimeOffset At, DateTimeOffset Until);
+
 /// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
 /// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>
 public sealed record TimelineEntry(string IncidentId, long Number, DateTimeOffset At, string Kind, string Text, int Count = 1);

@@ -27,6 +27,9 @@ public sealed class IncidentStore
             text TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (incident, number)) WITHOUT ROWID;
         """;
 
+    const string Acknowledgements =
+        "CREATE TABLE acknowledgements (incident TEXT PRIMARY KEY REFERENCES incidents (id), author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL) WITHOUT ROWID;";
+
     const string Columns = "SELECT id, tenant, cluster, subject, title, severity, state, opened_at, closed_at, clear_since, reopened, signals FROM incidents";
 
     readonly StateDatabase _database;
@@ -34,7 +37,7 @@ public sealed class IncidentStore
     public IncidentStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("incidents", Schema);
+        database.Migrate("incidents", Schema, Acknowledgements);
     }
 
     /// <summary>All that are not closed, the oldest first.</summary>
@@ -95,6 +98,49 @@ public sealed class IncidentStore
             INSERT INTO incident_timeline SELECT $id, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM incident_timeline WHERE incident = $id
             """,
             ("$id", id), ("$at", at), ("$kind", kind), ("$text", text));
+    }
+
+    /// <summary>Takes the incident on, or takes it over from another. False where it is closed or not there.</summary>
+    public bool Acknowledge(Acknowledgement acknowledgement) => WhileOpen(acknowledgement.IncidentId, connection =>
+    {
+        connection.Execute(
+            "INSERT OR REPLACE INTO acknowledgements VALUES ($incident, $author, $at, $until)",
+            ("$incident", acknowledgement.IncidentId), ("$author", acknowledgement.Author), ("$at", acknowledgement.At), ("$until", acknowledgement.Until));
+        Append(
+            connection, acknowledgement.IncidentId, acknowledgement.At, "acknowledged",
+            $"{acknowledgement.Author} has taken it on until {acknowledgement.Until:yyyy-MM-dd HH:mm:ss}Z: nobody is paged meanwhile.");
+        return true;
+    });
+
+    /// <summary>Ends the acknowledgement, so that pages and repairs go on. False where there is none.</summary>
+    public bool Release(string id, string author, DateTimeOffset now) => WhileOpen(id, connection =>
+    {
+        if (connection.Execute("DELETE FROM acknowledgements WHERE incident = $incident AND until_at > $now", ("$incident", id), ("$now", now)) == 0)
+            return false;
+        Append(connection, id, now, "acknowledged", $"{author} has let it go: pages and repairs go on.");
+        return true;
+    });
+
+    /// <summary>The one that holds now; null where there is none.</summary>
+    public Acknowledgement? Acknowledgement(string id, DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        return Acknowledgement(connection, id, now);
+    }
+
+    /// <summary>As <see cref="Acknowledgement(string, DateTimeOffset)"/>, inside the caller's transaction.</summary>
+    public static Acknowledgement? Acknowledgement(SqliteConnection connection, string id, DateTimeOffset now) => connection.Query(
+        "SELECT incident, author, at, until_at FROM acknowledgements WHERE incident = $incident AND until_at > $now",
+        r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$incident", id), ("$now", now)).FirstOrDefault();
+
+    bool WhileOpen(string id, Func<SqliteConnection, bool> change)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        if (Find(connection, id) is not { ClosedAt: null } || !change(connection))
+            return false;
+        transaction.Commit();
+        return true;
     }
 
     internal void Save(IReadOnlyList<IncidentChange> changes, DateTimeOffset now)

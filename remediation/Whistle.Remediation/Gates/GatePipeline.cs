@@ -15,6 +15,7 @@ static class GatePipeline
     public static readonly IReadOnlyList<Gate> Gates =
     [
         new("kill-switch", KillSwitch),
+        new("cancelled", Cancelled),
         new("mode", Mode),
         new("pause", Pause),
         new("evidence", Evidence),
@@ -44,6 +45,9 @@ static class GatePipeline
     static GateAnswer KillSwitch(GateSnapshot s) =>
         s.Kill.On ? new($"The kill switch is on since {Clock(s.Kill.Since)} ({s.Kill.Author}: {s.Kill.Reason}).", Soon) : GateAnswer.Allow;
 
+    static GateAnswer Cancelled(GateSnapshot s) =>
+        s.Cancellation is { } cancellation ? new($"{cancellation.Author} calls it off: {cancellation.Reason}", Soon) : GateAnswer.Allow;
+
     static GateAnswer Mode(GateSnapshot s) => s.Mode switch
     {
         RunbookMode.Off => new($"The mode is off ({s.ModeFrom}).", Soon),
@@ -67,6 +71,12 @@ static class GatePipeline
     static GateAnswer Pause(GateSnapshot s) =>
         s.Pauses.Where(p => p.Holds(s.Run.Tenant, s.Run.Cluster, s.Run.Node, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
             ? new($"Paused by {pause.Author} until {Clock(pause.Until)}: {pause.Reason}.", pause.Until - s.Now)
+            : Acknowledged(s);
+
+    // Whoever works on an incident is not to find a node drained under their hands.
+    static GateAnswer Acknowledged(GateSnapshot s) =>
+        s.Acknowledgement is { } taken && s.Runbook.Steps.Any(step => !step.Traits.NodeLocal)
+            ? new($"{taken.Author} has taken the incident on until {Clock(taken.Until)}.", taken.Until - s.Now)
             : GateAnswer.Allow;
 
     static GateAnswer Evidence(GateSnapshot s)

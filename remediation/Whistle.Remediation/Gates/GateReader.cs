@@ -29,6 +29,8 @@ static class GateReader
             Mode = mode,
             ModeFrom = from,
             Approval = RunStore.FindApproval(connection, run.Id),
+            Cancellation = RunStore.FindCancellation(connection, run.Id),
+            Acknowledgement = IncidentStore.Acknowledgement(connection, run.IncidentId, now),
             Pauses = ControlStore.Pauses(connection, now),
             Runbook = runbook,
             Run = run,

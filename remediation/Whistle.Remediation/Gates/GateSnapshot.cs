@@ -1,3 +1,4 @@
+using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
@@ -18,6 +19,11 @@ sealed record GateSnapshot
     public required string ModeFrom { get; init; }
 
     public required Approval? Approval { get; init; }
+
+    public required Cancellation? Cancellation { get; init; }
+
+    /// <summary>A person who has taken the incident on.</summary>
+    public required Acknowledgement? Acknowledgement { get; init; }
 
     public required IReadOnlyList<Pause> Pauses { get; init; }
 

@@ -62,6 +62,9 @@ public sealed record Run
     /// <summary>One sentence: why it waits, or how it ended.</summary>
     public string Reason { get; init; } = "";
 
+    /// <summary>Who cancelled it, where a person did: then this runbook does not begin again by itself in this incident.</summary>
+    public string? CancelledBy { get; init; }
+
     /// <summary>Since when it is in this state for this reason.</summary>
     public required DateTimeOffset Since { get; init; }
 
@@ -97,6 +100,9 @@ public sealed record Run
 
     internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
 }
+
+/// <summary>A person calls a run off. What has begun on the node is waited for; nothing new begins.</summary>
+public sealed record Cancellation(string RunId, string Author, string Reason, DateTimeOffset At);
 
 /// <summary>One line of a run's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
 public sealed record RunEntry(string RunId, long Number, DateTimeOffset At, string Kind, string Text, int Count);

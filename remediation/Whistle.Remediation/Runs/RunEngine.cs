@@ -40,6 +40,7 @@ static class RunEngine
 
     public static RunDecision? Advance(Run run, RunWorld world, DateTimeOffset now) => run.State switch
     {
+        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Verifying when world.Gates.Cancellation is { } called => Cancel(run, called, now),
         RunState.Proposed => Start(run, world, now),
         RunState.Waiting or RunState.AwaitingApproval => Start(run, world, now),
         RunState.Running => Work(run, world, now),
@@ -100,8 +101,13 @@ static class RunEngine
         _ => Start(run, world, now),
     };
 
+    static RunDecision Cancel(Run run, Cancellation called, DateTimeOffset now, params IEnumerable<RunNote> notes) =>
+        End(run with { CancelledBy = called.Author }, RunState.Cancelled, $"{called.Author} called it off: {called.Reason}", now, notes);
+
     static RunDecision? Pending(Run run, RunWorld world, Command command, DateTimeOffset now)
     {
+        if (world.Gates.Cancellation is { } called)
+            return Cancel(run, called, now) with { Withdraw = command.Id };
         if (world.IsClear)
             return Start(run, world, now)! with { Withdraw = command.Id };
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
@@ -142,6 +148,8 @@ static class RunEngine
 
     static RunDecision After(Run run, RunWorld world, RunNote note, DateTimeOffset now)
     {
+        if (world.Gates.Cancellation is { } called)
+            return Cancel(run, called, now, note);
         if (world.IsClear)
             return ToVerify(run, "The signals are clear; what is left of the plan is not needed.", now, note);
         if (run.Step < world.Plan.Steps.Count)

@@ -38,6 +38,9 @@ public sealed class RunStore
         CREATE INDEX commands_node ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased');
         """;
 
+    const string Cancellations =
+        "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;";
+
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
 
     readonly StateDatabase _database;
@@ -45,7 +48,7 @@ public sealed class RunStore
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("remediation", Schema);
+        database.Migrate("remediation", Schema, Cancellations);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>
@@ -103,6 +106,22 @@ public sealed class RunStore
         if (Find(connection, approval.RunId) is { } run)
             Append(connection, run, new("approval", $"Approved by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At);
         transaction.Commit();
+    }
+
+    /// <summary>Calls a run off at its next step's boundary. False where it has ended or is not there.</summary>
+    public bool Cancel(Cancellation cancellation)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        if (Find(connection, cancellation.RunId) is not { EndedAt: null } run)
+            return false;
+        var added = connection.Execute(
+            "INSERT OR IGNORE INTO cancellations VALUES ($run, $author, $reason, $at)",
+            ("$run", cancellation.RunId), ("$author", cancellation.Author), ("$reason", cancellation.Reason), ("$at", cancellation.At)) > 0;
+        if (added)
+            Append(connection, run, new("cancel", $"{cancellation.Author} calls it off: {cancellation.Reason}"), cancellation.At);
+        transaction.Commit();
+        return true;
     }
 
     internal StateDatabase Database => _database;
@@ -168,6 +187,10 @@ public sealed class RunStore
     internal static Approval? FindApproval(SqliteConnection connection, string run) => connection.Query(
         "SELECT run, plan_hash, author, at, until_at FROM approvals WHERE run = $run",
         r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4)), ("$run", run)).FirstOrDefault();
+
+    internal static Cancellation? FindCancellation(SqliteConnection connection, string run) => connection.Query(
+        "SELECT run, author, reason, at FROM cancellations WHERE run = $run",
+        r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)), ("$run", run)).FirstOrDefault();
 
     internal static IReadOnlyList<Run> AtWork(SqliteConnection connection) =>
         connection.Query("SELECT body FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", Read);

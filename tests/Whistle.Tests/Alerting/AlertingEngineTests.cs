@@ -110,7 +110,7 @@ public sealed class AlertingEngineTests
             'f' => [Fleet.Repair(RepairState.Failed, now)],
             _ => [],
         };
-        return new(incident, repairs, letter is 'A' or 'B' ? new("ann", Fleet.Start.AddMinutes(10)) : null);
+        return new(incident, repairs, letter is 'A' or 'B' ? new("i1", "ann", Fleet.Start, Fleet.Start.AddMinutes(10)) : null);
     }
 
     static int Since(string letters, int minute)

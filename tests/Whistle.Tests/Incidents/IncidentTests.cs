@@ -147,6 +147,26 @@ public sealed class IncidentTests : IDisposable
     }
 
     [Fact]
+    public async Task An_acknowledgement_ends_by_itself_by_hand_and_with_the_incident()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Assert.True(_store.Acknowledge(new(id, "ann", _now, _now.AddMinutes(30))));
+        Assert.Equal("ann", _store.Acknowledgement(id, _now.AddMinutes(29))?.Author);
+        Assert.Null(_store.Acknowledgement(id, _now.AddMinutes(30)));
+        Assert.True(_store.Acknowledge(new(id, "bob", _now, _now.AddMinutes(30))));
+        Assert.True(_store.Release(id, "bob", _now));
+        Assert.False(_store.Release(id, "bob", _now));
+        Assert.Null(_store.Acknowledgement(id, _now));
+        Assert.Equal(3, _store.Timeline(id).Count(e => e.Kind == "acknowledged"));
+        End(SignalEnd.Gone);
+        await PassAsync(1);
+        Assert.False(_store.Acknowledge(new(id, "ann", _now, _now.AddMinutes(30))));
+        Assert.False(_store.Acknowledge(new("none", "ann", _now, _now.AddMinutes(30))));
+    }
+
+    [Fact]
     public async Task What_is_so_already_writes_nothing_and_a_repeated_entry_is_counted()
     {
         Fire("Filling", "warning", "/a");

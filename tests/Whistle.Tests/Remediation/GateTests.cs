@@ -23,6 +23,13 @@ public sealed class GateTests
         ["an approval of another plan"] = s => s with { Mode = RunbookMode.Approve, Approval = new("r", "other", "ann", Now, Now.AddHours(1)) },
         ["an approval that has ended"] = s => s with { Mode = RunbookMode.Approve, Approval = new("r", "plan", "ann", Now, Now) },
         ["an approval"] = s => s with { Mode = RunbookMode.Approve, Approval = new("r", "plan", "ann", Now, Now.AddHours(1)) },
+        ["a cancellation"] = s => s with { Cancellation = new("r", "ann", "not today", Now) },
+        ["an acknowledgement"] = s => s with { Acknowledgement = new("i", "ann", Now, Now.AddHours(1)) },
+        ["an acknowledgement before what could disrupt"] = s => s with
+        {
+            Acknowledgement = new("i", "ann", Now, Now.AddHours(1)),
+            Runbook = s.Runbook with { Steps = [new("x", "node.reboot", new Dictionary<string, object?>(), default, false, false)] },
+        },
         ["a pause of the node"] = s => s with { Pauses = [PauseOf(node: "n")] },
         ["a pause of another node"] = s => s with { Pauses = [PauseOf(node: "m")] },
         ["a pause of the runbook"] = s => s with { Pauses = [PauseOf(runbook: "b")] },
@@ -52,6 +59,9 @@ public sealed class GateTests
     [InlineData("an approval of another plan", "mode: The approval by ann is for another plan")]
     [InlineData("an approval that has ended", "mode: The approval by ann ended at 2026-01-01 12:00:00Z")]
     [InlineData("an approval", null)]
+    [InlineData("a cancellation", "cancelled: ann calls it off: not today")]
+    [InlineData("an acknowledgement", null)]
+    [InlineData("an acknowledgement before what could disrupt", "pause: ann has taken the incident on until 2026-01-01 13:00:00Z.")]
     [InlineData("a pause of the node", "pause: Paused by ann until 2026-01-01 13:00:00Z: work.")]
     [InlineData("a pause of another node", null)]
     [InlineData("a pause of the runbook", "pause: ")]
@@ -83,7 +93,7 @@ public sealed class GateTests
 
     [Fact]
     public void The_gates_stand_in_the_order_of_the_specification() => Assert.Equal(
-        ["kill-switch", "mode", "pause", "evidence", "fresh", "window", "exclusive", "concurrency", "blast-radius", "quorum", "workload-safety", "cool-down", "flapping"],
+        ["kill-switch", "cancelled", "mode", "pause", "evidence", "fresh", "window", "exclusive", "concurrency", "blast-radius", "quorum", "workload-safety", "cool-down", "flapping"],
         GatePipeline.Gates.Select(g => g.Name));
 
     [Theory]
@@ -109,6 +119,8 @@ public sealed class GateTests
         Mode = RunbookMode.Automatic,
         ModeFrom = "test",
         Approval = null,
+        Cancellation = null,
+        Acknowledgement = null,
         Pauses = [],
         Runbook = new()
         {

@@ -89,6 +89,53 @@ public sealed class RunTests
     }
 
     [Theory]
+    [InlineData(RunState.Waiting, 0)]
+    [InlineData(RunState.Running, 0)]
+    [InlineData(RunState.Verifying, 2)]
+    public async Task A_run_that_is_called_off_ends_at_its_boundary_and_does_not_begin_again(RunState at, int done)
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Helps = false;
+        bench.Agent.Absent = at is RunState.Running;
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.State == at);
+        Assert.True(bench.Runs.Cancel(new(run.Id, "ann", "not today", bench.Now)));
+        await bench.StepsAsync(1);
+        bench.Agent.Absent = false;
+        await bench.StepsAsync(30);
+
+        run = Assert.Single(bench.Runs.Since(RemediationBench.Start));
+        Assert.Equal((RunState.Cancelled, "ann", "ann called it off: not today"), (run.State, run.CancelledBy, run.Reason));
+        Assert.Equal(done, bench.Agent.Done.Count);
+        Assert.False(bench.Runs.Cancel(new(run.Id, "ann", "again", bench.Now)));
+        Assert.Equal(IncidentState.Open, Assert.Single(bench.Incidents.Active()).State);
+    }
+
+    [Fact]
+    public async Task A_run_that_is_called_off_between_lease_and_begin_gets_no_permit_and_one_that_has_begun_is_waited_for()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.BeforeBegin = b => b.Runs.Cancel(new(b.Latest!.Id, "ann", "stop", b.Now));
+        bench.Fire();
+        Assert.Equal("ann", (await bench.RunUntilAsync(r => r.EndedAt is not null)).CancelledBy);
+        Assert.Empty(bench.Agent.Done);
+
+        using var late = new RemediationBench();
+        late.Fire();
+        await late.RunUntilAsync(r => r.State is RunState.Running);
+        late.Agent.Absent = true;
+        var run = await late.RunUntilAsync(r => r.Step == 1);
+        var command = Assert.Single(late.Host.Commands.Lease(RemediationBench.Node, late.Now));
+        Assert.True(late.Host.Begin(RemediationBench.Node, command.Id, command.Token)!.Granted);
+        Assert.True(late.Runs.Cancel(new(run.Id, "ann", "stop", late.Now)));
+        await late.PassAsync();
+        Assert.Null(late.Latest!.EndedAt);
+        Assert.True(late.Host.Commands.Finish(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null)));
+        await late.PassAsync();
+        Assert.Equal((RunState.Cancelled, 2), (late.Latest!.State, late.Latest.Reports.Count));
+    }
+
+    [Theory]
     [InlineData("kill", "The kill switch is on")]
     [InlineData("pause", "Paused by ann until")]
     [InlineData("observe", "The mode is observe")]
