@@ -78,7 +78,9 @@ public sealed class CleanPathsAtScaleTests : IDisposable
         Requirement.Root();
         Mount("-t", "tmpfs", "whistle-test", Path.Join(_base, "disk"));
         Directory.CreateDirectory(Root);
-        File.WriteAllText(Path.Join(_base, "policy.json"), $$"""{ "cleanPaths": [ { "root": "{{Root}}", "patterns": ["*"], "minimumAge": "0s" } ] }""");
+        File.WriteAllText(Path.Join(_base, "policy.json"), $$"""
+            { "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{Root}}", "patterns": ["*"], "minimumAge": "0s" } ] }
+            """);
     }
 
     async Task<JsonElement> RunAsync(string action, string parameters = "{}", bool dryRun = false)
