@@ -48,7 +48,7 @@ sealed class OpenFiles
     }
 
     string UnseenReason(ActionContext context) =>
-        $"The open files of {Unseen} processes cannot be seen (such as {_anUnseen}), and a file in use must stay. Run the agent as root with CAP_SYS_PTRACE and"
+        $"The open files of {(Unseen == 1 ? "1 process" : $"{Unseen} processes")} cannot be seen (such as {_anUnseen}), and a file in use must stay. Run the agent as root with CAP_SYS_PTRACE and"
         + $" the host's own /proc (--path.procfs), or accept it with \"acceptUnseenProcesses\": true in {context.PolicyFile}.";
 
     void AddAll(string proc, IReadOnlySet<ulong> devices, CancellationToken cancellation)
@@ -156,9 +156,24 @@ sealed class OpenFiles
             return;
         foreach (var device in Directory.EnumerateDirectories(block, "loop*"))
         {
-            var file = Path.Join(device, "loop", "backing_file");
-            if (File.Exists(file) && File.ReadAllBytes(file) is [.. var path, (byte)'\n'])
+            if (BackingFile(Path.Join(device, "loop", "backing_file")) is [.. var path, (byte)'\n'])
                 Add(Native.StatFollowing([.. path, 0], out var stat), stat, devices);
+        }
+    }
+
+    static byte[] BackingFile(string path)
+    {
+        try
+        {
+            using var file = File.OpenHandle(path);
+            // The kernel shows one page at most, and calls it a page long however short it is.
+            var buffer = new byte[4096];
+            return buffer[..RandomAccess.Read(file, buffer, 0)];
+        }
+        catch (IOException)
+        {
+            // It has none, or not any more.
+            return [];
         }
     }
 }
