@@ -28,6 +28,8 @@ public interface INodeAction
 /// <param name="Output">The action's own report, of bounded size.</param>
 public sealed record ActionReport(CommandOutcome Outcome, string Summary, JsonElement? Output = null)
 {
+    internal const string OutOfTime = "It was stopped, or its time was over.";
+
     internal static ActionReport Refuse(string reason) => new(CommandOutcome.Refused, reason);
 }
 
@@ -49,7 +51,10 @@ public sealed record ActionContext
 
     public string ProcPath { get; init; } = "/proc";
 
-    public IReadOnlyList<string> JournalPrograms { get; init; } = ["/usr/bin/journalctl", "/bin/journalctl"];
+    public string SysPath { get; init; } = "/sys";
+
+    /// <summary>Names the folder of this machine's own journal.</summary>
+    public string MachineIdFile { get; init; } = "/etc/machine-id";
 
     public IReadOnlyList<string> JournalFolders { get; init; } = ["/var/log/journal", "/run/log/journal"];
 

@@ -19,6 +19,9 @@ public sealed record NodePolicy
 
     public JournalRule? VacuumJournal { get; init; }
 
+    /// <summary>Files may be deleted though there are processes whose open files the agent cannot see.</summary>
+    public bool AcceptUnseenProcesses { get; init; }
+
     /// <summary>Reads it anew. The refusal is null where it will do; a policy with any mistake lets nothing be done.</summary>
     public static NodePolicy? Read(string? path, IReadOnlyList<string> protectedFolders, out string? refusal)
     {
@@ -114,18 +117,18 @@ public sealed record CleanRule
         && Patterns.SequenceEqual(other.Patterns);
 }
 
-/// <summary>How far the journal may be vacuumed: one of the two limits, because journalctl would break either to keep the other.</summary>
+/// <summary>How far the journal may be vacuumed. Both limits hold.</summary>
 public sealed record JournalRule
 {
     /// <summary>So much of the archived journal must stay.</summary>
     public long KeepBytes { get; init; }
 
-    /// <summary>What is younger must stay, like <c>2d</c>.</summary>
+    /// <summary>A file whose last entry is younger must stay, like <c>2d</c>.</summary>
     public string KeepAge { get; set; } = "0s";
 
     internal string? Mistake() => KeepBytes < 0 ? "keepBytes of vacuumJournal is below 0."
-        : Age.Parse(KeepAge) is null ? Age.Refusal("keepAge of vacuumJournal,", KeepAge)
-        : KeepBytes > 0 && Age.Parse(KeepAge) > TimeSpan.Zero ? "vacuumJournal has keepBytes and keepAge. Leave one of them out." : null;
+        : Age.Parse(KeepAge) is not { } age ? Age.Refusal("keepAge of vacuumJournal,", KeepAge)
+        : KeepBytes == 0 && age == TimeSpan.Zero ? "vacuumJournal keeps nothing. Give it keepBytes or keepAge, or both." : null;
 }
 
 [JsonSourceGenerationOptions(

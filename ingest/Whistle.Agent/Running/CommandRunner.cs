@@ -185,6 +185,7 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
         Time = options.Time,
         PolicyFile = options.PolicyFile,
         ProcPath = options.ProcPath,
+        SysPath = options.SysPath,
         ProtectedFolders = [Path.GetFullPath(options.Buffer.Folder)],
     };
 }

@@ -99,9 +99,10 @@ sealed class CleanPaths : INodeAction
         using var roots = new CleanRoots(asked, context);
         if (roots.Open(policy) is { } why)
             return ActionReport.Refuse(why);
-        if (OpenFiles.Scan(context.ProcPath, roots.Devices, cancellation, out var unseen) is not { } open)
+        var devices = roots.Devices;
+        if (OpenFiles.Scan(context, devices, policy.AcceptUnseenProcesses, cancellation, out var unseen) is not { } open)
             return ActionReport.Refuse(unseen);
-        var run = new CleanRun(asked, context, open);
+        var run = new CleanRun(asked, context, policy.AcceptUnseenProcesses, devices, open);
         foreach (var root in roots.Opened)
         {
             if (!await run.CleanAsync(root, cancellation).ConfigureAwait(false))
@@ -169,8 +170,10 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
         var folder = MountPoint.Open(path, out var stat, out var refusal);
         if (refusal is null && mount is { } on && on.Device != stat.Device)
             refusal = $"{path} is on another file system than {asked.MountPoint}.";
-        if (refusal is null && VitalFolders.Alias(stat, context.ProtectedFolders) is { } vital)
-            refusal = $"{path} is {vital} under another name, which is never cleaned.";
+        if (refusal is null)
+            refusal = VitalFolders.Alias(path, stat, context.ProtectedFolders);
+        if (refusal is null && Native.MayWrite(folder) is Native.ReadOnly)
+            refusal = $"{path} is on a file system that is mounted read-only.";
         if (refusal is null && _opened.Any(r => r.Stat.Identity == stat.Identity))
             refusal = $"{path} is another root under another name.";
         if (refusal is null)
@@ -185,13 +188,15 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
 }
 
 /// <summary>One run over all roots. What is decided for a file does not depend on whether it is a dry run.</summary>
-sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles open)
+sealed class CleanRun(CleanParameters asked, ActionContext context, bool acceptUnseen, IReadOnlySet<ulong> devices, OpenFiles open)
 {
     const int PolicyEvery = 256;
+    const string Failure = "failed: ";
 
     readonly long _now = context.Time.GetUtcNow().ToUnixTimeSeconds();
     readonly byte[][]? _patterns = asked.Patterns is null ? null : Encode(asked.Patterns);
     int _sincePolicy;
+    OpenFiles _open = open;
 
     public CleanReport Report { get; } = new() { DryRun = context.DryRun, ProcessesUnseen = open.Unseen };
 
@@ -205,7 +210,7 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
         for (var step = walk.Next(); step != WalkStep.End; step = walk.Next())
         {
             if (cancellation.IsCancellationRequested)
-                return Stop("It was stopped, or its time was over.");
+                return Stop(ActionReport.OutOfTime);
             if (step != WalkStep.File)
                 CountOther(step, cleaned);
             else if (Verdict(walk, rules, cleaned) is { } links && !await DeleteAsync(walk, root, cleaned, links, cancellation).ConfigureAwait(false))
@@ -218,15 +223,23 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
     public ActionReport Answer()
     {
         var done = $"{Report.Files} files of {Bytes.Text(Report.Bytes)}";
-        var left = Report.Roots.SelectMany(r => r.Left).Where(l => l.Key is "open" or "hard-linked").GroupBy(l => l.Key)
-            .Select(g => $" {g.Sum(l => l.Value)} {g.Key} files were left, because deleting them would free nothing now.");
-        var summary = (context.DryRun ? $"Would delete {done}." : $"Deleted {done}.") + string.Concat(left);
+        var left = Report.Roots.SelectMany(r => r.Left).GroupBy(l => l.Key, l => l.Value).ToDictionary(g => g.Key, g => g.Sum());
+        var summary = (context.DryRun ? $"Would delete {done}." : $"Deleted {done}.") + string.Concat(left.Select(WorthSaying));
         var output = JsonSerializer.SerializeToElement(Report, ActionsJson.Default.CleanReport);
         if (Report.Stopped is not { } stopped)
-            return new ActionReport(CommandOutcome.Succeeded, summary, output);
+            return new ActionReport(Report.Files == 0 && left.Keys.Any(IsFailure) ? CommandOutcome.Failed : CommandOutcome.Succeeded, summary, output);
         var outcome = Report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed;
         return new ActionReport(outcome, $"Stopped: {stopped} {summary}", output);
     }
+
+    static string WorthSaying(KeyValuePair<string, long> left) => left.Key switch
+    {
+        "open" or "hard-linked" => $" {left.Value} {left.Key} files were left, because deleting them would free nothing now.",
+        _ when IsFailure(left.Key) => $" {left.Value} files could not be deleted ({left.Key[Failure.Length..]}).",
+        _ => "",
+    };
+
+    static bool IsFailure(string left) => left.StartsWith(Failure, StringComparison.Ordinal);
 
     // How many names the file has, where it shall go; null where it stays.
     static uint? Decide(CleanedRoot root, string why)
@@ -259,11 +272,19 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
             return Decide(root, "too-young");
         if (file.Links > 1 && !linksAllowed)
             return Decide(root, "hard-linked");
-        if (!open.Contains(file))
-            return file.Links;
+        if (file.Fixed || walk.FolderLock != 0)
+            return Decide(root, Failure + Native.Text(file.Fixed ? Native.NotPermitted : walk.FolderLock));
+        return IsOpen(walk, root) ? null : file.Links;
+    }
+
+    bool IsOpen(TreeWalk walk, CleanedRoot root)
+    {
+        if (!_open.Contains(walk.Stat))
+            return false;
+        root.Leave("open");
         if (root.WantsOpenExample)
             root.OpenExamples.Add(FileName.Escape(walk.Path()));
-        return Decide(root, "open");
+        return true;
     }
 
     async ValueTask<bool> DeleteAsync(TreeWalk walk, OpenRoot root, CleanedRoot cleaned, uint links, CancellationToken cancellation)
@@ -271,11 +292,19 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
         var example = cleaned.WantsExample ? FileName.Escape(walk.Path()) : null;
         if (!context.DryRun)
         {
-            if (!await MayDeleteAsync(root, cancellation).ConfigureAwait(false))
+            var renewed = !context.Guard.IsOpen;
+            if (renewed && !LookAgain(cancellation))
                 return false;
-            if (walk.RemoveFile() is var error and not 0)
+            if (renewed && IsOpen(walk, cleaned))
+                return true;
+            if (!await MayDeleteAsync(root, renewed, cancellation).ConfigureAwait(false))
+                return false;
+            var error = walk.RemoveFile();
+            if (error == Native.ReadOnly)
+                return Stop("The file system was remounted read-only.");
+            if (error != 0)
             {
-                cleaned.Leave(error == Native.NoEntry ? "changed-meanwhile" : $"failed: {Native.Text(error)}");
+                cleaned.Leave(error == Native.NoEntry ? "changed-meanwhile" : Failure + Native.Text(error));
                 return true;
             }
         }
@@ -287,9 +316,19 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
         return true;
     }
 
-    async ValueTask<bool> MayDeleteAsync(OpenRoot root, CancellationToken cancellation)
+    // A run may be long, and what was opened since is in use too. Before the permit, because it takes a while.
+    bool LookAgain(CancellationToken cancellation)
     {
-        var renewed = !context.Guard.IsOpen;
+        if (!context.Guard.Begun)
+            return true;
+        if (OpenFiles.Scan(context, devices, acceptUnseen, cancellation, out var unseen) is not { } now)
+            return Stop(unseen);
+        _open = now;
+        return true;
+    }
+
+    async ValueTask<bool> MayDeleteAsync(OpenRoot root, bool renewed, CancellationToken cancellation)
+    {
         try
         {
             if (!await context.Guard.MayMutateAsync(cancellation).ConfigureAwait(false))
@@ -297,7 +336,7 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            return Stop("It was stopped, or its time was over.");
+            return Stop(ActionReport.OutOfTime);
         }
 
         if (!renewed && _sincePolicy++ < PolicyEvery)
@@ -306,6 +345,8 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, OpenFiles op
         var policy = NodePolicy.Read(context.PolicyFile, context.ProtectedFolders, out var refusal);
         if (policy is null)
             return Stop(refusal!);
+        if (policy.AcceptUnseenProcesses != acceptUnseen)
+            return Stop("acceptUnseenProcesses of the node's policy was changed during the run.");
         var rules = policy.CleanPaths.Where(r => r.Root == root.Path).ToList();
         return (rules.Count == root.Rules.Count && rules.Zip(root.Rules).All(p => p.First.SameAs(p.Second)))
             || Stop($"The node's policy for {root.Path} was changed during the run.");

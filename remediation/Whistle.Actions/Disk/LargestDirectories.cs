@@ -91,12 +91,11 @@ sealed class TreeSizes(TreeWalk walk, LargestParameters asked)
         for (var step = walk.Next(); step != WalkStep.End; step = walk.Next())
         {
             Count(step);
-            // What is known so far is worth more than nothing: folders that are open are closed with what was seen of them.
-            if (cancellation.IsCancellationRequested)
-            {
-                complete = false;
-                break;
-            }
+            if (!cancellation.IsCancellationRequested)
+                continue;
+            // What is known so far is worth more than nothing: folders that are open are left with what was seen of them.
+            complete = false;
+            walk.WindUp();
         }
 
         return new LargestReport(

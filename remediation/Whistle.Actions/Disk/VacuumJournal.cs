@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
@@ -8,26 +6,54 @@ using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
 
-/// <summary>Both are optional; where both are left out, as much goes as the node's policy allows.</summary>
+/// <summary>All are optional and can only narrow what the node's policy allows. Without any limit, as much goes as the policy allows.</summary>
 sealed record VacuumParameters
 {
     /// <summary>The archived journal shall have at most so much.</summary>
     public long? MaximumBytes { get; init; }
 
-    /// <summary>What is older shall go, like <c>7d</c>.</summary>
+    /// <summary>Files whose last entry is older shall go, like <c>7d</c>.</summary>
     public string? MaximumAge { get; init; }
 
-    /// <summary>Only where the journal lies on the file system of this folder.</summary>
+    /// <summary>Only the journal on the file system of this folder.</summary>
     public string? MountPoint { get; init; }
 }
 
-/// <param name="Files">Archived files that the plan deletes.</param>
-/// <param name="ArchivedAfter">Null in a dry run.</param>
-/// <param name="Journalctl">What it said.</param>
-sealed record VacuumReport(
-    bool DryRun, IReadOnlyList<string> Command, long Files, long Bytes, IReadOnlyList<string> Examples, long ArchivedBefore, long? ArchivedAfter, string Journalctl);
+/// <summary>What was deleted, or would be.</summary>
+sealed record VacuumReport
+{
+    const int MostExamples = 20;
 
-/// <summary>Lets journald's own program delete the oldest archived journal files, within the node's policy.</summary>
+    public required bool DryRun { get; init; }
+
+    public long Files { get; set; }
+
+    /// <summary>Allocated.</summary>
+    public long Bytes { get; set; }
+
+    public required long ArchivedBefore { get; init; }
+
+    public long ArchivedAfter => ArchivedBefore - Bytes;
+
+    /// <summary>The first paths, oldest first.</summary>
+    public List<string> Examples { get; } = [];
+
+    /// <summary>Why it ended early.</summary>
+    public string? Stopped { get; set; }
+
+    public void Count(ArchivedJournal file)
+    {
+        Files++;
+        Bytes += file.Stat.Allocated;
+        if (Examples.Count < MostExamples)
+            Examples.Add(file.Path);
+    }
+}
+
+/// <summary>
+/// Deletes the oldest archived files of this machine's journal. It does so itself: journalctl chooses its files anew when it runs, counts the active
+/// ones too in some versions, goes by a file's first entry, and so can neither be planned nor held to what must stay.
+/// </summary>
 sealed class VacuumJournal : INodeAction
 {
     public string Name => "disk.vacuum-journal";
@@ -38,13 +64,15 @@ sealed class VacuumJournal : INodeAction
 
     public string Allowance(NodePolicy? policy) => policy?.VacuumJournal is not { } rule
         ? "refused: the node's policy has no vacuumJournal"
-        : $"all but {Bytes.Text(rule.KeepBytes)} and what is younger than {rule.KeepAge}";
+        : $"all archived files but the newest {Bytes.Text(rule.KeepBytes)} and those with entries younger than {rule.KeepAge}";
 
     public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
     {
         var asked = ActionParameters.Read(parameters, ActionsJson.Default.VacuumParameters, Name, out var refusal);
         if (asked?.MaximumAge is { } age && Age.Parse(age) is null)
             refusal = Age.Refusal("maximumAge", age);
+        if (asked?.MaximumBytes < 0)
+            refusal = "maximumBytes is below 0.";
         if (refusal is not null)
             return Task.FromResult(ActionReport.Refuse(refusal));
         return Task.Run(() => RunAsync(asked!, context, cancellation), CancellationToken.None);
@@ -52,21 +80,24 @@ sealed class VacuumJournal : INodeAction
 
     static async Task<ActionReport> RunAsync(VacuumParameters asked, ActionContext context, CancellationToken cancellation)
     {
-        if (Rule(context, out var refusal) is not { } rule || JournalPlan.Make(asked, rule, context, out refusal) is not { } plan)
+        if (Rule(context, out var refusal) is not { } rule)
             return ActionReport.Refuse(refusal!);
-        if (context.DryRun)
-            return await SayAsync(plan, cancellation).ConfigureAwait(false);
-        if (plan.Doomed.Count == 0)
-            return plan.Answer("Nothing to delete: the archived journal is within the limits already.", false, plan.Archived, "");
-        if (!await context.Guard.MayMutateAsync(cancellation).ConfigureAwait(false))
-            return ActionReport.Refuse(context.Guard.Refusal!);
-        // The plan is only as good as the policy that it was made under.
-        if (Rule(context, out refusal) != rule)
-            return ActionReport.Refuse(refusal ?? "The node's policy for the journal was changed during the run.");
-        return await VacuumAsync(plan, cancellation).ConfigureAwait(false);
+        using var journal = new MachineJournal();
+        if (journal.Open(asked.MountPoint, context) is { } why)
+            return ActionReport.Refuse(why);
+        if (journal.Archived(cancellation) is not { } archived)
+            return ActionReport.Refuse(ActionReport.OutOfTime);
+        var run = new VacuumRun(rule, context, archived);
+        foreach (var file in Doomed(archived, asked, rule, context.Time.GetUtcNow()))
+        {
+            if (!await run.DeleteAsync(file, cancellation).ConfigureAwait(false))
+                break;
+        }
+
+        return run.Answer();
     }
 
-    static JournalRule? Rule(ActionContext context, out string? refusal)
+    internal static JournalRule? Rule(ActionContext context, out string? refusal)
     {
         var policy = NodePolicy.Read(context.PolicyFile, context.ProtectedFolders, out refusal);
         if (policy is { VacuumJournal: null })
@@ -74,189 +105,222 @@ sealed class VacuumJournal : INodeAction
         return policy?.VacuumJournal;
     }
 
-    static async Task<ActionReport> SayAsync(JournalPlan plan, CancellationToken cancellation)
+    /// <summary>The oldest first, up to the first that must stay or that nobody wants to go.</summary>
+    static IEnumerable<ArchivedJournal> Doomed(IReadOnlyList<ArchivedJournal> archived, VacuumParameters asked, JournalRule rule, DateTimeOffset now)
     {
-        var (code, said) = await RunAsync(plan.Program, ["--disk-usage"], cancellation).ConfigureAwait(false);
-        return code == 0
-            ? plan.Answer($"Would delete {plan.Doomed.Count} archived journal files of {Bytes.Text(plan.DoomedBytes)}.", true, null, said)
-            : ActionReport.Refuse($"{plan.Program} --disk-usage failed: {said}");
+        var keepFrom = now - Age.Parse(rule.KeepAge)!.Value;
+        var wantedBefore = asked.MaximumAge is null ? DateTimeOffset.MinValue : now - Age.Parse(asked.MaximumAge)!.Value;
+        var wantsAll = asked is { MaximumBytes: null, MaximumAge: null };
+        var rest = archived.Sum(f => f.Stat.Allocated);
+        foreach (var file in archived)
+        {
+            var wanted = wantsAll || rest > asked.MaximumBytes || file.LastEntry < wantedBefore;
+            rest -= file.Stat.Allocated;
+            if (!wanted || rest < rule.KeepBytes || file.LastEntry >= keepFrom)
+                yield break;
+            yield return file;
+        }
+    }
+}
+
+/// <summary>Deletes one file after the other, or only counts them. The plan is only as good as the policy that it was made under.</summary>
+sealed class VacuumRun(JournalRule rule, ActionContext context, IReadOnlyList<ArchivedJournal> archived)
+{
+    readonly VacuumReport _report = new() { DryRun = context.DryRun, ArchivedBefore = archived.Sum(f => f.Stat.Allocated) };
+    bool _failed;
+
+    /// <summary>False where the run must end here.</summary>
+    public async ValueTask<bool> DeleteAsync(ArchivedJournal file, CancellationToken cancellation)
+    {
+        if (cancellation.IsCancellationRequested)
+            return Stop(ActionReport.OutOfTime);
+        if (!context.DryRun)
+        {
+            if (!await MayDeleteAsync(cancellation).ConfigureAwait(false))
+                return false;
+            var error = file.Remove(context.BetweenLookAndAct);
+            // journald may have vacuumed it itself meanwhile.
+            if (error == Native.NoEntry)
+                return true;
+            if (error != 0)
+                return Fail($"{file.Path} could not be deleted: {Native.Text(error)}.");
+        }
+
+        _report.Count(file);
+        return true;
     }
 
-    static async Task<ActionReport> VacuumAsync(JournalPlan plan, CancellationToken cancellation)
+    public ActionReport Answer()
     {
-        var (code, said) = await RunAsync(plan.Program, plan.Arguments, cancellation).ConfigureAwait(false);
-        var after = plan.Measure();
-        var freed = $"The archived journal went from {Bytes.Text(plan.Archived)} to {Bytes.Text(after)}.";
-        var report = plan.Answer(code == 0 ? freed : $"{plan.Program} failed ({code}): {said} {freed}", false, after, said);
-        return code == 0 ? report : report with { Outcome = CommandOutcome.Failed };
+        var done = $"{_report.Files} archived journal files of {Bytes.Text(_report.Bytes)}";
+        var summary = (context.DryRun ? "Would delete " : "Deleted ") + $"{done}; {Bytes.Text(_report.ArchivedAfter)} of the archived journal stay.";
+        var output = JsonSerializer.SerializeToElement(_report, ActionsJson.Default.VacuumReport);
+        if (_report.Stopped is not { } stopped)
+            return new ActionReport(CommandOutcome.Succeeded, summary, output);
+        return new ActionReport(_report.Files == 0 && !_failed ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output);
     }
 
-    static async Task<(int Code, string Said)> RunAsync(string program, IEnumerable<string> arguments, CancellationToken cancellation)
+    async ValueTask<bool> MayDeleteAsync(CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        start.Environment.Clear();
-        start.Environment["LC_ALL"] = "C";
-        start.Environment["SYSTEMD_COLORS"] = "0";
-        using var process = Process.Start(start)!;
-        process.StandardInput.Close();
         try
         {
-            var said = await Task.WhenAll(ReadAsync(process.StandardOutput, cancellation), ReadAsync(process.StandardError, cancellation)).ConfigureAwait(false);
-            await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
-            return (process.ExitCode, string.Join(' ', said).Trim());
+            if (!await context.Guard.MayMutateAsync(cancellation).ConfigureAwait(false))
+                return Stop(context.Guard.Refusal!);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            process.Kill(entireProcessTree: true);
-            return (-1, "It was stopped, or its time was over.");
+            return Stop(ActionReport.OutOfTime);
         }
+
+        return VacuumJournal.Rule(context, out var refusal) == rule || Stop(refusal ?? "The node's policy for the journal was changed during the run.");
     }
 
-    // Reads to the end, so that the program never waits, and keeps the first part.
-    static async Task<string> ReadAsync(StreamReader reader, CancellationToken cancellation)
+    bool Fail(string why)
     {
-        const int most = 4000;
-        var text = new StringBuilder();
-        var buffer = new char[1024];
-        while (await reader.ReadAsync(buffer, cancellation).ConfigureAwait(false) is var read and > 0)
-            text.Append(buffer, 0, Math.Min(read, most - text.Length));
-        return text.ToString().Trim();
+        _failed = true;
+        return Stop(why);
+    }
+
+    bool Stop(string why)
+    {
+        _report.Stopped = why;
+        return false;
     }
 }
 
-/// <summary>What <c>journalctl --vacuum-…</c> is told, and which files it will delete for it.</summary>
-sealed class JournalPlan
+/// <summary>The open folders of this machine's own journal, as journald fills them: not those of other machines, containers or namespaces.</summary>
+sealed class MachineJournal : IDisposable
 {
-    const int MostExamples = 20;
+    readonly List<(string Path, int Folder, FileStat Stat)> _folders = [];
 
-    VacuumParameters _asked = new();
-    List<string> _folders = [];
-
-    public required string Program { get; init; }
-
-    public List<string> Arguments { get; } = [];
-
-    public List<ArchivedFile> Doomed { get; } = [];
-
-    public long DoomedBytes => Doomed.Sum(f => f.Bytes);
-
-    public long Archived { get; private set; }
-
-    /// <summary>Null where there is nothing to plan; the refusal says why.</summary>
-    public static JournalPlan? Make(VacuumParameters asked, JournalRule rule, ActionContext context, out string? refusal)
+    /// <summary>Why there is nothing to vacuum, or null.</summary>
+    public string? Open(string? mountPoint, ActionContext context)
     {
-        refusal = Limit(asked, rule, out var bytes, out var age);
-        if (refusal is not null)
-            return null;
-        if (context.JournalPrograms.FirstOrDefault(File.Exists) is not { } program)
-        {
-            refusal = $"This node has no systemd journal to vacuum: there is no {context.JournalPrograms[0]}.";
-            return null;
-        }
-
-        var plan = new JournalPlan { Program = program, _asked = asked, _folders = Folders(context) };
-        refusal = plan.Refusal();
-        if (refusal is not null)
-            return null;
-        if (bytes is { } most)
-            plan.Arguments.Add($"--vacuum-size={most}");
-        if (age is { } oldest)
-            plan.Arguments.Add($"--vacuum-time={(long)oldest.TotalSeconds}s");
-        foreach (var folder in plan._folders)
-            plan.Doom(folder, bytes, age is { } a ? context.Time.GetUtcNow() - a : null);
-        return plan;
-    }
-
-    /// <summary>Bytes of the archived files now.</summary>
-    public long Measure() => _folders.SelectMany(ArchivedFile.In).Sum(f => f.Bytes);
-
-    public ActionReport Answer(string summary, bool dryRun, long? after, string said)
-    {
-        var examples = Doomed.Take(MostExamples).Select(f => FileName.Escape(Encoding.UTF8.GetBytes(f.Path))).ToList();
-        var report = new VacuumReport(dryRun, [Program, .. Arguments], Doomed.Count, DoomedBytes, examples, Archived, after, said);
-        return new ActionReport(CommandOutcome.Succeeded, summary, JsonSerializer.SerializeToElement(report, ActionsJson.Default.VacuumReport));
-    }
-
-    // journalctl deletes what either limit names, so each must be within the policy on its own; 0 would mean no limit to it.
-    static string? Limit(VacuumParameters asked, JournalRule rule, out long? bytes, out TimeSpan? age)
-    {
-        var keepAge = Age.Parse(rule.KeepAge)!.Value;
-        (bytes, age) = (asked.MaximumBytes, Age.Parse(asked.MaximumAge));
-        if (bytes is null && age is null)
-        {
-            bytes = rule.KeepBytes > 0 ? rule.KeepBytes : null;
-            age = rule.KeepBytes > 0 ? null : keepAge;
-        }
-
-        if (bytes is { } size && keepAge > TimeSpan.Zero)
-            return $"The node's policy keeps what is younger than {rule.KeepAge}, which a limit of {size} bytes could delete. Ask for maximumAge, or take keepAge from the policy.";
-        if (age is not null && rule.KeepBytes > 0)
-            return $"The node's policy keeps {rule.KeepBytes} bytes, which a limit of age could delete. Ask for maximumBytes, or take keepBytes from the policy.";
-        if (bytes < Math.Max(1, rule.KeepBytes))
-            return $"The node's policy keeps {rule.KeepBytes} bytes of the archived journal; maximumBytes of {bytes} is below it (or below 1).";
-        if (age < keepAge || age < TimeSpan.FromSeconds(1))
-            return $"The node's policy keeps {rule.KeepAge} of the journal; a maximumAge of {asked.MaximumAge ?? rule.KeepAge} is below it (or below 1s).";
-        return null;
-    }
-
-    static List<string> Folders(ActionContext context) =>
-        [.. context.JournalFolders.Where(Directory.Exists).SelectMany(Directory.GetDirectories).Where(f => Directory.EnumerateFiles(f, "*.journal*").Any())];
-
-    string? Refusal()
-    {
+        if (MachineId(context.MachineIdFile) is not { } id)
+            return $"{context.MachineIdFile} has no machine id, so this machine's journal is not known.";
+        var refusals = context.JournalFolders.Select(f => Open(Path.Join(f, id))).OfType<string>().ToList();
         if (_folders.Count == 0)
-            return "This node has no systemd journal to vacuum: no journal files were found.";
-        if (_asked.MountPoint is not { } mount)
+            return "This node has no systemd journal to vacuum. " + string.Join(" ", refusals);
+        return mountPoint is null ? null : Narrow(mountPoint);
+    }
+
+    /// <summary>The archived files by their last entry, oldest first; null where the time was over.</summary>
+    public List<ArchivedJournal>? Archived(CancellationToken cancellation)
+    {
+        var files = new List<ArchivedJournal>();
+        foreach (var (path, folder, stat) in _folders)
+        {
+            if (Native.Reopen(folder, out var again) != 0)
+                continue;
+            using var walk = new TreeWalk(again, stat);
+            for (var step = walk.Next(); step != WalkStep.End; step = walk.Next())
+            {
+                if (cancellation.IsCancellationRequested)
+                    return null;
+                if (step == WalkStep.File && walk.Depth == 0 && ArchivedJournal.Read(path, folder, walk.Name, walk.Stat) is { } file)
+                    files.Add(file);
+            }
+        }
+
+        return [.. files.OrderBy(f => f.LastEntry).ThenBy(f => f.Path, StringComparer.Ordinal)];
+    }
+
+    public void Dispose()
+    {
+        foreach (var (_, folder, _) in _folders)
+            Native.Close(folder);
+    }
+
+    static string? MachineId(string path)
+    {
+        try
+        {
+            var text = File.ReadAllText(path).Trim();
+            return text.Length == 32 && text.All(char.IsAsciiHexDigitLower) ? text : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
             return null;
-        Native.Close(MountPoint.Open(mount, out var stat, out var refusal));
+        }
+    }
+
+    string? Open(string path)
+    {
+        var folder = MountPoint.Open(path, out var stat, out var refusal);
+        if (refusal is null)
+            _folders.Add((path, folder, stat));
+        return refusal;
+    }
+
+    string? Narrow(string mountPoint)
+    {
+        Native.Close(MountPoint.Open(mountPoint, out var mount, out var refusal));
         if (refusal is not null)
             return refusal;
-        return _folders.Any(f => Native.StatFollowing(f, out var folder) == 0 && folder.Device == stat.Device)
-            ? null
-            : $"The journal is on another file system than {mount}, so vacuuming it would free nothing there.";
-    }
-
-    // As systemd does it: each folder by itself, oldest first, what is active counting for nothing.
-    void Doom(string folder, long? bytes, DateTimeOffset? oldest)
-    {
-        var files = ArchivedFile.In(folder);
-        var sum = files.Sum(f => f.Bytes);
-        Archived += sum;
-        foreach (var file in files.OrderBy(f => f.Time))
-        {
-            if (!(sum > bytes) && !(file.Time < oldest))
-                break;
-            Doomed.Add(file);
-            sum -= file.Bytes;
-        }
+        foreach (var (_, folder, _) in _folders.Where(f => f.Stat.Device != mount.Device))
+            Native.Close(folder);
+        _folders.RemoveAll(f => f.Stat.Device != mount.Device);
+        return _folders.Count > 0 ? null : $"The journal is on another file system than {mountPoint}, so vacuuming it would free nothing there.";
     }
 }
 
-/// <param name="Time">Of its first entry.</param>
-sealed record ArchivedFile(string Path, DateTimeOffset Time, long Bytes)
+/// <summary>A journal file that nothing is written to any more.</summary>
+/// <param name="Name">Ends in 0.</param>
+/// <param name="Path">Escaped, for people.</param>
+sealed unsafe record ArchivedJournal(int Folder, byte[] Name, string Path, FileStat Stat, DateTimeOffset LastEntry)
 {
-    /// <summary>
-    /// Names are <c>system@(id)-(number)-(time).journal</c>, or <c>system@(time)-(random).journal~</c> for a file that was not closed well; times are
-    /// microseconds in hexadecimal.
-    /// </summary>
-    public static List<ArchivedFile> In(string folder)
-    {
-        var files = new List<ArchivedFile>();
-        foreach (var path in Directory.EnumerateFiles(folder, "*@*.journal*"))
-        {
-            if (TimeOf(System.IO.Path.GetFileName(path)) is { } time && Native.StatFollowing(path, out var stat) == 0)
-                files.Add(new ArchivedFile(path, time, stat.Allocated));
-        }
+    // systemd, docs/JOURNAL_FILE_FORMAT: signature, …, state at 16, …, time of the last entry in microseconds at 192.
+    const int HeaderLength = 208;
+    const int StateAt = 16;
+    const int LastEntryAt = 192;
+    const byte Archived = 2;
 
-        return files;
+    // Some thousand years on, which is as far as a date goes.
+    const ulong Latest = 1UL << 57;
+
+    /// <summary>Null where it is no archived file, or has other names and so would free nothing.</summary>
+    public static ArchivedJournal? Read(string folderPath, int folder, ReadOnlySpan<byte> name, FileStat stat)
+    {
+        // "system@….journal", or "system@….journal~" for one that was not closed well.
+        var torn = name.EndsWith(".journal~"u8);
+        if (stat.Links != 1 || !name.Contains((byte)'@') || !(torn || name.EndsWith(".journal"u8)))
+            return null;
+        byte[] terminated = [.. name, 0];
+        Span<byte> header = stackalloc byte[HeaderLength];
+        var readable = Native.ReadStart(folder, terminated, header) && header.StartsWith("LPKSHHRH"u8);
+        if (!torn && (!readable || header[StateAt] != Archived))
+            return null;
+        var written = readable ? (long)Math.Min(BitConverter.ToUInt64(header[LastEntryAt..]), Latest) : 0;
+        // What is torn may have lost its last time.
+        var last = torn ? Math.Max(written, stat.Modified * 1_000_000) : written;
+        var path = FileName.Escape([.. Encoding.UTF8.GetBytes(folderPath), (byte)'/', .. name]);
+        return new ArchivedJournal(folder, terminated, path, stat, DateTimeOffset.UnixEpoch.AddMicroseconds(last));
     }
 
-    static DateTimeOffset? TimeOf(string name)
+    /// <summary>0 or an errno. What a reader still holds open is freed too, as journald does it.</summary>
+    public int Remove(Action<string>? betweenLookAndAct)
     {
-        var parts = name[(name.IndexOf('@', StringComparison.Ordinal) + 1)..].Split('-', '.');
-        var hex = name.EndsWith(".journal~", StringComparison.Ordinal) ? parts[0] : parts.Length == 4 && parts[3] == "journal" ? parts[2] : "";
-        return long.TryParse(hex, NumberStyles.AllowHexSpecifier, null, out var microseconds) && microseconds is > 0 and < 1L << 57
-            ? DateTimeOffset.UnixEpoch.AddMicroseconds(microseconds)
-            : null;
+        betweenLookAndAct?.Invoke(Path);
+        fixed (byte* name = Name)
+        {
+            if (Native.OpenFile(Folder, name, write: true, out var file) is var error and not 0)
+                return error == Native.IsALink ? Native.NoEntry : error;
+            try
+            {
+                if ((error = Native.Stat(file, out var now)) != 0)
+                    return error;
+                if (now.Identity != Stat.Identity || now.Changed != Stat.Changed || now.Links != 1)
+                    return Native.NoEntry;
+                if ((error = Native.Unlink(Folder, name)) != 0)
+                    return error;
+                if (Native.Stat(file, out now) == 0 && now.Links == 0)
+                    Native.FreeBlocks(file, now.Length);
+                return 0;
+            }
+            finally
+            {
+                Native.Close(file);
+            }
+        }
     }
 }

@@ -2,12 +2,15 @@ using System.ComponentModel;
 using System.Runtime.InteropServices;
 using System.Text;
 
+using Microsoft.Win32.SafeHandles;
+
 namespace Whistle.Actions.Files;
 
 /// <summary>What a name stands for. Times in seconds since 1970 UTC, sizes in bytes.</summary>
-/// <param name="Mount">Tells bind mounts of one device apart; 0 on kernels before 5.8.</param>
+/// <param name="Mount">Tells bind mounts of one device apart. Kernels before 5.8 tell it of open folders only and leave it 0 for names.</param>
+/// <param name="Fixed">Immutable or append-only, so that not even root can remove it, or a name from it.</param>
 readonly record struct FileStat(
-    ushort Mode, uint Links, uint Owner, ulong Device, ulong Mount, ulong Inode, long Length, long Allocated, long Modified, long Changed)
+    ushort Mode, uint Links, uint Owner, ulong Device, ulong Mount, ulong Inode, long Length, long Allocated, long Modified, long Changed, bool Fixed)
 {
     const int TypeMask = 0xF000;
 
@@ -19,7 +22,7 @@ readonly record struct FileStat(
 
     public (ulong, ulong) Identity => (Device, Inode);
 
-    public bool SameMount(FileStat other) => Device == other.Device && Mount == other.Mount;
+    public bool SameMount(FileStat other) => Device == other.Device && (Mount == other.Mount || Mount == 0 || other.Mount == 0);
 
     public bool SameFolder(FileStat other) => IsFolder && SameMount(other) && Inode == other.Inode;
 }
@@ -30,8 +33,12 @@ readonly record struct FileStat(
 /// </summary>
 static unsafe partial class Native
 {
+    public const int NotPermitted = 1;
     public const int NoEntry = 2;
+    public const int NoProcess = 3;
+    public const int NoAccess = 13;
     public const int NotAFolder = 20;
+    public const int ReadOnly = 30;
     public const int IsALink = 40;
 
     const int CurrentFolder = -100;
@@ -43,7 +50,12 @@ static unsafe partial class Native
     const uint HasMount = 0x1000;
     const int CloseOnExec = 0x80000;
     const int NonBlocking = 0x800;
+    const int WriteOnly = 1;
+    const int PathOnly = 0x200000;
+    const int WriteAccess = 2;
+    const int PunchHoleKeepSize = 3;
     const int Interrupted = 4;
+    const ulong ImmutableOrAppend = 0x30;
 
     static readonly bool IsArm = RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
     static readonly int FolderOnly = IsArm ? 0x4000 : 0x10000;
@@ -65,14 +77,48 @@ static unsafe partial class Native
     public static int Stat(int file, out FileStat stat)
     {
         byte empty = 0;
-        return Stat(file, &empty, EmptyPath | NoAutomount, out stat);
+        var error = Stat(file, &empty, EmptyPath | NoAutomount, out stat);
+        if (error == 0 && stat.Mount == 0)
+            stat = stat with { Mount = MountOf(file) };
+        return error;
+    }
+
+    /// <summary>The mount that something open lies on, as every kernel since 3.15 tells it; 0 where it does not.</summary>
+    public static ulong MountOf(int file)
+    {
+        const string key = "mnt_id:";
+        try
+        {
+            var line = File.ReadLines($"/proc/self/fdinfo/{file}").FirstOrDefault(l => l.StartsWith(key, StringComparison.Ordinal));
+            return ulong.TryParse(line.AsSpan(line is null ? 0 : key.Length), out var mount) ? mount : 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return 0;
+        }
     }
 
     /// <summary>Follows links, as those of <c>/proc/*/fd</c>, and does not wait for the server of a network file system.</summary>
-    public static int StatFollowing(string path, out FileStat stat)
+    public static int StatFollowing(string path, out FileStat stat) => StatFollowing(Terminated(path), out stat);
+
+    /// <inheritdoc cref="StatFollowing(string, out FileStat)"/>
+    public static int StatFollowing(byte[] terminated, out FileStat stat)
+    {
+        fixed (byte* name = terminated)
+            return Stat(CurrentFolder, name, DoNotSync | NoAutomount, out stat);
+    }
+
+    /// <summary>The path without links that a path leads to, or null where it leads nowhere.</summary>
+    public static string? RealPath(string path)
     {
         fixed (byte* name = Terminated(path))
-            return Stat(CurrentFolder, name, DoNotSync | NoAutomount, out stat);
+        {
+            if (Open(CurrentFolder, name, PathOnly | CloseOnExec, out var opened) != 0)
+                return null;
+            var real = new FileInfo($"/proc/self/fd/{opened}").LinkTarget;
+            Close(opened);
+            return real;
+        }
     }
 
     /// <summary>Opens a folder that is no link, for reading.</summary>
@@ -83,6 +129,36 @@ static unsafe partial class Native
     {
         fixed (byte* name = Terminated(path))
             return Open(CurrentFolder, name, DoNotFollow | CloseOnExec | NonBlocking, out opened);
+    }
+
+    /// <inheritdoc cref="OpenFile(string, out int)"/>
+    public static int OpenFile(int folder, byte* name, bool write, out int opened) =>
+        Open(folder, name, DoNotFollow | CloseOnExec | NonBlocking | (write ? WriteOnly : 0), out opened);
+
+    /// <summary>Opens a folder a second time, to be read from its start.</summary>
+    public static int Reopen(int folder, out int opened)
+    {
+        fixed (byte* itself = ".\0"u8)
+            return OpenFolder(folder, itself, out opened);
+    }
+
+    /// <summary>False where the file cannot be read or is shorter.</summary>
+    public static bool ReadStart(int folder, byte[] terminated, Span<byte> start)
+    {
+        fixed (byte* name = terminated)
+        {
+            if (OpenFile(folder, name, write: false, out var opened) != 0)
+                return false;
+            using var file = new SafeFileHandle(opened, ownsHandle: true);
+            try
+            {
+                return RandomAccess.Read(file, start, 0) == start.Length;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+            {
+                return false;
+            }
+        }
     }
 
     /// <summary>Opens an absolute path name by name; a link at any place fails with <see cref="IsALink"/> or <see cref="NotAFolder"/>.</summary>
@@ -124,6 +200,17 @@ static unsafe partial class Native
     /// <summary>Removes a name that is no folder; a link itself, not what it points to.</summary>
     public static int Unlink(int folder, byte* name) => UnlinkCall(folder, name, 0) != 0 ? Marshal.GetLastPInvokeError() : 0;
 
+    /// <summary>Why no name could be removed from a folder (its rights, a read-only file system, immutable), or 0.</summary>
+    public static int MayWrite(int folder)
+    {
+        fixed (byte* itself = ".\0"u8)
+            return AccessCall(folder, itself, WriteAccess, 0) != 0 ? Marshal.GetLastPInvokeError() : 0;
+    }
+
+    /// <summary>Gives the blocks of a file back where the file system can, whoever still holds it open.</summary>
+    // Only whole blocks are given back, and no block is larger than a mebibyte.
+    public static void FreeBlocks(int file, long length) => _ = AllocateCall(file, PunchHoleKeepSize, 0, length + (1 << 20));
+
     public static void Close(int file)
     {
         if (file >= 0)
@@ -152,7 +239,7 @@ static unsafe partial class Native
             return Marshal.GetLastPInvokeError();
         stat = new FileStat(
             raw.Mode, raw.Links, raw.Owner, (ulong)raw.DeviceMajor << 32 | raw.DeviceMinor, (raw.Mask & HasMount) != 0 ? raw.Mount : 0, raw.Inode,
-            (long)raw.Size, (long)raw.Blocks * 512, raw.Modified, raw.Changed);
+            (long)raw.Size, (long)raw.Blocks * 512, raw.Modified, raw.Changed, (raw.Attributes & ImmutableOrAppend) != 0);
         return 0;
     }
 
@@ -161,6 +248,8 @@ static unsafe partial class Native
     {
         [FieldOffset(0)]
         public uint Mask;
+        [FieldOffset(8)]
+        public ulong Attributes;
         [FieldOffset(16)]
         public uint Links;
         [FieldOffset(20)]
@@ -193,6 +282,12 @@ static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "unlinkat", SetLastError = true)]
     private static partial int UnlinkCall(int folder, byte* name, int flags);
+
+    [LibraryImport("libc", EntryPoint = "faccessat", SetLastError = true)]
+    private static partial int AccessCall(int folder, byte* name, int mode, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    private static partial int AllocateCall(int file, int mode, long offset, long length);
 
     // The C library has no portable name for reading a folder in bulk.
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]

@@ -47,6 +47,7 @@ sealed unsafe class TreeWalk : IDisposable
     int _pathLength;
     int _depth = -1;
     bool _leave;
+    bool _ending;
 
     /// <param name="folder">An open folder, which the walk owns and closes.</param>
     public TreeWalk(int folder, FileStat root, Action<string>? betweenLookAndAct = null)
@@ -64,6 +65,9 @@ sealed unsafe class TreeWalk : IDisposable
 
     /// <summary>The root's own is 0; that of a file is its folder's.</summary>
     public int Depth => _depth;
+
+    /// <summary>Why no name can be removed from the folder that is current; 0 or an errno.</summary>
+    public int FolderLock => Current.Lock ??= Current.Stat.Fixed ? Native.NotPermitted : Native.MayWrite(Current.Folder);
 
     /// <summary>The caller's own count for the folder that is current, kept until it is left.</summary>
     public ref long FolderTotal => ref _levels[_depth].Total;
@@ -83,12 +87,17 @@ sealed unsafe class TreeWalk : IDisposable
         return Name.IsEmpty ? folder.ToArray() : [.. folder, .. folder.IsEmpty ? ""u8 : "/"u8, .. Name];
     }
 
+    /// <summary>Looks at nothing more: the folders that are open are left, one a step.</summary>
+    public void WindUp() => _ending = true;
+
     public WalkStep Next()
     {
         if (_leave)
             Pop();
         while (_depth >= 0)
         {
+            if (_ending)
+                return Leave();
             var level = Current;
             if (level.Position >= level.Filled && !Fill(level))
                 return Error.Length > 0 ? WalkStep.Unreadable : Leave();
@@ -144,10 +153,11 @@ sealed unsafe class TreeWalk : IDisposable
         }
 
         Stat = stat;
-        if (!stat.IsFolder)
-            return stat.IsFile ? WalkStep.File : WalkStep.Other;
+        // A file can be one too.
         if (!stat.SameMount(_root))
             return WalkStep.Mount;
+        if (!stat.IsFolder)
+            return stat.IsFile ? WalkStep.File : WalkStep.Other;
         return _depth + 1 >= Deepest ? WalkStep.TooDeep : Enter(level, stat);
     }
 
@@ -161,10 +171,10 @@ sealed unsafe class TreeWalk : IDisposable
                 return Unreadable(Native.Text(error));
         }
 
-        if (Native.Stat(folder, out var opened) != 0 || !opened.SameFolder(seen))
+        if (Native.Stat(folder, out var opened) != 0 || !opened.SameFolder(seen) || opened.Mount != _root.Mount)
         {
             Native.Close(folder);
-            return Unreadable("It was swapped while it was being opened.");
+            return seen.Mount == 0 && opened.Mount != _root.Mount ? WalkStep.Mount : Unreadable("It was swapped while it was being opened.");
         }
 
         AppendToPath(Name);
@@ -210,7 +220,7 @@ sealed unsafe class TreeWalk : IDisposable
     {
         _pathLength = level.PathLength;
         level.Name = 0;
-        if (level.Folder >= 0)
+        if (level.Folder >= 0 || _ending)
             return;
         fixed (byte* up = "..\0"u8)
         {
@@ -281,11 +291,12 @@ sealed unsafe class TreeWalk : IDisposable
         public long Total;
         public bool Ended;
         public bool Lost;
+        public int? Lock;
 
         public void Reset(int folder, FileStat stat, int pathLength)
         {
             (Folder, Stat, PathLength) = (folder, stat, pathLength);
-            (Position, Filled, Name, NameLength, Resume, Total, Ended, Lost) = (0, 0, 0, 0, 0, 0, false, false);
+            (Position, Filled, Name, NameLength, Resume, Total, Ended, Lost, Lock) = (0, 0, 0, 0, 0, 0, false, false, null);
         }
     }
 }

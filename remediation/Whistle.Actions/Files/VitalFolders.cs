@@ -29,13 +29,20 @@ static class VitalFolders
         return null;
     }
 
-    /// <summary>The vital folder that an open root is under another name (a bind mount), or null.</summary>
-    public static string? Alias(FileStat root, IReadOnlyList<string> others)
+    /// <summary>Why an open root cannot be cleaned that is, holds or lies in a vital folder under another name (a link, a bind mount), or null.</summary>
+    public static string? Alias(string root, FileStat stat, IReadOnlyList<string> others)
     {
-        foreach (var vital in Whole.Concat(Itself).Concat(others).Append("/"))
+        var mounts = MountTable.Read();
+        var place = mounts.Locate(root, stat);
+        foreach (var vital in Whole.Concat(others).Concat(Itself).Append("/"))
         {
-            if (Native.StatFollowing(vital, out var stat) == 0 && stat.Identity == root.Identity)
-                return vital;
+            if (Native.RealPath(vital) is not { } real || Native.StatFollowing(real, out var its) != 0)
+                continue;
+            var same = its.Identity == stat.Identity;
+            if (place is { } here && mounts.Locate(real, its) is { } there)
+                same |= there.IsWithin(here) || (here.IsWithin(there) && vital != "/" && !Itself.Contains(vital));
+            if (same)
+                return $"{root} is, holds or lies in {vital} under another name, which is never cleaned.";
         }
 
         return null;

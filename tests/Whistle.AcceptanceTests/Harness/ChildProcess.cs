@@ -10,13 +10,13 @@ namespace Whistle.AcceptanceTests;
 static class ChildProcess
 {
     /// <summary>Starts a project's program from its own output folder: only that has all it needs.</summary>
-    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments)
+    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments, params ReadOnlySpan<(string, string)> environment)
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
-        return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments]);
+        return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments], environment);
     }
 
-    public static Process Start(string program, IEnumerable<string> arguments, params IEnumerable<(string Name, string Value)> environment)
+    public static Process Start(string program, IEnumerable<string> arguments, params ReadOnlySpan<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in environment)

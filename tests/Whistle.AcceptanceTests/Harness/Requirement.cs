@@ -21,6 +21,17 @@ static class Requirement
         Check(File.Exists("/sbin/mkfs.ext4") || File.Exists("/usr/sbin/mkfs.ext4"), "mkfs.ext4 (Debian's e2fsprogs)");
     }
 
+    /// <summary>Root, a journald to start and what it takes to give it mounts of its own; its path.</summary>
+    public static string Journald()
+    {
+        Root();
+        Check(File.Exists("/usr/bin/unshare") && File.Exists("/usr/bin/nsenter"), "unshare and nsenter (Debian's util-linux)");
+        Check(File.Exists("/usr/bin/journalctl") && File.Exists("/etc/machine-id"), "journalctl and a machine id (Debian's systemd)");
+        const string journald = "/lib/systemd/systemd-journald";
+        Check(File.Exists(journald), $"{journald} (Debian's systemd)");
+        return journald;
+    }
+
     /// <summary>Prometheus 3.5 or newer: the path in <c>WHISTLE_TEST_PROMETHEUS</c>.</summary>
     public static string Prometheus() => Program("WHISTLE_TEST_PROMETHEUS");
 

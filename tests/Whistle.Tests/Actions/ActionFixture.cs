@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 using Microsoft.Extensions.Time.Testing;
@@ -17,9 +18,11 @@ sealed class ActionFixture : IDisposable
     public ActionFixture()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.UserName == "root", "A policy file must be root's, so this test needs root.");
+        ProcPath = Path.Join(_folder, "proc");
         Directory.CreateDirectory(Root);
         Directory.CreateDirectory(Outside);
         File.WriteAllText(Path.Join(Outside, "treasure.log"), "gold");
+        WriteProcess(1);
         WritePolicy($$"""{ "cleanPaths": [ { "root": "{{Root}}", "patterns": ["*.log"], "minimumAge": "7d" } ] }""");
     }
 
@@ -29,6 +32,13 @@ sealed class ActionFixture : IDisposable
 
     public string PolicyFile => Path.Join(_folder, "policy.json");
 
+    /// <summary>A written one with one process that has nothing open; the machine's own may hide some.</summary>
+    public string ProcPath { get; set; }
+
+    public string SysPath { get; set; } = "/nowhere";
+
+    public CancellationToken Cancellation { get; set; }
+
     // Files of now are old by then.
     public FakeTimeProvider Time { get; } = new(TimeProvider.System.GetUtcNow().AddDays(30));
 
@@ -37,10 +47,6 @@ sealed class ActionFixture : IDisposable
     public int Begins { get; private set; }
 
     public Action<string>? BetweenLookAndAct { get; set; }
-
-    public IReadOnlyList<string> JournalPrograms { get; set; } = ["/nowhere/journalctl"];
-
-    public IReadOnlyList<string> JournalFolders { get; set; } = [];
 
     public string Write(string path, string content = "x")
     {
@@ -61,16 +67,36 @@ sealed class ActionFixture : IDisposable
             Guard = new MutationGuard(Time, _ => ValueTask.FromResult(Ask()), _ => ValueTask.FromResult<string?>(null)),
             Time = Time,
             PolicyFile = PolicyFile,
+            ProcPath = ProcPath,
+            SysPath = SysPath,
             BetweenLookAndAct = BetweenLookAndAct,
-            JournalPrograms = JournalPrograms,
-            JournalFolders = JournalFolders,
         };
-        return await NodeActions.All.Single(a => a.Name == action).RunAsync(json.RootElement, context, CancellationToken.None);
+        return await NodeActions.All.Single(a => a.Name == action).RunAsync(json.RootElement, context, Cancellation);
+    }
+
+    /// <summary>The first process names the namespace of all, as the kernel's own does.</summary>
+    public string WriteProcess(int id, string maps = "")
+    {
+        var process = Path.Join(ProcPath, $"{id}");
+        Directory.CreateDirectory(Path.Join(process, "fd"));
+        Directory.CreateDirectory(Path.Join(process, "ns"));
+        File.WriteAllText(Path.Join(process, "maps"), maps);
+        File.WriteAllText(Path.Join(process, "comm"), $"program{id}\n");
+        File.CreateSymbolicLink(Path.Join(process, "ns/pid"), "pid:[4026531836]");
+        return process;
     }
 
     public void AssertOutsideIsWhole() => Assert.Equal("gold", File.ReadAllText(Path.Join(Outside, "treasure.log")));
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public static void Run(string program, params string[] arguments)
+    {
+        using var process = Process.Start(program, arguments);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    // A tree may be too deep for paths.
+    public void Dispose() => Run("rm", "-rf", _folder);
 
     BeginAnswer Ask()
     {

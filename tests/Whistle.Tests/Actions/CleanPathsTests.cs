@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 using Whistle.Actions;
 using Whistle.Actions.Files;
 using Whistle.Telemetry;
@@ -86,7 +84,7 @@ public sealed class CleanPathsTests : IDisposable
     public async Task A_policy_that_others_could_write_or_that_is_a_link_or_absent_lets_nothing_be_done()
     {
         var path = _node.Write("a.log");
-        Run("chmod", "g+w", _node.PolicyFile);
+        ActionFixture.Run("chmod", "g+w", _node.PolicyFile);
         var writable = await _node.RunAsync(Clean);
         File.Move(_node.PolicyFile, _node.PolicyFile + ".real");
         File.CreateSymbolicLink(_node.PolicyFile, _node.PolicyFile + ".real");
@@ -191,7 +189,12 @@ public sealed class CleanPathsTests : IDisposable
     {
         var open = _node.Write("open.log");
         var linked = _node.Write("linked.log");
-        Run("ln", linked, Path.Join(_node.Outside, "other-name"));
+        ActionFixture.Run("ln", linked, Path.Join(_node.Outside, "other-name"));
+        _node.ProcPath = "/proc";
+        // The machine's own /proc may hide a process from a test.
+        _node.WritePolicy($$"""
+            { "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{_node.Root}}", "patterns": ["*.log"], "minimumAge": "7d" } ] }
+            """);
         using (File.Open(open, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete))
         {
             var report = await _node.RunAsync(Clean);
@@ -209,7 +212,7 @@ public sealed class CleanPathsTests : IDisposable
     public async Task Names_with_newlines_and_bytes_that_are_no_text_are_deleted_and_shown_escaped()
     {
         _node.Write("a\nb.log");
-        Run("sh", "-c", $"touch \"{_node.Root}/$(printf 'c\\377').log\"");
+        ActionFixture.Run("sh", "-c", $"touch \"{_node.Root}/$(printf 'c\\377').log\"");
         var report = await _node.RunAsync(Clean);
         var examples = report.Output!.Value.GetProperty("roots")[0].GetProperty("examples").EnumerateArray().Select(e => e.GetString()).Order(StringComparer.Ordinal);
         Assert.Equal([@"a\x0ab.log", @"c\xff.log"], examples);
@@ -228,11 +231,4 @@ public sealed class CleanPathsTests : IDisposable
         Assert.Equal(matches, FileName.Matches(System.Text.Encoding.UTF8.GetBytes(name), System.Text.Encoding.UTF8.GetBytes(pattern)));
 
     static long Count(ActionReport report, string what) => report.Output!.Value.GetProperty(what).GetInt64();
-
-    static void Run(string program, params string[] arguments)
-    {
-        using var process = Process.Start(program, arguments);
-        process.WaitForExit();
-        Assert.Equal(0, process.ExitCode);
-    }
 }
