@@ -27,6 +27,7 @@ static class Repairs
                 Ended = s.GetRequiredService<RulesHost>().EndedSignals,
                 Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
                 Store = s.GetRequiredService<IncidentStore>(),
+                Options = options.Incidents,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })
             .AddSingleton(s => new RemediationEnvironment

@@ -194,6 +194,7 @@ public sealed class WhistleApp : IAsyncDisposable
                     Server = Address,
                     TokenFile = tokenFile,
                     Interval = _options.AgentInterval,
+                    PolicyFile = _options.AgentPolicyFile,
                     Time = _options.Time,
                     Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
                 },

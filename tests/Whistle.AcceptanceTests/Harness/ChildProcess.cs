@@ -10,15 +10,17 @@ namespace Whistle.AcceptanceTests;
 static class ChildProcess
 {
     /// <summary>Starts a project's program from its own output folder: only that has all it needs.</summary>
-    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments)
+    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
-        return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments]);
+        return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments], environment);
     }
 
-    public static Process Start(string program, IEnumerable<string> arguments)
+    public static Process Start(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>())
+            start.Environment[name] = value;
         var process = Process.Start(start)!;
         var output = TestContext.Current.TestOutputHelper;
         process.OutputDataReceived += (_, line) => Write(output, line.Data);
