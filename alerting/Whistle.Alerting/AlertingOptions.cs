@@ -5,6 +5,8 @@ namespace Whistle.Alerting;
 /// <summary>When people are called and how they are reached. A channel that is null is not used.</summary>
 public sealed record AlertingOptions
 {
+    const string Section = "Alerting";
+
     /// <summary>How long a critical incident may be open before it pages; what closes before pages nobody.</summary>
     public TimeSpan CriticalDeadline { get; init; } = TimeSpan.FromMinutes(2);
 
@@ -33,33 +35,71 @@ public sealed record AlertingOptions
     public int Seed { get; init; } = Environment.ProcessId;
 
     /// <summary>All that is wrong, each with its mend; empty where the options will do.</summary>
-    public IReadOnlyList<string> Errors()
+    public IReadOnlyList<OptionError> Errors()
     {
-        var errors = new List<string>();
-        CheckPositive(errors, CriticalDeadline, "critical-deadline");
-        CheckPositive(errors, WarningDeadline, "warning-deadline");
-        CheckPositive(errors, DigestAfter, "digest-after");
-        if (RecoveryPatience < TimeSpan.Zero || JoinInterval < TimeSpan.Zero)
-            errors.Add("alerting: recovery-patience and join-interval cannot be negative.");
+        var errors = new List<OptionError>();
+        CheckPositive(errors, CriticalDeadline, nameof(CriticalDeadline));
+        CheckPositive(errors, WarningDeadline, nameof(WarningDeadline));
+        CheckPositive(errors, DigestAfter, nameof(DigestAfter));
+        CheckNotNegative(errors, RecoveryPatience, nameof(RecoveryPatience));
+        CheckNotNegative(errors, JoinInterval, nameof(JoinInterval));
         if (CriticalDeadline > WarningDeadline)
-            errors.Add($"alerting: the critical-deadline {CriticalDeadline} is longer than the warning-deadline {WarningDeadline}. Make it the shorter one.");
+            errors.Add(new($"{Section}:{nameof(CriticalDeadline)}", $"{CriticalDeadline} is longer than the WarningDeadline of {WarningDeadline}. Make it the shorter one."));
         if (Retention < TimeSpan.FromDays(1))
-            errors.Add($"alerting: the retention {Retention} is less than a day, within which an outage must fit.");
+            errors.Add(new($"{Section}:{nameof(Retention)}", $"{Retention} is less than a day, within which an outage must fit. Write it like 30d."));
+        if (Address is not null && !OptionError.IsWeb(Address))
+            errors.Add(new($"{Section}:{nameof(Address)}", $"{Address} is no http or https address. Write the one that people open, like https://whistle.example.com."));
         errors.AddRange(PagerDuty?.Errors() ?? []);
         errors.AddRange(Mail?.Errors() ?? []);
         return errors;
     }
 
-    static void CheckPositive(List<string> errors, TimeSpan value, string name)
+    static void CheckPositive(List<OptionError> errors, TimeSpan value, string name)
     {
         if (value <= TimeSpan.Zero)
-            errors.Add($"alerting: the {name} {value} must be longer than nothing; write it like 00:02:00.");
+            errors.Add(new($"{Section}:{name}", $"{value} must be longer than nothing. Write it like 2m."));
+    }
+
+    static void CheckNotNegative(List<OptionError> errors, TimeSpan value, string name)
+    {
+        if (value < TimeSpan.Zero)
+            errors.Add(new($"{Section}:{name}", $"{value} cannot be negative. Write it like 5m, or 0s for no wait."));
+    }
+}
+
+/// <summary>Why an option will not do, and its mend.</summary>
+/// <param name="Key">As in the configuration, such as <c>Alerting:Mail:Port</c>.</param>
+public sealed record OptionError(string Key, string Reason)
+{
+    public override string ToString() => $"{Key}: {Reason}";
+
+    internal static string? OfTimeout(TimeSpan timeout) =>
+        timeout <= TimeSpan.Zero || timeout > TimeSpan.FromMinutes(5) ? $"{timeout} is not between 0 and 5 min. Write it like 30s." : null;
+
+    internal static bool IsWeb(Uri address) => address.IsAbsoluteUri && address.Scheme is "http" or "https";
+
+    /// <summary>Null where the file holds a secret that can be read now.</summary>
+    internal static string? OfSecretFile(string file)
+    {
+        try
+        {
+            return File.ReadAllText(file).AsSpan().Trim().IsEmpty ? $"the file {file} is empty. Write the secret into it, and nothing else." : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return $"the file {file} does not exist. Write the secret into it, or name the file that holds it.";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"the file {file} cannot be read: {e.Message} Let the user that runs the server read it.";
+        }
     }
 }
 
 /// <summary>PagerDuty's Events API v2, or what speaks it.</summary>
 public sealed record PagerDutyOptions
 {
+    const string Section = "Alerting:PagerDuty";
     const int RoutingKeyLength = 32;
 
     /// <summary>Events go to <c>v2/enqueue</c> and <c>v2/change/enqueue</c> under it.</summary>
@@ -79,22 +119,25 @@ public sealed record PagerDutyOptions
     /// <summary>Takes the place of the network; not disposed with the host.</summary>
     public HttpMessageHandler? Handler { get; init; }
 
-    internal IEnumerable<string> Errors()
+    /// <summary>Without the key, which must not get into a log.</summary>
+    public override string ToString() => $"PagerDuty at {Address}";
+
+    internal IEnumerable<OptionError> Errors()
     {
-        if (!Address.IsAbsoluteUri || Address.Scheme is not ("http" or "https"))
-            yield return $"pagerduty: the address {Address} is no http or https address. Write it like https://events.pagerduty.com.";
+        if (!OptionError.IsWeb(Address))
+            yield return new($"{Section}:{nameof(Address)}", $"{Address} is no http or https address. Write it like https://events.pagerduty.com.");
         else if (Address.Scheme == "http" && !Address.IsLoopback)
-            yield return $"pagerduty: plain http to {Address.Host} would show the routing key to the network. Use https.";
+            yield return new($"{Section}:{nameof(Address)}", $"plain http to {Address.Host} would show the routing key to the network. Use https.");
         if (RoutingKey is null && RoutingKeyFile is null)
-            yield return "pagerduty: a routing key is lacking. Name the file that holds it as routing-key-file.";
+            yield return new($"{Section}:{nameof(RoutingKeyFile)}", "a routing key is lacking. Name the file that holds it.");
         else if (RoutingKeyFile is null && RoutingKey!.Length != RoutingKeyLength)
-            yield return $"pagerduty: the routing key has {RoutingKey.Length} characters, not {RoutingKeyLength}. Copy the integration key of an Events API v2 integration.";
-        if (RoutingKeyFile is not null && !File.Exists(RoutingKeyFile))
-            yield return $"pagerduty: the routing-key-file {RoutingKeyFile} does not exist.";
-        if (Timeout <= TimeSpan.Zero || Timeout > TimeSpan.FromMinutes(5))
-            yield return $"pagerduty: the timeout {Timeout} is not between 0 and 5 min.";
+            yield return new($"{Section}:{nameof(RoutingKey)}", $"the key has {RoutingKey.Length} characters, not {RoutingKeyLength}. Copy the integration key of an Events API v2 integration.");
+        if (RoutingKeyFile is not null && OptionError.OfSecretFile(RoutingKeyFile) is { } reason)
+            yield return new($"{Section}:{nameof(RoutingKeyFile)}", reason);
+        if (OptionError.OfTimeout(Timeout) is { } trouble)
+            yield return new($"{Section}:{nameof(Timeout)}", trouble);
         if (CallsPerMinute is < 1 or > 6000)
-            yield return $"pagerduty: {CallsPerMinute} calls a minute are not between 1 and 6000.";
+            yield return new($"{Section}:{nameof(CallsPerMinute)}", $"{CallsPerMinute} is not between 1 and 6000. PagerDuty takes about 120 for one key.");
     }
 }
 
@@ -113,6 +156,8 @@ public enum MailSecurity
 /// <summary>A mail server and who hears from it.</summary>
 public sealed record MailOptions
 {
+    const string Section = "Alerting:Mail";
+
     public required string Host { get; init; }
 
     public int Port { get; init; } = 587;
@@ -152,31 +197,44 @@ public sealed record MailOptions
         _ => throw new InvalidOperationException($"{Security} is no mail security."),
     };
 
-    internal IEnumerable<string> Errors()
+    /// <summary>Without the password, which must not get into a log.</summary>
+    public override string ToString() => $"mail over {Host}:{Port}";
+
+    internal IEnumerable<OptionError> Errors()
     {
         if (Host.Length == 0)
-            yield return "mail: the host is empty. Name the mail server.";
+            yield return new($"{Section}:{nameof(Host)}", "the mail server is lacking. Name it, like smtp.example.com.");
         if (Port is < 1 or > 65535)
-            yield return $"mail: the port {Port} is not between 1 and 65535.";
+            yield return new($"{Section}:{nameof(Port)}", $"{Port} is not between 1 and 65535. Usual are 587 for StartTls and 465 for Tls.");
+        if (!IsAddress(From))
+            yield return new($"{Section}:{nameof(From)}", From.Length == 0 ? "the sender is lacking. Write it like whistle@example.com." : NoAddress(From));
         if (To.Count == 0)
-            yield return "mail: nobody is named in to. Name at least one address.";
-        foreach (var address in To.Concat(TicketsTo).Concat(DigestTo).Append(From).Where(a => !IsAddress(a)))
-            yield return $"mail: \"{address}\" is no mail address. Write it like ops@example.com.";
+            yield return new($"{Section}:{nameof(To)}", "nobody is named. Name at least one address.");
+        foreach (var (key, addresses) in new[] { (nameof(To), To), (nameof(TicketsTo), TicketsTo), (nameof(DigestTo), DigestTo) })
+        {
+            foreach (var address in addresses.Where(a => !IsAddress(a)))
+                yield return new($"{Section}:{key}", NoAddress(address));
+        }
+
         foreach (var error in CredentialErrors())
             yield return error;
-        if (Timeout <= TimeSpan.Zero || Timeout > TimeSpan.FromMinutes(5))
-            yield return $"mail: the timeout {Timeout} is not between 0 and 5 min.";
+        if (OptionError.OfTimeout(Timeout) is { } trouble)
+            yield return new($"{Section}:{nameof(Timeout)}", trouble);
     }
 
-    IEnumerable<string> CredentialErrors()
+    IEnumerable<OptionError> CredentialErrors()
     {
-        if (PasswordFile is not null && !File.Exists(PasswordFile))
-            yield return $"mail: the password-file {PasswordFile} does not exist.";
+        if (PasswordFile is not null && OptionError.OfSecretFile(PasswordFile) is { } reason)
+            yield return new($"{Section}:{nameof(PasswordFile)}", reason);
         if (User is not null && Password is null && PasswordFile is null)
-            yield return $"mail: a password for {User} is lacking. Name the file that holds it as password-file.";
+            yield return new($"{Section}:{nameof(PasswordFile)}", $"a password for {User} is lacking. Name the file that holds it.");
+        if (User is null && (Password is not null || PasswordFile is not null))
+            yield return new($"{Section}:{nameof(User)}", "there is a password and no user. Name the user whose password it is.");
         if (User is not null && Security is MailSecurity.None && Host is not ("localhost" or "127.0.0.1" or "::1"))
-            yield return $"mail: without TLS the password would be shown to the network. Use StartTls or Tls with {Host}.";
+            yield return new($"{Section}:{nameof(Security)}", $"without TLS the password would be shown to the network. Use StartTls or Tls with {Host}.");
     }
+
+    static string NoAddress(string text) => $"\"{text}\" is no mail address. Write it like ops@example.com.";
 
     static bool IsAddress(string text) => MimeKit.MailboxAddress.TryParse(text, out var address) && address.Address.Contains('@');
 }

@@ -7,9 +7,12 @@ using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.Extensions.Options;
 
+using Whistle.Detectors.Http;
 using Whistle.Web;
 
 namespace Whistle;
+
+sealed record LoginLink(string Url);
 
 /// <summary>
 /// Nothing answers without proof but health and readiness: programs carry the token as bearer, browsers a cookie that a
@@ -38,6 +41,8 @@ static class Authentication
                 cookie.ExpireTimeSpan = TimeSpan.FromDays(7);
                 cookie.LoginPath = "/login";
                 cookie.TimeProvider = TimeProvider.System;
+                // A program that carries an old cookie is told, not led to a page.
+                cookie.Events.OnRedirectToLogin = context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
             });
         builder.Services.AddAuthorizationBuilder()
             .SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
@@ -56,11 +61,28 @@ static class Authentication
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
             return Page(LoggedIn, StatusCodes.Status200OK);
         }).AllowAnonymous();
-        app.MapPost("/api/whistle/v1/login-links", (HttpRequest request) => new { url = $"{request.Scheme}://{request.Host}/login?token={access.NewLink()}" });
+        WhistleApi.Group(app, "login").MapPost("/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
+            .WithName("makeLoginLink").WithSummary("Makes a link that opens the dashboard once, within the hour.");
+    }
+
+    static Task RefuseAsync(HttpContext context)
+    {
+        const string reason = "Send the token of the server's data folder as bearer: Authorization: Bearer …";
+        context.Response.Headers.WWWAuthenticate = "Bearer";
+        if (WhistleApi.IsOurs(context))
+            return WhistleApi.RefuseAsync(context, StatusCodes.Status401Unauthorized, reason);
+        context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+        return context.Response.WriteAsync(reason + "\n");
+    }
+
+    static Task ToLogin(RedirectContext<CookieAuthenticationOptions> context)
+    {
+        context.Response.Redirect(context.RedirectUri);
+        return Task.CompletedTask;
     }
 
     static bool IsForPrograms(PathString path) =>
-        path.StartsWithSegments("/api") || path.StartsWithSegments("/metrics") || path.StartsWithSegments("/-");
+        path.StartsWithSegments("/api") || path.StartsWithSegments("/openapi") || path.StartsWithSegments("/metrics") || path.StartsWithSegments("/-");
 
     static ClaimsPrincipal Operator(string scheme) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator")], scheme));
 
@@ -99,11 +121,6 @@ static class Authentication
                 : AuthenticateResult.Fail("The token is not valid."));
         }
 
-        protected override async Task HandleChallengeAsync(AuthenticationProperties properties)
-        {
-            Response.StatusCode = StatusCodes.Status401Unauthorized;
-            Response.Headers.WWWAuthenticate = "Bearer";
-            await Response.WriteAsync("Send the token of the server's data folder as bearer: Authorization: Bearer …\n");
-        }
+        protected override Task HandleChallengeAsync(AuthenticationProperties properties) => RefuseAsync(Context);
     }
 }

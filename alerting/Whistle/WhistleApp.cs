@@ -51,6 +51,8 @@ public sealed class WhistleApp : IAsyncDisposable
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
         Repairs.Add(builder.Services, options);
+        WhistleApi.Add(builder.Services);
+        ApiDocument.Add(builder.Services);
         Dashboard.Add(builder.Services);
 
         _app = builder.Build();
@@ -73,6 +75,8 @@ public sealed class WhistleApp : IAsyncDisposable
     public IncidentsHost Incidents => _app.Services.GetRequiredService<IncidentsHost>();
 
     public AlertingHost Alerting => _app.Services.GetRequiredService<AlertingHost>();
+
+    internal IReadOnlyList<Endpoint> Endpoints => _app.Services.GetRequiredService<EndpointDataSource>().Endpoints;
 
     public string LoginLink() => new Uri(Address, $"login?token={_access.NewLink()}").ToString();
 
@@ -156,6 +160,7 @@ public sealed class WhistleApp : IAsyncDisposable
 
     void MapEndpoints()
     {
+        WhistleApi.Use(_app);
         _app.UseAuthentication();
         _app.UseAuthorization();
         _app.MapGet("/-/healthy", () => "Whistle is healthy.\n").AllowAnonymous();
@@ -167,6 +172,7 @@ public sealed class WhistleApp : IAsyncDisposable
         SignalsApi.Map(_app, Rules, _options.Time);
         Repairs.Map(_app, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);
+        ApiDocument.Map(_app);
         Dashboard.Map(_app);
         Authentication.Map(_app, _access);
     }
@@ -196,6 +202,7 @@ public sealed class WhistleApp : IAsyncDisposable
                     Server = Address,
                     TokenFile = tokenFile,
                     Interval = _options.AgentInterval,
+                    PolicyFile = _options.AgentPolicyFile,
                     Time = _options.Time,
                     Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
                 },

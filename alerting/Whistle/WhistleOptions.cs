@@ -1,5 +1,6 @@
 using System.Net;
 
+using Whistle.Actions;
 using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
@@ -34,6 +35,9 @@ public sealed record WhistleOptions
 
     public TimeSpan AgentInterval { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>What actions may change on this machine. Read anew for each command; where it does not exist, nothing may be changed.</summary>
+    public string AgentPolicyFile { get; init; } = NodePolicy.DefaultFile;
+
     public TelemetryLogOptions Log { get; init; } = new();
 
     public GatewayOptions Gateway { get; init; } = new();
@@ -49,24 +53,35 @@ public sealed record WhistleOptions
         Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "whistle");
 
     /// <summary>Every reason why a server cannot run so, in words that tell the mend.</summary>
-    public IReadOnlyList<string> Errors()
+    public IReadOnlyList<OptionError> Errors()
     {
-        var errors = new List<string>();
+        var errors = new List<OptionError>();
         if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
-            errors.Add($"--listen {Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front.");
+            errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front."));
         if (Retention < TimeSpan.FromDays(1))
-            errors.Add($"--retention {Retention} is less than a day, which late samples and forecasts need.");
+            errors.Add(new(nameof(Retention), $"{Retention} is less than a day, which late samples and forecasts need. Write it like 15d."));
         if (AgentInterval < AgentOptions.ShortestInterval || AgentInterval > AgentOptions.LongestInterval)
-            errors.Add($"--interval {AgentInterval.TotalSeconds} is not between {AgentOptions.ShortestInterval.TotalSeconds} and {AgentOptions.LongestInterval.TotalSeconds} seconds.");
+            errors.Add(new(nameof(AgentInterval), $"{AgentInterval.TotalSeconds} seconds are not between {AgentOptions.ShortestInterval.TotalSeconds} and {AgentOptions.LongestInterval.TotalSeconds}. Write it like 15s."));
+        if (AgentPolicyFile != NodePolicy.DefaultFile && !File.Exists(AgentPolicyFile))
+            errors.Add(new(nameof(AgentPolicyFile), $"the file {AgentPolicyFile} does not exist. Write the policy as root, or leave the key out: then {NodePolicy.DefaultFile} counts, and without it nothing may be changed."));
         if (MaxSeriesPerTenant < 1)
-            errors.Add("--max-series must be at least 1.");
-        foreach (var path in Rules.Where(p => !Directory.Exists(p) && !File.Exists(p)))
-            errors.Add($"--rules {path} is neither a folder nor a file.");
-        foreach (var path in Runbooks.Where(p => !Directory.Exists(p) && !File.Exists(p)))
-            errors.Add($"--runbooks {path} is neither a folder nor a file.");
+            errors.Add(new(nameof(MaxSeriesPerTenant), $"{MaxSeriesPerTenant} is less than 1. Write it like 1000000."));
+        errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
+        errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
+        errors.AddRange(IncidentErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
     }
+
+    IEnumerable<OptionError> IncidentErrors()
+    {
+        if (Incidents.ClearFor < TimeSpan.Zero)
+            yield return new($"{nameof(Incidents)}:{nameof(Incidents.ClearFor)}", $"{Incidents.ClearFor} cannot be negative. Write it like 5m.");
+        if (Incidents.ReopenWithin < TimeSpan.Zero)
+            yield return new($"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
+    }
+
+    static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);
 
     static bool IsLoopback(Uri address) =>
         address.Host == "localhost" || (IPAddress.TryParse(address.Host.Trim('[', ']'), out var ip) && IPAddress.IsLoopback(ip));

@@ -30,4 +30,7 @@ static partial class Log
 
     [LoggerMessage(9, LogLevel.Error, "Incidents could not be reconciled with the signals, the next pass follows")]
     public static partial void ReconcileFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(20, LogLevel.Error, "{Method} {Path} failed")]
+    public static partial void RequestFailed(this ILogger logger, Exception exception, string method, string path);
 }

@@ -1,68 +1,27 @@
-using System.Text.Json;
+using System.ComponentModel;
 
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
-using Whistle.PromQL;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
-using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation;
 
-/// <param name="QuietSince">Since when it no longer holds and is only kept firing by its rule.</param>
-public sealed record SignalAnswer(string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown,
-    DateTimeOffset? QuietSince);
-
-public sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind, string Text, int Count);
-
-/// <param name="State">open, mitigating, recovering, closed.</param>
-/// <param name="Timeline">Null in lists.</param>
-public sealed record IncidentAnswer(
-    string Id, string Tenant, string Cluster, IReadOnlyDictionary<string, string> Subject, string Title, string Severity, string State, DateTimeOffset OpenedAt,
-    DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened, IReadOnlyList<SignalAnswer> Signals, IReadOnlyList<TimelineAnswer>? Timeline,
-    IReadOnlyList<RunAnswer>? Runs);
-
-public sealed record StepAnswer(string Step, string Action, string Outcome, string Summary, JsonElement? Output, DateTimeOffset At);
-
-/// <param name="State">proposed, waiting, awaiting-approval, running, verifying, succeeded, failed, rolled-back, escalated, cancelled.</param>
-/// <param name="Explanation">One sentence: why nothing happens now, and when that is looked at again.</param>
-/// <param name="PlanHash">What an approval names.</param>
-/// <param name="Timeline">Null in lists.</param>
-public sealed record RunAnswer(
-    string Id, string Incident, string Runbook, string RunbookHash, string Tenant, string Cluster, string Node, IReadOnlyDictionary<string, string> Subject,
-    string State, string Reason, DateTimeOffset Since, DateTimeOffset? RetryAt, int Attempt, string PlanHash, DateTimeOffset CreatedAt, DateTimeOffset? EndedAt,
-    string Explanation, IReadOnlyList<StepAnswer> Steps, IReadOnlyList<TimelineAnswer>? Timeline);
-
-public sealed record ExplanationAnswer(string Run, string State, string Explanation, DateTimeOffset? RetryAt);
-
-/// <param name="For">Such as 2h; every pause ends.</param>
-public sealed record PauseRequest(string? Tenant, string? Cluster, string? Node, string? Runbook, string Reason, string For);
-
-public sealed record KillSwitchRequest(bool On, string Reason);
-
-/// <param name="Mode">off, observe, approve, automatic.</param>
-public sealed record ModeRequest(string? Runbook, string? Tenant, string? Cluster, string Mode);
-
-public sealed record ModeAnswer(string Runbook, string Tenant, string Cluster, string Mode, string Author, DateTimeOffset At);
-
-public sealed record RunbookAnswer(string Name, string Summary, string File, string Hash, string Mode);
-
-/// <param name="For">How long the approval holds; 1h unless given.</param>
-public sealed record ApprovalRequest(string PlanHash, string? For);
-
 /// <summary>
-/// <c>/api/whistle/v1/</c>: incidents, runs, pauses, kill-switch, runbooks, runbook-modes. Whoever maps it puts authentication in front;
-/// the author of a change is the user. Lists take <c>since</c>, a duration (24h unless given).
+/// Of <see cref="WhistleApi"/>: incidents, runs, runbooks, and what people set to hold repairs back or let them go. The author of a change is
+/// the user.
 /// </summary>
 public sealed class RemediationApi
 {
-    const string Root = "/api/whistle/v1";
+    const string RunHelp = "The run's id.";
+    const string SinceHelp = "How far back, such as 24h, which it is unless given. What has not ended is always listed.";
 
     readonly RemediationEnvironment _environment;
     readonly RemediationHost _host;
@@ -78,124 +37,168 @@ public sealed class RemediationApi
     public static void Map(IEndpointRouteBuilder routes, RemediationEnvironment environment, RemediationHost host, TimeProvider time)
     {
         var api = new RemediationApi(environment, host, time);
-        routes.MapGet($"{Root}/incidents", api.Incidents).WithName("incidents");
-        routes.MapGet($"{Root}/incidents/{{id}}", api.Incident).WithName("incident");
-        routes.MapGet($"{Root}/runs", api.Runs).WithName("runs");
-        routes.MapGet($"{Root}/runs/{{id}}", api.Run).WithName("run");
-        routes.MapGet($"{Root}/runs/{{id}}/explain", api.Explain).WithName("explainRun");
-        routes.MapPost($"{Root}/runs/{{id}}/approve", api.Approve).WithName("approveRun");
-        routes.MapGet($"{Root}/pauses", () => TypedResults.Ok(environment.Control.Pauses(time.GetUtcNow()))).WithName("pauses");
-        routes.MapPost($"{Root}/pauses", api.AddPause).WithName("pause");
-        routes.MapDelete($"{Root}/pauses/{{id}}", api.EndPause).WithName("endPause");
-        routes.MapGet($"{Root}/kill-switch", () => TypedResults.Ok(environment.Control.KillSwitch())).WithName("killSwitch");
-        routes.MapPut($"{Root}/kill-switch", api.SetKillSwitch).WithName("setKillSwitch");
-        routes.MapGet($"{Root}/runbooks", api.Runbooks).WithName("runbooks");
-        routes.MapGet($"{Root}/runbook-modes", () => TypedResults.Ok(environment.Control.Modes().Select(ToAnswer).ToList())).WithName("runbookModes");
-        routes.MapPut($"{Root}/runbook-modes", api.SetMode).WithName("setRunbookMode");
-        routes.MapGet($"{Root}/control-timeline", () => TypedResults.Ok(environment.Control.Timeline(1000))).WithName("controlTimeline");
+        api.MapIncidents(WhistleApi.Group(routes, "incidents"));
+        api.MapRuns(WhistleApi.Group(routes, "runs"));
+        api.MapControl(WhistleApi.Group(routes, "control"));
     }
 
-    Results<Ok<List<IncidentAnswer>>, BadRequest<string>> Incidents(string? since) => Since(since) is { } at
-        ? TypedResults.Ok(_environment.Incidents.Since(at).Select(i => ToAnswer(i, null, null)).ToList())
-        : BadDuration("since", since);
+    void MapIncidents(RouteGroupBuilder group)
+    {
+        group.MapGet("/incidents", Incidents).WithName("listIncidents").WithSummary("Incidents that are open or closed lately, the oldest first.");
+        group.MapGet("/incidents/{id}", Incident).WithName("getIncident").WithSummary("An incident with its timeline and its runs.");
+    }
 
-    Results<Ok<IncidentAnswer>, NotFound<string>> Incident(string id)
+    void MapRuns(RouteGroupBuilder group)
+    {
+        group.MapGet("/runs", Runs).WithName("listRuns").WithSummary("Runs that go on or ended lately, the oldest first.");
+        group.MapGet("/runs/{id}", Run).WithName("getRun").WithSummary("A run with its timeline, in which its plan stands.");
+        group.MapGet("/runs/{id}/explain", Explain).WithName("explainRun").WithSummary("Why nothing happens with a run now, and when that is looked at again.");
+        group.MapPost("/incidents/{id}/acknowledgement", Acknowledge).WithName("acknowledgeIncident").WithSummary("Takes an incident on, so that nobody is paged for it meanwhile.");
+        group.MapDelete("/incidents/{id}/acknowledgement", Release).WithName("releaseIncident").WithSummary("Lets an incident go again: pages and repairs go on.");
+        group.MapPost("/runs/{id}/cancel", Cancel).WithName("cancelRun").WithSummary("Calls a run off; what has begun on the node is waited for.");
+        group.MapPost("/runs/{id}/approve", Approve).WithName("approveRun").WithSummary("Says yes to a run's plan, for a time.");
+    }
+
+    void MapControl(RouteGroupBuilder group)
+    {
+        group.MapGet("/pauses", Pauses).WithName("listPauses").WithSummary("The pauses in force.");
+        group.MapPost("/pauses", AddPause).WithName("addPause").WithSummary("Holds repairs back for a time.");
+        group.MapDelete("/pauses/{id:long}", EndPause).WithName("endPause").WithSummary("Ends a pause before its time.");
+        group.MapGet("/kill-switch", KillSwitch).WithName("getKillSwitch").WithSummary("Whether all repairs are stopped.");
+        group.MapPut("/kill-switch", SetKillSwitch).WithName("setKillSwitch").WithSummary("Stops all repairs, or lets them go again.");
+        group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").WithSummary("The runbooks in force.");
+        group.MapGet("/runbook-modes", Modes).WithName("listModes").WithSummary("How far runbooks may go, as people have set it.");
+        group.MapPut("/runbook-modes", SetMode).WithName("setMode").WithSummary("Sets how far a runbook may go, everywhere or in a cluster.");
+        group.MapGet("/control-timeline", Timeline).WithName("getControlTimeline").WithSummary("Every change of pauses, kill switch and modes, the latest first; at most 1000.");
+    }
+
+    Results<Ok<List<IncidentAnswer>>, BadRequest<ApiError>> Incidents([Description(SinceHelp)] string? since) => Since(since) is { } at
+        ? TypedResults.Ok(_environment.Incidents.Since(at).Select(i => ToAnswer(i, null, null)).ToList())
+        : WhistleApi.BadDuration("since", since);
+
+    Results<Ok<IncidentAnswer>, NotFound<ApiError>> Incident([Description("The incident's id.")] string id)
     {
         if (_environment.Incidents.Find(id) is not { } incident)
-            return TypedResults.NotFound($"There is no incident {id}.");
+            return WhistleApi.NotFound($"There is no incident {id}.");
         var timeline = _environment.Incidents.Timeline(id).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count)).ToList();
         return TypedResults.Ok(ToAnswer(incident, timeline, [.. _environment.Runs.OfIncident(id).Select(r => ToAnswer(r, null))]));
     }
 
-    Results<Ok<List<RunAnswer>>, BadRequest<string>> Runs(string? since) => Since(since) is { } at
-        ? TypedResults.Ok(_environment.Runs.Since(at).Select(r => ToAnswer(r, null)).ToList())
-        : BadDuration("since", since);
-
-    Results<Ok<RunAnswer>, NotFound<string>> Run(string id)
+    Results<Ok<Acknowledgement>, NotFound<ApiError>, BadRequest<ApiError>> Acknowledge(
+        [Description("The incident's id.")] string id, AcknowledgementRequest request, HttpContext context)
     {
-        if (_environment.Runs.Find(id) is not { } run)
-            return TypedResults.NotFound($"There is no run {id}.");
-        return TypedResults.Ok(ToAnswer(run, [.. _environment.Runs.Timeline(id).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count))]));
+        if (WhistleApi.Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
+            return WhistleApi.BadDuration("for", request.For);
+        var now = _time.GetUtcNow();
+        var acknowledgement = new Acknowledgement(id, Author(context), now, now + duration);
+        return _environment.Incidents.Acknowledge(acknowledgement) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}.");
     }
 
-    Results<Ok<ExplanationAnswer>, NotFound<string>> Explain(string id) => _environment.Runs.Find(id) is { } run
-        ? TypedResults.Ok(new ExplanationAnswer(id, Name(run.State), _host.Explain(id)!, run.RetryAt))
-        : TypedResults.NotFound($"There is no run {id}.");
+    Results<NoContent, NotFound<ApiError>> Release([Description("The incident's id.")] string id, HttpContext context) =>
+        _environment.Incidents.Release(id, Author(context), _time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"Nobody has taken an open incident {id} on.");
 
-    Results<Ok<Approval>, NotFound<string>, BadRequest<string>, Conflict<string>> Approve(string id, ApprovalRequest request, HttpContext context)
+    Results<Ok<Cancellation>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Cancel(
+        [Description(RunHelp)] string id, CancellationRequest request, HttpContext context)
+    {
+        if (string.IsNullOrWhiteSpace(request.Reason))
+            return NoReason();
+        if (_environment.Runs.Find(id) is null)
+            return NoRun(id);
+        var cancellation = new Cancellation(id, Author(context), request.Reason, _time.GetUtcNow());
+        return _environment.Runs.Cancel(cancellation) ? TypedResults.Ok(cancellation) : WhistleApi.Conflict("The run has ended.");
+    }
+
+    Results<Ok<List<RunAnswer>>, BadRequest<ApiError>> Runs([Description(SinceHelp)] string? since) => Since(since) is { } at
+        ? TypedResults.Ok(_environment.Runs.Since(at).Select(r => ToAnswer(r, null)).ToList())
+        : WhistleApi.BadDuration("since", since);
+
+    Results<Ok<RunAnswer>, NotFound<ApiError>> Run([Description(RunHelp)] string id) => _environment.Runs.Find(id) is { } run
+        ? TypedResults.Ok(ToAnswer(run, [.. _environment.Runs.Timeline(id).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count))]))
+        : NoRun(id);
+
+    Results<Ok<ExplanationAnswer>, NotFound<ApiError>> Explain([Description(RunHelp)] string id) => _environment.Runs.Find(id) is { } run
+        ? TypedResults.Ok(new ExplanationAnswer(id, run.State, _host.Explain(id)!, run.RetryAt))
+        : NoRun(id);
+
+    Results<Ok<Approval>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Approve(
+        [Description(RunHelp)] string id, ApprovalRequest request, HttpContext context)
     {
         if (_environment.Runs.Find(id) is not { } run)
-            return TypedResults.NotFound($"There is no run {id}.");
-        if (run.EndedAt is not null || run.PlanHash != request.PlanHash)
-            return TypedResults.Conflict(run.EndedAt is null ? $"The run's plan is now {run.PlanHash}; look at it and approve that." : "The run has ended.");
-        if (Duration(request.For ?? "1h") is not { } duration)
-            return BadDuration("for", request.For);
+            return NoRun(id);
+        if (run.EndedAt is not null)
+            return WhistleApi.Conflict($"The run has ended: {run.Reason}");
+        if (run.PlanHash != request.PlanHash)
+            return WhistleApi.Conflict($"The run's plan is now {run.PlanHash}; look at it and approve that.");
+        if (WhistleApi.Duration(request.For ?? "1h") is not { } duration || duration <= TimeSpan.Zero)
+            return WhistleApi.BadDuration("for", request.For);
         var now = _time.GetUtcNow();
         var approval = new Approval(id, request.PlanHash, Author(context), now, now + duration);
         _environment.Runs.Approve(approval);
         return TypedResults.Ok(approval);
     }
 
-    Results<Ok<Pause>, BadRequest<string>> AddPause(PauseRequest request, HttpContext context)
+    Ok<IReadOnlyList<Pause>> Pauses() => TypedResults.Ok(_environment.Control.Pauses(_time.GetUtcNow()));
+
+    Results<Ok<Pause>, BadRequest<ApiError>> AddPause(PauseRequest request, HttpContext context)
     {
-        if (Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
-            return BadDuration("for", request.For);
+        if (WhistleApi.Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
+            return WhistleApi.BadDuration("for", request.For);
         if (string.IsNullOrWhiteSpace(request.Reason))
-            return TypedResults.BadRequest("Give the reason of the pause.");
+            return NoReason();
         var now = _time.GetUtcNow();
         return TypedResults.Ok(_environment.Control.Add(new(
             0, request.Tenant ?? "", request.Cluster ?? "", request.Node ?? "", request.Runbook ?? "", request.Reason, Author(context), now, now + duration)));
     }
 
-    Results<NoContent, NotFound<string>> EndPause(long id, HttpContext context) =>
-        _environment.Control.EndPause(id, Author(context), _time.GetUtcNow()) ? TypedResults.NoContent() : TypedResults.NotFound($"No pause {id} is in force.");
+    Results<NoContent, NotFound<ApiError>> EndPause([Description("The pause's number.")] long id, HttpContext context) =>
+        _environment.Control.EndPause(id, Author(context), _time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No pause {id} is in force.");
 
-    Results<Ok<KillSwitch>, BadRequest<string>> SetKillSwitch(KillSwitchRequest request, HttpContext context)
+    Ok<KillSwitch> KillSwitch() => TypedResults.Ok(_environment.Control.KillSwitch());
+
+    Results<Ok<KillSwitch>, BadRequest<ApiError>> SetKillSwitch(KillSwitchRequest request, HttpContext context)
     {
         if (string.IsNullOrWhiteSpace(request.Reason))
-            return TypedResults.BadRequest("Give the reason.");
+            return NoReason();
         var kill = new KillSwitch(request.On, request.Reason, Author(context), _time.GetUtcNow());
         _environment.Control.Set(kill);
         return TypedResults.Ok(kill);
     }
 
     Ok<List<RunbookAnswer>> Runbooks() =>
-        TypedResults.Ok(_host.Runbooks.Runbooks.Select(r => new RunbookAnswer(r.Name, r.Summary, Path.GetFileName(r.File), r.Hash, Name(r.Mode))).ToList());
+        TypedResults.Ok(_host.Runbooks.Runbooks.Select(r => new RunbookAnswer(r.Name, r.Summary, Path.GetFileName(r.File), r.Hash, r.Mode)).ToList());
 
-    Results<Ok<ModeAnswer>, BadRequest<string>> SetMode(ModeRequest request, HttpContext context)
+    Ok<List<ModeAnswer>> Modes() => TypedResults.Ok(_environment.Control.Modes().Select(ToAnswer).ToList());
+
+    Results<Ok<ModeAnswer>, BadRequest<ApiError>> SetMode(ModeRequest request, HttpContext context)
     {
-        if (Enum.GetValues<RunbookMode>().Cast<RunbookMode?>().FirstOrDefault(m => Name(m!.Value) == request.Mode) is not { } mode)
-            return TypedResults.BadRequest($"\"{request.Mode}\" is not a mode; it is off, observe, approve or automatic.");
         if (request.Runbook is { Length: > 0 } name && !_host.Runbooks.Runbooks.Any(r => r.Name == name))
-            return TypedResults.BadRequest($"There is no runbook \"{name}\"; there are {string.Join(", ", _host.Runbooks.Runbooks.Select(r => r.Name))}.");
-        var entry = new ModeEntry(request.Runbook ?? "", request.Tenant ?? "", request.Cluster ?? "", mode, Author(context), _time.GetUtcNow());
+            return WhistleApi.BadRequest($"There is no runbook \"{name}\"; there are {string.Join(", ", _host.Runbooks.Runbooks.Select(r => r.Name))}.");
+        var entry = new ModeEntry(request.Runbook ?? "", request.Tenant ?? "", request.Cluster ?? "", request.Mode, Author(context), _time.GetUtcNow());
         _environment.Control.Set(entry);
         return TypedResults.Ok(ToAnswer(entry));
     }
 
-    DateTimeOffset? Since(string? since) => Duration(since ?? "24h") is { } duration ? _time.GetUtcNow() - duration : null;
+    Ok<IReadOnlyList<ControlEntry>> Timeline() => TypedResults.Ok(_environment.Control.Timeline(1000));
 
-    static TimeSpan? Duration(string? text) => Durations.TryParse(text, out var milliseconds) ? TimeSpan.FromMilliseconds(milliseconds) : null;
+    DateTimeOffset? Since(string? since) => WhistleApi.Duration(since ?? "24h") is { } duration ? _time.GetUtcNow() - duration : null;
 
-    static BadRequest<string> BadDuration(string name, string? text) =>
-        TypedResults.BadRequest($"{name}: \"{text}\" is not a duration; write it like 30s, 5m or 1h30m.");
+    static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}.");
+
+    static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty; say why, for whoever wonders later.");
 
     static string Author(HttpContext context) => context.User.Identity?.Name ?? "operator";
 
-    static string Name<T>(T value)
-        where T : struct, Enum => JsonNamingPolicy.KebabCaseLower.ConvertName(value.ToString());
-
-    static ModeAnswer ToAnswer(ModeEntry entry) => new(entry.Runbook, entry.Tenant, entry.Cluster, Name(entry.Mode), entry.Author, entry.At);
+    static ModeAnswer ToAnswer(ModeEntry entry) => new(entry.Runbook, entry.Tenant, entry.Cluster, entry.Mode, entry.Author, entry.At);
 
     static IncidentAnswer ToAnswer(Incident incident, IReadOnlyList<TimelineAnswer>? timeline, IReadOnlyList<RunAnswer>? runs) => new(
-        incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, Name(incident.State), incident.OpenedAt,
+        incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, incident.State, incident.OpenedAt,
         incident.ClosedAt, incident.ClearSince, incident.Reopened,
-        [.. incident.Signals.Select(s => new SignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince))], timeline, runs);
+        [.. incident.Signals.Select(s => new IncidentSignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince))], timeline, runs);
 
     RunAnswer ToAnswer(Run run, IReadOnlyList<TimelineAnswer>? timeline) => new(
-        run.Id, run.IncidentId, run.Runbook, run.RunbookHash, run.Tenant, run.Cluster, run.Node, ToAnswer(run.Subject), Name(run.State), run.Reason, run.Since,
+        run.Id, run.IncidentId, run.Runbook, run.RunbookHash, run.Tenant, run.Cluster, run.Node, ToAnswer(run.Subject), run.State, run.Reason, run.Since,
         run.RetryAt, run.Attempt, run.PlanHash, run.CreatedAt, run.EndedAt, _host.Explain(run.Id)!,
-        [.. run.Reports.Select(r => new StepAnswer(r.Step, r.Action, Name(r.Outcome), r.Summary, r.Output, r.At))], timeline);
+        [.. run.Reports.Select(r => new StepAnswer(r.Step, r.Action, r.Outcome, r.Summary, r.Output, r.At))], timeline);
 
     static Dictionary<string, string> ToAnswer(Labels labels) => labels.ToDictionary(l => l.Name, l => l.Value);
 }

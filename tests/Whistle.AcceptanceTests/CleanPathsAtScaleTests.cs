@@ -66,7 +66,7 @@ public sealed class CleanPathsAtScaleTests
         return ChildProcess.StartProject(
             "Whistle.Agent", "whistle-agent.dll",
             ["run", "--server", server.ToString(), "--token-file", Path.Join(home, "token"), "--buffer", Path.Join(home, "buffer"), "--policy-file", node.PolicyFile],
-            ("DOTNET_GCgen0size", "400000"));
+            new Dictionary<string, string> { ["DOTNET_GCgen0size"] = "400000" });
     }
 
     static long PeakMemory(Process process)

@@ -1,25 +1,182 @@
+using System.CommandLine;
+using System.Text.Json;
+
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Tickets;
+using Whistle.Commands;
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
 using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
 public sealed class CommandLineTests : IDisposable
 {
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-verbs").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Every_verb_that_looks_at_a_server_answers_on_a_new_one()
+    public async Task Every_verb_does_what_it_says_on_a_server_that_has_something_to_show()
     {
-        var cancellation = TestContext.Current.CancellationToken;
-        await using var server = new ServerProcess(_folder, "--no-agent");
-        await server.StartAsync(cancellation);
+        await WriteAsync("rules.yaml", """
+            groups:
+              - name: mine
+                interval: 1s
+                rules:
+                  - alert: Filling
+                    expr: vector(1)
+                    labels: { severity: critical, tenant: default, cluster: c, node: n, mountpoint: /data }
+                    annotations: { summary: /data is full }
+            """);
+        await WriteAsync("book.yaml", Runbook("disk.largest-directories"));
+        await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
+        await server.StartAsync(Cancellation);
+        await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c"}""", null, "application/json"), Cancellation);
+        OpenTicket();
+        var run = await AwaitingRunAsync(server);
+        var (id, plan, incident) = (run.GetProperty("id").GetString()!, run.GetProperty("planHash").GetString()!, run.GetProperty("incident").GetString()!);
 
-        foreach (var verb in (string[][])[["alerts", "--all"], ["incidents"], ["runs", "list"], ["tickets"], ["query", "1+1"], ["login"]])
+        (string[] Verb, string Says)[] verbs =
+        [
+            (["alerts", "--all"], "/data is full"),
+            (["incidents"], incident),
+            (["incidents", "--all", "--json"], "\"title\":\"/data is full\""),
+            (["incidents", incident], "Timeline"),
+            (["runs", "list", "--all"], "awaiting-approval"),
+            (["runs", "show", id], $"whistle runs approve {id} --plan {plan}"),
+            (["runs", "explain", id], "waits for somebody's approval"),
+            (["runs", "approve", id, "--plan", plan, "--for", "30m"], "Approved until "),
+            (["pause", "add", "--node", "n", "--reason", "new disk", "--for", "2h"], "Pause 1 holds all runbooks on node n back until "),
+            (["pause", "list"], "new disk"),
+            (["pause", "end", "1"], "Pause 1 has ended."),
+            (["kill-switch", "on", "--reason", "odd"], "The kill switch is ON"),
+            (["kill-switch", "status"], "by operator: odd"),
+            (["kill-switch", "off", "--reason", "well"], "The kill switch is off"),
+            (["mode", "set", "observe", "--runbook", "mine", "--cluster", "c"], "The mode of mine in cluster c is observe now."),
+            (["mode", "list"], "all runbooks in cluster c"),
+            (["runbooks", "list"], "Measure a disk"),
+            (["runbooks", "check", Path.Combine(_folder, "book.yaml")], "Good: mine."),
+            (["tickets"], "open "),
+            (["tickets", "1"], "/data/models"),
+            (["tickets", "comment", "1", "which may go?"], "Ticket 1 has the comment."),
+            (["tickets", "move", "1", "waiting-on-customer", "--remark", "asked"], "Ticket 1 is waiting-on-customer now."),
+            (["query", "1+1"], "2"),
+            (["agents", "add", "--cluster", "c", "--node", "m"], "wst_"),
+            (["agents", "list"], "m "),
+            (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
+            (["login"], "/login?token="),
+        ];
+        foreach (var (verb, says) in verbs)
         {
-            using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, "--server", server.Address.ToString(), "--data", _folder]);
-            await process.WaitForExitAsync(cancellation);
-            Assert.True(process.ExitCode == 0, $"whistle {string.Join(' ', verb)} ended with {process.ExitCode}");
+            var (exit, output, _) = await RunAsync(server, verb);
+            Assert.True(exit == 0, $"whistle {string.Join(' ', verb)} ended with {exit}");
+            Assert.Contains(says, output, StringComparison.Ordinal);
+        }
+
+        var root = CommandLine.Build();
+        var done = verbs.Select(v => root.Parse(v.Verb).CommandResult.Command).ToHashSet();
+        Assert.Equal(["serve"], Leaves(root).Where(c => !done.Contains(c)).Select(c => c.Name));
+    }
+
+    [Fact]
+    public async Task What_goes_wrong_is_said_in_a_line_and_ends_with_1()
+    {
+        await using var server = new ServerProcess(_folder, "--no-agent");
+        await server.StartAsync(Cancellation);
+
+        (string[] Verb, string Says)[] verbs =
+        [
+            (["incidents", "i0"], "There is no incident i0."),
+            (["runs", "approve", "r", "--plan", "p"], "There is no run r."),
+            (["mode", "set", "always"], "mode must be one of off, observe, approve, automatic."),
+            (["pause", "add", "--reason", "x", "--for", "soon"], "for: \"soon\" is not a duration; write it like 30s, 5m or 1h30m."),
+            (["pause", "end", "7"], "No pause 7 is in force."),
+            (["tickets", "move", "1", "done"], "state must be one of open, waiting-on-customer, in-progress, resolved, closed."),
+            (["query", "sum("], "invalid parameter \"query\": "),
+        ];
+        foreach (var (verb, says) in verbs)
+        {
+            var (exit, _, error) = await RunAsync(server, verb);
+            Assert.Equal(1, exit);
+            Assert.StartsWith(says, error, StringComparison.Ordinal);
+            Assert.Single(error.TrimEnd().Split('\n'));
         }
     }
+
+    [Fact]
+    public async Task Runbooks_are_checked_without_a_server_and_every_fault_has_its_place()
+    {
+        await WriteAsync("bad.yaml", Runbook("disk.format").Replace("verify:", "verifi:", StringComparison.Ordinal));
+        var file = Path.Combine(_folder, "bad.yaml");
+        var (exit, output, error) = await RunAsync(null, ["runbooks", "check", file, Path.Combine(_folder, "none.yaml")]);
+
+        Assert.Equal((1, ""), (exit, output));
+        Assert.Contains($"{file}:6:24: unknown action \"disk.format\"", error, StringComparison.Ordinal);
+        Assert.Contains($"{file}:7:1: unknown key \"verifi\" in a runbook", error, StringComparison.Ordinal);
+        Assert.Contains($"{_folder}/none.yaml:1:1: cannot be read", error, StringComparison.Ordinal);
+    }
+
+    static string Runbook(string action) => $$"""
+        name: mine
+        summary: Measure a disk
+        mode: approve
+        answers: [{ signal: Filling }]
+        steps:
+          - { name: m, action: {{action}}, parameters: { mountPoint: "${mountpoint}" } }
+        verify: { within: 1m }
+        """;
+
+    static async Task<JsonElement> AwaitingRunAsync(ServerProcess server)
+    {
+        while (true)
+        {
+            var runs = JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/runs", Cancellation)).RootElement;
+            if (runs.EnumerateArray().FirstOrDefault(r => r.GetProperty("state").GetString() == "awaiting-approval") is { ValueKind: JsonValueKind.Object } run)
+                return run;
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancellation);
+        }
+    }
+
+    // As alerting does when a repair gives up.
+    void OpenTicket()
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        using var database = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction(deferred: false);
+        var incident = new Incident
+        {
+            Id = "i1",
+            Tenant = "default",
+            Cluster = "c",
+            Subject = Labels.Of(("node", "n")),
+            Title = "A disk is full",
+            Severity = "critical",
+            State = IncidentState.Open,
+            OpenedAt = now,
+        };
+        var repair = new Repair { Id = "i1-1", Runbook = "mine", State = RepairState.GaveUp, StartedAt = now, Summary = "nothing helped", LargestDirectories = [new("/data/models", 1 << 30)] };
+        TicketStore.Open(transaction, incident, repair, now);
+        transaction.Commit();
+    }
+
+    async Task<(int Exit, string Output, string Error)> RunAsync(ServerProcess? server, string[] verb)
+    {
+        string[] where = server is null ? [] : verb[0] == "agents" ? ["--data", _folder] : ["--server", server.Address.ToString(), "--data", _folder];
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. verb is ["runbooks", "check", ..] ? [] : where]);
+        var (output, error) = (new StringWriter(), new StringWriter());
+        process.OutputDataReceived += (_, line) => output.Write(line.Data is null ? "" : line.Data + "\n");
+        process.ErrorDataReceived += (_, line) => error.Write(line.Data is null ? "" : line.Data + "\n");
+        await process.WaitForExitAsync(Cancellation);
+        return (process.ExitCode, output.ToString(), error.ToString());
+    }
+
+    static IEnumerable<Command> Leaves(Command command) => command.Subcommands.SelectMany(c => (c.Action is null ? Enumerable.Empty<Command>() : [c]).Concat(Leaves(c)));
+
+    Task WriteAsync(string name, string text) => File.WriteAllTextAsync(Path.Combine(_folder, name), text, Cancellation);
 }

@@ -1,73 +1,80 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Detectors.Http;
+
 namespace Whistle.Alerting.Tickets;
 
+/// <summary>The latest first.</summary>
 public sealed record TicketList(IReadOnlyList<Ticket> Tickets);
 
+/// <summary>The timeline has the oldest entry first.</summary>
 public sealed record TicketWithTimeline(Ticket Ticket, IReadOnlyList<TicketEntry> Timeline);
 
+/// <summary>What somebody has to say.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record TicketComment(string Text);
 
-/// <param name="State">A state's name, such as <c>in-progress</c>.</param>
-public sealed record TicketMove(string State, string? Remark);
+/// <summary>The state that a ticket is to have, with a remark.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record TicketMove(TicketState State, string? Remark = null);
 
-public sealed record TicketError(string Error);
-
-/// <summary>
-/// Tickets under <c>/api/whistle/v1/tickets</c>: the list (<c>?state=</c>, <c>?incident=</c>), one with its timeline, comments on it
-/// and its state. 404 for one that is not there, 400 for what cannot be read, 409 for a state that cannot follow. Whoever maps it puts
-/// authentication in front.
-/// </summary>
+/// <summary>Of <see cref="WhistleApi"/>: the tickets.</summary>
 public static class TicketsApi
 {
-    const string Root = "/api/whistle/v1/tickets";
+    const string IdHelp = "The ticket's number.";
     const int LongestText = 64 << 10;
 
     public static void Map(IEndpointRouteBuilder routes, TicketStore tickets)
     {
-        routes.MapGet(Root, (string? state, string? incident) => List(tickets, state, incident)).WithName("ListTickets");
-        routes.MapGet($"{Root}/{{id:long}}", (long id) => Get(tickets, id)).WithName("GetTicket");
-        routes.MapPost($"{Root}/{{id:long}}/comments", (long id, TicketComment comment, HttpContext context) => Comment(tickets, id, comment, context))
-            .WithName("CommentTicket");
-        routes.MapPost($"{Root}/{{id:long}}/state", (long id, TicketMove move, HttpContext context) => Move(tickets, id, move, context)).WithName("MoveTicket");
+        var group = WhistleApi.Group(routes, "tickets");
+        group.MapGet("/tickets", (
+            [Description("Only those in this state: open, waiting-on-customer, in-progress, resolved or closed.")] string? state,
+            [Description("Only those of this incident.")] string? incident) => List(tickets, state, incident))
+            .WithName("listTickets").WithSummary("The tickets, the latest first; at most 500.");
+        group.MapGet("/tickets/{id:long}", ([Description(IdHelp)] long id) => Get(tickets, id)).WithName("getTicket").WithSummary("A ticket with its timeline.");
+        group.MapPost("/tickets/{id:long}/comments", ([Description(IdHelp)] long id, TicketComment comment, HttpContext context) => Comment(tickets, id, comment, context))
+            .WithName("commentTicket").WithSummary("Adds a comment. A closed ticket takes none.");
+        group.MapPost("/tickets/{id:long}/state", ([Description(IdHelp)] long id, TicketMove move, HttpContext context) => Move(tickets, id, move, context))
+            .WithName("moveTicket").WithSummary("Moves a ticket to another state, where that may follow.");
     }
 
-    static Results<Ok<TicketList>, BadRequest<TicketError>> List(TicketStore tickets, string? state, string? incident)
+    static Results<Ok<TicketList>, BadRequest<ApiError>> List(TicketStore tickets, string? state, string? incident)
     {
         var wanted = string.IsNullOrEmpty(state) ? null : TicketStates.Find(state);
         return wanted is null && !string.IsNullOrEmpty(state)
-            ? TypedResults.BadRequest(UnknownState(state))
+            ? WhistleApi.BadRequest($"state: \"{state}\" is no state of a ticket; it is one of {TicketStates.Names}.")
             : TypedResults.Ok(new TicketList(tickets.List(wanted, incident)));
     }
 
-    static Results<Ok<TicketWithTimeline>, NotFound<TicketError>> Get(TicketStore tickets, long id) =>
+    static Results<Ok<TicketWithTimeline>, NotFound<ApiError>> Get(TicketStore tickets, long id) =>
         tickets.Find(id) is { } ticket
             ? TypedResults.Ok(new TicketWithTimeline(ticket, tickets.Timeline(id)))
-            : TypedResults.NotFound(new TicketError($"There is no ticket {id}."));
+            : WhistleApi.NotFound($"There is no ticket {id}.");
 
-    static Results<Ok<Ticket>, NotFound<TicketError>, BadRequest<TicketError>, Conflict<TicketError>> Comment(
+    static Results<Ok<Ticket>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Comment(
         TicketStore tickets, long id, TicketComment comment, HttpContext context) =>
         string.IsNullOrWhiteSpace(comment.Text) || comment.Text.Length > LongestText
-            ? TypedResults.BadRequest(new TicketError($"A comment has between 1 and {LongestText} characters."))
+            ? WhistleApi.BadRequest($"text: a comment has between 1 and {LongestText} characters.")
             : Answer(tickets.Comment(id, Author(context), comment.Text));
 
-    static Results<Ok<Ticket>, NotFound<TicketError>, BadRequest<TicketError>, Conflict<TicketError>> Move(
+    static Results<Ok<Ticket>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Move(
         TicketStore tickets, long id, TicketMove move, HttpContext context) =>
-        TicketStates.Find(move.State ?? "") is { } to && move.Remark is not { Length: > LongestText }
-            ? Answer(tickets.Move(id, to, Author(context), move.Remark))
-            : TypedResults.BadRequest(UnknownState(move.State));
+        move.Remark is { Length: > LongestText }
+            ? WhistleApi.BadRequest($"remark: it has at most {LongestText} characters.")
+            : Answer(tickets.Move(id, move.State, Author(context), move.Remark));
 
-    static Results<Ok<Ticket>, NotFound<TicketError>, BadRequest<TicketError>, Conflict<TicketError>> Answer(TicketChange change) => change switch
+    static Results<Ok<Ticket>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Answer(TicketChange change) => change switch
     {
-        { Ticket: null } => TypedResults.NotFound(new TicketError(change.Refusal!)),
-        { Refusal: { } refusal } => TypedResults.Conflict(new TicketError(refusal)),
+        { Ticket: null } => WhistleApi.NotFound(change.Refusal!),
+        { Refusal: { } refusal } => WhistleApi.Conflict(refusal),
         _ => TypedResults.Ok(change.Ticket),
     };
-
-    static TicketError UnknownState(string? state) => new($"\"{state}\" is no state of a ticket; it is one of {TicketStates.Names}.");
 
     static string Author(HttpContext context) => context.User.Identity?.Name ?? "support";
 }

@@ -13,10 +13,14 @@ static class CommandLine
             serve,
             QueryCommand.Build(),
             AlertsCommand.Build(),
+            IncidentsCommand.Build(),
+            RunsCommand.Build(),
+            RunbooksCommand.Build(),
+            TicketsCommand.Build(),
             AgentsCommand.Build(),
             LoginCommand.Build(),
         };
-        foreach (var command in RepairCommands.Build())
+        foreach (var command in ControlCommands.Build())
             root.Subcommands.Add(command);
         foreach (var option in serve.Options)
             root.Options.Add(option);

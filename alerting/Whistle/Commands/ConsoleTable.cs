@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 
 namespace Whistle.Commands;
 
@@ -25,6 +26,36 @@ static class ConsoleTable
             Console.WriteLine(line);
     }
 
+    /// <summary>One below the other; what is empty is left out.</summary>
+    public static void WriteFields(params (string Name, string Value)[] fields)
+    {
+        var width = fields.Max(f => f.Name.Length);
+        foreach (var (name, value) in fields.Where(f => f.Value.Length > 0))
+        {
+            var colour = HasColour ? StateColours.Of(name.ToUpperInvariant(), value) : null;
+            WriteParagraph($"{Gap}{name.PadRight(width)}{Gap}", value, colour);
+        }
+    }
+
+    /// <summary>A table under a title; nothing where it has no rows.</summary>
+    public static void WriteSection(string title, string[] header, IEnumerable<string[]> rows, string[] details)
+    {
+        string[][] all = [.. rows];
+        if (all.Length == 0)
+            return;
+        Console.WriteLine();
+        Console.WriteLine(title);
+        foreach (var line in Lines(header, all, details, TerminalWidth - Gap.Length, HasColour ? StateColours.Of : null))
+            Console.WriteLine(Gap + line);
+    }
+
+    /// <summary>A text broken at the terminal's border, its further lines as far in as its first.</summary>
+    public static void WriteParagraph(string before, string text, string? colour = null)
+    {
+        foreach (var line in Paragraph(before, text, TerminalWidth))
+            Console.WriteLine(line[..before.Length] + Coloured(line[before.Length..], colour));
+    }
+
     /// <summary>
     /// Columns as wide as their widest cell. Where they do not fit into the width, those named as details go under
     /// their row, in lines of their own. Control characters from telemetry are shown, not obeyed.
@@ -37,8 +68,8 @@ static class ConsoleTable
         var all = Enumerable.Range(0, header.Length);
         // What has no details is for reading in full: the terminal breaks its lines.
         if (details.Length == 0 || width is null || least <= width)
-            return Rows(header, cells, widths, [.. all], details.Length == 0 ? null : width, colour);
-        return Rows(header, cells, widths, [.. all.Where(i => !details.Contains(header[i]))], null, colour);
+            return Rows(header, cells, widths, [.. all], details.Length == 0 ? null : width, null, colour);
+        return Rows(header, cells, widths, [.. all.Where(i => !details.Contains(header[i]))], null, width, colour);
     }
 
     public static string Printable(string text) =>
@@ -48,7 +79,7 @@ static class ConsoleTable
     static bool IsShownAsItIs(char c) => char.GetUnicodeCategory(c) is not
         (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 
-    static IEnumerable<string> Rows(string[] header, List<string[]> cells, int[] widths, int[] kept, int? width, CellColour? colour)
+    static IEnumerable<string> Rows(string[] header, List<string[]> cells, int[] widths, int[] kept, int? width, int? limit, CellColour? colour)
     {
         T[] Pick<T>(T[] from) => [.. kept.Select(i => from[i])];
         yield return Line(Pick(header), Pick(widths), width, null, Pick(header));
@@ -56,7 +87,10 @@ static class ConsoleTable
         {
             yield return Line(Pick(row), Pick(widths), width, colour, Pick(header));
             foreach (var detail in Enumerable.Range(0, row.Length).Except(kept).Where(i => row[i].Length > 0))
-                yield return $"{Gap}{Gap}{row[detail]}";
+            {
+                foreach (var line in Paragraph(Gap + Gap, row[detail], limit))
+                    yield return line;
+            }
         }
     }
 
@@ -66,9 +100,32 @@ static class ConsoleTable
         var padded = cells.Select((cell, column) =>
         {
             var text = column == cells.Length - 1 ? Cut(cell, limit - before) : cell.PadRight(widths[column]);
-            return colour?.Invoke(header[column], cell) is { } sgr ? $"\e[{sgr}m{text}\e[0m" : text;
+            return Coloured(text, colour?.Invoke(header[column], cell));
         });
         return string.Join(Gap, padded).TrimEnd();
+    }
+
+    static string Coloured(string text, string? sgr) => sgr is null ? text : $"\e[{sgr}m{text}\e[0m";
+
+    /// <summary>Words that are longer than a line are left whole, for they are often copied.</summary>
+    public static IEnumerable<string> Paragraph(string before, string text, int? width)
+    {
+        var line = new StringBuilder(before);
+        var empty = true;
+        foreach (var word in text.Split(' '))
+        {
+            if (!empty && line.Length + 1 + word.Length > width)
+            {
+                yield return line.ToString();
+                line.Clear().Append(' ', before.Length);
+                empty = true;
+            }
+
+            line.Append(empty ? "" : " ").Append(word);
+            empty = false;
+        }
+
+        yield return line.ToString();
     }
 
     static string Cut(string text, int? length) => length is { } most && text.Length > most ? $"{text[..Math.Max(0, most - 1)]}…" : text;

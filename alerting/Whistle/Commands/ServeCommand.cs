@@ -1,5 +1,10 @@
+using System.Collections;
 using System.CommandLine;
 using System.Globalization;
+
+using Whistle.Actions;
+using Whistle.Alerting;
+using Whistle.Configuration;
 
 namespace Whistle.Commands;
 
@@ -7,52 +12,83 @@ static class ServeCommand
 {
     static readonly WhistleOptions Defaults = new();
 
+    static readonly Option<string?> Config = new("--config")
+    {
+        Description = $"File of settings, see docs/configuration.md. Without it, {ServeConfiguration.DefaultFileName} in the data folder where it exists.",
+    };
+
     static readonly Option<string> Data = DataFolder.Option("Folder for telemetry and state.");
-    static readonly Option<Uri> Listen = Address.Option("--listen", "Address to listen on.", "WHISTLE_LISTEN");
+    static readonly Option<string> Listen = Text("--listen", "Address to listen on.", Defaults.Listen.ToString());
     static readonly Option<string[]> Rules = new("--rules") { Description = "Folder or file of rules, instead of the shipped ones. May be given more than once." };
     static readonly Option<string[]> Runbooks = new("--runbooks") { Description = "Folder or file of runbooks, instead of the shipped ones. May be given more than once." };
-    static readonly Option<int> RetentionDays = new("--retention-days") { Description = "Days to keep telemetry.", DefaultValueFactory = _ => (int)Defaults.Retention.TotalDays };
-    static readonly Option<int> MaxSeries = new("--max-series") { Description = "Series that one tenant may have.", DefaultValueFactory = _ => Defaults.MaxSeriesPerTenant };
+    static readonly Option<string> RetentionDays = Text("--retention-days", "Days to keep telemetry.", $"{Defaults.Retention.TotalDays}");
+    static readonly Option<string> MaxSeries = Text("--max-series", "Series that one tenant may have.", $"{Defaults.MaxSeriesPerTenant}");
     static readonly Option<bool> NoAgent = new("--no-agent") { Description = "Do not watch this machine." };
-    static readonly Option<int> Interval = new("--interval") { Description = "Seconds between this machine's reports.", DefaultValueFactory = _ => (int)Defaults.AgentInterval.TotalSeconds };
+    static readonly Option<string> Interval = Text("--interval", "Seconds between this machine's reports.", $"{Defaults.AgentInterval.TotalSeconds}");
+    static readonly Option<string> Policy = Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile);
 
     public static Command Build()
     {
-        var command = new Command("serve", "Runs the server, with this machine's agent.") { Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval };
-        command.SetAction((arguments, cancellation) => RunAsync(Options(arguments), cancellation));
+        var command = new Command("serve", "Runs the server, with this machine's agent.") { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy };
+        command.SetAction((arguments, cancellation) => RunAsync(ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), cancellation));
         return command;
     }
 
-    static WhistleOptions Options(ParseResult arguments) => Defaults with
+    // Only what was written: a default must not count more than the file and the environment.
+    static SettingsLayer Given(ParseResult arguments)
     {
-        DataFolder = Path.GetFullPath(arguments.GetValue(Data)!),
-        Listen = arguments.GetValue(Listen)!,
-        Rules = arguments.GetValue(Rules) is { Length: > 0 } rules ? rules : Defaults.Rules,
-        Runbooks = arguments.GetValue(Runbooks) is { Length: > 0 } runbooks ? runbooks : Defaults.Runbooks,
-        Retention = TimeSpan.FromDays(arguments.GetValue(RetentionDays)),
-        MaxSeriesPerTenant = arguments.GetValue(MaxSeries),
-        Agent = !arguments.GetValue(NoAgent),
-        AgentInterval = TimeSpan.FromSeconds(arguments.GetValue(Interval)),
-    };
+        var layer = new SettingsLayer();
+        Add(Data, nameof(WhistleOptions.DataFolder), text => text);
+        Add(Listen, nameof(WhistleOptions.Listen), text => text);
+        Add(RetentionDays, nameof(WhistleOptions.Retention), text => InUnit(text, "d"));
+        Add(MaxSeries, nameof(WhistleOptions.MaxSeriesPerTenant), text => text);
+        Add(NoAgent, nameof(WhistleOptions.Agent), no => no ? "false" : "true");
+        Add(Interval, nameof(WhistleOptions.AgentInterval), text => InUnit(text, "s"));
+        Add(Policy, nameof(WhistleOptions.AgentPolicyFile), text => text);
+        AddList(Rules, nameof(WhistleOptions.Rules));
+        AddList(Runbooks, nameof(WhistleOptions.Runbooks));
+        return layer;
 
-    static async Task<int> RunAsync(WhistleOptions options, CancellationToken cancellation)
-    {
-        if (options.Errors() is { Count: > 0 } errors)
+        void Add<T>(Option<T> option, string key, Func<T, string> text)
         {
-            foreach (var error in errors)
+            if (arguments.GetResult(option) is { Implicit: false })
+                layer[key] = new(text(arguments.GetValue(option)!), option.Name, System.Environment.CurrentDirectory);
+        }
+
+        void AddList(Option<string[]> option, string key)
+        {
+            foreach (var (i, item) in (arguments.GetValue(option) ?? []).Index())
+                layer[$"{key}:{i}"] = new(item, option.Name, System.Environment.CurrentDirectory);
+        }
+    }
+
+    static string InUnit(string text, string unit) => text.All(char.IsAsciiDigit) ? text + unit : text;
+
+    static Dictionary<string, string> Environment() => System.Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
+        .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "");
+
+    static Option<string> Text(string name, string description, string usual) => new(name) { Description = description, DefaultValueFactory = _ => usual };
+
+    static async Task<int> RunAsync(ServeConfiguration configuration, CancellationToken cancellation)
+    {
+        if (configuration.Errors.Count > 0)
+        {
+            foreach (var error in configuration.Errors)
                 await Console.Error.WriteLineAsync(error);
             return 2;
         }
 
         try
         {
-            await using var app = new WhistleApp(options);
+            await using var app = new WhistleApp(configuration.Options);
             await app.StartAsync(cancellation);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
                 Whistle runs at {app.Address}
                 Log in once with {app.LoginLink()}
-                Data are kept in {options.DataFolder}
+                Data are kept in {configuration.Options.DataFolder}
+                {(configuration.File is { } file ? $"Settings are from {file}" : "There is no file of settings")}
+                {Called(configuration.Options.Alerting)}
 
                 """));
             await app.WaitForShutdownAsync(cancellation);
@@ -63,5 +99,11 @@ static class ServeCommand
             await Console.Error.WriteLineAsync(e.Message);
             return 1;
         }
+    }
+
+    static string Called(AlertingOptions alerting)
+    {
+        string[] channels = [.. new object?[] { alerting.PagerDuty, alerting.Mail }.Where(c => c is not null).Select(c => c!.ToString()!)];
+        return channels.Length == 0 ? "Nobody is called: docs/configuration.md says how to set PagerDuty and mail" : $"People are called through {string.Join(" and ", channels)}";
     }
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Whistle.Commands;
 
@@ -10,6 +11,8 @@ sealed class ServerConnection : IDisposable
 {
     static readonly Option<Uri> Server = Address.Option("--server", "The server's address.", "WHISTLE_SERVER");
     static readonly Option<string> Data = DataFolder.Option("The server's data folder, which holds the token.");
+
+    static readonly JsonSerializerOptions Json = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     readonly HttpClient _http;
 
@@ -53,19 +56,27 @@ sealed class ServerConnection : IDisposable
 
     public void Dispose() => _http.Dispose();
 
-    public Task<JsonElement> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, cancellation);
+    public Task<JsonElement> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, cancellation);
 
-    public Task<JsonElement> PostAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Post, path, cancellation);
+    public Task<JsonElement> PostAsync(string path, object? body, CancellationToken cancellation) => SendAsync(HttpMethod.Post, path, body, cancellation);
 
-    async Task<JsonElement> SendAsync(HttpMethod method, string path, CancellationToken cancellation)
+    public Task<JsonElement> PutAsync(string path, object body, CancellationToken cancellation) => SendAsync(HttpMethod.Put, path, body, cancellation);
+
+    public Task DeleteAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Delete, path, null, cancellation);
+
+    async Task<JsonElement> SendAsync(HttpMethod method, string path, object? content, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(method, path);
+        // What is not given is left out, as in a request by hand.
+        request.Content = content is null ? null : JsonContent.Create(content, options: Json);
         try
         {
             using var response = await _http.SendAsync(request, cancellation);
             var body = await response.Content.ReadAsStringAsync(cancellation);
             if (response.StatusCode is HttpStatusCode.Unauthorized)
                 throw new CommandException($"The server at {_http.BaseAddress} does not take this data folder's token. Name the folder of that server with --data, or another server with --server.");
+            if (response.StatusCode is HttpStatusCode.NoContent)
+                return default;
             return response.IsSuccessStatusCode || body.StartsWith('{')
                 ? DataOf(JsonDocument.Parse(body).RootElement)
                 : throw new CommandException($"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {body.Trim()}");

@@ -110,18 +110,20 @@ public sealed class PrometheusApi
         }
     }
 
-    internal static async Task AnswerAsync(HttpContext context, Func<QueryParameters, CancellationToken, ValueTask<Action<Utf8JsonWriter>>> handle)
+    internal static Task SucceedAsync(HttpContext context, Action<Utf8JsonWriter> write) => WriteAsync(context, StatusCodes.Status200OK, json =>
+    {
+        json.WriteString("status", "success");
+        json.WritePropertyName("data");
+        write(json);
+    });
+
+    static async Task AnswerAsync(HttpContext context, Func<QueryParameters, CancellationToken, ValueTask<Action<Utf8JsonWriter>>> handle)
     {
         try
         {
             var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
             var write = await handle(parameters, context.RequestAborted);
-            await WriteAsync(context, StatusCodes.Status200OK, json =>
-            {
-                json.WriteString("status", "success");
-                json.WritePropertyName("data");
-                write(json);
-            });
+            await SucceedAsync(context, write);
         }
         catch (BadParameterException e)
         {

@@ -1,30 +1,61 @@
-using System.Text.Json;
+using System.ComponentModel;
+using System.Reflection;
 
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Routing;
+
+using Whistle.Detectors.Signals;
 
 namespace Whistle.Detectors.Http;
 
-/// <summary>
-/// <c>GET /api/whistle/v1/signals[?ended=24h]</c>: <c>data.signals</c> are the active signals, written as in <c>/api/v1/alerts</c>. With
-/// <c>ended</c> (a duration; 24 hours are kept), <c>data.ended</c> are those that ended since, the latest first, with
-/// <c>endedAt</c> and <c>end</c>: <c>cleared</c>, <c>gone</c> or <c>withdrawn</c>.
-/// </summary>
+public sealed record SignalsAnswer(string Status, SignalLists Data);
+
+/// <param name="Ended">The latest first; left out unless asked for.</param>
+public sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyList<SignalAnswer>? Ended = null);
+
+/// <summary>A signal as Prometheus writes an alert, with what Prometheus lacks.</summary>
+/// <param name="State">pending, firing or unknown.</param>
+/// <param name="ActiveAt">Since when its expression holds.</param>
+/// <param name="Value">As Go writes a number.</param>
+/// <param name="Fingerprint">The same for the same name and labels, in every process and release.</param>
+/// <param name="KeepFiringSince">Since when the expression does not hold, while the signal is kept firing.</param>
+/// <param name="StateBefore">What an unknown signal was.</param>
+/// <param name="End">cleared, gone or withdrawn.</param>
+public sealed record SignalAnswer(
+    IReadOnlyDictionary<string, string> Labels, IReadOnlyDictionary<string, string> Annotations, string State, DateTimeOffset ActiveAt, string Value, string Fingerprint,
+    DateTimeOffset? KeepFiringSince = null, DateTimeOffset? FiringSince = null, string? StateBefore = null, DateTimeOffset? UnknownSince = null,
+    DateTimeOffset? EndedAt = null, string? End = null);
+
+/// <summary><c>GET /api/whistle/v1/signals</c>.</summary>
 public static class SignalsApi
 {
     public static void Map(IEndpointRouteBuilder routes, RulesHost rules, TimeProvider time) =>
-        routes.MapGet("/api/whistle/v1/signals", (RequestDelegate)(c => PrometheusApi.AnswerAsync(c, (parameters, _) =>
+        WhistleApi.Group(routes, "signals").MapGet("/signals", Results<SignalsResult, BadRequest<ApiError>> (
+            [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended) =>
         {
-            var ended = parameters["ended"] is null ? null : rules.EndedSignals(time.GetUtcNow() - parameters.Duration("ended"));
-            var active = rules.Signals;
-            return ValueTask.FromResult<Action<Utf8JsonWriter>>(json =>
-            {
-                json.WriteStartObject();
-                RulesJson.WriteSignals(json, "signals", active);
-                if (ended is not null)
-                    RulesJson.WriteSignals(json, "ended", ended);
-                json.WriteEndObject();
-            });
-        })));
+            if (ended is null)
+                return new SignalsResult(rules.Signals, null);
+            return WhistleApi.Duration(ended) is { } duration
+                ? new SignalsResult(rules.Signals, rules.EndedSignals(time.GetUtcNow() - duration))
+                : WhistleApi.BadDuration("ended", ended);
+        }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on wish what ended.");
+}
+
+/// <summary>Written by the code that writes alerts for Prometheus's API, so that both are the same; <see cref="SignalsAnswer"/> tells its shape.</summary>
+sealed class SignalsResult(IReadOnlyList<Signal> active, IReadOnlyList<Signal>? ended) : IResult, IEndpointMetadataProvider
+{
+    public static void PopulateMetadata(MethodInfo method, EndpointBuilder builder) =>
+        builder.Metadata.Add(new ProducesResponseTypeMetadata(StatusCodes.Status200OK, typeof(SignalsAnswer), ["application/json"]));
+
+    public Task ExecuteAsync(HttpContext httpContext) => PrometheusApi.SucceedAsync(httpContext, json =>
+    {
+        json.WriteStartObject();
+        RulesJson.WriteSignals(json, "signals", active);
+        if (ended is not null)
+            RulesJson.WriteSignals(json, "ended", ended);
+        json.WriteEndObject();
+    });
 }

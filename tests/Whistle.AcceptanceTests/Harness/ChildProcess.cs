@@ -10,16 +10,16 @@ namespace Whistle.AcceptanceTests;
 static class ChildProcess
 {
     /// <summary>Starts a project's program from its own output folder: only that has all it needs.</summary>
-    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments, params ReadOnlySpan<(string, string)> environment)
+    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments], environment);
     }
 
-    public static Process Start(string program, IEnumerable<string> arguments, params ReadOnlySpan<(string Name, string Value)> environment)
+    public static Process Start(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var (name, value) in environment)
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>())
             start.Environment[name] = value;
         var process = Process.Start(start)!;
         var output = TestContext.Current.TestOutputHelper;

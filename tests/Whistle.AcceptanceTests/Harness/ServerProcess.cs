@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net.Http.Headers;
 
@@ -23,6 +24,11 @@ sealed class ServerProcess : IAsyncDisposable
 
     public Uri Address { get; }
 
+    public Dictionary<string, string> Environment { get; } = [];
+
+    /// <summary>All that it printed.</summary>
+    public ConcurrentQueue<string> Output { get; } = [];
+
     /// <summary>Carries the operator's token once the server has started.</summary>
     public HttpClient Http { get; }
 
@@ -35,7 +41,9 @@ sealed class ServerProcess : IAsyncDisposable
 
     public async Task StartAsync(CancellationToken cancellation)
     {
-        _process = ChildProcess.StartProject("Whistle", "whistle.dll", _arguments);
+        _process = ChildProcess.StartProject("Whistle", "whistle.dll", _arguments, Environment);
+        _process.OutputDataReceived += (_, line) => Output.Enqueue(line.Data ?? "");
+        _process.ErrorDataReceived += (_, line) => Output.Enqueue(line.Data ?? "");
         await _process.UntilAnswersAsync(Http, "-/ready", cancellation);
         Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Path.Combine(DataFolder, "token"), cancellation)).Trim());
     }

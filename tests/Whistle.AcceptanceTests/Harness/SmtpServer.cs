@@ -77,7 +77,7 @@ sealed class SmtpServer : IAsyncDisposable
         await File.WriteAllTextAsync(MoodFile(folder), nameof(SmtpMood.Well), cancellation);
         var process = ChildProcess.Start(
             python, ["-u", "-m", "aiosmtpd", "-n", "-s", $"{largest}", "-l", $"127.0.0.1:{listen}", "-c", "moody.Moody", "stdout"],
-            ("PYTHONPATH", folder.FullName), ("MOOD", MoodFile(folder)));
+            new Dictionary<string, string> { ["PYTHONPATH"] = folder.FullName, ["MOOD"] = MoodFile(folder) });
         var server = new SmtpServer(process, folder, listen);
         await process.UntilAsync(c => ListensAsync(listen, c), cancellation);
         return server;

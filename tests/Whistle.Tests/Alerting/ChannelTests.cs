@@ -99,9 +99,12 @@ public sealed class ChannelTests : IDisposable
             Mail = new() { Host = "mail.example.com", From = "nobody", To = [], User = "u", Security = MailSecurity.None, PasswordFile = "/none" },
         }.Errors();
 
-        string[] mends = ["critical-deadline", "digest-after", "https", "32", "to.", "ops@example.com", "password-file", "StartTls"];
+        string[] mends =
+        [
+            "Alerting:CriticalDeadline: ", "Alerting:DigestAfter: ", "https", "32", "Alerting:Mail:To: ", "ops@example.com", "Alerting:Mail:PasswordFile: ", "StartTls",
+        ];
         Assert.Equal(mends.Length, errors.Count);
-        Assert.All(mends, mend => Assert.Contains(errors, e => e.Contains(mend, StringComparison.Ordinal)));
+        Assert.All(mends, mend => Assert.Contains(errors, e => e.ToString().Contains(mend, StringComparison.Ordinal)));
         Assert.Empty(new AlertingOptions().Errors());
     }
 

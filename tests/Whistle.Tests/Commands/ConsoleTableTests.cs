@@ -52,7 +52,33 @@ public sealed class ConsoleTableTests
 
     [Fact]
     public void Colours_are_around_the_padded_cell() =>
-        Assert.Contains("\e[1;31mfiring              \e[0m  \e[1;31mcritical\e[0m  Node", Lines(null, AlertRows.Colour).ElementAt(1), StringComparison.Ordinal);
+        Assert.Contains("\e[1;31mfiring              \e[0m  \e[1;31mcritical\e[0m  Node", Lines(null, StateColours.Of).ElementAt(1), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_detail_that_is_longer_than_the_terminal_is_broken_between_words() => Assert.Equal(
+        ["NAME", "x", "    one two", "    three"], ConsoleTable.Lines(["NAME", "WHY"], [["x", "one two three"]], ["WHY"], 12, null));
+
+    [Fact]
+    public void A_paragraph_hangs_and_leaves_what_is_copied_whole() => Assert.Equal(
+        ["  at  one two", "      0123456789abcdef", "      three"], ConsoleTable.Paragraph("  at  ", "one two 0123456789abcdef three", 14));
+
+    [Fact]
+    public void Incidents_are_the_worst_first_and_the_closed_last()
+    {
+        using var json = JsonDocument.Parse(
+            """
+            [{"id":"i1","tenant":"default","cluster":"c","subject":{"node":"n"},"state":"closed","severity":"critical","openedAt":"2026-01-01T09:00:00Z","title":"Over"},
+             {"id":"i2","tenant":"acme","cluster":"c","subject":{"node":"n","mountpoint":"/data","device":"sda"},"state":"recovering","severity":"warning","openedAt":"2026-01-01T09:00:00Z","title":"Low"},
+             {"id":"i3","tenant":"default","cluster":"c","subject":{},"state":"open","severity":"warning","openedAt":"2026-01-01T11:59:00Z","title":"Odd"},
+             {"id":"i4","tenant":"default","cluster":"c","subject":{"device":"sda"},"state":"mitigating","severity":"critical","openedAt":"2026-01-01T11:00:00Z","title":"Full\u001b[2J"}]
+            """);
+
+        Assert.Equal(
+            [
+                @"mitigating critical c device=sda 1 h ago i4 Full\u001b[2J", "open warning c 1 min ago i3 Odd", "recovering warning acme/c/n /data 3 h ago i2 Low", "closed critical c/n 3 h ago i1 Over",
+            ],
+            IncidentRows.Of(json.RootElement, Now).Select(r => string.Join(' ', r)));
+    }
 
     static IEnumerable<string> Lines(int? width, CellColour? colour = null)
     {

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 
 using Microsoft.AspNetCore.Builder;
@@ -13,6 +15,8 @@ namespace Whistle.Tests.Detectors;
 
 public sealed partial class PrometheusApiTests : IDisposable
 {
+    static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow };
+
     const string Rules =
         """
         groups:
@@ -132,6 +136,9 @@ public sealed partial class PrometheusApiTests : IDisposable
         Assert.Equal(200, status);
         Assert.StartsWith("""{"status":"success","data":{"signals":[],"ended":[{"labels":{"alertname":"Low",""", body, StringComparison.Ordinal);
         Assert.EndsWith(""","endedAt":"2026-01-01T00:02:00Z","end":"gone"}]}}""", body, StringComparison.Ordinal);
+        // What the OpenAPI document says of it is its shape.
+        var answer = JsonSerializer.Deserialize<SignalsAnswer>(body, Strict);
+        Assert.Equal("gone", Assert.Single(answer!.Data.Ended!).End);
         Assert.DoesNotContain("ended", (await GetAsync("/api/whistle/v1/signals", "")).Body, StringComparison.Ordinal);
         Assert.Equal(400, (await GetAsync("/api/whistle/v1/signals", "ended=yesterday")).Status);
     }

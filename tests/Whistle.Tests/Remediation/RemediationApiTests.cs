@@ -5,6 +5,7 @@ using System.Text.Json;
 
 using Microsoft.AspNetCore.Builder;
 
+using Whistle.Detectors.Http;
 using Whistle.Ingest;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;
@@ -22,7 +23,10 @@ public sealed class RemediationApiTests
     public async Task An_agent_leases_begins_and_reports_over_HTTP_and_people_see_and_hold_it()
     {
         using var bench = new RemediationBench(RunbookMode.Observe);
-        await using var app = WebApplication.CreateSlimBuilder().Build();
+        var builder = WebApplication.CreateSlimBuilder();
+        WhistleApi.Add(builder.Services);
+        await using var app = builder.Build();
+        WhistleApi.Use(app);
         app.Urls.Add("http://127.0.0.1:0");
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
         CommandApi.Map(app, bench.Host, credentials, bench.Clock);

@@ -1,0 +1,114 @@
+using System.CommandLine;
+using System.Text.Json;
+
+namespace Whistle.Commands;
+
+/// <summary>What people set to hold repairs back or let them go.</summary>
+static class ControlCommands
+{
+    const string Root = "api/whistle/v1";
+
+    static readonly Option<string?> Tenant = new("--tenant") { Description = "Only this tenant's." };
+    static readonly Option<string?> Cluster = new("--cluster") { Description = "Only in this cluster." };
+    static readonly Option<string?> Node = new("--node") { Description = "Only on this node." };
+    static readonly Option<string?> Runbook = new("--runbook") { Description = "Only those of this runbook." };
+    static readonly Option<string> Reason = new("--reason") { Description = "Why, for whoever wonders later.", Required = true };
+    static readonly Option<string> For = new("--for") { Description = "How long, such as 2h. Every pause ends.", Required = true };
+    static readonly Argument<long> PauseId = new("id") { Description = "The pause's number." };
+    static readonly Argument<string> Mode = new("mode") { Description = "off, observe (plan and show), approve (ask a person) or automatic." };
+
+    static readonly string[] PauseHeader = ["ID", "HOLDS", "ENDS", "BY", "REASON"];
+    static readonly string[] ModeHeader = ["MODE", "OF", "SET", "BY"];
+
+    public static IEnumerable<Command> Build() => [Pause(), KillSwitch(), Modes()];
+
+    static Command Pause() => new("pause", "Holds repairs back for a time.")
+    {
+        ServerConnection.With(new Command("add", "Holds back the repairs that are named; without a name, all.") { Reason, For, Tenant, Cluster, Node, Runbook }, async (arguments, server, cancellation) =>
+        {
+            var pause = await server.PostAsync($"{Root}/pauses", new
+            {
+                reason = arguments.GetValue(Reason),
+                @for = arguments.GetValue(For),
+                tenant = arguments.GetValue(Tenant),
+                cluster = arguments.GetValue(Cluster),
+                node = arguments.GetValue(Node),
+                runbook = arguments.GetValue(Runbook),
+            }, cancellation);
+            Console.WriteLine($"Pause {pause.Text("id")} holds {Scope(pause)} back until {pause.Time("until"):u}. End it before with `whistle pause end {pause.Text("id")}`.");
+        }),
+        ServerConnection.With(new Command("list", "Lists the pauses in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/pauses", cancellation), PrintPauses)),
+        ServerConnection.With(new Command("end", "Ends a pause before its time.") { PauseId }, async (arguments, server, cancellation) =>
+        {
+            await server.DeleteAsync($"{Root}/pauses/{arguments.GetValue(PauseId)}", cancellation);
+            Console.WriteLine($"Pause {arguments.GetValue(PauseId)} has ended.");
+        }),
+    };
+
+    static Command KillSwitch() => new("kill-switch", "Stops all repairs everywhere, at once.")
+    {
+        ServerConnection.With(new Command("on", "Stops all repairs. What an agent does at this moment it is not allowed to go on with.") { Reason }, (arguments, server, cancellation) =>
+            SetAsync(true, arguments, server, cancellation)),
+        ServerConnection.With(new Command("off", "Lets repairs go again.") { Reason }, (arguments, server, cancellation) => SetAsync(false, arguments, server, cancellation)),
+        ServerConnection.With(new Command("status", "Says whether it is on.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/kill-switch", cancellation), PrintKillSwitch)),
+    };
+
+    static Command Modes() => new("mode", "Says how far runbooks may go.")
+    {
+        ServerConnection.With(new Command("list", "Lists what was set.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/runbook-modes", cancellation), PrintModes)),
+        ServerConnection.With(new Command("set", "Sets how far a runbook may go; without names, all of them everywhere. Of all that apply, the strictest counts.") { Mode, Runbook, Cluster, Tenant }, async (arguments, server, cancellation) =>
+        {
+            var mode = await server.PutAsync($"{Root}/runbook-modes", new
+            {
+                mode = arguments.GetValue(Mode),
+                runbook = arguments.GetValue(Runbook),
+                cluster = arguments.GetValue(Cluster),
+                tenant = arguments.GetValue(Tenant),
+            }, cancellation);
+            Console.WriteLine($"The mode of {Scope(mode)} is {mode.Text("mode")} now.");
+        }),
+    };
+
+    static async Task SetAsync(bool on, ParseResult arguments, ServerConnection server, CancellationToken cancellation) =>
+        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason = arguments.GetValue(Reason) }, cancellation));
+
+    static void PrintKillSwitch(JsonElement kill)
+    {
+        var on = kill.GetProperty("on").GetBoolean();
+        var how = kill.Text("author").Length == 0 ? "" : $", turned {(on ? "on" : "off")} {kill.Ago("since", TimeProvider.System.GetUtcNow())} by {kill.Text("author")}: {kill.Text("reason")}";
+        Console.WriteLine(on ? $"The kill switch is ON, and no repair begins anywhere{how}" : $"The kill switch is off{how}");
+    }
+
+    static void PrintPauses(JsonElement pauses)
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        if (pauses.GetArrayLength() == 0)
+            Console.WriteLine("No pause is in force.");
+        else
+            ConsoleTable.Write(PauseHeader, pauses.EnumerateArray().Select(p => new[] { p.Text("id"), Scope(p), p.Ago("until", now), p.Text("author"), p.Text("reason") }), ["REASON"]);
+    }
+
+    static void PrintModes(JsonElement modes)
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        if (modes.GetArrayLength() > 0)
+            ConsoleTable.Write(ModeHeader, modes.EnumerateArray().Select(m => new[] { m.Text("mode"), Scope(m), m.Ago("at", now), m.Text("author") }), colour: StateColours.Of);
+        ConsoleTable.WriteParagraph("", "A runbook that is not named here has its file's mode (`whistle runbooks list`), and in a cluster that is not named nothing goes beyond observe.");
+    }
+
+    /// <summary>What a pause or a mode is about, such as <c>node-disk-filling in cluster prod</c>.</summary>
+    static string Scope(JsonElement entry)
+    {
+        string[] parts =
+        [
+            entry.Text("runbook") is { Length: > 0 } runbook ? runbook : "all runbooks",
+            entry.Text("node") is { Length: > 0 } node ? $"on node {node}" : "",
+            entry.Text("cluster") is { Length: > 0 } cluster ? $"in cluster {cluster}" : "",
+            entry.Text("tenant") is { Length: > 0 } tenant ? $"of tenant {tenant}" : "",
+        ];
+        return string.Join(' ', parts.Where(p => p.Length > 0));
+    }
+}

@@ -1,0 +1,84 @@
+using System.CommandLine;
+using System.Text.Json;
+
+using Whistle.Web;
+
+namespace Whistle.Commands;
+
+/// <summary>What is broken.</summary>
+static class IncidentsCommand
+{
+    static readonly Argument<string?> Id = new("id") { Description = "Shows this one, with its signals, its repairs and its timeline.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Option<bool> All = new("--all") { Description = "Lists also what closed in the last 24 hours." };
+
+    static readonly string[] SignalHeader = ["STATE", "SEVERITY", "NAME", "WHERE", "SINCE"];
+
+    public static Command Build() => ServerConnection.With(
+        new Command("incidents", "Lists what is broken now, the worst first, or shows one incident.") { Id, All, JsonOutput.Option }, async (arguments, server, cancellation) =>
+        {
+            var now = TimeProvider.System.GetUtcNow();
+            if (arguments.GetValue(Id) is { } id)
+                JsonOutput.Write(arguments, await server.GetAsync($"api/whistle/v1/incidents/{Uri.EscapeDataString(id)}", cancellation), incident => PrintOne(incident, now));
+            else
+                JsonOutput.Write(arguments, await server.GetAsync($"api/whistle/v1/incidents?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), incidents => PrintAll(incidents, now));
+        });
+
+    static void PrintAll(JsonElement incidents, DateTimeOffset now)
+    {
+        if (incidents.GetArrayLength() == 0)
+            Console.WriteLine("No incident is open. With --all, those of the last 24 hours are listed too.");
+        else
+            ConsoleTable.Write(IncidentRows.Header, IncidentRows.Of(incidents, now), IncidentRows.Details, StateColours.Of);
+    }
+
+    static void PrintOne(JsonElement incident, DateTimeOffset now)
+    {
+        ConsoleTable.WriteParagraph("", incident.Text("title"));
+        ConsoleTable.WriteFields(
+            ("state", incident.Text("state")),
+            ("severity", incident.Text("severity")),
+            ("id", incident.Text("id")),
+            ("where", JsonFields.Place(incident, incident.GetProperty("subject"))),
+            ("opened", incident.Ago("openedAt", now)),
+            ("clear", incident.Time("clearSince") is { } clear ? $"for {Quantity.Span(now - clear)}" : ""),
+            ("closed", incident.Ago("closedAt", now)),
+            ("reopened", incident.Text("reopened") is "0" ? "" : $"{incident.Text("reopened")} times"));
+        ConsoleTable.WriteSection("Signals", SignalHeader, incident.Items("signals").Select(s => SignalRow(s, now)), ["WHERE"]);
+        ConsoleTable.WriteSection("Runs", RunRows.HeaderOfIncident, incident.Items("runs").Select(r => RunRows.OfIncident(r, now)), RunRows.Details);
+        TimelineText.Write(incident);
+    }
+
+    static string[] SignalRow(JsonElement signal, DateTimeOffset now)
+    {
+        var cleared = signal.Time("clearedAt") is not null;
+        var labels = signal.GetProperty("labels");
+        return
+        [
+            cleared ? "cleared" : signal.Text("unknown") is "True" ? "unknown" : "firing", signal.Text("severity"), signal.Text("name"), JsonFields.Place(labels, labels),
+            signal.Ago(cleared ? "clearedAt" : "since", now),
+        ];
+    }
+}
+
+/// <summary>Incidents of the API as rows of a table, the worst first.</summary>
+static class IncidentRows
+{
+    public static readonly string[] Header = ["STATE", "SEVERITY", "WHERE", "OPENED", "ID", "TITLE"];
+    public static readonly string[] Details = ["WHERE", "TITLE"];
+
+    static readonly string[] States = ["open", "mitigating", "recovering", "closed"];
+    static readonly string[] Severities = ["critical", "warning", "info"];
+
+    public static IReadOnlyList<string[]> Of(JsonElement incidents, DateTimeOffset now) =>
+    [
+        .. incidents.EnumerateArray()
+            .OrderBy(i => i.Text("state") is "closed").ThenBy(i => Rank(Severities, i.Text("severity"))).ThenBy(i => Rank(States, i.Text("state"))).ThenBy(i => i.Time("openedAt"))
+            .Select(i => new[]
+            {
+                i.Text("state"), i.Text("severity"), JsonFields.Place(i, i.GetProperty("subject")), i.Ago("openedAt", now), i.Text("id"), i.Text("title"),
+            }),
+    ];
+
+    // What is not known here is not the worst.
+    public static int Rank(string[] order, string name) => Array.IndexOf(order, name) is >= 0 and var rank ? rank : order.Length;
+}

@@ -1,0 +1,90 @@
+using System.CommandLine;
+using System.Text.Json;
+
+using Whistle.Web;
+
+namespace Whistle.Commands;
+
+/// <summary>What Whistle does about what is broken.</summary>
+static class RunsCommand
+{
+    const string Root = "api/whistle/v1/runs";
+
+    static readonly Argument<string> Id = new("id") { Description = "The run." };
+    static readonly Option<bool> All = new("--all") { Description = "Lists also those that ended in the last 24 hours." };
+    static readonly Option<string> Plan = new("--plan") { Description = "The hash of the plan that you have seen (`whistle runs show`).", Required = true };
+    static readonly Option<string> For = new("--for") { Description = "How long the approval holds.", DefaultValueFactory = _ => "1h" };
+
+    static readonly string[] StepHeader = ["OUTCOME", "STEP", "ACTION", "ENDED", "SUMMARY"];
+
+    public static Command Build() => new("runs", "Lists, shows, explains and approves repairs.")
+    {
+        ServerConnection.With(new Command("list", "Lists the repairs that go on; those that wait for you first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), PrintAll)),
+        ServerConnection.With(new Command("show", "Shows a repair with its plan, its steps and its timeline.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync(PathOf(arguments), cancellation), PrintOne)),
+        ServerConnection.With(new Command("explain", "Says why nothing happens now, and when that is looked at again.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync($"{PathOf(arguments)}/explain", cancellation), run => ConsoleTable.WriteParagraph("", run.Text("explanation")))),
+        ServerConnection.With(new Command("approve", "Says yes to a repair's plan, as it is now.") { Id, Plan, For }, async (arguments, server, cancellation) =>
+        {
+            var approval = await server.PostAsync($"{PathOf(arguments)}/approve", new { planHash = arguments.GetValue(Plan), @for = arguments.GetValue(For) }, cancellation);
+            Console.WriteLine($"Approved until {approval.Time("until"):u}.");
+        }),
+    };
+
+    static string PathOf(ParseResult arguments) => $"{Root}/{Uri.EscapeDataString(arguments.GetValue(Id)!)}";
+
+    static void PrintAll(JsonElement runs)
+    {
+        if (runs.GetArrayLength() == 0)
+            Console.WriteLine("No repair goes on. With --all, those that ended in the last 24 hours are listed too.");
+        else
+            ConsoleTable.Write(RunRows.Header, RunRows.Of(runs, TimeProvider.System.GetUtcNow()), RunRows.Details, StateColours.Of);
+    }
+
+    static void PrintOne(JsonElement run)
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        Console.WriteLine($"Run {run.Text("id")} of {run.Text("runbook")}");
+        ConsoleTable.WriteFields(
+            ("state", run.Text("state")),
+            ("where", RunRows.Place(run)),
+            ("incident", run.Text("incident")),
+            ("proposed", run.Ago("createdAt", now)),
+            ("ended", run.Ago("endedAt", now)),
+            ("attempt", run.Text("attempt")),
+            ("plan", run.Text("planHash")),
+            ("why", run.Text("explanation")));
+        ConsoleTable.WriteSection("Steps done", StepHeader, run.Items("steps").Select(s => StepRow(s, now)), ["SUMMARY"]);
+        TimelineText.Write(run);
+        if (run.Text("state") is "awaiting-approval")
+            Console.WriteLine($"\nThe plan is in the timeline. To let it go:\nwhistle runs approve {run.Text("id")} --plan {run.Text("planHash")}");
+    }
+
+    static string[] StepRow(JsonElement step, DateTimeOffset now) =>
+        [step.Text("outcome"), step.Text("step"), step.Text("action"), step.Ago("at", now), step.Text("summary")];
+}
+
+/// <summary>Runs of the API as rows of a table: those that wait for a person first, then what is under way, then what ended, the latest first.</summary>
+static class RunRows
+{
+    public static readonly string[] Header = ["STATE", "RUNBOOK", "WHERE", "SINCE", "ID", "WHY"];
+    public static readonly string[] HeaderOfIncident = ["STATE", "RUNBOOK", "SINCE", "ID", "WHY"];
+    public static readonly string[] Details = ["WHERE", "WHY"];
+
+    static readonly string[] Live = ["awaiting-approval", "running", "verifying", "waiting", "proposed"];
+
+    public static IReadOnlyList<string[]> Of(JsonElement runs, DateTimeOffset now) =>
+    [
+        .. runs.EnumerateArray()
+            .OrderBy(r => IncidentRows.Rank(Live, r.Text("state"))).ThenByDescending(r => r.Time("endedAt")).ThenBy(r => r.Time("since"))
+            .Select(r => new[] { r.Text("state"), r.Text("runbook"), Place(r), Since(r, now), r.Text("id"), r.Text("explanation") }),
+    ];
+
+    public static string[] OfIncident(JsonElement run, DateTimeOffset now) =>
+        [run.Text("state"), run.Text("runbook"), Since(run, now), run.Text("id"), run.Text("explanation")];
+
+    public static string Place(JsonElement run) => JsonFields.Place(run, run.GetProperty("subject"));
+
+    static string Since(JsonElement run, DateTimeOffset now) => Quantity.Ago(run.Time("endedAt") ?? run.Time("since") ?? now, now);
+}

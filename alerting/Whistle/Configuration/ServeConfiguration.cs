@@ -1,0 +1,103 @@
+using Whistle.Alerting;
+using Whistle.Detectors.Incidents;
+
+namespace Whistle.Configuration;
+
+/// <summary>What a server is to run with, from its file, the environment and the command line: each counts more than the one before.</summary>
+/// <param name="File">The file that was read; null where there is none.</param>
+/// <param name="Errors">All that is wrong, each with where it stands and its mend; the options are of use only without any.</param>
+sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnlyList<string> Errors)
+{
+    public const string DefaultFileName = "appsettings.json";
+
+    static readonly WhistleOptions Defaults = new();
+
+    /// <param name="file">The file that the command line names; null for the usual one in the data folder, where it exists.</param>
+    public static ServeConfiguration Load(string? file, IReadOnlyDictionary<string, string> environment, SettingsLayer commandLine)
+    {
+        var errors = new List<string>();
+        var variables = SettingsLayer.OfEnvironment(environment, errors.Add);
+        var folder = new Settings([variables, commandLine], []).Section("").Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder;
+        var usual = Path.Combine(folder, DefaultFileName);
+        var path = file is not null ? Path.GetFullPath(file) : System.IO.File.Exists(usual) ? usual : null;
+        // Half a file would only lead to errors that are none.
+        if ((path is null ? [] : SettingsFile.Read(path, errors.Add)) is not { } inFile)
+            return new(Defaults, path, errors);
+        if (file is null && inFile.Remove(nameof(WhistleOptions.DataFolder), out var moved))
+            errors.Add($"{moved.Origin}: a file in the data folder cannot name the data folder. Use --data or WHISTLE_DATA, or keep the file elsewhere and name it with --config.");
+        var settings = new Settings([inFile, variables, commandLine], errors);
+        var options = Read(settings.Section(""));
+        foreach (var error in options.Errors())
+            settings.Fail(error);
+        settings.FailUnknown();
+        return new(options, path, errors);
+    }
+
+    static WhistleOptions Read(SettingsSection top) => Defaults with
+    {
+        DataFolder = top.Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder,
+        Listen = top.Address(nameof(WhistleOptions.Listen)) ?? Defaults.Listen,
+        Rules = top.Paths(nameof(WhistleOptions.Rules)) ?? Defaults.Rules,
+        Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
+        Retention = top.Duration(nameof(WhistleOptions.Retention)) ?? Defaults.Retention,
+        MaxSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxSeriesPerTenant)) ?? Defaults.MaxSeriesPerTenant,
+        Agent = top.Truth(nameof(WhistleOptions.Agent)) ?? Defaults.Agent,
+        AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
+        AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
+        Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
+        Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
+    };
+
+    static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()
+    {
+        ClearFor = section.Duration(nameof(IncidentOptions.ClearFor)) ?? defaults.ClearFor,
+        ReopenWithin = section.Duration(nameof(IncidentOptions.ReopenWithin)) ?? defaults.ReopenWithin,
+    };
+
+    static AlertingOptions ReadAlerting(SettingsSection section, AlertingOptions defaults) => new()
+    {
+        CriticalDeadline = section.Duration(nameof(AlertingOptions.CriticalDeadline)) ?? defaults.CriticalDeadline,
+        WarningDeadline = section.Duration(nameof(AlertingOptions.WarningDeadline)) ?? defaults.WarningDeadline,
+        RecoveryPatience = section.Duration(nameof(AlertingOptions.RecoveryPatience)) ?? defaults.RecoveryPatience,
+        JoinInterval = section.Duration(nameof(AlertingOptions.JoinInterval)) ?? defaults.JoinInterval,
+        DigestAfter = section.Duration(nameof(AlertingOptions.DigestAfter)) ?? defaults.DigestAfter,
+        Retention = section.Duration(nameof(AlertingOptions.Retention)) ?? defaults.Retention,
+        Address = section.Address(nameof(AlertingOptions.Address)),
+        PagerDuty = ReadPagerDuty(section.Section(nameof(AlertingOptions.PagerDuty)), new()),
+        Mail = ReadMail(section.Section(nameof(AlertingOptions.Mail)), new() { Host = "", From = "", To = [] }),
+    };
+
+    static PagerDutyOptions? ReadPagerDuty(SettingsSection section, PagerDutyOptions defaults)
+    {
+        var (key, keyFile) = section.Secret(nameof(PagerDutyOptions.RoutingKey), nameof(PagerDutyOptions.RoutingKeyFile));
+        var options = new PagerDutyOptions
+        {
+            Address = section.Address(nameof(PagerDutyOptions.Address)) ?? defaults.Address,
+            RoutingKey = key,
+            RoutingKeyFile = keyFile,
+            Timeout = section.Duration(nameof(PagerDutyOptions.Timeout)) ?? defaults.Timeout,
+            CallsPerMinute = section.Number(nameof(PagerDutyOptions.CallsPerMinute)) ?? defaults.CallsPerMinute,
+        };
+        return section.IsGiven ? options : null;
+    }
+
+    static MailOptions? ReadMail(SettingsSection section, MailOptions defaults)
+    {
+        var (password, passwordFile) = section.Secret(nameof(MailOptions.Password), nameof(MailOptions.PasswordFile));
+        var options = new MailOptions
+        {
+            Host = section.Text(nameof(MailOptions.Host)) ?? defaults.Host,
+            Port = section.Number(nameof(MailOptions.Port)) ?? defaults.Port,
+            Security = section.Choice<MailSecurity>(nameof(MailOptions.Security)) ?? defaults.Security,
+            User = section.Text(nameof(MailOptions.User)),
+            Password = password,
+            PasswordFile = passwordFile,
+            From = section.Text(nameof(MailOptions.From)) ?? defaults.From,
+            To = section.Texts(nameof(MailOptions.To)) ?? defaults.To,
+            TicketsTo = section.Texts(nameof(MailOptions.TicketsTo)) ?? defaults.TicketsTo,
+            DigestTo = section.Texts(nameof(MailOptions.DigestTo)) ?? defaults.DigestTo,
+            Timeout = section.Duration(nameof(MailOptions.Timeout)) ?? defaults.Timeout,
+        };
+        return section.IsGiven ? options : null;
+    }
+}
