@@ -38,6 +38,8 @@ static class Repairs
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),
+                // The store's file lets one process in, and it is opened first.
+                Owner = "embedded",
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })
             .AddSingleton(s => new AlertingEnvironment

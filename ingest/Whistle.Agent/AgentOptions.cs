@@ -61,6 +61,9 @@ public sealed record AgentOptions
     /// <summary>For the jitter of waits. The process id differs from agent to agent, which is all that is asked of it.</summary>
     public int Seed { get; init; } = Environment.ProcessId;
 
+    /// <summary>Told how far a command has come, with its id; a test ends the process there.</summary>
+    internal Action<Running.RunnerStep, string>? At { get; init; }
+
     /// <summary>All that is wrong, each with its mend; empty where the options will do.</summary>
     public IReadOnlyList<string> Errors()
     {

@@ -37,6 +37,11 @@ public sealed record RemediationEnvironment
     public required ControlStore Control { get; init; }
 
     public required IMetricFactory Metrics { get; init; }
+
+    /// <summary>
+    /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
+    /// </summary>
+    public string Owner { get; init; } = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
 }
 
 /// <summary>
@@ -53,8 +58,6 @@ public sealed class RemediationHost : BackgroundService
     readonly Counter _ended;
     readonly Counter _refusals;
 
-    // Of this process, for the leases of runs.
-    readonly string _owner = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
     RunbookSet _runbooks = RunbookSet.Empty;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -154,7 +157,7 @@ public sealed class RemediationHost : BackgroundService
 
     async Task AdvanceRunAsync(Run run, IReadOnlyList<Signal> signals, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (_environment.Runs.Own(run.Id, _owner, now) is not { } token)
+        if (_environment.Runs.Own(run.Id, _environment.Owner, now) is not { } token)
             return;
         if (await WorldAsync(run.Id, signals, now, cancellation) is not { } world)
         {
@@ -165,7 +168,7 @@ public sealed class RemediationHost : BackgroundService
         // Read again under the lease: what was listed may be an earlier owner's last state.
         if (RunEngine.Advance(world.Gates.Run, world, now) is not { } decision)
             return;
-        if (!_environment.Runs.Apply(decision, _owner, token, now))
+        if (!_environment.Runs.Apply(decision, _environment.Owner, token, now))
         {
             _logger.RunNotApplied(run.Id);
             return;

@@ -142,7 +142,7 @@ public sealed class RepairTests(ITestOutputHelper output)
             "pause" => node.PostAsync("pauses", new { node = "n1", reason = "we work on it", @for = "1h" }, cancellation),
             "kill switch" => node.SetKillSwitchAsync(cancellation),
             "policy revoked" => Task.Run(() => File.Delete(node.PolicyFile)),
-            _ => File.WriteAllTextAsync(node.PolicyFile, $$"""{ "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.tmp"], "minimumAge": "7d" } ] }"""),
+            _ => File.WriteAllTextAsync(node.PolicyFile, $$"""{ "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.tmp"], "minimumAge": "7d" } ] }"""),
         };
         await node.UntilAsync(() => node.Timeline.Any(l => l.Contains(reason, StringComparison.Ordinal)), TimeSpan.FromMinutes(3), cancellation);
         await node.SecondsAsync(60, cancellation);

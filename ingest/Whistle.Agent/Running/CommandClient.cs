@@ -38,16 +38,31 @@ sealed class CommandClient : IDisposable
         return (outcome, commands ?? []);
     }
 
+    /// <summary>A server that cannot be reached is asked again for half a minute: it may be starting anew.</summary>
     public async ValueTask<BeginAnswer> BeginAsync(LeasedCommand command, CancellationToken cancellation)
+    {
+        var backoff = new Backoff(_options.Seed);
+        var asked = _options.Time.GetTimestamp();
+        while (true)
+        {
+            var (answer, retry) = await BeginOnceAsync(command, cancellation).ConfigureAwait(false);
+            var wait = backoff.Next(retry?.After);
+            if (retry is null || _options.Time.GetElapsedTime(asked) + wait > Patience)
+                return answer;
+            await Task.Delay(wait, _options.Time, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    async Task<(BeginAnswer Answer, SendOutcome.Retryable? Retry)> BeginOnceAsync(LeasedCommand command, CancellationToken cancellation)
     {
         var (outcome, answer) = await PostAsync(
             $"{Uri.EscapeDataString(command.Id)}/begin", new BeginRequest(command.Token), AgentProtocolJson.Default.BeginRequest,
             AgentProtocolJson.Default.BeginAnswer, Patience, cancellation).ConfigureAwait(false);
         return outcome switch
         {
-            SendOutcome.Accepted => answer ?? new BeginAnswer(false, 0, "The server answered the request for a permit with nothing."),
-            SendOutcome.Final final => new BeginAnswer(false, 0, $"There was no permit: {final.Reason}"),
-            SendOutcome.Retryable retry => new BeginAnswer(false, 0, $"The server could not be asked for a permit: {retry.Reason}"),
+            SendOutcome.Accepted => (answer ?? new BeginAnswer(false, 0, "The server answered the request for a permit with nothing."), null),
+            SendOutcome.Final final => (new BeginAnswer(false, 0, $"There was no permit: {final.Reason}"), null),
+            SendOutcome.Retryable retry => (new BeginAnswer(false, 0, $"The server could not be asked for a permit: {retry.Reason}"), retry),
             _ => throw new InvalidOperationException($"Unknown outcome {outcome}."),
         };
     }

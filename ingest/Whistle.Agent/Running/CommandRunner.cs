@@ -21,7 +21,7 @@ enum RunnerStep
 /// Leases commands and runs them one at a time: permit, intent on disk, action, result on disk, report. A command whose id was seen before
 /// is never executed again, and one whose intent has no result is reported as indeterminate. Not thread-safe.
 /// </summary>
-sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INodeAction>? actions = null, Action<RunnerStep>? at = null) : IDisposable
+sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INodeAction>? actions = null) : IDisposable
 {
     // A server without this part of the protocol may get it by an upgrade.
     static readonly TimeSpan WaitForUpgrade = TimeSpan.FromMinutes(5);
@@ -117,9 +117,9 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
                 return retry;
             if (outcome is SendOutcome.Final final)
                 log.ResultRefused(record.Id, final.Reason);
-            at?.Invoke(RunnerStep.AfterReport);
+            options.At?.Invoke(RunnerStep.AfterReport, record.Id);
             journal.Write(record.Id, record.Action, RecordState.Reported, record.Result! with { Output = null });
-            at?.Invoke(RunnerStep.AfterForgetting);
+            options.At?.Invoke(RunnerStep.AfterForgetting, record.Id);
         }
 
         return null;
@@ -132,10 +132,10 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
             result = (seen?.Result ?? Unknown(command.Token)) with { Token = command.Token };
         else
             result = await ExecuteAsync(journal, command, cancellation).ConfigureAwait(false);
-        at?.Invoke(RunnerStep.AfterAction);
+        options.At?.Invoke(RunnerStep.AfterAction, command.Id);
         journal.Write(command.Id, command.Action, RecordState.Result, result);
         log.CommandEnded(command.Id, command.Action, result.Outcome, result.Summary);
-        at?.Invoke(RunnerStep.AfterResult);
+        options.At?.Invoke(RunnerStep.AfterResult, command.Id);
     }
 
     async Task<CommandResult> ExecuteAsync(CommandJournal journal, LeasedCommand command, CancellationToken cancellation)
@@ -171,10 +171,10 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
 
     string? WriteIntent(CommandJournal journal, LeasedCommand command)
     {
-        at?.Invoke(RunnerStep.BeforeIntent);
+        options.At?.Invoke(RunnerStep.BeforeIntent, command.Id);
         if (journal.Write(command.Id, command.Action, RecordState.Intent, Unknown(command.Token)) is { } error)
             return $"The intent could not be written to disk, so nothing was changed: {error}";
-        at?.Invoke(RunnerStep.AfterIntent);
+        options.At?.Invoke(RunnerStep.AfterIntent, command.Id);
         return null;
     }
 

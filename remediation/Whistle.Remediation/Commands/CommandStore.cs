@@ -31,14 +31,26 @@ sealed class CommandStore(StateDatabase database)
         return Find(connection, id);
     }
 
-    /// <summary>Leases what is offered to the node, and what was leased and never begun within its lease, under a higher token.</summary>
+    /// <summary>
+    /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows before
+    /// it asks for more: a lease that it did not hear of is given again, and what it began and has no result of is lost.
+    /// </summary>
     public IReadOnlyList<Command> Lease(Sender sender, DateTimeOffset now)
     {
         using var connection = database.Open();
-        if (Available(connection, sender, now).Count == 0)
+        var open = Open(connection, sender);
+        if (open.Count == 0)
             return [];
-        using var transaction = connection.BeginTransaction();
-        var leased = Control.ControlStore.KillSwitch(connection).On ? [] : Available(connection, sender, now);
+        using var transaction = connection.BeginTransaction(deferred: false);
+        open = Open(connection, sender);
+        foreach (var lost in open.Where(c => c.State is CommandState.Begun))
+        {
+            connection.Execute(
+                "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary WHERE id = $id",
+                ("$outcome", CommandOutcome.Indeterminate), ("$summary", "The agent began it, and after a new start it knows no more of it."), ("$id", lost.Id));
+        }
+
+        var leased = Control.ControlStore.KillSwitch(connection).On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
         for (var i = 0; i < leased.Count; i++)
         {
             leased[i] = leased[i] with { State = CommandState.Leased, Token = leased[i].Token + 1, LeasedUntil = now + LeasedFor };
@@ -127,12 +139,11 @@ sealed class CommandStore(StateDatabase database)
     static bool IsOf(Command command, Sender sender) =>
         command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
 
-    static List<Command> Available(SqliteConnection connection, Sender sender, DateTimeOffset now) => connection.Query(
+    static List<Command> Open(SqliteConnection connection, Sender sender) => connection.Query(
         $"""
-        {Columns} WHERE state IN ('Offered', 'Leased') AND tenant = $tenant AND cluster = $cluster AND node = $node
-            AND (leased_until IS NULL OR leased_until <= $now) ORDER BY offered_at, id
+        {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node ORDER BY offered_at, id
         """,
-        Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$now", now));
+        Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node));
 
     static Command? Find(SqliteConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 

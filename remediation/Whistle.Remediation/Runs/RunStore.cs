@@ -41,6 +41,12 @@ public sealed class RunStore
     const string Cancellations =
         "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;";
 
+    const string OpenCommands =
+        """
+        DROP INDEX commands_node;
+        CREATE INDEX commands_open ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased', 'Begun');
+        """;
+
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
 
     readonly StateDatabase _database;
@@ -48,7 +54,7 @@ public sealed class RunStore
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("remediation", Schema, Cancellations);
+        database.Migrate("remediation", Schema, Cancellations, OpenCommands);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>

@@ -71,6 +71,24 @@ public sealed class CommandRunnerTests : IDisposable
         Assert.Equal(1, _action.Mutations);
     }
 
+    [Fact]
+    public async Task A_server_that_cannot_be_reached_is_asked_for_the_permit_again_for_half_a_minute()
+    {
+        _server.Lease("c1");
+        _server.Unreachable = 3;
+        using (var runner = Runner())
+            await FinishAsync(runner.LeaseAndRunOnceAsync(CancellationToken.None));
+        Assert.Equal(CommandOutcome.Succeeded, Assert.Single(_server.Results).Outcome);
+
+        _server.Lease("c2");
+        _server.Unreachable = int.MaxValue;
+        using (var runner = Runner())
+            await FinishAsync(runner.LeaseAndRunOnceAsync(CancellationToken.None));
+        Assert.Equal(CommandOutcome.Refused, _server.Results[^1].Outcome);
+        Assert.Contains("could not be asked for a permit", _server.Results[^1].Summary, StringComparison.Ordinal);
+        Assert.Equal(1, _action.Mutations);
+    }
+
     [Theory]
     [InlineData("{}")]
     [InlineData("")]
@@ -126,14 +144,26 @@ public sealed class CommandRunnerTests : IDisposable
             Time = _time,
             Handler = _server,
             Buffer = new BufferOptions { Folder = _disk.Folder },
+            At = (step, _) =>
+            {
+                if (step == death)
+                    throw new DeathException();
+            },
         },
         NullLogger.Instance,
-        [_action],
-        step =>
+        [_action]);
+
+    // Turns the clock on for as long as the runner waits on it.
+    async Task FinishAsync(Task work)
+    {
+        while (!work.IsCompleted)
         {
-            if (step == death)
-                throw new DeathException();
-        });
+            _time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+
+        await work;
+    }
 
     // Of the kind that a runner never takes for an action's failure.
     sealed class DeathException : OperationCanceledException;
@@ -173,6 +203,9 @@ public sealed class CommandRunnerTests : IDisposable
 
         public BeginAnswer Permit { get; set; } = new(true, 10, null);
 
+        /// <summary>So many questions for a permit find nobody.</summary>
+        public int Unreachable { get; set; }
+
         public int Begins { get; private set; }
 
         public long Token { get; private set; }
@@ -197,6 +230,9 @@ public sealed class CommandRunnerTests : IDisposable
                 case "lease":
                     Token++;
                     return Json(JsonSerializer.Serialize([.. _commands.Select(c => c with { Token = Token })], AgentProtocolJson.Default.ListLeasedCommand));
+                case "begin" when Unreachable > 0:
+                    Unreachable--;
+                    throw new HttpRequestException("Connection refused");
                 case "begin":
                     Begins++;
                     return Json(JsonSerializer.Serialize(Permit, AgentProtocolJson.Default.BeginAnswer));

@@ -1,4 +1,5 @@
 using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -237,17 +238,15 @@ public sealed class RunTests
     }
 
     [Fact]
-    public async Task A_lease_that_ended_before_begin_is_offered_again_and_its_holder_is_told()
+    public async Task A_lease_that_its_agent_did_not_hear_of_is_given_again_and_the_old_one_gets_no_permit()
     {
         using var bench = new RemediationBench();
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
         var first = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
-        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
         Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1)));
         Assert.Null(bench.Host.Begin(RemediationBench.Node with { Node = "other" }, first.Id, first.Token));
-        await bench.StepsAsync(1);
         var second = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
 
         Assert.Equal((first.Id, first.Token + 1), (second.Id, second.Token));
@@ -258,7 +257,25 @@ public sealed class RunTests
         Assert.True(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
         Assert.False(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
-        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now.AddHours(1)));
+    }
+
+    [Fact]
+    public async Task What_an_agent_began_and_knows_no_more_of_when_it_asks_again_is_indeterminate_at_once()
+    {
+        using var bench = new RemediationBench();
+        bench.Agent.Absent = true;
+        bench.Fire();
+        await bench.RunUntilAsync(r => r.State is RunState.Running);
+        var leased = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+        Assert.True(bench.Host.Begin(RemediationBench.Node, leased.Id, leased.Token)!.Granted);
+        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node with { Node = "other" }, bench.Now));
+        Assert.Equal(CommandState.Begun, bench.Host.Commands.Find(leased.Id)!.State);
+
+        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+        Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), (bench.Host.Commands.Find(leased.Id)!.State, bench.Host.Commands.Find(leased.Id)!.Outcome));
+        Assert.False(bench.Host.Begin(RemediationBench.Node, leased.Id, leased.Token)!.Granted);
+        await bench.StepsAsync(1);
+        Assert.Equal(RunState.Verifying, (await bench.RunUntilAsync(r => r.State is not RunState.Running)).State);
     }
 
     [Fact]
