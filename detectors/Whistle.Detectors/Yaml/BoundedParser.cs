@@ -20,7 +20,7 @@ sealed class BoundedParser(IParser parser) : IParser
 
     public bool MoveNext()
     {
-        if (!Advance())
+        if (!parser.MoveNext())
             return false;
         switch (parser.Current)
         {
@@ -40,20 +40,6 @@ sealed class BoundedParser(IParser parser) : IParser
         }
 
         return true;
-    }
-
-    bool Advance()
-    {
-        var end = parser.Current?.End ?? Mark.Empty;
-        try
-        {
-            return parser.MoveNext();
-        }
-        // Some broken input makes the scanner fail with exceptions of other kinds.
-        catch (Exception e) when (e is not YamlException)
-        {
-            throw new YamlException(end, end, "what follows cannot be read", e);
-        }
     }
 
     void Begin(NodeEvent node)

@@ -13,19 +13,26 @@ public sealed class YamlReader(string file, string text, List<YamlError> errors)
     /// <summary>The roots of the documents; null where it is not YAML, or more of it than is taken.</summary>
     public IReadOnlyList<YamlNode>? Documents()
     {
+        var parser = new BoundedParser(new Parser(new StringReader(text)));
         try
         {
             var stream = new YamlStream();
-            stream.Load(new BoundedParser(new Parser(new StringReader(text))));
+            stream.Load(parser);
             return [.. stream.Documents.Select(d => d.RootNode)];
         }
         catch (YamlException e)
         {
             errors.Add(e.Message.Contains(" tab", StringComparison.Ordinal) && TabFrom((int)Math.Max(e.Start.Line, 1)) is { } tab
                 ? new(file, tab.Line, tab.Column, $"not valid YAML: {e.Message} Indent with spaces.")
-                : new(file, Math.Max(e.Start.Line, 1), Math.Max(e.Start.Column, 1), $"not valid YAML: {e.Message}"));
-            return null;
+                : At(e.Start, $"not valid YAML: {e.Message}"));
         }
+        // Some broken input makes the parser fail in ways of its own.
+        catch (Exception e)
+        {
+            errors.Add(At(parser.Current?.Start ?? Mark.Empty, $"not valid YAML from here on: {e.Message}"));
+        }
+
+        return null;
     }
 
     /// <summary>The values of a mapping that may have the known keys; null where it is no mapping.</summary>
@@ -86,6 +93,8 @@ public sealed class YamlReader(string file, string text, List<YamlError> errors)
         var shown = node.ToString();
         return shown.Length > LongestShown ? $"{shown[..LongestShown]}…" : shown;
     }
+
+    YamlError At(Mark place, string reason) => new(file, Math.Max(place.Line, 1), Math.Max(place.Column, 1), reason);
 
     // The scanner names the place before it.
     (int Line, int Column)? TabFrom(int line)
