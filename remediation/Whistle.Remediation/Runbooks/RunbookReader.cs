@@ -190,7 +190,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         return value;
     }
 
-    static Verification ReadVerification(YamlFields fields)
+    Verification ReadVerification(YamlFields fields)
     {
         var verify = new Verification(TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(2), null);
         if (fields.Find("verify") is null)
@@ -200,7 +200,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         return new(given.Duration("within") ?? verify.Within, given.Duration("for") ?? verify.For, Expression(given));
     }
 
-    static string? Expression(YamlFields fields)
+    string? Expression(YamlFields fields)
     {
         if (fields.Text("expr") is not { } expression)
             return null;
@@ -213,7 +213,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
             fields.Fail("expr", $"expr: {e.Message}");
         }
 
-        return expression;
+        return CheckPlaces(fields.Find("expr")!, expression);
     }
 
     List<string> Attached(YamlFields fields, string key, List<RunbookStep> steps)
