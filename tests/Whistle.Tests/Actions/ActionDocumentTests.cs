@@ -3,6 +3,7 @@ using System.Text.Json;
 using Whistle.Actions;
 using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
+using Whistle.Remediation.Runbooks;
 
 using Xunit;
 
@@ -38,6 +39,11 @@ public sealed class ActionDocumentTests
             Names<NodePolicy>().Concat(Names<CleanRule>().Select(k => $"cleanPaths[].{k}")).Concat(Names<JournalRule>().Select(k => $"vacuumJournal.{k}")).Order(),
             Repository.FirstCells(Document, "## The node's policy").Order());
     }
+
+    [Fact]
+    public void The_server_knows_every_action_and_which_only_read() => Assert.Equal(
+        NodeActions.All.OrderBy(a => a.Name, StringComparer.Ordinal).Select(a => (a.Name, (bool?)!a.Mutates)),
+        ActionCatalogue.Names.Select(n => (n, ActionCatalogue.Find(n)?.ReadOnly)));
 
     [Fact]
     public void The_reports_have_the_fields_that_are_shown()
