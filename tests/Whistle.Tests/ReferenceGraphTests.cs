@@ -28,7 +28,7 @@ public sealed class ReferenceGraphTests
     [Fact]
     public void Projects_refer_only_upstream()
     {
-        var projects = Directory.EnumerateFiles(Root(), "*.csproj", SearchOption.AllDirectories)
+        var projects = Directory.EnumerateFiles(Repository.Root, "*.csproj", SearchOption.AllDirectories)
             .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}tests{Path.DirectorySeparatorChar}", StringComparison.Ordinal)).ToList();
 
         Assert.Equal(Allowed.Keys.Order(), projects.Select(Name).Order());
@@ -39,9 +39,9 @@ public sealed class ReferenceGraphTests
     [Fact]
     public void Every_project_is_in_the_solution()
     {
-        var solution = File.ReadAllText(Path.Combine(Root(), "Whistle.sln"));
+        var solution = File.ReadAllText(Path.Combine(Repository.Root, "Whistle.sln"));
 
-        foreach (var project in Directory.EnumerateFiles(Root(), "*.csproj", SearchOption.AllDirectories))
+        foreach (var project in Directory.EnumerateFiles(Repository.Root, "*.csproj", SearchOption.AllDirectories))
             Assert.Contains($"{Name(project)}.csproj", solution, StringComparison.Ordinal);
     }
 
@@ -49,12 +49,4 @@ public sealed class ReferenceGraphTests
 
     static IEnumerable<string> References(string project) =>
         XDocument.Load(project).Descendants("ProjectReference").Select(r => Name(r.Attribute("Include")!.Value.Replace('\\', '/')));
-
-    static string Root()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Whistle.sln")))
-            folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-        return folder.FullName;
-    }
 }

@@ -5,23 +5,44 @@ using Whistle.Web;
 
 namespace Whistle.Commands;
 
-/// <summary>What is broken.</summary>
+/// <summary>What is broken, and who has taken it on.</summary>
 static class IncidentsCommand
 {
+    const string Root = "api/whistle/v1/incidents";
+
     static readonly Argument<string?> Id = new("id") { Description = "Shows this one, with its signals, its repairs and its timeline.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Option<bool> All = new("--all") { Description = "Lists also what closed in the last 24 hours." };
+
+    static readonly Argument<string> Open = new("id") { Description = "The incident." };
+    static readonly Option<string> For = new("--for") { Description = "How long, such as 2h.", DefaultValueFactory = _ => "1h" };
 
     static readonly string[] SignalHeader = ["STATE", "SEVERITY", "NAME", "WHERE", "SINCE"];
 
     public static Command Build() => ServerConnection.With(
-        new Command("incidents", "Lists what is broken now, the worst first, or shows one incident.") { Id, All, JsonOutput.Option }, async (arguments, server, cancellation) =>
+        new Command("incidents", "Lists what is broken now, the worst first, or shows one incident.") { Id, All, JsonOutput.Option, Acknowledge(), Release() }, async (arguments, server, cancellation) =>
         {
             var now = TimeProvider.System.GetUtcNow();
             if (arguments.GetValue(Id) is { } id)
-                JsonOutput.Write(arguments, await server.GetAsync($"api/whistle/v1/incidents/{Uri.EscapeDataString(id)}", cancellation), incident => PrintOne(incident, now));
+                JsonOutput.Write(arguments, await server.GetAsync(PathOf(id), cancellation), incident => PrintOne(incident, now));
             else
-                JsonOutput.Write(arguments, await server.GetAsync($"api/whistle/v1/incidents?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), incidents => PrintAll(incidents, now));
+                JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), incidents => PrintAll(incidents, now));
         });
+
+    static Command Acknowledge() => ServerConnection.With(
+        new Command("acknowledge", "Takes an incident on: nobody is paged for it meanwhile.") { Open, For }, async (arguments, server, cancellation) =>
+        {
+            var taken = await server.PostAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", new { @for = arguments.GetValue(For) }, cancellation);
+            Console.WriteLine($"{taken.Text("author")} has taken it on until {taken.Time("until"):u}. Let it go before with `whistle incidents release {taken.Text("incidentId")}`.");
+        });
+
+    static Command Release() => ServerConnection.With(
+        new Command("release", "Lets an incident go again: pages and repairs go on.") { Open }, async (arguments, server, cancellation) =>
+        {
+            await server.DeleteAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", cancellation);
+            Console.WriteLine($"Nobody has taken {arguments.GetValue(Open)} on any more.");
+        });
+
+    static string PathOf(string id) => $"{Root}/{Uri.EscapeDataString(id)}";
 
     static void PrintAll(JsonElement incidents, DateTimeOffset now)
     {

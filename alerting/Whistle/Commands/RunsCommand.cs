@@ -14,10 +14,11 @@ static class RunsCommand
     static readonly Option<bool> All = new("--all") { Description = "Lists also those that ended in the last 24 hours." };
     static readonly Option<string> Plan = new("--plan") { Description = "The hash of the plan that you have seen (`whistle runs show`).", Required = true };
     static readonly Option<string> For = new("--for") { Description = "How long the approval holds.", DefaultValueFactory = _ => "1h" };
+    static readonly Option<string> Reason = new("--reason") { Description = "Why, for whoever wonders later.", Required = true };
 
     static readonly string[] StepHeader = ["OUTCOME", "STEP", "ACTION", "ENDED", "SUMMARY"];
 
-    public static Command Build() => new("runs", "Lists, shows, explains and approves repairs.")
+    public static Command Build() => new("runs", "Lists, shows, explains, approves and cancels repairs.")
     {
         ServerConnection.With(new Command("list", "Lists the repairs that go on; those that wait for you first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), PrintAll)),
@@ -29,6 +30,11 @@ static class RunsCommand
         {
             var approval = await server.PostAsync($"{PathOf(arguments)}/approve", new { planHash = arguments.GetValue(Plan), @for = arguments.GetValue(For) }, cancellation);
             Console.WriteLine($"Approved until {approval.Time("until"):u}.");
+        }),
+        ServerConnection.With(new Command("cancel", "Calls a repair off. What has begun on the node is waited for; its runbook does not begin again in this incident.") { Id, Reason }, async (arguments, server, cancellation) =>
+        {
+            await server.PostAsync($"{PathOf(arguments)}/cancel", new { reason = arguments.GetValue(Reason) }, cancellation);
+            Console.WriteLine($"Run {arguments.GetValue(Id)} is called off.");
         }),
     };
 

@@ -48,9 +48,3 @@ sealed record RuleGroup
     /// <summary>The file's name without its folder: state must survive that an installation moves.</summary>
     public string Key => field ??= $"{Path.GetFileName(File)};{Name}";
 }
-
-/// <summary>One fault in a rule file. Line and column count from 1.</summary>
-public sealed record RuleFileError(string File, long Line, long Column, string Reason)
-{
-    public override string ToString() => $"{File}:{Line}:{Column}: {Reason}";
-}

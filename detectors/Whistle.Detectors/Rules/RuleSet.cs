@@ -1,9 +1,11 @@
 using System.Collections.Frozen;
 
+using Whistle.Detectors.Yaml;
+
 namespace Whistle.Detectors.Rules;
 
 /// <summary>What loading gave: either rules, or every error in every file.</summary>
-public sealed record RuleSetLoad(RuleSet? Rules, IReadOnlyList<RuleFileError> Errors);
+public sealed record RuleSetLoad(RuleSet? Rules, IReadOnlyList<YamlError> Errors);
 
 /// <summary>A valid set of rule files, loaded whole. Immutable; a reload makes another.</summary>
 public sealed class RuleSet
@@ -34,10 +36,14 @@ public sealed class RuleSet
     /// <summary>Files and folders (their *.yaml and *.yml, in order of name). Nothing is loaded if anything is wrong.</summary>
     public static RuleSetLoad Load(IEnumerable<string> paths)
     {
-        var errors = new List<RuleFileError>();
+        var errors = new List<YamlError>();
         var groups = new List<RuleGroup>();
-        foreach (var file in paths.SelectMany(Expand))
-            groups.AddRange(LoadFile(file, errors));
+        foreach (var file in YamlFiles.Expand(paths))
+        {
+            if (YamlFiles.Read(file, errors) is { } text)
+                groups.AddRange(new RuleFileReader(file, new(file, text, errors)).Read());
+        }
+
         foreach (var twice in groups.GroupBy(g => g.Key).Where(g => g.Select(x => x.File).Distinct().Count() > 1))
         {
             var second = twice.Last();
@@ -49,23 +55,6 @@ public sealed class RuleSet
 
     /// <summary>The interval at which a metric is recorded and what from, or null for a metric that no rule records.</summary>
     internal RecordingInput? Recording(string metric) => _recorded.GetValueOrDefault(metric);
-
-    static IEnumerable<string> Expand(string path) => Directory.Exists(path)
-        ? Directory.EnumerateFiles(path).Where(f => Path.GetExtension(f) is ".yaml" or ".yml").Order(StringComparer.Ordinal)
-        : [path];
-
-    static IReadOnlyList<RuleGroup> LoadFile(string file, List<RuleFileError> errors)
-    {
-        try
-        {
-            return new RuleFileReader(file, File.ReadAllText(file), errors).Read();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            errors.Add(new(file, 1, 1, $"cannot be read: {e.Message}"));
-            return [];
-        }
-    }
 }
 
 /// <summary>The selectors that a recorded metric is made from, and how often.</summary>

@@ -59,9 +59,9 @@ sealed record CleanedRoot(string Root)
 
     public void Leave(string why) => Left[why] = Left.GetValueOrDefault(why) + 1;
 
-    public bool WantsExample => Examples.Count < MostExamples;
+    internal bool WantsExample => Examples.Count < MostExamples;
 
-    public bool WantsOpenExample => OpenExamples.Count < MostExamples;
+    internal bool WantsOpenExample => OpenExamples.Count < MostExamples;
 }
 
 /// <summary>

@@ -17,6 +17,8 @@ static partial class Rendering
     public static Plan Plan(Runbook runbook, Labels labels)
     {
         var steps = runbook.Steps.Select(s => new PlannedStep(s, Parameters(s, labels))).ToList();
+        // A plan whose proof could never be asked for is none.
+        _ = Expression(runbook.Verify.Expression ?? "", labels);
         var commands = steps.Select(s => $"{s.Step.Name} {s.Step.Action} {s.Step.DryRun} {s.Step.Timeout} {s.Parameters}");
         return new(RunbookSet.HashOf($"{runbook.Hash}\n{string.Join('\n', commands)}"), steps);
     }

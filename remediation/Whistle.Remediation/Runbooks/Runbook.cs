@@ -81,9 +81,3 @@ sealed record RunbookStep(
 /// <param name="For">They must stay clear for this long.</param>
 /// <param name="Expression">PromQL that must yield something (or a scalar that is not 0); null where none is asked.</param>
 sealed record Verification(TimeSpan Within, TimeSpan For, string? Expression);
-
-/// <summary>One fault in a runbook file. Line and column count from 1.</summary>
-public sealed record RunbookError(string File, long Line, long Column, string Reason)
-{
-    public override string ToString() => $"{File}:{Line}:{Column}: {Reason}";
-}

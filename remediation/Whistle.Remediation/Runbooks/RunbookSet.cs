@@ -1,10 +1,12 @@
 using System.Security.Cryptography;
 using System.Text;
 
+using Whistle.Detectors.Yaml;
+
 namespace Whistle.Remediation.Runbooks;
 
 /// <summary>What loading gave: either runbooks, or every error in every file.</summary>
-public sealed record RunbookLoad(RunbookSet? Runbooks, IReadOnlyList<RunbookError> Errors);
+public sealed record RunbookLoad(RunbookSet? Runbooks, IReadOnlyList<YamlError> Errors);
 
 /// <summary>A valid set of runbooks, loaded whole. Immutable; a reload makes another.</summary>
 public sealed class RunbookSet
@@ -19,11 +21,11 @@ public sealed class RunbookSet
     /// <summary>Files and folders (their *.yaml and *.yml). Nothing is loaded if anything is wrong.</summary>
     public static RunbookLoad Load(IEnumerable<string> paths)
     {
-        var errors = new List<RunbookError>();
+        var errors = new List<YamlError>();
         var runbooks = new List<Runbook>();
-        foreach (var file in paths.SelectMany(Expand))
+        foreach (var file in YamlFiles.Expand(paths))
         {
-            if (LoadFile(file, errors) is not { } runbook)
+            if (YamlFiles.Read(file, errors) is not { } text || new RunbookReader(file, text, errors).Read() is not { } runbook)
                 continue;
             if (runbooks.Find(r => r.Name == runbook.Name) is { } same)
                 errors.Add(new(file, 1, 1, $"the runbook \"{runbook.Name}\" is also in {same.File}; rename one of them"));
@@ -36,27 +38,9 @@ public sealed class RunbookSet
     /// <summary>The version that a run began with, from the text it keeps; null where this release can no longer read it.</summary>
     internal static Runbook? Parse(string text)
     {
-        var errors = new List<RunbookError>();
-        var runbook = new RunbookReader("", text, HashOf(text), errors).Read();
+        var errors = new List<YamlError>();
+        var runbook = new RunbookReader("", text, errors).Read();
         return errors.Count > 0 ? null : runbook;
-    }
-
-    static IEnumerable<string> Expand(string path) => Directory.Exists(path)
-        ? Directory.EnumerateFiles(path).Where(f => Path.GetExtension(f) is ".yaml" or ".yml").Order(StringComparer.Ordinal)
-        : [path];
-
-    static Runbook? LoadFile(string file, List<RunbookError> errors)
-    {
-        try
-        {
-            var text = File.ReadAllText(file);
-            return new RunbookReader(file, text, HashOf(text), errors).Read();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            errors.Add(new(file, 1, 1, $"cannot be read: {e.Message}"));
-            return null;
-        }
     }
 
     internal static string HashOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));

@@ -1,3 +1,6 @@
+using System.Text.RegularExpressions;
+
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
@@ -5,8 +8,10 @@ using Xunit;
 
 namespace Whistle.Tests.Remediation;
 
-public sealed class RunbookTests : IDisposable
+public sealed partial class RunbookTests : IDisposable
 {
+    const string Document = "docs/runbooks-format.md";
+
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-runbooks-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -77,10 +82,67 @@ public sealed class RunbookTests : IDisposable
     [InlineData("- x", "must be a mapping")]
     public void A_file_that_is_something_else_says_so(string text, string reason) => Assert.Contains(Load(text), e => e.Contains(reason, StringComparison.Ordinal));
 
+    [Fact]
+    public void A_label_that_only_the_proof_needs_is_missed_before_anything_is_done()
+    {
+        const string text = """
+            name: a
+            summary: a
+            answers: [{ signal: A }]
+            steps: [{ name: a, action: disk.largest-directories }]
+            verify: { expr: 'up{node="${node}"}' }
+            """;
+        var runbook = RunbookSet.Parse(text)!;
+
+        Rendering.Plan(runbook, Labels.Of(("node", "n")));
+        Assert.Contains("no label node", Assert.Throws<RenderException>(() => Rendering.Plan(runbook, Labels.Of(("instance", "i")))).Message, StringComparison.Ordinal);
+        Assert.Contains("write a label of the signal as ${label}", Assert.Single(Load(text.Replace("${node}", "${the node}", StringComparison.Ordinal))), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_example_of_the_documentation_is_a_good_runbook_and_renders()
+    {
+        var file = Path.Combine(_folder, "example.yaml");
+        File.WriteAllText(file, Assert.Single(Repository.Examples(Document, "yaml")));
+        var load = RunbookSet.Load([file]);
+
+        Assert.Empty(load.Errors);
+        var runbook = Assert.Single(load.Runbooks!.Runbooks);
+        var labels = Labels.Of(("cluster", "c"), ("node", "n"), ("mountpoint", "/var"));
+        Assert.True(runbook.IsAnswerTo("NodeFilesystemSpaceFillingUp", labels));
+        Assert.False(runbook.IsAnswerTo("NodeFilesystemAlmostOutOfSpace", labels));
+        Assert.Equal("""{"mountPoint":"/var","maximumAge":"7d"}""", Rendering.Plan(runbook, labels).Steps[1].Parameters);
+        PromQL.Parser.Parse(Rendering.Expression(runbook.Verify.Expression!, labels));
+    }
+
+    [Fact]
+    public void The_documentation_has_every_gate_in_order_and_every_key_that_is_taken()
+    {
+        Assert.Equal(GatePipeline.Gates.Select(g => g.Name), Repository.FirstCells(Document, "## Gates"));
+        Assert.Equal(Enum.GetNames<RunbookMode>().Select(m => m.ToLowerInvariant()), Repository.FirstCells(Document, "## Modes"));
+    }
+
+    [Fact]
+    public void The_documentation_has_every_key_that_is_taken_and_no_other()
+    {
+        // Where a key is wrong, those that are right are named.
+        var known = Load("{ x: 1, answers: [{ x: 1 }], gates: { x: 1 }, steps: [{ x: 1 }], verify: { x: 1 }, page: { x: 1 }, ticket: { x: 1 } }")
+            .Select(e => UnknownKey().Match(e)).Where(m => m.Success).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value.Split(", "));
+        IEnumerable<string> Keys(string what, string prefix) => known[what].Select(k => prefix + k);
+
+        Assert.Equal(
+            Keys("a runbook", "").Except(["page", "ticket"]).Concat(Keys("an answered signal", "answers[].")).Concat(Keys("gates", "gates."))
+                .Concat(Keys("a step", "steps[].")).Concat(Keys("verify", "verify.")).Concat(Keys("page", "page.")).Concat(Keys("ticket", "ticket.")).Order(),
+            Repository.FirstCells(Document, "## Keys").Order());
+    }
+
     List<string> Load(string text)
     {
         var file = Path.Combine(_folder, "book.yaml");
         File.WriteAllText(file, text);
         return [.. RunbookSet.Load([file]).Errors.Select(e => e.ToString()[(_folder.Length + 1)..])];
     }
+
+    [GeneratedRegex("unknown key \"x\" in (.*); known are (.*)")]
+    private static partial Regex UnknownKey();
 }
