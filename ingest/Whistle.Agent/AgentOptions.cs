@@ -58,6 +58,9 @@ public sealed record AgentOptions
     /// <summary>Takes the place of the network; not disposed with the agent.</summary>
     public HttpMessageHandler? Handler { get; init; }
 
+    /// <summary>Between two tries to reach the server.</summary>
+    public TimeSpan LongestWait { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>For the jitter of waits. The process id differs from agent to agent, which is all that is asked of it.</summary>
     public int Seed { get; init; } = Environment.ProcessId;
 

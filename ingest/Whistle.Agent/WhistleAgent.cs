@@ -126,7 +126,7 @@ public sealed class WhistleAgent : IDisposable
 
     async Task SendLoopAsync(CancellationToken cancellation)
     {
-        var backoff = new Backoff(_options.Seed);
+        var backoff = new Backoff(_options.Seed, _options.LongestWait);
         var waited = false;
         while (true)
         {

@@ -41,7 +41,7 @@ sealed class CommandClient : IDisposable
     /// <summary>A server that cannot be reached is asked again for half a minute: it may be starting anew.</summary>
     public async ValueTask<BeginAnswer> BeginAsync(LeasedCommand command, CancellationToken cancellation)
     {
-        var backoff = new Backoff(_options.Seed);
+        var backoff = new Backoff(_options.Seed, _options.LongestWait);
         var asked = _options.Time.GetTimestamp();
         while (true)
         {

@@ -37,7 +37,7 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     /// <summary>Runs until it is cancelled, which ends it with an exception.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        var backoff = new Backoff(options.Seed);
+        var backoff = new Backoff(options.Seed, options.LongestWait);
         while (true)
         {
             var wait = Pause;

@@ -130,7 +130,7 @@ public sealed class SendingTests : IDisposable
     [Fact]
     public void Waits_double_up_to_a_cap_with_jitter_and_keep_what_the_server_asks()
     {
-        var backoff = new Backoff(seed: 7);
+        var backoff = new Backoff(seed: 7, TimeSpan.FromSeconds(30));
         double[] caps = [1, 2, 4, 8, 16, 30, 30];
         Assert.All(caps, cap => Assert.InRange(backoff.Next(null).TotalSeconds, cap / 2, cap));
         Assert.InRange(backoff.Next(TimeSpan.FromSeconds(100)).TotalSeconds, 100, 110);

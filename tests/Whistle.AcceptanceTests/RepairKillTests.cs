@@ -1,0 +1,150 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+using Microsoft.Extensions.Logging.Abstractions;
+
+using Whistle.AcceptanceTests.Killing;
+using Whistle.Agent;
+using Whistle.Agent.Running;
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Runs;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary><c>kill -9</c> of the server and of the agent at every persisted step of a repair: the same end, nothing twice, nothing lost.</summary>
+public sealed partial class RepairKillTests(ITestOutputHelper output)
+{
+    /// <summary>At each step one process dies before it is durable, and the next makes it and dies right after.</summary>
+    [Theory(Timeout = 900_000)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_server_that_dies_before_and_after_every_step_comes_to_the_end_of_one_that_lives(bool cleanable)
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var (calm, steps) = await ServerLifeAsync(cleanable, mortal: false, cancellation);
+        var (end, deaths) = await ServerLifeAsync(cleanable, mortal: true, cancellation);
+
+        output.WriteLine(string.Join('\n', deaths.CountBy(d => d).OrderBy(d => d.Key).Select(d => $"died {d.Value} times {d.Key}")));
+        output.WriteLine(calm);
+        Assert.Equal(calm, end);
+        // What is written together may differ from life to life, what is written may not.
+        var (before, after) = (Written(deaths, CommitDeath.Before), Written(deaths, CommitDeath.After));
+        Assert.All(Written(steps, ""), w => Assert.True(before.Contains(w) && after.Contains(w), $"No server died before and after it wrote {w}."));
+    }
+
+    [Fact(Timeout = 600_000)]
+    public async Task An_agent_that_dies_at_any_step_of_a_command_or_while_it_deletes_never_runs_it_again()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        string[] deaths = [.. Enum.GetNames<RunnerStep>(), MortalAgent.Deleting];
+        await using var fleet = await MortalFleet.StartAsync(
+            folder => [.. deaths.Select(d => MortalNode.Create(d.ToLowerInvariant(), folder, cleanable: true, files: d == MortalAgent.Deleting ? 12_000 : 20))], cancellation);
+        var left = new Dictionary<string, int>();
+        await Task.WhenAll(fleet.Nodes.Zip(deaths, async (node, dies) =>
+        {
+            using (var agent = node.StartAgent(fleet.Address, dies))
+                await agent.WaitForExitAsync(cancellation);
+            lock (left)
+                left[dies] = Directory.GetFiles(node.Spool).Length;
+        }));
+        var agents = fleet.Nodes.Select(n => n.StartAgent(fleet.Address, "")).ToList();
+        try
+        {
+            await fleet.LiveAsync(() => fleet.Incidents is { Count: > 0 } all && all.Count == deaths.Length && all.All(i => i.State is IncidentState.Closed), cancellation);
+            await fleet.LiveAsync(() => fleet.Notifications.All(n => n.State != "pending"), cancellation);
+        }
+        finally
+        {
+            foreach (var agent in agents)
+                await agent.KillAndWaitAsync();
+        }
+
+        output.WriteLine(string.Join('\n', left.Select(l => $"{l.Value} files left at the death at {l.Key}")));
+        Assert.InRange(left[MortalAgent.Deleting], 1, 12_000);
+        Assert.All(fleet.Nodes, node => Assert.Empty(Directory.GetFiles(node.Spool)));
+        Assert.All(fleet.Nodes, node => AssertNothingTwice(node));
+        Assert.Empty(fleet.PagerDuty.Events);
+        foreach (var (node, dies) in fleet.Nodes.Zip(deaths))
+        {
+            var runs = fleet.Runs(fleet.Incidents.Single(i => i.Subject["node"] == node.Name));
+            output.WriteLine($"{dies}: {string.Join(" ", runs.Select(r => $"{r.State} ({string.Join(", ", r.Reports.Select(p => $"{p.Step} {p.Outcome}"))})"))}");
+            // Nothing was cleaned in the first attempt, or not all of it: the signal said so, and the second one did it.
+            RunState[] states = dies is nameof(RunnerStep.BeforeIntent) or nameof(RunnerStep.AfterIntent) or MortalAgent.Deleting
+                ? [RunState.Failed, RunState.Succeeded] : [RunState.Succeeded];
+            Assert.Equal(states, runs.Select(r => r.State));
+        }
+    }
+
+    async Task<(string End, IReadOnlyList<string> Notes)> ServerLifeAsync(bool cleanable, bool mortal, CancellationToken cancellation)
+    {
+        await using var fleet = await MortalFleet.StartAsync(folder => [MortalNode.Create("n1", folder, cleanable, files: cleanable ? 20 : 0)], cancellation);
+        var node = fleet.Nodes[0];
+        using var agent = new WhistleAgent(MortalAgent.Options(node.Home, fleet.Address, (_, _) => { }), NullLogger.Instance);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var running = agent.RunAsync(stop.Token);
+        bool Reached()
+        {
+            // The hand that empties the disk, once it was called.
+            if (!cleanable && fleet.Tickets.Count > 0 && fleet.Notifications.Any(n => n is { Action: "trigger", State: "sent" }))
+                node.Disk.Free();
+            return fleet.Incidents is [{ State: IncidentState.Closed }] && IsAllTold(fleet, cleanable);
+        }
+
+        if (mortal)
+            await fleet.LiveAndDieAsync(Reached, cancellation);
+        else
+            await fleet.LiveAsync(Reached, cancellation);
+        await stop.CancelAsync();
+        await Task.WhenAny(running);
+
+        AssertNothingTwice(node);
+        var notes = await File.ReadAllLinesAsync(mortal ? fleet.Deaths : fleet.Steps, cancellation);
+        AssertTold(fleet, notes);
+        return (End(fleet), notes);
+    }
+
+    // The digest's line is written with the closing, and sent a second later; a page's end is told in a mail instead.
+    static bool IsAllTold(MortalFleet fleet, bool cleanable) =>
+        fleet.Notifications is { Count: > 0 } all && all.All(n => n.State != "pending")
+        && all.Any(n => cleanable ? n.Key.StartsWith("digest", StringComparison.Ordinal) : n.Action == "resolve");
+
+    static string End(MortalFleet fleet)
+    {
+        var incident = Assert.Single(fleet.Incidents);
+        string[] lines =
+        [
+            $"incident {incident.State}",
+            .. fleet.Runs(incident).Select(r => $"run {r.Attempt} {r.State}: {string.Join(", ", r.Reports.Select(p => $"{p.Step} {p.Outcome} {(p.Changed ? "changed" : "")}"))}"),
+            .. fleet.Tickets.Select(t => $"ticket {t.State}"),
+            .. fleet.Notifications.Select(n => $"{n.Channel} {n.Action} {n.State}").Order(),
+        ];
+        return string.Join('\n', lines);
+    }
+
+    static void AssertNothingTwice(MortalNode node) =>
+        Assert.All(node.Notes.Where(n => n.Step == nameof(RunnerStep.AfterIntent)).CountBy(n => n.Command), n => Assert.Equal(1, n.Value));
+
+    /// <summary>PagerDuty and the mail server have had all that the outbox says was sent; more than once only what a death cut off from its record.</summary>
+    static void AssertTold(MortalFleet fleet, IReadOnlyList<string> deaths)
+    {
+        var sent = fleet.Notifications.Where(n => n.State == "sent").ToList();
+        var events = fleet.PagerDuty.Events.Select(e => $"{e.GetProperty("event_action").GetString()} {e.GetProperty("dedup_key").GetString()}").ToList();
+        var changes = fleet.PagerDuty.Changes.Select(c => Run(c)).ToList();
+        var mails = fleet.Smtp.Messages.Select(m => m.First(l => l.StartsWith("Message-I", StringComparison.OrdinalIgnoreCase))).ToList();
+        Assert.Equal(sent.Where(n => n.Action is "trigger" or "resolve").Select(n => $"{n.Action} {n.Key}").Order(), events.Distinct().Order());
+        Assert.Equal(sent.Where(n => n.Action == "change").Select(n => n.Key).Order(), changes.Distinct().Order());
+        Assert.Equal(sent.Count(n => n.Channel == "mail"), mails.Distinct().Count());
+        var cut = deaths.Count(d => d.StartsWith($"{CommitDeath.Before} alerting_outbox(ended_at", StringComparison.Ordinal));
+        Assert.InRange(events.Count + changes.Count + mails.Count - sent.Count, 0, cut);
+    }
+
+    static HashSet<string> Written(IEnumerable<string> notes, string side) =>
+        [.. notes.Where(n => n.StartsWith(side, StringComparison.Ordinal)).SelectMany(n => TableWithColumns().Matches(CommitDeath.KindOf(n))).Select(m => m.Value)];
+
+    [GeneratedRegex(@"\w+(\([\w,]*\))?")]
+    private static partial Regex TableWithColumns();
+
+    static string Run(JsonElement change) => change.GetProperty("payload").GetProperty("custom_details").GetProperty("run").GetString()!;
+}
