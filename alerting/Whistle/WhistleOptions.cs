@@ -42,6 +42,9 @@ public sealed record WhistleOptions
 
     public GatewayOptions Gateway { get; init; } = new();
 
+    /// <summary>What is less than this stays out of the log on the console.</summary>
+    public LogLevel LeastLogged { get; init; } = LogLevel.Information;
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     /// <summary>
