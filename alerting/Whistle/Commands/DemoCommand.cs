@@ -16,7 +16,7 @@ static class DemoCommand
 
     static readonly Option<int> Nodes = new("--nodes")
     {
-        Description = $"Nodes of the fleet, {DemoOptions.FewestNodes} to {DemoOptions.MostNodes}. Those without a part in the script have a history of one point in five minutes.",
+        Description = $"Nodes of the fleet, {DemoOptions.FewestNodes} to {DemoOptions.MostNodes}. Those without a part in the script have a history of one point in five minutes; above 200, of their file systems only.",
         DefaultValueFactory = _ => Defaults.Nodes,
         CustomParser = Number,
     };

@@ -9,6 +9,7 @@ sealed class DemoFleet : IDisposable
     // As many as keep the log's commits large; more would only wait.
     const int Connections = 32;
     const int Backfills = 4;
+    const int LargeFleet = 200;
 
     static readonly int Interval = (int)AgentOptions.LongestInterval.TotalSeconds;
 
@@ -47,8 +48,14 @@ sealed class DemoFleet : IDisposable
     int _lost;
 
     /// <summary>Sends each node's history, oldest samples first.</summary>
-    public Task BackfillAsync(DateTimeOffset from, DateTimeOffset until, CancellationToken cancellation) => ForEachAsync(
-        _nodes, Backfills, (node, token) => node.BackfillAsync(from, until, node.Spec.IsScripted ? FineStep : CoarseStep, token), cancellation);
+    public Task BackfillAsync(DateTimeOffset from, DateTimeOffset until, CancellationToken cancellation)
+    {
+        // Of a large fleet all but the file systems is what a page of one node shows, and that is about the last hour.
+        var whole = _nodes.Count <= LargeFleet ? from : until - TimeSpan.FromHours(1);
+        return ForEachAsync(_nodes, Backfills, (node, token) => node.Spec.IsScripted
+            ? node.BackfillAsync(from, until, FineStep, from, token)
+            : node.BackfillAsync(from, until, CoarseStep, whole, token), cancellation);
+    }
 
     /// <summary>The reports of the nodes whose turn the second is.</summary>
     public Task ReportAsync(DateTimeOffset at, CancellationToken cancellation) => ReportAsync(_bySecond[at.ToUnixTimeSeconds() % Interval], at, cancellation);

@@ -53,8 +53,8 @@ sealed class DemoScript
             new(eu, "worker-07", Postgres, "fills up and may not be cleaned: two attempts, then a page and a ticket", TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(10)),
             new(eu, "worker-05", Scratch, "was about to fire when its node fell silent: NodeSilent pages, and what was known of the node is unknown", TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(5)),
             new(us, "worker-06", Logs, "fills up steeply and is emptied by a rotation, again and again: nothing is said about it", TimeSpan.Zero, TimeSpan.FromMinutes(6)),
-            new(staging, "worker-04", Registry, "fills up where runbooks only observe: the plan stands on the incident, nothing is done, and at last it pages", TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(18)),
-            new(us, "worker-02", CiCache, "fills up; the plan waits for your approval, and pages if nobody gives it", TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(19)),
+            new(us, "worker-02", CiCache, "fills up; the plan waits for your approval, and pages if nobody gives it", TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(18)),
+            new(staging, "worker-04", Registry, "fills up where runbooks only observe: the plan stands on the incident, nothing is done, and at last it pages", TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(20)),
         ];
         Nodes = [.. Names(options.Nodes).Select((n, i) => Node(n.Cluster, n.Name, i))];
     }

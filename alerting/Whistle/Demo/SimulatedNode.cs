@@ -45,13 +45,16 @@ sealed class SimulatedNode : IDisposable
     public Task<bool> ReportAsync(DateTimeOffset at, CancellationToken cancellation) => SendAsync(Collect(at), cancellation);
 
     /// <summary>Sends what the collectors would have seen, in one request: both ends are included.</summary>
-    public Task<bool> BackfillAsync(DateTimeOffset from, DateTimeOffset until, TimeSpan step, CancellationToken cancellation)
+    /// <param name="whole">Before this instant, only file systems.</param>
+    public Task<bool> BackfillAsync(DateTimeOffset from, DateTimeOffset until, TimeSpan step, DateTimeOffset whole, CancellationToken cancellation)
     {
         var series = new Dictionary<Labels, List<Sample>>(ReferenceEqualityComparer.Instance);
         for (var at = from; at <= until; at += step)
         {
             foreach (var (labels, samples) in Collect(at))
             {
+                if (at < whole && !labels.Name.StartsWith("node_filesystem_", StringComparison.Ordinal))
+                    continue;
                 if (!series.TryGetValue(labels, out var known))
                     series[labels] = known = [];
                 known.Add(samples[0]);
