@@ -119,7 +119,7 @@ public sealed class WhistleApp : IAsyncDisposable
         services
             .AddSingleton(_ => new StateDatabase(Path.Combine(options.DataFolder, StateFileName)))
             .AddSingleton(Metrics.NewCustomRegistry())
-            .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention))
+            .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
             .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
             .AddSingleton(options.Log).AddSingleton(options.Gateway)
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()

@@ -108,6 +108,8 @@ sealed class DemoRun : IAsyncDisposable
         Alerting = new AlertingOptions { PagerDuty = new() { Address = pager.Address, RoutingKey = DemoPager.RoutingKey } },
         // A step waits for its reports; there is no other sender whose commit they could share.
         Log = new TelemetryLogOptions { GroupCommit = TimeSpan.Zero },
+        // Hours of history are written at once, where a fleet sends them bit by bit.
+        StoreMemory = "384MB",
         // The history comes while the clock stands still.
         Gateway = new GatewayOptions { MaxSamplesPerSecond = 1e8 },
         LeastLogged = LogLevel.Error,

@@ -12,6 +12,8 @@ sealed class DemoTeller
     // Of timelines, what a newcomer is to see; the page has the rest.
     static readonly string[] Told = ["opened", "reopened", "escalated", "ticket", "hold", "closed"];
 
+    const int Longest = 200;
+
     readonly DemoRun _run;
     readonly Action<string> _write;
     readonly string _verb;
@@ -44,7 +46,7 @@ sealed class DemoTeller
         {
             _seen[incident.Id] = entry.Number;
             if (IsTold(entry))
-                Write(incident.Cluster, incident.Subject["node"], $"{Word(entry)}: {WithoutHead(entry.Text)}");
+                Write(incident.Cluster, incident.Subject["node"], Words(entry));
         }
     }
 
@@ -55,23 +57,32 @@ sealed class DemoTeller
 
     static bool IsObserved(TimelineEntry entry) => entry.Kind == "gate" && entry.Text.Contains("observe", StringComparison.Ordinal);
 
-    static string Word(TimelineEntry entry) => entry.Kind switch
+    static string Words(TimelineEntry entry) => entry.Kind switch
     {
-        "step" => "repair",
-        "gate" => "held back",
-        _ => entry.Kind,
+        "step" => $"repair: {WithoutHead(entry.Text)}",
+        "gate" => $"held back: {WithoutHead(entry.Text)}",
+        "escalated" => "the repair gave up and hands over to a person",
+        "ticket" when entry.Text.Contains("opened", StringComparison.Ordinal) => "a ticket is opened, with the largest directories: whistle tickets",
+        _ => $"{entry.Kind}: {entry.Text}",
     };
 
     // "node-disk-filling, attempt 1: " is known by the place.
-    static string WithoutHead(string text) => text.StartsWith(DemoScript.Runbook, StringComparison.Ordinal) && text.IndexOf(": ", StringComparison.Ordinal) is > 0 and var at ? text[(at + 2)..] : text;
+    static string WithoutHead(string text) =>
+        text.StartsWith(DemoScript.Runbook, StringComparison.Ordinal) && text.IndexOf(": ", StringComparison.Ordinal) is > 0 and var at ? text[(at + 2)..] : text;
 
-    void Tell(PagerEvent taken) => _write(string.Create(CultureInfo.InvariantCulture, $"{_run.Now:HH:mm:ss}  pager  {taken.Action switch
+    void Tell(PagerEvent taken) => Write("pager", taken.Action switch
     {
-        "trigger" => "paged: " + taken.Summary,
-        "resolve" => "resolved: page " + taken.Key,
-        _ => "told as a change: " + taken.Summary,
-    }}"));
+        "trigger" => $"paged: {taken.Summary}",
+        "resolve" => $"resolved: page {taken.Key}",
+        _ => $"told as a change: {taken.Summary}",
+    });
 
-    void Write(string cluster, string node, string text) =>
-        _write(string.Create(CultureInfo.InvariantCulture, $"{_run.Now:HH:mm:ss}  {cluster}/{node}  {text}"));
+    void Write(string cluster, string node, string text) => Write($"{cluster}/{node}", text);
+
+    // A command must stay whole, to be copied.
+    void Write(string where, string text)
+    {
+        var cut = text.Length > Longest && !text.Contains(_verb, StringComparison.Ordinal) ? string.Concat(text.AsSpan(0, Longest), "…") : text;
+        _write(string.Create(CultureInfo.InvariantCulture, $"{_run.Now:HH:mm:ss}  {where,-19}  {cut}"));
+    }
 }
