@@ -42,6 +42,8 @@ public sealed class WhistleApp : IAsyncDisposable
         builder.WebHost.UseUrls(options.Listen.ToString());
         // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
         builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
+        // Told by category and level, so that the demo's own lines are not lost among them.
+        builder.Logging.AddFilter((category, level) => level >= options.LeastLogged);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Whistle.Authentication", LogLevel.Warning)
             // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
@@ -117,7 +119,7 @@ public sealed class WhistleApp : IAsyncDisposable
         services
             .AddSingleton(_ => new StateDatabase(Path.Combine(options.DataFolder, StateFileName)))
             .AddSingleton(Metrics.NewCustomRegistry())
-            .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention))
+            .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
             .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
             .AddSingleton(options.Log).AddSingleton(options.Gateway)
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()

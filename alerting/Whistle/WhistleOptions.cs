@@ -27,6 +27,9 @@ public sealed record WhistleOptions
 
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(15);
 
+    /// <summary>What the store may hold in memory, as DuckDB writes it.</summary>
+    public string StoreMemory { get; init; } = "128MB";
+
     /// <summary>Series that one tenant may have at a time.</summary>
     public int MaxSeriesPerTenant { get; init; } = 1_000_000;
 
@@ -41,6 +44,9 @@ public sealed record WhistleOptions
     public TelemetryLogOptions Log { get; init; } = new();
 
     public GatewayOptions Gateway { get; init; } = new();
+
+    /// <summary>What is less than this stays out of the log on the console.</summary>
+    public LogLevel LeastLogged { get; init; } = LogLevel.Information;
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 

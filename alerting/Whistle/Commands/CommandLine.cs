@@ -11,6 +11,7 @@ static class CommandLine
         var root = new RootCommand("Whistle watches fleets of Kubernetes clusters and predicts what will break. Without a command it runs the server, as `whistle serve` does.")
         {
             serve,
+            DemoCommand.Build(),
             QueryCommand.Build(),
             AlertsCommand.Build(),
             IncidentsCommand.Build(),
