@@ -63,13 +63,14 @@ static class MortalAgent
     static void DieWhenFreed(DriveInfo disk)
     {
         var before = disk.TotalFreeSpace;
-        new Thread(() =>
+        var watch = new Thread(() =>
         {
             while (disk.TotalFreeSpace <= before)
             {
             }
 
             Death.Now();
-        }) { IsBackground = true, Priority = ThreadPriority.Highest }.Start();
+        });
+        watch.Start();
     }
 }
