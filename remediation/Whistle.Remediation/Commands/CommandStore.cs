@@ -31,6 +31,13 @@ sealed class CommandStore(StateDatabase database)
         return Find(connection, id);
     }
 
+    /// <summary>The commands of all runs that have not ended.</summary>
+    public IReadOnlyList<Command> OfLiveRuns()
+    {
+        using var connection = database.Open();
+        return connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
+    }
+
     /// <summary>Leases what is offered to the node, and what was leased and never begun within its lease, under a higher token.</summary>
     public IReadOnlyList<Command> Lease(Sender sender, DateTimeOffset now)
     {

@@ -1,20 +1,12 @@
 using Whistle.Telemetry;
 
-namespace Whistle.Web.Fleet;
+namespace Whistle.Web.Nodes;
 
 /// <summary>Where telemetry is from. The node is the scrape target where a collector sends for a whole cluster.</summary>
 public readonly record struct NodeKey(string Tenant, string Cluster, string Node)
 {
-    /// <summary>For the query of an address; a slash inside a name is escaped twice.</summary>
-    public string Address => string.Join('/', new[] { Tenant, Cluster, Node }.Select(p => Uri.EscapeDataString(p.Replace("/", "%2F", StringComparison.Ordinal))));
-
     public static NodeKey Of(Labels labels) =>
         new(labels["tenant"], labels["cluster"], labels["node"] is { Length: > 0 } node ? node : labels["instance"]);
-
-    public static NodeKey? Parse(string? text) =>
-        text?.Split('/') is [var tenant, var cluster, var node] ? new(Unescape(tenant), Unescape(cluster), Unescape(node)) : null;
-
-    static string Unescape(string part) => part.Replace("%2F", "/", StringComparison.Ordinal);
 }
 
 public enum NodeState
@@ -60,6 +52,16 @@ public sealed record NodeView
     public FilesystemView? Fullest => Filesystems.Where(f => double.IsFinite(f.Used)).MaxBy(f => f.Used);
 
     public bool IsTroubled => State is NodeState.Silent || Signals.Count > 0;
+
+    /// <summary>Lower is worse.</summary>
+    public int Rank
+    {
+        get
+        {
+            var ofState = State is NodeState.Silent ? SignalOrder.Rank("firing", "critical") : SignalOrder.Rank("", "");
+            return Signals.Count > 0 ? Math.Min(ofState, Signals[0].Rank) : ofState;
+        }
+    }
 }
 
 public readonly record struct FilesystemKey(NodeKey Node, string Device, string Type, string Mountpoint)
@@ -86,8 +88,6 @@ public sealed record FilesystemView
     public bool Failing { get; init; }
 
     public IReadOnlyList<SignalView> Signals { get; init; } = [];
-
-    public ChartView? Chart { get; init; }
 
     /// <summary>What programs cannot have any more, reserved blocks included: the rules look at the same.</summary>
     public double Used => Size > 0 ? 1 - (Available / Size) : double.NaN;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Whistle.Web.Fleet;
+namespace Whistle.Web.Nodes;
 
 /// <summary>A tick of the time axis at <paramref name="X"/>.</summary>
 public readonly record struct ChartTick(double X, string Text);
@@ -16,14 +16,14 @@ public readonly record struct ChartGap(double X, double Width);
 public sealed class ChartPlot
 {
     public const double Width = 360;
-    public const double Height = 132;
+    public const double Height = 140;
     public const double Left = 34;
     public const double Right = 354;
-    public const double Top = 8;
-    public const double Bottom = 112;
+    public const double Top = 12;
+    public const double Bottom = 120;
 
-    /// <summary>Levels with a line: half, and where the shipped critical rules begin to look (forecast) and fire (level).</summary>
-    public static readonly IReadOnlyList<(double Ratio, string Class)> Levels = [(0, "base"), (0.5, "grid"), (0.8, "warn"), (0.97, "full")];
+    /// <summary>Levels with a line that carry no meaning.</summary>
+    public static readonly IReadOnlyList<double> Grid = [0, 0.5, 1];
 
     // Labels nearer to the border than this would be cut off.
     const double TickMargin = 16;
@@ -85,11 +85,25 @@ public sealed class ChartPlot
     {
         if (_chart.Forecast is not { } forecast || _chart.Points.Count == 0)
             return "";
-        var last = _chart.Points[^1];
-        var end = Math.Min(_end, forecast.Full.ToUnixTimeMilliseconds());
-        var used = last.Used + (forecast.GainPerSecond * (end - last.Time) / 1000);
-        return $"M{Text(X(last.Time))} {Text(Y(last.Used))}L{Text(X(end))} {Text(Y(used))}";
+        return $"M{Start()}L{At(Reach(forecast.Gain), forecast.Gain)}";
     }
+
+    /// <summary>Between the fastest and the slowest pace.</summary>
+    public string ForecastBand()
+    {
+        if (_chart.Forecast is not { } forecast || _chart.Points.Count == 0)
+            return "";
+        var path = $"M{Start()}L{At(Reach(forecast.Fastest), forecast.Fastest)}";
+        // Once full it stays so until the axis, or the slowest pace, ends.
+        var slowest = Reach(forecast.Slowest);
+        if (Reach(forecast.Fastest) < slowest)
+            path += $"L{At(slowest, forecast.Fastest)}";
+        return $"{path}L{At(slowest, forecast.Slowest)}Z";
+    }
+
+    /// <summary>Where repairs did something, within the axis.</summary>
+    public IReadOnlyList<(double X, RepairMark Mark)> Marks() =>
+        [.. _chart.Marks.Where(m => m.At.ToUnixTimeMilliseconds() is var at && at >= _chart.Start && at <= _end).Select(m => (X(m.At.ToUnixTimeMilliseconds()), m))];
 
     /// <summary>Between samples, and from the last one to now. Time before the first sample is no gap: nothing was expected.</summary>
     public IReadOnlyList<ChartGap> Gaps()
@@ -119,6 +133,16 @@ public sealed class ChartPlot
 
         return ticks;
     }
+
+    string Start() => $"{Text(X(_chart.Points[^1].Time))} {Text(Y(_chart.Last))}";
+
+    long Reach(double gain)
+    {
+        var seconds = gain > 0 ? (1 - _chart.Last) / gain : double.PositiveInfinity;
+        return (long)Math.Min(_end, _chart.Points[^1].Time + Math.Max(seconds * 1000, 0));
+    }
+
+    string At(long time, double gain) => $"{Text(X(time))} {Text(Y(_chart.Last + (gain * (time - _chart.Points[^1].Time) / 1000)))}";
 
     IEnumerable<IReadOnlyList<ChartPoint>> Runs()
     {

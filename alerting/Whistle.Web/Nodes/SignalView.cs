@@ -1,12 +1,14 @@
 using Whistle.Detectors.Signals;
 using Whistle.Telemetry;
 
-namespace Whistle.Web.Fleet;
+namespace Whistle.Web.Nodes;
 
 /// <summary>A signal as a line of the page. Texts may come from telemetry: they are shown, never trusted.</summary>
 public sealed record SignalView
 {
     static readonly string[] ShownElsewhere = ["alertname", "severity", "tenant", "cluster", "node"];
+
+    public required ulong Fingerprint { get; init; }
 
     public required string Name { get; init; }
 
@@ -39,6 +41,9 @@ public sealed record SignalView
 
     public required string Mountpoint { get; init; }
 
+    /// <summary>It says that a disk will be full, not that it is.</summary>
+    public bool IsForecast => Name.EndsWith("SpaceFillingUp", StringComparison.Ordinal);
+
     public int Rank => SignalOrder.Rank(State, Severity);
 
     public static IReadOnlyList<SignalView> Active(IEnumerable<Signal> signals) =>
@@ -49,6 +54,7 @@ public sealed record SignalView
         var condition = signal.Condition;
         return new SignalView
         {
+            Fingerprint = signal.Fingerprint,
             Name = signal.Name,
             State = (condition.Reason?.ToString() ?? signal.State.ToString()).ToLowerInvariant(),
             Was = signal.State is SignalState.Unknown ? condition.Before.ToString().ToLowerInvariant() : null,
