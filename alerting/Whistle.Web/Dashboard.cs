@@ -3,7 +3,6 @@ using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
-using MudBlazor;
 using MudBlazor.Services;
 
 using Whistle.Web.Acts;
@@ -32,7 +31,7 @@ public static class Dashboard
     {
         services.AddRazorComponents().AddInteractiveServerComponents();
         services.AddCascadingAuthenticationState();
-        services.AddMudServices(mud => mud.SnackbarConfiguration.PositionClass = Defaults.Classes.Position.BottomLeft);
+        services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>().AddSingleton<StoryReader>().AddSingleton<TicketReader>()
             .AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>().AddScoped<PersonActs>().AddScoped<ActDialogs>();
         services.AddHostedService(s => s.GetRequiredService<LiveFeed>());

@@ -15,14 +15,14 @@ public sealed record IncidentFilter(string State = "open", string Severity = "",
 
     /// <summary>What cannot be read is as if it was not given.</summary>
     public static IncidentFilter Read(string? state, string? severity, string? text, int? page) => new(
-        States.Any(s => s.Name == state) ? state! : "open", Severities.Any(s => s.Name == severity) ? severity! : "", text?.Trim() ?? "", Math.Max(page ?? 1, 1));
+        States.Any(s => s.Name == state) ? state! : "open", Severities.Any(s => s.Name == severity) ? severity! : "", text ?? "", Math.Max(page ?? 1, 1));
 
     public string Address => Web.Address.With(
         Web.Address.Incidents, ("state", State == "open" ? null : State), ("severity", Severity), ("q", Text), ("page", Page > 1 ? Page.ToString() : null));
 
     public IReadOnlyList<IncidentRow> Of(IReadOnlyList<IncidentRow> rows) => [.. rows.Where(Shows)];
 
-    bool Shows(IncidentRow row) => InState(row) && (Severity.Length == 0 || row.Incident.Severity == Severity) && row.Matches(Text);
+    bool Shows(IncidentRow row) => InState(row) && (Severity.Length == 0 || row.Incident.Severity == Severity) && row.Matches(Text.Trim());
 
     bool InState(IncidentRow row) => State switch
     {

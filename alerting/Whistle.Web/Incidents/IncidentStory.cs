@@ -15,7 +15,8 @@ namespace Whistle.Web.Incidents;
 /// <param name="Gates">What every gate says now; empty once it has ended.</param>
 public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan, IReadOnlyList<GateReply> Gates)
 {
-    public IEnumerable<GateReply> Refusals => Gates.Where(g => g.Reason is not null);
+    /// <summary>Once the steps are done the gates hold nothing back any more.</summary>
+    public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying ? [] : Gates.Where(g => g.Reason is not null);
 
     public IReadOnlyList<StepReport> ReportsOf(PlanStep step) => [.. Run.Reports.Where(r => r.Step == step.Name)];
 

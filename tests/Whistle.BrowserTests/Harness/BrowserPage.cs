@@ -34,7 +34,6 @@ sealed class BrowserPage : IAsyncDisposable
         };
         page.PageError += (_, error) => opened.Complaints.Add(error);
         await page.GotoAsync(scene.App.LoginLink());
-        await page.WaitForURLAsync("**/");
         await opened.LiveAsync();
         return opened;
     }
@@ -46,7 +45,7 @@ sealed class BrowserPage : IAsyncDisposable
         await LiveAsync();
     }
 
-    public Task LiveAsync() => Page.WaitForSelectorAsync("html.is-live", new() { State = WaitForSelectorState.Attached });
+    public Task LiveAsync() => Page.WaitForSelectorAsync("main[data-live]");
 
     public ILocator Text(string text) => Page.GetByText(text).First;
 
