@@ -44,6 +44,19 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task When_the_state_cannot_be_read_the_page_says_so_and_goes_on_when_it_can()
+    {
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var alert = person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data are missing or old." });
+        scene.Break(true);
+        await person.SeesAsync(alert);
+        await person.SeesAsync(person.Page.GetByRole(AriaRole.Link, new() { Name = "web-3" }).First);
+        scene.Break(false);
+        await Assertions.Expect(alert).ToHaveCountAsync(0, new() { Timeout = 15_000 });
+    }
+
+    [Fact]
     public async Task Markup_in_names_and_texts_is_shown_as_text_and_never_runs()
     {
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", $"/{Hostile}", 0.8) { GainAnHour = 0.03 });

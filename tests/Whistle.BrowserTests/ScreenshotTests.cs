@@ -7,20 +7,15 @@ using Xunit;
 
 namespace Whistle.BrowserTests;
 
-/// <summary>Pictures of every page for people to look at, where <c>WHISTLE_SCREENSHOTS</c> names a folder.</summary>
+/// <summary>Pictures of every page for people to look at, in the folder that <c>WHISTLE_SCREENSHOTS</c> names; only when asked for (<c>-explicit only</c>).</summary>
 public sealed class ScreenshotTests(Chromium chromium)
 {
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    [Fact]
+    [Fact(Explicit = true)]
     public async Task Every_page_has_its_picture_in_both_themes_at_both_widths()
     {
-        if (Environment.GetEnvironmentVariable("WHISTLE_SCREENSHOTS") is not { Length: > 0 } folder)
-        {
-            Assert.Skip("No folder is named in WHISTLE_SCREENSHOTS.");
-            return;
-        }
-
+        var folder = Environment.GetEnvironmentVariable("WHISTLE_SCREENSHOTS") ?? Directory.CreateTempSubdirectory("whistle-screenshots-").FullName;
         var browser = await chromium.BrowserAsync();
         await using var scene = await Scenes.BusyAsync(Cancellation);
         await using var empty = await Scene.StartAsync(Cancellation);
@@ -29,6 +24,9 @@ public sealed class ScreenshotTests(Chromium chromium)
         {
             await ShootAsync(browser, scene, folder, theme, width, Scenes.Pages(scene));
             await ShootAsync(browser, empty, folder, theme, width, [("empty-fleet", "/"), ("empty-incidents", "/incidents"), ("empty-tickets", "/tickets"), ("missing", "/no/such")]);
+            scene.Break(true);
+            await ShootAsync(browser, scene, folder, theme, width, [("error-fleet", "/"), ("error-incident", Scenes.Pages(scene).First(p => p.Name == "incident-approve").Address)]);
+            scene.Break(false);
             await ShootAsync(browser, many, folder, theme, width, [("many-fleet", "/"), ("many-incidents", "/incidents")]);
         }
     }

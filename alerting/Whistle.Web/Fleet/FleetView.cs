@@ -43,6 +43,8 @@ public sealed record FleetView
 
     public int ClosedLately => Incidents.Count(i => i.Standing is Standing.Closed);
 
+    static string Words(int count, string what) => count == 1 ? $"1 {what}incident is" : $"{count} {what}incidents are";
+
     /// <summary>How the fleet is, in a sentence.</summary>
     public string Headline
     {
@@ -53,9 +55,11 @@ public sealed record FleetView
                 return "No node is known yet.";
             if (open == 0 && people == 0)
                 return Reporting == Snapshot.Nodes.Count ? "All is well." : "Nothing is wrong on the nodes that report.";
+            var critical = Open.Count(i => i.Incident.Severity == "critical");
             var first = people switch
             {
-                0 => "Nobody is needed.",
+                0 when critical > 0 => $"{Words(critical, "critical ")} open, and nobody was called yet.",
+                0 => $"{Words(open, "")} open, and nobody is needed yet.",
                 1 => "1 thing needs a person.",
                 _ => $"{people} things need a person.",
             };

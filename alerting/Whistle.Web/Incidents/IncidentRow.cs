@@ -79,7 +79,13 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     static string WhyOf(FleetSnapshot snapshot, Incident incident, Run? run)
     {
         if (incident.ClosedAt is { } closed)
-            return $"Closed at {Quantity.Clock(closed)}: its signals are clear and stayed so, or what it was about is gone.";
+        {
+            var changes = run is { State: RunState.Succeeded } ? string.Join(" ", run.Reports.Where(r => r.Changed).Select(r => r.Summary)) : "";
+            return changes.Length > 0
+                ? $"Repaired by {run!.Runbook}: {changes} Its signals cleared, stayed so, and it closed at {Quantity.Clock(closed)}."
+                : $"Closed at {Quantity.Clock(closed)}: its signals are clear and stayed so, or what it was about is gone.";
+        }
+
         if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
             return sentence;
         if (incident.State is IncidentState.Recovering)

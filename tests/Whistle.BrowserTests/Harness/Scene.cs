@@ -96,6 +96,15 @@ sealed class Scene : IAsyncDisposable
         _listen = App.Address;
     }
 
+    /// <summary>A table that is gone: what a state file that cannot be read looks like from above.</summary>
+    public void Break(bool isBroken)
+    {
+        using var connection = App.Services.GetRequiredService<StateDatabase>().Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = isBroken ? "ALTER TABLE acknowledgements RENAME TO lost" : "ALTER TABLE lost RENAME TO acknowledgements";
+        command.ExecuteNonQuery();
+    }
+
     public void SetMode(string cluster, RunbookMode mode) => Control.Set(new ModeEntry("node-disk-filling", "", cluster, mode, "test", Now));
 
     /// <summary>Every stage once, 15 seconds later than before.</summary>
