@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Whistle.Web.Live;
 
@@ -6,14 +7,15 @@ namespace Whistle.Web.Live;
 /// One snapshot every two seconds for all viewers together. It is read by people, so its pace is real time whatever clock the server runs
 /// on; the times that it tells are the server's. While nobody looks it does nothing.
 /// </summary>
-sealed class LiveFeed(SnapshotReader reader, LivePace live) : BackgroundService
+sealed class LiveFeed(SnapshotReader reader, LivePace live, ILogger<LiveFeed> logger) : BackgroundService
 {
     public static readonly TimeSpan Every = TimeSpan.FromSeconds(2);
 
     readonly TimeProvider _pace = live.Time;
+    readonly ILogger<LiveFeed> _logger = logger;
     readonly SemaphoreSlim _reading = new(1, 1);
     readonly Lock _gate = new();
-    readonly List<Func<FleetSnapshot, Task>> _watchers = [];
+    readonly List<Watching> _watchers = [];
     FleetSnapshot? _current;
     long _readAt;
 
@@ -61,15 +63,16 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live) : BackgroundService
             _reading.Release();
         }
 
-        await TellAsync();
+        Tell();
     }
 
     /// <summary>Calls back with every new snapshot until disposed.</summary>
     public IDisposable Watch(Func<FleetSnapshot, Task> changed)
     {
+        var watching = new Watching(this, changed);
         lock (_gate)
-            _watchers.Add(changed);
-        return new Watching(this, changed);
+            _watchers.Add(watching);
+        return watching;
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -77,8 +80,15 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live) : BackgroundService
         using var timer = new PeriodicTimer(Every, _pace);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
-            if (Watchers > 0)
-                await RefreshAsync(stoppingToken);
+            try
+            {
+                if (Watchers > 0)
+                    await RefreshAsync(stoppingToken);
+            }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            {
+                _logger.SnapshotIncomplete(e);
+            }
         }
     }
 
@@ -90,7 +100,6 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live) : BackgroundService
 
     bool IsFresh => Volatile.Read(ref _current) is not null && _pace.GetElapsedTime(_readAt) < Every;
 
-    // Reading never throws: what fails is said in the snapshot.
     async Task ReadAsync(CancellationToken cancellation)
     {
         var next = await reader.ReadAsync(_current, cancellation);
@@ -98,20 +107,44 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live) : BackgroundService
         Volatile.Write(ref _current, next);
     }
 
-    Task TellAsync()
+    // One viewer's trouble, or slowness, is not another's: who is not done with the snapshot before goes without this one.
+    void Tell()
     {
-        List<Func<FleetSnapshot, Task>> watchers;
+        List<Watching> watchers;
         lock (_gate)
             watchers = [.. _watchers];
-        return Task.WhenAll(watchers.Select(w => w(_current!)));
+        foreach (var watching in watchers)
+            watching.Tell(_current!);
     }
 
     sealed class Watching(LiveFeed feed, Func<FleetSnapshot, Task> changed) : IDisposable
     {
+        Task _last = Task.CompletedTask;
+
+        public void Tell(FleetSnapshot snapshot)
+        {
+            if (_last.IsCompleted)
+                _last = TellAsync(snapshot);
+        }
+
         public void Dispose()
         {
             lock (feed._gate)
-                feed._watchers.Remove(changed);
+                feed._watchers.Remove(this);
+        }
+
+        async Task TellAsync(FleetSnapshot snapshot)
+        {
+            try
+            {
+                await changed(snapshot);
+            }
+            catch (Exception e)
+            {
+                // Its connection may have ended in between.
+                feed._logger.ViewerLost(e);
+                Dispose();
+            }
         }
     }
 }

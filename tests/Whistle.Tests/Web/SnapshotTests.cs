@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging.Abstractions;
+
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Control;
@@ -139,7 +141,7 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task With_no_viewer_nothing_is_read_and_with_many_once()
     {
-        using var feed = new LiveFeed(_bench.Reader, _bench.Pace);
+        using var feed = new LiveFeed(_bench.Reader, _bench.Pace, NullLogger<LiveFeed>.Instance);
         await feed.StartAsync(TestContext.Current.CancellationToken);
         _bench.Rules.Clock.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(feed.Current);
@@ -161,6 +163,24 @@ public sealed class SnapshotTests : IDisposable
         Assert.Equal([2L, 2L], seen);
         Assert.Equal(0, feed.Watchers);
         await feed.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task A_viewer_that_fails_or_hangs_keeps_nothing_from_the_others()
+    {
+        using var feed = new LiveFeed(_bench.Reader, _bench.Pace, NullLogger<LiveFeed>.Instance);
+        var seen = 0;
+        using var failing = feed.Watch(_ => throw new ObjectDisposedException("circuit"));
+        using var hanging = feed.Watch(_ => new TaskCompletionSource().Task);
+        using var well = feed.Watch(_ =>
+        {
+            seen++;
+            return Task.CompletedTask;
+        });
+        await feed.RefreshAsync(TestContext.Current.CancellationToken);
+        await feed.RefreshAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal((2, 2), (seen, feed.Watchers));
     }
 
     Incident Some(string id) => new()
