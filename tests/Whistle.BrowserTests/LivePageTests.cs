@@ -1,3 +1,5 @@
+using Deque.AxeCore.Playwright;
+
 using Microsoft.Playwright;
 
 using Whistle.Telemetry;
@@ -29,9 +31,11 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         var asOf = await page.Locator("#asof").TextContentAsync();
 
         await scene.GoAsync();
-        var banner = page.Locator("#components-reconnect-modal");
+        var banner = page.Locator("#connection");
         await Assertions.Expect(banner).ToContainTextAsync("Connection lost. Data are from ", new() { Timeout = 20_000 });
         await Assertions.Expect(banner).ToContainTextAsync("ago). Trying again…");
+        await Pictures.TakeAsync(page, "gone", whole: false);
+        Assert.Empty((await page.RunAxe()).Violations);
         Assert.Matches(@"Data are from \d\d:\d\d:\d\d UTC \(\d+ s ago\)", (await banner.TextContentAsync())!);
         Assert.Equal(asOf, await page.Locator("#asof").TextContentAsync());
 
@@ -52,6 +56,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         scene.Break(true);
         await person.SeesAsync(alert);
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Link, new() { Name = "web-3" }).First);
+        await Pictures.TakeAsync(person.Page, "error");
         scene.Break(false);
         await Assertions.Expect(alert).ToHaveCountAsync(0, new() { Timeout = 15_000 });
     }
@@ -82,6 +87,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         var page = person.Page;
         await person.GoAsync("/incidents");
         await person.SeesAsync(page.GetByText("1000 incidents", new() { Exact = true }));
+        await Pictures.TakeAsync(page, "many-incidents");
         await person.KeysAsync("/");
         await page.EvaluateAsync(Watch);
         List<double> took = [];
@@ -112,6 +118,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         var paint = await page.EvaluateAsync<double>("performance.getEntriesByName('first-contentful-paint')[0].startTime");
         var live = await page.EvaluateAsync<double>("performance.now()");
         await page.Locator("[data-filter]").FocusAsync();
+        await Pictures.TakeAsync(page, "many-nodes");
         await page.EvaluateAsync(Watch);
         await page.Keyboard.TypeAsync("7");
         await page.WaitForFunctionAsync("() => document.querySelector('.nodes tbody tr th').textContent.includes('7')");

@@ -134,7 +134,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         var page = person.Page;
         await person.GoAsync($"/incidents/{id}");
         await person.KeysAsync("a");
-        await person.SeesAsync(page.GetByRole(AriaRole.Dialog));
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Take it on" })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Let go…" }));
         Assert.Equal("operator", scene.Incidents.Acknowledgement(id, scene.Now)!.Author);
@@ -145,7 +145,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
 
         // Without a reason it says so, and stays.
         await person.KeysAsync("s");
-        await person.SeesAsync(page.GetByRole(AriaRole.Dialog));
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await person.SeesAsync(page.GetByText("Say why, for whoever wonders later."));
         await page.Keyboard.TypeAsync("drill");

@@ -84,7 +84,7 @@
 
   // ---- the connection
 
-  const banner = document.getElementById("components-reconnect-modal");
+  const banner = document.getElementById("connection");
   let lostAt = 0;
   let ticking = 0;
   let renewedAt = performance.now();
@@ -130,7 +130,7 @@
     location.reload();
   };
 
-  banner.addEventListener("components-reconnect-state-changed", e => {
+  document.getElementById("components-reconnect-modal").addEventListener("components-reconnect-state-changed", e => {
     switch (e.detail.state) {
       case "hide": regain(); break;
       case "failed":

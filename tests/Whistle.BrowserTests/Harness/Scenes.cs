@@ -3,50 +3,7 @@ using Microsoft.Playwright;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
-using Xunit;
-
 namespace Whistle.BrowserTests;
-
-/// <summary>Pictures of every page for people to look at, in the folder that <c>WHISTLE_SCREENSHOTS</c> names; only when asked for (<c>-explicit only</c>).</summary>
-public sealed class ScreenshotTests(Chromium chromium)
-{
-    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    [Fact(Explicit = true)]
-    public async Task Every_page_has_its_picture_in_both_themes_at_both_widths()
-    {
-        var folder = Environment.GetEnvironmentVariable("WHISTLE_SCREENSHOTS") ?? Directory.CreateTempSubdirectory("whistle-screenshots-").FullName;
-        var browser = await chromium.BrowserAsync();
-        await using var scene = await Scenes.BusyAsync(Cancellation);
-        await using var empty = await Scene.StartAsync(Cancellation);
-        await using var many = await Scenes.ManyAsync(1000, Cancellation);
-        foreach (var (theme, width) in Scenes.Looks)
-        {
-            await ShootAsync(browser, scene, folder, theme, width, Scenes.Pages(scene));
-            await ShootAsync(browser, empty, folder, theme, width, [("empty-fleet", "/"), ("empty-incidents", "/incidents"), ("empty-tickets", "/tickets"), ("missing", "/no/such")]);
-            scene.Break(true);
-            await ShootAsync(browser, scene, folder, theme, width, [("error-fleet", "/"), ("error-incident", Scenes.Pages(scene).First(p => p.Name == "incident-approve").Address)]);
-            scene.Break(false);
-            await ShootAsync(browser, many, folder, theme, width, [("many-fleet", "/"), ("many-incidents", "/incidents")]);
-        }
-    }
-
-    static async Task ShootAsync(IBrowser browser, Scene scene, string folder, ColorScheme theme, int width, IReadOnlyList<(string Name, string Address)> pages)
-    {
-        await using var person = await BrowserPage.OpenAsync(browser, scene, theme, width, width < 500 ? 812 : 900);
-        foreach (var (name, address) in pages)
-        {
-            await person.GoAsync(address);
-            await person.Page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"{name}-{theme}-{width}.png".ToLowerInvariant()), FullPage = true });
-            if (name != "incident-approve")
-                continue;
-            await person.KeysAsync("y");
-            await person.SeesAsync(person.Page.GetByRole(AriaRole.Dialog));
-            await person.Page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"dialog-{theme}-{width}.png".ToLowerInvariant()) });
-            await person.KeysAsync("Escape");
-        }
-    }
-}
 
 /// <summary>Fleets to look at.</summary>
 static class Scenes
