@@ -85,6 +85,9 @@ public sealed class AlertingHost : BackgroundService
 
     public TicketStore Tickets { get; }
 
+    /// <summary>Incidents that people were called for and that are not over, with when they were called last.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Paged() => _store.Paged();
+
     /// <summary>The latest notifications first: of one state (pending, sent, failed, overtaken) or incident, or all.</summary>
     public IReadOnlyList<Notification> Notifications(string? state = null, string? incident = null, int limit = 500) => _outbox.List(state, incident, limit);
 

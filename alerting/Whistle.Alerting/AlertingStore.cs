@@ -48,6 +48,10 @@ sealed class AlertingStore
             .ToDictionary(s => s.Id, s => s.State);
     }
 
+    /// <summary>The incidents that have a page which is not resolved, with the time of the latest.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Paged() =>
+        Unsettled().Where(s => s.Value is { PagedAt: not null, OpenPages.Count: > 0 }).ToDictionary(s => s.Key, s => s.Value.PagedAt!.Value);
+
     public AlertState? Find(string incident)
     {
         using var connection = _database.Open();

@@ -1,45 +1,67 @@
-using System.Reflection;
-using System.Security.Cryptography;
-
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
-using Whistle.Web.Fleet;
+using MudBlazor.Services;
+
+using Whistle.Web.Acts;
+using Whistle.Web.Incidents;
+using Whistle.Web.Live;
+using Whistle.Web.Nodes;
+using Whistle.Web.Tickets;
 
 namespace Whistle.Web;
 
 /// <summary>
-/// The pages for people: rendered on the server, complete without script; a script of ours renews them in place. Whoever maps
-/// them puts authentication in front; only style sheet, script and icon answer to anybody, as the login page needs them.
+/// The pages for people: rendered on the server, whole at the first paint, then kept current over one connection. Whoever maps them puts
+/// authentication in front; only style sheets, scripts and icon answer to anybody, as the login page needs them.
 /// </summary>
 public static class Dashboard
 {
-    // Nothing from elsewhere and nothing inline: what telemetry says can never run.
+    // Nothing from elsewhere, and no script inline: what telemetry says can never run. The component library places its dialogs by style
+    // attributes; style elements are refused like scripts.
     const string ContentPolicy =
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+        "default-src 'none'; style-src 'self'; style-src-attr 'unsafe-inline'; script-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
 
-    static readonly Dictionary<string, Asset> Assets = new[]
-    {
-        Load("whistle.css", "text/css; charset=utf-8"), Load("whistle.js", "text/javascript; charset=utf-8"), Load("whistle.svg", "image/svg+xml"),
-    }.ToDictionary(a => a.Name);
+    const string Circuit = "/_blazor";
+    const string Missing = "/missing";
 
     public static void Add(IServiceCollection services)
     {
-        services.AddRazorComponents();
-        services.AddSingleton<FleetReader>();
+        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddCascadingAuthenticationState();
+        services.AddMudServices();
+        services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>().AddSingleton<StoryReader>().AddSingleton<TicketReader>()
+            .AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>().AddScoped<PersonActs>().AddScoped<ActDialogs>();
+        services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 
-    public static void Map(IEndpointRouteBuilder routes)
+    /// <summary>In front of authentication: the headers of every page, and who may open its connection.</summary>
+    public static void Use(WebApplication app)
     {
-        routes.MapGet("/", FleetAsync);
-        routes.MapGet("/assets/{version}/{name}", Serve).AllowAnonymous();
+        app.UseWhen(c => c.Request.Path.StartsWithSegments(Circuit), branch => branch.Use(RefuseForeignAsync));
+        app.UseStatusCodePagesWithReExecute(Missing);
+        app.Use((context, next) =>
+        {
+            if (!IsPage(context.Request))
+                context.Features.Get<IStatusCodePagesFeature>()!.Enabled = false;
+            else
+                Protect(context.Response);
+            return next(context);
+        });
     }
 
-    /// <summary>The address of a file of <c>Assets</c>; it changes with the file, so that it may be kept forever.</summary>
-    public static string AssetAddress(string name) => $"/assets/{Assets[name].Version}/{name}";
+    public static void Map(WebApplication app)
+    {
+        app.UseAntiforgery();
+        app.MapGet("/assets/{version}/{name}", Assets.Serve).AllowAnonymous().DisableAntiforgery();
+        // The policy above has the ancestors already.
+        app.MapRazorComponents<Document>().AddInteractiveServerRenderMode(o => o.ContentSecurityFrameAncestorsPolicy = null);
+    }
+
+    /// <summary>The address of a file that pages load; it changes with the file, so that it may be kept forever.</summary>
+    public static string AssetAddress(string name) => Assets.Address(name);
 
     /// <summary>Headers that every page for people carries.</summary>
     public static void Protect(HttpResponse response)
@@ -50,33 +72,19 @@ public static class Dashboard
         response.Headers.CacheControl = "no-store";
     }
 
-    static async Task<RazorComponentResult> FleetAsync(HttpContext context, FleetReader reader)
+    // The cookie is strict, which keeps others' pages out; this says no before it is even asked for.
+    static Task RefuseForeignAsync(HttpContext context, RequestDelegate next)
     {
-        Protect(context.Response);
-        var view = await reader.ReadAsync(FleetQuery.Read(context.Request.Query), context.RequestAborted);
-        return new RazorComponentResult<FleetPage>(new { View = view })
-        {
-            StatusCode = view.Error is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
-        };
+        var origin = context.Request.Headers.Origin.ToString();
+        if (origin.Length == 0 || origin == $"{context.Request.Scheme}://{context.Request.Host}")
+            return next(context);
+        context.Response.StatusCode = StatusCodes.Status403Forbidden;
+        return context.Response.WriteAsync("This connection is for the server's own pages only.\n");
     }
 
-    static IResult Serve(string version, string name, HttpResponse response)
-    {
-        if (!Assets.TryGetValue(name, out var asset))
-            return Results.NotFound();
-        // A page of the release before may ask for its own version; what it gets then must not be kept under that name.
-        response.Headers.CacheControl = version == asset.Version ? "public, max-age=31536000, immutable" : "no-store";
-        response.Headers.XContentTypeOptions = "nosniff";
-        return Results.Bytes(asset.Content, asset.Type);
-    }
+    // Programs are answered in their own words.
+    static bool IsPage(HttpRequest request) =>
+        HttpMethods.IsGet(request.Method) && !Programs.Any(p => request.Path.StartsWithSegments(p)) && !request.Path.StartsWithSegments(Circuit);
 
-    static Asset Load(string name, string type)
-    {
-        using var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name) ?? throw new InvalidOperationException($"The resource {name} is not in the assembly.");
-        var content = new byte[stream.Length];
-        stream.ReadExactly(content);
-        return new Asset(name, type, Convert.ToHexStringLower(SHA256.HashData(content))[..12], content);
-    }
-
-    sealed record Asset(string Name, string Type, string Version, byte[] Content);
+    static readonly string[] Programs = ["/api", "/agent", "/openapi", "/metrics", "/-", "/assets", "/_framework"];
 }

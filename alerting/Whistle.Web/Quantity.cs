@@ -50,6 +50,9 @@ public static class Quantity
     /// <summary>UTC, to the second.</summary>
     public static string Instant(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'");
 
+    /// <summary>UTC, for running text: as the timelines write it.</summary>
+    public static string Clock(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'");
+
     /// <summary>UTC, the time of day, with the date where it is another day than now.</summary>
     public static string ShortInstant(DateTimeOffset at, DateTimeOffset now) =>
         at.UtcDateTime.ToString(at.UtcDateTime.Date == now.UtcDateTime.Date ? "HH:mm" : "d MMM HH:mm");

@@ -163,6 +163,7 @@ public sealed class WhistleApp : IAsyncDisposable
     void MapEndpoints()
     {
         WhistleApi.Use(_app);
+        Dashboard.Use(_app);
         _app.UseAuthentication();
         _app.UseAuthorization();
         _app.MapGet("/-/healthy", () => "Whistle is healthy.\n").AllowAnonymous();

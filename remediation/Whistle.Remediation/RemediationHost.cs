@@ -118,6 +118,23 @@ public sealed class RemediationHost : BackgroundService
         ? Explanation.Of(run, run.Issued > 0 ? Commands.Find(run.CommandId) : null, _time.GetUtcNow())
         : null;
 
+    /// <summary>As <see cref="Explain(string)"/>, for all runs that have not ended, by their ids; two queries, however many there are.</summary>
+    public IReadOnlyDictionary<string, string> ExplainLive()
+    {
+        var now = _time.GetUtcNow();
+        var commands = Commands.OfLiveRuns().ToDictionary(c => c.Id);
+        return _environment.Runs.Live().ToDictionary(r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId), now));
+    }
+
+    /// <summary>What every gate says to a live run now, in their order; empty where the run has ended or the signals are not known.</summary>
+    public IReadOnlyList<GateReply> AskGates(string runId)
+    {
+        if (_environment.Signals() is not { } signals)
+            return [];
+        using var connection = _environment.Runs.Database.Open();
+        return GateReader.Read(connection, runId, signals, _time.GetUtcNow()) is { } snapshot ? GatePipeline.AskAll(snapshot) : [];
+    }
+
     internal BeginAnswer? Begin(Sender sender, string id, long token) => _environment.Signals() is { } signals
         ? Commands.Begin(sender, id, token, signals, _time.GetUtcNow())
         : new BeginAnswer(false, 0, "The server has just started and knows no signals yet; ask again.");

@@ -17,7 +17,7 @@ public sealed class ReferenceGraphTests
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
         ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
         ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
-        ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
+        ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation", "Whistle.Alerting"],
         ["Whistle"] =
         [
             "Whistle.Telemetry", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation",

@@ -1,79 +1,147 @@
-// Renews the page in place. Without it the page is complete, only not renewed.
-const interval = 15_000;
-const live = document.getElementById("live");
-let renewedAt = Date.now();
-let running = null;
+// What the server cannot do for a page: keys, the theme, and saying that the server is gone.
+(() => {
+  "use strict";
 
-// The same element in the new page: by its id, else by its address and its turn within the nearest element that has one.
-const twin = (before, after, element) => {
-    if (element.id) return after.querySelector(`#${CSS.escape(element.id)}`);
-    const alike = (root) => [...root.querySelectorAll(element.localName)].filter((e) =>
-        e.getAttribute("href") === element.getAttribute("href") && e.closest("[id]")?.id === element.closest("[id]")?.id);
-    return alike(after)[alike(before).indexOf(element)] ?? null;
-};
+  const root = document.documentElement;
+  const store = {
+    get: name => { try { return localStorage.getItem(name); } catch { return null; } },
+    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* Storage may be shut off. */ } },
+  };
 
-// Only what the reader opened or closed is kept: a node that falls ill opens by itself.
-const chosen = new Map();
-document.addEventListener("click", (event) => {
-    const details = event.target.closest?.("summary")?.parentElement;
-    if (details?.id) chosen.set(details.id, !details.open);
-});
+  // ---- theme and keys, kept in this browser
 
-const carryOver = (to) => {
-    for (const [id, open] of chosen) {
-        const details = to.querySelector(`#${CSS.escape(id)}`);
-        if (details) details.open = open;
+  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+
+  document.addEventListener("click", e => {
+    const target = e.target.closest("[data-theme-toggle], [data-keys-toggle], [data-skip]");
+    if (!target) return;
+    if (target.matches("[data-theme-toggle]")) {
+      root.dataset.theme = isDark() ? "light" : "dark";
+      store.set("whistle-theme", root.dataset.theme);
+    } else if (target.matches("[data-keys-toggle]")) {
+      store.set("whistle-keys", keysAreOff() ? "on" : "off");
+      showKeys(target);
+    } else {
+      e.preventDefault();
+      document.getElementById("main")?.focus();
     }
-};
+  });
 
-const swap = (text) => {
-    const page = new DOMParser().parseFromString(text, "text/html");
-    const [before, after] = [document.getElementById("main"), page.getElementById("main")];
-    if (!after || !page.getElementById("asof")) return false;
-    const style = (root) => root.querySelector("link[rel=stylesheet]").getAttribute("href");
-    if (style(page) !== style(document)) location.reload();
-    carryOver(after);
-    const focused = before.contains(document.activeElement) ? twin(before, after, document.activeElement) : null;
-    const scrolled = [...before.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
-    const [x, y] = [scrollX, scrollY];
-    before.replaceWith(document.adoptNode(after));
-    after.querySelectorAll(".scroll").forEach((e, i) => { e.scrollLeft = scrolled[i] ?? 0; });
-    scrollTo({ left: x, top: y, behavior: "instant" });
-    focused?.focus({ preventScroll: true });
-    document.getElementById("asof").replaceWith(document.adoptNode(page.getElementById("asof")));
-    document.title = page.title;
-    return true;
-};
+  const keysAreOff = () => store.get("whistle-keys") === "off";
+  const showKeys = button => {
+    button.setAttribute("aria-pressed", String(keysAreOff()));
+    button.textContent = keysAreOff() ? "Turn single keys on" : "Turn single keys off";
+  };
+  new MutationObserver(() => {
+    const button = document.querySelector("[data-keys-toggle]");
+    if (button && button.getAttribute("aria-pressed") !== String(keysAreOff())) showKeys(button);
+  }).observe(document.body, { childList: true, subtree: true });
 
-const say = (text) => {
-    document.documentElement.classList.toggle("is-old", text !== "");
-    if (live.textContent !== text) live.textContent = text;
-};
+  // ---- keys
 
-const failed = (why) => say(`${why} What you see is ${Math.round((Date.now() - renewedAt) / 60_000)} min old.`.replace(" 0 min old", " less than a minute old"));
+  let before = "";
+  let beforeAt = 0;
 
-const isSelecting = () => {
-    const selection = getSelection();
-    return selection && !selection.isCollapsed && document.getElementById("main").contains(selection.anchorNode);
-};
+  const isTyping = e => e.target.closest?.("input, textarea, select, [contenteditable]");
+  const rows = () => [...document.querySelectorAll("main [data-row] [data-open]")].filter(a => a.offsetParent !== null);
 
-const renew = async () => {
-    if (document.hidden || isSelecting() || running) return;
-    running = new AbortController();
-    const limit = setTimeout(() => running.abort(), interval);
-    try {
-        const answer = await fetch(location.href, { signal: running.signal, headers: { Accept: "text/html" } });
-        const text = await answer.text();
-        if (answer.redirected && new URL(answer.url).pathname === "/login") failed("You are logged out: get a new link with “whistle login”.");
-        else if (swap(text)) { renewedAt = Date.now(); say(""); }
-        else failed(`The server answers ${answer.status}.`);
-    } catch {
-        failed("The server does not answer.");
-    } finally {
-        clearTimeout(limit);
-        running = null;
+  const step = by => {
+    const all = rows();
+    if (all.length === 0) return;
+    const at = all.findIndex(a => a.closest("[data-row]").contains(document.activeElement));
+    const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + by, 0), all.length - 1)];
+    next.focus();
+    next.closest("[data-row]").scrollIntoView({ block: "nearest" });
+  };
+
+  document.addEventListener("keydown", e => {
+    if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+    if (isTyping(e)) {
+      if (e.key === "Escape" && e.target.matches("[data-filter]")) e.target.blur();
+      return;
     }
-};
+    if (document.querySelector(".mud-dialog") || keysAreOff()) return;
+    const sequence = performance.now() - beforeAt < 1500 && before ? `${before} ${e.key}` : "";
+    const target = (sequence && find(sequence)) || find(e.key);
+    [before, beforeAt] = [sequence && find(sequence) ? "" : e.key, performance.now()];
+    if (target) {
+      e.preventDefault();
+      target.focus();
+      target.click();
+    } else if (e.key === "/") {
+      const filter = document.querySelector("[data-filter]");
+      if (!filter) return;
+      e.preventDefault();
+      filter.focus();
+      filter.select();
+    } else if (e.key === "j" || e.key === "k") {
+      e.preventDefault();
+      step(e.key === "j" ? 1 : -1);
+    }
+  });
 
-setInterval(renew, interval);
-document.addEventListener("visibilitychange", () => { if (!document.hidden && Date.now() - renewedAt > interval) renew(); });
+  const find = key => document.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? [...document.querySelectorAll("[data-key]")].find(x => x.dataset.key === key);
+
+  // ---- the connection
+
+  const banner = document.getElementById("connection");
+  let lostAt = 0;
+  let ticking = 0;
+  let renewedAt = performance.now();
+
+  const asOf = () => document.getElementById("asof");
+  new MutationObserver(changes => {
+    if (changes.some(c => (c.target.nodeType === 3 ? c.target.parentElement : c.target)?.closest?.("#asof"))) renewedAt = performance.now();
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+
+  const span = seconds => seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+
+  const say = () => {
+    const age = span(Math.round((performance.now() - renewedAt) / 1000));
+    banner.textContent = `Connection lost. Data are from ${asOf()?.textContent ?? "before"} UTC (${age} ago). Trying again…`;
+  };
+
+  const lose = () => {
+    if (lostAt) return;
+    lostAt = performance.now();
+    root.classList.add("is-lost");
+    say();
+    ticking = setInterval(say, 1000);
+  };
+
+  const regain = () => {
+    if (!lostAt) return;
+    lostAt = 0;
+    clearInterval(ticking);
+    root.classList.remove("is-lost");
+    banner.textContent = "Connected again. Data are current.";
+    setTimeout(() => { if (!lostAt) banner.textContent = ""; }, 4000);
+  };
+
+  // The address holds the page's state, so a new page is the old one with current data. The server must answer first.
+  const reload = async () => {
+    lose();
+    for (;;) {
+      try {
+        if ((await fetch("/-/ready", { cache: "no-store" })).ok) break;
+      } catch { /* It is not back yet. */ }
+      await new Promise(resolve => setTimeout(resolve, 1000));
+    }
+    location.reload();
+  };
+
+  document.getElementById("components-reconnect-modal").addEventListener("components-reconnect-state-changed", e => {
+    switch (e.detail.state) {
+      case "hide": regain(); break;
+      case "failed":
+      case "rejected": reload(); break;
+      default: lose(); break;
+    }
+  });
+
+  Blazor.start({
+    circuit: {
+      reconnectionOptions: { maxRetries: 1000000, retryIntervalMilliseconds: attempt => Math.min(500 * (attempt + 1), 5000) },
+    },
+  }).then(() => root.classList.add("is-live"), reload);
+})();

@@ -1,193 +1,92 @@
-using Whistle.Ingest;
-using Whistle.PromQL;
+using Whistle.Alerting.Tickets;
+using Whistle.Remediation.Runs;
+using Whistle.Web.Clusters;
+using Whistle.Web.Incidents;
+using Whistle.Web.Live;
+using Whistle.Web.Nodes;
 
 namespace Whistle.Web.Fleet;
 
-/// <summary>All that the page shows, at one instant.</summary>
+/// <summary>Runs that wait for one reason.</summary>
+/// <param name="First">The one that waits longest.</param>
+public sealed record WaitingGroup(string Reason, int Count, Run First);
+
+/// <summary>The first page: who is needed, what comes due, what Whistle does, and the fleet, the worst first.</summary>
 public sealed record FleetView
 {
-    // A chart costs about 20 KB of page; a node of a thousand mounts would freeze a phone.
-    const int ChartsOfFleet = 6;
-    const int ChartsOfNode = 24;
+    public required FleetSnapshot Snapshot { get; init; }
 
-    public required DateTimeOffset Now { get; init; }
+    public required IReadOnlyList<IncidentRow> Incidents { get; init; }
 
-    public required FleetQuery Query { get; init; }
+    public required IReadOnlyList<ClusterView> Clusters { get; init; }
 
-    /// <summary>Active signals of the nodes in view, the worst first.</summary>
-    public IReadOnlyList<SignalView> Signals { get; init; } = [];
+    /// <summary>Runs at work, the oldest first.</summary>
+    public required IReadOnlyList<Run> AtWork { get; init; }
 
-    /// <summary>Signals that ended within the last 24 hours, the latest first.</summary>
-    public IReadOnlyList<SignalView> Ended { get; init; } = [];
+    public required IReadOnlyList<WaitingGroup> Waiting { get; init; }
 
-    /// <summary>The worst first.</summary>
-    public IReadOnlyList<NodeView> Nodes { get; init; } = [];
+    public IEnumerable<IncidentRow> Open => Incidents.Where(i => i.Standing is not Standing.Closed);
 
-    /// <summary>Why a part of the page is missing, in words that tell the mend.</summary>
-    public string? Error { get; init; }
+    public IEnumerable<IncidentRow> ForPeople => Incidents.Where(i => i.Standing is Standing.NeedsPerson or Standing.NeedsApproval);
 
-    public bool IsEmpty => Nodes.All(n => n.LastReport is null);
-
-    /// <summary>Without charts: these need a second look at the store, for few filesystems.</summary>
-    public static FleetView Build(
-        FleetQuery query, DateTimeOffset now, IReadOnlyList<EnrolledAgent> agents, IReadOnlyList<SignalView> signals, FleetTelemetry telemetry)
+    /// <summary>Open tickets whose incident is not listed already.</summary>
+    public IEnumerable<Ticket> OtherTickets
     {
-        var byNode = signals.ToLookup(s => s.Node);
-        var filesystems = Filesystems(telemetry, byNode).ToLookup(f => f.Key.Node);
-        var enrolled = agents.ToDictionary(a => new NodeKey(a.Tenant, a.Cluster, a.Node));
-        var nodes = enrolled.Keys.Union(filesystems.Select(f => f.Key)).Union(telemetry.NodesOf(FleetTelemetry.LastReport))
-            .Where(k => query.Node is null || query.Node == k)
-            .Select(k => Node(k, now, enrolled.GetValueOrDefault(k), telemetry) with { Filesystems = Ordered(filesystems[k]), Signals = [.. byNode[k]] });
+        get
+        {
+            var listed = ForPeople.Select(i => i.Incident.Id).ToHashSet();
+            return Snapshot.OpenTickets.Where(t => !listed.Contains(t.Incident));
+        }
+    }
+
+    public int Reporting => Snapshot.Nodes.Count(n => n.State is NodeState.Reporting);
+
+    public int ClosedLately => Incidents.Count(i => i.Standing is Standing.Closed);
+
+    static string Words(int count, string what) => count == 1 ? $"1 {what}incident is" : $"{count} {what}incidents are";
+
+    /// <summary>How the fleet is, in a sentence.</summary>
+    public string Headline
+    {
+        get
+        {
+            var (people, open) = (ForPeople.Count() + OtherTickets.Count(), Open.Count());
+            if (Snapshot.Nodes.Count == 0)
+                return "No node is known yet.";
+            if (open == 0 && people == 0)
+                return Reporting == Snapshot.Nodes.Count ? "All is well." : "Nothing is wrong on the nodes that report.";
+            var critical = Open.Count(i => i.Incident.Severity == "critical");
+            var first = people switch
+            {
+                0 when critical > 0 => $"{Words(critical, "critical ")} open, and nobody was called yet.",
+                0 => $"{Words(open, "")} open, and nobody is needed yet.",
+                1 => "1 thing needs a person.",
+                _ => $"{people} things need a person.",
+            };
+            return AtWork.Count > 0 ? $"{first} Whistle is at work on {AtWork.Count}." : first;
+        }
+    }
+
+    public static FleetView Of(FleetSnapshot snapshot)
+    {
+        var incidents = IncidentRow.All(snapshot);
         return new FleetView
         {
-            Now = now,
-            Query = query,
-            Signals = query.Node is { } node ? [.. byNode[node]] : signals,
-            Nodes = [.. nodes.OrderBy(Rank).ThenByDescending(n => n.Fullest?.Used ?? 0).ThenBy(n => n.Key.Node, StringComparer.Ordinal).ThenBy(n => n.Key.Cluster, StringComparer.Ordinal)],
+            Snapshot = snapshot,
+            Incidents = incidents,
+            Clusters = ClusterView.All(snapshot, incidents),
+            AtWork = [.. snapshot.Live.Where(r => r.IsAtWork)],
+            Waiting =
+            [
+                .. snapshot.Live.Where(r => !r.IsAtWork).GroupBy(r => r.Reason.Length > 0 ? r.Reason : "Just proposed; the gates are asked at the next pass.")
+                    .Select(g => new WaitingGroup(g.Key, g.Count(), g.MinBy(r => r.Since)!)).OrderByDescending(g => g.Count),
+            ],
         };
     }
 
-    /// <summary>The filesystems to draw: all of the chosen node up to a limit, else the worst few, and in any case the one asked for.</summary>
-    public IReadOnlyList<FilesystemKey> Charted()
-    {
-        var all = Nodes.SelectMany(n => n.Filesystems).Where(f => double.IsFinite(f.Used) || f.Signals.Count > 0).ToList();
-        var count = Query.Node is null && Nodes.Count > 1 ? ChartsOfFleet : ChartsOfNode;
-        var asked = all.Where(f => Query.Mount == f.Key.Mountpoint && Query.Node is not null);
-        return [.. asked.Concat(all.OrderBy(Rank).ThenByDescending(f => f.Used)).Select(f => f.Key).Distinct().Take(count)];
-    }
+    /// <summary>Nodes whose name, cluster, tenant, mount points or signals hold the text.</summary>
+    public static IEnumerable<NodeView> Filter(IReadOnlyList<NodeView> nodes, string text) =>
+        text.Length == 0 ? nodes : nodes.Where(n => Has(n.Key.Node, text) || Has(n.Key.Cluster, text) || Has(n.Key.Tenant, text) || n.Signals.Any(s => Has(s.Name, text)));
 
-    public FleetView With(IReadOnlyDictionary<FilesystemKey, ChartView> charts) => this with
-    {
-        Nodes =
-        [
-            .. Nodes.Select(n => n with
-            {
-                Filesystems = [.. n.Filesystems.Select(f => charts.TryGetValue(f.Key, out var chart) ? f with { Chart = chart } : f)],
-            }),
-        ],
-    };
-
-    static NodeView Node(NodeKey key, DateTimeOffset now, EnrolledAgent? agent, FleetTelemetry telemetry)
-    {
-        var last = telemetry.Of(FleetTelemetry.LastReport, key);
-        var boot = telemetry.Of(FleetTelemetry.BootTime, key);
-        var seen = Seen(last, telemetry.Of(FleetTelemetry.LastHeard, key), agent);
-        return new NodeView
-        {
-            Key = key,
-            State = State(agent is not null, telemetry.Of(FleetTelemetry.Up, key), seen),
-            LastReport = seen,
-            Load = telemetry.Of(FleetTelemetry.Load, key),
-            Cores = telemetry.Of(FleetTelemetry.Cores, key),
-            MemoryTotal = telemetry.Of(FleetTelemetry.MemoryTotal, key),
-            MemoryAvailable = telemetry.Of(FleetTelemetry.MemoryAvailable, key),
-            BootedAt = double.IsFinite(boot) ? Instant(boot) : null,
-        };
-    }
-
-    // The server counts the silence of an agent that it never heard from its enrolment.
-    static DateTimeOffset? Seen(double last, double heard, EnrolledAgent? agent)
-    {
-        if (double.IsFinite(last))
-            return Instant(last);
-        var at = double.IsFinite(heard) ? Instant(heard) : (DateTimeOffset?)null;
-        return at - agent?.EnrolledAt < TimeSpan.FromSeconds(1) ? null : at;
-    }
-
-    // The server's own judgement is the one that fires NodeSilent; the page must not contradict it.
-    static NodeState State(bool isEnrolled, double up, DateTimeOffset? seen)
-    {
-        if (up == 0 && isEnrolled)
-            return NodeState.Silent;
-        return seen is null && isEnrolled ? NodeState.Awaited : NodeState.Reporting;
-    }
-
-    static IEnumerable<FilesystemView> Filesystems(FleetTelemetry telemetry, ILookup<NodeKey, SignalView> signals)
-    {
-        var available = telemetry.ByFilesystem(FleetTelemetry.Available);
-        var inodes = telemetry.ByFilesystem(FleetTelemetry.Inodes);
-        var inodesFree = telemetry.ByFilesystem(FleetTelemetry.InodesFree);
-        var readOnly = telemetry.ByFilesystem(FleetTelemetry.ReadOnly);
-        var errors = telemetry.ByFilesystem(FleetTelemetry.DeviceError);
-        var sizes = telemetry.ByFilesystem(FleetTelemetry.Size);
-        foreach (var key in sizes.Keys.Union(errors.Keys))
-        {
-            yield return new FilesystemView
-            {
-                Key = key,
-                Size = sizes.GetValueOrDefault(key, double.NaN),
-                Available = available.GetValueOrDefault(key, double.NaN),
-                Inodes = inodes.GetValueOrDefault(key, double.NaN),
-                InodesFree = inodesFree.GetValueOrDefault(key, double.NaN),
-                ReadOnly = readOnly.GetValueOrDefault(key) == 1,
-                Failing = errors.GetValueOrDefault(key) == 1,
-                Signals = [.. signals[key.Node].Where(s => s.Mountpoint.Length > 0 && s.Mountpoint == key.Mountpoint)],
-            };
-        }
-    }
-
-    static IReadOnlyList<FilesystemView> Ordered(IEnumerable<FilesystemView> filesystems) =>
-        [.. filesystems.OrderBy(Rank).ThenByDescending(f => f.Used).ThenBy(f => f.Key.Mountpoint, StringComparer.Ordinal)];
-
-    static int Rank(FilesystemView filesystem) =>
-        filesystem.Signals.Count > 0 ? filesystem.Signals[0].Rank : filesystem.Failing ? SignalOrder.Rank("", "") - 1 : SignalOrder.Rank("", "");
-
-    static int Rank(NodeView node)
-    {
-        var ofState = node.State is NodeState.Silent ? SignalOrder.Rank("firing", "critical") : SignalOrder.Rank("", "");
-        return node.Signals.Count > 0 ? Math.Min(ofState, node.Signals[0].Rank) : ofState;
-    }
-
-    static DateTimeOffset Instant(double seconds) => DateTimeOffset.UnixEpoch.AddMilliseconds(Math.Round(Math.Clamp(seconds, 0, 1e11) * 1000));
-}
-
-/// <summary>What the queries of the page gave: one answer a query, for all nodes.</summary>
-public sealed class FleetTelemetry
-{
-    internal const string Size = "node_filesystem_size_bytes";
-    internal const string Available = "node_filesystem_avail_bytes";
-    internal const string Inodes = "node_filesystem_files";
-    internal const string InodesFree = "node_filesystem_files_free";
-    internal const string ReadOnly = "node_filesystem_readonly";
-    internal const string DeviceError = "node_filesystem_device_error";
-    internal const string Load = "node_load1";
-    internal const string MemoryTotal = "node_memory_MemTotal_bytes";
-    internal const string MemoryAvailable = "node_memory_MemAvailable_bytes";
-    internal const string BootTime = "node_boot_time_seconds";
-    internal const string Cores = """count by (tenant, cluster, node, instance) (node_cpu_seconds_total{mode="idle"})""";
-    internal const string LastReport = "max by (tenant, cluster, node, instance) (timestamp(node_scrape_collector_success))";
-    internal const string LastHeard = "timestamp(whistle_agent_last_report_age_seconds) - whistle_agent_last_report_age_seconds";
-    internal const string Up = "whistle_agent_up";
-
-    internal static readonly string[] FilesystemMetrics = [Size, Available, Inodes, InodesFree, ReadOnly, DeviceError];
-
-    internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastHeard, Up];
-
-    readonly Dictionary<string, Dictionary<FilesystemKey, double>> _filesystems = [];
-    readonly Dictionary<string, Dictionary<NodeKey, double>> _nodes = [];
-
-    /// <summary>Takes an answer. What is known already stays: fresh answers are added before old ones.</summary>
-    public void Add(string query, IReadOnlyList<VectorSample> samples)
-    {
-        if (FilesystemMetrics.Contains(query))
-        {
-            var metric = _filesystems.TryGetValue(query, out var known) ? known : _filesystems[query] = [];
-            foreach (var (labels, value) in samples)
-                metric.TryAdd(FilesystemKey.Of(labels), value);
-        }
-        else
-        {
-            var metric = _nodes.TryGetValue(query, out var known) ? known : _nodes[query] = [];
-            foreach (var (labels, value) in samples)
-                metric.TryAdd(NodeKey.Of(labels), value);
-        }
-    }
-
-    internal IReadOnlyDictionary<FilesystemKey, double> ByFilesystem(string query) =>
-        _filesystems.GetValueOrDefault(query) ?? [];
-
-    internal double Of(string query, NodeKey node) =>
-        _nodes.TryGetValue(query, out var values) && values.TryGetValue(node, out var value) ? value : double.NaN;
-
-    internal IEnumerable<NodeKey> NodesOf(string query) => _nodes.GetValueOrDefault(query)?.Keys.AsEnumerable() ?? [];
+    static bool Has(string value, string text) => value.Contains(text, StringComparison.OrdinalIgnoreCase);
 }

@@ -133,6 +133,15 @@ public sealed class IncidentStore
         "SELECT incident, author, at, until_at FROM acknowledgements WHERE incident = $incident AND until_at > $now",
         r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$incident", id), ("$now", now)).FirstOrDefault();
 
+    /// <summary>All that hold now.</summary>
+    public IReadOnlyList<Acknowledgement> AllAcknowledgements(DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        return connection.Query(
+            "SELECT incident, author, at, until_at FROM acknowledgements WHERE until_at > $now",
+            r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$now", now));
+    }
+
     bool WhileOpen(string id, Func<SqliteConnection, bool> change)
     {
         using var connection = _database.Open();

@@ -31,6 +31,13 @@ sealed class CommandStore(StateDatabase database)
         return Find(connection, id);
     }
 
+    /// <summary>The commands of all runs that have not ended.</summary>
+    public IReadOnlyList<Command> OfLiveRuns()
+    {
+        using var connection = database.Open();
+        return connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
+    }
+
     /// <summary>
     /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows before
     /// it asks for more: a lease that it did not hear of is given again, and what it began and has no result of is lost.

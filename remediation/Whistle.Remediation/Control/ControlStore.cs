@@ -102,7 +102,7 @@ public sealed class ControlStore
     /// The strictest of all that was set for it. Where nothing names the runbook, its file's mode joins in; where nothing names the
     /// cluster, observe does: a new cluster is only watched.
     /// </summary>
-    internal static (RunbookMode Mode, string From) ModeOf(IReadOnlyList<ModeEntry> entries, Runbook runbook, string tenant, string cluster)
+    public static (RunbookMode Mode, string From) ModeOf(IReadOnlyList<ModeEntry> entries, Runbook runbook, string tenant, string cluster)
     {
         var all = entries.Where(e => Applies(e, runbook.Name, tenant, cluster)).Select(e => (e.Mode, From: $"{Words(e)}, set by {e.Author}")).ToList();
         if (!entries.Any(e => e.Runbook == runbook.Name && Applies(e, runbook.Name, tenant, cluster)))

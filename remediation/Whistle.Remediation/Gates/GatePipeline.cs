@@ -42,6 +42,11 @@ static class GatePipeline
         return null;
     }
 
+    /// <summary>Every gate's answer, for people who want to see the whole road.</summary>
+    public static IReadOnlyList<GateReply> AskAll(GateSnapshot snapshot) =>
+        [.. Gates.Select(g => (g.Name, Answer: g.Ask(snapshot))).Select(g => new GateReply(
+            g.Name, g.Answer.Reason, g.Answer.Allows ? null : snapshot.Now + g.Answer.RetryAfter, g.Answer.NeedsApproval, g.Answer.NotAsked))];
+
     static GateAnswer KillSwitch(GateSnapshot s) =>
         s.Kill.On ? new($"The kill switch is on since {Clock(s.Kill.Since)} ({s.Kill.Author}: {s.Kill.Reason}).", Soon) : GateAnswer.Allow;
 

@@ -58,5 +58,12 @@ sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool Nee
     public bool Allows => Reason is null;
 }
 
+/// <summary>What one gate says to a run.</summary>
+/// <param name="Reason">Why not; null where it allows.</param>
+/// <param name="NextAt">When its answer may change, at the latest asked again; null where it allows.</param>
+/// <param name="NeedsApproval">What is missing is a person's yes.</param>
+/// <param name="NotAsked">Why it has nothing to say about this plan; it allows then.</param>
+public sealed record GateReply(string Name, string? Reason, DateTimeOffset? NextAt, bool NeedsApproval, string? NotAsked);
+
 /// <summary>The first refusal on the way.</summary>
 sealed record Refusal(string Gate, string Reason, TimeSpan RetryAfter, bool NeedsApproval);

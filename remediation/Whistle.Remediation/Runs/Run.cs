@@ -113,6 +113,20 @@ public sealed record Escalation(
     string RunId, string IncidentId, string Runbook, DateTimeOffset At, string Reason, int Attempts, IReadOnlyList<StepReport> Evidence,
     IReadOnlyList<string> PageAttaches, IReadOnlyList<string> TicketAttaches);
 
+/// <summary>A step of a run's plan, with its parameters as the node gets them (JSON).</summary>
+/// <param name="OnlyReads">It changes nothing, by its nature or because it is a dry run.</param>
+public sealed record PlanStep(string Name, string Action, string Parameters, TimeSpan Timeout, bool OnlyReads)
+{
+    /// <summary>The plan that the run's hash is over; empty where none could be made, or this release cannot read the runbook.</summary>
+    public static IReadOnlyList<PlanStep> Of(Run run)
+    {
+        if (run.PlanHash.Length == 0 || Gates.GateReader.RunbookOf(run) is not { } runbook)
+            return [];
+        return [.. Rendering.Plan(runbook, run.Labels).Steps.Select(p => new PlanStep(
+            p.Step.Name, p.Step.Action, p.Parameters, p.Step.Timeout, p.Step.Traits.ReadOnly || p.Step.DryRun))];
+    }
+}
+
 /// <summary>What a runbook makes of one signal: the commands, rendered.</summary>
 sealed record Plan(string Hash, IReadOnlyList<PlannedStep> Steps);
 

@@ -43,6 +43,18 @@ public sealed class AlertingHostTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_was_called_is_known_until_it_is_over()
+    {
+        Assert.Empty(_bench.Host.Paged());
+        _bench.Set(new(Fleet.Incident(), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
+        Assert.Equal(["i1"], _bench.Host.Paged().Keys);
+        _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), []));
+        await _bench.RunAsync(Minute, Second * 5);
+        Assert.Empty(_bench.Host.Paged());
+    }
+
+    [Fact]
     public async Task An_hour_without_network_loses_nothing_and_its_end_brings_no_storm()
     {
         _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;

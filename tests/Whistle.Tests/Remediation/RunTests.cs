@@ -31,6 +31,27 @@ public sealed class RunTests
     }
 
     [Fact]
+    public async Task A_run_that_waits_shows_its_plan_every_gates_answer_and_why()
+    {
+        using var bench = new RemediationBench(RunbookMode.Observe);
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.State is RunState.Waiting && r.Reason.Contains("observe", StringComparison.Ordinal));
+
+        var gates = bench.Host.AskGates(run.Id);
+        Assert.Equal(14, gates.Count);
+        Assert.Equal(run.Reason, gates.First(g => g.Reason is not null).Reason);
+        Assert.True(gates.Single(g => g.Name == "mode").NextAt > bench.Now);
+        Assert.Equal(bench.Host.Explain(run.Id), bench.Host.ExplainLive()[run.Id]);
+        Assert.Equal(["measure", "clean", "vacuum"], PlanStep.Of(run).Select(s => s.Name));
+        Assert.Equal("""{"path":"/data"}""", PlanStep.Of(run)[0].Parameters);
+        Assert.Equal([true, false, false], PlanStep.Of(run).Select(s => s.OnlyReads));
+        bench.Clear();
+        await bench.StepsAsync(1);
+        Assert.Empty(bench.Host.AskGates(run.Id));
+        Assert.Empty(bench.Host.ExplainLive());
+    }
+
+    [Fact]
     public async Task A_disk_that_stays_full_is_tried_twice_with_a_cool_down_and_handed_over_with_the_evidence()
     {
         using var bench = new RemediationBench();

@@ -1,0 +1,47 @@
+using Microsoft.AspNetCore.Components;
+
+namespace Whistle.Web.Acts;
+
+/// <summary>Something that a dialog asks about once before it is done.</summary>
+public sealed record ActRequest
+{
+    public required string Title { get; init; }
+
+    /// <summary>What will happen.</summary>
+    public required string Text { get; init; }
+
+    /// <summary>Shown below the text, such as the plan.</summary>
+    public RenderFragment? Body { get; init; }
+
+    /// <summary>A reason must be given, for whoever wonders later.</summary>
+    public bool NeedsReason { get; init; }
+
+    /// <summary>What the text field is called where it is not a reason.</summary>
+    public string ReasonLabel { get; init; } = "Reason";
+
+    /// <summary>Empty where there is nothing to choose; the first is chosen at first, unless another is.</summary>
+    public IReadOnlyList<ActChoice> Choices { get; init; } = [];
+
+    public string ChoicesLabel { get; init; } = "";
+
+    public string Chosen { get; init; } = "";
+
+    /// <summary>How long it shall hold; empty where it has no end.</summary>
+    public IReadOnlyList<TimeSpan> Durations { get; init; } = [];
+
+    /// <summary>The words on the button that does it.</summary>
+    public required string Confirm { get; init; }
+
+    public bool IsDangerous { get; init; }
+
+    /// <summary>What is said once it is done.</summary>
+    public required string Done { get; init; }
+
+    /// <summary>Answers null, or why not and how to mend it.</summary>
+    public required Func<ActInput, Task<string?>> Do { get; init; }
+}
+
+public sealed record ActChoice(string Name, string Words, string Help = "");
+
+/// <summary>What the person gave.</summary>
+public sealed record ActInput(string Reason, string Choice, TimeSpan For);

@@ -1,0 +1,67 @@
+using Whistle.Remediation.Runbooks;
+using Whistle.Web.Incidents;
+using Whistle.Web.Live;
+using Whistle.Web.Nodes;
+
+namespace Whistle.Web.Clusters;
+
+public readonly record struct ClusterKey(string Tenant, string Cluster);
+
+/// <summary>How far one runbook may go in a cluster, and what made it so.</summary>
+public sealed record RunbookInCluster(Runbook Runbook, RunbookMode Mode, string From);
+
+/// <summary>A cluster with what is wrong in it and how far Whistle may go there.</summary>
+public sealed record ClusterView
+{
+    public required ClusterKey Key { get; init; }
+
+    public required IReadOnlyList<RunbookInCluster> Runbooks { get; init; }
+
+    /// <summary>The worst first.</summary>
+    public required IReadOnlyList<NodeView> Nodes { get; init; }
+
+    /// <summary>Who must look first before; closed ones of the last day at the end.</summary>
+    public required IReadOnlyList<IncidentRow> Incidents { get; init; }
+
+    public IEnumerable<IncidentRow> Open => Incidents.Where(i => i.Standing is not Standing.Closed);
+
+    public int Reporting => Nodes.Count(n => n.State is NodeState.Reporting);
+
+    /// <summary>How far the most trusted runbook may go; null where there is no runbook.</summary>
+    public RunbookMode? Mode => Runbooks.Count > 0 ? Runbooks.Max(r => r.Mode) : null;
+
+    public bool IsMixed => Runbooks.Select(r => r.Mode).Distinct().Count() > 1;
+
+    /// <summary>Lower is worse.</summary>
+    public int Rank => Open.Select(i => i.IsUrgent ? 0 : 1 + SignalOrder.Rank("firing", i.Incident.Severity)).Append(int.MaxValue).Min();
+
+    public static IReadOnlyList<ClusterView> All(FleetSnapshot snapshot, IReadOnlyList<IncidentRow> incidents)
+    {
+        var nodes = snapshot.Nodes.ToLookup(n => new ClusterKey(n.Key.Tenant, n.Key.Cluster));
+        var rows = incidents.ToLookup(i => new ClusterKey(i.Incident.Tenant, i.Incident.Cluster));
+        return
+        [
+            .. nodes.Select(n => n.Key).Union(rows.Select(r => r.Key)).Select(k => Of(snapshot, k, nodes[k], rows[k]))
+                .OrderBy(c => c.Rank).ThenBy(c => c.Key.Cluster, StringComparer.Ordinal).ThenBy(c => c.Key.Tenant, StringComparer.Ordinal),
+        ];
+    }
+
+    static ClusterView Of(FleetSnapshot snapshot, ClusterKey key, IEnumerable<NodeView> nodes, IEnumerable<IncidentRow> incidents) => new()
+    {
+        Key = key,
+        Runbooks = [.. snapshot.Runbooks.Select(r => (Runbook: r, Mode: ModeWords.Of(snapshot, r, key.Tenant, key.Cluster))).Select(r => new RunbookInCluster(r.Runbook, r.Mode.Mode, r.Mode.From))],
+        Nodes = [.. nodes],
+        Incidents = [.. incidents],
+    };
+
+    /// <summary>What a mode lets happen, in one sentence.</summary>
+    public static string Words(RunbookMode? mode) => mode switch
+    {
+        null => "There are no runbooks, so nothing is repaired.",
+        RunbookMode.Off => "Nothing is planned and nothing is done.",
+        RunbookMode.Observe => "Plans are shown, nothing is done.",
+        RunbookMode.Approve => "A plan is carried out once a person has approved it.",
+        RunbookMode.Automatic => "Plans are carried out by themselves, behind all gates.",
+        _ => throw new InvalidOperationException($"Unknown mode {mode}."),
+    };
+}

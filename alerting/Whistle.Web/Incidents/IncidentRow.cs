@@ -1,0 +1,101 @@
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Runs;
+using Whistle.Web.Live;
+using Whistle.Web.Nodes;
+
+namespace Whistle.Web.Incidents;
+
+/// <summary>How things stand with an incident, for people. In the order of who must look first.</summary>
+public enum Standing
+{
+    /// <summary>People were called, or the repair gave up.</summary>
+    NeedsPerson,
+    NeedsApproval,
+
+    /// <summary>A run waits: a gate says not now.</summary>
+    HeldBack,
+
+    /// <summary>No run is there.</summary>
+    Watched,
+    Repairing,
+    Recovering,
+    Closed,
+}
+
+/// <summary>An incident with how things stand, as a line of a list.</summary>
+/// <param name="Run">The latest; null where there is none.</param>
+/// <param name="Why">One sentence: why nothing happens now, or what does, and when it is looked at again.</param>
+/// <param name="Taken">Who has taken it on; null where nobody has.</param>
+/// <param name="PagedAt">When people were called; null where they were not, or it is over.</param>
+public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing, string Why, Acknowledgement? Taken, DateTimeOffset? PagedAt)
+{
+    public NodeKey Node => new(Incident.Tenant, Incident.Cluster, Incident.Subject["node"]);
+
+    /// <summary>What it is about besides the node.</summary>
+    public string About => string.Join(", ", Incident.Subject.Where(l => l.Name != "node").Select(l => l.Value));
+
+    /// <summary>Somebody must do something, and nobody has said that they do.</summary>
+    public bool IsUrgent => Standing is Standing.NeedsPerson or Standing.NeedsApproval && Taken is null;
+
+    public bool Matches(string text) => text.Length == 0
+        || Has(Incident.Title, text) || Has(Incident.Cluster, text) || Has(Incident.Tenant, text) || Incident.Subject.Any(l => Has(l.Value, text))
+        || Incident.Signals.Any(s => Has(s.Name, text));
+
+    static bool Has(string value, string text) => value.Contains(text, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>All of the snapshot, who must look first before; then the severe, then the old.</summary>
+    public static IReadOnlyList<IncidentRow> All(FleetSnapshot snapshot)
+    {
+        var runs = snapshot.Runs.GroupBy(r => r.IncidentId).ToDictionary(g => g.Key, g => g.ToList());
+        return
+        [
+            .. snapshot.Incidents.Select(i => Of(snapshot, i, runs.GetValueOrDefault(i.Id) ?? []))
+                .OrderBy(r => r.Standing is Standing.Closed).ThenBy(r => !r.IsUrgent).ThenBy(r => SignalOrder.Rank("firing", r.Incident.Severity)).ThenBy(r => r.Standing)
+                .ThenBy(r => r.Incident.OpenedAt).ThenBy(r => r.Incident.Id, StringComparer.Ordinal),
+        ];
+    }
+
+    /// <param name="runs">Of the incident, the oldest first.</param>
+    public static IncidentRow Of(FleetSnapshot snapshot, Incident incident, IReadOnlyList<Run> runs)
+    {
+        var run = runs.LastOrDefault(r => r.EndedAt is null) ?? (runs.Count > 0 ? runs[^1] : null);
+        var paged = snapshot.Paged.TryGetValue(incident.Id, out var at) ? at : (DateTimeOffset?)null;
+        var standing = StandingOf(incident, run, paged is not null);
+        return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged);
+    }
+
+    static Standing StandingOf(Incident incident, Run? run, bool isPaged) => (incident.State, run?.State) switch
+    {
+        (IncidentState.Closed, _) => Standing.Closed,
+        (IncidentState.Recovering, _) => Standing.Recovering,
+        (_, RunState.Running or RunState.Verifying) => Standing.Repairing,
+        (_, RunState.AwaitingApproval) => Standing.NeedsApproval,
+        (_, RunState.Escalated) => Standing.NeedsPerson,
+        _ when isPaged => Standing.NeedsPerson,
+        (_, RunState.Waiting or RunState.Proposed) => Standing.HeldBack,
+        _ => Standing.Watched,
+    };
+
+    static string WhyOf(FleetSnapshot snapshot, Incident incident, Run? run)
+    {
+        if (incident.ClosedAt is { } closed)
+        {
+            var changes = run is { State: RunState.Succeeded } ? string.Join(" ", run.Reports.Where(r => r.Changed).Select(r => r.Summary)) : "";
+            return changes.Length > 0
+                ? $"Repaired by {run!.Runbook}: {changes} Its signals cleared, stayed so, and it closed at {Quantity.Clock(closed)}."
+                : $"Closed at {Quantity.Clock(closed)}: its signals are clear and stayed so, or what it was about is gone.";
+        }
+
+        if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
+            return sentence;
+        if (incident.State is IncidentState.Recovering)
+            return $"None of its signals holds since {Quantity.Clock(incident.ClearSince ?? snapshot.Now)}; it closes when that stays so for a while.";
+        return run switch
+        {
+            null => "No runbook answers its signals, so nothing is tried; people are called when its time is up.",
+            { State: RunState.Escalated } => $"Whistle gave up: {run.Reason}",
+            { CancelledBy: { } author } => $"Whistle does not try again, for {author} called the run off: {run.Reason}",
+            _ => $"The last run ended at {Quantity.Clock(run.EndedAt ?? snapshot.Now)} ({run.Reason}) and another one follows if the signals go on.",
+        };
+    }
+}

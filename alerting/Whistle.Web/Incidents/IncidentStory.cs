@@ -1,0 +1,88 @@
+using Whistle.Alerting.Tickets;
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Web.Live;
+using Whistle.Web.Nodes;
+
+namespace Whistle.Web.Incidents;
+
+/// <summary>A run as a card of the incident's page.</summary>
+/// <param name="Plan">Empty where none could be made.</param>
+/// <param name="Gates">What every gate says now; empty once it has ended.</param>
+public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan, IReadOnlyList<GateReply> Gates)
+{
+    /// <summary>Once the steps are done the gates hold nothing back any more.</summary>
+    public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying ? [] : Gates.Where(g => g.Reason is not null);
+
+    public IReadOnlyList<StepReport> ReportsOf(PlanStep step) => [.. Run.Reports.Where(r => r.Step == step.Name)];
+
+    /// <summary>Where the plan stands: done, at work, to do, or skipped as it was not needed.</summary>
+    public string StateOf(PlanStep step, int index) => ReportsOf(step) is { Count: > 0 } reports
+        ? reports[^1].Outcome.ToString().ToLowerInvariant()
+        : Run.State is RunState.Running && index == Run.Step ? "at work" : Run.EndedAt is null && Run.State is not RunState.Verifying ? "to do" : "not needed";
+}
+
+/// <summary>All of one incident: how it stands, what was seen, planned, refused and done, and what proves it.</summary>
+public sealed record IncidentStory
+{
+    public required IncidentRow Row { get; init; }
+
+    /// <summary>The latest first.</summary>
+    public required IReadOnlyList<RunCard> Runs { get; init; }
+
+    /// <summary>The oldest first.</summary>
+    public required IReadOnlyList<TimelineEntry> Timeline { get; init; }
+
+    public Ticket? Ticket { get; init; }
+
+    /// <summary>What its active signals say now.</summary>
+    public IReadOnlyList<SignalView> Now { get; init; } = [];
+
+    public Incident Incident => Row.Incident;
+
+    public RunCard? Waiting => Runs.FirstOrDefault(r => r.Run.State is RunState.AwaitingApproval);
+
+    public RunCard? Live => Runs.FirstOrDefault(r => r.Run.EndedAt is null);
+}
+
+/// <summary>Reads the story of an incident, once a snapshot for all who look at it.</summary>
+sealed class StoryReader(RemediationEnvironment environment, RemediationHost host)
+{
+    readonly SharedReads<string, IncidentStory?> _stories = new();
+
+    /// <summary>Null where there is no such incident.</summary>
+    public Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) => _stories.GetAsync(id, snapshot.Version, () => Task.FromResult(Read(snapshot, id)));
+
+    IncidentStory? Read(FleetSnapshot snapshot, string id)
+    {
+        if ((snapshot.Incidents.FirstOrDefault(i => i.Id == id) ?? environment.Incidents.Find(id)) is not { } incident)
+            return null;
+        var runs = environment.Runs.OfIncident(id);
+        var signals = incident.Signals.Where(s => s.ClearedAt is null).Select(s => s.Fingerprint).ToHashSet();
+        return new IncidentStory
+        {
+            Row = IncidentRow.Of(snapshot, incident, runs),
+            Runs = [.. runs.Reverse().Select(r => Card(snapshot, r))],
+            Timeline = environment.Incidents.Timeline(id),
+            Ticket = snapshot.Tickets.FirstOrDefault(t => t.Incident == id),
+            Now = [.. snapshot.Signals.Where(s => signals.Contains(s.Fingerprint))],
+        };
+    }
+
+    RunCard Card(FleetSnapshot snapshot, Run run) =>
+        new(run, snapshot.Explanations.GetValueOrDefault(run.Id), PlanStep.Of(run), run.EndedAt is null ? host.AskGates(run.Id) : []);
+}
+
+/// <summary>What makes the mode of a run's runbook so in its cluster.</summary>
+public sealed record ModeWords(RunbookMode Mode, string From)
+{
+    public static ModeWords Of(FleetSnapshot snapshot, Runbook runbook, string tenant, string cluster)
+    {
+        var (mode, from) = ControlStore.ModeOf(snapshot.Modes, runbook, tenant, cluster);
+        return new(mode, from);
+    }
+}

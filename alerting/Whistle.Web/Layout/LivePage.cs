@@ -1,0 +1,14 @@
+using Microsoft.AspNetCore.Components;
+
+using Whistle.Web.Live;
+
+namespace Whistle.Web.Layout;
+
+/// <summary>A page over the current snapshot. With each new one its parameters are set again.</summary>
+public abstract class LivePage : ComponentBase
+{
+    [CascadingParameter]
+    public required FleetSnapshot Snapshot { get; set; }
+
+    protected DateTimeOffset Now => Snapshot.Now;
+}

@@ -1,0 +1,67 @@
+using Whistle.Alerting.Tickets;
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Web.Nodes;
+
+namespace Whistle.Web.Live;
+
+/// <summary>All that the pages show of the fleet, at one instant, for all viewers. Immutable.</summary>
+public sealed record FleetSnapshot
+{
+    /// <summary>Rises with every snapshot.</summary>
+    public required long Version { get; init; }
+
+    /// <summary>Rises with every look at the telemetry, which is less frequent.</summary>
+    public long TelemetryVersion { get; init; }
+
+    public required DateTimeOffset Now { get; init; }
+
+    /// <summary>Open ones, and those that closed within the last day. The oldest first.</summary>
+    public IReadOnlyList<Incident> Incidents { get; init; } = [];
+
+    /// <summary>Those that go on, and those that ended within the last day. The oldest first.</summary>
+    public IReadOnlyList<Run> Runs { get; init; } = [];
+
+    /// <summary>Why nothing happens now, by the ids of the runs that go on.</summary>
+    public IReadOnlyDictionary<string, string> Explanations { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Who has taken an incident on, by its id.</summary>
+    public IReadOnlyDictionary<string, Acknowledgement> Taken { get; init; } = new Dictionary<string, Acknowledgement>();
+
+    /// <summary>When people were called for an incident, by its id, where that is not over.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Paged { get; init; } = new Dictionary<string, DateTimeOffset>();
+
+    public KillSwitch Kill { get; init; } = new(false, "", "", DateTimeOffset.UnixEpoch);
+
+    public IReadOnlyList<Pause> Pauses { get; init; } = [];
+
+    public IReadOnlyList<ModeEntry> Modes { get; init; } = [];
+
+    public IReadOnlyList<Runbook> Runbooks { get; init; } = [];
+
+    /// <summary>The latest first.</summary>
+    public IReadOnlyList<Ticket> Tickets { get; init; } = [];
+
+    public IReadOnlyList<EnrolledAgent> Agents { get; init; } = [];
+
+    /// <summary>Active signals, the worst first.</summary>
+    public IReadOnlyList<SignalView> Signals { get; init; } = [];
+
+    /// <summary>The worst first.</summary>
+    public IReadOnlyList<NodeView> Nodes { get; init; } = [];
+
+    /// <summary>Disks that a rule expects to be full, the soonest first.</summary>
+    public IReadOnlyList<DueForecast> Due { get; init; } = [];
+
+    /// <summary>Why a part is missing or old, in words that tell the mend.</summary>
+    public string? Error { get; init; }
+
+    public IEnumerable<Incident> Open => Incidents.Where(i => i.ClosedAt is null);
+
+    public IEnumerable<Run> Live => Runs.Where(r => r.EndedAt is null);
+
+    public IEnumerable<Ticket> OpenTickets => Tickets.Where(t => t.State is not (TicketState.Resolved or TicketState.Closed));
+}

@@ -1,0 +1,98 @@
+using Microsoft.Extensions.Logging;
+
+using Whistle.Alerting;
+using Whistle.Detectors;
+using Whistle.Ingest;
+using Whistle.Remediation;
+using Whistle.Web.Nodes;
+
+namespace Whistle.Web.Live;
+
+/// <summary>
+/// Makes the next snapshot from the one before: open incidents and live runs are read each time, what has ended only once. The number of
+/// queries does not grow with the fleet. Telemetry is looked at every ten seconds of real time.
+/// </summary>
+sealed class SnapshotReader(
+    RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, RulesHost rules, Credentials credentials, NodeReader nodes,
+    TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
+{
+    static readonly TimeSpan Kept = TimeSpan.FromHours(24);
+    static readonly TimeSpan TelemetryEvery = TimeSpan.FromSeconds(10);
+
+    // What another process wrote while this one read.
+    static readonly TimeSpan Overlap = TimeSpan.FromSeconds(10);
+
+    long _telemetryAt;
+
+    public async Task<FleetSnapshot> ReadAsync(FleetSnapshot? before, CancellationToken cancellation)
+    {
+        var now = time.GetUtcNow();
+        var next = (before ?? new FleetSnapshot { Version = 0, Now = now }) with { Version = (before?.Version ?? 0) + 1, Now = now, Error = null };
+        try
+        {
+            next = State(next, before, now);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            logger.SnapshotIncomplete(e);
+            next = next with { Now = before?.Now ?? now, Error = $"The state cannot be read: {e.Message} What you see may be old. The server's log says more; most often its disk is full or cannot be written." };
+        }
+
+        return await TelemetryAsync(next, before, now, cancellation);
+    }
+
+    FleetSnapshot State(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now)
+    {
+        var since = before is null || before.Error is not null ? now - Kept : before.Now - Overlap;
+        return next with
+        {
+            Incidents = Merge(before?.Incidents, remediation.Incidents.Since(since), i => i.Id, i => i.OpenedAt, i => i.ClosedAt, now),
+            Runs = Merge(before?.Runs, remediation.Runs.Since(since), r => r.Id, r => r.CreatedAt, r => r.EndedAt, now),
+            Explanations = host.ExplainLive(),
+            Taken = remediation.Incidents.AllAcknowledgements(now).ToDictionary(a => a.IncidentId),
+            Paged = alerting.Paged(),
+            Kill = remediation.Control.KillSwitch(),
+            Pauses = remediation.Control.Pauses(now),
+            Modes = remediation.Control.Modes(),
+            Runbooks = host.Runbooks.Runbooks,
+            Tickets = alerting.Tickets.List(),
+            Agents = credentials.Agents(),
+            Signals = SignalView.Active(rules.Signals),
+        };
+    }
+
+    // What has not ended is always among those just read, so of those before only the ended stay.
+    static IReadOnlyList<T> Merge<T>(
+        IReadOnlyList<T>? before, IReadOnlyList<T> read, Func<T, string> id, Func<T, DateTimeOffset> began, Func<T, DateTimeOffset?> ended, DateTimeOffset now)
+    {
+        var all = (before ?? []).Where(x => ended(x) > now - Kept).ToDictionary(id);
+        foreach (var item in read)
+            all[id(item)] = item;
+        return [.. all.Values.OrderBy(began).ThenBy(id, StringComparer.Ordinal)];
+    }
+
+    async Task<FleetSnapshot> TelemetryAsync(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now, CancellationToken cancellation)
+    {
+        // Signals are newer than telemetry: a node shows at once that it is in trouble.
+        if (before is not null && pace.Time.GetElapsedTime(_telemetryAt) < TelemetryEvery)
+            return next with { Nodes = NodeList.With(before.Nodes, next.Signals) };
+        _telemetryAt = pace.Time.GetTimestamp();
+        try
+        {
+            var (list, due) = await nodes.ReadAsync(next, now, cancellation);
+            return next with { Nodes = list, Due = due, TelemetryVersion = next.TelemetryVersion + 1 };
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            logger.SnapshotIncomplete(e);
+            return next with
+            {
+                Nodes = before is null ? NodeList.Build(next.Agents, next.Signals, new()) : NodeList.With(before.Nodes, next.Signals),
+                Error = next.Error ?? $"The store does not answer: {e.Message} What is missing is unknown, not well. The server's log says more; most often its disk is full or cannot be written.",
+            };
+        }
+    }
+}
+
+/// <summary>The clock by which pages are renewed: real time, except in tests.</summary>
+sealed record LivePace(TimeProvider Time);

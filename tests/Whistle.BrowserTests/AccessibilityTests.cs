@@ -1,0 +1,70 @@
+using Deque.AxeCore.Playwright;
+
+using Microsoft.Playwright;
+
+using Xunit;
+
+namespace Whistle.BrowserTests;
+
+public sealed class AccessibilityTests(Chromium chromium)
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Axe_finds_nothing_on_any_page_in_both_themes_at_both_widths()
+    {
+        var browser = await chromium.BrowserAsync();
+        await using var scene = await Scenes.BusyAsync(Cancellation);
+        await using var empty = await Scene.StartAsync(Cancellation);
+        List<string> found = [];
+        await using var person = await BrowserPage.OpenAsync(browser, scene);
+        foreach (var (name, address) in Scenes.Pages(scene))
+            found.AddRange(await LooksAsync(person, name, address));
+        await using var newcomer = await BrowserPage.OpenAsync(browser, empty);
+        foreach (var (name, address) in new[] { ("empty-fleet", "/"), ("empty-incidents", "/incidents"), ("empty-tickets", "/tickets"), ("missing", "/no/such") })
+            found.AddRange(await LooksAsync(newcomer, name, address));
+
+        Assert.True(found.Count == 0, string.Join('\n', found.Distinct()));
+    }
+
+    [Fact]
+    public async Task Axe_finds_nothing_in_dialogs_and_on_the_login_page()
+    {
+        await using var scene = await Scenes.BusyAsync(Cancellation);
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene, ColorScheme.Dark);
+        List<string> found = [];
+        var incident = Scenes.Pages(scene).First(p => p.Name == "incident-approve").Address;
+        foreach (var (address, key) in new[] { (incident, "y"), (incident, "p"), (incident, "a"), ("/clusters/acme/production", "m"), ("/", "s"), ("/", "?") })
+        {
+            await person.GoAsync(address);
+            await person.KeysAsync(key);
+            await person.SeesAsync(person.Page.GetByRole(AriaRole.Dialog));
+            found.AddRange(await FindAsync(person, $"dialog-{(key == "?" ? "help" : key)}"));
+        }
+
+        await person.Page.GotoAsync("/login");
+        found.AddRange(await FindAsync(person, "login"));
+        Assert.True(found.Count == 0, string.Join('\n', found));
+    }
+
+    static async Task<IReadOnlyList<string>> LooksAsync(BrowserPage person, string name, string address)
+    {
+        List<string> found = [];
+        await person.GoAsync(address);
+        foreach (var (theme, width) in Scenes.Looks)
+        {
+            await person.Page.EmulateMediaAsync(new() { ColorScheme = theme });
+            await person.Page.SetViewportSizeAsync(width, 900);
+            found.AddRange(await FindAsync(person, $"{name}-{theme}-{width}"));
+        }
+
+        return found;
+    }
+
+    static async Task<IEnumerable<string>> FindAsync(BrowserPage person, string what)
+    {
+        await Pictures.TakeAsync(person.Page, what, whole: !what.StartsWith("dialog", StringComparison.Ordinal));
+        var results = await person.Page.RunAxe();
+        return results.Violations.SelectMany(v => v.Nodes.Select(n => $"{what}: {v.Id}: {n.Html[..Math.Min(160, n.Html.Length)]} {n.Any.FirstOrDefault()?.Message}"));
+    }
+}

@@ -1,0 +1,186 @@
+using Microsoft.Playwright;
+
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+
+using Xunit;
+
+namespace Whistle.BrowserTests;
+
+/// <summary>What a support engineer does with the pages, by mouse and by keyboard alone, without ever loading one anew.</summary>
+public sealed class RepairOnThePageTests(Chromium chromium)
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task An_incident_appears_is_repaired_and_closes_without_a_reload()
+    {
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.73) { GainAnHour = 0.6, Cleaned = 0.4 });
+        scene.SetMode("production", RunbookMode.Automatic);
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var page = person.Page;
+        await page.EvaluateAsync("window.sameDocument = true");
+        await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "All is well." }));
+
+        await scene.UntilAsync(() => scene.Incidents.Active().Count > 0, Cancellation);
+        var link = page.GetByRole(AriaRole.Link, new() { Name = "/data on web-3 runs out of space within 24 hours" }).First;
+        await person.SeesAsync(link);
+        await link.ClickAsync();
+        await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "/data on web-3" }));
+        await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "held back" }));
+
+        await scene.UntilAsync(() => scene.Runs.Since(scene.Now)[0].State is RunState.Verifying, Cancellation);
+        await person.SeesAsync(page.Locator(".run > .card-line .badge", new() { HasText = "verifying" }));
+        await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
+        await scene.UntilAsync(() => scene.Incidents.Active().Count == 0, Cancellation);
+        await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "closed" }));
+        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "Closed: all its signals are clear" }));
+        Assert.True(await page.EvaluateAsync<bool>("window.sameDocument === true"));
+    }
+
+    [Fact]
+    public async Task The_waiting_plan_is_approved_by_mouse()
+    {
+        await using var scene = await WaitingAsync();
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        await person.Page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
+        await person.Page.GetByRole(AriaRole.Button, new() { Name = "Approve…" }).ClickAsync();
+        var dialog = person.Page.GetByRole(AriaRole.Dialog);
+        await person.SeesAsync(dialog.GetByText("disk.clean-paths"));
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
+        await ApprovedAsync(scene, person);
+    }
+
+    [Fact]
+    public async Task The_waiting_plan_is_approved_by_keyboard_alone()
+    {
+        await using var scene = await WaitingAsync();
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        // To the incidents, to the first row, into it; then yes, and yes again in the dialog.
+        await person.KeysAsync("g", "i");
+        await person.Page.WaitForURLAsync("**/incidents");
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Heading, new() { Name = "Incidents", Exact = true })).ToBeFocusedAsync();
+        await person.KeysAsync("j", "Enter");
+        await person.SeesAsync(person.Page.GetByRole(AriaRole.Heading, new() { Name = "/data on build-1" }));
+        await person.KeysAsync("y");
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Approve" })).ToBeFocusedAsync();
+        await person.KeysAsync("Enter");
+        await ApprovedAsync(scene, person);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Why_the_other_cluster_does_nothing_is_found_and_mended(bool byKeyboard)
+    {
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk("globex", "edge", "edge-7", "/data", 0.8) { GainAnHour = 0.02 });
+        await scene.UntilAsync(() => scene.Runs.Since(scene.Now).Count > 0, Cancellation);
+        await scene.StepsAsync(4, Cancellation);
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var page = person.Page;
+        if (byKeyboard)
+        {
+            await person.KeysAsync("g", "i");
+            await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Incidents", Exact = true })).ToBeFocusedAsync();
+            await person.KeysAsync("j", "Enter");
+        }
+        else
+        {
+            await page.Locator(".incidents").GetByRole(AriaRole.Link, new() { Name = "/data on edge-7" }).ClickAsync();
+        }
+
+        await person.SeesAsync(page.Locator("#why", new() { HasText = "The mode is observe" }));
+        var mend = page.GetByRole(AriaRole.Link, new() { Name = "Change the mode of cluster edge" });
+        if (byKeyboard)
+        {
+            await mend.FocusAsync();
+            await person.KeysAsync("Enter");
+        }
+        else
+        {
+            await mend.ClickAsync();
+        }
+
+        await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "Cluster edge" }));
+        await person.SeesAsync(page.GetByText("Plans are shown, nothing is done.").First);
+        if (byKeyboard)
+            await person.KeysAsync("m");
+        else
+            await page.GetByRole(AriaRole.Button, new() { Name = "Change the mode…" }).ClickAsync();
+        var dialog = page.GetByRole(AriaRole.Dialog);
+        await person.SeesAsync(dialog);
+        if (byKeyboard)
+        {
+            await Assertions.Expect(dialog.Locator(":focus")).ToHaveCountAsync(1);
+            await person.KeysAsync("ArrowDown", "ArrowDown", "Enter");
+        }
+        else
+        {
+            await dialog.GetByText("automatic", new() { Exact = true }).ClickAsync();
+            await dialog.GetByRole(AriaRole.Button, new() { Name = "Set the mode" }).ClickAsync();
+        }
+
+        await person.SeesAsync(page.Locator(".modes .badge", new() { HasText = "automatic" }));
+        Assert.Equal(("operator", RunbookMode.Automatic), scene.Control.Modes().Select(m => (m.Author, m.Mode)).Single());
+    }
+
+    [Fact]
+    public async Task Acknowledging_pausing_cancelling_and_stopping_ask_once_and_leave_the_persons_name()
+    {
+        await using var scene = await WaitingAsync();
+        var id = scene.Incidents.Active()[0].Id;
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var page = person.Page;
+        await person.GoAsync($"/incidents/{id}");
+        await person.KeysAsync("a");
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Take it on" })).ToBeFocusedAsync();
+        await person.KeysAsync("Enter");
+        await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Let go…" }));
+        Assert.Equal("operator", scene.Incidents.Acknowledgement(id, scene.Now)!.Author);
+
+        await ActAsync(person, "p", "we work on it");
+        await scene.StepAsync(Cancellation);
+        Assert.Equal(("operator", "we work on it", "build-1"), scene.Control.Pauses(scene.Now).Select(p => (p.Author, p.Reason, p.Node)).Single());
+
+        // Without a reason it says so, and stays.
+        await person.KeysAsync("s");
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
+        await person.KeysAsync("Enter");
+        await person.SeesAsync(page.GetByText("Say why, for whoever wonders later."));
+        await page.Keyboard.TypeAsync("drill");
+        await person.KeysAsync("Enter");
+        await person.SeesAsync(page.GetByText("All repairs are stopped").First);
+        Assert.Equal(("operator", "drill", true), (scene.Control.KillSwitch().Author, scene.Control.KillSwitch().Reason, scene.Control.KillSwitch().On));
+
+        await ActAsync(person, "x", "no longer wanted");
+        await scene.StepAsync(Cancellation);
+        await person.SeesAsync(page.Locator(".run > .card-line .badge", new() { HasText = "cancelled" }));
+        Assert.Equal("operator", Assert.Single(scene.Runs.OfIncident(id)).CancelledBy);
+    }
+
+    static async Task ActAsync(BrowserPage person, string key, string reason)
+    {
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
+        await person.KeysAsync(key);
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
+        await person.Page.Keyboard.TypeAsync(reason);
+        await person.KeysAsync("Enter");
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
+    }
+
+    static async Task<Scene> WaitingAsync()
+    {
+        var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "staging", "build-1", "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
+        scene.SetMode("staging", RunbookMode.Approve);
+        await scene.UntilAsync(() => scene.Runs.Since(scene.Now) is [{ State: RunState.AwaitingApproval }], Cancellation);
+        return scene;
+    }
+
+    static async Task ApprovedAsync(Scene scene, BrowserPage person)
+    {
+        await person.SeesAsync(person.Page.Locator(".timeline", new() { HasText = "Approved by operator" }));
+        await scene.UntilAsync(() => scene.Incidents.Active().All(i => i.State is IncidentState.Recovering) && scene.Incidents.Active().Count > 0, Cancellation);
+        await person.SeesAsync(person.Page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
+    }
+}

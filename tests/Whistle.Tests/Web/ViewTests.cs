@@ -1,0 +1,190 @@
+using Whistle.Detectors.Incidents;
+using Whistle.Detectors.Signals;
+using Whistle.Ingest;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
+using Whistle.Web;
+using Whistle.Web.Clusters;
+using Whistle.Web.Fleet;
+using Whistle.Web.Incidents;
+using Whistle.Web.Live;
+using Whistle.Web.Nodes;
+
+using Xunit;
+
+using SignalView = Whistle.Web.Nodes.SignalView;
+
+namespace Whistle.Tests.Web;
+
+public sealed class ViewTests
+{
+    static readonly DateTimeOffset Now = new(2026, 3, 1, 12, 0, 0, TimeSpan.Zero);
+
+    static readonly RunbookSet Shipped = RunbookSet.Load([Path.Combine(AppContext.BaseDirectory, "runbooks")]).Runbooks!;
+
+    [Theory]
+    [InlineData(RunState.AwaitingApproval, Standing.NeedsApproval)]
+    [InlineData(RunState.Waiting, Standing.HeldBack)]
+    [InlineData(RunState.Running, Standing.Repairing)]
+    [InlineData(RunState.Verifying, Standing.Repairing)]
+    [InlineData(RunState.Escalated, Standing.NeedsPerson)]
+    [InlineData(RunState.Cancelled, Standing.Watched)]
+    public void How_things_stand_follows_the_latest_run(RunState state, Standing standing)
+    {
+        var row = IncidentRow.Of(new FleetSnapshot { Version = 1, Now = Now }, Incident("i"), [Run("i", RunState.Failed), Run("i", state)]);
+
+        Assert.Equal(standing, row.Standing);
+        Assert.NotEmpty(row.Why);
+    }
+
+    [Fact]
+    public void Who_is_needed_comes_first_and_what_somebody_has_taken_on_after()
+    {
+        var snapshot = new FleetSnapshot
+        {
+            Version = 1,
+            Now = Now,
+            Incidents = [Incident("watched", "critical"), Incident("approve"), Incident("taken"), Incident("paged", "critical"), Incident("closed") with { State = IncidentState.Closed, ClosedAt = Now }],
+            Runs = [Run("approve", RunState.AwaitingApproval), Run("taken", RunState.AwaitingApproval)],
+            Taken = new Dictionary<string, Acknowledgement> { ["taken"] = new("taken", "somebody", Now, Now.AddHours(1)) },
+            Paged = new Dictionary<string, DateTimeOffset> { ["paged"] = Now },
+        };
+
+        Assert.Equal(["paged", "approve", "watched", "taken", "closed"], IncidentRow.All(snapshot).Select(r => r.Incident.Id));
+    }
+
+    [Fact]
+    public void A_thousand_runs_that_wait_for_one_reason_are_one_line()
+    {
+        var snapshot = new FleetSnapshot
+        {
+            Version = 1,
+            Now = Now,
+            Runs = [.. Enumerable.Range(0, 1000).Select(i => Run($"i{i}", RunState.Waiting) with { Reason = "The mode is observe." }), Run("x", RunState.Running)],
+        };
+        var view = FleetView.Of(snapshot);
+
+        Assert.Equal(("The mode is observe.", 1000), view.Waiting.Select(g => (g.Reason, g.Count)).Single());
+        Assert.Equal("x", Assert.Single(view.AtWork).IncidentId);
+    }
+
+    [Fact]
+    public void A_cluster_that_nobody_has_turned_is_only_watched_and_says_why()
+    {
+        var snapshot = new FleetSnapshot
+        {
+            Version = 1,
+            Now = Now,
+            Runbooks = Shipped.Runbooks,
+            Incidents = [Incident("i") with { Cluster = "watched" }, Incident("j") with { Cluster = "trusted" }],
+            Modes = [new ModeEntry("node-disk-filling", "t", "trusted", RunbookMode.Automatic, "somebody", Now)],
+        };
+        var clusters = ClusterView.All(snapshot, IncidentRow.All(snapshot)).ToDictionary(c => c.Key.Cluster);
+
+        Assert.Equal((RunbookMode.Observe, RunbookMode.Automatic), (clusters["watched"].Mode, clusters["trusted"].Mode));
+        Assert.Contains("runbook's file", clusters["watched"].Runbooks[0].From, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_filter_of_incidents_finds_any_part_of_a_name_and_its_address_holds_it()
+    {
+        var rows = IncidentRow.All(new FleetSnapshot
+        {
+            Version = 1,
+            Now = Now,
+            Incidents = [Incident("a") with { Subject = Labels.Of(("node", "web-17")) }, Incident("b", "critical"), Incident("c") with { State = IncidentState.Closed, ClosedAt = Now }],
+        });
+
+        Assert.Equal(["a"], new IncidentFilter(Text: "WEB-1").Of(rows).Select(r => r.Incident.Id));
+        Assert.Equal(["b"], new IncidentFilter(Severity: "critical").Of(rows).Select(r => r.Incident.Id));
+        Assert.Equal(["c"], new IncidentFilter("closed").Of(rows).Select(r => r.Incident.Id));
+        Assert.Equal("/incidents?state=all&q=a%20b%26&page=2", new IncidentFilter("all", "", "a b&", 2).Address);
+        Assert.Equal(new IncidentFilter(), IncidentFilter.Read("nonsense", "nonsense", null, -1));
+    }
+
+    [Theory]
+    [InlineData("10.0.0.7:9100")]
+    [InlineData("a/b")]
+    [InlineData("ö &x=\"1\"#?%2F")]
+    [InlineData("")]
+    public void The_address_carries_any_name_there_and_back(string name)
+    {
+        var parts = Address.Node(new("t", "c", name)).Split('/');
+
+        Assert.Equal(["", "nodes", "t", "c"], parts[..4]);
+        Assert.Equal(name.Replace("%2F", "/", StringComparison.Ordinal), Address.Name(Uri.UnescapeDataString(parts[4])));
+    }
+
+    [Fact]
+    public void The_state_of_a_node_is_the_servers_judgement_not_the_age_of_its_report()
+    {
+        EnrolledAgent[] agents = [new("t", "c", "awaited", Now), new("t", "c", "never", Now.AddMinutes(-2)), new("t", "c", "up", Now.AddDays(-1)), new("t", "c", "down", Now.AddDays(-1))];
+        var telemetry = new FleetTelemetry();
+        telemetry.Add(FleetTelemetry.LastReport, [new(Node("up"), Seconds(-3))]);
+        telemetry.Add(FleetTelemetry.Up, [new(Node("up"), 1), new(Node("down"), 0), new(Node("never"), 0)]);
+        telemetry.Add(FleetTelemetry.LastHeard, [new(Node("up"), Seconds(-30)), new(Node("down"), Seconds(-600)), new(Node("never"), Seconds(-120))]);
+
+        var nodes = NodeList.Build(agents, [], telemetry).ToDictionary(n => n.Key.Node);
+
+        Assert.Equal((NodeState.Awaited, null), (nodes["awaited"].State, nodes["awaited"].LastReport));
+        Assert.Equal((NodeState.Silent, null), (nodes["never"].State, nodes["never"].LastReport));
+        Assert.Equal((NodeState.Reporting, Now.AddSeconds(-3)), (nodes["up"].State, nodes["up"].LastReport));
+        Assert.Equal((NodeState.Silent, Now.AddMinutes(-10)), (nodes["down"].State, nodes["down"].LastReport));
+    }
+
+    [Fact]
+    public void An_unknown_signal_says_what_it_was_and_an_ended_one_how_it_ended()
+    {
+        var alert = new Signal
+        {
+            Rule = "r",
+            Name = "Low",
+            Labels = Node("n").With("severity", "critical"),
+            Element = Node("n"),
+            Condition = new(SignalState.Unknown, Now.AddMinutes(-30), Now, FiringSince: Now.AddMinutes(-20), Before: SignalState.Firing, UnknownSince: Now.AddMinutes(-1)),
+        };
+        var unknown = SignalView.Of(alert);
+        var gone = SignalView.Of(alert with { Condition = alert.Condition with { State = SignalState.Resolved, Reason = SignalEnd.Gone, EndedAt = Now } });
+
+        Assert.Equal(("unknown", "firing", Now.AddMinutes(-1)), (unknown.State, unknown.Was, unknown.Since));
+        Assert.Equal(("gone", Now), (gone.State, gone.Ended));
+    }
+
+    internal static Incident Incident(string id, string severity = "warning") => new()
+    {
+        Id = id,
+        Tenant = "t",
+        Cluster = "c",
+        Subject = Labels.Of(("node", "n"), ("mountpoint", "/data")),
+        Title = "It fills up",
+        Severity = severity,
+        State = IncidentState.Open,
+        OpenedAt = Now.AddHours(-1),
+    };
+
+    internal static Run Run(string incident, RunState state) => new()
+    {
+        Id = $"{incident}-{state}",
+        IncidentId = incident,
+        Tenant = "t",
+        Cluster = "c",
+        Node = "n",
+        Subject = Labels.Empty,
+        Labels = Labels.Empty,
+        Runbook = "disk",
+        RunbookHash = "",
+        RunbookText = "",
+        PlanHash = "",
+        State = state,
+        Since = Now,
+        CreatedAt = Now,
+        Attempt = 1,
+        EndedAt = state is RunState.Failed or RunState.Escalated or RunState.Cancelled ? Now : null,
+    };
+
+    static Labels Node(string node) => Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", node));
+
+    static double Seconds(int fromNow) => Now.AddSeconds(fromNow).ToUnixTimeMilliseconds() / 1000.0;
+}
