@@ -160,8 +160,16 @@ public sealed class WhistleApp : IAsyncDisposable
         }
     }
 
+    // Whoever tells ages by an answer needs the clock that its times are from.
+    Task DateAsync(HttpContext context, RequestDelegate next)
+    {
+        context.Response.Headers.Date = _options.Time.GetUtcNow().ToString("R");
+        return next(context);
+    }
+
     void MapEndpoints()
     {
+        _app.Use(DateAsync);
         WhistleApi.Use(_app);
         Dashboard.Use(_app);
         _app.UseAuthentication();

@@ -14,7 +14,7 @@ static class AlertsCommand
         {
             var all = arguments.GetValue(All);
             var answer = await server.GetAsync($"api/whistle/v1/signals{(all ? "?ended=24h" : "")}", cancellation);
-            JsonOutput.Write(arguments, answer, a => Print(a, all, TimeProvider.System.GetUtcNow()));
+            JsonOutput.Write(arguments, answer, a => Print(a, all, server.Now));
         });
 
     static void Print(JsonElement answer, bool all, DateTimeOffset now)

@@ -38,7 +38,7 @@ static class ControlCommands
             Console.WriteLine($"Pause {pause.Text("id")} holds {Scope(pause)} back until {pause.Time("until"):u}. End it before with `whistle pause end {pause.Text("id")}`.");
         }),
         ServerConnection.With(new Command("list", "Lists the pauses in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/pauses", cancellation), PrintPauses)),
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/pauses", cancellation), pauses => PrintPauses(pauses, server.Now))),
         ServerConnection.With(new Command("end", "Ends a pause before its time.") { PauseId }, async (arguments, server, cancellation) =>
         {
             await server.DeleteAsync($"{Root}/pauses/{arguments.GetValue(PauseId)}", cancellation);
@@ -52,13 +52,13 @@ static class ControlCommands
             SetAsync(true, arguments, server, cancellation)),
         ServerConnection.With(new Command("off", "Lets repairs go again.") { Reason }, (arguments, server, cancellation) => SetAsync(false, arguments, server, cancellation)),
         ServerConnection.With(new Command("status", "Says whether it is on.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/kill-switch", cancellation), PrintKillSwitch)),
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/kill-switch", cancellation), kill => PrintKillSwitch(kill, server.Now))),
     };
 
     static Command Modes() => new("mode", "Says how far runbooks may go.")
     {
         ServerConnection.With(new Command("list", "Lists what was set.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/runbook-modes", cancellation), PrintModes)),
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/runbook-modes", cancellation), modes => PrintModes(modes, server.Now))),
         ServerConnection.With(new Command("set", "Sets how far a runbook may go; without names, all of them everywhere. Of all that apply, the strictest counts.") { Mode, Runbook, Cluster, Tenant }, async (arguments, server, cancellation) =>
         {
             var mode = await server.PutAsync($"{Root}/runbook-modes", new
@@ -73,27 +73,25 @@ static class ControlCommands
     };
 
     static async Task SetAsync(bool on, ParseResult arguments, ServerConnection server, CancellationToken cancellation) =>
-        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason = arguments.GetValue(Reason) }, cancellation));
+        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason = arguments.GetValue(Reason) }, cancellation), server.Now);
 
-    static void PrintKillSwitch(JsonElement kill)
+    static void PrintKillSwitch(JsonElement kill, DateTimeOffset now)
     {
         var on = kill.GetProperty("on").GetBoolean();
-        var how = kill.Text("author").Length == 0 ? "" : $", turned {(on ? "on" : "off")} {kill.Ago("since", TimeProvider.System.GetUtcNow())} by {kill.Text("author")}: {kill.Text("reason")}";
+        var how = kill.Text("author").Length == 0 ? "" : $", turned {(on ? "on" : "off")} {kill.Ago("since", now)} by {kill.Text("author")}: {kill.Text("reason")}";
         Console.WriteLine(on ? $"The kill switch is ON, and no repair begins anywhere{how}" : $"The kill switch is off{how}");
     }
 
-    static void PrintPauses(JsonElement pauses)
+    static void PrintPauses(JsonElement pauses, DateTimeOffset now)
     {
-        var now = TimeProvider.System.GetUtcNow();
         if (pauses.GetArrayLength() == 0)
             Console.WriteLine("No pause is in force.");
         else
             ConsoleTable.Write(PauseHeader, pauses.EnumerateArray().Select(p => new[] { p.Text("id"), Scope(p), p.Ago("until", now), p.Text("author"), p.Text("reason") }), ["REASON"]);
     }
 
-    static void PrintModes(JsonElement modes)
+    static void PrintModes(JsonElement modes, DateTimeOffset now)
     {
-        var now = TimeProvider.System.GetUtcNow();
         if (modes.GetArrayLength() > 0)
             ConsoleTable.Write(ModeHeader, modes.EnumerateArray().Select(m => new[] { m.Text("mode"), Scope(m), m.Ago("at", now), m.Text("author") }), colour: StateColours.Of);
         ConsoleTable.WriteParagraph("", "A runbook that is not named here has its file's mode (`whistle runbooks list`), and in a cluster that is not named nothing goes beyond observe.");

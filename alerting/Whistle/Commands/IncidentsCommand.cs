@@ -21,11 +21,10 @@ static class IncidentsCommand
     public static Command Build() => ServerConnection.With(
         new Command("incidents", "Lists what is broken now, the worst first, or shows one incident.") { Id, All, JsonOutput.Option, Acknowledge(), Release() }, async (arguments, server, cancellation) =>
         {
-            var now = TimeProvider.System.GetUtcNow();
             if (arguments.GetValue(Id) is { } id)
-                JsonOutput.Write(arguments, await server.GetAsync(PathOf(id), cancellation), incident => PrintOne(incident, now));
+                JsonOutput.Write(arguments, await server.GetAsync(PathOf(id), cancellation), incident => PrintOne(incident, server.Now));
             else
-                JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), incidents => PrintAll(incidents, now));
+                JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), incidents => PrintAll(incidents, server.Now));
         });
 
     static Command Acknowledge() => ServerConnection.With(

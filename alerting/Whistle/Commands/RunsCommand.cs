@@ -21,9 +21,9 @@ static class RunsCommand
     public static Command Build() => new("runs", "Lists, shows, explains, approves and cancels repairs.")
     {
         ServerConnection.With(new Command("list", "Lists the repairs that go on; those that wait for you first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), PrintAll)),
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), runs => PrintAll(runs, server.Now))),
         ServerConnection.With(new Command("show", "Shows a repair with its plan, its steps and its timeline.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync(PathOf(arguments), cancellation), PrintOne)),
+            JsonOutput.Write(arguments, await server.GetAsync(PathOf(arguments), cancellation), run => PrintOne(run, server.Now))),
         ServerConnection.With(new Command("explain", "Says why nothing happens now, and when that is looked at again.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{PathOf(arguments)}/explain", cancellation), run => ConsoleTable.WriteParagraph("", run.Text("explanation")))),
         ServerConnection.With(new Command("approve", "Says yes to a repair's plan, as it is now.") { Id, Plan, For }, async (arguments, server, cancellation) =>
@@ -40,17 +40,16 @@ static class RunsCommand
 
     static string PathOf(ParseResult arguments) => $"{Root}/{Uri.EscapeDataString(arguments.GetValue(Id)!)}";
 
-    static void PrintAll(JsonElement runs)
+    static void PrintAll(JsonElement runs, DateTimeOffset now)
     {
         if (runs.GetArrayLength() == 0)
             Console.WriteLine("No repair goes on. With --all, those that ended in the last 24 hours are listed too.");
         else
-            ConsoleTable.Write(RunRows.Header, RunRows.Of(runs, TimeProvider.System.GetUtcNow()), RunRows.Details, StateColours.Of);
+            ConsoleTable.Write(RunRows.Header, RunRows.Of(runs, now), RunRows.Details, StateColours.Of);
     }
 
-    static void PrintOne(JsonElement run)
+    static void PrintOne(JsonElement run, DateTimeOffset now)
     {
-        var now = TimeProvider.System.GetUtcNow();
         Console.WriteLine($"Run {run.Text("id")} of {run.Text("runbook")}");
         ConsoleTable.WriteFields(
             ("state", run.Text("state")),

@@ -54,6 +54,9 @@ sealed class ServerConnection : IDisposable
         return command;
     }
 
+    /// <summary>The server's time at its last answer: ages are by its clock, not by this machine's.</summary>
+    public DateTimeOffset Now { get; private set; } = TimeProvider.System.GetUtcNow();
+
     public void Dispose() => _http.Dispose();
 
     public Task<JsonElement> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, cancellation);
@@ -72,6 +75,7 @@ sealed class ServerConnection : IDisposable
         try
         {
             using var response = await _http.SendAsync(request, cancellation);
+            Now = response.Headers.Date ?? Now;
             var body = await response.Content.ReadAsStringAsync(cancellation);
             if (response.StatusCode is HttpStatusCode.Unauthorized)
                 throw new CommandException($"The server at {_http.BaseAddress} does not take this data folder's token. Name the folder of that server with --data, or another server with --server.");

@@ -25,9 +25,9 @@ static class TicketsCommand
         var tickets = ServerConnection.With(new Command("tickets", "Lists the tickets, the worst first, or shows one.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
         {
             if (arguments.GetValue(Id) is { } id)
-                JsonOutput.Write(arguments, await server.GetAsync($"{Root}/{id}", cancellation), PrintOne);
+                JsonOutput.Write(arguments, await server.GetAsync($"{Root}/{id}", cancellation), ticket => PrintOne(ticket, server.Now));
             else
-                JsonOutput.Write(arguments, await server.GetAsync(Root, cancellation), PrintAll);
+                JsonOutput.Write(arguments, await server.GetAsync(Root, cancellation), tickets => PrintAll(tickets, server.Now));
         });
         tickets.Subcommands.Add(ServerConnection.With(new Command("comment", "Adds a comment.") { Ticket, Comment }, async (arguments, server, cancellation) =>
         {
@@ -42,9 +42,8 @@ static class TicketsCommand
         return tickets;
     }
 
-    static void PrintAll(JsonElement answer)
+    static void PrintAll(JsonElement answer, DateTimeOffset now)
     {
-        var now = TimeProvider.System.GetUtcNow();
         var tickets = answer.Items("tickets").ToList();
         if (tickets.Count == 0)
             Console.WriteLine("There is no ticket.");
@@ -56,9 +55,8 @@ static class TicketsCommand
         .OrderBy(t => t.Text("state") is "resolved" or "closed").ThenBy(t => IncidentRows.Rank(Severities, t.Text("severity"))).ThenByDescending(t => t.Time("updatedAt"))
         .Select(t => new[] { t.Text("id"), t.Text("state"), t.Text("severity"), t.Text("cluster"), t.Ago("openedAt", now), t.Text("title") });
 
-    static void PrintOne(JsonElement answer)
+    static void PrintOne(JsonElement answer, DateTimeOffset now)
     {
-        var now = TimeProvider.System.GetUtcNow();
         var ticket = answer.GetProperty("ticket");
         ConsoleTable.WriteParagraph("", $"Ticket {ticket.Text("id")}: {ticket.Text("title")}");
         ConsoleTable.WriteFields(

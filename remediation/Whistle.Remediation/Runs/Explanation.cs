@@ -9,7 +9,7 @@ static class Explanation
     {
         RunState.Proposed => "It was just proposed; the gates are asked at the next pass.",
         RunState.Waiting or RunState.AwaitingApproval =>
-            $"It waits since {Clock(run.Since)}: {run.Reason} Asked again at every pass{(run.RetryAt > now ? $", expected to change by {Clock(run.RetryAt.Value)}" : "")}.",
+            $"It waits since {Clock(run.Since)}: {run.Reason} The gates are asked again every second.",
         RunState.Running => Step(run, command),
         RunState.Verifying => run.ClearSince is { } clear
             ? $"Its steps are done and the signals are clear since {Clock(clear)}; they must stay so for a while."
