@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Time.Testing;
 using Microsoft.OpenApi;
 
 using Whistle.Detectors.Http;
@@ -42,6 +43,17 @@ public sealed class ApiTests
         Assert.Equal("bearer", Assert.IsType<OpenApiSecurityScheme>(document.Components!.SecuritySchemes!.Single().Value).Scheme);
         Assert.Single(document.Security!);
         AssertResolved(JsonDocument.Parse(text).RootElement);
+    }
+
+    [Fact]
+    public async Task An_answer_is_dated_by_the_clock_that_its_times_are_from()
+    {
+        var clock = new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
+        await using var server = await InProcessServer.StartAsync(Cancellation, change: o => o with { Time = clock });
+
+        using var answer = await server.Http.GetAsync("api/whistle/v1/incidents", Cancellation);
+
+        Assert.Equal(clock.GetUtcNow(), answer.Headers.Date);
     }
 
     [Fact]

@@ -59,6 +59,9 @@ public sealed record FleetSnapshot
     /// <summary>Why a part is missing or old, in words that tell the mend.</summary>
     public string? Error { get; init; }
 
+    /// <summary>What stands where nothing is listed: nothing seen is not nothing there.</summary>
+    public string Nothing(string words) => Error is null ? words : "Not known while data are missing.";
+
     public IEnumerable<Incident> Open => Incidents.Where(i => i.ClosedAt is null);
 
     public IEnumerable<Run> Live => Runs.Where(r => r.EndedAt is null);

@@ -56,6 +56,15 @@ public sealed class ViewTests
     }
 
     [Fact]
+    public void Nothing_seen_is_not_well_while_data_are_missing()
+    {
+        var snapshot = new FleetSnapshot { Version = 1, Now = Now, Error = "The state cannot be read." };
+
+        Assert.Equal("How the fleet is cannot be told.", FleetView.Of(snapshot).Headline);
+        Assert.DoesNotContain("Nobody", snapshot.Nothing("Nobody is needed."), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_thousand_runs_that_wait_for_one_reason_are_one_line()
     {
         var snapshot = new FleetSnapshot
