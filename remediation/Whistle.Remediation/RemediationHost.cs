@@ -115,15 +115,14 @@ public sealed class RemediationHost : BackgroundService
 
     /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>
     public string? Explain(string runId) => _environment.Runs.Find(runId) is { } run
-        ? Explanation.Of(run, run.Issued > 0 ? Commands.Find(run.CommandId) : null, _time.GetUtcNow())
+        ? Explanation.Of(run, run.Issued > 0 ? Commands.Find(run.CommandId) : null)
         : null;
 
     /// <summary>As <see cref="Explain(string)"/>, for all runs that have not ended, by their ids; two queries, however many there are.</summary>
     public IReadOnlyDictionary<string, string> ExplainLive()
     {
-        var now = _time.GetUtcNow();
         var commands = Commands.OfLiveRuns().ToDictionary(c => c.Id);
-        return _environment.Runs.Live().ToDictionary(r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId), now));
+        return _environment.Runs.Live().ToDictionary(r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId)));
     }
 
     /// <summary>What every gate says to a live run now, in their order; empty where the run has ended or the signals are not known.</summary>

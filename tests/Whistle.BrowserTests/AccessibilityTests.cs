@@ -28,6 +28,22 @@ public sealed class AccessibilityTests(Chromium chromium)
     }
 
     [Fact]
+    public async Task Axe_finds_nothing_while_data_are_missing_nor_on_a_thousand_incidents()
+    {
+        var browser = await chromium.BrowserAsync();
+        await using var broken = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
+        await using var many = await Scenes.ManyAsync(1000, Cancellation);
+        await using var person = await BrowserPage.OpenAsync(browser, broken);
+        broken.Break(true);
+        await person.SeesAsync(person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data are missing or old." }));
+        List<string> found = [.. await LooksAsync(person, "error-fleet", "/"), .. await LooksAsync(person, "error-incidents", "/incidents"), .. await LooksAsync(person, "error-tickets", "/tickets")];
+        await using var other = await BrowserPage.OpenAsync(browser, many);
+        found.AddRange([.. await LooksAsync(other, "many-fleet", "/"), .. await LooksAsync(other, "many-incidents", "/incidents")]);
+
+        Assert.True(found.Count == 0, string.Join('\n', found.Distinct()));
+    }
+
+    [Fact]
     public async Task Axe_finds_nothing_in_dialogs_and_on_the_login_page()
     {
         await using var scene = await Scenes.BusyAsync(Cancellation);

@@ -56,7 +56,6 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         scene.Break(true);
         await person.SeesAsync(alert);
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Link, new() { Name = "web-3" }).First);
-        await Pictures.TakeAsync(person.Page, "error");
         scene.Break(false);
         await Assertions.Expect(alert).ToHaveCountAsync(0, new() { Timeout = 15_000 });
     }
@@ -87,7 +86,6 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         var page = person.Page;
         await person.GoAsync("/incidents");
         await person.SeesAsync(page.GetByText("1000 incidents", new() { Exact = true }));
-        await Pictures.TakeAsync(page, "many-incidents");
         await person.KeysAsync("/");
         await page.EvaluateAsync(Watch);
         List<double> took = [];
@@ -118,7 +116,6 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         var paint = await page.EvaluateAsync<double>("performance.getEntriesByName('first-contentful-paint')[0].startTime");
         var live = await page.EvaluateAsync<double>("performance.now()");
         await page.Locator("[data-filter]").FocusAsync();
-        await Pictures.TakeAsync(page, "many-nodes");
         await page.EvaluateAsync(Watch);
         await page.Keyboard.TypeAsync("7");
         await page.WaitForFunctionAsync("() => document.querySelector('.nodes tbody tr th').textContent.includes('7')");

@@ -5,7 +5,7 @@ namespace Whistle.Remediation.Runs;
 /// <summary>One sentence on why nothing happens with a run at this moment, and when that is looked at again.</summary>
 static class Explanation
 {
-    public static string Of(Run run, Command? command, DateTimeOffset now) => run.State switch
+    public static string Of(Run run, Command? command) => run.State switch
     {
         RunState.Proposed => "It was just proposed; the gates are asked at the next pass.",
         RunState.Waiting or RunState.AwaitingApproval =>
