@@ -45,6 +45,9 @@ sealed record Command
 
     public required int TimeoutSeconds { get; init; }
 
+    /// <summary>It takes back what a step has changed.</summary>
+    public bool Undo { get; init; }
+
     public required DateTimeOffset OfferedAt { get; init; }
 
     public CommandState State { get; init; }

@@ -1,7 +1,3 @@
-using System.Collections.Concurrent;
-
-using Microsoft.Data.Sqlite;
-
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Remediation.Control;
@@ -10,43 +6,73 @@ using Whistle.Remediation.Runs;
 
 namespace Whistle.Remediation.Gates;
 
-/// <summary>Reads what the gates are asked about, inside the caller's transaction.</summary>
+/// <summary>All active signals, found by what an incident holds of them.</summary>
+sealed class SignalIndex(IReadOnlyList<Signal> signals)
+{
+    readonly Dictionary<ulong, Signal> _byFingerprint = Index(signals);
+
+    /// <summary>The signals of the incident with one of the names that hold, or are unknown.</summary>
+    public IReadOnlyList<Signal> Of(Incident incident, IReadOnlyList<string> names)
+    {
+        List<Signal>? found = null;
+        foreach (var held in incident.Signals)
+        {
+            if (!held.IsClear && names.Contains(held.Name) && _byFingerprint.TryGetValue(held.Fingerprint, out var signal) && !signal.IsKept)
+                (found ??= []).Add(signal);
+        }
+
+        return found ?? [];
+    }
+
+    public Signal? Find(ulong fingerprint) => _byFingerprint.GetValueOrDefault(fingerprint);
+
+    static Dictionary<ulong, Signal> Index(IReadOnlyList<Signal> signals)
+    {
+        var index = new Dictionary<ulong, Signal>(signals.Count);
+        foreach (var signal in signals)
+        {
+            // Two rules may state the same; the one that fires says more.
+            if (!index.TryGetValue(signal.Fingerprint, out var other) || signal.State < other.State || other.State is SignalState.Pending)
+                index[signal.Fingerprint] = signal;
+        }
+
+        return index;
+    }
+}
+
+/// <summary>Puts together what the gates of one run are asked about.</summary>
 static class GateReader
 {
-    static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
-
-    /// <summary>Null where the run is not live, or where this release cannot read the runbook that it began with.</summary>
-    public static GateSnapshot? Read(SqliteConnection connection, string runId, IReadOnlyList<Signal> signals, DateTimeOffset now)
+    /// <summary>Null where there is no such live run, no incident of it, or where this release cannot make its plan.</summary>
+    public static (GateSnapshot Snapshot, Plan Plan, Incident Incident)? Read(FleetState fleet, Run run, Runbook runbook, SignalIndex signals, ClusterView? cluster, DateTimeOffset now)
     {
-        if (RunStore.Find(connection, runId) is not { EndedAt: null } run || RunbookOf(run) is not { } runbook
-            || IncidentStore.Find(connection, run.IncidentId) is not { } incident)
+        if (!fleet.Incidents.TryGetValue(run.IncidentId, out var incident))
             return null;
-        var (mode, from) = ControlStore.ModeOf(ControlStore.Modes(connection), runbook, run.Tenant, run.Cluster);
-        return new()
+        var (mode, from) = ControlStore.ModeOf(fleet.Modes, runbook, run.Tenant, run.Cluster);
+        var plan = Rendering.Plan(runbook, run.Labels);
+        var snapshot = new GateSnapshot
         {
             Now = now,
-            Kill = ControlStore.KillSwitch(connection),
+            Kill = fleet.Kill,
             Mode = mode,
             ModeFrom = from,
-            Approval = RunStore.FindApproval(connection, run.Id),
-            Cancellation = RunStore.FindCancellation(connection, run.Id),
-            Acknowledgement = IncidentStore.Acknowledgement(connection, run.IncidentId, now),
-            Pauses = ControlStore.Pauses(connection, now),
+            Approval = fleet.Approvals.GetValueOrDefault((run.Id, "")),
+            Cancellation = fleet.Cancellations.GetValueOrDefault(run.Id),
+            Acknowledgement = fleet.Acknowledgements.GetValueOrDefault(run.IncidentId),
+            Pauses = fleet.Pauses,
             Runbook = runbook,
             Run = run,
-            Signals = SignalsOf(incident, runbook, signals),
-            AtWork = [.. RunStore.AtWork(connection).Where(r => r.Id != run.Id)],
-            Earlier = RunStore.Earlier(connection, run, now),
+            Traits = plan.From(run.Step),
+            Signals = signals.Of(incident, run.Answers),
+            AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
+            Earlier = fleet.Earlier(run),
+            Cluster = cluster,
+            Troubled = fleet.Troubled(run.Tenant, run.Cluster),
+            StormAt = fleet.Storms.TryGetValue((run.Tenant, run.Cluster), out var storm) ? storm : null,
+            Window = WindowView.Of(fleet.Windows, run.Tenant, run.Cluster, now),
+            Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.Tenant, run.Cluster, now)),
+            Onsets = incident.Onsets,
         };
+        return (snapshot, plan, incident);
     }
-
-    /// <summary>The signals of the incident that the runbook answers and that hold, or are unknown.</summary>
-    public static IReadOnlyList<Signal> SignalsOf(Incident incident, Runbook runbook, IReadOnlyList<Signal> signals)
-    {
-        var held = incident.Signals.Where(s => !s.IsClear).Select(s => s.Fingerprint).ToHashSet();
-        return [.. signals.Where(s => !s.IsKept && held.Contains(s.Fingerprint) && runbook.IsAnswerTo(s.Name, s.Labels))];
-    }
-
-    // A handful of versions are alive at a time.
-    public static Runbook? RunbookOf(Run run) => Parsed.GetOrAdd(run.RunbookHash, static (_, text) => RunbookSet.Parse(text), run.RunbookText);
 }

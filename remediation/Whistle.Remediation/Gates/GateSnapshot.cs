@@ -3,6 +3,7 @@ using Whistle.Detectors.Signals;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Gates;
 
@@ -31,18 +32,48 @@ sealed record GateSnapshot
 
     public required Run Run { get; init; }
 
+    /// <summary>Of the steps that are still to be done, all together.</summary>
+    public required ActionTraits Traits { get; init; }
+
     /// <summary>The active signals of the incident that the runbook answers.</summary>
     public required IReadOnlyList<Signal> Signals { get; init; }
 
-    /// <summary>The other runs that are at work.</summary>
-    public required IReadOnlyList<Run> AtWork { get; init; }
+    /// <summary>What the other runs hold.</summary>
+    public required IReadOnlyList<Reservation> AtWork { get; init; }
 
     /// <summary>Attempts of this runbook that ended, in this incident or on this target within the last day.</summary>
-    public required IReadOnlyList<Run> Earlier { get; init; }
+    public required IReadOnlyList<EarlierRun> Earlier { get; init; }
+
+    /// <summary>Null where nothing is known of it.</summary>
+    public ClusterView? Cluster { get; init; }
+
+    /// <summary>Nodes of the cluster that an open incident is about.</summary>
+    public IReadOnlySet<string> Troubled { get; init; } = new HashSet<string>();
+
+    /// <summary>When so much of the cluster was last in trouble that the cause had to be elsewhere.</summary>
+    public DateTimeOffset? StormAt { get; init; }
+
+    public WindowView Window { get; init; } = WindowView.None;
+
+    /// <summary>The change freeze that holds now.</summary>
+    public ChangeFreeze? Freeze { get; init; }
+
+    /// <summary>When the incident began or came back, the latest last.</summary>
+    public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];
 }
 
-/// <summary>Somebody's yes to one plan.</summary>
-public sealed record Approval(string RunId, string PlanHash, string Author, DateTimeOffset At, DateTimeOffset Until);
+/// <summary>What a run holds from its first permit until it ends: its place in every budget.</summary>
+public sealed record Reservation(string RunId, string Runbook, string Tenant, string Cluster, string Zone, string Node, Labels Subject, bool Disruptive, bool ControlPlane)
+{
+    internal bool IsOn(Run run) => Tenant == run.Tenant && Cluster == run.Cluster && Node == run.Node;
+}
+
+/// <summary>An attempt that ended.</summary>
+public sealed record EarlierRun(string Id, string IncidentId, DateTimeOffset EndedAt);
+
+/// <summary>Somebody's yes to one plan, or to one step of it that asks for a yes of its own.</summary>
+/// <param name="Step">Empty for the plan.</param>
+public sealed record Approval(string RunId, string PlanHash, string Author, DateTimeOffset At, DateTimeOffset Until, string Step = "");
 
 /// <summary>A gate's answer.</summary>
 /// <param name="Reason">One sentence; null where it allows. The same while the cause is the same, so that repetitions can be counted.</param>
@@ -54,6 +85,8 @@ sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool Nee
     public string? NotAsked { get; init; }
 
     public static readonly GateAnswer Allow = new(Reason: null);
+
+    public static readonly GateAnswer Skip = Allow with { NotAsked = "not asked for this action" };
 
     public bool Allows => Reason is null;
 }

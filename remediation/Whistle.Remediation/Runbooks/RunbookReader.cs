@@ -1,11 +1,8 @@
-using System.Globalization;
 using System.Text.RegularExpressions;
 
 using Whistle.Detectors.Yaml;
-using Whistle.PromQL;
 using Whistle.Telemetry;
 
-using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
 namespace Whistle.Remediation.Runbooks;
@@ -13,9 +10,11 @@ namespace Whistle.Remediation.Runbooks;
 /// <summary>Reads one runbook. Goes on after an error, so that one pass reports them all with their positions.</summary>
 sealed partial class RunbookReader(string file, string text, List<YamlError> errors)
 {
-    static readonly string[] Scopes = ["node", "cluster", "tenant", "fleet"];
+    internal static readonly string[] Scopes = ["node", "zone", "cluster", "tenant", "fleet"];
 
     readonly YamlReader _yaml = new(file, text, errors);
+
+    StepReader Steps => field ??= new(_yaml);
 
     /// <summary>Null where an error was added.</summary>
     public Runbook? Read()
@@ -30,16 +29,18 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
 
     Runbook? ReadRunbook(YamlNode root)
     {
-        if (_yaml.Mapping(root, "a runbook", "name", "summary", "answers", "mode", "gates", "steps", "verify", "page", "ticket", "ladder") is not { } fields)
+        if (_yaml.Mapping(root, "a runbook", "name", "summary", "answers", "mode", "parameters", "gates", "steps", "verify", "page", "ticket", "ladder") is not { } fields)
             return null;
         var name = fields.Required("name");
         if (name is not null && !NamePattern().IsMatch(name))
             fields.Fail("name", $"\"{name}\" is not a name; use lower-case letters, digits and dashes");
         var summary = fields.Required("summary");
-        var answers = fields.RequiredItems("answers").Select(ReadAnswer).OfType<AnsweredSignal>().ToList();
-        var steps = ReadSteps(fields.RequiredItems("steps"));
+        if (name == Runbook.Escalate)
+            fields.Fail("name", "escalate is the name of every ladder's last rung; take another");
+        var answers = fields.Items("answers").Select(ReadAnswer).OfType<AnsweredSignal>().ToList();
+        var parameters = ReadParameters(fields);
+        var steps = Steps.Steps(fields);
         var verify = ReadVerification(fields);
-        CheckLadder(fields);
         var runbook = new Runbook
         {
             Name = name ?? "",
@@ -49,6 +50,8 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
             Hash = RunbookSet.HashOf(text),
             Mode = ReadMode(fields),
             Answers = answers,
+            Parameters = parameters,
+            Ladder = ReadLadder(fields, name),
             Gates = ReadGates(fields),
             Steps = steps,
             Verify = verify,
@@ -102,10 +105,18 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
     static GateNumbers ReadGates(YamlFields fields)
     {
         var numbers = new GateNumbers();
-        if (fields.Mapping("gates", "sustained", "freshness", "maxConcurrent", "coolDown", "attempts", "backOff") is not { } gates)
+        if (fields.Mapping("gates", "sustained", "freshness", "window", "maxConcurrent", "blastRadius", "stormCoolDown", "coolDown", "attempts", "backOff", "flapping") is not { } gates)
             return numbers;
+        var blast = gates.Mapping("blastRadius", "nodes", "percent");
+        var flapping = gates.Mapping("flapping", "onsets", "within");
         return numbers with
         {
+            Window = gates.Choice("window", "auto", "required", "ignored") switch { "required" => WindowRule.Required, "ignored" => WindowRule.Ignored, _ => WindowRule.Auto },
+            BlastNodes = blast?.Number("nodes", 1, 100_000) ?? numbers.BlastNodes,
+            BlastPercent = blast?.Number("percent", 1, 100) ?? numbers.BlastPercent,
+            StormCoolDown = gates.Duration("stormCoolDown") ?? numbers.StormCoolDown,
+            FlappingOnsets = flapping?.Number("onsets", 2, 1000) ?? numbers.FlappingOnsets,
+            FlappingWithin = flapping?.Duration("within") ?? numbers.FlappingWithin,
             Sustained = gates.Duration("sustained") ?? numbers.Sustained,
             Freshness = gates.Duration("freshness") ?? numbers.Freshness,
             CoolDown = gates.Duration("coolDown") ?? numbers.CoolDown,
@@ -125,71 +136,6 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         return numbers;
     }
 
-    List<RunbookStep> ReadSteps(IEnumerable<YamlNode> nodes)
-    {
-        var steps = new List<RunbookStep>();
-        foreach (var node in nodes)
-        {
-            if (ReadStep(node) is not { } step)
-                continue;
-            if (steps.Exists(s => s.Name == step.Name))
-                _yaml.Fail(node, $"the step name \"{step.Name}\" is used twice; give one another name");
-            steps.Add(step);
-        }
-
-        return steps;
-    }
-
-    RunbookStep? ReadStep(YamlNode node)
-    {
-        if (_yaml.Mapping(node, "a step", "name", "action", "parameters", "timeout", "dryRun", "onFailure") is not { } fields)
-            return null;
-        var name = fields.Required("name");
-        var action = fields.Required("action");
-        if (action is not null && ActionCatalogue.Find(action) is null)
-            fields.Fail("action", $"unknown action \"{action}\"; known are {string.Join(", ", ActionCatalogue.Names)}");
-        var parameters = Tree(fields.Pairs("parameters"));
-        var timeout = fields.Duration("timeout") ?? TimeSpan.FromMinutes(5);
-        if (timeout < TimeSpan.FromSeconds(1) || timeout > TimeSpan.FromHours(1))
-            fields.Fail("timeout", "timeout: a step takes from 1s to 1h");
-        var goesOn = fields.Choice("onFailure", "stop", "continue") == "continue";
-        var dryRun = fields.Choice("dryRun", "false", "true") == "true";
-        return name is null || action is null ? null : new(name, action, parameters, timeout, dryRun, goesOn);
-    }
-
-    Dictionary<string, object?> Tree(IEnumerable<KeyValuePair<YamlNode, YamlNode>> pairs)
-    {
-        var tree = new Dictionary<string, object?>();
-        foreach (var (key, value) in pairs)
-        {
-            if (key is YamlScalarNode { Value: { Length: > 0 } name })
-                tree[name] = Leaf(value);
-            else
-                _yaml.Fail(key, "a parameter's name must be a text");
-        }
-
-        return tree;
-    }
-
-    object? Leaf(YamlNode node) => node switch
-    {
-        YamlMappingNode mapping => Tree(mapping.Children),
-        YamlSequenceNode sequence => sequence.Children.Select(Leaf).ToList(),
-        YamlScalarNode { Style: ScalarStyle.Plain, Value: "true" } => true,
-        YamlScalarNode { Style: ScalarStyle.Plain, Value: "false" } => false,
-        YamlScalarNode { Style: ScalarStyle.Plain, Value: { } number } when long.TryParse(number, CultureInfo.InvariantCulture, out var whole) => whole,
-        YamlScalarNode { Style: ScalarStyle.Plain, Value: { } number } when double.TryParse(number, CultureInfo.InvariantCulture, out var real) => real,
-        YamlScalarNode { Value: { } value } => CheckPlaces(node, value),
-        _ => null,
-    };
-
-    string CheckPlaces(YamlNode node, string value)
-    {
-        if (Rendering.Place().Count(value) != value.Split("${").Length - 1)
-            _yaml.Fail(node, $"\"{value}\": write a label of the signal as ${{label}}");
-        return value;
-    }
-
     Verification ReadVerification(YamlFields fields)
     {
         var verify = new Verification(TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(2), null);
@@ -197,23 +143,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
             fields.Fail("verify", "a runbook needs verify: an action's own success proves nothing");
         if (fields.Mapping("verify", "within", "for", "expr") is not { } given)
             return verify;
-        return new(given.Duration("within") ?? verify.Within, given.Duration("for") ?? verify.For, Expression(given));
-    }
-
-    string? Expression(YamlFields fields)
-    {
-        if (fields.Text("expr") is not { } expression)
-            return null;
-        try
-        {
-            PromQL.Parser.Parse(expression);
-        }
-        catch (PromQLException e)
-        {
-            fields.Fail("expr", $"expr: {e.Message}");
-        }
-
-        return CheckPlaces(fields.Find("expr")!, expression);
+        return new(given.Duration("within") ?? verify.Within, given.Duration("for") ?? verify.For, Steps.Expression(given, "expr"));
     }
 
     List<string> Attached(YamlFields fields, string key, List<RunbookStep> steps)
@@ -232,12 +162,42 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         return names;
     }
 
-    void CheckLadder(YamlFields fields)
+    List<string> ReadLadder(YamlFields fields, string? own)
     {
-        if (fields.Find("ladder") is { } node and not YamlSequenceNode { Children: [YamlScalarNode { Value: "escalate" }] })
-            _yaml.Fail(node, "ladder: [escalate] is the only rung so far");
+        var rungs = new List<string>();
+        foreach (var node in fields.Items("ladder"))
+        {
+            if (rungs.Contains(Runbook.Escalate))
+                _yaml.Fail(node, "ladder: escalate is the last rung; nothing follows it");
+            else if (node is not YamlScalarNode { Value: { Length: > 0 } rung })
+                _yaml.Fail(node, "ladder: a rung is the name of a runbook, or escalate");
+            else if (rung == own || rungs.Contains(rung))
+                _yaml.Fail(node, $"ladder: {rung} would be tried again and again; a ladder goes up");
+            else
+                rungs.Add(rung);
+        }
+
+        rungs.Remove(Runbook.Escalate);
+        return rungs;
+    }
+
+    Dictionary<string, string> ReadParameters(YamlFields fields)
+    {
+        var parameters = new Dictionary<string, string>();
+        foreach (var (key, value) in fields.Pairs("parameters"))
+        {
+            if (key is YamlScalarNode { Value: { } name } && ParameterPattern().IsMatch(name) && value is YamlScalarNode { Value: { } text })
+                parameters[name] = Steps.Places(value, text);
+            else
+                _yaml.Fail(key, "parameters: a name of letters, digits and underscores stands for a text");
+        }
+
+        return parameters;
     }
 
     [GeneratedRegex(@"\A[a-z0-9]([a-z0-9-]*[a-z0-9])?\z")]
     private static partial Regex NamePattern();
+
+    [GeneratedRegex(@"\A[a-zA-Z_][a-zA-Z0-9_]*\z")]
+    private static partial Regex ParameterPattern();
 }

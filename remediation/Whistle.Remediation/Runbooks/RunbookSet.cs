@@ -32,7 +32,44 @@ public sealed class RunbookSet
             runbooks.Add(runbook);
         }
 
+        CheckLadders(runbooks, errors);
         return errors.Count > 0 ? new(null, errors) : new(new([.. runbooks.OrderBy(r => r.Name, StringComparer.Ordinal)]), []);
+    }
+
+    public Runbook? Find(string name) => Runbooks.FirstOrDefault(r => r.Name == name);
+
+    // Only the ladder of the runbook that answers counts; two that end in each other are a loop in somebody's mind all the same.
+    static void CheckLadders(List<Runbook> runbooks, List<YamlError> errors)
+    {
+        var byName = runbooks.GroupBy(r => r.Name).ToDictionary(g => g.Key, g => g.First());
+        foreach (var runbook in runbooks)
+        {
+            foreach (var rung in runbook.Ladder.Where(r => !byName.ContainsKey(r)))
+                errors.Add(new(runbook.File, 1, 1, $"ladder: there is no runbook \"{rung}\"; known are {string.Join(", ", byName.Keys.Order(StringComparer.Ordinal))}"));
+            if (Loop(runbook, byName) is { } loop)
+                errors.Add(new(runbook.File, 1, 1, $"ladder: {string.Join(" → ", loop)} is a loop; take one of them out"));
+            if (runbook.Answers.Count == 0 && !runbooks.Exists(r => r.Ladder.Contains(runbook.Name)))
+                errors.Add(new(runbook.File, 1, 1, $"the runbook \"{runbook.Name}\" answers no signal and is no rung of a ladder; it would never run"));
+        }
+    }
+
+    static List<string>? Loop(Runbook start, Dictionary<string, Runbook> byName)
+    {
+        var seen = new HashSet<string>();
+        List<string>? Climb(Runbook at, List<string> path)
+        {
+            foreach (var rung in at.Ladder)
+            {
+                if (rung == start.Name)
+                    return [.. path, rung];
+                if (seen.Add(rung) && byName.TryGetValue(rung, out var next) && Climb(next, [.. path, rung]) is { } loop)
+                    return loop;
+            }
+
+            return null;
+        }
+
+        return Climb(start, [start.Name]);
     }
 
     /// <summary>The version that a run began with, from the text it keeps; null where this release can no longer read it.</summary>

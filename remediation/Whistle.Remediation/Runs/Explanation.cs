@@ -7,6 +7,8 @@ static class Explanation
 {
     public static string Of(Run run, Command? command) => run.State switch
     {
+        _ when run is { EndedAt: null, Undoing: { Steps.Count: > 0 } undoing } =>
+            $"It takes back what it changed, and is at {undoing.Steps[0]}: {(run.State is RunState.Waiting ? $"{run.Reason} It is tried again every minute." : Step(run, command))}",
         RunState.Proposed => "It was just proposed; the gates are asked at the next pass.",
         RunState.Waiting or RunState.AwaitingApproval =>
             $"It waits since {Clock(run.Since)}: {run.Reason} The gates are asked again every second.",
@@ -19,9 +21,10 @@ static class Explanation
 
     static string Step(Run run, Command? command) => command?.State switch
     {
-        CommandState.Offered => $"The step {command.Step} is offered to the agent of {run.Node} since {Clock(command.OfferedAt)}; the agent has not taken it yet.",
-        CommandState.Leased => $"The agent of {run.Node} has taken the step {command.Step} and not begun; its lease ends at {Clock(command.LeasedUntil!.Value)}.",
-        CommandState.Begun => $"The agent of {run.Node} does the step {command.Step} since {Clock(command.BegunAt!.Value)}.",
+        _ when run.Reason.Length > 0 => $"Since {Clock(run.Since)}, {run.Reason} It is looked at again every second.",
+        CommandState.Offered => $"The step {command.Step} is offered to the agent of {command.Node} since {Clock(command.OfferedAt)}; the agent has not taken it yet.",
+        CommandState.Leased => $"The agent of {command.Node} has taken the step {command.Step} and not begun; its lease ends at {Clock(command.LeasedUntil!.Value)}.",
+        CommandState.Begun => $"The agent of {command.Node} does the step {command.Step} since {Clock(command.BegunAt!.Value)}.",
         CommandState.Denied => $"The step {command.Step} was not let begin: {command.Reason}",
         _ => "A step has ended; the next one is looked at at the next pass.",
     };

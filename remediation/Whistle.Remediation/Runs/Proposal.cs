@@ -1,16 +1,43 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 
 namespace Whistle.Remediation.Runs;
+
+/// <summary>What is to be tried next for an incident: a runbook that answers it, or the next rung of one that was tried.</summary>
+sealed record Rung(Runbook Runbook, Runbook Origin, IReadOnlyList<string> Next)
+{
+    /// <summary>Null where nothing is to be begun: a run goes on, a person called it off, or the ladder is at its end.</summary>
+    /// <param name="runs">The incident's runs, of any runbook.</param>
+    /// <param name="missing">The name of a rung that is not among the runbooks any more.</param>
+    public static Rung? Of(Runbook origin, IEnumerable<RunSummary> runs, RunbookSet runbooks, out string? missing)
+    {
+        missing = null;
+        var mine = runs.Where(r => r.Origin == origin.Name).ToList();
+        if (mine.Exists(r => r.EndedAt is null || r.Cancelled || r.State is RunState.Escalated))
+            return null;
+        // Each rung that is used up says what is left; the shortest rest is where the ladder stands.
+        var rest = mine.Where(r => r.Rungs is not null).MinBy(r => r.Rungs!.Count)?.Rungs;
+        if (rest is null)
+            return new(origin, origin, origin.Ladder);
+        if (rest.Count == 0)
+            return null;
+        if (runbooks.Find(rest[0]) is { } next)
+            return new(next, origin, [.. rest.Skip(1)]);
+        missing = rest[0];
+        return null;
+    }
+}
 
 /// <summary>A new run with its whole plan, for an incident that a runbook answers.</summary>
 static class Proposal
 {
     /// <param name="before">The incident's runs, of any runbook.</param>
     public static (Run Run, IReadOnlyList<RunNote> Notes) Of(
-        Incident incident, Runbook runbook, Signal signal, IReadOnlyList<Run> before, DateTimeOffset now)
+        Incident incident, Rung rung, Signal signal, IReadOnlyList<RunSummary> before, DateTimeOffset now)
     {
+        var runbook = rung.Runbook;
         var run = new Run
         {
             // The same in every process, so that only one of two that propose it at a time succeeds.
@@ -23,7 +50,9 @@ static class Proposal
             Labels = signal.Labels,
             Runbook = runbook.Name,
             RunbookHash = runbook.Hash,
-            RunbookText = runbook.Text,
+            Origin = rung.Origin.Name,
+            Answers = [.. rung.Origin.Answers.Select(a => a.Signal).Distinct()],
+            Rungs = rung.Next,
             PlanHash = "",
             State = RunState.Proposed,
             Since = now,
@@ -42,8 +71,12 @@ static class Proposal
         }
     }
 
-    static RunNote Planned(PlannedStep planned, int index) => new(
-        "plan",
-        $"Step {index + 1}, {planned.Step.Name}: {planned.Step.Action} {planned.Parameters}, at most {planned.Step.Timeout.TotalSeconds:0} s"
-            + (planned.Step.Traits.ReadOnly ? ", only reads." : planned.Step.DryRun ? ", a dry run." : "."));
+    static RunNote Planned(PlannedStep planned, int index)
+    {
+        var step = PlanStep.Of(planned);
+        return new(
+            "plan",
+            $"Step {index + 1}, {step.Name}: {step.Action} {step.Parameters}, at most {step.Timeout.TotalSeconds:0} s"
+                + (planned.Step.DryRun ? ", a dry run." : step.OnlyReads && planned.Step.Kind is StepKind.Action ? ", only reads." : "."));
+    }
 }

@@ -26,7 +26,20 @@ public sealed record StepReport(string Step, string Action, CommandOutcome Outco
 {
     /// <summary>A permit was given, so it may have changed something. Never after a dry run, or where there was nothing to change.</summary>
     public bool Changed { get; init; }
+
+    /// <summary>It took back what the step of this name had changed.</summary>
+    public bool Undo { get; init; }
 }
+
+/// <summary>A run on its way back.</summary>
+/// <param name="Steps">What is still to be taken back, in this order.</param>
+/// <param name="As">How the run ends when that is done.</param>
+/// <param name="Reason">Why it ends so.</param>
+/// <param name="Issued">The command for the first of the steps is on its way, or done and not yet proven.</param>
+/// <param name="Tries">How often the first of the steps was tried.</param>
+/// <param name="Faults">What could not be taken back.</param>
+public sealed record Undoing(
+    IReadOnlyList<string> Steps, RunState As, string Reason, bool Issued = false, int Tries = 0, DateTimeOffset? DoneAt = null, IReadOnlyList<string>? Faults = null);
 
 /// <summary>One attempt of a runbook on what an incident is about. Changed only by the owner of its lease, together with its timeline.</summary>
 public sealed record Run
@@ -47,12 +60,20 @@ public sealed record Run
     /// <summary>Of the signal that it answers; parameters come from them.</summary>
     public required Labels Labels { get; init; }
 
-    /// <summary>The name of the runbook. Hash and text are those that the run began with.</summary>
+    /// <summary>The name of the runbook.</summary>
     public required string Runbook { get; init; }
 
+    /// <summary>The version that the run began with and keeps.</summary>
     public required string RunbookHash { get; init; }
 
-    public required string RunbookText { get; init; }
+    /// <summary>The runbook whose ladder this run is on; its own where it is the first rung.</summary>
+    public required string Origin { get; init; }
+
+    /// <summary>The signals that the origin answers, by name.</summary>
+    public required IReadOnlyList<string> Answers { get; init; }
+
+    /// <summary>The rungs that follow when this one is used up, without people.</summary>
+    public IReadOnlyList<string> Rungs { get; init; } = [];
 
     /// <summary>Over the rendered commands: what an approval is given for.</summary>
     public required string PlanHash { get; init; }
@@ -74,8 +95,17 @@ public sealed record Run
     /// <summary>Counts from 1 within the incident.</summary>
     public required int Attempt { get; init; }
 
+    /// <summary>It was the last attempt of its rung: what follows is the next rung, or people.</summary>
+    public bool UsedUp { get; init; }
+
     /// <summary>The index of the step that is to be done or under way.</summary>
     public int Step { get; init; }
+
+    /// <summary>While it waits in the midst of its plan: since when.</summary>
+    public DateTimeOffset? StalledSince { get; init; }
+
+    /// <summary>While it takes back what it changed.</summary>
+    public Undoing? Undoing { get; init; }
 
     /// <summary>How many commands it has issued; a withdrawn one is followed by another.</summary>
     public int Issued { get; init; }
@@ -101,6 +131,18 @@ public sealed record Run
     internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
 }
 
+/// <param name="Token">Under which its owner, who asked, may change it; null where another owns it.</param>
+sealed record OwnedRun(Run Run, long? Token);
+
+/// <summary>What of a run matters to those that follow it.</summary>
+/// <param name="Rungs">Where its rung is used up: what is left of the ladder; null where it is not.</param>
+sealed record RunSummary(
+    string Id, string IncidentId, string Tenant, string Cluster, string Node, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt, bool Cancelled,
+    IReadOnlyList<string>? Rungs)
+{
+    public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
+}
+
 /// <summary>A person calls a run off. What has begun on the node is waited for; nothing new begins.</summary>
 public sealed record Cancellation(string RunId, string Author, string Reason, DateTimeOffset At);
 
@@ -113,21 +155,31 @@ public sealed record Escalation(
     string RunId, string IncidentId, string Runbook, DateTimeOffset At, string Reason, int Attempts, IReadOnlyList<StepReport> Evidence,
     IReadOnlyList<string> PageAttaches, IReadOnlyList<string> TicketAttaches);
 
+/// <summary>A person has done what a step asked of them.</summary>
+public sealed record TaskDone(string RunId, string Step, string Author, string Note, DateTimeOffset At);
+
 /// <summary>A step of a run's plan, with its parameters as the node gets them (JSON).</summary>
+/// <param name="Action">The action; for other steps what they are: wait, task, approval.</param>
+/// <param name="Parameters">For other steps the condition, what a person is to do, or who says yes.</param>
 /// <param name="OnlyReads">It changes nothing, by its nature or because it is a dry run.</param>
 public sealed record PlanStep(string Name, string Action, string Parameters, TimeSpan Timeout, bool OnlyReads)
 {
-    /// <summary>The plan that the run's hash is over; empty where none could be made, or this release cannot read the runbook.</summary>
-    public static IReadOnlyList<PlanStep> Of(Run run)
-    {
-        if (run.PlanHash.Length == 0 || Gates.GateReader.RunbookOf(run) is not { } runbook)
-            return [];
-        return [.. Rendering.Plan(runbook, run.Labels).Steps.Select(p => new PlanStep(
-            p.Step.Name, p.Step.Action, p.Parameters, p.Step.Timeout, p.Step.Traits.ReadOnly || p.Step.DryRun))];
-    }
+    internal static PlanStep Of(PlannedStep planned) => planned.Step.Kind is StepKind.Action
+        ? new(planned.Step.Name, planned.Step.Action, planned.Parameters, planned.Step.Timeout, planned.Traits.ReadOnly)
+        : new(planned.Step.Name, planned.Step.Kind.ToString().ToLowerInvariant(), planned.Text, planned.Step.Timeout, OnlyReads: true);
 }
 
 /// <summary>What a runbook makes of one signal: the commands, rendered.</summary>
-sealed record Plan(string Hash, IReadOnlyList<PlannedStep> Steps);
+sealed record Plan(string Hash, IReadOnlyList<PlannedStep> Steps)
+{
+    /// <summary>What must be known before the step of that index and all that follow.</summary>
+    public ActionTraits From(int step) => Steps.Skip(step).Select(s => s.Traits).Aggregate(ActionTraits.None, (a, b) => a.And(b));
+}
 
-sealed record PlannedStep(RunbookStep Step, string Parameters);
+sealed record PlannedStep(RunbookStep Step, string Parameters)
+{
+    public required ActionTraits Traits { get; init; }
+
+    /// <summary>The condition of a wait, what a person is to do, or who says yes.</summary>
+    public string Text { get; init; } = "";
+}

@@ -3,15 +3,22 @@ using System.Text.Json;
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
 
 /// <summary>What a run is advanced by.</summary>
 /// <param name="Command">The run's latest command; null before the first.</param>
-/// <param name="Condition">The extra PromQL of the verification holds, or none is asked.</param>
+/// <param name="Condition">The PromQL that the run waits for now holds, or none is asked.</param>
 sealed record RunWorld(GateSnapshot Gates, Incident Incident, Command? Command, Plan Plan, bool Condition)
 {
+    /// <summary>The yes to the step that asks for one of its own.</summary>
+    public Approval? StepApproval { get; init; }
+
+    /// <summary>A person has done what the step asks.</summary>
+    public TaskDone? Task { get; init; }
+
     public bool IsClear => Incident.Signals.All(s => s.IsClear);
 
     public PlannedStep Step(Run run) => Plan.Steps[run.Step];
@@ -30,90 +37,179 @@ sealed record RunDecision(Run Run, IReadOnlyList<RunNote> Notes)
 }
 
 /// <summary>The life of a run as a function of what is so now. Null means that nothing changes.</summary>
-static class RunEngine
+static partial class RunEngine
 {
     /// <summary>An agent that takes no command for so long does not work.</summary>
-    static readonly TimeSpan OfferFor = TimeSpan.FromMinutes(5);
+    internal static readonly TimeSpan OfferFor = TimeSpan.FromMinutes(5);
 
     /// <summary>Past an action's own time limit, for the report's way.</summary>
-    static readonly TimeSpan ReportGrace = TimeSpan.FromMinutes(1);
+    internal static readonly TimeSpan ReportGrace = TimeSpan.FromMinutes(1);
+
+    /// <summary>A run that has changed something hangs no longer than this in the midst of its plan.</summary>
+    internal static readonly TimeSpan LongestStall = TimeSpan.FromHours(1);
 
     public static RunDecision? Advance(Run run, RunWorld world, DateTimeOffset now) => run.State switch
     {
-        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Verifying when world.Gates.Cancellation is { } called => Cancel(run, called, now),
-        RunState.Proposed => Start(run, world, now),
-        RunState.Waiting or RunState.AwaitingApproval => Start(run, world, now),
-        RunState.Running => Work(run, world, now),
+        _ when run.EndedAt is not null => null,
+        _ when run.Undoing is not null => Undo(run, run.Undoing, world, now),
+        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Verifying when world.Gates.Cancellation is { } called => Cancel(run, called, world, now),
+        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval when !AtStepOfPeople(run, world) => Start(run, world, now),
+        RunState.AwaitingApproval or RunState.Running => Work(run, world, now),
         RunState.Verifying => Verify(run, world, now),
         _ => null,
     };
 
+    // A step that asks for a yes of its own waits in a state of its own.
+    static bool AtStepOfPeople(Run run, RunWorld world) =>
+        run.State is RunState.AwaitingApproval && run.Step < world.Plan.Steps.Count && world.Step(run).Step.Kind is StepKind.Approval;
+
     static RunDecision? Start(Run run, RunWorld world, DateTimeOffset now)
     {
-        var used = world.Gates.Earlier.Count(r => r.IncidentId == run.IncidentId);
+        var used = BudgetGates.Attempts(world.Gates);
         if (used >= world.Gates.Runbook.Gates.Attempts)
-            return End(run, RunState.Escalated, $"It is back after {used} attempts, so a person is needed.", now);
+            return GiveUp(run, world, $"It is back after {used} attempts.", now);
         if (world.IsClear)
             return run.Reports.Count > 0
                 ? ToVerify(run, "The signals are clear; what is left of the plan is not needed.", now)
                 : End(run, RunState.Cancelled, "The signals cleared before anything was done.", now);
-        return GatePipeline.FirstRefusal(world.Gates) is { } refusal ? Wait(run, refusal, now) : Offer(run, world, [], now);
+        return Enter(run, world, [], now);
     }
 
-    static RunDecision? Wait(Run run, Refusal refusal, DateTimeOffset now)
+    /// <summary>Begins the step that is next, once the gates let it.</summary>
+    static RunDecision? Enter(Run run, RunWorld world, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
+        var planned = world.Step(run);
+        if (planned.Step.Kind is not StepKind.Action)
+            return EnterOther(run, planned, notes, now);
+        if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
+            return Noted(Wait(run, world, refusal, now), run, notes);
+        return Executor(run, world, planned, now) is { } node
+            ? Offer(run, world, planned, node, [.. notes, new("gates", $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
+            : Noted(Wait(run, world, NoExecutor(run), now), run, notes);
+    }
+
+    static RunDecision EnterOther(Run run, PlannedStep planned, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    {
+        var (name, text) = (planned.Step.Name, planned.Text);
+        var (state, reason) = planned.Step.Kind switch
+        {
+            StepKind.Wait => (RunState.Running, $"{name}: it waits until {text} holds."),
+            StepKind.Task => (RunState.Running, $"{name}: a person is to do this: {text}"),
+            StepKind.Approval => (RunState.AwaitingApproval, $"{name}: it waits for a yes of {text}."),
+            _ => throw new InvalidOperationException($"Unknown kind {planned.Step.Kind}."),
+        };
+        return new(run with { State = state, Reason = reason, Since = now, RetryAt = null, StalledSince = null }, [.. notes, new("step", reason)]);
+    }
+
+    static RunDecision? Wait(Run run, RunWorld world, Refusal refusal, DateTimeOffset now)
+    {
+        var stalled = run.Reports.Any(r => r.Changed) ? run.StalledSince ?? now : (DateTimeOffset?)null;
+        if (now - stalled >= LongestStall)
+            return Fail(run, world, $"It hung in the midst of its plan for {LongestStall.TotalMinutes:0} min: {refusal.Reason}", now);
         var state = refusal.NeedsApproval ? RunState.AwaitingApproval : RunState.Waiting;
         var same = run.State == state && run.Reason == refusal.Reason;
         if (same && now < run.RetryAt)
             return null;
         var retry = now + (refusal.RetryAfter > TimeSpan.Zero ? refusal.RetryAfter : TimeSpan.FromMinutes(1));
-        var next = run with { State = state, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = retry };
-        return new(next, [new("gate", $"{refusal.Gate}: {refusal.Reason}", Repeats: true)]);
+        var next = run with { State = state, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = retry, StalledSince = stalled };
+        return new(next, [new("gate", $"{refusal.Gate}: {refusal.Reason}", Repeats: true), new("gates", GatePipeline.Summary(world.Gates), Repeats: true)]);
     }
 
-    static RunDecision Offer(Run run, RunWorld world, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    /// <summary>The node whose agent carries the step out; null where nobody can.</summary>
+    static string? Executor(Run run, RunWorld world, PlannedStep planned, DateTimeOffset now)
     {
-        var planned = world.Step(run);
-        var next = run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, Issued = run.Issued + 1 };
+        if (!planned.Traits.ViaControlPlane)
+            return run.Node;
+        var able = world.Gates.Cluster?.Nodes.Where(n => n is { ControlPlane: true, Ready: true } && n.Name != run.Node).Select(n => n.Name).Order(StringComparer.Ordinal).ToList();
+        // Another each time, so that one that only seems well is not asked for ever.
+        return able is { Count: > 0 } ? able[run.Issued % able.Count] : null;
+    }
+
+    static Refusal NoExecutor(Run run) => new(
+        "executor", $"No healthy control-plane node of {run.Cluster} other than {run.Node} is known, which could do it.", TimeSpan.FromMinutes(1), NeedsApproval: false);
+
+    static RunDecision Offer(Run run, RunWorld world, PlannedStep planned, string node, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    {
+        var next = run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Issued = run.Issued + 1 };
         var command = new Command
         {
             Id = next.CommandId,
             RunId = run.Id,
             Tenant = run.Tenant,
             Cluster = run.Cluster,
-            Node = run.Node,
+            Node = node,
             Step = planned.Step.Name,
             Action = planned.Step.Action,
-            Parameters = planned.Parameters,
+            Parameters = planned.Traits.ViaControlPlane ? ForTarget(planned.Parameters, run) : planned.Parameters,
             DryRun = planned.Step.DryRun,
             TimeoutSeconds = (int)planned.Step.Timeout.TotalSeconds,
             OfferedAt = now,
+            Undo = run.Undoing is not null,
         };
-        return new(next, [.. notes, new("step", $"{planned.Step.Name}: {planned.Step.Action} {planned.Parameters} is offered to {run.Node}.")]) { Offer = command };
+        var text = $"{planned.Step.Name}: {planned.Step.Action} {command.Parameters} is offered to {node}.";
+        return new(next, [.. notes, new(run.Undoing is null ? "step" : "undo", text)]) { Offer = command };
     }
 
-    static RunDecision? Work(Run run, RunWorld world, DateTimeOffset now) => world.Command switch
+    // Whoever acts on another node is told which, and for whom: what is cordoned carries its owner's name.
+    static string ForTarget(string parameters, Run run)
     {
-        { State: CommandState.Offered or CommandState.Leased } command => Pending(run, world, command, now),
-        { State: CommandState.Begun } command => Begun(run, world, command, now),
-        { State: CommandState.Denied } command => Denied(run, command, now),
-        { State: CommandState.Done } command => Done(run, world, command, now),
-        _ => Start(run, world, now),
-    };
+        var tree = JsonSerializer.Deserialize(parameters, RunJson.Default.DictionaryStringJsonElement)!;
+        tree["node"] = JsonSerializer.SerializeToElement(run.Node, RunJson.Default.String);
+        tree["owner"] = JsonSerializer.SerializeToElement(run.Id, RunJson.Default.String);
+        return JsonSerializer.Serialize(tree, RunJson.Default.DictionaryStringJsonElement);
+    }
 
-    static RunDecision Cancel(Run run, Cancellation called, DateTimeOffset now, params IEnumerable<RunNote> notes) =>
-        End(run with { CancelledBy = called.Author }, RunState.Cancelled, $"{called.Author} called it off: {called.Reason}", now, notes);
+    static RunDecision? Work(Run run, RunWorld world, DateTimeOffset now)
+    {
+        if (world.Step(run).Step.Kind is not StepKind.Action)
+            return WorkOther(run, world, world.Step(run), now);
+        return world.Command switch
+        {
+            { State: CommandState.Offered or CommandState.Leased } command => Pending(run, world, command, now),
+            { State: CommandState.Begun } command => Begun(run, world, command, now),
+            { State: CommandState.Denied } command => Denied(run, command, now),
+            { State: CommandState.Done } command => Done(run, world, command, now),
+            _ => Start(run, world, now),
+        };
+    }
+
+    static RunDecision? WorkOther(Run run, RunWorld world, PlannedStep planned, DateTimeOffset now)
+    {
+        if (world.Gates.Cancellation is { } called)
+            return Cancel(run, called, world, now);
+        if (world.IsClear)
+            return Start(run, world, now);
+        var step = planned.Step;
+        var (done, summary) = step.Kind switch
+        {
+            StepKind.Wait => (world.Condition, "the condition holds."),
+            StepKind.Task => (world.Task is not null, $"{world.Task?.Author} has done it: {world.Task?.Note}"),
+            _ => (PeopleGates.Approved(world.Gates, world.StepApproval, "missing").Allows, $"{world.StepApproval?.Author} says yes."),
+        };
+        if (!done && now - run.Since < step.Timeout)
+            return null;
+        var outcome = done ? CommandOutcome.Succeeded : CommandOutcome.Failed;
+        var report = new StepReport(step.Name, step.Kind.ToString().ToLowerInvariant(), outcome, done ? summary : $"not within {step.Timeout.TotalMinutes:0.#} min.", null, now);
+        var next = run with { Reports = [.. run.Reports, report] };
+        var note = new RunNote("step", $"{step.Name} {Words(outcome)}: {report.Summary}");
+        return done || step.GoesOn
+            ? After(next with { Step = run.Step + 1 }, world, note, now)
+            : Fail(next, world, $"The step {step.Name} {Words(outcome)}: {report.Summary}", now, note);
+    }
+
+    static RunDecision Cancel(Run run, Cancellation called, RunWorld world, DateTimeOffset now, params IEnumerable<RunNote> notes) =>
+        Finish(run with { CancelledBy = called.Author }, world, RunState.Cancelled, $"{called.Author} called it off: {called.Reason}", now, notes);
 
     static RunDecision? Pending(Run run, RunWorld world, Command command, DateTimeOffset now)
     {
         if (world.Gates.Cancellation is { } called)
-            return Cancel(run, called, now) with { Withdraw = command.Id };
+            return Cancel(run, called, world, now) with { Withdraw = command.Id };
         if (world.IsClear)
             return Start(run, world, now)! with { Withdraw = command.Id };
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
-            return Wait(run, refusal, now)! with { Withdraw = command.Id };
+            return Wait(run, world, refusal, now)! with { Withdraw = command.Id };
         if (now - command.OfferedAt >= OfferFor && (command.LeasedUntil is null || command.LeasedUntil <= now))
-            return Fail(run, world, $"The agent of {run.Node} took up no command for {OfferFor.TotalMinutes:0} min; see that it runs and may reach the server.", now) with { Withdraw = command.Id };
+            return Fail(run, world, $"The agent of {command.Node} took up no command for {OfferFor.TotalMinutes:0} min; see that it runs and may reach the server.", now) with { Withdraw = command.Id };
         return null;
     }
 
@@ -121,22 +217,22 @@ static class RunEngine
     {
         if (now - command.BegunAt!.Value < TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace)
             return null;
-        var report = Report(world, CommandOutcome.Indeterminate, "No result came back; it is not sent again.", null, now);
+        var report = Report(command, CommandOutcome.Indeterminate, "No result came back; it is not sent again.", null, now);
         return ToVerify(run with { Reports = [.. run.Reports, report] }, $"{command.Step}: no result came back; it is not sent again, the signals will tell.", now);
     }
 
     static RunDecision Denied(Run run, Command command, DateTimeOffset now)
     {
         var reason = command.Reason ?? "The gates said no.";
-        var next = run with { State = RunState.Waiting, Reason = reason, Since = now, RetryAt = now + TimeSpan.FromMinutes(1) };
+        var stalled = run.Reports.Any(r => r.Changed) ? run.StalledSince ?? now : (DateTimeOffset?)null;
+        var next = run with { State = RunState.Waiting, Reason = reason, Since = now, RetryAt = now + TimeSpan.FromMinutes(1), StalledSince = stalled };
         return new(next, [new("gate", $"{command.Step} was not let begin: {reason}", Repeats: true)]);
     }
 
     static RunDecision Done(Run run, RunWorld world, Command command, DateTimeOffset now)
     {
         var outcome = command.Outcome!.Value;
-        var output = command.Output is null ? (JsonElement?)null : JsonDocument.Parse(command.Output).RootElement;
-        var report = Report(world, outcome, command.Summary ?? "", output, now);
+        var report = Report(command, outcome, command.Summary ?? "", Output(command), now);
         var next = run with { Reports = [.. run.Reports, report] };
         var note = new RunNote("step", $"{command.Step} {Words(outcome)}: {command.Summary}");
         if (outcome is CommandOutcome.Indeterminate)
@@ -149,11 +245,12 @@ static class RunEngine
     static RunDecision After(Run run, RunWorld world, RunNote note, DateTimeOffset now)
     {
         if (world.Gates.Cancellation is { } called)
-            return Cancel(run, called, now, note);
+            return Cancel(run, called, world, now, note);
         if (world.IsClear)
             return ToVerify(run, "The signals are clear; what is left of the plan is not needed.", now, note);
+        // The gates are asked about the steps that are left.
         if (run.Step < world.Plan.Steps.Count)
-            return GatePipeline.FirstRefusal(world.Gates) is { } refusal ? Noted(Wait(run, refusal, now)!, note) : Offer(run, world, [note], now);
+            return Enter(run, world with { Gates = world.Gates with { Run = run, Traits = world.Plan.From(run.Step) } }, [note], now)!;
         if (run.Reports.Any(r => r.Changed))
             return ToVerify(run, "All steps are done; the signals will tell.", now, note);
         return Fail(run, world, $"Nothing was changed: {WhyUnchanged(run, world)}", now, note);
@@ -161,7 +258,7 @@ static class RunEngine
 
     static string WhyUnchanged(Run run, RunWorld world)
     {
-        var mutating = world.Plan.Steps.Where(s => !s.Step.Traits.ReadOnly && !s.Step.DryRun).Select(s => s.Step.Name).ToHashSet();
+        var mutating = world.Plan.Steps.Where(s => !s.Traits.ReadOnly).Select(s => s.Step.Name).ToHashSet();
         var said = run.Reports.Where(r => mutating.Contains(r.Step)).Select(r => $"{r.Step}: {r.Summary}").ToList();
         return said.Count > 0 ? string.Join(" ", said) : "the plan only reads.";
     }
@@ -173,11 +270,11 @@ static class RunEngine
             return NotYet(run, world, now);
         // Closed at once, such as for an unmounted disk: nothing is proven, and nothing is left to repair.
         if (world.Incident is { State: IncidentState.Closed } incident && incident.ClosedAt == incident.ClearSince)
-            return End(run, RunState.Cancelled, "What the incident was about is gone.", now);
+            return Finish(run, world, RunState.Cancelled, "What the incident was about is gone.", now);
         if (run.ClearSince is not { } since)
             return new(run with { ClearSince = now }, [new("verify", $"All signals are clear; they must stay so for {verify.For.TotalMinutes:0.#} min.")]);
         if (now - since >= verify.For)
-            return End(run, RunState.Succeeded, $"The signals are clear since {since:yyyy-MM-dd HH:mm:ss}Z.", now);
+            return Finish(run, world, RunState.Succeeded, $"The signals are clear since {since:yyyy-MM-dd HH:mm:ss}Z.", now);
         return null;
     }
 
@@ -199,28 +296,36 @@ static class RunEngine
     }
 
     static RunDecision ToVerify(Run run, string why, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(
-        run with { State = RunState.Verifying, Reason = "", Since = now, RetryAt = null, VerifyingSince = now, ClearSince = null },
+        run with { State = RunState.Verifying, Reason = "", Since = now, RetryAt = null, StalledSince = null, VerifyingSince = now, ClearSince = null },
         [.. notes, new("verify", why)]);
 
-    /// <summary>The last attempt hands over to people.</summary>
+    /// <summary>The last attempt of a rung hands over to the next, and that of the last rung to people.</summary>
     static RunDecision Fail(Run run, RunWorld world, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes)
     {
         var most = world.Gates.Runbook.Gates.Attempts;
         return run.Attempt < most
-            ? End(run, RunState.Failed, reason, now, notes)
-            : End(run, RunState.Escalated, $"{reason} That was attempt {run.Attempt} of {most}, so a person is needed.", now, notes);
+            ? Finish(run, world, RunState.Failed, reason, now, notes)
+            : GiveUp(run, world, $"{reason} That was attempt {run.Attempt} of {most}.", now, notes);
     }
 
+    static RunDecision GiveUp(Run run, RunWorld world, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes) => run.Rungs.Count > 0
+        ? Finish(run with { UsedUp = true }, world, RunState.Failed, $"{reason} The next rung is {run.Rungs[0]}.", now, notes)
+        : Finish(run with { UsedUp = true }, world, RunState.Escalated, $"{reason} A person is needed.", now, notes);
+
     static RunDecision End(Run run, RunState state, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(
-        run with { State = state, Reason = reason, Since = now, EndedAt = now, RetryAt = null },
+        run with { State = state, Reason = reason, Since = now, EndedAt = now, RetryAt = null, Undoing = null },
         [.. notes, new(state is RunState.Escalated ? "escalated" : "ended", $"{state}: {reason}")]);
 
-    static RunDecision Noted(RunDecision decision, RunNote note) => decision with { Notes = [note, .. decision.Notes] };
+    static RunDecision? Noted(RunDecision? decision, Run run, IReadOnlyList<RunNote> notes) =>
+        notes.Count == 0 ? decision : decision is null ? new(run, notes) : decision with { Notes = [.. notes, .. decision.Notes] };
 
-    static StepReport Report(RunWorld world, CommandOutcome outcome, string summary, JsonElement? output, DateTimeOffset now) =>
-        new(world.Command!.Step, world.Command.Action, outcome, summary, output, now)
+    static JsonElement? Output(Command command) => command.Output is null ? null : JsonDocument.Parse(command.Output).RootElement;
+
+    static StepReport Report(Command command, CommandOutcome outcome, string summary, JsonElement? output, DateTimeOffset now) =>
+        new(command.Step, command.Action, outcome, summary, output, now)
         {
-            Changed = world.Command.BegunAt is not null && outcome is not CommandOutcome.Refused,
+            Changed = !command.Undo && !command.DryRun && command.BegunAt is not null && outcome is not CommandOutcome.Refused,
+            Undo = command.Undo,
         };
 
     static string Words(CommandOutcome outcome) => outcome switch

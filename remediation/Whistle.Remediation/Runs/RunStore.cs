@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-using Microsoft.Data.Sqlite;
+
 
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
@@ -38,7 +40,7 @@ public sealed class RunStore
         CREATE INDEX commands_node ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased');
         """;
 
-    const string Cancellations =
+    const string CancellationTable =
         "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;";
 
     const string OpenCommands =
@@ -47,6 +49,32 @@ public sealed class RunStore
         CREATE INDEX commands_open ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased', 'Begun');
         """;
 
+    const string Versions =
+        """
+        CREATE TABLE runbook_versions (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+        ALTER TABLE runs ADD COLUMN subject TEXT NOT NULL DEFAULT '{}';
+        ALTER TABLE runs ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+        ALTER TABLE runs ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE runs ADD COLUMN rungs TEXT;
+        ALTER TABLE commands ADD COLUMN undo INTEGER NOT NULL DEFAULT 0;
+        DROP TABLE approvals;
+        CREATE TABLE approvals (
+            run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, plan_hash TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL,
+            PRIMARY KEY (run, step)) WITHOUT ROWID;
+        CREATE TABLE tasks_done (
+            run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, author TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
+        CREATE TABLE reservations (
+            run TEXT PRIMARY KEY REFERENCES runs (id), runbook TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, zone TEXT NOT NULL, node TEXT NOT NULL,
+            subject TEXT NOT NULL, disruptive INTEGER NOT NULL, control_plane INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE storms (tenant TEXT NOT NULL, cluster TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, cluster)) WITHOUT ROWID;
+        CREATE INDEX runs_live ON runs (id) WHERE ended_at IS NULL;
+        CREATE INDEX runs_target ON runs (tenant, cluster, node, runbook, ended_at);
+        CREATE INDEX commands_run ON commands (run);
+        """;
+
+    const string Summary = "r.id, r.incident, r.tenant, r.cluster, r.node, r.subject, r.runbook, r.origin, r.state, r.ended_at, r.cancelled, r.rungs";
+
+    static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
 
     readonly StateDatabase _database;
@@ -54,7 +82,7 @@ public sealed class RunStore
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("remediation", Schema, Cancellations, OpenCommands);
+        database.Migrate("remediation", Schema, CancellationTable, OpenCommands, Versions);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>
@@ -102,27 +130,47 @@ public sealed class RunStore
     }
 
     /// <summary>A yes to the plan of that hash, which the gates ask for in mode approve.</summary>
-    public void Approve(Approval approval)
+    public bool Approve(Approval approval)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
+        if (Find(connection, approval.RunId) is not { EndedAt: null } run)
+            return false;
         connection.Execute(
-            "INSERT OR REPLACE INTO approvals VALUES ($run, $hash, $author, $at, $until)",
-            ("$run", approval.RunId), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until));
-        if (Find(connection, approval.RunId) is { } run)
-            Append(connection, run, new("approval", $"Approved by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At);
+            """
+            INSERT INTO approvals (run, step, plan_hash, author, at, until_at) VALUES ($run, $step, $hash, $author, $at, $until)
+            ON CONFLICT (run, step) DO UPDATE SET plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at
+            """,
+            ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until));
+        Append(connection, run, new("approval", $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At);
         transaction.Commit();
+        return true;
+    }
+
+    /// <summary>A person says that they have done what a step asks. False where the run has ended, is not there, or asks nothing of the kind.</summary>
+    public bool Complete(TaskDone done)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginWrite();
+        if (Find(connection, done.RunId) is not { EndedAt: null } run || RunbookOf(connection, run)?.Steps.Any(s => s.Kind is StepKind.Task && s.Name == done.Step) is not true)
+            return false;
+        connection.Execute(
+            "INSERT INTO tasks_done (run, step, author, note, at) VALUES ($run, $step, $author, $note, $at) ON CONFLICT (run, step) DO NOTHING",
+            ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At));
+        Append(connection, run, new("task", $"{done.Author} has done {done.Step}: {done.Note}"), done.At);
+        transaction.Commit();
+        return true;
     }
 
     /// <summary>Calls a run off at its next step's boundary. False where it has ended or is not there.</summary>
     public bool Cancel(Cancellation cancellation)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         if (Find(connection, cancellation.RunId) is not { EndedAt: null } run)
             return false;
         var added = connection.Execute(
-            "INSERT OR IGNORE INTO cancellations VALUES ($run, $author, $reason, $at)",
+            "INSERT INTO cancellations (run, author, reason, at) VALUES ($run, $author, $reason, $at) ON CONFLICT (run) DO NOTHING",
             ("$run", cancellation.RunId), ("$author", cancellation.Author), ("$reason", cancellation.Reason), ("$at", cancellation.At)) > 0;
         if (added)
             Append(connection, run, new("cancel", $"{cancellation.Author} calls it off: {cancellation.Reason}"), cancellation.At);
@@ -138,81 +186,168 @@ public sealed class RunStore
         return connection.Query("SELECT body FROM runs WHERE ended_at IS NULL ORDER BY created_at, id", Read);
     }
 
-    /// <summary>False where the run exists already: whoever proposed it first has it.</summary>
-    internal bool Propose(Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    /// <summary>The version of the runbook that the run began with; null where this release cannot read it.</summary>
+    public Runbook? RunbookOf(Run run)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        return RunbookOf(connection, run);
+    }
+
+    /// <summary>The plan that the run's hash is over; empty where none could be made, or this release cannot read the runbook.</summary>
+    public IReadOnlyList<PlanStep> PlanOf(Run run) =>
+        run.PlanHash.Length == 0 || RunbookOf(run) is not { } runbook ? [] : [.. Rendering.Plan(runbook, run.Labels).Steps.Select(PlanStep.Of)];
+
+    // A handful of versions are alive at a time.
+    internal static Runbook? RunbookOf(DbConnection connection, Run run)
+    {
+        if (Parsed.TryGetValue(run.RunbookHash, out var known))
+            return known;
+        return connection.Query("SELECT text FROM runbook_versions WHERE hash = $hash", r => r.GetString(0), ("$hash", run.RunbookHash)) is [var text]
+            ? Parsed.GetOrAdd(run.RunbookHash, static (_, t) => RunbookSet.Parse(t), text) : null;
+    }
+
+    /// <summary>False where the run exists already: whoever proposed it first has it.</summary>
+    internal bool Propose(Run run, Runbook runbook, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginWrite();
         var added = connection.Execute(
-            "INSERT OR IGNORE INTO runs VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0)",
+            """
+            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs)
+            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, NULL) ON CONFLICT (id) DO NOTHING
+            """,
             ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster), ("$node", run.Node),
-            ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", Json(run))) > 0;
+            ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", Json(run)),
+            ("$subject", Json(run.Subject)), ("$origin", run.Origin)) > 0;
         if (added)
+        {
+            connection.Execute("INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", ("$hash", runbook.Hash), ("$text", runbook.Text));
             AppendAll(connection, run, notes, now);
+        }
+
         transaction.Commit();
         return added;
     }
 
-    /// <summary>Takes or renews the run's lease. Returns the fencing token, or null while another process holds it.</summary>
-    internal long? Own(string id, string owner, DateTimeOffset now)
+    /// <summary>
+    /// Renews the leases of the owner's runs and takes those that nobody holds. A run that changes hands gets a higher fencing token, which
+    /// makes void what its owner before still writes.
+    /// </summary>
+    internal void Own(string owner, DateTimeOffset now)
     {
         using var connection = _database.Open();
-        var held = connection.Query(
-            "SELECT token FROM runs WHERE id = $id AND owner = $owner AND owned_until > $soon", r => (long?)r.GetInt64(0),
-            ("$id", id), ("$owner", owner), ("$soon", now + (OwnedFor / 2)));
-        return held.Count > 0 ? held[0] : connection.Query(
+        if (connection.Query(
+            "SELECT 1 FROM runs WHERE ended_at IS NULL AND ((owner = $owner AND owned_until <= $soon) OR (owner <> $owner AND owned_until <= $now)) LIMIT 1", r => true,
+            ("$owner", owner), ("$now", now), ("$soon", now + (OwnedFor / 2))).Count == 0)
+            return;
+        using var transaction = connection.BeginWrite();
+        connection.Execute(
             """
-            UPDATE runs SET token = token + (owner <> $owner), owner = $owner, owned_until = $until
-            WHERE id = $id AND (owner = $owner OR owned_until <= $now) RETURNING token
+            UPDATE runs SET token = token + CASE WHEN owner = $owner THEN 0 ELSE 1 END, owner = $owner, owned_until = $until
+            WHERE ended_at IS NULL AND ((owner = $owner AND owned_until <= $soon) OR (owner <> $owner AND owned_until <= $now))
             """,
-            r => (long?)r.GetInt64(0), ("$id", id), ("$owner", owner), ("$now", now), ("$until", now + OwnedFor)).FirstOrDefault();
+            ("$owner", owner), ("$now", now), ("$until", now + OwnedFor), ("$soon", now + (OwnedFor / 2)));
+        transaction.Commit();
     }
 
     /// <summary>Makes a decision durable, whole or not at all. False where the token is stale or the command to be taken back has begun.</summary>
     internal bool Apply(RunDecision decision, string owner, long token, DateTimeOffset now)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         var run = decision.Run;
         if (connection.Execute(
-            "UPDATE runs SET state = $state, ended_at = $ended, body = $body WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL",
-            ("$state", run.State), ("$ended", run.EndedAt), ("$body", Json(run)), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
+            """
+            UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs
+            WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL
+            """,
+            ("$state", run.State), ("$ended", run.EndedAt), ("$body", Json(run)), ("$cancelled", run.CancelledBy is null ? 0 : 1),
+            ("$rungs", run.UsedUp ? string.Join(' ', run.Rungs) : null), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
             return false;
         if (decision.Withdraw is { } withdrawn && !CommandStore.Withdraw(connection, withdrawn))
             return false;
         if (decision.Offer is { } offer)
             CommandStore.Insert(connection, offer);
+        // Whoever has changed nothing and waits holds nobody else up.
+        if (run.EndedAt is not null || (run.State is RunState.Waiting or RunState.AwaitingApproval && !run.Reports.Any(r => r.Changed)))
+            connection.Execute("DELETE FROM reservations WHERE run = $run", ("$run", run.Id));
         AppendAll(connection, run, decision.Notes, now);
         transaction.Commit();
         return true;
     }
 
-    internal static Run? Find(SqliteConnection connection, string id) =>
+    /// <summary>Notes that so much of a cluster is in trouble that its cause is elsewhere.</summary>
+    internal void NoteStorms(IReadOnlyList<(string Tenant, string Cluster)> clusters, DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginWrite();
+        foreach (var (tenant, cluster) in clusters)
+        {
+            connection.Execute(
+                "INSERT INTO storms (tenant, cluster, at) VALUES ($tenant, $cluster, $at) ON CONFLICT (tenant, cluster) DO UPDATE SET at = excluded.at",
+                ("$tenant", tenant), ("$cluster", cluster), ("$at", now));
+        }
+
+        transaction.Commit();
+    }
+
+    /// <summary>Those that have not ended and, of those, the tokens that the owner holds; null where another does.</summary>
+    internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run) => run is null
+        ? connection.Query("SELECT body, owner, token FROM runs WHERE ended_at IS NULL ORDER BY created_at, id", r => Owned(r, owner))
+        : connection.Query("SELECT body, owner, token FROM runs WHERE ended_at IS NULL AND id = $id", r => Owned(r, owner), ("$id", run));
+
+    /// <summary>Of the live runs (or one of them): all runs of the same incidents, and those that ended on the same targets within the last day.</summary>
+    internal static IReadOnlyList<RunSummary> Known(DbConnection connection, DateTimeOffset now, string? run)
+    {
+        const string byTarget =
+            $"""
+            SELECT {Summary} FROM runs l JOIN runs r ON r.tenant = l.tenant AND r.cluster = l.cluster AND r.node = l.node AND r.runbook = l.runbook
+            WHERE l.ended_at IS NULL AND r.ended_at > $since
+            """;
+        var since = now - TimeSpan.FromDays(1);
+        return run is null
+            ? connection.Query(
+                $"SELECT {Summary} FROM runs r WHERE r.incident IN (SELECT id FROM incidents WHERE closed_at IS NULL) OR r.incident IN (SELECT incident FROM runs WHERE ended_at IS NULL) UNION {byTarget}",
+                ReadSummary, ("$since", since))
+            : connection.Query(
+                $"SELECT {Summary} FROM runs r WHERE r.incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", ReadSummary, ("$since", since), ("$id", run));
+    }
+
+    internal static IReadOnlyList<Reservation> AtWork(DbConnection connection) => connection.Query(
+        "SELECT run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane FROM reservations ORDER BY run",
+        r => new Reservation(
+            r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
+
+    /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
+    internal static void Reserve(DbConnection connection, Reservation place) => connection.Execute(
+        """
+        INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane)
+        VALUES ($run, $runbook, $tenant, $cluster, $zone, $node, $subject, $disruptive, $control) ON CONFLICT (run) DO NOTHING
+        """,
+        ("$run", place.RunId), ("$runbook", place.Runbook), ("$tenant", place.Tenant), ("$cluster", place.Cluster), ("$zone", place.Zone), ("$node", place.Node),
+        ("$subject", Json(place.Subject)), ("$disruptive", place.Disruptive ? 1 : 0), ("$control", place.ControlPlane ? 1 : 0));
+
+    internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection) => connection.Query(
+        "SELECT tenant, cluster, at FROM storms", r => (Key: (r.GetString(0), r.GetString(1)), At: r.Instant(2))).ToDictionary(s => s.Key, s => s.At);
+
+    internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run) => connection.Query(
+        "SELECT run, plan_hash, author, at, until_at, step FROM approvals WHERE " + OfLive(run),
+        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)), ("$run", run));
+
+    internal static IReadOnlyList<TaskDone> TasksDone(DbConnection connection, string? run) => connection.Query(
+        "SELECT run, step, author, note, at FROM tasks_done WHERE " + OfLive(run),
+        r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)), ("$run", run));
+
+    internal static IReadOnlyList<Cancellation> Cancellations(DbConnection connection, string? run) => connection.Query(
+        "SELECT run, author, reason, at FROM cancellations WHERE " + OfLive(run),
+        r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)), ("$run", run));
+
+    static string OfLive(string? run) => run is null ? "$run IS NULL AND run IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "run = $run";
+
+    internal static Run? Find(DbConnection connection, string id) =>
         connection.Query("SELECT body FROM runs WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 
-    internal static Approval? FindApproval(SqliteConnection connection, string run) => connection.Query(
-        "SELECT run, plan_hash, author, at, until_at FROM approvals WHERE run = $run",
-        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4)), ("$run", run)).FirstOrDefault();
-
-    internal static Cancellation? FindCancellation(SqliteConnection connection, string run) => connection.Query(
-        "SELECT run, author, reason, at FROM cancellations WHERE run = $run",
-        r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)), ("$run", run)).FirstOrDefault();
-
-    internal static IReadOnlyList<Run> AtWork(SqliteConnection connection) =>
-        connection.Query("SELECT body FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", Read);
-
-    /// <summary>Attempts of the same runbook that ended: in the same incident, or on the same target within the last day.</summary>
-    internal static IReadOnlyList<Run> Earlier(SqliteConnection connection, Run run, DateTimeOffset now) =>
-        [.. connection.Query(
-            """
-            SELECT body FROM runs WHERE runbook = $runbook AND id <> $id AND ended_at IS NOT NULL
-                AND (incident = $incident OR (tenant = $tenant AND cluster = $cluster AND node = $node AND ended_at > $since))
-            """,
-            Read,
-            ("$runbook", run.Runbook), ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster),
-            ("$node", run.Node), ("$since", now - TimeSpan.FromDays(1))).Where(r => r.IsAttempt && r.HasTarget(run))];
-
-    internal static void Append(SqliteConnection connection, Run run, RunNote note, DateTimeOffset now)
+    internal static void Append(DbConnection connection, Run run, RunNote note, DateTimeOffset now)
     {
         const string latest =
             """
@@ -229,15 +364,15 @@ public sealed class RunStore
         IncidentStore.Append(connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats);
     }
 
-    static void AppendAll(SqliteConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    static void AppendAll(DbConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
         foreach (var note in notes)
             Append(connection, run, note, now);
     }
 
-    static Escalation ToEscalation(SqliteConnection connection, Run run)
+    static Escalation ToEscalation(DbConnection connection, Run run)
     {
-        var runbook = RunbookSet.Parse(run.RunbookText);
+        var runbook = RunbookOf(connection, run);
         string[] wanted = [.. runbook?.PageAttaches ?? [], .. runbook?.TicketAttaches ?? []];
         var attempts = connection.Query(
             "SELECT body FROM runs WHERE incident = $incident AND runbook = $runbook ORDER BY created_at DESC, id DESC", Read,
@@ -248,13 +383,25 @@ public sealed class RunStore
             runbook?.TicketAttaches ?? []);
     }
 
-    static Run Read(SqliteDataReader reader) => JsonSerializer.Deserialize(reader.GetString(0), RunJson.Default.Run)!;
+    static Run Read(DbDataReader reader) => JsonSerializer.Deserialize(reader.GetString(0), RunJson.Default.Run)!;
+
+    static OwnedRun Owned(DbDataReader reader, string owner) => new(Read(reader), reader.GetString(1) == owner ? reader.GetInt64(2) : null);
+
+    static RunSummary ReadSummary(DbDataReader r) => new(
+        r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), ToLabels(r.GetString(5)), r.GetString(6), r.GetString(7),
+        Enum.Parse<RunState>(r.GetString(8)), r.OptionalInstant(9), r.GetInt64(10) != 0, r.OptionalText(11)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+
+    static string Json(Labels labels) => JsonSerializer.Serialize(labels, RunJson.Default.Labels);
+
+    static Labels ToLabels(string json) => JsonSerializer.Deserialize(json, RunJson.Default.Labels)!;
 
     static string Json(Run run) => JsonSerializer.Serialize(run, RunJson.Default.Run);
 }
 
 [JsonSourceGenerationOptions(UseStringEnumConverter = true, Converters = [typeof(LabelsConverter)])]
 [JsonSerializable(typeof(Run))]
+[JsonSerializable(typeof(Labels))]
+[JsonSerializable(typeof(Dictionary<string, JsonElement>))]
 sealed partial class RunJson : JsonSerializerContext;
 
 sealed class LabelsConverter : JsonConverter<Labels>

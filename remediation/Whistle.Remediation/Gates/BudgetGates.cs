@@ -1,0 +1,57 @@
+using Whistle.Remediation.Runs;
+
+using static Whistle.Remediation.Gates.GatePipeline;
+
+namespace Whistle.Remediation.Gates;
+
+/// <summary>How much may go on at a time, and how soon again.</summary>
+static class BudgetGates
+{
+    public static GateAnswer Exclusive(GateSnapshot s) =>
+        s.AtWork.FirstOrDefault(r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
+            ? new($"Run {other.RunId} of {other.Runbook} is at work on the same {(other.Subject.Equals(s.Run.Subject) ? "target" : "node")}.", Soon)
+            : GateAnswer.Allow;
+
+    public static GateAnswer Concurrency(GateSnapshot s)
+    {
+        var node = s.Cluster?.Find(s.Run.Node);
+        if (s.Traits.Disruptive && node is null)
+            return new($"What is known of {s.Run.Cluster} does not have {s.Run.Node}, so its part in the cluster is not known; see that the cluster's telemetry arrives.", Soon);
+        if ((s.Traits.Disruptive || s.Traits.StopsVoter) && node is { ControlPlane: true }
+            && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.Tenant == s.Run.Tenant && r.Cluster == s.Run.Cluster && r.Node != s.Run.Node) is { } other)
+            return new($"Run {other.RunId} is at work on {other.Node}; of a cluster's control plane, one node is touched at a time.", Soon);
+        foreach (var (scope, most) in s.Runbook.Gates.MaxConcurrent)
+        {
+            if (s.AtWork.Count(r => IsIn(scope, r, s.Run, node?.Zone)) >= most)
+                return new($"As many runs as may be ({most}) are at work in the {scope}.", Soon);
+        }
+
+        return GateAnswer.Allow;
+    }
+
+    public static GateAnswer CoolDown(GateSnapshot s)
+    {
+        if (s.Earlier.Count == 0)
+            return GateAnswer.Allow;
+        var count = Attempts(s);
+        // A run that is under way has its attempt; only a new one needs another.
+        if (count >= s.Runbook.Gates.Attempts)
+            return new($"All {s.Runbook.Gates.Attempts} attempts in this incident are used up.", WhenChanged);
+        var wait = s.Runbook.Gates.CoolDown * Math.Pow(s.Runbook.Gates.BackOff, Math.Max(count, 1) - 1);
+        var until = s.Earlier.Max(r => r.EndedAt) + wait;
+        return s.Now >= until ? GateAnswer.Allow : new($"It cools down until {Clock(until)} after the attempt before.", until - s.Now);
+    }
+
+    /// <summary>An incident that comes back within the hour is the same, so its count goes on.</summary>
+    public static int Attempts(GateSnapshot s) => s.Earlier.Count(r => r.IncidentId == s.Run.IncidentId);
+
+    static bool IsIn(string scope, Reservation other, Run run, string? zone) => scope switch
+    {
+        "fleet" => true,
+        "tenant" => other.Tenant == run.Tenant,
+        "cluster" => other.Tenant == run.Tenant && other.Cluster == run.Cluster,
+        "zone" => other.Tenant == run.Tenant && other.Cluster == run.Cluster && zone is { Length: > 0 } && other.Zone == zone,
+        "node" => other.IsOn(run),
+        _ => throw new InvalidOperationException($"Unknown scope {scope}."),
+    };
+}

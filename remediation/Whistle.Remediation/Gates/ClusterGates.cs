@@ -1,0 +1,93 @@
+using static Whistle.Remediation.Gates.GatePipeline;
+
+namespace Whistle.Remediation.Gates;
+
+/// <summary>What the rest of the cluster must bear.</summary>
+static class ClusterGates
+{
+    public static GateAnswer BlastRadius(GateSnapshot s)
+    {
+        if (!s.Traits.Disruptive)
+            return GateAnswer.Skip;
+        if (Known(s, out var cluster, out var target) is { } unknown)
+            return unknown;
+        if (Storm(s, cluster, target) is { } storm)
+            return new($"{storm}; the cause is elsewhere, so nothing is repaired node by node and people are called.", Soon);
+        // A run that has changed something goes on to its end; only what is new waits.
+        var calm = s.StormAt + s.Runbook.Gates.StormCoolDown;
+        if (calm > s.Now && !s.Run.Reports.Any(r => r.Changed))
+            return new($"After the storm nothing new starts in {s.Run.Cluster} until {Clock(calm.Value)}.", calm.Value - s.Now);
+        return s.Traits.TakesNodeDown && target.Ready && Last(cluster, target) is { } last
+            ? new($"{target.Name} is the last node of the {last} that is well.", Soon)
+            : GateAnswer.Allow;
+    }
+
+    /// <summary>In words, why so much is in trouble that the cause is elsewhere; null where it is not.</summary>
+    public static string? Storm(GateSnapshot s, ClusterView cluster, NodeView target)
+    {
+        var numbers = s.Runbook.Gates;
+        return Storm("cluster", [.. cluster.Nodes], s.Troubled, numbers.BlastNodes, numbers.BlastPercent)
+            ?? (target.Zone.Length > 0
+                ? Storm($"zone {target.Zone}", [.. cluster.Nodes.Where(n => n.Zone == target.Zone)], s.Troubled, numbers.BlastNodes, numbers.BlastPercent) : null);
+    }
+
+    /// <summary>As above, for one group of nodes.</summary>
+    public static string? Storm(string group, IReadOnlyList<NodeView> nodes, IReadOnlySet<string> troubled, int most, int percent)
+    {
+        var count = nodes.Count(n => !n.Ready || troubled.Contains(n.Name));
+        return count > most && count * 100L > (long)percent * nodes.Count ? $"{count} of {nodes.Count} nodes in the {group} are in trouble" : null;
+    }
+
+    static string? Last(ClusterView cluster, NodeView target)
+    {
+        if (!cluster.Nodes.Any(n => n.Ready && n.Name != target.Name))
+            return "cluster";
+        return target.ControlPlane && !cluster.Nodes.Any(n => n.Ready && n.ControlPlane && n.Name != target.Name) ? "control plane" : null;
+    }
+
+    /// <summary>With the target counted as down, the other voters must be a majority of what etcd has after the step.</summary>
+    public static GateAnswer Quorum(GateSnapshot s)
+    {
+        if (!s.Traits.StopsVoter)
+            return GateAnswer.Skip;
+        if (Known(s, out var cluster, out var target) is { } unknown)
+            return unknown;
+        var own = cluster.Members.FirstOrDefault(m => m.Node == target.Name);
+        if (own is null && !target.ControlPlane)
+            return GateAnswer.Skip;
+        if (cluster.Members.Count == 0)
+            return new($"The members of etcd in {s.Run.Cluster} are not known, so nothing that could stop one is done.", Soon);
+        if (cluster.Members.FirstOrDefault(m => m.Learner) is { } learner)
+            return new($"etcd has the learner {learner.Name}; nothing else is changed until it votes or is removed.", Soon);
+        // A control plane of its own, with etcd on other machines.
+        if (own is null)
+            return GateAnswer.Skip;
+        var voters = cluster.Members.Count;
+        var after = s.Traits.ReplacesVoter ? voters - 1 : voters;
+        var others = cluster.Members.Count(m => m.Node != target.Name && m.Healthy);
+        if (others < (after / 2) + 1)
+            return new($"Without {own.Name}, {others} of etcd's {voters} voters are healthy, and {(after / 2) + 1} are needed.", Soon);
+        return own.Healthy && s.Traits.TakesNodeDown && others < voters - 1
+            ? new($"{own.Name} votes and is healthy; it is only taken down while all others are healthy, and {voters - 1 - others} of them are not.", Soon)
+            : GateAnswer.Allow;
+    }
+
+    public static GateAnswer WorkloadSafety(GateSnapshot s)
+    {
+        if (!s.Traits.TakesNodeDown)
+            return GateAnswer.Skip;
+        if (Known(s, out var cluster, out var target) is { } unknown)
+            return unknown;
+        var blocking = cluster.Budgets.Where(b => b.Allowed <= 0 && b.Nodes.Contains(target.Name)).Select(b => $"{b.Namespace}/{b.Name}").Order(StringComparer.Ordinal).ToList();
+        return blocking.Count > 0
+            ? new($"{string.Join(", ", blocking.Take(3))}{(blocking.Count > 3 ? $" and {blocking.Count - 3} more" : "")} would let no pod of {target.Name} be evicted now.", Soon)
+            : GateAnswer.Allow;
+    }
+
+    static GateAnswer? Known(GateSnapshot s, out ClusterView cluster, out NodeView target)
+    {
+        (cluster, target) = (s.Cluster!, s.Cluster?.Find(s.Run.Node)!);
+        return target is not null ? null : new GateAnswer(
+            $"What is known of {s.Run.Cluster} does not have {s.Run.Node}; see that the cluster's telemetry arrives.", Soon);
+    }
+}

@@ -1,0 +1,44 @@
+using Whistle.Detectors.Signals;
+
+using static Whistle.Remediation.Gates.GatePipeline;
+
+namespace Whistle.Remediation.Gates;
+
+/// <summary>Whether what is known is enough to act on.</summary>
+static class EvidenceGates
+{
+    public static GateAnswer Evidence(GateSnapshot s)
+    {
+        if (s.Signals.FirstOrDefault(x => x.State is SignalState.Unknown) is { } unknown)
+            return new($"{unknown.Name} is unknown: its source does not report, and nothing is repaired on a guess.", Soon);
+        if (s.Cluster is { } cluster && s.Now - cluster.LatestData > s.Runbook.Gates.Freshness)
+            return new($"The telemetry of {s.Run.Cluster} is late: its newest report is of {Clock(cluster.LatestData)}.", Soon);
+        var firing = s.Signals.Where(x => x.State is SignalState.Firing).ToList();
+        if (firing.Count == 0)
+            return new("No signal that this runbook answers is firing.", Soon);
+        // Warning and critical of one alert say the same thing twice.
+        if (firing.DistinctBy(x => x.Name).Count() >= 2)
+            return GateAnswer.Allow;
+        var sustained = firing.Min(x => x.Condition.FiringSince ?? s.Now) + s.Runbook.Gates.Sustained;
+        return s.Now >= sustained
+            ? GateAnswer.Allow
+            : new($"{firing[0].Name} is alone and must have fired until {Clock(sustained)}.", sustained - s.Now);
+    }
+
+    public static GateAnswer Fresh(GateSnapshot s) =>
+        s.Signals.Where(x => x.State is SignalState.Firing).MinBy(x => x.Condition.LastEvaluation) is { } oldest
+            && s.Now - oldest.Condition.LastEvaluation > s.Runbook.Gates.Freshness
+            ? new($"{oldest.Name} was last evaluated at {Clock(oldest.Condition.LastEvaluation)}, which is too long ago to act on.", Soon)
+            : GateAnswer.Allow;
+
+    /// <summary>A signal that comes and goes is damped: it may begin only so often before it is left to people.</summary>
+    public static GateAnswer Flapping(GateSnapshot s)
+    {
+        var numbers = s.Runbook.Gates;
+        var lately = s.Onsets.Where(at => s.Now - at < numbers.FlappingWithin).Order().ToList();
+        if (lately.Count < numbers.FlappingOnsets)
+            return GateAnswer.Allow;
+        var calm = lately[^numbers.FlappingOnsets] + numbers.FlappingWithin;
+        return new($"It comes and goes: it began {lately.Count} times lately, and is damped until {Clock(calm)}.", calm - s.Now);
+    }
+}

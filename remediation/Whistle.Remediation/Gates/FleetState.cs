@@ -1,0 +1,97 @@
+using System.Data.Common;
+
+using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Commands;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runs;
+
+namespace Whistle.Remediation.Gates;
+
+/// <summary>What is kept of the whole fleet, or of one run and its surroundings, read in one transaction.</summary>
+sealed record FleetState
+{
+    public required KillSwitch Kill { get; init; }
+
+    public required IReadOnlyList<ModeEntry> Modes { get; init; }
+
+    public required IReadOnlyList<Pause> Pauses { get; init; }
+
+    public required IReadOnlyList<MaintenanceWindow> Windows { get; init; }
+
+    public required IReadOnlyList<ChangeFreeze> Freezes { get; init; }
+
+    /// <summary>Those that have not ended, with the fencing tokens under which the reader owns them.</summary>
+    public required IReadOnlyList<OwnedRun> Runs { get; init; }
+
+    /// <summary>Of the live runs' incidents: all runs; and of the live runs' targets: those that ended within the last day.</summary>
+    public required IReadOnlyList<RunSummary> Known { get; init; }
+
+    /// <summary>All that are not closed, and those of the runs.</summary>
+    public required IReadOnlyDictionary<string, Incident> Incidents { get; init; }
+
+    public required IReadOnlyDictionary<string, Acknowledgement> Acknowledgements { get; init; }
+
+    public required IReadOnlyDictionary<(string Run, string Step), Approval> Approvals { get; init; }
+
+    public required IReadOnlyDictionary<(string Run, string Step), TaskDone> Tasks { get; init; }
+
+    public required IReadOnlyDictionary<string, Cancellation> Cancellations { get; init; }
+
+    /// <summary>Commands of the live runs, by id.</summary>
+    public required IReadOnlyDictionary<string, Command> Commands { get; init; }
+
+    public required IReadOnlyList<Reservation> AtWork { get; init; }
+
+    public required IReadOnlyDictionary<(string Tenant, string Cluster), DateTimeOffset> Storms { get; init; }
+
+    ILookup<string, RunSummary> ByIncident => field ??= Known.ToLookup(r => r.IncidentId);
+
+    ILookup<(string, string, string, string), RunSummary> ByTarget => field ??= Known.ToLookup(r => (r.Tenant, r.Cluster, r.Node, r.Runbook));
+
+    IReadOnlyDictionary<(string, string), HashSet<string>> TroubledNodes => field ??= Incidents.Values
+        .Where(i => i.ClosedAt is null && i.Subject.Has("node") && i.Signals.Any(s => !s.IsClear))
+        .GroupBy(i => (i.Tenant, i.Cluster)).ToDictionary(g => g.Key, g => g.Select(i => i.Subject["node"]).ToHashSet());
+
+    public IEnumerable<RunSummary> OfIncident(string incident) => ByIncident[incident];
+
+    public IEnumerable<(string Tenant, string Cluster)> TroubledClusters => TroubledNodes.Keys;
+
+    public IReadOnlySet<string> Troubled(string tenant, string cluster) => TroubledNodes.GetValueOrDefault((tenant, cluster)) ?? [];
+
+    /// <summary>Attempts of the run's runbook that ended: in the same incident, or on the same target within the last day.</summary>
+    public IReadOnlyList<EarlierRun> Earlier(Run run) =>
+        [.. ByTarget[(run.Tenant, run.Cluster, run.Node, run.Runbook)].Where(r => r.Id != run.Id && r is { IsAttempt: true, EndedAt: not null } && r.Subject.Equals(run.Subject))
+            .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value))];
+
+    /// <param name="run">Only this one and what its gates ask about; null for all.</param>
+    /// <param name="owner">Whose tokens are given.</param>
+    public static FleetState Read(DbConnection connection, DateTimeOffset now, string? run = null, string owner = "")
+    {
+        var runs = RunStore.Live(connection, owner, run);
+        var incidents = IncidentStore.Active(connection, run is null ? null : runs.Select(r => (r.Run.Tenant, r.Run.Cluster)).FirstOrDefault()).ToDictionary(i => i.Id);
+        foreach (var missing in runs.Select(r => r.Run.IncidentId).Distinct().Where(id => !incidents.ContainsKey(id)).ToList())
+        {
+            if (IncidentStore.Find(connection, missing) is { } closed)
+                incidents.Add(closed.Id, closed);
+        }
+
+        return new()
+        {
+            Kill = ControlStore.KillSwitch(connection),
+            Modes = ControlStore.Modes(connection),
+            Pauses = ControlStore.Pauses(connection, now),
+            Windows = ControlStore.Windows(connection),
+            Freezes = ControlStore.Freezes(connection, now),
+            Runs = runs,
+            Known = RunStore.Known(connection, now, run),
+            Incidents = incidents,
+            Acknowledgements = IncidentStore.Acknowledgements(connection, now).ToDictionary(a => a.IncidentId),
+            Approvals = RunStore.Approvals(connection, run).ToDictionary(a => (a.RunId, a.Step)),
+            Tasks = RunStore.TasksDone(connection, run).ToDictionary(t => (t.RunId, t.Step)),
+            Cancellations = RunStore.Cancellations(connection, run).ToDictionary(c => c.RunId),
+            Commands = run is null ? CommandStore.OfLiveRuns(connection).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
+            AtWork = RunStore.AtWork(connection),
+            Storms = RunStore.Storms(connection),
+        };
+    }
+}
