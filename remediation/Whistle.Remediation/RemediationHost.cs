@@ -131,6 +131,7 @@ public sealed class RemediationHost : BackgroundService
         if (_environment.Signals() is not { } signals)
             return [];
         using var connection = _environment.Runs.Database.Open();
+        using var picture = connection.BeginRead();
         return GateReader.Read(connection, runId, signals, _time.GetUtcNow()) is { } snapshot ? GatePipeline.AskAll(snapshot) : [];
     }
 
@@ -209,6 +210,7 @@ public sealed class RemediationHost : BackgroundService
     {
         GateSnapshot? gates;
         using (var connection = _environment.Runs.Database.Open())
+        using (connection.BeginRead())
             gates = GateReader.Read(connection, runId, signals, now);
         if (gates is null || _environment.Incidents.Find(gates.Run.IncidentId) is not { } incident)
             return null;

@@ -1,6 +1,5 @@
+using System.Data.Common;
 using System.Text.Json;
-
-using Microsoft.Data.Sqlite;
 
 using Whistle.Detectors.Signals;
 using Whistle.Ingest;
@@ -48,7 +47,7 @@ sealed class CommandStore(StateDatabase database)
         var open = Open(connection, sender);
         if (open.Count == 0)
             return [];
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         open = Open(connection, sender);
         foreach (var lost in open.Where(c => c.State is CommandState.Begun))
         {
@@ -77,7 +76,7 @@ sealed class CommandStore(StateDatabase database)
     public BeginAnswer? Begin(Sender sender, string id, long token, IReadOnlyList<Signal> signals, DateTimeOffset now)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return null;
         if (WhyNot(command, token, now) is { } reason)
@@ -100,7 +99,7 @@ sealed class CommandStore(StateDatabase database)
     public bool Finish(Sender sender, string id, CommandResult result)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return false;
         // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
@@ -116,7 +115,7 @@ sealed class CommandStore(StateDatabase database)
         return true;
     }
 
-    internal static void Insert(SqliteConnection connection, Command command) => connection.Execute(
+    internal static void Insert(DbConnection connection, Command command) => connection.Execute(
         """
         INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token)
         VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0)
@@ -126,7 +125,7 @@ sealed class CommandStore(StateDatabase database)
         ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt));
 
     /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
-    internal static bool Withdraw(SqliteConnection connection, string id) =>
+    internal static bool Withdraw(DbConnection connection, string id) =>
         connection.Execute("UPDATE commands SET state = 'Withdrawn' WHERE id = $id AND state IN ('Offered', 'Leased')", ("$id", id)) > 0;
 
     static string? WhyNot(Command command, long token, DateTimeOffset now) => command.State switch
@@ -146,15 +145,15 @@ sealed class CommandStore(StateDatabase database)
     static bool IsOf(Command command, Sender sender) =>
         command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
 
-    static List<Command> Open(SqliteConnection connection, Sender sender) => connection.Query(
+    static List<Command> Open(DbConnection connection, Sender sender) => connection.Query(
         $"""
         {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node ORDER BY offered_at, id
         """,
         Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node));
 
-    static Command? Find(SqliteConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+    static Command? Find(DbConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 
-    static Command Read(SqliteDataReader reader) => new()
+    static Command Read(DbDataReader reader) => new()
     {
         Id = reader.GetString(0),
         RunId = reader.GetString(1),

@@ -1,4 +1,4 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 
 using Whistle.Ingest;
 using Whistle.Remediation.Runbooks;
@@ -90,12 +90,18 @@ public sealed class ControlStore
 
     public void Set(KillSwitch kill) => Change(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", connection =>
         connection.Execute(
-            "INSERT OR REPLACE INTO kill_switch VALUES (1, $active, $reason, $author, $since)",
+            """
+            INSERT INTO kill_switch VALUES (1, $active, $reason, $author, $since)
+            ON CONFLICT (id) DO UPDATE SET active = excluded.active, reason = excluded.reason, author = excluded.author, since = excluded.since
+            """,
             ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since)));
 
     public void Set(ModeEntry entry) => Change(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", connection =>
         connection.Execute(
-            "INSERT OR REPLACE INTO runbook_modes VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)",
+            """
+            INSERT INTO runbook_modes VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)
+            ON CONFLICT (runbook, tenant, cluster) DO UPDATE SET mode = excluded.mode, author = excluded.author, at = excluded.at
+            """,
             ("$runbook", entry.Runbook), ("$tenant", entry.Tenant), ("$cluster", entry.Cluster), ("$mode", entry.Mode), ("$author", entry.Author), ("$at", entry.At)));
 
     /// <summary>
@@ -112,17 +118,17 @@ public sealed class ControlStore
         return all.MinBy(m => m.Mode);
     }
 
-    internal static IReadOnlyList<Pause> Pauses(SqliteConnection connection, DateTimeOffset now) => connection.Query(
+    internal static IReadOnlyList<Pause> Pauses(DbConnection connection, DateTimeOffset now) => connection.Query(
         "SELECT id, tenant, cluster, node, runbook, reason, author, from_at, until_at FROM pauses WHERE until_at > $now ORDER BY id",
         r => new Pause(
             r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.Instant(7), r.Instant(8)),
         ("$now", now));
 
-    internal static KillSwitch KillSwitch(SqliteConnection connection) => connection.Query(
+    internal static KillSwitch KillSwitch(DbConnection connection) => connection.Query(
         "SELECT active, reason, author, since FROM kill_switch",
         r => new KillSwitch(r.GetInt64(0) != 0, r.GetString(1), r.GetString(2), r.Instant(3))).FirstOrDefault() ?? new(false, "", "", DateTimeOffset.UnixEpoch);
 
-    internal static IReadOnlyList<ModeEntry> Modes(SqliteConnection connection) => connection.Query(
+    internal static IReadOnlyList<ModeEntry> Modes(DbConnection connection) => connection.Query(
         "SELECT runbook, tenant, cluster, mode, author, at FROM runbook_modes ORDER BY runbook, tenant, cluster",
         r => new ModeEntry(r.GetString(0), r.GetString(1), r.GetString(2), Enum.Parse<RunbookMode>(r.GetString(3)), r.GetString(4), r.Instant(5)));
 
@@ -130,10 +136,10 @@ public sealed class ControlStore
         (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == tenant)
             && (entry.Cluster.Length == 0 || entry.Cluster == cluster);
 
-    T Change<T>(DateTimeOffset at, string author, string text, Func<SqliteConnection, T> change)
+    T Change<T>(DateTimeOffset at, string author, string text, Func<DbConnection, T> change)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         var result = change(connection);
         if (result is not false)
             connection.Execute("INSERT INTO control_timeline (at, author, text) VALUES ($at, $author, $text)", ("$at", at), ("$author", author), ("$text", text));

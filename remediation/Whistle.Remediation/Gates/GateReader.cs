@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
-
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
@@ -16,7 +15,7 @@ static class GateReader
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
 
     /// <summary>Null where the run is not live, or where this release cannot read the runbook that it began with.</summary>
-    public static GateSnapshot? Read(SqliteConnection connection, string runId, IReadOnlyList<Signal> signals, DateTimeOffset now)
+    public static GateSnapshot? Read(DbConnection connection, string runId, IReadOnlyList<Signal> signals, DateTimeOffset now)
     {
         if (RunStore.Find(connection, runId) is not { EndedAt: null } run || RunbookOf(run) is not { } runbook
             || IncidentStore.Find(connection, run.IncidentId) is not { } incident)

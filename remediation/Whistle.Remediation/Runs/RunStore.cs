@@ -1,7 +1,6 @@
+using System.Data.Common;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-
-using Microsoft.Data.Sqlite;
 
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
@@ -13,7 +12,7 @@ using Whistle.Telemetry;
 namespace Whistle.Remediation.Runs;
 
 /// <summary>
-/// Runs, their timelines and their commands in SQLite. A run's change, its lines here and on the incident's timeline, and the command
+/// Runs, their timelines and their commands. A run's change, its lines here and on the incident's timeline, and the command
 /// that it offers or takes back are one transaction, which a stale owner's fencing token makes void.
 /// </summary>
 public sealed class RunStore
@@ -97,6 +96,7 @@ public sealed class RunStore
     public IReadOnlyList<Escalation> Escalations(DateTimeOffset since)
     {
         using var connection = _database.Open();
+        using var picture = connection.BeginRead();
         return [.. connection.Query(
             "SELECT body FROM runs WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", Read, ("$since", since)).Select(r => ToEscalation(connection, r))];
     }
@@ -105,9 +105,12 @@ public sealed class RunStore
     public void Approve(Approval approval)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         connection.Execute(
-            "INSERT OR REPLACE INTO approvals VALUES ($run, $hash, $author, $at, $until)",
+            """
+            INSERT INTO approvals VALUES ($run, $hash, $author, $at, $until)
+            ON CONFLICT (run) DO UPDATE SET plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at
+            """,
             ("$run", approval.RunId), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until));
         if (Find(connection, approval.RunId) is { } run)
             Append(connection, run, new("approval", $"Approved by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At);
@@ -118,11 +121,11 @@ public sealed class RunStore
     public bool Cancel(Cancellation cancellation)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         if (Find(connection, cancellation.RunId) is not { EndedAt: null } run)
             return false;
         var added = connection.Execute(
-            "INSERT OR IGNORE INTO cancellations VALUES ($run, $author, $reason, $at)",
+            "INSERT INTO cancellations VALUES ($run, $author, $reason, $at) ON CONFLICT DO NOTHING",
             ("$run", cancellation.RunId), ("$author", cancellation.Author), ("$reason", cancellation.Reason), ("$at", cancellation.At)) > 0;
         if (added)
             Append(connection, run, new("cancel", $"{cancellation.Author} calls it off: {cancellation.Reason}"), cancellation.At);
@@ -142,9 +145,12 @@ public sealed class RunStore
     internal bool Propose(Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         var added = connection.Execute(
-            "INSERT OR IGNORE INTO runs VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0)",
+            """
+            INSERT INTO runs VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0)
+            ON CONFLICT DO NOTHING
+            """,
             ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster), ("$node", run.Node),
             ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", Json(run))) > 0;
         if (added)
@@ -160,19 +166,24 @@ public sealed class RunStore
         var held = connection.Query(
             "SELECT token FROM runs WHERE id = $id AND owner = $owner AND owned_until > $soon", r => (long?)r.GetInt64(0),
             ("$id", id), ("$owner", owner), ("$soon", now + (OwnedFor / 2)));
-        return held.Count > 0 ? held[0] : connection.Query(
+        if (held.Count > 0)
+            return held[0];
+        using var transaction = connection.BeginWrite();
+        var token = connection.Query(
             """
-            UPDATE runs SET token = token + (owner <> $owner), owner = $owner, owned_until = $until
+            UPDATE runs SET token = CASE WHEN owner = $owner THEN token ELSE token + 1 END, owner = $owner, owned_until = $until
             WHERE id = $id AND (owner = $owner OR owned_until <= $now) RETURNING token
             """,
             r => (long?)r.GetInt64(0), ("$id", id), ("$owner", owner), ("$now", now), ("$until", now + OwnedFor)).FirstOrDefault();
+        transaction.Commit();
+        return token;
     }
 
     /// <summary>Makes a decision durable, whole or not at all. False where the token is stale or the command to be taken back has begun.</summary>
     internal bool Apply(RunDecision decision, string owner, long token, DateTimeOffset now)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         var run = decision.Run;
         if (connection.Execute(
             "UPDATE runs SET state = $state, ended_at = $ended, body = $body WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL",
@@ -187,22 +198,22 @@ public sealed class RunStore
         return true;
     }
 
-    internal static Run? Find(SqliteConnection connection, string id) =>
+    internal static Run? Find(DbConnection connection, string id) =>
         connection.Query("SELECT body FROM runs WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 
-    internal static Approval? FindApproval(SqliteConnection connection, string run) => connection.Query(
+    internal static Approval? FindApproval(DbConnection connection, string run) => connection.Query(
         "SELECT run, plan_hash, author, at, until_at FROM approvals WHERE run = $run",
         r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4)), ("$run", run)).FirstOrDefault();
 
-    internal static Cancellation? FindCancellation(SqliteConnection connection, string run) => connection.Query(
+    internal static Cancellation? FindCancellation(DbConnection connection, string run) => connection.Query(
         "SELECT run, author, reason, at FROM cancellations WHERE run = $run",
         r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)), ("$run", run)).FirstOrDefault();
 
-    internal static IReadOnlyList<Run> AtWork(SqliteConnection connection) =>
+    internal static IReadOnlyList<Run> AtWork(DbConnection connection) =>
         connection.Query("SELECT body FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", Read);
 
     /// <summary>Attempts of the same runbook that ended: in the same incident, or on the same target within the last day.</summary>
-    internal static IReadOnlyList<Run> Earlier(SqliteConnection connection, Run run, DateTimeOffset now) =>
+    internal static IReadOnlyList<Run> Earlier(DbConnection connection, Run run, DateTimeOffset now) =>
         [.. connection.Query(
             """
             SELECT body FROM runs WHERE runbook = $runbook AND id <> $id AND ended_at IS NOT NULL
@@ -212,7 +223,7 @@ public sealed class RunStore
             ("$runbook", run.Runbook), ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster),
             ("$node", run.Node), ("$since", now - TimeSpan.FromDays(1))).Where(r => r.IsAttempt && r.HasTarget(run))];
 
-    internal static void Append(SqliteConnection connection, Run run, RunNote note, DateTimeOffset now)
+    internal static void Append(DbConnection connection, Run run, RunNote note, DateTimeOffset now)
     {
         const string latest =
             """
@@ -229,13 +240,13 @@ public sealed class RunStore
         IncidentStore.Append(connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats);
     }
 
-    static void AppendAll(SqliteConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    static void AppendAll(DbConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
         foreach (var note in notes)
             Append(connection, run, note, now);
     }
 
-    static Escalation ToEscalation(SqliteConnection connection, Run run)
+    static Escalation ToEscalation(DbConnection connection, Run run)
     {
         var runbook = RunbookSet.Parse(run.RunbookText);
         string[] wanted = [.. runbook?.PageAttaches ?? [], .. runbook?.TicketAttaches ?? []];
@@ -248,7 +259,7 @@ public sealed class RunStore
             runbook?.TicketAttaches ?? []);
     }
 
-    static Run Read(SqliteDataReader reader) => JsonSerializer.Deserialize(reader.GetString(0), RunJson.Default.Run)!;
+    static Run Read(DbDataReader reader) => JsonSerializer.Deserialize(reader.GetString(0), RunJson.Default.Run)!;
 
     static string Json(Run run) => JsonSerializer.Serialize(run, RunJson.Default.Run);
 }
