@@ -1,4 +1,5 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
+
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -24,7 +25,7 @@ public sealed record AlertingEnvironment
     public required IMetricFactory Metrics { get; init; }
 
     /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
-    public Action<SqliteTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
+    public Action<DbTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
 
     /// <summary>Takes the place of the mail server.</summary>
     internal INotifier? Mail { get; init; }
@@ -212,7 +213,7 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    void Apply(SqliteTransaction transaction, IncidentView view, Decision decision, DateTimeOffset now)
+    void Apply(DbTransaction transaction, IncidentView view, Decision decision, DateTimeOffset now)
     {
         switch (decision)
         {
@@ -246,7 +247,7 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    void AddPage(SqliteTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now)
+    void AddPage(DbTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now)
     {
         var id = view.Incident.Id;
         if (_options.PagerDuty is not null)
@@ -259,7 +260,7 @@ public sealed class AlertingHost : BackgroundService
         _letters?.Page(transaction, view, page, now);
     }
 
-    void AddResolve(SqliteTransaction transaction, string incident, int number, DateTimeOffset now)
+    void AddResolve(DbTransaction transaction, string incident, int number, DateTimeOffset now)
     {
         if (_options.PagerDuty is not null)
         {
@@ -269,7 +270,7 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    void AddChange(SqliteTransaction transaction, IncidentView view, Repair repair, DateTimeOffset now)
+    void AddChange(DbTransaction transaction, IncidentView view, Repair repair, DateTimeOffset now)
     {
         if (_options.PagerDuty is not null)
             OutboxStore.Add(transaction, PagerDutyEvent.Channel, repair.Id, PagerDutyEvent.Change, view.Incident.Id, PagerDutyEvent.ChangeBody(view, repair), now);

@@ -1,7 +1,6 @@
+using System.Data.Common;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-
-using Microsoft.Data.Sqlite;
 
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
@@ -27,7 +26,7 @@ sealed class AlertingStore
         CREATE INDEX alerting_decisions_incident ON alerting_decisions (incident, id);
         CREATE INDEX alerting_decisions_at ON alerting_decisions (at);
         CREATE TABLE alerting_digest (id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0);
-        CREATE TABLE alerting_watermark (only INTEGER PRIMARY KEY CHECK (only = 1), at INTEGER NOT NULL);
+        CREATE TABLE alerting_watermark ("only" INTEGER PRIMARY KEY CHECK ("only" = 1), at INTEGER NOT NULL);
         """;
 
     readonly StateDatabase _database;
@@ -66,12 +65,15 @@ sealed class AlertingStore
     }
 
     /// <summary>Everything in one transaction: <paramref name="apply"/> writes what follows from the decisions.</summary>
-    public void Save(string incident, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, Action<SqliteTransaction> apply)
+    public void Save(string incident, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, Action<DbTransaction> apply)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         transaction.Execute(
-            "INSERT OR REPLACE INTO alerting_incidents VALUES ($incident, $state, $settled, $now)",
+            """
+            INSERT INTO alerting_incidents VALUES ($incident, $state, $settled, $now)
+            ON CONFLICT (incident) DO UPDATE SET state = excluded.state, settled = excluded.settled, updated_at = excluded.updated_at
+            """,
             ("$incident", incident), ("$state", Text(state)), ("$settled", state.Settled ? 1 : 0), ("$now", now));
         foreach (var decision in decisions)
         {
@@ -84,19 +86,21 @@ sealed class AlertingStore
         transaction.Commit();
     }
 
-    public static void AddDigestLine(SqliteTransaction transaction, string incident, string text, DateTimeOffset now) =>
+    public static void AddDigestLine(DbTransaction transaction, string incident, string text, DateTimeOffset now) =>
         transaction.Execute("INSERT INTO alerting_digest (incident, at, text) VALUES ($incident, $now, $text)", ("$incident", incident), ("$now", now), ("$text", text));
 
     /// <summary>Hands over the waiting lines once the oldest is as old as that; marked as sent in the same transaction.</summary>
-    public void TakeDigest(DateTimeOffset oldest, int most, Action<SqliteTransaction, long, IReadOnlyList<string>> send)
+    public void TakeDigest(DateTimeOffset oldest, int most, Action<DbTransaction, long, IReadOnlyList<string>> send)
     {
         using var connection = _database.Open();
         if (connection.Query("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.OptionalInstant(0))[0] is not { } first || first > oldest)
             return;
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         var lines = transaction.Query(
             "SELECT id, at, text FROM alerting_digest WHERE sent = 0 ORDER BY id LIMIT $most",
             r => (Id: r.GetInt64(0), Text: $"{r.Instant(1):u} {r.GetString(2)}"), ("$most", most));
+        if (lines is [])
+            return;
         send(transaction, lines[0].Id, [.. lines.Select(l => l.Text)]);
         transaction.Execute("UPDATE alerting_digest SET sent = 1 WHERE id <= $last", ("$last", lines[^1].Id));
         transaction.Commit();
@@ -106,8 +110,8 @@ sealed class AlertingStore
     public void Advance(DateTimeOffset now, DateTimeOffset kept)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
-        transaction.Execute("INSERT OR REPLACE INTO alerting_watermark VALUES (1, $now)", ("$now", now));
+        using var transaction = connection.BeginWrite();
+        transaction.Execute("INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", ("$now", now));
         transaction.Execute("DELETE FROM alerting_decisions WHERE at < $kept", ("$kept", kept));
         transaction.Execute("DELETE FROM alerting_digest WHERE at < $kept", ("$kept", kept));
         transaction.Execute("DELETE FROM alerting_outbox WHERE created_at < $kept AND state IN ('sent', 'overtaken')", ("$kept", kept));

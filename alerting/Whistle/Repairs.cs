@@ -34,7 +34,7 @@ static class Repairs
             {
                 RunbookFiles = options.Runbooks,
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
-                Engine = s.GetRequiredService<PromQLEngine>(),
+                Holds = RemediationEnvironment.HoldsBy(s.GetRequiredService<PromQLEngine>()),
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),

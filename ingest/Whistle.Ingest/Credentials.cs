@@ -47,14 +47,9 @@ public sealed partial class Credentials
             CheckName(nameof(node), node);
         var token = $"wst_{Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32))}";
         using var connection = _state.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at) VALUES ($hash, $tenant, $cluster, $node, $at)";
-        command.Parameters.AddWithValue("$hash", Hash(token));
-        command.Parameters.AddWithValue("$tenant", tenant);
-        command.Parameters.AddWithValue("$cluster", cluster);
-        command.Parameters.AddWithValue("$node", (object?)node ?? DBNull.Value);
-        command.Parameters.AddWithValue("$at", _time.GetUtcNow().ToUnixTimeMilliseconds());
-        command.ExecuteNonQuery();
+        connection.Execute(
+            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at) VALUES ($hash, $tenant, $cluster, $node, $at)",
+            ("$hash", Hash(token)), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
         return token;
     }
 
@@ -62,13 +57,12 @@ public sealed partial class Credentials
     public int Revoke(string tenant, string cluster, string? node)
     {
         using var connection = _state.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = "UPDATE credentials SET revoked_at = $at WHERE tenant = $tenant AND cluster = $cluster AND node IS $node AND revoked_at IS NULL";
-        command.Parameters.AddWithValue("$tenant", tenant);
-        command.Parameters.AddWithValue("$cluster", cluster);
-        command.Parameters.AddWithValue("$node", (object?)node ?? DBNull.Value);
-        command.Parameters.AddWithValue("$at", _time.GetUtcNow().ToUnixTimeMilliseconds());
-        var count = command.ExecuteNonQuery();
+        var count = connection.Execute(
+            """
+            UPDATE credentials SET revoked_at = $at
+            WHERE tenant = $tenant AND cluster = $cluster AND node IS NOT DISTINCT FROM $node AND revoked_at IS NULL
+            """,
+            ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
         _known.Clear();
         return count;
     }
@@ -93,30 +87,24 @@ public sealed partial class Credentials
     public IReadOnlyList<EnrolledAgent> Agents()
     {
         using var connection = _state.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = """
+        return connection.Query(
+            """
             SELECT tenant, cluster, node, min(enrolled_at) FROM credentials
             WHERE node IS NOT NULL AND revoked_at IS NULL GROUP BY tenant, cluster, node ORDER BY tenant, cluster, node
-            """;
-        using var reader = command.ExecuteReader();
-        var agents = new List<EnrolledAgent>();
-        while (reader.Read())
-            agents.Add(new EnrolledAgent(reader.GetString(0), reader.GetString(1), reader.GetString(2), DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3))));
-        return agents;
+            """,
+            r => new EnrolledAgent(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
     }
 
     Sender? Find(string hash)
     {
         using var connection = _state.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = "SELECT tenant, cluster, node FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL";
-        command.Parameters.AddWithValue("$hash", hash);
-        using var reader = command.ExecuteReader();
-        if (!reader.Read())
+        var found = connection.Query(
+            "SELECT tenant, cluster, node FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
+            r => (Tenant: r.GetString(0), Cluster: r.GetString(1), Node: r.OptionalText(2)), ("$hash", hash));
+        if (found is not [var key])
             return null;
-        var (tenant, cluster, node) = (reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetString(2));
         // One object a sender: its key seed decides which encodings the head remembers.
-        return _senders.GetOrAdd((tenant, cluster, node), static k => new Sender(k.Item1, k.Item2, k.Item3));
+        return _senders.GetOrAdd(key, static k => new Sender(k.Item1, k.Item2, k.Item3));
     }
 
     static string Hash(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));

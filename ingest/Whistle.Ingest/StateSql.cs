@@ -1,24 +1,66 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 
 namespace Whistle.Ingest;
 
 /// <summary>
-/// Statements over the embedded state. They take part in the connection's open transaction. Instants are stored as milliseconds
+/// Statements over the state. They take part in the connection's open transaction. Instants are stored as milliseconds
 /// since 1970 UTC; texts of statements are constants, values always parameters.
 /// </summary>
 public static class StateSql
 {
-    /// <summary>Returns the number of rows that were changed.</summary>
-    public static int Execute(this SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    /// <summary>
+    /// Begins a transaction that reads and writes: no other writes until it ends, so what it has read stays true. To be used wherever a write
+    /// depends on what was read. Others go on to read what was before.
+    /// </summary>
+    public static DbTransaction BeginWrite(this DbConnection connection) => ((StateConnection)connection).BeginWrite();
+
+    /// <summary>Begins a transaction that only reads, all of it as of one moment.</summary>
+    public static DbTransaction BeginRead(this DbConnection connection) => ((StateConnection)connection).BeginRead();
+
+    /// <summary>Returns the number of rows that were changed. Outside of a transaction it is one of its own.</summary>
+    public static int Execute(this DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
-        using var command = Command(connection, sql, parameters);
-        return command.ExecuteNonQuery();
+        var state = (StateConnection)connection;
+        if (state.Current is { IsWrite: false })
+            throw new InvalidOperationException("A transaction that reads cannot write; begin it with BeginWrite.");
+        using var own = state.Current is null ? state.BeginWrite() : null;
+        var command = Command(state, sql, parameters);
+        var changed = Run(command, static c => c.ExecuteNonQuery());
+        state.Kept.Give(sql, command);
+        own?.Commit();
+        return changed;
     }
 
+    /// <summary>A statement that changes rows and returns them needs <see cref="BeginWrite"/>.</summary>
     public static List<T> Query<T>(
-        this SqliteConnection connection, string sql, Func<SqliteDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters)
+        this DbConnection connection, string sql, Func<DbDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
-        using var command = Command(connection, sql, parameters);
+        var state = (StateConnection)connection;
+        var command = Command(state, sql, parameters);
+        var rows = Run(command, c => ReadAll(c, read));
+        state.Kept.Give(sql, command);
+        return rows;
+    }
+
+    public static DateTimeOffset Instant(this DbDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
+
+    public static DateTimeOffset? OptionalInstant(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.Instant(column);
+
+    public static string? OptionalText(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
+
+    /// <summary>Runs a script of several statements, in the connection's open transaction where there is one.</summary>
+    internal static void Script(this DbConnection connection, string sql)
+    {
+        var state = (StateConnection)connection;
+        using var command = state.Kept.Inner.CreateCommand();
+#pragma warning disable CA2100 // Every script is a constant of the stage that calls.
+        command.CommandText = state.Source.IsPostgreSql ? StateDialect.Script(sql) : sql;
+#pragma warning restore CA2100
+        command.ExecuteNonQuery();
+    }
+
+    static List<T> ReadAll<T>(DbCommand command, Func<DbDataReader, T> read)
+    {
         using var reader = command.ExecuteReader();
         var rows = new List<T>();
         while (reader.Read())
@@ -26,28 +68,59 @@ public static class StateSql
         return rows;
     }
 
-    public static DateTimeOffset Instant(this SqliteDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
-
-    public static DateTimeOffset? OptionalInstant(this SqliteDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.Instant(column);
-
-    public static string? OptionalText(this SqliteDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
-
-    static SqliteCommand Command(SqliteConnection connection, string sql, ReadOnlySpan<(string Name, object? Value)> parameters)
+    // One that failed is not used again.
+    static T Run<T>(DbCommand command, Func<DbCommand, T> work)
     {
-        var command = connection.CreateCommand();
-#pragma warning disable CA2100 // Every text is a constant of the store that calls.
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        foreach (var (name, value) in parameters)
-            command.Parameters.AddWithValue(name, Stored(value));
+        try
+        {
+            return work(command);
+        }
+        catch
+        {
+            command.Dispose();
+            throw;
+        }
+    }
+
+    static DbCommand Command(StateConnection connection, string sql, ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        var command = connection.Kept.Take(sql);
+        command.Transaction = connection.Current?.Inner;
+        if (!HasNames(command, parameters))
+        {
+            command.Parameters.Clear();
+            foreach (var (name, _) in parameters)
+            {
+                var parameter = command.CreateParameter();
+                parameter.ParameterName = connection.Source.IsPostgreSql ? name[1..] : name;
+                command.Parameters.Add(parameter);
+            }
+        }
+
+        for (var i = 0; i < parameters.Length; i++)
+            command.Parameters[i].Value = Stored(parameters[i].Value, connection.Source.IsPostgreSql);
         return command;
     }
 
-    static object Stored(object? value) => value switch
+    static bool HasNames(DbCommand command, ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        if (command.Parameters.Count != parameters.Length)
+            return false;
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            if (command.Parameters[i].ParameterName != parameters[i].Name)
+                return false;
+        }
+
+        return true;
+    }
+
+    static object Stored(object? value, bool isPostgreSql) => value switch
     {
         null => DBNull.Value,
         DateTimeOffset instant => instant.ToUnixTimeMilliseconds(),
         Enum name => name.ToString(),
+        string text when isPostgreSql => StateDialect.Text(text),
         _ => value,
     };
 }

@@ -146,7 +146,7 @@ public sealed class RemediationApi
         if (string.IsNullOrWhiteSpace(request.Reason))
             return NoReason();
         var now = _time.GetUtcNow();
-        return TypedResults.Ok(_environment.Control.Add(new(
+        return TypedResults.Ok(_environment.Control.Add(new Pause(
             0, request.Tenant ?? "", request.Cluster ?? "", request.Node ?? "", request.Runbook ?? "", request.Reason, Author(context), now, now + duration)));
     }
 

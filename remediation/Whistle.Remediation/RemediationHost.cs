@@ -27,8 +27,20 @@ public sealed record RemediationEnvironment
     /// <summary>All active signals; null while they are not known.</summary>
     public required Func<IReadOnlyList<Signal>?> Signals { get; init; }
 
-    /// <summary>For the extra condition of a verification.</summary>
-    public required PromQLEngine Engine { get; init; }
+    /// <summary>Whether a PromQL expression holds: it yields something, or a scalar that is not 0.</summary>
+    public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> Holds { get; init; }
+
+    /// <summary>What is known of a cluster, by tenant and name; null where nothing is.</summary>
+    public Func<string, string, ClusterFacts?> Clusters { get; init; } = (_, _) => null;
+
+    /// <summary>For <see cref="Holds"/>.</summary>
+    public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> HoldsBy(PromQLEngine engine) => async (expression, at, cancellation) =>
+        await engine.InstantAsync(expression, at.ToUnixTimeMilliseconds(), cancellation) switch
+        {
+            VectorValue vector => vector.Samples.Count > 0,
+            ScalarValue scalar => scalar.Value != 0,
+            _ => false,
+        };
 
     public required IncidentStore Incidents { get; init; }
 
@@ -51,6 +63,7 @@ public sealed record RemediationEnvironment
 public sealed class RemediationHost : BackgroundService
 {
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan StormStep = TimeSpan.FromSeconds(30);
 
     readonly RemediationEnvironment _environment;
     readonly TimeProvider _time;
@@ -59,6 +72,7 @@ public sealed class RemediationHost : BackgroundService
     readonly Counter _refusals;
 
     RunbookSet _runbooks = RunbookSet.Empty;
+    Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
     {
@@ -92,21 +106,26 @@ public sealed class RemediationHost : BackgroundService
         return load;
     }
 
-    /// <summary>Proposes what is missing, then moves every run by at most one arrow.</summary>
+    /// <summary>Proposes what is missing, then moves every run that this process owns by at most one arrow.</summary>
     public async Task AdvanceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        if (_environment.Signals() is not { } signals)
+        if (Signals() is not { } signals)
             return;
-        foreach (var incident in _environment.Incidents.Active().Where(i => i.Signals.Any(s => !s.IsClear)))
-            Propose(incident, signals, now);
-        foreach (var run in _environment.Runs.Live())
+        _environment.Runs.Own(_environment.Owner, now);
+        var fleet = Read(now);
+        NoteStorms(fleet, now);
+        foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && i.Signals.Any(s => !s.IsClear)))
+            Propose(incident, fleet, signals, now);
+        foreach (var (run, token) in fleet.Runs)
         {
             cancellation.ThrowIfCancellationRequested();
+            if (token is null)
+                continue;
             try
             {
-                await AdvanceRunAsync(run, signals, now, cancellation);
+                await AdvanceRunAsync(run, token.Value, fleet, signals, now, cancellation);
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not OutOfMemoryException)
             {
                 _logger.RunFailed(e, run.Id);
             }
@@ -128,15 +147,56 @@ public sealed class RemediationHost : BackgroundService
     /// <summary>What every gate says to a live run now, in their order; empty where the run has ended or the signals are not known.</summary>
     public IReadOnlyList<GateReply> AskGates(string runId)
     {
-        if (_environment.Signals() is not { } signals)
+        var now = _time.GetUtcNow();
+        if (Signals() is not { } signals)
             return [];
-        using var connection = _environment.Runs.Database.Open();
-        return GateReader.Read(connection, runId, signals, _time.GetUtcNow()) is { } snapshot ? GatePipeline.AskAll(snapshot) : [];
+        FleetState fleet;
+        Runbook? runbook;
+        using (var connection = _environment.Runs.Database.Open())
+        using (connection.BeginRead())
+        {
+            fleet = FleetState.Read(connection, now, runId);
+            runbook = fleet.Runs is [{ Run: var found }] ? RunStore.RunbookOf(connection, found) : null;
+        }
+
+        return fleet.Runs is [{ Run: var run }] && runbook is not null && GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is { } read
+            ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
-    internal BeginAnswer? Begin(Sender sender, string id, long token) => _environment.Signals() is { } signals
-        ? Commands.Begin(sender, id, token, signals, _time.GetUtcNow())
+    internal BeginAnswer? Begin(Sender sender, string id, long token) => Signals() is { } signals
+        ? Commands.Begin(sender, id, token, signals, _environment.Clusters, _time.GetUtcNow())
         : new BeginAnswer(false, 0, "The server has just started and knows no signals yet; ask again.");
+
+    // Indexed once as long as the detectors hand out the same list.
+    SignalIndex? Signals()
+    {
+        if (_environment.Signals() is not { } signals)
+            return null;
+        if (_indexed is not { } indexed || !ReferenceEquals(indexed.List, signals))
+            _indexed = indexed = new(signals, new SignalIndex(signals));
+        return indexed.Index;
+    }
+
+    ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
+
+    FleetState Read(DateTimeOffset now)
+    {
+        using var connection = _environment.Runs.Database.Open();
+        using var picture = connection.BeginRead();
+        return FleetState.Read(connection, now, owner: _environment.Owner);
+    }
+
+    // Also where no run is there to ask: what begins right after a storm must know of it.
+    void NoteStorms(FleetState fleet, DateTimeOffset now)
+    {
+        var usual = new GateNumbers();
+        var storms = fleet.TroubledClusters.Where(c =>
+            (!fleet.Storms.TryGetValue(c, out var at) || now - at >= StormStep)
+            && _environment.Clusters(c.Tenant, c.Cluster) is { } view
+            && ClusterGates.Storm(c.Cluster, view.Nodes, fleet.Troubled(c.Tenant, c.Cluster), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
+        if (storms.Count > 0)
+            _environment.Runs.NoteStorms(storms, now);
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -154,43 +214,56 @@ public sealed class RemediationHost : BackgroundService
         }
     }
 
-    void Propose(Incident incident, IReadOnlyList<Signal> signals, DateTimeOffset now)
+    void Propose(Incident incident, FleetState fleet, SignalIndex signals, DateTimeOffset now)
     {
+        List<RunSummary>? before = null;
         foreach (var runbook in Runbooks.Runbooks)
         {
-            var answered = GateReader.SignalsOf(incident, runbook, signals);
-            if (answered.FirstOrDefault(s => s.Labels.Has("node")) is not { } signal
-                || ControlStore.ModeOf(_environment.Control.Modes(), runbook, incident.Tenant, incident.Cluster).Mode is RunbookMode.Off)
+            if (Answered(incident, runbook, signals) is not { } signal
+                || ControlStore.ModeOf(fleet.Modes, runbook, incident.Tenant, incident.Cluster).Mode is RunbookMode.Off)
                 continue;
-            var before = _environment.Runs.OfIncident(incident.Id);
-            if (before.Any(r => r.Runbook == runbook.Name && (r.EndedAt is null || r.State is RunState.Escalated || r.CancelledBy is not null)))
+            before ??= [.. fleet.OfIncident(incident.Id)];
+            if (Rung.Of(runbook, before, Runbooks, out var missing) is not { } rung)
+            {
+                if (missing is not null)
+                    _logger.RungMissing(incident.Id, missing);
                 continue;
-            var (run, notes) = Proposal.Of(incident, runbook, signal, before, now);
-            if (_environment.Runs.Propose(run, notes, now))
-                _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, notes[0].Text);
+            }
+
+            var (run, notes) = Proposal.Of(incident, rung, signal, before, now);
+            if (!_environment.Runs.Propose(run, rung.Runbook, notes, now))
+                continue;
+            before.Add(new(run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
+            _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, notes[0].Text);
         }
     }
 
-    async Task AdvanceRunAsync(Run run, IReadOnlyList<Signal> signals, DateTimeOffset now, CancellationToken cancellation)
+    static Signal? Answered(Incident incident, Runbook runbook, SignalIndex signals) => incident.Signals
+        .Where(s => !s.IsClear && s.Labels.Has("node") && runbook.IsAnswerTo(s.Name, s.Labels))
+        .Select(s => signals.Find(s.Fingerprint)).FirstOrDefault(s => s is { IsKept: false });
+
+    async Task AdvanceRunAsync(Run run, long token, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (_environment.Runs.Own(run.Id, _environment.Owner, now) is not { } token)
-            return;
-        if (await WorldAsync(run.Id, signals, now, cancellation) is not { } world)
+        if (_environment.Runs.RunbookOf(run) is not { } runbook || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
         {
             _logger.RunUnreadable(run.Id);
             return;
         }
 
-        // Read again under the lease: what was listed may be an earlier owner's last state.
-        if (RunEngine.Advance(world.Gates.Run, world, now) is not { } decision)
-            return;
-        if (!_environment.Runs.Apply(decision, _environment.Owner, token, now))
+        var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
+        var world = new RunWorld(
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) : null, read.Plan,
+            await HoldsAsync(run, runbook, step, now, cancellation))
         {
-            _logger.RunNotApplied(run.Id);
+            StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),
+            Task = step is null ? null : fleet.Tasks.GetValueOrDefault((run.Id, step.Step.Name)),
+        };
+        if (RunEngine.Advance(run, world, now) is not { } decision)
             return;
-        }
-
-        Tell(decision);
+        if (_environment.Runs.Apply(decision, _environment.Owner, token, now))
+            Tell(decision);
+        else
+            _logger.RunNotApplied(run.Id);
     }
 
     void Tell(RunDecision decision)
@@ -205,31 +278,24 @@ public sealed class RemediationHost : BackgroundService
         _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, string.Join(" ", decision.Notes.Select(n => n.Text)));
     }
 
-    async ValueTask<RunWorld?> WorldAsync(string runId, IReadOnlyList<Signal> signals, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>Whether the PromQL holds that the run waits for now; true where none is asked.</summary>
+    async ValueTask<bool> HoldsAsync(Run run, Runbook runbook, PlannedStep? step, DateTimeOffset now, CancellationToken cancellation)
     {
-        GateSnapshot? gates;
-        using (var connection = _environment.Runs.Database.Open())
-            gates = GateReader.Read(connection, runId, signals, now);
-        if (gates is null || _environment.Incidents.Find(gates.Run.IncidentId) is not { } incident)
-            return null;
-        var run = gates.Run;
-        var plan = Rendering.Plan(gates.Runbook, run.Labels);
-        var condition = run.State is not RunState.Verifying || await HoldsAsync(gates.Runbook, run, now, cancellation);
-        return new(gates, incident, run.Issued > 0 ? Commands.Find(run.CommandId) : null, plan, condition);
-    }
-
-    async ValueTask<bool> HoldsAsync(Runbook runbook, Run run, DateTimeOffset now, CancellationToken cancellation)
-    {
-        if (runbook.Verify.Expression is not { } expression)
+        var values = Rendering.Values(runbook, run.Labels);
+        string? Filled(string? expression) => expression is null ? null : Rendering.Expression(expression, values);
+        var asked = run switch
+        {
+            { Undoing: { DoneAt: not null, Steps: [var undone, ..] } } => Filled(runbook.Steps.First(s => s.Name == undone).Undo!.Proof),
+            { Undoing: not null } => null,
+            { State: RunState.Verifying } => Filled(runbook.Verify.Expression),
+            { State: RunState.Running } when step is { Step.Kind: StepKind.Wait } => step.Text,
+            _ => null,
+        };
+        if (asked is null)
             return true;
         try
         {
-            return await _environment.Engine.InstantAsync(Rendering.Expression(expression, run.Labels), now.ToUnixTimeMilliseconds(), cancellation) switch
-            {
-                VectorValue vector => vector.Samples.Count > 0,
-                ScalarValue scalar => scalar.Value != 0,
-                _ => false,
-            };
+            return await _environment.Holds(asked, now, cancellation);
         }
         catch (PromQLException e)
         {
@@ -237,4 +303,6 @@ public sealed class RemediationHost : BackgroundService
             return false;
         }
     }
+
+    sealed record Indexed(IReadOnlyList<Signal> List, SignalIndex Index);
 }

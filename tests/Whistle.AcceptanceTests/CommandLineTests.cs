@@ -154,7 +154,7 @@ public sealed class CommandLineTests : IDisposable
         var now = TimeProvider.System.GetUtcNow();
         using var database = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         var incident = new Incident
         {
             Id = "i1",

@@ -1,8 +1,7 @@
+using System.Data.Common;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-
-using Microsoft.Data.Sqlite;
 
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
@@ -22,7 +21,7 @@ sealed class Letters(MailOptions options, Uri? server)
     const int MostReferences = 20;
     const int LongestId = 100;
 
-    public void Page(SqliteTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now)
+    public void Page(DbTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now)
     {
         var incident = view.Incident;
         var body = new LetterBody()
@@ -39,7 +38,7 @@ sealed class Letters(MailOptions options, Uri? server)
             $"[{page.Severity}] {incident.Cluster}: {incident.Title}", body, now);
     }
 
-    public void Closed(SqliteTransaction transaction, IncidentView view, Decision.Announce announce, DateTimeOffset now)
+    public void Closed(DbTransaction transaction, IncidentView view, Decision.Announce announce, DateTimeOffset now)
     {
         var incident = view.Incident;
         var thread = IncidentThread(incident.Id);
@@ -50,7 +49,7 @@ sealed class Letters(MailOptions options, Uri? server)
     }
 
     /// <summary>Tells an entry of a ticket's timeline; the first one opens the thread.</summary>
-    public void Ticket(SqliteTransaction transaction, Ticket ticket, TicketEntry entry, DateTimeOffset now)
+    public void Ticket(DbTransaction transaction, Ticket ticket, TicketEntry entry, DateTimeOffset now)
     {
         var body = new LetterBody()
             .Paragraph(entry.Text)
@@ -64,7 +63,7 @@ sealed class Letters(MailOptions options, Uri? server)
             entry.Number == 1 ? [] : [$"{thread}.1"], $"[ticket {ticket.Id}] {ticket.Cluster}: {ticket.Title}", body, now);
     }
 
-    public void Digest(SqliteTransaction transaction, long first, IReadOnlyList<string> lines, DateTimeOffset now)
+    public void Digest(DbTransaction transaction, long first, IReadOnlyList<string> lines, DateTimeOffset now)
     {
         var body = new LetterBody().Paragraph("This needed nobody.").List("What happened", lines);
         var count = lines.Count == 1 ? "1 incident" : $"{lines.Count} incidents";
@@ -78,7 +77,7 @@ sealed class Letters(MailOptions options, Uri? server)
 
     // One row a recipient, so that one whose mailbox refuses costs the others nothing.
     void Post(
-        SqliteTransaction transaction, IReadOnlyList<string> recipients, string? incident, string id, IReadOnlyList<string> before, string subject, LetterBody body, DateTimeOffset now)
+        DbTransaction transaction, IReadOnlyList<string> recipients, string? incident, string id, IReadOnlyList<string> before, string subject, LetterBody body, DateTimeOffset now)
     {
         var letter = new Letter
         {

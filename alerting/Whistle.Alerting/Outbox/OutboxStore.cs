@@ -1,4 +1,4 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 
 using Whistle.Ingest;
 
@@ -26,11 +26,12 @@ sealed class OutboxStore(StateDatabase database)
         """;
 
     public static void Add(
-        SqliteTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending") =>
+        DbTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending") =>
         transaction.Execute(
             """
-            INSERT OR IGNORE INTO alerting_outbox (channel, key, action, incident, payload, state, created_at, ended_at)
-            VALUES ($channel, $key, $action, $incident, $payload, $state, $now, iif($state = 'pending', NULL, $now))
+            INSERT INTO alerting_outbox (channel, key, action, incident, payload, state, created_at, ended_at)
+            VALUES ($channel, $key, $action, $incident, $payload, $state, $now, CASE WHEN $state = 'pending' THEN NULL ELSE $now END)
+            ON CONFLICT DO NOTHING
             """,
             ("$channel", channel), ("$key", key), ("$action", action), ("$incident", incident), ("$payload", payload), ("$state", state), ("$now", now));
 
@@ -39,11 +40,11 @@ sealed class OutboxStore(StateDatabase database)
     /// other side cannot have it, the end is not sent either.
     /// </summary>
     public static void AddEnd(
-        SqliteTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now)
+        DbTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now)
     {
         var unknown = transaction.Number(
             """
-            SELECT state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) FROM alerting_outbox
+            SELECT CASE WHEN state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) THEN 1 ELSE 0 END FROM alerting_outbox
             WHERE channel = $channel AND key = $key AND action = $action
             """,
             ("$channel", channel), ("$key", key), ("$action", opening));
@@ -73,7 +74,7 @@ sealed class OutboxStore(StateDatabase database)
     public bool Begin(OutboxRow row, out bool maybeBefore)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         maybeBefore = transaction.Number("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", ("$id", row.Id)) is 1;
         var begun = transaction.Execute(
             "UPDATE alerting_outbox SET attempts = $attempts, maybe_sent = 1 WHERE id = $id AND state = 'pending'",
@@ -85,7 +86,7 @@ sealed class OutboxStore(StateDatabase database)
     public void End(OutboxRow row, Delivery delivery, bool maybeBefore, DateTimeOffset? notBefore, DateTimeOffset now)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         _ = delivery switch
         {
             Delivery.Delivered => transaction.Execute(
@@ -106,7 +107,7 @@ sealed class OutboxStore(StateDatabase database)
     public void SetAside(OutboxRow row, DateTimeOffset notBefore)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         transaction.Execute("UPDATE alerting_outbox SET not_before = $before WHERE id = $id AND state = 'pending'", ("$before", notBefore), ("$id", row.Id));
         transaction.Commit();
     }
@@ -125,7 +126,7 @@ sealed class OutboxStore(StateDatabase database)
         return connection.Query(
             """
             SELECT id, channel, key, action, incident, state, attempts, created_at, ended_at, reason FROM alerting_outbox
-            WHERE ($state IS NULL OR state = $state) AND ($incident IS NULL OR incident = $incident) ORDER BY id DESC LIMIT $limit
+            WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
             """,
             r => new Notification(
                 r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.GetString(5), r.GetInt32(6),

@@ -1,7 +1,6 @@
+using System.Data.Common;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-
-using Microsoft.Data.Sqlite;
 
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
@@ -50,7 +49,7 @@ public sealed class TicketStore
         return connection.Query(
             $"""
             SELECT {Columns} FROM alerting_tickets
-            WHERE ($state IS NULL OR state = $state) AND ($incident IS NULL OR incident = $incident) ORDER BY id DESC LIMIT $limit
+            WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
             """,
             Read, ("$state", state is { } s ? TicketStates.Name(s) : null), ("$incident", incident), ("$limit", limit));
     }
@@ -88,7 +87,7 @@ public sealed class TicketStore
     });
 
     /// <summary>Opens a ticket, or opens the incident's own again. The entry is the one that tells of it.</summary>
-    internal static (Ticket Ticket, TicketEntry Entry) Open(SqliteTransaction transaction, Incident incident, Repair repair, DateTimeOffset now)
+    internal static (Ticket Ticket, TicketEntry Entry) Open(DbTransaction transaction, Incident incident, Repair repair, DateTimeOffset now)
     {
         var text = $"The repair by {repair.Runbook} gave up: {repair.Summary}";
         var directories = JsonSerializer.Serialize(repair.LargestDirectories, TicketJson.Default.IReadOnlyListDirectorySize);
@@ -114,7 +113,7 @@ public sealed class TicketStore
     }
 
     /// <summary>Resolves the incident's ticket; null where a person has already.</summary>
-    internal static (Ticket Ticket, TicketEntry Entry)? Resolve(SqliteTransaction transaction, string incident, DateTimeOffset now)
+    internal static (Ticket Ticket, TicketEntry Entry)? Resolve(DbTransaction transaction, string incident, DateTimeOffset now)
     {
         if (Current(transaction, incident) is not { State: not TicketState.Resolved } ticket)
             return null;
@@ -122,10 +121,10 @@ public sealed class TicketStore
         return (ticket with { State = TicketState.Resolved }, entry);
     }
 
-    TicketChange Change(long id, Func<SqliteTransaction, Ticket, string?> change)
+    TicketChange Change(long id, Func<DbTransaction, Ticket, string?> change)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         if (One(transaction, "id = $value", id) is not { } ticket)
             return new(null, $"There is no ticket {id}.");
         if (change(transaction, ticket) is { } refusal)
@@ -135,13 +134,13 @@ public sealed class TicketStore
         return new(after, null);
     }
 
-    static TicketEntry SetState(SqliteTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now)
+    static TicketEntry SetState(DbTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now)
     {
         transaction.Execute("UPDATE alerting_tickets SET state = $state WHERE id = $id", ("$state", TicketStates.Name(to)), ("$id", ticket.Id));
         return Append(transaction, ticket.Id, author, "state", text, now);
     }
 
-    static TicketEntry Append(SqliteTransaction transaction, long ticket, string author, string kind, string text, DateTimeOffset now)
+    static TicketEntry Append(DbTransaction transaction, long ticket, string author, string kind, string text, DateTimeOffset now)
     {
         var number = transaction.Number("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", ("$ticket", ticket))!.Value;
         transaction.Execute(
@@ -151,12 +150,12 @@ public sealed class TicketStore
         return new((int)number, now, author, kind, text);
     }
 
-    static Ticket? Current(SqliteTransaction transaction, string incident) => One(transaction, "incident = $value AND state <> 'closed'", incident);
+    static Ticket? Current(DbTransaction transaction, string incident) => One(transaction, "incident = $value AND state <> 'closed'", incident);
 
-    static Ticket? One(SqliteTransaction transaction, string condition, object value) =>
+    static Ticket? One(DbTransaction transaction, string condition, object value) =>
         transaction.Query($"SELECT {Columns} FROM alerting_tickets WHERE {condition}", Read, ("$value", value)).FirstOrDefault();
 
-    static Ticket Read(SqliteDataReader reader) => new()
+    static Ticket Read(DbDataReader reader) => new()
     {
         Id = reader.GetInt64(0),
         Incident = reader.GetString(1),

@@ -42,7 +42,7 @@ sealed class PersonActs(
 
     public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) => DoAsync((author, now) =>
     {
-        environment.Control.Add(new(0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, reason, author, now, now + duration));
+        environment.Control.Add(new Pause(0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, reason, author, now, now + duration));
         return null;
     });
 

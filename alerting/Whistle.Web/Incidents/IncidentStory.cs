@@ -74,7 +74,7 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
     }
 
     RunCard Card(FleetSnapshot snapshot, Run run) =>
-        new(run, snapshot.Explanations.GetValueOrDefault(run.Id), PlanStep.Of(run), run.EndedAt is null ? host.AskGates(run.Id) : []);
+        new(run, snapshot.Explanations.GetValueOrDefault(run.Id), environment.Runs.PlanOf(run), run.EndedAt is null ? host.AskGates(run.Id) : []);
 }
 
 /// <summary>What makes the mode of a run's runbook so in its cluster.</summary>

@@ -59,7 +59,7 @@ sealed class GroupEvaluator(
             group.UnsavedSignals.Clear();
             group.UnsavedEvents.Clear();
         }
-        catch (Microsoft.Data.Sqlite.SqliteException e)
+        catch (System.Data.Common.DbException e)
         {
             logger.SaveFailed(e, group.Group.Name);
         }

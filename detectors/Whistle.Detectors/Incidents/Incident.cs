@@ -47,6 +47,9 @@ public sealed record Incident
     public int Reopened { get; init; }
 
     public IReadOnlyList<IncidentSignal> Signals { get; init; } = [];
+
+    /// <summary>When it went from quiet to not, the latest last; of the oldest only so many are kept as tell a signal that comes and goes.</summary>
+    public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];
 }
 
 /// <param name="Since">When it began to fire.</param>

@@ -28,6 +28,8 @@ static class IncidentEngine
     static readonly string[] SubjectLabels =
         ["node", "mountpoint", "device", "namespace", "pod", "container", "unit", "service", "member", "interface"];
 
+    const int MostOnsets = 20;
+
     static readonly string[] Severities = ["critical", "warning", "info"];
 
     /// <param name="held">All active incidents, and those that closed within <see cref="IncidentOptions.ReopenWithin"/>.</param>
@@ -94,6 +96,8 @@ static class IncidentEngine
         }
 
         var signals = Signals(next, active, view.Ended, entries, now);
+        if (signals.Exists(s => !s.IsClear) && !incident.Signals.Any(s => !s.IsClear))
+            next = next with { Onsets = [.. incident.Onsets.TakeLast(MostOnsets - 1), now] };
         next = next with { Signals = signals };
         if (active.Count > 0 && Rank(SeverityOf(Worst(active))) <= Rank(next.Severity))
             next = next with { Severity = SeverityOf(Worst(active)), Title = TitleOf(Worst(active)) };

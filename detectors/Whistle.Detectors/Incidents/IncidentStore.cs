@@ -1,8 +1,7 @@
+using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-
-using Microsoft.Data.Sqlite;
 
 using Whistle.Ingest;
 using Whistle.Telemetry;
@@ -10,7 +9,7 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors.Incidents;
 
 /// <summary>
-/// Incidents and their timelines in SQLite. What changes an incident writes its timeline in the same transaction; the stages
+/// Incidents and their timelines. What changes an incident writes its timeline in the same transaction; the stages
 /// downstream add their entries through <see cref="Append"/> inside theirs.
 /// </summary>
 public sealed class IncidentStore
@@ -27,25 +26,33 @@ public sealed class IncidentStore
             text TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (incident, number)) WITHOUT ROWID;
         """;
 
-    const string Acknowledgements =
+    const string AcknowledgementTable =
         "CREATE TABLE acknowledgements (incident TEXT PRIMARY KEY REFERENCES incidents (id), author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL) WITHOUT ROWID;";
 
-    const string Columns = "SELECT id, tenant, cluster, subject, title, severity, state, opened_at, closed_at, clear_since, reopened, signals FROM incidents";
+    const string Onsets = "ALTER TABLE incidents ADD COLUMN onsets TEXT NOT NULL DEFAULT '';";
+
+    const string Columns = "SELECT id, tenant, cluster, subject, title, severity, state, opened_at, closed_at, clear_since, reopened, signals, onsets FROM incidents";
 
     readonly StateDatabase _database;
 
     public IncidentStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("incidents", Schema, Acknowledgements);
+        database.Migrate("incidents", Schema, AcknowledgementTable, Onsets);
     }
 
     /// <summary>All that are not closed, the oldest first.</summary>
     public IReadOnlyList<Incident> Active()
     {
         using var connection = _database.Open();
-        return connection.Query($"{Columns} WHERE closed_at IS NULL ORDER BY opened_at, id", Read);
+        return Active(connection);
     }
+
+    /// <summary>As <see cref="Active()"/>, inside the caller's transaction; of one cluster where it is given.</summary>
+    public static IReadOnlyList<Incident> Active(DbConnection connection, (string Tenant, string Cluster)? of = null) => of is { } cluster
+        ? connection.Query(
+            $"{Columns} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", Read, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
+        : connection.Query($"{Columns} WHERE closed_at IS NULL ORDER BY opened_at, id", Read);
 
     /// <summary>All that were not closed at some time since then, the oldest first.</summary>
     public IReadOnlyList<Incident> Since(DateTimeOffset since)
@@ -61,7 +68,7 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="Find(string)"/>, inside the caller's transaction.</summary>
-    public static Incident? Find(SqliteConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+    public static Incident? Find(DbConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 
     /// <summary>The oldest entry first.</summary>
     public IReadOnlyList<TimelineEntry> Timeline(string id)
@@ -77,14 +84,14 @@ public sealed class IncidentStore
     public void AppendTimeline(string id, DateTimeOffset at, string kind, string text, bool repeats = false)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         Append(connection, id, at, kind, text, repeats);
         transaction.Commit();
     }
 
     /// <summary>Adds an entry inside the caller's transaction.</summary>
     /// <param name="repeats">Where the latest entry of this kind says the same, it is counted up instead.</param>
-    public static void Append(SqliteConnection connection, string id, DateTimeOffset at, string kind, string text, bool repeats = false)
+    public static void Append(DbConnection connection, string id, DateTimeOffset at, string kind, string text, bool repeats = false)
     {
         const string latest =
             """
@@ -104,7 +111,10 @@ public sealed class IncidentStore
     public bool Acknowledge(Acknowledgement acknowledgement) => WhileOpen(acknowledgement.IncidentId, connection =>
     {
         connection.Execute(
-            "INSERT OR REPLACE INTO acknowledgements VALUES ($incident, $author, $at, $until)",
+            """
+            INSERT INTO acknowledgements VALUES ($incident, $author, $at, $until)
+            ON CONFLICT (incident) DO UPDATE SET author = excluded.author, at = excluded.at, until_at = excluded.until_at
+            """,
             ("$incident", acknowledgement.IncidentId), ("$author", acknowledgement.Author), ("$at", acknowledgement.At), ("$until", acknowledgement.Until));
         Append(
             connection, acknowledgement.IncidentId, acknowledgement.At, "acknowledged",
@@ -129,7 +139,7 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="Acknowledgement(string, DateTimeOffset)"/>, inside the caller's transaction.</summary>
-    public static Acknowledgement? Acknowledgement(SqliteConnection connection, string id, DateTimeOffset now) => connection.Query(
+    public static Acknowledgement? Acknowledgement(DbConnection connection, string id, DateTimeOffset now) => connection.Query(
         "SELECT incident, author, at, until_at FROM acknowledgements WHERE incident = $incident AND until_at > $now",
         r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$incident", id), ("$now", now)).FirstOrDefault();
 
@@ -137,15 +147,18 @@ public sealed class IncidentStore
     public IReadOnlyList<Acknowledgement> AllAcknowledgements(DateTimeOffset now)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            "SELECT incident, author, at, until_at FROM acknowledgements WHERE until_at > $now",
-            r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$now", now));
+        return Acknowledgements(connection, now);
     }
 
-    bool WhileOpen(string id, Func<SqliteConnection, bool> change)
+    /// <summary>As <see cref="AllAcknowledgements"/>, inside the caller's transaction.</summary>
+    public static IReadOnlyList<Acknowledgement> Acknowledgements(DbConnection connection, DateTimeOffset now) => connection.Query(
+        "SELECT incident, author, at, until_at FROM acknowledgements WHERE until_at > $now",
+        r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$now", now));
+
+    bool WhileOpen(string id, Func<DbConnection, bool> change)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         if (Find(connection, id) is not { ClosedAt: null } || !change(connection))
             return false;
         transaction.Commit();
@@ -155,7 +168,7 @@ public sealed class IncidentStore
     internal void Save(IReadOnlyList<IncidentChange> changes, DateTimeOffset now)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         foreach (var change in changes)
         {
             Upsert(connection, change.Incident);
@@ -166,18 +179,19 @@ public sealed class IncidentStore
         transaction.Commit();
     }
 
-    static void Upsert(SqliteConnection connection, Incident incident) => connection.Execute(
+    static void Upsert(DbConnection connection, Incident incident) => connection.Execute(
         """
-        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals)
-        ON CONFLICT (id) DO UPDATE SET title = $title, severity = $severity, state = $state, closed_at = $closed, clear_since = $clear,
-            reopened = $reopened, signals = $signals
+        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals, $onsets)
+        ON CONFLICT (id) DO UPDATE SET title = excluded.title, severity = excluded.severity, state = excluded.state, closed_at = excluded.closed_at,
+            clear_since = excluded.clear_since, reopened = excluded.reopened, signals = excluded.signals, onsets = excluded.onsets
         """,
         ("$id", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$subject", Json(incident.Subject)),
         ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
         ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
+        ("$onsets", string.Join(' ', incident.Onsets.Select(o => o.ToUnixTimeMilliseconds()))),
         ("$signals", JsonSerializer.Serialize([.. incident.Signals.Select(ToRow)], IncidentJson.Default.ListSignalRow)));
 
-    static Incident Read(SqliteDataReader reader) => new()
+    static Incident Read(DbDataReader reader) => new()
     {
         Id = reader.GetString(0),
         Tenant = reader.GetString(1),
@@ -190,6 +204,7 @@ public sealed class IncidentStore
         ClosedAt = reader.OptionalInstant(8),
         ClearSince = reader.OptionalInstant(9),
         Reopened = reader.GetInt32(10),
+        Onsets = [.. reader.GetString(12).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
         Signals = [.. JsonSerializer.Deserialize(reader.GetString(11), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
     };
 

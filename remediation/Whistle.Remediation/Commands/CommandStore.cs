@@ -1,10 +1,10 @@
+using System.Data.Common;
 using System.Text.Json;
 
-using Microsoft.Data.Sqlite;
-
-using Whistle.Detectors.Signals;
 using Whistle.Ingest;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Commands;
@@ -19,7 +19,7 @@ sealed class CommandStore(StateDatabase database)
     const string Columns =
         """
         SELECT id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, leased_until, begun_at,
-            reason, outcome, summary, output FROM commands
+            reason, outcome, summary, output, undo FROM commands
         """;
 
     /// <summary>A permit lasts so long on the agent's own clock.</summary>
@@ -35,8 +35,11 @@ sealed class CommandStore(StateDatabase database)
     public IReadOnlyList<Command> OfLiveRuns()
     {
         using var connection = database.Open();
-        return connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
+        return OfLiveRuns(connection);
     }
+
+    internal static IReadOnlyList<Command> OfLiveRuns(DbConnection connection) =>
+        connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
 
     /// <summary>
     /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows before
@@ -48,7 +51,7 @@ sealed class CommandStore(StateDatabase database)
         var open = Open(connection, sender);
         if (open.Count == 0)
             return [];
-        using var transaction = connection.BeginTransaction(deferred: false);
+        using var transaction = connection.BeginWrite();
         open = Open(connection, sender);
         foreach (var lost in open.Where(c => c.State is CommandState.Begun))
         {
@@ -74,23 +77,53 @@ sealed class CommandStore(StateDatabase database)
     /// Asks the gates again and reserves the permit in one transaction. Null where the node has no such command. A question repeated
     /// under the same lease is answered anew: an agent renews its permit while it works, and the first answer may have been lost.
     /// </summary>
-    public BeginAnswer? Begin(Sender sender, string id, long token, IReadOnlyList<Signal> signals, DateTimeOffset now)
+    public BeginAnswer? Begin(Sender sender, string id, long token, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return null;
         if (WhyNot(command, token, now) is { } reason)
             return new(false, 0, reason);
-        var refusal = GateReader.Read(connection, command.RunId, signals, now) is { } snapshot
-            ? GatePipeline.FirstRefusal(snapshot)
-            : new Refusal("run", "The run of this command is no longer at work.", default, false);
-        if (refusal is null)
+        var (refusal, place) = Ask(connection, command, signals, clusters, now);
+        if (place is not null)
+        {
             connection.Execute("UPDATE commands SET state = 'Begun', begun_at = coalesce(begun_at, $now) WHERE id = $id", ("$now", now), ("$id", id));
+            RunStore.Reserve(connection, place);
+        }
         else if (command.State is CommandState.Leased)
-            connection.Execute("UPDATE commands SET state = 'Denied', reason = $reason WHERE id = $id", ("$reason", refusal.Reason), ("$id", id));
+        {
+            connection.Execute("UPDATE commands SET state = 'Denied', reason = $reason WHERE id = $id", ("$reason", refusal), ("$id", id));
+        }
+
         transaction.Commit();
-        return refusal is null ? new(true, (int)Permit.TotalSeconds, null) : new(false, 0, refusal.Reason);
+        return place is not null ? new(true, (int)Permit.TotalSeconds, null) : new(false, 0, refusal);
+    }
+
+    /// <summary>What the gates say to the command now: why not, or the place that the run takes in the budgets.</summary>
+    static (string? Refusal, Reservation? Place) Ask(
+        DbConnection connection, Command command, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now)
+    {
+        var fleet = FleetState.Read(connection, now, command.RunId);
+        if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || RunStore.RunbookOf(connection, run) is not { } runbook)
+            return ("The run of this command is no longer at work on it.", null);
+        var cluster = clusters(run.Tenant, run.Cluster);
+        if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
+            return ("The incident of this command's run is not known.", null);
+        var traits = TraitsOf(command);
+        var gates = command.Undo ? read.Snapshot with { Traits = traits } : read.Snapshot;
+        if (GatePipeline.FirstRefusal(gates, command.Undo) is { } refusal)
+            return (refusal.Reason, null);
+        var node = cluster?.Find(run.Node);
+        return (null, new(
+            run.Id, run.Runbook, run.Tenant, run.Cluster, node?.Zone ?? "", run.Node, run.Subject, gates.Traits.Disruptive, node?.ControlPlane ?? false));
+    }
+
+    static ActionTraits TraitsOf(Command command)
+    {
+        using var parameters = JsonDocument.Parse(command.Parameters);
+        return ActionCatalogue.TraitsOf(
+            command.Action, name => parameters.RootElement.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.String ? value.GetString() : null);
     }
 
     /// <summary>
@@ -100,7 +133,7 @@ sealed class CommandStore(StateDatabase database)
     public bool Finish(Sender sender, string id, CommandResult result)
     {
         using var connection = database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return false;
         // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
@@ -116,17 +149,17 @@ sealed class CommandStore(StateDatabase database)
         return true;
     }
 
-    internal static void Insert(SqliteConnection connection, Command command) => connection.Execute(
+    internal static void Insert(DbConnection connection, Command command) => connection.Execute(
         """
-        INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token)
-        VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0)
+        INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo)
+        VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo)
         """,
         ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
         ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
-        ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt));
+        ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0));
 
     /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
-    internal static bool Withdraw(SqliteConnection connection, string id) =>
+    internal static bool Withdraw(DbConnection connection, string id) =>
         connection.Execute("UPDATE commands SET state = 'Withdrawn' WHERE id = $id AND state IN ('Offered', 'Leased')", ("$id", id)) > 0;
 
     static string? WhyNot(Command command, long token, DateTimeOffset now) => command.State switch
@@ -146,15 +179,15 @@ sealed class CommandStore(StateDatabase database)
     static bool IsOf(Command command, Sender sender) =>
         command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
 
-    static List<Command> Open(SqliteConnection connection, Sender sender) => connection.Query(
+    static List<Command> Open(DbConnection connection, Sender sender) => connection.Query(
         $"""
         {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node ORDER BY offered_at, id
         """,
         Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node));
 
-    static Command? Find(SqliteConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+    static Command? Find(DbConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 
-    static Command Read(SqliteDataReader reader) => new()
+    static Command Read(DbDataReader reader) => new()
     {
         Id = reader.GetString(0),
         RunId = reader.GetString(1),
@@ -175,6 +208,7 @@ sealed class CommandStore(StateDatabase database)
         Outcome = reader.OptionalText(16) is { } outcome ? Enum.Parse<CommandOutcome>(outcome) : null,
         Summary = reader.OptionalText(17),
         Output = reader.OptionalText(18),
+        Undo = reader.GetInt64(19) != 0,
     };
 
     public static LeasedCommand ToLeased(Command command) => new(

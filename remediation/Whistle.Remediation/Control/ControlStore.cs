@@ -1,4 +1,5 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
+using System.Globalization;
 
 using Whistle.Ingest;
 using Whistle.Remediation.Runbooks;
@@ -38,12 +39,22 @@ public sealed class ControlStore
         CREATE TABLE control_timeline (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL);
         """;
 
+    const string WindowTables =
+        """
+        CREATE TABLE windows (
+            id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, cluster TEXT NOT NULL, recurrence TEXT NOT NULL, start TEXT NOT NULL, seconds INTEGER NOT NULL,
+            time_zone TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL);
+        CREATE TABLE freezes (
+            id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, cluster TEXT NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, from_at INTEGER NOT NULL,
+            until_at INTEGER NOT NULL);
+        """;
+
     readonly StateDatabase _database;
 
     public ControlStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("control", Schema);
+        database.Migrate("control", Schema, WindowTables);
     }
 
     public IReadOnlyList<Pause> Pauses(DateTimeOffset now)
@@ -88,14 +99,64 @@ public sealed class ControlStore
     public bool EndPause(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the pause {id}.", connection =>
         connection.Execute("UPDATE pauses SET until_at = $now WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
 
+    public IReadOnlyList<MaintenanceWindow> Windows()
+    {
+        using var connection = _database.Open();
+        return Windows(connection);
+    }
+
+    /// <summary>Those that hold or are to come.</summary>
+    public IReadOnlyList<ChangeFreeze> Freezes(DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        return Freezes(connection, now);
+    }
+
+    /// <summary>Returns the window with its id.</summary>
+    public MaintenanceWindow Add(MaintenanceWindow window) =>
+        Change(window.SetAt, window.Author, $"Maintenance window of {Words("", "", window.Cluster, window.Tenant)}: {window.Recurrence}, from {window.Start:HH:mm} {window.TimeZone} for {window.Length}", connection =>
+            window with
+            {
+                Id = connection.Query(
+                    "INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) VALUES ($tenant, $cluster, $recurrence, $start, $seconds, $zone, $author, $at) RETURNING id",
+                    r => r.GetInt64(0),
+                    ("$tenant", window.Tenant), ("$cluster", window.Cluster), ("$recurrence", window.Recurrence), ("$start", window.Start.ToString("s", CultureInfo.InvariantCulture)),
+                    ("$seconds", (long)window.Length.TotalSeconds), ("$zone", window.TimeZone), ("$author", window.Author), ("$at", window.SetAt)).Single(),
+            });
+
+    /// <summary>False where there is no such window.</summary>
+    public bool RemoveWindow(long id, string author, DateTimeOffset now) =>
+        Change(now, author, $"Removed the maintenance window {id}.", connection => connection.Execute("DELETE FROM windows WHERE id = $id", ("$id", id)) > 0);
+
+    /// <summary>Returns the freeze with its id.</summary>
+    public ChangeFreeze Add(ChangeFreeze freeze) =>
+        Change(freeze.From, freeze.Author, $"Changes are frozen in {Words("", "", freeze.Cluster, freeze.Tenant)} until {freeze.Until:yyyy-MM-dd HH:mm:ss}Z: {freeze.Reason}", connection =>
+            freeze with
+            {
+                Id = connection.Query(
+                    "INSERT INTO freezes (tenant, cluster, reason, author, from_at, until_at) VALUES ($tenant, $cluster, $reason, $author, $from, $until) RETURNING id", r => r.GetInt64(0),
+                    ("$tenant", freeze.Tenant), ("$cluster", freeze.Cluster), ("$reason", freeze.Reason), ("$author", freeze.Author), ("$from", freeze.From),
+                    ("$until", freeze.Until)).Single(),
+            });
+
+    /// <summary>False where no such freeze holds or is to come.</summary>
+    public bool EndFreeze(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the change freeze {id}.", connection =>
+        connection.Execute("UPDATE freezes SET until_at = $now WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+
     public void Set(KillSwitch kill) => Change(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", connection =>
         connection.Execute(
-            "INSERT OR REPLACE INTO kill_switch VALUES (1, $active, $reason, $author, $since)",
+            """
+            INSERT INTO kill_switch VALUES (1, $active, $reason, $author, $since)
+            ON CONFLICT (id) DO UPDATE SET active = excluded.active, reason = excluded.reason, author = excluded.author, since = excluded.since
+            """,
             ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since)));
 
     public void Set(ModeEntry entry) => Change(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", connection =>
         connection.Execute(
-            "INSERT OR REPLACE INTO runbook_modes VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)",
+            """
+            INSERT INTO runbook_modes VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)
+            ON CONFLICT (runbook, tenant, cluster) DO UPDATE SET mode = excluded.mode, author = excluded.author, at = excluded.at
+            """,
             ("$runbook", entry.Runbook), ("$tenant", entry.Tenant), ("$cluster", entry.Cluster), ("$mode", entry.Mode), ("$author", entry.Author), ("$at", entry.At)));
 
     /// <summary>
@@ -112,28 +173,38 @@ public sealed class ControlStore
         return all.MinBy(m => m.Mode);
     }
 
-    internal static IReadOnlyList<Pause> Pauses(SqliteConnection connection, DateTimeOffset now) => connection.Query(
+    internal static IReadOnlyList<Pause> Pauses(DbConnection connection, DateTimeOffset now) => connection.Query(
         "SELECT id, tenant, cluster, node, runbook, reason, author, from_at, until_at FROM pauses WHERE until_at > $now ORDER BY id",
         r => new Pause(
             r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.Instant(7), r.Instant(8)),
         ("$now", now));
 
-    internal static KillSwitch KillSwitch(SqliteConnection connection) => connection.Query(
+    internal static KillSwitch KillSwitch(DbConnection connection) => connection.Query(
         "SELECT active, reason, author, since FROM kill_switch",
         r => new KillSwitch(r.GetInt64(0) != 0, r.GetString(1), r.GetString(2), r.Instant(3))).FirstOrDefault() ?? new(false, "", "", DateTimeOffset.UnixEpoch);
 
-    internal static IReadOnlyList<ModeEntry> Modes(SqliteConnection connection) => connection.Query(
+    internal static IReadOnlyList<ModeEntry> Modes(DbConnection connection) => connection.Query(
         "SELECT runbook, tenant, cluster, mode, author, at FROM runbook_modes ORDER BY runbook, tenant, cluster",
         r => new ModeEntry(r.GetString(0), r.GetString(1), r.GetString(2), Enum.Parse<RunbookMode>(r.GetString(3)), r.GetString(4), r.Instant(5)));
+
+    internal static IReadOnlyList<MaintenanceWindow> Windows(DbConnection connection) => connection.Query(
+        "SELECT id, tenant, cluster, recurrence, start, seconds, time_zone, author, at FROM windows ORDER BY id",
+        r => new MaintenanceWindow(
+            r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), DateTime.Parse(r.GetString(4), CultureInfo.InvariantCulture), TimeSpan.FromSeconds(r.GetInt64(5)),
+            r.GetString(6), r.GetString(7), r.Instant(8)));
+
+    internal static IReadOnlyList<ChangeFreeze> Freezes(DbConnection connection, DateTimeOffset now) => connection.Query(
+        "SELECT id, tenant, cluster, reason, author, from_at, until_at FROM freezes WHERE until_at > $now ORDER BY id",
+        r => new ChangeFreeze(r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.Instant(5), r.Instant(6)), ("$now", now));
 
     static bool Applies(ModeEntry entry, string runbook, string tenant, string cluster) =>
         (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == tenant)
             && (entry.Cluster.Length == 0 || entry.Cluster == cluster);
 
-    T Change<T>(DateTimeOffset at, string author, string text, Func<SqliteConnection, T> change)
+    T Change<T>(DateTimeOffset at, string author, string text, Func<DbConnection, T> change)
     {
         using var connection = _database.Open();
-        using var transaction = connection.BeginTransaction();
+        using var transaction = connection.BeginWrite();
         var result = change(connection);
         if (result is not false)
             connection.Execute("INSERT INTO control_timeline (at, author, text) VALUES ($at, $author, $text)", ("$at", at), ("$author", author), ("$text", text));
@@ -145,9 +216,7 @@ public sealed class ControlStore
         $"the mode of {(entry.Runbook.Length > 0 ? entry.Runbook : "all runbooks")} in {(entry.Cluster.Length > 0 ? $"cluster {entry.Cluster}" : "all clusters")}"
             + (entry.Tenant.Length > 0 ? $" of {entry.Tenant}" : "");
 
-    static string Words(Pause pause)
-    {
-        string[] parts = [pause.Runbook, pause.Node, pause.Cluster, pause.Tenant];
-        return parts.Any(p => p.Length > 0) ? string.Join(", ", parts.Where(p => p.Length > 0)) : "everything";
-    }
+    static string Words(Pause pause) => Words(pause.Runbook, pause.Node, pause.Cluster, pause.Tenant);
+
+    static string Words(params string[] parts) => parts.Any(p => p.Length > 0) ? string.Join(", ", parts.Where(p => p.Length > 0)) : "everything";
 }

@@ -23,7 +23,7 @@ static class ClusterGates
     }
 
     /// <summary>In words, why so much is in trouble that the cause is elsewhere; null where it is not.</summary>
-    public static string? Storm(GateSnapshot s, ClusterView cluster, NodeView target)
+    public static string? Storm(GateSnapshot s, ClusterFacts cluster, NodeFacts target)
     {
         var numbers = s.Runbook.Gates;
         return Storm("cluster", [.. cluster.Nodes], s.Troubled, numbers.BlastNodes, numbers.BlastPercent)
@@ -32,13 +32,13 @@ static class ClusterGates
     }
 
     /// <summary>As above, for one group of nodes.</summary>
-    public static string? Storm(string group, IReadOnlyList<NodeView> nodes, IReadOnlySet<string> troubled, int most, int percent)
+    public static string? Storm(string group, IReadOnlyList<NodeFacts> nodes, IReadOnlySet<string> troubled, int most, int percent)
     {
         var count = nodes.Count(n => !n.Ready || troubled.Contains(n.Name));
         return count > most && count * 100L > (long)percent * nodes.Count ? $"{count} of {nodes.Count} nodes in the {group} are in trouble" : null;
     }
 
-    static string? Last(ClusterView cluster, NodeView target)
+    static string? Last(ClusterFacts cluster, NodeFacts target)
     {
         if (!cluster.Nodes.Any(n => n.Ready && n.Name != target.Name))
             return "cluster";
@@ -84,7 +84,7 @@ static class ClusterGates
             : GateAnswer.Allow;
     }
 
-    static GateAnswer? Known(GateSnapshot s, out ClusterView cluster, out NodeView target)
+    static GateAnswer? Known(GateSnapshot s, out ClusterFacts cluster, out NodeFacts target)
     {
         (cluster, target) = (s.Cluster!, s.Cluster?.Find(s.Run.Node)!);
         return target is not null ? null : new GateAnswer(

@@ -44,7 +44,7 @@ sealed class SignalIndex(IReadOnlyList<Signal> signals)
 static class GateReader
 {
     /// <summary>Null where there is no such live run, no incident of it, or where this release cannot make its plan.</summary>
-    public static (GateSnapshot Snapshot, Plan Plan, Incident Incident)? Read(FleetState fleet, Run run, Runbook runbook, SignalIndex signals, ClusterView? cluster, DateTimeOffset now)
+    public static (GateSnapshot Snapshot, Plan Plan, Incident Incident)? Read(FleetState fleet, Run run, Runbook runbook, SignalIndex signals, ClusterFacts? cluster, DateTimeOffset now)
     {
         if (!fleet.Incidents.TryGetValue(run.IncidentId, out var incident))
             return null;

@@ -45,7 +45,7 @@ sealed record GateSnapshot
     public required IReadOnlyList<EarlierRun> Earlier { get; init; }
 
     /// <summary>Null where nothing is known of it.</summary>
-    public ClusterView? Cluster { get; init; }
+    public ClusterFacts? Cluster { get; init; }
 
     /// <summary>Nodes of the cluster that an open incident is about.</summary>
     public IReadOnlySet<string> Troubled { get; init; } = new HashSet<string>();

@@ -1,6 +1,5 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 
 namespace Whistle.Remediation.Runs;

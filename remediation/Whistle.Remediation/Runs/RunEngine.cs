@@ -112,7 +112,7 @@ static partial class RunEngine
             return null;
         var retry = now + (refusal.RetryAfter > TimeSpan.Zero ? refusal.RetryAfter : TimeSpan.FromMinutes(1));
         var next = run with { State = state, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = retry, StalledSince = stalled };
-        return new(next, [new("gate", $"{refusal.Gate}: {refusal.Reason}", Repeats: true), new("gates", GatePipeline.Summary(world.Gates), Repeats: true)]);
+        return new(next, [new("gates", GatePipeline.Summary(world.Gates), Repeats: true), new("gate", $"{refusal.Gate}: {refusal.Reason}", Repeats: true)]);
     }
 
     /// <summary>The node whose agent carries the step out; null where nobody can.</summary>

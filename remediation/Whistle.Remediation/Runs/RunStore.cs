@@ -15,7 +15,7 @@ using Whistle.Telemetry;
 namespace Whistle.Remediation.Runs;
 
 /// <summary>
-/// Runs, their timelines and their commands in SQLite. A run's change, its lines here and on the incident's timeline, and the command
+/// Runs, their timelines and their commands. A run's change, its lines here and on the incident's timeline, and the command
 /// that it offers or takes back are one transaction, which a stale owner's fencing token makes void.
 /// </summary>
 public sealed class RunStore
@@ -125,6 +125,7 @@ public sealed class RunStore
     public IReadOnlyList<Escalation> Escalations(DateTimeOffset since)
     {
         using var connection = _database.Open();
+        using var picture = connection.BeginRead();
         return [.. connection.Query(
             "SELECT body FROM runs WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", Read, ("$since", since)).Select(r => ToEscalation(connection, r))];
     }
@@ -189,6 +190,8 @@ public sealed class RunStore
     /// <summary>The version of the runbook that the run began with; null where this release cannot read it.</summary>
     public Runbook? RunbookOf(Run run)
     {
+        if (Parsed.TryGetValue(run.RunbookHash, out var known))
+            return known;
         using var connection = _database.Open();
         return RunbookOf(connection, run);
     }
@@ -330,19 +333,20 @@ public sealed class RunStore
     internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection) => connection.Query(
         "SELECT tenant, cluster, at FROM storms", r => (Key: (r.GetString(0), r.GetString(1)), At: r.Instant(2))).ToDictionary(s => s.Key, s => s.At);
 
-    internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run) => connection.Query(
-        "SELECT run, plan_hash, author, at, until_at, step FROM approvals WHERE " + OfLive(run),
-        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)), ("$run", run));
+    internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run) => OfLive(
+        connection, "SELECT run, plan_hash, author, at, until_at, step FROM approvals", run,
+        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)));
 
-    internal static IReadOnlyList<TaskDone> TasksDone(DbConnection connection, string? run) => connection.Query(
-        "SELECT run, step, author, note, at FROM tasks_done WHERE " + OfLive(run),
-        r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)), ("$run", run));
+    internal static IReadOnlyList<TaskDone> TasksDone(DbConnection connection, string? run) => OfLive(
+        connection, "SELECT run, step, author, note, at FROM tasks_done", run,
+        r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)));
 
-    internal static IReadOnlyList<Cancellation> Cancellations(DbConnection connection, string? run) => connection.Query(
-        "SELECT run, author, reason, at FROM cancellations WHERE " + OfLive(run),
-        r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)), ("$run", run));
+    internal static IReadOnlyList<Cancellation> Cancellations(DbConnection connection, string? run) => OfLive(
+        connection, "SELECT run, author, reason, at FROM cancellations", run, r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
 
-    static string OfLive(string? run) => run is null ? "$run IS NULL AND run IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "run = $run";
+    static List<T> OfLive<T>(DbConnection connection, string select, string? run, Func<DbDataReader, T> read) => run is null
+        ? connection.Query($"{select} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", read)
+        : connection.Query($"{select} WHERE run = $run", read, ("$run", run));
 
     internal static Run? Find(DbConnection connection, string id) =>
         connection.Query("SELECT body FROM runs WHERE id = $id", Read, ("$id", id)).FirstOrDefault();

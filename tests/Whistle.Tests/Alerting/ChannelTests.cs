@@ -114,7 +114,7 @@ public sealed class ChannelTests : IDisposable
         using var database = new StateDatabase(Path.Combine(_disk.Folder, "state.sqlite"));
         var tickets = new TicketStore(database, _time);
         using (var connection = database.Open())
-        using (var transaction = connection.BeginTransaction())
+        using (var transaction = connection.BeginWrite())
         {
             TicketStore.Open(transaction, Fleet.Incident(), Fleet.Repair(RepairState.GaveUp, Fleet.Start), Fleet.Start);
             transaction.Commit();

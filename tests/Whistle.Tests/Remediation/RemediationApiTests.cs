@@ -48,7 +48,7 @@ public sealed class RemediationApiTests
         var poll = agent.PostAsJsonAsync("lease", new { waitSeconds = 30 });
         await bench.RunUntilAsync(r => r.State is RunState.Running);
         var leased = Assert.Single((await (await poll).Content.ReadFromJsonAsync(AgentProtocolJson.Default.ListLeasedCommand))!);
-        Assert.Equal("/data", leased.Parameters.GetProperty("path").GetString());
+        Assert.Equal("/data", leased.Parameters.GetProperty("mountPoint").GetString());
         Assert.Equal(HttpStatusCode.NoContent, (await other.PostAsJsonAsync("lease", new { waitSeconds = 0 })).StatusCode);
         Assert.Equal(HttpStatusCode.Unauthorized, (await nobody.PostAsJsonAsync("lease", new { waitSeconds = 0 })).StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, (await other.PostAsJsonAsync($"{leased.Id}/begin", new { token = leased.Token })).StatusCode);

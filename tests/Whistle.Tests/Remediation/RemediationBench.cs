@@ -35,9 +35,9 @@ sealed class RemediationBench : IDisposable
         mode: automatic
         gates: { sustained: 1m, freshness: 2m, coolDown: 15m, attempts: 2 }
         steps:
-          - { name: measure, action: disk.largest-directories, parameters: { path: "${mountpoint}" }, timeout: 1m, onFailure: continue }
-          - { name: clean, action: disk.clean-paths, parameters: { mountpoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
-          - { name: vacuum, action: disk.vacuum-journal, parameters: { mountpoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+          - { name: measure, action: disk.largest-directories, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+          - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+          - { name: vacuum, action: disk.vacuum-journal, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
         verify: { within: 5m, for: 1m }
         ticket: { attach: [measure] }
         """;
@@ -94,7 +94,7 @@ sealed class RemediationBench : IDisposable
         {
             RunbookFiles = [RunbookFile],
             Signals = Signals,
-            Engine = new PromQLEngine(new MemorySeries()),
+            Holds = RemediationEnvironment.HoldsBy(new PromQLEngine(new MemorySeries())),
             Incidents = Incidents,
             Runs = Runs,
             Control = Control,

@@ -42,9 +42,9 @@ public sealed class RunTests
         Assert.Equal(run.Reason, gates.First(g => g.Reason is not null).Reason);
         Assert.True(gates.Single(g => g.Name == "mode").NextAt > bench.Now);
         Assert.Equal(bench.Host.Explain(run.Id), bench.Host.ExplainLive()[run.Id]);
-        Assert.Equal(["measure", "clean", "vacuum"], PlanStep.Of(run).Select(s => s.Name));
-        Assert.Equal("""{"path":"/data"}""", PlanStep.Of(run)[0].Parameters);
-        Assert.Equal([true, false, false], PlanStep.Of(run).Select(s => s.OnlyReads));
+        Assert.Equal(["measure", "clean", "vacuum"], bench.Runs.PlanOf(run).Select(s => s.Name));
+        Assert.Equal("""{"mountPoint":"/data"}""", bench.Runs.PlanOf(run)[0].Parameters);
+        Assert.Equal([true, false, false], bench.Runs.PlanOf(run).Select(s => s.OnlyReads));
         bench.Clear();
         await bench.StepsAsync(1);
         Assert.Empty(bench.Host.AskGates(run.Id));
@@ -82,14 +82,14 @@ public sealed class RunTests
     {
         using var bench = new RemediationBench(RunbookMode.Observe);
         bench.Fire();
-        await bench.StepsAsync(30);
+        await bench.StepsAsync(20);
 
         var run = Assert.Single(bench.Runs.Since(RemediationBench.Start));
         Assert.Equal((RunState.Waiting, 0), (run.State, run.Issued));
         var timeline = bench.Runs.Timeline(run.Id);
-        Assert.Equal(["proposed", "plan", "plan", "plan", "gate"], timeline.Select(e => e.Kind));
-        Assert.True(timeline[^1].Count > 20);
-        Assert.Contains("""disk.clean-paths {"mountpoint":"/data"}""", timeline[2].Text);
+        Assert.Equal(["proposed", "plan", "plan", "plan", "gates", "gate"], timeline.Select(e => e.Kind));
+        Assert.Equal(1, timeline[^1].Count);
+        Assert.Contains("""disk.clean-paths {"mountPoint":"/data"}""", timeline[2].Text);
         Assert.Contains("The mode is observe", bench.Host.Explain(run.Id));
 
         bench.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "test", bench.Now));
@@ -172,7 +172,7 @@ public sealed class RunTests
             switch (what)
             {
                 case "kill": b.Control.Set(new KillSwitch(true, "stop", "ann", b.Now)); break;
-                case "pause": b.Control.Add(new(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1))); break;
+                case "pause": b.Control.Add(new Pause(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1))); break;
                 case "observe": b.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", b.Now)); break;
                 default: b.Lose(true); break;
             }
@@ -341,13 +341,21 @@ public sealed class RunTests
         using var bench = new RemediationBench();
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State is RunState.Running);
-        Assert.Null(bench.Runs.Own(run.Id, "b", bench.Now));
+        bench.Runs.Own("b", bench.Now);
+        Assert.Null(Token(bench));
         var later = bench.Now.AddMinutes(1);
-        var token = bench.Runs.Own(run.Id, "b", later)!.Value;
+        bench.Runs.Own("b", later);
+        var token = Token(bench)!.Value;
         var decision = new RunDecision(run with { State = RunState.Cancelled }, []);
 
         Assert.False(bench.Runs.Apply(decision, "a", token - 1, later));
         Assert.True(bench.Runs.Apply(decision, "b", token, later));
+    }
+
+    static long? Token(RemediationBench bench)
+    {
+        using var connection = bench.Runs.Database.Open();
+        return Assert.Single(RunStore.Live(connection, "b", null)).Token;
     }
 
     static async Task<string> LiveAsync(RemediationBench bench, bool helps)

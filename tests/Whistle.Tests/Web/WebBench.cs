@@ -38,7 +38,7 @@ sealed class WebBench : ISeriesSource, IDisposable
         {
             RunbookFiles = [Path.Combine(AppContext.BaseDirectory, "runbooks")],
             Signals = () => Rules.Host.Signals,
-            Engine = new PromQLEngine(this),
+            Holds = RemediationEnvironment.HoldsBy(new PromQLEngine(this)),
             Incidents = Incidents,
             Runs = Runs,
             Control = Control,

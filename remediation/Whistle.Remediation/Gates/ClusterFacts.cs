@@ -1,27 +1,27 @@
 namespace Whistle.Remediation.Gates;
 
 /// <summary>What is known of a cluster beside its signals. Read from telemetry, so it is as old as that.</summary>
-public sealed record ClusterView
+public sealed record ClusterFacts
 {
     /// <summary>The time of the newest report of the cluster.</summary>
     public required DateTimeOffset LatestData { get; init; }
 
-    public required IReadOnlyList<NodeView> Nodes { get; init; }
+    public required IReadOnlyList<NodeFacts> Nodes { get; init; }
 
     /// <summary>Members of etcd, learners too; those that the others know and nobody hears of are listed as not healthy.</summary>
-    public required IReadOnlyList<MemberView> Members { get; init; }
+    public required IReadOnlyList<MemberFacts> Members { get; init; }
 
-    public IReadOnlyList<DisruptionBudgetView> Budgets { get; init; } = [];
+    public IReadOnlyList<DisruptionBudgetFacts> Budgets { get; init; } = [];
 
-    public NodeView? Find(string node) => Nodes.FirstOrDefault(n => n.Name == node);
+    public NodeFacts? Find(string node) => Nodes.FirstOrDefault(n => n.Name == node);
 }
 
 /// <param name="Zone">Empty where none is known.</param>
 /// <param name="Ready">It serves: what it reports says so. Not knowing counts as no.</param>
-public sealed record NodeView(string Name, string Zone, bool ControlPlane, bool Ready);
+public sealed record NodeFacts(string Name, string Zone, bool ControlPlane, bool Ready);
 
-public sealed record MemberView(string Name, string Node, bool Healthy, bool Learner);
+public sealed record MemberFacts(string Name, string Node, bool Healthy, bool Learner);
 
 /// <param name="Allowed">How many of its pods may be evicted now.</param>
 /// <param name="Nodes">Where its pods run.</param>
-public sealed record DisruptionBudgetView(string Namespace, string Name, int Allowed, IReadOnlySet<string> Nodes);
+public sealed record DisruptionBudgetFacts(string Namespace, string Name, int Allowed, IReadOnlySet<string> Nodes);
