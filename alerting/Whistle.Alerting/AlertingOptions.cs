@@ -79,7 +79,7 @@ public sealed record OptionError(string Key, string Reason)
     internal static bool IsWeb(Uri address) => address.IsAbsoluteUri && address.Scheme is "http" or "https";
 
     /// <summary>Null where the file holds a secret that can be read now.</summary>
-    internal static string? OfSecretFile(string file)
+    public static string? OfSecretFile(string file)
     {
         try
         {

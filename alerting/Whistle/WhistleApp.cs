@@ -117,7 +117,7 @@ public sealed class WhistleApp : IAsyncDisposable
     static void AddIngest(IServiceCollection services, WhistleOptions options)
     {
         services
-            .AddSingleton(_ => new StateDatabase(Path.Combine(options.DataFolder, StateFileName)))
+            .AddSingleton(_ => options.OpenState())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
             .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
@@ -153,6 +153,7 @@ public sealed class WhistleApp : IAsyncDisposable
         try
         {
             _app.Services.GetRequiredService<DuckDbStore>();
+            _app.Services.GetRequiredService<StateDatabase>();
         }
         catch (StoreException e)
         {

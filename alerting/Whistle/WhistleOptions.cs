@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Net;
 
 using Whistle.Actions;
@@ -12,6 +13,14 @@ namespace Whistle;
 public sealed record WhistleOptions
 {
     public string DataFolder { get; init; } = DefaultDataFolder;
+
+    /// <summary>
+    /// The connection string of a PostgreSQL database for the state, a secret; <see cref="DatabaseFile"/> takes its place where both are given.
+    /// Without either, the state is a file in the data folder.
+    /// </summary>
+    public string? Database { get; init; }
+
+    public string? DatabaseFile { get; init; }
 
     public Uri Listen { get; init; } = new("http://127.0.0.1:9480");
 
@@ -55,6 +64,33 @@ public sealed record WhistleOptions
     /// </summary>
     public bool RunTimers { get; init; } = true;
 
+    internal bool UsesPostgreSql => Database is not null || DatabaseFile is not null;
+
+    /// <exception cref="StartException">The database cannot be used.</exception>
+    internal StateDatabase OpenState()
+    {
+        if (!UsesPostgreSql)
+            return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName));
+        try
+        {
+            return StateDatabase.PostgreSql(DatabaseFile is { } file ? File.ReadAllText(file).Trim() : Database!);
+        }
+        catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
+        {
+            throw new StartException($"The database cannot be used: {e.Message} The database and its user must exist, and the user be allowed to make tables there.");
+        }
+        catch (ArgumentException)
+        {
+            // What it says may be a part of the secret.
+            throw new StartException($"The connection string of the database cannot be read. {LikeThis}");
+        }
+    }
+
+    // A record would print the connection string.
+    public override string ToString() => nameof(WhistleOptions);
+
+    const string LikeThis = "Write it like Host=db.example.com;Database=whistle;Username=whistle;Password=… .";
+
     static string DefaultDataFolder =>
         Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "whistle");
 
@@ -64,6 +100,10 @@ public sealed record WhistleOptions
         var errors = new List<OptionError>();
         if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
             errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front."));
+        if (DatabaseFile is not null && OptionError.OfSecretFile(DatabaseFile) is { } unread)
+            errors.Add(new(nameof(DatabaseFile), unread));
+        if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
+            errors.Add(new(nameof(Database), $"it is no connection string. {LikeThis}"));
         if (Retention < TimeSpan.FromDays(1))
             errors.Add(new(nameof(Retention), $"{Retention} is less than a day, which late samples and forecasts need. Write it like 15d."));
         if (AgentInterval < AgentOptions.ShortestInterval || AgentInterval > AgentOptions.LongestInterval)

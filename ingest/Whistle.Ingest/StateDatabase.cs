@@ -65,6 +65,19 @@ public sealed class StateDatabase : IDisposable
         }
     }
 
+    /// <summary>Whether <see cref="PostgreSql"/> can read it and it names a host; nothing is connected to.</summary>
+    public static bool IsConnectionString(string text)
+    {
+        try
+        {
+            return !string.IsNullOrEmpty(new NpgsqlConnectionStringBuilder(text).Host);
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>A database of its own, gone with the object.</summary>
     public static StateDatabase InMemory() => new(
         new SqliteConnectionStringBuilder

@@ -1,10 +1,11 @@
 using System.CommandLine;
 
+using Whistle.Configuration;
 using Whistle.Ingest;
 
 namespace Whistle.Commands;
 
-/// <summary>Enrolment works on the data folder itself, so it is for whoever may read it, server running or not.</summary>
+/// <summary>Enrolment works on the state itself, so it is for whoever may read it, server running or not.</summary>
 static class AgentsCommand
 {
     static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
@@ -14,9 +15,9 @@ static class AgentsCommand
 
     public static Command Build() => new("agents", "Lists, enrols and revokes senders of telemetry.")
     {
-        Verb("list", "Lists the nodes that should report.", [Data], List),
-        Verb("add", "Enrols a sender and prints its token, this once.", [Data, Tenant, Cluster, Node], Add),
-        Verb("revoke", "Takes a sender's tokens back.", [Data, Tenant, Cluster, Node], Revoke),
+        Verb("list", "Lists the nodes that should report.", [ServeCommand.Config, Data], List),
+        Verb("add", "Enrols a sender and prints its token, this once.", [ServeCommand.Config, Data, Tenant, Cluster, Node], Add),
+        Verb("revoke", "Takes a sender's tokens back.", [ServeCommand.Config, Data, Tenant, Cluster, Node], Revoke),
     };
 
     static Command Verb(string name, string description, IEnumerable<Option> options, Action<ParseResult, Credentials> work)
@@ -26,19 +27,32 @@ static class AgentsCommand
             command.Options.Add(option);
         command.SetAction(arguments =>
         {
+            var configuration = ServeConfiguration.Load(arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), Given(arguments));
+            foreach (var error in configuration.Errors)
+                Console.Error.WriteLine(error);
+            if (configuration.Errors.Count > 0)
+                return 2;
             try
             {
-                using var state = new StateDatabase(Path.Combine(arguments.GetValue(Data)!, WhistleApp.StateFileName));
+                using var state = configuration.Options.OpenState();
                 work(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
-            catch (ArgumentException e)
+            catch (Exception e) when (e is ArgumentException or StartException)
             {
                 Console.Error.WriteLine(e.Message);
                 return 1;
             }
         });
         return command;
+    }
+
+    static SettingsLayer Given(ParseResult arguments)
+    {
+        var layer = new SettingsLayer();
+        if (arguments.GetResult(Data) is { Implicit: false })
+            layer[nameof(WhistleOptions.DataFolder)] = new(arguments.GetValue(Data), Data.Name, Environment.CurrentDirectory);
+        return layer;
     }
 
     static void List(ParseResult arguments, Credentials credentials)

@@ -12,7 +12,7 @@ static class ServeCommand
 {
     static readonly WhistleOptions Defaults = new();
 
-    static readonly Option<string?> Config = new("--config")
+    public static readonly Option<string?> Config = new("--config")
     {
         Description = $"File of settings, see docs/configuration.md. Without it, {ServeConfiguration.DefaultFileName} in the data folder where it exists.",
     };
@@ -64,7 +64,7 @@ static class ServeCommand
 
     static string InUnit(string text, string unit) => text.All(char.IsAsciiDigit) ? text + unit : text;
 
-    static Dictionary<string, string> Environment() => System.Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
+    public static Dictionary<string, string> Environment() => System.Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
         .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "");
 
     static Option<string> Text(string name, string description, string usual) => new(name) { Description = description, DefaultValueFactory = _ => usual };

@@ -33,7 +33,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         return new(options, path, errors);
     }
 
-    static WhistleOptions Read(SettingsSection top) => Defaults with
+    static WhistleOptions Read(SettingsSection top) => ReadDatabase(top) with
     {
         DataFolder = top.Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder,
         Listen = top.Address(nameof(WhistleOptions.Listen)) ?? Defaults.Listen,
@@ -47,6 +47,12 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
     };
+
+    static WhistleOptions ReadDatabase(SettingsSection top)
+    {
+        var (database, file) = top.Secret(nameof(WhistleOptions.Database), nameof(WhistleOptions.DatabaseFile));
+        return Defaults with { Database = database, DatabaseFile = file };
+    }
 
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()
     {

@@ -39,6 +39,16 @@ static class Requirement
 
     public static string NodeExporter() => Program("WHISTLE_TEST_NODE_EXPORTER");
 
+    /// <summary>The folder in <c>WHISTLE_TEST_POSTGRES</c>, with <c>initdb</c> and <c>postgres</c>.</summary>
+    public static string PostgreSql()
+    {
+        var folder = Environment.GetEnvironmentVariable("WHISTLE_TEST_POSTGRES") ?? "";
+        Check(
+            File.Exists(Path.Combine(folder, "initdb")) && File.Exists(Path.Combine(folder, "postgres")),
+            "PostgreSQL's initdb and postgres (Debian: postgresql), whose folder is in WHISTLE_TEST_POSTGRES");
+        return folder;
+    }
+
     /// <summary>A Python that has aiosmtpd: the path in <c>WHISTLE_TEST_PYTHON</c>, or the one in the path.</summary>
     public static string AiosmtpdPython()
     {

@@ -73,11 +73,7 @@ sealed class Scene : IAsyncDisposable
     }
 
     /// <summary>The server goes; what it has stored stays.</summary>
-    public async Task GoAsync()
-    {
-        await App.DisposeAsync();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
-    }
+    public async Task GoAsync() => await App.DisposeAsync();
 
     /// <summary>A server on the same state, at the same address as the one before.</summary>
     public async Task ComeAsync(CancellationToken cancellation)

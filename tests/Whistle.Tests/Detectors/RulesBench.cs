@@ -21,6 +21,7 @@ sealed class RulesBench : IDisposable
     static readonly (string, string)[] Node = [("tenant", "t"), ("cluster", "c"), ("node", "n1")];
 
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-bench-").FullName;
+    StateDatabase? _database;
 
     public RulesBench(string? rules = null)
     {
@@ -55,6 +56,8 @@ sealed class RulesBench : IDisposable
     public void Restart()
     {
         Host?.Dispose();
+        _database?.Dispose();
+        _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         Metrics = Prometheus.Metrics.NewCustomRegistry();
         Host = new RulesHost(
             new RulesEnvironment
@@ -64,7 +67,7 @@ sealed class RulesBench : IDisposable
                 Series = Series,
                 Write = Series.WriteAsync,
                 Inventory = () => Inventory,
-                Database = new StateDatabase(Path.Combine(_folder, "state.db")),
+                Database = _database,
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Metrics),
             },
             Clock,
@@ -118,7 +121,7 @@ sealed class RulesBench : IDisposable
     public void Dispose()
     {
         Host.Dispose();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        _database?.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 }

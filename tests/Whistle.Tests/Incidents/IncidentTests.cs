@@ -17,13 +17,15 @@ public sealed class IncidentTests : IDisposable
     readonly List<Signal> _active = [];
     readonly List<Signal> _ended = [];
     readonly HashSet<string> _worked = [];
+    readonly StateDatabase _database;
     readonly IncidentStore _store;
     readonly IncidentsHost _host;
     DateTimeOffset _now = Start;
 
     public IncidentTests()
     {
-        _store = new(new StateDatabase(Path.Combine(_folder, "state.db")));
+        _database = new(Path.Combine(_folder, "state.db"));
+        _store = new(_database);
         _host = new(
             new()
             {
@@ -40,7 +42,7 @@ public sealed class IncidentTests : IDisposable
     public void Dispose()
     {
         _host.Dispose();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        _database.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 

@@ -44,6 +44,7 @@ sealed class RemediationBench : IDisposable
 
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-runs-").FullName;
     readonly List<(DateTimeOffset At, Signal Signal)> _ended = [];
+    StateDatabase? _database;
     IncidentsHost _incidentsHost = null!;
     string _lastState = "";
 
@@ -80,10 +81,11 @@ sealed class RemediationBench : IDisposable
     {
         Host?.Dispose();
         _incidentsHost?.Dispose();
-        var database = new StateDatabase(Path.Combine(_folder, "state.db"));
-        Incidents = new(database);
-        Runs = new(database);
-        Control = new(database);
+        _database?.Dispose();
+        _database = new StateDatabase(Path.Combine(_folder, "state.db"));
+        Incidents = new(_database);
+        Runs = new(_database);
+        Control = new(_database);
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
         IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal];
         _incidentsHost = new(
@@ -194,7 +196,7 @@ sealed class RemediationBench : IDisposable
     {
         Host.Dispose();
         _incidentsHost.Dispose();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        _database?.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 }

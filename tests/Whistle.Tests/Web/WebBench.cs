@@ -22,13 +22,14 @@ namespace Whistle.Tests.Web;
 sealed class WebBench : ISeriesSource, IDisposable
 {
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-web-").FullName;
+    readonly StateDatabase _database;
     readonly RemediationHost _remediation;
     readonly AlertingHost _alerting;
 
     public WebBench(string? rules = null)
     {
         Rules = new RulesBench(rules);
-        var database = new StateDatabase(Path.Combine(_folder, "state.db"));
+        var database = _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
         Credentials = new Credentials(database, Rules.Clock);
         Incidents = new IncidentStore(database);
@@ -94,7 +95,7 @@ sealed class WebBench : ISeriesSource, IDisposable
         _remediation.Dispose();
         _alerting.Dispose();
         Rules.Dispose();
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        _database.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 }

@@ -1,0 +1,67 @@
+using Microsoft.Extensions.DependencyInjection;
+
+using Npgsql;
+
+using Whistle.Ingest;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixture<PostgreSqlServer>
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_server_keeps_its_state_in_the_database_that_it_is_given()
+    {
+        var database = await server.NewDatabaseAsync(Cancellation);
+        var folder = Directory.CreateTempSubdirectory("whistle");
+        string token;
+        await using (var whistle = await InProcessServer.StartAsync(Cancellation, folder.FullName, o => o with { Database = database }))
+        {
+            token = whistle.App.Credentials.Enroll("default", "c1", "n1");
+            await whistle.App.Incidents.ReconcileAsync(TimeProvider.System.GetUtcNow());
+            await whistle.App.Remediation.AdvanceAsync(TimeProvider.System.GetUtcNow(), Cancellation);
+            await whistle.App.Alerting.RunOnceAsync(TimeProvider.System.GetUtcNow(), Cancellation);
+            foreach (var path in new[] { "incidents", "runs", "tickets", "pauses", "runbook-modes", "control-timeline" })
+                await whistle.Http.GetStringAsync($"api/whistle/v1/{path}", Cancellation);
+            Assert.True(whistle.App.Services.GetRequiredService<StateDatabase>().IsPostgreSql);
+        }
+
+        Assert.False(File.Exists(Path.Combine(folder.FullName, "state.sqlite")));
+        using (var state = StateDatabase.PostgreSql(database))
+            Assert.Equal("n1", new Credentials(state, TimeProvider.System).Authenticate(token)!.Node);
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task The_command_line_enrols_in_the_database_of_the_settings()
+    {
+        var database = await server.NewDatabaseAsync(Cancellation);
+        var folder = Directory.CreateTempSubdirectory("whistle");
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "database"), database, Cancellation);
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "appsettings.json"), """{ "DatabaseFile": "database" }""", Cancellation);
+        using (var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["agents", "add", "--data", folder.FullName, "--cluster", "c", "--node", "n"]))
+        {
+            await process.WaitForExitAsync(Cancellation);
+            Assert.Equal(0, process.ExitCode);
+        }
+
+        using (var state = StateDatabase.PostgreSql(database))
+            Assert.Equal("n", Assert.Single(new Credentials(state, TimeProvider.System).Agents()).Node);
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task A_database_that_is_not_there_is_told_without_the_password()
+    {
+        var database = await server.NewDatabaseAsync(Cancellation);
+        var options = new WhistleOptions { Database = new NpgsqlConnectionStringBuilder(database) { Database = "missing", Password = "s3cr3t" }.ToString() };
+
+        var error = Assert.Throws<StartException>(() => options.OpenState().Dispose());
+        Assert.Contains("missing", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("s3cr3t", error.Message + options, StringComparison.Ordinal);
+        Assert.Equal(nameof(WhistleOptions.Database), Assert.Single(new WhistleOptions { Database = "s3cr3t" }.Errors()).Key);
+    }
+}
