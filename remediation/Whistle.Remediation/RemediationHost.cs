@@ -63,7 +63,6 @@ public sealed record RemediationEnvironment
 public sealed class RemediationHost : BackgroundService
 {
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
-    static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(30);
     static readonly TimeSpan StormStep = TimeSpan.FromSeconds(30);
 
     readonly RemediationEnvironment _environment;
@@ -131,12 +130,7 @@ public sealed class RemediationHost : BackgroundService
         {
             cancellation.ThrowIfCancellationRequested();
             if (token is null)
-            {
-                // It may have to be taken over.
-                NextDue = NextDue < now + LookAgain ? NextDue : now + LookAgain;
                 continue;
-            }
-
             try
             {
                 await AdvanceRunAsync(run, token.Value, fleet, signals, now, cancellation);

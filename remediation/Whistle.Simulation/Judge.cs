@@ -15,7 +15,7 @@ namespace Whistle.Simulation;
 /// </summary>
 sealed class Judge(Simulator simulator)
 {
-    static readonly TimeSpan LeaseSlack = TimeSpan.FromSeconds(90);
+    static readonly TimeSpan LeaseSlack = TimeSpan.FromSeconds(5);
     static readonly TimeSpan PageSlack = TimeSpan.FromMinutes(3);
 
     sealed class LiveRun
@@ -60,6 +60,7 @@ sealed class Judge(Simulator simulator)
 
     public void Permitted(SimServer server, SimNode node, LeasedCommand leased)
     {
+        Observe(server.Runs);
         var command = Find(leased.Id)!;
         var run = server.Runs.Find(command.RunId)!;
         var runbook = server.Runs.RunbookOf(run)!;
@@ -239,13 +240,15 @@ sealed class Judge(Simulator simulator)
                 due = later;
             Hold(Now <= due, "closed or paged within the deadline", $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
         }
+    }
 
-        if (simulator.DownLately(LeaseSlack))
-            return;
+    /// <summary>After a pass that nothing disturbed.</summary>
+    public void Passed(SimServer server)
+    {
         using var connection = simulator.Runs.Database.Open();
         foreach (var (id, until) in connection.Query(
-            "SELECT id, owned_until FROM runs WHERE ended_at IS NULL AND owned_until < $now AND created_at < $now", r => (r.GetString(0), r.Instant(1)), ("$now", Now - LeaseSlack)))
-            Hold(until == DateTimeOffset.UnixEpoch && simulator.Stores(LeaseSlack), "no run without an owner for longer than the lease", $"{id} is owned until {until:HH:mm:ss}");
+            "SELECT id, owned_until FROM runs WHERE ended_at IS NULL AND owned_until < $now AND created_at < $now", r => (r.GetString(0), r.Instant(1)), ("$now", server.Clock.GetUtcNow() - LeaseSlack)))
+            Hold(false, "no run without an owner for longer than the lease", $"{id} is owned until {until:HH:mm:ss} after a pass of {server.Owner}");
     }
 
     /// <summary>All is mended and the fleet had its time.</summary>

@@ -44,7 +44,7 @@ sealed class People(Simulator simulator)
         {
             case "kill switch":
                 simulator.Control.Set(new KillSwitch(true, "drill", Who, Now));
-                simulator.In(fault.Length / 3, () => simulator.Control.Set(new KillSwitch(false, "over", Who, Now)));
+                Later(fault.Length / 3, () => simulator.Control.Set(new KillSwitch(false, "over", Who, Now)));
                 return true;
             case "pause":
                 var runbook = fault.Twist < 0.3 ? Chance.Pick("pause", simulator.Runbooks.Runbooks).Name : "";
@@ -56,7 +56,7 @@ sealed class People(Simulator simulator)
                 return true;
             case "mode":
                 SetMode(cluster, (RunbookMode)(fault.Twist * 4));
-                simulator.In(fault.Length, () => SetMode(cluster, fault.Twist < 0.8 ? RunbookMode.Automatic : RunbookMode.Approve));
+                Later(fault.Length, () => SetMode(cluster, fault.Twist < 0.8 ? RunbookMode.Automatic : RunbookMode.Approve));
                 return true;
             case "taken":
                 foreach (var incident in simulator.Active.Where(i => i.Cluster == cluster.Name))
@@ -84,7 +84,7 @@ sealed class People(Simulator simulator)
             if (run.State is RunState.AwaitingApproval)
                 Asked(run, step is { Kind: StepKind.Approval } ? step.Name : "");
             else if (run.State is RunState.Running && step is { Kind: StepKind.Task } && _asked.Add($"{run.Id} {step.Name}") && Chance.Is("task", 0.8))
-                simulator.In(Chance.Seconds("task", 60, 3600), () => simulator.Runs.Complete(new(run.Id, step.Name, Who, "looked", Now)));
+                Later(Chance.Seconds("task", 60, 3600), () => simulator.Runs.Complete(new(run.Id, step.Name, Who, "looked", Now)));
         }
     }
 
@@ -97,7 +97,7 @@ sealed class People(Simulator simulator)
         _lastHash = run.PlanHash;
         if (Chance.Is("no answer", 0.15))
             return;
-        simulator.In(Chance.Seconds("answer", 20, 2400), () =>
+        Later(Chance.Seconds("answer", 20, 2400), () =>
         {
             var until = Now + Chance.Seconds("yes", 30, 3600);
             if (simulator.Runs.Approve(new(run.Id, hash, Who, Now, until, step)))
@@ -125,6 +125,12 @@ sealed class People(Simulator simulator)
 
         simulator.Stir();
     }
+
+    void Later(TimeSpan delay, Action act) => simulator.In(delay, () =>
+    {
+        act();
+        simulator.Stir();
+    });
 
     void SetMode(SimCluster cluster, RunbookMode mode)
     {

@@ -175,6 +175,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         simulator.As(server, () => answer = server.Host.Begin(_sender, command.Id, command.Token));
         if (answer is { Granted: true })
             simulator.Judge.Permitted(server, node, command);
+        simulator.Stir();
         if (answer is null || Chance.Is($"{_stream} permit lost", 0.02))
         {
             simulator.Trouble("lost permit");
@@ -249,6 +250,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
+        simulator.Stir();
         var acknowledged = false;
         simulator.As(server, () => acknowledged = server.Host.Commands.Finish(_sender, id, result));
         if (Chance.Is($"{_stream} twice", 0.03))

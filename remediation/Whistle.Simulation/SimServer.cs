@@ -94,10 +94,14 @@ sealed class SimServer : IDisposable
     /// <summary>It stands still in the midst of something, and believes that no time passes.</summary>
     public bool IsFrozen { get; set; }
 
+    /// <summary>Something failed in its latest pass.</summary>
+    public bool IsDisturbed { get; private set; }
+
     public DateTimeOffset? NextPass { get; set; }
 
     public void Pass()
     {
+        IsDisturbed = false;
         Try(() => _incidents.ReconcileAsync(Clock.GetUtcNow()).GetAwaiter().GetResult());
         Try(() => Host.AdvanceAsync(Clock.GetUtcNow(), CancellationToken.None).GetAwaiter().GetResult());
         Try(() => Pager.Decide(Clock.GetUtcNow()));
@@ -137,6 +141,7 @@ sealed class SimServer : IDisposable
         }
         catch (SimulatedFault e)
         {
+            IsDisturbed = true;
             _simulator.Say($"{Owner}: {e.Message}");
         }
     }

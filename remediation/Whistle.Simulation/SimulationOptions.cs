@@ -29,7 +29,7 @@ public sealed record SimulationOptions
     /// <summary>How long faults arise; then all of them are mended and the fleet comes to rest.</summary>
     public TimeSpan Length { get; init; } = TimeSpan.FromDays(20);
 
-    public double FaultsPerClusterDay { get; init; } = 2;
+    public double FaultsPerClusterDay { get; init; } = 1.2;
 
     /// <summary>Runbook files and folders of them.</summary>
     public required IReadOnlyList<string> Runbooks { get; init; }
@@ -72,6 +72,8 @@ public sealed record SimulationReport
     /// <summary>By gate.</summary>
     public Dictionary<string, long> Refusals { get; init; } = [];
 
+    public long Passes { get; set; }
+
     public long Commands { get; set; }
 
     public long Pages { get; set; }
@@ -89,6 +91,7 @@ public sealed record SimulationReport
                 mine[key] = mine.GetValueOrDefault(key) + count;
         }
 
+        Passes += other.Passes;
         Commands += other.Commands;
         Pages += other.Pages;
         Repairs += other.Repairs;

@@ -123,7 +123,7 @@ sealed class SimCluster(string tenant, string name)
     public ClusterFacts Facts(DateTimeOffset now, DateTimeOffset latest) => new()
     {
         LatestData = latest,
-        Nodes = [.. Nodes.Select(n => new NodeFacts(n.Name, n.Zone, n.ControlPlane, n.Ready(now)))],
+        Nodes = [.. Nodes.Select(n => new NodeFacts(n.Name, n.Zone, n.ControlPlane, n.Ready(now)) { CordonedBy = n.CordonedBy })],
         // While a member is replaced, it is gone first and a learner then.
         Members = [.. Voters.Where(n => now >= n.ReplacedUntil || n.ReplacedUntil - now < TimeSpan.FromMinutes(1))
             .Select(n => new MemberFacts($"m-{n.Name}", n.Name, n.VoterHealthy(now) || now < n.ReplacedUntil, now < n.ReplacedUntil))],

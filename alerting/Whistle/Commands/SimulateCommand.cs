@@ -22,7 +22,7 @@ static class SimulateCommand
     static readonly Option<string?> Seed = new("--seed") { Description = "Where chance begins; without it a fresh one, which is printed." };
     static readonly Option<int> Clusters = new("--clusters") { Description = "Clusters in the fleet.", DefaultValueFactory = _ => 3 };
     static readonly Option<int> Nodes = new("--nodes") { Description = "Nodes of each cluster, at least 5.", DefaultValueFactory = _ => 20 };
-    static readonly Option<double> Faults = new("--faults") { Description = "Faults a cluster and day, on average.", DefaultValueFactory = _ => 2 };
+    static readonly Option<double> Faults = new("--faults") { Description = "Faults a cluster and day, on average.", DefaultValueFactory = _ => 1.2 };
     static readonly Option<int> Parallel = new("--parallel") { Description = "Simulations side by side.", DefaultValueFactory = _ => Environment.ProcessorCount };
     static readonly Option<string[]> Runbooks = new("--runbooks") { Description = "Runbook files and folders; the shipped ones where none is given.", AllowMultipleArgumentsPerToken = true };
     static readonly Option<bool> Trace = new("--trace") { Description = "Simulates only the seed itself and prints all that happens." };
@@ -94,6 +94,7 @@ static class SimulateCommand
             faults         {total.Faults.Values.Sum()}: {Counts(total.Faults)}
             troubles       {total.Troubles.Values.Sum()}: {Counts(total.Troubles)}
             runs           {total.Runs.Values.Sum()}: {Counts(total.Runs)}
+            passes         {total.Passes}
             commands       {total.Commands}
             repairs        {total.Repairs}, on average {(total.Repairs > 0 ? (total.RepairTime / total.Repairs).TotalMinutes : 0):0.0} min after the fault
             escalations    {total.Runs.GetValueOrDefault("Escalated")}
