@@ -54,8 +54,21 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
             cancellation).ConfigureAwait(false);
         if (!ended.Well)
             return (null, $"How often {unit} was started lately is not known, so it is not restarted: {ended.Complaint("journalctl")}");
-        return (ended.Output.Split('\n').Count(l => l.StartsWith('{')), null);
+        var starts = Entries(ended);
+        if (starts == 0 && !await HasJournalAsync(context, cancellation).ConfigureAwait(false))
+            return (null, $"This node keeps no journal to count the starts of {unit} in, so it is not restarted. Mend systemd-journald first.");
+        return (starts, null);
     }
+
+    // An empty journal says 0 as well, and means that nobody knows.
+    static async Task<bool> HasJournalAsync(ActionContext context, CancellationToken cancellation)
+    {
+        var ended = await NodeProgram.RunAsync(
+            context, "journalctl", ["--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID", "--lines=1"], cancellation).ConfigureAwait(false);
+        return ended.Well && Entries(ended) > 0;
+    }
+
+    static int Entries(Ended journalctl) => journalctl.Output.Split('\n').Count(l => l.StartsWith('{'));
 
     // Key=value lines, and an empty line between two units.
     static List<SystemUnit> Parse(string text)

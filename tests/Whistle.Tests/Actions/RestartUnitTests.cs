@@ -67,6 +67,7 @@ public sealed class RestartUnitTests : IDisposable
     }
 
     [Theory]
+    [InlineData(0, CommandOutcome.Succeeded)]
     [InlineData(4, CommandOutcome.Succeeded)]
     [InlineData(5, CommandOutcome.Refused)]
     [InlineData(9, CommandOutcome.Refused)]
@@ -118,6 +119,8 @@ public sealed class RestartUnitTests : IDisposable
         await AssertRefusedAsync(Kubelet, "changed during the run");
         await AssertRefusedAsync(Kubelet, "does not name kubelet.service");
         _node.WritePolicy("""{ "restartUnits": [ { "unit": "kubelet.service" } ] }""");
+        _node.WriteProgram("journalctl", "exit 0");
+        await AssertRefusedAsync(Kubelet, "keeps no journal");
         _node.WriteProgram("journalctl", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1");
         await AssertRefusedAsync(Kubelet, "insufficient permissions");
         _node.WriteProgram("systemctl", "echo \"System has not been booted with systemd as init system (PID 1). Can't operate.\" >&2; exit 1");
@@ -187,6 +190,8 @@ public sealed class RestartUnitTests : IDisposable
     {
         const string entry = """{"__CURSOR":"s=1;i=1","__REALTIME_TIMESTAMP":"1800000000000000","__MONOTONIC_TIMESTAMP":"1","_BOOT_ID":"1","MESSAGE_ID":"39f53479d3a045ac8e11786248231fbf"}""";
         _node.WriteForPrograms("starts", string.Concat(Enumerable.Repeat(entry + "\n", count)));
-        _node.WriteProgram("journalctl", "cat starts");
+        // One entry of something else is in it always.
+        _node.WriteForPrograms("other", entry + "\n");
+        _node.WriteProgram("journalctl", """case "$*" in *UNIT=*) cat starts;; *) cat other;; esac""");
     }
 }
