@@ -52,13 +52,13 @@ sealed class Capture : INodeAction
         var now = context.Time.GetUtcNow();
         // The quick ones first, so that they are there when the time is over.
         var parts = new List<CapturedPart>();
-        var redacted = 0;
         Add("load", 8 << 10, () => (LoadPart.Read(context.ProcPath), null));
         Add("processes", 44 << 10, () => (ProcessPart.Read(context.ProcPath, cancellation), null));
         Add("network", 32 << 10, () => (NetworkPart.Read(context.ProcPath), null));
         Add("disk", 24 << 10, () => (DiskPart.Read(context.ProcPath, cancellation), null));
         var (journal, cut, missing) = await JournalAsync(asked.Unit, now - Window, context, cancellation).ConfigureAwait(false);
         Add("journal", 140 << 10, () => (journal, missing), cut, keepEnd: true);
+        var redacted = parts.Sum(p => p.Text.AsSpan().Count(Redaction.Gone));
         var report = new CaptureReport(now - Window, now, redacted, parts);
         var size = parts.Sum(p => (long)p.Text.Length);
         var told = string.Concat(
@@ -69,8 +69,7 @@ sealed class Capture : INodeAction
         void Add(string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
         {
             var (raw, why) = Try(read);
-            var text = Redaction.Redact(raw, out var count);
-            redacted += count;
+            var text = Redaction.Redact(raw, out _);
             var kept = Fit(text, most, keepEnd);
             parts.Add(new CapturedPart(name, kept, wasCut || kept.Length < text.Length, why));
         }
@@ -100,7 +99,8 @@ sealed class Capture : INodeAction
         var ended = await NodeProgram.RunAsync(context, "journalctl", arguments, cancellation, Largest, keepEnd: true).ConfigureAwait(false);
         // The first line may be torn, and a torn secret would not be known for one.
         var text = ended.Cut ? ended.Output[(ended.Output.IndexOf('\n') + 1)..] : ended.Output;
-        return (text, ended.Cut || text.Count(c => c == '\n') >= MostLines, ended.Well ? null : ended.Complaint("journalctl"));
+        var missing = !ended.Well ? ended.Complaint("journalctl") : text.Length == 0 ? $"The journal has nothing of the last {Window.TotalMinutes:0} minutes." : null;
+        return (text, ended.Cut || text.Count(c => c == '\n') >= MostLines, missing);
     }
 
     /// <summary>Whole lines, of which the JSON is no longer than this.</summary>

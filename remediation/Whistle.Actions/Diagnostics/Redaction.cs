@@ -5,7 +5,8 @@ namespace Whistle.Actions.Diagnostics;
 /// <summary>Takes secrets out of text that leaves the node. It rather takes too much: what looks like a secret is one.</summary>
 static partial class Redaction
 {
-    const string Gone = "[redacted]";
+    /// <summary>What stands in the place of each secret.</summary>
+    public const string Gone = "[redacted]";
 
     // A line of a program that does not end must not hold everything up.
     const int MatchMilliseconds = 5000;

@@ -61,7 +61,7 @@ sealed class RaiseSysctl : INodeAction
             if (sysctl.Read(out _) is var now && now != was)
                 return ActionReport.Refuse($"{rule.Name} became {now} meanwhile, so it stays.");
             if (sysctl.Write(target) is { } failure)
-                return new ActionReport(CommandOutcome.Failed, failure);
+                return sysctl.Failed(failure, was, rule.Cap);
         }
 
         var report = new SysctlReport(context.DryRun, rule.Name, was, target, rule.Cap, sysctl.InUse());

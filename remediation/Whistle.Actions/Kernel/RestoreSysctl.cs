@@ -61,7 +61,7 @@ sealed class RestoreSysctl : INodeAction
             if (sysctl.Read(out _) is var now && now != was)
                 return ActionReport.Refuse($"{rule.Name} became {now} meanwhile, so it stays.");
             if (sysctl.Write(value) is { } failure)
-                return new ActionReport(CommandOutcome.Failed, failure);
+                return sysctl.Failed(failure, was, limit);
         }
 
         var summary = was == value ? $"{rule.Name} is {was} already." : $"{(context.DryRun ? "Would set" : "Set")} {rule.Name} back from {was} to {value}.";

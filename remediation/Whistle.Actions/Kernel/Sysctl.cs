@@ -1,5 +1,7 @@
 using System.Globalization;
 
+using Whistle.Telemetry;
+
 namespace Whistle.Actions.Kernel;
 
 /// <summary>What changed, or would.</summary>
@@ -53,6 +55,10 @@ sealed class Sysctl(ActionContext context, string name)
         var now = Read(out var refusal);
         return now == value ? null : refusal ?? $"{name} was set to {value}, but the kernel made {now} of it.";
     }
+
+    /// <summary>Says what it is after a write that failed, since that may be neither the old value nor the new one.</summary>
+    public ActionReport Failed(string failure, long was, long limit) => NodeWork.Report(
+        CommandOutcome.Failed, failure, new SysctlReport(false, name, was, Read(out _) ?? was, limit, InUse()), ActionsJson.Default.SysctlReport);
 
     /// <summary>How much of the limit is taken, or null where that is not known for it.</summary>
     public long? InUse() => name switch

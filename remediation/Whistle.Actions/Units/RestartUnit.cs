@@ -105,7 +105,8 @@ sealed class RestartUnit : INodeAction
             var settling = after.ActiveState is "activating" or "deactivating" or "reloading";
             if (!settling || context.Time.GetElapsedTime(began) >= LongestSettling)
                 return Verdict(restart, after, report);
-            await Task.Delay(BetweenLooks, context.Time, cancellation).ConfigureAwait(false);
+            // When the time is over, the next look says so, with what is known until then.
+            await Task.Delay(BetweenLooks, context.Time, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

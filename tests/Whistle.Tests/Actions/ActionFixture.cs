@@ -150,8 +150,12 @@ sealed class ActionFixture : IDisposable
 /// <summary>A clock on which whoever waits has waited at once.</summary>
 sealed class LeapingTime() : FakeTimeProvider(TimeProvider.System.GetUtcNow())
 {
+    /// <summary>Called before each wait.</summary>
+    public Action? Waits { get; set; }
+
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
+        Waits?.Invoke();
         if (dueTime > TimeSpan.Zero)
             Advance(dueTime);
         return base.CreateTimer(callback, state, dueTime > TimeSpan.Zero ? TimeSpan.Zero : dueTime, period);

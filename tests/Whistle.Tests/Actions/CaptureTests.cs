@@ -25,6 +25,7 @@ public sealed class CaptureTests : IDisposable
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         var since = (_node.Time.GetUtcNow() - TimeSpan.FromMinutes(15)).ToUnixTimeSeconds();
         Assert.Equal([$"-o short-iso --since=@{since} --no-pager --quiet --lines=5000 --unit=kubelet.service"], _node.Calls("journalctl"));
+        Assert.Equal(2, report.Output!.Value.GetProperty("redacted").GetInt32());
         Assert.Equal("2027-01-15T08:00:00+0000 n1 kubelet[7]: PLEG is not healthy --token=[redacted]\n", Part(report, "journal"));
         Assert.Contains("loadavg: 0.20 0.18 0.12 1/80 11206\n", Part(report, "load"), StringComparison.Ordinal);
         Assert.Contains("pressure/io: some avg10=0.00 | full avg10=1.50\n", Part(report, "load"), StringComparison.Ordinal);

@@ -172,6 +172,18 @@ public sealed class RestartUnitTests : IDisposable
         Assert.Equal(CommandOutcome.Indeterminate, (await running).Outcome);
     }
 
+    [Fact]
+    public async Task When_the_time_is_over_while_it_waits_the_last_state_is_told()
+    {
+        using var limit = new CancellationTokenSource();
+        _node.Cancellation = limit.Token;
+        ((LeapingTime)_node.Time).Waits = limit.Cancel;
+        Look(2, "activating", "start", 4711);
+        var report = await _node.RunAsync(Restart, Kubelet);
+        Assert.Equal(CommandOutcome.Indeterminate, report.Outcome);
+        Assert.Equal("activating (start)", report.Output!.Value.GetProperty("stateAfter").GetString());
+    }
+
     bool Restarted => File.Exists(Path.Join(_node.Programs, "restarted"));
 
     async Task AssertRefusedAsync(string parameters, string reason)
