@@ -391,7 +391,7 @@ public sealed partial class Simulator : IDisposable
         if (command.Action is "unit.restart" && text("unit") is "systemd-timesyncd.service" or "ntp.service")
             return (CommandOutcome.Refused, "there is no such unit.", null);
         Stir();
-        return (CommandOutcome.Succeeded, "done.", """{"before":100,"after":150,"pinned":["kubelet"]}""");
+        return (CommandOutcome.Succeeded, "done.", """{"was":100,"is":150,"changed":["kubelet"]}""");
     }
 
     void Cure(Problem problem)
