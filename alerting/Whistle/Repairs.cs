@@ -9,6 +9,7 @@ using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runs;
 
 namespace Whistle;
@@ -30,11 +31,14 @@ static class Repairs
                 Options = options.Incidents,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })
+            .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
             {
                 RunbookFiles = options.Runbooks,
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Holds = RemediationEnvironment.HoldsBy(s.GetRequiredService<PromQLEngine>()),
+                Clusters = s.GetRequiredService<ClusterReader>().Find,
+                RefreshClusters = s.GetRequiredService<ClusterReader>().RefreshAsync,
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -40,12 +41,19 @@ public sealed record RunAnswer(
     string Explanation, IReadOnlyList<StepAnswer> Steps, IReadOnlyList<TimelineAnswer>? Timeline);
 
 /// <summary>Why nothing happens now, and when that is looked at again.</summary>
-public sealed record ExplanationAnswer(string Run, RunState State, string Explanation, DateTimeOffset? RetryAt);
+/// <param name="Gates">What every gate says to the steps that are left, in the order in which they are asked; empty where the run has ended or no signals are known.</param>
+public sealed record ExplanationAnswer(string Run, RunState State, string Explanation, DateTimeOffset? RetryAt, IReadOnlyList<GateReply> Gates);
 
 /// <summary>A yes to the plan of that hash, and to no other.</summary>
 /// <param name="For">How long it holds, such as 1h, which it is unless given.</param>
+/// <param name="Step">The step that asks for a yes of its own; the plan unless given.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record ApprovalRequest(string PlanHash, string? For = null);
+public sealed record ApprovalRequest(string PlanHash, string? For = null, string? Step = null);
+
+/// <summary>A person has done what a step asked of them.</summary>
+/// <param name="Note">What was done, for whoever wonders later.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record TaskRequest(string Note);
 
 /// <summary>Takes an incident on: nobody is paged for it meanwhile.</summary>
 /// <param name="For">How long, such as 30m.</param>

@@ -40,6 +40,7 @@ public sealed class RemediationApi
         api.MapIncidents(WhistleApi.Group(routes, "incidents"));
         api.MapRuns(WhistleApi.Group(routes, "runs"));
         api.MapControl(WhistleApi.Group(routes, "control"));
+        WindowsApi.Map(WhistleApi.Group(routes, "control"), environment.Control, time);
     }
 
     void MapIncidents(RouteGroupBuilder group)
@@ -52,11 +53,12 @@ public sealed class RemediationApi
     {
         group.MapGet("/runs", Runs).WithName("listRuns").WithSummary("Runs that go on or ended lately, the oldest first.");
         group.MapGet("/runs/{id}", Run).WithName("getRun").WithSummary("A run with its timeline, in which its plan stands.");
-        group.MapGet("/runs/{id}/explain", Explain).WithName("explainRun").WithSummary("Why nothing happens with a run now, and when that is looked at again.");
+        group.MapGet("/runs/{id}/explain", Explain).WithName("explainRun").WithSummary("Why nothing happens with a run now, and what every gate says.");
         group.MapPost("/incidents/{id}/acknowledgement", Acknowledge).WithName("acknowledgeIncident").WithSummary("Takes an incident on, so that nobody is paged for it meanwhile.");
         group.MapDelete("/incidents/{id}/acknowledgement", Release).WithName("releaseIncident").WithSummary("Lets an incident go again: pages and repairs go on.");
         group.MapPost("/runs/{id}/cancel", Cancel).WithName("cancelRun").WithSummary("Calls a run off; what has begun on the node is waited for.");
-        group.MapPost("/runs/{id}/approve", Approve).WithName("approveRun").WithSummary("Says yes to a run's plan, for a time.");
+        group.MapPost("/runs/{id}/approve", Approve).WithName("approveRun").WithSummary("Says yes to a run's plan, or to one step of it that asks for a yes of its own, for a time.");
+        group.MapPost("/runs/{id}/tasks/{step}", Complete).WithName("completeTask").WithSummary("Says that a step that a person was to do is done.");
     }
 
     void MapControl(RouteGroupBuilder group)
@@ -117,7 +119,7 @@ public sealed class RemediationApi
         : NoRun(id);
 
     Results<Ok<ExplanationAnswer>, NotFound<ApiError>> Explain([Description(RunHelp)] string id) => _environment.Runs.Find(id) is { } run
-        ? TypedResults.Ok(new ExplanationAnswer(id, run.State, _host.Explain(id)!, run.RetryAt))
+        ? TypedResults.Ok(new ExplanationAnswer(id, run.State, _host.Explain(id)!, run.RetryAt, _host.AskGates(id)))
         : NoRun(id);
 
     Results<Ok<Approval>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Approve(
@@ -131,10 +133,33 @@ public sealed class RemediationApi
             return WhistleApi.Conflict($"The run's plan is now {run.PlanHash}; look at it and approve that.");
         if (WhistleApi.Duration(request.For ?? "1h") is not { } duration || duration <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
+        if (request.Step is { Length: > 0 } step && NoStep(run, step, "approval", "asks for no yes of its own") is { } mistake)
+            return mistake;
         var now = _time.GetUtcNow();
-        var approval = new Approval(id, request.PlanHash, Author(context), now, now + duration);
-        _environment.Runs.Approve(approval);
-        return TypedResults.Ok(approval);
+        var approval = new Approval(id, request.PlanHash, Author(context), now, now + duration, request.Step ?? "");
+        return _environment.Runs.Approve(approval) ? TypedResults.Ok(approval) : WhistleApi.Conflict("The run has ended.");
+    }
+
+    Results<Ok<TaskDone>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Complete(
+        [Description(RunHelp)] string id, [Description("The step's name.")] string step, TaskRequest request, HttpContext context)
+    {
+        if (_environment.Runs.Find(id) is not { } run)
+            return NoRun(id);
+        if (string.IsNullOrWhiteSpace(request.Note))
+            return WhistleApi.BadRequest("note: it is empty; say what you have done, for whoever wonders later.");
+        if (NoStep(run, step, "task", "is not for a person to do") is { } mistake)
+            return mistake;
+        var done = new TaskDone(id, step, Author(context), request.Note, _time.GetUtcNow());
+        return _environment.Runs.Complete(done) ? TypedResults.Ok(done) : WhistleApi.Conflict($"The run has ended: {run.Reason}");
+    }
+
+    BadRequest<ApiError>? NoStep(Run run, string name, string kind, string isNot)
+    {
+        var plan = _environment.Runs.PlanOf(run);
+        if (plan.Any(s => s.Name == name && s.Action == kind))
+            return null;
+        var able = plan.Where(s => s.Action == kind).Select(s => s.Name).ToList();
+        return WhistleApi.BadRequest($"step: \"{name}\" {isNot}; {(able.Count == 0 ? "no step of this plan is of that kind" : $"such are {string.Join(", ", able)}")}.");
     }
 
     Ok<IReadOnlyList<Pause>> Pauses() => TypedResults.Ok(_environment.Control.Pauses(_time.GetUtcNow()));
@@ -184,9 +209,9 @@ public sealed class RemediationApi
 
     static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}.");
 
-    static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty; say why, for whoever wonders later.");
+    internal static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty; say why, for whoever wonders later.");
 
-    static string Author(HttpContext context) => context.User.Identity?.Name ?? "operator";
+    internal static string Author(HttpContext context) => context.User.Identity?.Name ?? "operator";
 
     static ModeAnswer ToAnswer(ModeEntry entry) => new(entry.Runbook, entry.Tenant, entry.Cluster, entry.Mode, entry.Author, entry.At);
 

@@ -33,6 +33,9 @@ public sealed record RemediationEnvironment
     /// <summary>What is known of a cluster, by tenant and name; null where nothing is.</summary>
     public Func<string, string, ClusterFacts?> Clusters { get; init; } = (_, _) => null;
 
+    /// <summary>Renews what is known of these clusters; asked before every pass.</summary>
+    public Func<IReadOnlyCollection<(string Tenant, string Cluster)>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } = (_, _, _) => ValueTask.CompletedTask;
+
     /// <summary>For <see cref="Holds"/>.</summary>
     public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> HoldsBy(PromQLEngine engine) => async (expression, at, cancellation) =>
         await engine.InstantAsync(expression, at.ToUnixTimeMilliseconds(), cancellation) switch
@@ -120,6 +123,7 @@ public sealed class RemediationHost : BackgroundService
     {
         if (Signals() is not { } signals)
             return;
+        await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
         NoteStorms(fleet, now);

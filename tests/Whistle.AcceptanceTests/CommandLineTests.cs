@@ -52,7 +52,15 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "list", "--all"], "awaiting-approval"),
             (["runs", "show", id], $"whistle runs approve {id} --plan {plan}"),
             (["runs", "explain", id], "waits for somebody's approval"),
+            (["runs", "explain", id], "\n  quorum           not asked"),
             (["runs", "approve", id, "--plan", plan, "--for", "30m"], "Approved until "),
+            (["runs", "done", id, "look", "--note", "seen"], $"The step look of run {id} is done."),
+            (["windows", "add", "--recurrence", "FREQ=DAILY", "--start", "2026-01-01T00:00", "--for", "1h", "--cluster", "c"], "Maintenance window 1 of cluster c "),
+            (["windows", "list"], "FREQ=DAILY"),
+            (["windows", "remove", "1"], "Maintenance window 1 is removed."),
+            (["freezes", "add", "--reason", "the fair", "--for", "2h"], "Change freeze 1 holds all clusters back from "),
+            (["freezes", "list"], "the fair"),
+            (["freezes", "end", "1"], "Change freeze 1 has ended."),
             (["pause", "add", "--node", "n", "--reason", "new disk", "--for", "2h"], "Pause 1 holds all runbooks on node n back until "),
             (["pause", "list"], "new disk"),
             (["pause", "end", "1"], "Pause 1 has ended."),
@@ -102,6 +110,10 @@ public sealed class CommandLineTests : IDisposable
             (["mode", "set", "always"], "mode must be one of off, observe, approve, automatic."),
             (["pause", "add", "--reason", "x", "--for", "soon"], "for: \"soon\" is not a duration; write it like 30s, 5m or 1h30m."),
             (["pause", "end", "7"], "No pause 7 is in force."),
+            (["windows", "add", "--recurrence", "FREQ=OFTEN", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence or time zone: "),
+            (["windows", "remove", "7"], "There is no maintenance window 7."),
+            (["freezes", "end", "7"], "No change freeze 7 holds or is to come."),
+            (["runs", "done", "r", "s", "--note", "x"], "There is no run r."),
             (["tickets", "move", "1", "done"], "state must be one of open, waiting-on-customer, in-progress, resolved, closed."),
             (["query", "sum("], "invalid parameter \"query\": "),
         ];
@@ -123,7 +135,7 @@ public sealed class CommandLineTests : IDisposable
 
         Assert.Equal((1, ""), (exit, output));
         Assert.Contains($"{file}:6:24: unknown action \"disk.format\"", error, StringComparison.Ordinal);
-        Assert.Contains($"{file}:7:1: unknown key \"verifi\" in a runbook", error, StringComparison.Ordinal);
+        Assert.Contains($"{file}:8:1: unknown key \"verifi\" in a runbook", error, StringComparison.Ordinal);
         Assert.Contains($"{_folder}/none.yaml:1:1: cannot be read", error, StringComparison.Ordinal);
     }
 
@@ -134,6 +146,7 @@ public sealed class CommandLineTests : IDisposable
         answers: [{ signal: Filling }]
         steps:
           - { name: m, action: {{action}}, parameters: { mountPoint: "${mountpoint}" } }
+          - { name: look, task: "Look at ${mountpoint}" }
         verify: { within: 1m }
         """;
 

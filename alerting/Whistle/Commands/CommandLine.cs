@@ -22,7 +22,7 @@ static class CommandLine
             LoginCommand.Build(),
             SimulateCommand.Build(),
         };
-        foreach (var command in ControlCommands.Build())
+        foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);
         foreach (var option in serve.Options)
             root.Options.Add(option);

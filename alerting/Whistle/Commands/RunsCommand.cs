@@ -16,20 +16,30 @@ static class RunsCommand
     static readonly Option<string> For = new("--for") { Description = "How long the approval holds.", DefaultValueFactory = _ => "1h" };
     static readonly Option<string> Reason = new("--reason") { Description = "Why, for whoever wonders later.", Required = true };
 
+    static readonly Option<string?> ApprovedStep = new("--step") { Description = "The step that asks for a yes of its own; the plan unless given." };
+    static readonly Argument<string> Task = new("step") { Description = "The step that a person is to do." };
+    static readonly Option<string> Note = new("--note") { Description = "What was done, for whoever wonders later.", Required = true };
+
+    static readonly string[] GateHeader = ["GATE", "SAYS", "ASKED AGAIN", "WHY"];
     static readonly string[] StepHeader = ["OUTCOME", "STEP", "ACTION", "ENDED", "SUMMARY"];
 
-    public static Command Build() => new("runs", "Lists, shows, explains, approves and cancels repairs.")
+    public static Command Build() => new("runs", "Lists, shows, explains, approves and cancels repairs, and tells them what people have done.")
     {
         ServerConnection.With(new Command("list", "Lists the repairs that go on; those that wait for you first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), runs => PrintAll(runs, server.Now))),
         ServerConnection.With(new Command("show", "Shows a repair with its plan, its steps and its timeline.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync(PathOf(arguments), cancellation), run => PrintOne(run, server.Now))),
-        ServerConnection.With(new Command("explain", "Says why nothing happens now, and when that is looked at again.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{PathOf(arguments)}/explain", cancellation), run => ConsoleTable.WriteParagraph("", run.Text("explanation")))),
-        ServerConnection.With(new Command("approve", "Says yes to a repair's plan, as it is now.") { Id, Plan, For }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("explain", "Says why nothing happens now, when that is looked at again, and what every gate says.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
+            JsonOutput.Write(arguments, await server.GetAsync($"{PathOf(arguments)}/explain", cancellation), run => PrintExplanation(run, server.Now))),
+        ServerConnection.With(new Command("approve", "Says yes to a repair's plan, as it is now.") { Id, Plan, For, ApprovedStep }, async (arguments, server, cancellation) =>
         {
-            var approval = await server.PostAsync($"{PathOf(arguments)}/approve", new { planHash = arguments.GetValue(Plan), @for = arguments.GetValue(For) }, cancellation);
+            var approval = await server.PostAsync($"{PathOf(arguments)}/approve", new { planHash = arguments.GetValue(Plan), @for = arguments.GetValue(For), step = arguments.GetValue(ApprovedStep) }, cancellation);
             Console.WriteLine($"Approved until {approval.Time("until"):u}.");
+        }),
+        ServerConnection.With(new Command("done", "Says that what a step asked of a person is done.") { Id, Task, Note }, async (arguments, server, cancellation) =>
+        {
+            await server.PostAsync($"{PathOf(arguments)}/tasks/{Uri.EscapeDataString(arguments.GetValue(Task)!)}", new { note = arguments.GetValue(Note) }, cancellation);
+            Console.WriteLine($"The step {arguments.GetValue(Task)} of run {arguments.GetValue(Id)} is done.");
         }),
         ServerConnection.With(new Command("cancel", "Calls a repair off. What has begun on the node is waited for; its runbook does not begin again in this incident.") { Id, Reason }, async (arguments, server, cancellation) =>
         {
@@ -46,6 +56,18 @@ static class RunsCommand
             Console.WriteLine("No repair goes on. With --all, those that ended in the last 24 hours are listed too.");
         else
             ConsoleTable.Write(RunRows.Header, RunRows.Of(runs, now), RunRows.Details, StateColours.Of);
+    }
+
+    static void PrintExplanation(JsonElement run, DateTimeOffset now)
+    {
+        ConsoleTable.WriteParagraph("", run.Text("explanation"));
+        ConsoleTable.WriteSection("Gates", GateHeader, run.Items("gates").Select(g => new[]
+        {
+            g.Text("name"),
+            g.Text("notAsked").Length > 0 ? "not asked" : g.Text("reason").Length == 0 ? "yes" : "no",
+            g.Ago("nextAt", now),
+            g.Text("reason") is { Length: > 0 } reason ? reason : g.Text("notAsked"),
+        }), ["WHY"]);
     }
 
     static void PrintOne(JsonElement run, DateTimeOffset now)

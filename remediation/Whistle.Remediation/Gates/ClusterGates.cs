@@ -61,7 +61,7 @@ static class ClusterGates
             return new($"etcd has the learner {learner.Name}; nothing else is changed until it votes or is removed.", Soon);
         // A control plane of its own, with etcd on other machines.
         if (own is null)
-            return GateAnswer.Skip;
+            return cluster.Members.FirstOrDefault(m => m.Node.Length == 0) is { } homeless ? new($"etcd has the member {homeless.Name} on a node that is not known, which may be {target.Name}.", Soon) : GateAnswer.Skip;
         var voters = cluster.Members.Count;
         var after = s.Traits.ReplacesVoter ? voters - 1 : voters;
         var others = cluster.Members.Count(m => m.Node != target.Name && m.Healthy);

@@ -121,6 +121,14 @@ public sealed class RunStore
             "SELECT DISTINCT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0)).ToHashSet();
     }
 
+    /// <summary>Where an incident is open or a run goes on.</summary>
+    public IReadOnlyList<(string Tenant, string Cluster)> Clusters()
+    {
+        using var connection = _database.Open();
+        return connection.Query(
+            "SELECT tenant, cluster FROM incidents WHERE closed_at IS NULL UNION SELECT tenant, cluster FROM runs WHERE ended_at IS NULL", r => (r.GetString(0), r.GetString(1)));
+    }
+
     /// <summary>Repairs that gave up since then, the oldest first.</summary>
     public IReadOnlyList<Escalation> Escalations(DateTimeOffset since)
     {

@@ -11,6 +11,7 @@ using Whistle.Detectors.Signals;
 using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -22,7 +23,7 @@ namespace Whistle.AcceptanceTests;
 /// <summary>What every stage asks of the state, the same on every engine.</summary>
 public abstract class StoreTests : IAsyncLifetime
 {
-    const string Runbook =
+    const string Text =
         """
         name: disk
         summary: Free space
@@ -30,10 +31,12 @@ public abstract class StoreTests : IAsyncLifetime
         mode: automatic
         gates: { sustained: 1m, freshness: 2m, coolDown: 15m, attempts: 2 }
         steps:
-          - { name: clean, action: disk.clean-paths, parameters: { mountpoint: "${mountpoint}" }, timeout: 1m }
+          - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m }
+          - { name: look, task: "Look at ${mountpoint}" }
         verify: { within: 5m, for: 1m }
         """;
 
+    static readonly Runbook Book = RunbookSet.Parse(Text)!;
     static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
     static readonly Sender Node = new("t", "c", "n");
     static readonly Labels Labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"));
@@ -72,14 +75,17 @@ public abstract class StoreTests : IAsyncLifetime
         Subject = Disk.Subject,
         Labels = Labels,
         Runbook = "disk",
-        RunbookHash = "store-tests",
-        RunbookText = Runbook,
+        RunbookHash = Book.Hash,
+        Origin = "disk",
+        Answers = ["Filling"],
         PlanHash = "p",
         State = RunState.Proposed,
         Since = Now,
         Attempt = 1,
         CreatedAt = Now,
     };
+
+    static readonly SignalIndex Active = new([Firing]);
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -153,12 +159,13 @@ public abstract class StoreTests : IAsyncLifetime
     public void A_run_has_one_owner_and_a_stale_token_changes_nothing()
     {
         var runs = Stores().Runs;
-        Assert.False(runs.Propose(Proposed, [new("run", "again")], Now));
+        Assert.False(runs.Propose(Proposed, Book, [new("run", "again")], Now));
 
-        Assert.Equal(1, runs.Own("i1-1", "a", Now));
-        Assert.Equal(1, runs.Own("i1-1", "a", Now.AddSeconds(20)));
-        Assert.Null(runs.Own("i1-1", "b", Now.AddSeconds(20)));
-        Assert.Equal(2, runs.Own("i1-1", "b", Now.AddMinutes(2)));
+        Assert.Equal(1, Own("a", Now));
+        Assert.Equal(1, Own("a", Now.AddSeconds(20)));
+        Assert.Null(Own("b", Now.AddSeconds(20)));
+        Assert.Equal(2, Own("b", Now.AddMinutes(2)));
+        Assert.Equal("disk", runs.RunbookOf(Proposed)!.Name);
         var running = Proposed with { State = RunState.Running, Issued = 1 };
         Assert.False(runs.Apply(new(running, [new("step", "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2)));
         Assert.True(runs.Apply(new(running, [new("step", "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2)));
@@ -179,13 +186,78 @@ public abstract class StoreTests : IAsyncLifetime
         Assert.True(runs.Cancel(new("i1-1", "bob", "nor ever", Now)));
         Assert.False(runs.Cancel(new("i1-2", "ann", "not now", Now)));
 
-        using (var connection = Database.Open())
-            Assert.Equal(("bob", "ann"), (RunStore.FindApproval(connection, "i1-1")!.Author, RunStore.FindCancellation(connection, "i1-1")!.Author));
-        Assert.Equal(1, runs.Own("i1-1", "a", Now));
+        var fleet = Fleet();
+        Assert.Equal(("bob", "ann"), (fleet.Approvals[("i1-1", "")].Author, fleet.Cancellations["i1-1"].Author));
+        Assert.Equal(1, Own("a", Now));
         var ended = Proposed with { State = RunState.Escalated, EndedAt = Now, Reason = "Nothing helped." };
         Assert.True(runs.Apply(new(ended, []), "a", 1, Now));
         Assert.Equal(("i1", 1), (Assert.Single(runs.Escalations(Now)).IncidentId, runs.Escalations(Now)[0].Attempts));
         Assert.Empty(runs.Live());
+    }
+
+    [Fact]
+    public void A_yes_to_a_step_is_none_to_the_plan_and_a_task_is_done_once()
+    {
+        var runs = Stores().Runs;
+        Assert.True(runs.Approve(new("i1-1", "p", "ann", Now, Now.AddHours(1), "look")));
+        Assert.False(runs.Complete(new("i1-1", "clean", "ann", "an action is no task", Now)));
+        Assert.False(runs.Complete(new("i1-2", "look", "ann", "no such run", Now)));
+        Assert.True(runs.Complete(new("i1-1", "look", "ann", "seen", Now)));
+        Assert.True(runs.Complete(new("i1-1", "look", "bob", "seen too", Now)));
+
+        var fleet = Fleet();
+        Assert.Equal([("i1-1", "look")], fleet.Approvals.Keys);
+        Assert.Equal(new TaskDone("i1-1", "look", "ann", "seen", Now), fleet.Tasks[("i1-1", "look")]);
+        Assert.Equal("look is approved by ann until 2026-01-01 01:00:00Z.", runs.Timeline("i1-1")[1].Text);
+    }
+
+    [Fact]
+    public void Windows_freezes_and_storms_are_read_with_the_fleet()
+    {
+        var (runs, control, _) = Stores();
+        var window = control.Add(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now));
+        var freeze = control.Add(new ChangeFreeze(0, "t", "", "the fair", "ann", Now, Now.AddDays(3)));
+        runs.NoteStorms([("t", "c"), ("t", "d")], Now.AddMinutes(-1));
+        runs.NoteStorms([("t", "c")], Now);
+
+        var fleet = Fleet();
+        Assert.Equal((window, freeze), (Assert.Single(fleet.Windows), Assert.Single(fleet.Freezes)));
+        Assert.Equal(new DateTimeOffset(2026, 1, 3, 21, 0, 0, TimeSpan.Zero), WindowView.Of(fleet.Windows, "t", "c", Now).NextAt);
+        Assert.Equal((Now, Now.AddMinutes(-1)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
+        Assert.True(control.EndFreeze(freeze.Id, "ann", Now));
+        Assert.False(control.EndFreeze(freeze.Id, "ann", Now));
+        Assert.True(control.RemoveWindow(window.Id, "ann", Now));
+        Assert.False(control.RemoveWindow(window.Id, "ann", Now));
+        Assert.Equal((0, 0), (control.Freezes(Now).Count, control.Windows().Count));
+        Assert.Equal([4, 3, 2, 1], control.Timeline(100).Select(e => e.Number));
+    }
+
+    [Fact]
+    public async Task Of_two_that_begin_at_a_time_one_gets_the_nodes_only_place()
+    {
+        var (runs, _, commands) = Running();
+        var labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/var"), ("alertname", "Filling"));
+        var firing = Firing with { Labels = labels, Element = labels };
+        var incident = Disk with { Id = "i2", Subject = Labels.Of(("node", "n"), ("mountpoint", "/var")), Signals = [new(firing.Fingerprint, firing.Name, labels, "warning", Now, null)] };
+        var second = Proposed with { Id = "i2-1", IncidentId = "i2", Subject = incident.Subject, Labels = labels };
+        new IncidentStore(Database).Save([new(incident, [])], Now);
+        Assert.True(runs.Propose(second, Book, [], Now));
+        runs.Own("a", Now);
+        Assert.True(runs.Apply(new(second with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer with { Id = "i2-1.1", RunId = "i2-1" } }, "a", 1, Now));
+        var ids = new System.Collections.Concurrent.ConcurrentQueue<string>(commands.Lease(Node, Now).Select(c => c.Id));
+        var answers = new System.Collections.Concurrent.ConcurrentBag<BeginAnswer>();
+        await SideBySideAsync(2, database =>
+        {
+            Assert.True(ids.TryDequeue(out var id));
+            answers.Add(new CommandStore(database).Begin(Node, id, 1, new([Firing, firing]), (_, _) => null, Now)!);
+        });
+
+        Assert.Single(answers, a => a.Granted);
+        Assert.Equal("As many runs as may be (1) are at work in the node.", Assert.Single(answers, a => !a.Granted).Reason);
+        Assert.Single(Fleet().AtWork);
+        var (winner, _) = Fleet().Runs.Single(r => r.Run.Id == Fleet().AtWork[0].RunId);
+        Assert.True(runs.Apply(new(winner with { State = RunState.Failed, EndedAt = Now }, []), "a", 1, Now));
+        Assert.Empty(Fleet().AtWork);
     }
 
     [Fact]
@@ -195,9 +267,9 @@ public abstract class StoreTests : IAsyncLifetime
         Assert.Equal(1, Assert.Single(commands.Lease(Node, Now)).Token);
         Assert.Equal(2, Assert.Single(commands.Lease(Node, Now)).Token);
 
-        Assert.False(commands.Begin(Node, Offer.Id, 1, [Firing], Now)!.Granted);
-        Assert.True(commands.Begin(Node, Offer.Id, 2, [Firing], Now)!.Granted);
-        Assert.True(commands.Begin(Node, Offer.Id, 2, [Firing], Now)!.Granted);
+        Assert.False(commands.Begin(Node, Offer.Id, 1, Active, (_, _) => null, Now)!.Granted);
+        Assert.True(commands.Begin(Node, Offer.Id, 2, Active, (_, _) => null, Now)!.Granted);
+        Assert.True(commands.Begin(Node, Offer.Id, 2, Active, (_, _) => null, Now)!.Granted);
         Assert.True(commands.Finish(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null)));
         Assert.Equal(CommandState.Begun, commands.Find(Offer.Id)!.State);
         var output = JsonDocument.Parse("""{"freed": 1}""").RootElement;
@@ -207,7 +279,7 @@ public abstract class StoreTests : IAsyncLifetime
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(commands.Lease(Node, Now));
-        Assert.Null(commands.Begin(new Sender("t", "c", "other"), Offer.Id, 2, [Firing], Now));
+        Assert.Null(commands.Begin(new Sender("t", "c", "other"), Offer.Id, 2, Active, (_, _) => null, Now));
     }
 
     [Fact]
@@ -217,7 +289,7 @@ public abstract class StoreTests : IAsyncLifetime
         commands.Lease(Node, Now);
         control.Set(new KillSwitch(true, "stop", "ann", Now));
 
-        Assert.Contains("kill switch", commands.Begin(Node, Offer.Id, 1, [Firing], Now)!.Reason, StringComparison.Ordinal);
+        Assert.Contains("kill switch", commands.Begin(Node, Offer.Id, 1, Active, (_, _) => null, Now)!.Reason, StringComparison.Ordinal);
         Assert.Equal(CommandState.Denied, commands.Find(Offer.Id)!.State);
     }
 
@@ -231,7 +303,7 @@ public abstract class StoreTests : IAsyncLifetime
         control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
         control.Set(new ModeEntry("Zebra", "t", "c", RunbookMode.Off, "ann", Now));
         control.Set(new ModeEntry("apple", "t", "c", RunbookMode.Off, "ann", Now));
-        var pause = control.Add(new(0, "t", "", "", "", "why", "ann", Now, Now.AddHours(1)));
+        var pause = control.Add(new Pause(0, "t", "", "", "", "why", "ann", Now, Now.AddHours(1)));
 
         Assert.Equal((false, "bob"), (control.KillSwitch().On, control.KillSwitch().Author));
         // By their bytes, as ordinal comparison has it.
@@ -338,8 +410,7 @@ public abstract class StoreTests : IAsyncLifetime
         var tokens = new ConcurrentBag<long>();
         await SideBySideAsync(4, database =>
         {
-            var runs = new RunStore(database);
-            if (runs.Own("i1-1", Guid.NewGuid().ToString(), Now) is { } token)
+            if (Own(Guid.NewGuid().ToString(), Now, database) is { } token)
                 tokens.Add(token);
             var incidents = new IncidentStore(database);
             for (var i = 0; i < 10; i++)
@@ -357,7 +428,7 @@ public abstract class StoreTests : IAsyncLifetime
         BeginAnswer? answer = null;
         await Task.WhenAll(
             Task.Run(() => new ControlStore(Database).Set(new KillSwitch(true, "stop", "ann", Now)), Cancellation),
-            Task.Run(() => answer = new CommandStore(Database).Begin(Node, Offer.Id, 1, [Firing], Now), Cancellation));
+            Task.Run(() => answer = new CommandStore(Database).Begin(Node, Offer.Id, 1, Active, (_, _) => null, Now), Cancellation));
 
         Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, new CommandStore(Database).Find(Offer.Id)!.State);
     }
@@ -467,7 +538,7 @@ public abstract class StoreTests : IAsyncLifetime
     {
         new IncidentStore(Database).Save([new(Disk, [("opened", "It opened.")])], Now);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
-        Assert.True(runs.Propose(Proposed, [new("run", "proposed")], Now));
+        Assert.True(runs.Propose(Proposed, Book, [new("run", "proposed")], Now));
         return (runs, control, new CommandStore(Database));
     }
 
@@ -476,9 +547,24 @@ public abstract class StoreTests : IAsyncLifetime
     {
         var stores = Stores();
         stores.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
-        Assert.Equal(1, stores.Runs.Own("i1-1", "a", Now));
+        Assert.Equal(1, Own("a", Now));
         Assert.True(stores.Runs.Apply(new(Proposed with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer }, "a", 1, Now));
         return stores;
+    }
+
+    // Under which the owner holds the run, once it has asked; null where another does.
+    long? Own(string owner, DateTimeOffset now, StateDatabase? database = null)
+    {
+        new RunStore(database ?? Database).Own(owner, now);
+        using var connection = (database ?? Database).Open();
+        return Assert.Single(RunStore.Live(connection, owner, "i1-1")).Token;
+    }
+
+    FleetState Fleet()
+    {
+        using var connection = Database.Open();
+        using var picture = connection.BeginRead();
+        return FleetState.Read(connection, Now, owner: "a");
     }
 
     void InWrite(Action<DbTransaction> work)

@@ -9,6 +9,7 @@ using Whistle.Detectors.Http;
 using Whistle.Ingest;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -23,16 +24,9 @@ public sealed class RemediationApiTests
     public async Task An_agent_leases_begins_and_reports_over_HTTP_and_people_see_and_hold_it()
     {
         using var bench = new RemediationBench(RunbookMode.Observe);
-        var builder = WebApplication.CreateSlimBuilder();
-        WhistleApi.Add(builder.Services);
-        await using var app = builder.Build();
-        WhistleApi.Use(app);
-        app.Urls.Add("http://127.0.0.1:0");
+        await using var app = await StartAsync(bench);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
-        CommandApi.Map(app, bench.Host, credentials, bench.Clock);
-        RemediationApi.Map(app, bench.Environment, bench.Host, bench.Clock);
-        await app.StartAsync(TestContext.Current.CancellationToken);
-        using var people = new HttpClient { BaseAddress = new Uri(app.Urls.First() + "/api/whistle/v1/") };
+        using var people = People(app);
         using var agent = Agent(app.Urls.First(), credentials.Enroll("t", "c", "n"));
         using var other = Agent(app.Urls.First(), credentials.Enroll("t", "c", "m"));
         using var nobody = Agent(app.Urls.First(), "wst_none");
@@ -81,6 +75,83 @@ public sealed class RemediationApiTests
         Assert.Equal(HttpStatusCode.NotFound, (await people.GetAsync("runs/none")).StatusCode);
         Assert.True((await people.GetFromJsonAsync<JsonElement>("control-timeline")).GetArrayLength() >= 5);
     }
+
+    [Fact]
+    public async Task People_set_windows_and_freezes_do_tasks_and_say_yes_to_a_step()
+    {
+        using var bench = new RemediationBench();
+        File.WriteAllText(bench.RunbookFile, """
+            name: disk
+            summary: Ask people
+            answers: [{ signal: Filling }]
+            mode: automatic
+            steps:
+              - { name: look, task: "Look at ${mountpoint}" }
+              - { name: agree, approval: customer }
+              - { name: clean, action: disk.clean-paths }
+            verify: {}
+            """);
+        Assert.Empty(bench.Host.Reload().Errors);
+        await using var app = await StartAsync(bench);
+        using var people = People(app);
+        bench.Fire();
+        var run = await bench.RunUntilAsync(r => r.State is RunState.Running);
+
+        async Task<string> RefusedAsync(HttpStatusCode status, string path, object body)
+        {
+            var answer = await people.PostAsJsonAsync(path, body);
+            Assert.Equal(status, answer.StatusCode);
+            return (await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("error").GetString()!;
+        }
+
+        Assert.StartsWith("note: it is empty", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/tasks/look", new { note = " " }));
+        Assert.Equal("step: \"clean\" is not for a person to do; such are look.", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/tasks/clean", new { note = "x" }));
+        Assert.Equal("There is no run none.", await RefusedAsync(HttpStatusCode.NotFound, "runs/none/tasks/look", new { note = "x" }));
+        (await people.PostAsJsonAsync($"runs/{run.Id}/tasks/look", new { note = "seen" })).EnsureSuccessStatusCode();
+        await bench.RunUntilAsync(r => r.State is RunState.AwaitingApproval);
+        Assert.Equal("step: \"look\" asks for no yes of its own; such are agree.", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/approve", new { planHash = run.PlanHash, step = "look" }));
+
+        var explained = await people.GetFromJsonAsync<JsonElement>($"runs/{run.Id}/explain");
+        Assert.Contains("agree: it waits for a yes of customer.", explained.GetProperty("explanation").GetString());
+        var gates = explained.GetProperty("gates").EnumerateArray().ToDictionary(g => g.GetProperty("name").GetString()!);
+        Assert.Equal(GatePipeline.Gates.Select(g => g.Name), gates.Keys);
+        Assert.Equal("not asked for this action", gates["quorum"].GetProperty("notAsked").GetString());
+        (await people.PostAsJsonAsync($"runs/{run.Id}/approve", new { planHash = run.PlanHash, step = "agree" })).EnsureSuccessStatusCode();
+        await bench.RunUntilAsync(r => r.State is RunState.Succeeded);
+        Assert.StartsWith("The run has ended: ", await RefusedAsync(HttpStatusCode.Conflict, $"runs/{run.Id}/tasks/look", new { note = "x" }));
+
+        var window = await (await people.PostAsJsonAsync("windows", new { recurrence = "FREQ=WEEKLY;BYDAY=SA", start = "2026-01-03T22:00", @for = "4h", timeZone = "Europe/Berlin", cluster = "c" }))
+            .Content.ReadFromJsonAsync<JsonElement>();
+        Assert.Equal(("2026-01-03T21:00:00+00:00", JsonValueKind.Null), (window.GetProperty("nextAt").GetString(), window.GetProperty("openUntil").ValueKind));
+        Assert.StartsWith("start: \"tonight\" is not a local time", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=DAILY", start = "tonight", @for = "4h" }));
+        Assert.StartsWith("for: a window lasts from 5m to 7d.", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=DAILY", start = "2026-01-03T22:00", @for = "8d" }));
+        Assert.StartsWith("recurrence or time zone: ", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=OFTEN", start = "2026-01-03T22:00", @for = "4h" }));
+        Assert.StartsWith("recurrence or time zone: ", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=DAILY", start = "2026-01-03T22:00", @for = "4h", timeZone = "Mars/Base" }));
+        Assert.Equal(HttpStatusCode.NoContent, (await people.DeleteAsync($"windows/{window.GetProperty("id")}")).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await people.DeleteAsync($"windows/{window.GetProperty("id")}")).StatusCode);
+
+        Assert.StartsWith("from: the freeze would be over", await RefusedAsync(HttpStatusCode.BadRequest, "freezes", new { reason = "x", @for = "1h", from = "2020-01-01T00:00:00Z" }));
+        Assert.StartsWith("reason: it is empty", await RefusedAsync(HttpStatusCode.BadRequest, "freezes", new { reason = "", @for = "1h" }));
+        var freeze = await (await people.PostAsJsonAsync("freezes", new { reason = "the fair", @for = "72h" })).Content.ReadFromJsonAsync<JsonElement>();
+        Assert.Equal("the fair", Assert.Single((await people.GetFromJsonAsync<JsonElement>("freezes")).EnumerateArray()).GetProperty("reason").GetString());
+        Assert.Equal(HttpStatusCode.NoContent, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
+    }
+
+    static async Task<WebApplication> StartAsync(RemediationBench bench)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        WhistleApi.Add(builder.Services);
+        var app = builder.Build();
+        WhistleApi.Use(app);
+        app.Urls.Add("http://127.0.0.1:0");
+        CommandApi.Map(app, bench.Host, new Credentials(bench.Runs.Database, bench.Clock), bench.Clock);
+        RemediationApi.Map(app, bench.Environment, bench.Host, bench.Clock);
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        return app;
+    }
+
+    static HttpClient People(WebApplication app) => new() { BaseAddress = new Uri(app.Urls.First() + "/api/whistle/v1/") };
 
     static async Task<BeginAnswer> Begin(HttpClient agent, LeasedCommand leased) => (await (await agent.PostAsJsonAsync(
         $"{leased.Id}/begin", new BeginRequest(leased.Token), AgentProtocolJson.Default.BeginRequest)).Content.ReadFromJsonAsync(AgentProtocolJson.Default.BeginAnswer))!;

@@ -1,0 +1,89 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+
+using Whistle.Detectors.Http;
+
+namespace Whistle.Remediation.Control;
+
+/// <summary>When nodes may be taken down. Without a name, it counts for all.</summary>
+/// <param name="Recurrence">As iCalendar has it (RFC 5545), such as <c>FREQ=WEEKLY;BYDAY=SA,SU</c>.</param>
+/// <param name="Start">The first one, in the time zone's own time, such as <c>2026-01-03T22:00</c>.</param>
+/// <param name="For">How long each lasts, such as 4h.</param>
+/// <param name="TimeZone">An IANA name, such as Europe/Berlin; UTC unless given.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record WindowRequest(string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null);
+
+/// <summary>A maintenance window. An empty name means all.</summary>
+/// <param name="Length">How long each lasts.</param>
+/// <param name="OpenUntil">Null while it is closed.</param>
+/// <param name="NextAt">When it opens next; null where it never does again.</param>
+public sealed record WindowAnswer(
+    long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author, DateTimeOffset SetAt,
+    DateTimeOffset? OpenUntil, DateTimeOffset? NextAt);
+
+/// <summary>Holds back all that disturbs nodes, windows or not. Without a name, everywhere.</summary>
+/// <param name="For">How long, such as 72h; every freeze ends.</param>
+/// <param name="From">When it begins; now unless given.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record FreezeRequest(string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null);
+
+/// <summary>Of <see cref="RemediationApi"/>: maintenance windows and change freezes.</summary>
+sealed class WindowsApi(ControlStore control, TimeProvider time)
+{
+    public static void Map(RouteGroupBuilder group, ControlStore control, TimeProvider time)
+    {
+        var api = new WindowsApi(control, time);
+        group.MapGet("/windows", api.Windows).WithName("listWindows").WithSummary("The maintenance windows, with whether they are open and when they open next.");
+        group.MapPost("/windows", api.AddWindow).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
+        group.MapDelete("/windows/{id:long}", api.RemoveWindow).WithName("removeWindow").WithSummary("Removes a maintenance window.");
+        group.MapGet("/freezes", api.Freezes).WithName("listFreezes").WithSummary("The change freezes that hold or are to come.");
+        group.MapPost("/freezes", api.AddFreeze).WithName("addFreeze").WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
+        group.MapDelete("/freezes/{id:long}", api.EndFreeze).WithName("endFreeze").WithSummary("Ends a change freeze before its time.");
+    }
+
+    Ok<List<WindowAnswer>> Windows() => TypedResults.Ok(control.Windows().Select(ToAnswer).ToList());
+
+    Results<Ok<WindowAnswer>, BadRequest<ApiError>> AddWindow(WindowRequest request, HttpContext context)
+    {
+        if (WhistleApi.Duration(request.For) is not { } length)
+            return WhistleApi.BadDuration("for", request.For);
+        if (!DateTime.TryParseExact(request.Start, ["yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss"], null, default, out var start))
+            return WhistleApi.BadRequest($"start: \"{request.Start}\" is not a local time; write it like 2026-01-03T22:00.");
+        var window = new MaintenanceWindow(
+            0, request.Tenant ?? "", request.Cluster ?? "", request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context), time.GetUtcNow());
+        return window.Mistake() is { } mistake ? WhistleApi.BadRequest(mistake) : TypedResults.Ok(ToAnswer(control.Add(window)));
+    }
+
+    Results<NoContent, NotFound<ApiError>> RemoveWindow([Description("The window's number.")] long id, HttpContext context) =>
+        control.RemoveWindow(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no maintenance window {id}.");
+
+    Ok<IReadOnlyList<ChangeFreeze>> Freezes() => TypedResults.Ok(control.Freezes(time.GetUtcNow()));
+
+    Results<Ok<ChangeFreeze>, BadRequest<ApiError>> AddFreeze(FreezeRequest request, HttpContext context)
+    {
+        if (WhistleApi.Duration(request.For) is not { } length || length <= TimeSpan.Zero)
+            return WhistleApi.BadDuration("for", request.For);
+        if (string.IsNullOrWhiteSpace(request.Reason))
+            return RemediationApi.NoReason();
+        var from = request.From ?? time.GetUtcNow();
+        if (from + length <= time.GetUtcNow())
+            return WhistleApi.BadRequest("from: the freeze would be over already; let it begin later or last longer.");
+        return TypedResults.Ok(control.Add(new ChangeFreeze(
+            0, request.Tenant ?? "", request.Cluster ?? "", request.Reason, RemediationApi.Author(context), from, from + length)));
+    }
+
+    Results<NoContent, NotFound<ApiError>> EndFreeze([Description("The freeze's number.")] long id, HttpContext context) =>
+        control.EndFreeze(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} holds or is to come.");
+
+    WindowAnswer ToAnswer(MaintenanceWindow window)
+    {
+        var (open, next) = window.At(time.GetUtcNow());
+        return new(
+            window.Id, window.Tenant, window.Cluster, window.Recurrence, window.Start, window.Length, window.TimeZone, window.Author, window.SetAt, open, next);
+    }
+}
