@@ -26,12 +26,12 @@ sealed class People(Simulator simulator)
         var index = 0;
         foreach (var cluster in simulator.World.Clusters)
         {
-            var mode = index++ == 0 || Chance.Is("mode", 0.6) ? RunbookMode.Automatic : Chance.Is("mode", 0.8) ? RunbookMode.Approve : RunbookMode.Observe;
+            var mode = index++ == 0 || simulator.Options.Calm || Chance.Is("mode", 0.6) ? RunbookMode.Automatic : Chance.Is("mode", 0.8) ? RunbookMode.Approve : RunbookMode.Observe;
             SetMode(cluster, mode);
-            if (Chance.Is("window", 0.8))
+            if (simulator.Options.Calm || Chance.Is("window", 0.8))
             {
                 simulator.Control.Add(new MaintenanceWindow(
-                    0, cluster.Tenant, cluster.Name, Chance.Is("window", 0.5) ? "FREQ=DAILY" : "FREQ=WEEKLY;BYDAY=TU,TH,SA",
+                    0, cluster.Tenant, cluster.Name, simulator.Options.Calm || Chance.Is("window", 0.5) ? "FREQ=DAILY" : "FREQ=WEEKLY;BYDAY=TU,TH,SA",
                     new DateTime(2026, 1, 1, Chance.Below("window", 24), 0, 0), TimeSpan.FromHours(2 + Chance.Below("window", 6)), "Europe/Berlin", Who, Now));
             }
         }
@@ -83,7 +83,7 @@ sealed class People(Simulator simulator)
             var step = run.Step < 50 && simulator.Runs.RunbookOf(run) is { } runbook && run.Step < runbook.Steps.Count ? runbook.Steps[run.Step] : null;
             if (run.State is RunState.AwaitingApproval)
                 Asked(run, step is { Kind: StepKind.Approval } ? step.Name : "");
-            else if (run.State is RunState.Running && step is { Kind: StepKind.Task } && _asked.Add($"{run.Id} {step.Name}") && Chance.Is("task", 0.8))
+            else if (run.State is RunState.Running && step is { Kind: StepKind.Task } && _asked.Add($"{run.Id} {step.Name}") && !simulator.Unlucky("no task", 0.2))
                 Later(Chance.Seconds("task", 60, 3600), () => simulator.Runs.Complete(new(run.Id, step.Name, Who, "looked", Now)));
         }
     }
@@ -93,13 +93,13 @@ sealed class People(Simulator simulator)
         if (!_asked.Add($"{run.Id} {step} {run.Reason}"))
             return;
         // Some have yet the plan of another run before them; some have never looked; an answer holds for a while.
-        var hash = Chance.Is("wrong plan", 0.15) ? _lastHash : run.PlanHash;
+        var hash = simulator.Unlucky("wrong plan", 0.15) ? _lastHash : run.PlanHash;
         _lastHash = run.PlanHash;
-        if (Chance.Is("no answer", 0.15))
+        if (simulator.Unlucky("no answer", 0.15))
             return;
         Later(Chance.Seconds("answer", 20, 2400), () =>
         {
-            var until = Now + Chance.Seconds("yes", 30, 3600);
+            var until = Now + Chance.Seconds("yes", simulator.Options.Calm ? 86400 : 30, simulator.Options.Calm ? 172800 : 3600);
             if (simulator.Runs.Approve(new(run.Id, hash, Who, Now, until, step)))
                 simulator.Judge.Approved(run.Id, step, hash, until);
         });

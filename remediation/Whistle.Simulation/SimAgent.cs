@@ -115,7 +115,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
 
         IReadOnlyList<LeasedCommand>? leased = null;
         simulator.As(server, () => leased = [.. server.Host.Commands.Lease(_sender, server.Clock.GetUtcNow()).Select(Remediation.Commands.CommandStore.ToLeased)]);
-        if (leased is null || Chance.Is($"{_stream} lease lost", 0.02))
+        if (leased is null || simulator.Unlucky($"{_stream} lease lost", 0.02))
         {
             simulator.Trouble("lost lease");
             Again();
@@ -176,7 +176,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         if (answer is { Granted: true })
             simulator.Judge.Permitted(server, node, command);
         simulator.Stir();
-        if (answer is null || Chance.Is($"{_stream} permit lost", 0.02))
+        if (answer is null || simulator.Unlucky($"{_stream} permit lost", 0.02))
         {
             simulator.Trouble("lost permit");
             simulator.In(Chance.Seconds(_stream, 2, 10), () => Ask(command, tries + 1));
@@ -194,7 +194,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
 
     void Act(LeasedCommand command)
     {
-        if (Chance.Is($"{_stream} dies", 0.01))
+        if (simulator.Unlucky($"{_stream} dies", 0.01))
         {
             simulator.Trouble("agent crash before the change");
             Crash(Chance.Seconds(_stream, 20, 300));
@@ -204,14 +204,14 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         var (outcome, summary, output) = Now < LiesUntil ? (CommandOutcome.Succeeded, "It says so.", "{}") : simulator.Carry(node, command, n => Text(command, n));
         if (Now < LiesUntil)
             simulator.Trouble("agent lies");
-        if (Chance.Is($"{_stream} dies after", 0.01))
+        if (simulator.Unlucky($"{_stream} dies after", 0.01))
         {
             simulator.Trouble("agent crash after the change");
             Crash(Chance.Seconds(_stream, 20, 300));
             return;
         }
 
-        if (Chance.Is($"{_stream} hangs", 0.01))
+        if (simulator.Unlucky($"{_stream} hangs", 0.01))
         {
             simulator.Trouble("agent hangs");
             // Somebody restarts it, long after the command's time.
@@ -243,7 +243,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
-        if (Chance.Is($"{_stream} late", 0.03))
+        if (simulator.Unlucky($"{_stream} late", 0.03))
         {
             simulator.Trouble("late report");
             simulator.In(Chance.Seconds(_stream, 60, 900), () => Report(id));
@@ -253,13 +253,13 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         simulator.Stir();
         var acknowledged = false;
         simulator.As(server, () => acknowledged = server.Host.Commands.Finish(_sender, id, result));
-        if (Chance.Is($"{_stream} twice", 0.03))
+        if (simulator.Unlucky($"{_stream} twice", 0.03))
         {
             simulator.Trouble("double report");
             simulator.In(Chance.Seconds(_stream, 1, 300), () => simulator.As(simulator.Server(_stream), s => s.Host.Commands.Finish(_sender, id, result with { Outcome = CommandOutcome.Failed })));
         }
 
-        if (!acknowledged || Chance.Is($"{_stream} answer lost", 0.02))
+        if (!acknowledged || simulator.Unlucky($"{_stream} answer lost", 0.02))
             simulator.In(Chance.Seconds(_stream, 5, 30), () => Report(id));
         else if (_journal.Remove(id))
             _done.Add(id);

@@ -94,6 +94,9 @@ sealed class SimServer : IDisposable
     /// <summary>It stands still in the midst of something, and believes that no time passes.</summary>
     public bool IsFrozen { get; set; }
 
+    /// <summary>It writes what belongs to no run.</summary>
+    public bool IsAside { get; private set; }
+
     /// <summary>Something failed in its latest pass.</summary>
     public bool IsDisturbed { get; private set; }
 
@@ -102,9 +105,13 @@ sealed class SimServer : IDisposable
     public void Pass()
     {
         IsDisturbed = false;
+        IsAside = true;
         Try(() => _incidents.ReconcileAsync(Clock.GetUtcNow()).GetAwaiter().GetResult());
+        IsAside = false;
         Try(() => Host.AdvanceAsync(Clock.GetUtcNow(), CancellationToken.None).GetAwaiter().GetResult());
+        IsAside = true;
         Try(() => Pager.Decide(Clock.GetUtcNow()));
+        IsAside = false;
     }
 
     /// <summary>When the next pass is to be though nothing else happens.</summary>

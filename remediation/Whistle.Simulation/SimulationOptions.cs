@@ -39,6 +39,15 @@ public sealed record SimulationOptions
     /// <summary>Of the faults, only those with these numbers, for shrinking; null for all.</summary>
     public IReadOnlySet<int>? Only { get; init; }
 
+    /// <summary>Nothing goes wrong but the faults themselves.</summary>
+    public bool Calm { get; init; }
+
+    /// <summary>The faults, in place of those that are drawn.</summary>
+    internal IReadOnlyList<Fault>? Script { get; init; }
+
+    /// <summary>The write about a run or a command at which the process that makes it dies, counted from 0, before its commit and after it apart.</summary>
+    internal int? DieAt { get; init; }
+
     /// <summary>Told what happens, line by line; null for nobody.</summary>
     public Action<string>? Trace { get; init; }
 }
@@ -61,6 +70,12 @@ public sealed record SimulationReport
     public double ClusterHours { get; init; }
 
     public int FaultsPlanned { get; init; }
+
+    /// <summary>How the runs ended, step by step, and what the world is like then.</summary>
+    internal string End { get; init; } = "";
+
+    /// <summary>How often a process wrote something about a run or a command, before the commit and after it.</summary>
+    internal int Moments { get; set; }
 
     public Dictionary<string, long> Faults { get; init; } = [];
 

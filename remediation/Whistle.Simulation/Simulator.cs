@@ -96,7 +96,7 @@ public sealed partial class Simulator : IDisposable
     SimulationReport Go()
     {
         _people.Arrange();
-        var faults = Scenario.Of(Options);
+        var faults = Options.Script ?? Scenario.Of(Options);
         foreach (var fault in faults.Where(f => Options.Only?.Contains(f.Number) is not false))
             At(Start + fault.At, () => Strike(fault));
         _database.Fault = Moment;
@@ -111,7 +111,7 @@ public sealed partial class Simulator : IDisposable
             Judge.AtRest(Active);
         }
 
-        return _report with { Violation = _violation, ClusterHours = (Now - Start).TotalHours * Options.Clusters, FaultsPlanned = faults.Count };
+        return _report with { End = Ending(), Violation = _violation, ClusterHours = (Now - Start).TotalHours * Options.Clusters, FaultsPlanned = faults.Count };
     }
 
     internal void At(DateTimeOffset at, Action act) => _queue.Enqueue(act, ((at > Now ? at : Now).Ticks, _number++));
@@ -157,21 +157,39 @@ public sealed partial class Simulator : IDisposable
             throw new SimulatedFault("it is dead.");
         if (moment is StateMoment.BeforeBegin && Now < _storesFailUntil)
             throw new SimulatedFault("the store fails.");
-        if (Chance.Is("crash", 0.0015))
+        if (moment is not StateMoment.BeforeBegin && !server.IsAside && _report.Moments++ == Options.DieAt)
+        {
+            Die(server);
+            throw new SimulatedFault($"it dies at {moment} of write {_report.Moments / 2}.");
+        }
+
+        if (Unlucky("crash", 0.0015))
         {
             Trouble($"server crash {moment}");
             Die(server);
             throw new SimulatedFault($"it dies at {moment}.");
         }
 
-        if (moment is StateMoment.AfterCommit && Chance.Is("unknown commit", 0.001))
+        if (moment is StateMoment.AfterCommit && Unlucky("unknown commit", 0.001))
         {
             Trouble("commit whose answer is lost");
             throw new SimulatedFault("the answer to the commit is lost.");
         }
 
-        if (moment is StateMoment.BeforeBegin && !_nested && Chance.Is("freeze", 0.01))
+        if (moment is StateMoment.BeforeBegin && !_nested && Unlucky("freeze", 0.01))
             Freeze(server);
+    }
+
+    /// <summary>Something goes wrong now.</summary>
+    internal bool Unlucky(string stream, double probability) => !Options.Calm && Chance.Is(stream, probability);
+
+    string Ending()
+    {
+        var runs = Runs.Since(Start).Select(r =>
+            $"{r.Runbook} {r.Attempt} {r.State}: {string.Join(", ", r.Reports.Select(s => $"{(s.Undo ? "undo " : "")}{s.Step} {s.Outcome}"))}");
+        var incidents = Incidents.Since(Start).Select(i => $"{i.Title} {i.State}, {i.Reopened} times back");
+        var cordons = World.Nodes.Where(n => n.CordonedBy is not null).Select(n => $"{n.Name} cordoned by {n.CordonedBy}");
+        return string.Join('\n', [.. runs, .. incidents, .. cordons]);
     }
 
     // The process stands still while all others go on; then it writes what it had decided.
