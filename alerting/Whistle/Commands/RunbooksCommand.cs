@@ -15,6 +15,9 @@ static class RunbooksCommand
     static readonly Argument<string[]> Tested = new("file") { Description = "Files of runbooks, and folders of them; the last is the file of cases.", Arity = new(2, 1000) };
     static readonly Option<string[]> SignalLabel = new("--label") { Description = "A label of the signal, such as mountpoint=/var; one that is not given stands as it is written." };
 
+    static readonly Option<string> From = new("--from") { Description = "How far back the incidents opened that are looked at.", DefaultValueFactory = _ => "24h" };
+    static readonly Option<string> To = new("--to") { Description = "How far back it ends.", DefaultValueFactory = _ => "0s" };
+
     static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     static readonly string[] Header = ["NAME", "MODE", "FILE", "SUMMARY"];
@@ -34,6 +37,9 @@ static class RunbooksCommand
             ServerConnection.With(new Command("list", "Lists the runbooks in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
                 JsonOutput.Write(arguments, await server.GetAsync("api/whistle/v1/runbooks", cancellation), Print)),
             check, explain, test, schema,
+            ServerConnection.With(new Command("replay", "Says what the runbooks in force would have done about past incidents, as far as what was so then is kept.") { From, To, JsonOutput.Option }, async (arguments, server, cancellation) =>
+                JsonOutput.Write(arguments, await server.GetAsync(
+                    $"api/whistle/v1/runbook-replay?from={Uri.EscapeDataString(arguments.GetValue(From)!)}&to={Uri.EscapeDataString(arguments.GetValue(To)!)}", cancellation), PrintReplay)),
         };
     }
 
@@ -82,6 +88,26 @@ static class RunbooksCommand
         if (runbooks is { Runbooks.Count: 0 })
             Console.Error.WriteLine("There is no *.yaml or *.yml file in it.");
         return runbooks is { Runbooks.Count: > 0 } ? runbooks : null;
+    }
+
+    static void PrintReplay(JsonElement answers)
+    {
+        foreach (var answer in answers.EnumerateArray())
+        {
+            var place = $"{answer.Text("cluster")}/{answer.Text("node")}";
+            ConsoleTable.WriteParagraph("", $"{answer.Time("at"):u}  {answer.Text("title")} ({place}, {answer.Text("incident")})");
+            ConsoleTable.WriteParagraph("  ", $"{answer.Text("runbook")}: {answer.Text("verdict") switch
+            {
+                "would-act" => $"would have acted{(answer.Text("mode") is "automatic" ? "" : $", were its mode not {answer.Text("mode")}")}.",
+                "no-plan" => $"no plan can be made: {answer.Text("why")}",
+                _ => $"refused by {answer.Text("why")}",
+            }}");
+            foreach (var command in answer.Items("commands"))
+                ConsoleTable.WriteParagraph("    ", ConsoleTable.Printable(command.GetString()!));
+        }
+
+        ConsoleTable.WriteParagraph("", answers.GetArrayLength() == 0 ? "No incident opened in this time that a runbook in force answers."
+            : "The kill switch, modes, removed windows and storms of the time are not kept: the gates were asked as if the switch were off and the mode automatic.");
     }
 
     static void Print(JsonElement runbooks)
