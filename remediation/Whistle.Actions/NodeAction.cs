@@ -58,6 +58,15 @@ public sealed record ActionContext
 
     public IReadOnlyList<string> JournalFolders { get; init; } = ["/var/log/journal", "/run/log/journal"];
 
+    /// <summary>Where the node's own programs are looked for, in this order.</summary>
+    public IReadOnlyList<string> ProgramFolders { get; init; } = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+    /// <summary>Where kubeadm keeps its certificates and kubeconfig files.</summary>
+    public string KubernetesFolder { get; init; } = "/etc/kubernetes";
+
+    /// <summary>How well the kernel's clock is kept; a test has another.</summary>
+    internal Func<Kernel.ClockReading> ReadClock { get; init; } = Kernel.ClockReading.Read;
+
     /// <summary>Called between looking at a name and acting on it, so that a test can change the tree at the worst moment.</summary>
     internal Action<string>? BetweenLookAndAct { get; init; }
 }
@@ -65,7 +74,13 @@ public sealed record ActionContext
 /// <summary>All actions of this agent.</summary>
 public static class NodeActions
 {
-    public static IReadOnlyList<INodeAction> All { get; } = [new Disk.LargestDirectories(), new Disk.CleanPaths(), new Disk.VacuumJournal()];
+    public static IReadOnlyList<INodeAction> All { get; } =
+    [
+        new Disk.LargestDirectories(), new Disk.CleanPaths(), new Disk.VacuumJournal(), new Disk.PruneBackups(), new Disk.PruneImages(), new Disk.RotateLogs(),
+        new Diagnostics.Capture(), new Units.RestartUnit(), new Kernel.RaiseSysctl(), new Kernel.RestoreSysctl(), new Kernel.CheckClock(),
+        new Certificates.CheckCertificates(), new Certificates.RenewCertificates(),
+        new Packages.CheckPackages(), new Packages.PinPackages(), new Packages.UnpinPackages(),
+    ];
 }
 
 static class ActionParameters

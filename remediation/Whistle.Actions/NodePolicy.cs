@@ -1,9 +1,9 @@
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 using Microsoft.Win32.SafeHandles;
 
 using Whistle.Actions.Files;
+using Whistle.Actions.Programs;
 
 namespace Whistle.Actions;
 
@@ -18,6 +18,29 @@ public sealed record NodePolicy
     public IReadOnlyList<CleanRule> CleanPaths { get; set; } = [];
 
     public JournalRule? VacuumJournal { get; init; }
+
+    public IReadOnlyList<UnitRule> RestartUnits { get; set; } = [];
+
+    public IReadOnlyList<SysctlRule> RaiseSysctls { get; set; } = [];
+
+    /// <summary>What <c>certificates.check</c> looks at instead of kubeadm's own folder.</summary>
+    public IReadOnlyList<CertificateRule> Certificates { get; set; } = [];
+
+    public RenewRule? RenewCertificates { get; init; }
+
+    /// <summary>Images that no container uses may go.</summary>
+    public bool PruneImages { get; init; }
+
+    /// <summary>The program that asks the container runtime: its name or its path.</summary>
+    public string Crictl { get; set; } = "crictl";
+
+    /// <summary>Configurations that logrotate may be run with.</summary>
+    public IReadOnlyList<string> RotateLogs { get; set; } = [];
+
+    public IReadOnlyList<BackupRule> PruneBackups { get; set; } = [];
+
+    /// <summary>Debian packages that may be put on hold and taken off it.</summary>
+    public IReadOnlyList<string> PinPackages { get; set; } = [];
 
     /// <summary>Files may be deleted though there are processes whose open files the agent cannot see.</summary>
     public bool AcceptUnseenProcesses { get; init; }
@@ -70,9 +93,25 @@ public sealed record NodePolicy
 
     string? Mistake(string path, IReadOnlyList<string> protectedFolders)
     {
-        var mistake = CleanPaths.Select(rule => rule.Mistake(protectedFolders)).FirstOrDefault(m => m is not null) ?? Nested() ?? VacuumJournal?.Mistake();
+        var mistake = Empty() ?? First(CleanPaths.Select(rule => rule.Mistake(protectedFolders))) ?? Nested() ?? VacuumJournal?.Mistake()
+            ?? First(RestartUnits.Select(r => r.Mistake())) ?? First(RaiseSysctls.Select(r => r.Mistake()))
+            ?? First(Certificates.Select(r => r.Mistake())) ?? RenewCertificates?.Mistake() ?? Tools()
+            ?? First(PruneBackups.Select(r => r.Mistake(protectedFolders)));
         return mistake is null ? null : $"The policy file {path} has a mistake, so nothing may be changed: {mistake}";
     }
+
+    static string? First(IEnumerable<string?> mistakes) => mistakes.FirstOrDefault(m => m is not null);
+
+    // The generated reader takes null in a list for what it is.
+    string? Empty() => ((IEnumerable<object?>[])[CleanPaths, RestartUnits, RaiseSysctls, Certificates, RotateLogs, PruneBackups, PinPackages])
+        .Any(list => list.Contains(null)) ? "a list has null in it." : null;
+
+    string? Tools() =>
+        Crictl.StartsWith('/') ? (Names.IsPath(Crictl) ? null : $"the path {Crictl} of crictl has a slash or a dot too many.")
+        : Crictl.Length == 0 || Crictl.Contains('/') || Crictl[0] == '-' ? "crictl is neither a name nor an absolute path."
+        : RotateLogs.FirstOrDefault(f => !Names.IsPath(f)) is { } file ? $"{file} of rotateLogs is not absolute, or has a slash or a dot too many."
+        : PinPackages.FirstOrDefault(n => !Names.IsPackage(n)) is { } package ? $"{package} of pinPackages is no name of a Debian package."
+        : null;
 
     // What is counted twice would be promised twice.
     string? Nested()
@@ -130,16 +169,3 @@ public sealed record JournalRule
         : Age.Parse(KeepAge) is not { } age ? Age.Refusal("keepAge of vacuumJournal,", KeepAge)
         : KeepBytes == 0 && age == TimeSpan.Zero ? "vacuumJournal keeps nothing. Give it keepBytes or keepAge, or both." : null;
 }
-
-[JsonSourceGenerationOptions(
-    JsonSerializerDefaults.Web, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, ReadCommentHandling = JsonCommentHandling.Skip,
-    AllowTrailingCommas = true, NumberHandling = JsonNumberHandling.Strict, RespectNullableAnnotations = true,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
-[JsonSerializable(typeof(NodePolicy))]
-[JsonSerializable(typeof(Disk.LargestParameters))]
-[JsonSerializable(typeof(Disk.LargestReport))]
-[JsonSerializable(typeof(Disk.CleanParameters))]
-[JsonSerializable(typeof(Disk.CleanReport))]
-[JsonSerializable(typeof(Disk.VacuumParameters))]
-[JsonSerializable(typeof(Disk.VacuumReport))]
-sealed partial class ActionsJson : JsonSerializerContext;

@@ -85,9 +85,9 @@ public sealed class RemediationHost : BackgroundService
         _environment = environment;
         _time = time;
         _logger = logger;
-        Commands = new CommandStore(environment.Runs.Database);
+        Commands = new CommandStore(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
-        _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals that reached a timeline.", ["runbook"]);
+        _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
     }
 
     /// <summary>The runbooks in force.</summary>
@@ -96,6 +96,12 @@ public sealed class RemediationHost : BackgroundService
     internal CommandStore Commands { get; }
 
     internal CommandBell Bell { get; } = new();
+
+    /// <summary>Told every refusal's gate.</summary>
+    internal Action<string>? GateRefused { get; init; }
+
+    /// <summary>When the latest pass said that something will be due without anything else happening; null where nothing will.</summary>
+    internal DateTimeOffset? NextDue { get; private set; }
 
     /// <summary>Loads the runbooks. With any error those before stay in force and the errors are the answer. Runs keep the version they began with.</summary>
     public RunbookLoad Reload()
@@ -112,6 +118,9 @@ public sealed class RemediationHost : BackgroundService
         return load;
     }
 
+    /// <summary>Puts runbooks in force that were loaded elsewhere.</summary>
+    internal void Use(RunbookSet runbooks) => Volatile.Write(ref _runbooks, runbooks);
+
     /// <summary>Proposes what is missing, then moves every run that this process owns by at most one arrow.</summary>
     public async Task AdvanceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
@@ -121,6 +130,7 @@ public sealed class RemediationHost : BackgroundService
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
         NoteStorms(fleet, now);
+        NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
         foreach (var (run, token) in fleet.Runs)
@@ -132,7 +142,7 @@ public sealed class RemediationHost : BackgroundService
             {
                 await AdvanceRunAsync(run, token.Value, fleet, signals, now, cancellation);
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not OutOfMemoryException)
+            catch (Exception e) when (!cancellation.IsCancellationRequested)
             {
                 _logger.RunFailed(e, run.Id);
             }
@@ -265,12 +275,21 @@ public sealed class RemediationHost : BackgroundService
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),
             Task = step is null ? null : fleet.Tasks.GetValueOrDefault((run.Id, step.Step.Name)),
         };
-        if (RunEngine.Advance(run, world, now) is not { } decision)
+        var decided = RunEngine.Advance(run, world, now);
+        if (RunEngine.DueAt(decided?.Run ?? run, decided?.Offer ?? world.Command, runbook, now) is { } due && !(NextDue <= due))
+            NextDue = due;
+        if (decided is not { } decision)
             return;
         if (_environment.Runs.Apply(decision, _environment.Owner, token, now))
             Tell(decision);
         else
             _logger.RunNotApplied(run.Id);
+    }
+
+    void CountRefusal(string gate)
+    {
+        _refusals.WithLabels(gate).Inc();
+        GateRefused?.Invoke(gate);
     }
 
     void Tell(RunDecision decision)
@@ -280,8 +299,12 @@ public sealed class RemediationHost : BackgroundService
             Bell.Ring(offer);
         if (run.EndedAt is not null)
             _ended.WithLabels(run.Runbook, run.State.ToString().ToLowerInvariant()).Inc();
-        if (decision.Notes.Any(n => n.Kind == "gate"))
-            _refusals.WithLabels(run.Runbook).Inc();
+        foreach (var note in decision.Notes.Where(n => n.Kind == "gate"))
+        {
+            if (GatePipeline.Gates.FirstOrDefault(g => note.Text.StartsWith($"{g.Name}: ", StringComparison.Ordinal)) is { } gate)
+                CountRefusal(gate.Name);
+        }
+
         _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, string.Join(" ", decision.Notes.Select(n => n.Text)));
     }
 

@@ -16,12 +16,13 @@ public sealed class ReferenceGraphTests
         ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
         ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
+        ["Whistle.Simulation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
         ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
         ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation", "Whistle.Alerting"],
         ["Whistle"] =
         [
             "Whistle.Telemetry", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation",
-            "Whistle.Alerting", "Whistle.Web",
+            "Whistle.Simulation", "Whistle.Alerting", "Whistle.Web",
         ],
     };
 

@@ -20,6 +20,7 @@ static class CommandLine
             TicketsCommand.Build(),
             AgentsCommand.Build(),
             LoginCommand.Build(),
+            SimulateCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);

@@ -33,7 +33,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         return new(options, path, errors);
     }
 
-    static WhistleOptions Read(SettingsSection top) => ReadDatabase(top) with
+    static WhistleOptions Read(SettingsSection top) => WithDatabase(top, Defaults with
     {
         DataFolder = top.Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder,
         Listen = top.Address(nameof(WhistleOptions.Listen)) ?? Defaults.Listen,
@@ -46,12 +46,12 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
-    };
+    });
 
-    static WhistleOptions ReadDatabase(SettingsSection top)
+    static WhistleOptions WithDatabase(SettingsSection top, WhistleOptions options)
     {
         var (database, file) = top.Secret(nameof(WhistleOptions.Database), nameof(WhistleOptions.DatabaseFile));
-        return Defaults with { Database = database, DatabaseFile = file };
+        return options with { Database = database, DatabaseFile = file };
     }
 
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()

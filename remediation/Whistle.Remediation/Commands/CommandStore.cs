@@ -22,6 +22,9 @@ sealed class CommandStore(StateDatabase database)
             reason, outcome, summary, output, undo FROM commands
         """;
 
+    /// <summary>Told the gate that refused a permit.</summary>
+    public Action<string> Refused { get; init; } = _ => { };
+
     /// <summary>A permit lasts so long on the agent's own clock.</summary>
     public static readonly TimeSpan Permit = TimeSpan.FromSeconds(10);
 
@@ -85,7 +88,8 @@ sealed class CommandStore(StateDatabase database)
             return null;
         if (WhyNot(command, token, now) is { } reason)
             return new(false, 0, reason);
-        var (refusal, place) = Ask(connection, command, signals, clusters, now);
+        var (refused, place) = Ask(connection, command, signals, clusters, now);
+        var refusal = refused?.Reason;
         if (place is not null)
         {
             connection.Execute("UPDATE commands SET state = 'Begun', begun_at = coalesce(begun_at, $now) WHERE id = $id", ("$now", now), ("$id", id));
@@ -97,23 +101,25 @@ sealed class CommandStore(StateDatabase database)
         }
 
         transaction.Commit();
+        if (refused is not null)
+            Refused(refused.Gate);
         return place is not null ? new(true, (int)Permit.TotalSeconds, null) : new(false, 0, refusal);
     }
 
     /// <summary>What the gates say to the command now: why not, or the place that the run takes in the budgets.</summary>
-    static (string? Refusal, Reservation? Place) Ask(
+    static (Refusal? Refused, Reservation? Place) Ask(
         DbConnection connection, Command command, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now)
     {
         var fleet = FleetState.Read(connection, now, command.RunId);
         if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || RunStore.RunbookOf(connection, run) is not { } runbook)
-            return ("The run of this command is no longer at work on it.", null);
+            return (new("run", "The run of this command is no longer at work on it.", default, false), null);
         var cluster = clusters(run.Tenant, run.Cluster);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
-            return ("The incident of this command's run is not known.", null);
+            return (new("run", "The incident of this command's run is not known.", default, false), null);
         var traits = TraitsOf(command);
         var gates = command.Undo ? read.Snapshot with { Traits = traits } : read.Snapshot;
         if (GatePipeline.FirstRefusal(gates, command.Undo) is { } refusal)
-            return (refusal.Reason, null);
+            return (refusal, null);
         var node = cluster?.Find(run.Node);
         return (null, new(
             run.Id, run.Runbook, run.Tenant, run.Cluster, node?.Zone ?? "", run.Node, run.Subject, gates.Traits.Disruptive, node?.ControlPlane ?? false));

@@ -18,7 +18,11 @@ public sealed record ClusterFacts
 
 /// <param name="Zone">Empty where none is known.</param>
 /// <param name="Ready">It serves: what it reports says so. Not knowing counts as no.</param>
-public sealed record NodeFacts(string Name, string Zone, bool ControlPlane, bool Ready);
+public sealed record NodeFacts(string Name, string Zone, bool ControlPlane, bool Ready)
+{
+    /// <summary>The run that cordoned it, as its cordon says; null where nobody did, somebody else, or nothing is known.</summary>
+    public string? CordonedBy { get; init; }
+}
 
 public sealed record MemberFacts(string Name, string Node, bool Healthy, bool Learner);
 

@@ -59,6 +59,31 @@ static partial class RunEngine
         _ => null,
     };
 
+    /// <summary>When the run is to be looked at again though nothing else happens; null where only something that happens moves it.</summary>
+    public static DateTimeOffset? DueAt(Run run, Command? command, Runbook runbook, DateTimeOffset now)
+    {
+        if (run.EndedAt is not null)
+            return null;
+        var step = run.Step < runbook.Steps.Count ? runbook.Steps[run.Step] : null;
+        return run switch
+        {
+            { State: RunState.Waiting or RunState.AwaitingApproval } when run.RetryAt is { } retry => retry,
+            { Undoing: { Issued: false } or { Steps.Count: 0 } } => now,
+            { Undoing.DoneAt: not null } => now + TimeSpan.FromSeconds(10),
+            { State: RunState.Verifying, ClearSince: { } clear } => clear + runbook.Verify.For,
+            { State: RunState.Verifying, VerifyingSince: { } since } => since + runbook.Verify.Within,
+            { Undoing: null, State: RunState.Running or RunState.AwaitingApproval } when step is { Kind: not StepKind.Action } => Least(run.Since + step.Timeout, now + TimeSpan.FromSeconds(30)),
+            _ => command switch
+            {
+                { State: CommandState.Begun, BegunAt: { } begun } => begun + TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace,
+                { State: CommandState.Offered or CommandState.Leased } => Least(command.OfferedAt + OfferFor, now + TimeSpan.FromSeconds(30)),
+                _ => now,
+            },
+        };
+    }
+
+    static DateTimeOffset Least(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
+
     // A step that asks for a yes of its own waits in a state of its own.
     static bool AtStepOfPeople(Run run, RunWorld world) =>
         run.State is RunState.AwaitingApproval && run.Step < world.Plan.Steps.Count && world.Step(run).Step.Kind is StepKind.Approval;

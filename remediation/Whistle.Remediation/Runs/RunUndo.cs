@@ -15,7 +15,7 @@ static partial class RunEngine
     /// <summary>Ends the run, after it has taken back what it must: all that can be where it did not help, and its own cordon in any case.</summary>
     static RunDecision Finish(Run run, RunWorld world, RunState state, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes)
     {
-        var back = ToUndo(run, world.Gates.Runbook, cordonOnly: state is RunState.Succeeded);
+        var back = ToUndo(run, world, cordonOnly: state is RunState.Succeeded);
         if (back.Count == 0)
             return End(run, state, reason, now, notes);
         var undoing = new Undoing(back, state, reason);
@@ -24,8 +24,9 @@ static partial class RunEngine
             [.. notes, new("undo", $"{reason} Before it ends, this is taken back: {string.Join(", ", back)}.")]);
     }
 
-    static List<string> ToUndo(Run run, Runbook runbook, bool cordonOnly)
+    static List<string> ToUndo(Run run, RunWorld world, bool cordonOnly)
     {
+        var runbook = world.Gates.Runbook;
         var back = new List<string>();
         foreach (var report in run.Reports)
         {
@@ -37,9 +38,14 @@ static partial class RunEngine
                 back.Add(step.Name);
         }
 
+        // Whatever was reported: a cordon that still carries the run's name is its own.
+        if (HasCordon(run, world) && runbook.Steps.FirstOrDefault(s => s.Action == ActionCatalogue.Cordon)?.Name is { } cordon && !back.Contains(cordon))
+            back.Add(cordon);
         back.Reverse();
         return back;
     }
+
+    static bool HasCordon(Run run, RunWorld world) => world.Gates.Cluster?.Find(run.Node)?.CordonedBy == run.Id;
 
     static RunDecision? Undo(Run run, Undoing undoing, RunWorld world, DateTimeOffset now)
     {
@@ -100,6 +106,8 @@ static partial class RunEngine
     static RunDecision? Prove(Run run, Undoing undoing, RunWorld world, DateTimeOffset done, DateTimeOffset now)
     {
         var undo = StepOf(undoing, world).Undo!;
+        if (undo.Action == ActionCatalogue.Uncordon && HasCordon(run, world))
+            return now - done < undo.Timeout ? null : Again(run, undoing with { DoneAt = null }, world, $"{run.Node} still carries its cordon.", now);
         if (world.Condition)
             return Next(run, undoing, [], now);
         return now - done < undo.Timeout ? null : Skip(run, undoing, $"{undoing.Steps[0]} was taken back, and {undo.Proof} does not hold after {undo.Timeout.TotalMinutes:0.#} min.", now);

@@ -102,6 +102,14 @@ sealed class PrivateJournald : IAsyncDisposable
         }
     }
 
+    /// <summary>One entry with fields of its own, such as <c>UNIT=kubelet.service</c>, from the process that runs the test.</summary>
+    public void LogFields(params string[] fields)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(Path.Join(_base, "run/systemd/journal/socket")));
+        socket.Send(Encoding.UTF8.GetBytes(string.Join('\n', fields) + "\n"));
+    }
+
     /// <summary>A line that goes to that user's own journal file.</summary>
     public Task LogAsUserAsync(string text) => RunAsync("setpriv", "--reuid=1000", "--clear-groups", "systemd-cat", "echo", text);
 

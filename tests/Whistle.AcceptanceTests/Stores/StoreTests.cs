@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Data.Common;
 using System.Text.Json;
 
@@ -394,7 +395,7 @@ public abstract class StoreTests : IAsyncLifetime
         await SideBySideAsync(4, database =>
         {
             database.Migrate("mine", "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", "INSERT INTO mine (text) VALUES ('once')");
-            Assert.NotEmpty(new ControlStore(database).Timeline(1).Count.ToString());
+            Assert.Empty(new ControlStore(database).Timeline(1));
         });
         Database.Migrate("mine", "no SQL at all", "nor this");
 
@@ -406,16 +407,18 @@ public abstract class StoreTests : IAsyncLifetime
     public async Task Of_owners_that_race_one_wins_and_of_lines_none_is_lost()
     {
         Stores();
-        var tokens = new System.Collections.Concurrent.ConcurrentBag<long>();
+        var tokens = new ConcurrentBag<long>();
         await SideBySideAsync(4, database =>
         {
             if (Own(Guid.NewGuid().ToString(), Now, database) is { } token)
                 tokens.Add(token);
-            new IncidentStore(database).AppendTimeline("i1", Now, "note", "a line");
+            var incidents = new IncidentStore(database);
+            for (var i = 0; i < 10; i++)
+                incidents.AppendTimeline("i1", Now, "note", "a line");
         });
 
         Assert.Equal([1L], tokens);
-        Assert.Equal([1, 2, 3, 4, 5, 6], new IncidentStore(Database).Timeline("i1").Select(e => e.Number));
+        Assert.Equal(Enumerable.Range(1, 42).Select(n => (long)n), new IncidentStore(Database).Timeline("i1").Select(e => e.Number));
     }
 
     [Fact]

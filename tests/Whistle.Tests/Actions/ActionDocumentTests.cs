@@ -1,8 +1,13 @@
 using System.Text.Json;
 
 using Whistle.Actions;
+using Whistle.Actions.Certificates;
+using Whistle.Actions.Diagnostics;
 using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
+using Whistle.Actions.Kernel;
+using Whistle.Actions.Packages;
+using Whistle.Actions.Units;
 using Whistle.Remediation.Runbooks;
 
 using Xunit;
@@ -13,6 +18,20 @@ namespace Whistle.Tests.Actions;
 public sealed class ActionDocumentTests
 {
     const string Document = "docs/actions.md";
+    const string PolicyDocument = "docs/node-policy.md";
+
+    // Where a report is shown under another action already, it is null here.
+    static readonly (string Action, Type Parameters, Type? Report)[] Shapes =
+    [
+        ("disk.largest-directories", typeof(LargestParameters), typeof(LargestReport)), ("disk.clean-paths", typeof(CleanParameters), typeof(CleanReport)),
+        ("disk.vacuum-journal", typeof(VacuumParameters), typeof(VacuumReport)), ("disk.prune-backups", typeof(PruneBackupsParameters), typeof(PruneBackupsReport)),
+        ("images.prune", typeof(PruneImagesParameters), typeof(PruneImagesReport)), ("logs.rotate", typeof(RotateParameters), typeof(RotateReport)),
+        ("diagnostics.capture", typeof(CaptureParameters), typeof(CaptureReport)), ("unit.restart", typeof(RestartParameters), typeof(RestartReport)),
+        ("sysctl.raise", typeof(RaiseParameters), typeof(SysctlReport)), ("sysctl.restore", typeof(RestoreParameters), null),
+        ("clock.check", typeof(ClockParameters), typeof(ClockReport)), ("certificates.check", typeof(CheckParameters), typeof(CheckReport)),
+        ("certificates.renew", typeof(RenewParameters), typeof(RenewReport)), ("packages.check", typeof(CheckPackagesParameters), typeof(CheckPackagesReport)),
+        ("packages.pin", typeof(PinParameters), typeof(PinReport)), ("packages.unpin", typeof(PinParameters), null),
+    ];
 
     static readonly IReadOnlyList<string> Examples = Repository.Examples(Document, "json");
 
@@ -20,24 +39,28 @@ public sealed class ActionDocumentTests
     public void The_policy_of_the_documentation_is_taken_and_allows_what_it_says()
     {
         using var fixture = new ActionFixture();
-        fixture.WritePolicy(Examples[0]);
+        fixture.WritePolicy(Repository.Examples(PolicyDocument, "json")[0]);
         var policy = NodePolicy.Read(fixture.PolicyFile, [], out var refusal);
 
         Assert.Null(refusal);
         Assert.Equal(["/var/tmp/builds", "/data/spool"], policy!.CleanPaths.Select(r => r.Root));
         Assert.Equal("all archived files but the newest 256.0 MiB and those with entries younger than 2d", new VacuumJournal().Allowance(policy));
+        Assert.All(NodeActions.All, a => Assert.DoesNotContain("refused", a.Allowance(policy), StringComparison.Ordinal));
+        Assert.All(NodeActions.All.Where(a => a.Mutates), a => Assert.StartsWith("refused: the node's policy ", a.Allowance(new NodePolicy()), StringComparison.Ordinal));
     }
 
     [Fact]
-    public void The_actions_and_their_parameters_are_those_that_there_are()
+    public void The_actions_their_parameters_and_the_keys_of_the_policy_are_those_that_there_are()
     {
         Assert.Equal(NodeActions.All.Select(a => a.Name), Repository.FirstCells(Document, "# Actions"));
-        Assert.Equal(Names<LargestParameters>(), Repository.FirstCells(Document, "## disk.largest-directories"));
-        Assert.Equal(Names<CleanParameters>().Order(), Repository.FirstCells(Document, "## disk.clean-paths").TakeWhile(c => c != "not-matching").Order());
-        Assert.Equal(Names<VacuumParameters>(), Repository.FirstCells(Document, "## disk.vacuum-journal"));
+        Assert.Equal(NodeActions.All.Select(a => a.Name), Shapes.Select(s => s.Action));
+        Assert.All(Shapes, s => Assert.Equal(
+            Names(s.Parameters).Order(), Repository.FirstCells(Document, $"## {s.Action}").TakeWhile(c => c != "not-matching").Order()));
         Assert.Equal(
-            Names<NodePolicy>().Concat(Names<CleanRule>().Select(k => $"cleanPaths[].{k}")).Concat(Names<JournalRule>().Select(k => $"vacuumJournal.{k}")).Order(),
-            Repository.FirstCells(Document, "## The node's policy").Order());
+            Names(typeof(NodePolicy)).Concat(Keys<CleanRule>("cleanPaths[]")).Concat(Keys<JournalRule>("vacuumJournal")).Concat(Keys<UnitRule>("restartUnits[]"))
+                .Concat(Keys<SysctlRule>("raiseSysctls[]")).Concat(Keys<CertificateRule>("certificates[]")).Concat(Keys<RenewRule>("renewCertificates"))
+                .Concat(Keys<BackupRule>("pruneBackups[]")).Order(),
+            Repository.FirstCells(PolicyDocument, "# The node's policy").Order());
     }
 
     [Fact]
@@ -47,25 +70,26 @@ public sealed class ActionDocumentTests
     [Fact]
     public void The_reports_have_the_fields_that_are_shown()
     {
-        Assert.Equal(4, Examples.Count);
-        AssertShown<LargestReport>(Examples[1]);
-        AssertShown<CleanReport>(Examples[2]);
-        AssertShown<CleanedRoot>(JsonDocument.Parse(Examples[2]).RootElement.GetProperty("roots")[0].GetRawText());
-        AssertShown<VacuumReport>(Examples[3]);
+        var shown = Shapes.Where(s => s.Report is not null).ToList();
+        Assert.Equal(shown.Count, Examples.Count);
+        Assert.All(shown.Zip(Examples), e => AssertShown(e.First.Report!, e.Second));
+        AssertShown(typeof(CleanedRoot), JsonDocument.Parse(Examples[1]).RootElement.GetProperty("roots")[0].GetRawText());
     }
 
     [Fact]
     public void The_folders_that_are_never_cleaned_are_refused()
     {
-        var folders = Repository.Document(Document).Split("Some folders cannot be named")[1].Split("found out")[0].Split('`').Where(p => p.StartsWith('/')).ToList();
+        var folders = Repository.Document(PolicyDocument).Split("Some folders cannot be named")[1].Split("found out")[0].Split('`').Where(p => p.StartsWith('/')).ToList();
 
         Assert.Equal(30, folders.Count);
         Assert.All(folders, f => Assert.NotNull(VitalFolders.Refusal(f, [])));
     }
 
-    static IEnumerable<string> Names<T>() => ActionsJson.Default.GetTypeInfo(typeof(T))!.Properties.Select(p => p.Name);
+    static IEnumerable<string> Keys<T>(string mapping) => Names(typeof(T)).Select(k => $"{mapping}.{k}");
+
+    static IEnumerable<string> Names(Type type) => ActionsJson.Default.GetTypeInfo(type)!.Properties.Select(p => p.Name);
 
     // All but what is told only where it applies.
-    static void AssertShown<T>(string json) => Assert.Equal(
-        Names<T>().Except(["stopped", "notCleaned"]).Order(), JsonDocument.Parse(json).RootElement.EnumerateObject().Select(p => p.Name).Order());
+    static void AssertShown(Type type, string json) => Assert.Equal(
+        Names(type).Except(["stopped", "notCleaned", "servicesUnknown"]).Order(), JsonDocument.Parse(json).RootElement.EnumerateObject().Select(p => p.Name).Order());
 }

@@ -1,0 +1,134 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+
+using Microsoft.Extensions.Logging.Abstractions;
+
+using Prometheus;
+
+using Whistle.Alerting;
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Remediation.Runs;
+using Whistle.Simulation;
+
+namespace Whistle.Commands;
+
+/// <summary>Tries to break the engine: years of simulated fleets, with everything going wrong that can.</summary>
+static class SimulateCommand
+{
+    static readonly Option<double> Years = new("--years") { Description = "How many fleet-years are simulated.", DefaultValueFactory = _ => 1 };
+    static readonly Option<string?> Seed = new("--seed") { Description = "Where chance begins; without it a fresh one, which is printed." };
+    static readonly Option<int> Clusters = new("--clusters") { Description = "Clusters in the fleet.", DefaultValueFactory = _ => 3 };
+    static readonly Option<int> Nodes = new("--nodes") { Description = "Nodes of each cluster, at least 5.", DefaultValueFactory = _ => 20 };
+    static readonly Option<double> Faults = new("--faults") { Description = "Faults a cluster and day, on average.", DefaultValueFactory = _ => 1.2 };
+    static readonly Option<int> Parallel = new("--parallel") { Description = "Simulations side by side.", DefaultValueFactory = _ => Environment.ProcessorCount };
+    static readonly Option<string[]> Runbooks = new("--runbooks") { Description = "Runbook files and folders; the shipped ones where none is given.", AllowMultipleArgumentsPerToken = true };
+    static readonly Option<bool> Trace = new("--trace") { Description = "Simulates only the seed itself and prints all that happens." };
+
+    public static Command Build()
+    {
+        var command = new Command("simulate", "Simulates fleets on which everything goes wrong, with the engine as it ships, and looks for what must never happen. Needs no server.")
+        {
+            Years, Seed, Clusters, Nodes, Faults, Parallel, Runbooks, Trace,
+        };
+        command.SetAction((arguments, cancellation) => Task.Run(() => Run(arguments, cancellation), cancellation));
+        return command;
+    }
+
+    public static SimulationOptions Options(ulong seed, IReadOnlyList<string>? runbooks = null) => new()
+    {
+        Seed = seed,
+        Runbooks = [.. runbooks ?? [Path.Combine(AppContext.BaseDirectory, "runbooks")], Path.Combine(AppContext.BaseDirectory, "simulation")],
+        Pager = (database, incidents, runs, time) => new SimulatedPager(database, incidents, runs, time),
+    };
+
+    static int Run(ParseResult arguments, CancellationToken cancellation)
+    {
+        if (SeedOf(arguments.GetValue(Seed)) is not { } seed || arguments.GetValue(Nodes) < 5 || arguments.GetValue(Clusters) < 1)
+        {
+            Console.Error.WriteLine("--seed is a whole number, --nodes at least 5 and --clusters at least 1.");
+            return 1;
+        }
+
+        var options = Options(seed, arguments.GetValue(Runbooks) is { Length: > 0 } given ? given : null) with
+        {
+            Clusters = arguments.GetValue(Clusters),
+            NodesPerCluster = arguments.GetValue(Nodes),
+            FaultsPerClusterDay = arguments.GetValue(Faults),
+        };
+        Console.WriteLine($"seed {seed}");
+        if (arguments.GetValue(Trace))
+            return Told(Simulator.Run(options with { Trace = Console.WriteLine }));
+        var (watch, done) = (Stopwatch.StartNew(), 0);
+        var parallel = Math.Max(1, arguments.GetValue(Parallel));
+        var (total, failed) = Campaign.Run(options, arguments.GetValue(Years), parallel, _ => done++, cancellation);
+        Print(total, done, watch.Elapsed, parallel);
+        return failed.Count == 0 ? 0 : Shrunk(options, failed[0]);
+    }
+
+    static int Shrunk(SimulationOptions options, SimulationReport failed)
+    {
+        Console.WriteLine($"\nSeed {failed.Seed}: {failed.Violation}");
+        Console.WriteLine("It is looked for the fewest faults that do it…");
+        var (small, report) = Campaign.Shrink(options with { Seed = failed.Seed }, failed);
+        Console.WriteLine($"{small.Only!.Count} of {failed.FaultsPlanned} faults: {string.Join(", ", small.Only.Order())}\n{report.Violation}\n");
+        Simulator.Run(small with { Trace = Console.WriteLine });
+        Console.WriteLine($"\nThe whole again: whistle simulate --seed {failed.Seed} --trace");
+        return 2;
+    }
+
+    static int Told(SimulationReport report)
+    {
+        Console.WriteLine(report.Violation?.ToString() ?? "Nothing was violated.");
+        return report.Violation is null ? 0 : 2;
+    }
+
+    static void Print(SimulationReport total, int simulations, TimeSpan took, int parallel)
+    {
+        static string Counts(Dictionary<string, long> counts) => string.Join(", ", counts.OrderByDescending(c => c.Value).Select(c => $"{c.Key} {c.Value}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"""
+            {simulations} simulations, {total.ClusterHours:0} cluster-hours in {took.TotalSeconds:0.0} s: {total.ClusterHours / took.TotalSeconds / parallel:0} a second and core
+            faults         {total.Faults.Values.Sum()}: {Counts(total.Faults)}
+            troubles       {total.Troubles.Values.Sum()}: {Counts(total.Troubles)}
+            runs           {total.Runs.Values.Sum()}: {Counts(total.Runs)}
+            passes         {total.Passes}
+            commands       {total.Commands}
+            repairs        {total.Repairs}, on average {(total.Repairs > 0 ? (total.RepairTime / total.Repairs).TotalMinutes : 0):0.0} min after the fault
+            escalations    {total.Runs.GetValueOrDefault("Escalated")}
+            refusals       {Counts(total.Refusals)}
+            """));
+    }
+
+    static ulong? SeedOf(string? text) => text is null ? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) >> 16
+        : ulong.TryParse(text, CultureInfo.InvariantCulture, out var seed) ? seed : null;
+
+    /// <summary>Alerting as it ships, without a channel.</summary>
+    sealed class SimulatedPager(StateDatabase database, IncidentStore incidents, RunStore runs, TimeProvider time) : ISimulatedPager
+    {
+        readonly AlertingOptions _options = new();
+        readonly AlertingHost _host = new(
+            new()
+            {
+                Incidents = new IncidentReader(incidents, runs, time).Since,
+                Database = database,
+                Metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()),
+            },
+            new(), time, NullLogger<AlertingHost>.Instance);
+
+        public void Decide(DateTimeOffset now) => _host.RunOnceAsync(now, CancellationToken.None).GetAwaiter().GetResult();
+
+        public IReadOnlyDictionary<string, DateTimeOffset> Paged() => _host.Paged();
+
+        public TimeSpan? Deadline(string severity) => severity switch
+        {
+            "critical" => _options.CriticalDeadline,
+            "warning" => _options.WarningDeadline,
+            _ => null,
+        };
+
+        public void Dispose() => _host.Dispose();
+    }
+}

@@ -1,0 +1,125 @@
+using System.Text;
+using System.Text.Json;
+
+using Whistle.Actions.Disk;
+using Whistle.Actions.Programs;
+using Whistle.Telemetry;
+
+namespace Whistle.Actions.Diagnostics;
+
+sealed record CaptureParameters
+{
+    /// <summary>The journal of this unit only.</summary>
+    public string? Unit { get; init; }
+}
+
+/// <param name="Cut">It was longer than there is room for: of the journal the newest was kept, of the others the first.</param>
+/// <param name="Missing">Why it is not there, or not whole.</param>
+sealed record CapturedPart(string Name, string Text, bool Cut, string? Missing);
+
+/// <param name="Redacted">So many places that looked like secrets were taken out.</param>
+sealed record CaptureReport(DateTimeOffset Since, DateTimeOffset Now, int Redacted, IReadOnlyList<CapturedPart> Parts);
+
+/// <summary>The state of the node before a repair destroys it. It writes nothing here, and no secret that it knows for one leaves.</summary>
+sealed class Capture : INodeAction
+{
+    /// <summary>All parts together, as JSON.</summary>
+    public const int Largest = 256 << 10;
+
+    const int MostLines = 5000;
+    static readonly TimeSpan Window = TimeSpan.FromMinutes(15);
+
+    public string Name => "diagnostics.capture";
+
+    public string Description => "Reads the last journal, the processes, disks, network and load, without secrets.";
+
+    public bool Mutates => false;
+
+    public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
+
+    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+    {
+        var asked = ActionParameters.Read(parameters, ActionsJson.Default.CaptureParameters, Name, out var refusal);
+        if (asked?.Unit is { } unit && !Names.IsUnit(unit))
+            refusal = "unit is no name of a unit. Write it with its ending, like kubelet.service.";
+        if (refusal is not null)
+            return Task.FromResult(ActionReport.Refuse(refusal));
+        return NodeWork.RunAsync(context, () => RunAsync(asked!, context, cancellation), cancellation);
+    }
+
+    static async Task<ActionReport> RunAsync(CaptureParameters asked, ActionContext context, CancellationToken cancellation)
+    {
+        var now = context.Time.GetUtcNow();
+        // The quick ones first, so that they are there when the time is over.
+        var parts = new List<CapturedPart>();
+        Add("load", 8 << 10, () => (LoadPart.Read(context.ProcPath), null));
+        Add("processes", 44 << 10, () => (ProcessPart.Read(context.ProcPath, cancellation), null));
+        Add("network", 32 << 10, () => (NetworkPart.Read(context.ProcPath), null));
+        Add("disk", 24 << 10, () => (DiskPart.Read(context.ProcPath, cancellation), null));
+        var (journal, cut, missing) = await JournalAsync(asked.Unit, now - Window, context, cancellation).ConfigureAwait(false);
+        Add("journal", 140 << 10, () => (journal, missing), cut, keepEnd: true);
+        var redacted = parts.Sum(p => p.Text.AsSpan().Count(Redaction.Gone));
+        var report = new CaptureReport(now - Window, now, redacted, parts);
+        var size = parts.Sum(p => (long)p.Text.Length);
+        var told = string.Concat(
+            Told("cut", parts.Where(p => p.Cut)), Told("not there or not whole", parts.Where(p => p.Missing is not null)),
+            redacted > 0 ? $" {redacted} places were taken out as secrets." : "");
+        return NodeWork.Report(CommandOutcome.Succeeded, $"Captured {Bytes.Text(size)} in {parts.Count} parts.{told}", report, ActionsJson.Default.CaptureReport);
+
+        void Add(string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
+        {
+            var (raw, why) = Try(read);
+            var text = Redaction.Redact(raw, out _);
+            var kept = Fit(text, most, keepEnd);
+            parts.Add(new CapturedPart(name, kept, wasCut || kept.Length < text.Length, why));
+        }
+    }
+
+    static string Told(string what, IEnumerable<CapturedPart> parts) =>
+        string.Join(", ", parts.Select(p => p.Name)) is { Length: > 0 } names ? $" {char.ToUpperInvariant(what[0])}{what[1..]}: {names}." : "";
+
+    static (string Text, string? Missing) Try(Func<(string Text, string? Missing)> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return ("", e.Message);
+        }
+    }
+
+    static async Task<(string Text, bool Cut, string? Missing)> JournalAsync(
+        string? unit, DateTimeOffset since, ActionContext context, CancellationToken cancellation)
+    {
+        List<string> arguments = ["-o", "short-iso", $"--since=@{since.ToUnixTimeSeconds()}", "--no-pager", "--quiet", $"--lines={MostLines}"];
+        if (unit is not null)
+            arguments.Add($"--unit={unit}");
+        var ended = await NodeProgram.RunAsync(context, "journalctl", arguments, cancellation, Largest, keepEnd: true).ConfigureAwait(false);
+        // The first line may be torn, and a torn secret would not be known for one.
+        var text = ended.Cut ? ended.Output[(ended.Output.IndexOf('\n') + 1)..] : ended.Output;
+        var missing = !ended.Well ? ended.Complaint("journalctl") : text.Length == 0 ? $"The journal has nothing of the last {Window.TotalMinutes:0} minutes." : null;
+        return (text, ended.Cut || text.Count(c => c == '\n') >= MostLines, missing);
+    }
+
+    /// <summary>Whole lines, of which the JSON is no longer than this.</summary>
+    internal static string Fit(string text, int most, bool keepEnd)
+    {
+        text = Whole(text);
+        while (JsonEncodedText.Encode(text).EncodedUtf8Bytes.Length is var length && length > most)
+        {
+            var keep = (int)(text.Length * (long)most / length * 98 / 100);
+            var at = keepEnd ? text.IndexOf('\n', text.Length - keep) + 1 : text.LastIndexOf('\n', keep) + 1;
+            // A line longer than all that is wanted is cut within.
+            if (at <= 0)
+                at = keepEnd ? text.Length - keep : keep;
+            text = Whole(keepEnd ? text[at..] : text[..at]);
+        }
+
+        return text;
+    }
+
+    // Half a character cannot be written.
+    static string Whole(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+}

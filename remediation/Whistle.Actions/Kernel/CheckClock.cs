@@ -1,0 +1,57 @@
+using System.Text.Json;
+
+using Whistle.Actions.Units;
+using Whistle.Telemetry;
+
+namespace Whistle.Actions.Kernel;
+
+sealed record ClockParameters;
+
+/// <param name="Services">The time services that systemd knows here, by the names of their units, each with its state.</param>
+/// <param name="ServicesUnknown">Why they are not known.</param>
+sealed record ClockReport(
+    bool Synchronised, double? OffsetSeconds, double MaximumErrorSeconds, double EstimatedErrorSeconds, DateTimeOffset Now,
+    IReadOnlyDictionary<string, string> Services, string? ServicesUnknown);
+
+/// <summary>Whether the node's clock is kept, and by what. It never steps the clock: a time service does that, once <c>unit.restart</c> has restarted it.</summary>
+sealed class CheckClock : INodeAction
+{
+    static readonly string[] TimeServices =
+    [
+        "chrony.service", "chronyd.service", "systemd-timesyncd.service", "ntp.service", "ntpd.service", "ntpsec.service", "openntpd.service",
+    ];
+
+    public string Name => "clock.check";
+
+    public string Description => "Says whether the clock is synchronised, and by which time service.";
+
+    public bool Mutates => false;
+
+    public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
+
+    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+    {
+        ActionParameters.Read(parameters, ActionsJson.Default.ClockParameters, Name, out var refusal);
+        return refusal is null ? NodeWork.RunAsync(context, () => RunAsync(context, cancellation), cancellation) : Task.FromResult(ActionReport.Refuse(refusal));
+    }
+
+    static async Task<ActionReport> RunAsync(ActionContext context, CancellationToken cancellation)
+    {
+        var clock = context.ReadClock();
+        var (units, unknown) = await SystemUnit.ShowAsync(context, TimeServices, cancellation).ConfigureAwait(false);
+        // One unit may have several names.
+        var services = units.Where(u => u.LoadState == "loaded").DistinctBy(u => u.Id).ToDictionary(u => u.Id, u => u.ActiveState);
+        var report = new ClockReport(
+            clock.Synchronised, clock.Offset, clock.MaximumError, clock.EstimatedError, context.Time.GetUtcNow(), services, unknown);
+        var active = services.Where(s => s.Value == "active").Select(s => s.Key).ToList();
+        var by = unknown is not null ? "" : active.Count switch
+        {
+            0 => " No time service is active.",
+            1 => $" {active[0]} is active.",
+            _ => $" {string.Join(" and ", active)} are active, of which one should be.",
+        };
+        var offset = clock.Offset is { } seconds ? $", {seconds * 1000:0.0} ms off" : "";
+        return NodeWork.Report(
+            CommandOutcome.Succeeded, $"The clock is {(clock.Synchronised ? "" : "not ")}synchronised{offset}.{by}", report, ActionsJson.Default.ClockReport);
+    }
+}

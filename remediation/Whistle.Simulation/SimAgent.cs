@@ -1,0 +1,270 @@
+using System.Text.Json;
+
+using Whistle.Ingest;
+using Whistle.Remediation.Runbooks;
+using Whistle.Telemetry;
+
+namespace Whistle.Simulation;
+
+/// <summary>
+/// A node's agent, as the real one behaves: it writes its intent before it changes anything, never does a command twice, and after a new
+/// start reports an intent without a result as indeterminate. On its way, everything may be lost, late or double.
+/// </summary>
+sealed class SimAgent(Simulator simulator, SimNode node)
+{
+    sealed class Entry
+    {
+        public required LeasedCommand Command { get; init; }
+
+        public bool Intent { get; set; }
+
+        public CommandResult? Result { get; set; }
+    }
+
+    readonly Dictionary<string, Entry> _journal = [];
+
+    // Reported and acknowledged; the real one keeps them for a while too.
+    readonly HashSet<string> _done = [];
+    readonly Sender _sender = new(node.Cluster.Tenant, node.Cluster.Name, node.Name);
+    readonly string _stream = $"agent {node.Cluster.Name}/{node.Name}";
+    bool _polling;
+    string? _busy;
+
+    /// <summary>It does not run until then.</summary>
+    public DateTimeOffset DeadUntil { get; set; }
+
+    public DateTimeOffset DeadFrom { get; set; }
+
+    /// <summary>It cannot reach the server until then.</summary>
+    public DateTimeOffset CutOffUntil { get; set; }
+
+    public DateTimeOffset CutOffFrom { get; set; }
+
+    /// <summary>It says that it has done what it has not, until then.</summary>
+    public DateTimeOffset LiesUntil { get; set; }
+
+    DateTimeOffset Now => simulator.Now;
+
+    Chance Chance => simulator.Chance;
+
+    bool IsAlive => Now >= DeadUntil && !node.IsDown(Now);
+
+    bool Reaches => IsAlive && Now >= CutOffUntil && Now >= node.Cluster.SilentUntil;
+
+    /// <summary>Since when nothing came from it as of then.</summary>
+    public DateTimeOffset? SilentSince(DateTimeOffset at)
+    {
+        DateTimeOffset? since = null;
+        void Add(DateTimeOffset from, DateTimeOffset until)
+        {
+            if (from <= at && at < until && (since is null || from < since))
+                since = from;
+        }
+
+        Add(DeadFrom, DeadUntil);
+        Add(CutOffFrom, CutOffUntil);
+        Add(node.DownFrom, node.DownUntil);
+        return since;
+    }
+
+    /// <summary>A command may be waiting.</summary>
+    public void Wake()
+    {
+        if (_polling)
+            return;
+        _polling = true;
+        simulator.In(Chance.Seconds(_stream, 0.1, 4), Poll);
+    }
+
+    public void Crash(TimeSpan length)
+    {
+        (DeadFrom, DeadUntil) = (Now, Now + length);
+        simulator.In(length + TimeSpan.FromSeconds(1), Start);
+    }
+
+    /// <summary>After a new start: what it began and has no result of is indeterminate.</summary>
+    public void Start()
+    {
+        if (!IsAlive)
+            return;
+        _busy = null;
+        foreach (var entry in _journal.Values.Where(e => e is { Intent: true, Result: null }))
+            entry.Result = new(entry.Command.Token, CommandOutcome.Indeterminate, "It was begun before a new start.", null);
+        foreach (var entry in _journal.Values.Where(e => !e.Intent && e.Result is null).ToList())
+            _journal.Remove(entry.Command.Id);
+        foreach (var id in _journal.Keys.ToList())
+            Report(id);
+        Wake();
+    }
+
+    void Poll()
+    {
+        _polling = false;
+        if (_busy is not null || !Reaches || _journal.Values.Any(e => e.Result is not null))
+        {
+            if (IsAlive)
+                Again();
+            return;
+        }
+
+        if (simulator.Server(_stream) is not { } server)
+        {
+            Again();
+            return;
+        }
+
+        IReadOnlyList<LeasedCommand>? leased = null;
+        simulator.As(server, () => leased = [.. server.Host.Commands.Lease(_sender, server.Clock.GetUtcNow()).Select(Remediation.Commands.CommandStore.ToLeased)]);
+        if (leased is null || Chance.Is($"{_stream} lease lost", 0.02))
+        {
+            simulator.Trouble("lost lease");
+            Again();
+            return;
+        }
+
+        if (leased.Count > 0)
+            Take(leased[0]);
+    }
+
+    void Again() => simulator.In(Chance.Seconds(_stream, 5, 40), () =>
+    {
+        if (!_polling && IsAlive)
+            Wake();
+    });
+
+    void Take(LeasedCommand command)
+    {
+        // The same id is never done twice, whatever the server sends.
+        if (_done.Contains(command.Id))
+            return;
+        if (_journal.TryGetValue(command.Id, out var known))
+        {
+            if (known.Result is not null)
+                known.Result = known.Result with { Token = command.Token };
+            Report(command.Id);
+            return;
+        }
+
+        _busy = command.Id;
+        _journal[command.Id] = new() { Command = command };
+        simulator.Judge.Leased(node, command.Id);
+        var traits = ActionCatalogue.TraitsOf(command.Action, n => Text(command, n));
+        if (traits.ReadOnly || command.DryRun)
+            simulator.In(Chance.Seconds(_stream, 1, 20), () => Finish(command, CommandOutcome.Succeeded, "read.", "{}"));
+        else
+            simulator.In(Chance.Seconds(_stream, 0.05, 5), () => Ask(command, tries: 0));
+    }
+
+    void Ask(LeasedCommand command, int tries)
+    {
+        if (_busy != command.Id)
+            return;
+        if (tries == 5)
+        {
+            Finish(command, CommandOutcome.Refused, "The server gave no answer.", null);
+            return;
+        }
+
+        if (!Reaches || simulator.Server(_stream) is not { } server)
+        {
+            simulator.In(Chance.Seconds(_stream, 2, 10), () => Ask(command, tries + 1));
+            return;
+        }
+
+        BeginAnswer? answer = null;
+        simulator.As(server, () => answer = server.Host.Begin(_sender, command.Id, command.Token));
+        if (answer is { Granted: true })
+            simulator.Judge.Permitted(server, node, command);
+        simulator.Stir();
+        if (answer is null || Chance.Is($"{_stream} permit lost", 0.02))
+        {
+            simulator.Trouble("lost permit");
+            simulator.In(Chance.Seconds(_stream, 2, 10), () => Ask(command, tries + 1));
+        }
+        else if (!answer.Granted)
+        {
+            Finish(command, CommandOutcome.Refused, answer.Reason ?? "no", null);
+        }
+        else
+        {
+            _journal[command.Id].Intent = true;
+            Act(command);
+        }
+    }
+
+    void Act(LeasedCommand command)
+    {
+        if (Chance.Is($"{_stream} dies", 0.01))
+        {
+            simulator.Trouble("agent crash before the change");
+            Crash(Chance.Seconds(_stream, 20, 300));
+            return;
+        }
+
+        var (outcome, summary, output) = Now < LiesUntil ? (CommandOutcome.Succeeded, "It says so.", "{}") : simulator.Carry(node, command, n => Text(command, n));
+        if (Now < LiesUntil)
+            simulator.Trouble("agent lies");
+        if (Chance.Is($"{_stream} dies after", 0.01))
+        {
+            simulator.Trouble("agent crash after the change");
+            Crash(Chance.Seconds(_stream, 20, 300));
+            return;
+        }
+
+        if (Chance.Is($"{_stream} hangs", 0.01))
+        {
+            simulator.Trouble("agent hangs");
+            // Somebody restarts it, long after the command's time.
+            simulator.In(Chance.Seconds(_stream, 600, 3600), () => Crash(TimeSpan.FromSeconds(5)));
+            return;
+        }
+
+        // A node that restarts answers when it is back.
+        var wait = node.IsDown(Now) ? node.DownUntil - Now + TimeSpan.FromSeconds(20) : Chance.Seconds(_stream, 0.5, 30);
+        simulator.In(wait, () => Finish(command, outcome, summary, output));
+    }
+
+    void Finish(LeasedCommand command, CommandOutcome outcome, string summary, string? output)
+    {
+        if (_busy != command.Id || !_journal.TryGetValue(command.Id, out var entry))
+            return;
+        entry.Result = new(command.Token, outcome, summary, output is null ? null : JsonDocument.Parse(output).RootElement);
+        _busy = null;
+        Report(command.Id);
+    }
+
+    void Report(string id)
+    {
+        if (!_journal.TryGetValue(id, out var entry) || entry.Result is not { } result || !IsAlive)
+            return;
+        if (!Reaches || simulator.Server(_stream) is not { } server)
+        {
+            simulator.In(Chance.Seconds(_stream, 5, 30), () => Report(id));
+            return;
+        }
+
+        if (Chance.Is($"{_stream} late", 0.03))
+        {
+            simulator.Trouble("late report");
+            simulator.In(Chance.Seconds(_stream, 60, 900), () => Report(id));
+            return;
+        }
+
+        simulator.Stir();
+        var acknowledged = false;
+        simulator.As(server, () => acknowledged = server.Host.Commands.Finish(_sender, id, result));
+        if (Chance.Is($"{_stream} twice", 0.03))
+        {
+            simulator.Trouble("double report");
+            simulator.In(Chance.Seconds(_stream, 1, 300), () => simulator.As(simulator.Server(_stream), s => s.Host.Commands.Finish(_sender, id, result with { Outcome = CommandOutcome.Failed })));
+        }
+
+        if (!acknowledged || Chance.Is($"{_stream} answer lost", 0.02))
+            simulator.In(Chance.Seconds(_stream, 5, 30), () => Report(id));
+        else if (_journal.Remove(id))
+            _done.Add(id);
+    }
+
+    static string? Text(LeasedCommand command, string name) =>
+        command.Parameters.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.String ? value.GetString() : null;
+}

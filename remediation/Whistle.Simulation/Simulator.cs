@@ -1,0 +1,422 @@
+using System.Text.RegularExpressions;
+
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Remediation;
+using Whistle.Remediation.Commands;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
+
+namespace Whistle.Simulation;
+
+/// <summary>
+/// The engine as it ships (incidents, gates, runs, commands, alerting, over a real database in memory) on virtual time, with two server
+/// processes, against a modelled fleet and all that can go wrong. One seed gives one course of events.
+/// </summary>
+public sealed partial class Simulator : IDisposable
+{
+    internal const string Somebody = "people";
+
+    static readonly TimeSpan Rest = TimeSpan.FromHours(30);
+
+    readonly PriorityQueue<Action, (long At, long Number)> _queue = new();
+    readonly StateDatabase _database = StateDatabase.InMemory();
+    readonly SimServer?[] _servers = new SimServer?[2];
+    readonly int[] _generations = new int[2];
+    readonly DateTimeOffset[] _downUntil = new DateTimeOffset[2];
+    readonly Dictionary<string, (DateTimeOffset Since, string Ailment)> _cured = [];
+    readonly SimulationReport _report;
+    readonly People _people;
+    long _number;
+    SimServer? _acting;
+    bool _nested;
+    DateTimeOffset _storesFailUntil;
+    DateTimeOffset _troubledUntil;
+    Violation? _violation;
+    bool _dirty;
+
+    Simulator(SimulationOptions options, RunbookSet runbooks)
+    {
+        (Options, Runbooks) = (options, runbooks);
+        Chance = new(options.Seed);
+        World = new(options);
+        Judge = new(this);
+        Incidents = new(_database);
+        Runs = new(_database);
+        Control = new(_database);
+        Commands = new(_database);
+        _report = new() { Seed = options.Seed };
+        _people = new(this);
+        foreach (var node in World.Nodes)
+            node.Agent = new(this, node);
+    }
+
+    internal static DateTimeOffset Start { get; } = new(2026, 1, 5, 0, 0, 0, TimeSpan.Zero);
+
+    internal DateTimeOffset Now { get; private set; } = Start;
+
+    internal SimulationOptions Options { get; }
+
+    internal RunbookSet Runbooks { get; }
+
+    internal Chance Chance { get; }
+
+    internal World World { get; }
+
+    internal Judge Judge { get; }
+
+    internal IncidentStore Incidents { get; }
+
+    internal RunStore Runs { get; }
+
+    internal ControlStore Control { get; }
+
+    internal CommandStore Commands { get; }
+
+    internal ILogger<RemediationHost> Logger { get; } = NullLogger<RemediationHost>.Instance;
+
+    internal IReadOnlyList<Incident> Active { get; private set; } = [];
+
+    /// <summary>Runs one simulation to its end, or to the first violation.</summary>
+    public static SimulationReport Run(SimulationOptions options)
+    {
+        var load = RunbookSet.Load(options.Runbooks);
+        if (load.Runbooks is not { } runbooks)
+            throw new ArgumentException(string.Join(Environment.NewLine, load.Errors), nameof(options));
+        using var simulator = new Simulator(options, runbooks);
+        return simulator.Go();
+    }
+
+    SimulationReport Go()
+    {
+        _people.Arrange();
+        var faults = Scenario.Of(Options);
+        foreach (var fault in faults.Where(f => Options.Only?.Contains(f.Number) is not false))
+            At(Start + fault.At, () => Strike(fault));
+        _database.Fault = Moment;
+        for (var i = 0; i < _servers.Length; i++)
+            Boot(i);
+        var end = Start + Options.Length;
+        At(end, _people.MendEverything);
+        RunUntil(end + Rest);
+        if (_violation is null)
+        {
+            Refresh();
+            Judge.AtRest(Active);
+        }
+
+        return _report with { Violation = _violation, ClusterHours = (Now - Start).TotalHours * Options.Clusters, FaultsPlanned = faults.Count };
+    }
+
+    internal void At(DateTimeOffset at, Action act) => _queue.Enqueue(act, ((at > Now ? at : Now).Ticks, _number++));
+
+    internal void In(TimeSpan delay, Action act) => At(Now + delay, act);
+
+    internal void Say(string what) => Options.Trace?.Invoke($"{Now:MM-dd HH:mm:ss.fff} {what}");
+
+    internal void Trouble(string what) => _report.Troubles[what] = _report.Troubles.GetValueOrDefault(what) + 1;
+
+    static void Count(Dictionary<string, long> counts, string what) => counts[what] = counts.GetValueOrDefault(what) + 1;
+
+    internal void CountRefusal(string gate) => Count(_report.Refusals, gate);
+
+    internal void Violate(string invariant, string what)
+    {
+        _violation ??= new(invariant, Now, what);
+        Say($"VIOLATION {invariant}: {what}");
+    }
+
+    void RunUntil(DateTimeOffset end)
+    {
+        while (_violation is null && _queue.TryPeek(out _, out var next) && next.At <= end.Ticks)
+        {
+            var act = _queue.Dequeue();
+            Now = new(next.At, TimeSpan.Zero);
+            act();
+            if (_dirty && !_nested)
+                AfterChange();
+        }
+
+        if (_violation is null && Now < end)
+            Now = end;
+    }
+
+    /// <summary>What the database tells of every write: here processes die, stores fail, and others act in between.</summary>
+    void Moment(StateMoment moment)
+    {
+        _dirty = true;
+        if (_acting is not { } server)
+            return;
+        if (server.IsDead)
+            throw new SimulatedFault("it is dead.");
+        if (moment is StateMoment.BeforeBegin && Now < _storesFailUntil)
+            throw new SimulatedFault("the store fails.");
+        if (Chance.Is("crash", 0.0015))
+        {
+            Trouble($"server crash {moment}");
+            Die(server);
+            throw new SimulatedFault($"it dies at {moment}.");
+        }
+
+        if (moment is StateMoment.AfterCommit && Chance.Is("unknown commit", 0.001))
+        {
+            Trouble("commit whose answer is lost");
+            throw new SimulatedFault("the answer to the commit is lost.");
+        }
+
+        if (moment is StateMoment.BeforeBegin && !_nested && Chance.Is("freeze", 0.01))
+            Freeze(server);
+    }
+
+    // The process stands still while all others go on; then it writes what it had decided.
+    void Freeze(SimServer server)
+    {
+        Trouble("server stands still");
+        var length = Chance.Is("long freeze", 0.3) ? Chance.Seconds("freeze", 20, 90) : Chance.Seconds("freeze", 0, 6);
+        Say($"{server.Owner} stands still for {length.TotalSeconds:0.0} s");
+        (_nested, server.IsFrozen) = (true, true);
+        var acting = _acting;
+        _acting = null;
+        TakeOver(server);
+        Stir();
+        RunUntil(Now + length);
+        _acting = acting;
+        (_nested, server.IsFrozen) = (false, false);
+        _troubledUntil = Now + TimeSpan.FromSeconds(30);
+    }
+
+    void Die(SimServer server)
+    {
+        server.IsDead = true;
+        var index = server.Name == "a" ? 0 : 1;
+        _servers[index] = null;
+        var length = Chance.Is("long crash", 0.1) ? Chance.Seconds("crash", 60, 900) : Chance.Seconds("crash", 1, 30);
+        _downUntil[index] = Now + length;
+        _troubledUntil = Now + length;
+        Say($"{server.Owner} dies for {length.TotalSeconds:0} s");
+        In(length, () => Boot(index));
+        TakeOver(server);
+    }
+
+    // Passes are only made when something is due; in a server they come every second, so that the other sees a lease end at once.
+    void TakeOver(SimServer from)
+    {
+        if (_servers.FirstOrDefault(s => s is { IsFrozen: false, IsDead: false } && s != from) is { } other)
+            Schedule(other, Now + TimeSpan.FromSeconds(31 + Chance.Below("takeover", 5)));
+    }
+
+    void Boot(int index)
+    {
+        if (_servers[index] is not null)
+            return;
+        var server = new SimServer(this, _database, index == 0 ? "a" : "b", ++_generations[index]);
+        _servers[index] = server;
+        Say($"{server.Owner} starts");
+        Schedule(server, Now + Chance.Seconds("boot", 0.5, 3));
+    }
+
+    void Schedule(SimServer server, DateTimeOffset at)
+    {
+        if (server.NextPass is { } planned && planned <= at)
+            return;
+        server.NextPass = at;
+        At(at, () => Pass(server, at));
+    }
+
+    void Pass(SimServer server, DateTimeOffset at)
+    {
+        if (server.IsDead || server.NextPass != at)
+            return;
+        server.NextPass = null;
+        if (server.IsFrozen)
+        {
+            Schedule(server, Now + TimeSpan.FromSeconds(1));
+            return;
+        }
+
+        var began = Now;
+        _report.Passes++;
+        As(server, () => server.Pass());
+        Refresh();
+        // One that stood still in its midst took its leases with an old clock.
+        if (server is { IsDead: false, IsDisturbed: false } && Now == began)
+            Judge.Passed(server);
+        if (server.IsDead)
+            server.Dispose();
+        else
+            Schedule(server, server.Due(server.Clock.GetUtcNow()) - server.Clock.Offset);
+    }
+
+    /// <summary>Something that a server process does; it may fail or die in the midst of it.</summary>
+    internal void As(SimServer? server, Action act) => As(server, _ => act());
+
+    internal void As(SimServer? server, Action<SimServer> act)
+    {
+        if (server is null || server.IsDead)
+            return;
+        var before = _acting;
+        _acting = server;
+        try
+        {
+            act(server);
+        }
+        catch (SimulatedFault e)
+        {
+            Say($"{server.Owner}: {e.Message}");
+        }
+        finally
+        {
+            _acting = before;
+        }
+    }
+
+    /// <summary>One that answers now; null where none does.</summary>
+    internal SimServer? Server(string stream)
+    {
+        var able = _servers.Where(s => s is { IsDead: false, IsFrozen: false }).ToList();
+        return able.Count == 0 ? null : Chance.Pick($"{stream} server", able);
+    }
+
+    void AfterChange()
+    {
+        Refresh();
+        Judge.Observe(Runs);
+        if (Active.Count > 0 && _servers.FirstOrDefault(s => s is not null) is { } any)
+            Judge.Watch(Active, any.Pager.Paged());
+        foreach (var (tenant, cluster, node) in Waiting())
+            World.Find(tenant, cluster).Nodes.First(n => n.Name == node).Agent.Wake();
+        _people.Look(Active);
+        _dirty = false;
+    }
+
+    /// <summary>Something has changed: the next passes come soon.</summary>
+    internal void Stir()
+    {
+        foreach (var server in _servers)
+        {
+            if (server is { IsFrozen: false })
+                Schedule(server, Now + Chance.Seconds("pass", 0.5, 4));
+        }
+    }
+
+    void Refresh()
+    {
+        using var connection = _database.Open();
+        Active = IncidentStore.Active(connection);
+    }
+
+    List<(string, string, string)> Waiting()
+    {
+        using var connection = _database.Open();
+        return connection.Query("SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased')", r => (r.GetString(0), r.GetString(1), r.GetString(2)));
+    }
+
+    internal ClusterFacts? Facts(string tenant, string cluster)
+    {
+        var found = World.Find(tenant, cluster);
+        return found.Facts(Now, Now < found.SilentUntil ? found.SilentFrom : World.StalledSince ?? Now);
+    }
+
+    internal bool Holds(string expression) => NodeIsUp().Match(expression) is not { Success: true } match
+        || World.Clusters.First(c => c.Name == match.Groups[1].Value).Nodes.First(n => n.Name == match.Groups[2].Value) is { } node && node.Ready(Now) && World.Unheard(node, Now) is null;
+
+    internal TimeSpan? Deadline(string severity) => _servers.FirstOrDefault(s => s is not null)?.Pager.Deadline(severity);
+
+    /// <summary>No server was well all the time lately.</summary>
+    internal bool DownLately(TimeSpan slack) => Now < _troubledUntil + slack || Now < _storesFailUntil + slack || _servers.All(s => s is null);
+
+    internal bool Begun(Run run) => Commands.Find(run.CommandId) is { State: CommandState.Begun };
+
+    internal void FailStores(TimeSpan length) => _storesFailUntil = Now + length;
+
+    internal void Ended(Run run)
+    {
+        Say($"{run.Id} of {run.Runbook} ended as {run.State}: {run.Reason}");
+        Count(_report.Runs, run.State.ToString());
+        _report.Commands += run.Issued;
+        var key = $"{run.Tenant}/{run.Cluster}/{run.Node}/";
+        if (run.State is not RunState.Succeeded || _cured.Keys.FirstOrDefault(k => k.StartsWith(key, StringComparison.Ordinal)) is not { } cured)
+            return;
+        _report.Repairs++;
+        _report.RepairTime += Now - _cured[cured].Since;
+        _cured.Remove(cured);
+    }
+
+    /// <summary>What an action does to the world, and what its agent says of it.</summary>
+    internal (CommandOutcome Outcome, string Summary, string? Output) Carry(SimNode executor, LeasedCommand command, Func<string, string?> text)
+    {
+        var target = text("node") is { } other && command.Action.StartsWith("kubernetes.", StringComparison.Ordinal) || command.Action.StartsWith("etcd.", StringComparison.Ordinal)
+            ? executor.Cluster.Nodes.First(n => n.Name == text("node")) : executor;
+        Say($"does {command.Id} {command.Action} on {target.Cluster.Name}/{target.Name}");
+        Judge.Executed(command.Id, command.Action, target, command.Action == "etcd.replace-member");
+        switch (command.Action)
+        {
+            case ActionCatalogue.Cordon:
+                var before = target.CordonedBy;
+                target.CordonedBy ??= text("owner") ?? "nobody";
+                return (CommandOutcome.Succeeded, before is null ? "cordoned." : $"cordoned already by {before}.", "{}");
+            case ActionCatalogue.Uncordon:
+                var owner = text("owner") ?? "nobody";
+                if (text("owner") is null || target.CordonedBy == owner)
+                {
+                    Judge.Uncordoned(target, target.CordonedBy, owner);
+                    target.CordonedBy = null;
+                }
+
+                return (CommandOutcome.Succeeded, "let go.", "{}");
+            case "kubernetes.drain":
+                return Now < target.Cluster.BudgetSpentUntil ? (CommandOutcome.Failed, "shop/db lets no pod be evicted.", "{}") : (CommandOutcome.Succeeded, "drained.", "{}");
+            case "node.reboot":
+                (target.DownFrom, target.DownUntil) = (Now, Now + Chance.Seconds("reboot", 60, 240));
+                break;
+            case "etcd.replace-member":
+                target.ReplacedUntil = Now + Chance.Seconds("replace", 90, 240);
+                break;
+        }
+
+        var done = command.Action == "unit.restart" ? $"{command.Action} {text("unit")}" : command.Action;
+        foreach (var problem in target.Problems.ToList())
+        {
+            var (_, helps) = problem.Ailment.Cures.FirstOrDefault(c => c.Action == done);
+            if (helps > 0 && !problem.Hopeless && Chance.Is($"cure {target.Cluster.Name}/{target.Name}", helps))
+                Cure(problem);
+        }
+
+        if (command.Action is "unit.restart" && text("unit") is "systemd-timesyncd.service" or "ntp.service")
+            return (CommandOutcome.Refused, "there is no such unit.", null);
+        Stir();
+        return (CommandOutcome.Succeeded, "done.", """{"was":100,"is":150,"changed":["kubelet"]}""");
+    }
+
+    void Cure(Problem problem)
+    {
+        if (problem.Node.Problems.Remove(problem))
+            _cured[$"{problem.Node.Cluster.Tenant}/{problem.Node.Cluster.Name}/{problem.Node.Name}/{problem.Ailment.Name}"] = (problem.Since, problem.Ailment.Name);
+        // The detector sees it at its next evaluation.
+        In(World.Interval, Stir);
+    }
+
+    internal void Heal(Problem problem)
+    {
+        problem.Node.Problems.Remove(problem);
+        In(World.Interval, Stir);
+    }
+
+    public void Dispose()
+    {
+        _database.Fault = null;
+        foreach (var server in _servers)
+            server?.Dispose();
+        _report.Pages = _people.Pages;
+        _database.Dispose();
+    }
+
+    [GeneratedRegex("""\Aup\{cluster="([^"]*)", node="([^"]*)"\} == 1\z""")]
+    private static partial Regex NodeIsUp();
+}
