@@ -19,7 +19,7 @@ public sealed class RunbookToolTests : IDisposable
         steps:
           - { name: wait, wait: 'up{node="${node}"}' }
           - { name: restart, action: unit.restart, parameters: { unit: "${unit}" }, timeout: 1m }
-          - { name: raise, action: sysctl.raise, parameters: { name: a.b, factor: 2 }, rollback: { action: sysctl.restore, parameters: { name: a.b, value: "${output.before}" } } }
+          - { name: raise, action: sysctl.raise, parameters: { name: a.b, factor: 2 }, rollback: { action: sysctl.restore, parameters: { name: a.b, value: "${output.before}", expected: "${output.after}" } } }
           - { name: agree, approval: customer }
           - { name: look, task: "Look at ${node}" }
         verify: { within: 5m, expr: 'up{node="${node}"} == 1' }
@@ -57,7 +57,7 @@ public sealed class RunbookToolTests : IDisposable
                 """  1. wait: waits until up{node="${node}"}, at most 5m; where it fails, the attempt ends.""",
                 """  2. restart: unit.restart {"unit":"chrony.service"}, may stop an etcd member, at most 1m; where it fails, the attempt ends.""",
                 """  3. raise: sysctl.raise {"name":"a.b","factor":2}, at most 5m; where it fails, the attempt ends.""",
-                """     Taken back by sysctl.restore {"name":"a.b","value":"${output.before}"}, at most 5m.""",
+                """     Taken back by sysctl.restore {"name":"a.b","value":"${output.before}","expected":"${output.after}"}, at most 5m.""",
                 "  4. agree: waits for a yes of customer, at most 1d; where it fails, the attempt ends.",
                 "  5. look: a person does this: Look at ${node}, at most 1d; where it fails, the attempt ends.",
             ],
