@@ -38,6 +38,7 @@ static class Repairs
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Holds = RemediationEnvironment.HoldsBy(s.GetRequiredService<PromQLEngine>()),
                 Clusters = s.GetRequiredService<ClusterReader>().Find,
+                ClusterAt = s.GetRequiredService<ClusterReader>().ReadAsync,
                 RefreshClusters = s.GetRequiredService<ClusterReader>().RefreshAsync,
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),

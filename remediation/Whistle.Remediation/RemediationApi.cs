@@ -41,6 +41,7 @@ public sealed class RemediationApi
         api.MapRuns(WhistleApi.Group(routes, "runs"));
         api.MapControl(WhistleApi.Group(routes, "control"));
         WindowsApi.Map(WhistleApi.Group(routes, "control"), environment.Control, time);
+        Replay.Map(WhistleApi.Group(routes, "runs"), environment, host, time);
     }
 
     void MapIncidents(RouteGroupBuilder group)

@@ -33,6 +33,9 @@ public sealed record RemediationEnvironment
     /// <summary>What is known of a cluster, by tenant and name; null where nothing is.</summary>
     public Func<string, string, ClusterFacts?> Clusters { get; init; } = (_, _) => null;
 
+    /// <summary>What was known of a cluster at a time, from the telemetry that is kept.</summary>
+    public Func<string, string, DateTimeOffset, CancellationToken, Task<ClusterFacts?>> ClusterAt { get; init; } = (_, _, _, _) => Task.FromResult<ClusterFacts?>(null);
+
     /// <summary>Renews what is known of these clusters; asked before every pass.</summary>
     public Func<IReadOnlyCollection<(string Tenant, string Cluster)>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } = (_, _, _) => ValueTask.CompletedTask;
 

@@ -34,6 +34,7 @@ public sealed class CommandLineTests : IDisposable
                     annotations: { summary: /data is full }
             """);
         await WriteAsync("book.yaml", Runbook("disk.largest-directories"));
+        await WriteAsync("cases.yaml", "[{ name: any, signal: Filling, labels: { mountpoint: /data }, answered: [mine] }]");
         await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
         await server.StartAsync(Cancellation);
         await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c"}""", null, "application/json"), Cancellation);
@@ -72,6 +73,10 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is called off."),
             (["runbooks", "list"], "Measure a disk"),
             (["runbooks", "check", Path.Combine(_folder, "book.yaml")], "Good: mine."),
+            (["runbooks", "explain", Path.Combine(_folder, "book.yaml"), "--label", "mountpoint=/data"], "1. m: disk.largest-directories {\"mountPoint\":\"/data\"}, only reads"),
+            (["runbooks", "test", Path.Combine(_folder, "book.yaml"), Path.Combine(_folder, "cases.yaml")], "All 1 cases hold."),
+            (["runbooks", "replay", "--from", "1h"], "mine: "),
+            (["runbooks", "schema"], "https://json-schema.org/draft/2020-12/schema"),
             (["tickets"], "open "),
             (["tickets", "1"], "/data/models"),
             (["tickets", "comment", "1", "which may go?"], "Ticket 1 has the comment."),
@@ -91,7 +96,7 @@ public sealed class CommandLineTests : IDisposable
 
         var root = CommandLine.Build();
         var done = verbs.Select(v => root.Parse(v.Verb).CommandResult.Command).ToHashSet();
-        Assert.Equal(["serve", "demo"], Leaves(root).Where(c => !done.Contains(c)).Select(c => c.Name));
+        Assert.Equal(["serve", "demo", "simulate"], Leaves(root).Where(c => !done.Contains(c)).Select(c => c.Name));
     }
 
     [Fact]
@@ -109,6 +114,7 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "cancel", "r", "--reason", "x"], "There is no run r."),
             (["mode", "set", "always"], "mode must be one of off, observe, approve, automatic."),
             (["pause", "add", "--reason", "x", "--for", "soon"], "for: \"soon\" is not a duration; write it like 30s, 5m or 1h30m."),
+            (["runbooks", "replay", "--from", "1h", "--to", "2h"], "from: it must be further back than to."),
             (["pause", "end", "7"], "No pause 7 is in force."),
             (["windows", "add", "--recurrence", "FREQ=OFTEN", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence or time zone: "),
             (["windows", "remove", "7"], "There is no maintenance window 7."),
@@ -187,7 +193,7 @@ public sealed class CommandLineTests : IDisposable
     async Task<(int Exit, string Output, string Error)> RunAsync(ServerProcess? server, string[] verb)
     {
         string[] where = server is null ? [] : verb[0] == "agents" ? ["--data", _folder] : ["--server", server.Address.ToString(), "--data", _folder];
-        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. verb is ["runbooks", "check", ..] ? [] : where]);
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. verb is ["runbooks", "check" or "explain" or "test" or "schema", ..] ? [] : where]);
         var (output, error) = (new StringWriter(), new StringWriter());
         process.OutputDataReceived += (_, line) => output.Write(line.Data is null ? "" : line.Data + "\n");
         process.ErrorDataReceived += (_, line) => error.Write(line.Data is null ? "" : line.Data + "\n");

@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 using Whistle.Remediation.Runbooks;
+using Whistle.Telemetry;
 
 namespace Whistle.Commands;
 
@@ -10,31 +12,102 @@ static class RunbooksCommand
 {
     static readonly Argument<string[]> Files = new("file") { Description = "Files, and folders of them.", Arity = ArgumentArity.OneOrMore };
 
+    static readonly Argument<string[]> Tested = new("file") { Description = "Files of runbooks, and folders of them; the last is the file of cases.", Arity = new(2, 1000) };
+    static readonly Option<string[]> SignalLabel = new("--label") { Description = "A label of the signal, such as mountpoint=/var; one that is not given stands as it is written." };
+
+    static readonly Option<string> From = new("--from") { Description = "How far back the incidents opened that are looked at.", DefaultValueFactory = _ => "24h" };
+    static readonly Option<string> To = new("--to") { Description = "How far back it ends.", DefaultValueFactory = _ => "0s" };
+
+    static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     static readonly string[] Header = ["NAME", "MODE", "FILE", "SUMMARY"];
 
     public static Command Build()
     {
         var check = new Command("check", "Reads runbooks as a server would, and says what is wrong with them. Needs no server.") { Files };
         check.SetAction(arguments => Check(arguments.GetValue(Files)!));
-        return new("runbooks", "Lists and checks runbooks.")
+        var explain = new Command("explain", "Says in plain words what runbooks answer and do. Needs no server.") { Files, SignalLabel };
+        explain.SetAction(arguments => Explain(arguments.GetValue(Files)!, arguments.GetValue(SignalLabel) ?? []));
+        var test = new Command("test", "Checks runbooks against a file of cases: signals, who answers them, and the commands. Needs no server.") { Tested };
+        test.SetAction(arguments => Test(arguments.GetValue(Tested)!));
+        var schema = new Command("schema", "Prints a JSON schema of runbooks, for editors.");
+        schema.SetAction(_ => Console.WriteLine(RunbookSchema.Build().ToJsonString(Indented)));
+        return new("runbooks", "Lists, checks, explains and tests runbooks.")
         {
             ServerConnection.With(new Command("list", "Lists the runbooks in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
                 JsonOutput.Write(arguments, await server.GetAsync("api/whistle/v1/runbooks", cancellation), Print)),
-            check,
+            check, explain, test, schema,
+            ServerConnection.With(new Command("replay", "Says what the runbooks in force would have done about past incidents, as far as what was so then is kept.") { From, To, JsonOutput.Option }, async (arguments, server, cancellation) =>
+                JsonOutput.Write(arguments, await server.GetAsync(
+                    $"api/whistle/v1/runbook-replay?from={Uri.EscapeDataString(arguments.GetValue(From)!)}&to={Uri.EscapeDataString(arguments.GetValue(To)!)}", cancellation), PrintReplay)),
         };
     }
 
     static int Check(string[] files)
+    {
+        if (Load(files) is not { } good)
+            return 1;
+        Console.WriteLine($"Good: {string.Join(", ", good.Runbooks.Select(r => r.Name))}.");
+        return 0;
+    }
+
+    static int Explain(string[] files, string[] labels)
+    {
+        if (labels.FirstOrDefault(l => l.IndexOf('=', StringComparison.Ordinal) <= 0) is { } wrong)
+        {
+            Console.Error.WriteLine($"--label: \"{wrong}\" is not a label; write it like mountpoint=/var.");
+            return 1;
+        }
+
+        if (Load(files) is not { } good)
+            return 1;
+        var given = Labels.From(labels.Select(l => l.Split('=', 2)).DistinctBy(l => l[0]).Select(l => new Label(l[0], l[1])));
+        foreach (var line in good.Runbooks.SelectMany((r, i) => RunbookWords.Of(r, given).Prepend("").Skip(i == 0 ? 1 : 0)))
+            ConsoleTable.WriteParagraph(line[..^line.TrimStart().Length], line.TrimStart());
+        return 0;
+    }
+
+    static int Test(string[] files)
+    {
+        if (Load(files[..^1]) is not { } good)
+            return 1;
+        var (count, errors) = RunbookCases.Run(good, files[^1]);
+        foreach (var error in errors)
+            Console.Error.WriteLine(error);
+        if (errors.Count > 0)
+            return 1;
+        Console.WriteLine($"All {count} cases hold.");
+        return 0;
+    }
+
+    static RunbookSet? Load(string[] files)
     {
         var (runbooks, errors) = RunbookSet.Load(files);
         foreach (var error in errors)
             Console.Error.WriteLine(error);
         if (runbooks is { Runbooks.Count: 0 })
             Console.Error.WriteLine("There is no *.yaml or *.yml file in it.");
-        if (runbooks is not { Runbooks: { Count: > 0 } good })
-            return 1;
-        Console.WriteLine($"Good: {string.Join(", ", good.Select(r => r.Name))}.");
-        return 0;
+        return runbooks is { Runbooks.Count: > 0 } ? runbooks : null;
+    }
+
+    static void PrintReplay(JsonElement answers)
+    {
+        foreach (var answer in answers.EnumerateArray())
+        {
+            var place = $"{answer.Text("cluster")}/{answer.Text("node")}";
+            ConsoleTable.WriteParagraph("", $"{answer.Time("at"):u}  {answer.Text("title")} ({place}, {answer.Text("incident")})");
+            ConsoleTable.WriteParagraph("  ", $"{answer.Text("runbook")}: {answer.Text("verdict") switch
+            {
+                "would-act" => $"would have acted{(answer.Text("mode") is "automatic" ? "" : $", were its mode not {answer.Text("mode")}")}.",
+                "no-plan" => $"no plan can be made: {answer.Text("why")}",
+                _ => $"refused by {answer.Text("why")}",
+            }}");
+            foreach (var command in answer.Items("commands"))
+                ConsoleTable.WriteParagraph("    ", ConsoleTable.Printable(command.GetString()!));
+        }
+
+        ConsoleTable.WriteParagraph("", answers.GetArrayLength() == 0 ? "No incident opened in this time that a runbook in force answers."
+            : "The kill switch, modes, removed windows and storms of the time are not kept: the gates were asked as if the switch were off and the mode automatic.");
     }
 
     static void Print(JsonElement runbooks)

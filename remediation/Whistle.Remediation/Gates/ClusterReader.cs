@@ -45,6 +45,10 @@ public sealed class ClusterReader(PromQLEngine engine, Func<IReadOnlyList<Enroll
         }
     }
 
+    /// <summary>What was known at a time.</summary>
+    public Task<ClusterFacts?> ReadAsync(string tenant, string cluster, DateTimeOffset at, CancellationToken cancellation) => ReadAsync(
+        tenant, cluster, [.. agents().Where(a => a.Tenant == tenant && a.Cluster == cluster && a.EnrolledAt <= at).Select(a => a.Node)], null, at, cancellation);
+
     async Task<ClusterFacts?> ReadAsync(string tenant, string cluster, IReadOnlyList<string> enrolled, ClusterFacts? before, DateTimeOffset now, CancellationToken cancellation)
     {
         var query = new ClusterQuery(engine, tenant, cluster, now, cancellation);

@@ -80,7 +80,7 @@ static partial class Rendering
         _ => value,
     };
 
-    static string Written(object? parameters)
+    internal static string Written(object? parameters)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer, Json))

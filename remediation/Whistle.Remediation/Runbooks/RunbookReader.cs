@@ -10,8 +10,6 @@ namespace Whistle.Remediation.Runbooks;
 /// <summary>Reads one runbook. Goes on after an error, so that one pass reports them all with their positions.</summary>
 sealed partial class RunbookReader(string file, string text, List<YamlError> errors)
 {
-    internal static readonly string[] Scopes = ["node", "zone", "cluster", "tenant", "fleet"];
-
     readonly YamlReader _yaml = new(file, text, errors);
 
     StepReader Steps => field ??= new(_yaml);
@@ -29,7 +27,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
 
     Runbook? ReadRunbook(YamlNode root)
     {
-        if (_yaml.Mapping(root, "a runbook", "name", "summary", "answers", "mode", "parameters", "gates", "steps", "verify", "page", "ticket", "ladder") is not { } fields)
+        if (_yaml.Mapping(root, "a runbook", RunbookKeys.Runbook) is not { } fields)
             return null;
         var name = fields.Required("name");
         if (name is not null && !NamePattern().IsMatch(name))
@@ -63,7 +61,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
 
     AnsweredSignal? ReadAnswer(YamlNode node)
     {
-        if (_yaml.Mapping(node, "an answered signal", "signal", "labels") is not { } fields)
+        if (_yaml.Mapping(node, "an answered signal", RunbookKeys.Answer) is not { } fields)
             return null;
         var matchers = new List<LabelMatcher>();
         foreach (var (label, value) in fields.Pairs("labels"))
@@ -105,13 +103,13 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
     static GateNumbers ReadGates(YamlFields fields)
     {
         var numbers = new GateNumbers();
-        if (fields.Mapping("gates", "sustained", "freshness", "window", "maxConcurrent", "blastRadius", "stormCoolDown", "coolDown", "attempts", "backOff", "flapping") is not { } gates)
+        if (fields.Mapping("gates", RunbookKeys.Gates) is not { } gates)
             return numbers;
-        var blast = gates.Mapping("blastRadius", "nodes", "percent");
-        var flapping = gates.Mapping("flapping", "onsets", "within");
+        var blast = gates.Mapping("blastRadius", RunbookKeys.BlastRadius);
+        var flapping = gates.Mapping("flapping", RunbookKeys.Flapping);
         return numbers with
         {
-            Window = gates.Choice("window", "auto", "required", "ignored") switch { "required" => WindowRule.Required, "ignored" => WindowRule.Ignored, _ => WindowRule.Auto },
+            Window = gates.Choice("window", RunbookKeys.Windows) switch { "required" => WindowRule.Required, "ignored" => WindowRule.Ignored, _ => WindowRule.Auto },
             BlastNodes = blast?.Number("nodes", 1, 100_000) ?? numbers.BlastNodes,
             BlastPercent = blast?.Number("percent", 1, 100) ?? numbers.BlastPercent,
             StormCoolDown = gates.Duration("stormCoolDown") ?? numbers.StormCoolDown,
@@ -128,7 +126,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
 
     static IReadOnlyDictionary<string, int> Concurrency(YamlFields gates, IReadOnlyDictionary<string, int> defaults)
     {
-        if (gates.Mapping("maxConcurrent", Scopes) is not { } fields)
+        if (gates.Mapping("maxConcurrent", RunbookKeys.Scopes) is not { } fields)
             return defaults;
         var numbers = defaults.ToDictionary();
         foreach (var scope in fields.Keys)
@@ -141,7 +139,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         var verify = new Verification(TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(2), null);
         if (fields.Find("verify") is null)
             fields.Fail("verify", "a runbook needs verify: an action's own success proves nothing");
-        if (fields.Mapping("verify", "within", "for", "expr") is not { } given)
+        if (fields.Mapping("verify", RunbookKeys.Verify) is not { } given)
             return verify;
         return new(given.Duration("within") ?? verify.Within, given.Duration("for") ?? verify.For, Steps.Expression(given, "expr"));
     }
@@ -149,7 +147,7 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
     List<string> Attached(YamlFields fields, string key, List<RunbookStep> steps)
     {
         var names = new List<string>();
-        if (fields.Mapping(key, "attach") is not { } given)
+        if (fields.Mapping(key, RunbookKeys.Attach) is not { } given)
             return names;
         foreach (var item in given.RequiredItems("attach"))
         {

@@ -11,9 +11,7 @@ namespace Whistle.Remediation.Runbooks;
 /// <summary>Reads the steps of a runbook, and how each is taken back.</summary>
 sealed class StepReader(YamlReader yaml)
 {
-    const int Most = 50;
-
-    static readonly string[] Kinds = ["action", "wait", "task", "approval"];
+    internal const int Most = 50;
 
     public List<RunbookStep> Steps(YamlFields fields)
     {
@@ -61,13 +59,13 @@ sealed class StepReader(YamlReader yaml)
 
     RunbookStep? Step(YamlNode node)
     {
-        if (yaml.Mapping(node, "a step", "name", "action", "wait", "task", "approval", "parameters", "timeout", "dryRun", "onFailure", "rollback") is not { } fields)
+        if (yaml.Mapping(node, "a step", RunbookKeys.Step) is not { } fields)
             return null;
         var name = fields.Required("name");
-        var given = Kinds.Where(k => fields.Find(k) is not null).ToList();
+        var given = RunbookKeys.StepKinds.Where(k => fields.Find(k) is not null).ToList();
         if (given.Count != 1)
         {
-            yaml.Fail(node, $"a step is one of {string.Join(", ", Kinds)}; this one is {(given.Count == 0 ? "none" : string.Join(" and ", given))}");
+            yaml.Fail(node, $"a step is one of {string.Join(", ", RunbookKeys.StepKinds)}; this one is {(given.Count == 0 ? "none" : string.Join(" and ", given))}");
             return null;
         }
 
@@ -87,7 +85,7 @@ sealed class StepReader(YamlReader yaml)
         var timeout = Timeout(fields, TimeSpan.FromMinutes(5), TimeSpan.FromHours(1));
         if (undo)
             return action is null ? null : new(name, action, parameters, timeout, false, false) { Proof = Expression(fields, "expr") };
-        var goesOn = fields.Choice("onFailure", "stop", "continue") == "continue";
+        var goesOn = fields.Choice("onFailure", RunbookKeys.OnFailure) == "continue";
         var dryRun = fields.Choice("dryRun", "false", "true") == "true";
         var step = action is null ? null : new RunbookStep(name, action, parameters, timeout, dryRun, goesOn) { Undo = Undo(fields, name) };
         // Whoever cordons a node lets it go again, whatever happens.
@@ -95,7 +93,7 @@ sealed class StepReader(YamlReader yaml)
             ? step with { Undo = new(name, ActionCatalogue.Uncordon, new Dictionary<string, object?>(), TimeSpan.FromMinutes(2), false, false) } : step;
     }
 
-    RunbookStep? Undo(YamlFields fields, string name) => fields.Mapping("rollback", "action", "parameters", "timeout", "expr") is { } undo ? Action(undo, name, undo: true) : null;
+    RunbookStep? Undo(YamlFields fields, string name) => fields.Mapping("rollback", RunbookKeys.Rollback) is { } undo ? Action(undo, name, undo: true) : null;
 
     RunbookStep Other(YamlFields fields, string name, string kind)
     {
@@ -108,13 +106,13 @@ sealed class StepReader(YamlReader yaml)
         var text = kind switch
         {
             "wait" => Expression(fields, kind) ?? "",
-            "approval" => fields.Choice(kind, "support", "customer"),
+            "approval" => fields.Choice(kind, RunbookKeys.Approvers),
             _ => fields.Text(kind) is { } task ? Places(fields.Find(kind)!, task) : "",
         };
         // People take longer than machines.
         var people = kind is not "wait";
         var timeout = Timeout(fields, people ? TimeSpan.FromHours(24) : TimeSpan.FromMinutes(5), people ? TimeSpan.FromDays(7) : TimeSpan.FromHours(1));
-        var goesOn = fields.Choice("onFailure", "stop", "continue") == "continue";
+        var goesOn = fields.Choice("onFailure", RunbookKeys.OnFailure) == "continue";
         if (kind is "approval" && goesOn)
             fields.Fail("onFailure", "onFailure: an approval that nobody gives lets nothing go on");
         return new(name, "", new Dictionary<string, object?>(), timeout, false, goesOn)
@@ -166,7 +164,7 @@ sealed class StepReader(YamlReader yaml)
         _ => throw new InvalidOperationException($"Unknown kind {kind}."),
     };
 
-    Dictionary<string, object?> Tree(IEnumerable<KeyValuePair<YamlNode, YamlNode>> pairs, bool undo)
+    internal Dictionary<string, object?> Tree(IEnumerable<KeyValuePair<YamlNode, YamlNode>> pairs, bool undo)
     {
         var tree = new Dictionary<string, object?>();
         foreach (var (key, value) in pairs)

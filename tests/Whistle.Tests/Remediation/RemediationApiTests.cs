@@ -9,6 +9,7 @@ using Whistle.Detectors.Http;
 using Whistle.Ingest;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;
+using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -137,6 +138,35 @@ public sealed class RemediationApiTests
         Assert.Equal(HttpStatusCode.NoContent, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
     }
+
+    [Fact]
+    public async Task A_replay_says_what_would_have_been_done_and_why_not()
+    {
+        using var bench = new RemediationBench(RunbookMode.Observe);
+        await using var app = await StartAsync(bench);
+        using var people = People(app);
+        bench.Fire();
+        await bench.StepsAsync(5);
+        async Task<JsonElement> ReplayAsync() => Assert.Single((await people.GetFromJsonAsync<JsonElement>("runbook-replay?from=1h")).EnumerateArray());
+
+        var answer = await ReplayAsync();
+        Assert.Equal(("would-act", "observe", "n", "disk"), (Text(answer, "verdict"), Text(answer, "mode"), Text(answer, "node"), Text(answer, "runbook")));
+        Assert.Equal("clean: disk.clean-paths {\"mountPoint\":\"/data\"}", answer.GetProperty("commands")[1].GetString());
+        // A lone signal must have fired for the runbook's minute.
+        Assert.Equal(RemediationBench.Start.AddMinutes(1), answer.GetProperty("at").GetDateTimeOffset());
+
+        bench.Control.Add(new Pause(0, "t", "", "", "", "work", "ann", RemediationBench.Start, RemediationBench.Start.AddMinutes(2)));
+        Assert.Equal("pause: Paused by ann until 2026-01-01 00:02:00Z: work.", Text(await ReplayAsync(), "why"));
+        File.WriteAllText(bench.RunbookFile, File.ReadAllText(bench.RunbookFile).Replace("${mountpoint}", "${volume}", StringComparison.Ordinal));
+        Assert.Empty(bench.Host.Reload().Errors);
+        answer = await ReplayAsync();
+        Assert.Equal("no-plan", Text(answer, "verdict"));
+        Assert.Contains("no label volume", Text(answer, "why"), StringComparison.Ordinal);
+        Assert.Empty((await people.GetFromJsonAsync<JsonElement>("runbook-replay?from=1h&to=30m")).EnumerateArray());
+        Assert.Equal(HttpStatusCode.BadRequest, (await people.GetAsync("runbook-replay?from=soon")).StatusCode);
+    }
+
+    static string Text(JsonElement element, string name) => element.GetProperty(name).GetString()!;
 
     static async Task<WebApplication> StartAsync(RemediationBench bench)
     {

@@ -25,7 +25,7 @@ public sealed partial class RunbookTests : IDisposable
         var runbook = load.Runbooks!.Runbooks.Single(r => r.Name == "node-disk-filling");
         Assert.Equal(RunbookMode.Observe, runbook.Mode);
         var plan = Rendering.Plan(runbook, Labels.Of(("node", "n"), ("mountpoint", "/data \"x\"")));
-        Assert.Equal(["disk.largest-directories", "disk.clean-paths", "disk.vacuum-journal"], plan.Steps.Select(s => s.Step.Action));
+        Assert.Equal(["disk.largest-directories", "disk.clean-paths", "disk.vacuum-journal", "images.prune", "logs.rotate", "disk.prune-backups"], plan.Steps.Select(s => s.Step.Action));
         Assert.Equal("""{"mountPoint":"/data \"x\"","count":20}""", plan.Steps[0].Parameters);
     }
 
