@@ -131,7 +131,7 @@ public sealed class RemediationHost : BackgroundService
         var fleet = Read(now);
         NoteStorms(fleet, now);
         NextDue = null;
-        foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && i.Signals.Any(s => !s.IsClear)))
+        foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
         foreach (var (run, token) in fleet.Runs)
         {

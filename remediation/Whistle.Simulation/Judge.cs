@@ -246,9 +246,13 @@ sealed class Judge(Simulator simulator)
     public void Passed(SimServer server)
     {
         using var connection = simulator.Runs.Database.Open();
-        foreach (var (id, until) in connection.Query(
-            "SELECT id, owned_until FROM runs WHERE ended_at IS NULL AND owned_until < $now AND created_at < $now", r => (r.GetString(0), r.Instant(1)), ("$now", server.Clock.GetUtcNow() - LeaseSlack)))
-            Hold(false, "no run without an owner for longer than the lease", $"{id} is owned until {until:HH:mm:ss} after a pass of {server.Owner}");
+        foreach (var (id, owner) in connection.Query(
+            """
+            SELECT id, owner FROM runs WHERE ended_at IS NULL AND created_at < $now
+                AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at >= $now)
+            """,
+            r => (r.GetString(0), r.GetString(1)), ("$now", server.Clock.GetUtcNow() - LeaseSlack)))
+            Hold(false, "no run without an owner for longer than the lease", $"{id}, of {owner}, has none after a pass of {server.Owner}");
     }
 
     /// <summary>All is mended and the fleet had its time.</summary>

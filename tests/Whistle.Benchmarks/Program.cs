@@ -2,8 +2,11 @@ using BenchmarkDotNet.Running;
 
 using Whistle.Benchmarks;
 using Whistle.Benchmarks.Ingest;
+using Whistle.Benchmarks.Remediation;
 
 if (args is ["ingest", ..])
     return await IngestComparison.RunAsync(args[1..]);
+if (args is ["remediation"])
+    return EngineLoad.Run();
 BenchmarkSwitcher.FromAssembly(typeof(RemoteWriteBenchmarks).Assembly).Run(args);
 return 0;

@@ -152,7 +152,10 @@ static class AlertingEngine
     static string PageSeverity(Incident incident, Repair? gaveUp) =>
         Severity.Name(Math.Max(Severity.Rank(incident.Severity), gaveUp is null ? 0 : Severity.Rank(Severity.Error)));
 
-    static IEnumerable<string> Parties(Incident incident)
+    // Of a storm, which node joins later tells nothing new.
+    static IEnumerable<string> Parties(Incident incident) => incident.IsStorm ? [] : EachParty(incident);
+
+    static IEnumerable<string> EachParty(Incident incident)
     {
         foreach (var signal in incident.Signals.Where(s => s.ClearedAt is null))
         {

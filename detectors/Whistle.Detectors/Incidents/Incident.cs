@@ -19,6 +19,8 @@ public enum IncidentState
 /// </summary>
 public sealed record Incident
 {
+    internal static readonly Labels StormSubject = Labels.Of(("scope", "cluster"));
+
     public required string Id { get; init; }
 
     public required string Tenant { get; init; }
@@ -27,6 +29,9 @@ public sealed record Incident
 
     /// <summary>What it is about: the labels that all its signals share (node, mountpoint, device…), without severity and alert name.</summary>
     public required Labels Subject { get; init; }
+
+    /// <summary>It is about much of a cluster at once, whose cause is elsewhere: nothing is repaired node by node.</summary>
+    public bool IsStorm => Subject.Equals(StormSubject);
 
     /// <summary>The summary of the worst signal.</summary>
     public required string Title { get; init; }

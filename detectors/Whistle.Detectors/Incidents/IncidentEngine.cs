@@ -10,6 +10,12 @@ public sealed record IncidentOptions
 
     /// <summary>A signal that returns within this time after the closing reopens the incident.</summary>
     public TimeSpan ReopenWithin { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>More things of one cluster than this that begin at once have one cause: they are one incident.</summary>
+    public int StormSubjects { get; init; } = 200;
+
+    /// <summary>The worst signals are kept with the incident of a storm; the others are only counted.</summary>
+    public int StormShows { get; init; } = 100;
 }
 
 /// <summary>An incident as it is now, and what its timeline says about it.</summary>
@@ -38,6 +44,8 @@ static class IncidentEngine
     {
         var trouble = view.Active.Where(HasFired).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
         var changes = new List<IncidentChange>();
+        var storms = held.Where(i => i.IsStorm).GroupBy(i => (i.Tenant, i.Cluster)).Select(g => g.MaxBy(i => i.OpenedAt)!).ToList();
+        held = [.. held.Where(i => !i.IsStorm)];
         // Of several incidents of one subject, only the latest can take its signals.
         foreach (var incidents in held.GroupBy(i => (i.Tenant, i.Cluster, i.Subject)))
         {
@@ -50,8 +58,46 @@ static class IncidentEngine
                 changes.Add(change);
         }
 
+        changes.AddRange(Storms(storms, trouble, view, options, now));
         changes.AddRange(trouble.Where(t => t.Value.Exists(s => !s.IsKept)).Select(t => Open(t.Key, t.Value, view, options, now)));
         return changes;
+    }
+
+    /// <summary>
+    /// What begins in much of a cluster at once has one cause, so it is one incident; and while that is open, all else that begins there belongs to it.
+    /// Takes what belongs to them out of <paramref name="trouble"/>.
+    /// </summary>
+    static IEnumerable<IncidentChange> Storms(
+        List<Incident> held, Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> trouble, SignalView view, IncidentOptions options, DateTimeOffset now)
+    {
+        var clusters = trouble.Keys.Select(k => (k.Tenant, k.Cluster)).Union(held.Where(i => i.ClosedAt is null).Select(i => (i.Tenant, i.Cluster))).ToList();
+        foreach (var (tenant, cluster) in clusters)
+        {
+            var open = held.Find(i => i.Tenant == tenant && i.Cluster == cluster && i.ClosedAt is null);
+            var groups = trouble.Where(t => t.Key.Tenant == tenant && t.Key.Cluster == cluster).ToList();
+            if (open is null && groups.Count(g => g.Value.Exists(s => !s.IsKept)) <= options.StormSubjects)
+                continue;
+            foreach (var group in groups)
+                trouble.Remove(group.Key);
+            var all = groups.SelectMany(g => g.Value).ToList();
+            var shown = all.OrderBy(s => Rank(SeverityOf(s))).ThenBy(s => s.Fingerprint).Take(options.StormShows).ToList();
+            var nodes = all.Select(s => s.Labels["node"]).Where(n => n.Length > 0).Distinct().Count();
+            var title = $"Much of {cluster} is in trouble at once: {all.Count} signals on {nodes} nodes";
+            if (open is null)
+                yield return Open((tenant, cluster, Incident.StormSubject), shown, view, options, now, title);
+            else if (Quiet(open, Next(open, shown, view, options, now), title) is { Entries.Count: > 0 } change)
+                yield return change;
+        }
+    }
+
+    // Of a storm only its beginning, its ebb and its end are told, not each of thousands of signals.
+    static IncidentChange Quiet(Incident before, IncidentChange change, string title)
+    {
+        var entries = change.Entries.Where(e => e.Kind is not "signal").ToList();
+        static int Active(Incident i) => i.Signals.Count(s => !s.IsClear);
+        if (Math.Abs(Active(before) - Active(change.Incident)) * 10 > Active(before))
+            entries.Add(("signal", $"{title}."));
+        return new(change.Incident with { Title = before.Title }, entries);
     }
 
     static bool HasFired(Signal signal) =>
@@ -67,7 +113,7 @@ static class IncidentEngine
     }
 
     static IncidentChange Open(
-        (string Tenant, string Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now)
+        (string Tenant, string Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now, string? storm = null)
     {
         var worst = Worst(signals);
         var incident = new Incident
@@ -82,7 +128,9 @@ static class IncidentEngine
             OpenedAt = now,
         };
         var change = Next(incident, signals, view, options, now);
-        return change with { Entries = [("opened", incident.Title), .. change.Entries] };
+        return storm is null
+            ? change with { Entries = [("opened", incident.Title), .. change.Entries] }
+            : new(change.Incident with { Title = storm }, [("opened", $"{storm}. What has one cause is one incident; nothing is repaired node by node.")]);
     }
 
     static IncidentChange Next(Incident incident, List<Signal> active, SignalView view, IncidentOptions options, DateTimeOffset now)

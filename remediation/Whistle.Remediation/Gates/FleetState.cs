@@ -49,8 +49,9 @@ sealed record FleetState
     ILookup<(string, string, string, string), RunSummary> ByTarget => field ??= Known.ToLookup(r => (r.Tenant, r.Cluster, r.Node, r.Runbook));
 
     IReadOnlyDictionary<(string, string), HashSet<string>> TroubledNodes => field ??= Incidents.Values
-        .Where(i => i.ClosedAt is null && i.Subject.Has("node") && i.Signals.Any(s => !s.IsClear))
-        .GroupBy(i => (i.Tenant, i.Cluster)).ToDictionary(g => g.Key, g => g.Select(i => i.Subject["node"]).ToHashSet());
+        .Where(i => i.ClosedAt is null).GroupBy(i => (i.Tenant, i.Cluster))
+        .Select(g => (g.Key, Nodes: g.SelectMany(i => i.Signals).Where(s => !s.IsClear && s.Labels.Has("node")).Select(s => s.Labels["node"]).ToHashSet()))
+        .Where(g => g.Nodes.Count > 0).ToDictionary(g => g.Key, g => g.Nodes);
 
     public IEnumerable<RunSummary> OfIncident(string incident) => ByIncident[incident];
 

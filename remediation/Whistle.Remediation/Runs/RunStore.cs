@@ -66,6 +66,7 @@ public sealed class RunStore
         CREATE TABLE reservations (
             run TEXT PRIMARY KEY REFERENCES runs (id), runbook TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, zone TEXT NOT NULL, node TEXT NOT NULL,
             subject TEXT NOT NULL, disruptive INTEGER NOT NULL, control_plane INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE run_owners (owner TEXT PRIMARY KEY, until_at INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE storms (tenant TEXT NOT NULL, cluster TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, cluster)) WITHOUT ROWID;
         CREATE INDEX runs_live ON runs (id) WHERE ended_at IS NULL;
         CREATE INDEX runs_target ON runs (tenant, cluster, node, runbook, ended_at);
@@ -241,23 +242,26 @@ public sealed class RunStore
     }
 
     /// <summary>
-    /// Renews the leases of the owner's runs and takes those that nobody holds. A run that changes hands gets a higher fencing token, which
-    /// makes void what its owner before still writes.
+    /// Renews the owner's lease, which is one for all its runs, and takes the runs that nobody holds. A run that changes hands gets a higher
+    /// fencing token, which makes void what its owner before still writes.
     /// </summary>
     internal void Own(string owner, DateTimeOffset now)
     {
+        const string free =
+            """
+            ended_at IS NULL AND owner <> $owner AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at > $now)
+            """;
         using var connection = _database.Open();
-        if (connection.Query(
-            "SELECT 1 FROM runs WHERE ended_at IS NULL AND ((owner = $owner AND owned_until <= $soon) OR (owner <> $owner AND owned_until <= $now)) LIMIT 1", r => true,
-            ("$owner", owner), ("$now", now), ("$soon", now + (OwnedFor / 2))).Count == 0)
+        if (connection.Query("SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, ("$owner", owner), ("$soon", now + (OwnedFor / 2))).Count > 0
+            && connection.Query($"SELECT 1 FROM runs WHERE {free} LIMIT 1", _ => true, ("$owner", owner), ("$now", now)).Count == 0)
             return;
         using var transaction = connection.BeginWrite();
         connection.Execute(
-            """
-            UPDATE runs SET token = token + CASE WHEN owner = $owner THEN 0 ELSE 1 END, owner = $owner, owned_until = $until
-            WHERE ended_at IS NULL AND ((owner = $owner AND owned_until <= $soon) OR (owner <> $owner AND owned_until <= $now))
-            """,
-            ("$owner", owner), ("$now", now), ("$until", now + OwnedFor), ("$soon", now + (OwnedFor / 2)));
+            "INSERT INTO run_owners (owner, until_at) VALUES ($owner, $until) ON CONFLICT (owner) DO UPDATE SET until_at = excluded.until_at",
+            ("$owner", owner), ("$until", now + OwnedFor));
+        // Long gone, and owner of nothing.
+        connection.Execute("DELETE FROM run_owners WHERE until_at < $past", ("$past", now - TimeSpan.FromDays(1)));
+        connection.Execute($"UPDATE runs SET token = token + 1, owner = $owner WHERE {free}", ("$owner", owner), ("$now", now));
         transaction.Commit();
     }
 

@@ -24,8 +24,8 @@ static unsafe partial class CommitDeath
     const int Insert = 18;
     const int Update = 23;
 
-    // Renewed every 15 s. Where processes always died at it, nothing slower would ever be reached, so it counts once.
-    const string Lease = "runs(owned_until,owner,token)";
+    // A run changes hands. Where processes always died at it, nothing slower would ever be reached, so it counts once.
+    const string Lease = "runs(owner,token)";
 
     static readonly ConcurrentDictionary<nint, SortedSet<string>> Written = new();
     static readonly Lock Noting = new();

@@ -47,6 +47,30 @@ public sealed class IncidentTests : IDisposable
     }
 
     [Fact]
+    public async Task What_begins_everywhere_in_a_cluster_at_once_is_one_incident_and_all_that_follows_belongs_to_it()
+    {
+        for (var i = 0; i < 300; i++)
+            Fire("Filling", i == 7 ? "critical" : "warning", $"/{i}");
+        await PassAsync(0);
+        Fire("Filling", "warning", "/late");
+        await PassAsync(1);
+
+        var storm = Assert.Single(_store.Active());
+        Assert.True(storm.IsStorm);
+        Assert.Equal(("critical", 100), (storm.Severity, storm.Signals.Count));
+        Assert.StartsWith("Much of c is in trouble at once: 300 signals", storm.Title);
+        Assert.InRange(_store.Timeline(storm.Id).Count, 1, 3);
+
+        _active.Clear();
+        await PassAsync(2);
+        await PassAsync(8);
+        Assert.Empty(_store.Active());
+        Fire("Filling", "warning", "/a");
+        await PassAsync(9);
+        Assert.False(Assert.Single(_store.Active()).IsStorm);
+    }
+
+    [Fact]
     public async Task Warning_and_critical_of_one_disk_are_one_incident_and_a_silent_node_is_its_own()
     {
         Fire("Filling", "warning", "/a");
