@@ -33,6 +33,9 @@ public sealed class IncidentStore
 
     const string Columns = "SELECT id, tenant, cluster, subject, title, severity, state, opened_at, closed_at, clear_since, reopened, signals, onsets FROM incidents";
 
+    static readonly ParsedTexts<IReadOnlyList<IncidentSignal>> Signals = new(t => [.. JsonSerializer.Deserialize(t, IncidentJson.Default.ListSignalRow)!.Select(FromRow)]);
+    static readonly ParsedTexts<Labels> Subjects = new(FromJson);
+
     readonly StateDatabase _database;
 
     public IncidentStore(StateDatabase database)
@@ -196,7 +199,7 @@ public sealed class IncidentStore
         Id = reader.GetString(0),
         Tenant = reader.GetString(1),
         Cluster = reader.GetString(2),
-        Subject = FromJson(reader.GetString(3)),
+        Subject = Subjects[reader.GetString(3)],
         Title = reader.GetString(4),
         Severity = reader.GetString(5),
         State = Enum.Parse<IncidentState>(reader.GetString(6)),
@@ -205,7 +208,7 @@ public sealed class IncidentStore
         ClearSince = reader.OptionalInstant(9),
         Reopened = reader.GetInt32(10),
         Onsets = [.. reader.GetString(12).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
-        Signals = [.. JsonSerializer.Deserialize(reader.GetString(11), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
+        Signals = Signals[reader.GetString(11)],
     };
 
     static SignalRow ToRow(IncidentSignal signal) => new(

@@ -76,6 +76,8 @@ public sealed class RunStore
     const string Summary = "r.id, r.incident, r.tenant, r.cluster, r.node, r.subject, r.runbook, r.origin, r.state, r.ended_at, r.cancelled, r.rungs";
 
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
+    static readonly ParsedTexts<Run> Bodies = new(t => JsonSerializer.Deserialize(t, RunJson.Default.Run)!);
+    static readonly ParsedTexts<Labels> Subjects = new(t => JsonSerializer.Deserialize(t, RunJson.Default.Labels)!);
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
 
     readonly StateDatabase _database;
@@ -399,7 +401,7 @@ public sealed class RunStore
             runbook?.TicketAttaches ?? []);
     }
 
-    static Run Read(DbDataReader reader) => JsonSerializer.Deserialize(reader.GetString(0), RunJson.Default.Run)!;
+    static Run Read(DbDataReader reader) => Bodies[reader.GetString(0)];
 
     static OwnedRun Owned(DbDataReader reader, string owner) => new(Read(reader), reader.GetString(1) == owner ? reader.GetInt64(2) : null);
 
@@ -409,7 +411,7 @@ public sealed class RunStore
 
     static string Json(Labels labels) => JsonSerializer.Serialize(labels, RunJson.Default.Labels);
 
-    static Labels ToLabels(string json) => JsonSerializer.Deserialize(json, RunJson.Default.Labels)!;
+    static Labels ToLabels(string json) => Subjects[json];
 
     static string Json(Run run) => JsonSerializer.Serialize(run, RunJson.Default.Run);
 }
