@@ -107,7 +107,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         if (byKeyboard)
             await person.KeysAsync("m");
         else
-            await page.GetByRole(AriaRole.Button, new() { Name = "Change the mode…" }).ClickAsync();
+            await page.GetByRole(AriaRole.Button, new() { Name = "Change the mode…" }).First.ClickAsync();
         var dialog = page.GetByRole(AriaRole.Dialog);
         await person.SeesAsync(dialog);
         if (byKeyboard)
@@ -122,7 +122,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         }
 
         await person.SeesAsync(page.Locator(".modes .badge", new() { HasText = "automatic" }));
-        Assert.Equal(("operator", RunbookMode.Automatic), scene.Control.Modes().Select(m => (m.Author, m.Mode)).Single());
+        Assert.Equal(("operator", "node-disk-filling", RunbookMode.Automatic), scene.Control.Modes().Select(m => (m.Author, m.Runbook, m.Mode)).Single());
     }
 
     [Fact]

@@ -49,7 +49,8 @@ public sealed record ClusterView
     static ClusterView Of(FleetSnapshot snapshot, ClusterKey key, IEnumerable<NodeView> nodes, IEnumerable<IncidentRow> incidents) => new()
     {
         Key = key,
-        Runbooks = [.. snapshot.Runbooks.Select(r => (Runbook: r, Mode: ModeWords.Of(snapshot, r, key.Tenant, key.Cluster))).Select(r => new RunbookInCluster(r.Runbook, r.Mode.Mode, r.Mode.From))],
+        // What has something to do here comes first.
+        Runbooks = [.. snapshot.Runbooks.OrderByDescending(r => snapshot.Live.Any(l => l.Tenant == key.Tenant && l.Cluster == key.Cluster && l.Runbook == r.Name)).Select(r => (Runbook: r, Mode: ModeWords.Of(snapshot, r, key.Tenant, key.Cluster))).Select(r => new RunbookInCluster(r.Runbook, r.Mode.Mode, r.Mode.From))],
         Nodes = [.. nodes],
         Incidents = [.. incidents],
     };

@@ -281,6 +281,9 @@ public sealed class RunStore
             ("$state", run.State), ("$ended", run.EndedAt), ("$body", Json(run)), ("$cancelled", run.CancelledBy is null ? 0 : 1),
             ("$rungs", run.UsedUp ? string.Join(' ', run.Rungs) : null), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
             return false;
+        // What is known when it is written counts, not what was when it was decided.
+        if (run.State is RunState.Succeeded && IncidentStore.Find(connection, run.IncidentId) is { } incident && incident.Signals.Any(s => !s.IsClear))
+            return false;
         if (decision.Withdraw is { } withdrawn && !CommandStore.Withdraw(connection, withdrawn))
             return false;
         if (decision.Offer is { } offer)
