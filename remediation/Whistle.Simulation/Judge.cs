@@ -65,7 +65,7 @@ sealed class Judge(Simulator simulator)
         var run = server.Runs.Find(command.RunId)!;
         var runbook = server.Runs.RunbookOf(run)!;
         var cluster = simulator.World.Find(run.Tenant, run.Cluster);
-        var target = cluster.Nodes.First(n => n.Name == run.Node);
+        var target = cluster.Find(run.Node);
         var traits = ActionCatalogue.TraitsOf(command.Action, n => leased.Parameters.TryGetProperty(n, out var v) ? v.GetString() : null);
         var what = $"{command.Id} ({run.Runbook}: {command.Step}) on {run.Cluster}/{run.Node}";
         simulator.Say($"permit: {what}");
@@ -125,7 +125,7 @@ sealed class Judge(Simulator simulator)
     {
         var run = live.Run;
         var others = _active.Values.Where(a => a != live && (a.Under || a.Changed)).ToList();
-        var zone = simulator.World.Find(run.Tenant, run.Cluster).Nodes.First(n => n.Name == run.Node).Zone;
+        var zone = simulator.World.Find(run.Tenant, run.Cluster).Find(run.Node).Zone;
         foreach (var (scope, most) in live.Runbook.Gates.MaxConcurrent)
         {
             var count = others.Count(o => scope switch
@@ -133,7 +133,7 @@ sealed class Judge(Simulator simulator)
                 "fleet" => true,
                 "tenant" => o.Run.Tenant == run.Tenant,
                 "cluster" => SameCluster(o.Run, run),
-                "zone" => SameCluster(o.Run, run) && simulator.World.Find(run.Tenant, run.Cluster).Nodes.First(n => n.Name == o.Run.Node).Zone == zone,
+                "zone" => SameCluster(o.Run, run) && simulator.World.Find(run.Tenant, run.Cluster).Find(o.Run.Node).Zone == zone,
                 _ => SameCluster(o.Run, run) && o.Run.Node == run.Node,
             });
             Hold(count < most, "budgets", $"{what}: {count} others at work in the {scope}, {most} may be: {string.Join(", ", others.Select(o => o.Run.Id))}");
@@ -202,7 +202,7 @@ sealed class Judge(Simulator simulator)
     {
         _active.Remove(run.Id);
         simulator.Ended(run);
-        var target = simulator.World.Find(run.Tenant, run.Cluster).Nodes.First(n => n.Name == run.Node);
+        var target = simulator.World.Find(run.Tenant, run.Cluster).Find(run.Node);
         Hold(target.CordonedBy != run.Id, "no cordon left that no run owns", $"{run.Id} ended as {run.State} and left {run.Node} cordoned");
         if (run.State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated)
         {

@@ -80,7 +80,7 @@ sealed class People(Simulator simulator)
             return;
         foreach (var run in simulator.Runs.Live())
         {
-            var step = run.Step < 50 && simulator.Runs.RunbookOf(run) is { } runbook && run.Step < runbook.Steps.Count ? runbook.Steps[run.Step] : null;
+            var step = simulator.Runs.RunbookOf(run) is { } runbook && run.Step < runbook.Steps.Count ? runbook.Steps[run.Step] : null;
             if (run.State is RunState.AwaitingApproval)
                 Asked(run, step is { Kind: StepKind.Approval } ? step.Name : "");
             else if (run.State is RunState.Running && step is { Kind: StepKind.Task } && _asked.Add($"{run.Id} {step.Name}") && !simulator.Unlucky("no task", 0.2))

@@ -308,7 +308,7 @@ public sealed partial class Simulator : IDisposable
         if (Active.Count > 0 && _servers.FirstOrDefault(s => s is not null) is { } any)
             Judge.Watch(Active, any.Pager.Paged());
         foreach (var (tenant, cluster, node) in Waiting())
-            World.Find(tenant, cluster).Nodes.First(n => n.Name == node).Agent.Wake();
+            World.Find(tenant, cluster).Find(node).Agent.Wake();
         _people.Look(Active);
         _dirty = false;
     }
@@ -342,7 +342,7 @@ public sealed partial class Simulator : IDisposable
     }
 
     internal bool Holds(string expression) => NodeIsUp().Match(expression) is not { Success: true } match
-        || World.Clusters.First(c => c.Name == match.Groups[1].Value).Nodes.First(n => n.Name == match.Groups[2].Value) is { } node && node.Ready(Now) && World.Unheard(node, Now) is null;
+        || World.Clusters.First(c => c.Name == match.Groups[1].Value).Find(match.Groups[2].Value) is { } node && node.Ready(Now) && World.Unheard(node, Now) is null;
 
     internal TimeSpan? Deadline(string severity) => _servers.FirstOrDefault(s => s is not null)?.Pager.Deadline(severity);
 
@@ -369,8 +369,8 @@ public sealed partial class Simulator : IDisposable
     /// <summary>What an action does to the world, and what its agent says of it.</summary>
     internal (CommandOutcome Outcome, string Summary, string? Output) Carry(SimNode executor, LeasedCommand command, Func<string, string?> text)
     {
-        var target = text("node") is { } other && command.Action.StartsWith("kubernetes.", StringComparison.Ordinal) || command.Action.StartsWith("etcd.", StringComparison.Ordinal)
-            ? executor.Cluster.Nodes.First(n => n.Name == text("node")) : executor;
+        var other = command.Action.StartsWith("kubernetes.", StringComparison.Ordinal) || command.Action.StartsWith("etcd.", StringComparison.Ordinal) ? text("node") : null;
+        var target = other is null ? executor : executor.Cluster.Find(other);
         Say($"does {command.Id} {command.Action} on {target.Cluster.Name}/{target.Name}");
         Judge.Executed(command.Id, command.Action, target, command.Action == "etcd.replace-member");
         switch (command.Action)

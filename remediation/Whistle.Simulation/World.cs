@@ -117,6 +117,8 @@ sealed class SimCluster(string tenant, string name)
     /// <summary>Pods that may not be evicted, until then.</summary>
     public DateTimeOffset BudgetSpentUntil { get; set; }
 
+    public SimNode Find(string node) => Nodes.First(n => n.Name == node);
+
     public IEnumerable<SimNode> Voters => Nodes.Where(n => n.ControlPlane);
 
     /// <summary>The facts as they are.</summary>

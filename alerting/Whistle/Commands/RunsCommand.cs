@@ -20,7 +20,7 @@ static class RunsCommand
     static readonly Argument<string> Task = new("step") { Description = "The step that a person is to do." };
     static readonly Option<string> Note = new("--note") { Description = "What was done, for whoever wonders later.", Required = true };
 
-    static readonly string[] GateHeader = ["GATE", "SAYS", "ASKED AGAIN", "WHY"];
+    static readonly string[] GateHeader = ["GATE", "SAYS", "NOTED AGAIN", "WHY"];
     static readonly string[] StepHeader = ["OUTCOME", "STEP", "ACTION", "ENDED", "SUMMARY"];
 
     public static Command Build() => new("runs", "Lists, shows, explains, approves and cancels repairs, and tells them what people have done.")

@@ -14,9 +14,9 @@ static class BudgetGates
 
     public static GateAnswer Concurrency(GateSnapshot s)
     {
+        if (s.Traits.Disruptive && ClusterGates.Known(s, out _, out _) is { } unknown)
+            return unknown;
         var node = s.Cluster?.Find(s.Run.Node);
-        if (s.Traits.Disruptive && node is null)
-            return new($"What is known of {s.Run.Cluster} does not have {s.Run.Node}, so its part in the cluster is not known; see that the cluster's telemetry arrives.", Soon);
         if ((s.Traits.Disruptive || s.Traits.StopsVoter) && node is { ControlPlane: true }
             && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.Tenant == s.Run.Tenant && r.Cluster == s.Run.Cluster && r.Node != s.Run.Node) is { } other)
             return new($"Run {other.RunId} is at work on {other.Node}; of a cluster's control plane, one node is touched at a time.", Soon);

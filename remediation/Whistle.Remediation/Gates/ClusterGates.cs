@@ -84,7 +84,8 @@ static class ClusterGates
             : GateAnswer.Allow;
     }
 
-    static GateAnswer? Known(GateSnapshot s, out ClusterFacts cluster, out NodeFacts target)
+    /// <summary>Null where the run's node is known.</summary>
+    public static GateAnswer? Known(GateSnapshot s, out ClusterFacts cluster, out NodeFacts target)
     {
         (cluster, target) = (s.Cluster!, s.Cluster?.Find(s.Run.Node)!);
         return target is not null ? null : new GateAnswer(

@@ -108,8 +108,8 @@ static partial class RunEngine
             return EnterOther(run, planned, notes, now);
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
             return Noted(Wait(run, world, refusal, now), run, notes);
-        return Executor(run, world, planned, now) is { } node
-            ? Offer(run, world, planned, node, [.. notes, new("gates", $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
+        return Executor(run, world, planned) is { } node
+            ? Offer(run, planned, node, [.. notes, new("gates", $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
             : Noted(Wait(run, world, NoExecutor(run), now), run, notes);
     }
 
@@ -141,7 +141,7 @@ static partial class RunEngine
     }
 
     /// <summary>The node whose agent carries the step out; null where nobody can.</summary>
-    static string? Executor(Run run, RunWorld world, PlannedStep planned, DateTimeOffset now)
+    static string? Executor(Run run, RunWorld world, PlannedStep planned)
     {
         if (!planned.Traits.ViaControlPlane)
             return run.Node;
@@ -153,7 +153,7 @@ static partial class RunEngine
     static Refusal NoExecutor(Run run) => new(
         "executor", $"No healthy control-plane node of {run.Cluster} other than {run.Node} is known, which could do it.", TimeSpan.FromMinutes(1), NeedsApproval: false);
 
-    static RunDecision Offer(Run run, RunWorld world, PlannedStep planned, string node, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    static RunDecision Offer(Run run, PlannedStep planned, string node, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
         var next = run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Issued = run.Issued + 1 };
         var command = new Command

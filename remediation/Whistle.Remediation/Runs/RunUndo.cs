@@ -86,13 +86,10 @@ static partial class RunEngine
         }
 
         var gates = world.Gates with { Traits = planned.Traits };
-        var refusal = GatePipeline.FirstRefusal(gates, undoing: true) ?? (Executor(run, world, planned, now) is null ? NoExecutor(run) : null);
-        if (refusal is null)
-        {
-            return Offer(
-                run with { Undoing = undoing with { Issued = true, Tries = undoing.Tries + 1 } }, world, planned, Executor(run, world, planned, now)!, [], now);
-        }
-
+        var refusal = GatePipeline.FirstRefusal(gates, undoing: true);
+        if (refusal is null && Executor(run, world, planned) is { } node)
+            return Offer(run with { Undoing = undoing with { Issued = true, Tries = undoing.Tries + 1 } }, planned, node, [], now);
+        refusal ??= NoExecutor(run);
         var same = run.Reason == refusal.Reason;
         return new(
             run with { State = RunState.Waiting, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = now + UndoAgain },

@@ -44,13 +44,14 @@ static class EngineLoad
         Console.WriteLine("10,000 nodes, each with a disk that fills, in mode observe: 10,000 open runs");
         using (var engine = new Engine([.. Disks(10_000)], RunbookMode.Observe))
         {
-            engine.Pass();
+            // The first ones propose and refuse all of them, a transaction each, and compile.
+            var first = Enumerable.Range(0, 90).Max(_ => engine.Pass());
             List<TimeSpan> passes = [];
             for (var second = 0; second < 30; second++)
                 passes.Add(engine.Pass());
             passes.Sort();
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {engine.Runs.Live().Count} open runs; remediation's pass: median {passes[15].TotalMilliseconds:0} ms, slowest {passes[^1].TotalMilliseconds:0} ms; peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
+                $"  {engine.Runs.Live().Count} open runs; remediation's pass: median {passes[15].TotalMilliseconds:0} ms, slowest {passes[^1].TotalMilliseconds:0} ms; where all are refused at once {first.TotalMilliseconds:0} ms; peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
         }
 
         return 0;
