@@ -181,7 +181,7 @@ public sealed class AlertingHost : BackgroundService
         {
             var before = known.GetValueOrDefault(view.Incident.Id) ?? _store.Find(view.Incident.Id);
             var (after, decisions) = AlertingEngine.Decide(view, before ?? AlertState.New, _options, now);
-            saved = before is null || decisions.Count > 0 || AlertingStore.Text(before) != AlertingStore.Text(after);
+            saved = before is null || decisions.Count > 0 || (before != after && AlertingStore.Text(before) != AlertingStore.Text(after));
             if (saved)
                 Save(view, after, decisions, now);
             return after.Settled || !after.Closed;

@@ -29,6 +29,8 @@ sealed class AlertingStore
         CREATE TABLE alerting_watermark ("only" INTEGER PRIMARY KEY CHECK ("only" = 1), at INTEGER NOT NULL);
         """;
 
+    static readonly ParsedTexts<AlertState> States = new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState)!);
+
     readonly StateDatabase _database;
 
     public AlertingStore(StateDatabase database)
@@ -128,5 +130,5 @@ sealed class AlertingStore
 
     public static string Text(AlertState state) => JsonSerializer.Serialize(state, AlertStateJson.Default.AlertState);
 
-    static AlertState State(string text) => JsonSerializer.Deserialize(text, AlertStateJson.Default.AlertState)!;
+    static AlertState State(string text) => States[text];
 }

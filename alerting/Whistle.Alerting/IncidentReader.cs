@@ -13,13 +13,17 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeP
     const string Measure = "disk.largest-directories";
 
     /// <summary>For <see cref="AlertingEnvironment.Incidents"/>.</summary>
-    public IReadOnlyList<IncidentView> Since(DateTimeOffset since) => [.. incidents.Since(since).Select(View)];
-
-    IncidentView View(Incident incident)
+    public IReadOnlyList<IncidentView> Since(DateTimeOffset since)
     {
-        var attempts = runs.OfIncident(incident.Id);
+        var attempts = runs.OfIncidents(since);
+        var taken = incidents.AllAcknowledgements(time.GetUtcNow()).ToDictionary(a => a.IncidentId);
+        return [.. incidents.Since(since).Select(i => View(i, [.. attempts[i.Id]], taken.GetValueOrDefault(i.Id)))];
+    }
+
+    static IncidentView View(Incident incident, IReadOnlyList<Run> attempts, Acknowledgement? taken)
+    {
         var largest = attempts.SelectMany(r => r.Reports).LastOrDefault(r => r is { Action: Measure, Output: not null });
-        return new(incident, [.. attempts.Select(r => ToRepair(r, largest))], incidents.Acknowledgement(incident.Id, time.GetUtcNow()));
+        return new(incident, [.. attempts.Select(r => ToRepair(r, largest))], taken);
     }
 
     static Repair ToRepair(Run run, StepReport? largest)

@@ -13,6 +13,7 @@ sealed class People(Simulator simulator)
     readonly HashSet<string> _asked = [];
     readonly HashSet<string> _seen = [];
     string _lastHash = "none";
+    bool _callsOff;
 
     public long Pages => _seen.Count;
 
@@ -64,11 +65,22 @@ sealed class People(Simulator simulator)
                 return true;
             case "cancel":
                 foreach (var run in simulator.Runs.Live().Where(r => fault.Twist < 0.5 || r.Cluster == cluster.Name))
-                    simulator.Runs.Cancel(new(run.Id, Who, "not today", Now));
+                    CallOff(run.Id);
+                // And the next that is just about to change something.
+                _callsOff = true;
                 return true;
             default:
                 return false;
         }
+    }
+
+    /// <summary>A command is on its node, which now asks for its permit.</summary>
+    public void AboutToBegin(string command)
+    {
+        if (!_callsOff || simulator.Commands.Find(command) is not { Undo: false } found)
+            return;
+        _callsOff = false;
+        CallOff(found.RunId);
     }
 
     /// <summary>They look at what waits for them, and answer some time.</summary>
@@ -115,7 +127,7 @@ sealed class People(Simulator simulator)
             (cluster.SilentUntil, cluster.BudgetSpentUntil) = (Now, Now);
         }
 
-        simulator.World.StalledSince = null;
+        (simulator.World.StalledSince, simulator.World.LateSince) = (null, null);
         foreach (var node in simulator.World.Nodes)
         {
             foreach (var problem in node.Problems.ToList())
@@ -125,6 +137,8 @@ sealed class People(Simulator simulator)
 
         simulator.Stir();
     }
+
+    void CallOff(string run) => simulator.Runs.Cancel(new(run, Who, "not today", Now));
 
     void Later(TimeSpan delay, Action act) => simulator.In(delay, () =>
     {

@@ -171,6 +171,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
+        simulator.People.AboutToBegin(command.Id);
         BeginAnswer? answer = null;
         simulator.As(server, () => answer = server.Host.Begin(_sender, command.Id, command.Token));
         if (answer is { Granted: true })

@@ -32,7 +32,6 @@ public sealed partial class Simulator : IDisposable
     readonly DateTimeOffset[] _downUntil = new DateTimeOffset[2];
     readonly Dictionary<string, (DateTimeOffset Since, string Ailment)> _cured = [];
     readonly SimulationReport _report;
-    readonly People _people;
     long _number;
     SimServer? _acting;
     bool _nested;
@@ -52,7 +51,7 @@ public sealed partial class Simulator : IDisposable
         Control = new(_database);
         Commands = new(_database);
         _report = new() { Seed = options.Seed };
-        _people = new(this);
+        People = new(this);
         foreach (var node in World.Nodes)
             node.Agent = new(this, node);
     }
@@ -70,6 +69,8 @@ public sealed partial class Simulator : IDisposable
     internal World World { get; }
 
     internal Judge Judge { get; }
+
+    internal People People { get; }
 
     internal IncidentStore Incidents { get; }
 
@@ -95,7 +96,7 @@ public sealed partial class Simulator : IDisposable
 
     SimulationReport Go()
     {
-        _people.Arrange();
+        People.Arrange();
         var faults = Options.Script ?? Scenario.Of(Options);
         foreach (var fault in faults.Where(f => Options.Only?.Contains(f.Number) is not false))
             At(Start + fault.At, () => Strike(fault));
@@ -103,7 +104,7 @@ public sealed partial class Simulator : IDisposable
         for (var i = 0; i < _servers.Length; i++)
             Boot(i);
         var end = Start + Options.Length;
-        At(end, _people.MendEverything);
+        At(end, People.MendEverything);
         RunUntil(end + Rest);
         if (_violation is null)
         {
@@ -309,7 +310,7 @@ public sealed partial class Simulator : IDisposable
             Judge.Watch(Active, any.Pager.Paged());
         foreach (var (tenant, cluster, node) in Waiting())
             World.Find(tenant, cluster).Find(node).Agent.Wake();
-        _people.Look(Active);
+        People.Look(Active);
         _dirty = false;
     }
 
@@ -338,7 +339,7 @@ public sealed partial class Simulator : IDisposable
     internal ClusterFacts? Facts(string tenant, string cluster)
     {
         var found = World.Find(tenant, cluster);
-        return found.Facts(Now, Now < found.SilentUntil ? found.SilentFrom : World.StalledSince ?? Now);
+        return found.Facts(Now, Now < found.SilentUntil ? found.SilentFrom : World.LateSince ?? Now);
     }
 
     internal bool Holds(string expression) => NodeIsUp().Match(expression) is not { Success: true } match
@@ -431,7 +432,7 @@ public sealed partial class Simulator : IDisposable
         _database.Fault = null;
         foreach (var server in _servers)
             server?.Dispose();
-        _report.Pages = _people.Pages;
+        _report.Pages = People.Pages;
         _database.Dispose();
     }
 

@@ -39,10 +39,11 @@ public sealed partial class Simulator
                 In(fault.Length / 2, Stir);
                 break;
             case "detector stalls":
-                World.StalledSince = Now;
+                // Alone, or because nothing comes in.
+                (World.StalledSince, World.LateSince) = (Now, fault.Twist < 0.5 ? Now : null);
                 In(fault.Length / 4, () =>
                 {
-                    World.StalledSince = null;
+                    (World.StalledSince, World.LateSince) = (null, null);
                     Stir();
                 });
                 break;
@@ -61,7 +62,7 @@ public sealed partial class Simulator
                 cluster.BudgetSpentUntil = Now + fault.Length;
                 break;
             default:
-                if (!_people.Act(fault, cluster, node))
+                if (!People.Act(fault, cluster, node))
                     Break(node, fault.Kind, fault);
                 break;
         }

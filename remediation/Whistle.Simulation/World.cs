@@ -159,6 +159,9 @@ sealed class World
     /// <summary>The detector stands still since then.</summary>
     public DateTimeOffset? StalledSince { get; set; }
 
+    /// <summary>No telemetry of any cluster comes in since then.</summary>
+    public DateTimeOffset? LateSince { get; set; }
+
     public SimCluster Find(string tenant, string cluster) => _clusters[(tenant, cluster)];
 
     /// <summary>What the detector states: what began at least an interval before, with nothing concluded where the node is not heard of.</summary>

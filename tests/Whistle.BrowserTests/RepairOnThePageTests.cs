@@ -69,6 +69,41 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await ApprovedAsync(scene, person);
     }
 
+    [Fact]
+    public async Task A_person_does_what_the_repair_asks_and_says_yes_to_the_step_that_asks_for_it()
+    {
+        const string runbook =
+            """
+            name: node-disk-filling
+            summary: Free space with people's help
+            answers: [{ signal: NodeFilesystemSpaceFillingUp, labels: { mountpoint: /.* } }]
+            mode: automatic
+            steps:
+              - { name: ask-owner, task: "Ask the owner of ${mountpoint} whether it may be cleaned." }
+              - { name: consent, approval: support }
+              - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" } }
+            """;
+        await using var scene = await Scene.StartAsync(runbook, Cancellation, new Disk("acme", "staging", "build-1", "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
+        await scene.UntilAsync(() => scene.Runs.Since(scene.Now) is [{ State: RunState.Running }], Cancellation);
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var page = person.Page;
+        await page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
+        await person.SeesAsync(page.GetByText("The repair waits for a person to do this: Ask the owner of /data"));
+        await person.KeysAsync("t");
+        var dialog = page.GetByRole(AriaRole.Dialog);
+        await dialog.GetByLabel("What you have done").FillAsync("The owner said yes.");
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "It is done" }).ClickAsync();
+        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "operator has done ask-owner: The owner said yes." }));
+
+        await scene.UntilAsync(() => scene.Runs.Since(scene.Now)[0].State is RunState.AwaitingApproval, Cancellation);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Approve…" }).ClickAsync();
+        await person.SeesAsync(dialog.GetByRole(AriaRole.Heading, new() { Name = "Approve consent" }));
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
+        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "consent is approved by operator" }));
+        await scene.UntilAsync(() => scene.Incidents.Active() is [{ State: IncidentState.Recovering }], Cancellation);
+        await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -36,13 +36,26 @@ static class ActRequests
 
     public static ActRequest Approve(RunCard card, RenderFragment plan, PersonActs acts) => new()
     {
-        Title = "Approve this plan",
-        Text = $"Whistle carries it out on {card.Run.Node}, behind all other gates. Your yes is for exactly this plan and for no other.",
+        Title = card.AskedStep.Length > 0 ? $"Approve {card.AskedStep}" : "Approve this plan",
+        Text = card.AskedStep.Length > 0
+            ? $"What follows this step is carried out on {card.Run.Node}, behind all other gates. Your yes is for exactly this step of this plan."
+            : $"Whistle carries it out on {card.Run.Node}, behind all other gates. Your yes is for exactly this plan and for no other.",
         Body = plan,
         Durations = Short,
         Confirm = "Approve",
         Done = "Approved. The gates are asked at the next pass.",
-        Do = input => acts.ApproveAsync(card.Run.Id, card.Run.PlanHash, input.For),
+        Do = input => acts.ApproveAsync(card.Run.Id, card.AskedStep, card.Run.PlanHash, input.For),
+    };
+
+    public static ActRequest Complete(Run run, PlanStep task, PersonActs acts) => new()
+    {
+        Title = $"Have you done {task.Name}?",
+        Text = task.Parameters,
+        NeedsReason = true,
+        ReasonLabel = "What you have done",
+        Confirm = "It is done",
+        Done = "Thank you. The repair goes on.",
+        Do = input => acts.CompleteAsync(run.Id, task.Name, input.Reason),
     };
 
     public static ActRequest Cancel(Run run, PersonActs acts) => new()

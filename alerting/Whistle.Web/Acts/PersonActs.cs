@@ -26,16 +26,20 @@ sealed class PersonActs(
     public Task<string?> ReleaseAsync(string incident) => DoAsync((author, now) =>
         environment.Incidents.Release(incident, author, now) ? null : "Nobody holds this incident any more, or it has closed.");
 
+    /// <param name="step">That asks for a yes of its own; empty for the plan.</param>
     /// <param name="planHash">Of the plan that the person saw.</param>
-    public Task<string?> ApproveAsync(string run, string planHash, TimeSpan duration) => DoAsync((author, now) =>
+    public Task<string?> ApproveAsync(string run, string step, string planHash, TimeSpan duration) => DoAsync((author, now) =>
     {
         if (environment.Runs.Find(run) is not { EndedAt: null } current)
             return "The run has ended meanwhile, so there is nothing to approve.";
         if (current.PlanHash != planHash)
             return "The plan has changed since you saw it. Close this, look at the new one and approve that.";
-        environment.Runs.Approve(new Approval(run, planHash, author, now, now + duration));
+        environment.Runs.Approve(new Approval(run, planHash, author, now, now + duration, step));
         return null;
     });
+
+    public Task<string?> CompleteAsync(string run, string step, string note) => DoAsync((author, now) =>
+        environment.Runs.Complete(new(run, step, author, note, now)) ? null : "The run has ended meanwhile, so nothing waits for this any more.");
 
     public Task<string?> CancelAsync(string run, string reason) => DoAsync((author, now) =>
         environment.Runs.Cancel(new(run, author, reason, now)) ? null : "The run has ended meanwhile, so there is nothing to cancel.");

@@ -8,7 +8,7 @@ namespace Whistle.Web.Incidents;
 /// <summary>How things stand with an incident, for people. In the order of who must look first.</summary>
 public enum Standing
 {
-    /// <summary>People were called, or the repair gave up.</summary>
+    /// <summary>People were called, the repair asks them to do something, or it gave up.</summary>
     NeedsPerson,
     NeedsApproval,
 
@@ -60,14 +60,15 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     {
         var run = runs.LastOrDefault(r => r.EndedAt is null) ?? (runs.Count > 0 ? runs[^1] : null);
         var paged = snapshot.Paged.TryGetValue(incident.Id, out var at) ? at : (DateTimeOffset?)null;
-        var standing = StandingOf(incident, run, paged is not null);
+        var standing = StandingOf(incident, run, run is not null && snapshot.Asking.Contains(run.Id), paged is not null);
         return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged);
     }
 
-    static Standing StandingOf(Incident incident, Run? run, bool isPaged) => (incident.State, run?.State) switch
+    static Standing StandingOf(Incident incident, Run? run, bool asks, bool isPaged) => (incident.State, run?.State) switch
     {
         (IncidentState.Closed, _) => Standing.Closed,
         (IncidentState.Recovering, _) => Standing.Recovering,
+        _ when asks => Standing.NeedsPerson,
         (_, RunState.Running or RunState.Verifying) => Standing.Repairing,
         (_, RunState.AwaitingApproval) => Standing.NeedsApproval,
         (_, RunState.Escalated) => Standing.NeedsPerson,

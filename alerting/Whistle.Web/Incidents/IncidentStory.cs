@@ -5,6 +5,7 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
 
@@ -18,12 +19,25 @@ public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan,
     /// <summary>Once the steps are done the gates hold nothing back any more.</summary>
     public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying ? [] : Gates.Where(g => g.Reason is not null);
 
+    /// <summary>What it asks a person to do now; null where it asks for nothing, or for a yes.</summary>
+    public PlanStep? Task => Run.State is RunState.Running && Current is { Action: "task" } task ? task : null;
+
+    /// <summary>The step whose own yes it waits for; empty where it is the plan's.</summary>
+    public string AskedStep => Run.State is RunState.AwaitingApproval && Current is { Action: "approval" } step ? step.Name : "";
+
+    PlanStep? Current => Run.Undoing is null && Run.Step < Plan.Count ? Plan[Run.Step] : null;
+
     public IReadOnlyList<StepReport> ReportsOf(PlanStep step) => [.. Run.Reports.Where(r => r.Step == step.Name)];
 
-    /// <summary>Where the plan stands: done, at work, to do, or skipped as it was not needed.</summary>
-    public string StateOf(PlanStep step, int index) => ReportsOf(step) is { Count: > 0 } reports
-        ? reports[^1].Outcome.ToString().ToLowerInvariant()
-        : Run.State is RunState.Running && index == Run.Step ? "at work" : Run.EndedAt is null && Run.State is not RunState.Verifying ? "to do" : "not needed";
+    /// <summary>Where the plan stands: done, taken back, at work, to do, or skipped as it was not needed.</summary>
+    public string StateOf(PlanStep step, int index) => ReportsOf(step) switch
+    {
+        _ when Run.EndedAt is null && Run.Undoing?.Steps.Contains(step.Name) is true => Run.Undoing.Steps[0] == step.Name ? "being taken back" : "to be taken back",
+        [.., { Undo: true } undo] => undo.Outcome is CommandOutcome.Succeeded ? "taken back" : "not taken back",
+        [.., var report] => report.Outcome.ToString().ToLowerInvariant(),
+        _ when Run is { State: RunState.Running, Undoing: null } && index == Run.Step => Task is null ? "at work" : "waits for a person",
+        _ => Run.EndedAt is null && Run.Undoing is null && Run.State is not RunState.Verifying ? "to do" : "not needed",
+    };
 }
 
 /// <summary>All of one incident: how it stands, what was seen, planned, refused and done, and what proves it.</summary>
@@ -45,6 +59,9 @@ public sealed record IncidentStory
     public Incident Incident => Row.Incident;
 
     public RunCard? Waiting => Runs.FirstOrDefault(r => r.Run.State is RunState.AwaitingApproval);
+
+    /// <summary>The run that asks a person to do something.</summary>
+    public RunCard? Asking => Runs.FirstOrDefault(r => r.Task is not null);
 
     public RunCard? Live => Runs.FirstOrDefault(r => r.Run.EndedAt is null);
 }

@@ -28,6 +28,9 @@ public sealed record FleetSnapshot
     /// <summary>Why nothing happens now, by the ids of the runs that go on.</summary>
     public IReadOnlyDictionary<string, string> Explanations { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>The runs that wait for a person to do something, by their ids.</summary>
+    public IReadOnlySet<string> Asking { get; init; } = new HashSet<string>();
+
     /// <summary>Who has taken an incident on, by its id.</summary>
     public IReadOnlyDictionary<string, Acknowledgement> Taken { get; init; } = new Dictionary<string, Acknowledgement>();
 

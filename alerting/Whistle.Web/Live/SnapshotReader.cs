@@ -44,11 +44,13 @@ sealed class SnapshotReader(
     FleetSnapshot State(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now)
     {
         var since = before is null || before.Error is not null ? now - Kept : before.Now - Overlap;
+        var runs = remediation.Runs.Since(since);
         return next with
         {
             Incidents = Merge(before?.Incidents, remediation.Incidents.Since(since), i => i.Id, i => i.OpenedAt, i => i.ClosedAt, now),
-            Runs = Merge(before?.Runs, remediation.Runs.Since(since), r => r.Id, r => r.CreatedAt, r => r.EndedAt, now),
+            Runs = Merge(before?.Runs, runs, r => r.Id, r => r.CreatedAt, r => r.EndedAt, now),
             Explanations = host.ExplainLive(),
+            Asking = runs.Where(remediation.Runs.AsksPerson).Select(r => r.Id).ToHashSet(),
             Taken = remediation.Incidents.AllAcknowledgements(now).ToDictionary(a => a.IncidentId),
             Paged = alerting.Paged(),
             Kill = remediation.Control.KillSwitch(),

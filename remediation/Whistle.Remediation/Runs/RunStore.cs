@@ -101,6 +101,17 @@ public sealed class RunStore
         return connection.Query("SELECT body FROM runs WHERE incident = $incident ORDER BY created_at, id", Read, ("$incident", incident));
     }
 
+    /// <summary>All runs of the incidents that were not closed at some time since then, the oldest first.</summary>
+    public ILookup<string, Run> OfIncidents(DateTimeOffset since)
+    {
+        using var connection = _database.Open();
+        return connection.Query(
+            """
+            SELECT body FROM runs WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL OR closed_at >= $since) ORDER BY created_at, id
+            """,
+            Read, ("$since", since)).ToLookup(r => r.IncidentId);
+    }
+
     public Run? Find(string id)
     {
         using var connection = _database.Open();
@@ -206,6 +217,10 @@ public sealed class RunStore
         using var connection = _database.Open();
         return RunbookOf(connection, run);
     }
+
+    /// <summary>It goes on once a person says that they have done what its step asks of them.</summary>
+    public bool AsksPerson(Run run) => run is { State: RunState.Running, Undoing: null }
+        && RunbookOf(run) is { } runbook && run.Step < runbook.Steps.Count && runbook.Steps[run.Step].Kind is StepKind.Task;
 
     /// <summary>The plan that the run's hash is over; empty where none could be made, or this release cannot read the runbook.</summary>
     public IReadOnlyList<PlanStep> PlanOf(Run run) =>

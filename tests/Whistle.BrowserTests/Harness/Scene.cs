@@ -40,6 +40,7 @@ sealed class Scene : IAsyncDisposable
     static readonly TimeSpan Step = TimeSpan.FromSeconds(15);
 
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-browser-").FullName;
+    string? _runbook;
     Uri _listen = new("http://127.0.0.1:0");
 
     public FakeTimeProvider Clock { get; } = new(Start);
@@ -59,9 +60,18 @@ sealed class Scene : IAsyncDisposable
 
     public ControlStore Control => App.Services.GetRequiredService<ControlStore>();
 
-    public static async Task<Scene> StartAsync(CancellationToken cancellation, params IReadOnlyList<Disk> disks)
+    public static Task<Scene> StartAsync(CancellationToken cancellation, params IReadOnlyList<Disk> disks) => StartAsync(null, cancellation, disks);
+
+    /// <param name="runbook">In place of the shipped ones.</param>
+    public static async Task<Scene> StartAsync(string? runbook, CancellationToken cancellation, params IReadOnlyList<Disk> disks)
     {
         var scene = new Scene();
+        if (runbook is not null)
+        {
+            scene._runbook = Path.Combine(scene._folder, "runbook.yaml");
+            await File.WriteAllTextAsync(scene._runbook, runbook, cancellation);
+        }
+
         scene.Disks.AddRange(disks);
         await File.WriteAllTextAsync(Path.Combine(scene._folder, "rules.yaml"), Rules, cancellation);
         await scene.ComeAsync(cancellation);
@@ -78,7 +88,7 @@ sealed class Scene : IAsyncDisposable
     /// <summary>A server on the same state, at the same address as the one before.</summary>
     public async Task ComeAsync(CancellationToken cancellation)
     {
-        App = new WhistleApp(new WhistleOptions
+        var options = new WhistleOptions
         {
             DataFolder = Path.Combine(_folder, "data"),
             Listen = _listen,
@@ -87,7 +97,8 @@ sealed class Scene : IAsyncDisposable
             Log = new TelemetryLogOptions { GroupCommit = TimeSpan.Zero },
             Time = Clock,
             RunTimers = false,
-        });
+        };
+        App = new WhistleApp(_runbook is null ? options : options with { Runbooks = [_runbook] });
         await App.StartAsync(cancellation);
         _listen = App.Address;
     }

@@ -40,6 +40,14 @@ public sealed class ViewTests
     }
 
     [Fact]
+    public void A_run_that_asks_for_a_persons_work_needs_a_person()
+    {
+        var run = Run("i", RunState.Running);
+
+        Assert.Equal(Standing.NeedsPerson, IncidentRow.Of(new FleetSnapshot { Version = 1, Now = Now, Asking = new HashSet<string> { run.Id } }, Incident("i"), [run]).Standing);
+    }
+
+    [Fact]
     public void Who_is_needed_comes_first_and_what_somebody_has_taken_on_after()
     {
         var snapshot = new FleetSnapshot
