@@ -47,7 +47,7 @@ public sealed class AlertingHost : BackgroundService
 
     // Closed incidents are read again this long, in case the clock of who closed them was behind.
     static readonly TimeSpan Overlap = TimeSpan.FromMinutes(10);
-    static readonly TimeSpan AdvanceEvery = TimeSpan.FromMinutes(1);
+    static readonly TimeSpan AdvanceEvery = TimeSpan.FromMinutes(10);
     const int MostDigestLines = 500;
     const int MailsPerMinute = 120;
 

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Security.Cryptography;
 
 namespace Whistle.Ingest;
 
@@ -8,6 +9,8 @@ namespace Whistle.Ingest;
 /// </summary>
 public static class StateSql
 {
+    static long _revision = (BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8)) & (long.MaxValue >> 1)) + 1;
+
     /// <summary>
     /// Begins a transaction that reads and writes: no other writes until it ends, so what it has read stays true. To be used wherever a write
     /// depends on what was read. Others go on to read what was before.
@@ -41,6 +44,9 @@ public static class StateSql
         state.Kept.Give(sql, command);
         return rows;
     }
+
+    /// <summary>For the column <c>revision</c> of a row that is written: see <see cref="RevisedRows{T}"/>. No two processes draw the same.</summary>
+    public static long NewRevision() => Interlocked.Increment(ref _revision);
 
     public static DateTimeOffset Instant(this DbDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
 

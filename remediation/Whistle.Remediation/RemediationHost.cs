@@ -180,9 +180,8 @@ public sealed class RemediationHost : BackgroundService
             ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
-    internal BeginAnswer? Begin(Sender sender, string id, long token) => Signals() is { } signals
-        ? Commands.Begin(sender, id, token, signals, _environment.Clusters, _time.GetUtcNow())
-        : new BeginAnswer(false, 0, "The server has just started and knows no signals yet; ask again.");
+    internal BeginAnswer? Begin(Sender sender, string id, long token) =>
+        Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
 
     // Indexed once as long as the detectors hand out the same list.
     SignalIndex? Signals()
@@ -250,6 +249,7 @@ public sealed class RemediationHost : BackgroundService
             var (run, notes) = Proposal.Of(incident, rung, signal, before, now);
             if (!_environment.Runs.Propose(run, rung.Runbook, notes, now))
                 continue;
+            Due(now);
             before.Add(new(run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
             _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, notes[0].Text);
         }
@@ -276,14 +276,23 @@ public sealed class RemediationHost : BackgroundService
             Task = step is null ? null : fleet.Tasks.GetValueOrDefault((run.Id, step.Step.Name)),
         };
         var decided = RunEngine.Advance(run, world, now);
-        if (RunEngine.DueAt(decided?.Run ?? run, decided?.Offer ?? world.Command, runbook, now) is { } due && !(NextDue <= due))
-            NextDue = due;
+        if (RunEngine.DueAt(decided?.Run ?? run, decided?.Offer ?? world.Command, runbook, now) is { } due)
+            Due(due);
         if (decided is not { } decision)
             return;
+        // Another attempt or the next rung may follow it.
+        if (decision.Run.EndedAt is not null)
+            Due(now);
         if (_environment.Runs.Apply(decision, _environment.Owner, token, now))
             Tell(decision);
         else
             _logger.RunNotApplied(run.Id);
+    }
+
+    void Due(DateTimeOffset at)
+    {
+        if (!(NextDue <= at))
+            NextDue = at;
     }
 
     void CountRefusal(string gate)

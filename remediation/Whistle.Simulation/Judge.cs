@@ -238,7 +238,11 @@ sealed class Judge(Simulator simulator)
                 due = incident.Onsets[^1] + deadline + PageSlack;
             if (_due.TryGetValue(incident.Id, out var later) && later > due)
                 due = later;
-            Hold(Now <= due, "closed or paged within the deadline", $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
+            if (Now <= due)
+                continue;
+            foreach (var entry in simulator.Incidents.Timeline(incident.Id))
+                simulator.Say($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind}: {entry.Text} ({entry.Count}×)");
+            Hold(false, "closed or paged within the deadline", $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
         }
     }
 

@@ -21,10 +21,10 @@ static class Scenario
         var mean = TimeSpan.FromDays(1) / (options.FaultsPerClusterDay * options.Clusters);
         var total = Kinds.Sum(k => k.Weight);
         var faults = new List<Fault>();
-        for (var at = TimeSpan.Zero; at < options.Length;)
+        // Exponential gaps, and now and then several at once: what meets is what breaks.
+        TimeSpan Gap() => chance.Is("together", 0.35) ? chance.Seconds("gap", 0, 600) : -mean * Math.Log(1 - chance.Next("gap"));
+        for (var at = Gap(); at < options.Length; at += Gap())
         {
-            // Exponential gaps, and now and then several at once: what meets is what breaks.
-            at += chance.Is("together", 0.35) ? chance.Seconds("gap", 0, 600) : -mean * Math.Log(1 - chance.Next("gap"));
             var draw = chance.Next("kind") * total;
             var kind = Kinds.First(k => (draw -= k.Weight) < 0).Kind;
             var length = chance.Is("long", 0.15) ? chance.Seconds("length", 3600, 6 * 3600) : chance.Seconds("length", 120, 3600);

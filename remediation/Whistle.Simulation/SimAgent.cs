@@ -172,14 +172,17 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         }
 
         simulator.People.AboutToBegin(command.Id);
+        var asked = Now;
         BeginAnswer? answer = null;
         simulator.As(server, () => answer = server.Host.Begin(_sender, command.Id, command.Token));
-        if (answer is { Granted: true })
+        // As the real one, it counts from when it asked.
+        var late = answer is { Granted: true } && Now - asked >= TimeSpan.FromSeconds(answer.Seconds);
+        if (answer is { Granted: true } && !late)
             simulator.Judge.Permitted(server, node, command);
         simulator.Stir();
-        if (answer is null || simulator.Unlucky($"{_stream} permit lost", 0.02))
+        if (answer is null || late || simulator.Unlucky($"{_stream} permit lost", 0.02))
         {
-            simulator.Trouble("lost permit");
+            simulator.Trouble(late ? "late permit" : "lost permit");
             simulator.In(Chance.Seconds(_stream, 2, 10), () => Ask(command, tries + 1));
         }
         else if (!answer.Granted)

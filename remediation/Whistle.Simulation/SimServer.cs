@@ -28,6 +28,8 @@ sealed class SimClock(Simulator simulator) : TimeProvider
 /// <summary>One process of the server: incidents, remediation and alerting over the shared state. A crash leaves nothing but the state.</summary>
 sealed class SimServer : IDisposable
 {
+    static readonly TimeSpan Together = TimeSpan.FromSeconds(15);
+
     readonly Simulator _simulator;
     readonly StateDatabase _database;
     readonly IncidentStore _incidentStore;
@@ -123,11 +125,18 @@ sealed class SimServer : IDisposable
             if (incident.ClearSince is { } clear)
                 due = Least(due, clear + TimeSpan.FromMinutes(5));
             var deadline = Pager.Deadline(incident.Severity);
+            var began = incident.Onsets.Count > 0 ? incident.Onsets[^1] : incident.OpenedAt;
             for (var i = 0; i < 3 && deadline is not null; i++)
-                due = Least(due, After(incident.OpenedAt + deadline.Value + TimeSpan.FromSeconds(30 * i), now));
-            due = Least(due, now + TimeSpan.FromMinutes(10));
+            {
+                if (began + deadline.Value + TimeSpan.FromSeconds(30 * i) is var at && at > now)
+                    due = Least(due, at);
+            }
+
+            due = Least(due, now + TimeSpan.FromHours(3));
         }
 
+        // What is due within seconds is done together, as far apart as the passes of a slow server.
+        due = due < now + Together ? due : new((due.Ticks + Together.Ticks - 1) / Together.Ticks * Together.Ticks, TimeSpan.Zero);
         return due < now + TimeSpan.FromSeconds(1) ? now + TimeSpan.FromSeconds(1) : due;
     }
 
@@ -154,6 +163,4 @@ sealed class SimServer : IDisposable
     }
 
     static DateTimeOffset Least(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
-
-    static DateTimeOffset After(DateTimeOffset at, DateTimeOffset now) => at > now ? at : now + TimeSpan.FromHours(1);
 }

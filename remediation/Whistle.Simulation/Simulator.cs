@@ -202,7 +202,7 @@ public sealed partial class Simulator : IDisposable
         (_nested, server.IsFrozen) = (true, true);
         var acting = _acting;
         _acting = null;
-        TakeOver(server);
+        TakeOver();
         Stir();
         RunUntil(Now + length);
         _acting = acting;
@@ -220,15 +220,11 @@ public sealed partial class Simulator : IDisposable
         _troubledUntil = Now + length;
         Say($"{server.Owner} dies for {length.TotalSeconds:0} s");
         In(length, () => Boot(index));
-        TakeOver(server);
+        TakeOver();
     }
 
     // Passes are only made when something is due; in a server they come every second, so that the other sees a lease end at once.
-    void TakeOver(SimServer from)
-    {
-        if (_servers.FirstOrDefault(s => s is { IsFrozen: false, IsDead: false } && s != from) is { } other)
-            Schedule(other, Now + TimeSpan.FromSeconds(31 + Chance.Below("takeover", 5)));
-    }
+    void TakeOver() => In(TimeSpan.FromSeconds(31 + Chance.Below("takeover", 5)), Stir);
 
     void Boot(int index)
     {
@@ -333,7 +329,7 @@ public sealed partial class Simulator : IDisposable
     List<(string, string, string)> Waiting()
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased')", r => (r.GetString(0), r.GetString(1), r.GetString(2)));
+        return connection.Query("SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased', 'Begun') AND state <> 'Begun'", r => (r.GetString(0), r.GetString(1), r.GetString(2)));
     }
 
     internal ClusterFacts? Facts(string tenant, string cluster)

@@ -39,7 +39,8 @@ public sealed class SimulationTests(ITestOutputHelper output)
         output.WriteLine($"{calm.Moments} moments of death\n{calm.End}");
         Assert.InRange(calm.Moments, 20, 2000);
         var others = new ConcurrentBag<string>();
-        Parallel.For(0, calm.Moments, new ParallelOptions { CancellationToken = TestContext.Current.CancellationToken }, at =>
+        var cores = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = TestContext.Current.CancellationToken };
+        Parallel.For(0, calm.Moments, cores, at =>
         {
             var report = Simulator.Run(options with { DieAt = at });
             if (report.Violation is { } violation)

@@ -31,17 +31,19 @@ public sealed class IncidentStore
 
     const string Onsets = "ALTER TABLE incidents ADD COLUMN onsets TEXT NOT NULL DEFAULT '';";
 
-    const string Columns = "SELECT id, tenant, cluster, subject, title, severity, state, opened_at, closed_at, clear_since, reopened, signals, onsets FROM incidents";
+    const string Revision = "ALTER TABLE incidents ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;";
 
-    static readonly ParsedTexts<IReadOnlyList<IncidentSignal>> Signals = new(t => [.. JsonSerializer.Deserialize(t, IncidentJson.Default.ListSignalRow)!.Select(FromRow)]);
-    static readonly ParsedTexts<Labels> Subjects = new(FromJson);
+    const string Keys = "SELECT id, revision FROM incidents";
+
+    static readonly RevisedRows<Incident> Rows = new(
+        "incidents", "r.tenant, r.cluster, r.subject, r.title, r.severity, r.state, r.opened_at, r.closed_at, r.clear_since, r.reopened, r.signals, r.onsets", Read);
 
     readonly StateDatabase _database;
 
     public IncidentStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("incidents", Schema, AcknowledgementTable, Onsets);
+        database.Migrate("incidents", Schema, AcknowledgementTable, Onsets, Revision);
     }
 
     /// <summary>All that are not closed, the oldest first.</summary>
@@ -53,15 +55,15 @@ public sealed class IncidentStore
 
     /// <summary>As <see cref="Active()"/>, inside the caller's transaction; of one cluster where it is given.</summary>
     public static IReadOnlyList<Incident> Active(DbConnection connection, (string Tenant, string Cluster)? of = null) => of is { } cluster
-        ? connection.Query(
-            $"{Columns} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", Read, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
-        : connection.Query($"{Columns} WHERE closed_at IS NULL ORDER BY opened_at, id", Read);
+        ? Rows.Query(
+            connection, $"{Keys} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
+        : Rows.Query(connection, $"{Keys} WHERE closed_at IS NULL ORDER BY opened_at, id");
 
     /// <summary>All that were not closed at some time since then, the oldest first.</summary>
     public IReadOnlyList<Incident> Since(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return connection.Query($"{Columns} WHERE closed_at IS NULL OR closed_at >= $since ORDER BY opened_at, id", Read, ("$since", since));
+        return Rows.Query(connection, $"{Keys} WHERE closed_at IS NULL OR closed_at >= $since ORDER BY opened_at, id", ("$since", since));
     }
 
     public Incident? Find(string id)
@@ -71,7 +73,7 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="Find(string)"/>, inside the caller's transaction.</summary>
-    public static Incident? Find(DbConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+    public static Incident? Find(DbConnection connection, string id) => Rows.Query(connection, $"{Keys} WHERE id = $id", ("$id", id)) is [var found] ? found : null;
 
     /// <summary>The oldest entry first.</summary>
     public IReadOnlyList<TimelineEntry> Timeline(string id)
@@ -184,31 +186,31 @@ public sealed class IncidentStore
 
     static void Upsert(DbConnection connection, Incident incident) => connection.Execute(
         """
-        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals, $onsets)
+        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals, $onsets, $revision)
         ON CONFLICT (id) DO UPDATE SET title = excluded.title, severity = excluded.severity, state = excluded.state, closed_at = excluded.closed_at,
-            clear_since = excluded.clear_since, reopened = excluded.reopened, signals = excluded.signals, onsets = excluded.onsets
+            clear_since = excluded.clear_since, reopened = excluded.reopened, signals = excluded.signals, onsets = excluded.onsets, revision = excluded.revision
         """,
         ("$id", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$subject", Json(incident.Subject)),
         ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
-        ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
+        ("$revision", StateSql.NewRevision()), ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
         ("$onsets", string.Join(' ', incident.Onsets.Select(o => o.ToUnixTimeMilliseconds()))),
         ("$signals", JsonSerializer.Serialize([.. incident.Signals.Select(ToRow)], IncidentJson.Default.ListSignalRow)));
 
     static Incident Read(DbDataReader reader) => new()
     {
         Id = reader.GetString(0),
-        Tenant = reader.GetString(1),
-        Cluster = reader.GetString(2),
-        Subject = Subjects[reader.GetString(3)],
-        Title = reader.GetString(4),
-        Severity = reader.GetString(5),
-        State = Enum.Parse<IncidentState>(reader.GetString(6)),
-        OpenedAt = reader.Instant(7),
-        ClosedAt = reader.OptionalInstant(8),
-        ClearSince = reader.OptionalInstant(9),
-        Reopened = reader.GetInt32(10),
-        Onsets = [.. reader.GetString(12).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
-        Signals = Signals[reader.GetString(11)],
+        Tenant = reader.GetString(2),
+        Cluster = reader.GetString(3),
+        Subject = FromJson(reader.GetString(4)),
+        Title = reader.GetString(5),
+        Severity = reader.GetString(6),
+        State = Enum.Parse<IncidentState>(reader.GetString(7)),
+        OpenedAt = reader.Instant(8),
+        ClosedAt = reader.OptionalInstant(9),
+        ClearSince = reader.OptionalInstant(10),
+        Reopened = reader.GetInt32(11),
+        Onsets = [.. reader.GetString(13).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
+        Signals = [.. JsonSerializer.Deserialize(reader.GetString(12), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
     };
 
     static SignalRow ToRow(IncidentSignal signal) => new(

@@ -63,7 +63,7 @@ sealed class CommandStore(StateDatabase database)
                 ("$outcome", CommandOutcome.Indeterminate), ("$summary", "The agent began it, and after a new start it knows no more of it."), ("$id", lost.Id));
         }
 
-        var leased = Control.ControlStore.KillSwitch(connection).On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
+        var leased = Control.ControlState.Read(connection).Kill.On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
         for (var i = 0; i < leased.Count; i++)
         {
             leased[i] = leased[i] with { State = CommandState.Leased, Token = leased[i].Token + 1, LeasedUntil = now + LeasedFor };
@@ -80,10 +80,15 @@ sealed class CommandStore(StateDatabase database)
     /// Asks the gates again and reserves the permit in one transaction. Null where the node has no such command. A question repeated
     /// under the same lease is answered anew: an agent renews its permit while it works, and the first answer may have been lost.
     /// </summary>
-    public BeginAnswer? Begin(Sender sender, string id, long token, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now)
+    /// <param name="look">The signals, null while they are not known, and the time; asked once no other writer can come between, however long that took.</param>
+    public BeginAnswer? Begin(
+        Sender sender, string id, long token, Func<string, string, ClusterFacts?> clusters, Func<(SignalIndex? Signals, DateTimeOffset Now)> look)
     {
         using var connection = database.Open();
         using var transaction = connection.BeginWrite();
+        var (known, now) = look();
+        if (known is not { } signals)
+            return new(false, 0, "The server has just started and knows no signals yet; ask again.");
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return null;
         if (WhyNot(command, token, now) is { } reason)

@@ -49,30 +49,32 @@ public sealed class ControlStore
             until_at INTEGER NOT NULL);
         """;
 
+    const string Revision = "ALTER TABLE control_timeline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;";
+
     readonly StateDatabase _database;
 
     public ControlStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("control", Schema, WindowTables);
+        database.Migrate("control", Schema, WindowTables, Revision);
     }
 
     public IReadOnlyList<Pause> Pauses(DateTimeOffset now)
     {
         using var connection = _database.Open();
-        return Pauses(connection, now);
+        return [.. ControlState.Read(connection).Pauses.Where(p => p.Until > now)];
     }
 
     public KillSwitch KillSwitch()
     {
         using var connection = _database.Open();
-        return KillSwitch(connection);
+        return ControlState.Read(connection).Kill;
     }
 
     public IReadOnlyList<ModeEntry> Modes()
     {
         using var connection = _database.Open();
-        return Modes(connection);
+        return ControlState.Read(connection).Modes;
     }
 
     /// <summary>The latest first.</summary>
@@ -102,14 +104,14 @@ public sealed class ControlStore
     public IReadOnlyList<MaintenanceWindow> Windows()
     {
         using var connection = _database.Open();
-        return Windows(connection);
+        return ControlState.Read(connection).Windows;
     }
 
     /// <summary>Those that hold or are to come.</summary>
     public IReadOnlyList<ChangeFreeze> Freezes(DateTimeOffset now)
     {
         using var connection = _database.Open();
-        return Freezes(connection, now);
+        return [.. ControlState.Read(connection).Freezes.Where(f => f.Until > now)];
     }
 
     /// <summary>Returns the window with its id.</summary>
@@ -173,30 +175,6 @@ public sealed class ControlStore
         return all.MinBy(m => m.Mode);
     }
 
-    internal static IReadOnlyList<Pause> Pauses(DbConnection connection, DateTimeOffset now) => connection.Query(
-        "SELECT id, tenant, cluster, node, runbook, reason, author, from_at, until_at FROM pauses WHERE until_at > $now ORDER BY id",
-        r => new Pause(
-            r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.Instant(7), r.Instant(8)),
-        ("$now", now));
-
-    internal static KillSwitch KillSwitch(DbConnection connection) => connection.Query(
-        "SELECT active, reason, author, since FROM kill_switch",
-        r => new KillSwitch(r.GetInt64(0) != 0, r.GetString(1), r.GetString(2), r.Instant(3))).FirstOrDefault() ?? new(false, "", "", DateTimeOffset.UnixEpoch);
-
-    internal static IReadOnlyList<ModeEntry> Modes(DbConnection connection) => connection.Query(
-        "SELECT runbook, tenant, cluster, mode, author, at FROM runbook_modes ORDER BY runbook, tenant, cluster",
-        r => new ModeEntry(r.GetString(0), r.GetString(1), r.GetString(2), Enum.Parse<RunbookMode>(r.GetString(3)), r.GetString(4), r.Instant(5)));
-
-    internal static IReadOnlyList<MaintenanceWindow> Windows(DbConnection connection) => connection.Query(
-        "SELECT id, tenant, cluster, recurrence, start, seconds, time_zone, author, at FROM windows ORDER BY id",
-        r => new MaintenanceWindow(
-            r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), DateTime.Parse(r.GetString(4), CultureInfo.InvariantCulture), TimeSpan.FromSeconds(r.GetInt64(5)),
-            r.GetString(6), r.GetString(7), r.Instant(8)));
-
-    internal static IReadOnlyList<ChangeFreeze> Freezes(DbConnection connection, DateTimeOffset now) => connection.Query(
-        "SELECT id, tenant, cluster, reason, author, from_at, until_at FROM freezes WHERE until_at > $now ORDER BY id",
-        r => new ChangeFreeze(r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.Instant(5), r.Instant(6)), ("$now", now));
-
     static bool Applies(ModeEntry entry, string runbook, string tenant, string cluster) =>
         (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == tenant)
             && (entry.Cluster.Length == 0 || entry.Cluster == cluster);
@@ -207,7 +185,12 @@ public sealed class ControlStore
         using var transaction = connection.BeginWrite();
         var result = change(connection);
         if (result is not false)
-            connection.Execute("INSERT INTO control_timeline (at, author, text) VALUES ($at, $author, $text)", ("$at", at), ("$author", author), ("$text", text));
+        {
+            connection.Execute(
+                "INSERT INTO control_timeline (at, author, text, revision) VALUES ($at, $author, $text, $revision)",
+                ("$at", at), ("$author", author), ("$text", text), ("$revision", StateSql.NewRevision()));
+        }
+
         transaction.Commit();
         return result;
     }

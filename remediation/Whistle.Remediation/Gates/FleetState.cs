@@ -76,13 +76,14 @@ sealed record FleetState
                 incidents.Add(closed.Id, closed);
         }
 
+        var control = ControlState.Read(connection);
         return new()
         {
-            Kill = ControlStore.KillSwitch(connection),
-            Modes = ControlStore.Modes(connection),
-            Pauses = ControlStore.Pauses(connection, now),
-            Windows = ControlStore.Windows(connection),
-            Freezes = ControlStore.Freezes(connection, now),
+            Kill = control.Kill,
+            Modes = control.Modes,
+            Pauses = control.Pauses,
+            Windows = control.Windows,
+            Freezes = control.Freezes,
             Runs = runs,
             Known = RunStore.Known(connection, now, run),
             Incidents = incidents,

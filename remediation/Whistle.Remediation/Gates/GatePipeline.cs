@@ -25,7 +25,7 @@ static class GatePipeline
         new("flapping", EvidenceGates.Flapping),
     ];
 
-    internal static readonly TimeSpan Soon = TimeSpan.FromMinutes(5);
+    internal static readonly TimeSpan Soon = TimeSpan.FromMinutes(15);
 
     /// <summary>What only a person changes; the pass after the change sees it.</summary>
     internal static readonly TimeSpan WhenChanged = TimeSpan.FromMinutes(30);

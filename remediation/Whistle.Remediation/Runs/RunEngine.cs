@@ -72,7 +72,8 @@ static partial class RunEngine
             { Undoing.DoneAt: not null } => now + TimeSpan.FromSeconds(10),
             { State: RunState.Verifying, ClearSince: { } clear } => clear + runbook.Verify.For,
             { State: RunState.Verifying, VerifyingSince: { } since } => since + runbook.Verify.Within,
-            { Undoing: null, State: RunState.Running or RunState.AwaitingApproval } when step is { Kind: not StepKind.Action } => Least(run.Since + step.Timeout, now + TimeSpan.FromSeconds(30)),
+            { Undoing: null, State: RunState.Running or RunState.AwaitingApproval } when step is { Kind: not StepKind.Action } =>
+                step.Kind is StepKind.Wait ? Least(run.Since + step.Timeout, now + TimeSpan.FromSeconds(30)) : run.Since + step.Timeout,
             _ => command switch
             {
                 { State: CommandState.Begun, BegunAt: { } begun } => begun + TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace,

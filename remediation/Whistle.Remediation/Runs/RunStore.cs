@@ -1,9 +1,6 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
 using System.Text.Json;
-using System.Text.Json.Serialization;
-
-
 
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
@@ -20,64 +17,12 @@ namespace Whistle.Remediation.Runs;
 /// </summary>
 public sealed class RunStore
 {
-    internal const string Schema =
-        """
-        CREATE TABLE runs (
-            id TEXT PRIMARY KEY, incident TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, runbook TEXT NOT NULL,
-            state TEXT NOT NULL, ended_at INTEGER, created_at INTEGER NOT NULL, body TEXT NOT NULL,
-            owner TEXT NOT NULL, token INTEGER NOT NULL, owned_until INTEGER NOT NULL) WITHOUT ROWID;
-        CREATE INDEX runs_incident ON runs (incident);
-        CREATE INDEX runs_ended ON runs (ended_at);
-        CREATE TABLE run_timeline (
-            run TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
-            count INTEGER NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID;
-        CREATE TABLE approvals (run TEXT PRIMARY KEY, plan_hash TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL) WITHOUT ROWID;
-        CREATE TABLE commands (
-            id TEXT PRIMARY KEY, run TEXT NOT NULL REFERENCES runs (id), tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL,
-            step TEXT NOT NULL, action TEXT NOT NULL, parameters TEXT NOT NULL, dry_run INTEGER NOT NULL, timeout_seconds INTEGER NOT NULL,
-            offered_at INTEGER NOT NULL, state TEXT NOT NULL, token INTEGER NOT NULL, leased_until INTEGER, begun_at INTEGER, reason TEXT,
-            outcome TEXT, summary TEXT, output TEXT) WITHOUT ROWID;
-        CREATE INDEX commands_node ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased');
-        """;
-
-    const string CancellationTable =
-        "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;";
-
-    const string OpenCommands =
-        """
-        DROP INDEX commands_node;
-        CREATE INDEX commands_open ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased', 'Begun');
-        """;
-
-    const string Versions =
-        """
-        CREATE TABLE runbook_versions (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-        ALTER TABLE runs ADD COLUMN subject TEXT NOT NULL DEFAULT '{}';
-        ALTER TABLE runs ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-        ALTER TABLE runs ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE runs ADD COLUMN rungs TEXT;
-        ALTER TABLE commands ADD COLUMN undo INTEGER NOT NULL DEFAULT 0;
-        DROP TABLE approvals;
-        CREATE TABLE approvals (
-            run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, plan_hash TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL,
-            PRIMARY KEY (run, step)) WITHOUT ROWID;
-        CREATE TABLE tasks_done (
-            run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, author TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
-        CREATE TABLE reservations (
-            run TEXT PRIMARY KEY REFERENCES runs (id), runbook TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, zone TEXT NOT NULL, node TEXT NOT NULL,
-            subject TEXT NOT NULL, disruptive INTEGER NOT NULL, control_plane INTEGER NOT NULL) WITHOUT ROWID;
-        CREATE TABLE run_owners (owner TEXT PRIMARY KEY, until_at INTEGER NOT NULL) WITHOUT ROWID;
-        CREATE TABLE storms (tenant TEXT NOT NULL, cluster TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, cluster)) WITHOUT ROWID;
-        CREATE INDEX runs_live ON runs (id) WHERE ended_at IS NULL;
-        CREATE INDEX runs_target ON runs (tenant, cluster, node, runbook, ended_at);
-        CREATE INDEX commands_run ON commands (run);
-        """;
-
-    const string Summary = "r.id, r.incident, r.tenant, r.cluster, r.node, r.subject, r.runbook, r.origin, r.state, r.ended_at, r.cancelled, r.rungs";
+    const string Keys = "SELECT id, revision FROM runs";
 
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
-    static readonly ParsedTexts<Run> Bodies = new(t => JsonSerializer.Deserialize(t, RunJson.Default.Run)!);
-    static readonly ParsedTexts<Labels> Subjects = new(t => JsonSerializer.Deserialize(t, RunJson.Default.Labels)!);
+    static readonly RevisedRows<Run> Rows = new("runs", "r.body", r => JsonSerializer.Deserialize(r.GetString(2), RunJson.Default.Run)!);
+    static readonly RevisedRows<RunSummary> Summaries = new(
+        "runs", "r.incident, r.tenant, r.cluster, r.node, r.subject, r.runbook, r.origin, r.state, r.ended_at, r.cancelled, r.rungs", ReadSummary);
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
 
     readonly StateDatabase _database;
@@ -85,31 +30,28 @@ public sealed class RunStore
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("remediation", Schema, CancellationTable, OpenCommands, Versions);
+        database.Migrate("remediation", RunTables.Runs, RunTables.Cancellations, RunTables.OpenCommands, RunTables.Versions, RunTables.Revision);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>
     public IReadOnlyList<Run> Since(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT body FROM runs WHERE ended_at IS NULL OR ended_at >= $since ORDER BY created_at, id", Read, ("$since", since));
+        return Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL OR ended_at >= $since ORDER BY created_at, id", ("$since", since));
     }
 
     public IReadOnlyList<Run> OfIncident(string incident)
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT body FROM runs WHERE incident = $incident ORDER BY created_at, id", Read, ("$incident", incident));
+        return Rows.Query(connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", ("$incident", incident));
     }
 
     /// <summary>All runs of the incidents that were not closed at some time since then, the oldest first.</summary>
     public ILookup<string, Run> OfIncidents(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            """
-            SELECT body FROM runs WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL OR closed_at >= $since) ORDER BY created_at, id
-            """,
-            Read, ("$since", since)).ToLookup(r => r.IncidentId);
+        return Rows.Query(
+            connection, $"{Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL OR closed_at >= $since) ORDER BY created_at, id", ("$since", since)).ToLookup(r => r.IncidentId);
     }
 
     public Run? Find(string id)
@@ -148,8 +90,7 @@ public sealed class RunStore
     {
         using var connection = _database.Open();
         using var picture = connection.BeginRead();
-        return [.. connection.Query(
-            "SELECT body FROM runs WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", Read, ("$since", since)).Select(r => ToEscalation(connection, r))];
+        return [.. Rows.Query(connection, $"{Keys} WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", ("$since", since)).Select(r => ToEscalation(connection, r))];
     }
 
     /// <summary>A yes to the plan of that hash, which the gates ask for in mode approve.</summary>
@@ -206,8 +147,10 @@ public sealed class RunStore
     internal IReadOnlyList<Run> Live()
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT body FROM runs WHERE ended_at IS NULL ORDER BY created_at, id", Read);
+        return Live(connection);
     }
+
+    static IReadOnlyList<Run> Live(DbConnection connection) => Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id");
 
     /// <summary>The version of the runbook that the run began with; null where this release cannot read it.</summary>
     public Runbook? RunbookOf(Run run)
@@ -242,12 +185,12 @@ public sealed class RunStore
         using var transaction = connection.BeginWrite();
         var added = connection.Execute(
             """
-            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs)
-            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, NULL) ON CONFLICT (id) DO NOTHING
+            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs, revision)
+            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, NULL, $revision) ON CONFLICT (id) DO NOTHING
             """,
             ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster), ("$node", run.Node),
             ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", Json(run)),
-            ("$subject", Json(run.Subject)), ("$origin", run.Origin)) > 0;
+            ("$subject", Json(run.Subject)), ("$origin", run.Origin), ("$revision", StateSql.NewRevision())) > 0;
         if (added)
         {
             connection.Execute("INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", ("$hash", runbook.Hash), ("$text", runbook.Text));
@@ -269,8 +212,9 @@ public sealed class RunStore
             ended_at IS NULL AND owner <> $owner AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at > $now)
             """;
         using var connection = _database.Open();
-        if (connection.Query("SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, ("$owner", owner), ("$soon", now + (OwnedFor / 2))).Count > 0
-            && connection.Query($"SELECT 1 FROM runs WHERE {free} LIMIT 1", _ => true, ("$owner", owner), ("$now", now)).Count == 0)
+        var kept = connection.Query("SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, ("$owner", owner), ("$soon", now + (OwnedFor / 2))).Count > 0;
+        // The lease of whoever owns nothing may end.
+        if (connection.Query($"SELECT 1 FROM runs WHERE {(kept ? free : "ended_at IS NULL")} LIMIT 1", _ => true, ("$owner", owner), ("$now", now)).Count == 0)
             return;
         using var transaction = connection.BeginWrite();
         connection.Execute(
@@ -290,11 +234,11 @@ public sealed class RunStore
         var run = decision.Run;
         if (connection.Execute(
             """
-            UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs
+            UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs, revision = $revision
             WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL
             """,
             ("$state", run.State), ("$ended", run.EndedAt), ("$body", Json(run)), ("$cancelled", run.CancelledBy is null ? 0 : 1),
-            ("$rungs", run.UsedUp ? string.Join(' ', run.Rungs) : null), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
+            ("$rungs", run.UsedUp ? string.Join(' ', run.Rungs) : null), ("$revision", StateSql.NewRevision()), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
             return false;
         // What is known when it is written counts, not what was when it was decided.
         if (run.State is RunState.Succeeded && IncidentStore.Find(connection, run.IncidentId) is { } incident && incident.Signals.Any(s => !s.IsClear))
@@ -327,25 +271,30 @@ public sealed class RunStore
     }
 
     /// <summary>Those that have not ended and, of those, the tokens that the owner holds; null where another does.</summary>
-    internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run) => run is null
-        ? connection.Query("SELECT body, owner, token FROM runs WHERE ended_at IS NULL ORDER BY created_at, id", r => Owned(r, owner))
-        : connection.Query("SELECT body, owner, token FROM runs WHERE ended_at IS NULL AND id = $id", r => Owned(r, owner), ("$id", run));
+    internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run)
+    {
+        var tokens = connection.Query(
+            "SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner", r => (Id: r.GetString(0), Token: r.GetInt64(1)), ("$owner", owner)).ToDictionary(t => t.Id, t => t.Token);
+        var runs = run is null ? Live(connection) : Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", ("$id", run));
+        return [.. runs.Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
+    }
 
     /// <summary>Of the live runs (or one of them): all runs of the same incidents, and those that ended on the same targets within the last day.</summary>
     internal static IReadOnlyList<RunSummary> Known(DbConnection connection, DateTimeOffset now, string? run)
     {
         const string byTarget =
             $"""
-            SELECT {Summary} FROM runs l JOIN runs r ON r.tenant = l.tenant AND r.cluster = l.cluster AND r.node = l.node AND r.runbook = l.runbook
+            SELECT r.id, r.revision FROM runs l JOIN runs r ON r.tenant = l.tenant AND r.cluster = l.cluster AND r.node = l.node AND r.runbook = l.runbook
             WHERE l.ended_at IS NULL AND r.ended_at > $since
             """;
         var since = now - TimeSpan.FromDays(1);
         return run is null
-            ? connection.Query(
-                $"SELECT {Summary} FROM runs r WHERE r.incident IN (SELECT id FROM incidents WHERE closed_at IS NULL) OR r.incident IN (SELECT incident FROM runs WHERE ended_at IS NULL) UNION {byTarget}",
-                ReadSummary, ("$since", since))
-            : connection.Query(
-                $"SELECT {Summary} FROM runs r WHERE r.incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", ReadSummary, ("$since", since), ("$id", run));
+            ? Summaries.Query(
+                connection,
+                $"{Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL) OR incident IN (SELECT incident FROM runs WHERE ended_at IS NULL) UNION {byTarget}",
+                ("$since", since))
+            : Summaries.Query(
+                connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", ("$since", since), ("$id", run));
     }
 
     internal static IReadOnlyList<Reservation> AtWork(DbConnection connection) => connection.Query(
@@ -381,7 +330,7 @@ public sealed class RunStore
         : connection.Query($"{select} WHERE run = $run", read, ("$run", run));
 
     internal static Run? Find(DbConnection connection, string id) =>
-        connection.Query("SELECT body FROM runs WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+        Rows.Query(connection, $"{Keys} WHERE id = $id", ("$id", id)) is [var found] ? found : null;
 
     internal static void Append(DbConnection connection, Run run, RunNote note, DateTimeOffset now)
     {
@@ -410,8 +359,8 @@ public sealed class RunStore
     {
         var runbook = RunbookOf(connection, run);
         string[] wanted = [.. runbook?.PageAttaches ?? [], .. runbook?.TicketAttaches ?? []];
-        var attempts = connection.Query(
-            "SELECT body FROM runs WHERE incident = $incident AND runbook = $runbook ORDER BY created_at DESC, id DESC", Read,
+        var attempts = Rows.Query(
+            connection, $"{Keys} WHERE incident = $incident AND runbook = $runbook ORDER BY created_at DESC, id DESC",
             ("$incident", run.IncidentId), ("$runbook", run.Runbook)).Where(r => r.IsAttempt).ToList();
         var reports = attempts.SelectMany(r => r.Reports.Reverse()).Where(r => r.Output is not null && wanted.Contains(r.Step)).DistinctBy(r => r.Step);
         return new(
@@ -419,47 +368,13 @@ public sealed class RunStore
             runbook?.TicketAttaches ?? []);
     }
 
-    static Run Read(DbDataReader reader) => Bodies[reader.GetString(0)];
-
-    static OwnedRun Owned(DbDataReader reader, string owner) => new(Read(reader), reader.GetString(1) == owner ? reader.GetInt64(2) : null);
-
     static RunSummary ReadSummary(DbDataReader r) => new(
-        r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), ToLabels(r.GetString(5)), r.GetString(6), r.GetString(7),
-        Enum.Parse<RunState>(r.GetString(8)), r.OptionalInstant(9), r.GetInt64(10) != 0, r.OptionalText(11)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        r.GetString(0), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), ToLabels(r.GetString(6)), r.GetString(7), r.GetString(8),
+        Enum.Parse<RunState>(r.GetString(9)), r.OptionalInstant(10), r.GetInt64(11) != 0, r.OptionalText(12)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
     static string Json(Labels labels) => JsonSerializer.Serialize(labels, RunJson.Default.Labels);
 
-    static Labels ToLabels(string json) => Subjects[json];
+    static Labels ToLabels(string json) => JsonSerializer.Deserialize(json, RunJson.Default.Labels)!;
 
     static string Json(Run run) => JsonSerializer.Serialize(run, RunJson.Default.Run);
-}
-
-[JsonSourceGenerationOptions(UseStringEnumConverter = true, Converters = [typeof(LabelsConverter)])]
-[JsonSerializable(typeof(Run))]
-[JsonSerializable(typeof(Labels))]
-[JsonSerializable(typeof(Dictionary<string, JsonElement>))]
-sealed partial class RunJson : JsonSerializerContext;
-
-sealed class LabelsConverter : JsonConverter<Labels>
-{
-    public override Labels Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
-    {
-        var labels = new List<Label>();
-        while (reader.Read() && reader.TokenType is JsonTokenType.PropertyName)
-        {
-            var name = reader.GetString()!;
-            reader.Read();
-            labels.Add(new(name, reader.GetString()!));
-        }
-
-        return Labels.From(labels);
-    }
-
-    public override void Write(Utf8JsonWriter writer, Labels value, JsonSerializerOptions options)
-    {
-        writer.WriteStartObject();
-        foreach (var (name, text) in value)
-            writer.WriteString(name, text);
-        writer.WriteEndObject();
-    }
 }

@@ -249,7 +249,7 @@ public abstract class StoreTests : IAsyncLifetime
         await SideBySideAsync(2, database =>
         {
             Assert.True(ids.TryDequeue(out var id));
-            answers.Add(new CommandStore(database).Begin(Node, id, 1, new([Firing, firing]), (_, _) => null, Now)!);
+            answers.Add(new CommandStore(database).Begin(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now))!);
         });
 
         Assert.Single(answers, a => a.Granted);
@@ -267,9 +267,9 @@ public abstract class StoreTests : IAsyncLifetime
         Assert.Equal(1, Assert.Single(commands.Lease(Node, Now)).Token);
         Assert.Equal(2, Assert.Single(commands.Lease(Node, Now)).Token);
 
-        Assert.False(commands.Begin(Node, Offer.Id, 1, Active, (_, _) => null, Now)!.Granted);
-        Assert.True(commands.Begin(Node, Offer.Id, 2, Active, (_, _) => null, Now)!.Granted);
-        Assert.True(commands.Begin(Node, Offer.Id, 2, Active, (_, _) => null, Now)!.Granted);
+        Assert.False(commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
+        Assert.True(commands.Begin(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now))!.Granted);
+        Assert.True(commands.Begin(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now))!.Granted);
         Assert.True(commands.Finish(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null)));
         Assert.Equal(CommandState.Begun, commands.Find(Offer.Id)!.State);
         var output = JsonDocument.Parse("""{"freed": 1}""").RootElement;
@@ -279,7 +279,7 @@ public abstract class StoreTests : IAsyncLifetime
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(commands.Lease(Node, Now));
-        Assert.Null(commands.Begin(new Sender("t", "c", "other"), Offer.Id, 2, Active, (_, _) => null, Now));
+        Assert.Null(commands.Begin(new Sender("t", "c", "other"), Offer.Id, 2, (_, _) => null, () => (Active, Now)));
     }
 
     [Fact]
@@ -289,7 +289,7 @@ public abstract class StoreTests : IAsyncLifetime
         commands.Lease(Node, Now);
         control.Set(new KillSwitch(true, "stop", "ann", Now));
 
-        Assert.Contains("kill switch", commands.Begin(Node, Offer.Id, 1, Active, (_, _) => null, Now)!.Reason, StringComparison.Ordinal);
+        Assert.Contains("kill switch", commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Reason, StringComparison.Ordinal);
         Assert.Equal(CommandState.Denied, commands.Find(Offer.Id)!.State);
     }
 
@@ -428,7 +428,7 @@ public abstract class StoreTests : IAsyncLifetime
         BeginAnswer? answer = null;
         await Task.WhenAll(
             Task.Run(() => new ControlStore(Database).Set(new KillSwitch(true, "stop", "ann", Now)), Cancellation),
-            Task.Run(() => answer = new CommandStore(Database).Begin(Node, Offer.Id, 1, Active, (_, _) => null, Now), Cancellation));
+            Task.Run(() => answer = new CommandStore(Database).Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now)), Cancellation));
 
         Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, new CommandStore(Database).Find(Offer.Id)!.State);
     }

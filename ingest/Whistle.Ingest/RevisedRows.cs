@@ -1,0 +1,56 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
+
+namespace Whistle.Ingest;
+
+/// <summary>
+/// Rows that are read again and again between two changes, remembered by their revision: a number that whoever writes a row draws anew for it
+/// (<see cref="StateSql.NewRevision"/>; 0 for rows that have none). What is remembered is shared, so it must be immutable. Emptied when it is full.
+/// </summary>
+/// <param name="columns">Beside <c>id</c> and <c>revision</c>; the table's alias is r.</param>
+/// <param name="read">The columns stand from number 2 on.</param>
+public sealed class RevisedRows<T>(string table, string columns, Func<DbDataReader, T> read, int most = 30_000)
+{
+    // From here on, one question for all is less than one for each.
+    const int Many = 16;
+
+    readonly ConcurrentDictionary<long, T> _known = new();
+    readonly string _byId = $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id = $id";
+    readonly ConcurrentDictionary<string, string> _whole = new();
+
+    /// <param name="sql">Selects <c>id</c> and <c>revision</c>, in the order of the answer.</param>
+    public IReadOnlyList<T> Query(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        var keys = connection.Query(sql, static r => (Id: r.GetString(0), Revision: r.GetInt64(1)), parameters);
+        var rows = new List<T>(keys.Count);
+        Dictionary<string, T>? fresh = null;
+        if (keys.Count(k => !_known.ContainsKey(k.Revision)) > Many)
+        {
+            var whole = _whole.GetOrAdd(sql, s => $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id IN (SELECT k.id FROM ({s}) k)");
+            fresh = connection.Query(whole, Keep, parameters).ToDictionary(r => r.Id, r => r.Row);
+        }
+
+        foreach (var (id, revision) in keys)
+        {
+            if (_known.TryGetValue(revision, out var known) || fresh?.TryGetValue(id, out known) is true)
+                rows.Add(known!);
+            else if (connection.Query(_byId, Keep, ("$id", id)) is [var found])
+                rows.Add(found.Row);
+        }
+
+        return rows;
+    }
+
+    (string Id, T Row) Keep(DbDataReader reader)
+    {
+        var (id, revision, row) = (reader.GetString(0), reader.GetInt64(1), read(reader));
+        if (revision != 0)
+        {
+            if (_known.Count >= most)
+                _known.Clear();
+            _known[revision] = row;
+        }
+
+        return (id, row);
+    }
+}
