@@ -82,9 +82,7 @@ public sealed class StateDatabase : IDisposable
     public static StateDatabase InMemory() => new(
         new SqliteConnectionStringBuilder
         {
-            DataSource = $"whistle-{Interlocked.Increment(ref _memories)}",
-            Mode = SqliteOpenMode.Memory,
-            Cache = SqliteCacheMode.Shared,
+            DataSource = $"file:/whistle-{Interlocked.Increment(ref _memories)}?vfs=memdb",
             DefaultTimeout = 10,
             Pooling = false,
         }.ToString(),

@@ -69,6 +69,9 @@ public sealed record RemediationEnvironment
 public sealed class RemediationHost : BackgroundService
 {
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
+    // Decisions that share a transaction, so that a fleet in which all changes does not wait for the disk thousands of times.
+    const int Together = 100;
+
     static readonly TimeSpan StormStep = TimeSpan.FromSeconds(30);
 
     readonly RemediationEnvironment _environment;
@@ -77,6 +80,7 @@ public sealed class RemediationHost : BackgroundService
     readonly Counter _ended;
     readonly Counter _refusals;
 
+    int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
     Indexed? _indexed;
 
@@ -133,6 +137,7 @@ public sealed class RemediationHost : BackgroundService
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
+        var decided = new List<(RunDecision Decision, long Token)>();
         foreach (var (run, token) in fleet.Runs)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -140,11 +145,41 @@ public sealed class RemediationHost : BackgroundService
                 continue;
             try
             {
-                await AdvanceRunAsync(run, token.Value, fleet, signals, now, cancellation);
+                if (await DecideAsync(run, fleet, signals, now, cancellation) is { } decision)
+                    decided.Add((decision, token.Value));
             }
             catch (Exception e) when (!cancellation.IsCancellationRequested)
             {
                 _logger.RunFailed(e, run.Id);
+            }
+        }
+
+        Apply(decided, now, cancellation);
+    }
+
+    void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var together = _together;
+        _together = Together;
+        foreach (var chunk in decided.Chunk(together))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                var applied = _environment.Runs.Apply(chunk, _environment.Owner, now);
+                for (var i = 0; i < chunk.Length; i++)
+                {
+                    if (applied[i])
+                        Tell(chunk[i].Decision);
+                    else
+                        _logger.RunNotApplied(chunk[i].Decision.Run.Id);
+                }
+            }
+            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            {
+                // What became of it is seen at the next pass, where no run is held up by another.
+                _together = 1;
+                _logger.RunFailed(e, string.Join(", ", chunk.Select(c => c.Decision.Run.Id)));
             }
         }
     }
@@ -259,12 +294,12 @@ public sealed class RemediationHost : BackgroundService
         .Where(s => !s.IsClear && s.Labels.Has("node") && runbook.IsAnswerTo(s.Name, s.Labels))
         .Select(s => signals.Find(s.Fingerprint)).FirstOrDefault(s => s is { IsKept: false });
 
-    async Task AdvanceRunAsync(Run run, long token, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
+    async Task<RunDecision?> DecideAsync(Run run, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
     {
         if (_environment.Runs.RunbookOf(run) is not { } runbook || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
         {
             _logger.RunUnreadable(run.Id);
-            return;
+            return null;
         }
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
@@ -278,15 +313,10 @@ public sealed class RemediationHost : BackgroundService
         var decided = RunEngine.Advance(run, world, now);
         if (RunEngine.DueAt(decided?.Run ?? run, decided?.Offer ?? world.Command, runbook, now) is { } due)
             Due(due);
-        if (decided is not { } decision)
-            return;
         // Another attempt or the next rung may follow it.
-        if (decision.Run.EndedAt is not null)
+        if (decided?.Run.EndedAt is not null)
             Due(now);
-        if (_environment.Runs.Apply(decision, _environment.Owner, token, now))
-            Tell(decision);
-        else
-            _logger.RunNotApplied(run.Id);
+        return decided;
     }
 
     void Due(DateTimeOffset at)

@@ -15,14 +15,19 @@ static class Scenario
         ("kill switch", 2), ("pause", 5), ("mode", 4), ("taken", 4), ("cancel", 4), ("freeze", 2), ("foreign cordon", 4), ("budget spent", 6), ("flap", 4),
     ];
 
+    const double Together = 0.35;
+
+    static readonly TimeSpan TogetherWithin = TimeSpan.FromMinutes(10);
+
     public static List<Fault> Of(SimulationOptions options)
     {
         var chance = new Chance(options.Seed ^ 0x5EED);
         var mean = TimeSpan.FromDays(1) / (options.FaultsPerClusterDay * options.Clusters);
         var total = Kinds.Sum(k => k.Weight);
         var faults = new List<Fault>();
-        // Exponential gaps, and now and then several at once: what meets is what breaks.
-        TimeSpan Gap() => chance.Is("together", 0.35) ? chance.Seconds("gap", 0, 600) : -mean * Math.Log(1 - chance.Next("gap"));
+        // Exponential gaps, and now and then several at once: what meets is what breaks. On average they are as long as was asked for.
+        var alone = (mean - (Together * TogetherWithin / 2)) / (1 - Together);
+        TimeSpan Gap() => chance.Is("together", Together) ? TogetherWithin * chance.Next("gap") : -alone * Math.Log(1 - chance.Next("gap"));
         for (var at = Gap(); at < options.Length; at += Gap())
         {
             var draw = chance.Next("kind") * total;

@@ -167,12 +167,23 @@ public sealed class ControlStore
     /// </summary>
     public static (RunbookMode Mode, string From) ModeOf(IReadOnlyList<ModeEntry> entries, Runbook runbook, string tenant, string cluster)
     {
-        var all = entries.Where(e => Applies(e, runbook.Name, tenant, cluster)).Select(e => (e.Mode, From: $"{Words(e)}, set by {e.Author}")).ToList();
-        if (!entries.Any(e => e.Runbook == runbook.Name && Applies(e, runbook.Name, tenant, cluster)))
-            all.Add((runbook.Mode, "the runbook's file"));
-        if (!entries.Any(e => e.Cluster == cluster && Applies(e, runbook.Name, tenant, cluster)))
-            all.Add((RunbookMode.Observe, "nobody has turned the cluster to approve or automatic"));
-        return all.MinBy(m => m.Mode);
+        ModeEntry? strictest = null;
+        var (namesRunbook, namesCluster) = (false, false);
+        foreach (var entry in entries)
+        {
+            if (!Applies(entry, runbook.Name, tenant, cluster))
+                continue;
+            namesRunbook |= entry.Runbook == runbook.Name;
+            namesCluster |= entry.Cluster == cluster;
+            if (strictest is null || entry.Mode < strictest.Mode)
+                strictest = entry;
+        }
+
+        if (!namesRunbook && !(strictest?.Mode <= runbook.Mode) && (namesCluster || runbook.Mode <= RunbookMode.Observe))
+            return (runbook.Mode, "the runbook's file");
+        return !namesCluster && !(strictest?.Mode <= RunbookMode.Observe)
+            ? (RunbookMode.Observe, "nobody has turned the cluster to approve or automatic")
+            : (strictest!.Mode, $"{Words(strictest)}, set by {strictest.Author}");
     }
 
     static bool Applies(ModeEntry entry, string runbook, string tenant, string cluster) =>

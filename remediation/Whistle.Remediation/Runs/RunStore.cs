@@ -227,10 +227,28 @@ public sealed class RunStore
     }
 
     /// <summary>Makes a decision durable, whole or not at all. False where the token is stale or the command to be taken back has begun.</summary>
-    internal bool Apply(RunDecision decision, string owner, long token, DateTimeOffset now)
+    internal bool Apply(RunDecision decision, string owner, long token, DateTimeOffset now) => Apply([(decision, token)], owner, now)[0];
+
+    /// <summary>As <see cref="Apply(RunDecision, string, long, DateTimeOffset)"/> for several in one transaction, of which each stands or falls by itself.</summary>
+    internal IReadOnlyList<bool> Apply(IReadOnlyList<(RunDecision Decision, long Token)> decisions, string owner, DateTimeOffset now)
     {
         using var connection = _database.Open();
         using var transaction = connection.BeginWrite();
+        var applied = new bool[decisions.Count];
+        for (var i = 0; i < applied.Length; i++)
+        {
+            connection.Execute("SAVEPOINT decision");
+            applied[i] = Write(connection, decisions[i].Decision, owner, decisions[i].Token, now);
+            connection.Execute(applied[i] ? "RELEASE SAVEPOINT decision" : "ROLLBACK TO SAVEPOINT decision");
+        }
+
+        if (applied.Contains(true))
+            transaction.Commit();
+        return applied;
+    }
+
+    static bool Write(DbConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now)
+    {
         var run = decision.Run;
         if (connection.Execute(
             """
@@ -251,7 +269,6 @@ public sealed class RunStore
         if (run.EndedAt is not null || (run.State is RunState.Waiting or RunState.AwaitingApproval && !run.Reports.Any(r => r.Changed)))
             connection.Execute("DELETE FROM reservations WHERE run = $run", ("$run", run.Id));
         AppendAll(connection, run, decision.Notes, now);
-        transaction.Commit();
         return true;
     }
 
