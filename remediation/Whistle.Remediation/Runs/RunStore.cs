@@ -37,7 +37,14 @@ public sealed class RunStore
     public IReadOnlyList<Run> Since(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL OR ended_at >= $since ORDER BY created_at, id", ("$since", since));
+        return Rows.Query(
+            connection,
+            """
+            SELECT id, revision FROM (
+                SELECT id, revision, created_at FROM runs WHERE ended_at IS NULL UNION ALL
+                SELECT id, revision, created_at FROM runs WHERE ended_at >= $since) r ORDER BY created_at, id
+            """,
+            ("$since", since));
     }
 
     public IReadOnlyList<Run> OfIncident(string incident)
@@ -51,7 +58,12 @@ public sealed class RunStore
     {
         using var connection = _database.Open();
         return Rows.Query(
-            connection, $"{Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL OR closed_at >= $since) ORDER BY created_at, id", ("$since", since)).ToLookup(r => r.IncidentId);
+            connection,
+            $"""
+            {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL UNION ALL SELECT id FROM incidents WHERE closed_at >= $since)
+            ORDER BY created_at, id
+            """,
+            ("$since", since)).ToLookup(r => r.IncidentId);
     }
 
     public Run? Find(string id)
@@ -74,7 +86,7 @@ public sealed class RunStore
     {
         using var connection = _database.Open();
         return connection.Query(
-            "SELECT DISTINCT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0)).ToHashSet();
+            "SELECT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0)).ToHashSet();
     }
 
     /// <summary>Where an incident is open or a run goes on.</summary>
@@ -308,7 +320,10 @@ public sealed class RunStore
         return run is null
             ? Summaries.Query(
                 connection,
-                $"{Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL) OR incident IN (SELECT incident FROM runs WHERE ended_at IS NULL) UNION {byTarget}",
+                $"""
+                {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL) UNION
+                {Keys} WHERE incident IN (SELECT incident FROM runs WHERE ended_at IS NULL) UNION {byTarget}
+                """,
                 ("$since", since))
             : Summaries.Query(
                 connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", ("$since", since), ("$id", run));
