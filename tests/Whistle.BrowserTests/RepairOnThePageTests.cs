@@ -78,12 +78,14 @@ public sealed class RepairOnThePageTests(Chromium chromium)
             summary: Free space with people's help
             answers: [{ signal: NodeFilesystemSpaceFillingUp, labels: { mountpoint: /.* } }]
             mode: automatic
+            verify: { within: 3m, for: 1m }
             steps:
               - { name: ask-owner, task: "Ask the owner of ${mountpoint} whether it may be cleaned." }
               - { name: consent, approval: support }
               - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" } }
             """;
         await using var scene = await Scene.StartAsync(runbook, Cancellation, new Disk("acme", "staging", "build-1", "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
+        scene.SetMode("staging", RunbookMode.Automatic);
         await scene.UntilAsync(() => scene.Runs.Since(scene.Now) is [{ State: RunState.Running }], Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
