@@ -15,8 +15,7 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
     const int Many = 16;
 
     readonly ConcurrentDictionary<long, T> _known = new();
-    readonly string _byId = $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id = $id";
-    readonly ConcurrentDictionary<string, string> _whole = new();
+    readonly string _select = $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id";
 
     /// <param name="sql">Selects <c>id</c> and <c>revision</c>, in the order of the answer.</param>
     public IReadOnlyList<T> Query(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
@@ -25,16 +24,12 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
         var rows = new List<T>(keys.Count);
         Dictionary<string, T>? fresh = null;
         if (keys.Count(k => !_known.ContainsKey(k.Revision)) > Many)
-        {
-            var whole = _whole.GetOrAdd(sql, s => $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id IN (SELECT k.id FROM ({s}) k)");
-            fresh = connection.Query(whole, Keep, parameters).ToDictionary(r => r.Id, r => r.Row);
-        }
-
+            fresh = connection.Query($"{_select} IN (SELECT k.id FROM ({sql}) k)", Keep, parameters).ToDictionary(r => r.Id, r => r.Row);
         foreach (var (id, revision) in keys)
         {
             if (_known.TryGetValue(revision, out var known) || fresh?.TryGetValue(id, out known) is true)
                 rows.Add(known!);
-            else if (connection.Query(_byId, Keep, ("$id", id)) is [var found])
+            else if (connection.Query($"{_select} = $id", Keep, ("$id", id)) is [var found])
                 rows.Add(found.Row);
         }
 

@@ -62,7 +62,8 @@ sealed class People(Simulator simulator)
             case "taken":
                 foreach (var incident in simulator.Active.Where(i => i.Cluster == cluster.Name))
                     simulator.Incidents.Acknowledge(new(incident.Id, Who, Now, Now + fault.Length));
-                Later(fault.Length, () => { });
+                // Once they let go, a page may be due.
+                simulator.In(fault.Length, simulator.Stir);
                 return true;
             case "cancel":
                 foreach (var run in simulator.Runs.Live().Where(r => fault.Twist < 0.5 || r.Cluster == cluster.Name))

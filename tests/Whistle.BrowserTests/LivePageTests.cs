@@ -101,7 +101,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         await page.Keyboard.PressAsync("Control+A");
         await page.Keyboard.TypeAsync("node-0987");
         Assert.Equal("node-0987", await page.Locator("[data-filter]").InputValueAsync());
-        await page.WaitForFunctionAsync("() => location.search === '?q=node-0987'");
+        await page.WaitForFunctionAsync("() => location.pathname + location.search === '/incidents?q=node-0987'");
         await Assertions.Expect(page.Locator("main tbody tr")).ToHaveCountAsync(1);
         Assert.Equal("node-0987", await page.Locator("[data-filter]").InputValueAsync());
     }

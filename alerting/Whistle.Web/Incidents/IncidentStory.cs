@@ -20,12 +20,10 @@ public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan,
     public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying ? [] : Gates.Where(g => g.Reason is not null);
 
     /// <summary>What it asks a person to do now; null where it asks for nothing, or for a yes.</summary>
-    public PlanStep? Task => Run.State is RunState.Running && Current is { Action: "task" } task ? task : null;
+    public PlanStep? Task { get; init; }
 
     /// <summary>The step whose own yes it waits for; empty where it is the plan's.</summary>
-    public string AskedStep => Run.State is RunState.AwaitingApproval && Current is { Action: "approval" } step ? step.Name : "";
-
-    PlanStep? Current => Run.Undoing is null && Run.Step < Plan.Count ? Plan[Run.Step] : null;
+    public string AskedStep => Run.State is RunState.AwaitingApproval && Run.Step < Plan.Count && Plan[Run.Step] is { Action: "approval" } step ? step.Name : "";
 
     public IReadOnlyList<StepReport> ReportsOf(PlanStep step) => [.. Run.Reports.Where(r => r.Step == step.Name)];
 
@@ -90,8 +88,14 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
         };
     }
 
-    RunCard Card(FleetSnapshot snapshot, Run run) =>
-        new(run, snapshot.Explanations.GetValueOrDefault(run.Id), environment.Runs.PlanOf(run), run.EndedAt is null ? host.AskGates(run.Id) : []);
+    RunCard Card(FleetSnapshot snapshot, Run run)
+    {
+        var plan = environment.Runs.PlanOf(run);
+        return new(run, snapshot.Explanations.GetValueOrDefault(run.Id), plan, run.EndedAt is null ? host.AskGates(run.Id) : [])
+        {
+            Task = environment.Runs.AsksPerson(run) ? plan[run.Step] : null,
+        };
+    }
 }
 
 /// <summary>What makes the mode of a run's runbook so in its cluster.</summary>

@@ -303,7 +303,8 @@ public sealed class RunStore
     internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run)
     {
         var tokens = connection.Query(
-            "SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner", r => (Id: r.GetString(0), Token: r.GetInt64(1)), ("$owner", owner)).ToDictionary(t => t.Id, t => t.Token);
+            $"SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner{(run is null ? "" : " AND id = $id")}", r => (Id: r.GetString(0), Token: r.GetInt64(1)),
+            ("$owner", owner), ("$id", run)).ToDictionary(t => t.Id, t => t.Token);
         var runs = run is null ? Live(connection) : Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", ("$id", run));
         return [.. runs.Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
     }

@@ -44,7 +44,7 @@ static class EngineLoad
         Console.WriteLine("10,000 nodes, each with a disk that fills, in mode observe: 10,000 open runs");
         using (var engine = new Engine([.. Disks(10_000)], RunbookMode.Observe))
         {
-            // The first ones propose and refuse all of them, a transaction each, and compile.
+            // The first ones propose and refuse all of them, and compile.
             var first = Enumerable.Range(0, 90).Max(_ => engine.Pass());
             List<TimeSpan> passes = [];
             for (var second = 0; second < 30; second++)
