@@ -90,7 +90,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
-        await person.SeesAsync(page.GetByText("The repair waits for a person to do this: Ask the owner of /data"));
+        await person.SeesAsync(page.Locator("#why", new() { HasText = "a person is to do this: Ask the owner of /data" }));
         await person.KeysAsync("t");
         var dialog = page.GetByRole(AriaRole.Dialog);
         await dialog.GetByLabel("What you have done").FillAsync("The owner said yes.");

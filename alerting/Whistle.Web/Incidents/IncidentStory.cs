@@ -16,8 +16,8 @@ namespace Whistle.Web.Incidents;
 /// <param name="Gates">What every gate says now; empty once it has ended.</param>
 public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan, IReadOnlyList<GateReply> Gates)
 {
-    /// <summary>Once the steps are done the gates hold nothing back any more.</summary>
-    public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying ? [] : Gates.Where(g => g.Reason is not null);
+    /// <summary>Once the steps are done, and while a step is a person's, the gates hold nothing back.</summary>
+    public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying || Task is not null || AskedStep.Length > 0 ? [] : Gates.Where(g => g.Reason is not null);
 
     /// <summary>What it asks a person to do now; null where it asks for nothing, or for a yes.</summary>
     public PlanStep? Task { get; init; }
