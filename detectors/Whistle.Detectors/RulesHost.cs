@@ -57,6 +57,7 @@ public sealed class RulesHost : BackgroundService
     readonly SemaphoreSlim _passes = new(1, 1);
     DateTimeOffset _lastPresence;
     Running _running = new(RuleSet.Empty, []);
+    Gathered? _gathered;
 
     public RulesHost(RulesEnvironment environment, TimeProvider time, ILogger<RulesHost> logger)
     {
@@ -69,8 +70,19 @@ public sealed class RulesHost : BackgroundService
         _presence = new NodePresence(environment.Series);
     }
 
-    /// <summary>All active signals.</summary>
-    public IReadOnlyList<Signal> Signals => [.. Groups.SelectMany(g => g.Rules).SelectMany(r => r.Report.Signals)];
+    /// <summary>All active signals: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
+    public IReadOnlyList<Signal> Signals
+    {
+        get
+        {
+            List<RuleReport> reports = [.. Groups.SelectMany(g => g.Rules).Select(r => r.Report)];
+            if (Volatile.Read(ref _gathered) is { } gathered && gathered.Reports.SequenceEqual(reports, ReferenceEqualityComparer.Instance))
+                return gathered.Signals;
+            gathered = new(reports, [.. reports.SelectMany(r => r.Signals)]);
+            Volatile.Write(ref _gathered, gathered);
+            return gathered.Signals;
+        }
+    }
 
     /// <summary>Signals that ended within the last 24 hours, the latest first.</summary>
     public IReadOnlyList<Signal> EndedSignals(DateTimeOffset since) => _store.Ended(since);
@@ -267,4 +279,6 @@ public sealed class RulesHost : BackgroundService
     }
 
     sealed record Running(RuleSet Rules, IReadOnlyList<GroupState> Groups);
+
+    sealed record Gathered(IReadOnlyList<RuleReport> Reports, IReadOnlyList<Signal> Signals);
 }

@@ -25,7 +25,11 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, stri
 /// <param name="Active">All active signals, pending ones too.</param>
 /// <param name="Ended">Signals that ended lately, the latest first: how they ended.</param>
 /// <param name="Worked">Incidents that a run works on.</param>
-sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked);
+sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
+{
+    /// <summary>What fires, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
+    public IReadOnlyDictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
+}
 
 /// <summary>Incidents as a function of those held and of all that is wrong now.</summary>
 static class IncidentEngine
@@ -42,7 +46,7 @@ static class IncidentEngine
     /// <returns>The incidents that changed.</returns>
     public static IReadOnlyList<IncidentChange> Reconcile(IReadOnlyList<Incident> held, SignalView view, IncidentOptions options, DateTimeOffset now)
     {
-        var trouble = view.Active.Where(HasFired).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
+        var trouble = view.Trouble.ToDictionary();
         var changes = new List<IncidentChange>();
         var storms = held.Where(i => i.IsStorm).GroupBy(i => (i.Tenant, i.Cluster)).Select(g => g.MaxBy(i => i.OpenedAt)!).ToList();
         held = [.. held.Where(i => !i.IsStorm)];
@@ -99,6 +103,9 @@ static class IncidentEngine
             entries.Add(("signal", $"{title}."));
         return new(change.Incident with { Title = before.Title }, entries);
     }
+
+    public static Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> BySubject(IReadOnlyList<Signal> active) =>
+        active.Where(HasFired).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
 
     static bool HasFired(Signal signal) =>
         signal.State is SignalState.Firing || signal is { State: SignalState.Unknown, Condition.Before: SignalState.Firing };

@@ -32,6 +32,7 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
     readonly Gauge _active = environment.Metrics.CreateGauge("whistle_incidents", "Incidents that are not closed.", ["state"]);
+    SignalView? _view;
 
     public Task ReconcileAsync(DateTimeOffset now)
     {
@@ -40,7 +41,9 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
         var held = environment.Store.Since(now - environment.Options.ReopenWithin);
         // How signals ended matters only to those that an incident holds.
         var ended = held.Any(i => i.ClosedAt is null) ? environment.Ended(now - TimeSpan.FromHours(24)) : [];
-        var changes = IncidentEngine.Reconcile(held, new(active, ended, environment.Worked()), environment.Options, now);
+        var worked = environment.Worked();
+        _view = _view is { } before && ReferenceEquals(before.Active, active) ? before with { Ended = ended, Worked = worked } : new(active, ended, worked);
+        var changes = IncidentEngine.Reconcile(held, _view, environment.Options, now);
         if (changes.Count > 0)
             environment.Store.Save(changes, now);
         foreach (var change in changes)

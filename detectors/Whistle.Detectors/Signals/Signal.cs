@@ -81,7 +81,8 @@ public sealed record Signal
 
     static ulong Add(ulong hash, string text)
     {
-        foreach (var b in Encoding.UTF8.GetBytes(text))
+        var utf8 = text.Length <= 128 ? stackalloc byte[3 * 128] : new byte[3 * text.Length];
+        foreach (var b in utf8[..Encoding.UTF8.GetBytes(text, utf8)])
             hash = (hash ^ b) * 1099511628211;
         return hash * 1099511628211;
     }

@@ -183,6 +183,18 @@ public sealed class RulesHostTests
         Assert.Equal([SignalEnd.Gone, SignalEnd.Cleared], bench.Host.EndedSignals(RulesBench.Start).Select(s => s.Condition.Reason!.Value));
     }
 
+    [Fact]
+    public async Task The_signals_are_the_same_list_until_the_next_evaluation()
+    {
+        using var bench = new RulesBench(Threshold);
+        await LiveAsync(bench, "d");
+        var signals = bench.Host.Signals;
+        Assert.Single(signals);
+        Assert.Same(signals, bench.Host.Signals);
+        await LiveAsync(bench, "d");
+        Assert.NotSame(signals, bench.Host.Signals);
+    }
+
     static async Task<string> LiveAsync(string rules, string sent)
     {
         using var bench = new RulesBench(rules);

@@ -29,7 +29,7 @@ public sealed class IncidentTests : IDisposable
         _host = new(
             new()
             {
-                Signals = () => _active,
+                Signals = () => [.. _active],
                 Ended = _ => _ended,
                 Worked = () => _worked,
                 Store = _store,
