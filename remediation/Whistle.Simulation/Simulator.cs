@@ -140,7 +140,7 @@ public sealed partial class Simulator : IDisposable
             var act = _queue.Dequeue();
             Now = new(next.At, TimeSpan.Zero);
             act();
-            if (_dirty && !_nested)
+            if (_dirty)
                 AfterChange();
         }
 
@@ -202,6 +202,8 @@ public sealed partial class Simulator : IDisposable
         (_nested, server.IsFrozen) = (true, true);
         var acting = _acting;
         _acting = null;
+        // What it did until now is judged before others act.
+        AfterChange();
         TakeOver();
         Stir();
         RunUntil(Now + length);
