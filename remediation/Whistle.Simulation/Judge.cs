@@ -43,7 +43,7 @@ sealed class Judge(Simulator simulator)
     readonly Dictionary<(string Runbook, string Incident), int> _attempts = [];
     readonly Dictionary<(string Tenant, string Cluster), DateTimeOffset> _replacing = [];
     readonly Dictionary<string, DateTimeOffset> _due = [];
-    readonly HashSet<string> _held = [];
+    readonly Dictionary<string, (bool Held, string Severity)> _watched = [];
     readonly Dictionary<string, (string Hash, DateTimeOffset Until)> _approved = [];
 
     DateTimeOffset Now => simulator.Now;
@@ -232,11 +232,10 @@ sealed class Judge(Simulator simulator)
 
             // A person who has taken it on, quiet signals and a server that is down hold a page; nothing else does.
             var held = incident.State is IncidentState.Recovering || simulator.Incidents.Acknowledgement(incident.Id, Now) is not null || simulator.DownLately(PageSlack);
-            // What held it may end long after it was last looked at: a page is due some time after the first look without it.
-            var released = !held && _held.Remove(incident.Id);
-            if (held)
-                _held.Add(incident.Id);
-            if (held || released)
+            // What held it may have ended, and it may have become worse, just before this look.
+            var before = _watched.GetValueOrDefault(incident.Id, (held, incident.Severity));
+            _watched[incident.Id] = (held, incident.Severity);
+            if (held || before != (held, incident.Severity))
                 _due[incident.Id] = Now + PageSlack;
             var due = incident.Reopened == 0 ? incident.OpenedAt + deadline + PageSlack : incident.Signals.Min(s => s.Since) + deadline + PageSlack;
             if (incident.Reopened > 0 && incident.Onsets.Count > 0)

@@ -125,11 +125,14 @@ sealed class SimServer : IDisposable
             if (incident.ClearSince is { } clear)
                 due = Least(due, clear + TimeSpan.FromMinutes(5));
             var deadline = Pager.Deadline(incident.Severity);
-            var began = incident.Onsets.Count > 0 ? incident.Onsets[^1] : incident.OpenedAt;
-            for (var i = 0; i < 3 && deadline is not null; i++)
+            // Its deadline counts from its opening or, where it came back after its end, from there.
+            foreach (var began in (DateTimeOffset[])[incident.OpenedAt, .. incident.Onsets.TakeLast(1)])
             {
-                if (began + deadline.Value + TimeSpan.FromSeconds(30 * i) is var at && at > now)
-                    due = Least(due, at);
+                for (var i = 0; i < 3 && deadline is not null; i++)
+                {
+                    if (began + deadline.Value + TimeSpan.FromSeconds(30 * i) is var at && at > now)
+                        due = Least(due, at);
+                }
             }
 
             due = Least(due, now + TimeSpan.FromHours(3));
