@@ -56,20 +56,30 @@ public sealed record UnaryExpr(int Position, bool Negates, Expr Operand) : Expr(
     public override IReadOnlyList<Expr> Children => [Operand];
 }
 
-/// <summary>Offset in milliseconds into the past; negative is the future.</summary>
-public sealed record VectorSelector(int Position, IReadOnlyList<LabelMatcher> Matchers, long Offset = 0) : Expr(Position)
+public sealed record VectorSelector(int Position, IReadOnlyList<LabelMatcher> Matchers, TimeShift Shift) : Expr(Position)
 {
     public override ExprType Type => ExprType.Vector;
 
     public override IReadOnlyList<Expr> Children => [];
 }
 
-/// <summary>The samples of (t − offset − range, t − offset]; the range is in milliseconds.</summary>
-public sealed record MatrixSelector(int Position, VectorSelector Selector, long Range) : Expr(Position)
+/// <summary>The samples of (t − range, t] where t is the selector's shifted time.</summary>
+public sealed record MatrixSelector(int Position, VectorSelector Selector, DurationExpr Range) : Expr(Position)
 {
     public override ExprType Type => ExprType.Matrix;
 
     public override IReadOnlyList<Expr> Children => [Selector];
+}
+
+/// <summary>
+/// The operand's values at every multiple of <paramref name="Step"/> within (t − range, t], t being the shifted time. Without a
+/// step it is <see cref="PromQLOptions.SubqueryStep"/>.
+/// </summary>
+public sealed record SubqueryExpr(int Position, Expr Operand, DurationExpr Range, DurationExpr? Step, TimeShift Shift) : Expr(Position)
+{
+    public override ExprType Type => ExprType.Matrix;
+
+    public override IReadOnlyList<Expr> Children => [Operand];
 }
 
 public enum MatchCardinality

@@ -5,85 +5,129 @@ namespace Whistle.PromQL;
 /// <summary>The part of a label set by which two vectors are matched.</summary>
 static class MatchSignature
 {
-    public static LabelMemo Memo(VectorMatching matching)
+    public static Func<Labels, Labels> Of(VectorMatching matching)
     {
         var names = matching.Labels.ToHashSet();
         if (matching.On)
-            return new LabelMemo(labels => LabelSets.Keep(labels, names));
+            return labels => LabelSets.Keep(labels, names);
         names.Add(Labels.MetricName);
-        return new LabelMemo(labels => LabelSets.Drop(labels, names));
+        return labels => LabelSets.Drop(labels, names);
     }
 }
 
 /// <summary>A vector and a scalar.</summary>
-sealed class ScalarSideNode(BinaryExpr binary, VectorNode vector, ScalarNode scalar, bool scalarIsLeft) : VectorNode
+sealed class ScalarSideNode : DerivedNode
 {
-    readonly BinaryOperator _operator = binary.Operator;
-    readonly bool _filters = binary.Operator.Kind == BinaryKind.Comparison && !binary.ReturnsBool;
-    readonly LabelMemo _labels = new(LabelSets.WithoutName);
-    readonly List<VectorSample> _result = [];
+    readonly BinaryOperator _operator;
+    readonly VectorNode _vector;
+    readonly ScalarNode _scalar;
+    readonly bool _scalarIsLeft;
 
-    public override List<VectorSample> At(long time)
+    ScalarSideNode(BinaryExpr binary, VectorNode vector, ScalarNode scalar, bool scalarIsLeft)
+        : base(new DerivedSlots(vector.Slots, LabelSets.WithoutName)) =>
+        (_operator, _vector, _scalar, _scalarIsLeft) = (binary.Operator, vector, scalar, scalarIsLeft);
+
+    public static VectorNode Of(BinaryExpr binary, VectorNode vector, ScalarNode scalar, bool scalarIsLeft) =>
+        binary.Operator.Kind == BinaryKind.Comparison && !binary.ReturnsBool
+            ? new FilterNode(binary.Operator, vector, scalar, scalarIsLeft) : new ScalarSideNode(binary, vector, scalar, scalarIsLeft);
+
+    public override ReadOnlySpan<Point> At(long time)
     {
-        _result.Clear();
+        var other = _scalar.At(time);
+        Result.Clear();
+        foreach (var (slot, value) in _vector.At(time))
+            Result.Add(SlotOf(slot), _scalarIsLeft ? _operator.Apply(other, value) : _operator.Apply(value, other));
+        RequireDistinct();
+        return Result.Span;
+    }
+}
+
+/// <summary>A comparison with a scalar that keeps what it holds for, name and value included.</summary>
+sealed class FilterNode(BinaryOperator op, VectorNode vector, ScalarNode scalar, bool scalarIsLeft) : VectorNode(vector.Slots)
+{
+    public override ReadOnlySpan<Point> At(long time)
+    {
         var other = scalar.At(time);
-        foreach (var (labels, value) in vector.At(time))
+        Result.Clear();
+        foreach (var (slot, value) in vector.At(time))
         {
-            var result = scalarIsLeft ? _operator.Apply(other, value) : _operator.Apply(value, other);
-            if (!_filters)
-                _result.Add(new VectorSample(_labels[labels], result));
-            else if (result != 0)
-                _result.Add(new VectorSample(labels, value));
+            if ((scalarIsLeft ? op.Apply(other, value) : op.Apply(value, other)) != 0)
+                Result.Add(slot, value);
         }
 
-        if (_labels.HasCollisions)
-            RequireDistinct(_result);
-        return _result;
+        return Result.Span;
     }
 }
 
 /// <summary><c>and</c>, <c>or</c>, <c>unless</c>.</summary>
-sealed class SetNode(BinaryOperator op, VectorNode left, VectorNode right, VectorMatching matching) : VectorNode
+sealed class SetNode : VectorNode
 {
-    readonly LabelMemo _signatures = MatchSignature.Memo(matching);
-    readonly HashSet<Labels> _present = [];
-    readonly List<VectorSample> _result = [];
+    readonly VectorNode _left;
+    readonly VectorNode _right;
+    readonly DerivedSlots _leftSignatures;
+    readonly DerivedSlots _rightSignatures;
+    readonly bool _wanted;
+    readonly (DerivedSlots Left, DerivedSlots Right)? _union;
+    readonly SlotMarks _present = new();
+    readonly SlotMarks _seen = new();
 
-    public override List<VectorSample> At(long time)
+    SetNode(BinaryOperator op, VectorNode left, VectorNode right, VectorMatching matching, SlotTable slots, (DerivedSlots, DerivedSlots)? union)
+        : base(slots)
     {
-        _result.Clear();
+        (_left, _right, _union, _wanted) = (left, right, union, op.Text == "and");
+        var (signature, target) = (MatchSignature.Of(matching), new DistinctSlots());
+        _leftSignatures = new DerivedSlots(left.Slots, signature, target);
+        _rightSignatures = new DerivedSlots(right.Slots, signature, target);
+    }
+
+    public static SetNode Of(BinaryOperator op, VectorNode left, VectorNode right, VectorMatching matching)
+    {
+        // What and and unless yield is a part of the left side; only or brings two tables together.
+        if (op.Text != "or")
+            return new SetNode(op, left, right, matching, left.Slots, null);
+        var both = new DistinctSlots();
+        return new SetNode(op, left, right, matching, both.Table, (new(left.Slots, static l => l, both), new(right.Slots, static l => l, both)));
+    }
+
+    public override ReadOnlySpan<Point> At(long time)
+    {
+        Result.Clear();
         _present.Clear();
-        var (a, b) = (left.At(time), right.At(time));
-        if (op.Text == "or")
+        if (_union is { } union)
         {
-            _result.AddRange(a);
-            Fill(a);
-            Copy(b, wanted: false);
-            // Otherwise both sides are subsets of one vector, whose labels were distinct already.
-            RequireDistinct(_result);
-        }
-        else
-        {
-            Fill(b);
-            Copy(a, wanted: op.Text == "and");
+            _seen.Clear();
+            foreach (var (slot, value) in _left.At(time))
+            {
+                _present.Add(_leftSignatures[slot]);
+                AddDistinct(union.Left[slot], value);
+            }
+
+            foreach (var (slot, value) in _right.At(time))
+            {
+                if (!_present.Has(_rightSignatures[slot]))
+                    AddDistinct(union.Right[slot], value);
+            }
+
+            return Result.Span;
         }
 
-        return _result;
+        var left = _left.At(time);
+        foreach (var (slot, _) in _right.At(time))
+            _present.Add(_rightSignatures[slot]);
+        foreach (var (slot, value) in left)
+        {
+            if (_present.Has(_leftSignatures[slot]) == _wanted)
+                Result.Add(slot, value);
+        }
+
+        return Result.Span;
     }
 
-    void Fill(List<VectorSample> side)
+    void AddDistinct(int slot, double value)
     {
-        foreach (var sample in side)
-            _present.Add(_signatures[sample.Labels]);
-    }
-
-    void Copy(List<VectorSample> side, bool wanted)
-    {
-        foreach (var sample in side)
-        {
-            if (_present.Contains(_signatures[sample.Labels]) == wanted)
-                _result.Add(sample);
-        }
+        if (!_seen.Add(slot))
+            throw Duplicate(Slots[slot]);
+        Result.Add(slot, value);
     }
 }
 
@@ -91,105 +135,127 @@ sealed class SetNode(BinaryOperator op, VectorNode left, VectorNode right, Vecto
 sealed class MatchNode : VectorNode
 {
     readonly BinaryExpr _binary;
-    readonly VectorNode _left;
-    readonly VectorNode _right;
     readonly VectorMatching _matching;
+    readonly VectorNode _many;
+    readonly VectorNode _one;
+    readonly bool _swapped;
     readonly bool _grouped;
-    readonly LabelMemo _signatures;
-    readonly LabelMemo _manyLabels;
-    readonly Dictionary<Labels, VectorSample> _one = [];
-    readonly HashSet<Labels> _matched = [];
-    readonly HashSet<(Labels Signature, Labels Result)> _matchedGrouped = [];
-    readonly Dictionary<(Labels Many, Labels One), Labels> _included = [];
-    readonly List<VectorSample> _result = [];
+    readonly bool _filters;
+    readonly DistinctSlots _signatures = new();
+    readonly DerivedSlots _manySignatures;
+    readonly DerivedSlots _oneSignatures;
+    readonly DistinctSlots _results;
+    readonly DerivedSlots _manyLabels;
+    readonly Dictionary<(int Many, int One), int> _included = [];
+    readonly SlotMarks _matched = new();
+    readonly SlotMarks _seen = new();
+    long[] _oneSteps = [];
+    Point[] _ones = [];
+    long _step;
 
-    public MatchNode(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching)
+    MatchNode(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching, DistinctSlots results)
+        : base(results.Table)
     {
-        (_binary, _left, _right, _matching) = (binary, left, right, matching);
+        (_binary, _matching, _results) = (binary, matching, results);
+        _swapped = matching.Cardinality == MatchCardinality.OneToMany;
+        (_many, _one) = _swapped ? (right, left) : (left, right);
         _grouped = matching.Cardinality != MatchCardinality.OneToOne;
-        _signatures = MatchSignature.Memo(matching);
-        var names = matching.Labels.ToHashSet();
-        var dropsName = binary.Operator.Kind == BinaryKind.Arithmetic || binary.ReturnsBool;
-        _manyLabels = new LabelMemo(labels =>
-        {
-            if (!_grouped)
-                labels = matching.On ? LabelSets.Keep(labels, names) : LabelSets.Drop(labels, names);
-            return dropsName ? LabelSets.WithoutName(labels) : labels;
-        });
+        _filters = binary.Operator.Kind == BinaryKind.Comparison && !binary.ReturnsBool;
+        var signature = MatchSignature.Of(matching);
+        _manySignatures = new DerivedSlots(_many.Slots, signature, _signatures);
+        _oneSignatures = new DerivedSlots(_one.Slots, signature, _signatures);
+        _manyLabels = new DerivedSlots(_many.Slots, ManyLabels(matching, !_filters), results);
     }
 
-    public override List<VectorSample> At(long time)
+    public static MatchNode Of(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching) => new(binary, left, right, matching, new DistinctSlots());
+
+    public override ReadOnlySpan<Point> At(long time)
     {
-        _result.Clear();
-        var (left, right) = (_left.At(time), _right.At(time));
-        if (left.Count == 0 || right.Count == 0)
-            return _result;
-        var swapped = _matching.Cardinality == MatchCardinality.OneToMany;
-        IndexOne(swapped ? left : right, swapped ? "left" : "right");
+        Result.Clear();
+        var many = _many.At(time);
+        var one = _one.At(time);
+        if (many.IsEmpty || one.IsEmpty)
+            return Result.Span;
+        IndexOne(one);
         _matched.Clear();
-        _matchedGrouped.Clear();
-        foreach (var many in swapped ? right : left)
+        _seen.Clear();
+        foreach (var point in many)
         {
-            var signature = _signatures[many.Labels];
-            if (_one.TryGetValue(signature, out var one))
-                Match(signature, many, one, swapped);
+            var signature = _manySignatures[point.Slot];
+            if ((uint)signature < (uint)_oneSteps.Length && _oneSteps[signature] == _step)
+                Match(signature, point, _ones[signature]);
         }
 
-        if (_grouped || _manyLabels.HasCollisions)
-            RequireDistinct(_result);
-        return _result;
+        return Result.Span;
     }
 
-    void IndexOne(List<VectorSample> side, string hand)
+    void IndexOne(ReadOnlySpan<Point> side)
     {
-        _one.Clear();
-        foreach (var sample in side)
+        _step++;
+        foreach (var point in side)
         {
-            var signature = _signatures[sample.Labels];
-            if (_one.TryAdd(signature, sample))
-                continue;
-            throw PromQLException.Execution(
-                $"found duplicate series for the match group {signature} on the {hand} hand-side of \"{_binary.Operator.Text}\": "
-                + $"[{_one[signature].Labels}, {sample.Labels}]; many-to-many matching not allowed: matching labels must be unique on one side");
+            var signature = _oneSignatures[point.Slot];
+            if (signature >= _ones.Length)
+            {
+                Array.Resize(ref _ones, Math.Max(signature + 1, _ones.Length * 2));
+                Array.Resize(ref _oneSteps, _ones.Length);
+            }
+
+            if (_oneSteps[signature] == _step)
+                throw DuplicateOne(signature, _ones[signature].Slot, point.Slot);
+            (_ones[signature], _oneSteps[signature]) = (point, _step);
         }
     }
 
-    void Match(Labels signature, VectorSample many, VectorSample one, bool swapped)
+    void Match(int signature, Point many, Point one)
     {
-        var (a, b) = swapped ? (one.Value, many.Value) : (many.Value, one.Value);
+        var (a, b) = _swapped ? (one.Value, many.Value) : (many.Value, one.Value);
         var value = _binary.Operator.Apply(a, b);
-        if (_binary.Operator.Kind == BinaryKind.Comparison && !_binary.ReturnsBool)
+        if (_filters)
         {
             if (value == 0)
                 return;
             value = a;
         }
 
-        var labels = ResultLabels(many.Labels, one.Labels);
+        var slot = ResultSlot(many.Slot, one.Slot);
         if (!_grouped && !_matched.Add(signature))
         {
             throw PromQLException.Execution(
-                $"multiple matches for labels {signature} of \"{_binary.Operator.Text}\": many-to-one matching must be explicit (group_left/group_right)");
+                $"multiple matches for labels {_signatures.Table[signature]} of \"{_binary.Operator.Text}\": many-to-one matching must be explicit (group_left/group_right)");
         }
 
-        if (_grouped && !_matchedGrouped.Add((signature, labels)))
-        {
-            throw PromQLException.Execution(
-                $"multiple matches for labels {labels} of \"{_binary.Operator.Text}\": grouping labels must ensure unique matches");
-        }
-
-        _result.Add(new VectorSample(labels, value));
+        if (!_seen.Add(slot))
+            throw _grouped ? PromQLException.Execution($"multiple matches for labels {Slots[slot]} of \"{_binary.Operator.Text}\": grouping labels must ensure unique matches") : Duplicate(Slots[slot]);
+        Result.Add(slot, value);
     }
 
-    Labels ResultLabels(Labels many, Labels one)
+    int ResultSlot(int many, int one)
     {
-        var labels = _manyLabels[many];
         if (_matching.Include.Count == 0)
-            return labels;
+            return _manyLabels[many];
         if (_included.TryGetValue((many, one), out var known))
             return known;
+        var labels = _many.Slots[many];
+        if (!_filters)
+            labels = LabelSets.WithoutName(labels);
         foreach (var name in _matching.Include)
-            labels = labels.With(name, one[name]);
-        return _included[(many, one)] = labels;
+            labels = labels.With(name, _one.Slots[one][name]);
+        return _included[(many, one)] = _results[labels];
     }
+
+    static Func<Labels, Labels> ManyLabels(VectorMatching matching, bool dropsName)
+    {
+        var names = matching.Labels.ToHashSet();
+        return labels =>
+        {
+            if (matching.Cardinality == MatchCardinality.OneToOne)
+                labels = matching.On ? LabelSets.Keep(labels, names) : LabelSets.Drop(labels, names);
+            return dropsName ? LabelSets.WithoutName(labels) : labels;
+        };
+    }
+
+    PromQLException DuplicateOne(int signature, int first, int second) => PromQLException.Execution(
+        $"found duplicate series for the match group {_signatures.Table[signature]} on the {(_swapped ? "left" : "right")} hand-side of \"{_binary.Operator.Text}\": "
+        + $"[{_one.Slots[first]}, {_one.Slots[second]}]; many-to-many matching not allowed: matching labels must be unique on one side");
 }

@@ -4,19 +4,16 @@ namespace Whistle.PromQL;
 
 /// <summary>
 /// Evaluates PromQL with the semantics of Prometheus 3: look-back and ranges are open at their left end. Loads all samples
-/// first, once a selector; what follows is pure and synchronous. Stateless, so one engine serves any number of callers.
+/// first, once where selectors share them; what follows is pure and synchronous. Stateless, so one engine serves any number of callers.
 /// </summary>
 /// <param name="source">Where samples come from.</param>
-/// <param name="lookback">How old a sample may be to count as current; 5 minutes unless given.</param>
-/// <param name="maxSamples">A query that loads or returns more is refused.</param>
-public sealed class PromQLEngine(ISeriesSource source, TimeSpan? lookback = null, long maxSamples = 50_000_000)
+/// <param name="options">What holds for all queries; the defaults where none are given.</param>
+public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = null)
 {
-    public static readonly TimeSpan DefaultLookback = TimeSpan.FromMinutes(5);
-
     /// <summary>Steps of one range query.</summary>
     public const int MaxPoints = 11_000;
 
-    readonly long _lookback = Selection.Milliseconds(lookback);
+    readonly PromQLOptions _options = options ?? new PromQLOptions();
 
     /// <inheritdoc cref="InstantAsync(Expr, long, CancellationToken)"/>
     public Task<QueryValue> InstantAsync(string expression, long time, CancellationToken cancellation) =>
@@ -26,13 +23,14 @@ public sealed class PromQLEngine(ISeriesSource source, TimeSpan? lookback = null
     /// <exception cref="PromQLException">It cannot be evaluated on this data.</exception>
     public async Task<QueryValue> InstantAsync(Expr expr, long time, CancellationToken cancellation)
     {
-        var plan = await PlanAsync(expr, time, time, cancellation);
+        var budget = new Budget(_options.MaxSamples, cancellation);
+        var planner = await PlanAsync(expr, new QueryTimes(time, time, 0), budget, cancellation);
         return expr.Type switch
         {
-            ExprType.Scalar => new ScalarValue(time, plan.Scalar(expr).At(time)),
+            ExprType.Scalar => new ScalarValue(time, planner.Scalar(expr).At(time)),
             ExprType.Text => new StringValue(time, Planner.Text(expr)),
-            ExprType.Vector => new VectorValue(time, plan.Vector(expr).At(time)),
-            ExprType.Matrix => Windows(plan.Range(expr), time),
+            ExprType.Vector => Vector(planner.Vector(expr), time),
+            ExprType.Matrix => Windows(planner.Range(expr), time),
             _ => throw new InvalidOperationException($"Unknown type {expr.Type}."),
         };
     }
@@ -46,26 +44,34 @@ public sealed class PromQLEngine(ISeriesSource source, TimeSpan? lookback = null
     public async Task<MatrixValue> RangeAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
     {
         CheckRange(expr, start, end, step);
-        var plan = await PlanAsync(expr, start, end, cancellation);
-        var builder = new MatrixBuilder(maxSamples);
-        if (expr.Type == ExprType.Scalar)
+        var budget = new Budget(_options.MaxSamples, cancellation);
+        var planner = await PlanAsync(expr, new QueryTimes(start, end, step), budget, cancellation);
+        var node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
+        List<(List<long> Times, List<double> Values)?> tracks = [];
+        for (var time = start; time <= end; time += step)
         {
-            var scalar = plan.Scalar(expr);
-            for (var time = start; time <= end; time += step)
-                builder.Add(Labels.Empty, time, scalar.At(time));
-        }
-        else
-        {
-            var vector = plan.Vector(expr);
-            for (var time = start; time <= end; time += step)
+            budget.Check();
+            var points = node.At(time);
+            budget.Spend(points.Length);
+            foreach (var (slot, value) in points)
             {
-                cancellation.ThrowIfCancellationRequested();
-                foreach (var (labels, value) in vector.At(time))
-                    builder.Add(labels, time, value);
+                while (tracks.Count <= slot)
+                    tracks.Add(null);
+                var (times, values) = tracks[slot] ??= ([], []);
+                times.Add(time);
+                values.Add(value);
             }
         }
 
-        return builder.Build();
+        List<SeriesSamples> series = [];
+        for (var slot = 0; slot < tracks.Count; slot++)
+        {
+            if (tracks[slot] is var (times, values))
+                series.Add(new SeriesSamples(node.Slots[slot], [.. times], [.. values]));
+        }
+
+        series.Sort(static (a, b) => LabelSets.Compare(a.Labels, b.Labels));
+        return new MatrixValue(series);
     }
 
     static void CheckRange(Expr expr, long start, long end, long step)
@@ -80,66 +86,34 @@ public sealed class PromQLEngine(ISeriesSource source, TimeSpan? lookback = null
             throw BadData($"the query asks for more than {MaxPoints} points a series: choose a longer step or a shorter range");
     }
 
-    async Task<Planner> PlanAsync(Expr expr, long start, long end, CancellationToken cancellation)
+    async Task<Planner> PlanAsync(Expr expr, QueryTimes times, Budget budget, CancellationToken cancellation)
     {
-        var data = new Dictionary<string, IReadOnlyList<SeriesSamples>>();
-        var loaded = 0L;
-        foreach (var (selector, range) in Selection.Find(expr))
-        {
-            var key = Selection.Key(selector, range);
-            if (data.ContainsKey(key))
-                continue;
-            // Left-open, hence + 1.
-            var from = start - selector.Offset - (range ?? _lookback) + 1;
-            var series = await source.SelectAsync(selector.Matchers, from, end - selector.Offset, cancellation);
-            data.Add(key, series);
-            foreach (var one in series)
-                loaded += one.Times.Length;
-            if (loaded > maxSamples)
-                throw PromQLException.Execution($"the query loads more than {maxSamples} samples: select fewer series or a shorter range");
-        }
-
-        return new Planner(data, _lookback, cancellation);
+        var loaded = await LoadedSamples.LoadAsync(source, expr, times, _options, budget, cancellation);
+        return new Planner(new LoadedSources(loaded, times, _options.LookbackMilliseconds), times, _options, budget);
     }
 
-    static MatrixValue Windows(RangeSelector range, long time)
+    static VectorValue Vector(VectorNode node, long time)
+    {
+        var points = node.At(time);
+        var samples = new VectorSample[points.Length];
+        for (var i = 0; i < samples.Length; i++)
+            samples[i] = new VectorSample(node.Slots[points[i].Slot], points[i].Value);
+        return new VectorValue(time, samples);
+    }
+
+    static MatrixValue Windows(RangeSource range, long time)
     {
         List<SeriesSamples> series = [];
-        for (var i = 0; i < range.Count; i++)
+        range.MoveTo(time);
+        for (var slot = 0; slot < range.Slots.Count; slot++)
         {
-            var window = range.Window(i, time);
+            var window = range.Window(slot, time);
             if (window.Count > 0)
-                series.Add(new SeriesSamples(range.Labels(i), window.Times.ToArray(), window.Values.ToArray()));
+                series.Add(new SeriesSamples(range.Slots[slot], window.Times.ToArray(), window.Values.ToArray()));
         }
 
         return new MatrixValue(series);
     }
 
     static PromQLException BadData(string message) => new(PromQLErrorKind.BadData, message);
-
-    sealed class MatrixBuilder(long maxSamples)
-    {
-        readonly Dictionary<Labels, (List<long> Times, List<double> Values)> _series = [];
-        long _count;
-
-        public void Add(Labels labels, long time, double value)
-        {
-            if (++_count > maxSamples)
-                throw PromQLException.Execution($"the query returns more than {maxSamples} samples: select fewer series or a longer step");
-            if (!_series.TryGetValue(labels, out var points))
-                _series.Add(labels, points = ([], []));
-            points.Times.Add(time);
-            points.Values.Add(value);
-        }
-
-        public MatrixValue Build()
-        {
-            var series = new SeriesSamples[_series.Count];
-            var next = 0;
-            foreach (var (labels, (times, values)) in _series)
-                series[next++] = new SeriesSamples(labels, [.. times], [.. values]);
-            Array.Sort(series, static (a, b) => LabelSets.Compare(a.Labels, b.Labels));
-            return new MatrixValue(series);
-        }
-    }
 }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 using Whistle.Telemetry;
 
 namespace Whistle.PromQL;
@@ -10,130 +8,154 @@ delegate double? RangeFunction(RangeWindow window, ReadOnlySpan<double> scalars)
 /// <summary>The new value of one sample; null leaves it out.</summary>
 delegate double? SampleFunction(double value, ReadOnlySpan<double> scalars);
 
-sealed class RangeFunctionNode(
-    RangeSelector range, ScalarNode[] scalars, RangeFunction function, bool keepsName, CancellationToken cancellation) : VectorNode
+/// <summary>The scalar arguments of a call, at one time.</summary>
+sealed class ScalarArguments(ScalarNode[] nodes)
 {
-    readonly double[] _scalars = new double[scalars.Length];
-    readonly Labels?[] _labels = new Labels?[range.Count];
-    readonly HashSet<Labels> _emitted = [];
-    readonly List<VectorSample> _result = [];
+    readonly double[] _values = new double[nodes.Length];
 
-    public override List<VectorSample> At(long time)
+    public ReadOnlySpan<double> At(long time)
     {
-        for (var i = 0; i < scalars.Length; i++)
-            _scalars[i] = scalars[i].At(time);
-        _result.Clear();
-        for (var i = 0; i < range.Count; i++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            var window = range.Window(i, time);
-            if (window.Count > 0 && function(window, _scalars) is { } value)
-                _result.Add(new VectorSample(_labels[i] ??= ResultLabels(i), value));
-        }
-
-        return _result;
-    }
-
-    // Two series that differ in name alone are refused even where they never meet in a step: so Prometheus does it.
-    Labels ResultLabels(int index)
-    {
-        var labels = keepsName ? range.Labels(index) : LabelSets.WithoutName(range.Labels(index));
-        return _emitted.Add(labels) ? labels : throw Duplicate(labels);
+        for (var i = 0; i < nodes.Length; i++)
+            _values[i] = nodes[i].At(time);
+        return _values;
     }
 }
 
-sealed class EachNode(VectorNode operand, ScalarNode[] scalars, SampleFunction function) : VectorNode
+sealed class RangeFunctionNode : VectorNode
 {
-    readonly double[] _scalars = new double[scalars.Length];
-    readonly LabelMemo _labels = new(LabelSets.WithoutName);
-    readonly List<VectorSample> _result = [];
+    readonly RangeSource _range;
+    readonly ScalarArguments _scalars;
+    readonly RangeFunction _function;
+    readonly Budget _budget;
+    readonly DerivedSlots? _unnamed;
 
-    public override List<VectorSample> At(long time)
+    RangeFunctionNode(RangeSource range, ScalarNode[] scalars, RangeFunction function, DerivedSlots? unnamed, Budget budget)
+        : base(unnamed?.Table ?? range.Slots) =>
+        (_range, _scalars, _function, _unnamed, _budget) = (range, new(scalars), function, unnamed, budget);
+
+    public static RangeFunctionNode Of(RangeSource range, ScalarNode[] scalars, RangeFunction function, bool keepsName, Budget budget) =>
+        new(range, scalars, function, keepsName ? null : new DerivedSlots(range.Slots, LabelSets.WithoutName), budget);
+
+    public override ReadOnlySpan<Point> At(long time)
     {
-        for (var i = 0; i < scalars.Length; i++)
-            _scalars[i] = scalars[i].At(time);
-        _result.Clear();
-        foreach (var (labels, value) in operand.At(time))
+        var scalars = _scalars.At(time);
+        Result.Clear();
+        _range.MoveTo(time);
+        for (var slot = 0; slot < _range.Slots.Count; slot++)
         {
-            if (function(value, _scalars) is { } result)
-                _result.Add(new VectorSample(_labels[labels], result));
+            if (slot % 64 == 0)
+                _budget.Check();
+            var window = _range.Window(slot, time);
+            if (window.Count > 0 && _function(window, scalars) is { } value)
+                Result.Add(_unnamed?[slot] ?? slot, value);
         }
 
-        if (_labels.HasCollisions)
-            RequireDistinct(_result);
-        return _result;
+        // Two series that differ in name alone are refused even where they never meet in a step: so Prometheus does it.
+        if (_unnamed is { HasCollisions: true })
+            throw Duplicate(Slots[TwiceTaken()]);
+        return Result.Span;
+    }
+
+    int TwiceTaken()
+    {
+        HashSet<int> seen = [];
+        foreach (var (slot, _) in Result.Span)
+        {
+            if (!seen.Add(slot))
+                return slot;
+        }
+
+        return Result.Span[^1].Slot;
     }
 }
 
-sealed class ToVectorNode(ScalarNode scalar) : VectorNode
+sealed class EachNode(VectorNode operand, ScalarNode[] scalars, SampleFunction function)
+    : DerivedNode(new DerivedSlots(operand.Slots, LabelSets.WithoutName))
 {
-    readonly List<VectorSample> _result = [];
+    readonly ScalarArguments _scalars = new(scalars);
 
-    public override List<VectorSample> At(long time)
+    public override ReadOnlySpan<Point> At(long time)
     {
-        _result.Clear();
-        _result.Add(new VectorSample(Labels.Empty, scalar.At(time)));
-        return _result;
+        var given = _scalars.At(time);
+        Result.Clear();
+        foreach (var (slot, value) in operand.At(time))
+        {
+            if (function(value, given) is { } result)
+                Result.Add(SlotOf(slot), result);
+        }
+
+        RequireDistinct();
+        return Result.Span;
     }
 }
 
 /// <summary>When each sample was taken; for anything but a plain selector that is the time of evaluation.</summary>
-sealed class TimestampNode : VectorNode
+sealed class TimestampNode(VectorNode operand) : DerivedNode(new DerivedSlots(operand.Slots, LabelSets.WithoutName))
 {
-    readonly InstantSelectorNode? _selector;
-    readonly VectorNode _operand;
-    readonly LabelMemo _labels = new(LabelSets.WithoutName);
-    readonly List<VectorSample> _result = [];
-
-    public TimestampNode(Expr argument, Planner planner)
+    public override ReadOnlySpan<Point> At(long time)
     {
-        _operand = Planner.Unwrap(argument) is VectorSelector selector ? _selector = planner.Instant(selector) : planner.Vector(argument);
-    }
-
-    public override List<VectorSample> At(long time)
-    {
-        _result.Clear();
-        foreach (var (labels, value) in _selector?.TimestampsAt(time) ?? _operand.At(time))
-            _result.Add(new VectorSample(_labels[labels], _selector is null ? time / 1000.0 : value));
-        if (_labels.HasCollisions)
-            RequireDistinct(_result);
-        return _result;
+        var selector = operand as InstantSelectorNode;
+        Result.Clear();
+        foreach (var (slot, value) in selector is null ? operand.At(time) : selector.TimestampsAt(time))
+            Result.Add(SlotOf(slot), selector is null ? time / 1000.0 : value);
+        RequireDistinct();
+        return Result.Span;
     }
 }
 
-sealed class SortNode(VectorNode operand, bool descending) : VectorNode
+/// <summary>Puts the points of a step in order; it matters to instant queries only.</summary>
+sealed class SortNode(VectorNode operand, Func<SlotTable, Comparison<Point>> order) : VectorNode(operand.Slots)
 {
-    readonly List<VectorSample> _result = [];
+    readonly Comparison<Point> _order = order(operand.Slots);
 
-    public override List<VectorSample> At(long time)
+    public override ReadOnlySpan<Point> At(long time)
     {
-        _result.Clear();
-        _result.AddRange(operand.At(time));
-        _result.Sort(Compare);
-        return _result;
+        Result.Clear();
+        Result.AddRange(operand.At(time));
+        Result.Sort(_order);
+        return Result.Span;
     }
 
-    // NaN comes last in both directions.
-    int Compare(VectorSample a, VectorSample b)
+    /// <summary>NaN comes last in both directions.</summary>
+    public static Comparison<Point> ByValue(bool descending) => (a, b) =>
     {
         if (double.IsNaN(a.Value) || double.IsNaN(b.Value))
             return double.IsNaN(a.Value).CompareTo(double.IsNaN(b.Value));
         return descending ? b.Value.CompareTo(a.Value) : a.Value.CompareTo(b.Value);
-    }
+    };
+
+    /// <summary>By the values of these labels in natural order, then by the whole label set.</summary>
+    public static Func<SlotTable, Comparison<Point>> ByLabels(string[] names, bool descending) => slots => (a, b) =>
+    {
+        var (left, right) = descending ? (slots[b.Slot], slots[a.Slot]) : (slots[a.Slot], slots[b.Slot]);
+        foreach (var name in names)
+        {
+            if (NaturalOrder.Compare(left[name], right[name]) is not 0 and var order)
+                return order;
+        }
+
+        return LabelSets.Compare(left, right);
+    };
 }
 
 /// <summary>1 where nothing is present, with the labels that the selector's equality matchers tell.</summary>
-sealed class AbsentNode(Expr argument, Func<long, bool> isPresent) : VectorNode
+sealed class AbsentNode : VectorNode
 {
-    readonly Labels _labels = LabelsOf(argument);
-    readonly List<VectorSample> _result = [];
+    readonly Func<long, bool> _isPresent;
 
-    public override List<VectorSample> At(long time)
+    public AbsentNode(Expr argument, Func<long, bool> isPresent)
+        : base(new SlotTable())
     {
-        _result.Clear();
-        if (!isPresent(time))
-            _result.Add(new VectorSample(_labels, 1));
-        return _result;
+        _isPresent = isPresent;
+        Slots.Add(LabelsOf(argument));
+    }
+
+    public override ReadOnlySpan<Point> At(long time)
+    {
+        Result.Clear();
+        if (!_isPresent(time))
+            Result.Add(0, 1);
+        return Result.Span;
     }
 
     // A label that two matchers name is left out, whichever they are.
@@ -148,56 +170,5 @@ sealed class AbsentNode(Expr argument, Func<long, bool> isPresent) : VectorNode
         return Labels.From(matchers.Where(static m => m.Name != Labels.MetricName).GroupBy(static m => m.Name)
             .Where(static g => g.Count() == 1 && g.First().Operator == MatchOperator.Equal)
             .Select(static g => new Label(g.Key, g.First().Value)));
-    }
-}
-
-/// <summary>Groups the buckets of classic histograms by all labels but le and the name.</summary>
-sealed class HistogramQuantileNode(ScalarNode quantile, VectorNode operand) : VectorNode
-{
-    const string BucketLabel = "le";
-
-    static readonly HashSet<string> Dropped = [Labels.MetricName, BucketLabel];
-
-    readonly LabelMemo _histogramOf = new(static labels => LabelSets.Drop(labels, Dropped));
-    readonly Dictionary<Labels, List<Bucket>> _buckets = [];
-    readonly List<VectorSample> _result = [];
-
-    public override List<VectorSample> At(long time)
-    {
-        foreach (var buckets in _buckets.Values)
-            buckets.Clear();
-        foreach (var (labels, value) in operand.At(time))
-        {
-            if (TryParseBound(labels[BucketLabel], out var bound))
-                Find(_histogramOf[labels]).Add(new Bucket(bound, value));
-        }
-
-        _result.Clear();
-        var q = quantile.At(time);
-        foreach (var (labels, buckets) in _buckets)
-        {
-            if (buckets.Count > 0)
-                _result.Add(new VectorSample(labels, Quantiles.OfBuckets(q, buckets)));
-        }
-
-        return _result;
-    }
-
-    List<Bucket> Find(Labels labels)
-    {
-        if (!_buckets.TryGetValue(labels, out var buckets))
-            _buckets.Add(labels, buckets = []);
-        return buckets;
-    }
-
-    static bool TryParseBound(string text, out double bound)
-    {
-        if (text.TrimStart('+').Equals("inf", StringComparison.OrdinalIgnoreCase))
-        {
-            bound = double.PositiveInfinity;
-            return true;
-        }
-
-        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out bound);
     }
 }

@@ -40,6 +40,13 @@ static class Functions
         Range("stddev_over_time", static (w, _) => Math.Sqrt(OverTime.Variance(w.Values))),
         Range("quantile_over_time", static (w, s) => OverTime.Quantile(w.Values, s[0]), [Scalar, Matrix]),
         Range("last_over_time", static (w, _) => w.Values[^1], keepsName: true),
+        Range("first_over_time", static (w, _) => w.Values[0], keepsName: true),
+        Range("mad_over_time", static (w, _) => OverTime.MedianDeviation(w.Values)),
+        Range("ts_of_last_over_time", static (w, _) => w.Times[^1] / 1000.0),
+        Range("ts_of_first_over_time", static (w, _) => w.Times[0] / 1000.0),
+        Range("ts_of_max_over_time", static (w, _) => w.Times[OverTime.LastExtreme(w.Values, 1)] / 1000.0),
+        Range("ts_of_min_over_time", static (w, _) => w.Times[OverTime.LastExtreme(w.Values, -1)] / 1000.0),
+        Range("double_exponential_smoothing", static (w, s) => OverTime.Smoothed(w.Values, s[0], s[1]), [Matrix, Scalar, Scalar]),
         new("absent_over_time", Vector, [Matrix], static (c, p) => new AbsentNode(c.Arguments[0], RangePresence(c, p))),
 
         // Of each value.
@@ -80,14 +87,16 @@ static class Functions
         Date("year", static d => d.Year),
 
         // Of a vector as a whole.
-        new("timestamp", Vector, [Vector], static (c, p) => new TimestampNode(c.Arguments[0], p)),
+        new("timestamp", Vector, [Vector], static (c, p) => new TimestampNode(p.Vector(c.Arguments[0]))),
         new("absent", Vector, [Vector], static (c, p) => new AbsentNode(c.Arguments[0], VectorPresence(c, p))),
-        new("sort", Vector, [Vector], static (c, p) => new SortNode(p.Vector(c.Arguments[0]), descending: false)),
-        new("sort_desc", Vector, [Vector], static (c, p) => new SortNode(p.Vector(c.Arguments[0]), descending: true)),
+        new("sort", Vector, [Vector], static (c, p) => new SortNode(p.Vector(c.Arguments[0]), _ => SortNode.ByValue(descending: false))),
+        new("sort_desc", Vector, [Vector], static (c, p) => new SortNode(p.Vector(c.Arguments[0]), _ => SortNode.ByValue(descending: true))),
+        new("sort_by_label", Vector, [Vector, String], static (c, p) => ByLabels(c, p, descending: false), Optional: 1, IsVariadic: true),
+        new("sort_by_label_desc", Vector, [Vector, String], static (c, p) => ByLabels(c, p, descending: true), Optional: 1, IsVariadic: true),
         new("label_replace", Vector, [Vector, String, String, String, String], static (c, p) => LabelFunctions.Replace(c, p)),
         new("label_join", Vector, [Vector, String, String, String], static (c, p) => LabelFunctions.Join(c, p), Optional: 1, IsVariadic: true),
-        new("histogram_quantile", Vector, [Scalar, Vector], static (c, p) =>
-            new HistogramQuantileNode(p.Scalar(c.Arguments[0]), p.Vector(c.Arguments[1]))),
+        Histogram("histogram_quantile", [Scalar, Vector], static (b, s) => Quantiles.OfBuckets(s[0], b)),
+        Histogram("histogram_fraction", [Scalar, Scalar, Vector], static (b, s) => Quantiles.Fraction(s[0], s[1], b)),
 
         // Between scalars and vectors.
         new("time", Scalar, [], static (_, _) => new ScalarFunctionNode(static t => t / 1000.0)),
@@ -95,6 +104,16 @@ static class Functions
         new("scalar", Scalar, [Vector], static (c, p) => ToScalar(p.Vector(c.Arguments[0]))),
         new("vector", Vector, [Scalar], static (c, p) => new ToVectorNode(p.Scalar(c.Arguments[0]))),
     }.ToFrozenDictionary(static f => f.Name, StringComparer.Ordinal);
+
+    static readonly FrozenSet<string> NativeOnly = FrozenSet.Create("histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar");
+
+    /// <summary>Why a function of Prometheus is not one of these; null where it is none of Prometheus either.</summary>
+    public static string? Missing(string name) => name switch
+    {
+        "info" => "info() is not supported: join with the info metric by * on (…) group_left (…)",
+        "holt_winters" => "holt_winters is called double_exponential_smoothing since Prometheus 3",
+        _ => NativeOnly.Contains(name) ? $"{name} reads native histograms, which are not supported: use histogram_quantile or histogram_fraction over classic buckets" : null,
+    };
 
     public static IEnumerable<FunctionDefinition> Definitions => All.Values;
 
@@ -110,7 +129,13 @@ static class Functions
 
     static FunctionDefinition Range(string name, RangeFunction function, ExprType[]? parameters = null, bool keepsName = false) =>
         new(name, Vector, parameters ?? [Matrix], (c, p) =>
-            new RangeFunctionNode(p.Range(c.Arguments.First(static a => a.Type == Matrix)), Scalars(c, p), function, keepsName, p.Cancellation));
+            RangeFunctionNode.Of(p.Range(c.Arguments.First(static a => a.Type == Matrix)), Scalars(c, p), function, keepsName, p.Budget));
+
+    static FunctionDefinition Histogram(string name, ExprType[] parameters, HistogramFunction function) =>
+        new(name, Vector, parameters, (c, p) => new HistogramNode(p.Vector(c.Arguments[^1]), Scalars(c, p), function));
+
+    static SortNode ByLabels(CallExpr call, Planner planner, bool descending) =>
+        new(planner.Vector(call.Arguments[0]), SortNode.ByLabels([.. call.Arguments.Skip(1).Select(Planner.Text)], descending));
 
     static FunctionDefinition Each(string name, SampleFunction function, ExprType[]? parameters = null, int optional = 0) =>
         new(name, Vector, parameters ?? [Vector], (c, p) => new EachNode(p.Vector(c.Arguments[0]), Scalars(c, p), function), optional);
@@ -126,12 +151,12 @@ static class Functions
         [.. call.Arguments.Where(static a => a.Type == Scalar).Select(planner.Scalar)];
 
     static ScalarFunctionNode ToScalar(VectorNode vector) =>
-        new(t => vector.At(t) is [var (_, value)] ? value : double.NaN);
+        new(t => vector.At(t) is [var point] ? point.Value : double.NaN);
 
     static Func<long, bool> VectorPresence(CallExpr call, Planner planner)
     {
         var vector = planner.Vector(call.Arguments[0]);
-        return t => vector.At(t).Count > 0;
+        return t => !vector.At(t).IsEmpty;
     }
 
     static Func<long, bool> RangePresence(CallExpr call, Planner planner)
@@ -140,8 +165,9 @@ static class Functions
         return t =>
         {
             var any = false;
-            for (var i = 0; i < range.Count; i++)
-                any |= range.Window(i, t).Count > 0;
+            range.MoveTo(t);
+            for (var slot = 0; slot < range.Slots.Count; slot++)
+                any |= range.Window(slot, t).Count > 0;
             return any;
         };
     }

@@ -1,30 +1,8 @@
 using System.Text;
-using System.Text.RegularExpressions;
 
 using Whistle.Telemetry;
 
 namespace Whistle.PromQL;
-
-/// <summary>Changes label sets, never values.</summary>
-sealed class RelabelNode(VectorNode operand, Func<Labels, Labels> relabel) : VectorNode
-{
-    readonly LabelMemo _labels = new(relabel);
-    readonly List<VectorSample> _result = [];
-
-    public override List<VectorSample> At(long time)
-    {
-        _result.Clear();
-        foreach (var (labels, value) in operand.At(time))
-        {
-            _result.Add(new VectorSample(_labels[labels], value));
-            // Over the whole range, not only within a step: so Prometheus 3.5 refuses it (later ones merge the series).
-            if (_labels.HasCollisions)
-                throw Duplicate(_labels[labels]);
-        }
-
-        return _result;
-    }
-}
 
 static class LabelFunctions
 {
@@ -38,7 +16,7 @@ static class LabelFunctions
         return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
         {
             var match = regex.Match(labels[source]);
-            return match.Success ? labels.With(destination, Expand(replacement, match)) : labels;
+            return match is null ? labels : labels.With(destination, Bounded(call, Expand(replacement, match)));
         });
     }
 
@@ -50,8 +28,12 @@ static class LabelFunctions
         foreach (var name in sources.Append(destination))
             RequireName(call, name);
         return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
-            labels.With(destination, string.Join(separator, sources.Select(s => labels[s]))));
+            labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s])))));
     }
+
+    // Nested calls can double a value each time.
+    static string Bounded(CallExpr call, string value) => value.Length <= Budget.LongestLabel
+        ? value : throw PromQLException.Execution($"{call.Name} makes a label value of {value.Length} characters, more than {Budget.LongestLabel}");
 
     static void RequireName(CallExpr call, string name)
     {
@@ -59,20 +41,20 @@ static class LabelFunctions
             throw PromQLException.Execution($"a label name given to {call.Name} is empty");
     }
 
-    static Regex Compile(string pattern)
+    static GoRegex Compile(string pattern)
     {
         try
         {
-            return new Regex($@"\A(?:{pattern})\z", RegexOptions.NonBacktracking | RegexOptions.Singleline | RegexOptions.CultureInvariant);
+            return new GoRegex(pattern);
         }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
+        catch (ArgumentException e)
         {
-            throw PromQLException.Execution($"bad regular expression in label_replace: {e.Message}");
+            throw PromQLException.Execution($"in label_replace: {e.Message}");
         }
     }
 
     /// <summary>Go's templates: $1, $name, ${name}, $$. What names no group is empty; a lone $ stays.</summary>
-    static string Expand(string template, Match match)
+    static string Expand(string template, GoMatch match)
     {
         var text = new StringBuilder();
         var rest = template.AsSpan();
@@ -87,7 +69,7 @@ static class LabelFunctions
             }
             else if (GroupName(rest, out var length) is { } name)
             {
-                text.Append(match.Groups[name].Value);
+                text.Append(match[name]);
                 rest = rest[length..];
             }
             else

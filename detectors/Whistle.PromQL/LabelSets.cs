@@ -48,30 +48,3 @@ static class LabelSets
         return Labels.FromSorted(keptNames, values);
     }
 }
-
-/// <summary>
-/// A mapping of label sets that is computed once a series, not once a step. Knows whether two inputs ever gave the same
-/// output: only then must results be checked for duplicates.
-/// </summary>
-sealed class LabelMemo(Func<Labels, Labels> map)
-{
-    readonly Dictionary<Labels, Labels> _outputs = [];
-    readonly HashSet<Labels> _distinct = [];
-
-    public bool HasCollisions { get; private set; }
-
-    public Labels this[Labels input]
-    {
-        get
-        {
-            if (!_outputs.TryGetValue(input, out var output))
-            {
-                output = map(input);
-                _outputs.Add(input, output);
-                HasCollisions |= !_distinct.Add(output);
-            }
-
-            return output;
-        }
-    }
-}

@@ -82,15 +82,12 @@ sealed class Lexer(string text)
     Token NumberOrDuration()
     {
         var length = NumberLength();
-        var rest = LengthWhile(static c => char.IsAsciiLetterOrDigit(c) || c is '_' or ':' or '.', length);
+        var rest = LengthWhile(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '.' || (c == ':' && !_insideBrackets), length);
         if (rest == length && IsNumber(text.AsSpan(_position, length)))
             return Take(TokenKind.Number, length);
         var whole = LengthWhile(static c => char.IsAsciiLetterOrDigit(c));
-        if (whole == rest || text[_position + whole] == ':')
-        {
-            if (Durations.TryParse(text.AsSpan(_position, whole), out _))
-                return Take(TokenKind.Duration, whole);
-        }
+        if (whole == rest && Durations.TryParse(text.AsSpan(_position, whole), out _))
+            return Take(TokenKind.Duration, whole);
 
         throw Error($"bad number or duration \"{text.AsSpan(_position, rest)}\": write for example 15, 1.5e3, 0x1f, 90s or 1h30m", _position);
     }

@@ -23,7 +23,7 @@ public sealed partial class Parser
         // Otherwise it would select every series there is.
         if (matchers.All(static m => m.IsMatch("")))
             throw Error("a selector needs at least one matcher that does not match the empty string", position);
-        return new VectorSelector(position, matchers);
+        return new VectorSelector(position, matchers, TimeShift.None);
     }
 
     void Matchers(List<LabelMatcher> matchers, bool named)
@@ -75,7 +75,7 @@ public sealed partial class Parser
         }
         catch (ArgumentException e)
         {
-            throw Error($"bad regular expression: {e.Message}", at);
+            throw Error(e.Message, at);
         }
     }
 
@@ -109,72 +109,6 @@ public sealed partial class Parser
 
         Expect(TokenKind.RightParen, "\",\" or \")\"");
         return names;
-    }
-
-    Expr Postfix(Expr expr)
-    {
-        var hasOffset = false;
-        while (true)
-        {
-            if (_token.Kind == TokenKind.LeftBracket)
-                expr = Range(expr, hasOffset);
-            else if (_token.Is("offset"))
-                expr = Offset(expr, ref hasOffset);
-            else if (_token.Kind == TokenKind.At)
-                throw Error("the \"@\" modifier is not supported yet");
-            else
-                return expr;
-        }
-    }
-
-    MatrixSelector Range(Expr expr, bool hasOffset)
-    {
-        if (hasOffset)
-            throw Error("the offset belongs behind the range: write metric[5m] offset 1h");
-        if (expr is not VectorSelector selector)
-            throw Error("a range needs a selector before it, as in metric[5m]");
-        Take();
-        var at = _token.Position;
-        var range = Duration();
-        if (range <= 0)
-            throw Error("the range must be longer than 0", at);
-        if (_token.Kind == TokenKind.Colon)
-            throw Error("subqueries are not supported yet");
-        Expect(TokenKind.RightBracket, "\"]\"");
-        return new MatrixSelector(selector.Position, selector, range);
-    }
-
-    Expr Offset(Expr expr, ref bool hasOffset)
-    {
-        if (expr is not (VectorSelector or MatrixSelector))
-            throw Error("\"offset\" needs a selector before it");
-        if (hasOffset)
-            throw Error("\"offset\" is given twice");
-        Take();
-        var negative = false;
-        if (_token is { Kind: TokenKind.Operator, Text: "-" or "+" })
-            negative = Take().Text == "-";
-        var offset = Duration() * (negative ? -1 : 1);
-        // An offset of zero counts as none, as in Prometheus.
-        hasOffset = offset != 0;
-        return expr switch
-        {
-            MatrixSelector matrix => matrix with { Selector = matrix.Selector with { Offset = offset } },
-            VectorSelector selector => selector with { Offset = offset },
-            _ => throw new InvalidOperationException(),
-        };
-    }
-
-    /// <summary>A duration, or a number of seconds, in milliseconds.</summary>
-    long Duration()
-    {
-        if (_token.Kind is not (TokenKind.Duration or TokenKind.Number))
-            throw Expected("a duration such as 5m");
-        var token = Take();
-        if (token.Kind == TokenKind.Duration && Durations.TryParse(token.Text, out var milliseconds))
-            return milliseconds;
-        var seconds = Number(token);
-        return seconds is >= 0 and < 9.2e9 ? (long)Math.Round(seconds * 1000) : throw Error("the duration is too long", token.Position);
     }
 
     double Number(Token token)

@@ -81,7 +81,7 @@ public sealed partial class Parser
             case TokenKind.Number:
                 return new NumberLiteral(_token.Position, Number(Take()));
             case TokenKind.Duration:
-                return new NumberLiteral(_token.Position, Duration() / 1000.0);
+                return new NumberLiteral(_token.Position, Literal(Take()).Value);
             case TokenKind.String:
                 return new StringLiteral(_token.Position, StringValue());
             case TokenKind.LeftParen:
@@ -117,7 +117,7 @@ public sealed partial class Parser
     CallExpr Call(Token name)
     {
         if (Functions.Find(name.Text) is not { } function)
-            throw Error($"unknown function {name}{Functions.Suggest(name.Text)}", name.Position);
+            throw Error(Functions.Missing(name.Text) ?? $"unknown function {name}{Functions.Suggest(name.Text)}", name.Position);
         var arguments = Arguments();
         CheckArguments(name, function, arguments);
         return Limit(new CallExpr(name.Position, function, arguments));

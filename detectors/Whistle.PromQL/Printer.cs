@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 using Whistle.Telemetry;
@@ -35,12 +36,17 @@ static class Printer
                 break;
             case VectorSelector selector:
                 WriteMatchers(text, selector.Matchers);
-                WriteOffset(text, selector.Offset);
+                WriteShift(text, selector.Shift);
                 break;
             case MatrixSelector matrix:
                 WriteMatchers(text, matrix.Selector.Matchers);
-                text.Append('[').Append(Durations.Format(matrix.Range)).Append(']');
-                WriteOffset(text, matrix.Selector.Offset);
+                text.Append('[').Append(matrix.Range).Append(']');
+                WriteShift(text, matrix.Selector.Shift);
+                break;
+            case SubqueryExpr subquery:
+                Write(text, subquery.Operand);
+                text.Append('[').Append(subquery.Range).Append(':').Append(subquery.Step).Append(']');
+                WriteShift(text, subquery.Shift);
                 break;
             case BinaryExpr binary:
                 WriteBinary(text, binary);
@@ -150,10 +156,12 @@ static class Printer
         _ => throw new InvalidOperationException($"Unknown match operator {op}."),
     };
 
-    static void WriteOffset(StringBuilder text, long offset)
+    static void WriteShift(StringBuilder text, TimeShift shift)
     {
-        if (offset != 0)
-            text.Append(" offset ").Append(Durations.Format(offset));
+        if (shift.At is { } at)
+            text.Append(" @ ").Append(at.Anchor switch { AtAnchor.Start => "start()", AtAnchor.End => "end()", _ => (at.Time / 1000m).ToString("0.000", CultureInfo.InvariantCulture) });
+        if (shift.Offset is { } offset)
+            text.Append(" offset ").Append(offset);
     }
 
     static void WriteName(StringBuilder text, string name)

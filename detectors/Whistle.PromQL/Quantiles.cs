@@ -47,6 +47,42 @@ static class Quantiles
         return observations == 0 ? double.NaN : Interpolate(q * observations, buckets);
     }
 
+    /// <summary>
+    /// The part of a classic histogram's observations that lies between two values, interpolated within buckets. NaN where
+    /// <see cref="OfBuckets"/> knows nothing either. Changes the list.
+    /// </summary>
+    public static double Fraction(double lower, double upper, List<Bucket> buckets)
+    {
+        buckets.Sort(static (a, b) => a.UpperBound.CompareTo(b.UpperBound));
+        if (!double.IsPositiveInfinity(buckets[^1].UpperBound))
+            return double.NaN;
+        Coalesce(buckets);
+        var observations = buckets[^1].Count;
+        if (observations == 0 || double.IsNaN(lower) || double.IsNaN(upper))
+            return double.NaN;
+        return lower >= upper ? 0 : (RankOf(upper, buckets) - RankOf(lower, buckets)) / observations;
+    }
+
+    // How many observations are below the value. The lowest bucket begins at -Inf: within it nothing can be interpolated (NaN).
+    static double RankOf(double value, List<Bucket> buckets)
+    {
+        var (start, below, observations) = (double.NegativeInfinity, 0.0, buckets[^1].Count);
+        foreach (var (end, count) in buckets)
+        {
+            if (value <= start)
+                break;
+            if (value < end)
+            {
+                below += (count - below) * (value - start) / (end - start);
+                break;
+            }
+
+            (start, below) = (end, count);
+        }
+
+        return below > observations ? observations : below;
+    }
+
     static double Interpolate(double rank, List<Bucket> buckets)
     {
         var index = 0;

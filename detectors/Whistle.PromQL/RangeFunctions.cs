@@ -167,6 +167,56 @@ static class OverTime
         return (squares.Sum + squares.Compensation) / count;
     }
 
+    /// <summary>Where the last of the smallest (sign −1) or largest values is.</summary>
+    public static int LastExtreme(ReadOnlySpan<double> values, int sign)
+    {
+        var extreme = 0;
+        for (var i = 1; i < values.Length; i++)
+        {
+            if (double.IsNaN(values[extreme]) || (sign > 0 ? values[i] >= values[extreme] : values[i] <= values[extreme]))
+                extreme = i;
+        }
+
+        return extreme;
+    }
+
+    /// <summary>The median of the distances to the median.</summary>
+    public static double MedianDeviation(ReadOnlySpan<double> values)
+    {
+        List<double> distances = [.. values];
+        var median = Quantiles.OfUnsorted(0.5, distances);
+        for (var i = 0; i < distances.Count; i++)
+            distances[i] = Math.Abs(distances[i] - median);
+        return Quantiles.OfUnsorted(0.5, distances);
+    }
+
+    /// <summary>
+    /// Holt's double exponential smoothing: a level that follows the values by <paramref name="smoothing"/> and a slope that follows
+    /// the level by <paramref name="trend"/>. Null for fewer than two samples.
+    /// </summary>
+    public static double? Smoothed(ReadOnlySpan<double> values, double smoothing, double trend)
+    {
+        RequireFactor(smoothing, "smoothing");
+        RequireFactor(trend, "trend");
+        if (values.Length < 2)
+            return null;
+        var (before, level, slope) = (0.0, values[0], values[1] - values[0]);
+        for (var i = 1; i < values.Length; i++)
+        {
+            if (i > 1)
+                slope = (trend * (level - before)) + ((1 - trend) * slope);
+            (before, level) = (level, (smoothing * values[i]) + ((1 - smoothing) * (level + slope)));
+        }
+
+        return level;
+    }
+
+    static void RequireFactor(double factor, string name)
+    {
+        if (!(factor > 0 && factor < 1))
+            throw PromQLException.Execution($"the {name} factor of double_exponential_smoothing is {factor}, but must lie between 0 and 1");
+    }
+
     public static double Quantile(ReadOnlySpan<double> values, double q) => Quantiles.OfUnsorted(q, [.. values]);
 }
 

@@ -1,5 +1,3 @@
-using System.Text.RegularExpressions;
-
 namespace Whistle.Telemetry;
 
 public enum MatchOperator
@@ -16,16 +14,16 @@ public enum MatchOperator
 /// </summary>
 public sealed class LabelMatcher
 {
-    readonly Regex? _regex;
+    readonly GoRegex? _regex;
 
-    /// <exception cref="ArgumentException">The regular expression is not valid or has a feature that RE2 lacks too.</exception>
+    /// <exception cref="ArgumentException">The regular expression is not valid.</exception>
     public LabelMatcher(string name, MatchOperator op, string value)
     {
         Name = name;
         Operator = op;
         Value = value;
         if (op is MatchOperator.Matches or MatchOperator.NotMatches)
-            _regex = Compile(value);
+            _regex = new GoRegex(value);
     }
 
     public string Name { get; }
@@ -56,18 +54,5 @@ public sealed class LabelMatcher
             _ => throw new InvalidOperationException($"Unknown match operator {Operator}."),
         };
         return $"{Name}{op}\"{Value}\"";
-    }
-
-    // NonBacktracking is what makes a hostile expression harmless; it refuses look-arounds and back-references, as RE2 does.
-    static Regex Compile(string pattern)
-    {
-        try
-        {
-            return new Regex($@"\A(?:{pattern})\z", RegexOptions.NonBacktracking | RegexOptions.Singleline | RegexOptions.CultureInvariant);
-        }
-        catch (NotSupportedException e)
-        {
-            throw new ArgumentException($"The regular expression \"{pattern}\" uses a feature that is not supported: {e.Message}", nameof(pattern), e);
-        }
     }
 }

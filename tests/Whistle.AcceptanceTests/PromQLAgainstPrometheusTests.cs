@@ -23,10 +23,11 @@ public sealed class PromQLAgainstPrometheusTests(ITestOutputHelper output)
     {
         var cancellation = TestContext.Current.CancellationToken;
         var seed = Seed.Number(usual: 20251);
-        var count = int.Parse(Environment.GetEnvironmentVariable("WHISTLE_TEST_CASES") ?? "300", CultureInfo.InvariantCulture);
+        var count = int.Parse(Environment.GetEnvironmentVariable("WHISTLE_TEST_CASES") ?? "2000", CultureInfo.InvariantCulture);
         output.WriteLine($"{count} cases");
         await using var prometheus = await PrometheusServer.StartAsync("storage: {tsdb: {out_of_order_time_window: 1d}}", cancellation,
-            "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=24h", "--storage.tsdb.max-block-duration=24h");
+            "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=24h", "--storage.tsdb.max-block-duration=24h",
+            "--enable-feature=promql-experimental-functions,promql-duration-expr");
         var cases = new PromQLCases(seed);
         var series = cases.Series();
         await prometheus.WriteAsync(series, cancellation);

@@ -13,6 +13,7 @@ sealed class PromQLCases(int seed)
     const int MaxDepth = 3;
 
     readonly Random _random = new(seed);
+    int _timestamps;
 
     int Next(int below) => _random.Next(below);
 
@@ -122,9 +123,10 @@ sealed class PromQLCases(int seed)
     {
         if (depth == 0)
             return Leaf();
-        return Next(13) switch
+        return Next(14) switch
         {
             0 => Leaf(),
+            13 => Subquery(depth),
             1 or 2 => RangeCall(depth),
             3 => EachCall(depth),
             4 or 5 => Aggregation(depth),
@@ -137,7 +139,7 @@ sealed class PromQLCases(int seed)
         };
     }
 
-    string Leaf() => Chance(0.3) ? RangeCall(1) : Selector() + Offset();
+    string Leaf() => Chance(0.3) ? RangeCall(1) : Selector() + Shift();
 
     string Metric() => Pick(
         "cpu_seconds_total", "temperature", "state", "disk_free_bytes", "disk_size_bytes", "latency_bucket", "extreme", "up", "zone_info", "absent_metric");
@@ -151,12 +153,33 @@ sealed class PromQLCases(int seed)
             "{mount=~\"/.+\",instance=\"b\"}", "{mode!=\"\"}", "{mode=\"\"}", "{nowhere=\"\"}", "{mode=~\".*s.*\",instance=~\"[ab]\",}");
     }
 
-    string Offset() => Chance(0.75) ? "" : " offset " + Pick("5m", "1h", "90s", "-10m", "1h5m", "0s", "37", "-1.5");
-
-    string Range() => Selector() + $"[{Pick("5m", "1m", "30s", "15s", "10m", "1h", "1h30m", "95s", "300", "20ms")}]" + Offset();
-
-    string RangeCall(int depth) => Next(24) switch
+    /// <summary>offset and @, in either order.</summary>
+    string Shift(bool enclosed = false)
     {
+        // Inside timestamp() Prometheus 3.5 forgets the offset where there is an @.
+        var at = _timestamps > 0 || Chance(0.85) ? "" : " @ " + Pick("1760003600", "1760000000.5", "start()", "end()", "1.760005e9", "-5", "1760007100");
+        return Chance(0.5) ? at + Offset(enclosed) : Offset(enclosed) + at;
+    }
+
+    // Prometheus 3.5 takes what follows a bracketed offset for a part of it (later ones do not), so these are for the last place only.
+    string Offset(bool enclosed) => Chance(0.75) ? "" : " offset " + (enclosed && Chance(0.3)
+        ? Pick("(5m + 30)", "-(2m * 3)", "(-1h / 4)") : Pick("5m", "1h", "90s", "-10m", "1h5m", "0s", "37", "-1.5"));
+
+    string Range() => Selector() + $"[{Length()}]" + Shift(enclosed: true);
+
+    string Length() => Pick("5m", "1m", "30s", "15s", "10m", "1h", "1h30m", "95s", "300", "20ms", "5m", "10m", "1m * 5", "(1m + 30s) * 2", "1h % 25m", "2 ^ 3m / 2 ^ 170", "-1m + 6m");
+
+    string Subquery(int depth) => Pick(
+        "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "count_over_time", "last_over_time", "rate", "increase", "changes", "deriv", "stddev_over_time",
+        "present_over_time", "absent_over_time", "idelta") + $"({Inner(depth - 1)}[{Pick("5m", "10m", "1h", "90s", "7m", "20m + 5m")}:{Pick("", "1m", "30s", "13s", "2m", "5m", "1m + 7s")}]{Shift(enclosed: true)})";
+
+    // Any instant vector; what is not one name or call stands in parentheses.
+    string Inner(int depth) => Chance(0.5) ? Selector() + Shift() : $"({Vector(depth)})";
+
+    string RangeCall(int depth) => Next(26) switch
+    {
+        24 => $"double_exponential_smoothing({Range()}, {Pick("0.1", "0.5", "0.9", "1", "0")}, {Pick("0.1", "0.5", "0.999")})",
+        25 => Pick("mad_over_time", "ts_of_max_over_time", "ts_of_min_over_time", "ts_of_last_over_time") + $"({Range()})",
         0 => $"quantile_over_time({Scalar(depth - 1, 0.7)}, {Range()})",
         1 or 2 => $"predict_linear({Range()}, {Pick("3600", "-600", "4 * 3600", "0", "1d")})",
         3 or 4 or 5 => $"rate({Range()})",
@@ -182,11 +205,13 @@ sealed class PromQLCases(int seed)
             "asinh", "acosh", "atanh") + $"({Vector(depth - 1)})",
     };
 
-    string Whole(int depth) => Next(8) switch
+    string Whole(int depth) => Next(10) switch
     {
+        8 => $"{Pick("sort_by_label", "sort_by_label_desc")}({Vector(depth - 1)}, {Pick("\"instance\"", "\"mode\", \"instance\"", "\"le\"", "\"none\"")})",
+        9 => $"histogram_fraction({Pick("0", "0.3", "-Inf", "0.5", "-1", "NaN")}, {Pick("0.7", "1", "+Inf", "2.5", "3", "0.1")}, {Pick("latency_bucket", "rate(latency_bucket[5m])", "sum by (le) (increase(latency_bucket[10m]))")})",
         0 => $"absent({Vector(depth - 1)})",
         1 => $"absent({Selector()})",
-        2 => $"timestamp({Vector(depth - 1)})",
+        2 => Timestamp(depth),
         3 => $"{Pick("sort", "sort_desc")}({Vector(depth - 1)})",
         4 => $"vector({Scalar(depth - 1)})",
         5 => $"label_replace({Vector(depth - 1)}, \"{Pick("to", "instance", "mode", "__name__")}\", \"{Pick("x-$1", "${1}y", "", "$$z$9", "$0")}\", \"{Pick("instance", "mode", "none")}\", \"{Pick("(.*)", "(a|b)", "([a-z])(.*)", "", "q")}\")",
@@ -194,12 +219,22 @@ sealed class PromQLCases(int seed)
         _ => $"histogram_quantile({Scalar(depth - 1, 0.8)}, {Pick("latency_bucket", "rate(latency_bucket[5m])", "sum by (le) (increase(latency_bucket[10m]))", "sum by (le, instance) (rate(latency_bucket[1m]))")})",
     };
 
+    string Timestamp(int depth)
+    {
+        _timestamps++;
+        var inner = Vector(depth - 1);
+        _timestamps--;
+        return $"timestamp({inner})";
+    }
+
     string Aggregation(int depth)
     {
         var group = Pick("", "", "by (instance)", "by (mode)", "without (instance)", "by (instance, mode)", "without (mode, mount)", "by ()", "without ()", "by (none)");
         // Ties are cut arbitrarily by both, so topk is asked of values that hardly ever tie.
-        var (name, arguments) = Next(12) switch
+        var (name, arguments) = Next(14) switch
         {
+            12 => ("limit_ratio", $"{Pick("0.5", "-0.5", "0.1", "-0.9", "1", "0", "-1", "2", "0.333")}, {Vector(depth - 1)}"),
+            13 => ("limitk", $"{Pick("100", "1000", "0", "-1", "100.5")}, {Vector(depth - 1)}"),
             0 => (Pick("topk", "bottomk"), $"{Pick("1", "2", "3.7", "0", "-1", "scalar(up{instance=\"a\"}) + 1")}, {Pick("temperature", "disk_free_bytes", "avg_over_time(temperature[5m])", "temperature * 3")}"),
             1 => ("count_values", $"\"{Pick("value", "instance", "mode")}\", {Pick("state", "up", "extreme", "disk_size_bytes", "max_over_time(state[5m])")}"),
             2 => ("quantile", $"{Scalar(depth - 1, 0.8)}, {Vector(depth - 1)}"),

@@ -33,6 +33,19 @@ public sealed class PromQLEngineTests
     [InlineData("predict_linear(x[5m], 600)", 10, "x 3x10", "{} 3")]
     [InlineData("avg_over_time(x[3m])", 2, "x 1e308 1e308 1e308", "{} 1E+308")]
     [InlineData("sum_over_time(x[4m])", 3, "x 1 1e100 1 -1e100", "{} 2")]
+    // A subquery stands at multiples of its step, whatever the time of the query is.
+    [InlineData("x[2m:30s]", 4, "x 0+1x10", "x @150000 2; x @180000 3; x @210000 3; x @240000 4")]
+    [InlineData("sum_over_time(x[3m:])", 5, "x 0+1x10", "{} 12")]
+    [InlineData("max_over_time(rate(x[2m])[4m:1m] offset 1m)", 8, "x 0+60x4 0+120x4", "{} 2")]
+    [InlineData("x @ 120 offset 1m", 9, "x 0+1x10", "x 1")]
+    [InlineData("last_over_time(x[5m] @ end())", 4, "x 0+1x10", "x 4")]
+    [InlineData("sum_over_time((x @ 60)[3m:1m])", 9, "x 0+1x10", "{} 3")]
+    [InlineData("count_over_time(x[1m * (2 + 1)])", 9, "x 0+1x10", "{} 3")]
+    [InlineData("first_over_time(x[3m])", 9, "x 0+1x10", "x 7")]
+    [InlineData("ts_of_first_over_time(x[3m])", 9, "x 0+1x10", "{} 420")]
+    [InlineData("ts_of_max_over_time(x[5m])", 4, "x 1 7 7 2", "{} 120")]
+    [InlineData("mad_over_time(x[5m])", 4, "x 4 6 2 1 99", "{} 2")]
+    [InlineData("double_exponential_smoothing(x[5m], 0.5, 0.5)", 4, "x 0+2x4", "{} 8")]
     public async Task Samples_are_selected_and_folded_as_in_Prometheus(string expression, int minute, string data, string expected) =>
         Assert.Equal(expected, await EvaluateAsync(expression, minute, data));
 
@@ -59,6 +72,9 @@ public sealed class PromQLEngineTests
     [InlineData("min by (node) (free)", "{node=\"a\"} 10; {node=\"b\"} 30")]
     [InlineData("count without (mount) (free)", "{node=\"a\"} 2; {node=\"b\"} 1")]
     [InlineData("topk(1, free)", "free{mount=\"/var\",node=\"a\"} 80")]
+    [InlineData("count(limitk(2, free))", "{} 2")]
+    [InlineData("limit_ratio(1, up) or limit_ratio(-1, up)", "up{node=\"a\"} 1; up{node=\"b\"} 0")]
+    [InlineData("limit_ratio(0.3, free) and limit_ratio(-0.7, free)", "")]
     [InlineData("count_values(\"v\", up)", "{v=\"0\"} 1; {v=\"1\"} 1")]
     [InlineData("-up", "{node=\"a\"} -1; {node=\"b\"} -0")]
     [InlineData("absent(gone{node=\"a\",x!=\"y\"})", "{node=\"a\"} 1")]
@@ -121,7 +137,7 @@ public sealed class PromQLEngineTests
         await Assert.ThrowsAsync<PromQLException>(() => engine.RangeAsync("1", 0, 10, 0, default));
         await Assert.ThrowsAsync<PromQLException>(() => engine.RangeAsync("1", 10, 0, 1, default));
         await Assert.ThrowsAsync<PromQLException>(() => engine.RangeAsync("x[5m]", 0, 10, 1, default));
-        var small = new PromQLEngine(new MemorySeriesSource(SeriesText.Parse("x 0+1x9")), maxSamples: 5);
+        var small = new PromQLEngine(new MemorySeriesSource(SeriesText.Parse("x 0+1x9")), new PromQLOptions { MaxSamples = 5 });
         await Assert.ThrowsAsync<PromQLException>(() => small.InstantAsync("x[10m]", 9 * Minute, default));
     }
 
@@ -136,7 +152,10 @@ public sealed class PromQLEngineTests
     static async Task<string> EvaluateAsync(string expression, int minute, string data)
     {
         var engine = new PromQLEngine(new MemorySeriesSource(SeriesText.Parse(data)));
-        var vector = (VectorValue)await engine.InstantAsync(expression, minute * Minute, default);
+        var value = await engine.InstantAsync(expression, minute * Minute, default);
+        if (value is MatrixValue matrix)
+            return string.Join("; ", matrix.Series.SelectMany(s => s.Times.Zip(s.Values, (t, v) => $"{s.Labels} @{t} {v}")));
+        var vector = (VectorValue)value;
         return string.Join("; ", vector.Samples
             .Select(s => $"{s.Labels} {s.Value.ToString("R", CultureInfo.InvariantCulture)}").Order(StringComparer.Ordinal));
     }

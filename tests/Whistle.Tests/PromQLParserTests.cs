@@ -31,6 +31,21 @@ public sealed class PromQLParserTests
     [InlineData("(up)[5m]", 1, 5, "needs a selector before it")]
     [InlineData("up offset 5m [5m]", 1, 14, "belongs behind the range")]
     [InlineData("up offset 5m offset 5m", 1, 14, "given twice")]
+    [InlineData("up @ 5 [5m]", 1, 8, "belongs behind the range")]
+    [InlineData("up @ 5 @ 6", 1, 8, "given twice")]
+    [InlineData("up @ inf", 1, 6, "out of range")]
+    [InlineData("up @ now()", 1, 6, "start() or end()")]
+    [InlineData("sum(up) @ 5", 1, 9, "needs a selector or a subquery before it")]
+    [InlineData("1[5m:]", 1, 2, "needs an instant vector before it, not a scalar")]
+    [InlineData("up[5m][5m:1m]", 1, 7, "not a range vector")]
+    [InlineData("up[5m:0s]", 1, 7, "step of a subquery must be longer than 0")]
+    [InlineData("up[5m - 6m]", 1, 4, "longer than 0")]
+    [InlineData("up[5m / 0]", 1, 4, "divides by zero")]
+    [InlineData("up[9e9 * 9e9]", 1, 4, "out of range")]
+    [InlineData("up[5m atan2 1]", 1, 7, "expected \"]\"")]
+    [InlineData("histogram_count(up)", 1, 1, "native histograms, which are not supported")]
+    [InlineData("info(up)", 1, 1, "info() is not supported")]
+    [InlineData("holt_winters(up[5m], .5, .5)", 1, 1, "double_exponential_smoothing")]
     [InlineData("1 > 2", 1, 3, "write \"> bool\"")]
     [InlineData("up + bool up", 1, 4, "only for comparison")]
     [InlineData("1 and up", 1, 3, "instant vector on both sides")]
@@ -63,6 +78,10 @@ public sealed class PromQLParserTests
     [InlineData("{\"my metric\",\"my label\"=\"x\"}", "{__name__=\"my metric\",\"my label\"=\"x\"}")]
     [InlineData("x offset -1w", "x offset -1w")]
     [InlineData("1h30m + 0x1F + 010 + 1_000 + Inf", "5400 + 31 + 8 + 1000 + Inf")]
+    [InlineData("up[5m:]@ 1.5 OFFSET-5m", "up[5m:] @ 1.500 offset -5m")]
+    [InlineData("rate(up[1m*(2+3):5])", "rate(up[1m * (2s + 3s):5s])")]
+    [InlineData("x offset step() @ start ( )", "x @ start() offset step()")]
+    [InlineData("x[max(step(),5m)]", "x[max(step(), 5m)]")]
     [InlineData("'a\\tb' # comment", "\"a\\tb\"")]
     [InlineData("predict_linear(disk_free[6h], 4 * 3600) < 0", "predict_linear(disk_free[6h], 4 * 3600) < 0")]
     public void The_printed_form_is_canonical(string text, string printed)
@@ -94,6 +113,7 @@ public sealed class PromQLParserTests
 
         Assert.Equal([7 * 3_600_000, 300_000, -300_000], selections.Select(s => s.Back));
         Assert.Equal("__name__=\"a\"", selections[0].Matchers.Single().ToString());
+        Assert.Equal([(1 + 6 + 2) * 3_600_000], Selection.Of(Parser.Parse("max_over_time(rate(a[1h])[6h:5m] offset 2h)")).Select(s => s.Back));
     }
 
     public static TheoryData<string> HostileShapes => new("(", "-", "abs(", "1+", "sum by (a) (", "up or ", "2 ^ ");
@@ -116,7 +136,7 @@ public sealed class PromQLParserTests
         string[] parts =
         [
             "up", "{a=\"b\"}", "[5m]", " offset 1m", "sum", " by (a)", "(", ")", ",", "rate(", "+", "-", "^", " and ", " on (a) ", " group_left ",
-            "1", "0x", "1e", "Inf", "\"", "'\\x", "`", "{", "}", "=~", "\"(\"", "bool", "label_replace(up,\"a\",\"$1\",\"b\",\"(.*)\")",
+            "1", "0x", "1e", "Inf", "\"", "'\\x", "`", "{", "}", "=~", "\"(\"", "bool", "[5m:]", "[1h:1m]", " @ 5", " @ end()", "limit_ratio(", "step()", "label_replace(up,\"a\",\"$1\",\"b\",\"(.*)\")",
             "topk(", "quantile_over_time(.5,", "histogram_quantile(", "\n", "#", "é", "\0", "count_values(\"v\",", "%", "vector(", "time()", ">",
         ];
         var engine = new PromQLEngine(new MemorySeriesSource(SeriesText.Parse("up{a=\"b\"} 1 2 3\nup{a=\"c\"} 1 NaN stale")));

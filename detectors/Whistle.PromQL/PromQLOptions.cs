@@ -1,0 +1,43 @@
+namespace Whistle.PromQL;
+
+/// <summary>What a server decides for all queries.</summary>
+public sealed record PromQLOptions
+{
+    public static readonly TimeSpan DefaultLookback = TimeSpan.FromMinutes(5);
+
+    /// <summary>How old a sample may be to count as current.</summary>
+    public TimeSpan Lookback { get; init; } = DefaultLookback;
+
+    /// <summary>The step of a subquery that names none.</summary>
+    public TimeSpan SubqueryStep { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>A query that loads, returns, or works out in its subqueries more samples than this is refused.</summary>
+    public long MaxSamples { get; init; } = 50_000_000;
+
+    internal long LookbackMilliseconds => (long)Lookback.TotalMilliseconds;
+}
+
+/// <summary>What one query may still use up.</summary>
+sealed class Budget(long maxSamples, CancellationToken cancellation)
+{
+    // A label that functions make longer and longer would take more memory than all samples do.
+    public const int LongestLabel = 1 << 20;
+
+    long _loaded;
+    long _spent;
+
+    public void Load(int samples)
+    {
+        if ((_loaded += samples) > maxSamples)
+            throw PromQLException.Execution($"the query loads more than {maxSamples} samples: select fewer series or a shorter range");
+    }
+
+    /// <summary>Samples that the query makes: results, and steps and values of its subqueries.</summary>
+    public void Spend(long samples)
+    {
+        if ((_spent += samples) > maxSamples)
+            throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples: select fewer series, a longer step or a shorter range");
+    }
+
+    public void Check() => cancellation.ThrowIfCancellationRequested();
+}

@@ -1,0 +1,143 @@
+using Whistle.Telemetry;
+
+namespace Whistle.PromQL;
+
+/// <summary>One value at one time; the slot says whose, by the table of the node that made it.</summary>
+readonly record struct Point(int Slot, double Value);
+
+/// <summary>
+/// The label sets that a node can yield. A slot keeps its labels as long as the node lives, so what follows from labels (groups,
+/// matches, new labels) is worked out once a slot, and a step costs only values.
+/// </summary>
+sealed class SlotTable
+{
+    readonly List<Labels> _labels = [];
+
+    public int Count => _labels.Count;
+
+    public Labels this[int slot] => _labels[slot];
+
+    public int Add(Labels labels)
+    {
+        _labels.Add(labels);
+        return _labels.Count - 1;
+    }
+}
+
+/// <summary>A table in which every label set has one slot.</summary>
+sealed class DistinctSlots
+{
+    readonly Dictionary<Labels, int> _index = [];
+
+    public SlotTable Table { get; } = new();
+
+    public int this[Labels labels]
+    {
+        get
+        {
+            if (!_index.TryGetValue(labels, out var slot))
+                _index.Add(labels, slot = Table.Add(labels));
+            return slot;
+        }
+    }
+}
+
+/// <summary>
+/// From the slots of one table to those of another, by what <paramref name="derive"/> makes of the labels. A slot is derived when it
+/// first yields a value. Knows whether two slots ever became one: only then must results be checked for duplicates.
+/// </summary>
+sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, DistinctSlots target)
+{
+    const int Unknown = -1;
+
+    int[] _map = [];
+    bool[] _taken = [];
+
+    public DerivedSlots(SlotTable source, Func<Labels, Labels> derive)
+        : this(source, derive, new DistinctSlots())
+    {
+    }
+
+    public SlotTable Table => target.Table;
+
+    public bool HasCollisions { get; private set; }
+
+    public int this[int slot]
+    {
+        get
+        {
+            var map = _map;
+            var known = (uint)slot < (uint)map.Length ? map[slot] : Unknown;
+            return known >= 0 ? known : Derive(slot);
+        }
+    }
+
+    int Derive(int slot)
+    {
+        if (slot >= _map.Length)
+        {
+            var before = _map.Length;
+            Array.Resize(ref _map, Math.Max(source.Count, slot + 1));
+            _map.AsSpan(before).Fill(Unknown);
+        }
+
+        var derived = target[derive(source[slot])];
+        _map[slot] = derived;
+        if (derived >= _taken.Length)
+            Array.Resize(ref _taken, Math.Max(derived + 1, _taken.Length * 2));
+        HasCollisions |= _taken[derived];
+        _taken[derived] = true;
+        return derived;
+    }
+}
+
+/// <summary>A growing list of points that is filled anew at every step.</summary>
+sealed class PointList
+{
+    Point[] _points = [];
+
+    public int Count { get; private set; }
+
+    public ReadOnlySpan<Point> Span => _points.AsSpan(0, Count);
+
+    public void Clear() => Count = 0;
+
+    public void Add(int slot, double value)
+    {
+        if (Count == _points.Length)
+            Array.Resize(ref _points, Math.Max(16, Count * 2));
+        _points[Count++] = new Point(slot, value);
+    }
+
+    public void AddRange(ReadOnlySpan<Point> points)
+    {
+        if (Count + points.Length > _points.Length)
+            Array.Resize(ref _points, Math.Max(Count + points.Length, _points.Length * 2));
+        points.CopyTo(_points.AsSpan(Count));
+        Count += points.Length;
+    }
+
+    public void Sort(Comparison<Point> comparison) => _points.AsSpan(0, Count).Sort(comparison);
+}
+
+/// <summary>Slots that were marked at this step; a new step begins with none.</summary>
+sealed class SlotMarks
+{
+    long[] _steps = [];
+    long _step;
+
+    public void Clear() => _step++;
+
+    public bool Has(int slot) => (uint)slot < (uint)_steps.Length && _steps[slot] == _step;
+
+    /// <summary>False where it is marked already.</summary>
+    public bool Add(int slot)
+    {
+        if (slot >= _steps.Length)
+            Array.Resize(ref _steps, Math.Max(slot + 1, _steps.Length * 2));
+        if (_steps[slot] == _step)
+            return false;
+        _steps[slot] = _step;
+        return true;
+    }
+}

@@ -1,0 +1,231 @@
+using Whistle.Telemetry;
+
+namespace Whistle.PromQL;
+
+/// <summary>The newest sample of each series of a selector.</summary>
+abstract class InstantSource(SlotTable slots)
+{
+    public SlotTable Slots { get; } = slots;
+
+    /// <summary>Adds what is current at <paramref name="time"/>, the query's, not the shifted one.</summary>
+    /// <param name="timestamps">The times (seconds) of the samples in place of their values.</param>
+    public abstract void Read(long time, PointList into, bool timestamps);
+}
+
+/// <summary>The latest samples of each series of a selector or subquery, staleness markers taken out.</summary>
+abstract class RangeSource(SlotTable slots)
+{
+    public SlotTable Slots { get; } = slots;
+
+    /// <summary>Comes before the windows of a new time; slots may be added here.</summary>
+    public virtual void MoveTo(long time)
+    {
+    }
+
+    public abstract RangeWindow Window(int slot, long time);
+}
+
+/// <summary>The samples of one series in (Start, End]; times in milliseconds.</summary>
+readonly ref struct RangeWindow(long time, long start, long end, ReadOnlySpan<long> times, ReadOnlySpan<double> values)
+{
+    /// <summary>The time of evaluation.</summary>
+    public long Time { get; } = time;
+
+    public long Start { get; } = start;
+
+    public long End { get; } = end;
+
+    public ReadOnlySpan<long> Times { get; } = times;
+
+    public ReadOnlySpan<double> Values { get; } = values;
+
+    public int Count => Times.Length;
+
+    public double Seconds => (End - Start) / 1000.0;
+}
+
+static class SampleSearch
+{
+    /// <summary>
+    /// How many of the ascending times are ≤ <paramref name="bound"/>, given that the first <paramref name="known"/> are.
+    /// Gallops from there: cheap for the next step of a range query, logarithmic for the first.
+    /// </summary>
+    public static int CountUpTo(ReadOnlySpan<long> times, long bound, int known)
+    {
+        var low = known;
+        var stride = 1;
+        while (low + stride <= times.Length && times[low + stride - 1] <= bound)
+        {
+            low += stride;
+            stride *= 2;
+        }
+
+        var high = Math.Min(low + stride - 1, times.Length);
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            if (times[middle] <= bound)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return low;
+    }
+}
+
+/// <summary>The sources of a query: all samples were loaded before it is planned.</summary>
+sealed class LoadedSources(LoadedSamples loaded, QueryTimes times, long lookback) : SampleSources
+{
+    public override InstantSource Instant(VectorSelector selector) =>
+        new LoadedInstant(loaded.Of(selector), t => selector.Shift.Apply(t, times), lookback);
+
+    public override RangeSource Range(VectorSelector selector, long range) =>
+        new LoadedRange(loaded.Of(selector), t => selector.Shift.Apply(t, times), range);
+
+    internal static SlotTable SlotsOf(IReadOnlyList<SeriesSamples> series)
+    {
+        var slots = new SlotTable();
+        foreach (var one in series)
+            slots.Add(one.Labels);
+        return slots;
+    }
+}
+
+/// <summary>Of each series the newest sample of (t − look-back, t], unless it is a staleness marker.</summary>
+sealed class LoadedInstant(IReadOnlyList<SeriesSamples> series, Func<long, long> shift, long lookback) : InstantSource(LoadedSources.SlotsOf(series))
+{
+    readonly int[] _counts = new int[series.Count];
+
+    public override void Read(long time, PointList into, bool timestamps)
+    {
+        time = shift(time);
+        for (var i = 0; i < series.Count; i++)
+        {
+            var (_, times, values) = series[i];
+            var last = (_counts[i] = SampleSearch.CountUpTo(times, time, _counts[i])) - 1;
+            if (last >= 0 && times[last] > time - lookback && !StaleMarker.Is(values[last]))
+                into.Add(i, timestamps ? times[last] / 1000.0 : values[last]);
+        }
+    }
+}
+
+/// <summary>A moving window over each series. Staleness markers are taken out once, before the first step.</summary>
+sealed class LoadedRange : RangeSource
+{
+    readonly SeriesSamples[] _series;
+    readonly (int Start, int End)[] _windows;
+    readonly Func<long, long> _shift;
+    readonly long _range;
+
+    public LoadedRange(IReadOnlyList<SeriesSamples> series, Func<long, long> shift, long range)
+        : base(LoadedSources.SlotsOf(series))
+    {
+        _series = new SeriesSamples[series.Count];
+        for (var i = 0; i < series.Count; i++)
+            _series[i] = WithoutMarkers(series[i]);
+        _windows = new (int, int)[series.Count];
+        (_shift, _range) = (shift, range);
+    }
+
+    public override RangeWindow Window(int slot, long time)
+    {
+        var (end, series) = (_shift(time), _series[slot]);
+        ref var window = ref _windows[slot];
+        window.Start = SampleSearch.CountUpTo(series.Times, end - _range, window.Start);
+        window.End = SampleSearch.CountUpTo(series.Times, end, Math.Max(window.Start, window.End));
+        var (first, count) = (window.Start, window.End - window.Start);
+        return new RangeWindow(time, end - _range, end, series.Times.AsSpan(first, count), series.Values.AsSpan(first, count));
+    }
+
+    static SeriesSamples WithoutMarkers(SeriesSamples series)
+    {
+        var markers = 0;
+        foreach (var value in series.Values)
+            markers += StaleMarker.Is(value) ? 1 : 0;
+        if (markers == 0)
+            return series;
+        var (times, values) = (new long[series.Times.Length - markers], new double[series.Times.Length - markers]);
+        var next = 0;
+        for (var i = 0; i < series.Times.Length; i++)
+        {
+            if (!StaleMarker.Is(series.Values[i]))
+                (times[next], values[next++]) = (series.Times[i], series.Values[i]);
+        }
+
+        return new SeriesSamples(series.Labels, times, values);
+    }
+}
+
+/// <summary>
+/// An expression's values at the multiples of a step. Each is worked out once, when the window first reaches it, and forgotten when
+/// the window has left it behind.
+/// </summary>
+sealed class SubquerySource(VectorNode operand, long range, long step, Func<long, long> shift, Budget budget) : RangeSource(operand.Slots)
+{
+    readonly List<Track> _tracks = [];
+    long _next = long.MinValue;
+
+    public override void MoveTo(long time)
+    {
+        var end = shift(time);
+        _next = Math.Max(_next, FirstAfter(end - range));
+        budget.Spend(Math.Max(0, (end - _next) / step));
+        for (; _next <= end; _next += step)
+        {
+            budget.Spend(1);
+            foreach (var (slot, value) in operand.At(_next))
+            {
+                while (_tracks.Count <= slot)
+                    _tracks.Add(new Track());
+                _tracks[slot].Add(_next, value);
+                budget.Spend(1);
+            }
+        }
+
+        foreach (var track in _tracks)
+            track.DropUpTo(end - range);
+    }
+
+    public override RangeWindow Window(int slot, long time)
+    {
+        var end = shift(time);
+        return slot < _tracks.Count ? _tracks[slot].Window(time, end - range, end) : new RangeWindow(time, end - range, end, [], []);
+    }
+
+    // The first multiple of the step after that time, before 1970 too.
+    long FirstAfter(long time) => ((time / step) - (time % step < 0 ? 1 : 0) + 1) * step;
+
+    sealed class Track
+    {
+        long[] _times = [];
+        double[] _values = [];
+        int _first;
+        int _count;
+
+        public void Add(long time, double value)
+        {
+            if (_first + _count == _times.Length)
+                MakeRoom();
+            _times[_first + _count] = time;
+            _values[_first + _count++] = value;
+        }
+
+        public void DropUpTo(long time)
+        {
+            var gone = SampleSearch.CountUpTo(_times.AsSpan(_first, _count), time, 0);
+            (_first, _count) = (_first + gone, _count - gone);
+        }
+
+        public RangeWindow Window(long time, long start, long end) =>
+            new(time, start, end, _times.AsSpan(_first, _count), _values.AsSpan(_first, _count));
+
+        void MakeRoom()
+        {
+            var (times, values) = _first > _count ? (_times, _values) : (new long[Math.Max(8, _count * 2)], new double[Math.Max(8, _count * 2)]);
+            Array.Copy(_times, _first, times, 0, _count);
+            Array.Copy(_values, _first, values, 0, _count);
+            (_times, _values, _first) = (times, values, 0);
+        }
+    }
+}
