@@ -5,12 +5,33 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors;
 
 /// <summary>Lets the engine read head and store.</summary>
-public sealed class TelemetrySource(TelemetryReader reader) : ISeriesSource
+public sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource
 {
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         return ValueTask.FromResult(reader.Select(matchers, minTime, maxTime));
+    }
+
+    public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => Live(reader.Open(matchers));
+
+    internal static LiveSelection Live(HeadSelection selection) => new HeadLiveSelection(selection);
+
+    sealed class HeadLiveSelection(HeadSelection selection) : LiveSelection
+    {
+        public override int Count => selection.Count;
+
+        public override int Ended => selection.Ended;
+
+        public override Labels this[int series] => selection[series];
+
+        public override long CompleteFrom() => selection.CompleteFrom();
+
+        public override void Refresh() => selection.Refresh();
+
+        public override bool TryLatest(int series, long after, long upTo, out Sample sample) => selection.TryLatest(series, after, upTo, out sample);
+
+        public override int Read(int series, long after, long upTo, SampleWindow into) => selection.Read(series, after, upTo, into);
     }
 }

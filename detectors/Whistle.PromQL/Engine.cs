@@ -89,7 +89,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
     async Task<Planner> PlanAsync(Expr expr, QueryTimes times, Budget budget, CancellationToken cancellation)
     {
         var loaded = await LoadedSamples.LoadAsync(source, expr, times, _options, budget, cancellation);
-        return new Planner(new LoadedSources(loaded, times, _options.LookbackMilliseconds), times, _options, budget);
+        return new Planner(new LoadedSources(loaded, times, _options.LookbackMilliseconds), times, _options, budget, Uniqueness.InQuery);
     }
 
     static VectorValue Vector(VectorNode node, long time)
@@ -107,7 +107,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
         range.MoveTo(time);
         for (var slot = 0; slot < range.Slots.Count; slot++)
         {
-            var window = range.Window(slot, time);
+            var window = range.Window(slot);
             if (window.Count > 0)
                 series.Add(new SeriesSamples(range.Slots[slot], window.Times.ToArray(), window.Values.ToArray()));
         }

@@ -21,51 +21,29 @@ sealed class ScalarArguments(ScalarNode[] nodes)
     }
 }
 
-sealed class RangeFunctionNode : VectorNode
+sealed class RangeFunctionNode(RangeSource range, ScalarNode[] scalars, RangeFunction function, bool keepsName, Planner planner)
+    : DerivedNode(new DerivedSlots(range.Slots, keepsName ? static labels => labels : LabelSets.WithoutName))
 {
-    readonly RangeSource _range;
-    readonly ScalarArguments _scalars;
-    readonly RangeFunction _function;
-    readonly Budget _budget;
-    readonly DerivedSlots? _unnamed;
-
-    RangeFunctionNode(RangeSource range, ScalarNode[] scalars, RangeFunction function, DerivedSlots? unnamed, Budget budget)
-        : base(unnamed?.Table ?? range.Slots) =>
-        (_range, _scalars, _function, _unnamed, _budget) = (range, new(scalars), function, unnamed, budget);
-
-    public static RangeFunctionNode Of(RangeSource range, ScalarNode[] scalars, RangeFunction function, bool keepsName, Budget budget) =>
-        new(range, scalars, function, keepsName ? null : new DerivedSlots(range.Slots, LabelSets.WithoutName), budget);
+    readonly ScalarArguments _scalars = new(scalars);
+    readonly Budget _budget = planner.Budget;
+    readonly Uniqueness _uniqueness = planner.Uniqueness;
 
     public override ReadOnlySpan<Point> At(long time)
     {
-        var scalars = _scalars.At(time);
+        var given = _scalars.At(time);
         Result.Clear();
-        _range.MoveTo(time);
-        for (var slot = 0; slot < _range.Slots.Count; slot++)
+        range.MoveTo(time);
+        for (var slot = 0; slot < range.Slots.Count; slot++)
         {
             if (slot % 64 == 0)
                 _budget.Check();
-            var window = _range.Window(slot, time);
-            if (window.Count > 0 && _function(window, scalars) is { } value)
-                Result.Add(_unnamed?[slot] ?? slot, value);
+            var window = range.Window(slot);
+            if (window.Count > 0 && function(window, given) is { } value)
+                Result.Add(SlotOf(slot), value);
         }
 
-        // Two series that differ in name alone are refused even where they never meet in a step: so Prometheus does it.
-        if (_unnamed is { HasCollisions: true })
-            throw Duplicate(Slots[TwiceTaken()]);
+        RequireDistinct(_uniqueness);
         return Result.Span;
-    }
-
-    int TwiceTaken()
-    {
-        HashSet<int> seen = [];
-        foreach (var (slot, _) in Result.Span)
-        {
-            if (!seen.Add(slot))
-                return slot;
-        }
-
-        return Result.Span[^1].Slot;
     }
 }
 

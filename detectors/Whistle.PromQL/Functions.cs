@@ -129,7 +129,7 @@ static class Functions
 
     static FunctionDefinition Range(string name, RangeFunction function, ExprType[]? parameters = null, bool keepsName = false) =>
         new(name, Vector, parameters ?? [Matrix], (c, p) =>
-            RangeFunctionNode.Of(p.Range(c.Arguments.First(static a => a.Type == Matrix)), Scalars(c, p), function, keepsName, p.Budget));
+            new RangeFunctionNode(p.Range(c.Arguments.First(static a => a.Type == Matrix)), Scalars(c, p), function, keepsName, p));
 
     static FunctionDefinition Histogram(string name, ExprType[] parameters, HistogramFunction function) =>
         new(name, Vector, parameters, (c, p) => new HistogramNode(p.Vector(c.Arguments[^1]), Scalars(c, p), function));
@@ -167,7 +167,7 @@ static class Functions
             var any = false;
             range.MoveTo(t);
             for (var slot = 0; slot < range.Slots.Count; slot++)
-                any |= range.Window(slot, t).Count > 0;
+                any |= range.Window(slot).Count > 0;
             return any;
         };
     }

@@ -17,7 +17,7 @@ static class LabelFunctions
         {
             var match = regex.Match(labels[source]);
             return match is null ? labels : labels.With(destination, Bounded(call, Expand(replacement, match)));
-        });
+        }, planner.Uniqueness);
     }
 
     /// <summary>label_join(v, destination, separator, source…).</summary>
@@ -28,7 +28,7 @@ static class LabelFunctions
         foreach (var name in sources.Append(destination))
             RequireName(call, name);
         return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
-            labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s])))));
+            labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s])))), planner.Uniqueness);
     }
 
     // Nested calls can double a value each time.

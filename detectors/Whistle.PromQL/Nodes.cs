@@ -26,6 +26,16 @@ abstract class VectorNode(SlotTable slots)
         + "select one metric name, or aggregate");
 }
 
+/// <summary>
+/// Where the same labels must not come from two series. Within a range query Prometheus 3.5 refuses some even where they never meet in a step (later
+/// releases merge such series).
+/// </summary>
+enum Uniqueness
+{
+    InStep,
+    InQuery,
+}
+
 /// <summary>A node whose points are those of another under derived labels.</summary>
 abstract class DerivedNode(DerivedSlots labels) : VectorNode(labels.Table)
 {
@@ -34,13 +44,13 @@ abstract class DerivedNode(DerivedSlots labels) : VectorNode(labels.Table)
     /// <summary>The slot of the result for a slot of the operand.</summary>
     protected int SlotOf(int slot) => labels[slot];
 
-    protected bool HasCollisions => labels.HasCollisions;
-
-    /// <summary>Two points of one step must not have the same labels.</summary>
-    protected void RequireDistinct()
+    /// <summary>Two series must not have the same labels.</summary>
+    protected void RequireDistinct(Uniqueness uniqueness = Uniqueness.InStep)
     {
         if (!labels.HasCollisions)
             return;
+        if (uniqueness is Uniqueness.InQuery)
+            throw Duplicate(Slots[labels.Collision]);
         _seen.Clear();
         foreach (var (slot, _) in Result.Span)
         {
@@ -89,22 +99,16 @@ sealed class ToVectorNode : VectorNode
     }
 }
 
-/// <summary>Changes labels, never values.</summary>
-sealed class RelabelNode(VectorNode operand, Func<Labels, Labels> relabel, Func<double, double>? change = null)
+/// <summary>Gives other labels, and perhaps other values.</summary>
+sealed class RelabelNode(VectorNode operand, Func<Labels, Labels> relabel, Uniqueness uniqueness, Func<double, double>? change = null)
     : DerivedNode(new DerivedSlots(operand.Slots, relabel))
 {
     public override ReadOnlySpan<Point> At(long time)
     {
         Result.Clear();
         foreach (var (slot, value) in operand.At(time))
-        {
-            var to = SlotOf(slot);
-            Result.Add(to, change is null ? value : change(value));
-            // Over the whole range, not only within a step: so Prometheus 3.5 refuses it (later ones merge the series).
-            if (HasCollisions)
-                throw Duplicate(Slots[to]);
-        }
-
+            Result.Add(SlotOf(slot), change is null ? value : change(value));
+        RequireDistinct(uniqueness);
         return Result.Span;
     }
 }

@@ -9,15 +9,17 @@ abstract class SampleSources
 }
 
 /// <summary>Turns an expression into nodes over the samples of its selectors.</summary>
-sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions options, Budget budget)
+sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions options, Budget budget, Uniqueness uniqueness = Uniqueness.InStep)
 {
     public Budget Budget => budget;
+
+    public Uniqueness Uniqueness => uniqueness;
 
     public VectorNode Vector(Expr expr) => expr switch
     {
         ParenExpr paren => Vector(paren.Inner),
         UnaryExpr { Negates: false } unary => Vector(unary.Operand),
-        UnaryExpr unary => new RelabelNode(Vector(unary.Operand), LabelSets.WithoutName, static v => -v),
+        UnaryExpr unary => new RelabelNode(Vector(unary.Operand), LabelSets.WithoutName, uniqueness, static v => -v),
         VectorSelector selector => new InstantSelectorNode(Instant(selector), budget),
         BinaryExpr { Matching: { Cardinality: MatchCardinality.ManyToMany } matching } binary =>
             SetNode.Of(binary.Operator, Vector(binary.Left), Vector(binary.Right), matching),

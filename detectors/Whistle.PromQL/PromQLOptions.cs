@@ -23,6 +23,7 @@ sealed class Budget(long maxSamples, CancellationToken cancellation)
     // A label that functions make longer and longer would take more memory than all samples do.
     public const int LongestLabel = 1 << 20;
 
+    CancellationToken _cancellation = cancellation;
     long _loaded;
     long _spent;
 
@@ -39,5 +40,8 @@ sealed class Budget(long maxSamples, CancellationToken cancellation)
             throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples: select fewer series, a longer step or a shorter range");
     }
 
-    public void Check() => cancellation.ThrowIfCancellationRequested();
+    /// <summary>A new evaluation may use as much again.</summary>
+    public void Renew(CancellationToken cancellation) => (_loaded, _spent, _cancellation) = (0, 0, cancellation);
+
+    public void Check() => _cancellation.ThrowIfCancellationRequested();
 }

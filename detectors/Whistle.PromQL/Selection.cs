@@ -13,7 +13,7 @@ public sealed record Selection(IReadOnlyList<LabelMatcher> Matchers, long Back, 
     public static IReadOnlyList<Selection> Of(Expr expr, TimeSpan? lookback = null)
     {
         var options = new PromQLOptions { Lookback = lookback ?? PromQLOptions.DefaultLookback };
-        return [.. SelectorRead.Of(expr, default, options).Select(r => new Selection(r.Selector.Matchers, -r.After, -r.To))];
+        return [.. SelectorRead.Of(expr, new QueryTimes(0, 0, 0), options).Select(r => new Selection(r.Selector.Matchers, -r.After, -r.To))];
     }
 }
 

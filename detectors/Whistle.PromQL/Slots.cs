@@ -51,7 +51,7 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
     const int Unknown = -1;
 
     int[] _map = [];
-    bool[] _taken = [];
+    int[] _takenBy = [];
 
     public DerivedSlots(SlotTable source, Func<Labels, Labels> derive)
         : this(source, derive, new DistinctSlots())
@@ -60,7 +60,10 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
 
     public SlotTable Table => target.Table;
 
-    public bool HasCollisions { get; private set; }
+    public bool HasCollisions => Collision >= 0;
+
+    /// <summary>A slot that two came to; −1 while there is none.</summary>
+    public int Collision { get; private set; } = Unknown;
 
     public int this[int slot]
     {
@@ -75,19 +78,23 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
     int Derive(int slot)
     {
         if (slot >= _map.Length)
-        {
-            var before = _map.Length;
-            Array.Resize(ref _map, Math.Max(source.Count, slot + 1));
-            _map.AsSpan(before).Fill(Unknown);
-        }
-
+            Resize(ref _map, Math.Max(source.Count, slot + 1));
         var derived = target[derive(source[slot])];
         _map[slot] = derived;
-        if (derived >= _taken.Length)
-            Array.Resize(ref _taken, Math.Max(derived + 1, _taken.Length * 2));
-        HasCollisions |= _taken[derived];
-        _taken[derived] = true;
+        if (derived >= _takenBy.Length)
+            Resize(ref _takenBy, Math.Max(derived + 1, _takenBy.Length * 2));
+        // A series that ended and came back has the same labels in another slot.
+        if (_takenBy[derived] is >= 0 and var other && !source[other].Equals(source[slot]))
+            Collision = derived;
+        _takenBy[derived] = slot;
         return derived;
+    }
+
+    static void Resize(ref int[] array, int length)
+    {
+        var before = array.Length;
+        Array.Resize(ref array, length);
+        array.AsSpan(before).Fill(Unknown);
     }
 }
 

@@ -15,14 +15,23 @@ abstract class InstantSource(SlotTable slots)
 /// <summary>The latest samples of each series of a selector or subquery, staleness markers taken out.</summary>
 abstract class RangeSource(SlotTable slots)
 {
+    long _time;
+
     public SlotTable Slots { get; } = slots;
 
-    /// <summary>Comes before the windows of a new time; slots may be added here.</summary>
-    public virtual void MoveTo(long time)
-    {
-    }
+    protected long Start { get; private set; }
 
-    public abstract RangeWindow Window(int slot, long time);
+    protected long End { get; private set; }
+
+    /// <summary>Goes on to a time of the query. Comes before the windows of that time; slots may be added here.</summary>
+    public abstract void MoveTo(long time);
+
+    /// <summary>The samples of the window, none where the series has none there.</summary>
+    public abstract RangeWindow Window(int slot);
+
+    protected void Place(long time, long end, long range) => (_time, Start, End) = (time, end - range, end);
+
+    protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values) => new(_time, Start, End, times, values);
 }
 
 /// <summary>The samples of one series in (Start, End]; times in milliseconds.</summary>
@@ -128,14 +137,16 @@ sealed class LoadedRange : RangeSource
         (_shift, _range) = (shift, range);
     }
 
-    public override RangeWindow Window(int slot, long time)
+    public override void MoveTo(long time) => Place(time, _shift(time), _range);
+
+    public override RangeWindow Window(int slot)
     {
-        var (end, series) = (_shift(time), _series[slot]);
+        var series = _series[slot];
         ref var window = ref _windows[slot];
-        window.Start = SampleSearch.CountUpTo(series.Times, end - _range, window.Start);
-        window.End = SampleSearch.CountUpTo(series.Times, end, Math.Max(window.Start, window.End));
+        window.Start = SampleSearch.CountUpTo(series.Times, Start, window.Start);
+        window.End = SampleSearch.CountUpTo(series.Times, End, Math.Max(window.Start, window.End));
         var (first, count) = (window.Start, window.End - window.Start);
-        return new RangeWindow(time, end - _range, end, series.Times.AsSpan(first, count), series.Values.AsSpan(first, count));
+        return Of(series.Times.AsSpan(first, count), series.Values.AsSpan(first, count));
     }
 
     static SeriesSamples WithoutMarkers(SeriesSamples series)
@@ -163,69 +174,32 @@ sealed class LoadedRange : RangeSource
 /// </summary>
 sealed class SubquerySource(VectorNode operand, long range, long step, Func<long, long> shift, Budget budget) : RangeSource(operand.Slots)
 {
-    readonly List<Track> _tracks = [];
+    readonly List<SampleWindow> _tracks = [];
     long _next = long.MinValue;
 
     public override void MoveTo(long time)
     {
-        var end = shift(time);
-        _next = Math.Max(_next, FirstAfter(end - range));
-        budget.Spend(Math.Max(0, (end - _next) / step));
-        for (; _next <= end; _next += step)
+        Place(time, shift(time), range);
+        _next = Math.Max(_next, FirstAfter(Start));
+        budget.Spend(Math.Max(0, (End - _next) / step));
+        for (; _next <= End; _next += step)
         {
             budget.Spend(1);
             foreach (var (slot, value) in operand.At(_next))
             {
                 while (_tracks.Count <= slot)
-                    _tracks.Add(new Track());
+                    _tracks.Add(new SampleWindow());
                 _tracks[slot].Add(_next, value);
                 budget.Spend(1);
             }
         }
 
         foreach (var track in _tracks)
-            track.DropUpTo(end - range);
+            track.DropUpTo(Start);
     }
 
-    public override RangeWindow Window(int slot, long time)
-    {
-        var end = shift(time);
-        return slot < _tracks.Count ? _tracks[slot].Window(time, end - range, end) : new RangeWindow(time, end - range, end, [], []);
-    }
+    public override RangeWindow Window(int slot) => slot < _tracks.Count ? Of(_tracks[slot].Times, _tracks[slot].Values) : Of([], []);
 
     // The first multiple of the step after that time, before 1970 too.
     long FirstAfter(long time) => ((time / step) - (time % step < 0 ? 1 : 0) + 1) * step;
-
-    sealed class Track
-    {
-        long[] _times = [];
-        double[] _values = [];
-        int _first;
-        int _count;
-
-        public void Add(long time, double value)
-        {
-            if (_first + _count == _times.Length)
-                MakeRoom();
-            _times[_first + _count] = time;
-            _values[_first + _count++] = value;
-        }
-
-        public void DropUpTo(long time)
-        {
-            var gone = SampleSearch.CountUpTo(_times.AsSpan(_first, _count), time, 0);
-            (_first, _count) = (_first + gone, _count - gone);
-        }
-
-        public RangeWindow Window(long time, long start, long end) =>
-            new(time, start, end, _times.AsSpan(_first, _count), _values.AsSpan(_first, _count));
-
-        void MakeRoom()
-        {
-            var (times, values) = _first > _count ? (_times, _values) : (new long[Math.Max(8, _count * 2)], new double[Math.Max(8, _count * 2)]);
-            Array.Copy(_times, _first, times, 0, _count);
-            Array.Copy(_values, _first, values, 0, _count);
-            (_times, _values, _first) = (times, values, 0);
-        }
-    }
 }

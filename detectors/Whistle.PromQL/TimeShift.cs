@@ -1,7 +1,19 @@
 namespace Whistle.PromQL;
 
-/// <summary>Start, end and step of a query, in milliseconds since 1970 UTC; of an instant query both are its time and the step is 0.</summary>
-public readonly record struct QueryTimes(long Start, long End, long Step);
+/// <summary>
+/// Start, end and step of a query, in milliseconds since 1970 UTC; of an instant query both are its time and the step is 0. A query that
+/// is asked again and again moves them.
+/// </summary>
+sealed class QueryTimes(long start, long end, long step)
+{
+    public long Start { get; private set; } = start;
+
+    public long End { get; private set; } = end;
+
+    public long Step { get; } = step;
+
+    public void MoveTo(long time) => (Start, End) = (time, time);
+}
 
 public enum AtAnchor
 {
@@ -13,7 +25,7 @@ public enum AtAnchor
 /// <summary>What <c>@</c> names: a time (milliseconds since 1970 UTC), or the query's start or end.</summary>
 public readonly record struct AtModifier(AtAnchor Anchor, long Time)
 {
-    public long In(QueryTimes times) => Anchor switch
+    internal long In(QueryTimes times) => Anchor switch
     {
         AtAnchor.Time => Time,
         AtAnchor.Start => times.Start,

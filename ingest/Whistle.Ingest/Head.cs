@@ -33,7 +33,9 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     readonly Dictionary<HeadSeries, List<UInt128>> _furtherKeys = [];
     readonly LabelPool _pool = new();
     readonly ConcurrentDictionary<string, (long Milliseconds, long Since)> _windows = new();
+    readonly Dictionary<string, long> _arrivalsByName = [];
     HeadWindow[] _rules = [];
+    long _arrivals;
     uint _lastId;
 
     internal int KeyCount => _byKey.Count;
@@ -49,7 +51,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
 
     /// <summary>
     /// Says which selectors rules read further back than an hour. What is new is complete only from an hour ago on;
-    /// <see cref="CompleteFrom"/> knows.
+    /// <see cref="CompleteFrom(IReadOnlyList{LabelMatcher})"/> knows.
     /// </summary>
     public void KeepLonger(IEnumerable<HeadWindow> windows)
     {
@@ -76,10 +78,12 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     }
 
     /// <summary>The time from which on the head holds all samples that the selector asks for.</summary>
-    public long CompleteFrom(IReadOnlyList<LabelMatcher> matchers)
+    public long CompleteFrom(IReadOnlyList<LabelMatcher> matchers) => CompleteFrom(Selector(matchers));
+
+    internal long CompleteFrom(string selector)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds() - Milliseconds(Lag);
-        return _windows.TryGetValue(Selector(matchers), out var window)
+        return _windows.TryGetValue(selector, out var window)
             ? Math.Max(now - window.Milliseconds, window.Since)
             : now - Milliseconds(UsualWindow);
     }
@@ -94,6 +98,23 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         }
 
         return found;
+    }
+
+    /// <summary>The series of a selector from now on.</summary>
+    public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => new(this, matchers);
+
+    /// <summary>Series that came under a name after the first <paramref name="known"/> ever did; all series where there is no name.</summary>
+    internal IReadOnlyList<HeadSeries> Since(string? name, ref long known)
+    {
+        lock (_lock)
+        {
+            if (name is null ? known == _arrivals : _arrivalsByName.GetValueOrDefault(name) == known)
+                return [];
+            var from = known;
+            known = name is null ? _arrivals : _arrivalsByName[name];
+            IEnumerable<HeadSeries> candidates = name is null ? _byLabels.Values : _byName.GetValueOrDefault(name) ?? [];
+            return [.. candidates.Where(s => (name is null ? s.Arrival : s.ArrivalInName) > from)];
+        }
     }
 
     internal bool TryGet(UInt128 key, out HeadSeries series) => _byKey.TryGetValue(key, out series!) && !series.Evicted;
@@ -135,7 +156,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         {
             if (_byLabels.TryGetValue(series.Labels, out var living))
                 return living;
-            series.Evicted = false;
+            (series.Evicted, series.Revived) = (false, true);
             _perTenant[series.Tenant] = _perTenant.GetValueOrDefault(series.Tenant) + 1;
             Index_NeedsLock(series);
             return series;
@@ -221,6 +242,8 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         if (series.Key != UInt128.Zero)
             _byKey[series.Key] = series;
         var name = series.Labels.Name;
+        series.Arrival = ++_arrivals;
+        series.ArrivalInName = _arrivalsByName[name] = _arrivalsByName.GetValueOrDefault(name) + 1;
         if (!_byName.TryGetValue(name, out var named))
             _byName[name] = named = [];
         named.Add(series);
@@ -258,7 +281,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         return Math.Min(longest, Milliseconds(LongestWindow)) + 2 * Milliseconds(Lag);
     }
 
-    static string Selector(IEnumerable<LabelMatcher> matchers) =>
+    internal static string Selector(IEnumerable<LabelMatcher> matchers) =>
         string.Join(',', matchers.Select(m => m.ToString()).Order(StringComparer.Ordinal));
 
     static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;

@@ -31,6 +31,15 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
 
     public bool Evicted { get; set; }
 
+    /// <summary>It was evicted once, and came back.</summary>
+    public bool Revived { get; set; }
+
+    /// <summary>The how-manieth series of the head it was, when it last came.</summary>
+    public long Arrival { get; set; }
+
+    /// <summary>Likewise, of its metric name.</summary>
+    public long ArrivalInName { get; set; }
+
     /// <summary>True from the second clean-up on that finds it empty: no sample ever became durable.</summary>
     public bool SeenEmpty { get; set; }
 
@@ -66,6 +75,68 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
             var at = ClosedAt_NeedsLock(time);
             return at >= 0 && Holds(_closed[at], time);
         }
+    }
+
+    /// <summary>Changes when a sample is inserted before others: who has read those must read again.</summary>
+    public int Insertions { get; private set; }
+
+    /// <summary>The newest sample at or before a time.</summary>
+    public bool TryLatest(long upTo, out Sample latest)
+    {
+        lock (this)
+        {
+            if (LastTime_NeedsLock <= upTo)
+            {
+                var any = _open.Count > 0 || _closed.Length > 0;
+                latest = any ? new Sample(LastTime_NeedsLock, LastValue_NeedsLock) : default;
+                return any;
+            }
+
+            if (_open.Count > 0 && _open.FirstTime <= upTo)
+                return TryLatest(_open, upTo, out latest);
+            latest = default;
+            return ClosedAt_NeedsLock(upTo) is >= 0 and var at && TryLatest(_closed[at], upTo, out latest);
+        }
+    }
+
+    /// <summary>Gives each sample of (after, upTo]; the usual one that came since the last time without reading the chunk.</summary>
+    public int ReadSince(long after, long upTo, ISampleSink into)
+    {
+        lock (this)
+        {
+            var last = LastTime_NeedsLock;
+            if (last <= after)
+                return Insertions;
+            if (last <= upTo && TimeBeforeLast_NeedsLock <= after)
+            {
+                into.Add(last, LastValue_NeedsLock);
+                return Insertions;
+            }
+
+            foreach (ref readonly var chunk in Chunks_NeedsLock())
+            {
+                if (!Overlaps(chunk, after + 1, upTo))
+                    continue;
+                var reader = chunk.Read();
+                while (reader.MoveNext() && reader.Time <= upTo)
+                {
+                    if (reader.Time > after)
+                        into.Add(reader.Time, reader.Value);
+                }
+            }
+
+            return Insertions;
+        }
+    }
+
+    static bool TryLatest(in XorChunk chunk, long upTo, out Sample latest)
+    {
+        latest = default;
+        var found = false;
+        var reader = chunk.Read();
+        while (reader.MoveNext() && reader.Time <= upTo)
+            (latest, found) = (new Sample(reader.Time, reader.Value), true);
+        return found;
     }
 
     /// <summary>The samples of the range, or null where there is none.</summary>
@@ -126,6 +197,15 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
 
     long LastTime_NeedsLock => _open.Count > 0 ? _open.LastTime : _closed.Length > 0 ? _closed[^1].LastTime : long.MinValue;
 
+    double LastValue_NeedsLock => _open.Count > 0 ? _open.LastValue : _closed[^1].LastValue;
+
+    long TimeBeforeLast_NeedsLock => _open.Count switch
+    {
+        > 1 => _open.TimeBeforeLast,
+        1 => _closed.Length > 0 ? _closed[^1].LastTime : long.MinValue,
+        _ => _closed[^1].Count > 1 ? _closed[^1].TimeBeforeLast : long.MinValue,
+    };
+
     static bool Overlaps(in XorChunk chunk, long minTime, long maxTime) =>
         chunk.Count > 0 && chunk.FirstTime <= maxTime && chunk.LastTime >= minTime;
 
@@ -155,6 +235,7 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
         ref var chunk = ref (isOpen ? ref _open : ref _closed[at]);
         if (Holds(chunk, time))
             return false;
+        Insertions++;
         var samples = With(chunk, new Sample(time, value));
         if (isOpen)
         {

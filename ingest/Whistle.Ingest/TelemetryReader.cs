@@ -26,6 +26,9 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
         return [.. merged.Values];
     }
 
+    /// <summary>The series of a selector from now on, as far as the head has their samples.</summary>
+    public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => head.Open(matchers);
+
     static SeriesSamples Join(SeriesSamples older, SeriesSamples recent) =>
         new(recent.Labels, [.. older.Times, .. recent.Times], [.. older.Values, .. recent.Values]);
 }

@@ -36,6 +36,9 @@ struct XorChunk
 
     public readonly long LastTime => _lastTime;
 
+    /// <summary>Of the sample before the last; there are at least two.</summary>
+    public readonly long TimeBeforeLast => _lastTime - _lastDelta;
+
     public readonly double LastValue => BitConverter.UInt64BitsToDouble(_lastValue);
 
     public readonly int Bytes => _bits?.Length ?? 0;

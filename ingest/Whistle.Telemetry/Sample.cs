@@ -3,6 +3,12 @@ namespace Whistle.Telemetry;
 /// <summary>One measurement; the time is in milliseconds since 1970 UTC.</summary>
 public readonly record struct Sample(long Time, double Value);
 
+/// <summary>Takes samples one by one, in time order.</summary>
+public interface ISampleSink
+{
+    void Add(long time, double value);
+}
+
 /// <summary>A series with samples in time order.</summary>
 public sealed record TimeSeries(Labels Labels, IReadOnlyList<Sample> Samples);
 

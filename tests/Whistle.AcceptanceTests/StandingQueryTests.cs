@@ -1,0 +1,156 @@
+using Microsoft.Extensions.Time.Testing;
+
+using Whistle.Detectors;
+using Whistle.Ingest;
+using Whistle.PromQL;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>
+/// Rules are evaluated by standing queries on the head. Whatever happens between two evaluations (late samples, series that end, leave the
+/// head and come back), they must say what a fresh query says.
+/// </summary>
+public sealed class StandingQueryTests(ITestOutputHelper output)
+{
+    const long Step = 30_000;
+
+    [Fact]
+    public async Task They_say_what_a_fresh_query_says_however_the_data_comes()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var seed = Seed.Number(usual: 20252);
+        output.WriteLine($"seed {seed}");
+        var (cases, random) = (new PromQLCases(seed), new Random(seed));
+        var clock = new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(PromQLCases.Start));
+        var head = new Head(clock, maxSeriesPerTenant: 100_000);
+        var source = new HeadSource(head);
+        var engine = new PromQLEngine(source);
+        var arrivals = Arrivals(cases.Series(), random);
+        var queries = Expressions(cases, source).Take(250).ToList();
+        var (compared, differences) = (0, new List<string>());
+        for (var now = PromQLCases.Start; now < PromQLCases.End; now += Step)
+        {
+            clock.AdjustTime(DateTimeOffset.FromUnixTimeMilliseconds(now));
+            while (arrivals.TryPeek(out var arrival, out var at) && at <= now)
+            {
+                arrivals.Dequeue();
+                head.GetOrAdd(UInt128.Zero, [.. arrival.Labels])!.Append(arrival.Time, arrival.Value);
+            }
+
+            if (now / Step % 40 == 0)
+                head.Prune();
+            foreach (var (expr, standing) in queries)
+            {
+                // A rule is not evaluated on a grid that never slips.
+                if (random.Next(4) == 0)
+                    continue;
+                if (!TryStanding(standing, now, out var stood))
+                    continue;
+                compared++;
+                var fresh = await FreshAsync(engine, expr, now);
+                if (!Same(fresh, stood))
+                    differences.Add($"{expr}\n  at {now - PromQLCases.Start}\n  fresh:    {Text(fresh)}\n  standing: {Text(stood)}");
+            }
+        }
+
+        output.WriteLine($"{compared} evaluations");
+        Assert.True(compared > 10_000, "Most expressions must be evaluated by what the head has.");
+        Assert.True(differences.Count == 0, $"seed {seed}: {differences.Count} of {compared} differ\n" + string.Join("\n", differences.Take(8)));
+    }
+
+    static IEnumerable<(Expr, StandingQuery)> Expressions(PromQLCases cases, ILiveSeriesSource source)
+    {
+        while (true)
+        {
+            Expr expr;
+            try
+            {
+                expr = Parser.Parse(cases.Expression());
+            }
+            catch (PromQLException)
+            {
+                continue;
+            }
+
+            if (expr.Type is ExprType.Scalar or ExprType.Vector)
+                yield return (expr, new StandingQuery(expr, source));
+        }
+    }
+
+    // Most samples come within a step; some minutes late, behind others of their series.
+    static PriorityQueue<(Labels Labels, long Time, double Value), long> Arrivals(IReadOnlyList<SeriesSamples> all, Random random)
+    {
+        var arrivals = new PriorityQueue<(Labels, long, double), long>();
+        foreach (var series in all)
+        {
+            // The head drops what is silent for more than an hour, and knows it again when it comes back.
+            var silent = random.Next(4) == 0 ? PromQLCases.Start + random.Next(3_600_000) : long.MaxValue / 2;
+            for (var i = 0; i < series.Times.Length; i++)
+            {
+                var time = series.Times[i];
+                if (time > silent && time < silent + 4_500_000)
+                    continue;
+                arrivals.Enqueue((series.Labels, time, series.Values[i]), time + (random.Next(50) == 0 ? random.Next(400_000) : random.Next(20_000)));
+            }
+        }
+
+        return arrivals;
+    }
+
+    static async Task<Dictionary<Labels, double>?> FreshAsync(PromQLEngine engine, Expr expr, long now)
+    {
+        try
+        {
+            return await engine.InstantAsync(expr, now, default) switch
+            {
+                VectorValue vector => vector.Samples.ToDictionary(s => s.Labels, s => s.Value),
+                ScalarValue scalar => new() { [Labels.Empty] = scalar.Value },
+                _ => throw new InvalidOperationException(),
+            };
+        }
+        catch (PromQLException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>False where the head alone cannot tell.</summary>
+    static bool TryStanding(StandingQuery query, long now, out Dictionary<Labels, double>? values)
+    {
+        values = null;
+        try
+        {
+            List<StandingPoint> points = [];
+            if (!query.TryEvaluate(now, points, default))
+                return false;
+            values = points.ToDictionary(p => query.Labels(p.Slot), p => p.Value);
+            return true;
+        }
+        catch (PromQLException)
+        {
+            return true;
+        }
+    }
+
+    // Sums of the same values in another order differ in their last digits.
+    static bool Same(Dictionary<Labels, double>? a, Dictionary<Labels, double>? b)
+    {
+        if (a is null || b is null)
+            return a is null && b is null;
+        return a.Count == b.Count && a.All(x => b.TryGetValue(x.Key, out var y) && (x.Value.Equals(y) || Math.Abs(x.Value - y) <= 1e-9 * Math.Max(Math.Abs(x.Value), Math.Abs(y))));
+    }
+
+    static string Text(Dictionary<Labels, double>? values) =>
+        values is null ? "error" : string.Join("; ", values.Select(v => $"{v.Key} {v.Value:R}").Order(StringComparer.Ordinal).Take(6));
+
+    sealed class HeadSource(Head head) : ILiveSeriesSource
+    {
+        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) => new(head.Select(matchers, minTime, maxTime));
+
+        public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => TelemetrySource.Live(head.Open(matchers));
+    }
+}
