@@ -23,7 +23,7 @@ public sealed record RulesEnvironment
     public required ISeriesSource Series { get; init; }
 
     /// <summary>Takes recorded series, <c>ALERTS</c> and <c>whistle_agent_*</c>. Once it completes they must be visible to <see cref="Series"/>.</summary>
-    public required Func<IReadOnlyList<TimeSeries>, CancellationToken, ValueTask> Write { get; init; }
+    public required Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> Write { get; init; }
 
     /// <summary>The agents that should report.</summary>
     public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
@@ -174,8 +174,8 @@ public sealed class RulesHost : BackgroundService
         _lastPresence = now;
         try
         {
-            if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } series)
-                await _environment.Write(series, cancellation);
+            if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } samples)
+                await _environment.Write(samples, cancellation);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
@@ -218,8 +218,8 @@ public sealed class RulesHost : BackgroundService
     {
         var before = Groups;
         var signals = before.Count > 0 ? Current(before) : Stored();
-        var written = before.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Written);
-        var groups = rules.Groups.Select(g => State(g, rules, signals, written)).ToList();
+        var recorded = before.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Recorded);
+        var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
         foreach (var group in groups)
             group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
         Withdraw(signals.Values.SelectMany(s => s), groups);
@@ -245,7 +245,7 @@ public sealed class RulesHost : BackgroundService
     }
 
     static GroupState State(
-        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, HashSet<Labels>> written) => new(
+        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded, ISeriesSource series) => new(
         group,
         [
             .. group.Rules.Select(rule =>
@@ -255,7 +255,8 @@ public sealed class RulesHost : BackgroundService
                 return new RuleState(rule, key, RuleSources.Of(rule, rules))
                 {
                     Signals = kept.ToDictionary(s => s.Labels),
-                    Written = written.GetValueOrDefault(key) ?? [],
+                    Recorded = recorded.GetValueOrDefault(key) ?? new RecordedOutput(),
+                    Standing = series is ILiveSeriesSource live ? rule.Expression.Stand(live) : null,
                     Report = RuleReport.None with { Signals = kept },
                 };
             }),

@@ -45,14 +45,14 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         return reader.Histograms;
     }
 
-    public void Add(IReadOnlyList<TimeSeries> recorded, StagedWrite write)
+    public void Add(IReadOnlyList<RecordedSample> recorded, StagedWrite write)
     {
-        foreach (var (labels, samples) in recorded)
+        foreach (var (series, at, value) in recorded)
         {
             // The server's own records are few; they are found by their labels, no encoding leads to them.
-            var series = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(labels), limited: false)!;
-            foreach (var sample in samples)
-                write.Add(series, sample.Time, sample.Value);
+            if (series.Handle is not HeadSeries { Evicted: false } known)
+                series.Handle = known = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(series.Labels), limited: false)!;
+            write.Add(known, at, value);
         }
     }
 

@@ -59,11 +59,11 @@ public sealed class TelemetryLog(
     }
 
     /// <summary>Appends what the server itself records; the labels are taken as they are.</summary>
-    public Task<AppendResult> RecordAsync(IReadOnlyList<TimeSeries> series)
+    public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
     {
         ThrowIfFull();
         var write = new StagedWrite(int.MaxValue);
-        _resolver.Add(series, write);
+        _resolver.Add(samples, write);
         return EnqueueAsync(write);
     }
 

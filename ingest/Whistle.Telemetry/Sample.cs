@@ -12,6 +12,18 @@ public interface ISampleSink
 /// <summary>A series with samples in time order.</summary>
 public sealed record TimeSeries(Labels Labels, IReadOnlyList<Sample> Samples);
 
+/// <summary>A series that its maker writes to again and again.</summary>
+public sealed class RecordedSeries(Labels labels)
+{
+    public Labels Labels => labels;
+
+    /// <summary>What the log found for the labels, so that it need not look again. Only the log touches it.</summary>
+    public object? Handle { get; set; }
+}
+
+/// <summary>What the server itself measured or worked out; the time is in milliseconds since 1970 UTC.</summary>
+public readonly record struct RecordedSample(RecordedSeries Series, long Time, double Value);
+
 /// <summary>
 /// What a selection from head or store yields: parallel arrays in time order, each time once.
 /// Staleness markers are among the values.

@@ -12,7 +12,7 @@ readonly record struct Element(Labels Labels, double Value);
 
 /// <summary>Evaluates one group at one instant: queries, moves signals on, writes series, saves state.</summary>
 sealed class GroupEvaluator(
-    PromQLEngine engine, Func<IReadOnlyList<TimeSeries>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
+    PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
 {
     /// <param name="group">The group; nobody else evaluates it meanwhile.</param>
     /// <param name="at">The instant that rules, clocks and written series have.</param>
@@ -23,27 +23,29 @@ sealed class GroupEvaluator(
     public async Task EvaluateAsync(
         GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TimeProvider time, CancellationToken cancellation)
     {
+        var pass = new Pass(group, at, health, liveness);
         foreach (var state in group.Rules)
         {
             cancellation.ThrowIfCancellationRequested();
+            if (pass.MustWriteBefore(state.Rule))
+                await WriteAsync(pass, cancellation);
             var start = time.GetTimestamp();
             string? error = null;
             metrics.Evaluations.WithLabels(group.Group.Key).Inc();
             try
             {
-                await EvaluateAsync(group, state, at, health, liveness, cancellation);
+                await EvaluateAsync(pass, state, cancellation);
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
                 // One rule's failure must not cost the others their evaluation; its signals stay as they are.
-                error = e.Message;
-                metrics.Failures.WithLabels(group.Group.Key).Inc();
-                logger.RuleFailed(e, state.Rule.Name, e.Message);
+                error = Failed(group, state, e);
             }
 
             state.Report = new([.. state.Signals.Values], error, at, time.GetElapsedTime(start));
         }
 
+        await WriteAsync(pass, cancellation);
         Save(group, at);
     }
 
@@ -65,50 +67,134 @@ sealed class GroupEvaluator(
         }
     }
 
-    async ValueTask EvaluateAsync(
-        GroupState group, RuleState state, DateTimeOffset at, SourceHealth health, InputLiveness liveness, CancellationToken cancellation)
+    async ValueTask EvaluateAsync(Pass pass, RuleState state, CancellationToken cancellation)
     {
-        var elements = await state.Rule.Expression.EvaluateAsync(engine, at - group.Group.QueryOffset, cancellation);
+        var (group, at) = (pass.Group, pass.At);
+        var elements = Standing(state, at - group.Group.QueryOffset, cancellation)
+            ?? await state.Rule.Expression.EvaluateAsync(engine, at - group.Group.QueryOffset, cancellation);
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
         if (state.Rule is AlertRule alert)
         {
-            await new AlertEvaluation(group, state, alert, at, health, liveness, logger).MoveAsync(elements, cancellation);
-            await WriteAsync(state, at, AlertSeries(state), cancellation);
+            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, logger).MoveAsync(elements, cancellation);
+            pass.Add(state, samples => RecordSignals(state, pass.Time, samples));
         }
         else
         {
-            await WriteAsync(state, at, Recorded(state.Rule, elements), cancellation);
+            pass.Add(state, samples => Record(state, elements, pass.Time, samples));
         }
     }
 
-    static Dictionary<Labels, double> Recorded(Rule rule, IReadOnlyList<Element> elements)
+    // What the head has is read by the standing query; the rest, far back, by the engine.
+    static List<Element>? Standing(RuleState state, DateTimeOffset at, CancellationToken cancellation)
     {
-        var recorded = new Dictionary<Labels, double>();
+        var points = state.Points;
+        if (state.Standing is not { } standing || !standing.TryEvaluate(at.ToUnixTimeMilliseconds(), points, cancellation))
+            return null;
+        var elements = new List<Element>(points.Count);
+        foreach (var (slot, value) in points)
+            elements.Add(new(standing.Labels(slot), value));
+        return elements;
+    }
+
+    static void Record(RuleState state, IReadOnlyList<Element> elements, long at, List<RecordedSample> samples)
+    {
+        var rule = state.Rule;
+        var isFixed = rule.Labels.All(l => !l.Template.ReadsValue);
         foreach (var element in elements)
         {
-            var labels = ResultLabels.Of(rule, element).With(Labels.MetricName, rule.Name);
-            if (!recorded.TryAdd(labels, element.Value))
-                throw new InvalidOperationException($"two elements become the same series {labels}; keep a label that tells them apart");
+            var written = isFixed ? state.Recorded.Find(element.Labels) : null;
+            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element).With(Labels.MetricName, rule.Name));
+            state.Recorded.Add(written, at, element.Value, samples);
         }
-
-        return recorded;
     }
 
-    static Dictionary<Labels, double> AlertSeries(RuleState state) => state.Signals.Values.ToDictionary(
-        s => s.Labels.With(Labels.MetricName, "ALERTS").With("alertstate", s.State.ToString().ToLowerInvariant()), _ => 1.0);
-
-    async ValueTask WriteAsync(RuleState state, DateTimeOffset at, Dictionary<Labels, double> values, CancellationToken cancellation)
+    static void RecordSignals(RuleState state, long at, List<RecordedSample> samples)
     {
-        var time = at.ToUnixTimeMilliseconds();
-        var ended = state.Written.Where(l => !values.ContainsKey(l));
-        List<TimeSeries> series =
-        [
-            .. values.Select(v => new TimeSeries(v.Key, [new(time, v.Value)])),
-            .. ended.Select(l => new TimeSeries(l, [new(time, StaleMarker.Value)])),
-        ];
-        if (series.Count > 0)
-            await write(series, cancellation);
-        state.Written = [.. values.Keys];
+        foreach (var signal in state.Signals.Values)
+        {
+            var key = (signal.Labels, signal.State);
+            var written = state.Recorded.Find(key) ?? state.Recorded.Open(
+                key, signal.Labels.With(Labels.MetricName, "ALERTS").With("alertstate", signal.State.ToString().ToLowerInvariant()));
+            state.Recorded.Add(written, at, 1, samples);
+        }
+    }
+
+    async ValueTask WriteAsync(Pass pass, CancellationToken cancellation)
+    {
+        if (pass.Samples.Count == 0)
+            return;
+        try
+        {
+            await write(pass.Samples, cancellation);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            foreach (var state in pass.Unwritten)
+                state.Report = state.Report with { Error = Failed(pass.Group, state, e) };
+        }
+
+        pass.Written();
+    }
+
+    string Failed(GroupState group, RuleState state, Exception e)
+    {
+        metrics.Failures.WithLabels(group.Group.Key).Inc();
+        logger.RuleFailed(e, state.Rule.Name, e.Message);
+        return e.Message;
+    }
+
+    /// <summary>
+    /// One evaluation of a group. What its rules record is written together, for a write waits for the store; but before a rule that reads it.
+    /// </summary>
+    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness)
+    {
+        readonly HashSet<string> _names = [];
+
+        public GroupState Group => group;
+
+        public DateTimeOffset At => at;
+
+        public long Time { get; } = at.ToUnixTimeMilliseconds();
+
+        public SourceHealth Health => health;
+
+        public InputLiveness Liveness => liveness;
+
+        public List<RecordedSample> Samples { get; private set; } = [];
+
+        public List<RuleState> Unwritten { get; } = [];
+
+        public bool MustWriteBefore(Rule rule) => rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
+
+        /// <summary>Nothing of a rule is written where its output cannot be.</summary>
+        public void Add(RuleState state, Action<List<RecordedSample>> record)
+        {
+            var before = Samples.Count;
+            try
+            {
+                state.Recorded.Begin();
+                record(Samples);
+            }
+            catch
+            {
+                Samples.RemoveRange(before, Samples.Count - before);
+                throw;
+            }
+
+            state.Recorded.End(Time, Samples);
+            if (Samples.Count == before)
+                return;
+            Unwritten.Add(state);
+            _names.Add(state.Rule is AlertRule ? "ALERTS" : state.Rule.Name);
+        }
+
+        public void Written()
+        {
+            // The writer may still hold the list.
+            Samples = [];
+            Unwritten.Clear();
+            _names.Clear();
+        }
     }
 }

@@ -15,11 +15,11 @@ sealed class NodePresence(ISeriesSource series)
 
     Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
 
-    public async ValueTask<IReadOnlyList<TimeSeries>> ObserveAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
+    public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
     {
         var recent = await LatestAsync([], now - Recent, now, cancellation);
         var sightings = new Dictionary<(string, string, string), Sighting>();
-        var written = new List<TimeSeries>();
+        var written = new List<RecordedSample>();
         foreach (var agent in agents)
         {
             var key = (agent.Tenant, agent.Cluster, agent.Node);
@@ -53,7 +53,7 @@ sealed class NodePresence(ISeriesSource series)
         return new(sighting.Last ?? before?.Last, sighting.Interval ?? before?.Interval);
     }
 
-    static IEnumerable<TimeSeries> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
+    static IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
         var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval);
@@ -67,8 +67,8 @@ sealed class NodePresence(ISeriesSource series)
         ];
     }
 
-    static TimeSeries Point(string metric, string tenant, string cluster, string node, DateTimeOffset now, double value) => new(
-        Labels.OfMetric(metric, ("tenant", tenant), ("cluster", cluster), ("node", node)), [new(now.ToUnixTimeMilliseconds(), value)]);
+    static RecordedSample Point(string metric, string tenant, string cluster, string node, DateTimeOffset now, double value) => new(
+        new(Labels.OfMetric(metric, ("tenant", tenant), ("cluster", cluster), ("node", node))), now.ToUnixTimeMilliseconds(), value);
 
     async ValueTask<Dictionary<(string, string, string), Sighting>> LatestAsync(
         LabelMatcher[] node, DateTimeOffset since, DateTimeOffset now, CancellationToken cancellation)

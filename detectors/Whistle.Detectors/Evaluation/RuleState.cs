@@ -1,5 +1,6 @@
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.PromQL;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Evaluation;
@@ -23,8 +24,14 @@ sealed class RuleState(Rule rule, string key, RuleSources sources)
     /// <summary>Active signals by their labels.</summary>
     public Dictionary<Labels, Signal> Signals { get; init; } = [];
 
-    /// <summary>The series written at the last evaluation; those that are not written again get a staleness marker.</summary>
-    public HashSet<Labels> Written { get; set; } = [];
+    /// <summary>The expression on what the head has; null where there is no head.</summary>
+    public StandingQuery? Standing { get; init; }
+
+    /// <summary>The standing query's latest result; kept for its room.</summary>
+    public List<StandingPoint> Points { get; } = [];
+
+    /// <summary>The series that the rule writes.</summary>
+    public RecordedOutput Recorded { get; init; } = new();
 
     public RuleReport Report
     {

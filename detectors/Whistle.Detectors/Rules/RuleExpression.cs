@@ -32,6 +32,9 @@ sealed partial class RuleExpression
     /// <exception cref="PromQLException">The expression does not parse.</exception>
     public static RuleExpression Parse(string text) => new(text, Parser.Parse(text));
 
+    /// <summary>The expression as one that is evaluated again and again.</summary>
+    public StandingQuery Stand(ILiveSeriesSource source) => new(_root, source);
+
     /// <summary>The elements at an instant. A scalar is one element without labels, as in Prometheus.</summary>
     public async ValueTask<IReadOnlyList<Element>> EvaluateAsync(PromQLEngine engine, DateTimeOffset at, CancellationToken cancellation) =>
         await engine.InstantAsync(_root, at.ToUnixTimeMilliseconds(), cancellation) switch

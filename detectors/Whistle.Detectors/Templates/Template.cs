@@ -22,7 +22,14 @@ sealed class Template
 {
     readonly List<Node> _nodes;
 
-    Template(List<Node> nodes) => _nodes = nodes;
+    Template(List<Node> nodes)
+    {
+        _nodes = nodes;
+        ReadsValue = nodes.Exists(Reads);
+    }
+
+    /// <summary>The text depends on more than the labels.</summary>
+    public bool ReadsValue { get; }
 
     /// <exception cref="TemplateException">The template does not parse or names an unknown function.</exception>
     public static Template Parse(string text) => new(new TemplateParser(text).Parse());
@@ -45,6 +52,8 @@ sealed class Template
 
         return text.ToString();
     }
+
+    static bool Reads(Node node) => node is ValueNode || (node is CallNode call && call.Arguments.Any(Reads));
 }
 
 /// <summary>A part of a template. Values are strings, doubles or <see cref="Labels"/>.</summary>

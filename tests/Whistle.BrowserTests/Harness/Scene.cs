@@ -167,7 +167,11 @@ sealed class Scene : IAsyncDisposable
     async Task ReportAsync(IReadOnlyList<DateTimeOffset> times)
     {
         var log = App.Services.GetRequiredService<TelemetryLog>();
-        await log.RecordAsync([.. Disks.SelectMany(d => d.Series(times)).DistinctBy(s => s.Labels)]);
+        await log.RecordAsync(
+        [
+            .. Disks.SelectMany(d => d.Series(times)).DistinctBy(s => s.Labels)
+                .SelectMany(s => s.Samples.Select(sample => new RecordedSample(new(s.Labels), sample.Time, sample.Value))),
+        ]);
     }
 
     void Work()

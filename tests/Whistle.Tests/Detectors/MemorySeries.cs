@@ -22,14 +22,10 @@ sealed class MemorySeries : ISeriesSource
         }
     }
 
-    public ValueTask WriteAsync(IReadOnlyList<TimeSeries> written, CancellationToken cancellation)
+    public ValueTask WriteAsync(IReadOnlyList<RecordedSample> written, CancellationToken cancellation)
     {
-        foreach (var series in written)
-        {
-            foreach (var sample in series.Samples)
-                Add(series.Labels, sample.Time, sample.Value);
-        }
-
+        foreach (var (series, time, value) in written)
+            Add(series.Labels, time, value);
         return ValueTask.CompletedTask;
     }
 

@@ -1,0 +1,70 @@
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Evaluation;
+
+/// <summary>
+/// The series that a rule writes: those that it wrote at its evaluation before and does not write again get a staleness marker. Labels are
+/// worked out once a series.
+/// </summary>
+sealed class RecordedOutput
+{
+    readonly Dictionary<object, Written> _byKey = [];
+    readonly Dictionary<Labels, Written> _byLabels = [];
+    int _evaluation;
+
+    public void Begin() => _evaluation++;
+
+    /// <summary>The series of a key that was opened before and has not ended.</summary>
+    public Written? Find(object key) => _byKey.GetValueOrDefault(key);
+
+    /// <param name="key">What the labels follow from; null where they must be worked out each time.</param>
+    /// <param name="labels">The series.</param>
+    public Written Open(object? key, Labels labels)
+    {
+        if (!_byLabels.TryGetValue(labels, out var written))
+            _byLabels.Add(labels, written = new Written(new RecordedSeries(labels)));
+        if (key is not null)
+        {
+            _byKey.Add(key, written);
+            written.Keys.Add(key);
+        }
+
+        return written;
+    }
+
+    /// <exception cref="InvalidOperationException">The series was written in this evaluation already.</exception>
+    public void Add(Written written, long at, double value, List<RecordedSample> into)
+    {
+        if (written.Evaluation == _evaluation)
+            throw new InvalidOperationException($"two elements become the same series {written.Series.Labels}; keep a label that tells them apart");
+        written.Evaluation = _evaluation;
+        into.Add(new(written.Series, at, value));
+    }
+
+    /// <summary>Ends what was not written in this evaluation.</summary>
+    public void End(long at, List<RecordedSample> into)
+    {
+        List<Written>? ended = null;
+        foreach (var written in _byLabels.Values)
+        {
+            if (written.Evaluation != _evaluation)
+                (ended ??= []).Add(written);
+        }
+
+        foreach (var written in ended ?? [])
+        {
+            into.Add(new(written.Series, at, StaleMarker.Value));
+            _byLabels.Remove(written.Series.Labels);
+            written.Keys.ForEach(key => _byKey.Remove(key));
+        }
+    }
+
+    public sealed class Written(RecordedSeries series)
+    {
+        public RecordedSeries Series => series;
+
+        public List<object> Keys { get; } = [];
+
+        public int Evaluation { get; set; }
+    }
+}
