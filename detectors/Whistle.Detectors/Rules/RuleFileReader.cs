@@ -84,9 +84,11 @@ sealed partial class RuleFileReader(string file, YamlReader yaml)
         {
             if (ReadRule(item, groupLabels) is not { } rule)
                 continue;
-            if (rules.Exists(r => r.Identity == rule.Identity))
+            var isRepeated = rules.Exists(r => r.Identity == rule.Identity);
+            // Recordings may share a name and labels and yet differ in the series that they fill; an alert's signals would be confused.
+            if (isRepeated && rule is AlertRule)
                 yaml.Fail(item, $"the rule \"{rule.Name}\" is in this group twice with the same labels; give one another name or label");
-            rules.Add(rule);
+            rules.Add(isRepeated ? rule with { Repetition = rules.Count(r => r.Name == rule.Name) } : rule);
         }
 
         return rules;

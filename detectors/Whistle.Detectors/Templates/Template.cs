@@ -10,12 +10,13 @@ sealed class TemplateException(int offset, string message) : Exception(message)
     public int Offset => offset;
 }
 
-/// <summary>What a template may read: the element's labels and its value.</summary>
-readonly record struct TemplateData(Labels Labels, double Value);
+/// <summary>What a template may read: the element's labels and its value, and within <c>with</c> what that is about.</summary>
+readonly record struct TemplateData(Labels Labels, double Value, object? Dot = null);
 
 /// <summary>
 /// The part of Go's template language that rule files commonly use: text with <c>{{ pipeline }}</c>, where a pipeline is
-/// made of <c>$labels.x</c>, <c>$value</c>, literals, parentheses and functions. Control actions are refused at load.
+/// made of <c>$labels.x</c>, <c>$value</c>, literals, parentheses and functions, and <c>{{ with pipeline }}</c> to <c>{{ end }}</c>. Other control
+/// actions are refused at load.
 /// Parsed once, rendered at each evaluation.
 /// </summary>
 sealed class Template
@@ -80,4 +81,22 @@ sealed record ValueNode : Node
 sealed record CallNode(Func<object[], object> Function, IReadOnlyList<Node> Arguments) : Node
 {
     public override object Evaluate(TemplateData data) => Function([.. Arguments.Select(a => a.Evaluate(data))]);
+}
+
+/// <summary>What the innermost <c>with</c> around it is about.</summary>
+sealed record DotNode : Node
+{
+    public override object Evaluate(TemplateData data) => data.Dot!;
+}
+
+/// <summary>The body, if its subject is not empty in Go's sense.</summary>
+sealed record WithNode(Node Subject, IReadOnlyList<Node> Body) : Node
+{
+    public override object Evaluate(TemplateData data)
+    {
+        var dot = Subject.Evaluate(data);
+        return dot is "" or 0.0 or Labels { Count: 0 }
+            ? ""
+            : string.Concat(Body.Select(n => TemplateFunctions.Text(n.Evaluate(data with { Dot = dot }))));
+    }
 }

@@ -9,38 +9,46 @@ sealed class TemplateParser(string text)
     static readonly string[] Controls = ["if", "else", "end", "range", "with", "define", "template", "block", "break", "continue"];
 
     int _at;
+    int _depth;
+    bool _trimNext;
 
-    public List<Node> Parse()
+    public List<Node> Parse() => Nodes();
+
+    // To the end of the text, or within a with to its end action, of which the closing braces are left.
+    List<Node> Nodes()
     {
         var nodes = new List<Node>();
-        var trimNext = false;
         while (_at < text.Length)
         {
             var open = text.IndexOf("{{", _at, StringComparison.Ordinal);
-            var plain = open < 0 ? text[_at..] : text[_at..open];
-            if (trimNext)
-                plain = plain.TrimStart();
-            trimNext = false;
+            nodes.Add(Plain(open < 0 ? text.Length : open));
             if (open < 0)
-            {
-                nodes.Add(new Literal(plain));
                 break;
-            }
-
-            _at = open + 2;
-            if (At('-') && _at + 1 < text.Length && char.IsWhiteSpace(text[_at + 1]))
-            {
-                plain = plain.TrimEnd();
-                _at++;
-            }
-
-            nodes.Add(new Literal(plain));
+            if (_depth > 0 && Takes("end"))
+                return nodes;
             if (Action() is { } node)
                 nodes.Add(node);
-            trimNext = Close();
+            _trimNext = Close();
         }
 
-        return nodes;
+        return _depth == 0 ? nodes : throw Error("the action \"with\" is not ended");
+    }
+
+    // The text up to an action, whose opening is passed over too.
+    Literal Plain(int end)
+    {
+        var plain = text[_at..end];
+        if (_trimNext)
+            plain = plain.TrimStart();
+        _trimNext = false;
+        _at = Math.Min(end + 2, text.Length);
+        if (At('-') && _at + 1 < text.Length && char.IsWhiteSpace(text[_at + 1]))
+        {
+            plain = plain.TrimEnd();
+            _at++;
+        }
+
+        return new Literal(plain);
     }
 
     Node? Action()
@@ -53,7 +61,27 @@ sealed class TemplateParser(string text)
             return null;
         }
 
-        return Pipeline();
+        return Takes("with") ? With() : Pipeline();
+    }
+
+    WithNode With()
+    {
+        var subject = Pipeline();
+        _trimNext = Close();
+        _depth++;
+        var body = Nodes();
+        _depth--;
+        return new WithNode(subject, body);
+    }
+
+    bool Takes(string word)
+    {
+        Space();
+        var start = _at;
+        if (Word() == word)
+            return true;
+        _at = start;
+        return false;
     }
 
     bool Close()
@@ -140,6 +168,8 @@ sealed class TemplateParser(string text)
     {
         var start = _at++;
         var name = Word();
+        if (text[start] == '.' && name.Length == 0 && _depth > 0)
+            return new DotNode();
         var field = At('.') ? Field() : null;
         return (text[start], name) switch
         {

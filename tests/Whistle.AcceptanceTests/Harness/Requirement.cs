@@ -57,6 +57,22 @@ static class Requirement
         return path;
     }
 
+    /// <summary>The folder of PrometheusRule manifests beside the repository, or that in <c>WHISTLE_TEST_SHARED_RULES</c>.</summary>
+    public static string SharedRules()
+    {
+        var folder = Environment.GetEnvironmentVariable("WHISTLE_TEST_SHARED_RULES") ?? BesideRepository("shared/data/prometheus-rules");
+        Check(Directory.Exists(folder), "the shared rules (../shared/data/prometheus-rules, or the folder in WHISTLE_TEST_SHARED_RULES)");
+        return folder;
+    }
+
+    static string BesideRepository(string path)
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Whistle.sln")))
+            folder = folder.Parent;
+        return Path.Combine(folder?.Parent?.FullName ?? "", path);
+    }
+
     static bool HasAiosmtpd(string python)
     {
         try

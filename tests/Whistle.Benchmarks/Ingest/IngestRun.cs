@@ -55,8 +55,8 @@ sealed class IngestRun
         _options = options;
         _templates =
         [
-            .. Enumerable.Range(0, options.Nodes).Chunk(NodesPerRequest).Select((nodes, i) =>
-                new RequestTemplate([.. nodes.SelectMany(NodeProfile.Series)], ((ulong)options.Seed << 32) + (ulong)i + 1)),
+            .. Enumerable.Range(0, options.Nodes).Chunk(NodesPerRequest).Select(nodes =>
+                new RequestTemplate([.. nodes.SelectMany(node => NodeProfile.Series(node, (uint)options.Seed))])),
         ];
         // The last slice is of now: some servers refuse what lies in the future.
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();

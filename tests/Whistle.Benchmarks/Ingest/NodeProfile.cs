@@ -1,29 +1,7 @@
+using Whistle.Fixtures;
 using Whistle.Telemetry;
 
 namespace Whistle.Benchmarks.Ingest;
-
-/// <summary>How a series' value moves from one scrape to the next.</summary>
-enum Behaviour
-{
-    Constant,
-
-    /// <summary>Whole numbers that only grow: bytes, packets, interrupts.</summary>
-    Counter,
-
-    /// <summary>Seconds that only grow, in hundredths, as the kernel counts CPU time.</summary>
-    SecondsCounter,
-
-    /// <summary>Multiples of 4096 around a level: memory, free disk.</summary>
-    PagesGauge,
-
-    /// <summary>Any double around a level: durations, offsets, loads.</summary>
-    FloatGauge,
-}
-
-/// <param name="Labels">The series.</param>
-/// <param name="Behaviour">How it moves.</param>
-/// <param name="Level">The value it starts at; for counters also its growth in 15 s, about.</param>
-sealed record ProfiledSeries(Labels Labels, Behaviour Behaviour, double Level);
 
 /// <summary>
 /// What a node exporter 1.5 says about a busy server with 16 CPUs, 6 disks, 12 file systems and 8 interfaces: 1,000 series under its names and
@@ -100,9 +78,11 @@ static class NodeProfile
         "Rename", "Link", "ReadDir", "ReadDirPlus", "FsStat", "FsInfo", "PathConf", "Commit", "Open", "Close", "Lock", "LockT", "LockU",
     ];
 
-    public static List<ProfiledSeries> Series(int node)
+    /// <param name="node">Its number.</param>
+    /// <param name="seed">Of its values.</param>
+    public static List<FixtureSeries> Series(int node, uint seed = 1)
     {
-        var builder = new Builder(node);
+        var builder = new Builder(node, seed);
         Processors(builder);
         Memory(builder);
         Disks(builder);
@@ -216,9 +196,9 @@ static class NodeProfile
             b.Wavers("hwmon_temp_celsius", 48, ("chip", "platform_coretemp_0"), ("sensor", $"temp{sensor}"));
     }
 
-    sealed class Builder(int node)
+    sealed class Builder(int node, uint seed)
     {
-        public List<ProfiledSeries> Series { get; } = new(SeriesPerNode);
+        public List<FixtureSeries> Series { get; } = new(SeriesPerNode);
 
         public void Still(string name, double value, params (string, string)[] labels) => Add(Behaviour.Constant, name, value, labels);
 
@@ -230,11 +210,12 @@ static class NodeProfile
 
         public void Wavers(string name, double level, params (string, string)[] labels) => Add(Behaviour.FloatGauge, name, level, labels);
 
-        public void Add(Behaviour behaviour, string name, double level, params (string, string)[] labels) => Series.Add(new ProfiledSeries(
+        public void Add(Behaviour behaviour, string name, double level, params (string, string)[] labels) => Series.Add(new FixtureSeries(
             Labels.OfMetric(
                 $"node_{name}",
                 [.. labels, ("job", "node-exporter"), ("instance", $"node-{node:000}.example.net:9100"), ("datacenter", "fra1")]),
             behaviour,
-            level));
+            level,
+            (((seed * 10_007) + (uint)node) * SeriesPerNode) + (uint)Series.Count));
     }
 }

@@ -23,12 +23,18 @@ public sealed class TemplateTests
     [InlineData("{{ $value }}", 1e20, "100000000000000000000")]
     [InlineData("{{ humanize $labels.node }}", 0, "<error: \"n1\" is not a number>")]
     [InlineData("{{ $labels.absent }}|", double.NaN, "|")]
+    [InlineData("on {{ with $labels.node -}}  node {{ . | toUpper }} {{- end }}.", 0, "on node N1.")]
+    [InlineData("on {{ with $labels.absent -}} it {{ . }} {{- end }}.", 0, "on .")]
+    [InlineData("{{ with $value }}{{ with $labels.node }}{{ . }} {{ end }}{{ . }}{{ end }}", 2, "n1 2")]
     public void A_template_renders(string template, double value, string text) =>
         Assert.Equal(text, Template.Parse(template).Render(new(Labels.Of(("node", "n1")), value)));
 
     [Theory]
     [InlineData("ab {{ nosuch $value }}", 6, "unknown function \"nosuch\"")]
     [InlineData("{{ if $value }}x{{ end }}", 3, "control action \"if\"")]
+    [InlineData("{{ with $value }}x", 18, "is not ended")]
+    [InlineData("{{ . }}", 3, "unknown variable \".\"")]
+    [InlineData("x{{ end }}", 4, "control action \"end\"")]
     [InlineData("{{ $foo }}", 3, "unknown variable \"$foo\"")]
     [InlineData("{{ $value", 9, "not closed")]
     [InlineData("{{ humanize }}", 3, "does not take 0 arguments")]
