@@ -3,9 +3,12 @@ using BenchmarkDotNet.Running;
 using Whistle.Benchmarks;
 using Whistle.Benchmarks.Ingest;
 using Whistle.Benchmarks.Remediation;
+using Whistle.Benchmarks.Rules;
 
 if (args is ["ingest", ..])
     return await IngestComparison.RunAsync(args[1..]);
+if (args is ["rules", ..])
+    return await RulesComparison.RunAsync(args[1..]);
 if (args is ["remediation"])
     return EngineLoad.Run();
 BenchmarkSwitcher.FromAssembly(typeof(RemoteWriteBenchmarks).Assembly).Run(args);

@@ -54,7 +54,13 @@ sealed class Template
         return text.ToString();
     }
 
-    static bool Reads(Node node) => node is ValueNode || (node is CallNode call && call.Arguments.Any(Reads));
+    static bool Reads(Node node) => node switch
+    {
+        ValueNode => true,
+        CallNode call => call.Arguments.Any(Reads),
+        WithNode with => Reads(with.Subject) || with.Body.Any(Reads),
+        _ => false,
+    };
 }
 
 /// <summary>A part of a template. Values are strings, doubles or <see cref="Labels"/>.</summary>

@@ -40,6 +40,8 @@ sealed record IngestOptions
 
     public string WhistleArguments { get; init; } = "";
 
+    public string PrometheusConfiguration { get; init; } = "/dev/null";
+
     public int Nodes => Math.Max(1, Series / NodeProfile.SeriesPerNode);
 
     public int PacedSlices => DataMinutes * 60 / SliceSeconds;

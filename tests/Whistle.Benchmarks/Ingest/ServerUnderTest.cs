@@ -177,7 +177,7 @@ sealed class ServerUnderTest : IAsyncDisposable
         ],
         "prometheus" =>
         [
-            "--config.file=/dev/null", $"--storage.tsdb.path={data}", $"--web.listen-address={listen}", "--web.enable-remote-write-receiver",
+            $"--config.file={options.PrometheusConfiguration}", $"--storage.tsdb.path={data}", $"--web.listen-address={listen}", "--web.enable-remote-write-receiver",
             "--log.level=warn",
         ],
         _ => [$"-storageDataPath={data}", $"-httpListenAddr={listen}", "-loggerLevel=WARN"],
