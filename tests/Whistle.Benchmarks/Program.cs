@@ -7,6 +7,8 @@ using Whistle.Benchmarks.Rules;
 
 if (args is ["ingest", ..])
     return await IngestComparison.RunAsync(args[1..]);
+if (args is ["rules", "--profile", ..])
+    return await RuleCosts.RunAsync(args[2..]);
 if (args is ["rules", ..])
     return await RulesComparison.RunAsync(args[1..]);
 if (args is ["remediation"])

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Headers;
-using System.Text.RegularExpressions;
 
 using Whistle.Benchmarks.Ingest;
 using Whistle.Fixtures;
@@ -12,7 +11,7 @@ namespace Whistle.Benchmarks.Rules;
 /// What rules cost: Whistle and Prometheus, each once with the shared rules and once without, side by side on the same samples in real time, all
 /// groups every 15 s. The CPU of the rules is that of the server with them less that of the one without.
 /// </summary>
-sealed partial class RulesComparison : IAsyncDisposable
+sealed class RulesComparison : IAsyncDisposable
 {
     const string Usage = "rules [--nodes N] [--warm-up SLICES] [--slices SLICES] [--rules FOLDER] [--whistle PATH] [--servers whistle,prometheus]";
 
@@ -59,23 +58,12 @@ sealed partial class RulesComparison : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    // The manifests as plain files, every group at 15 s.
     int PrepareRules(string from)
     {
         var rules = Directory.CreateDirectory(Path.Combine(_folder, "rules")).FullName;
         Directory.CreateDirectory(Path.Combine(_folder, "none"));
-        var count = 0;
-        foreach (var file in Directory.EnumerateFiles(from, "*.yaml").Order())
-        {
-            var text = File.ReadAllText(file);
-            text = Indent().Replace(text[text.IndexOf("\n  groups:", StringComparison.Ordinal)..], "\n");
-            text = Group().Replace(Interval().Replace(text, ""), $"\n- interval: {IngestOptions.SliceSeconds}s\n  name:");
-            File.WriteAllText(Path.Combine(rules, Path.GetFileName(file)), text);
-            count += Rule().Count(text);
-        }
-
         File.WriteAllText(Path.Combine(_folder, "prometheus.yml"), $"global: {{evaluation_interval: {IngestOptions.SliceSeconds}s}}\nrule_files: ['{rules}/*.yaml']\n");
-        return count;
+        return SharedRules.Prepare(from, rules);
     }
 
     async Task StartAsync(string name, string? whistle, bool withRules)
@@ -154,16 +142,4 @@ sealed partial class RulesComparison : IAsyncDisposable
         return string.Join(" and ", names.Select(n => metrics.Split('\n').Where(l => l.StartsWith(n, StringComparison.Ordinal))
             .Sum(l => double.Parse(l[(l.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture))));
     }
-
-    [GeneratedRegex("\n  ")]
-    private static partial Regex Indent();
-
-    [GeneratedRegex("\n  interval: .*")]
-    private static partial Regex Interval();
-
-    [GeneratedRegex("\n- (interval: .*\n  )?name:")]
-    private static partial Regex Group();
-
-    [GeneratedRegex("\n  - (alert|record):")]
-    private static partial Regex Rule();
 }
