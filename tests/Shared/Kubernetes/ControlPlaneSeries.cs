@@ -62,7 +62,8 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
         {
             foreach (var (verb, scope) in Calls)
                 Requests(target, resource, verb, scope);
-            target.Counts("apiserver_request_terminations_total", resource == FailingResource ? 2_000 : 0, ("code", "503"), ("resource", resource), ("verb", "WATCH"));
+            target.Counts(
+                "apiserver_request_terminations_total", resource == FailingResource ? 2_000 : 0, ("code", "503"), ("resource", resource), ("verb", "WATCH"));
         }
 
         target.Histogram("apiserver_client_certificate_expiration_seconds", 400, 50 * 86_400, ExpirationSeconds);

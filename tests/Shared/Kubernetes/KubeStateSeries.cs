@@ -103,8 +103,10 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
             _target.Still("kube_pod_container_resource_limits", 2 * share, asked);
         }
 
-        if (pod.Trouble is PodTrouble.CrashLoop or PodTrouble.ImagePull)
-            _target.Still("kube_pod_container_status_waiting_reason", 1, [.. container, ("reason", pod.Trouble == PodTrouble.CrashLoop ? "CrashLoopBackOff" : "ImagePullBackOff")]);
+        if (pod.Trouble == PodTrouble.CrashLoop)
+            _target.Still("kube_pod_container_status_waiting_reason", 1, [.. container, ("reason", "CrashLoopBackOff")]);
+        if (pod.Trouble == PodTrouble.ImagePull)
+            _target.Still("kube_pod_container_status_waiting_reason", 1, [.. container, ("reason", "ImagePullBackOff")]);
         if (pod.Trouble == PodTrouble.Gated)
             _target.Still("kube_pod_status_reason", 1, [.. labels, ("reason", "SchedulingGated")]);
     }

@@ -69,8 +69,8 @@ sealed class KubeletSeries(KubernetesFixture cluster, List<FixtureSeries> series
         var slice = $"/kubepods.slice/{pod.Namespace}-{pod.Name}.slice";
         (string, string)[] labels =
         [
-            ("namespace", pod.Namespace), ("pod", pod.Name), ("container", pod.App), ("image", $"registry.example.net/{pod.App}:1"), ("name", $"{pod.Name}-{pod.App}"),
-            ("id", $"{slice}/cri-containerd.scope"),
+            ("namespace", pod.Namespace), ("pod", pod.Name), ("container", pod.App), ("image", $"registry.example.net/{pod.App}:1"),
+            ("name", $"{pod.Name}-{pod.App}"), ("id", $"{slice}/cri-containerd.scope"),
         ];
         target.Add(pod.Trouble == PodTrouble.CrashLoop ? Behaviour.RestartingCounter : Behaviour.SecondsCounter, "container_cpu_usage_seconds_total", 2, labels);
         target.Counts("container_cpu_cfs_periods_total", 150, labels);

@@ -134,8 +134,9 @@ sealed class NodeExporterSeries(Target target, bool sick)
                 target.Still($"node_disk_{name}", name == "info" ? 1 : 0, ("device", device));
         }
 
-        foreach (var state in new[] { "active", "failed", "recovering", "spare" })
-            target.Still("node_md_disks", (state, sick) switch { ("active", false) => 2, ("active" or "failed", true) => 1, _ => 0 }, ("device", "md0"), ("state", state));
+        var (active, failed) = sick ? (1, 1) : (2, 0);
+        foreach (var (state, disks) in new[] { ("active", active), ("failed", failed), ("recovering", 0), ("spare", 0) })
+            target.Still("node_md_disks", disks, ("device", "md0"), ("state", state));
         target.Still("node_md_disks_required", 2, ("device", "md0"));
         target.Still("node_md_blocks", 1e9, ("device", "md0"));
         target.Still("node_md_blocks_synced", 1e9, ("device", "md0"));

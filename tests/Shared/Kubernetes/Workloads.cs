@@ -44,7 +44,6 @@ sealed class Workloads
     public Workloads(int nodes, int podsPerNode)
     {
         PodsPerNode = podsPerNode;
-        Nodes = nodes;
         for (var node = 0; node < nodes; node++)
         {
             Pods.Add(new Pod("monitoring", ExporterPod(node), Exporter, node, "DaemonSet", Exporter));
@@ -55,8 +54,6 @@ sealed class Workloads
 
         Pods.AddRange(OddPods());
     }
-
-    public int Nodes { get; }
 
     public int PodsPerNode { get; }
 

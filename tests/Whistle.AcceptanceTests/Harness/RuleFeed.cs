@@ -61,7 +61,9 @@ sealed class RuleFeed(IReadOnlyList<RuleGroup> groups, GrowingSeries data, PromQ
             {
                 var elements = await rule.Expression.EvaluateAsync(engine, DateTimeOffset.FromUnixTimeMilliseconds(time), cancellation);
                 var results = elements.Select(e => (Labels: ResultLabels.Of(rule, e), e.Value));
-                Write(rule, time, rule is AlertRule alert ? Alerts(alert, time, results) : results.Select(r => (r.Labels.With(Labels.MetricName, rule.Name), r.Value)));
+                Write(rule, time, rule is AlertRule alert
+                    ? Alerts(alert, time, results)
+                    : results.Select(r => (r.Labels.With(Labels.MetricName, rule.Name), r.Value)));
             }
         }
     }

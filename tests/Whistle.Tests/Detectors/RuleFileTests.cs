@@ -92,6 +92,27 @@ public sealed class RuleFileTests : IDisposable
                 - { alert: A, expr: up == 0, keep_firing_for: 5m }
         """));
 
+    [Fact]
+    public void Recordings_of_one_name_and_labels_may_stand_in_one_group_and_are_told_apart()
+    {
+        var file = Path.Combine(_folder, "rules.yaml");
+        File.WriteAllText(
+            file,
+            """
+            groups:
+              - name: g
+                rules:
+                  - { record: a, expr: sum by (x) (up == 0) }
+                  - { record: a, expr: sum by (x) (up == 1) }
+                  - { record: a, expr: sum by (x) (up == 2) }
+            """);
+
+        var load = RuleSet.Load([file]);
+
+        Assert.Empty(load.Errors);
+        Assert.Distinct(load.Rules!.Groups[0].Rules.Select(r => r.Identity));
+    }
+
     List<string> Load(string text)
     {
         var file = Path.Combine(_folder, "rules.yaml");
