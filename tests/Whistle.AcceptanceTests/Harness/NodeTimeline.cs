@@ -50,9 +50,16 @@ sealed class NodeTimeline : IAsyncDisposable
         CancellationToken cancellation, DateTimeOffset? start = null, Func<WhistleOptions, WhistleOptions>? server = null, Func<AgentOptions, AgentOptions>? agent = null)
     {
         var clock = new FakeTimeProvider(start ?? Start);
-        var app = await InProcessServer.StartAsync(cancellation, change: o => (server?.Invoke(o) ?? o) with { Time = clock, RunTimers = false });
+        var app = await InProcessServer.StartAsync(cancellation, change: o =>
+        {
+            var options = o with { Rules = [Shipped("disk.yaml"), Shipped("node.yaml")] };
+            return (server?.Invoke(options) ?? options) with { Time = clock, RunTimers = false };
+        });
         return new NodeTimeline(app, clock, agent);
     }
+
+    // The agent is real, and the clock, memory and network of the test's own machine are not what these timelines are about.
+    static string Shipped(string file) => Path.Combine(AppContext.BaseDirectory, "rules", file);
 
     public async Task StepAsync(TimeSpan step, CancellationToken cancellation)
     {
