@@ -37,6 +37,9 @@ sealed record RuleTest
 
     public required DateTimeOffset Start { get; init; }
 
+    /// <summary>How far apart the samples are.</summary>
+    public required TimeSpan Interval { get; init; }
+
     public required IReadOnlyList<TimeSeries> Series { get; init; }
 
     public required IReadOnlyList<AlertCheck> Alerts { get; init; }

@@ -107,6 +107,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
             Place = node,
             Name = fields.Find("name") is null ? $"unnamed#{index}" : fields.Text("name") ?? "",
             Start = start,
+            Interval = interval,
             Series = ReadSeries(fields, start, interval),
             Alerts = [.. fields.Items("alert_rule_test").Select(ReadAlert).OfType<AlertCheck>()],
             Expressions = [.. fields.Items("promql_expr_test").Select(ReadExpression).OfType<ExpressionCheck>()],

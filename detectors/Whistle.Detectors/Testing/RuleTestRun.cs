@@ -28,6 +28,7 @@ sealed class RuleTestRun
     readonly List<GroupState> _groups;
     readonly List<EnrolledAgent> _agents;
     readonly MemorySeries _series = new();
+    readonly ScrapedSeries _sources;
     readonly PromQLEngine _engine;
     readonly GroupEvaluator _evaluator;
     readonly NodePresence _presence;
@@ -42,6 +43,7 @@ sealed class RuleTestRun
         var metrics = new DetectorMetrics(Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()));
         _evaluator = new(_engine, _series.WriteAsync, new SignalStore(database), metrics, NullLogger.Instance);
         _presence = new(_series);
+        _sources = new(_series, test);
     }
 
     public static async Task RunAsync(RuleTestFile file, RuleTest test, RuleSet rules, YamlReader yaml, CancellationToken cancellation)
@@ -75,7 +77,7 @@ sealed class RuleTestRun
         foreach (var group in _groups)
         {
             var read = at - group.Group.QueryOffset;
-            await _evaluator.EvaluateAsync(group, at, new(_series, _agents, read), new(_series, _rules, read), TimeProvider.System, cancellation);
+            await _evaluator.EvaluateAsync(group, at, new(_sources, _agents, read), new(_series, _rules, read), TimeProvider.System, cancellation);
         }
 
         var failed = _groups.SelectMany(g => g.Rules).Where(r => r.Report.Error is not null).ToList();
