@@ -34,7 +34,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
         return new()
         {
             Interval = interval,
-            RuleFiles = [.. Items(top, "rule_files").SelectMany(ReadPattern)],
+            RuleFiles = [.. Items(top, "rule_files").SelectMany(ReadPattern).DistinctBy(Path.GetFullPath)],
             GroupOrder = ReadOrder(top),
             Fuzzy = top?.Choice("fuzzy_compare", "false", "true") is "true",
             Agents = [.. Items(top, "agents").Select(ReadAgent).OfType<EnrolledAgent>()],
