@@ -171,7 +171,7 @@ public sealed class CommandLineTests : IDisposable
         Assert.Equal((0, $"{At("rules.yaml")}: 1 group, 1 alert, 1 recording\n", ""), await RunAsync(null, ["rules", "check", At("rules.yaml")]));
         var (exit, output, error) = await RunAsync(null, ["rules", "check", At("wrong.yaml"), At("none.yaml")]);
         Assert.Equal((1, ""), (exit, output));
-        Assert.Contains($"{At("wrong.yaml")}:1:51: unknown key \"four\" in a rule", error, StringComparison.Ordinal);
+        Assert.Contains($"{At("wrong.yaml")}:1:52: unknown key \"four\" in a rule", error, StringComparison.Ordinal);
         Assert.Contains($"{At("none.yaml")}:1:1: cannot be read", error, StringComparison.Ordinal);
 
         (exit, output, error) = await RunAsync(null, ["rules", "test", At("tests.yaml")]);

@@ -19,6 +19,9 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
 {
     static readonly TimeSpan DefaultInterval = TimeSpan.FromMinutes(1);
 
+    // The year 4000, in seconds since 1970 UTC: what a test adds to its start must be a date too.
+    const long LatestStart = 64_060_588_800;
+
     static readonly string[] Externals = ["external_labels", "external_url"];
 
     /// <summary>Of use only where no error was added.</summary>
@@ -119,10 +122,9 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
         if (fields.Find("start_timestamp") is not { } node)
             return DateTimeOffset.UnixEpoch;
         var text = (node as YamlScalarNode)?.Value ?? "";
-        // To the year 9999.
-        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && Math.Abs(seconds) < 253_402_300_799)
+        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && Math.Abs(seconds) < LatestStart)
             return DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(seconds * 1000));
-        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at))
+        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) && at.ToUnixTimeSeconds() < LatestStart)
             return at.ToUniversalTime();
         yaml.Fail(node, $"start_timestamp: \"{YamlReader.Shown(node)}\" is no time; write it like 2026-11-23T10:00:00Z, or as Unix seconds");
         return DateTimeOffset.UnixEpoch;
@@ -147,7 +149,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
     }
 
     static IEnumerable<Sample> Samples(IReadOnlyList<double?> values, DateTimeOffset start, TimeSpan interval) => values.Index()
-        .Where(v => v.Item is not null).Select(v => new Sample((start + (v.Index * interval)).ToUnixTimeMilliseconds(), v.Item!.Value));
+        .Where(v => v.Item is not null).Select(v => new Sample(start.ToUnixTimeMilliseconds() + (v.Index * (long)interval.TotalMilliseconds), v.Item!.Value));
 
     AlertCheck? ReadAlert(YamlNode node)
     {

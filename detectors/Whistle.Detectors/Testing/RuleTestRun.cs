@@ -58,6 +58,7 @@ sealed class RuleTestRun
         var last = _test.Alerts.Select(a => a.At).Concat(_test.Expressions.Select(e => e.At)).DefaultIfEmpty().Max();
         for (var passed = TimeSpan.Zero; passed <= last; passed += _file.Interval)
         {
+            cancellation.ThrowIfCancellationRequested();
             if (!await EvaluateAsync(passed, cancellation))
                 return;
             // Between two evaluations it is as it was at the earlier one.
