@@ -42,7 +42,6 @@ public sealed record RulesEnvironment
 /// </summary>
 public sealed class RulesHost : BackgroundService
 {
-    static readonly TimeSpan PresenceInterval = TimeSpan.FromSeconds(15);
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
     readonly RulesEnvironment _environment;
@@ -169,7 +168,7 @@ public sealed class RulesHost : BackgroundService
 
     async ValueTask ObservePresenceAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
     {
-        if ((now - _lastPresence).Duration() < PresenceInterval)
+        if ((now - _lastPresence).Duration() < NodePresence.Interval)
             return;
         _lastPresence = now;
         try

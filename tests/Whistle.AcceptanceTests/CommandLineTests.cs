@@ -33,6 +33,11 @@ public sealed class CommandLineTests : IDisposable
                     labels: { severity: critical, tenant: default, cluster: c, node: n, mountpoint: /data }
                     annotations: { summary: /data is full }
             """);
+        await WriteAsync("tests.yaml", """
+            rule_files: [rules.yaml]
+            tests:
+              - promql_expr_test: [{ expr: vector(1), exp_samples: [{ value: 1 }] }]
+            """);
         await WriteAsync("book.yaml", Runbook("disk.largest-directories"));
         await WriteAsync("cases.yaml", "[{ name: any, signal: Filling, labels: { mountpoint: /data }, answered: [mine] }]");
         await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
@@ -71,6 +76,10 @@ public sealed class CommandLineTests : IDisposable
             (["mode", "set", "observe", "--runbook", "mine", "--cluster", "c"], "The mode of mine in cluster c is observe now."),
             (["mode", "list"], "all runbooks in cluster c"),
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is called off."),
+            (["rules", "list"], "firing  mine   Filling  alerting  ok      1 "),
+            (["rules", "check", Path.Combine(_folder, "rules.yaml")], "1 group, 1 alert, 0 recordings"),
+            (["rules", "check"], "node.yaml: 1 group, "),
+            (["rules", "test", Path.Combine(_folder, "tests.yaml")], "1 test, 1 check; all hold"),
             (["runbooks", "list"], "Measure a disk"),
             (["runbooks", "check", Path.Combine(_folder, "book.yaml")], "Good: mine."),
             (["runbooks", "explain", Path.Combine(_folder, "book.yaml"), "--label", "mountpoint=/data"], "1. m: disk.largest-directories {\"mountPoint\":\"/data\"}, only reads"),
@@ -145,6 +154,31 @@ public sealed class CommandLineTests : IDisposable
         Assert.Contains($"{_folder}/none.yaml:1:1: cannot be read", error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Rules_are_checked_and_tested_without_a_server_and_what_is_wrong_has_its_place()
+    {
+        await WriteAsync("rules.yaml", "groups: [{ name: g, rules: [{ alert: A, expr: x > 0 }, { record: b, expr: x }] }]");
+        await WriteAsync("wrong.yaml", "groups: [{ name: g, rules: [{ alert: A, expr: x >, four: 1m }] }]");
+        await WriteAsync("tests.yaml", """
+            rule_files: [rules.yaml]
+            tests:
+              - name: mine
+                input_series: [{ series: x, values: 1x3 }]
+                alert_rule_test: [{ eval_time: 1m, alertname: A }]
+            """);
+        string At(string name) => Path.Combine(_folder, name);
+
+        Assert.Equal((0, $"{At("rules.yaml")}: 1 group, 1 alert, 1 recording\n", ""), await RunAsync(null, ["rules", "check", At("rules.yaml")]));
+        var (exit, output, error) = await RunAsync(null, ["rules", "check", At("wrong.yaml"), At("none.yaml")]);
+        Assert.Equal((1, ""), (exit, output));
+        Assert.Contains($"{At("wrong.yaml")}:1:52: unknown key \"four\" in a rule", error, StringComparison.Ordinal);
+        Assert.Contains($"{At("none.yaml")}:1:1: cannot be read", error, StringComparison.Ordinal);
+
+        (exit, output, error) = await RunAsync(null, ["rules", "test", At("tests.yaml")]);
+        Assert.Equal((1, ""), (exit, output));
+        Assert.Equal($"{At("tests.yaml")}:5:23: test \"mine\": A after 1m is not as expected\n  got:      firing {{alertname=\"A\"}}\n", error);
+    }
+
     static string Runbook(string action) => $$"""
         name: mine
         summary: Measure a disk
@@ -193,7 +227,7 @@ public sealed class CommandLineTests : IDisposable
     async Task<(int Exit, string Output, string Error)> RunAsync(ServerProcess? server, string[] verb)
     {
         string[] where = server is null ? [] : verb[0] == "agents" ? ["--data", _folder] : ["--server", server.Address.ToString(), "--data", _folder];
-        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. verb is ["runbooks", "check" or "explain" or "test" or "schema", ..] ? [] : where]);
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. verb is ["runbooks" or "rules", "check" or "explain" or "test" or "schema", ..] ? [] : where]);
         var (output, error) = (new StringWriter(), new StringWriter());
         process.OutputDataReceived += (_, line) => output.Write(line.Data is null ? "" : line.Data + "\n");
         process.ErrorDataReceived += (_, line) => error.Write(line.Data is null ? "" : line.Data + "\n");

@@ -1,5 +1,4 @@
-using System.Globalization;
-
+using Whistle.Detectors.Testing;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -7,8 +6,7 @@ namespace Whistle.Tests;
 
 /// <summary>
 /// Test data as text, one series a line: labels, then values one interval apart from time 0, in the notation of Prometheus's
-/// rule tests: <c>5</c>, <c>_</c> no sample, <c>stale</c>, <c>1+2x3</c> is 1 3 5 7, <c>8-2x2</c> is 8 6 4, <c>4x2</c> is
-/// 4 4 4, <c>_x3</c> is three gaps.
+/// rule tests (<see cref="SeriesNotation"/>).
 /// </summary>
 static class SeriesText
 {
@@ -20,7 +18,7 @@ static class SeriesText
             var split = line.IndexOf('}', StringComparison.Ordinal) is var brace and >= 0 ? brace + 1 : line.IndexOf(' ', StringComparison.Ordinal);
             var (times, values) = (new List<long>(), new List<double>());
             var time = 0L;
-            foreach (var value in line[split..].Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(Expand))
+            foreach (var value in SeriesNotation.Values(line[split..]))
             {
                 if (value is { } given)
                 {
@@ -37,36 +35,7 @@ static class SeriesText
         return series;
     }
 
-    public static Labels LabelsOf(string text)
-    {
-        var selector = (VectorSelector)Parser.Parse(text.Trim());
-        return Labels.From(selector.Matchers.Select(m => new Label(m.Name, m.Value)));
-    }
-
-    static IEnumerable<double?> Expand(string word)
-    {
-        if (word == "_")
-            return [null];
-        if (word == "stale")
-            return [StaleMarker.Value];
-        var times = word.IndexOf('x', StringComparison.Ordinal);
-        if (times < 0)
-            return [Number(word)];
-        var count = int.Parse(word.AsSpan(times + 1), CultureInfo.InvariantCulture);
-        if (word[0] == '_')
-            return Enumerable.Repeat<double?>(null, count);
-        var sign = word.AsSpan(1, times - 1).IndexOfAny('+', '-') + 1;
-        var start = Number(sign == 0 ? word[..times] : word[..sign]);
-        var step = sign == 0 ? 0 : Number(word[sign..times]);
-        return Enumerable.Range(0, count + 1).Select(i => (double?)(start + (i * step)));
-    }
-
-    static double Number(string text) => text switch
-    {
-        "Inf" or "+Inf" => double.PositiveInfinity,
-        "-Inf" => double.NegativeInfinity,
-        _ => double.Parse(text, CultureInfo.InvariantCulture),
-    };
+    public static Labels LabelsOf(string text) => SeriesNotation.Labels(text);
 }
 
 /// <summary>Series in memory; remembers what was asked.</summary>

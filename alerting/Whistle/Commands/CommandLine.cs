@@ -16,6 +16,7 @@ static class CommandLine
             AlertsCommand.Build(),
             IncidentsCommand.Build(),
             RunsCommand.Build(),
+            RulesCommand.Build(),
             RunbooksCommand.Build(),
             TicketsCommand.Build(),
             AgentsCommand.Build(),

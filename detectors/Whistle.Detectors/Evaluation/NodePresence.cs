@@ -10,6 +10,9 @@ namespace Whistle.Detectors.Evaluation;
 /// </summary>
 sealed class NodePresence(ISeriesSource series)
 {
+    /// <summary>How often it is stated.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
+
     static readonly TimeSpan Recent = TimeSpan.FromMinutes(5);
     static readonly string[] Published = ["whistle_agent_up", "whistle_agent_last_report_age_seconds"];
 

@@ -4,11 +4,13 @@ namespace Whistle.Detectors.Evaluation;
 
 /// <summary>
 /// Where a rule's inputs come from in the end: the collectors behind its metrics, seen through recording rules.
-/// <see cref="ServerOnly"/>: every metric is made by the server itself, so its source is always known.
+/// <see cref="ServerOnly"/>: every metric is made by the server itself, so its source is always known. <see cref="ScrapeOnly"/>: every
+/// metric is the scraper's own about its target (<c>up</c>, <c>scrape_…</c>), which it states also of a target that does not answer.
 /// </summary>
-sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly)
+sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly, bool ScrapeOnly)
 {
     const string ServerPrefix = "whistle_agent_";
+    const string ScrapePrefix = "scrape_";
 
     public static RuleSources Of(Rule rule, RuleSet rules)
     {
@@ -16,7 +18,8 @@ sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly)
         var any = Collect(rule.Expression.Inputs, rules, metrics);
         return new(
             [.. metrics.Select(Evaluation.Collectors.Of).OfType<string>().Distinct().Order(StringComparer.Ordinal)],
-            !any && metrics.Count > 0 && metrics.All(m => m.StartsWith(ServerPrefix, StringComparison.Ordinal)));
+            !any && metrics.Count > 0 && metrics.All(m => m.StartsWith(ServerPrefix, StringComparison.Ordinal)),
+            !any && metrics.Count > 0 && metrics.All(m => m is "up" || m.StartsWith(ScrapePrefix, StringComparison.Ordinal)));
     }
 
     // Answers whether a selector without a fixed name was met.

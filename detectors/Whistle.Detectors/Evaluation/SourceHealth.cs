@@ -22,7 +22,7 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     static readonly TimeSpan Lookback = TimeSpan.FromMinutes(5);
 
     readonly Dictionary<(string Tenant, string Cluster, string Node), NodeReport> _nodes = [];
-    readonly Dictionary<Labels, SourceState> _targets = [];
+    readonly Dictionary<(Labels Target, bool Scraped), SourceState> _targets = [];
     readonly long _now = now.ToUnixTimeMilliseconds();
 
     public static TimeSpan Window(TimeSpan interval) => (2 * interval) + TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerSecond * 5, interval.Ticks / 2));
@@ -34,10 +34,10 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
         var enrolled = agents.Where(a => Covers(element, a)).ToList();
         var target = element.Has("job") && element.Has("instance");
         if (sources.Collectors.Count == 0 && target)
-            return await TargetAsync(element, cancellation);
+            return await TargetAsync(element, sources.ScrapeOnly, cancellation);
         if (enrolled.Count > 0 && (sources.Collectors.Count > 0 || element.Has("node")))
             return await AgentsAsync(enrolled, sources.Collectors, cancellation);
-        return target ? await TargetAsync(element, cancellation) : new(true, Lookback);
+        return target ? await TargetAsync(element, sources.ScrapeOnly, cancellation) : new(true, Lookback);
     }
 
     // An element without one of the stamped labels is an aggregate over it.
@@ -77,15 +77,16 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
         return _nodes[key] = new(window, successes.Where(Succeeded).Select(s => s.Labels["collector"]).ToHashSet());
     }
 
-    async ValueTask<SourceState> TargetAsync(Labels element, CancellationToken cancellation)
+    // That a target is down is known from the scraper, which need only be heard.
+    async ValueTask<SourceState> TargetAsync(Labels element, bool scraped, CancellationToken cancellation)
     {
         var identity = element.Keep(["tenant", "cluster", "job", "instance"]);
-        if (_targets.TryGetValue(identity, out var known))
+        if (_targets.TryGetValue((identity, scraped), out var known))
             return known;
         var ups = await SelectAsync("up", [.. identity.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))], Lookback, cancellation);
         var window = Window(ups.Select(Spacing).DefaultIfEmpty(DefaultInterval).Max());
-        var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1));
-        return _targets[identity] = new(healthy, window);
+        var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1 || (scraped && v == 0)));
+        return _targets[(identity, scraped)] = new(healthy, window);
     }
 
     ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>

@@ -147,9 +147,7 @@ sealed partial class RuleFileReader(string file, YamlReader yaml)
         }
         catch (PromQLException e)
         {
-            // The place within the expression, which the message begins with, becomes one within the file.
-            var reason = e.Offset is null ? e.Message : e.Message[(e.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..];
-            yaml.FailAt((YamlScalarNode)fields.Find("expr")!, e.Offset ?? 0, reason);
+            yaml.FailAt((YamlScalarNode)fields.Find("expr")!, e);
             return null;
         }
     }

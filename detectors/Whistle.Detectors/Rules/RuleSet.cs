@@ -7,6 +7,9 @@ namespace Whistle.Detectors.Rules;
 /// <summary>What loading gave: either rules, or every error in every file.</summary>
 public sealed record RuleSetLoad(RuleSet? Rules, IReadOnlyList<YamlError> Errors);
 
+/// <summary>How much a rule file holds.</summary>
+public sealed record RuleCounts(int Groups, int Alerts, int Recordings);
+
 /// <summary>A valid set of rule files, loaded whole. Immutable; a reload makes another.</summary>
 public sealed class RuleSet
 {
@@ -52,6 +55,21 @@ public sealed class RuleSet
 
         return errors.Count > 0 ? new(null, errors) : new(new RuleSet(groups), []);
     }
+
+    /// <summary>What of the set is from one file, named as it was loaded.</summary>
+    public RuleCounts Count(string file)
+    {
+        var groups = Groups.Where(g => g.File == file).ToList();
+        var rules = groups.SelectMany(g => g.Rules).ToList();
+        return new(groups.Count, rules.OfType<AlertRule>().Count(), rules.OfType<RecordingRule>().Count());
+    }
+
+    /// <summary>
+    /// The same rules for a test, which evaluates all groups at one interval: those that are named in that order, those that are not beside
+    /// the first of them.
+    /// </summary>
+    internal RuleSet Paced(TimeSpan interval, IReadOnlyList<string> order) =>
+        new([.. Groups.OrderBy(g => order.Index().FirstOrDefault(o => o.Item == g.Name).Index).Select(g => g with { Interval = interval })]);
 
     /// <summary>The interval at which a metric is recorded and what from, or null for a metric that no rule records.</summary>
     internal RecordingInput? Recording(string metric) => _recorded.GetValueOrDefault(metric);

@@ -1,3 +1,5 @@
+using Whistle.PromQL;
+
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -13,7 +15,7 @@ public sealed class YamlReader(string file, string text, List<YamlError> errors)
     /// <summary>The roots of the documents; null where it is not YAML, or more of it than is taken.</summary>
     public IReadOnlyList<YamlNode>? Documents()
     {
-        var parser = new BoundedParser(new Parser(new StringReader(text)));
+        var parser = new BoundedParser(new YamlDotNet.Core.Parser(new StringReader(text)));
         try
         {
             var stream = new YamlStream();
@@ -85,6 +87,13 @@ public sealed class YamlReader(string file, string text, List<YamlError> errors)
         }
 
         errors.Add(new(file, line, column, reason));
+    }
+
+    /// <summary>An expression's fault: the place within the expression, which its message begins with, becomes one within the file.</summary>
+    public void FailAt(YamlScalarNode node, PromQLException fault)
+    {
+        var reason = fault.Offset is null ? fault.Message : fault.Message[(fault.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..];
+        FailAt(node, fault.Offset ?? 0, reason);
     }
 
     /// <summary>A node as a message quotes it.</summary>

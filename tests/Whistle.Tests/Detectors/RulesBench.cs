@@ -5,6 +5,7 @@ using Prometheus;
 
 using Whistle.Detectors;
 using Whistle.Detectors.Signals;
+using Whistle.Detectors.Testing;
 using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;

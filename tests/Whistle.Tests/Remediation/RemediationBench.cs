@@ -7,6 +7,7 @@ using Prometheus;
 
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Detectors.Testing;
 using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Remediation;
@@ -14,7 +15,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
-using Whistle.Tests.Detectors;
 
 using Xunit;
 

@@ -1,13 +1,16 @@
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
-namespace Whistle.Tests.Detectors;
+namespace Whistle.Detectors.Testing;
 
-/// <summary>A head for tests: series in memory, samples appended in time order.</summary>
+/// <summary>A head for tests: series in memory. Where a time comes twice in a series, the first value stays, as in the store.</summary>
 sealed class MemorySeries : ISeriesSource
 {
     readonly Dictionary<string, Dictionary<Labels, (List<long> Times, List<double> Values)>> _metrics = [];
     readonly Lock _lock = new();
+
+    /// <summary>What is later has not arrived yet, whoever asks for it. In milliseconds since 1970 UTC.</summary>
+    public long Now { get; set; } = long.MaxValue - 1;
 
     public void Add(Labels labels, long time, double value)
     {
@@ -17,8 +20,11 @@ sealed class MemorySeries : ISeriesSource
                 _metrics[labels.Name] = metric = [];
             if (!metric.TryGetValue(labels, out var samples))
                 metric[labels] = samples = ([], []);
-            samples.Times.Add(time);
-            samples.Values.Add(value);
+            var at = samples.Times.BinarySearch(time);
+            if (at >= 0)
+                return;
+            samples.Times.Insert(~at, time);
+            samples.Values.Insert(~at, value);
         }
     }
 
@@ -39,7 +45,7 @@ sealed class MemorySeries : ISeriesSource
             List<SeriesSamples> selected = [];
             foreach (var (labels, (times, values)) in candidates)
             {
-                var (from, to) = (Position(times, minTime), Position(times, maxTime + 1));
+                var (from, to) = (Position(times, minTime), Position(times, Math.Min(maxTime, Now) + 1));
                 if (from < to && matchers.All(m => m.IsMatch(labels)))
                     selected.Add(new(labels, [.. times[from..to]], [.. values[from..to]]));
             }
