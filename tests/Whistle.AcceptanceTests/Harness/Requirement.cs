@@ -35,6 +35,14 @@ static class Requirement
     /// <summary>Prometheus 3.5 or newer: the path in <c>WHISTLE_TEST_PROMETHEUS</c>.</summary>
     public static string Prometheus() => Program("WHISTLE_TEST_PROMETHEUS");
 
+    /// <summary>Prometheus's tool, which lies beside it.</summary>
+    public static string Promtool()
+    {
+        var path = Path.Combine(Path.GetDirectoryName(Prometheus())!, "promtool");
+        Check(File.Exists(path), "promtool beside the program in WHISTLE_TEST_PROMETHEUS (Debian: promtool)");
+        return path;
+    }
+
     public static string VictoriaMetrics() => Program("WHISTLE_TEST_VICTORIAMETRICS");
 
     public static string NodeExporter() => Program("WHISTLE_TEST_NODE_EXPORTER");
