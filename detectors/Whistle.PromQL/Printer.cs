@@ -65,7 +65,11 @@ static class Printer
 
     static void WriteBinary(StringBuilder text, BinaryExpr binary)
     {
-        Write(text, binary.Left);
+        // A sign binds less than a power does.
+        if (binary is { Left: NumberLiteral { Value: double.PositiveInfinity }, Operator.IsRightAssociative: true })
+            text.Append("Inf");
+        else
+            Write(text, binary.Left);
         text.Append(' ');
         WriteOperator(text, binary);
         text.Append(' ');

@@ -52,7 +52,8 @@ public sealed partial class PromtoolTests
         {
             var (theirs, ours) = (await RunAsync(command, pair.Prometheus.Address), await RunAsync(command, pair.Whistle.App.Address));
             Assert.Equal((1, 1), (theirs.Code, ours.Code));
-            Assert.Equal(theirs.Error.Split(": ")[..2], ours.Error.Split(": ")[..2]);
+            // What kind of error it is, not its wording.
+            Assert.Equal(theirs.Error.Split(": ").Take(2), ours.Error.Split(": ").Take(2));
         }
 
         async Task<(int Code, string Output, string Error)> RunAsync(string command, Uri server)

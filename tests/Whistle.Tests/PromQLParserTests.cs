@@ -79,6 +79,7 @@ public sealed class PromQLParserTests
     [InlineData("{\"my metric\",\"my label\"=\"x\"}", "{\"my label\"=\"x\",__name__=\"my metric\"}")]
     [InlineData("x offset -1w", "x offset -1w")]
     [InlineData("1h30m + 0x1F + 010 + 1_000 + Inf", "1h30m + 31 + 8 + 1000 + +Inf")]
+    [InlineData("Inf ^ x + +Inf", "Inf ^ x + +Inf")]
     [InlineData("--5 + -1h - -(5)", "5 + -1h - -(5)")]
     [InlineData("up[5m:]@ 1.5 OFFSET-5m", "up[5m:] @ 1.500 offset -5m")]
     [InlineData("rate(up[1m*(2+3):5])", "rate(up[1m * (2 + 3):5s])")]
