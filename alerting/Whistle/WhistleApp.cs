@@ -180,7 +180,7 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.MapGet("/-/ready", () => "Whistle is ready.\n").AllowAnonymous();
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
-        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Rules, _options.Time);
+        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Telemetry.Series, Rules, _options.Time);
         SignalsApi.Map(_app, Rules, _options.Time);
         Repairs.Map(_app, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);

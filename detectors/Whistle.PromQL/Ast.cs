@@ -25,9 +25,13 @@ public abstract record Expr(int Position)
     internal int Height => field == 0 ? field = Children.Count == 0 ? 1 : 1 + Children.Max(static c => c.Height) : field;
 
     public sealed override string ToString() => Printer.Print(this);
+
+    /// <summary>The canonical text, over several indented lines where one would be longer than 100 bytes.</summary>
+    public string Format() => LinePrinter.Print(this);
 }
 
-public sealed record NumberLiteral(int Position, double Value) : Expr(Position)
+/// <summary>A number with its sign, or a duration as its number of seconds.</summary>
+public sealed record NumberLiteral(int Position, double Value, bool IsDuration = false) : Expr(Position)
 {
     public override ExprType Type => ExprType.Scalar;
 
@@ -58,6 +62,9 @@ public sealed record UnaryExpr(int Position, bool Negates, Expr Operand) : Expr(
 
 public sealed record VectorSelector(int Position, IReadOnlyList<LabelMatcher> Matchers, TimeShift Shift) : Expr(Position)
 {
+    /// <summary>The metric name stands before the braces, not as a matcher within them; it is the first of the matchers.</summary>
+    internal bool IsNamed { get; init; }
+
     public override ExprType Type => ExprType.Vector;
 
     public override IReadOnlyList<Expr> Children => [];

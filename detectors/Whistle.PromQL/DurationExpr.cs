@@ -27,15 +27,14 @@ public abstract record DurationExpr
     private protected static PromQLException Invalid(string message) => new(PromQLErrorKind.BadData, message);
 }
 
-/// <summary>A duration as it is written, or a plain number of seconds.</summary>
-public sealed record DurationLiteral(double Value) : DurationExpr
+/// <summary>A duration or a plain number, in seconds, with its sign.</summary>
+public sealed record DurationLiteral(double Value, bool HasUnit) : DurationExpr
 {
     internal override bool IsConstant => true;
 
     internal override double Seconds(double step) => Value;
 
-    public override string ToString() =>
-        Value == Math.Round(Value * 1000) / 1000 && Math.Abs(Value) < 9e12 ? Durations.Format((long)Math.Round(Value * 1000)) : GoNumber.Shortest(Value);
+    public override string ToString() => HasUnit ? Durations.FormatSeconds(Value) : GoNumber.WithoutExponent(Value);
 }
 
 /// <summary><c>step()</c>: the query's step, 0 where it has one time only.</summary>

@@ -15,6 +15,9 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     readonly PromQLOptions _options = options ?? new PromQLOptions();
 
+    /// <summary>An engine that differs in how old a sample may be to count as current.</summary>
+    public PromQLEngine WithLookback(TimeSpan lookback) => new(source, _options with { Lookback = lookback });
+
     /// <inheritdoc cref="InstantAsync(Expr, long, CancellationToken)"/>
     public Task<QueryValue> InstantAsync(string expression, long time, CancellationToken cancellation) =>
         InstantAsync(Parser.Parse(expression), time, cancellation);
@@ -70,7 +73,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
                 series.Add(new SeriesSamples(node.Slots[slot], [.. times], [.. values]));
         }
 
-        series.Sort(static (a, b) => LabelSets.Compare(a.Labels, b.Labels));
+        series.Sort(static (a, b) => Labels.Compare(a.Labels, b.Labels));
         return new MatrixValue(series);
     }
 

@@ -112,7 +112,7 @@ sealed class SortNode(VectorNode operand, Func<SlotTable, Comparison<Point>> ord
                 return order;
         }
 
-        return LabelSets.Compare(left, right);
+        return Labels.Compare(left, right);
     };
 }
 

@@ -18,13 +18,6 @@ public static class GoNumber
         return e < 0 ? text : Expand(text.AsSpan(0, e), int.Parse(text.AsSpan(e + 1), CultureInfo.InvariantCulture));
     }
 
-    /// <summary>A literal of PromQL: without exponent, or with one where it is much shorter.</summary>
-    internal static string Shortest(double value)
-    {
-        var plain = double.IsPositiveInfinity(value) ? "Inf" : WithoutExponent(value);
-        return plain.Length <= 24 ? plain : value.ToString("R", CultureInfo.InvariantCulture).Replace('E', 'e');
-    }
-
     static string Expand(ReadOnlySpan<char> mantissa, int exponent)
     {
         var text = new StringBuilder();

@@ -13,20 +13,6 @@ static class LabelSets
 
     public static Labels Drop(Labels labels, HashSet<string> names) => Filter(labels, names, false);
 
-    public static int Compare(Labels a, Labels b)
-    {
-        for (var i = 0; i < Math.Min(a.Count, b.Count); i++)
-        {
-            var order = string.CompareOrdinal(a[i].Name, b[i].Name);
-            if (order == 0)
-                order = string.CompareOrdinal(a[i].Value, b[i].Value);
-            if (order != 0)
-                return order;
-        }
-
-        return a.Count.CompareTo(b.Count);
-    }
-
     static Labels Filter(Labels labels, HashSet<string> names, bool keep)
     {
         var kept = 0;

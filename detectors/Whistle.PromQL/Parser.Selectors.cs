@@ -7,9 +7,6 @@ namespace Whistle.PromQL;
 
 public sealed partial class Parser
 {
-    internal static bool IsPlainMetricName(string name) =>
-        IsPlainLabelName(name.Replace(':', '_')) && !ReservedNames.Contains(name) && BinaryOperators.Find(name) is null;
-
     internal static bool IsPlainLabelName(string name) =>
         name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(static c => char.IsAsciiLetterOrDigit(c) || c == '_');
 
@@ -23,7 +20,7 @@ public sealed partial class Parser
         // Otherwise it would select every series there is.
         if (matchers.All(static m => m.IsMatch("")))
             throw Error("a selector needs at least one matcher that does not match the empty string", position);
-        return new VectorSelector(position, matchers, TimeShift.None);
+        return new VectorSelector(position, matchers, TimeShift.None) { IsNamed = name is not null };
     }
 
     void Matchers(List<LabelMatcher> matchers, bool named)

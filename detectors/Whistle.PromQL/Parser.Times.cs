@@ -111,7 +111,7 @@ public sealed partial class Parser
     DurationExpr Length(string what)
     {
         var at = _token.Position;
-        var length = DurationExpression(0);
+        var length = WithUnit(DurationExpression(0));
         if (length.IsConstant && Checked(length, at) && length.Seconds(0) <= 0)
             throw Error($"{what} must be longer than 0", at);
         return length;
@@ -121,9 +121,18 @@ public sealed partial class Parser
     DurationExpr OffsetDuration()
     {
         if (_token is { Kind: TokenKind.Operator, Text: "-" or "+" })
-            return new DurationSign(Take().Text == "-", DurationPrimary());
-        return DurationPrimary();
+            return WithUnit(Signed(Take(), DurationPrimary()));
+        return WithUnit(DurationPrimary());
     }
+
+    // A number by itself is printed as the duration it is, unlike one that a duration is multiplied with.
+    static DurationExpr WithUnit(DurationExpr duration) => duration is DurationLiteral literal ? literal with { HasUnit = true } : duration;
+
+    static DurationExpr Signed(Token sign, DurationExpr operand) => operand switch
+    {
+        DurationLiteral literal => literal with { Value = sign.Text == "-" ? -literal.Value : literal.Value },
+        _ => new DurationSign(sign.Text == "-", operand),
+    };
 
     DurationExpr DurationExpression(int minPrecedence)
     {
@@ -144,7 +153,7 @@ public sealed partial class Parser
     }
 
     DurationExpr DurationUnary() => _token is { Kind: TokenKind.Operator, Text: "-" or "+" }
-        ? new DurationSign(Take().Text == "-", DurationExpression(BinaryOperators.Multiplicative + 1))
+        ? Signed(Take(), DurationExpression(BinaryOperators.Multiplicative + 1))
         : DurationPrimary();
 
     DurationExpr DurationPrimary()
@@ -152,14 +161,15 @@ public sealed partial class Parser
         switch (_token)
         {
             case { Kind: TokenKind.Number }:
-                return new DurationLiteral(Number(Take()));
+                return new DurationLiteral(Number(Take()), HasUnit: false);
             case { Kind: TokenKind.Duration }:
                 return Literal(Take());
             case { Kind: TokenKind.LeftParen }:
                 Take();
                 var inner = DurationExpression(0);
                 Expect(TokenKind.RightParen, "\")\"");
-                return new DurationParen(inner);
+                // A sign must stay apart from a power of what is in parentheses.
+                return inner is DurationParen or DurationLiteral { Value: >= 0 } ? inner : new DurationParen(inner);
             case var step when step.Is("step"):
                 Take();
                 Expect(TokenKind.LeftParen, "\"(\"");
@@ -179,7 +189,7 @@ public sealed partial class Parser
     }
 
     DurationLiteral Literal(Token token) => Durations.TryParse(token.Text, out var milliseconds)
-        ? new DurationLiteral(milliseconds / 1000.0) : throw Error("the duration is too long", token.Position);
+        ? new DurationLiteral(milliseconds / 1000.0, HasUnit: true) : throw Error("the duration is too long", token.Position);
 
     // Whether it can be worked out: for a place in the message.
     bool Checked(DurationExpr duration, int position)

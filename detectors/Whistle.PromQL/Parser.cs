@@ -71,7 +71,9 @@ public sealed partial class Parser
         var operand = Expression(BinaryOperators.Multiplicative + 1);
         if (operand.Type is not (ExprType.Scalar or ExprType.Vector))
             throw Error($"a sign needs a scalar or an instant vector, not {Name(operand.Type)}", operand.Position);
-        return Limit(new UnaryExpr(sign.Position, sign.Text == "-", operand));
+        return operand is NumberLiteral number
+            ? number with { Position = sign.Position, Value = sign.Text == "-" ? -number.Value : number.Value }
+            : Limit(new UnaryExpr(sign.Position, sign.Text == "-", operand));
     }
 
     Expr Primary()
@@ -81,7 +83,7 @@ public sealed partial class Parser
             case TokenKind.Number:
                 return new NumberLiteral(_token.Position, Number(Take()));
             case TokenKind.Duration:
-                return new NumberLiteral(_token.Position, Literal(Take()).Value);
+                return new NumberLiteral(_token.Position, Literal(Take()).Value, IsDuration: true);
             case TokenKind.String:
                 return new StringLiteral(_token.Position, StringValue());
             case TokenKind.LeftParen:

@@ -20,7 +20,7 @@ static class Printer
         switch (expr)
         {
             case NumberLiteral number:
-                text.Append(GoNumber.Shortest(number.Value));
+                text.Append(number.IsDuration ? Durations.FormatSeconds(number.Value) : GoNumber.WithoutExponent(number.Value));
                 break;
             case StringLiteral literal:
                 Quote(text, literal.Value);
@@ -35,18 +35,17 @@ static class Printer
                 Write(text, unary.Operand);
                 break;
             case VectorSelector selector:
-                WriteMatchers(text, selector.Matchers);
+                WriteMatchers(text, selector);
                 WriteShift(text, selector.Shift);
                 break;
             case MatrixSelector matrix:
-                WriteMatchers(text, matrix.Selector.Matchers);
+                WriteMatchers(text, matrix.Selector);
                 text.Append('[').Append(matrix.Range).Append(']');
                 WriteShift(text, matrix.Selector.Shift);
                 break;
             case SubqueryExpr subquery:
                 Write(text, subquery.Operand);
-                text.Append('[').Append(subquery.Range).Append(':').Append(subquery.Step).Append(']');
-                WriteShift(text, subquery.Shift);
+                WriteRange(text, subquery);
                 break;
             case BinaryExpr binary:
                 WriteBinary(text, binary);
@@ -56,7 +55,8 @@ static class Printer
                 WriteArguments(text, call.Arguments);
                 break;
             case AggregateExpr aggregate:
-                WriteAggregate(text, aggregate);
+                WriteHead(text, aggregate);
+                WriteArguments(text, aggregate.Children);
                 break;
             default:
                 throw new InvalidOperationException($"Unknown expression {expr.GetType().Name}.");
@@ -65,37 +65,51 @@ static class Printer
 
     static void WriteBinary(StringBuilder text, BinaryExpr binary)
     {
-        Write(text, binary.Left);
-        text.Append(' ').Append(binary.Operator.Text).Append(binary.ReturnsBool ? " bool " : " ");
-        if (binary.Matching is { } matching)
-            WriteMatching(text, matching);
+        // A sign binds less than a power does.
+        if (binary is { Left: NumberLiteral { Value: double.PositiveInfinity }, Operator.IsRightAssociative: true })
+            text.Append("Inf");
+        else
+            Write(text, binary.Left);
+        text.Append(' ');
+        WriteOperator(text, binary);
+        text.Append(' ');
         Write(text, binary.Right);
     }
 
-    static void WriteMatching(StringBuilder text, VectorMatching matching)
+    /// <summary>The operator with all that tells how it matches, without a space around it.</summary>
+    public static void WriteOperator(StringBuilder text, BinaryExpr binary)
     {
+        text.Append(binary.Operator.Text).Append(binary.ReturnsBool ? " bool" : "");
+        if (binary.Matching is not { } matching)
+            return;
         var grouped = matching.Cardinality is MatchCardinality.ManyToOne or MatchCardinality.OneToMany;
         if (!matching.On && matching.Labels.Count == 0 && !grouped)
             return;
-        text.Append(matching.On ? "on " : "ignoring ");
+        text.Append(matching.On ? " on " : " ignoring ");
         WriteNames(text, matching.Labels);
         if (grouped)
         {
-            text.Append(matching.Cardinality == MatchCardinality.ManyToOne ? "group_left " : "group_right ");
+            text.Append(matching.Cardinality == MatchCardinality.ManyToOne ? " group_left " : " group_right ");
             WriteNames(text, matching.Include);
         }
     }
 
-    static void WriteAggregate(StringBuilder text, AggregateExpr aggregate)
+    /// <summary>The aggregation up to its opening parenthesis.</summary>
+    public static void WriteHead(StringBuilder text, AggregateExpr aggregate)
     {
         text.Append(aggregate.Name);
-        if (aggregate.Without || aggregate.Grouping.Count > 0)
-        {
-            text.Append(aggregate.Without ? " without " : " by ");
-            WriteNames(text, aggregate.Grouping);
-        }
+        if (!aggregate.Without && aggregate.Grouping.Count == 0)
+            return;
+        text.Append(aggregate.Without ? " without " : " by ");
+        WriteNames(text, aggregate.Grouping);
+        text.Append(' ');
+    }
 
-        WriteArguments(text, aggregate.Children);
+    /// <summary>What stands behind a subquery's operand.</summary>
+    public static void WriteRange(StringBuilder text, SubqueryExpr subquery)
+    {
+        text.Append('[').Append(subquery.Range).Append(':').Append(subquery.Step).Append(']');
+        WriteShift(text, subquery.Shift);
     }
 
     static void WriteArguments(StringBuilder text, IReadOnlyList<Expr> arguments)
@@ -116,35 +130,30 @@ static class Printer
         for (var i = 0; i < names.Count; i++)
         {
             text.Append(i == 0 ? "" : ", ");
-            WriteName(text, names[i]);
+            // Here, unlike in a matcher, a colon needs no quotes.
+            WriteName(text, names[i], names[i].Replace(':', '_'));
         }
 
-        text.Append(") ");
+        text.Append(')');
     }
 
-    static void WriteMatchers(StringBuilder text, IReadOnlyList<LabelMatcher> matchers)
+    static void WriteMatchers(StringBuilder text, VectorSelector selector)
     {
-        var name = matchers.FirstOrDefault(static m =>
-            m.Name == Labels.MetricName && m.Operator == MatchOperator.Equal && Parser.IsPlainMetricName(m.Value));
-        if (matchers.Count(static m => m.Name == Labels.MetricName) > 1)
-            name = null;
+        var name = selector.IsNamed ? selector.Matchers[0] : null;
         text.Append(name?.Value);
-        if (name is not null && matchers.Count == 1)
+        if (name is not null && selector.Matchers.Count == 1)
             return;
-        text.Append('{');
-        var first = true;
-        foreach (var matcher in matchers)
-        {
-            if (ReferenceEquals(matcher, name))
-                continue;
-            text.Append(first ? "" : ",");
-            first = false;
-            WriteName(text, matcher.Name);
-            text.Append(OperatorText(matcher.Operator));
-            Quote(text, matcher.Value);
-        }
+        var matchers = selector.Matchers.Skip(name is null ? 0 : 1).Select(Text).Order(StringComparer.Ordinal);
+        text.Append('{').AppendJoin(',', matchers).Append('}');
+    }
 
-        text.Append('}');
+    static string Text(LabelMatcher matcher)
+    {
+        var text = new StringBuilder();
+        WriteName(text, matcher.Name, matcher.Name);
+        text.Append(OperatorText(matcher.Operator));
+        Quote(text, matcher.Value);
+        return text.ToString();
     }
 
     static string OperatorText(MatchOperator op) => op switch
@@ -164,31 +173,34 @@ static class Printer
             text.Append(" offset ").Append(offset);
     }
 
-    static void WriteName(StringBuilder text, string name)
+    static void WriteName(StringBuilder text, string name, string asLabel)
     {
-        if (Parser.IsPlainLabelName(name))
+        if (Parser.IsPlainLabelName(asLabel))
             text.Append(name);
         else
             Quote(text, name);
     }
 
+    // As Go quotes: what has no shape of its own is written as its number.
     static void Quote(StringBuilder text, string value)
     {
+        const string Escaped = "\"\\\a\b\f\n\r\t\v";
+        const string Letters = "\"\\abfnrtv";
         text.Append('"');
-        foreach (var c in value)
+        foreach (var rune in value.EnumerateRunes())
         {
-            _ = c switch
-            {
-                '"' => text.Append("\\\""),
-                '\\' => text.Append("\\\\"),
-                '\n' => text.Append("\\n"),
-                '\r' => text.Append("\\r"),
-                '\t' => text.Append("\\t"),
-                _ when char.IsControl(c) => text.Append($"\\u{(int)c:x4}"),
-                _ => text.Append(c),
-            };
+            var known = rune.IsAscii ? Escaped.IndexOf((char)rune.Value, StringComparison.Ordinal) : -1;
+            _ = known >= 0 ? text.Append('\\').Append(Letters[known])
+                : IsPrintable(rune) ? text.Append(rune)
+                : rune.IsAscii ? text.Append($"\\x{rune.Value:x2}")
+                : rune.IsBmp ? text.Append($"\\u{rune.Value:x4}")
+                : text.Append($"\\U{rune.Value:x8}");
         }
 
         text.Append('"');
     }
+
+    static bool IsPrintable(Rune rune) => rune.Value == ' ' || Rune.GetUnicodeCategory(rune) is not (
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned
+        or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 }

@@ -24,6 +24,15 @@ public sealed partial class DuckDbStore
         return [.. found.Select(f => f.Value.Build(f.Key))];
     }
 
+    /// <summary>The labels of every series that satisfies all matchers and has a sample in the range (both ends included).</summary>
+    /// <exception cref="StoreException">The store does not answer.</exception>
+    public HashSet<Labels> Series(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    {
+        var found = new HashSet<Labels>();
+        Still(() => found.UnionWith(SeriesOf(matchers, $"id IN ({IdsIn(minTime, maxTime)})").Values));
+        return found;
+    }
+
     /// <summary>The highest id given so far; a new series must get a higher one.</summary>
     internal uint LastSeriesId()
     {
@@ -36,11 +45,7 @@ public sealed partial class DuckDbStore
     internal Dictionary<uint, List<Label>> SeriesIn(long minTime, long maxTime)
     {
         var found = new Dictionary<uint, List<Label>>();
-        Within(minTime, maxTime, sources =>
-        {
-            var ids = string.Join(" UNION ", sources.Select(source => $"SELECT series FROM {source} WHERE {InRange(minTime, maxTime)}"));
-            Query($"SELECT id, labels FROM series WHERE id IN ({ids})", row => found[row.GetFieldValue<uint>(0)] = LabelsJson.Read(row.GetString(1)));
-        });
+        Still(() => Query($"SELECT id, labels FROM series WHERE id IN ({IdsIn(minTime, maxTime)})", row => found[row.GetFieldValue<uint>(0)] = LabelsJson.Read(row.GetString(1))));
         return found;
     }
 
@@ -51,11 +56,21 @@ public sealed partial class DuckDbStore
             ReadRows($"SELECT series, epoch_ms(time), value FROM {source} WHERE {InRange(minTime, maxTime)}", each);
     });
 
-    Dictionary<uint, Labels> SeriesOf(IReadOnlyList<LabelMatcher> matchers)
+    // The ids of all series with a sample in the range. Of a sealed hour that lies within it, the small file beside its samples tells.
+    string IdsIn(long minTime, long maxTime)
+    {
+        List<long> whole = [.. _sealed.Where(h => h * Hour >= minTime && (h + 1) * Hour - 1 <= maxTime)];
+        var ids = Sources(minTime, maxTime, whole).Select(source => $"SELECT series FROM {source} WHERE {InRange(minTime, maxTime)}");
+        if (whole.Count > 0)
+            ids = ids.Append($"SELECT id FROM read_parquet([{string.Join(", ", whole.Select(h => Quote(SealedSeriesFile(h))))}])");
+        return string.Join(" UNION ", ids);
+    }
+
+    Dictionary<uint, Labels> SeriesOf(IReadOnlyList<LabelMatcher> matchers, string where = "true")
     {
         var name = matchers.FirstOrDefault(m => m.Name == Labels.MetricName && m.Operator == MatchOperator.Equal);
         var found = new Dictionary<uint, Labels>();
-        Query(name is null ? "SELECT id, labels FROM series" : "SELECT id, labels FROM series WHERE name = ?", row =>
+        Query($"SELECT id, labels FROM series WHERE {where}{(name is null ? "" : " AND name = ?")}", row =>
         {
             var labels = Labels.From(LabelsJson.Read(row.GetString(1)));
             if (matchers.All(m => m.IsMatch(labels)))
@@ -87,12 +102,14 @@ public sealed partial class DuckDbStore
     }
 
     // Hands out the tables and files of a range, and holds their layout still meanwhile.
-    void Within(long minTime, long maxTime, Action<List<string>> read)
+    void Within(long minTime, long maxTime, Action<List<string>> read) => Still(() => read(Sources(minTime, maxTime)));
+
+    void Still(Action read)
     {
         _layout.EnterReadLock();
         try
         {
-            read(Sources(minTime, maxTime));
+            read();
         }
         finally
         {
@@ -101,10 +118,10 @@ public sealed partial class DuckDbStore
     }
 
     // Sealed before hot before late: where a time comes twice, the first kept is the first that was stored.
-    List<string> Sources(long minTime, long maxTime)
+    List<string> Sources(long minTime, long maxTime, IReadOnlyCollection<long>? without = null)
     {
         var (first, last) = (FloorHour(minTime), FloorHour(maxTime));
-        var sources = _sealed.Where(h => h >= first && h <= last).Select(h => $"read_parquet({Quote(SealedFile(h))})").ToList();
+        var sources = _sealed.Where(h => h >= first && h <= last).Except(without ?? []).Select(h => $"read_parquet({Quote(SealedFile(h))})").ToList();
         lock (_appending)
             sources.AddRange(_hot.Where(h => h >= first && h <= last).Select(HotTable));
         sources.Add("late");

@@ -117,6 +117,10 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         }
     }
 
+    /// <summary>The labels of every series that satisfies all matchers and has a sample in the range.</summary>
+    public IEnumerable<Labels> Series(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime) =>
+        Matching(matchers).Where(s => s.HasSampleIn(minTime, maxTime)).Select(s => s.Labels);
+
     internal bool TryGet(UInt128 key, out HeadSeries series) => _byKey.TryGetValue(key, out series!) && !series.Evicted;
 
     /// <summary>

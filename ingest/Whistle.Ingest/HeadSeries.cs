@@ -139,6 +139,20 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
         return found;
     }
 
+    public bool HasSampleIn(long minTime, long maxTime)
+    {
+        lock (this)
+        {
+            foreach (ref readonly var chunk in Chunks_NeedsLock())
+            {
+                if (Overlaps(chunk, minTime, maxTime) && HoldsAny(chunk, minTime, maxTime))
+                    return true;
+            }
+
+            return false;
+        }
+    }
+
     /// <summary>The samples of the range, or null where there is none.</summary>
     public SeriesSamples? Read(long minTime, long maxTime)
     {
@@ -269,6 +283,21 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
         }
 
         return low - 1;
+    }
+
+    // The chunk reaches into the range; where it does so with an end, nothing needs to be read.
+    static bool HoldsAny(in XorChunk chunk, long minTime, long maxTime)
+    {
+        if (chunk.FirstTime >= minTime || chunk.LastTime <= maxTime)
+            return true;
+        var reader = chunk.Read();
+        while (reader.MoveNext())
+        {
+            if (reader.Time >= minTime)
+                return reader.Time <= maxTime;
+        }
+
+        return false;
     }
 
     static bool Holds(in XorChunk chunk, long time)

@@ -29,6 +29,18 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
     /// <summary>The series of a selector from now on, as far as the head has their samples.</summary>
     public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => head.Open(matchers);
 
+    /// <summary>The labels of every series that satisfies all matchers and has a sample in the range (both ends included), each once, in no order.</summary>
+    /// <exception cref="StoreException">The store does not answer.</exception>
+    public IReadOnlyCollection<Labels> Series(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    {
+        var border = head.CompleteFrom(matchers);
+        // The head first, as above.
+        HashSet<Labels> found = maxTime < border ? [] : [.. head.Series(matchers, Math.Max(minTime, border), maxTime)];
+        if (minTime < border)
+            found.UnionWith(store.Series(matchers, minTime, Math.Min(maxTime, border - 1)));
+        return found;
+    }
+
     static SeriesSamples Join(SeriesSamples older, SeriesSamples recent) =>
         new(recent.Labels, [.. older.Times, .. recent.Times], [.. older.Values, .. recent.Values]);
 }

@@ -49,6 +49,21 @@ public sealed class Labels : IEquatable<Labels>, IReadOnlyList<Label>
     /// <summary>Takes the arrays over without a copy. The caller guarantees order, uniqueness and non-empty values.</summary>
     public static Labels FromSorted(string[] names, string[] values) => new(names, values);
 
+    /// <summary>Prometheus's order: label by label, first by name, then by value.</summary>
+    public static int Compare(Labels a, Labels b)
+    {
+        for (var i = 0; i < Math.Min(a.Count, b.Count); i++)
+        {
+            var order = string.CompareOrdinal(a[i].Name, b[i].Name);
+            if (order == 0)
+                order = string.CompareOrdinal(a[i].Value, b[i].Value);
+            if (order != 0)
+                return order;
+        }
+
+        return a.Count.CompareTo(b.Count);
+    }
+
     public int Count => _names.Length;
 
     public Label this[int index] => new(_names[index], _values[index]);

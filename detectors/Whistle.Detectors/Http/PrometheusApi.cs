@@ -6,124 +6,89 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
 
 /// <summary>
-/// Prometheus's HTTP API for queries, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>timeout</c> 503.
-/// Whoever maps it puts authentication in front.
+/// The labels of every series that satisfies all matchers and has a sample in the range (milliseconds since 1970 UTC, both ends included),
+/// each once, in any order.
 /// </summary>
-public sealed class PrometheusApi
-{
-    // Prometheus's limit: enough for a week at a minute's resolution.
-    const long MostPoints = 11_000;
+public delegate IReadOnlyCollection<Labels> SeriesSearch(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime);
 
+/// <summary>What stands under <c>data</c>; a limit may have cut it, and then a warning says so.</summary>
+readonly record struct Answer(Action<Utf8JsonWriter> Data, bool IsCut = false);
+
+/// <summary>
+/// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
+/// the store does not answer, <c>timeout</c> 503. Whoever maps it puts authentication in front.
+/// </summary>
+public static class PrometheusApi
+{
+    static readonly string[] Get = [HttpMethods.Get];
     static readonly string[] GetAndPost = [HttpMethods.Get, HttpMethods.Post];
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    readonly PromQLEngine _engine;
-    readonly RulesHost _rules;
-    readonly TimeProvider _time;
-
-    PrometheusApi(PromQLEngine engine, RulesHost rules, TimeProvider time)
-    {
-        _engine = engine;
-        _rules = rules;
-        _time = time;
-    }
+    delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
-    public static void Map(IEndpointRouteBuilder routes, PromQLEngine engine, RulesHost rules, TimeProvider time)
+    public static void Map(IEndpointRouteBuilder routes, PromQLEngine engine, SeriesSearch search, RulesHost rules, TimeProvider time)
     {
-        var api = new PrometheusApi(engine, rules, time);
-        routes.MapMethods("/api/v1/query", GetAndPost, c => AnswerAsync(c, api.InstantAsync));
-        routes.MapMethods("/api/v1/query_range", GetAndPost, c => AnswerAsync(c, api.RangeAsync));
-        routes.MapGet("/api/v1/rules", (RequestDelegate)(c => AnswerAsync(c, api.RulesAsync)));
-        routes.MapGet("/api/v1/alerts", (RequestDelegate)(c => AnswerAsync(c, api.AlertsAsync)));
-        routes.MapGet("/api/v1/status/buildinfo", (RequestDelegate)(c => AnswerAsync(c, BuildInfoAsync)));
+        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(search));
+        Add("query", GetAndPost, queries.InstantAsync);
+        Add("query_range", GetAndPost, queries.RangeAsync);
+        Add("format_query", GetAndPost, QueryEndpoints.FormatAsync);
+        Add("series", GetAndPost, series.SeriesAsync);
+        Add("labels", GetAndPost, series.LabelsAsync);
+        Add("label/{name}/values", Get, series.LabelValuesAsync);
+        Add("metadata", Get, SeriesEndpoints.MetadataAsync);
+        Add("rules", Get, (parameters, _) => Rules(rules, parameters));
+        Add("alerts", Get, (_, _) => new(new Answer(json => RulesJson.WriteAlerts(json, rules.Signals))));
+        Add("status/buildinfo", Get, (_, _) => new(new Answer(WriteBuildInfo)));
+
+        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, c => AnswerAsync(c, handle));
     }
 
-    async ValueTask<Action<Utf8JsonWriter>> InstantAsync(QueryParameters parameters, CancellationToken cancellation)
+    static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters)
     {
-        var time = parameters.Time("time", _time.GetUtcNow());
-        var expression = Parser.Parse(parameters.Required("query"));
-        var result = await ExecuteAsync(parameters, token => _engine.InstantAsync(expression, time, token), cancellation);
-        return json => PrometheusJson.Write(json, result);
+        var filter = RuleFilter.From(parameters);
+        return new(new Answer(json => RulesJson.WriteGroups(json, rules.Groups, filter)));
     }
 
-    async ValueTask<Action<Utf8JsonWriter>> RangeAsync(QueryParameters parameters, CancellationToken cancellation)
-    {
-        var (start, end) = (parameters.Time("start"), parameters.Time("end"));
-        var step = (long)parameters.Duration("step").TotalMilliseconds;
-        if (end < start)
-            throw new BadParameterException("invalid parameter \"end\": end timestamp must not be before start time");
-        if (step <= 0)
-            throw new BadParameterException("invalid parameter \"step\": it must be at least one millisecond; try a larger one");
-        if ((end - start) / step > MostPoints)
-            throw new BadParameterException($"exceeded maximum resolution of {MostPoints:N0} points per timeseries; try a larger step or a shorter range");
-        var expression = Parser.Parse(parameters.Required("query"));
-        var result = await ExecuteAsync(parameters, async token => await _engine.RangeAsync(expression, start, end, step, token), cancellation);
-        return json => PrometheusJson.Write(json, result);
-    }
-
-    ValueTask<Action<Utf8JsonWriter>> RulesAsync(QueryParameters parameters, CancellationToken cancellation)
-    {
-        var type = parameters["type"];
-        if (type is not (null or "" or "alert" or "record"))
-            throw new BadParameterException($"invalid parameter \"type\": not supported value \"{type}\"; it is alert or record");
-        return ValueTask.FromResult<Action<Utf8JsonWriter>>(json => RulesJson.WriteGroups(json, _rules.Groups, string.IsNullOrEmpty(type) ? null : type));
-    }
-
-    ValueTask<Action<Utf8JsonWriter>> AlertsAsync(QueryParameters parameters, CancellationToken cancellation) =>
-        ValueTask.FromResult<Action<Utf8JsonWriter>>(json => RulesJson.WriteAlerts(json, _rules.Signals));
-
-    static ValueTask<Action<Utf8JsonWriter>> BuildInfoAsync(QueryParameters parameters, CancellationToken cancellation)
+    static void WriteBuildInfo(Utf8JsonWriter json)
     {
         var version = typeof(PrometheusApi).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
-        return ValueTask.FromResult<Action<Utf8JsonWriter>>(json =>
-        {
-            json.WriteStartObject();
-            json.WriteString("version", version.Split('+')[0]);
-            json.WriteString("revision", version.Split('+').ElementAtOrDefault(1) ?? "");
-            json.WriteString("branch", "");
-            json.WriteString("buildUser", "");
-            json.WriteString("buildDate", "");
-            json.WriteString("goVersion", "");
-            json.WriteString("application", "Whistle");
-            json.WriteEndObject();
-        });
+        json.WriteStartObject();
+        json.WriteString("version", version.Split('+')[0]);
+        json.WriteString("revision", version.Split('+').ElementAtOrDefault(1) ?? "");
+        json.WriteString("branch", "");
+        json.WriteString("buildUser", "");
+        json.WriteString("buildDate", "");
+        json.WriteString("goVersion", "");
+        json.WriteString("application", "Whistle");
+        json.WriteEndObject();
     }
 
-    async ValueTask<QueryValue> ExecuteAsync(
-        QueryParameters parameters, Func<CancellationToken, Task<QueryValue>> run, CancellationToken cancellation)
-    {
-        using var limit = new CancellationTokenSource(parameters.Timeout(), _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
-        try
-        {
-            return await run(either.Token);
-        }
-        catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellation.IsCancellationRequested)
-        {
-            throw new TimeoutException("query timed out in expression evaluation; ask for less or give a longer timeout");
-        }
-    }
-
-    internal static Task SucceedAsync(HttpContext context, Action<Utf8JsonWriter> write) => WriteAsync(context, StatusCodes.Status200OK, json =>
+    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK, json =>
     {
         json.WriteString("status", "success");
         json.WritePropertyName("data");
-        write(json);
+        answer.Data(json);
+        if (!answer.IsCut)
+            return;
+        json.WriteStartArray("warnings");
+        json.WriteStringValue("results truncated due to limit");
+        json.WriteEndArray();
     });
 
-    static async Task AnswerAsync(HttpContext context, Func<QueryParameters, CancellationToken, ValueTask<Action<Utf8JsonWriter>>> handle)
+    static async Task AnswerAsync(HttpContext context, Handler handle)
     {
         try
         {
             var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
-            var write = await handle(parameters, context.RequestAborted);
-            await SucceedAsync(context, write);
+            await SucceedAsync(context, await handle(parameters, context.RequestAborted));
         }
         catch (BadParameterException e)
         {
@@ -136,6 +101,10 @@ public sealed class PrometheusApi
         catch (PromQLException e)
         {
             await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
+        }
+        catch (StoreException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
         }
         catch (TimeoutException e)
         {

@@ -39,7 +39,13 @@ static class PrometheusJson
 
     public static void WriteLabels(Utf8JsonWriter json, string property, IEnumerable<Label> labels)
     {
-        json.WriteStartObject(property);
+        json.WritePropertyName(property);
+        WriteLabels(json, labels);
+    }
+
+    public static void WriteLabels(Utf8JsonWriter json, IEnumerable<Label> labels)
+    {
+        json.WriteStartObject();
         foreach (var (name, value) in labels)
             json.WriteString(name, value);
         json.WriteEndObject();

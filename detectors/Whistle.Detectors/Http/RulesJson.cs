@@ -13,18 +13,21 @@ namespace Whistle.Detectors.Http;
 /// </summary>
 static class RulesJson
 {
-    public static void WriteGroups(Utf8JsonWriter json, IReadOnlyList<GroupState> groups, string? type)
+    public static void WriteGroups(Utf8JsonWriter json, IReadOnlyList<GroupState> groups, RuleFilter filter)
     {
         json.WriteStartObject();
         json.WriteStartArray("groups");
-        foreach (var group in groups)
+        foreach (var group in groups.Where(g => filter.Takes(g.Group)))
         {
+            List<RuleState> rules = [.. group.Rules.Where(r => filter.Takes(r.Rule))];
+            if (rules.Count == 0)
+                continue;
             json.WriteStartObject();
             json.WriteString("name", group.Group.Name);
             json.WriteString("file", group.Group.File);
             json.WriteStartArray("rules");
-            foreach (var rule in group.Rules.Where(r => type is null || type == (r.Rule is AlertRule ? "alert" : "record")))
-                WriteRule(json, rule);
+            foreach (var rule in rules)
+                WriteRule(json, rule, filter.ExcludesAlerts);
             json.WriteEndArray();
             json.WriteNumber("interval", group.Group.Interval.TotalSeconds);
             json.WriteNumber("limit", group.Group.Limit);
@@ -52,12 +55,12 @@ static class RulesJson
         json.WriteEndArray();
     }
 
-    static void WriteRule(Utf8JsonWriter json, RuleState state)
+    static void WriteRule(Utf8JsonWriter json, RuleState state, bool excludesAlerts)
     {
         var report = state.Report;
         json.WriteStartObject();
         if (state.Rule is AlertRule alert)
-            WriteAlertRule(json, alert, report);
+            WriteAlertRule(json, alert, report, excludesAlerts);
         json.WriteString("name", state.Rule.Name);
         json.WriteString("query", state.Rule.Expression.Text);
         WriteTexts(json, "labels", state.Rule.Labels);
@@ -70,16 +73,16 @@ static class RulesJson
         json.WriteEndObject();
     }
 
-    static void WriteAlertRule(Utf8JsonWriter json, AlertRule alert, RuleReport report)
+    static void WriteAlertRule(Utf8JsonWriter json, AlertRule alert, RuleReport report, bool excludesAlerts)
     {
         json.WriteString("state", StateOf(report.Signals));
         json.WriteNumber("duration", alert.For.TotalSeconds);
         json.WriteNumber("keepFiringFor", alert.KeepFiringFor.TotalSeconds);
         WriteTexts(json, "annotations", alert.Annotations);
-        json.WriteStartArray("alerts");
-        foreach (var signal in report.Signals)
-            WriteAlert(json, signal);
-        json.WriteEndArray();
+        if (excludesAlerts)
+            json.WriteNull("alerts");
+        else
+            WriteSignals(json, "alerts", report.Signals);
     }
 
     static void WriteAlert(Utf8JsonWriter json, Signal signal)

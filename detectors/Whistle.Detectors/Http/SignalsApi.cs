@@ -50,12 +50,12 @@ sealed class SignalsResult(IReadOnlyList<Signal> active, IReadOnlyList<Signal>? 
     public static void PopulateMetadata(MethodInfo method, EndpointBuilder builder) =>
         builder.Metadata.Add(new ProducesResponseTypeMetadata(StatusCodes.Status200OK, typeof(SignalsAnswer), ["application/json"]));
 
-    public Task ExecuteAsync(HttpContext httpContext) => PrometheusApi.SucceedAsync(httpContext, json =>
+    public Task ExecuteAsync(HttpContext httpContext) => PrometheusApi.SucceedAsync(httpContext, new Answer(json =>
     {
         json.WriteStartObject();
         RulesJson.WriteSignals(json, "signals", active);
         if (ended is not null)
             RulesJson.WriteSignals(json, "ended", ended);
         json.WriteEndObject();
-    });
+    }));
 }

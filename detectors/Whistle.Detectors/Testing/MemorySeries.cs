@@ -54,6 +54,19 @@ sealed class MemorySeries : ISeriesSource
         }
     }
 
+    public IReadOnlyCollection<Labels> Search(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    {
+        lock (_lock)
+        {
+            return
+            [
+                .. from series in _metrics.Values.SelectMany(m => m)
+                   where matchers.All(m => m.IsMatch(series.Key)) && series.Value.Times.Any(t => t >= minTime && t <= maxTime)
+                   select series.Key,
+            ];
+        }
+    }
+
     static int Position(List<long> times, long time)
     {
         var at = times.BinarySearch(time);

@@ -25,6 +25,8 @@ sealed class PrometheusServer : IAsyncDisposable
 
     public Uri Address => _http.BaseAddress!;
 
+    public HttpClient Http => _http;
+
     /// <param name="configuration">In it ADDRESS becomes the host and port that it listens on.</param>
     /// <param name="arguments">Beside those that every test needs.</param>
     public static async Task<PrometheusServer> StartAsync(string configuration, CancellationToken cancellation, params string[] arguments)

@@ -171,6 +171,31 @@ public sealed class DuckDbStoreTests : IDisposable
     }
 
     [Fact]
+    public void Series_are_found_where_they_have_a_sample_in_the_range_whether_it_is_hot_sealed_or_late()
+    {
+        var other = new HeadSeries(8, Labels.OfMetric("m", ("late", "yes")), "t");
+        Append(0, 1, 2);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        Append(65, 3);
+        var batch = new CommitBatch();
+        batch.NewSeries.Add(other);
+        batch.Add(other, At(30), 1, late: true);
+        _store.Append(batch);
+
+        int[] Counts() => [
+            _store.Series(All, StartMs, At(60) - 1).Count, _store.Series(All, At(2), At(29)).Count, _store.Series(All, At(1), At(1)).Count,
+            _store.Series(All, At(2), At(30)).Count, _store.Series(All, At(60), At(65)).Count, _store.Series(All, At(66), At(600)).Count,
+            _store.Series([All[0], new("late", MatchOperator.Equal, "yes")], 0, At(600)).Count, _store.Series([], 0, At(600)).Count];
+
+        int[] expected = [2, 0, 1, 1, 1, 0, 1, 2];
+        Assert.Equal(expected, Counts());
+        _store.Maintain();
+        Assert.Equal(expected, Counts());
+        Assert.Equal([_series.Labels], _store.Series(All, At(1), At(1)));
+    }
+
+    [Fact]
     public void The_head_is_filled_from_hot_and_sealed_hours()
     {
         Append(0, 1, 2, 3);

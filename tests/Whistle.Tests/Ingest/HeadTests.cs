@@ -61,6 +61,8 @@ public sealed class HeadTests
             Assert.Equal(inRange.Select(e => e.Value), read?.Values ?? []);
             Assert.All(arrivals, a => Assert.True(series.Contains(a)));
             Assert.False(series.Contains(401));
+            for (var from = 0; from <= 400; from += 37)
+                Assert.All((int[])[0, 1, 5, 40], length => Assert.Equal(expected.Keys.Any(t => t >= from && t <= from + length), series.HasSampleIn(from, from + length)));
         });
     }
 
