@@ -66,9 +66,12 @@ sealed class AlertEvaluation(
     async ValueTask<Observation> ObserveAsync(Labels identity, bool present, CancellationToken cancellation)
     {
         var source = await health.CheckAsync(state.Sources, identity, cancellation);
-        if (!source.Healthy)
+        if (!source.Healthy && !source.IsPushed)
             return new(present, false, false);
         var inputs = await liveness.CheckAsync(rule.Expression, identity, source.Window, cancellation);
+        // What is pushed is silent where its samples are: that is no end.
+        if (source.IsPushed)
+            return new(present, inputs is Inputs.Live, false);
         return new(present, true, inputs is Inputs.Ended || (inputs is Inputs.NotFound && !present));
     }
 

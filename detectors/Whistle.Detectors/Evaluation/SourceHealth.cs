@@ -8,7 +8,10 @@ namespace Whistle.Detectors.Evaluation;
 /// Whether a signal's source has succeeded lately. A sample not older than <paramref name="Window"/> counts as live:
 /// two of the source's intervals and a grace for collecting and sending.
 /// </summary>
-readonly record struct SourceState(bool Healthy, TimeSpan Window);
+/// <param name="Healthy">It has.</param>
+/// <param name="Window">How old a sample of it may be.</param>
+/// <param name="IsPushed">Nobody ever said of it whether it is up, so only its own samples can.</param>
+readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed = false);
 
 /// <summary>
 /// Answers at one instant for any number of signals, reading each source once. The source is the node's agent with the
@@ -20,6 +23,9 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
 
     // Prometheus's lookback, for series whose source is not known.
     static readonly TimeSpan Lookback = TimeSpan.FromMinutes(5);
+
+    // As far back as the head always goes.
+    static readonly TimeSpan Heard = TimeSpan.FromMinutes(55);
 
     readonly Dictionary<(string Tenant, string Cluster, string Node), NodeReport> _nodes = [];
     readonly Dictionary<(Labels Target, bool Scraped), SourceState> _targets = [];
@@ -83,7 +89,10 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
         var identity = element.Keep(["tenant", "cluster", "job", "instance"]);
         if (_targets.TryGetValue((identity, scraped), out var known))
             return known;
-        var ups = await SelectAsync("up", [.. identity.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))], Lookback, cancellation);
+        LabelMatcher[] target = [.. identity.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))];
+        var ups = await SelectAsync("up", target, Lookback, cancellation);
+        if (ups.Count == 0 && (await SelectAsync("up", target, Heard, cancellation)).Count == 0)
+            return _targets[(identity, scraped)] = new(false, Lookback, IsPushed: true);
         var window = Window(ups.Select(Spacing).DefaultIfEmpty(DefaultInterval).Max());
         var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1 || (scraped && v == 0)));
         return _targets[(identity, scraped)] = new(healthy, window);

@@ -184,6 +184,31 @@ public sealed class RulesHostTests
     }
 
     [Fact]
+    public async Task A_pushed_series_whose_target_nobody_scrapes_fires_and_its_silence_is_unknown()
+    {
+        using var bench = new RulesBench("""
+            groups:
+              - name: g
+                rules:
+                  - alert: Late
+                    expr: backup_age_seconds > 10
+            """);
+        bench.Inventory.Clear();
+        await bench.LoadAsync();
+        var states = new List<SignalState?>();
+        for (var minute = 0; minute < 9; minute++)
+        {
+            if (minute < 2)
+                bench.Series.Add(Labels.OfMetric("backup_age_seconds", ("job", "backup"), ("instance", "a"), ("tenant", "t")), bench.Now, 60);
+            await bench.StepAsync();
+            states.Add(bench.Signal("Late")?.State);
+        }
+
+        Assert.Equal([SignalState.Firing, SignalState.Firing], states[..2]);
+        Assert.Equal([SignalState.Unknown, SignalState.Unknown], states[^2..]);
+    }
+
+    [Fact]
     public async Task The_signals_are_the_same_list_until_the_next_evaluation()
     {
         using var bench = new RulesBench(Threshold);
