@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
 using Whistle.Detectors.Http;
+using Whistle.Ingest;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -198,6 +199,15 @@ public sealed partial class PrometheusApiTests : IDisposable
         Assert.Contains("\"alerts\":[],", (await GetAsync("/api/v1/rules", "exclude_alerts=0")).Body, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_store_that_does_not_answer_is_an_internal_error()
+    {
+        var (status, body) = await CallAsync(
+            "/api/v1/labels", context => context.Request.Method = "GET", (_, _, _) => throw new StoreException("The store did not answer.", new IOException()));
+
+        Assert.Equal((500, """{"status":"error","errorType":"internal","error":"The store did not answer."}"""), (status, body));
+    }
+
     [Theory]
     [InlineData("job", "job")]
     [InlineData("U__job", "job")]
@@ -283,10 +293,10 @@ public sealed partial class PrometheusApiTests : IDisposable
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(form));
     }
 
-    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare)
+    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare, SeriesSearch? search = null)
     {
         await using var app = WebApplication.CreateSlimBuilder().Build();
-        PrometheusApi.Map(app, _bench.Engine, _bench.Series.Search, _bench.Host, _bench.Clock);
+        PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series.Search, _bench.Host, _bench.Clock);
         SignalsApi.Map(app, _bench.Host, _bench.Clock);
         var endpoint = ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>()
             .Single(e => e.RoutePattern.RawText == LabelPath().Replace(path, "/label/{name}/"));
