@@ -101,7 +101,9 @@ sealed class Judge(Simulator simulator)
             Hold(WindowView.Of(control.Windows(), run.Tenant, run.Cluster, now).OpenUntil > now, "nothing outside of its window", what);
         if (traits.Disruptive && !run.Reports.Any(r => r.Changed))
             Hold(!control.Freezes(now).Any(f => f.Holds(run.Tenant, run.Cluster, now)), "nothing during a change freeze", what);
-        var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, now, out _)).OfType<Condition>().ToList();
+        // As the detector last said, which may be a little ago; how long at most, comes next.
+        var told = simulator.World.StalledSince is { } since && since < now ? since : now;
+        var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _)).OfType<Condition>().ToList();
         Hold(firing.Exists(c => c.State is SignalState.Firing), "no permit on what is unknown or not so", $"{what}: {string.Join(", ", firing.Select(c => c.State))}");
         Hold(simulator.World.StalledSince is not { } stalled || now - stalled <= runbook.Gates.Freshness + TimeSpan.FromSeconds(1), "no permit on stale evidence", what);
         if (_lastEnd.TryGetValue((run.Runbook, Target(run)), out var ended))

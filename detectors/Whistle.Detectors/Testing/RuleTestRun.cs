@@ -54,7 +54,12 @@ sealed class RuleTestRun
 
     async Task RunAsync(CancellationToken cancellation)
     {
-        await _series.WriteAsync(_test.Series, cancellation);
+        foreach (var (labels, samples) in _test.Series)
+        {
+            foreach (var (time, value) in samples)
+                _series.Add(labels, time, value);
+        }
+
         var last = _test.Alerts.Select(a => a.At).Concat(_test.Expressions.Select(e => e.At)).DefaultIfEmpty().Max();
         for (var passed = TimeSpan.Zero; passed <= last; passed += _file.Interval)
         {
