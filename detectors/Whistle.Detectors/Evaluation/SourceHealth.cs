@@ -24,6 +24,9 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     // Prometheus's lookback, for series whose source is not known.
     static readonly TimeSpan Lookback = TimeSpan.FromMinutes(5);
 
+    // An expression no longer sees what is as old as the look-back; then its silence must count already.
+    static readonly TimeSpan PushedWindow = Lookback - TimeSpan.FromMilliseconds(1);
+
     // As far back as the head always goes.
     static readonly TimeSpan Heard = TimeSpan.FromMinutes(55);
 
@@ -92,7 +95,7 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
         LabelMatcher[] target = [.. identity.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))];
         var ups = await SelectAsync("up", target, Lookback, cancellation);
         if (ups.Count == 0 && (await SelectAsync("up", target, Heard, cancellation)).Count == 0)
-            return _targets[(identity, scraped)] = new(false, Lookback, IsPushed: true);
+            return _targets[(identity, scraped)] = new(false, PushedWindow, IsPushed: true);
         var window = Window(ups.Select(Spacing).DefaultIfEmpty(DefaultInterval).Max());
         var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1 || (scraped && v == 0)));
         return _targets[(identity, scraped)] = new(healthy, window);
