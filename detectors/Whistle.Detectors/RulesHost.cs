@@ -244,22 +244,24 @@ public sealed class RulesHost : BackgroundService
     }
 
     static GroupState State(
-        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded, ISeriesSource series) => new(
-        group,
-        [
-            .. group.Rules.Select(rule =>
+        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded, ISeriesSource series)
+    {
+        var standing = series is ILiveSeriesSource live ? new StandingGroup(live) : null;
+        return new(group, [.. group.Rules.Select(State)]) { Standing = standing };
+
+        RuleState State(Rule rule)
+        {
+            var key = $"{group.Key}\n{rule.Identity}";
+            var kept = signals.GetValueOrDefault(key) ?? [];
+            return new RuleState(rule, key, RuleSources.Of(rule, rules))
             {
-                var key = $"{group.Key}\n{rule.Identity}";
-                var kept = signals.GetValueOrDefault(key) ?? [];
-                return new RuleState(rule, key, RuleSources.Of(rule, rules))
-                {
-                    Signals = kept.ToDictionary(s => s.Labels),
-                    Recorded = recorded.GetValueOrDefault(key) ?? new RecordedOutput(),
-                    Standing = series is ILiveSeriesSource live ? rule.Expression.Stand(live) : null,
-                    Report = RuleReport.None with { Signals = kept },
-                };
-            }),
-        ]);
+                Signals = kept.ToDictionary(s => s.Labels),
+                Recorded = recorded.GetValueOrDefault(key) ?? new RecordedOutput(),
+                Standing = standing is null ? null : rule.Expression.Stand(standing),
+                Report = RuleReport.None with { Signals = kept },
+            };
+        }
+    }
 
     void Withdraw(IEnumerable<Signal> signals, List<GroupState> groups)
     {

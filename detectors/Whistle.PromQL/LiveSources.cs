@@ -80,66 +80,97 @@ public sealed class SampleWindow : ISampleSink
     }
 }
 
-/// <summary>The selectors of one standing query.</summary>
-sealed class LiveSources(ILiveSeriesSource source, QueryTimes times, long lookback) : SampleSources
+/// <summary>The selectors of one standing query, on what its group shares.</summary>
+sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) : SampleSources
 {
-    readonly List<LiveSelection> _selections = [];
+    public override InstantSource Instant(VectorSelector selector) =>
+        new LiveInstant(group.Selector(selector.Matchers), t => selector.Shift.Apply(t, times), lookback);
 
-    /// <summary>So many series have ended that it is time to begin anew without them.</summary>
-    public bool IsWorn => _selections.Sum(s => s.Ended) > 100 + (_selections.Sum(s => s.Count) / 2);
-
-    public override InstantSource Instant(VectorSelector selector)
+    public override RangeSource Range(VectorSelector selector, long range)
     {
-        var selection = Open(selector);
-        return new LiveInstant(selection, t => selector.Shift.Apply(t, times), lookback);
-    }
-
-    public override RangeSource Range(VectorSelector selector, long range) => new LiveRange(Open(selector), t => selector.Shift.Apply(t, times), range);
-
-    LiveSelection Open(VectorSelector selector)
-    {
-        var selection = source.Open(selector.Matchers);
-        _selections.Add(selection);
-        return selection;
-    }
-
-    internal static void AddNew(LiveSelection selection, SlotTable slots)
-    {
-        selection.Refresh();
-        for (var i = slots.Count; i < selection.Count; i++)
-            slots.Add(selection[i]);
+        var shared = group.Selector(selector.Matchers);
+        shared.Keep(selector.Shift.OffsetIn(times), range);
+        return new LiveRange(shared, t => selector.Shift.Apply(t, times), range);
     }
 }
 
-sealed class LiveInstant(LiveSelection selection, Func<long, long> shift, long lookback) : InstantSource(new SlotTable())
+/// <summary>The series of one selector with all that the queries of a group read of them.</summary>
+sealed class SharedSelector(LiveSelection selection, StandingGroup group)
 {
-    public override void Read(long time, PointList into, bool timestamps)
+    static readonly SampleWindow Nothing = new();
+
+    readonly List<Track> _tracks = [];
+    readonly PointList _latest = new();
+    (long Time, long Lookback, int Version) _latestOf = (long.MinValue, 0, 0);
+    (long Time, int Version) _windowsOf = (long.MinValue, 0);
+    // What is kept of each series: (time − back, time − offset].
+    long _back = long.MinValue;
+    long _offset = long.MaxValue;
+
+    public LiveSelection Selection => selection;
+
+    public SlotTable Slots { get; } = new();
+
+    /// <summary>A range is read at this offset.</summary>
+    public void Keep(long offset, long range)
     {
-        LiveSources.AddNew(selection, Slots);
-        time = shift(time);
-        for (var i = 0; i < selection.Count; i++)
+        if (offset + range <= _back && offset >= _offset)
+            return;
+        (_back, _offset) = (Math.Max(_back, offset + range), Math.Min(_offset, offset));
+        Forget();
+    }
+
+    /// <summary>Of each series the newest sample that is current at the time, unless it is a staleness marker.</summary>
+    public ReadOnlySpan<Point> Latest(long time, long lookback)
+    {
+        if (_latestOf == (time, lookback, group.Version))
+            return _latest.Span;
+        _latest.Clear();
+        ReadLatest(time, lookback, _latest, timestamps: false);
+        _latestOf = (time, lookback, group.Version);
+        return _latest.Span;
+    }
+
+    public void ReadLatest(long time, long lookback, PointList into, bool timestamps)
+    {
+        AddNew();
+        for (var i = 0; i < Slots.Count; i++)
         {
             if (selection.TryLatest(i, time - lookback, time, out var sample) && !StaleMarker.Is(sample.Value))
                 into.Add(i, timestamps ? sample.Time / 1000.0 : sample.Value);
         }
     }
-}
 
-sealed class LiveRange(LiveSelection selection, Func<long, long> shift, long range) : RangeSource(new SlotTable())
-{
-    readonly List<Track> _tracks = [];
-
-    public override void MoveTo(long time)
+    /// <summary>Moves the windows to a time of the query.</summary>
+    public void MoveTo(long time)
     {
-        LiveSources.AddNew(selection, Slots);
+        if (_windowsOf == (time, group.Version))
+            return;
+        if (time < _windowsOf.Time)
+            Forget();
+        AddNew();
         while (_tracks.Count < Slots.Count)
             _tracks.Add(new Track());
-        Place(time, shift(time), range);
         for (var i = 0; i < _tracks.Count; i++)
-            _tracks[i].MoveTo(selection, i, Start, End);
+            _tracks[i].MoveTo(selection, i, time - _back, time - _offset);
+        _windowsOf = (time, group.Version);
     }
 
-    public override RangeWindow Window(int slot) => Of(_tracks[slot].Samples.Times, _tracks[slot].Samples.Values);
+    /// <summary>Of a series that came after the windows were moved, nothing yet.</summary>
+    public SampleWindow Samples(int slot) => slot < _tracks.Count ? _tracks[slot].Samples : Nothing;
+
+    void AddNew()
+    {
+        selection.Refresh();
+        for (var i = Slots.Count; i < selection.Count; i++)
+            Slots.Add(selection[i]);
+    }
+
+    void Forget()
+    {
+        _tracks.Clear();
+        _windowsOf = (long.MinValue, 0);
+    }
 
     sealed class Track
     {
@@ -159,5 +190,35 @@ sealed class LiveRange(LiveSelection selection, Func<long, long> shift, long ran
 
             _revision = revision;
         }
+    }
+}
+
+sealed class LiveInstant(SharedSelector shared, Func<long, long> shift, long lookback) : InstantSource(shared.Slots)
+{
+    public override void Read(long time, PointList into, bool timestamps)
+    {
+        if (timestamps)
+            shared.ReadLatest(shift(time), lookback, into, timestamps);
+        else
+            into.AddRange(shared.Latest(shift(time), lookback));
+    }
+}
+
+sealed class LiveRange(SharedSelector shared, Func<long, long> shift, long range) : RangeSource(shared.Slots)
+{
+    public override void MoveTo(long time)
+    {
+        Place(time, shift(time), range);
+        shared.MoveTo(time);
+    }
+
+    // Others may read further back, or nearer to now.
+    public override RangeWindow Window(int slot)
+    {
+        var samples = shared.Samples(slot);
+        var times = samples.Times;
+        var end = SampleSearch.CountUpToFromEnd(times, End);
+        var start = SampleSearch.CountUpToFromEnd(times[..end], Start);
+        return Of(times[start..end], samples.Values[start..end]);
     }
 }

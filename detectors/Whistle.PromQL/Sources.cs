@@ -55,6 +55,21 @@ readonly ref struct RangeWindow(long time, long start, long end, ReadOnlySpan<lo
 
 static class SampleSearch
 {
+    /// <summary>How many of the ascending times are ≤ <paramref name="bound"/>, most of them being so.</summary>
+    public static int CountUpToFromEnd(ReadOnlySpan<long> times, long bound)
+    {
+        var high = times.Length;
+        var stride = 1;
+        while (high > 0 && times[Math.Max(high - stride, 0)] > bound)
+        {
+            high = Math.Max(high - stride, 0);
+            stride *= 2;
+        }
+
+        var low = Math.Max(high - stride, 0);
+        return low + CountUpTo(times[low..high], bound, 0);
+    }
+
     /// <summary>
     /// How many of the ascending times are ≤ <paramref name="bound"/>, given that the first <paramref name="known"/> are.
     /// Gallops from there: cheap for the next step of a range query, logarithmic for the first.

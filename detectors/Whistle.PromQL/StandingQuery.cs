@@ -6,6 +6,45 @@ namespace Whistle.PromQL;
 public readonly record struct StandingPoint(int Slot, double Value);
 
 /// <summary>
+/// Standing queries that are evaluated one after the other at the same times, as the rules of a group are. They share series and windows, and what
+/// the first of them reads at a time is what the others read.
+/// </summary>
+public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? options = null)
+{
+    readonly Dictionary<string, SharedSelector> _selectors = [];
+
+    internal PromQLOptions Options { get; } = options ?? new PromQLOptions();
+
+    internal int Version { get; private set; }
+
+    /// <summary>Changes when all begins anew.</summary>
+    internal int Generation { get; private set; }
+
+    /// <exception cref="PromQLException">The expression is no scalar and no instant vector.</exception>
+    public StandingQuery Add(Expr expr) => new(expr, this);
+
+    /// <summary>Something was written that they may read: the time may be the same, what is read is not.</summary>
+    public void Changed() => Version++;
+
+    internal SharedSelector Selector(IReadOnlyList<LabelMatcher> matchers)
+    {
+        var key = string.Join(',', matchers);
+        if (!_selectors.TryGetValue(key, out var selector))
+            _selectors.Add(key, selector = new SharedSelector(source.Open(matchers), this));
+        return selector;
+    }
+
+    /// <summary>Begins anew where most series that it holds have ended.</summary>
+    internal void Renew()
+    {
+        if (_selectors.Values.Sum(s => s.Selection.Ended) <= 100 + (_selectors.Values.Sum(s => s.Selection.Count) / 2))
+            return;
+        _selectors.Clear();
+        Generation++;
+    }
+}
+
+/// <summary>
 /// An expression that is evaluated again and again as time goes on: a rule. What follows from labels (series, groups, matches) is worked
 /// out once a series, and ranges slide, so that an evaluation costs what is new. Gives the same values as
 /// <see cref="PromQLEngine.InstantAsync(Expr, long, CancellationToken)"/>. For one caller at a time.
@@ -13,21 +52,16 @@ public readonly record struct StandingPoint(int Slot, double Value);
 public sealed class StandingQuery
 {
     readonly Expr _expr;
-    readonly ILiveSeriesSource _source;
-    readonly PromQLOptions _options;
+    readonly StandingGroup _group;
     readonly bool _canStand;
     Plan? _plan;
 
-    /// <exception cref="PromQLException">The expression is no scalar and no instant vector.</exception>
-    public StandingQuery(Expr expr, ILiveSeriesSource source, PromQLOptions? options = null)
+    internal StandingQuery(Expr expr, StandingGroup group)
     {
         if (expr.Type is not (ExprType.Scalar or ExprType.Vector))
             throw new PromQLException(PromQLErrorKind.BadData, $"a standing query needs a scalar or an instant vector, not {Parser.Name(expr.Type)}");
-        (_expr, _source, _options, _canStand) = (expr, source, options ?? new PromQLOptions(), CanStand(expr));
+        (_expr, _group, _canStand) = (expr, group, CanStand(expr));
     }
-
-    /// <summary>Changes when the slots are given out anew: what was remembered by slot is void then.</summary>
-    public int Generation { get; private set; }
 
     /// <summary>The labels of a slot of the latest result.</summary>
     public Labels Labels(int slot) => _plan!.Node.Slots[slot];
@@ -40,10 +74,13 @@ public sealed class StandingQuery
     public bool TryEvaluate(long time, List<StandingPoint> result, CancellationToken cancellation)
     {
         result.Clear();
+        if (!_canStand)
+            return false;
+        _group.Renew();
         // What is remembered only goes forward.
-        if (_plan is null || time < _plan.Time || _plan.Sources.IsWorn)
-            (_plan, Generation) = (new Plan(_expr, _source, _options, time), Generation + 1);
-        if (!_canStand || !_plan.IsAtHand(time))
+        if (_plan is null || time < _plan.Time || _plan.Generation != _group.Generation)
+            _plan = new Plan(_expr, _group, time);
+        if (!_plan.IsAtHand(time))
             return false;
         try
         {
@@ -73,20 +110,19 @@ public sealed class StandingQuery
         readonly Budget _budget;
         readonly IReadOnlyList<(LiveSelection Selection, long Back)> _reads;
 
-        public Plan(Expr expr, ILiveSeriesSource source, PromQLOptions options, long time)
+        public Plan(Expr expr, StandingGroup group, long time)
         {
             _times = new QueryTimes(time, time, 0);
-            _budget = new Budget(options.MaxSamples, default);
-            Time = time;
-            Sources = new LiveSources(source, _times, options.LookbackMilliseconds);
-            var planner = new Planner(Sources, _times, options, _budget);
+            _budget = new Budget(group.Options.MaxSamples, default);
+            (Time, Generation) = (time, group.Generation);
+            var planner = new Planner(new LiveSources(group, _times, group.Options.LookbackMilliseconds), _times, group.Options, _budget);
             Node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
-            _reads = [.. SelectorRead.Of(expr, _times, options).Select(r => (source.Open(r.Selector.Matchers), time - r.After))];
+            _reads = [.. SelectorRead.Of(expr, _times, group.Options).Select(r => (group.Selector(r.Selector.Matchers).Selection, time - r.After))];
         }
 
         public long Time { get; private set; }
 
-        public LiveSources Sources { get; }
+        public int Generation { get; }
 
         public VectorNode Node { get; }
 

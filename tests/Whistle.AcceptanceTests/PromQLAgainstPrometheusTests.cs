@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 
+using Whistle.Fixtures;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -108,23 +109,6 @@ public sealed class PromQLAgainstPrometheusTests(ITestOutputHelper output)
             foreach (var ((labels, time), value) in Points().OrderBy(p => p.Key.Labels.ToString(), StringComparer.Ordinal).Take(8))
                 text.Append(CultureInfo.InvariantCulture, $"{labels} {(time == 0 ? "" : $"@{time} ")}{value:R}; ");
             return text.ToString();
-        }
-    }
-
-    sealed class GivenSeries(IReadOnlyList<SeriesSamples> series) : ISeriesSource
-    {
-        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
-            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
-        {
-            List<SeriesSamples> found = [];
-            foreach (var one in series.Where(s => matchers.All(m => m.IsMatch(s.Labels))))
-            {
-                var (from, to) = (Array.FindIndex(one.Times, t => t >= minTime), Array.FindLastIndex(one.Times, t => t <= maxTime) + 1);
-                if (from >= 0 && from < to)
-                    found.Add(new SeriesSamples(one.Labels, one.Times[from..to], one.Values[from..to]));
-            }
-
-            return new(found);
         }
     }
 }

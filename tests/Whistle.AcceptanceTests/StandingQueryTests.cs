@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Detectors;
+using Whistle.Fixtures;
 using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
@@ -63,6 +64,7 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
 
     static IEnumerable<(Expr, StandingQuery)> Expressions(PromQLCases cases, ILiveSeriesSource source)
     {
+        var group = new StandingGroup(source);
         while (true)
         {
             Expr expr;
@@ -76,7 +78,7 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
             }
 
             if (expr.Type is ExprType.Scalar or ExprType.Vector)
-                yield return (expr, new StandingQuery(expr, source));
+                yield return (expr, group.Add(expr));
         }
     }
 

@@ -127,6 +127,7 @@ sealed class GroupEvaluator(
         try
         {
             await write(pass.Samples, cancellation);
+            pass.Group.Standing?.Changed();
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {

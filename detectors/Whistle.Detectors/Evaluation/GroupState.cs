@@ -1,5 +1,6 @@
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.PromQL;
 
 namespace Whistle.Detectors.Evaluation;
 
@@ -9,6 +10,9 @@ sealed class GroupState(RuleGroup group, IReadOnlyList<RuleState> rules)
     public RuleGroup Group => group;
 
     public IReadOnlyList<RuleState> Rules => rules;
+
+    /// <summary>What its rules share of the head; null where there is none.</summary>
+    public StandingGroup? Standing { get; init; }
 
     /// <summary>The grid instant of the last evaluation.</summary>
     public DateTimeOffset? LastSlot { get; set; }

@@ -32,8 +32,8 @@ sealed partial class RuleExpression
     /// <exception cref="PromQLException">The expression does not parse.</exception>
     public static RuleExpression Parse(string text) => new(text, Parser.Parse(text));
 
-    /// <summary>The expression as one that is evaluated again and again.</summary>
-    public StandingQuery Stand(ILiveSeriesSource source) => new(_root, source);
+    /// <summary>The expression as one that is evaluated again and again, beside the others of its group.</summary>
+    public StandingQuery Stand(StandingGroup group) => group.Add(_root);
 
     /// <summary>The elements at an instant. A scalar is one element without labels, as in Prometheus.</summary>
     public async ValueTask<IReadOnlyList<Element>> EvaluateAsync(PromQLEngine engine, DateTimeOffset at, CancellationToken cancellation) =>

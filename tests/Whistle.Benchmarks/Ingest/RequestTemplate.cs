@@ -27,7 +27,9 @@ sealed class RequestTemplate
         List<(FixtureSeries, int)> moving = [];
         for (var i = 0; i < series.Count; i++)
         {
-            RemoteWriteEncoder.EncodeV1([new TimeSeries(series[i].Labels, [new Sample(1L << 40, series[i].At(0))])], output);
+            // A zero would leave the field of the value out, and with it the place where later ones are written.
+            var value = series[i].Behaviour == Behaviour.Constant ? series[i].Level : 1;
+            RemoteWriteEncoder.EncodeV1([new TimeSeries(series[i].Labels, [new Sample(1L << 40, value)])], output);
             // The sample ends the series: value, the tag of the time, the time.
             _timesAt[i] = output.WrittenCount - TimeLength;
             if (series[i].Behaviour != Behaviour.Constant)

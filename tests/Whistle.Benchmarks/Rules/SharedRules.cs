@@ -30,6 +30,6 @@ static partial class SharedRules
     [GeneratedRegex("\n- (interval: .*\n  )?name:")]
     private static partial Regex Group();
 
-    [GeneratedRegex("\n  - (alert|record):")]
+    [GeneratedRegex("\n  (-| ) (alert|record):")]
     private static partial Regex Rule();
 }

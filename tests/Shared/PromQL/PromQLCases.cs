@@ -2,7 +2,7 @@ using System.Globalization;
 
 using Whistle.Telemetry;
 
-namespace Whistle.AcceptanceTests;
+namespace Whistle.Fixtures;
 
 /// <summary>A seeded source of the data and expressions on which Whistle and Prometheus must agree.</summary>
 sealed class PromQLCases(int seed)
