@@ -83,12 +83,17 @@ public sealed class SampleWindow : ISampleSink
 /// <summary>The selectors of one standing query, on what its group shares.</summary>
 sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) : SampleSources
 {
+    // The samples of a longer range are read anew each time: kept as they are, they would take more room than all else.
+    const long LongestKept = 20 * 60_000;
+
     public override InstantSource Instant(VectorSelector selector) =>
         new LiveInstant(group.Selector(selector.Matchers), t => selector.Shift.Apply(t, times), lookback);
 
     public override RangeSource Range(VectorSelector selector, long range)
     {
         var shared = group.Selector(selector.Matchers);
+        if (range > LongestKept)
+            return new ReadRange(shared, t => selector.Shift.Apply(t, times), range);
         shared.Keep(selector.Shift.OffsetIn(times), range);
         return new LiveRange(shared, t => selector.Shift.Apply(t, times), range);
     }
@@ -101,6 +106,7 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
 
     readonly List<Track> _tracks = [];
     readonly PointList _latest = new();
+    readonly Dictionary<string, LabelIndex> _indexes = [];
     (long Time, long Lookback, int Version) _latestOf = (long.MinValue, 0, 0);
     (long Time, int Version) _windowsOf = (long.MinValue, 0);
     // What is kept of each series: (time − back, time − offset].
@@ -159,7 +165,24 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
     /// <summary>Of a series that came after the windows were moved, nothing yet.</summary>
     public SampleWindow Samples(int slot) => slot < _tracks.Count ? _tracks[slot].Samples : Nothing;
 
-    void AddNew()
+    /// <summary>Whether a series that carries all these labels has a sample in (after, upTo] that is its newest and no staleness marker.</summary>
+    public bool IsAnyLive(Labels labels, long after, long upTo)
+    {
+        AddNew();
+        var names = labels.Select(l => l.Name).ToHashSet();
+        var key = string.Join(',', names);
+        if (!_indexes.TryGetValue(key, out var index))
+            _indexes.Add(key, index = new LabelIndex(Slots, names));
+        foreach (var slot in index.Of(labels))
+        {
+            if (selection.TryLatest(slot, after, upTo, out var latest) && !StaleMarker.Is(latest.Value))
+                return true;
+        }
+
+        return false;
+    }
+
+    public void AddNew()
     {
         selection.Refresh();
         for (var i = Slots.Count; i < selection.Count; i++)
@@ -170,6 +193,27 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
     {
         _tracks.Clear();
         _windowsOf = (long.MinValue, 0);
+    }
+
+    // Series by the values of some of their labels.
+    sealed class LabelIndex(SlotTable slots, HashSet<string> names)
+    {
+        readonly Dictionary<Labels, List<int>> _slots = [];
+        readonly List<int> _none = [];
+        int _known;
+
+        public List<int> Of(Labels labels)
+        {
+            for (; _known < slots.Count; _known++)
+            {
+                var kept = LabelSets.Keep(slots[_known], names);
+                if (!_slots.TryGetValue(kept, out var same))
+                    _slots.Add(kept, same = []);
+                same.Add(_known);
+            }
+
+            return _slots.GetValueOrDefault(labels) ?? _none;
+        }
     }
 
     sealed class Track
@@ -220,5 +264,23 @@ sealed class LiveRange(SharedSelector shared, Func<long, long> shift, long range
         var end = SampleSearch.CountUpToFromEnd(times, End);
         var start = SampleSearch.CountUpToFromEnd(times[..end], Start);
         return Of(times[start..end], samples.Values[start..end]);
+    }
+}
+
+sealed class ReadRange(SharedSelector shared, Func<long, long> shift, long range) : RangeSource(shared.Slots)
+{
+    readonly SampleWindow _samples = new();
+
+    public override void MoveTo(long time)
+    {
+        Place(time, shift(time), range);
+        shared.AddNew();
+    }
+
+    public override RangeWindow Window(int slot)
+    {
+        _samples.Clear();
+        shared.Selection.Read(slot, Start, End, _samples);
+        return Of(_samples.Times, _samples.Values);
     }
 }

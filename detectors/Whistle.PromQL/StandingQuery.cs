@@ -26,6 +26,9 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
     /// <summary>Something was written that they may read: the time may be the same, what is read is not.</summary>
     public void Changed() => Version++;
 
+    /// <summary>Whether a series of the selector that carries all these labels has a newest sample in (after, upTo] and has not ended with it.</summary>
+    public bool IsAnyLive(IReadOnlyList<LabelMatcher> matchers, Labels labels, long after, long upTo) => Selector(matchers).IsAnyLive(labels, after, upTo);
+
     internal SharedSelector Selector(IReadOnlyList<LabelMatcher> matchers)
     {
         var key = string.Join(',', matchers);

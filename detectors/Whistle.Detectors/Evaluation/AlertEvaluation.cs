@@ -68,7 +68,7 @@ sealed class AlertEvaluation(
         var source = await health.CheckAsync(state.Sources, identity, cancellation);
         if (!source.Healthy && !source.IsPushed)
             return new(present, false, false);
-        var inputs = await liveness.CheckAsync(rule.Expression, identity, source.Window, cancellation);
+        var inputs = await liveness.CheckAsync(rule.Expression, identity, source.Window, group.Standing, cancellation);
         // What is pushed is silent where its samples are: that is no end.
         if (source.IsPushed)
             return new(present, inputs is Inputs.Live, false);

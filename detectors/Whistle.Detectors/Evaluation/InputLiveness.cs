@@ -22,8 +22,11 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
     static readonly TimeSpan Evidence = TimeSpan.FromHours(6);
 
     readonly long _now = now.ToUnixTimeMilliseconds();
+    readonly Dictionary<(RuleInput, string, string, string, TimeSpan), IReadOnlyList<SeriesSamples>> _selected = [];
 
-    public async ValueTask<Inputs> CheckAsync(RuleExpression expression, Labels element, TimeSpan window, CancellationToken cancellation)
+    /// <param name="standing">What the rule's group has at hand; null where there is no head.</param>
+    public async ValueTask<Inputs> CheckAsync(
+        RuleExpression expression, Labels element, TimeSpan window, StandingGroup? standing, CancellationToken cancellation)
     {
         if (expression.TestsAbsence || expression.Inputs.Count == 0)
             return Inputs.Live;
@@ -31,8 +34,9 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
         var identity = Identity(element);
         foreach (var input in expression.Inputs)
         {
-            var recent = await SelectAsync(input, element, WindowOf(input, window), cancellation);
-            if (recent.Any(s => Shared(s.Labels, identity) == identity.Count && IsLive(s, TimeSpan.MaxValue)))
+            var back = WindowOf(input, window);
+            if (standing is not null ? standing.IsAnyLive(input.Matchers, identity, _now - (long)back.TotalMilliseconds - 1, _now)
+                : (await SelectAsync(input, element, back, cancellation)).Any(s => Shared(s.Labels, identity) == identity.Count && IsLive(s, TimeSpan.MaxValue)))
                 return Inputs.Live;
         }
 
@@ -72,12 +76,18 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
 
     async ValueTask<IEnumerable<SeriesSamples>> SelectAsync(RuleInput input, Labels element, TimeSpan back, CancellationToken cancellation)
     {
-        LabelMatcher[] matchers =
-        [
-            .. input.Matchers,
-            .. element.Where(l => l.Name is "tenant" or "cluster" or "node").Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value)),
-        ];
-        var selected = await source.SelectAsync(matchers, _now - (long)back.TotalMilliseconds, _now, cancellation);
+        // The signals of a rule ask about the same series, one after the other.
+        var key = (input, element["tenant"], element["cluster"], element["node"], back);
+        if (!_selected.TryGetValue(key, out var selected))
+        {
+            LabelMatcher[] matchers =
+            [
+                .. input.Matchers,
+                .. element.Where(l => l.Name is "tenant" or "cluster" or "node").Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value)),
+            ];
+            _selected.Add(key, selected = await source.SelectAsync(matchers, _now - (long)back.TotalMilliseconds, _now, cancellation));
+        }
+
         return selected.Where(s => IsOf(s.Labels, element));
     }
 

@@ -34,7 +34,7 @@ static class RuleCosts
         if ((await host.ReloadAsync(CancellationToken.None)).Errors is { Count: > 0 } errors)
             throw new InvalidOperationException(errors[0].ToString());
 
-        var (values, spent, sample) = (new double[series.Count], TimeSpan.Zero, 0);
+        var (values, spent, sample, allocated) = (new double[series.Count], TimeSpan.Zero, 0, 0L);
         var perRule = new Dictionary<string, TimeSpan>();
         const int WarmUp = 24;
         for (; sample < WarmUp + cycles; sample++)
@@ -42,10 +42,12 @@ static class RuleCosts
             fixture.ValuesAt(sample, values);
             for (var i = 0; i < values.Length; i++)
                 series[i].Append(clock.GetUtcNow().ToUnixTimeMilliseconds(), values[i]);
+            var bytes = GC.GetTotalAllocatedBytes();
             var before = Process.GetCurrentProcess().TotalProcessorTime;
             await host.EvaluateAsync(clock.GetUtcNow(), CancellationToken.None);
             if (sample >= WarmUp)
             {
+                allocated += GC.GetTotalAllocatedBytes() - bytes;
                 spent += Process.GetCurrentProcess().TotalProcessorTime - before;
                 foreach (var rule in host.Groups.SelectMany(g => g.Rules.Select((r, i) => (Name: $"{g.Group.Name} {i + 1} {r.Rule.Name}", r.Report.Duration))))
                     perRule[rule.Name] = perRule.GetValueOrDefault(rule.Name) + rule.Duration;
@@ -56,7 +58,7 @@ static class RuleCosts
 
         rules.Delete(recursive: true);
 
-        Console.WriteLine($"{nodes} nodes, {series.Count:N0} series, {host.Rules.RuleCount} rules: {spent.TotalSeconds / cycles:0.0000} CPU-s a cycle");
+        Console.WriteLine($"{nodes} nodes, {series.Count:N0} series, {host.Rules.RuleCount} rules: {spent.TotalSeconds / cycles:0.0000} CPU-s and {allocated / cycles / 1048576.0:0.0} MiB allocated a cycle");
         foreach (var (name, time) in perRule.OrderByDescending(r => r.Value).Take(Shown))
             Console.WriteLine($"{time.TotalMilliseconds / cycles,8:0.00} ms  {name}");
         foreach (var rule in host.Groups.SelectMany(g => g.Rules).Where(r => r.Report.Error is not null))
