@@ -15,10 +15,10 @@ public static class YamlFiles
 {
     const int Largest = 4 << 20;
 
-    /// <summary>Files as they are, folders as their *.yaml and *.yml in order of name.</summary>
+    /// <summary>Files as they are, folders as their *.yaml and *.yml in order of name; what is named twice, once.</summary>
     public static IEnumerable<string> Expand(IEnumerable<string> paths) => paths.SelectMany<string, string>(path => Directory.Exists(path)
         ? Directory.EnumerateFiles(path).Where(f => Path.GetExtension(f) is ".yaml" or ".yml").Order(StringComparer.Ordinal)
-        : [path]);
+        : [path]).DistinctBy(Path.GetFullPath);
 
     /// <summary>The text of a file; null where an error was added.</summary>
     public static string? Read(string file, List<YamlError> errors)

@@ -20,6 +20,18 @@ public sealed class RuleFileTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_is_named_twice_is_loaded_once()
+    {
+        var file = Path.Combine(_folder, "rules.yaml");
+        File.WriteAllText(file, "groups: [{ name: g, rules: [{ alert: A, expr: up == 0 }] }]");
+
+        var load = RuleSet.Load([_folder, file, Path.Combine(_folder, ".", "rules.yaml")]);
+
+        Assert.Empty(load.Errors);
+        Assert.Equal(1, load.Rules!.RuleCount);
+    }
+
+    [Fact]
     public void Every_error_is_reported_with_its_line_and_column()
     {
         var errors = Load(

@@ -68,7 +68,7 @@ public sealed partial class RunbookTests : IDisposable
             e => Assert.StartsWith("book.yaml:17:16: onFailure: \"maybe\" is not one of stop, continue", e),
             e => Assert.StartsWith("book.yaml:14:5: the step name \"a\" is used twice", e),
             e => Assert.StartsWith("book.yaml:18:30: expr: ", e),
-            
+
             e => Assert.StartsWith("book.yaml:8:7: mode: \"sometimes\" is not a mode; it is off, observe, approve or automatic", e),
             e => Assert.StartsWith("book.yaml:9:21: sustained: \"2 minutes\" is not a duration", e),
             e => Assert.StartsWith("book.yaml:9:42: attempts: \"0\" is not a whole number from 1 to 10", e),
