@@ -78,7 +78,7 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is called off."),
             (["rules", "list"], "firing  mine   Filling  alerting  ok      1 "),
             (["rules", "check", Path.Combine(_folder, "rules.yaml")], "1 group, 1 alert, 0 recordings"),
-            (["rules", "check"], "node.yaml: 1 group, "),
+            (["rules", "check"], "disk.yaml: 1 group, "),
             (["rules", "test", Path.Combine(_folder, "tests.yaml")], "1 test, 1 check; all hold"),
             (["runbooks", "list"], "Measure a disk"),
             (["runbooks", "check", Path.Combine(_folder, "book.yaml")], "Good: mine."),
