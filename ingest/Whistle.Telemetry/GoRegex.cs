@@ -23,8 +23,7 @@ public sealed class GoRegex
         if (literals is not null)
             _literals = [.. literals];
         else
-            // NonBacktracking is what makes a hostile expression harmless.
-            _regex = new Regex($@"\A(?:{text})\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+            _regex = Compile(text);
     }
 
     public string Pattern { get; }
@@ -33,6 +32,19 @@ public sealed class GoRegex
     public IReadOnlyCollection<string>? Literals => _literals;
 
     public bool IsMatch(string text) => _literals?.Contains(text) ?? _regex!.IsMatch(text);
+
+    // NonBacktracking is what makes a hostile expression harmless.
+    static Regex Compile(string text)
+    {
+        try
+        {
+            return new Regex($@"\A(?:{text})\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+        }
+        catch (NotSupportedException)
+        {
+            throw new ArgumentException("bad regular expression: it is too large; repeat less in it");
+        }
+    }
 
     /// <summary>What each group matched, the whole text as group 0; null where it does not match.</summary>
     public GoMatch? Match(string text)
