@@ -86,7 +86,8 @@ public sealed partial class Parser
             TokenKind.Duration => Literal(token).Value,
             _ => double.NaN,
         };
-        if (!(seconds < long.MaxValue / 1000))
+        // Far enough within 64 bits that ranges and offsets can be counted from it.
+        if (!(seconds < long.MaxValue / 2000))
             throw Error("the time behind \"@\" is out of range", at);
         return new AtModifier(AtAnchor.Time, (long)Math.Round((negative ? -seconds : seconds) * 1000, MidpointRounding.AwayFromZero));
     }

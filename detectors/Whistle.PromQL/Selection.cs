@@ -9,12 +9,17 @@ namespace Whistle.PromQL;
 /// </summary>
 public sealed record Selection(IReadOnlyList<LabelMatcher> Matchers, long Back, long Offset)
 {
+    const long Longest = long.MaxValue / TimeSpan.TicksPerMillisecond;
+
     /// <summary>Every selector of the expression, in its order.</summary>
     public static IReadOnlyList<Selection> Of(Expr expr, TimeSpan? lookback = null)
     {
         var options = new PromQLOptions { Lookback = lookback ?? PromQLOptions.DefaultLookback };
-        return [.. SelectorRead.Of(expr, new QueryTimes(0, 0, 0), options).Select(r => new Selection(r.Selector.Matchers, -r.After, -r.To))];
+        return [.. SelectorRead.Of(expr, new QueryTimes(0, 0, 0), options).Select(r => new Selection(r.Selector.Matchers, Bounded(-r.After), Bounded(-r.To)))];
     }
+
+    // A fixed time may be anywhere; what a TimeSpan of the caller holds is enough.
+    static long Bounded(long milliseconds) => Math.Clamp(milliseconds, -Longest, Longest);
 }
 
 /// <summary>The time that a selector covers over a whole query: (After, To].</summary>

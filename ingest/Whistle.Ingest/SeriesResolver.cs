@@ -49,7 +49,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
     {
         foreach (var (series, at, value) in recorded)
         {
-            // The server's own records are few; they are found by their labels, no encoding leads to them.
+            // What the server records itself is found by its labels, as no encoding leads to it, and then known.
             if (series.Handle is not HeadSeries { Evicted: false } known)
                 series.Handle = known = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(series.Labels), limited: false)!;
             write.Add(known, at, value);

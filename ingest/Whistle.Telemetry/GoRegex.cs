@@ -17,7 +17,6 @@ public sealed class GoRegex
     /// <exception cref="ArgumentException">The expression is not valid; the message says why.</exception>
     public GoRegex(string pattern)
     {
-        Pattern = pattern;
         var (text, names, literals) = GoRegexTranslator.Translate(pattern);
         _names = names;
         if (literals is not null)
@@ -26,12 +25,19 @@ public sealed class GoRegex
             _regex = Compile(text);
     }
 
-    public string Pattern { get; }
-
     /// <summary>Where it can match only these texts; null for any other.</summary>
     public IReadOnlyCollection<string>? Literals => _literals;
 
     public bool IsMatch(string text) => _literals?.Contains(text) ?? _regex!.IsMatch(text);
+
+    /// <summary>What each group matched, the whole text as group 0; null where it does not match.</summary>
+    public GoMatch? Match(string text)
+    {
+        if (_regex is null)
+            return IsMatch(text) ? new GoMatch([text], _names) : null;
+        var match = _regex.Match(text);
+        return match.Success ? new GoMatch([text, .. Enumerable.Range(1, _names.Count).Select(i => match.Groups[i].Value)], _names) : null;
+    }
 
     // NonBacktracking is what makes a hostile expression harmless.
     static Regex Compile(string text)
@@ -44,15 +50,6 @@ public sealed class GoRegex
         {
             throw new ArgumentException("bad regular expression: it is too large; repeat less in it");
         }
-    }
-
-    /// <summary>What each group matched, the whole text as group 0; null where it does not match.</summary>
-    public GoMatch? Match(string text)
-    {
-        if (_regex is null)
-            return IsMatch(text) ? new GoMatch([text], _names) : null;
-        var match = _regex.Match(text);
-        return match.Success ? new GoMatch([text, .. Enumerable.Range(1, _names.Count).Select(i => match.Groups[i].Value)], _names) : null;
     }
 }
 

@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Detectors;
 using Whistle.Fixtures;
 using Whistle.Ingest;
 using Whistle.PromQL;
@@ -147,12 +146,4 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
 
     static string Text(Dictionary<Labels, double>? values) =>
         values is null ? "error" : string.Join("; ", values.Select(v => $"{v.Key} {v.Value:R}").Order(StringComparer.Ordinal).Take(6));
-
-    sealed class HeadSource(Head head) : ILiveSeriesSource
-    {
-        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
-            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) => new(head.Select(matchers, minTime, maxTime));
-
-        public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => TelemetrySource.Live(head.Open(matchers));
-    }
 }

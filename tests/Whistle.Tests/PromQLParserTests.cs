@@ -34,6 +34,7 @@ public sealed class PromQLParserTests
     [InlineData("up @ 5 [5m]", 1, 8, "belongs behind the range")]
     [InlineData("up @ 5 @ 6", 1, 8, "given twice")]
     [InlineData("up @ inf", 1, 6, "out of range")]
+    [InlineData("up @ -9e99", 1, 6, "out of range")]
     [InlineData("up @ now()", 1, 6, "start() or end()")]
     [InlineData("sum(up) @ 5", 1, 9, "needs a selector or a subquery before it")]
     [InlineData("1[5m:]", 1, 2, "needs an instant vector before it, not a scalar")]
@@ -120,6 +121,7 @@ public sealed class PromQLParserTests
 
         Assert.Equal([7 * 3_600_000, 300_000, -300_000], selections.Select(s => s.Back));
         Assert.Equal("__name__=\"a\"", selections[0].Matchers.Single().ToString());
+        Assert.All(Selection.Of(Parser.Parse("a @ 4e15 or b @ -4e15")), s => Assert.InRange(TimeSpan.FromMilliseconds(s.Back), TimeSpan.MinValue, TimeSpan.MaxValue));
         Assert.Equal([(1 + 6 + 2) * 3_600_000], Selection.Of(Parser.Parse("max_over_time(rate(a[1h])[6h:5m] offset 2h)")).Select(s => s.Back));
     }
 

@@ -1,4 +1,5 @@
 using Whistle.Detectors.Testing;
+using Whistle.Fixtures;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -41,20 +42,14 @@ static class SeriesText
 /// <summary>Series in memory; remembers what was asked.</summary>
 sealed class MemorySeriesSource(IReadOnlyList<SeriesSamples> series) : ISeriesSource
 {
+    readonly GivenSeries _given = new(series);
+
     public List<(string Matchers, long MinTime, long MaxTime)> Asked { get; } = [];
 
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
     {
         Asked.Add((string.Join(',', matchers), minTime, maxTime));
-        List<SeriesSamples> found = [];
-        foreach (var one in series.Where(s => matchers.All(m => m.IsMatch(s.Labels))))
-        {
-            var (from, to) = (Array.FindIndex(one.Times, t => t >= minTime), Array.FindLastIndex(one.Times, t => t <= maxTime) + 1);
-            if (from >= 0 && from < to)
-                found.Add(new SeriesSamples(one.Labels, one.Times[from..to], one.Values[from..to]));
-        }
-
-        return new(found);
+        return _given.SelectAsync(matchers, minTime, maxTime, cancellation);
     }
 }

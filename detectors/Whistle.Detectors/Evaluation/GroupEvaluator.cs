@@ -24,28 +24,22 @@ sealed class GroupEvaluator(
         GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TimeProvider time, CancellationToken cancellation)
     {
         var pass = new Pass(group, at, health, liveness);
-        foreach (var state in group.Rules)
+        try
         {
-            cancellation.ThrowIfCancellationRequested();
-            if (pass.MustWriteBefore(state.Rule))
-                await WriteAsync(pass, cancellation);
-            var start = time.GetTimestamp();
-            string? error = null;
-            metrics.Evaluations.WithLabels(group.Group.Key).Inc();
-            try
+            foreach (var state in group.Rules)
             {
-                await EvaluateAsync(pass, state, cancellation);
+                cancellation.ThrowIfCancellationRequested();
+                if (pass.MustWriteBefore(state.Rule))
+                    await WriteAsync(pass);
+                await EvaluateAsync(pass, state, time, cancellation);
             }
-            catch (Exception e) when (e is not OperationCanceledException)
-            {
-                // One rule's failure must not cost the others their evaluation; its signals stay as they are.
-                error = Failed(group, state, e);
-            }
-
-            state.Report = new([.. state.Signals.Values], error, at, time.GetElapsedTime(start));
+        }
+        finally
+        {
+            // An overrun must not cost what was worked out before it.
+            await WriteAsync(pass);
         }
 
-        await WriteAsync(pass, cancellation);
         Save(group, at);
     }
 
@@ -65,6 +59,24 @@ sealed class GroupEvaluator(
         {
             logger.SaveFailed(e, group.Group.Name);
         }
+    }
+
+    async ValueTask EvaluateAsync(Pass pass, RuleState state, TimeProvider time, CancellationToken cancellation)
+    {
+        var start = time.GetTimestamp();
+        string? error = null;
+        metrics.Evaluations.WithLabels(pass.Group.Group.Key).Inc();
+        try
+        {
+            await EvaluateAsync(pass, state, cancellation);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // One rule's failure must not cost the others their evaluation; its signals stay as they are.
+            error = Failed(pass.Group, state, e);
+        }
+
+        state.Report = new([.. state.Signals.Values], error, pass.At, time.GetElapsedTime(start));
     }
 
     async ValueTask EvaluateAsync(Pass pass, RuleState state, CancellationToken cancellation)
@@ -120,16 +132,18 @@ sealed class GroupEvaluator(
         }
     }
 
-    async ValueTask WriteAsync(Pass pass, CancellationToken cancellation)
+    async ValueTask WriteAsync(Pass pass)
     {
         if (pass.Samples.Count == 0)
             return;
         try
         {
-            await write(pass.Samples, cancellation);
+            await write(pass.Samples, CancellationToken.None);
             pass.Group.Standing?.Changed();
+            foreach (var state in pass.Unwritten)
+                state.Recorded.Settle();
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception e)
         {
             foreach (var state in pass.Unwritten)
                 state.Report = state.Report with { Error = Failed(pass.Group, state, e) };

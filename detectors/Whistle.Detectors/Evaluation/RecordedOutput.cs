@@ -42,22 +42,19 @@ sealed class RecordedOutput
     }
 
     /// <summary>Ends what was not written in this evaluation.</summary>
-    public void End(long at, List<RecordedSample> into)
-    {
-        List<Written>? ended = null;
-        foreach (var written in _byLabels.Values)
-        {
-            if (written.Evaluation != _evaluation)
-                (ended ??= []).Add(written);
-        }
+    public void End(long at, List<RecordedSample> into) => into.AddRange(Ended().Select(w => new RecordedSample(w.Series, at, StaleMarker.Value)));
 
-        foreach (var written in ended ?? [])
+    /// <summary>What <see cref="End"/> gave is durable; else it is ended again the next time.</summary>
+    public void Settle()
+    {
+        foreach (var written in Ended().ToList())
         {
-            into.Add(new(written.Series, at, StaleMarker.Value));
             _byLabels.Remove(written.Series.Labels);
             written.Keys.ForEach(key => _byKey.Remove(key));
         }
     }
+
+    IEnumerable<Written> Ended() => _byLabels.Values.Where(w => w.Evaluation != _evaluation);
 
     public sealed class Written(RecordedSeries series)
     {

@@ -9,7 +9,6 @@ using Whistle.Detectors;
 using Whistle.Fixtures;
 using Whistle.Ingest;
 using Whistle.PromQL;
-using Whistle.Telemetry;
 
 namespace Whistle.Benchmarks.Rules;
 
@@ -100,13 +99,5 @@ static class RuleCosts
         public DateTimeOffset Now { get; set; } = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
         public override DateTimeOffset GetUtcNow() => Now;
-    }
-
-    sealed class HeadSource(Head head) : ILiveSeriesSource
-    {
-        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
-            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) => new(head.Select(matchers, minTime, maxTime));
-
-        public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => TelemetrySource.Live(head.Open(matchers));
     }
 }
