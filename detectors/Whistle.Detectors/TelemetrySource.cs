@@ -14,6 +14,8 @@ public sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource
         return ValueTask.FromResult(reader.Select(matchers, minTime, maxTime));
     }
 
+    public TimeSpan Kept => reader.Kept;
+
     public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => Live(reader.Open(matchers));
 
     internal static LiveSelection Live(HeadSelection selection) => new HeadLiveSelection(selection);

@@ -21,12 +21,12 @@ static class Functions
     static readonly FrozenDictionary<string, FunctionDefinition> All = new[]
     {
         // Of the samples of a range.
-        Range("rate", static (w, _) => Rates.Extrapolated(w, isCounter: true, perSecond: true)),
-        Range("increase", static (w, _) => Rates.Extrapolated(w, isCounter: true, perSecond: false)),
+        Counter("rate", static (w, _) => Rates.Extrapolated(w, isCounter: true, perSecond: true)),
+        Counter("increase", static (w, _) => Rates.Extrapolated(w, isCounter: true, perSecond: false)),
         Range("delta", static (w, _) => Rates.Extrapolated(w, isCounter: false, perSecond: false)),
         Range("irate", static (w, _) => Rates.Instant(w, isRate: true)),
         Range("idelta", static (w, _) => Rates.Instant(w, isRate: false)),
-        Range("resets", static (w, _) => Rates.Resets(w.Values)),
+        Counter("resets", static (w, _) => Rates.Resets(w.Values)),
         Range("changes", static (w, _) => Rates.Changes(w.Values)),
         Range("deriv", static (w, _) => Regression.Slope(w)),
         Range("predict_linear", static (w, s) => Regression.Predict(w, s[0]), [Matrix, Scalar]),
@@ -130,6 +130,9 @@ static class Functions
     static FunctionDefinition Range(string name, RangeFunction function, ExprType[]? parameters = null, bool keepsName = false) =>
         new(name, Vector, parameters ?? [Matrix], (c, p) =>
             new RangeFunctionNode(p.Range(c.Arguments.First(static a => a.Type == Matrix)), Scalars(c, p), function, keepsName, p));
+
+    static FunctionDefinition Counter(string name, RangeFunction function) => new(name, Vector, [Matrix], (c, p) =>
+        new RangeFunctionNode(p.CounterRange(c.Arguments[0]), [], function, keepsName: false, p));
 
     static FunctionDefinition Histogram(string name, ExprType[] parameters, HistogramFunction function) =>
         new(name, Vector, parameters, (c, p) => new HistogramNode(p.Vector(c.Arguments[^1]), Scalars(c, p), function));

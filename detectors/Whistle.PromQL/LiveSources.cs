@@ -5,6 +5,9 @@ namespace Whistle.PromQL;
 /// <summary>A source that can keep the series of a selector at hand, so that asking again costs only what is new.</summary>
 public interface ILiveSeriesSource : ISeriesSource
 {
+    /// <summary>How far back samples are kept.</summary>
+    TimeSpan Kept { get; }
+
     /// <summary>The series of a selector, from now on.</summary>
     LiveSelection Open(IReadOnlyList<LabelMatcher> matchers);
 }
@@ -62,10 +65,12 @@ public sealed class SampleWindow : ISampleSink
         _values[_first + _count++] = value;
     }
 
-    internal void DropUpTo(long time)
+    /// <returns>How many were dropped.</returns>
+    internal int DropUpTo(long time)
     {
         var gone = SampleSearch.CountUpTo(Times, time, 0);
         (_first, _count) = (_first + gone, _count - gone);
+        return gone;
     }
 
     internal void Clear() => (_first, _count, Newest) = (0, 0, long.MinValue);
@@ -86,6 +91,18 @@ sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) :
     // The samples of a longer range are read anew each time: kept as they are, they would take more room than all else.
     const long LongestKept = 20 * 60_000;
 
+    readonly Dictionary<VectorSelector, CounterRange> _counters = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>Reads the store where a range needs it; comes before the nodes are asked for that time.</summary>
+    public async ValueTask PrepareAsync(long time, CancellationToken cancellation)
+    {
+        foreach (var counters in _counters.Values)
+            await counters.PrepareAsync(time, cancellation);
+    }
+
+    /// <summary>Whether the selector's samples must be in the head.</summary>
+    public bool NeedsHead(VectorSelector selector) => !_counters.ContainsKey(selector);
+
     public override InstantSource Instant(VectorSelector selector) =>
         new LiveInstant(group.Selector(selector.Matchers), t => selector.Shift.Apply(t, times), lookback);
 
@@ -97,6 +114,16 @@ sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) :
         shared.Keep(selector.Shift.OffsetIn(times), range);
         return new LiveRange(shared, t => selector.Shift.Apply(t, times), range);
     }
+
+    // What came long ago or comes late must be in the head, and what has left the store is not to be counted.
+    public override RangeSource CounterRange(VectorSelector selector, long range)
+    {
+        var offset = selector.Shift.OffsetIn(times);
+        if (range <= LongestKept || offset is < 0 or > LongestKept || range + offset > group.Source.Kept.TotalMilliseconds)
+            return Range(selector, range);
+        var windows = group.Selector(selector.Matchers).Counters(offset, range, selector.Matchers);
+        return _counters[selector] = new CounterRange(windows, t => selector.Shift.Apply(t, times), range);
+    }
 }
 
 /// <summary>The series of one selector with all that the queries of a group read of them.</summary>
@@ -107,6 +134,7 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
     readonly List<Track> _tracks = [];
     readonly PointList _latest = new();
     readonly Dictionary<string, LabelIndex> _indexes = [];
+    readonly Dictionary<(long Offset, long Range), CounterWindows> _counters = [];
     (long Time, long Lookback, int Version) _latestOf = (long.MinValue, 0, 0);
     (long Time, int Version) _windowsOf = (long.MinValue, 0);
     // What is kept of each series: (time − back, time − offset].
@@ -124,6 +152,13 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
             return;
         (_back, _offset) = (Math.Max(_back, offset + range), Math.Min(_offset, offset));
         Forget();
+    }
+
+    public CounterWindows Counters(long offset, long range, IReadOnlyList<LabelMatcher> matchers)
+    {
+        if (!_counters.TryGetValue((offset, range), out var windows))
+            _counters.Add((offset, range), windows = new CounterWindows(this, group, matchers, range));
+        return windows;
     }
 
     /// <summary>Of each series the newest sample that is current at the time, unless it is a staleness marker.</summary>

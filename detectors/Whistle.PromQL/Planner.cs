@@ -6,6 +6,9 @@ abstract class SampleSources
     public abstract InstantSource Instant(VectorSelector selector);
 
     public abstract RangeSource Range(VectorSelector selector, long range);
+
+    /// <summary>As <see cref="Range"/>, where the ends, the resets and the number of the samples are enough.</summary>
+    public virtual RangeSource CounterRange(VectorSelector selector, long range) => Range(selector, range);
 }
 
 /// <summary>Turns an expression into nodes over the samples of its selectors.</summary>
@@ -43,6 +46,11 @@ sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions opti
     };
 
     public InstantSource Instant(VectorSelector selector) => sources.Instant(selector);
+
+    /// <summary>For a function that needs of a window only its ends, its resets and the number of its samples.</summary>
+    public RangeSource CounterRange(Expr expr) => Unwrap(expr) is MatrixSelector matrix
+        ? sources.CounterRange(matrix.Selector, Length(matrix.Range, times, "range"))
+        : Range(expr);
 
     public RangeSource Range(Expr expr) => Unwrap(expr) switch
     {

@@ -31,11 +31,16 @@ abstract class RangeSource(SlotTable slots)
 
     protected void Place(long time, long end, long range) => (_time, Start, End) = (time, end - range, end);
 
-    protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values) => new(_time, Start, End, times, values);
+    protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values) => Of(times, values, times.Length);
+
+    protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count) => new(_time, Start, End, times, values, count);
 }
 
-/// <summary>The samples of one series in (Start, End]; times in milliseconds.</summary>
-readonly ref struct RangeWindow(long time, long start, long end, ReadOnlySpan<long> times, ReadOnlySpan<double> values)
+/// <summary>
+/// The samples of one series in (Start, End]; times in milliseconds. For a function of counters (<see cref="Planner.CounterRange"/>) those at which it did
+/// not fall may be left out, save the first and the last.
+/// </summary>
+readonly ref struct RangeWindow(long time, long start, long end, ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count)
 {
     /// <summary>The time of evaluation.</summary>
     public long Time { get; } = time;
@@ -48,7 +53,8 @@ readonly ref struct RangeWindow(long time, long start, long end, ReadOnlySpan<lo
 
     public ReadOnlySpan<double> Values { get; } = values;
 
-    public int Count => Times.Length;
+    /// <summary>Of all samples, those that were left out too.</summary>
+    public int Count { get; } = count;
 
     public double Seconds => (End - Start) / 1000.0;
 }

@@ -13,6 +13,8 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
 {
     readonly Dictionary<string, SharedSelector> _selectors = [];
 
+    internal ILiveSeriesSource Source => source;
+
     internal PromQLOptions Options { get; } = options ?? new PromQLOptions();
 
     internal int Version { get; private set; }
@@ -74,7 +76,7 @@ public sealed class StandingQuery
     /// are not at hand: then ask the engine.
     /// </summary>
     /// <exception cref="PromQLException">It cannot be evaluated on this data.</exception>
-    public bool TryEvaluate(long time, List<StandingPoint> result, CancellationToken cancellation)
+    public async ValueTask<bool> TryEvaluateAsync(long time, List<StandingPoint> result, CancellationToken cancellation)
     {
         result.Clear();
         if (!_canStand)
@@ -87,6 +89,7 @@ public sealed class StandingQuery
             return false;
         try
         {
+            await _plan.PrepareAsync(time, cancellation);
             foreach (var (slot, value) in _plan.At(time, cancellation))
                 result.Add(new(slot, value));
             return true;
@@ -111,6 +114,7 @@ public sealed class StandingQuery
     {
         readonly QueryTimes _times;
         readonly Budget _budget;
+        readonly LiveSources _sources;
         readonly IReadOnlyList<(LiveSelection Selection, long Back)> _reads;
 
         public Plan(Expr expr, StandingGroup group, long time)
@@ -118,9 +122,11 @@ public sealed class StandingQuery
             _times = new QueryTimes(time, time, 0);
             _budget = new Budget(group.Options.MaxSamples, default);
             (Time, Generation) = (time, group.Generation);
-            var planner = new Planner(new LiveSources(group, _times, group.Options.LookbackMilliseconds), _times, group.Options, _budget);
+            _sources = new LiveSources(group, _times, group.Options.LookbackMilliseconds);
+            var planner = new Planner(_sources, _times, group.Options, _budget);
             Node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
-            _reads = [.. SelectorRead.Of(expr, _times, group.Options).Select(r => (group.Selector(r.Selector.Matchers).Selection, time - r.After))];
+            _reads = [.. SelectorRead.Of(expr, _times, group.Options).Where(r => _sources.NeedsHead(r.Selector))
+                .Select(r => (group.Selector(r.Selector.Matchers).Selection, time - r.After))];
         }
 
         public long Time { get; private set; }
@@ -131,10 +137,15 @@ public sealed class StandingQuery
 
         public bool IsAtHand(long time) => _reads.All(r => time - r.Back >= r.Selection.CompleteFrom());
 
-        public ReadOnlySpan<Point> At(long time, CancellationToken cancellation)
+        public ValueTask PrepareAsync(long time, CancellationToken cancellation)
         {
             Time = time;
             _times.MoveTo(time);
+            return _sources.PrepareAsync(time, cancellation);
+        }
+
+        public ReadOnlySpan<Point> At(long time, CancellationToken cancellation)
+        {
             _budget.Renew(cancellation);
             return Node.At(time);
         }

@@ -50,6 +50,8 @@ public sealed partial class DuckDbStore : IDisposable
         }
     }
 
+    public TimeSpan Retention => _options.Retention;
+
     StoreException CannotOpen(Exception e) => new($"The store in {_options.Folder} cannot be opened: {e.Message.TrimEnd()}", e);
 
     string SealedFolder => Path.Combine(_options.Folder, "sealed");

@@ -200,18 +200,24 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         }
     }
 
+    // Names are matched once a name, not once a series: there are few of them.
     List<HeadSeries> Matching(IReadOnlyList<LabelMatcher> matchers)
     {
+        var ofName = matchers.Where(m => m.Name == Labels.MetricName).ToList();
+        var others = matchers.Where(m => m.Name != Labels.MetricName).ToList();
+        List<string> names = ofName.Find(m => m.Operator == MatchOperator.Equal) is { } one ? [one.Value] : Names();
+        names.RemoveAll(n => !ofName.TrueForAll(m => m.IsMatch(n)));
         List<HeadSeries> candidates;
-        var name = matchers.FirstOrDefault(m => m.Name == Labels.MetricName && m.Operator == MatchOperator.Equal);
         lock (_lock)
-        {
-            candidates = name is null ? [.. _byLabels.Values]
-                : _byName.TryGetValue(name.Value, out var named) ? [.. named] : [];
-        }
-
-        candidates.RemoveAll(s => !matchers.All(m => ReferenceEquals(m, name) || m.IsMatch(s.Labels)));
+            candidates = [.. names.SelectMany(n => _byName.GetValueOrDefault(n) ?? [])];
+        candidates.RemoveAll(s => !others.TrueForAll(m => m.IsMatch(s.Labels)));
         return candidates;
+    }
+
+    List<string> Names()
+    {
+        lock (_lock)
+            return [.. _byName.Keys];
     }
 
     // A series that was filled from the store has no key until its sender is heard of again. Further keys come from

@@ -26,6 +26,9 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
         return [.. merged.Values];
     }
 
+    /// <summary>How far back samples are kept.</summary>
+    public TimeSpan Kept => store.Retention;
+
     /// <summary>The series of a selector from now on, as far as the head has their samples.</summary>
     public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => head.Open(matchers);
 

@@ -82,7 +82,7 @@ sealed class GroupEvaluator(
     async ValueTask EvaluateAsync(Pass pass, RuleState state, CancellationToken cancellation)
     {
         var (group, at) = (pass.Group, pass.At);
-        var elements = Standing(state, at - group.Group.QueryOffset, cancellation)
+        var elements = await StandingAsync(state, at - group.Group.QueryOffset, cancellation)
             ?? await state.Rule.Expression.EvaluateAsync(engine, at - group.Group.QueryOffset, cancellation);
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
@@ -98,10 +98,10 @@ sealed class GroupEvaluator(
     }
 
     // What the head has is read by the standing query; the rest, far back, by the engine.
-    static List<Element>? Standing(RuleState state, DateTimeOffset at, CancellationToken cancellation)
+    static async ValueTask<List<Element>?> StandingAsync(RuleState state, DateTimeOffset at, CancellationToken cancellation)
     {
         var points = state.Points;
-        if (state.Standing is not { } standing || !standing.TryEvaluate(at.ToUnixTimeMilliseconds(), points, cancellation))
+        if (state.Standing is not { } standing || !await standing.TryEvaluateAsync(at.ToUnixTimeMilliseconds(), points, cancellation))
             return null;
         var elements = new List<Element>(points.Count);
         foreach (var (slot, value) in points)

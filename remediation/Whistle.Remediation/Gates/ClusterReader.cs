@@ -15,6 +15,8 @@ namespace Whistle.Remediation.Gates;
 public sealed class ClusterReader(PromQLEngine engine, Func<IReadOnlyList<EnrolledAgent>> agents, ILogger<ClusterReader> logger)
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(15);
+    static readonly TimeSpan Late = TimeSpan.FromMinutes(1);
+    static readonly string[] Usual = ["up", "kube_node_info", "node_scrape_collector_success"];
 
     readonly ConcurrentDictionary<(string Tenant, string Cluster), (DateTimeOffset AskedAt, ClusterFacts? Facts)> _known = new();
 
@@ -83,15 +85,32 @@ public sealed class ClusterReader(PromQLEngine engine, Func<IReadOnlyList<Enroll
             info.Where(s => s.Labels["internal_ip"].Length > 0).DistinctBy(s => s.Labels["internal_ip"]).ToDictionary(s => s.Labels["internal_ip"], s => Node(s.Labels)));
     }
 
-    // What the server itself records about silence is always new. All series are looked at only where those that every source has are late.
+    // What the server itself records about silence is always new. What every source has is asked first, all else only where that is late; a name at a
+    // time, for without their names series are often alike.
     static async Task<DateTimeOffset?> LatestAsync(ClusterQuery query, DateTimeOffset now)
     {
-        var usual = await query.AskAsync("""{__name__=~"node_scrape_collector_success|up|kube_node_info"}""", "max(timestamp({0}))");
-        if (usual is [{ Value: var at }] && now.ToUnixTimeMilliseconds() - (at * 1000) < 60_000)
-            return Instant(at);
-        var any = await query.AskAsync("""{__name__!~"whistle_.*|ALERTS.*|.*:.*"}""", "max(timestamp({0}))");
-        return any is [{ Value: var latest }] ? Instant(latest) : null;
+        DateTimeOffset? latest = null;
+        foreach (var name in Usual)
+        {
+            if (await LatestAsync(query, name) is { } at && !(at <= latest))
+                latest = at;
+            if (now - latest < Late)
+                return latest;
+        }
+
+        foreach (var (labels, _) in await query.AskAsync("""{__name__!~"whistle_.*|ALERTS.*|.*:.*"}""", "group by (__name__) ({0})"))
+        {
+            if (await LatestAsync(query, labels.Name) is { } at && !(at <= latest))
+                latest = at;
+            if (now - latest < Late)
+                break;
+        }
+
+        return latest;
     }
+
+    static async Task<DateTimeOffset?> LatestAsync(ClusterQuery query, string name) =>
+        await query.AskAsync($$"""{__name__="{{ClusterQuery.Escaped(name)}}"}""", "max(timestamp({0}))") is [{ Value: var at }] ? Instant(at) : null;
 
     // Which pods a budget is over is not told, so it counts wherever its namespace has some.
     static async Task<IReadOnlyList<DisruptionBudgetFacts>> BudgetsAsync(ClusterQuery query)
@@ -137,5 +156,5 @@ sealed class ClusterQuery(PromQLEngine engine, string tenant, string cluster, Da
         return value is VectorValue vector ? vector.Samples : [];
     }
 
-    static string Escaped(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
+    public static string Escaped(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 }

@@ -106,6 +106,7 @@ public sealed class ClusterReaderTests
         Assert.Equal(Minutes(10), (await ReadAsync(Kubernetes))!.LatestData);
         Assert.Equal(Minutes(7), (await ReadAsync("""
             node_load1{cluster="c",node="w4"} 1x7
+            node_load5{cluster="c",node="w4"} 1x7
             whistle_agent_up{cluster="c",node="w4"} 1x10
             a:b{cluster="c"} 1x10
             node_load1{cluster="d"} 1x10

@@ -1,0 +1,236 @@
+using Whistle.Telemetry;
+
+namespace Whistle.PromQL;
+
+/// <summary>
+/// A long range of counters. What a counter did over a range follows from its first and last sample, how many there are, and where it was reset; so
+/// only that is kept, with the few samples that leave the range next. An evaluation costs what is new and what leaves, whether the range is of an
+/// hour or of a month, and what the head no longer has is read from the store once.
+/// </summary>
+sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnlyList<LabelMatcher> matchers, long range)
+{
+    /// <summary>The samples that leave next are at hand for at least so long, at most twice as long.</summary>
+    public const long Ahead = 5 * 60_000;
+
+    // The store is read by so much at a time, so that a long range neither takes much memory nor is begun anew when an evaluation is cut off.
+    const long Slice = 3_600_000;
+
+    readonly DistinctSlots _slots = new();
+    readonly List<Counter> _counters = [];
+    readonly List<(int Slot, int Revision)> _live = [];
+    readonly SampleWindow _new = new();
+    // Up to where samples were taken in, and up to where those that leave next are at hand.
+    long _end = long.MinValue;
+    long _tail;
+    (long End, int Version) _at;
+
+    public SlotTable Slots => _slots.Table;
+
+    public Counter this[int slot] => _counters[slot];
+
+    public async ValueTask MoveToAsync(long end, CancellationToken cancellation)
+    {
+        if (_at == (end, group.Version))
+            return;
+        var start = end - range;
+        if (_end > end || _end < start)
+            Begin(start);
+        await ReadStoreAsync(end, cancellation);
+        if (!ReadHead(start, end))
+        {
+            // A sample came before others that were taken in: all is read again.
+            Begin(start);
+            await ReadStoreAsync(end, cancellation);
+            ReadHead(start, end);
+        }
+
+        await ReadTailAsync(start, cancellation);
+        foreach (var counter in _counters)
+            counter.DropUpTo(start);
+        _at = (end, group.Version);
+    }
+
+    void Begin(long start)
+    {
+        (_end, _tail) = (start, start + (2 * Ahead));
+        _live.Clear();
+        foreach (var counter in _counters)
+            counter.Clear();
+    }
+
+    async ValueTask ReadStoreAsync(long end, CancellationToken cancellation)
+    {
+        while (_end < Math.Min(end, shared.Selection.CompleteFrom()))
+        {
+            var to = Math.Min(_end + Slice, end);
+            foreach (var (labels, times, values) in await group.Source.SelectAsync(matchers, _end + 1, to, cancellation))
+            {
+                var counter = _counters[SlotOf(labels)];
+                for (var i = 0; i < times.Length; i++)
+                    counter.Add(times[i], values[i], _tail);
+            }
+
+            _end = to;
+        }
+    }
+
+    // False where a sample came out of order.
+    bool ReadHead(long start, long end)
+    {
+        shared.AddNew();
+        var (selection, complete, inOrder) = (shared.Selection, shared.Selection.CompleteFrom(), true);
+        for (var i = 0; i < selection.Count; i++)
+        {
+            if (i == _live.Count)
+                _live.Add((SlotOf(selection[i]), -1));
+            var (slot, known) = _live[i];
+            var counter = _counters[slot];
+            var after = Math.Max(counter.Newest, start);
+            _new.Clear();
+            var revision = selection.Read(i, after, end, _new);
+            inOrder &= revision == known || known < 0;
+            _live[i] = (slot, revision);
+            var times = _new.Times;
+            // It reaches back further than the head surely does, so some may be missing.
+            inOrder &= times.IsEmpty || times[0] >= complete || after >= complete;
+            for (var j = 0; j < times.Length; j++)
+                counter.Add(times[j], _new.Values[j], _tail);
+            counter.Pass(_new.Newest);
+        }
+
+        _end = end;
+        return inOrder;
+    }
+
+    async ValueTask ReadTailAsync(long start, CancellationToken cancellation)
+    {
+        if (_tail >= start + Ahead)
+            return;
+        var to = start + (2 * Ahead);
+        foreach (var (labels, times, values) in await group.Source.SelectAsync(matchers, _tail + 1, to, cancellation))
+            _counters[SlotOf(labels)].AddTail(times, values);
+        _tail = to;
+    }
+
+    int SlotOf(Labels labels)
+    {
+        var slot = _slots[labels];
+        while (_counters.Count <= slot)
+            _counters.Add(new Counter());
+        return slot;
+    }
+
+    /// <summary>One series: its first and last sample of the range, and between them those at which it was reset or came back.</summary>
+    public sealed class Counter
+    {
+        // What leaves next, each sample; and further on those that matter, each perhaps the first one day.
+        readonly SampleWindow _tail = new();
+        readonly SampleWindow _kept = new();
+        Sample _first;
+        Sample _last;
+
+        /// <summary>The newest sample that was taken in, markers too.</summary>
+        public long Newest { get; private set; } = long.MinValue;
+
+        public int Count { get; private set; }
+
+        public void Pass(long newest) => Newest = Math.Max(Newest, newest);
+
+        public void Add(long time, double value, long tail)
+        {
+            Newest = time;
+            if (StaleMarker.Is(value))
+                return;
+            if (Count++ == 0)
+                _first = new(time, value);
+            // NaN compares with nothing: it is kept, and what follows it.
+            else if (!(value >= _last.Value))
+                Keep(time, value, withLast: true);
+            else if (time - _last.Time > Ahead)
+                Keep(time, value, withLast: false);
+            _last = new(time, value);
+            if (time <= tail && time > _tail.Newest)
+                _tail.Add(time, value);
+        }
+
+        public void AddTail(long[] times, double[] values)
+        {
+            for (var i = 0; i < times.Length; i++)
+            {
+                if (times[i] > _tail.Newest)
+                    _tail.Add(times[i], values[i]);
+            }
+        }
+
+        public void DropUpTo(long start)
+        {
+            if (Count == 0 || _first.Time > start)
+                return;
+            Count -= _tail.DropUpTo(start);
+            _kept.DropUpTo(start);
+            // What is not among the next comes after a gap, so it was kept; else it is the only one.
+            if (_last.Time <= start)
+                Count = 0;
+            else if (_tail.Times is [var next, ..])
+                _first = new(next, _tail.Values[0]);
+            else if (_kept.Times is [var kept, ..])
+                _first = new(kept, _kept.Values[0]);
+            else
+                (_first, Count) = (_last, 1);
+        }
+
+        /// <summary>What a function of counters needs of the window: the samples between may be left out.</summary>
+        public int CopyTo(Span<long> times, Span<double> values)
+        {
+            if (Count == 0)
+                return 0;
+            var length = 0;
+            (times[0], values[length++]) = (_first.Time, _first.Value);
+            for (var i = 0; i < _kept.Times.Length; i++)
+            {
+                if (_kept.Times[i] > _first.Time && _kept.Times[i] < _last.Time)
+                    (times[length], values[length++]) = (_kept.Times[i], _kept.Values[i]);
+            }
+
+            if (_last.Time > _first.Time)
+                (times[length], values[length++]) = (_last.Time, _last.Value);
+            return length;
+        }
+
+        public int MostLength => _kept.Times.Length + 2;
+
+        public void Clear()
+        {
+            _tail.Clear();
+            _kept.Clear();
+            (Count, Newest) = (0, long.MinValue);
+        }
+
+        void Keep(long time, double value, bool withLast)
+        {
+            if (withLast && _kept.Newest < _last.Time)
+                _kept.Add(_last.Time, _last.Value);
+            _kept.Add(time, value);
+        }
+    }
+}
+
+/// <summary>For functions that need of a window its ends, its resets and its length only.</summary>
+sealed class CounterRange(CounterWindows windows, Func<long, long> shift, long range) : RangeSource(windows.Slots)
+{
+    long[] _times = [];
+    double[] _values = [];
+
+    public ValueTask PrepareAsync(long time, CancellationToken cancellation) => windows.MoveToAsync(shift(time), cancellation);
+
+    public override void MoveTo(long time) => Place(time, shift(time), range);
+
+    public override RangeWindow Window(int slot)
+    {
+        var counter = windows[slot];
+        if (counter.MostLength > _times.Length)
+            (_times, _values) = (new long[2 * counter.MostLength], new double[2 * counter.MostLength]);
+        var length = counter.CopyTo(_times, _values);
+        return Of(_times.AsSpan(0, length), _values.AsSpan(0, length), counter.Count);
+    }
+}
