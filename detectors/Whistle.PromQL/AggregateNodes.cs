@@ -209,7 +209,7 @@ sealed class CountValuesNode : VectorNode
         if (label.Length == 0)
             throw PromQLException.Execution("count_values needs a label name that is not empty");
         // The new label takes part in the grouping: "by" keeps it, "without" can drop it.
-        return new(Aggregations.GroupOf(expr, expr.Without ? [] : [label]), operand, label, new DistinctSlots());
+        return new(Aggregations.GroupOf(expr, expr.Without ? [] : [label]), operand, label, new DistinctSlots(operand.Slots.Shared));
     }
 
     public override ReadOnlySpan<Point> At(long time)

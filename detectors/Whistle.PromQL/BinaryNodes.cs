@@ -75,7 +75,7 @@ sealed class SetNode : VectorNode
         : base(slots)
     {
         (_left, _right, _union, _wanted) = (left, right, union, op.Text == "and");
-        var (signature, target) = (MatchSignature.Of(matching), new DistinctSlots());
+        var (signature, target) = (MatchSignature.Of(matching), new DistinctSlots(left.Slots.Shared));
         _leftSignatures = new DerivedSlots(left.Slots, signature, target);
         _rightSignatures = new DerivedSlots(right.Slots, signature, target);
     }
@@ -85,7 +85,7 @@ sealed class SetNode : VectorNode
         // What and and unless yield is a part of the left side; only or brings two tables together.
         if (op.Text != "or")
             return new SetNode(op, left, right, matching, left.Slots, null);
-        var both = new DistinctSlots();
+        var both = new DistinctSlots(left.Slots.Shared);
         return new SetNode(op, left, right, matching, both.Table, (new(left.Slots, static l => l, both), new(right.Slots, static l => l, both)));
     }
 
@@ -141,7 +141,7 @@ sealed class MatchNode : VectorNode
     readonly bool _swapped;
     readonly bool _grouped;
     readonly bool _filters;
-    readonly DistinctSlots _signatures = new();
+    readonly DistinctSlots _signatures;
     readonly DerivedSlots _manySignatures;
     readonly DerivedSlots _oneSignatures;
     readonly DistinctSlots _results;
@@ -156,7 +156,7 @@ sealed class MatchNode : VectorNode
     MatchNode(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching, DistinctSlots results)
         : base(results.Table)
     {
-        (_binary, _matching, _results) = (binary, matching, results);
+        (_binary, _matching, _results, _signatures) = (binary, matching, results, new DistinctSlots(left.Slots.Shared));
         _swapped = matching.Cardinality == MatchCardinality.OneToMany;
         (_many, _one) = _swapped ? (right, left) : (left, right);
         _grouped = matching.Cardinality != MatchCardinality.OneToOne;
@@ -167,7 +167,7 @@ sealed class MatchNode : VectorNode
         _manyLabels = new DerivedSlots(_many.Slots, ManyLabels(matching, !_filters), results);
     }
 
-    public static MatchNode Of(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching) => new(binary, left, right, matching, new DistinctSlots());
+    public static MatchNode Of(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching) => new(binary, left, right, matching, new DistinctSlots(left.Slots.Shared));
 
     public override ReadOnlySpan<Point> At(long time)
     {

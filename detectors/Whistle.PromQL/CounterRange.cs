@@ -15,7 +15,7 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
     // The store is read by so much at a time, so that a long range neither takes much memory nor is begun anew when an evaluation is cut off.
     const long Slice = 3_600_000;
 
-    readonly DistinctSlots _slots = new();
+    readonly DistinctSlots _slots = new(group.Shared);
     readonly List<Counter> _counters = [];
     readonly List<(int Slot, int Revision)> _live = [];
     readonly SampleWindow _new = new();
@@ -33,6 +33,10 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
         if (_at == (end, group.Version))
             return;
         var start = end - range;
+        shared.AddNew();
+        // Before any that the store knows, so that equal labels are those of the head.
+        for (var i = _live.Count; i < shared.Selection.Count; i++)
+            _live.Add((SlotOf(shared.Selection[i]), -1));
         if (_end > end || _end < start)
             Begin(start);
         await ReadStoreAsync(end, cancellation);
@@ -53,7 +57,8 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
     void Begin(long start)
     {
         (_end, _tail) = (start, start + (2 * Ahead));
-        _live.Clear();
+        for (var i = 0; i < _live.Count; i++)
+            _live[i] = (_live[i].Slot, -1);
         foreach (var counter in _counters)
             counter.Clear();
     }
@@ -77,12 +82,9 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
     // False where a sample came out of order.
     bool ReadHead(long start, long end)
     {
-        shared.AddNew();
         var (selection, complete, inOrder) = (shared.Selection, shared.Selection.CompleteFrom(), true);
-        for (var i = 0; i < selection.Count; i++)
+        for (var i = 0; i < _live.Count; i++)
         {
-            if (i == _live.Count)
-                _live.Add((SlotOf(selection[i]), -1));
             var (slot, known) = _live[i];
             var counter = _counters[slot];
             var after = Math.Max(counter.Newest, start);

@@ -77,8 +77,9 @@ public sealed class SampleWindow : ISampleSink
 
     void MakeRoom()
     {
-        // Half of the room is enough to move back into, so that moving is rare.
-        var (times, values) = _first > _count ? (_times, _values) : (new long[Math.Max(8, _count * 3 / 2)], new double[Math.Max(8, _count * 3 / 2)]);
+        // Moving back is cheap, and there are very many windows: little room is left free.
+        var room = Math.Max(8, (_count * 5 / 4) + 2);
+        var (times, values) = _first > _count / 8 ? (_times, _values) : (new long[room], new double[room]);
         Array.Copy(_times, _first, times, 0, _count);
         Array.Copy(_values, _first, values, 0, _count);
         (_times, _values, _first) = (times, values, 0);
@@ -143,7 +144,7 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
 
     public LiveSelection Selection => selection;
 
-    public SlotTable Slots { get; } = new();
+    public SlotTable Slots { get; } = new(group.Shared);
 
     /// <summary>A range is read at this offset.</summary>
     public void Keep(long offset, long range)

@@ -9,8 +9,11 @@ readonly record struct Point(int Slot, double Value);
 /// The label sets that a node can yield. A slot keeps its labels as long as the node lives, so what follows from labels (groups,
 /// matches, new labels) is worked out once a slot, and a step costs only values.
 /// </summary>
-sealed class SlotTable
+/// <param name="shared">Where the labels that are derived from these are kept once; null where they live as long as one query.</param>
+sealed class SlotTable(SharedLabels? shared = null)
 {
+    public SharedLabels? Shared => shared;
+
     readonly List<Labels> _labels = [];
 
     public int Count => _labels.Count;
@@ -24,19 +27,37 @@ sealed class SlotTable
     }
 }
 
+/// <summary>The label sets that the nodes of standing queries derive alike: each is kept once, with one array of names for all of a shape.</summary>
+sealed class SharedLabels
+{
+    readonly HashSet<Labels> _known = [];
+    readonly LabelPool _names = new();
+
+    public Labels Share(Labels labels)
+    {
+        if (_known.TryGetValue(labels, out var known))
+            return known;
+        labels = _names.ShareNames(labels);
+        _known.Add(labels);
+        return labels;
+    }
+}
+
 /// <summary>A table in which every label set has one slot.</summary>
-sealed class DistinctSlots
+sealed class DistinctSlots(SharedLabels? shared)
 {
     readonly Dictionary<Labels, int> _index = [];
 
-    public SlotTable Table { get; } = new();
+    public SlotTable Table { get; } = new(shared);
 
     public int this[Labels labels]
     {
         get
         {
-            if (!_index.TryGetValue(labels, out var slot))
-                _index.Add(labels, slot = Table.Add(labels));
+            if (_index.TryGetValue(labels, out var slot))
+                return slot;
+            labels = shared?.Share(labels) ?? labels;
+            _index.Add(labels, slot = Table.Add(labels));
             return slot;
         }
     }
@@ -54,7 +75,7 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
     int[] _takenBy = [];
 
     public DerivedSlots(SlotTable source, Func<Labels, Labels> derive)
-        : this(source, derive, new DistinctSlots())
+        : this(source, derive, new DistinctSlots(source.Shared))
     {
     }
 

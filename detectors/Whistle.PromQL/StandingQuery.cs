@@ -17,6 +17,8 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
 
     internal PromQLOptions Options { get; } = options ?? new PromQLOptions();
 
+    internal SharedLabels Shared { get; private set; } = new();
+
     internal int Version { get; private set; }
 
     /// <summary>Changes when all begins anew.</summary>
@@ -45,6 +47,7 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
         if (_selectors.Values.Sum(s => s.Selection.Ended) <= 100 + (_selectors.Values.Sum(s => s.Selection.Count) / 2))
             return;
         _selectors.Clear();
+        Shared = new SharedLabels();
         Generation++;
     }
 }

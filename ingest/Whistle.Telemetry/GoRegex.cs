@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -10,6 +11,11 @@ namespace Whistle.Telemetry;
 /// </summary>
 public sealed class GoRegex
 {
+    const int MostKnown = 1000;
+    const int LongestKnown = 250;
+
+    static readonly ConcurrentDictionary<string, WeakReference<GoRegex>> Known = new();
+
     readonly Regex? _regex;
     readonly HashSet<string>? _literals;
     readonly IReadOnlyList<string> _names;
@@ -23,6 +29,24 @@ public sealed class GoRegex
             _literals = [.. literals];
         else
             _regex = Compile(text);
+    }
+
+    /// <summary>One for all who use the same expression meanwhile: what it learns while it matches takes room.</summary>
+    /// <exception cref="ArgumentException">The expression is not valid; the message says why.</exception>
+    public static GoRegex Shared(string pattern)
+    {
+        if (Known.TryGetValue(pattern, out var reference) && reference.TryGetTarget(out var known))
+            return known;
+        var regex = new GoRegex(pattern);
+        if (Known.Count >= MostKnown)
+        {
+            foreach (var (dead, _) in Known.Where(k => !k.Value.TryGetTarget(out _)))
+                Known.TryRemove(dead, out _);
+        }
+
+        if (pattern.Length <= LongestKnown && Known.Count < MostKnown)
+            Known[pattern] = new(regex);
+        return regex;
     }
 
     /// <summary>Where it can match only these texts; null for any other.</summary>

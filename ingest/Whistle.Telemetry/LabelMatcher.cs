@@ -23,7 +23,7 @@ public sealed class LabelMatcher
         Operator = op;
         Value = value;
         if (op is MatchOperator.Matches or MatchOperator.NotMatches)
-            _regex = new GoRegex(value);
+            _regex = GoRegex.Shared(value);
     }
 
     public string Name { get; }

@@ -26,6 +26,10 @@ public sealed class Labels : IEquatable<Labels>, IReadOnlyList<Label>
         _values = values;
     }
 
+    internal string[] Names => _names;
+
+    internal string[] Values => _values;
+
     /// <summary>Sorts; drops empty values, which mean "label absent". A name given twice is an error.</summary>
     /// <exception cref="ArgumentException">A name is given twice.</exception>
     public static Labels From(IEnumerable<Label> labels)

@@ -56,8 +56,10 @@ static class RuleCosts
         }
 
         rules.Delete(recursive: true);
+        var withRules = GC.GetTotalMemory(forceFullCollection: true);
+        GC.KeepAlive(host);
 
-        Console.WriteLine($"{nodes} nodes, {series.Count:N0} series, {host.Rules.RuleCount} rules: {spent.TotalSeconds / cycles:0.0000} CPU-s and {allocated / cycles / 1048576.0:0.0} MiB allocated a cycle");
+        Console.WriteLine($"{nodes} nodes, {series.Count:N0} series, {host.Rules.RuleCount} rules: {spent.TotalSeconds / cycles:0.0000} CPU-s and {allocated / cycles / 1048576.0:0.0} MiB allocated a cycle; {withRules / 1048576.0:0} MiB held, {head.SeriesCount - series.Count:N0} series recorded");
         foreach (var (name, time) in perRule.OrderByDescending(r => r.Value).Take(Shown))
             Console.WriteLine($"{time.TotalMilliseconds / cycles,8:0.00} ms  {name}");
         foreach (var rule in host.Groups.SelectMany(g => g.Rules).Where(r => r.Report.Error is not null))

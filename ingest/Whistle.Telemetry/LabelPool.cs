@@ -1,11 +1,9 @@
-using Whistle.Telemetry;
-
-namespace Whistle.Ingest;
+namespace Whistle.Telemetry;
 
 /// <summary>
 /// Shares what series have in common: equal strings, and the array of names among series of one shape. Not thread-safe.
 /// </summary>
-sealed class LabelPool
+public sealed class LabelPool
 {
     readonly HashSet<string> _strings = [];
     readonly HashSet<string[]> _shapes = new(new ShapeComparer());
@@ -26,6 +24,15 @@ sealed class LabelPool
             names[i] = Share(names[i]);
         _shapes.Add(names);
         return Labels.FromSorted(names, values);
+    }
+
+    /// <summary>Shares the array of names only.</summary>
+    public Labels ShareNames(Labels labels)
+    {
+        if (_shapes.TryGetValue(labels.Names, out var known))
+            return ReferenceEquals(known, labels.Names) ? labels : Labels.FromSorted(known, labels.Values);
+        _shapes.Add(labels.Names);
+        return labels;
     }
 
     /// <summary>Forgets what no living series uses.</summary>
