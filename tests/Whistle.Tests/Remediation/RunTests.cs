@@ -38,7 +38,7 @@ public sealed class RunTests
         var run = await bench.RunUntilAsync(r => r.State is RunState.Waiting && r.Reason.Contains("observe", StringComparison.Ordinal));
 
         var gates = bench.Host.AskGates(run.Id);
-        Assert.Equal(14, gates.Count);
+        Assert.Equal(15, gates.Count);
         Assert.Equal(run.Reason, gates.First(g => g.Reason is not null).Reason);
         Assert.True(gates.Single(g => g.Name == "mode").NextAt > bench.Now);
         Assert.Equal(bench.Host.Explain(run.Id), bench.Host.ExplainLive()[run.Id]);
