@@ -176,7 +176,7 @@ static class IncidentEngine
         var joined = hidden.Keys.Except(incident.Hides).Order(StringComparer.Ordinal).ToList();
         if (joined.Count == 0)
             return incident;
-        entries.Add(("hidden", $"It explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}, which open no incidents of their own and call nobody meanwhile."));
+        entries.Add(("hidden", $"It explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}: nobody is called for that, and no repair of it begins, while it fires."));
         return incident with { Hides = [.. incident.Hides, .. joined] };
     }
 

@@ -221,7 +221,7 @@ public sealed class IncidentTests : IDisposable
 
         var silent = Assert.Single(_store.Active());
         Assert.Equal(["Filling"], silent.Hides);
-        Assert.Equal("It explains Filling (2 times), which open no incidents of their own and call nobody meanwhile.", Assert.Single(_store.Timeline(silent.Id), e => e.Kind == "hidden").Text);
+        Assert.Equal("It explains Filling (2 times): nobody is called for that, and no repair of it begins, while it fires.", Assert.Single(_store.Timeline(silent.Id), e => e.Kind == "hidden").Text);
 
         _active.RemoveAt(0);
         Show();
