@@ -54,16 +54,16 @@ public sealed record Incident
 
     public IReadOnlyList<IncidentSignal> Signals { get; init; } = [];
 
-    /// <summary>The names of the alerts that its signals have hidden since it opened or came back.</summary>
+    /// <summary>The names of the alerts about something else that its signals have hidden since it opened or came back.</summary>
     public IReadOnlyList<string> Hides { get; init; } = [];
 
-    /// <summary>What explains all of it that holds now, in words; null where something of it stands for itself.</summary>
+    /// <summary>What explains all of it that holds now, in words; null where the cause is in it, or something of it stands for itself.</summary>
     public string? HiddenBy
     {
         get
         {
             var holding = Signals.Where(s => !s.IsClear).ToList();
-            return holding.Count > 0 && holding.TrueForAll(s => s.InhibitedBy is not null)
+            return holding.Count > 0 && holding.TrueForAll(s => s.InhibitedBy is { } by && !Signals.Any(o => o.Fingerprint == by.Fingerprint && o.ClearedAt is null))
                 ? string.Join(", ", holding.Select(s => s.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))
                 : null;
         }

@@ -147,8 +147,13 @@ static class IncidentEngine
     {
         var entries = new List<(string, string)>();
         var next = incident;
-        // What is hidden begins nothing; what the incident holds of it already stays.
-        active = [.. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Hidden[s.Fingerprint])];
+        // What is hidden begins nothing; what the incident holds of it already stays, and what is about the same as its cause is no other incident.
+        var visible = active;
+        active =
+        [
+            .. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Hidden[s.Fingerprint]),
+            .. active.SelectMany(s => view.Hiding[s.Fingerprint]).Where(s => KeyOf(s).Subject.Equals(incident.Subject)),
+        ];
         if (incident.ClosedAt is not null)
         {
             next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Hides = [] };
@@ -159,8 +164,8 @@ static class IncidentEngine
         if (signals.Exists(s => !s.IsClear) && !incident.Signals.Any(s => !s.IsClear))
             next = next with { Onsets = [.. incident.Onsets.TakeLast(MostOnsets - 1), now] };
         next = Hide(next with { Signals = signals }, view.Hiding, entries);
-        if (active.Count > 0 && Rank(SeverityOf(Worst(active))) <= Rank(next.Severity))
-            next = next with { Severity = SeverityOf(Worst(active)), Title = TitleOf(Worst(active)) };
+        if (visible.Count > 0 && Rank(SeverityOf(Worst(visible))) <= Rank(next.Severity))
+            next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
             entries.Add(("severity", $"It was {incident.Severity} and is now {next.Severity}."));
         next = signals.Exists(s => !s.IsClear) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
@@ -172,7 +177,8 @@ static class IncidentEngine
     {
         if (hiding.Count == 0)
             return incident;
-        var hidden = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => hiding[s.Fingerprint]).CountBy(s => s.Name).ToDictionary();
+        var hidden = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => hiding[s.Fingerprint])
+            .Where(s => !KeyOf(s).Subject.Equals(incident.Subject)).CountBy(s => s.Name).ToDictionary();
         var joined = hidden.Keys.Except(incident.Hides).Order(StringComparer.Ordinal).ToList();
         if (joined.Count == 0)
             return incident;
@@ -210,7 +216,7 @@ static class IncidentEngine
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) holds again."));
         TellHiding(known, signal, entries);
         return fires
-            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet)
+            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet, signal.InhibitedBy)
             : known! with { Unknown = unknown, QuietSince = quiet, InhibitedBy = signal.InhibitedBy };
     }
 

@@ -292,6 +292,24 @@ public sealed class IncidentTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_about_the_same_as_its_cause_is_in_its_incident_which_is_not_clear_before_both_are()
+    {
+        Fire("NodeSilent", "warning", "");
+        Fire("NotReady", "critical", "");
+        Hide(1);
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Assert.Equal(("warning", null, 2, 0), (_store.Find(id)!.Severity, _store.Find(id)!.HiddenBy, _store.Find(id)!.Signals.Count, _store.Find(id)!.Hides.Count));
+        Keep();
+        await PassAsync(1);
+        Assert.Equal((IncidentState.Open, null), (_store.Find(id)!.State, _store.Find(id)!.HiddenBy));
+        _active.RemoveAt(0);
+        Show();
+        await PassAsync(1);
+        Assert.Equal(("critical", IncidentState.Open), (_store.Find(id)!.Severity, _store.Find(id)!.State));
+    }
+
+    [Fact]
     public async Task In_a_storm_what_is_explained_is_marked_beside_its_cause_and_told_in_one_line()
     {
         for (var i = 0; i < 300; i++)

@@ -1,8 +1,8 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
