@@ -69,15 +69,16 @@ public sealed class RulesHost : BackgroundService
         _presence = new NodePresence(environment.Series);
     }
 
-    /// <summary>All active signals: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
+    /// <summary>All active signals, with what hides them: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
     public IReadOnlyList<Signal> Signals
     {
         get
         {
-            List<RuleReport> reports = [.. Groups.SelectMany(g => g.Rules).Select(r => r.Report)];
+            var (rules, groups) = Volatile.Read(ref _running);
+            List<RuleReport> reports = [.. groups.SelectMany(g => g.Rules).Select(r => r.Report)];
             if (Volatile.Read(ref _gathered) is { } gathered && gathered.Reports.SequenceEqual(reports, ReferenceEqualityComparer.Instance))
                 return gathered.Signals;
-            gathered = new(reports, [.. reports.SelectMany(r => r.Signals)]);
+            gathered = new(reports, Inhibition.Apply(rules.InhibitRules, [.. reports.SelectMany(r => r.Signals)]));
             Volatile.Write(ref _gathered, gathered);
             return gathered.Signals;
         }
@@ -275,9 +276,11 @@ public sealed class RulesHost : BackgroundService
 
     void CountSignals()
     {
-        var counts = Signals.CountBy(s => s.State).ToDictionary();
+        var signals = Signals;
+        var counts = signals.CountBy(s => s.State).ToDictionary();
         foreach (var state in new[] { SignalState.Pending, SignalState.Firing, SignalState.Unknown })
             _metrics.Signals.WithLabels(state.ToString().ToLowerInvariant()).Set(counts.GetValueOrDefault(state));
+        _metrics.InhibitedSignals.Set(signals.Count(s => s.InhibitedBy is not null));
     }
 
     sealed record Running(RuleSet Rules, IReadOnlyList<GroupState> Groups);

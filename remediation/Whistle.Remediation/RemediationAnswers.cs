@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
@@ -11,10 +12,11 @@ namespace Whistle.Remediation;
 
 /// <summary>
 /// A signal of an incident. It is active while it has not cleared; unknown means that its source does not report; quietSince, that it no longer
-/// holds and is only kept firing by its rule.
+/// holds and is only kept firing by its rule; inhibitedBy, what explains it, so that it calls nobody and starts no repair.
 /// </summary>
 public sealed record IncidentSignalAnswer(
-    string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown, DateTimeOffset? QuietSince);
+    string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown, DateTimeOffset? QuietSince,
+    InhibitorAnswer? InhibitedBy);
 
 /// <summary>One line of a timeline, never edited. A repeated refusal for one reason is one line with a count.</summary>
 public sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind, string Text, int Count);
@@ -23,9 +25,10 @@ public sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind,
 /// <param name="Subject">What it is about, such as node and mountpoint.</param>
 /// <param name="ClearSince">Since when all its signals are clear.</param>
 /// <param name="Reopened">How often it came back.</param>
+/// <param name="Hides">The names of the alerts that its signals have hidden.</param>
 public sealed record IncidentAnswer(
     string Id, string Tenant, string Cluster, IReadOnlyDictionary<string, string> Subject, string Title, string Severity, IncidentState State, DateTimeOffset OpenedAt,
-    DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened, IReadOnlyList<IncidentSignalAnswer> Signals, IReadOnlyList<TimelineAnswer>? Timeline,
+    DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened, IReadOnlyList<string> Hides, IReadOnlyList<IncidentSignalAnswer> Signals, IReadOnlyList<TimelineAnswer>? Timeline,
     IReadOnlyList<RunAnswer>? Runs);
 
 /// <summary>What one step came to. The output is the action's own report.</summary>

@@ -218,8 +218,8 @@ public sealed class RemediationApi
 
     static IncidentAnswer ToAnswer(Incident incident, IReadOnlyList<TimelineAnswer>? timeline, IReadOnlyList<RunAnswer>? runs) => new(
         incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, incident.State, incident.OpenedAt,
-        incident.ClosedAt, incident.ClearSince, incident.Reopened,
-        [.. incident.Signals.Select(s => new IncidentSignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince))], timeline, runs);
+        incident.ClosedAt, incident.ClearSince, incident.Reopened, incident.Hides,
+        [.. incident.Signals.Select(s => new IncidentSignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince, InhibitorAnswer.Of(s.InhibitedBy)))], timeline, runs);
 
     RunAnswer ToAnswer(Run run, IReadOnlyList<TimelineAnswer>? timeline) => new(
         run.Id, run.IncidentId, run.Runbook, run.RunbookHash, run.Tenant, run.Cluster, run.Node, ToAnswer(run.Subject), run.State, run.Reason, run.Since,

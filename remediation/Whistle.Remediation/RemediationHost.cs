@@ -133,7 +133,7 @@ public sealed class RemediationHost : BackgroundService
         await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
-        NoteStorms(fleet, now);
+        NoteStorms(fleet, signals, now);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
@@ -238,13 +238,13 @@ public sealed class RemediationHost : BackgroundService
     }
 
     // Also where no run is there to ask: what begins right after a storm must know of it.
-    void NoteStorms(FleetState fleet, DateTimeOffset now)
+    void NoteStorms(FleetState fleet, SignalIndex signals, DateTimeOffset now)
     {
         var usual = new GateNumbers();
-        var storms = fleet.TroubledClusters.Where(c =>
+        var storms = signals.TroubledClusters(fleet).Where(c =>
             (!fleet.Storms.TryGetValue(c, out var at) || now - at >= StormStep)
             && _environment.Clusters(c.Tenant, c.Cluster) is { } view
-            && ClusterGates.Storm(c.Cluster, view.Nodes, fleet.Troubled(c.Tenant, c.Cluster), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
+            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c.Tenant, c.Cluster), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
         if (storms.Count > 0)
             _environment.Runs.NoteStorms(storms, now);
     }

@@ -38,9 +38,10 @@ public sealed class CommandLineTests : IDisposable
             tests:
               - promql_expr_test: [{ expr: vector(1), exp_samples: [{ value: 1 }] }]
             """);
+        await WriteAsync("hidden.yaml", "inhibit_rules: [{ source_matchers: [alertname = Away], target_matchers: [alertname = Filling], equal: [node] }]");
         await WriteAsync("book.yaml", Runbook("disk.largest-directories"));
         await WriteAsync("cases.yaml", "[{ name: any, signal: Filling, labels: { mountpoint: /data }, answered: [mine] }]");
-        await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
+        await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--rules", Path.Combine(_folder, "hidden.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
         await server.StartAsync(Cancellation);
         await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c"}""", null, "application/json"), Cancellation);
         OpenTicket();
@@ -78,7 +79,9 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is called off."),
             (["rules", "list"], "firing  mine   Filling  alerting  ok      1 "),
             (["rules", "check", Path.Combine(_folder, "rules.yaml")], "1 group, 1 alert, 0 recordings"),
+            (["rules", "list"], "alertname=\"Away\"  alertname=\"Filling\"  node"),
             (["rules", "check"], "disk.yaml: 1 group, "),
+            (["rules", "check"], "inhibitions.yaml: 20 inhibit rules"),
             (["rules", "test", Path.Combine(_folder, "tests.yaml")], "1 test, 1 check; all hold"),
             (["runbooks", "list"], "Measure a disk"),
             (["runbooks", "check", Path.Combine(_folder, "book.yaml")], "Good: mine."),

@@ -51,7 +51,7 @@ static class AlertingEngine
             state = state with { TicketedGiveUp = gaveUp.Id };
         }
 
-        state = NoteAcknowledgement(view, state, now);
+        state = NoteHiding(view.Incident, NoteAcknowledgement(view, state, now), now);
         if (Reason(view, state, gaveUp, options, now) is not { } reason)
             return state with { Held = null };
         if (HoldReason(view, options, now) is not { } hold)
@@ -110,6 +110,14 @@ static class AlertingEngine
         return state.AcknowledgedUntil > now ? state with { AcknowledgedUntil = null } : state;
     }
 
+    // What is told no more by another incident is as new: its own deadline begins.
+    static AlertState NoteHiding(Incident incident, AlertState state, DateTimeOffset now) => (incident.HiddenBy is not null, state.Hidden) switch
+    {
+        (true, false) => state with { Hidden = true },
+        (false, true) => state with { Hidden = false, ShownSince = now },
+        _ => state,
+    };
+
     /// <summary>Why a page is due now; null where none is.</summary>
     static string? Reason(IncidentView view, AlertState state, Repair? gaveUp, AlertingOptions options, DateTimeOffset now)
     {
@@ -131,15 +139,19 @@ static class AlertingEngine
     {
         var rank = Severity.Rank(incident.Severity);
         var deadline = rank >= Severity.Rank(Severity.Error) ? options.CriticalDeadline : options.WarningDeadline;
-        return rank >= Severity.Rank(Severity.Warning) && now - state.Since >= deadline
-            ? $"the incident is still open {Durations.Text(deadline)} after it opened."
-            : null;
+        if (rank < Severity.Rank(Severity.Warning))
+            return null;
+        if (state.ShownSince > state.Since)
+            return now - state.ShownSince >= deadline ? $"the incident is still open {Durations.Text(deadline)} after what explained it had ended." : null;
+        return now - state.Since >= deadline ? $"the incident is still open {Durations.Text(deadline)} after it opened." : null;
     }
 
     static string? HoldReason(IncidentView view, AlertingOptions options, DateTimeOffset now)
     {
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
             return $"acknowledged by {acknowledgement.Author} until {acknowledgement.Until:u}.";
+        if (view.Incident.HiddenBy is { } cause)
+            return $"all that holds of it is explained by {cause}.";
         // Nothing is wrong at this moment, and a relapse pages at once. A closing that never comes is not waited for.
         return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < options.RecoveryPatience
             ? $"all its signals are clear since {clear:u}."
@@ -157,7 +169,7 @@ static class AlertingEngine
 
     static IEnumerable<string> EachParty(Incident incident)
     {
-        foreach (var signal in incident.Signals.Where(s => s.ClearedAt is null))
+        foreach (var signal in incident.Signals.Where(s => s is { ClearedAt: null, InhibitedBy: null }))
         {
             yield return $"cause {signal.Name}";
             if ((signal.Labels.Has("node") ? signal.Labels["node"] : signal.Labels["instance"]) is { Length: > 0 } node)

@@ -15,6 +15,9 @@ public enum Standing
     /// <summary>A run waits: a gate says not now.</summary>
     HeldBack,
 
+    /// <summary>Another incident explains all that holds of it.</summary>
+    Explained,
+
     /// <summary>No run is there.</summary>
     Watched,
     Repairing,
@@ -73,6 +76,7 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
         (_, RunState.AwaitingApproval) => Standing.NeedsApproval,
         (_, RunState.Escalated) => Standing.NeedsPerson,
         _ when isPaged => Standing.NeedsPerson,
+        _ when incident.HiddenBy is not null => Standing.Explained,
         (_, RunState.Waiting or RunState.Proposed) => Standing.HeldBack,
         _ => Standing.Watched,
     };
@@ -87,6 +91,8 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
                 : $"Closed at {Quantity.Clock(closed)}: its signals are clear and stayed so, or what it was about is gone.";
         }
 
+        if (incident.HiddenBy is { } cause && run is null or { EndedAt: not null } or { State: RunState.Waiting or RunState.Proposed })
+            return $"All that holds of it is explained by {cause}, so nobody is called for it and no repair begins while that fires.";
         if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
             return sentence;
         if (incident.State is IncidentState.Recovering)

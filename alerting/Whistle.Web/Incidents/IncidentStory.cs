@@ -54,6 +54,9 @@ public sealed record IncidentStory
     /// <summary>What its active signals say now.</summary>
     public IReadOnlyList<SignalView> Now { get; init; } = [];
 
+    /// <summary>What they hide now, the worst first.</summary>
+    public IReadOnlyList<SignalView> Hidden { get; init; } = [];
+
     public Incident Incident => Row.Incident;
 
     public RunCard? Waiting => Runs.FirstOrDefault(r => r.Run.State is RunState.AwaitingApproval);
@@ -85,6 +88,7 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
             Timeline = environment.Incidents.Timeline(id),
             Ticket = snapshot.Tickets.FirstOrDefault(t => t.Incident == id),
             Now = [.. snapshot.Signals.Where(s => signals.Contains(s.Fingerprint))],
+            Hidden = [.. snapshot.Signals.Where(s => s.InhibitedBy is { } by && signals.Contains(by.Fingerprint))],
         };
     }
 

@@ -39,6 +39,9 @@ public sealed record SignalView
     /// <summary>Only http and https: an annotation may carry anything.</summary>
     public Uri? Runbook { get; init; }
 
+    /// <summary>What explains it; null where it stands for itself.</summary>
+    public Inhibitor? InhibitedBy { get; init; }
+
     public required string Mountpoint { get; init; }
 
     /// <summary>It says that a disk will be full, not that it is.</summary>
@@ -73,6 +76,7 @@ public sealed record SignalView
             Description = Annotation(signal, "description"),
             Runbook = Uri.TryCreate(Annotation(signal, "runbook_url"), UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" ? uri : null,
             Mountpoint = signal.Labels["mountpoint"],
+            InhibitedBy = signal.InhibitedBy,
         };
     }
 

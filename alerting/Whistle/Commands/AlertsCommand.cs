@@ -60,8 +60,8 @@ static class AlertRows
         }),
     ];
 
-    static string State(JsonElement signal) =>
-        signal.Text("stateBefore") is { Length: > 0 } before ? $"{signal.Text("state")} (was {before})" : signal.Text("state");
+    static string State(JsonElement signal) => (signal.Text("stateBefore") is { Length: > 0 } before ? $"{signal.Text("state")} (was {before})" : signal.Text("state"))
+        + (signal.TryGetProperty("inhibitedBy", out _) ? ", hidden" : "");
 
     static string Where(JsonElement signal) => JsonFields.Place(signal.GetProperty("labels"), signal.GetProperty("labels"));
 
@@ -73,7 +73,11 @@ static class AlertRows
 
     static DateTimeOffset Time(JsonElement signal, string property) => signal.GetProperty(property).GetDateTimeOffset();
 
-    static string Summary(JsonElement signal) => signal.GetProperty("annotations").Text("summary");
+    static string Summary(JsonElement signal)
+    {
+        var summary = signal.GetProperty("annotations").Text("summary");
+        return signal.TryGetProperty("inhibitedBy", out var by) ? $"{summary}; explained by {by.Text("name")} of {Where(by)}" : summary;
+    }
 
     static string Label(JsonElement signal, string name) => signal.GetProperty("labels").Text(name);
 }

@@ -62,6 +62,7 @@ static class IncidentsCommand
             ("opened", incident.Ago("openedAt", now)),
             ("clear", incident.Time("clearSince") is { } clear ? $"for {Quantity.Span(now - clear)}" : ""),
             ("closed", incident.Ago("closedAt", now)),
+            ("hides", string.Join(", ", incident.Items("hides").Select(h => ConsoleTable.Printable(h.ToString())))),
             ("reopened", incident.Text("reopened") is "0" ? "" : $"{incident.Text("reopened")} times"));
         ConsoleTable.WriteSection("Signals", SignalHeader, incident.Items("signals").Select(s => SignalRow(s, now)), ["WHERE"]);
         ConsoleTable.WriteSection("Runs", RunRows.HeaderOfIncident, incident.Items("runs").Select(r => RunRows.OfIncident(r, now)), RunRows.Details);
@@ -74,7 +75,7 @@ static class IncidentsCommand
         var labels = signal.GetProperty("labels");
         return
         [
-            cleared ? "cleared" : signal.Text("unknown") is "True" ? "unknown" : "firing", signal.Text("severity"), signal.Text("name"), JsonFields.Place(labels, labels),
+            (cleared ? "cleared" : signal.Text("unknown") is "True" ? "unknown" : "firing") + (signal.Text("inhibitedBy").Length > 0 ? ", hidden" : ""), signal.Text("severity"), signal.Text("name"), JsonFields.Place(labels, labels),
             signal.Ago(cleared ? "clearedAt" : "since", now),
         ];
     }

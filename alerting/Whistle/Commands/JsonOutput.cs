@@ -47,6 +47,7 @@ static class StateColours
     /// <summary>The SGR parameters (ECMA-48) for a cell; null for none.</summary>
     public static string? Of(string header, string cell) => header is not ("STATE" or "SEVERITY" or "ENDED AS" or "OUTCOME" or "MODE") ? null : cell switch
     {
+        _ when cell.EndsWith(", hidden", StringComparison.Ordinal) => null,
         "firing" or "critical" or "open" or "failed" or "escalated" or "rolled-back" or "indeterminate" => Bad,
         "warning" or "awaiting-approval" or "waiting-on-customer" or "refused" => Warning,
         "pending" or "mitigating" or "recovering" or "running" or "verifying" or "in-progress" or "automatic" => UnderWay,

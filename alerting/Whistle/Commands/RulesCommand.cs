@@ -14,6 +14,7 @@ static class RulesCommand
     static readonly Argument<string[]> Checked = new("file") { Description = "Rule files, PrometheusRule manifests, and folders of them; the shipped rules where none is given.", Arity = ArgumentArity.ZeroOrMore };
     static readonly Argument<string[]> Tested = new("file") { Description = "Files of tests, and folders of them.", Arity = ArgumentArity.OneOrMore };
 
+    static readonly string[] InhibitHeader = ["WHILE", "HIDDEN ARE", "EQUAL"];
     static readonly string[] Header = ["STATE", "GROUP", "NAME", "KIND", "HEALTH", "SIGNALS", "EVALUATED", "TOOK"];
 
     public static Command Build()
@@ -24,8 +25,11 @@ static class RulesCommand
         test.SetAction((arguments, cancellation) => TestAsync(arguments.GetValue(Tested)!, cancellation));
         return new("rules", "Lists, checks and tests rules.")
         {
-            ServerConnection.With(new Command("list", "Lists the rules in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-                JsonOutput.Write(arguments, await server.GetAsync("api/v1/rules", cancellation), a => Print(a, server.Now))),
+            ServerConnection.With(new Command("list", "Lists the rules in force, and which signals hide others.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+            {
+                var inhibitRules = await server.GetAsync("api/whistle/v1/inhibit-rules", cancellation);
+                JsonOutput.Write(arguments, await server.GetAsync("api/v1/rules", cancellation), a => Print(a, inhibitRules, server.Now));
+            }),
             check, test,
         };
     }
@@ -40,8 +44,10 @@ static class RulesCommand
             return 1;
         foreach (var file in files)
         {
-            var (groups, alerts, recordings) = rules.Count(file);
-            Console.WriteLine($"{file}: {Of(groups, "group")}, {Of(alerts, "alert")}, {Of(recordings, "recording")}");
+            var (groups, alerts, recordings, inhibitRules) = rules.Count(file);
+            Console.WriteLine(inhibitRules > 0
+                ? $"{file}: {Of(inhibitRules, "inhibit rule")}"
+                : $"{file}: {Of(groups, "group")}, {Of(alerts, "alert")}, {Of(recordings, "recording")}");
         }
 
         return 0;
@@ -76,7 +82,7 @@ static class RulesCommand
 
     static string Of(int count, string what) => $"{count} {what}{(count == 1 ? "" : "s")}";
 
-    static void Print(JsonElement answer, DateTimeOffset now)
+    static void Print(JsonElement answer, JsonElement inhibitRules, DateTimeOffset now)
     {
         var rules = answer.Items("groups").SelectMany(g => g.Items("rules").Select(r => (Group: g.Text("name"), Rule: r))).ToList();
         if (rules.Count == 0)
@@ -88,7 +94,13 @@ static class RulesCommand
         ConsoleTable.Write(Header, rules.Select(r => Row(r.Group, r.Rule, now)), colour: StateColours.Of);
         foreach (var (group, rule) in rules.Where(r => r.Rule.Text("lastError").Length > 0))
             ConsoleTable.WriteParagraph("", $"{group}/{rule.Text("name")} failed: {rule.Text("lastError")}");
+        if (inhibitRules.GetArrayLength() == 0)
+            return;
+        Console.WriteLine();
+        ConsoleTable.Write(InhibitHeader, inhibitRules.EnumerateArray().Select(r => new[] { Joined(r, "sourceMatchers"), Joined(r, "targetMatchers"), Joined(r, "equal") }), InhibitHeader);
     }
+
+    static string Joined(JsonElement rule, string name) => string.Join(", ", rule.Items(name).Select(m => ConsoleTable.Printable(m.ToString())));
 
     static string[] Row(string group, JsonElement rule, DateTimeOffset now)
     {

@@ -47,11 +47,12 @@ static class RulesJson
         json.WriteEndObject();
     }
 
-    public static void WriteSignals(Utf8JsonWriter json, string property, IEnumerable<Signal> signals)
+    /// <param name="tellsHiding">Adds by what a signal is hidden, which Prometheus leaves to Alertmanager.</param>
+    public static void WriteSignals(Utf8JsonWriter json, string property, IEnumerable<Signal> signals, bool tellsHiding = false)
     {
         json.WriteStartArray(property);
         foreach (var signal in signals)
-            WriteAlert(json, signal);
+            WriteAlert(json, signal, tellsHiding ? signal.InhibitedBy : null);
         json.WriteEndArray();
     }
 
@@ -85,7 +86,7 @@ static class RulesJson
             WriteSignals(json, "alerts", report.Signals);
     }
 
-    static void WriteAlert(Utf8JsonWriter json, Signal signal)
+    static void WriteAlert(Utf8JsonWriter json, Signal signal, Inhibitor? inhibitedBy)
     {
         var condition = signal.Condition;
         json.WriteStartObject();
@@ -109,6 +110,15 @@ static class RulesJson
         {
             json.WriteString("endedAt", Instant(ended));
             json.WriteString("end", reason.ToString().ToLowerInvariant());
+        }
+
+        if (inhibitedBy is not null)
+        {
+            json.WriteStartObject("inhibitedBy");
+            json.WriteString("name", inhibitedBy.Name);
+            PrometheusJson.WriteLabels(json, "labels", inhibitedBy.Labels);
+            json.WriteString("fingerprint", inhibitedBy.Fingerprint.ToString("x16"));
+            json.WriteEndObject();
         }
 
         json.WriteEndObject();

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 
 namespace Whistle.Detectors.Http;
@@ -24,16 +25,29 @@ public sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyL
 /// <param name="KeepFiringSince">Since when the expression does not hold, while the signal is kept firing.</param>
 /// <param name="StateBefore">What an unknown signal was.</param>
 /// <param name="End">cleared, gone or withdrawn.</param>
+/// <param name="InhibitedBy">What explains it, so that it opens no incident, calls nobody and starts no repair; left out where nothing does.</param>
 public sealed record SignalAnswer(
     IReadOnlyDictionary<string, string> Labels, IReadOnlyDictionary<string, string> Annotations, string State, DateTimeOffset ActiveAt, string Value, string Fingerprint,
     DateTimeOffset? KeepFiringSince = null, DateTimeOffset? FiringSince = null, string? StateBefore = null, DateTimeOffset? UnknownSince = null,
-    DateTimeOffset? EndedAt = null, string? End = null);
+    DateTimeOffset? EndedAt = null, string? End = null, InhibitorAnswer? InhibitedBy = null);
 
-/// <summary><c>GET /api/whistle/v1/signals</c>.</summary>
+/// <summary>The firing signal that hides another one.</summary>
+public sealed record InhibitorAnswer(string Name, IReadOnlyDictionary<string, string> Labels, string Fingerprint)
+{
+    public static InhibitorAnswer? Of(Inhibitor? inhibitor) =>
+        inhibitor is null ? null : new(inhibitor.Name, inhibitor.Labels.ToDictionary(l => l.Name, l => l.Value), inhibitor.Fingerprint.ToString("x16"));
+}
+
+/// <summary>As in the file it is from. The labels tenant and cluster are always among those that must be equal.</summary>
+public sealed record InhibitRuleAnswer(string File, IReadOnlyList<string> SourceMatchers, IReadOnlyList<string> TargetMatchers, IReadOnlyList<string> Equal);
+
+/// <summary><c>GET /api/whistle/v1/signals</c> and <c>inhibit-rules</c>.</summary>
 public static class SignalsApi
 {
-    public static void Map(IEndpointRouteBuilder routes, RulesHost rules, TimeProvider time) =>
-        WhistleApi.Group(routes, "signals").MapGet("/signals", Results<SignalsResult, BadRequest<ApiError>> (
+    public static void Map(IEndpointRouteBuilder routes, RulesHost rules, TimeProvider time)
+    {
+        var group = WhistleApi.Group(routes, "signals");
+        group.MapGet("/signals", Results<SignalsResult, BadRequest<ApiError>> (
             [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended) =>
         {
             if (ended is null)
@@ -42,6 +56,13 @@ public static class SignalsApi
                 ? new SignalsResult(rules.Signals, rules.EndedSignals(time.GetUtcNow() - duration))
                 : WhistleApi.BadDuration("ended", ended);
         }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on wish what ended.");
+        group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList())).WithName("listInhibitRules")
+            .WithSummary("Which signals hide which others, of the rules in force.");
+    }
+
+    static InhibitRuleAnswer ToAnswer(InhibitRule rule) => new(rule.File, Texts(rule.Source), Texts(rule.Target), rule.Equal);
+
+    static string[] Texts(InhibitSide side) => [.. side.Matchers.Select(m => m.ToString())];
 }
 
 /// <summary>Written by the code that writes alerts for Prometheus's API, so that both are the same; <see cref="SignalsAnswer"/> tells its shape.</summary>
@@ -53,7 +74,7 @@ sealed class SignalsResult(IReadOnlyList<Signal> active, IReadOnlyList<Signal>? 
     public Task ExecuteAsync(HttpContext httpContext) => PrometheusApi.SucceedAsync(httpContext, new Answer(json =>
     {
         json.WriteStartObject();
-        RulesJson.WriteSignals(json, "signals", active);
+        RulesJson.WriteSignals(json, "signals", active, tellsHiding: true);
         if (ended is not null)
             RulesJson.WriteSignals(json, "ended", ended);
         json.WriteEndObject();

@@ -1,3 +1,4 @@
+using Whistle.Detectors.Signals;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Incidents;
@@ -53,6 +54,21 @@ public sealed record Incident
 
     public IReadOnlyList<IncidentSignal> Signals { get; init; } = [];
 
+    /// <summary>The names of the alerts about something else that its signals have hidden since it opened or came back.</summary>
+    public IReadOnlyList<string> Hides { get; init; } = [];
+
+    /// <summary>What explains all of it that holds now, in words; null where the cause is in it, or something of it stands for itself.</summary>
+    public string? HiddenBy
+    {
+        get
+        {
+            var holding = Signals.Where(s => !s.IsClear).ToList();
+            return holding.Count > 0 && holding.TrueForAll(s => s.InhibitedBy is { } by && !Signals.Any(o => o.Fingerprint == by.Fingerprint && o.ClearedAt is null))
+                ? string.Join(", ", holding.Select(s => s.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))
+                : null;
+        }
+    }
+
     /// <summary>When it went from quiet to not, the latest last; of the oldest only so many are kept as tell a signal that comes and goes.</summary>
     public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];
 }
@@ -64,9 +80,10 @@ public sealed record Incident
 /// Since when its expression no longer holds while <c>keep_firing_for</c> keeps it active. It proves a repair and holds a page; only its end
 /// closes the incident.
 /// </param>
+/// <param name="InhibitedBy">What explains it, so that it calls nobody and starts no repair; null where it stands for itself.</param>
 public sealed record IncidentSignal(
     ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown = false,
-    DateTimeOffset? QuietSince = null)
+    DateTimeOffset? QuietSince = null, Inhibitor? InhibitedBy = null)
 {
     /// <summary>What it states does not hold now.</summary>
     public bool IsClear => ClearedAt is not null || QuietSince is not null;
@@ -76,5 +93,5 @@ public sealed record IncidentSignal(
 public sealed record Acknowledgement(string IncidentId, string Author, DateTimeOffset At, DateTimeOffset Until);
 
 /// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
-/// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>
+/// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>hidden</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>
 public sealed record TimelineEntry(string IncidentId, long Number, DateTimeOffset At, string Kind, string Text, int Count = 1);

@@ -27,8 +27,14 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, stri
 /// <param name="Worked">Incidents that a run works on.</param>
 sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
-    /// <summary>What fires, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
+    /// <summary>What fires and is not hidden, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
     public IReadOnlyDictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
+
+    /// <summary>What is hidden by another signal, by fingerprint.</summary>
+    public ILookup<ulong, Signal> Hidden => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.Fingerprint);
+
+    /// <summary>As <see cref="Hidden"/>, by the fingerprint of what hides it.</summary>
+    public ILookup<ulong, Signal> Hiding => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.InhibitedBy!.Fingerprint);
 }
 
 /// <summary>Incidents as a function of those held and of all that is wrong now.</summary>
@@ -97,18 +103,15 @@ static class IncidentEngine
     // Of a storm only its beginning, its ebb and its end are told, not each of thousands of signals.
     static IncidentChange Quiet(Incident before, IncidentChange change, string title)
     {
-        var entries = change.Entries.Where(e => e.Kind is not "signal").ToList();
-        static int Active(Incident i) => i.Signals.Count(s => !s.IsClear);
+        var entries = change.Entries.Where(e => e.Kind is not ("signal" or "hidden")).ToList();
+        static int Active(Incident i) => i.Signals.Count(s => s is { IsClear: false, InhibitedBy: null });
         if (Math.Abs(Active(before) - Active(change.Incident)) * 10 > Active(before))
             entries.Add(("signal", $"{title}."));
         return new(change.Incident with { Title = before.Title }, entries);
     }
 
     public static Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> BySubject(IReadOnlyList<Signal> active) =>
-        active.Where(HasFired).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
-
-    static bool HasFired(Signal signal) =>
-        signal.State is SignalState.Firing || signal is { State: SignalState.Unknown, Condition.Before: SignalState.Firing };
+        active.Where(s => s is { HasFired: true, InhibitedBy: null }).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
 
     static (string Tenant, string Cluster, Labels Subject) KeyOf(Signal signal)
     {
@@ -144,22 +147,43 @@ static class IncidentEngine
     {
         var entries = new List<(string, string)>();
         var next = incident;
+        // What is hidden begins nothing; what the incident holds of it already stays, and what is about the same as its cause is no other incident.
+        var visible = active;
+        active =
+        [
+            .. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Hidden[s.Fingerprint]),
+            .. active.SelectMany(s => view.Hiding[s.Fingerprint]).Where(s => KeyOf(s).Subject.Equals(incident.Subject)),
+        ];
         if (incident.ClosedAt is not null)
         {
-            next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1 };
+            next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Hides = [] };
             entries.Add(("reopened", $"It is back, for the {Ordinal(next.Reopened)} time."));
         }
 
         var signals = Signals(next, active, view.Ended, entries, now);
         if (signals.Exists(s => !s.IsClear) && !incident.Signals.Any(s => !s.IsClear))
             next = next with { Onsets = [.. incident.Onsets.TakeLast(MostOnsets - 1), now] };
-        next = next with { Signals = signals };
-        if (active.Count > 0 && Rank(SeverityOf(Worst(active))) <= Rank(next.Severity))
-            next = next with { Severity = SeverityOf(Worst(active)), Title = TitleOf(Worst(active)) };
+        next = Hide(next with { Signals = signals }, view.Hiding, entries);
+        if (visible.Count > 0 && Rank(SeverityOf(Worst(visible))) <= Rank(next.Severity))
+            next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
             entries.Add(("severity", $"It was {incident.Severity} and is now {next.Severity}."));
         next = signals.Exists(s => !s.IsClear) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
         return new(next, entries);
+    }
+
+    // Told once an alert: how many it hides now is seen where the signals are.
+    static Incident Hide(Incident incident, ILookup<ulong, Signal> hiding, List<(string, string)> entries)
+    {
+        if (hiding.Count == 0)
+            return incident;
+        var hidden = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => hiding[s.Fingerprint])
+            .Where(s => !KeyOf(s).Subject.Equals(incident.Subject)).CountBy(s => s.Name).ToDictionary();
+        var joined = hidden.Keys.Except(incident.Hides).Order(StringComparer.Ordinal).ToList();
+        if (joined.Count == 0)
+            return incident;
+        entries.Add(("hidden", $"It explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}: nobody is called for that, and no repair of it begins, while it fires."));
+        return incident with { Hides = [.. incident.Hides, .. joined] };
     }
 
     static List<IncidentSignal> Signals(
@@ -190,9 +214,19 @@ static class IncidentEngine
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) does not hold any more since {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
         if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) holds again."));
+        TellHiding(known, signal, entries);
         return fires
-            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet)
-            : known! with { Unknown = unknown, QuietSince = quiet };
+            ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet, signal.InhibitedBy)
+            : known! with { Unknown = unknown, QuietSince = quiet, InhibitedBy = signal.InhibitedBy };
+    }
+
+    static void TellHiding(IncidentSignal? known, Signal signal, List<(string, string)> entries)
+    {
+        var (before, now) = (known?.InhibitedBy, signal.InhibitedBy);
+        if (now is not null && now.Fingerprint != before?.Fingerprint)
+            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is hidden by {now}: while that fires, it calls nobody and starts no repair."));
+        if (now is null && before is not null)
+            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is not hidden by {before} any more: it stands for itself again."));
     }
 
     static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
@@ -206,7 +240,7 @@ static class IncidentEngine
             _ => "is clear",
         };
         entries.Add(("signal", $"{known.Name} ({known.Severity}) {how}."));
-        return known with { ClearedAt = now, Unknown = false, QuietSince = null };
+        return known with { ClearedAt = now, Unknown = false, QuietSince = null, InhibitedBy = null };
     }
 
     static SignalEnd? EndOf(IncidentSignal known, IReadOnlyList<Signal> ended) =>

@@ -40,17 +40,19 @@ public sealed class IncidentStore
         CREATE INDEX incidents_closed ON incidents (closed_at, opened_at, id, revision) WHERE closed_at IS NOT NULL;
         """;
 
+    const string Hides = "ALTER TABLE incidents ADD COLUMN hides TEXT NOT NULL DEFAULT '';";
+
     const string Keys = "SELECT id, revision FROM incidents";
 
     static readonly RevisedRows<Incident> Rows = new(
-        "incidents", "r.tenant, r.cluster, r.subject, r.title, r.severity, r.state, r.opened_at, r.closed_at, r.clear_since, r.reopened, r.signals, r.onsets", Read);
+        "incidents", "r.tenant, r.cluster, r.subject, r.title, r.severity, r.state, r.opened_at, r.closed_at, r.clear_since, r.reopened, r.signals, r.onsets, r.hides", Read);
 
     readonly StateDatabase _database;
 
     public IncidentStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("incidents", Schema, AcknowledgementTable, Onsets, Revision);
+        database.Migrate("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
     }
 
     /// <summary>All that are not closed, the oldest first.</summary>
@@ -200,14 +202,16 @@ public sealed class IncidentStore
 
     static void Upsert(DbConnection connection, Incident incident) => connection.Execute(
         """
-        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals, $onsets, $revision)
+        INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals, $onsets, $revision, $hides)
         ON CONFLICT (id) DO UPDATE SET title = excluded.title, severity = excluded.severity, state = excluded.state, closed_at = excluded.closed_at,
-            clear_since = excluded.clear_since, reopened = excluded.reopened, signals = excluded.signals, onsets = excluded.onsets, revision = excluded.revision
+            clear_since = excluded.clear_since, reopened = excluded.reopened, signals = excluded.signals, onsets = excluded.onsets, revision = excluded.revision,
+            hides = excluded.hides
         """,
         ("$id", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$subject", Json(incident.Subject)),
         ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
         ("$revision", StateSql.NewRevision()), ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
         ("$onsets", string.Join(' ', incident.Onsets.Select(o => o.ToUnixTimeMilliseconds()))),
+        ("$hides", string.Join('\n', incident.Hides)),
         ("$signals", JsonSerializer.Serialize([.. incident.Signals.Select(ToRow)], IncidentJson.Default.ListSignalRow)));
 
     static Incident Read(DbDataReader reader) => new()
@@ -224,21 +228,30 @@ public sealed class IncidentStore
         ClearSince = reader.OptionalInstant(10),
         Reopened = reader.GetInt32(11),
         Onsets = [.. reader.GetString(13).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
+        Hides = reader.GetString(14).Split('\n', StringSplitOptions.RemoveEmptyEntries),
         Signals = [.. JsonSerializer.Deserialize(reader.GetString(12), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
     };
 
     static SignalRow ToRow(IncidentSignal signal) => new(
-        signal.Fingerprint.ToString("x16"), signal.Name, signal.Labels.ToDictionary(l => l.Name, l => l.Value), signal.Severity,
-        signal.Since.ToUnixTimeMilliseconds(), signal.ClearedAt?.ToUnixTimeMilliseconds(), signal.Unknown, signal.QuietSince?.ToUnixTimeMilliseconds());
+        Hex(signal.Fingerprint), signal.Name, ToRow(signal.Labels), signal.Severity,
+        signal.Since.ToUnixTimeMilliseconds(), signal.ClearedAt?.ToUnixTimeMilliseconds(), signal.Unknown, signal.QuietSince?.ToUnixTimeMilliseconds(),
+        signal.InhibitedBy is { } by ? new(Hex(by.Fingerprint), by.Name, ToRow(by.Labels)) : null);
 
     static IncidentSignal FromRow(SignalRow row) => new(
-        ulong.Parse(row.Fingerprint, NumberStyles.HexNumber, CultureInfo.InvariantCulture), row.Name, ToLabels(row.Labels), row.Severity,
-        DateTimeOffset.FromUnixTimeMilliseconds(row.Since), Instant(row.ClearedAt), row.Unknown, Instant(row.QuietSince));
+        FromHex(row.Fingerprint), row.Name, ToLabels(row.Labels), row.Severity,
+        DateTimeOffset.FromUnixTimeMilliseconds(row.Since), Instant(row.ClearedAt), row.Unknown, Instant(row.QuietSince),
+        row.InhibitedBy is { } by ? new(FromHex(by.Fingerprint), by.Name, ToLabels(by.Labels)) : null);
 
     static DateTimeOffset? Instant(long? milliseconds) => milliseconds is { } at ? DateTimeOffset.FromUnixTimeMilliseconds(at) : null;
 
+    static string Hex(ulong fingerprint) => fingerprint.ToString("x16");
+
+    static ulong FromHex(string fingerprint) => ulong.Parse(fingerprint, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+
+    static Dictionary<string, string> ToRow(Labels labels) => labels.ToDictionary(l => l.Name, l => l.Value);
+
     static string Json(Labels labels) =>
-        JsonSerializer.Serialize(labels.ToDictionary(l => l.Name, l => l.Value), IncidentJson.Default.DictionaryStringString);
+        JsonSerializer.Serialize(ToRow(labels), IncidentJson.Default.DictionaryStringString);
 
     static Labels FromJson(string json) => ToLabels(JsonSerializer.Deserialize(json, IncidentJson.Default.DictionaryStringString)!);
 
@@ -246,7 +259,10 @@ public sealed class IncidentStore
 }
 
 sealed record SignalRow(
-    string Fingerprint, string Name, Dictionary<string, string> Labels, string Severity, long Since, long? ClearedAt, bool Unknown, long? QuietSince);
+    string Fingerprint, string Name, Dictionary<string, string> Labels, string Severity, long Since, long? ClearedAt, bool Unknown, long? QuietSince,
+    InhibitorRow? InhibitedBy = null);
+
+sealed record InhibitorRow(string Fingerprint, string Name, Dictionary<string, string> Labels);
 
 [JsonSerializable(typeof(List<SignalRow>))]
 [JsonSerializable(typeof(Dictionary<string, string>))]

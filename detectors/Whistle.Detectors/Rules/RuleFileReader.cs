@@ -9,9 +9,12 @@ using YamlDotNet.RepresentationModel;
 
 namespace Whistle.Detectors.Rules;
 
+/// <summary>What one file holds: groups or inhibit rules.</summary>
+sealed record RuleFile(IReadOnlyList<RuleGroup> Groups, IReadOnlyList<InhibitRule> InhibitRules);
+
 /// <summary>
-/// Reads one Prometheus rule file, or a PrometheusRule manifest (its <c>spec</c>). Goes on after an error, so that one
-/// pass reports them all with their positions.
+/// Reads one Prometheus rule file, or a PrometheusRule manifest (its <c>spec</c>), or a file of inhibit rules. Goes on after an error, so that
+/// one pass reports them all with their positions.
 /// </summary>
 sealed partial class RuleFileReader(string file, YamlReader yaml)
 {
@@ -19,7 +22,9 @@ sealed partial class RuleFileReader(string file, YamlReader yaml)
 
     static readonly string[] AlertOnly = ["for", "keep_firing_for", "annotations"];
 
-    public IReadOnlyList<RuleGroup> Read() => [.. (yaml.Documents() ?? []).SelectMany(ReadDocument)];
+    readonly List<InhibitRule> _inhibitRules = [];
+
+    public RuleFile Read() => new([.. (yaml.Documents() ?? []).SelectMany(ReadDocument)], _inhibitRules);
 
     List<RuleGroup> ReadDocument(YamlNode root)
     {
@@ -32,6 +37,12 @@ sealed partial class RuleFileReader(string file, YamlReader yaml)
                 return yaml.Fail<List<RuleGroup>>(kind, "the manifest's kind is not PrometheusRule") ?? [];
             if (!manifest.Children.TryGetValue("spec", out root!))
                 return yaml.Fail<List<RuleGroup>>(manifest, "the manifest has no spec") ?? [];
+        }
+
+        if (root is YamlMappingNode mapping && mapping.Children.ContainsKey(InhibitRuleReader.Key))
+        {
+            _inhibitRules.AddRange(new InhibitRuleReader(file, yaml).Read(mapping));
+            return [];
         }
 
         return yaml.Mapping(root, "the file", "groups") is { } top ? ReadGroups(top) : [];

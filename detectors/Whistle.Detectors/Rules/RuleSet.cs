@@ -8,18 +8,19 @@ namespace Whistle.Detectors.Rules;
 public sealed record RuleSetLoad(RuleSet? Rules, IReadOnlyList<YamlError> Errors);
 
 /// <summary>How much a rule file holds.</summary>
-public sealed record RuleCounts(int Groups, int Alerts, int Recordings);
+public sealed record RuleCounts(int Groups, int Alerts, int Recordings, int InhibitRules);
 
 /// <summary>A valid set of rule files, loaded whole. Immutable; a reload makes another.</summary>
 public sealed class RuleSet
 {
-    public static readonly RuleSet Empty = new([]);
+    public static readonly RuleSet Empty = new([], []);
 
     readonly FrozenDictionary<string, RecordingInput> _recorded;
 
-    RuleSet(IReadOnlyList<RuleGroup> groups)
+    RuleSet(IReadOnlyList<RuleGroup> groups, IReadOnlyList<InhibitRule> inhibitRules)
     {
         Groups = groups;
+        InhibitRules = inhibitRules;
         _recorded = groups
             .SelectMany(g => g.Rules.OfType<RecordingRule>().Select(r => (Rule: r, g.Interval)))
             .GroupBy(r => r.Rule.Name)
@@ -29,6 +30,9 @@ public sealed class RuleSet
     }
 
     internal IReadOnlyList<RuleGroup> Groups { get; }
+
+    /// <summary>Which signals hide others, in the order of the files.</summary>
+    internal IReadOnlyList<InhibitRule> InhibitRules { get; }
 
     /// <summary>How many rules the set has, alerting and recording.</summary>
     public int RuleCount => Groups.Sum(g => g.Rules.Count);
@@ -40,20 +44,21 @@ public sealed class RuleSet
     public static RuleSetLoad Load(IEnumerable<string> paths)
     {
         var errors = new List<YamlError>();
-        var groups = new List<RuleGroup>();
+        var files = new List<RuleFile>();
         foreach (var file in YamlFiles.Expand(paths))
         {
             if (YamlFiles.Read(file, errors) is { } text)
-                groups.AddRange(new RuleFileReader(file, new(file, text, errors)).Read());
+                files.Add(new RuleFileReader(file, new(file, text, errors)).Read());
         }
 
+        var groups = files.SelectMany(f => f.Groups).ToList();
         foreach (var twice in groups.GroupBy(g => g.Key).Where(g => g.Select(x => x.File).Distinct().Count() > 1))
         {
             var second = twice.Last();
             errors.Add(new(second.File, 1, 1, $"the group \"{second.Name}\" is also in {twice.First().File}, a file of the same name; rename one of the files"));
         }
 
-        return errors.Count > 0 ? new(null, errors) : new(new RuleSet(groups), []);
+        return errors.Count > 0 ? new(null, errors) : new(new RuleSet(groups, [.. files.SelectMany(f => f.InhibitRules)]), []);
     }
 
     /// <summary>What of the set is from one file, named as it was loaded.</summary>
@@ -61,7 +66,7 @@ public sealed class RuleSet
     {
         var groups = Groups.Where(g => g.File == file).ToList();
         var rules = groups.SelectMany(g => g.Rules).ToList();
-        return new(groups.Count, rules.OfType<AlertRule>().Count(), rules.OfType<RecordingRule>().Count());
+        return new(groups.Count, rules.OfType<AlertRule>().Count(), rules.OfType<RecordingRule>().Count(), InhibitRules.Count(r => r.File == file));
     }
 
     /// <summary>
@@ -69,7 +74,7 @@ public sealed class RuleSet
     /// the first of them.
     /// </summary>
     internal RuleSet Paced(TimeSpan interval, IReadOnlyList<string> order) =>
-        new([.. Groups.OrderBy(g => order.Index().FirstOrDefault(o => o.Item == g.Name).Index).Select(g => g with { Interval = interval })]);
+        new([.. Groups.OrderBy(g => order.Index().FirstOrDefault(o => o.Item == g.Name).Index).Select(g => g with { Interval = interval })], InhibitRules);
 
     /// <summary>The interval at which a metric is recorded and what from, or null for a metric that no rule records.</summary>
     internal RecordingInput? Recording(string metric) => _recorded.GetValueOrDefault(metric);

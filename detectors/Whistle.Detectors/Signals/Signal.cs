@@ -68,6 +68,12 @@ public sealed record Signal
     /// <summary>It fires only because <c>keep_firing_for</c> has not passed: its expression no longer holds.</summary>
     public bool IsKept => State is SignalState.Firing && Condition.KeepSince is not null;
 
+    /// <summary>It fires, or is unknown after having fired.</summary>
+    public bool HasFired => State is SignalState.Firing || this is { State: SignalState.Unknown, Condition.Before: SignalState.Firing };
+
+    /// <summary>The signal that explains this one, so that people hear of that alone; null where it stands for itself.</summary>
+    public Inhibitor? InhibitedBy { get; init; }
+
     /// <summary>FNV-1a, 64 bits, over name and labels in UTF-8, each ended by a zero byte: the same in every process and release.</summary>
     public ulong Fingerprint => FingerprintOf(Name, Labels);
 
@@ -86,6 +92,19 @@ public sealed record Signal
             hash = (hash ^ b) * 1099511628211;
         return hash * 1099511628211;
     }
+}
+
+/// <summary>A signal that hides others.</summary>
+public sealed record Inhibitor(ulong Fingerprint, string Name, Labels Labels)
+{
+    // What the reader knows from the place where it stands, or from the name.
+    static readonly string[] Known = ["alertname", "severity", "tenant", "cluster"];
+
+    internal static Inhibitor Of(Signal signal) => new(signal.Fingerprint, signal.Name, signal.Labels);
+
+    /// <summary>Such as <c>NodeSilent (node n1)</c>.</summary>
+    public override string ToString() =>
+        Labels.Drop(Known) is { Count: > 0 } labels ? $"{Name} ({string.Join(", ", labels.Select(l => $"{l.Name} {l.Value}"))})" : Name;
 }
 
 /// <summary>One step in a signal's life; <paramref name="From"/> is null when it opens.</summary>

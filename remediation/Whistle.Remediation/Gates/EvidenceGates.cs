@@ -7,6 +7,12 @@ namespace Whistle.Remediation.Gates;
 /// <summary>Whether what is known is enough to act on.</summary>
 static class EvidenceGates
 {
+    /// <summary>Repaired is the cause, not what follows from it. A run that has begun goes on.</summary>
+    public static GateAnswer Inhibited(GateSnapshot s) =>
+        s.Run.Reports.Count == 0 && s.Signals.Count > 0 && s.Signals.All(x => x.InhibitedBy is not null)
+            ? new($"What it answers is explained by {string.Join(", ", s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))}; it begins when it still holds after that.", Soon)
+            : GateAnswer.Allow;
+
     public static GateAnswer Evidence(GateSnapshot s)
     {
         if (s.Signals.FirstOrDefault(x => x.State is SignalState.Unknown) is { } unknown)

@@ -13,6 +13,7 @@ static class GatePipeline
         new("cancelled", PeopleGates.Cancelled),
         new("mode", PeopleGates.Mode),
         new("pause", PeopleGates.Pause, Undoing: true),
+        new("inhibited", EvidenceGates.Inhibited),
         new("evidence", EvidenceGates.Evidence),
         new("fresh", EvidenceGates.Fresh),
         new("window", PeopleGates.Window),

@@ -10,6 +10,8 @@ namespace Whistle.Remediation.Gates;
 sealed class SignalIndex(IReadOnlyList<Signal> signals)
 {
     readonly Dictionary<ulong, Signal> _byFingerprint = Index(signals);
+    readonly Dictionary<(string Tenant, string Cluster), HashSet<string>> _hiddenNodes = signals.Where(s => s.InhibitedBy is not null && s.Labels.Has("node"))
+        .GroupBy(s => (s.Labels["tenant"], s.Labels["cluster"])).ToDictionary(g => g.Key, g => g.Select(s => s.Labels["node"]).ToHashSet());
 
     /// <summary>The signals of the incident with one of the names that hold, or are unknown.</summary>
     public IReadOnlyList<Signal> Of(Incident incident, IReadOnlyList<string> names)
@@ -22,6 +24,16 @@ sealed class SignalIndex(IReadOnlyList<Signal> signals)
         }
 
         return found ?? [];
+    }
+
+    /// <summary>Clusters that have such nodes as <see cref="Troubled"/> tells.</summary>
+    public IEnumerable<(string Tenant, string Cluster)> TroubledClusters(FleetState fleet) => fleet.TroubledClusters.Union(_hiddenNodes.Keys);
+
+    /// <summary>Nodes of the cluster that are in trouble, whether an incident is told of it or it is explained by something else: it weighs the same.</summary>
+    public IReadOnlySet<string> Troubled(FleetState fleet, string tenant, string cluster)
+    {
+        var troubled = fleet.Troubled(tenant, cluster);
+        return _hiddenNodes.TryGetValue((tenant, cluster), out var hidden) ? troubled.Union(hidden).ToHashSet() : troubled;
     }
 
     public Signal? Find(ulong fingerprint) => _byFingerprint.GetValueOrDefault(fingerprint);
@@ -67,7 +79,7 @@ static class GateReader
             AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
             Earlier = fleet.Earlier(run),
             Cluster = cluster,
-            Troubled = fleet.Troubled(run.Tenant, run.Cluster),
+            Troubled = signals.Troubled(fleet, run.Tenant, run.Cluster),
             StormAt = fleet.Storms.TryGetValue((run.Tenant, run.Cluster), out var storm) ? storm : null,
             Window = WindowView.Of(fleet.Windows, run.Tenant, run.Cluster, now),
             Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.Tenant, run.Cluster, now)),

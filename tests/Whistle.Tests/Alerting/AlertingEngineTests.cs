@@ -3,6 +3,7 @@ using CsCheck;
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Detectors.Incidents;
+using Whistle.Telemetry;
 
 using Xunit;
 
@@ -18,7 +19,8 @@ public sealed class AlertingEngineTests
     /// One letter a minute, what the incident is then; what is decided stands after its minute. w, c, i: open as warning, critical, info.
     /// m: warning, a repair is under way. r: recovering. x: closed. s: closed after a repair that succeeded. g, G: a repair gave up (warning,
     /// critical). f: an attempt failed. 2: warning with a second node. 3: warning with a second cause. A: critical, acknowledged up to minute 10.
-    /// B: the same with a rise from warning. -: alerting is down.
+    /// B: the same with a rise from warning. h: critical, all of it explained by another signal. k: critical, a second cause explained. -: alerting
+    /// is down.
     /// </summary>
     [Theory]
     [InlineData("critical pages after two minutes, once", "ccccc", "2:page 1 critical")]
@@ -43,6 +45,12 @@ public sealed class AlertingEngineTests
     [InlineData("an acknowledgement that ends pages again", "cccAAAAAAAAA", "2:page 1 critical 10:page 2 critical")]
     [InlineData("one that is taken back does not", "cccAAAcccccccc", "2:page 1 critical")]
     [InlineData("a rise is held by it too", "w" + "BBBBBBBBBcc", "2:hold 10:page 1 critical")]
+    [InlineData("what another signal explains is held, and once that ends it has its own deadline", "chhhhhccc", "2:hold 8:page 1 critical")]
+    [InlineData("what was explained before its deadline begins anew too", "chccc", "4:page 1 critical")]
+    [InlineData("what is explained and closes calls nobody", "hhhhx", "2:hold 4:digest")]
+    [InlineData("an explained cause beside another holds nothing, and joins nobody", "ccckkkkkkk", "2:page 1 critical")]
+    [InlineData("what was paged stays so while it is explained", "ccchhhhhhccccc", "2:page 1 critical")]
+    [InlineData("a repair that gives up meanwhile is paged when it stands for itself again", "hhGGG", "2:change,ticket,page 1 critical")]
     [InlineData("a return has its own deadline and goes on counting", "cccxxccc", "2:page 1 critical 3:resolve,announce 7:page 2 critical")]
     [InlineData("what passed while alerting was down needs nobody now", "---x", "3:digest")]
     [InlineData("what is overdue when alerting is back is paged", "----c", "4:page 1 critical")]
@@ -53,7 +61,7 @@ public sealed class AlertingEngineTests
     }
 
     [Fact]
-    public void Whatever_an_incident_lives_through_every_page_is_resolved_once_and_none_comes_early() => Gen.Char["wcimrxsgG23A-"].Array[1, 60].Sample(letters =>
+    public void Whatever_an_incident_lives_through_every_page_is_resolved_once_and_none_comes_early() => Gen.Char["wcimrxsgG23Ahk-"].Array[1, 60].Sample(letters =>
     {
         var told = Live(new string(letters) + "x").ToList();
         var pages = told.SelectMany(m => m.Decisions.OfType<Decision.Page>()).Select(p => p.Number).ToList();
@@ -87,9 +95,9 @@ public sealed class AlertingEngineTests
         var letter = letters[minute];
         var severity = letter switch
         {
-            'c' or 'G' or 'A' or 'B' => "critical",
+            'c' or 'G' or 'A' or 'B' or 'h' or 'k' => "critical",
             'i' => "info",
-            'r' or 'x' or 's' => letters[..minute].Contains('c') ? "critical" : letters[..minute].Contains('i') ? "info" : letters[0] is '-' ? "critical" : "warning",
+            'r' or 'x' or 's' => letters[..minute].AsSpan().ContainsAny('c', 'h') ? "critical" : letters[..minute].Contains('i') ? "info" : letters[0] is '-' ? "critical" : "warning",
             _ => "warning",
         };
         var incident = Fleet.Incident("i1", severity) with { Signals = [Fleet.Signal("NodeDiskFilling", "n1", severity, since)] };
@@ -100,6 +108,8 @@ public sealed class AlertingEngineTests
             'x' or 's' => incident.Closed(now),
             '2' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskFilling", "n2", severity, now)] },
             '3' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskAlmostFull", "n1", severity, now)] },
+            'h' => incident with { Signals = [Explained(incident.Signals[0])] },
+            'k' => incident with { Signals = [.. incident.Signals, Explained(Fleet.Signal("NodeNotReady", "n2", severity, now))] },
             _ => incident,
         };
         Repair[] repairs = letter switch
@@ -112,6 +122,8 @@ public sealed class AlertingEngineTests
         };
         return new(incident, repairs, letter is 'A' or 'B' ? new("i1", "ann", Fleet.Start, Fleet.Start.AddMinutes(10)) : null);
     }
+
+    static IncidentSignal Explained(IncidentSignal signal) => signal with { InhibitedBy = new(9, "NodeSilent", Labels.Of(("node", "n1"))) };
 
     static int Since(string letters, int minute)
     {

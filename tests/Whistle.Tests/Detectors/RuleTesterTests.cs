@@ -1,3 +1,4 @@
+using Whistle.Detectors.Rules;
 using Whistle.Detectors.Testing;
 
 using Xunit;
@@ -181,7 +182,9 @@ public sealed class RuleTesterTests : IDisposable
         var examples = Repository.Examples("docs/rules.md", "yaml");
         File.WriteAllText(Path.Combine(_folder, "mine.yaml"), examples[0]);
         File.WriteAllText(Path.Combine(_folder, "disk.yaml"), "groups: [{ name: g, rules: [{ alert: ReadOnly, expr: node_filesystem_readonly == 1 }] }]");
-        foreach (var tests in examples.Skip(1))
+        File.WriteAllText(Path.Combine(_folder, "hidden.yaml"), examples[1]);
+        Assert.Single(RuleSet.Load([Path.Combine(_folder, "hidden.yaml")]).Rules!.InhibitRules);
+        foreach (var tests in examples.Skip(2))
             Holds(await RunAsync(tests));
     }
 

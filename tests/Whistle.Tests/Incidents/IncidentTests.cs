@@ -208,6 +208,125 @@ public sealed class IncidentTests : IDisposable
         Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], _store.Timeline(id).Skip(2).Select(e => (e.Count, e.Text)));
     }
 
+    [Fact]
+    public async Task What_another_signal_explains_opens_nothing_until_that_ends_and_its_cause_tells_it()
+    {
+        Fire("NodeSilent", "critical", "");
+        Fire("Filling", "warning", "/a");
+        Fire("Filling", "critical", "/b");
+        Hide(1);
+        Hide(2);
+        await PassAsync(0);
+        await PassAsync(30);
+
+        var silent = Assert.Single(_store.Active());
+        Assert.Equal(["Filling"], silent.Hides);
+        Assert.Equal("It explains Filling (2 times): nobody is called for that, and no repair of it begins, while it fires.", Assert.Single(_store.Timeline(silent.Id), e => e.Kind == "hidden").Text);
+
+        _active.RemoveAt(0);
+        Show();
+        await PassAsync(1);
+        Assert.Equal(3, _store.Active().Count);
+        Assert.All(_store.Active().Skip(1), i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.HiddenBy)));
+    }
+
+    [Fact]
+    public async Task What_an_incident_holds_already_stays_with_its_cause_and_both_ends_are_told_once()
+    {
+        Fire("Filling", "warning", "/a");
+        Fire("Filling", "critical", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Fire("NodeSilent", "critical", "");
+        Hide(0);
+        await PassAsync(1);
+        Assert.Equal(("NodeSilent (node n)", null), (_store.Find(id)!.Signals[0].InhibitedBy!.ToString(), _store.Find(id)!.HiddenBy));
+
+        Hide(1);
+        await PassAsync(1);
+        await PassAsync(1);
+        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), (_store.Find(id)!.State, _store.Find(id)!.HiddenBy));
+
+        _active.RemoveAt(2);
+        Show();
+        await PassAsync(1);
+        await PassAsync(1);
+        Assert.Null(_store.Find(id)!.HiddenBy);
+        Assert.Equal(
+            [
+                "Filling (warning) is hidden by NodeSilent (node n): while that fires, it calls nobody and starts no repair.",
+                "Filling (critical) is hidden by NodeSilent (node n): while that fires, it calls nobody and starts no repair.",
+                "Filling (warning) is not hidden by NodeSilent (node n) any more: it stands for itself again.",
+                "Filling (critical) is not hidden by NodeSilent (node n) any more: it stands for itself again.",
+            ],
+            _store.Timeline(id).Where(e => e.Kind == "hidden").Select(e => e.Text));
+    }
+
+    [Fact]
+    public async Task What_is_explained_reopens_nothing_joins_nothing_and_closes_as_ever()
+    {
+        Fire("Filling", "warning", "/a");
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Fire("NodeSilent", "critical", "");
+        Fire("AlmostFull", "critical", "/a");
+        Hide(0);
+        Hide(2);
+        await PassAsync(1);
+        Assert.Equal(("warning", 1), (_store.Find(id)!.Severity, _store.Find(id)!.Signals.Count));
+        _active.RemoveAt(0);
+        await PassAsync(1);
+        Assert.Null(Assert.Single(_store.Find(id)!.Signals).InhibitedBy);
+        await PassAsync(6);
+        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+
+        Fire("Filling", "warning", "/a");
+        Hide(2);
+        await PassAsync(1);
+        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+
+        _active.RemoveAt(0);
+        Show();
+        await PassAsync(1);
+        Assert.Equal((IncidentState.Open, 1, 2), (_store.Find(id)!.State, _store.Find(id)!.Reopened, _store.Find(id)!.Signals.Count(s => !s.IsClear)));
+    }
+
+    [Fact]
+    public async Task What_is_about_the_same_as_its_cause_is_in_its_incident_which_is_not_clear_before_both_are()
+    {
+        Fire("NodeSilent", "warning", "");
+        Fire("NotReady", "critical", "");
+        Hide(1);
+        await PassAsync(0);
+        var id = Assert.Single(_store.Active()).Id;
+        Assert.Equal(("warning", null, 2, 0), (_store.Find(id)!.Severity, _store.Find(id)!.HiddenBy, _store.Find(id)!.Signals.Count, _store.Find(id)!.Hides.Count));
+        Keep();
+        await PassAsync(1);
+        Assert.Equal((IncidentState.Open, null), (_store.Find(id)!.State, _store.Find(id)!.HiddenBy));
+        _active.RemoveAt(0);
+        Show();
+        await PassAsync(1);
+        Assert.Equal(("critical", IncidentState.Open), (_store.Find(id)!.Severity, _store.Find(id)!.State));
+    }
+
+    [Fact]
+    public async Task In_a_storm_what_is_explained_is_marked_beside_its_cause_and_told_in_one_line()
+    {
+        for (var i = 0; i < 300; i++)
+            Fire("Filling", "warning", $"/{i}");
+        await PassAsync(0);
+        var storm = Assert.Single(_store.Active());
+        Fire("NodeSilent", "critical", "");
+        for (var i = 0; i < 300; i++)
+            Hide(i);
+        await PassAsync(1);
+
+        Assert.True(storm.IsStorm);
+        storm = Assert.Single(_store.Active());
+        Assert.Equal((100, null), (storm.Signals.Count(s => s.InhibitedBy is not null), storm.HiddenBy));
+        Assert.InRange(_store.Timeline(storm.Id).Count, 2, 3);
+    }
+
     async Task PassAsync(double minutes)
     {
         _now += TimeSpan.FromMinutes(minutes);
@@ -229,6 +348,14 @@ public sealed class IncidentTests : IDisposable
             Annotations = [new("summary", $"{name} {severity}")],
             Condition = new(SignalState.Firing, _now, _now) { FiringSince = _now },
         };
+    }
+
+    void Hide(int index) => _active[index] = _active[index] with { InhibitedBy = Inhibitor.Of(_active.Single(s => s.Name == "NodeSilent")) };
+
+    void Show()
+    {
+        for (var i = 0; i < _active.Count; i++)
+            _active[i] = _active[i] with { InhibitedBy = null };
     }
 
     void Keep() => _active[0] = _active[0] with { Condition = _active[0].Condition with { KeepSince = _now } };

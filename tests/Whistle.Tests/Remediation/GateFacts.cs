@@ -67,6 +67,7 @@ sealed class GateFacts
             "taken" => _snapshot with { Acknowledgement = new("i", "ann", Now, At(rest)) },
             "pause" => _snapshot with { Pauses = [new(1, "", "", words[0] is "node" ? words[1] : "", words[0] is "runbook" ? words[1] : "", "work", "ann", Now, At(words[2]))] },
             "signals" => _snapshot with { Signals = [.. words.Select(SignalOf)] },
+            "explained" => _snapshot with { Signals = [.. _snapshot.Signals.Select(s => words.Contains(s.Name) ? s with { InhibitedBy = new(1, "Silent", Labels.Of(("node", "n"))) } : s)] },
             "late" => _snapshot with { Cluster = _snapshot.Cluster! with { LatestData = At(rest) } },
             "unseen" => _snapshot with { Cluster = null },
             "nodes" => _snapshot with { Cluster = _snapshot.Cluster! with { Nodes = [.. words.Select(NodeOf)] } },
@@ -79,6 +80,7 @@ sealed class GateFacts
             "atwork" => _snapshot with { AtWork = [.. words.Select(PlaceOf)] },
             "earlier" => _snapshot with { Earlier = [.. words.Select(w => w.Split(':')).Select(w => new EarlierRun("o", w.Length > 1 ? w[1] : "i", At(w[0])))] },
             "onsets" => _snapshot with { Onsets = [.. words.Select(At)] },
+            "begun" => _snapshot with { Run = _snapshot.Run with { Reports = [new("x", "a", CommandOutcome.Succeeded, "", null, Now)] } },
             "changed" => _snapshot with { Run = _snapshot.Run with { Reports = [new("x", "a", CommandOutcome.Succeeded, "", null, Now) { Changed = true }] } },
             _ => throw new FormatException($"{fact} is no fact."),
         };

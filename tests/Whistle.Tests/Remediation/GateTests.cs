@@ -41,7 +41,7 @@ public sealed partial class GateTests
 
     [Fact]
     public void The_gates_stand_in_the_order_of_the_specification() => Assert.Equal(
-        ["kill-switch", "cancelled", "mode", "pause", "evidence", "fresh", "window", "exclusive", "concurrency", "blast-radius", "quorum", "workload-safety", "cool-down", "flapping"],
+        ["kill-switch", "cancelled", "mode", "pause", "inhibited", "evidence", "fresh", "window", "exclusive", "concurrency", "blast-radius", "quorum", "workload-safety", "cool-down", "flapping"],
         GatePipeline.Gates.Select(g => g.Name));
 
     [Fact]
@@ -51,7 +51,7 @@ public sealed partial class GateTests
 
         Assert.Equal("kill-switch", GatePipeline.FirstRefusal(facts)!.Gate);
         Assert.Equal(
-            "Yes: cancelled, pause, evidence, fresh, exclusive, concurrency, flapping. No: kill-switch, mode, cool-down. Not asked: window, blast-radius, quorum, workload-safety.",
+            "Yes: cancelled, pause, inhibited, evidence, fresh, exclusive, concurrency, flapping. No: kill-switch, mode, cool-down. Not asked: window, blast-radius, quorum, workload-safety.",
             GatePipeline.Summary(facts));
     }
 

@@ -130,6 +130,9 @@ sealed class RemediationBench : IDisposable
         Condition = Signal!.Condition with { State = lost ? SignalState.Unknown : SignalState.Firing, Before = SignalState.Firing },
     };
 
+    /// <summary>Another signal explains it, or does no more.</summary>
+    public void Hide(bool hidden) => Signal = Signal! with { InhibitedBy = hidden ? new(1, "NodeSilent", Labels.Of(("node", "n"))) : null };
+
     public TimeSpan Tick { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>The detector, the incidents, the runs and the agent, once each, a tick later than before.</summary>

@@ -1,6 +1,7 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -31,6 +32,49 @@ public sealed class RunTests
     }
 
     [Fact]
+    public async Task A_run_whose_signals_are_explained_does_not_begin_until_they_stand_for_themselves()
+    {
+        using var bench = new RemediationBench();
+        bench.Fire();
+        await bench.PassAsync();
+        bench.Hide(true);
+        await bench.StepsAsync(5);
+        Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
+        Assert.Contains(
+            bench.Incidents.Timeline(bench.Latest.IncidentId),
+            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: What it answers is explained by NodeSilent (node n); it begins when it still holds after that.", StringComparison.Ordinal));
+
+        bench.Hide(false);
+        await bench.RunUntilAsync(r => r.State is RunState.Running);
+    }
+
+    [Fact]
+    public async Task A_run_that_is_under_way_goes_on_when_its_signals_become_explained()
+    {
+        using var bench = new RemediationBench();
+        bench.Fire();
+        await bench.RunUntilAsync(r => r.Reports.Count == 1);
+        bench.Hide(true);
+
+        Assert.Equal(["measure", "clean"], (await bench.RunUntilAsync(r => r.State is RunState.Verifying)).Reports.Select(r => r.Step));
+    }
+
+    [Fact]
+    public void A_node_whose_trouble_is_explained_counts_as_troubled_all_the_same()
+    {
+        using var bench = new RemediationBench();
+        bench.Fire();
+        bench.Hide(true);
+        using var connection = bench.Runs.Database.Open();
+        var fleet = FleetState.Read(connection, bench.Now);
+        var signals = new SignalIndex([bench.Signal!]);
+
+        Assert.Equal([("t", "c")], signals.TroubledClusters(fleet));
+        Assert.Equal(["n"], signals.Troubled(fleet, "t", "c"));
+        Assert.Empty(signals.Troubled(fleet, "t", "d"));
+    }
+
+    [Fact]
     public async Task A_run_that_waits_shows_its_plan_every_gates_answer_and_why()
     {
         using var bench = new RemediationBench(RunbookMode.Observe);
@@ -38,7 +82,7 @@ public sealed class RunTests
         var run = await bench.RunUntilAsync(r => r.State is RunState.Waiting && r.Reason.Contains("observe", StringComparison.Ordinal));
 
         var gates = bench.Host.AskGates(run.Id);
-        Assert.Equal(14, gates.Count);
+        Assert.Equal(15, gates.Count);
         Assert.Equal(run.Reason, gates.First(g => g.Reason is not null).Reason);
         Assert.True(gates.Single(g => g.Name == "mode").NextAt > bench.Now);
         Assert.Equal(bench.Host.Explain(run.Id), bench.Host.ExplainLive()[run.Id]);

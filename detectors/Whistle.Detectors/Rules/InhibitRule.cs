@@ -1,0 +1,54 @@
+using Whistle.Telemetry;
+
+namespace Whistle.Detectors.Rules;
+
+/// <summary>
+/// While a signal that <see cref="Source"/> takes fires, those that <see cref="Target"/> takes are hidden where they have the same values of
+/// <see cref="Equal"/>. As in Alertmanager, a label that both lack counts as equal.
+/// </summary>
+sealed record InhibitRule
+{
+    // What is wrong in one cluster never hides what is wrong in another, whatever a file says.
+    static readonly string[] Always = ["tenant", "cluster"];
+
+    public required string File { get; init; }
+
+    public required InhibitSide Source { get; init; }
+
+    public required InhibitSide Target { get; init; }
+
+    /// <summary>As the file has them.</summary>
+    public required IReadOnlyList<string> Equal { get; init; }
+
+    string[] Common => field ??= [.. Always.Union(Equal)];
+
+    /// <summary>The same for signals of which one may hide the other.</summary>
+    public Labels KeyOf(Labels labels) => labels.Keep(Common);
+}
+
+/// <summary>Conditions on labels, all of which must hold.</summary>
+sealed record InhibitSide(IReadOnlyList<LabelMatcher> Matchers)
+{
+    public bool Takes(Labels labels)
+    {
+        foreach (var matcher in Matchers)
+        {
+            if (!matcher.IsMatch(labels))
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>False where no alert of this name is taken, whatever its other labels are.</summary>
+    public bool MayTake(string alert)
+    {
+        foreach (var matcher in Matchers)
+        {
+            if (matcher.Name == "alertname" && !matcher.IsMatch(alert))
+                return false;
+        }
+
+        return true;
+    }
+}
