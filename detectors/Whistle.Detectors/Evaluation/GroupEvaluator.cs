@@ -14,8 +14,13 @@ readonly record struct Element(Labels Labels, double Value);
 sealed class GroupEvaluator(
     PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
 {
+    const string Alerts = "ALERTS";
+
+    // The value is since when the alert's for counts, in seconds since 1970 UTC.
+    const string AlertsForState = "ALERTS_FOR_STATE";
+
     /// <param name="group">The group; nobody else evaluates it meanwhile.</param>
-    /// <param name="at">The instant that rules, clocks and written series have.</param>
+    /// <param name="at">The instant that clocks have. Queries and written series are at it less the group's query offset, as in Prometheus.</param>
     /// <param name="health">Source health at <paramref name="at"/> less the group's query offset.</param>
     /// <param name="liveness">Likewise.</param>
     /// <param name="time">Measures the duration.</param>
@@ -82,8 +87,7 @@ sealed class GroupEvaluator(
     async ValueTask EvaluateAsync(Pass pass, RuleState state, CancellationToken cancellation)
     {
         var (group, at) = (pass.Group, pass.At);
-        var elements = await StandingAsync(state, at - group.Group.QueryOffset, cancellation)
-            ?? await state.Rule.Expression.EvaluateAsync(engine, at - group.Group.QueryOffset, cancellation);
+        var elements = await StandingAsync(state, pass.Time, cancellation) ?? await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation);
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
         if (state.Rule is AlertRule alert)
@@ -98,10 +102,10 @@ sealed class GroupEvaluator(
     }
 
     // What the head has is read by the standing query; the rest, far back, by the engine.
-    static async ValueTask<List<Element>?> StandingAsync(RuleState state, DateTimeOffset at, CancellationToken cancellation)
+    static async ValueTask<List<Element>?> StandingAsync(RuleState state, long at, CancellationToken cancellation)
     {
         var points = state.Points;
-        if (state.Standing is not { } standing || !await standing.TryEvaluateAsync(at.ToUnixTimeMilliseconds(), points, cancellation))
+        if (state.Standing is not { } standing || !await standing.TryEvaluateAsync(at, points, cancellation))
             return null;
         var elements = new List<Element>(points.Count);
         foreach (var (slot, value) in points)
@@ -127,8 +131,10 @@ sealed class GroupEvaluator(
         {
             var key = (signal.Labels, signal.State);
             var written = state.Recorded.Find(key) ?? state.Recorded.Open(
-                key, signal.Labels.With(Labels.MetricName, "ALERTS").With("alertstate", signal.State.ToString().ToLowerInvariant()));
+                key, signal.Labels.With(Labels.MetricName, Alerts).With("alertstate", signal.State.ToString().ToLowerInvariant()));
             state.Recorded.Add(written, at, 1, samples);
+            var clock = state.Recorded.Find(signal.Labels) ?? state.Recorded.Open(signal.Labels, signal.Labels.With(Labels.MetricName, AlertsForState));
+            state.Recorded.Add(clock, at, signal.Condition.ActiveAt.ToUnixTimeSeconds(), samples);
         }
     }
 
@@ -170,7 +176,10 @@ sealed class GroupEvaluator(
 
         public DateTimeOffset At => at;
 
-        public long Time { get; } = at.ToUnixTimeMilliseconds();
+        public DateTimeOffset ReadAt { get; } = at - group.Group.QueryOffset;
+
+        /// <summary>Likewise, in milliseconds since 1970 UTC.</summary>
+        public long Time => ReadAt.ToUnixTimeMilliseconds();
 
         public SourceHealth Health => health;
 
@@ -201,7 +210,7 @@ sealed class GroupEvaluator(
             if (Samples.Count == before)
                 return;
             Unwritten.Add(state);
-            _names.Add(state.Rule is AlertRule ? "ALERTS" : state.Rule.Name);
+            _names.UnionWith(state.Rule is AlertRule ? [Alerts, AlertsForState] : [state.Rule.Name]);
         }
 
         public void Written()
