@@ -28,7 +28,7 @@ sealed class GroupEvaluator(
     public async Task EvaluateAsync(
         GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TimeProvider time, CancellationToken cancellation)
     {
-        var pass = new Pass(group, at, health, liveness);
+        var pass = new Pass(group, at, health, liveness, new(engine, at));
         try
         {
             foreach (var state in group.Rules)
@@ -92,12 +92,13 @@ sealed class GroupEvaluator(
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
         if (state.Rule is AlertRule alert)
         {
-            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, logger).MoveAsync(elements, cancellation);
+            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, pass.Queries, logger).MoveAsync(elements, cancellation);
             pass.Add(state, samples => RecordSignals(state, pass.Time, samples));
         }
         else
         {
-            pass.Add(state, samples => Record(state, elements, pass.Time, samples));
+            await pass.Queries.PrepareAsync(state.Rule.Labels, elements, cancellation);
+            pass.Add(state, samples => Record(state, elements, pass, samples));
         }
     }
 
@@ -113,15 +114,15 @@ sealed class GroupEvaluator(
         return elements;
     }
 
-    static void Record(RuleState state, IReadOnlyList<Element> elements, long at, List<RecordedSample> samples)
+    static void Record(RuleState state, IReadOnlyList<Element> elements, Pass pass, List<RecordedSample> samples)
     {
         var rule = state.Rule;
         var isFixed = rule.Labels.All(l => !l.Template.ReadsValue);
         foreach (var element in elements)
         {
             var written = isFixed ? state.Recorded.Find(element.Labels) : null;
-            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element).With(Labels.MetricName, rule.Name));
-            state.Recorded.Add(written, at, element.Value, samples);
+            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element, pass.Queries.Data(element)).With(Labels.MetricName, rule.Name));
+            state.Recorded.Add(written, pass.Time, element.Value, samples);
         }
     }
 
@@ -168,7 +169,7 @@ sealed class GroupEvaluator(
     /// <summary>
     /// One evaluation of a group. What its rules record is written together, for a write waits for the store; but before a rule that reads it.
     /// </summary>
-    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness)
+    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TemplateQueries queries)
     {
         readonly HashSet<string> _names = [];
 
@@ -185,11 +186,13 @@ sealed class GroupEvaluator(
 
         public InputLiveness Liveness => liveness;
 
+        public TemplateQueries Queries => queries;
+
         public List<RecordedSample> Samples { get; private set; } = [];
 
         public List<RuleState> Unwritten { get; } = [];
 
-        public bool MustWriteBefore(Rule rule) => rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
+        public bool MustWriteBefore(Rule rule) => (rule.Queries && _names.Count > 0) || rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
 
         /// <summary>Nothing of a rule is written where its output cannot be.</summary>
         public void Add(RuleState state, Action<List<RecordedSample>> record)
