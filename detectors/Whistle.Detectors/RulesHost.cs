@@ -22,7 +22,7 @@ public sealed record RulesEnvironment
 
     public required ISeriesSource Series { get; init; }
 
-    /// <summary>Takes recorded series, <c>ALERTS</c> and <c>whistle_agent_*</c>. Once it completes they must be visible to <see cref="Series"/>.</summary>
+    /// <summary>Takes recorded series, <c>ALERTS</c>, <c>ALERTS_FOR_STATE</c> and <c>whistle_agent_*</c>. Once it completes they must be visible to <see cref="Series"/>.</summary>
     public required Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> Write { get; init; }
 
     /// <summary>The agents that should report.</summary>

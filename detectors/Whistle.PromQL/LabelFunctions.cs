@@ -1,5 +1,3 @@
-using System.Text;
-
 using Whistle.Telemetry;
 
 namespace Whistle.PromQL;
@@ -16,7 +14,7 @@ static class LabelFunctions
         return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
         {
             var match = regex.Match(labels[source]);
-            return match is null ? labels : labels.With(destination, Bounded(call, Expand(replacement, match)));
+            return match is null ? labels : labels.With(destination, Bounded(call, match.Expand(replacement)));
         }, planner.Uniqueness);
     }
 
@@ -51,44 +49,5 @@ static class LabelFunctions
         {
             throw PromQLException.Execution($"in label_replace: {e.Message}");
         }
-    }
-
-    /// <summary>Go's templates: $1, $name, ${name}, $$. What names no group is empty; a lone $ stays.</summary>
-    static string Expand(string template, GoMatch match)
-    {
-        var text = new StringBuilder();
-        var rest = template.AsSpan();
-        while (rest.IndexOf('$') is var at and >= 0)
-        {
-            text.Append(rest[..at]);
-            rest = rest[(at + 1)..];
-            if (rest.StartsWith("$"))
-            {
-                text.Append('$');
-                rest = rest[1..];
-            }
-            else if (GroupName(rest, out var length) is { } name)
-            {
-                text.Append(match[name]);
-                rest = rest[length..];
-            }
-            else
-            {
-                text.Append('$');
-            }
-        }
-
-        return text.Append(rest).ToString();
-    }
-
-    static string? GroupName(ReadOnlySpan<char> text, out int length)
-    {
-        var braced = text.StartsWith("{");
-        var name = braced ? text[1..] : text;
-        var end = 0;
-        while (end < name.Length && (char.IsLetterOrDigit(name[end]) || name[end] == '_'))
-            end++;
-        length = braced ? end + 2 : end;
-        return end == 0 || (braced && (end == name.Length || name[end] != '}')) ? null : name[..end].ToString();
     }
 }

@@ -28,7 +28,7 @@ public sealed class GoRegex
         if (literals is not null)
             _literals = [.. literals];
         else
-            _regex = Compile(text);
+            _regex = Compile($@"\A(?:{text})\z");
     }
 
     /// <summary>One for all who use the same expression meanwhile: what it learns while it matches takes room.</summary>
@@ -64,11 +64,11 @@ public sealed class GoRegex
     }
 
     // NonBacktracking is what makes a hostile expression harmless.
-    static Regex Compile(string text)
+    internal static Regex Compile(string text)
     {
         try
         {
-            return new Regex($@"\A(?:{text})\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+            return new Regex(text, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         }
         catch (NotSupportedException)
         {
@@ -96,6 +96,45 @@ public sealed record GoMatch(IReadOnlyList<string> Groups, IReadOnlyList<string>
 
             return "";
         }
+    }
+
+    /// <summary>Go's templates: $1, $name, ${name}, $$. What names no group is empty; a lone $ stays.</summary>
+    public string Expand(string template)
+    {
+        var text = new StringBuilder();
+        var rest = template.AsSpan();
+        while (rest.IndexOf('$') is var at and >= 0)
+        {
+            text.Append(rest[..at]);
+            rest = rest[(at + 1)..];
+            if (rest.StartsWith("$"))
+            {
+                text.Append('$');
+                rest = rest[1..];
+            }
+            else if (GroupName(rest, out var length) is { } name)
+            {
+                text.Append(this[name]);
+                rest = rest[length..];
+            }
+            else
+            {
+                text.Append('$');
+            }
+        }
+
+        return text.Append(rest).ToString();
+    }
+
+    static string? GroupName(ReadOnlySpan<char> text, out int length)
+    {
+        var braced = text.StartsWith("{");
+        var name = braced ? text[1..] : text;
+        var end = 0;
+        while (end < name.Length && (char.IsLetterOrDigit(name[end]) || name[end] == '_'))
+            end++;
+        length = braced ? end + 2 : end;
+        return end == 0 || (braced && (end == name.Length || name[end] != '}')) ? null : name[..end].ToString();
     }
 }
 
@@ -131,10 +170,10 @@ ref struct GoRegexTranslator
     }
 
     /// <returns>.NET's text, the names of the groups, and the texts that alone can match where it is but a list of literals.</returns>
-    public static (string Text, IReadOnlyList<string> Names, IReadOnlyList<string>? Literals) Translate(string pattern)
+    public static (string Text, IReadOnlyList<string> Names, IReadOnlyList<string>? Literals) Translate(string pattern, bool dotAll = true)
     {
         var translator = new GoRegexTranslator(pattern);
-        var flags = Flags.DotAll;
+        var flags = dotAll ? Flags.DotAll : Flags.None;
         translator.Alternatives(ref flags);
         if (translator._at < pattern.Length)
             throw translator.Error("unexpected )");

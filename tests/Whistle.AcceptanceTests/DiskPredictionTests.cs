@@ -60,6 +60,8 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
 
         disk.Unmount();
         await node.RunAsync(2 * Minute, QuarterMinute, cancellation);
+        Assert.All(node.SignalsOf(disk), s => Assert.True(s.IsKept));
+        await node.RunAsync(5 * Minute, QuarterMinute, cancellation);
 
         Assert.Empty(node.SignalsOf(disk));
         Assert.NotEmpty(node.EndedOf(disk));

@@ -10,9 +10,11 @@ namespace Whistle.Detectors.Evaluation;
 /// <summary>The labels that a rule gives to an element of its result.</summary>
 static class ResultLabels
 {
-    public static Labels Of(Rule rule, Element element)
+    public static Labels Of(Rule rule, Element element) => Of(rule, element, new(element.Labels, element.Value));
+
+    /// <param name="data">The element's, with the answers to what the templates query.</param>
+    public static Labels Of(Rule rule, Element element, TemplateData data)
     {
-        var data = new TemplateData(element.Labels, element.Value);
         var given = rule.Labels.Select(l => new Label(l.Name, l.Template.Render(data))).ToList();
         return Labels.From(element.Labels.Where(l => l.Name != Labels.MetricName && !given.Any(g => g.Name == l.Name)).Concat(given));
     }
@@ -20,12 +22,13 @@ static class ResultLabels
 
 /// <summary>Confronts an alert's signals with what its expression yields now.</summary>
 sealed class AlertEvaluation(
-    GroupState group, RuleState state, AlertRule rule, DateTimeOffset at, SourceHealth health, InputLiveness liveness, ILogger logger)
+    GroupState group, RuleState state, AlertRule rule, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TemplateQueries queries, ILogger logger)
 {
     readonly SignalTimings _timings = new(rule.For, rule.KeepFiringFor, group.Group.Interval);
 
     public async ValueTask MoveAsync(IReadOnlyList<Element> elements, CancellationToken cancellation)
     {
+        await queries.PrepareAsync([.. rule.Labels, .. rule.Annotations], elements, cancellation);
         var present = ByLabels(elements);
         foreach (var labels in present.Keys.Union(state.Signals.Keys).ToList())
         {
@@ -39,7 +42,7 @@ sealed class AlertEvaluation(
         var present = new Dictionary<Labels, Element>();
         foreach (var element in elements)
         {
-            var labels = ResultLabels.Of(rule, element).With("alertname", rule.Name);
+            var labels = ResultLabels.Of(rule, element, queries.Data(element)).With("alertname", rule.Name);
             if (!present.TryAdd(labels, element))
                 throw new InvalidOperationException($"two elements become the same alert {labels}; keep a label that tells them apart");
         }
@@ -68,6 +71,8 @@ sealed class AlertEvaluation(
         var source = await health.CheckAsync(state.Sources, identity, cancellation);
         if (!source.Healthy && !source.IsPushed)
             return new(present, false, false);
+        if (!source.Answers)
+            return new(present, present, false);
         var inputs = await liveness.CheckAsync(rule.Expression, identity, source.Window, group.Standing, cancellation);
         // What is pushed is silent where its samples are: that is no end.
         if (source.IsPushed)
@@ -77,7 +82,7 @@ sealed class AlertEvaluation(
 
     IReadOnlyList<Label> Annotations(Element element)
     {
-        var data = new TemplateData(element.Labels, element.Value);
+        var data = queries.Data(element);
         return [.. rule.Annotations.Select(a => new Label(a.Name, a.Template.Render(data)))];
     }
 

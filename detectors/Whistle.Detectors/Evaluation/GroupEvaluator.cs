@@ -14,8 +14,13 @@ readonly record struct Element(Labels Labels, double Value);
 sealed class GroupEvaluator(
     PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
 {
+    const string Alerts = "ALERTS";
+
+    // The value is since when the alert's for counts, in seconds since 1970 UTC.
+    const string AlertsForState = "ALERTS_FOR_STATE";
+
     /// <param name="group">The group; nobody else evaluates it meanwhile.</param>
-    /// <param name="at">The instant that rules, clocks and written series have.</param>
+    /// <param name="at">The instant that clocks have. Queries and written series are at it less the group's query offset, as in Prometheus.</param>
     /// <param name="health">Source health at <paramref name="at"/> less the group's query offset.</param>
     /// <param name="liveness">Likewise.</param>
     /// <param name="time">Measures the duration.</param>
@@ -23,7 +28,7 @@ sealed class GroupEvaluator(
     public async Task EvaluateAsync(
         GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TimeProvider time, CancellationToken cancellation)
     {
-        var pass = new Pass(group, at, health, liveness);
+        var pass = new Pass(group, at, health, liveness, new(engine, at));
         try
         {
             foreach (var state in group.Rules)
@@ -82,26 +87,26 @@ sealed class GroupEvaluator(
     async ValueTask EvaluateAsync(Pass pass, RuleState state, CancellationToken cancellation)
     {
         var (group, at) = (pass.Group, pass.At);
-        var elements = await StandingAsync(state, at - group.Group.QueryOffset, cancellation)
-            ?? await state.Rule.Expression.EvaluateAsync(engine, at - group.Group.QueryOffset, cancellation);
+        var elements = await StandingAsync(state, pass.Time, cancellation) ?? await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation);
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
         if (state.Rule is AlertRule alert)
         {
-            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, logger).MoveAsync(elements, cancellation);
+            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, pass.Queries, logger).MoveAsync(elements, cancellation);
             pass.Add(state, samples => RecordSignals(state, pass.Time, samples));
         }
         else
         {
-            pass.Add(state, samples => Record(state, elements, pass.Time, samples));
+            await pass.Queries.PrepareAsync(state.Rule.Labels, elements, cancellation);
+            pass.Add(state, samples => Record(state, elements, pass, samples));
         }
     }
 
     // What the head has is read by the standing query; the rest, far back, by the engine.
-    static async ValueTask<List<Element>?> StandingAsync(RuleState state, DateTimeOffset at, CancellationToken cancellation)
+    static async ValueTask<List<Element>?> StandingAsync(RuleState state, long at, CancellationToken cancellation)
     {
         var points = state.Points;
-        if (state.Standing is not { } standing || !await standing.TryEvaluateAsync(at.ToUnixTimeMilliseconds(), points, cancellation))
+        if (state.Standing is not { } standing || !await standing.TryEvaluateAsync(at, points, cancellation))
             return null;
         var elements = new List<Element>(points.Count);
         foreach (var (slot, value) in points)
@@ -109,15 +114,15 @@ sealed class GroupEvaluator(
         return elements;
     }
 
-    static void Record(RuleState state, IReadOnlyList<Element> elements, long at, List<RecordedSample> samples)
+    static void Record(RuleState state, IReadOnlyList<Element> elements, Pass pass, List<RecordedSample> samples)
     {
         var rule = state.Rule;
         var isFixed = rule.Labels.All(l => !l.Template.ReadsValue);
         foreach (var element in elements)
         {
             var written = isFixed ? state.Recorded.Find(element.Labels) : null;
-            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element).With(Labels.MetricName, rule.Name));
-            state.Recorded.Add(written, at, element.Value, samples);
+            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element, pass.Queries.Data(element)).With(Labels.MetricName, rule.Name));
+            state.Recorded.Add(written, pass.Time, element.Value, samples);
         }
     }
 
@@ -127,8 +132,10 @@ sealed class GroupEvaluator(
         {
             var key = (signal.Labels, signal.State);
             var written = state.Recorded.Find(key) ?? state.Recorded.Open(
-                key, signal.Labels.With(Labels.MetricName, "ALERTS").With("alertstate", signal.State.ToString().ToLowerInvariant()));
+                key, signal.Labels.With(Labels.MetricName, Alerts).With("alertstate", signal.State.ToString().ToLowerInvariant()));
             state.Recorded.Add(written, at, 1, samples);
+            var clock = state.Recorded.Find(signal.Labels) ?? state.Recorded.Open(signal.Labels, signal.Labels.With(Labels.MetricName, AlertsForState));
+            state.Recorded.Add(clock, at, signal.Condition.ActiveAt.ToUnixTimeSeconds(), samples);
         }
     }
 
@@ -162,7 +169,7 @@ sealed class GroupEvaluator(
     /// <summary>
     /// One evaluation of a group. What its rules record is written together, for a write waits for the store; but before a rule that reads it.
     /// </summary>
-    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness)
+    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TemplateQueries queries)
     {
         readonly HashSet<string> _names = [];
 
@@ -170,17 +177,22 @@ sealed class GroupEvaluator(
 
         public DateTimeOffset At => at;
 
-        public long Time { get; } = at.ToUnixTimeMilliseconds();
+        public DateTimeOffset ReadAt { get; } = at - group.Group.QueryOffset;
+
+        /// <summary>Likewise, in milliseconds since 1970 UTC.</summary>
+        public long Time => ReadAt.ToUnixTimeMilliseconds();
 
         public SourceHealth Health => health;
 
         public InputLiveness Liveness => liveness;
 
+        public TemplateQueries Queries => queries;
+
         public List<RecordedSample> Samples { get; private set; } = [];
 
         public List<RuleState> Unwritten { get; } = [];
 
-        public bool MustWriteBefore(Rule rule) => rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
+        public bool MustWriteBefore(Rule rule) => (rule.Queries && _names.Count > 0) || rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
 
         /// <summary>Nothing of a rule is written where its output cannot be.</summary>
         public void Add(RuleState state, Action<List<RecordedSample>> record)
@@ -201,7 +213,7 @@ sealed class GroupEvaluator(
             if (Samples.Count == before)
                 return;
             Unwritten.Add(state);
-            _names.Add(state.Rule is AlertRule ? "ALERTS" : state.Rule.Name);
+            _names.UnionWith(state.Rule is AlertRule ? [Alerts, AlertsForState] : [state.Rule.Name]);
         }
 
         public void Written()

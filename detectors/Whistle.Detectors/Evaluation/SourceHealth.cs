@@ -11,7 +11,8 @@ namespace Whistle.Detectors.Evaluation;
 /// <param name="Healthy">It has.</param>
 /// <param name="Window">How old a sample of it may be.</param>
 /// <param name="IsPushed">Nobody ever said of it whether it is up, so only its own samples can.</param>
-readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed = false);
+/// <param name="Answers">Its last report succeeded. A scraper ends all series of a target that did not answer, so that they are missing says nothing.</param>
+readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed = false, bool Answers = true);
 
 /// <summary>
 /// Answers at one instant for any number of signals, reading each source once. The source is the node's agent with the
@@ -98,7 +99,8 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
             return _targets[(identity, scraped)] = new(false, PushedWindow, IsPushed: true);
         var window = Window(ups.Select(Spacing).DefaultIfEmpty(DefaultInterval).Max());
         var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1 || (scraped && v == 0)));
-        return _targets[(identity, scraped)] = new(healthy, window);
+        var answers = scraped || ups.Select(Last).Any(s => s is { Value: 1 });
+        return _targets[(identity, scraped)] = new(healthy, window, Answers: answers);
     }
 
     ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>

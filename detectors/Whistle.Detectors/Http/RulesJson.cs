@@ -93,7 +93,7 @@ static class RulesJson
         PrometheusJson.WriteLabels(json, "labels", signal.Labels);
         PrometheusJson.WriteLabels(json, "annotations", signal.Annotations);
         json.WriteString("state", Name(signal.State));
-        json.WriteString("activeAt", Instant(condition.Since));
+        json.WriteString("activeAt", Instant(condition.ActiveAt));
         if (condition.KeepSince is { } keep)
             json.WriteString("keepFiringSince", Instant(keep));
         json.WriteString("value", GoNumbers.ShortestExponent(signal.Value));

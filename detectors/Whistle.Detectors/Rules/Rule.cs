@@ -14,6 +14,9 @@ abstract record Rule
 
     public required IReadOnlyList<TemplatedText> Labels { get; init; }
 
+    /// <summary>A template of it queries.</summary>
+    public virtual bool Queries => Labels.Any(l => l.Template.Queries);
+
     /// <summary>0, or for a recording with the name and labels of an earlier one in its group a number that tells it apart.</summary>
     public int Repetition { get; init; }
 
@@ -29,6 +32,8 @@ sealed record AlertRule : Rule
     public TimeSpan KeepFiringFor { get; init; }
 
     public required IReadOnlyList<TemplatedText> Annotations { get; init; }
+
+    public override bool Queries => base.Queries || Annotations.Any(a => a.Template.Queries);
 }
 
 sealed record RecordingRule : Rule;

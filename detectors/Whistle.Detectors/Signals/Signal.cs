@@ -29,7 +29,7 @@ public enum SignalEnd
 
 /// <summary>
 /// State and clocks of a signal. <paramref name="Before"/> is what an unknown signal was; <paramref name="Paused"/> is the time
-/// spent unknown, which the <c>for</c> clock leaves out; <paramref name="KeepSince"/> is when a firing signal's expression
+/// that it was pending and nobody saw it, which the <c>for</c> clock leaves out; <paramref name="KeepSince"/> is when a firing signal's expression
 /// stopped holding, moved on by the time spent unknown since.
 /// </summary>
 public sealed record Condition(
@@ -42,7 +42,11 @@ public sealed record Condition(
     DateTimeOffset? UnknownSince = null,
     TimeSpan Paused = default,
     DateTimeOffset? EndedAt = null,
-    SignalEnd? Reason = null);
+    SignalEnd? Reason = null)
+{
+    /// <summary>From where the <c>for</c> clock counts. Prometheus too moves its <c>activeAt</c> on by the time that it was not running.</summary>
+    public DateTimeOffset ActiveAt => Since + Paused;
+}
 
 /// <summary>What a rule states about one set of labels, and since when. The labels include <c>alertname</c>.</summary>
 public sealed record Signal

@@ -22,11 +22,9 @@ static class Transition
         if (condition is not null)
             condition = Resume(condition, timings, now) with { LastEvaluation = now };
         // Gone comes before present: a forecast over hours still yields a value after an unmount.
-        if (seen.InputsEnded)
-            return condition is null ? null : End(condition, SignalEnd.Gone, now);
-        if (seen.Present)
+        if (seen is { Present: true, InputsEnded: false })
             return Hold(condition ?? new(SignalState.Pending, now, now), timings, now);
-        return condition is null ? null : Release(condition, timings, now);
+        return condition is null ? null : Release(condition, seen.InputsEnded ? SignalEnd.Gone : SignalEnd.Cleared, timings, now);
     }
 
     static Condition Suspend(Condition condition, SignalTimings timings, DateTimeOffset now)
@@ -46,11 +44,12 @@ static class Transition
     {
         var unknown = condition.State is SignalState.Unknown;
         var lost = unknown ? now - condition.UnknownSince!.Value : Unseen(condition, timings, now);
+        var state = unknown ? condition.Before : condition.State;
         return lost <= TimeSpan.Zero && !unknown ? condition : condition with
         {
-            State = unknown ? condition.Before : condition.State,
+            State = state,
             UnknownSince = null,
-            Paused = condition.Paused + lost,
+            Paused = state is SignalState.Pending ? condition.Paused + lost : condition.Paused,
             KeepSince = condition.KeepSince + lost,
         };
     }
@@ -65,17 +64,18 @@ static class Transition
     static Condition Hold(Condition condition, SignalTimings timings, DateTimeOffset now)
     {
         condition = condition with { KeepSince = null };
-        return condition.State is SignalState.Pending && now - condition.Since - condition.Paused >= timings.For
+        return condition.State is SignalState.Pending && now - condition.ActiveAt >= timings.For
             ? condition with { State = SignalState.Firing, FiringSince = now }
             : condition;
     }
 
-    static Condition Release(Condition condition, SignalTimings timings, DateTimeOffset now)
+    // As in Prometheus, keep_firing_for holds whatever the reason is.
+    static Condition Release(Condition condition, SignalEnd reason, SignalTimings timings, DateTimeOffset now)
     {
         var since = condition.KeepSince ?? now;
         return condition.State is SignalState.Firing && now - since < timings.KeepFiringFor
             ? condition with { KeepSince = since }
-            : End(condition, SignalEnd.Cleared, now);
+            : End(condition, reason, now);
     }
 
     public static Condition End(Condition condition, SignalEnd reason, DateTimeOffset now) =>

@@ -7,13 +7,13 @@ namespace Whistle.Detectors.Templates;
 /// <summary>Numbers in the notations of Go's strconv, which Prometheus's JSON and templates use.</summary>
 static class GoNumbers
 {
-    /// <summary>What Go prints for a number without a format: without an exponent, except below 1e-4 and from 1e21.</summary>
+    /// <summary>What Go prints for a number without a format: without an exponent, except below 1e-4 and from 1e6.</summary>
     public static string Default(double value)
     {
         if (NotFinite(value) is { } text)
             return text;
         var (digits, exponent) = Digits(value);
-        return value != 0 && (exponent < -4 || exponent >= 21) ? Scientific(value < 0, digits, exponent) : GoNumber.WithoutExponent(value);
+        return value != 0 && (exponent < -4 || exponent >= 6) ? Scientific(value < 0, digits, exponent) : GoNumber.WithoutExponent(value);
     }
 
     /// <summary>Format 'g' with a number of significant digits, trailing zeros dropped.</summary>

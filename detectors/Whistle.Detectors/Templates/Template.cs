@@ -1,5 +1,3 @@
-using System.Text;
-
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Templates;
@@ -10,99 +8,66 @@ sealed class TemplateException(int offset, string message) : Exception(message)
     public int Offset => offset;
 }
 
-/// <summary>What a template may read: the element's labels and its value, and within <c>with</c> what that is about.</summary>
-readonly record struct TemplateData(Labels Labels, double Value, object? Dot = null);
+/// <summary>A template asks what its data has no answer to yet; whoever renders it may find it and render again.</summary>
+sealed class QueryNeededException(string query) : Exception
+{
+    public string Query => query;
+}
+
+/// <summary>An element of a query's result.</summary>
+sealed record TemplateSample(Labels Labels, double Value);
+
+/// <summary>A query's result, or why there is none.</summary>
+readonly record struct QueryAnswer(IReadOnlyList<TemplateSample> Samples, string? Error);
+
+/// <summary>What a template may read: the element's labels and its value, and the answers to its queries.</summary>
+sealed record TemplateData(Labels Labels, double Value, IReadOnlyDictionary<string, QueryAnswer>? Answers = null)
+{
+    /// <exception cref="QueryNeededException">It is not answered yet.</exception>
+    public IReadOnlyList<TemplateSample> Answer(string query)
+    {
+        if (Answers is null || !Answers.TryGetValue(query, out var answer))
+            throw new QueryNeededException(query);
+        return answer.Error is null ? answer.Samples : throw new FormatException($"query: {answer.Error}");
+    }
+}
 
 /// <summary>
-/// The part of Go's template language that rule files commonly use: text with <c>{{ pipeline }}</c>, where a pipeline is
-/// made of <c>$labels.x</c>, <c>$value</c>, literals, parentheses and functions, and <c>{{ with pipeline }}</c> to <c>{{ end }}</c>. Other control
-/// actions are refused at load.
-/// Parsed once, rendered at each evaluation.
+/// Go's template language with Prometheus's functions, as alerts have them. Named templates (<c>define</c>) and what is for consoles only are
+/// refused at load. Parsed once, rendered at each evaluation.
 /// </summary>
 sealed class Template
 {
-    readonly List<Node> _nodes;
+    readonly Statement _root;
 
-    Template(List<Node> nodes)
-    {
-        _nodes = nodes;
-        ReadsValue = nodes.Exists(Reads);
-    }
+    Template(Statement root, TemplateParser parsed) => (_root, ReadsValue, Queries) = (root, parsed.ReadsValue, parsed.Queries);
 
-    /// <summary>The text depends on more than the labels.</summary>
+    /// <summary>The text may depend on more than the labels.</summary>
     public bool ReadsValue { get; }
 
-    /// <exception cref="TemplateException">The template does not parse or names an unknown function.</exception>
-    public static Template Parse(string text) => new(new TemplateParser(text).Parse());
+    /// <summary>It uses the function <c>query</c>.</summary>
+    public bool Queries { get; }
 
-    /// <summary>Never throws: what cannot be rendered becomes an explanation in the text, as a broken annotation must not cost an alert.</summary>
-    public string Render(TemplateData data)
+    /// <exception cref="TemplateException">The template does not parse, or names an unknown function or variable.</exception>
+    public static Template Parse(string text)
     {
-        var text = new StringBuilder();
-        foreach (var node in _nodes)
-        {
-            try
-            {
-                text.Append(TemplateFunctions.Text(node.Evaluate(data)));
-            }
-            catch (FormatException e)
-            {
-                text.Append("<error: ").Append(e.Message).Append('>');
-            }
-        }
-
-        return text.ToString();
+        var parser = new TemplateParser(text);
+        return new(parser.Parse(), parser);
     }
 
-    static bool Reads(Node node) => node switch
+    /// <summary>What cannot be rendered becomes an explanation in the text's place, as a broken annotation must not cost an alert.</summary>
+    /// <exception cref="QueryNeededException">Only where it queries.</exception>
+    public string Render(TemplateData data)
     {
-        ValueNode => true,
-        CallNode call => call.Arguments.Any(Reads),
-        WithNode with => Reads(with.Subject) || with.Body.Any(Reads),
-        _ => false,
-    };
-}
-
-/// <summary>A part of a template. Values are strings, doubles or <see cref="Labels"/>.</summary>
-abstract record Node
-{
-    public abstract object Evaluate(TemplateData data);
-}
-
-sealed record Literal(object Value) : Node
-{
-    public override object Evaluate(TemplateData data) => Value;
-}
-
-sealed record LabelNode(string? Name) : Node
-{
-    public override object Evaluate(TemplateData data) => Name is null ? data.Labels : data.Labels[Name];
-}
-
-sealed record ValueNode : Node
-{
-    public override object Evaluate(TemplateData data) => data.Value;
-}
-
-sealed record CallNode(Func<object[], object> Function, IReadOnlyList<Node> Arguments) : Node
-{
-    public override object Evaluate(TemplateData data) => Function([.. Arguments.Select(a => a.Evaluate(data))]);
-}
-
-/// <summary>What the innermost <c>with</c> around it is about.</summary>
-sealed record DotNode : Node
-{
-    public override object Evaluate(TemplateData data) => data.Dot!;
-}
-
-/// <summary>The body, if its subject is not empty in Go's sense.</summary>
-sealed record WithNode(Node Subject, IReadOnlyList<Node> Body) : Node
-{
-    public override object Evaluate(TemplateData data)
-    {
-        var dot = Subject.Evaluate(data);
-        return dot is "" or 0.0 or Labels { Count: 0 }
-            ? ""
-            : string.Concat(Body.Select(n => TemplateFunctions.Text(n.Evaluate(data with { Dot = dot }))));
+        var scope = new Scope(data);
+        try
+        {
+            _root.Run(scope);
+            return scope.Text.ToString();
+        }
+        catch (FormatException e)
+        {
+            return $"<error expanding template: {e.Message}>";
+        }
     }
 }

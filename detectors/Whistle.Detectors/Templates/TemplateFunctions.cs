@@ -1,165 +1,184 @@
 using System.Collections.Frozen;
-using System.Globalization;
 using System.Text;
 
+using Whistle.PromQL;
 using Whistle.Telemetry;
+
+using static Whistle.Detectors.Templates.TemplateValue;
 
 namespace Whistle.Detectors.Templates;
 
 /// <summary>A template function with the number of arguments that it takes. A wrong argument is a <see cref="FormatException"/>.</summary>
-sealed record TemplateFunction(int Least, int Most, Func<object[], object> Body);
+sealed record TemplateFunction(int Least, int Most, Func<TemplateData, object?[], object?> Body)
+{
+    public TemplateFunction(int count, Func<object?[], object?> body) : this(count, count, (_, a) => body(a))
+    {
+    }
+}
 
-/// <summary>The functions by name; semantics as in Prometheus's template reference.</summary>
+/// <summary>
+/// The functions by name: those of Prometheus's template reference and Go's own. A server has no external URL. <c>and</c> and <c>or</c> are
+/// <see cref="LogicExpression"/>s.
+/// </summary>
 static class TemplateFunctions
 {
-    static readonly string[] Large = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"];
-    static readonly string[] Binary = ["", "ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
-    static readonly string[] Small = ["", "m", "u", "n", "p", "f", "a", "z", "y"];
+    const int Any = int.MaxValue;
+
+    public static readonly FrozenSet<string> ForConsoles = ["tmpl"];
 
     public static readonly FrozenDictionary<string, TemplateFunction> All = new Dictionary<string, TemplateFunction>
     {
-        ["humanize"] = new(1, 1, a => Humanize(Number(a[0]))),
-        ["humanize1024"] = new(1, 1, a => Humanize1024(Number(a[0]))),
-        ["humanizeDuration"] = new(1, 1, a => HumanizeDuration(Number(a[0]))),
-        ["humanizePercentage"] = new(1, 1, a => GoNumbers.Significant(Number(a[0]) * 100, 4) + "%"),
-        ["printf"] = new(1, int.MaxValue, Printf),
-        ["toUpper"] = new(1, 1, a => Text(a[0]).ToUpperInvariant()),
-        ["toLower"] = new(1, 1, a => Text(a[0]).ToLowerInvariant()),
+        ["query"] = new(1, 1, (data, a) => data.Answer(String(a[0]))),
+        ["first"] = new(1, a => Samples(a[0]) is [var first, ..] ? first : throw new FormatException("first: the list is empty; ask with \"with\" or \"if\" whether it is")),
+        ["value"] = new(1, a => Sample(a[0]).Value),
+        ["label"] = new(2, a => Sample(a[1]).Labels[String(a[0])]),
+        ["strvalue"] = new(1, a => Sample(a[0]).Labels["__value__"]),
+        ["sortByLabel"] = new(2, a => SortByLabel(String(a[0]), Samples(a[1]))),
+        ["args"] = new(0, Any, (_, a) => a.Index().ToDictionary(x => $"arg{x.Index}", x => x.Item)),
+
+        ["humanize"] = new(1, a => Humanize.Metric(Number(a[0]))),
+        ["humanize1024"] = new(1, a => Humanize.Binary1024(Number(a[0]))),
+        ["humanizeDuration"] = new(1, a => Humanize.Duration(Number(a[0]))),
+        ["humanizePercentage"] = new(1, a => Humanize.Percentage(Number(a[0]))),
+        ["humanizeTimestamp"] = new(1, a => Humanize.Timestamp(Number(a[0]))),
+        ["toTime"] = new(1, a => Humanize.Time(Number(a[0]))),
+        ["parseDuration"] = new(1, a => ParseDuration(String(a[0]))),
+
+        ["title"] = new(1, a => Title(String(a[0]))),
+        ["toUpper"] = new(1, a => String(a[0]).ToUpperInvariant()),
+        ["toLower"] = new(1, a => String(a[0]).ToLowerInvariant()),
+        ["match"] = new(2, a => Search(String(a[0])).IsMatch(String(a[1]))),
+        ["reReplaceAll"] = new(3, a => Search(String(a[0])).ReplaceAll(String(a[2]), String(a[1]))),
+        ["graphLink"] = new(1, a => $"/graph?g0.expr={Escaped(String(a[0]))}&g0.tab=0"),
+        ["tableLink"] = new(1, a => $"/graph?g0.expr={Escaped(String(a[0]))}&g0.tab=1"),
+        ["stripPort"] = new(1, a => HostPort(String(a[0])) is var (host, _) ? host : String(a[0])),
+        ["stripDomain"] = new(1, a => StripDomain(String(a[0]))),
+        ["externalURL"] = new(0, _ => ""),
+        ["pathPrefix"] = new(0, _ => ""),
+        ["safeHtml"] = new(1, a => String(a[0])),
+
+        ["eq"] = new(2, Any, (_, a) => a.Skip(1).Any(b => AreEqual(a[0], b))),
+        ["ne"] = new(2, a => !AreEqual(a[0], a[1])),
+        ["lt"] = new(2, a => Compare(a[0], a[1]) < 0),
+        ["le"] = new(2, a => Compare(a[0], a[1]) <= 0),
+        ["gt"] = new(2, a => Compare(a[0], a[1]) > 0),
+        ["ge"] = new(2, a => Compare(a[0], a[1]) >= 0),
+        ["not"] = new(1, a => !IsTrue(a[0])),
+        ["len"] = new(1, a => Length(a[0])),
+        ["index"] = new(1, Any, (_, a) => a.Skip(1).Aggregate(a[0], At)),
+        ["slice"] = new(1, 3, (_, a) => Slice(a)),
+        ["print"] = new(0, Any, (_, a) => Print(a)),
+        ["println"] = new(0, Any, (_, a) => string.Join(' ', a.Select(Text)) + "\n"),
+        ["printf"] = new(1, Any, (_, a) => Printf.Format(String(a[0]), a.AsSpan(1))),
+        ["html"] = new(0, Any, (_, a) => Html(Print(a))),
+        ["urlquery"] = new(0, Any, (_, a) => Escaped(Print(a))),
     }.ToFrozenDictionary();
 
-    public static string Text(object value) => value switch
+    static IReadOnlyList<TemplateSample> Samples(object? value) =>
+        value as IReadOnlyList<TemplateSample> ?? throw new FormatException($"what a query gives is needed in the place of {Text(value)}, {TypeName(value)}");
+
+    static TemplateSample Sample(object? value) =>
+        value as TemplateSample ?? throw new FormatException($"a sample is needed in the place of {TypeName(value)}; first takes one from a list");
+
+    static List<TemplateSample> SortByLabel(string label, IReadOnlyList<TemplateSample> samples) => [.. samples.OrderBy(s => s.Labels[label], StringComparer.Ordinal)];
+
+    static object ParseDuration(string text) =>
+        Durations.TryParse(text, out var milliseconds) ? milliseconds / 1000.0 : throw new FormatException($"parseDuration: \"{text}\" is not a duration such as 1h30m");
+
+    static string Title(string text)
     {
-        string text => text,
-        double number => GoNumbers.Default(number),
-        Labels labels => "map[" + string.Join(' ', labels.Select(l => $"{l.Name}:{l.Value}")) + "]",
-        _ => throw new InvalidOperationException($"A template has no values of type {value.GetType().Name}."),
+        var before = ' ';
+        return string.Concat(text.Select(c => (Starts: !char.IsLetterOrDigit(before) && before != '_', Is: before = c)).Select(c => c.Starts ? char.ToUpperInvariant(c.Is) : c.Is));
+    }
+
+    static GoSearch Search(string pattern)
+    {
+        try
+        {
+            return new GoSearch(pattern);
+        }
+        catch (ArgumentException e)
+        {
+            throw new FormatException(e.Message);
+        }
+    }
+
+    // As in a form: a space is a plus.
+    static string Escaped(string text) => Uri.EscapeDataString(text).Replace("%20", "+", StringComparison.Ordinal);
+
+    // Null where it is not a host with a port.
+    static (string Host, string Port)? HostPort(string text)
+    {
+        var colon = text.LastIndexOf(':');
+        if (colon < 0)
+            return null;
+        var (host, port) = (text[..colon], text[(colon + 1)..]);
+        if (host is ['[', .. var inner, ']'])
+            host = inner;
+        else if (host.Contains(':', StringComparison.Ordinal))
+            return null;
+        return (host + port).AsSpan().ContainsAny('[', ']') ? null : (host, port);
+    }
+
+    static string StripDomain(string text)
+    {
+        var (host, port) = HostPort(text) ?? (text, "");
+        if (System.Net.IPAddress.TryParse(host, out _))
+            return text;
+        host = host.Split('.')[0];
+        return port.Length > 0 ? $"{host}:{port}" : host;
+    }
+
+    static long Length(object? value) => value switch
+    {
+        string text => Encoding.UTF8.GetByteCount(text),
+        Labels labels => labels.Count,
+        IReadOnlyList<TemplateSample> samples => samples.Count,
+        IReadOnlyDictionary<string, object?> map => map.Count,
+        _ => throw new FormatException($"len: {TypeName(value)} has no length"),
     };
 
-    static double Number(object value) => value switch
+    static object? At(object? value, object? key) => (value, key) switch
     {
-        double number => number,
-        string text when double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => number,
-        _ => throw new FormatException($"\"{Text(value)}\" is not a number"),
+        (Labels labels, string name) => labels[name],
+        (IReadOnlyDictionary<string, object?> map, string name) => map.GetValueOrDefault(name),
+        (IReadOnlyList<TemplateSample> samples, long at) => at >= 0 && at < samples.Count ? samples[(int)at] : throw new FormatException($"index: {at} is out of range"),
+        _ => throw new FormatException($"index: {TypeName(value)} has no element {Text(key)}"),
     };
 
-    static string Humanize(double value)
+    // Of texts by bytes, as in Go.
+    static object Slice(object?[] a)
     {
-        if (value == 0 || !double.IsFinite(value))
-            return GoNumbers.Significant(value, 4);
-        return Math.Abs(value) >= 1 ? Scale(value, 1000, Large) : Enlarge(value);
-    }
-
-    static string Humanize1024(double value) =>
-        Math.Abs(value) <= 1 || !double.IsFinite(value) ? GoNumbers.Significant(value, 4) : Scale(value, 1024, Binary);
-
-    static string Scale(double value, double factor, string[] prefixes)
-    {
-        var step = 0;
-        for (; Math.Abs(value) >= factor && step < prefixes.Length - 1; step++)
-            value /= factor;
-        return GoNumbers.Significant(value, 4) + prefixes[step];
-    }
-
-    static string Enlarge(double value)
-    {
-        var step = 0;
-        for (; Math.Abs(value) < 1 && step < Small.Length - 1; step++)
-            value *= 1000;
-        return GoNumbers.Significant(value, 4) + Small[step];
-    }
-
-    static string HumanizeDuration(double seconds)
-    {
-        if (!double.IsFinite(seconds))
-            return GoNumbers.Significant(seconds, 4);
-        if (seconds == 0)
-            return "0s";
-        if (Math.Abs(seconds) < 1)
-            return Enlarge(seconds) + "s";
-        var sign = seconds < 0 ? "-" : "";
-        var whole = (long)Math.Abs(seconds);
-        var (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
-        if (days > 0)
-            return $"{sign}{days}d {hours}h {minutes}m {whole % 60}s";
-        if (hours > 0)
-            return $"{sign}{hours}h {minutes}m {whole % 60}s";
-        return minutes > 0 ? $"{sign}{minutes}m {whole % 60}s" : sign + GoNumbers.Significant(Math.Abs(seconds), 4) + "s";
-    }
-
-    static string Printf(object[] arguments)
-    {
-        var format = Text(arguments[0]);
-        var result = new StringBuilder();
-        var next = 1;
-        for (var i = 0; i < format.Length; i++)
+        var length = Length(a[0]);
+        var from = a.Length > 1 ? Bound(a[1], length) : 0;
+        var to = a.Length > 2 ? Bound(a[2], length) : (int)length;
+        if (from > to)
+            throw new FormatException($"slice: {from} is behind {to}");
+        return a[0] switch
         {
-            if (format[i] != '%')
-                result.Append(format[i]);
-            else
-                i = Directive(format, i + 1, arguments, ref next, result);
-        }
-
-        return result.ToString();
-    }
-
-    static int Directive(string format, int at, object[] arguments, ref int next, StringBuilder result)
-    {
-        var start = at;
-        while (at < format.Length && "+-# 0".Contains(format[at], StringComparison.Ordinal))
-            at++;
-        var flags = format[start..at];
-        var width = Digits(format, ref at) ?? 0;
-        int? precision = null;
-        if (at < format.Length && format[at] == '.')
-        {
-            at++;
-            precision = Digits(format, ref at) ?? 0;
-        }
-
-        if (at >= format.Length)
-            throw new FormatException("printf: a format ends after %");
-        if (format[at] == '%')
-        {
-            result.Append('%');
-            return at;
-        }
-
-        if (next >= arguments.Length)
-            throw new FormatException($"printf: no argument is left for %{format[at]}");
-        result.Append(Pad(Verb(format[at], precision, arguments[next++], flags), width, flags));
-        return at;
-    }
-
-    static string Verb(char verb, int? precision, object value, string flags)
-    {
-        var text = verb switch
-        {
-            's' => Text(value) is var s && precision < s.Length ? s[..precision.Value] : Text(value),
-            'v' => Text(value),
-            'q' => "\"" + Text(value).Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal) + "\"",
-            'd' => ((long)Number(value)).ToString(),
-            'f' or 'F' => GoNumbers.Fixed(Number(value), precision ?? 6),
-            'e' => GoNumbers.Exponent(Number(value), precision ?? 6),
-            'g' => precision is { } digits ? GoNumbers.Significant(Number(value), digits) : GoNumbers.Default(Number(value)),
-            _ => throw new FormatException($"printf: the verb %{verb} is not supported"),
+            string text => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)[from..to]),
+            IReadOnlyList<TemplateSample> samples => samples.Take(from..to).ToList(),
+            _ => throw new FormatException($"slice: {TypeName(a[0])} cannot be cut"),
         };
-        return flags.Contains('+') && value is double and >= 0 && verb is not ('s' or 'q') ? "+" + text.TrimStart('+') : text;
     }
 
-    static string Pad(string text, int width, string flags)
+    static int Bound(object? value, long length) =>
+        value is long at && at >= 0 && at <= length ? (int)at : throw new FormatException($"slice: {Text(value)} is out of range");
+
+    // A space between two that are no texts.
+    static string Print(object?[] values)
     {
-        if (flags.Contains('-'))
-            return text.PadRight(width);
-        return flags.Contains('0') && text.Length > 0 && text[0] is '-' or '+'
-            ? text[0] + text[1..].PadLeft(Math.Max(width - 1, 0), '0')
-            : text.PadLeft(width, flags.Contains('0') ? '0' : ' ');
+        var text = new StringBuilder();
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (i > 0 && values[i] is not string && values[i - 1] is not string)
+                text.Append(' ');
+            text.Append(Text(values[i]));
+        }
+
+        return text.ToString();
     }
 
-    static int? Digits(string format, ref int at)
-    {
-        var start = at;
-        while (at < format.Length && char.IsAsciiDigit(format[at]))
-            at++;
-        return int.TryParse(format.AsSpan(start, at - start), out var value) ? Math.Min(value, 100) : null;
-    }
+    static string Html(string text) => text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("'", "&#39;", StringComparison.Ordinal)
+        .Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal).Replace("\"", "&#34;", StringComparison.Ordinal);
 }

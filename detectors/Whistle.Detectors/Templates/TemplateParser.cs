@@ -1,87 +1,217 @@
-using System.Globalization;
-using System.Text;
-
 namespace Whistle.Detectors.Templates;
 
-/// <summary>Recursive descent over Go's template notation.</summary>
-sealed class TemplateParser(string text)
+/// <summary>Recursive descent over Go's template notation: text and actions. Pipelines are in the other part.</summary>
+sealed partial class TemplateParser(string text)
 {
-    static readonly string[] Controls = ["if", "else", "end", "range", "with", "define", "template", "block", "break", "continue"];
+    const int MaxDepth = 100;
+
+    static readonly char[] Blanks = [' ', '\t', '\r', '\n'];
+
+    readonly List<string> _variables = ["$", "$labels", "$externalLabels", "$externalURL", "$value"];
 
     int _at;
     int _depth;
+    int _loops;
     bool _trimNext;
 
-    public List<Node> Parse() => Nodes();
-
-    // To the end of the text, or within a with to its end action, of which the closing braces are left.
-    List<Node> Nodes()
+    enum End
     {
-        var nodes = new List<Node>();
+        Text,
+        End,
+        Else,
+    }
+
+    public bool ReadsValue { get; private set; }
+
+    public bool Queries { get; private set; }
+
+    public Statement Parse()
+    {
+        var (block, end, at) = Block();
+        return end is End.Text ? block : throw new TemplateException(at, $"\"{end.ToString().ToLowerInvariant()}\" without an action that it belongs to");
+    }
+
+    // To the end of the text, or to an end or else, of which the closing braces are left.
+    (BlockStatement Block, End End, int At) Block()
+    {
+        var statements = new List<Statement>();
         while (_at < text.Length)
         {
             var open = text.IndexOf("{{", _at, StringComparison.Ordinal);
-            nodes.Add(Plain(open < 0 ? text.Length : open));
+            statements.Add(Plain(open < 0 ? text.Length : open));
             if (open < 0)
                 break;
-            if (_depth > 0 && Takes("end"))
-                return nodes;
-            if (Action() is { } node)
-                nodes.Add(node);
+            Space();
+            var start = _at;
+            if (Takes("end"))
+                return (new(statements), End.End, start);
+            if (Takes("else"))
+                return (new(statements), End.Else, start);
+            if (Action() is { } statement)
+                statements.Add(statement);
             _trimNext = Close();
         }
 
-        return _depth == 0 ? nodes : throw Error("the action \"with\" is not ended");
+        return (new(statements), End.Text, text.Length);
     }
 
     // The text up to an action, whose opening is passed over too.
-    Literal Plain(int end)
+    TextStatement Plain(int end)
     {
         var plain = text[_at..end];
         if (_trimNext)
-            plain = plain.TrimStart();
+            plain = plain.TrimStart(Blanks);
         _trimNext = false;
         _at = Math.Min(end + 2, text.Length);
         if (At('-') && _at + 1 < text.Length && char.IsWhiteSpace(text[_at + 1]))
         {
-            plain = plain.TrimEnd();
+            plain = plain.TrimEnd(Blanks);
             _at++;
         }
 
-        return new Literal(plain);
+        return new TextStatement(plain);
     }
 
-    Node? Action()
+    Statement? Action()
     {
-        Space();
-        if (_at + 1 < text.Length && text[_at] == '/' && text[_at + 1] == '*')
+        if (text.AsSpan(_at).StartsWith("/*"))
         {
             var end = text.IndexOf("*/", _at, StringComparison.Ordinal);
             _at = end < 0 ? throw Error("the comment is not closed") : end + 2;
             return null;
         }
 
-        return Takes("with") ? With() : Pipeline();
+        var start = _at;
+        return Word() switch
+        {
+            "if" => Deeper(() => If(isWith: false, start)),
+            "with" => Deeper(() => If(isWith: true, start)),
+            "range" => Deeper(() => Range(start)),
+            "break" when _loops > 0 => new JumpStatement(Flow.Break),
+            "continue" when _loops > 0 => new JumpStatement(Flow.Continue),
+            "break" or "continue" => throw new TemplateException(start, $"\"{text[start.._at]}\" outside of range"),
+            "define" or "template" or "block" => throw new TemplateException(start, $"\"{text[start.._at]}\": named templates are not supported; write the text in place"),
+            _ => Set(start),
+        };
     }
 
-    WithNode With()
+    Statement Set(int start)
     {
-        var subject = Pipeline();
-        _trimNext = Close();
-        _depth++;
-        var body = Nodes();
-        _depth--;
-        return new WithNode(subject, body);
+        _at = start;
+        if (Declaration() is not { } target)
+            return new PrintStatement(Pipeline());
+        var value = Pipeline();
+        if (target.Declares)
+            _variables.Add(target.Name);
+        return new SetStatement(target.Name, target.Declares, value);
     }
 
-    bool Takes(string word)
+    IfStatement If(bool isWith, int start)
+    {
+        var known = _variables.Count;
+        var variable = Declaration();
+        if (variable is { Declares: false })
+            throw Error("write := for the variable of an action");
+        var subject = Pipeline();
+        if (variable is { } declared)
+            _variables.Add(declared.Name);
+        _trimNext = Close();
+        var (then, end, _) = Block();
+        Statement otherwise = BlockStatement.Empty;
+        if (end is End.Else)
+        {
+            var at = _at;
+            if (Takes(isWith ? "with" : "if"))
+                (otherwise, end) = (Deeper(() => If(isWith, at)), End.End);
+            else
+                (otherwise, end) = Else();
+        }
+
+        Ended(end, isWith ? "with" : "if", start);
+        _variables.RemoveRange(known, _variables.Count - known);
+        return new(isWith, variable?.Name, subject, then, otherwise);
+    }
+
+    RangeStatement Range(int start)
+    {
+        var known = _variables.Count;
+        var (key, item) = RangeVariables();
+        var subject = Pipeline();
+        _variables.AddRange(new[] { key, item }.OfType<string>());
+        _trimNext = Close();
+        _loops++;
+        var (body, end, _) = Block();
+        _loops--;
+        Statement otherwise = BlockStatement.Empty;
+        if (end is End.Else)
+            (otherwise, end) = Else();
+        Ended(end, "range", start);
+        _variables.RemoveRange(known, _variables.Count - known);
+        return new(key, item, subject, body, otherwise);
+    }
+
+    (Statement Block, End End) Else()
+    {
+        _trimNext = Close();
+        var (block, end, at) = Block();
+        return end is End.Else ? throw new TemplateException(at, "a second \"else\" of the same action") : (block, end);
+    }
+
+    // One variable is the item, two are the key and the item.
+    (string? Key, string? Item) RangeVariables()
+    {
+        var start = _at;
+        Space();
+        if (At('$'))
+        {
+            var first = VariableName();
+            Space();
+            if (At(','))
+            {
+                _at++;
+                Space();
+                var second = At('$') ? VariableName() : throw Error("a second variable is missing after the comma");
+                return Takes(":=") ? (first, second) : throw Error(":= is missing after the variables");
+            }
+
+            if (Takes(":="))
+                return (null, first);
+        }
+
+        _at = start;
+        return (null, null);
+    }
+
+    // "$x :=" or "$x ="; else nothing is passed over.
+    (string Name, bool Declares)? Declaration()
     {
         Space();
         var start = _at;
-        if (Word() == word)
-            return true;
+        if (At('$') && VariableName() is { Length: > 1 } name)
+        {
+            if (Takes(":="))
+                return (name, true);
+            if (Takes("="))
+                return _variables.Contains(name) ? (name, false) : throw Unknown(name, start);
+        }
+
         _at = start;
-        return false;
+        return null;
+    }
+
+    static void Ended(End end, string action, int start)
+    {
+        if (end is not End.End)
+            throw new TemplateException(start, $"the action \"{action}\" is not ended by {{{{ end }}}}");
+    }
+
+    T Deeper<T>(Func<T> parse)
+    {
+        if (++_depth > MaxDepth)
+            throw Error("nested too deeply");
+        var parsed = parse();
+        _depth--;
+        return parsed;
     }
 
     bool Close()
@@ -95,149 +225,4 @@ sealed class TemplateParser(string text)
         _at += 2;
         return trim;
     }
-
-    Node Pipeline()
-    {
-        var node = Command(null);
-        for (Space(); At('|'); Space())
-        {
-            _at++;
-            node = Command(node);
-        }
-
-        return node;
-    }
-
-    // The piped value is the last argument, as in Go.
-    Node Command(Node? piped)
-    {
-        Space();
-        var start = _at;
-        if (_at < text.Length && char.IsAsciiLetter(text[_at]) && Word() is var name && name is not ("true" or "false" or "nil"))
-            return Call(name, start, piped);
-        _at = start;
-        if (piped is not null)
-            throw Error("only a function can take a piped value");
-        return Operand() ?? throw Error("a value or a function is missing");
-    }
-
-    CallNode Call(string name, int start, Node? piped)
-    {
-        if (Controls.Contains(name))
-            throw new TemplateException(start, $"the control action \"{name}\" is not supported; write the text without it");
-        if (!TemplateFunctions.All.TryGetValue(name, out var function))
-            throw new TemplateException(start, $"unknown function \"{name}\"; known are {string.Join(", ", TemplateFunctions.All.Keys.Order())}");
-        var arguments = new List<Node>();
-        while (Operand() is { } argument)
-            arguments.Add(argument);
-        if (piped is not null)
-            arguments.Add(piped);
-        if (arguments.Count < function.Least || arguments.Count > function.Most)
-            throw new TemplateException(start, $"the function \"{name}\" does not take {arguments.Count} arguments");
-        return new CallNode(function.Body, arguments);
-    }
-
-    Node? Operand()
-    {
-        Space();
-        if (_at >= text.Length)
-            return null;
-        return text[_at] switch
-        {
-            '$' or '.' => Variable(),
-            '"' or '`' => new Literal(Quoted()),
-            '(' => Parenthesised(),
-            '-' when _at + 1 < text.Length && char.IsAsciiDigit(text[_at + 1]) => Number(),
-            var c when char.IsAsciiDigit(c) => Number(),
-            _ => null,
-        };
-    }
-
-    Node Parenthesised()
-    {
-        _at++;
-        var node = Pipeline();
-        Space();
-        if (!At(')'))
-            throw Error("a closing parenthesis is missing");
-        _at++;
-        return node;
-    }
-
-    Node Variable()
-    {
-        var start = _at++;
-        var name = Word();
-        if (text[start] == '.' && name.Length == 0 && _depth > 0)
-            return new DotNode();
-        var field = At('.') ? Field() : null;
-        return (text[start], name) switch
-        {
-            ('$', "labels") or ('.', "Labels") => new LabelNode(field),
-            ('$', "value") or ('.', "Value") when field is null => new ValueNode(),
-            ('$', "externalLabels" or "externalURL") or ('.', "ExternalLabels" or "ExternalURL") => new Literal(""),
-            _ => throw new TemplateException(start, $"unknown variable \"{text[start.._at]}\"; known are $labels.<name> and $value"),
-        };
-    }
-
-    string Field()
-    {
-        _at++;
-        var name = Word();
-        return name.Length > 0 ? name : throw Error("a label name is missing after the dot");
-    }
-
-    Literal Number()
-    {
-        var start = _at++;
-        while (_at < text.Length && (char.IsAsciiLetterOrDigit(text[_at]) || text[_at] is '.' or '+' or '-'))
-            _at++;
-        return double.TryParse(text.AsSpan(start, _at - start), NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
-            ? new Literal(value)
-            : throw new TemplateException(start, $"\"{text[start.._at]}\" is not a number");
-    }
-
-    string Quoted()
-    {
-        var start = _at;
-        var quote = text[_at++];
-        var value = new StringBuilder();
-        while (_at < text.Length && text[_at] != quote)
-        {
-            var c = text[_at++];
-            if (c == '\\' && quote == '"' && _at < text.Length)
-                c = Unescape(text[_at++]);
-            value.Append(c);
-        }
-
-        if (_at++ >= text.Length)
-            throw new TemplateException(start, "the string is not closed");
-        return value.ToString();
-    }
-
-    static char Unescape(char c) => c switch
-    {
-        'n' => '\n',
-        't' => '\t',
-        'r' => '\r',
-        _ => c,
-    };
-
-    string Word()
-    {
-        var start = _at;
-        while (_at < text.Length && (char.IsAsciiLetterOrDigit(text[_at]) || text[_at] == '_'))
-            _at++;
-        return text[start.._at];
-    }
-
-    bool At(char c) => _at < text.Length && text[_at] == c;
-
-    void Space()
-    {
-        while (_at < text.Length && char.IsWhiteSpace(text[_at]))
-            _at++;
-    }
-
-    TemplateException Error(string message) => new(Math.Min(_at, text.Length), message);
 }

@@ -12,13 +12,15 @@ namespace Whistle.AcceptanceTests;
 /// <summary>A Prometheus of the test's own on a free port, with an empty store that ends with it. It takes remote-write.</summary>
 sealed class PrometheusServer : IAsyncDisposable
 {
-    readonly Process _process;
     readonly string _folder;
     readonly HttpClient _http;
+    readonly string[] _arguments;
+    Process _process;
 
-    PrometheusServer(Process process, string folder, Uri address)
+    PrometheusServer(Process process, string[] arguments, string folder, Uri address)
     {
         _process = process;
+        _arguments = arguments;
         _folder = folder;
         _http = new HttpClient { BaseAddress = address };
     }
@@ -36,12 +38,13 @@ sealed class PrometheusServer : IAsyncDisposable
         var listen = $"127.0.0.1:{ChildProcess.FreePort()}";
         var file = Path.Combine(folder, "prometheus.yml");
         await File.WriteAllTextAsync(file, configuration.Replace("ADDRESS", listen, StringComparison.Ordinal), cancellation);
-        var process = ChildProcess.Start(program,
+        string[] all =
         [
             $"--config.file={file}", $"--storage.tsdb.path={Path.Combine(folder, "data")}", $"--web.listen-address={listen}",
-            "--web.enable-remote-write-receiver", "--log.level=warn", .. arguments,
-        ]);
-        var server = new PrometheusServer(process, folder, new Uri($"http://{listen}"));
+            "--web.enable-remote-write-receiver", "--web.enable-lifecycle", "--log.level=warn", .. arguments,
+        ];
+        var process = ChildProcess.Start(program, all);
+        var server = new PrometheusServer(process, all, folder, new Uri($"http://{listen}"));
         try
         {
             await process.UntilAnswersAsync(server._http, "-/ready", cancellation);
@@ -52,6 +55,21 @@ sealed class PrometheusServer : IAsyncDisposable
             await server.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Ends it in an orderly way.</summary>
+    public async Task QuitAsync(CancellationToken cancellation)
+    {
+        using var answer = await _http.PostAsync(new Uri("-/quit", UriKind.Relative), null, cancellation);
+        await _process.WaitForExitAsync(cancellation);
+    }
+
+    /// <summary>Starts it anew on its store, after <see cref="QuitAsync"/>.</summary>
+    public async Task StartAgainAsync(CancellationToken cancellation)
+    {
+        _process.Dispose();
+        _process = ChildProcess.Start(Requirement.Prometheus(), _arguments);
+        await _process.UntilAnswersAsync(_http, "-/ready", cancellation);
     }
 
     public async Task<HttpResponseMessage> PostAsync(IReadOnlyList<TimeSeries> series, RemoteWriteVersion version, CancellationToken cancellation)

@@ -82,6 +82,21 @@ public sealed class RuleTesterTests : IDisposable
             alert_rule_test: [{ eval_time: 5m, alertname: Slow, exp_alerts: [{ exp_state: unknown, exp_labels: { job: j, instance: i } }] }]
         """));
 
+    [Fact]
+    public async Task What_a_scraper_ended_because_its_target_does_not_answer_is_unknown_not_gone() => Holds(await RunAsync(
+        """
+        rule_files: [rules.yaml]
+        tests:
+          - input_series:
+              - { series: 'latency_seconds{job="j",instance="i"}', values: 2 2 stale _ 2 stale }
+              - { series: 'up{job="j",instance="i"}', values: 1 1 0 0 1 1 }
+            alert_rule_test:
+              - { eval_time: 1m, alertname: Slow, exp_alerts: [{ exp_state: firing, exp_labels: &target { job: j, instance: i } }] }
+              - { eval_time: 2m, alertname: Slow, exp_alerts: [{ exp_state: unknown, exp_labels: *target }] }
+              - { eval_time: 4m, alertname: Slow, exp_alerts: [{ exp_state: firing, exp_labels: *target }] }
+              - { eval_time: 5m, alertname: Slow }
+        """));
+
     [Theory]
     [InlineData("2026-01-01T00:00:30Z")]
     [InlineData("1767225630")]

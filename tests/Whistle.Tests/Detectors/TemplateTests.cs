@@ -20,8 +20,12 @@ public sealed class TemplateTests
     [InlineData("{{ printf \"%s\" ($value | humanize) }}", 1000, "1k")]
     [InlineData("a  {{- /* nothing */ -}}  b", 0, "ab")]
     [InlineData("{{ $value }}", 1e21, "1e+21")]
-    [InlineData("{{ $value }}", 1e20, "100000000000000000000")]
-    [InlineData("{{ humanize $labels.node }}", 0, "<error: \"n1\" is not a number>")]
+    [InlineData("{{ $value }}", 1e6, "1e+06")]
+    [InlineData("{{ $value }}", 999999, "999999")]
+    [InlineData("{{ humanize $labels.node }}", 0, "<error expanding template: \"n1\" is not a number>")]
+    [InlineData("lost {{ if eq $value 1 }}x{{ end }}", 1, "<error expanding template: float64 and int cannot be compared; write 1.0 for a whole number beside a value>")]
+    [InlineData("{{ range 1000000 }}x{{ end }}", 0, "<error expanding template: it takes too long: shorten its loops>")]
+    [InlineData("{{ if gt $value 0.5 }}more{{ else }}less{{ end }}", double.NaN, "more")]
     [InlineData("{{ $labels.absent }}|", double.NaN, "|")]
     [InlineData("on {{ with $labels.node -}}  node {{ . | toUpper }} {{- end }}.", 0, "on node N1.")]
     [InlineData("on {{ with $labels.absent -}} it {{ . }} {{- end }}.", 0, "on .")]
@@ -29,12 +33,31 @@ public sealed class TemplateTests
     public void A_template_renders(string template, double value, string text) =>
         Assert.Equal(text, Template.Parse(template).Render(new(Labels.Of(("node", "n1")), value)));
 
+    [Fact]
+    public void A_template_says_what_it_queries_until_it_is_answered()
+    {
+        var template = Template.Parse("{{ range query (printf \"up{node='%s'}\" $labels.node) }}{{ .Value }}{{ end }}");
+        var labels = Labels.Of(("node", "n1"));
+        Assert.Equal("up{node='n1'}", Assert.Throws<QueryNeededException>(() => template.Render(new(labels, 0))).Query);
+
+        Assert.Equal("1", Render(new([new(Labels.OfMetric("up"), 1)], null)));
+        Assert.Equal("<error expanding template: query: too much>", Render(new([], "too much")));
+
+        string Render(QueryAnswer answer) => template.Render(new(labels, 0, new Dictionary<string, QueryAnswer> { ["up{node='n1'}"] = answer }));
+    }
+
+    [Fact]
+    public void What_is_nested_too_deeply_is_refused() =>
+        Assert.Contains("nested too deeply", Assert.Throws<TemplateException>(() => Template.Parse("{{ " + new string('(', 100_000))).Message);
+
     [Theory]
     [InlineData("ab {{ nosuch $value }}", 6, "unknown function \"nosuch\"")]
-    [InlineData("{{ if $value }}x{{ end }}", 3, "control action \"if\"")]
-    [InlineData("{{ with $value }}x", 18, "is not ended")]
-    [InlineData("{{ . }}", 3, "unknown variable \".\"")]
-    [InlineData("x{{ end }}", 4, "control action \"end\"")]
+    [InlineData("ab {{ query \"sum(\" }}", 12, "in the query: ")]
+    [InlineData("{{ template \"x\" }}", 3, "named templates are not supported")]
+    [InlineData("{{ tmpl \"x\" 1 }}", 3, "for console pages only")]
+    [InlineData("{{ .Nosuch }}", 3, "unknown field \".Nosuch\"")]
+    [InlineData("{{ with $value }}x", 3, "is not ended")]
+    [InlineData("x{{ end }}", 4, "\"end\" without an action")]
     [InlineData("{{ $foo }}", 3, "unknown variable \"$foo\"")]
     [InlineData("{{ $value", 9, "not closed")]
     [InlineData("{{ humanize }}", 3, "does not take 0 arguments")]
