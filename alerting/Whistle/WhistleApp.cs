@@ -131,7 +131,7 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         services
             .AddSingleton<ISeriesSource, TelemetrySource>()
-            .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>()))
+            .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton(s => new RulesEnvironment
             {
                 RuleFiles = options.Rules,

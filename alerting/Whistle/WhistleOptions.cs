@@ -6,6 +6,7 @@ using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
+using Whistle.PromQL;
 
 namespace Whistle;
 
@@ -49,6 +50,8 @@ public sealed record WhistleOptions
 
     /// <summary>What actions may change on this machine. Read anew for each command; where it does not exist, nothing may be changed.</summary>
     public string AgentPolicyFile { get; init; } = NodePolicy.DefaultFile;
+
+    public PromQLOptions Queries { get; init; } = new();
 
     public TelemetryLogOptions Log { get; init; } = new();
 

@@ -14,6 +14,17 @@ public sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource
         return ValueTask.FromResult(reader.Select(matchers, minTime, maxTime));
     }
 
+    public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int> loaded, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        return ValueTask.FromResult(reader.Select(matchers, minTime, maxTime, count =>
+        {
+            cancellation.ThrowIfCancellationRequested();
+            loaded(count);
+        }));
+    }
+
     public TimeSpan Kept => reader.Kept;
 
     public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => Live(reader.Open(matchers));

@@ -195,21 +195,22 @@ sealed class CountValuesNode : VectorNode
     readonly Func<Labels, Labels> _groupOf;
     readonly string _label;
     readonly VectorNode _operand;
+    readonly Budget _budget;
     readonly DistinctSlots _results;
     readonly Dictionary<(int Slot, long Bits), int> _known = [];
     readonly SlotMarks _started = new();
     readonly List<int> _active = [];
     double[] _counts = [];
 
-    CountValuesNode(Func<Labels, Labels> groupOf, VectorNode operand, string label, DistinctSlots results)
-        : base(results.Table) => (_groupOf, _operand, _label, _results) = (groupOf, operand, label, results);
+    CountValuesNode(Func<Labels, Labels> groupOf, VectorNode operand, string label, DistinctSlots results, Budget budget)
+        : base(results.Table) => (_groupOf, _operand, _label, _results, _budget) = (groupOf, operand, label, results, budget);
 
-    public static CountValuesNode Of(AggregateExpr expr, VectorNode operand, string label)
+    public static CountValuesNode Of(AggregateExpr expr, VectorNode operand, string label, Budget budget)
     {
         if (label.Length == 0)
             throw PromQLException.Execution("count_values needs a label name that is not empty");
         // The new label takes part in the grouping: "by" keeps it, "without" can drop it.
-        return new(Aggregations.GroupOf(expr, expr.Without ? [] : [label]), operand, label, new DistinctSlots(operand.Slots.Shared));
+        return new(Aggregations.GroupOf(expr, expr.Without ? [] : [label]), operand, label, new DistinctSlots(operand.Slots.Shared), budget);
     }
 
     public override ReadOnlySpan<Point> At(long time)
@@ -220,7 +221,7 @@ sealed class CountValuesNode : VectorNode
         {
             var key = (slot, BitConverter.DoubleToInt64Bits(value));
             if (!_known.TryGetValue(key, out var result))
-                _known.Add(key, result = _results[_groupOf(_operand.Slots[slot].With(_label, GoNumber.WithoutExponent(value)))]);
+                _known.Add(key, result = _results[_budget.Make(_groupOf(_operand.Slots[slot].With(_label, GoNumber.WithoutExponent(value))))]);
             if (result >= _counts.Length)
                 Array.Resize(ref _counts, Math.Max(result + 1, _counts.Length * 2));
             if (_started.Add(result))

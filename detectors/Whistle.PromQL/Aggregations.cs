@@ -25,7 +25,7 @@ static class Aggregations
         new("bottomk", ExprType.Scalar, static (e, p) => new TopNode(e, p.Vector(e.Operand), p.Scalar(e.Parameter!), largest: false)),
         new("limitk", ExprType.Scalar, static (e, p) => new LimitNode(e, p.Vector(e.Operand), p.Scalar(e.Parameter!))),
         new("limit_ratio", ExprType.Scalar, static (e, p) => new LimitRatioNode(p.Vector(e.Operand), p.Scalar(e.Parameter!))),
-        new("count_values", ExprType.Text, static (e, p) => CountValuesNode.Of(e, p.Vector(e.Operand), Planner.Text(e.Parameter!))),
+        new("count_values", ExprType.Text, static (e, p) => CountValuesNode.Of(e, p.Vector(e.Operand), Planner.Text(e.Parameter!), p.Budget)),
     }.ToFrozenDictionary(static a => a.Name, StringComparer.OrdinalIgnoreCase);
 
     public static AggregationDefinition? Find(string name) => All.GetValueOrDefault(name);

@@ -145,6 +145,7 @@ sealed class MatchNode : VectorNode
     readonly DerivedSlots _manySignatures;
     readonly DerivedSlots _oneSignatures;
     readonly DistinctSlots _results;
+    readonly Budget _budget;
     readonly DerivedSlots _manyLabels;
     readonly Dictionary<(int Many, int One), int> _included = [];
     readonly SlotMarks _matched = new();
@@ -153,10 +154,10 @@ sealed class MatchNode : VectorNode
     Point[] _ones = [];
     long _step;
 
-    MatchNode(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching, DistinctSlots results)
+    MatchNode(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching, DistinctSlots results, Budget budget)
         : base(results.Table)
     {
-        (_binary, _matching, _results, _signatures) = (binary, matching, results, new DistinctSlots(left.Slots.Shared));
+        (_binary, _matching, _results, _budget, _signatures) = (binary, matching, results, budget, new DistinctSlots(left.Slots.Shared));
         _swapped = matching.Cardinality == MatchCardinality.OneToMany;
         (_many, _one) = _swapped ? (right, left) : (left, right);
         _grouped = matching.Cardinality != MatchCardinality.OneToOne;
@@ -167,7 +168,8 @@ sealed class MatchNode : VectorNode
         _manyLabels = new DerivedSlots(_many.Slots, ManyLabels(matching, !_filters), results);
     }
 
-    public static MatchNode Of(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching) => new(binary, left, right, matching, new DistinctSlots(left.Slots.Shared));
+    public static MatchNode Of(BinaryExpr binary, VectorNode left, VectorNode right, VectorMatching matching, Budget budget) =>
+        new(binary, left, right, matching, new DistinctSlots(left.Slots.Shared), budget);
 
     public override ReadOnlySpan<Point> At(long time)
     {
@@ -241,7 +243,7 @@ sealed class MatchNode : VectorNode
             labels = LabelSets.WithoutName(labels);
         foreach (var name in _matching.Include)
             labels = labels.With(name, _one.Slots[one][name]);
-        return _included[(many, one)] = _results[labels];
+        return _included[(many, one)] = _results[_budget.Make(labels)];
     }
 
     static Func<Labels, Labels> ManyLabels(VectorMatching matching, bool dropsName)

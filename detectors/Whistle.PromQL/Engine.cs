@@ -50,27 +50,27 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
         var budget = new Budget(_options.MaxSamples, cancellation);
         var planner = await PlanAsync(expr, new QueryTimes(start, end, step), budget, cancellation);
         var node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
-        List<(List<long> Times, List<double> Values)?> tracks = [];
-        for (var time = start; time <= end; time += step)
+        var steps = new long[((end - start) / step) + 1];
+        List<RangeTrack?> tracks = [];
+        for (var i = 0; i < steps.Length; i++)
         {
             budget.Check();
-            var points = node.At(time);
+            steps[i] = start + (i * step);
+            var points = node.At(steps[i]);
             budget.Spend(points.Length);
             foreach (var (slot, value) in points)
             {
                 while (tracks.Count <= slot)
                     tracks.Add(null);
-                var (times, values) = tracks[slot] ??= ([], []);
-                times.Add(time);
-                values.Add(value);
+                (tracks[slot] ??= new RangeTrack()).Add(i, value);
             }
         }
 
         List<SeriesSamples> series = [];
         for (var slot = 0; slot < tracks.Count; slot++)
         {
-            if (tracks[slot] is var (times, values))
-                series.Add(new SeriesSamples(node.Slots[slot], [.. times], [.. values]));
+            if (tracks[slot] is { } track)
+                series.Add(track.Build(node.Slots[slot], steps));
         }
 
         series.Sort(static (a, b) => Labels.Compare(a.Labels, b.Labels));

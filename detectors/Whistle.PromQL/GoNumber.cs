@@ -6,6 +6,9 @@ namespace Whistle.PromQL;
 /// <summary>Numbers as Go's strconv writes and reads them, since Prometheus's texts are made with it.</summary>
 public static class GoNumber
 {
+    /// <summary>No number takes more characters: those with the smallest exponent have 341 and a sign.</summary>
+    public const int MaxLength = 352;
+
     /// <summary>The shortest text that reads back as the same number, never with an exponent: what count_values puts into its label.</summary>
     public static string WithoutExponent(double value)
     {
@@ -16,6 +19,24 @@ public static class GoNumber
         var text = value.ToString("R", CultureInfo.InvariantCulture);
         var e = text.IndexOf('E', StringComparison.Ordinal);
         return e < 0 ? text : Expand(text.AsSpan(0, e), int.Parse(text.AsSpan(e + 1), CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>The same as UTF-8.</summary>
+    /// <param name="value">The number.</param>
+    /// <param name="into">At least <see cref="MaxLength"/> bytes.</param>
+    /// <returns>How many bytes.</returns>
+    public static int WithoutExponent(double value, Span<byte> into)
+    {
+        // Whole numbers are frequent and quick; an exponent begins beyond them.
+        if (Math.Abs(value) < 1e15 && (long)value is var whole && whole == value && (whole != 0 || !double.IsNegative(value)))
+        {
+            whole.TryFormat(into, out var digits, provider: CultureInfo.InvariantCulture);
+            return digits;
+        }
+
+        if (double.IsFinite(value) && value.TryFormat(into, out var length, "R", CultureInfo.InvariantCulture) && !into[..length].Contains((byte)'E'))
+            return length;
+        return Encoding.UTF8.GetBytes(WithoutExponent(value), into);
     }
 
     static string Expand(ReadOnlySpan<char> mantissa, int exponent)

@@ -11,4 +11,14 @@ public interface ISeriesSource
     /// </summary>
     ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation);
+
+    /// <summary>As above; <paramref name="loaded"/> is told of the samples, of many while they are read, and throws where they are too many.</summary>
+    async ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int> loaded, CancellationToken cancellation)
+    {
+        var series = await SelectAsync(matchers, minTime, maxTime, cancellation);
+        foreach (var one in series)
+            loaded(one.Times.Length);
+        return series;
+    }
 }

@@ -14,7 +14,7 @@ static class LabelFunctions
         return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
         {
             var match = regex.Match(labels[source]);
-            return match is null ? labels : labels.With(destination, Bounded(call, match.Expand(replacement)));
+            return match is null ? labels : planner.Budget.Make(labels.With(destination, Bounded(call, match.Expand(replacement))));
         }, planner.Uniqueness);
     }
 
@@ -26,7 +26,7 @@ static class LabelFunctions
         foreach (var name in sources.Append(destination))
             RequireName(call, name);
         return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
-            labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s])))), planner.Uniqueness);
+            planner.Budget.Make(labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s]))))), planner.Uniqueness);
     }
 
     // Nested calls can double a value each time.

@@ -26,7 +26,7 @@ sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions opti
         VectorSelector selector => new InstantSelectorNode(Instant(selector), budget),
         BinaryExpr { Matching: { Cardinality: MatchCardinality.ManyToMany } matching } binary =>
             SetNode.Of(binary.Operator, Vector(binary.Left), Vector(binary.Right), matching),
-        BinaryExpr { Matching: { } matching } binary => MatchNode.Of(binary, Vector(binary.Left), Vector(binary.Right), matching),
+        BinaryExpr { Matching: { } matching } binary => MatchNode.Of(binary, Vector(binary.Left), Vector(binary.Right), matching, budget),
         BinaryExpr { Left.Type: ExprType.Scalar } binary => ScalarSideNode.Of(binary, Vector(binary.Right), Scalar(binary.Left), scalarIsLeft: true),
         BinaryExpr binary => ScalarSideNode.Of(binary, Vector(binary.Left), Scalar(binary.Right), scalarIsLeft: false),
         AggregateExpr aggregate => aggregate.Aggregation.Plan(aggregate, this),

@@ -1,3 +1,5 @@
+using Whistle.Telemetry;
+
 namespace Whistle.PromQL;
 
 /// <summary>What a server decides for all queries.</summary>
@@ -11,7 +13,7 @@ public sealed record PromQLOptions
     /// <summary>The step of a subquery that names none.</summary>
     public TimeSpan SubqueryStep { get; init; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>A query that loads, returns, or works out in its subqueries more samples than this is refused.</summary>
+    /// <summary>A query that loads, returns, or works out in its subqueries more samples than this is refused; new labels count by their size.</summary>
     public long MaxSamples { get; init; } = 50_000_000;
 
     internal long LookbackMilliseconds => (long)Lookback.TotalMilliseconds;
@@ -21,7 +23,14 @@ public sealed record PromQLOptions
 sealed class Budget(long maxSamples, CancellationToken cancellation)
 {
     // A label that functions make longer and longer would take more memory than all samples do.
-    public const int LongestLabel = 1 << 20;
+    public const int LongestLabel = 1 << 16;
+
+    // One sample is a time and a value.
+    const int BytesPerSample = 16;
+
+    // Objects and arrays around the characters, on 64 bits.
+    const int BytesPerLabels = 112;
+    const int BytesPerLabel = 40;
 
     CancellationToken _cancellation = cancellation;
     long _loaded;
@@ -37,7 +46,17 @@ sealed class Budget(long maxSamples, CancellationToken cancellation)
     public void Spend(long samples)
     {
         if ((_spent += samples) > maxSamples)
-            throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples: select fewer series, a longer step or a shorter range");
+            throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples, or labels of that size: select fewer series, a longer step or a shorter range");
+    }
+
+    /// <summary>Labels that the query makes, which count as the samples that would take as much memory.</summary>
+    public Labels Make(Labels labels)
+    {
+        var bytes = BytesPerLabels;
+        foreach (var (_, value) in labels)
+            bytes += BytesPerLabel + (sizeof(char) * value.Length);
+        Spend(bytes / BytesPerSample);
+        return labels;
     }
 
     /// <summary>A new evaluation may use as much again.</summary>

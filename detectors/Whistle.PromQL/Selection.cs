@@ -72,9 +72,7 @@ sealed class LoadedSamples
         {
             foreach (var (reads, after, to) in Overlapping(same))
             {
-                var series = after < to ? await source.SelectAsync(reads[0].Selector.Matchers, after + 1, to, cancellation) : [];
-                foreach (var one in series)
-                    budget.Load(one.Times.Length);
+                var series = after < to ? await source.SelectAsync(reads[0].Selector.Matchers, after + 1, to, budget.Load, cancellation) : [];
                 foreach (var read in reads)
                     loaded._bySelector[read.Selector] = series;
             }

@@ -8,20 +8,42 @@ namespace Whistle.Ingest;
 
 public sealed partial class DuckDbStore
 {
+    // Where one in so many ids is wanted, all between the first and the last are read.
+    const int DenseIds = 16;
+
     /// <summary>Every series that satisfies all matchers, with its samples in the range (both ends included).</summary>
+    /// <param name="matchers">What the series must satisfy.</param>
+    /// <param name="minTime">In milliseconds since 1970 UTC, as the next.</param>
+    /// <param name="maxTime">The end.</param>
+    /// <param name="loaded">Is told how many more samples were read, while they are; what it throws ends the reading.</param>
+    /// <param name="newer">Series whose samples lie after the range; theirs are joined to those of the store.</param>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    public List<SeriesSamples> Select(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null, IReadOnlyList<SeriesSamples>? newer = null)
     {
-        var labels = SeriesOf(matchers);
-        var found = new Dictionary<Labels, SamplesBuilder>();
-        // Series that went and came back may have two ids.
-        Read([.. labels.Keys], minTime, maxTime, (series, time, value) =>
+        List<SeriesSamples> found = [];
+        // Each file and table has the samples of a series in the order of time, and they follow each other: sorting all would cost more than reading.
+        Within(minTime, maxTime, sources =>
         {
-            if (!found.TryGetValue(labels[series], out var samples))
-                found[labels[series]] = samples = new SamplesBuilder();
-            samples.Add(time, value);
+            var samples = new StoredSamples();
+            var labels = SeriesOf(matchers);
+            foreach (var (id, one) in labels)
+                samples.Want(id, one);
+            var where = Where(labels, minTime, maxTime);
+            foreach (var source in labels.Count == 0 ? [] : sources)
+            {
+                Scan($"SELECT series, epoch_ms(time), value FROM {source} WHERE {where}{(source == LateTable ? " ORDER BY series, time" : "")}", (series, times, values) =>
+                {
+                    var taken = samples.Add(series, times, values);
+                    loaded?.Invoke(taken);
+                });
+            }
+
+            foreach (var one in newer ?? [])
+                samples.Add(one);
+            found = samples.Build();
         });
-        return [.. found.Select(f => f.Value.Build(f.Key))];
+        return found;
     }
 
     /// <summary>The labels of every series that satisfies all matchers and has a sample in the range (both ends included).</summary>
@@ -101,6 +123,15 @@ public sealed partial class DuckDbStore
         return rows;
     }
 
+    // Passing over rows of others costs less than looking each up, unless nearly all are.
+    static string Where(Dictionary<uint, Labels> series, long minTime, long maxTime)
+    {
+        var (first, last) = (series.Keys.DefaultIfEmpty().Min(), series.Keys.DefaultIfEmpty().Max());
+        var which = last - first < (long)DenseIds * series.Count
+            ? $"series BETWEEN {first} AND {last}" : $"series IN (SELECT unnest([{string.Join(',', series.Keys)}]::UINTEGER[]))";
+        return $"{which} AND {InRange(minTime, maxTime)}";
+    }
+
     // Hands out the tables and files of a range, and holds their layout still meanwhile.
     void Within(long minTime, long maxTime, Action<List<string>> read) => Still(() => read(Sources(minTime, maxTime)));
 
@@ -124,7 +155,7 @@ public sealed partial class DuckDbStore
         var sources = _sealed.Where(h => h >= first && h <= last).Except(without ?? []).Select(h => $"read_parquet({Quote(SealedFile(h))})").ToList();
         lock (_appending)
             sources.AddRange(_hot.Where(h => h >= first && h <= last).Select(HotTable));
-        sources.Add("late");
+        sources.Add(LateTable);
         return sources;
     }
 
@@ -140,24 +171,35 @@ public sealed partial class DuckDbStore
     void ReadRows(string sql, Action<uint, long, double> each) =>
         Query(sql, row => each(row.GetFieldValue<uint>(0), row.GetInt64(1), row.GetDouble(2)));
 
-    void Query(string sql, Action<DuckDBDataReader> each, string? parameter = null)
+    void Scan(string sql, SampleRows each) => Connected(connection =>
+    {
+        if (SampleScan.Run(connection, sql, each) is { } error)
+            throw DidNotAnswer(error);
+    });
+
+    void Query(string sql, Action<DuckDBDataReader> each, string? parameter = null) => Connected(connection =>
+    {
+        using var command = connection.CreateCommand();
+        command.UseStreamingMode = true;
+        command.CommandText = sql;
+        if (parameter is not null)
+            command.Parameters.Add(new DuckDBParameter(parameter));
+        using var reader = command.ExecuteReader();
+        while (reader.Read())
+            each(reader);
+    });
+
+    void Connected(Action<DuckDBConnection> read)
     {
         _layout.EnterReadLock();
         try
         {
             using var connection = Connect();
-            using var command = connection.CreateCommand();
-            command.UseStreamingMode = true;
-            command.CommandText = sql;
-            if (parameter is not null)
-                command.Parameters.Add(new DuckDBParameter(parameter));
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-                each(reader);
+            read(connection);
         }
         catch (DuckDBException e)
         {
-            throw new StoreException($"The store in {_options.Folder} did not answer: {e.Message.TrimEnd()}", e);
+            throw DidNotAnswer(e.Message, e);
         }
         finally
         {
@@ -165,32 +207,5 @@ public sealed partial class DuckDbStore
         }
     }
 
-    sealed class SamplesBuilder
-    {
-        readonly SortedList<long, double> _rest = [];
-        readonly List<long> _times = [];
-        readonly List<double> _values = [];
-
-        public void Add(long time, double value)
-        {
-            if (_times.Count == 0 || time > _times[^1])
-            {
-                _times.Add(time);
-                _values.Add(value);
-            }
-            else
-            {
-                _rest.TryAdd(time, value);
-            }
-        }
-
-        public SeriesSamples Build(Labels labels)
-        {
-            if (_rest.Count == 0)
-                return new SeriesSamples(labels, [.. _times], [.. _values]);
-            for (var i = 0; i < _times.Count; i++)
-                _rest[_times[i]] = _values[i];
-            return new SeriesSamples(labels, [.. _rest.Keys], [.. _rest.Values]);
-        }
-    }
+    StoreException DidNotAnswer(string reason, Exception? cause = null) => new($"The store in {_options.Folder} did not answer: {reason.TrimEnd()}", cause);
 }

@@ -182,11 +182,12 @@ public sealed partial class DuckDbStore : IDisposable
                 Execute($"CREATE TABLE IF NOT EXISTS {HotTable(key)} (series UINTEGER, time TIMESTAMP_MS, value DOUBLE)");
             }
 
-            return appenders[key] = new SampleAppender(_connection, key == LateKey ? "late" : HotTable(key));
+            return appenders[key] = new SampleAppender(_connection, key == LateKey ? LateTable : HotTable(key));
         }
     }
 
     const long LateKey = long.MinValue;
+    const string LateTable = "late";
 
     static long FloorHour(long time) => time >= 0 ? time / Hour : (time - Hour + 1) / Hour;
 

@@ -88,13 +88,19 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
             : now - Milliseconds(UsualWindow);
     }
 
-    public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    /// <param name="matchers">What the series must satisfy.</param>
+    /// <param name="minTime">In milliseconds since 1970 UTC, as the next; both ends are included.</param>
+    /// <param name="maxTime">The end.</param>
+    /// <param name="loaded">Is told how many more samples were read, while they are; what it throws ends the reading.</param>
+    public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
         var found = new List<SeriesSamples>();
         foreach (var series in Matching(matchers))
         {
-            if (series.Read(minTime, maxTime) is { } samples)
-                found.Add(samples);
+            if (series.Read(minTime, maxTime) is not { } samples)
+                continue;
+            loaded?.Invoke(samples.Times.Length);
+            found.Add(samples);
         }
 
         return found;

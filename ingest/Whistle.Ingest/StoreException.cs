@@ -12,7 +12,7 @@ public sealed class StoreException : Exception
     {
     }
 
-    public StoreException(string message, Exception inner)
+    public StoreException(string message, Exception? inner)
         : base(message, inner)
     {
     }

@@ -9,21 +9,19 @@ namespace Whistle.Ingest;
 public sealed class TelemetryReader(Head head, DuckDbStore store)
 {
     /// <summary>Every series that satisfies all matchers, with its samples of the range (both ends included).</summary>
+    /// <param name="matchers">What the series must satisfy.</param>
+    /// <param name="minTime">In milliseconds since 1970 UTC, as the next.</param>
+    /// <param name="maxTime">The end.</param>
+    /// <param name="loaded">Is told how many more samples were read, while they are; what it throws ends the reading.</param>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    public IReadOnlyList<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    public IReadOnlyList<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
         var border = head.CompleteFrom(matchers);
         if (minTime >= border)
-            return head.Select(matchers, minTime, maxTime);
+            return head.Select(matchers, minTime, maxTime, loaded);
         // The head first: while the store answers, time goes on, and the head drops what then is out of its window.
-        var recents = maxTime < border ? [] : head.Select(matchers, border, maxTime);
-        var older = store.Select(matchers, minTime, Math.Min(maxTime, border - 1));
-        if (recents.Count == 0)
-            return older;
-        var merged = older.ToDictionary(s => s.Labels);
-        foreach (var recent in recents)
-            merged[recent.Labels] = merged.TryGetValue(recent.Labels, out var old) ? Join(old, recent) : recent;
-        return [.. merged.Values];
+        var recents = maxTime < border ? [] : head.Select(matchers, border, maxTime, loaded);
+        return store.Select(matchers, minTime, Math.Min(maxTime, border - 1), loaded, recents);
     }
 
     /// <summary>How far back samples are kept.</summary>
@@ -43,7 +41,4 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
             found.UnionWith(store.Series(matchers, minTime, Math.Min(maxTime, border - 1)));
         return found;
     }
-
-    static SeriesSamples Join(SeriesSamples older, SeriesSamples recent) =>
-        new(recent.Labels, [.. older.Times, .. recent.Times], [.. older.Values, .. recent.Values]);
 }

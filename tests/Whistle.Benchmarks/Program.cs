@@ -1,7 +1,9 @@
 using BenchmarkDotNet.Running;
 
 using Whistle.Benchmarks;
+using Whistle.Benchmarks.Fuzz;
 using Whistle.Benchmarks.Ingest;
+using Whistle.Benchmarks.Latency;
 using Whistle.Benchmarks.Remediation;
 using Whistle.Benchmarks.Rules;
 
@@ -11,6 +13,10 @@ if (args is ["rules", "--profile", ..])
     return await RuleCosts.RunAsync(args[2..]);
 if (args is ["rules", ..])
     return await RulesComparison.RunAsync(args[1..]);
+if (args is ["fuzz", ..])
+    return await FuzzRun.RunAsync(args[1..]);
+if (args is ["latency", ..])
+    return await LatencyComparison.RunAsync(args[1..]);
 if (args is ["remediation"])
     return EngineLoad.Run();
 BenchmarkSwitcher.FromAssembly(typeof(RemoteWriteBenchmarks).Assembly).Run(args);

@@ -18,8 +18,14 @@ namespace Whistle.Detectors.Http;
 /// </summary>
 public delegate IReadOnlyCollection<Labels> SeriesSearch(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime);
 
-/// <summary>What stands under <c>data</c>; a limit may have cut it, and then a warning says so.</summary>
-readonly record struct Answer(Action<Utf8JsonWriter> Data, bool IsCut = false);
+/// <summary>What stands under <c>data</c>, written part by part; a limit may have cut it, and then a warning says so.</summary>
+readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool IsCut = false)
+{
+    public Answer(Action<Utf8JsonWriter> data, bool isCut = false)
+        : this([data], isCut)
+    {
+    }
+}
 
 /// <summary>
 /// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
@@ -27,6 +33,9 @@ readonly record struct Answer(Action<Utf8JsonWriter> Data, bool IsCut = false);
 /// </summary>
 public static class PrometheusApi
 {
+    // A large answer is sent as it is written, lest it stand in memory as text.
+    const int MostUnsent = 1 << 16;
+
     static readonly string[] Get = [HttpMethods.Get];
     static readonly string[] GetAndPost = [HttpMethods.Get, HttpMethods.Post];
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -71,17 +80,23 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK, json =>
-    {
-        json.WriteString("status", "success");
-        json.WritePropertyName("data");
-        answer.Data(json);
-        if (!answer.IsCut)
-            return;
-        json.WriteStartArray("warnings");
-        json.WriteStringValue("results truncated due to limit");
-        json.WriteEndArray();
-    });
+    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK,
+    [
+        static json =>
+        {
+            json.WriteString("status", "success");
+            json.WritePropertyName("data");
+        },
+        .. answer.Parts,
+        json =>
+        {
+            if (!answer.IsCut)
+                return;
+            json.WriteStartArray("warnings");
+            json.WriteStringValue("results truncated due to limit");
+            json.WriteEndArray();
+        },
+    ]);
 
     static async Task AnswerAsync(HttpContext context, Handler handle)
     {
@@ -112,20 +127,31 @@ public static class PrometheusApi
         }
     }
 
-    static Task RefuseAsync(HttpContext context, int status, string type, string error) => WriteAsync(context, status, json =>
-    {
-        json.WriteString("status", "error");
-        json.WriteString("errorType", type);
-        json.WriteString("error", error);
-    });
+    static Task RefuseAsync(HttpContext context, int status, string type, string error) => WriteAsync(context, status,
+    [
+        json =>
+        {
+            json.WriteString("status", "error");
+            json.WriteString("errorType", type);
+            json.WriteString("error", error);
+        },
+    ]);
 
-    static async Task WriteAsync(HttpContext context, int status, Action<Utf8JsonWriter> write)
+    static async Task WriteAsync(HttpContext context, int status, IEnumerable<Action<Utf8JsonWriter>> parts)
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json";
         await using var json = new Utf8JsonWriter(context.Response.BodyWriter, Json);
         json.WriteStartObject();
-        write(json);
+        foreach (var write in parts)
+        {
+            write(json);
+            if (json.BytesPending + context.Response.BodyWriter.UnflushedBytes < MostUnsent)
+                continue;
+            await json.FlushAsync(context.RequestAborted);
+            await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+        }
+
         json.WriteEndObject();
         await json.FlushAsync(context.RequestAborted);
     }

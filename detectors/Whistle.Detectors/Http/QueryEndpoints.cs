@@ -44,7 +44,7 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
         try
         {
             var (value, isCut) = Cut(await run(asked, expression, either.Token), limit);
-            return new(json => PrometheusJson.Write(json, value), isCut);
+            return new(PrometheusJson.Parts(value), isCut);
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {

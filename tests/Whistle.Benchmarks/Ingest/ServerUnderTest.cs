@@ -83,6 +83,9 @@ sealed class ServerUnderTest : IAsyncDisposable
 
     public long DiskBytes() => new DirectoryInfo(Path.Combine(_folder, "data")).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
 
+    /// <summary>How many files of its data have such a name.</summary>
+    public int Files(string pattern) => Directory.EnumerateFiles(Path.Combine(_folder, "data"), pattern, SearchOption.AllDirectories).Count();
+
     public async ValueTask DisposeAsync()
     {
         _process.Kill();
