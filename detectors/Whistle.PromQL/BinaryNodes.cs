@@ -24,7 +24,7 @@ sealed class ScalarSideNode : DerivedNode
     readonly bool _scalarIsLeft;
 
     ScalarSideNode(BinaryExpr binary, VectorNode vector, ScalarNode scalar, bool scalarIsLeft)
-        : base(new DerivedSlots(vector.Slots, LabelSets.WithoutName)) =>
+        : base(DerivedSlots.WithoutName(vector.Slots)) =>
         (_operator, _vector, _scalar, _scalarIsLeft) = (binary.Operator, vector, scalar, scalarIsLeft);
 
     public static VectorNode Of(BinaryExpr binary, VectorNode vector, ScalarNode scalar, bool scalarIsLeft) =>

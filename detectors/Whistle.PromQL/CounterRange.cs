@@ -15,7 +15,7 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
     // The store is read by so much at a time, so that a long range neither takes much memory nor is begun anew when an evaluation is cut off.
     const long Slice = 3_600_000;
 
-    readonly DistinctSlots _slots = new(group.Shared);
+    readonly DistinctSlots _slots = new(group.Shared, SlotTable.HaveOneName(matchers));
     readonly List<Counter> _counters = [];
     readonly List<(int Slot, int Revision)> _live = [];
     readonly SampleWindow _new = new();

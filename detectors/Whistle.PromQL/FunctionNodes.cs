@@ -22,7 +22,7 @@ sealed class ScalarArguments(ScalarNode[] nodes)
 }
 
 sealed class RangeFunctionNode(RangeSource range, ScalarNode[] scalars, RangeFunction function, bool keepsName, Planner planner)
-    : DerivedNode(new DerivedSlots(range.Slots, keepsName ? static labels => labels : LabelSets.WithoutName))
+    : DerivedNode(keepsName ? new DerivedSlots(range.Slots, static labels => labels) : DerivedSlots.WithoutName(range.Slots))
 {
     readonly ScalarArguments _scalars = new(scalars);
     readonly Budget _budget = planner.Budget;
@@ -48,7 +48,7 @@ sealed class RangeFunctionNode(RangeSource range, ScalarNode[] scalars, RangeFun
 }
 
 sealed class EachNode(VectorNode operand, ScalarNode[] scalars, SampleFunction function)
-    : DerivedNode(new DerivedSlots(operand.Slots, LabelSets.WithoutName))
+    : DerivedNode(DerivedSlots.WithoutName(operand.Slots))
 {
     readonly ScalarArguments _scalars = new(scalars);
 
@@ -68,7 +68,7 @@ sealed class EachNode(VectorNode operand, ScalarNode[] scalars, SampleFunction f
 }
 
 /// <summary>When each sample was taken; for anything but a plain selector that is the time of evaluation.</summary>
-sealed class TimestampNode(VectorNode operand) : DerivedNode(new DerivedSlots(operand.Slots, LabelSets.WithoutName))
+sealed class TimestampNode(VectorNode operand) : DerivedNode(DerivedSlots.WithoutName(operand.Slots))
 {
     public override ReadOnlySpan<Point> At(long time)
     {

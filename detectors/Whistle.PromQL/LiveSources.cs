@@ -122,13 +122,13 @@ sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) :
         var offset = selector.Shift.OffsetIn(times);
         if (range <= LongestKept || offset is < 0 or > LongestKept || range + offset > group.Source.Kept.TotalMilliseconds)
             return Range(selector, range);
-        var windows = group.Selector(selector.Matchers).Counters(offset, range, selector.Matchers);
+        var windows = group.Selector(selector.Matchers).Counters(offset, range);
         return _counters[selector] = new CounterRange(windows, t => selector.Shift.Apply(t, times), range);
     }
 }
 
 /// <summary>The series of one selector with all that the queries of a group read of them.</summary>
-sealed class SharedSelector(LiveSelection selection, StandingGroup group)
+sealed class SharedSelector(LiveSelection selection, StandingGroup group, IReadOnlyList<LabelMatcher> matchers)
 {
     static readonly SampleWindow Nothing = new();
 
@@ -144,7 +144,7 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
 
     public LiveSelection Selection => selection;
 
-    public SlotTable Slots { get; } = new(group.Shared);
+    public SlotTable Slots { get; } = new(group.Shared, SlotTable.HaveOneName(matchers));
 
     /// <summary>A range is read at this offset.</summary>
     public void Keep(long offset, long range)
@@ -155,7 +155,7 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group)
         Forget();
     }
 
-    public CounterWindows Counters(long offset, long range, IReadOnlyList<LabelMatcher> matchers)
+    public CounterWindows Counters(long offset, long range)
     {
         if (!_counters.TryGetValue((offset, range), out var windows))
             _counters.Add((offset, range), windows = new CounterWindows(this, group, matchers, range));

@@ -10,21 +10,51 @@ readonly record struct Point(int Slot, double Value);
 /// matches, new labels) is worked out once a slot, and a step costs only values.
 /// </summary>
 /// <param name="shared">Where the labels that are derived from these are kept once; null where they live as long as one query.</param>
-sealed class SlotTable(SharedLabels? shared = null)
+/// <param name="hasOneName">All have the same metric name, or none has one: without it they still differ.</param>
+class SlotTable(SharedLabels? shared = null, bool hasOneName = false)
 {
-    public SharedLabels? Shared => shared;
-
     readonly List<Labels> _labels = [];
 
-    public int Count => _labels.Count;
+    public SharedLabels? Shared => shared;
 
-    public Labels this[int slot] => _labels[slot];
+    public bool HasOneName => hasOneName;
+
+    public virtual int Count => _labels.Count;
+
+    public virtual Labels this[int slot] => _labels[slot];
+
+    /// <summary>The labels to derive others from: they need not be kept.</summary>
+    public virtual Labels Peek(int slot) => _labels[slot];
 
     public int Add(Labels labels)
     {
         _labels.Add(labels);
         return _labels.Count - 1;
     }
+
+    public static bool HaveOneName(IReadOnlyList<LabelMatcher> matchers) => matchers.Any(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal });
+}
+
+/// <summary>The slots of a table of one name, without it. Only those that somebody looks at get labels.</summary>
+sealed class UnnamedSlots(SlotTable named) : SlotTable(named.Shared, hasOneName: true)
+{
+    Labels?[] _known = [];
+
+    public override int Count => named.Count;
+
+    public override Labels this[int slot]
+    {
+        get
+        {
+            if (slot >= _known.Length)
+                Array.Resize(ref _known, Math.Max(slot + 1, named.Count));
+            return _known[slot] ??= Shared?.Share(Derived(slot)) ?? Derived(slot);
+        }
+    }
+
+    public override Labels Peek(int slot) => slot < _known.Length && _known[slot] is { } known ? known : Derived(slot);
+
+    Labels Derived(int slot) => LabelSets.WithoutName(named.Peek(slot));
 }
 
 /// <summary>The label sets that the nodes of standing queries derive alike: each is kept once, with one array of names for all of a shape.</summary>
@@ -44,11 +74,11 @@ sealed class SharedLabels
 }
 
 /// <summary>A table in which every label set has one slot.</summary>
-sealed class DistinctSlots(SharedLabels? shared)
+sealed class DistinctSlots(SharedLabels? shared, bool hasOneName = false)
 {
     readonly Dictionary<Labels, int> _index = [];
 
-    public SlotTable Table { get; } = new(shared);
+    public SlotTable Table { get; } = new(shared, hasOneName);
 
     public int this[Labels labels]
     {
@@ -64,13 +94,16 @@ sealed class DistinctSlots(SharedLabels? shared)
 }
 
 /// <summary>
-/// From the slots of one table to those of another, by what <paramref name="derive"/> makes of the labels. A slot is derived when it
+/// From the slots of one table to those of another, by what a function makes of the labels. A slot is derived when it
 /// first yields a value. Knows whether two slots ever became one: only then must results be checked for duplicates.
 /// </summary>
-sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, DistinctSlots target)
+sealed class DerivedSlots
 {
     const int Unknown = -1;
 
+    readonly SlotTable _source;
+    readonly Func<Labels, Labels>? _derive;
+    readonly DistinctSlots? _target;
     int[] _map = [];
     int[] _takenBy = [];
 
@@ -79,7 +112,19 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
     {
     }
 
-    public SlotTable Table => target.Table;
+    public DerivedSlots(SlotTable source, Func<Labels, Labels> derive, DistinctSlots target) =>
+        (_source, _derive, _target, Table) = (source, derive, target, target.Table);
+
+    DerivedSlots(SlotTable same) => (_source, Table) = (same, same);
+
+    public static DerivedSlots WithoutName(SlotTable source) => source switch
+    {
+        UnnamedSlots => new(source),
+        { HasOneName: true } => new(new UnnamedSlots(source)),
+        _ => new(source, LabelSets.WithoutName),
+    };
+
+    public SlotTable Table { get; }
 
     public bool HasCollisions => Collision >= 0;
 
@@ -90,6 +135,8 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
     {
         get
         {
+            if (_target is null)
+                return slot;
             var map = _map;
             var known = (uint)slot < (uint)map.Length ? map[slot] : Unknown;
             return known >= 0 ? known : Derive(slot);
@@ -99,13 +146,13 @@ sealed class DerivedSlots(SlotTable source, Func<Labels, Labels> derive, Distinc
     int Derive(int slot)
     {
         if (slot >= _map.Length)
-            Resize(ref _map, Math.Max(source.Count, slot + 1));
-        var derived = target[derive(source[slot])];
+            Resize(ref _map, Math.Max(_source.Count, slot + 1));
+        var derived = _target![_derive!(_source.Peek(slot))];
         _map[slot] = derived;
         if (derived >= _takenBy.Length)
             Resize(ref _takenBy, Math.Max(derived + 1, _takenBy.Length * 2));
         // A series that ended and came back has the same labels in another slot.
-        if (_takenBy[derived] is >= 0 and var other && !source[other].Equals(source[slot]))
+        if (_takenBy[derived] is >= 0 and var other && !_source.Peek(other).Equals(_source.Peek(slot)))
             Collision = derived;
         _takenBy[derived] = slot;
         return derived;

@@ -108,22 +108,22 @@ static class SampleSearch
 sealed class LoadedSources(LoadedSamples loaded, QueryTimes times, long lookback) : SampleSources
 {
     public override InstantSource Instant(VectorSelector selector) =>
-        new LoadedInstant(loaded.Of(selector), t => selector.Shift.Apply(t, times), lookback);
+        new LoadedInstant(loaded.Of(selector), SlotsOf(selector), t => selector.Shift.Apply(t, times), lookback);
 
     public override RangeSource Range(VectorSelector selector, long range) =>
-        new LoadedRange(loaded.Of(selector), t => selector.Shift.Apply(t, times), range);
+        new LoadedRange(loaded.Of(selector), SlotsOf(selector), t => selector.Shift.Apply(t, times), range);
 
-    internal static SlotTable SlotsOf(IReadOnlyList<SeriesSamples> series)
+    SlotTable SlotsOf(VectorSelector selector)
     {
-        var slots = new SlotTable();
-        foreach (var one in series)
+        var slots = new SlotTable(hasOneName: SlotTable.HaveOneName(selector.Matchers));
+        foreach (var one in loaded.Of(selector))
             slots.Add(one.Labels);
         return slots;
     }
 }
 
 /// <summary>Of each series the newest sample of (t − look-back, t], unless it is a staleness marker.</summary>
-sealed class LoadedInstant(IReadOnlyList<SeriesSamples> series, Func<long, long> shift, long lookback) : InstantSource(LoadedSources.SlotsOf(series))
+sealed class LoadedInstant(IReadOnlyList<SeriesSamples> series, SlotTable slots, Func<long, long> shift, long lookback) : InstantSource(slots)
 {
     readonly int[] _counts = new int[series.Count];
 
@@ -148,8 +148,8 @@ sealed class LoadedRange : RangeSource
     readonly Func<long, long> _shift;
     readonly long _range;
 
-    public LoadedRange(IReadOnlyList<SeriesSamples> series, Func<long, long> shift, long range)
-        : base(LoadedSources.SlotsOf(series))
+    public LoadedRange(IReadOnlyList<SeriesSamples> series, SlotTable slots, Func<long, long> shift, long range)
+        : base(slots)
     {
         _series = new SeriesSamples[series.Count];
         for (var i = 0; i < series.Count; i++)

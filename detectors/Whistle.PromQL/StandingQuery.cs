@@ -37,7 +37,7 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
     {
         var key = string.Join(',', matchers);
         if (!_selectors.TryGetValue(key, out var selector))
-            _selectors.Add(key, selector = new SharedSelector(source.Open(matchers), this));
+            _selectors.Add(key, selector = new SharedSelector(source.Open(matchers), this, matchers));
         return selector;
     }
 

@@ -10,6 +10,7 @@ sealed class RecordedOutput
 {
     readonly Dictionary<object, Written> _byKey = [];
     readonly Dictionary<Labels, Written> _byLabels = [];
+    readonly LabelPool _names = new();
     int _evaluation;
 
     public void Begin() => _evaluation++;
@@ -22,7 +23,11 @@ sealed class RecordedOutput
     public Written Open(object? key, Labels labels)
     {
         if (!_byLabels.TryGetValue(labels, out var written))
+        {
+            labels = _names.ShareNames(labels);
             _byLabels.Add(labels, written = new Written(new RecordedSeries(labels)));
+        }
+
         if (key is not null)
         {
             _byKey.Add(key, written);
@@ -60,7 +65,7 @@ sealed class RecordedOutput
     {
         public RecordedSeries Series => series;
 
-        public List<object> Keys { get; } = [];
+        public List<object> Keys { get; } = new(1);
 
         public int Evaluation { get; set; }
     }
