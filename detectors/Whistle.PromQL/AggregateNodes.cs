@@ -157,7 +157,7 @@ sealed class LimitRatioNode(VectorNode operand, ScalarNode parameter) : VectorNo
         foreach (var (slot, value) in input)
         {
             while (_places.Count <= slot)
-                _places.Add(PlaceOf(Slots[_places.Count]));
+                _places.Add(PlaceOf(Slots.Peek(_places.Count)));
             if (ratio >= 0 ? _places[slot] < ratio : _places[slot] >= 1 + ratio)
                 Result.Add(slot, value);
         }

@@ -7,47 +7,68 @@ namespace Whistle.PromQL;
 /// only that is kept, with the few samples that leave the range next. An evaluation costs what is new and what leaves, whether the range is of an
 /// hour or of a month, and what the head no longer has is read from the store once.
 /// </summary>
-sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnlyList<LabelMatcher> matchers, long range)
+sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> matchers, long range)
 {
     /// <summary>The samples that leave next are at hand for at least so long, at most twice as long.</summary>
     public const long Ahead = 5 * 60_000;
 
     // The store is read by so much at a time, so that a long range neither takes much memory nor is begun anew when an evaluation is cut off.
-    const long Slice = 3_600_000;
+    const long Slice = 6 * 3_600_000;
 
-    readonly DistinctSlots _slots = new(group.Shared, SlotTable.HaveOneName(matchers));
-    readonly List<Counter> _counters = [];
-    readonly List<(int Slot, int Revision)> _live = [];
+    const int Unread = -1;
+
     readonly SampleWindow _new = new();
+    readonly List<(int Slot, long After)> _behind = [];
+    DistinctSlots _slots = new(group.Shared, SlotTable.HaveOneName(matchers));
+    List<Counter> _counters = [];
+    List<(int Slot, int Revision)> _live = [];
+    SharedSelector _shared = group.Selector(matchers);
     // Up to where samples were taken in, and up to where those that leave next are at hand.
     long _end = long.MinValue;
     long _tail;
-    (long End, int Version) _at;
+    (long End, int Version) _at = (long.MinValue, 0);
 
     public SlotTable Slots => _slots.Table;
 
     public Counter this[int slot] => _counters[slot];
+
+    /// <summary>The group has begun anew: series that have none left are forgotten, of the others nothing is lost.</summary>
+    public void Renew()
+    {
+        // Slots get other numbers: what was to be read again must be found again.
+        if (_behind.Count > 0)
+            Begin(long.MinValue);
+        var (labels, counters) = (Slots, _counters);
+        var revisions = new Dictionary<Labels, int>();
+        foreach (var (slot, revision) in _live)
+            revisions[labels[slot]] = revision;
+        (_slots, _counters, _live) = (new DistinctSlots(group.Shared, labels.HasOneName), [], []);
+        for (var i = 0; i < counters.Count; i++)
+        {
+            if (counters[i].Count > 0)
+                _counters[SlotOf(labels[i])] = counters[i];
+        }
+
+        _shared = group.Selector(matchers);
+        _shared.AddNew();
+        for (var i = 0; i < _shared.Selection.Count; i++)
+            AddLive(_shared.Selection[i], revisions.GetValueOrDefault(_shared.Selection[i], Unread));
+    }
 
     public async ValueTask MoveToAsync(long end, CancellationToken cancellation)
     {
         if (_at == (end, group.Version))
             return;
         var start = end - range;
-        shared.AddNew();
+        _shared.AddNew();
+        if (_end > end || _end < start || start - _tail > Slice)
+            Begin(start);
         // Before any that the store knows, so that equal labels are those of the head.
-        for (var i = _live.Count; i < shared.Selection.Count; i++)
-            _live.Add((SlotOf(shared.Selection[i]), -1));
-        if (_end > end || _end < start)
-            Begin(start);
+        for (var i = _live.Count; i < _shared.Selection.Count; i++)
+            AddLive(_shared.Selection[i], Unread);
         await ReadStoreAsync(end, cancellation);
-        if (!ReadHead(start, end))
-        {
-            // A sample came before others that were taken in: all is read again.
-            Begin(start);
-            await ReadStoreAsync(end, cancellation);
-            ReadHead(start, end);
-        }
-
+        ReadHead(start, end);
+        await CatchUpAsync(start, end, cancellation);
         await ReadTailAsync(start, cancellation);
         foreach (var counter in _counters)
             counter.DropUpTo(start);
@@ -57,51 +78,73 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
     void Begin(long start)
     {
         (_end, _tail) = (start, start + (2 * Ahead));
+        _behind.Clear();
         for (var i = 0; i < _live.Count; i++)
-            _live[i] = (_live[i].Slot, -1);
+            _live[i] = (_live[i].Slot, Unread);
         foreach (var counter in _counters)
             counter.Clear();
     }
 
     async ValueTask ReadStoreAsync(long end, CancellationToken cancellation)
     {
-        while (_end < Math.Min(end, shared.Selection.CompleteFrom()))
+        while (_end < Math.Min(end, _shared.Selection.CompleteFrom()))
         {
             var to = Math.Min(_end + Slice, end);
-            foreach (var (labels, times, values) in await group.Source.SelectAsync(matchers, _end + 1, to, cancellation))
-            {
-                var counter = _counters[SlotOf(labels)];
-                for (var i = 0; i < times.Length; i++)
-                    counter.Add(times[i], values[i], _tail);
-            }
-
+            foreach (var series in await SelectAsync(matchers, _end, to, cancellation))
+                _counters[SlotOf(series.Labels)].Add(series, _tail);
             _end = to;
         }
     }
 
-    // False where a sample came out of order.
-    bool ReadHead(long start, long end)
+    void ReadHead(long start, long end)
     {
-        var (selection, complete, inOrder) = (shared.Selection, shared.Selection.CompleteFrom(), true);
+        var (selection, complete) = (_shared.Selection, _shared.Selection.CompleteFrom());
         for (var i = 0; i < _live.Count; i++)
         {
             var (slot, known) = _live[i];
             var counter = _counters[slot];
-            var after = Math.Max(counter.Newest, start);
+            // What has left the range meanwhile is taken in too, or what leaves next would not be what was counted.
+            var after = counter.Count > 0 ? counter.Newest : Math.Max(counter.Newest, start);
             _new.Clear();
             var revision = selection.Read(i, after, end, _new);
-            inOrder &= revision == known || known < 0;
             _live[i] = (slot, revision);
             var times = _new.Times;
+            // A sample came before others that were taken in; of a series that has ended, nothing more is known.
+            if (known >= 0 && revision > known)
+            {
+                _behind.Add((slot, long.MinValue));
+                continue;
+            }
+
             // It reaches back further than the head surely does, so some may be missing.
-            inOrder &= times.IsEmpty || times[0] >= complete || after >= complete;
+            if (!times.IsEmpty && times[0] < complete && after < complete)
+            {
+                _behind.Add((slot, after));
+                continue;
+            }
+
             for (var j = 0; j < times.Length; j++)
                 counter.Add(times[j], _new.Values[j], _tail);
             counter.Pass(_new.Newest);
         }
 
         _end = end;
-        return inOrder;
+    }
+
+    // Cut off in between, it goes on with the next evaluation.
+    async ValueTask CatchUpAsync(long start, long end, CancellationToken cancellation)
+    {
+        while (_behind is [.., var (slot, after)])
+        {
+            LabelMatcher[] one = [.. Slots[slot].Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value)), .. matchers];
+            var found = await SelectAsync(one, after == long.MinValue ? start : after, end, cancellation);
+            _behind.RemoveAt(_behind.Count - 1);
+            if (after == long.MinValue)
+                _counters[slot].Clear();
+            // Others may have more labels.
+            if (found.FirstOrDefault(s => s.Labels.Equals(Slots[slot])) is { } series)
+                _counters[slot].Add(series, _tail);
+        }
     }
 
     async ValueTask ReadTailAsync(long start, CancellationToken cancellation)
@@ -109,9 +152,22 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
         if (_tail >= start + Ahead)
             return;
         var to = start + (2 * Ahead);
-        foreach (var (labels, times, values) in await group.Source.SelectAsync(matchers, _tail + 1, to, cancellation))
-            _counters[SlotOf(labels)].AddTail(times, values);
+        foreach (var series in await SelectAsync(matchers, _tail, to, cancellation))
+            _counters[SlotOf(series.Labels)].AddTail(series);
         _tail = to;
+    }
+
+    // After one instant, up to another. Is cut off while it is read, not only between.
+    ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> which, long after, long upTo, CancellationToken cancellation) =>
+        group.Source.SelectAsync(which, after + 1, upTo, _ => cancellation.ThrowIfCancellationRequested(), cancellation);
+
+    // One that was silent for so long that the head had forgotten it may begin again with a sample that comes late.
+    void AddLive(Labels labels, int revision)
+    {
+        var slot = SlotOf(labels);
+        if (revision == Unread && _counters[slot].Newest > long.MinValue)
+            _behind.Add((slot, long.MinValue));
+        _live.Add((slot, revision));
     }
 
     int SlotOf(Labels labels)
@@ -140,6 +196,9 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
 
         public void Add(long time, double value, long tail)
         {
+            // What was read before an evaluation was cut off comes again.
+            if (time <= Newest)
+                return;
             Newest = time;
             if (StaleMarker.Is(value))
                 return;
@@ -155,12 +214,19 @@ sealed class CounterWindows(SharedSelector shared, StandingGroup group, IReadOnl
                 _tail.Add(time, value);
         }
 
-        public void AddTail(long[] times, double[] values)
+        public void Add(SeriesSamples series, long tail)
         {
-            for (var i = 0; i < times.Length; i++)
+            for (var i = 0; i < series.Times.Length; i++)
+                Add(series.Times[i], series.Values[i], tail);
+        }
+
+        /// <summary>Of the samples that leave next, those that are counted.</summary>
+        public void AddTail(SeriesSamples series)
+        {
+            for (var i = 0; i < series.Times.Length && Count > 0; i++)
             {
-                if (times[i] > _tail.Newest)
-                    _tail.Add(times[i], values[i]);
+                if (series.Times[i] > _tail.Newest && series.Times[i] >= _first.Time && series.Times[i] <= _last.Time)
+                    _tail.Add(series.Times[i], series.Values[i]);
             }
         }
 

@@ -47,7 +47,7 @@ sealed class HistogramNode(VectorNode operand, ScalarNode[] scalars, HistogramFu
     double? BoundOf(int slot)
     {
         while (_bounds.Count <= slot)
-            _bounds.Add(Parse(operand.Slots[_bounds.Count][BucketLabel]));
+            _bounds.Add(Parse(operand.Slots.Peek(_bounds.Count)[BucketLabel]));
         return _bounds[slot];
     }
 

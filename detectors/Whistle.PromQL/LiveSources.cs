@@ -122,7 +122,7 @@ sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) :
         var offset = selector.Shift.OffsetIn(times);
         if (range <= LongestKept || offset is < 0 or > LongestKept || range + offset > group.Source.Kept.TotalMilliseconds)
             return Range(selector, range);
-        var windows = group.Selector(selector.Matchers).Counters(offset, range);
+        var windows = group.Counters(selector.Matchers, offset, range);
         return _counters[selector] = new CounterRange(windows, t => selector.Shift.Apply(t, times), range);
     }
 }
@@ -135,7 +135,6 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group, IReadO
     readonly List<Track> _tracks = [];
     readonly PointList _latest = new();
     readonly Dictionary<string, LabelIndex> _indexes = [];
-    readonly Dictionary<(long Offset, long Range), CounterWindows> _counters = [];
     (long Time, long Lookback, int Version) _latestOf = (long.MinValue, 0, 0);
     (long Time, int Version) _windowsOf = (long.MinValue, 0);
     // What is kept of each series: (time − back, time − offset].
@@ -153,13 +152,6 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group, IReadO
             return;
         (_back, _offset) = (Math.Max(_back, offset + range), Math.Min(_offset, offset));
         Forget();
-    }
-
-    public CounterWindows Counters(long offset, long range)
-    {
-        if (!_counters.TryGetValue((offset, range), out var windows))
-            _counters.Add((offset, range), windows = new CounterWindows(this, group, matchers, range));
-        return windows;
     }
 
     /// <summary>Of each series the newest sample that is current at the time, unless it is a staleness marker.</summary>

@@ -12,6 +12,7 @@ public readonly record struct StandingPoint(int Slot, double Value);
 public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? options = null)
 {
     readonly Dictionary<string, SharedSelector> _selectors = [];
+    readonly Dictionary<(string Selector, long Offset, long Range), CounterWindows> _counters = [];
 
     internal ILiveSeriesSource Source => source;
 
@@ -41,6 +42,14 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
         return selector;
     }
 
+    internal CounterWindows Counters(IReadOnlyList<LabelMatcher> matchers, long offset, long range)
+    {
+        var key = (string.Join(',', matchers), offset, range);
+        if (!_counters.TryGetValue(key, out var windows))
+            _counters.Add(key, windows = new CounterWindows(this, matchers, range));
+        return windows;
+    }
+
     /// <summary>Begins anew where most series that it holds have ended.</summary>
     internal void Renew()
     {
@@ -48,6 +57,8 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
             return;
         _selectors.Clear();
         Shared = new SharedLabels();
+        foreach (var windows in _counters.Values)
+            windows.Renew();
         Generation++;
     }
 }
@@ -105,11 +116,12 @@ public sealed class StandingQuery
         }
     }
 
-    // A fixed time is ever further back; and what a subquery has worked out may change when a sample comes late.
+    // A fixed time is ever further back; what a subquery has worked out may change when a sample comes late; and ever new values make ever new labels.
     static bool CanStand(Expr expr) => expr switch
     {
         VectorSelector selector => selector.Shift.At?.Anchor != AtAnchor.Time,
         SubqueryExpr => false,
+        AggregateExpr { Aggregation.Name: "count_values" } => false,
         _ => expr.Children.All(CanStand),
     };
 

@@ -30,14 +30,12 @@ public sealed partial class DuckDbStore
             foreach (var (id, one) in labels)
                 samples.Want(id, one);
             var where = Where(labels, minTime, maxTime);
-            foreach (var source in labels.Count == 0 ? [] : sources)
+            var each = labels.Count == 0 ? [] : sources.Select(s => $"SELECT series, epoch_ms(time), value FROM {s} WHERE {where}{(s == LateTable ? " ORDER BY series, time" : "")}");
+            Scan(each, (series, times, values) =>
             {
-                Scan($"SELECT series, epoch_ms(time), value FROM {source} WHERE {where}{(source == LateTable ? " ORDER BY series, time" : "")}", (series, times, values) =>
-                {
-                    var taken = samples.Add(series, times, values);
-                    loaded?.Invoke(taken);
-                });
-            }
+                var taken = samples.Add(series, times, values);
+                loaded?.Invoke(taken);
+            });
 
             foreach (var one in newer ?? [])
                 samples.Add(one);
@@ -171,10 +169,13 @@ public sealed partial class DuckDbStore
     void ReadRows(string sql, Action<uint, long, double> each) =>
         Query(sql, row => each(row.GetFieldValue<uint>(0), row.GetInt64(1), row.GetDouble(2)));
 
-    void Scan(string sql, SampleRows each) => Connected(connection =>
+    void Scan(IEnumerable<string> queries, SampleRows each) => Connected(connection =>
     {
-        if (SampleScan.Run(connection, sql, each) is { } error)
-            throw DidNotAnswer(error);
+        foreach (var sql in queries)
+        {
+            if (SampleScan.Run(connection, sql, each) is { } error)
+                throw DidNotAnswer(error);
+        }
     });
 
     void Query(string sql, Action<DuckDBDataReader> each, string? parameter = null) => Connected(connection =>

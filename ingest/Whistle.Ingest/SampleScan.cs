@@ -9,6 +9,8 @@ delegate void SampleRows(ReadOnlySpan<uint> series, ReadOnlySpan<long> times, Re
 /// <summary>Reads rows of (series, time, value) as DuckDB's column vectors, a few thousand at a time: a row costs three loads.</summary>
 static unsafe class SampleScan
 {
+    const string Unexplained = "the query failed, and DuckDB does not say why.";
+
     /// <param name="connection">Open, and used by nobody else meanwhile.</param>
     /// <param name="sql">Selects a UINTEGER, a BIGINT and a DOUBLE, none of them null.</param>
     /// <param name="each">What to do with the rows.</param>
@@ -18,7 +20,7 @@ static unsafe class SampleScan
         if (NativeMethods.PreparedStatements.DuckDBPrepare(connection.NativeConnection, sql, out var statement) != DuckDBState.Success)
         {
             using (statement)
-                return NativeMethods.PreparedStatements.DuckDBPrepareError(statement);
+                return NativeMethods.PreparedStatements.DuckDBPrepareError(statement) ?? Unexplained;
         }
 
         using (statement)
@@ -29,7 +31,7 @@ static unsafe class SampleScan
                 if (state == DuckDBState.Success)
                     ReadChunks(result, each);
                 // A stream that breaks off ends like one that is whole, but for this.
-                return NativeMethods.Query.DuckDBResultError(ref result) is { Length: > 0 } error ? error : null;
+                return NativeMethods.Query.DuckDBResultError(ref result) is { Length: > 0 } error ? error : state == DuckDBState.Success ? null : Unexplained;
             }
             finally
             {

@@ -72,7 +72,19 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
         var head = new Head(clock, maxSeriesPerTenant: 100_000);
         var source = new StoredHeadSource(head);
         var engine = new PromQLEngine(source);
-        var arrivals = Arrivals([.. Enumerable.Range(0, 12).Select(i => Counter(i, random))], random);
+        // Of one every other sample comes after the next; another is so late that the head need not have it; and very many come and go.
+        var arrivals = Arrivals([.. Enumerable.Range(0, 12).Select(i => Counter(i, random))], random, (series, sample) => series switch
+        {
+            0 => sample % 2 * 45_000,
+            1 => 3_940_000,
+            _ => null,
+        });
+        foreach (var gone in Enumerable.Range(100, 400).Select(i => Counter(i, random, minutes: 20)))
+        {
+            for (var i = 0; i < gone.Times.Length; i++)
+                arrivals.Enqueue((gone.Labels, gone.Times[i], gone.Values[i]), gone.Times[i]);
+        }
+
         // Some history is there before the first evaluation.
         var first = PromQLCases.Start + (random.Next(10) * 3_600_000);
         var group = new StandingGroup(source);
@@ -80,7 +92,7 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
                        from range in "21m 1h 2h30m 7h 1d".Split(' ')
                        from offset in ",offset 7m".Split(',')
                        select Parser.Parse($"{function}(requests_total[{range}] {offset})")).Select(e => (Expr: e, Standing: group.Add(e))).ToList();
-        var (compared, differences) = (0, new List<string>());
+        var (compared, before, differences) = (0, PromQLCases.Start, new List<string>());
         for (var now = PromQLCases.Start; now < PromQLCases.Start + (36 * 3_600_000L); now += random.Next(8) == 0 ? random.Next(2_000_000) : 60_000)
         {
             clock.AdjustTime(DateTimeOffset.FromUnixTimeMilliseconds(now));
@@ -90,8 +102,10 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
                 source.Append(arrival.Labels, arrival.Time, arrival.Value);
             }
 
-            if (random.Next(10) == 0)
+            // What the head drops before an evaluation has seen it, is seen with its series' next sample only.
+            if (now - before < 120_000 && random.Next(10) == 0)
                 head.Prune();
+            before = now;
             if (now < first)
                 continue;
             foreach (var (expr, standing) in queries.Where(_ => random.Next(4) > 0))
@@ -110,12 +124,12 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
         Assert.True(differences.Count == 0, $"seed {seed}: {differences.Count} of {compared} differ\n" + string.Join("\n", differences.Take(8)));
     }
 
-    static SeriesSamples Counter(int number, Random random)
+    static SeriesSamples Counter(int number, Random random, int? minutes = null)
     {
         List<(long Time, double Value)> samples = [];
         // Some begin late, some end early.
-        var time = PromQLCases.Start + (random.Next(3) == 0 ? random.Next(20 * 3_600_000) : 0);
-        var end = time + (random.Next(3) == 0 ? random.Next(12 * 3_600_000) : 36 * 3_600_000L);
+        var time = PromQLCases.Start + (minutes is not null || random.Next(3) == 0 ? random.Next(20 * 3_600_000) : 0);
+        var end = time + (minutes * 60_000 ?? (random.Next(3) == 0 ? random.Next(12 * 3_600_000) : 36 * 3_600_000L));
         var value = 0.0;
         for (; time < end; time += 30_000 + random.Next(100))
         {
@@ -149,10 +163,11 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
     }
 
     // Most samples come within a step; some minutes late, behind others of their series.
-    static PriorityQueue<(Labels Labels, long Time, double Value), long> Arrivals(IReadOnlyList<SeriesSamples> all, Random random)
+    static PriorityQueue<(Labels Labels, long Time, double Value), long> Arrivals(
+        IReadOnlyList<SeriesSamples> all, Random random, Func<int, int, long?>? delay = null)
     {
         var arrivals = new PriorityQueue<(Labels, long, double), long>();
-        foreach (var series in all)
+        foreach (var (number, series) in all.Index())
         {
             // The head drops what is silent for more than an hour, and knows it again when it comes back.
             var silent = random.Next(4) == 0 ? PromQLCases.Start + random.Next(3_600_000) : long.MaxValue / 2;
@@ -161,7 +176,8 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
                 var time = series.Times[i];
                 if (time > silent && time < silent + 4_500_000)
                     continue;
-                arrivals.Enqueue((series.Labels, time, series.Values[i]), time + (random.Next(50) == 0 ? random.Next(400_000) : random.Next(20_000)));
+                var late = delay?.Invoke(number, i) ?? (random.Next(50) == 0 ? random.Next(400_000) : random.Next(20_000));
+                arrivals.Enqueue((series.Labels, time, series.Values[i]), time + late);
             }
         }
 
