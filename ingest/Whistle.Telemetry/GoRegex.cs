@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -11,10 +10,7 @@ namespace Whistle.Telemetry;
 /// </summary>
 public sealed class GoRegex
 {
-    const int MostKnown = 1000;
-    const int LongestKnown = 250;
-
-    static readonly ConcurrentDictionary<string, WeakReference<GoRegex>> Known = new();
+    static readonly SharedPatterns<GoRegex> Known = new(p => new(p));
 
     readonly Regex? _regex;
     readonly HashSet<string>? _literals;
@@ -33,21 +29,7 @@ public sealed class GoRegex
 
     /// <summary>One for all who use the same expression meanwhile: what it learns while it matches takes room.</summary>
     /// <exception cref="ArgumentException">The expression is not valid; the message says why.</exception>
-    public static GoRegex Shared(string pattern)
-    {
-        if (Known.TryGetValue(pattern, out var reference) && reference.TryGetTarget(out var known))
-            return known;
-        var regex = new GoRegex(pattern);
-        if (Known.Count >= MostKnown)
-        {
-            foreach (var (dead, _) in Known.Where(k => !k.Value.TryGetTarget(out _)))
-                Known.TryRemove(dead, out _);
-        }
-
-        if (pattern.Length <= LongestKnown && Known.Count < MostKnown)
-            Known[pattern] = new(regex);
-        return regex;
-    }
+    public static GoRegex Shared(string pattern) => Known[pattern];
 
     /// <summary>Where it can match only these texts; null for any other.</summary>
     public IReadOnlyCollection<string>? Literals => _literals;
@@ -99,7 +81,8 @@ public sealed record GoMatch(IReadOnlyList<string> Groups, IReadOnlyList<string>
     }
 
     /// <summary>Go's templates: $1, $name, ${name}, $$. What names no group is empty; a lone $ stays.</summary>
-    public string Expand(string template)
+    /// <exception cref="FormatException">It is longer than <paramref name="longest"/>.</exception>
+    public string Expand(string template, int longest = int.MaxValue)
     {
         var text = new StringBuilder();
         var rest = template.AsSpan();
@@ -121,10 +104,15 @@ public sealed record GoMatch(IReadOnlyList<string> Groups, IReadOnlyList<string>
             {
                 text.Append('$');
             }
+
+            if (text.Length > longest)
+                throw TooLong(longest);
         }
 
         return text.Append(rest).ToString();
     }
+
+    internal static FormatException TooLong(int longest) => new($"a replacement of more than {longest} characters");
 
     static string? GroupName(ReadOnlySpan<char> text, out int length)
     {

@@ -51,6 +51,7 @@ public sealed class TemplatesAgainstPromtoolTests : IDisposable
         ("{{ parseDuration \"1h30m\" }} {{ parseDuration \"90s500ms\" }} {{ toTime 1435065584.128 }} {{ humanizeTimestamp 1435065584.128 }} {{ humanizeTimestamp 0 }} {{ humanizeTimestamp -1.5 }}", "5400 90.5 2015-06-23 13:19:44.128 +0000 UTC 2015-06-23 13:19:44.128 +0000 UTC 1970-01-01 00:00:00 +0000 UTC 1969-12-31 23:59:58.5 +0000 UTC"),
         ("{{ humanize \"12345\" }} {{ humanize 12345 }} {{ humanizeDuration \"90\" }} {{ humanizePercentage \"0.5\" }} {{ humanize1024 2048 }} {{ humanize \"+Inf\" }}", "12.35k 12.35k 1m 30s 50% 2ki +Inf"),
         ("{{ humanizeDuration 93784 }} {{ humanizeDuration 0.25 }} {{ humanizeDuration -61 }} {{ humanize 0.00123 }} {{ humanize 0 }} {{ humanize1024 1e30 }}", "1d 2h 3m 4s 250ms -1m 1s 1.23m 0 8.272e+05Yi"),
+        ("{{ printf \"%o %x\" -9223372036854775808 -9223372036854775808 }} {{ args (args 1) \"b\" }}", "-1000000000000000000000 -8000000000000000 map[arg0:map[arg0:1] arg1:b]"),
         ("{{ args 1 \"b\" }} {{ (args 1 \"b\").arg1 }} {{ (args 1).arg5 }} {{ index (args 7) \"arg0\" }}", "map[arg0:1 arg1:b] b <no value> 7"),
         ("{{ print 1 \"a\" 2 3 }} {{ print 1 2.5 true }} {{ println \"x\" 1 }}|{{ html \"<a href='x'>&\" }} {{ urlquery \"a b&c\" }}", "1a2 3 1 2.5 true x 1\n|&lt;a href=&#39;x&#39;&gt;&amp; a+b%26c"),
         ("{{ index $labels \"job\" }} {{ len $labels }} {{ len \"é\" }} {{ slice \"abcd\" 1 3 }} {{ slice \"abcd\" 2 }} {{ $labels.job | len | printf \"%03d\" }}", "j 3 2 bc cd 001"),
@@ -58,7 +59,7 @@ public sealed class TemplatesAgainstPromtoolTests : IDisposable
         ("{{ printf \"%6.2f|%-6s|%+d|%e|%g|%5t|%05d|%x|%08.3f|%+.1f|% d\" 3.14159 \"ab\" 3 1234.5 0.00001 true -42 \"hi\" -3.14159 2.55 7 }}", "  3.14|ab    |+3|1.234500e+03|1e-05| true|-0042|6869|-003.142|+2.5| 7"),
         ("{{ printf \"%!\" }} {{ printf \"%d\" \"x\" }} {{ printf \"%s\" 3 }} {{ printf \"%s\" }} {{ printf \"a\" 1 }} {{ printf \"%d%%\" 5 }} {{ printf \"%\" }}", "%!!(MISSING) %!d(string=x) %!s(int=3) %!s(MISSING) a%!(EXTRA int=1) 5% %!(NOVERB)"),
         ("{{ printf \"%q %.2s %c %U %o %b %v\" \"a\\\"\\n\" \"abc\" 'x' 'x' 8 5 $labels }}", "\"a\\\"\\n\" ab x U+0078 10 101 map[__name__:load instance:h.example.com:9100 job:j]"),
-        ("{{ 1000000.0 }} {{ 123456789.0 }} {{ 100000.0 }} {{ 0.0001 }} {{ 0.00001 }} {{ 1e3 }} {{ 1_000 }} {{ 0x10 }} {{ 'a' }} {{ -3 }} {{ +3 }} {{ true }} {{ 1.50 }}", "1e+06 1.23456789e+08 100000 0.0001 1e-05 1000 1000 16 97 -3 3 true 1.5"),
+        ("{{ 1000000.0 }} {{ 123456789.0 }} {{ 100000.0 }} {{ 0.0001 }} {{ 0.00001 }} {{ 1e3 }} {{ 1_000 }} {{ 0x10 }} {{ 010 }} {{ -010 }} {{ 'a' }} {{ -3 }} {{ +3 }} {{ true }} {{ 1.50 }}", "1e+06 1.23456789e+08 100000 0.0001 1e-05 1000 1000 16 8 -8 97 -3 3 true 1.5"),
         ("{{/* c */}}x {{- /* c */ -}} y {{ \"a\" -}} b {{- \"c\" }}", "xy abc"),
         ("{{ \"é\" | toUpper }} {{ `raw\\n` }} {{ \"a\\tb\\u00e9\\x41\\101\" }} {{ \"}}\" }}", "É raw\\n a\tbéAA }}"),
     ];
@@ -80,8 +81,9 @@ public sealed class TemplatesAgainstPromtoolTests : IDisposable
         "{{ label \"job\" nil }}",
         "{{ index (query \"up\") 9 }}",
         "{{ parseDuration \"x\" }}",
-        "{{ match \"(\" \"x\" }}",
+        "{{ match (print \"(\") \"x\" }}",
         "{{ slice \"abc\" 2 1 }}",
+        "{{ if false }}{{ $x := 1 }}{{ else }}{{ $x }}{{ end }}",
         "some text {{ with .Labels }}{{ .Value.x }}{{ index 1 2 }}{{ end }}",
     ];
 
@@ -103,6 +105,7 @@ public sealed class TemplatesAgainstPromtoolTests : IDisposable
         ("{{ \"\\z\" }}", 4, "not an escape"),
         ("{{ if }}x{{ end }}", 6, "value or a function is missing"),
         ("{{ (1 }}", 6, "closing parenthesis"),
+        ("{{ 08 }}", 3, "not an octal number"),
     ];
 
     static readonly string[] RuleFiles = ["rules.json"];

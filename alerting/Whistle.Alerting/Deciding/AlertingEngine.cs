@@ -110,11 +110,11 @@ static class AlertingEngine
         return state.AcknowledgedUntil > now ? state with { AcknowledgedUntil = null } : state;
     }
 
-    // What is told no more by another incident is as new: its own deadline begins.
-    static AlertState NoteHiding(Incident incident, AlertState state, DateTimeOffset now) => (incident.HiddenBy is not null, state.Hidden) switch
+    // While another incident tells it its own deadline stands still, and does not begin anew: a cause that comes and goes would put it off for ever.
+    static AlertState NoteHiding(Incident incident, AlertState state, DateTimeOffset now) => (incident.HiddenBy is not null, state.HiddenSince) switch
     {
-        (true, false) => state with { Hidden = true },
-        (false, true) => state with { Hidden = false, ShownSince = now },
+        (true, null) => state with { HiddenSince = now },
+        (false, { } since) => state with { HiddenSince = null, HiddenFor = state.HiddenFor + (now - since) },
         _ => state,
     };
 
@@ -139,11 +139,10 @@ static class AlertingEngine
     {
         var rank = Severity.Rank(incident.Severity);
         var deadline = rank >= Severity.Rank(Severity.Error) ? options.CriticalDeadline : options.WarningDeadline;
-        if (rank < Severity.Rank(Severity.Warning))
+        if (rank < Severity.Rank(Severity.Warning) || now - state.Since - state.HiddenFor < deadline)
             return null;
-        if (state.ShownSince > state.Since)
-            return now - state.ShownSince >= deadline ? $"the incident is still open {Durations.Text(deadline)} after what explained it had ended." : null;
-        return now - state.Since >= deadline ? $"the incident is still open {Durations.Text(deadline)} after it opened." : null;
+        var hidden = state.HiddenFor > TimeSpan.Zero ? $", without the {Durations.Text(state.HiddenFor)} that it was explained by another" : "";
+        return $"the incident is still open {Durations.Text(deadline)} after it opened{hidden}.";
     }
 
     static string? HoldReason(IncidentView view, AlertingOptions options, DateTimeOffset now)

@@ -55,11 +55,11 @@ sealed record AlertState
     /// <summary>The end of the acknowledgement last seen.</summary>
     public DateTimeOffset? AcknowledgedUntil { get; init; }
 
-    /// <summary>All that holds of it is explained by another signal.</summary>
-    public bool Hidden { get; init; }
+    /// <summary>Since when all that holds of it is explained by another signal; null where it is not.</summary>
+    public DateTimeOffset? HiddenSince { get; init; }
 
-    /// <summary>Since when that is over, which is where the deadline begins anew; null where it never was so.</summary>
-    public DateTimeOffset? ShownSince { get; init; }
+    /// <summary>How long that was so before, which the deadline does not count.</summary>
+    public TimeSpan HiddenFor { get; init; }
 
     /// <summary>Repairs that have been told as changes.</summary>
     public IReadOnlyList<string> ToldRepairs { get; init; } = [];

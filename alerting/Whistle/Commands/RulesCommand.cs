@@ -42,6 +42,8 @@ static class RulesCommand
             Console.Error.WriteLine(error);
         if (load.Rules is not { } rules || files.Count == 0)
             return 1;
+        foreach (var warning in rules.Warnings())
+            Console.Error.WriteLine($"{warning} (warning)");
         foreach (var file in files)
         {
             var (groups, alerts, recordings, inhibitRules) = rules.Count(file);

@@ -28,7 +28,7 @@ sealed class AlertEvaluation(
 
     public async ValueTask MoveAsync(IReadOnlyList<Element> elements, CancellationToken cancellation)
     {
-        await queries.PrepareAsync([.. rule.Labels, .. rule.Annotations], elements, cancellation);
+        await queries.PrepareAsync(rule, elements, cancellation);
         var present = ByLabels(elements);
         foreach (var labels in present.Keys.Union(state.Signals.Keys).ToList())
         {

@@ -28,7 +28,7 @@ sealed class GroupEvaluator(
     public async Task EvaluateAsync(
         GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TimeProvider time, CancellationToken cancellation)
     {
-        var pass = new Pass(group, at, health, liveness, new(engine, at));
+        var pass = new Pass(group, at, health, liveness);
         try
         {
             foreach (var state in group.Rules)
@@ -90,15 +90,16 @@ sealed class GroupEvaluator(
         var elements = await StandingAsync(state, pass.Time, cancellation) ?? await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation);
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
+        var queries = new TemplateQueries(engine, at);
         if (state.Rule is AlertRule alert)
         {
-            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, pass.Queries, logger).MoveAsync(elements, cancellation);
+            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, queries, logger).MoveAsync(elements, cancellation);
             pass.Add(state, samples => RecordSignals(state, pass.Time, samples));
         }
         else
         {
-            await pass.Queries.PrepareAsync(state.Rule.Labels, elements, cancellation);
-            pass.Add(state, samples => Record(state, elements, pass, samples));
+            await queries.PrepareAsync(state.Rule, elements, cancellation);
+            pass.Add(state, samples => Record(state, elements, pass.Time, queries, samples));
         }
     }
 
@@ -114,15 +115,15 @@ sealed class GroupEvaluator(
         return elements;
     }
 
-    static void Record(RuleState state, IReadOnlyList<Element> elements, Pass pass, List<RecordedSample> samples)
+    static void Record(RuleState state, IReadOnlyList<Element> elements, long at, TemplateQueries queries, List<RecordedSample> samples)
     {
         var rule = state.Rule;
         var isFixed = rule.Labels.All(l => !l.Template.ReadsValue);
         foreach (var element in elements)
         {
             var written = isFixed ? state.Recorded.Find(element.Labels) : null;
-            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element, pass.Queries.Data(element)).With(Labels.MetricName, rule.Name));
-            state.Recorded.Add(written, pass.Time, element.Value, samples);
+            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element, queries.Data(element)).With(Labels.MetricName, rule.Name));
+            state.Recorded.Add(written, at, element.Value, samples);
         }
     }
 
@@ -169,7 +170,7 @@ sealed class GroupEvaluator(
     /// <summary>
     /// One evaluation of a group. What its rules record is written together, for a write waits for the store; but before a rule that reads it.
     /// </summary>
-    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TemplateQueries queries)
+    sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness)
     {
         readonly HashSet<string> _names = [];
 
@@ -185,8 +186,6 @@ sealed class GroupEvaluator(
         public SourceHealth Health => health;
 
         public InputLiveness Liveness => liveness;
-
-        public TemplateQueries Queries => queries;
 
         public List<RecordedSample> Samples { get; private set; } = [];
 

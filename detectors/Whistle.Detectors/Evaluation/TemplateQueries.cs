@@ -5,7 +5,7 @@ using Whistle.PromQL;
 namespace Whistle.Detectors.Evaluation;
 
 /// <summary>
-/// Answers what the templates of one group evaluation query, each query once. Like Prometheus it reads the evaluation's instant, which a query
+/// Answers what the templates of one rule query in an evaluation, each query once. Like Prometheus it reads the evaluation's instant, which a query
 /// offset does not move.
 /// </summary>
 sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
@@ -17,15 +17,26 @@ sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
 
     public TemplateData Data(Element element) => new(element.Labels, element.Value, _answers);
 
-    /// <summary>Asks all that these texts need to be rendered for the elements.</summary>
-    public async ValueTask PrepareAsync(IEnumerable<TemplatedText> texts, IReadOnlyList<Element> elements, CancellationToken cancellation)
+    /// <summary>
+    /// Asks all that the rule's texts need to be rendered for the elements. Without an answer a label would be another and the alert with it, so
+    /// that fails the rule; an annotation says why it has none.
+    /// </summary>
+    public async ValueTask PrepareAsync(Rule rule, IReadOnlyList<Element> elements, CancellationToken cancellation)
+    {
+        await PrepareAsync(rule.Labels, elements, AskAsync, cancellation);
+        if (rule is AlertRule alert)
+            await PrepareAsync(alert.Annotations, elements, TryAskAsync, cancellation);
+    }
+
+    async ValueTask PrepareAsync(
+        IEnumerable<TemplatedText> texts, IReadOnlyList<Element> elements, Func<string, CancellationToken, ValueTask<QueryAnswer>> ask, CancellationToken cancellation)
     {
         foreach (var text in texts.Where(t => t.Template.Queries))
         {
             foreach (var element in elements)
             {
                 while (Needed(text.Template, Data(element)) is { } query)
-                    _answers.Add(query, await AskAsync(query, cancellation));
+                    _answers.Add(query, await ask(query, cancellation));
             }
         }
     }
@@ -43,15 +54,28 @@ sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
         }
     }
 
+    async ValueTask<QueryAnswer> TryAskAsync(string query, CancellationToken cancellation)
+    {
+        try
+        {
+            return await AskAsync(query, cancellation);
+        }
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        {
+            return new([], e.Message);
+        }
+    }
+
     async ValueTask<QueryAnswer> AskAsync(string query, CancellationToken cancellation)
     {
         if (_answers.Count >= Most)
-            return new([], $"the templates of the group ask more than {Most} different queries");
+            throw new InvalidOperationException($"the templates of the rule ask more than {Most} different queries");
         try
         {
             var elements = await RuleExpression.Parse(query).EvaluateAsync(engine, at, cancellation);
             return new([.. elements.Select(e => new TemplateSample(e.Labels, e.Value))], null);
         }
+        // What cannot be answered is no accident of the moment, and a text in labels too, as in Prometheus.
         catch (Exception e) when (e is PromQLException or InvalidOperationException)
         {
             return new([], e.Message);

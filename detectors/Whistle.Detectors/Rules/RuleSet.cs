@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 
 using Whistle.Detectors.Yaml;
+using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Rules;
 
@@ -68,6 +69,24 @@ public sealed class RuleSet
         var rules = groups.SelectMany(g => g.Rules).ToList();
         return new(groups.Count, rules.OfType<AlertRule>().Count(), rules.OfType<RecordingRule>().Count(), InhibitRules.Count(r => r.File == file));
     }
+
+    /// <summary>What is no error and yet most likely a typo: inhibit rules that name alerts which the set does not have.</summary>
+    public IEnumerable<string> Warnings()
+    {
+        var alerts = Groups.SelectMany(g => g.Rules.OfType<AlertRule>()).Select(a => a.Name).ToHashSet();
+        // Inhibit rules that are looked at without any alerts are for others.
+        return alerts.Count == 0 ? [] :
+            from rule in InhibitRules
+            from matcher in rule.Source.Matchers.Concat(rule.Target.Matchers)
+            where matcher.Name == "alertname"
+            from name in Named(matcher)
+            where name.Length > 0 && !alerts.Contains(name)
+            group name by rule.File into missing
+            select $"{missing.Key}: inhibit rules name alerts that are not among these rules: {string.Join(", ", missing.Distinct())}";
+    }
+
+    static IEnumerable<string> Named(LabelMatcher matcher) =>
+        matcher.Operator is MatchOperator.Equal or MatchOperator.NotEqual ? [matcher.Value] : GoRegex.Shared(matcher.Value).Literals ?? [];
 
     /// <summary>
     /// The same rules for a test, which evaluates all groups at one interval: those that are named in that order, those that are not beside

@@ -18,10 +18,11 @@ static class Printf
                 result.Append(format[i]);
             else
                 i = Directive(format, i + 1, arguments, ref next, result);
+            TemplateValue.Bounded(result.Length);
         }
 
         if (next < arguments.Length)
-            result.Append("%!(EXTRA ").Append(string.Join(", ", arguments[next..].ToArray().Select(Typed))).Append(')');
+            result.Append("%!(EXTRA ").Append(string.Join(", ", arguments[next..].ToArray().Select(Typed).Bounded())).Append(')');
         return result.ToString();
     }
 
@@ -79,7 +80,7 @@ static class Printf
     {
         'd' => value.ToString(CultureInfo.InvariantCulture),
         'x' or 'X' => Case((value < 0 ? "-" : "") + Magnitude(value).ToString("x", CultureInfo.InvariantCulture), verb),
-        'o' => (value < 0 ? "-" : "") + Convert.ToString(Math.Abs(value), 8),
+        'o' => (value < 0 ? "-" : "") + Convert.ToString((long)Magnitude(value), 8),
         'b' => (value < 0 ? "-" : "") + Magnitude(value).ToString("b", CultureInfo.InvariantCulture),
         'c' => Character(value),
         'q' => $"'{Character(value)}'",

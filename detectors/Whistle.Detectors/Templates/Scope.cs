@@ -8,12 +8,14 @@ sealed class Scope(TemplateData data)
     // A template in a rule is some lines; what takes this long is a loop that nobody meant.
     const int MostSteps = 100_000;
 
-    const int LongestText = 1_000_000;
+    // What all calls read and make, for what is kept in variables is not in the text.
+    const long MostCharacters = 10 * TemplateValue.LongestText;
 
     readonly List<(string Name, object? Value)> _variables =
         [("$", data), ("$labels", data.Labels), ("$externalLabels", Telemetry.Labels.Empty), ("$externalURL", ""), ("$value", data.Value)];
 
     int _steps;
+    long _characters;
 
     public TemplateData Data => data;
 
@@ -36,8 +38,14 @@ sealed class Scope(TemplateData data)
 
     public void Step()
     {
-        if (++_steps > MostSteps || Text.Length > LongestText)
+        if (++_steps > MostSteps || _characters > MostCharacters || Text.Length > TemplateValue.LongestText)
             throw new FormatException("it takes too long: shorten its loops");
+    }
+
+    public void Call(object?[] arguments, object? value)
+    {
+        _characters += arguments.Append(value).Sum(v => (v as string)?.Length ?? 0);
+        Step();
     }
 
     int Find(string variable)

@@ -65,7 +65,8 @@ sealed class Template
             _root.Run(scope);
             return scope.Text.ToString();
         }
-        catch (FormatException e)
+        // A function that fails as nobody foresaw is no more than that: Prometheus catches panics here.
+        catch (Exception e) when (e is not QueryNeededException)
         {
             return $"<error expanding template: {e.Message}>";
         }

@@ -16,6 +16,24 @@ sealed record TemplateFunction(int Least, int Most, Func<TemplateData, object?[]
     }
 }
 
+/// <summary>What <c>args</c> gives: <c>arg0</c>, <c>arg1</c>…</summary>
+sealed class TemplateArguments : Dictionary<string, object?>
+{
+    // Text recurses as deeply.
+    const int MaxDepth = 10;
+
+    readonly int _depth;
+
+    /// <exception cref="FormatException">Such values are nested too deeply.</exception>
+    public TemplateArguments(object?[] values)
+        : base(values.Select((v, i) => KeyValuePair.Create($"arg{i}", v)))
+    {
+        _depth = 1 + values.OfType<TemplateArguments>().Select(a => a._depth).DefaultIfEmpty().Max();
+        if (_depth > MaxDepth)
+            throw new FormatException("args: nested too deeply");
+    }
+}
+
 /// <summary>
 /// The functions by name: those of Prometheus's template reference and Go's own. A server has no external URL. <c>and</c> and <c>or</c> are
 /// <see cref="LogicExpression"/>s.
@@ -34,7 +52,7 @@ static class TemplateFunctions
         ["label"] = new(2, a => Sample(a[1]).Labels[String(a[0])]),
         ["strvalue"] = new(1, a => Sample(a[0]).Labels["__value__"]),
         ["sortByLabel"] = new(2, a => SortByLabel(String(a[0]), Samples(a[1]))),
-        ["args"] = new(0, Any, (_, a) => a.Index().ToDictionary(x => $"arg{x.Index}", x => x.Item)),
+        ["args"] = new(0, Any, (_, a) => new TemplateArguments(a)),
 
         ["humanize"] = new(1, a => Humanize.Metric(Number(a[0]))),
         ["humanize1024"] = new(1, a => Humanize.Binary1024(Number(a[0]))),
@@ -47,8 +65,8 @@ static class TemplateFunctions
         ["title"] = new(1, a => Title(String(a[0]))),
         ["toUpper"] = new(1, a => String(a[0]).ToUpperInvariant()),
         ["toLower"] = new(1, a => String(a[0]).ToLowerInvariant()),
-        ["match"] = new(2, a => Search(String(a[0])).IsMatch(String(a[1]))),
-        ["reReplaceAll"] = new(3, a => Search(String(a[0])).ReplaceAll(String(a[2]), String(a[1]))),
+        ["match"] = new(2, a => Search(a[0]).IsMatch(String(a[1]))),
+        ["reReplaceAll"] = new(3, a => Search(a[0]).ReplaceAll(String(a[2]), String(a[1]), LongestText)),
         ["graphLink"] = new(1, a => $"/graph?g0.expr={Escaped(String(a[0]))}&g0.tab=0"),
         ["tableLink"] = new(1, a => $"/graph?g0.expr={Escaped(String(a[0]))}&g0.tab=1"),
         ["stripPort"] = new(1, a => HostPort(String(a[0])) is var (host, _) ? host : String(a[0])),
@@ -68,7 +86,7 @@ static class TemplateFunctions
         ["index"] = new(1, Any, (_, a) => a.Skip(1).Aggregate(a[0], At)),
         ["slice"] = new(1, 3, (_, a) => Slice(a)),
         ["print"] = new(0, Any, (_, a) => Print(a)),
-        ["println"] = new(0, Any, (_, a) => string.Join(' ', a.Select(Text)) + "\n"),
+        ["println"] = new(0, Any, (_, a) => string.Join(' ', a.Select(Text).Bounded()) + "\n"),
         ["printf"] = new(1, Any, (_, a) => Printf.Format(String(a[0]), a.AsSpan(1))),
         ["html"] = new(0, Any, (_, a) => Html(Print(a))),
         ["urlquery"] = new(0, Any, (_, a) => Escaped(Print(a))),
@@ -91,11 +109,12 @@ static class TemplateFunctions
         return string.Concat(text.Select(c => (Starts: !char.IsLetterOrDigit(before) && before != '_', Is: before = c)).Select(c => c.Starts ? char.ToUpperInvariant(c.Is) : c.Is));
     }
 
-    static GoSearch Search(string pattern)
+    // A literal pattern is compiled already.
+    static GoSearch Search(object? pattern)
     {
         try
         {
-            return new GoSearch(pattern);
+            return pattern as GoSearch ?? GoSearch.Shared(String(pattern));
         }
         catch (ArgumentException e)
         {
@@ -166,18 +185,8 @@ static class TemplateFunctions
         value is long at && at >= 0 && at <= length ? (int)at : throw new FormatException($"slice: {Text(value)} is out of range");
 
     // A space between two that are no texts.
-    static string Print(object?[] values)
-    {
-        var text = new StringBuilder();
-        for (var i = 0; i < values.Length; i++)
-        {
-            if (i > 0 && values[i] is not string && values[i - 1] is not string)
-                text.Append(' ');
-            text.Append(Text(values[i]));
-        }
-
-        return text.ToString();
-    }
+    static string Print(object?[] values) =>
+        string.Concat(values.Select((v, i) => (i > 0 && v is not string && values[i - 1] is not string ? " " : "") + Text(v)).Bounded());
 
     static string Html(string text) => text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("'", "&#39;", StringComparison.Ordinal)
         .Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal).Replace("\"", "&#34;", StringComparison.Ordinal);

@@ -3,6 +3,7 @@ using System.Text;
 
 using Whistle.Detectors.Rules;
 using Whistle.PromQL;
+using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Templates;
 
@@ -42,9 +43,7 @@ sealed partial class TemplateParser
             var at = _at;
             if (Operand() is not { } argument)
                 break;
-            if (name == "query" && argument is Literal { Value: string query })
-                Check(query, at);
-            arguments.Add(argument);
+            arguments.Add(arguments.Count == 0 && argument is Literal { Value: string literal } ? Checked(name, literal, at) : argument);
         }
 
         if (piped is not null)
@@ -52,25 +51,32 @@ sealed partial class TemplateParser
         Queries |= name == "query";
         ReadsValue |= name == "query";
         if (name is "and" or "or" && arguments.Count > 0)
-            return new LogicExpression(name == "and", arguments);
+            return Shallow(new LogicExpression(name == "and", arguments));
         if (TemplateFunctions.ForConsoles.Contains(name))
             throw new TemplateException(start, $"the function \"{name}\" is for console pages only");
         if (!TemplateFunctions.All.TryGetValue(name, out var function))
             throw new TemplateException(start, $"unknown function \"{name}\"; known are {string.Join(", ", TemplateFunctions.All.Keys.Order(StringComparer.Ordinal))}");
         if (arguments.Count < function.Least || arguments.Count > function.Most)
             throw new TemplateException(start, $"the function \"{name}\" does not take {arguments.Count} arguments");
-        return new CallExpression(function.Body, arguments);
+        return Shallow(new CallExpression(function.Body, arguments));
     }
 
-    static void Check(string query, int at)
+    // The first argument of a function.
+    static Literal Checked(string function, string text, int at)
     {
         try
         {
-            RuleExpression.Parse(query);
+            if (function == "query")
+                RuleExpression.Parse(text);
+            return new(function is "match" or "reReplaceAll" ? new GoSearch(text) : text);
         }
         catch (PromQLException e)
         {
             throw new TemplateException(at, $"in the query: {e.Message}");
+        }
+        catch (ArgumentException e)
+        {
+            throw new TemplateException(at, e.Message);
         }
     }
 
@@ -107,7 +113,7 @@ sealed partial class TemplateParser
     FieldExpression Field(Expression of, string name)
     {
         ReadsValue |= name == "Value";
-        return new(of, name);
+        return Shallow(new FieldExpression(of, name));
     }
 
     Expression Parenthesised()
@@ -147,7 +153,7 @@ sealed partial class TemplateParser
             return new DotExpression();
         var name = Word();
         // Where nothing has changed the dot it is the alert's data, whose fields are known.
-        return _depth > 0 || name is "Labels" or "Value" or "ExternalLabels" or "ExternalURL"
+        return _loops + _withs > 0 || name is "Labels" or "Value" or "ExternalLabels" or "ExternalURL"
             ? Field(new DotExpression(), name)
             : throw new TemplateException(start, $"unknown field \".{name}\"; known are .Labels, .Value, .ExternalLabels and .ExternalURL");
     }
@@ -169,6 +175,14 @@ sealed partial class TemplateParser
         var digits = text[start.._at].Replace("_", "", StringComparison.Ordinal);
         if (digits.StartsWith("0x", StringComparison.OrdinalIgnoreCase) && long.TryParse(digits.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hex))
             return new Literal(hex);
+        // As in Go, a zero before other digits makes them octal.
+        if (digits.TrimStart('+', '-') is ['0', _, ..] octal && octal.All(char.IsAsciiDigit))
+        {
+            return octal.Length <= 21 && octal.All(d => d < '8')
+                ? new Literal(Convert.ToInt64(octal, 8) * (digits[0] == '-' ? -1 : 1))
+                : throw new TemplateException(start, $"\"{text[start.._at]}\" is not an octal number, as the 0 before it says");
+        }
+
         if (long.TryParse(digits, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole))
             return new Literal(whole);
         return double.TryParse(digits, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value)

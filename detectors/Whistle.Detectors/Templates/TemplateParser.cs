@@ -12,6 +12,7 @@ sealed partial class TemplateParser(string text)
     int _at;
     int _depth;
     int _loops;
+    int _withs;
     bool _trimNext;
 
     enum End
@@ -116,7 +117,9 @@ sealed partial class TemplateParser(string text)
         if (variable is { } declared)
             _variables.Add(declared.Name);
         _trimNext = Close();
+        _withs += isWith ? 1 : 0;
         var (then, end, _) = Block();
+        _withs -= isWith ? 1 : 0;
         Statement otherwise = BlockStatement.Empty;
         if (end is End.Else)
         {
@@ -213,6 +216,8 @@ sealed partial class TemplateParser(string text)
         _depth--;
         return parsed;
     }
+
+    T Shallow<T>(T expression) where T : Expression => expression.Depth <= MaxDepth ? expression : throw Error("nested too deeply");
 
     bool Close()
     {

@@ -7,6 +7,9 @@ namespace Whistle.Detectors.Templates;
 /// <summary>Go's rules for values of templates: how they print, which are empty, and how they compare.</summary>
 static class TemplateValue
 {
+    /// <summary>In characters. Whatever can grow by more than a few times is cut off there, so that nothing of any size is ever made.</summary>
+    public const int LongestText = 1_000_000;
+
     public static string Text(object? value) => value switch
     {
         null => "<no value>",
@@ -16,12 +19,25 @@ static class TemplateValue
         long number => number.ToString(CultureInfo.InvariantCulture),
         Labels labels => $"map[{string.Join(' ', labels.Select(l => $"{l.Name}:{l.Value}"))}]",
         TemplateSample sample => $"{{{Text(sample.Labels)} {Text(sample.Value)}}}",
-        IReadOnlyList<TemplateSample> samples => $"[{string.Join(' ', samples.Select(Text))}]",
-        IReadOnlyDictionary<string, object?> map => $"map[{string.Join(' ', map.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => $"{p.Key}:{Text(p.Value)}"))}]",
+        IReadOnlyList<TemplateSample> samples => $"[{string.Join(' ', samples.Select(Text).Bounded())}]",
+        IReadOnlyDictionary<string, object?> map => $"map[{string.Join(' ', map.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => $"{p.Key}:{Text(p.Value)}").Bounded())}]",
         DateTime time => time.ToString("yyyy-MM-dd HH:mm:ss.FFF '+0000 UTC'", CultureInfo.InvariantCulture),
         TemplateData data => $"{{{Text(data.Labels)} map[]  {Text(data.Value)}}}",
         _ => throw new InvalidOperationException($"A template has no values of type {value.GetType().Name}."),
     };
+
+    /// <exception cref="FormatException">Together they are longer than <see cref="LongestText"/>.</exception>
+    public static IEnumerable<string> Bounded(this IEnumerable<string> texts)
+    {
+        var length = 0;
+        foreach (var text in texts)
+        {
+            length = Bounded(length + text.Length);
+            yield return text;
+        }
+    }
+
+    public static int Bounded(int length) => length <= LongestText ? length : throw new FormatException($"a text of more than {LongestText} characters");
 
     public static bool IsTrue(object? value) => value is not
         (null or "" or 0L or 0.0 or false or Labels { Count: 0 } or IReadOnlyList<TemplateSample> { Count: 0 } or IReadOnlyDictionary<string, object?> { Count: 0 });

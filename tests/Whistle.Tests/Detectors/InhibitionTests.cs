@@ -63,6 +63,29 @@ public sealed class InhibitionTests : IDisposable
         AssertHidden("a circle with what hangs on it", "D; C; A; B", "D by C,A by C,B by C", [.. rules, Rule("alertname = B", "alertname = D")]);
     }
 
+    [Theory]
+    [InlineData("another rule", "A; B; C", "A by C,B by C", "C A")]
+    [InlineData("the same rule", "A; B; C", "A by C,B by C", "C|B A")]
+    [InlineData("what hangs on the circle and has another cause too", "A; B; E; F", "A by F,B by F,E by F", "A E;E A;F E")]
+    [InlineData("what hangs on the circle and has none", "A; B; E", "B by A,E by A", "A E;E A")]
+    [InlineData("another circle", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A")]
+    [InlineData("another circle that it hides as well", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A;A C")]
+    public void A_circle_with_a_cause_beside_it_tells_that(string what, string signals, string hidden, string more) => AssertHidden(
+        what, signals, hidden, [.. $"B A;A B;{more}".Split(';').Select(r => r.Split(' ')).Select(r => Rule($"alertname =~ \"{r[0]}\"", $"alertname = {r[1]}"))]);
+
+    [Fact]
+    public void Five_thousand_circles_are_looked_at_in_no_time()
+    {
+        List<Signal> signals = [.. Enumerable.Range(0, 5000).Select(i => Signal($"A node=n{i}", i)), .. Enumerable.Range(0, 5000).Select(i => Signal($"B node=n{i}", i))];
+        foreach (var equal in new string[][] { ["node"], [] })
+        {
+            InhibitRule[] rules = [Rule("alertname = A", "alertname = B", equal), Rule("alertname = B", "alertname = A", equal)];
+            var watch = Stopwatch.StartNew();
+            Assert.Equal(equal.Length > 0 ? 5000 : 9999, Inhibition.Apply(rules, signals).Count(s => s.InhibitedBy is not null));
+            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"It took {watch.Elapsed}.");
+        }
+    }
+
     [Fact]
     public void Of_several_causes_the_one_that_fires_the_longest_is_named() =>
         AssertHidden("two causes", "Silent job=x; Silent job=y; Disk", "Disk by Silent", Rule("alertname = Silent", "alertname = Disk"), of: s => Assert.Equal("x", s.InhibitedBy!.Labels["job"]));
@@ -156,6 +179,18 @@ public sealed class InhibitionTests : IDisposable
                 sources.Min(s => Array.IndexOf(order, s["severity"])) >= targets.Max(t => Array.IndexOf(order, t["severity"])),
                 $"{string.Join(' ', rule.Source.Matchers)} is milder than {string.Join(' ', rule.Target.Matchers)}");
         }
+    }
+
+    [Theory]
+    [InlineData("groups: [{ name: g, rules: [{ alert: A, expr: x }, { alert: B, expr: x }] }]", ": inhibit rules name alerts that are not among these rules: Aa, C")]
+    [InlineData("groups: []", null)]
+    public void An_inhibit_rule_that_names_no_alert_is_warned_of(string alerts, string? warning)
+    {
+        var (rules, inhibitions) = (Path.Combine(_folder, "alerts.yaml"), Path.Combine(_folder, "inhibitions.yaml"));
+        File.WriteAllText(rules, alerts);
+        File.WriteAllText(inhibitions, """inhibit_rules: [{ source_matchers: ['alertname = "Aa"', 'severity = "D"'], target_matchers: ['alertname =~ "A|B|C|A.*"', 'alertname =~ "B|C"', 'alertname != ""'] }]""");
+
+        Assert.Equal(warning is null ? [] : [inhibitions + warning], RuleSet.Load([rules, inhibitions]).Rules!.Warnings());
     }
 
     static IReadOnlyCollection<string> Named(LabelMatcher matcher) =>

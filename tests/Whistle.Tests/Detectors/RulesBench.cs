@@ -29,13 +29,16 @@ sealed class RulesBench : IDisposable
         RulesFile = rules is null ? Path.Combine(AppContext.BaseDirectory, "rules") : Path.Combine(_folder, "rules.yaml");
         if (rules is not null)
             File.WriteAllText(RulesFile, rules);
-        Engine = new PromQLEngine(Series);
+        Engine = new PromQLEngine(new Store(this));
         Restart();
     }
 
     public MemorySeries Series { get; } = new();
 
     public PromQLEngine Engine { get; }
+
+    /// <summary>The metric for which the store, as queries read it, does not answer.</summary>
+    public string? Unanswered { get; set; }
 
     public FakeTimeProvider Clock { get; } = new(Start);
 
@@ -124,5 +127,13 @@ sealed class RulesBench : IDisposable
         Host.Dispose();
         _database?.Dispose();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    sealed class Store(RulesBench bench) : ISeriesSource
+    {
+        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) =>
+            matchers.Any(m => m.Value == bench.Unanswered)
+                ? throw new StoreException("The store does not answer.")
+                : bench.Series.SelectAsync(matchers, minTime, maxTime, cancellation);
     }
 }

@@ -162,6 +162,84 @@ public sealed class RulesHostTests
     }
 
     [Fact]
+    public async Task An_annotation_whose_query_the_store_does_not_answer_costs_no_alert_and_a_label_is_not_changed_by_it()
+    {
+        using var bench = new RulesBench(
+            """
+            groups:
+              - name: g
+                rules:
+                  - alert: Low
+                    expr: node_filesystem_avail_bytes < 10
+                    annotations: { before: '{{ query "far offset 1d" | len }}' }
+                  - alert: Labelled
+                    expr: node_filesystem_avail_bytes < 10
+                    labels: { before: '{{ query "far offset 1d" | len }}' }
+            """);
+        Assert.Equal("F", await LiveAsync(bench, "d"));
+        var labelled = bench.Signal("Labelled")!;
+        bench.Unanswered = "far";
+
+        Assert.Equal("F", await LiveAsync(bench, "d"));
+        Assert.Equal("<error expanding template: query: The store does not answer.>", Assert.Single(bench.Signal("Low")!.Annotations).Value);
+        Assert.Null(bench.Host.Groups[0].Rules[0].Report.Error);
+        Assert.Equal("The store does not answer.", bench.Host.Groups[0].Rules[1].Report.Error);
+        Assert.Equal((SignalState.Firing, labelled.Labels), (bench.Signal("Labelled")!.State, bench.Signal("Labelled")!.Labels));
+    }
+
+    [Fact]
+    public async Task A_template_reads_what_a_rule_before_it_has_recorded()
+    {
+        using var bench = new RulesBench(
+            """
+            groups:
+              - name: g
+                rules:
+                  - alert: Early
+                    expr: node_filesystem_avail_bytes < 10
+                    annotations: { sum: '{{ range query "recorded" }}{{ .Value }}{{ end }}' }
+                  - record: recorded
+                    expr: time() - time() + 7
+                  - alert: Low
+                    expr: node_filesystem_avail_bytes < 10
+                    annotations: { sum: '{{ range query "recorded" }}{{ .Value }}{{ end }}' }
+            """);
+
+        Assert.Equal("F", await LiveAsync(bench, "d"));
+        Assert.Equal(("", "7"), (Assert.Single(bench.Signal("Early")!.Annotations).Value, Assert.Single(bench.Signal("Low")!.Annotations).Value));
+    }
+
+    [Theory]
+    [InlineData("annotations", 1001, null)]
+    [InlineData("labels", 0, "the templates of the rule ask more than 1000 different queries")]
+    public async Task Past_a_thousand_queries_of_a_rule_annotations_say_so_and_labels_fail_it(string where, int signals, string? error)
+    {
+        using var bench = new RulesBench(
+            $$$"""
+            groups:
+              - name: g
+                rules:
+                  - alert: Many
+                    expr: many > 0
+                    {{{where}}}: { same: '{{ $labels.i | printf "many{i=%q}" | query | len }}' }
+                  - alert: Other
+                    expr: many > 1000
+                    {{{where}}}: { same: '{{ $labels.i | printf "many{i=%q}" | query | len }}' }
+            """);
+        await bench.LoadAsync();
+        bench.Report("filesystem");
+        for (var i = 1; i <= 1001; i++)
+            bench.Series.Add(RulesBench.Of("many", ("i", $"{i}")), bench.Now, i);
+        await bench.StepAsync();
+
+        Assert.Equal(signals, bench.Host.Signals.Count(s => s.Name == "Many"));
+        Assert.Equal(error, bench.Host.Groups[0].Rules[0].Report.Error);
+        if (signals > 0)
+            Assert.Single(bench.Host.Signals, s => s.Name == "Many" && s.Annotations[0].Value.Contains("more than 1000 different queries", StringComparison.Ordinal));
+        Assert.Equal("1", bench.Signal("Other") is { } other ? other.Annotations.Select(a => a.Value).FirstOrDefault() ?? other.Labels["same"] : null);
+    }
+
+    [Fact]
     public async Task A_silent_node_is_told_from_the_inventory_and_its_removal_ends_that()
     {
         using var bench = new RulesBench();

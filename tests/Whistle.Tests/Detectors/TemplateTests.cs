@@ -27,6 +27,10 @@ public sealed class TemplateTests
     [InlineData("{{ range 1000000 }}x{{ end }}", 0, "<error expanding template: it takes too long: shorten its loops>")]
     [InlineData("{{ if gt $value 0.5 }}more{{ else }}less{{ end }}", double.NaN, "more")]
     [InlineData("{{ $labels.absent }}|", double.NaN, "|")]
+    [InlineData("{{ printf \"%o\" -9223372036854775808 }}", 0, "-1000000000000000000000")]
+    [InlineData("{{ 010 }} {{ -0_10 }} {{ 0 }} {{ 0.5 }} {{ 00.5 }} {{ 0e1 }}", 0, "8 -8 0 0.5 0.5 0")]
+    [InlineData("{{ with $labels }}{{ (.node) }}{{ end }}", 0, "n1")]
+    [InlineData("{{ match (print \"(\") \"x\" }}", 0, "<error expanding template: bad regular expression at character 1: missing closing )>")]
     [InlineData("on {{ with $labels.node -}}  node {{ . | toUpper }} {{- end }}.", 0, "on node N1.")]
     [InlineData("on {{ with $labels.absent -}} it {{ . }} {{- end }}.", 0, "on .")]
     [InlineData("{{ with $value }}{{ with $labels.node }}{{ . }} {{ end }}{{ . }}{{ end }}", 2, "n1 2")]
@@ -48,7 +52,34 @@ public sealed class TemplateTests
 
     [Fact]
     public void What_is_nested_too_deeply_is_refused() =>
-        Assert.Contains("nested too deeply", Assert.Throws<TemplateException>(() => Template.Parse("{{ " + new string('(', 100_000))).Message);
+        Assert.All(
+            [
+                new string('(', 100_000),
+                "1" + string.Concat(Enumerable.Repeat(" | print", 100_000)),
+                "1" + string.Concat(Enumerable.Repeat(" | and 1", 100_000)),
+                "$labels" + string.Concat(Enumerable.Repeat(".a", 100_000)),
+                string.Concat(Enumerable.Repeat("print (", 50)) + "1" + string.Concat(Enumerable.Repeat(" | print | print)", 50)),
+                string.Concat(Enumerable.Repeat("if 1 }}{{ ", 100_000)),
+            ],
+            t => Assert.Contains("nested too deeply", Assert.Throws<TemplateException>(() => Template.Parse($"{{{{ {t} }}}}")).Message));
+
+    [Theory]
+    [InlineData("{{ $x := args }}{{ range 30000 }}{{ $x = args $x }}{{ end }}{{ $x }}", "args: nested too deeply")]
+    [InlineData("{{ $x := args 1 }}{{ range 9 }}{{ $x = args $x $x $x $x $x $x $x $x $x $x }}{{ end }}{{ $x }}", "a text of more than 1000000 characters")]
+    [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = printf `%s%s` $x $x }}{{ end }}", "a text of more than 1000000 characters")]
+    [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = print $x $x }}{{ end }}", "a text of more than 1000000 characters")]
+    [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = println $x $x }}{{ end }}", "a text of more than 1000000 characters")]
+    [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = printf `` $x $x }}{{ end }}", "a text of more than 1000000 characters")]
+    [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = reReplaceAll `` `xx` $x }}{{ end }}", "a replacement of more than 1000000 characters")]
+    [InlineData("{{ $x := `$1$1` }}{{ range 28 }}{{ $x = reReplaceAll `(.*)` $x $x }}{{ end }}", "a replacement of more than 1000000 characters")]
+    [InlineData("{{ $x := `a<` }}{{ range 28 }}{{ $x = html $x }}{{ end }}{{ range 28 }}{{ $x = urlquery $x }}{{ end }}", null)]
+    [InlineData("{{ $x := printf `%900000s` `a` }}{{ $x }}", "printf: a width of more than 1000")]
+    [InlineData("{{ $x := printf `%900s` `a` }}{{ range 99999 }}{{ $y := match `b` $x }}{{ end }}", "it takes too long: shorten its loops")]
+    public void What_grows_without_bounds_is_cut_off(string template, string? reason)
+    {
+        var text = Template.Parse(template).Render(new(Labels.Empty, 0));
+        Assert.Equal(reason is null ? "" : $"<error expanding template: {reason}>", text);
+    }
 
     [Theory]
     [InlineData("ab {{ nosuch $value }}", 6, "unknown function \"nosuch\"")]
@@ -56,6 +87,11 @@ public sealed class TemplateTests
     [InlineData("{{ template \"x\" }}", 3, "named templates are not supported")]
     [InlineData("{{ tmpl \"x\" 1 }}", 3, "for console pages only")]
     [InlineData("{{ .Nosuch }}", 3, "unknown field \".Nosuch\"")]
+    [InlineData("{{ (.Nosuch) }}", 4, "unknown field \".Nosuch\"")]
+    [InlineData("{{ if .Nosuch }}{{ end }}", 6, "unknown field \".Nosuch\"")]
+    [InlineData("{{ 08 }}", 3, "not an octal number")]
+    [InlineData("{{ match \"(\" $value }}", 9, "bad regular expression")]
+    [InlineData("x {{ \"a\" | reReplaceAll \"[\" \"b\" }}", 24, "bad regular expression")]
     [InlineData("{{ with $value }}x", 3, "is not ended")]
     [InlineData("x{{ end }}", 4, "\"end\" without an action")]
     [InlineData("{{ $foo }}", 3, "unknown variable \"$foo\"")]

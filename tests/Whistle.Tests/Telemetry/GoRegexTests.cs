@@ -6,6 +6,13 @@ namespace Whistle.Tests.Telemetry;
 
 public sealed class GoRegexTests
 {
+    [Fact]
+    public void Who_uses_the_same_expression_uses_one()
+    {
+        Assert.Same(GoRegex.Shared("a+"), GoRegex.Shared("a+"));
+        Assert.Same(GoSearch.Shared("a+"), GoSearch.Shared("a+"));
+    }
+
     [Theory]
     [InlineData("a|b|", "a b ", "c ab")]
     [InlineData("a.*c", "ac abc a\nc", "ab")]
