@@ -122,11 +122,7 @@ sealed class AbsentNode : VectorNode
     readonly Func<long, bool> _isPresent;
 
     public AbsentNode(Expr argument, Func<long, bool> isPresent)
-        : base(new SlotTable())
-    {
-        _isPresent = isPresent;
-        Slots.Add(LabelsOf(argument));
-    }
+        : base(ListedSlots.Of(LabelsOf(argument))) => _isPresent = isPresent;
 
     public override ReadOnlySpan<Point> At(long time)
     {

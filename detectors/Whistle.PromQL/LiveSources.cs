@@ -143,7 +143,7 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group, IReadO
 
     public LiveSelection Selection => selection;
 
-    public SlotTable Slots { get; } = new(group.Shared, SlotTable.HaveOneName(matchers));
+    public SlotTable Slots { get; } = new LiveSlots(selection, group.Shared, SlotTable.HaveOneName(matchers));
 
     /// <summary>A range is read at this offset.</summary>
     public void Keep(long offset, long range)
@@ -210,17 +210,19 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group, IReadO
         return false;
     }
 
-    public void AddNew()
-    {
-        selection.Refresh();
-        for (var i = Slots.Count; i < selection.Count; i++)
-            Slots.Add(selection[i]);
-    }
+    public void AddNew() => selection.Refresh();
 
     void Forget()
     {
         _tracks.Clear();
         _windowsOf = (long.MinValue, 0);
+    }
+
+    sealed class LiveSlots(LiveSelection selection, SharedLabels shared, bool hasOneName) : SlotTable(shared, hasOneName)
+    {
+        public override int Count => selection.Count;
+
+        public override Labels this[int slot] => selection[slot];
     }
 
     // Series by the values of some of their labels.

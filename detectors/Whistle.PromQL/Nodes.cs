@@ -85,11 +85,7 @@ sealed class ToVectorNode : VectorNode
     readonly ScalarNode _scalar;
 
     public ToVectorNode(ScalarNode scalar)
-        : base(new SlotTable())
-    {
-        _scalar = scalar;
-        Slots.Add(Labels.Empty);
-    }
+        : base(ListedSlots.Of(Labels.Empty)) => _scalar = scalar;
 
     public override ReadOnlySpan<Point> At(long time)
     {

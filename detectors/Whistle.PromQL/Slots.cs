@@ -11,28 +11,43 @@ readonly record struct Point(int Slot, double Value);
 /// </summary>
 /// <param name="shared">Where the labels that are derived from these are kept once; null where they live as long as one query.</param>
 /// <param name="hasOneName">All have the same metric name, or none has one: without it they still differ.</param>
-class SlotTable(SharedLabels? shared = null, bool hasOneName = false)
+abstract class SlotTable(SharedLabels? shared, bool hasOneName)
 {
-    readonly List<Labels> _labels = [];
-
     public SharedLabels? Shared => shared;
 
     public bool HasOneName => hasOneName;
 
-    public virtual int Count => _labels.Count;
+    public abstract int Count { get; }
 
-    public virtual Labels this[int slot] => _labels[slot];
+    public abstract Labels this[int slot] { get; }
 
     /// <summary>The labels to derive others from: they need not be kept.</summary>
-    public virtual Labels Peek(int slot) => _labels[slot];
+    public virtual Labels Peek(int slot) => this[slot];
+
+    public static bool HaveOneName(IReadOnlyList<LabelMatcher> matchers) => matchers.Any(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal });
+}
+
+/// <summary>Label sets one by one.</summary>
+sealed class ListedSlots(SharedLabels? shared = null, bool hasOneName = false) : SlotTable(shared, hasOneName)
+{
+    readonly List<Labels> _labels = [];
+
+    public override int Count => _labels.Count;
+
+    public override Labels this[int slot] => _labels[slot];
+
+    public static ListedSlots Of(Labels only)
+    {
+        var slots = new ListedSlots();
+        slots.Add(only);
+        return slots;
+    }
 
     public int Add(Labels labels)
     {
         _labels.Add(labels);
         return _labels.Count - 1;
     }
-
-    public static bool HaveOneName(IReadOnlyList<LabelMatcher> matchers) => matchers.Any(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal });
 }
 
 /// <summary>The slots of a table of one name, without it. Only those that somebody looks at get labels.</summary>
@@ -78,7 +93,9 @@ sealed class DistinctSlots(SharedLabels? shared, bool hasOneName = false)
 {
     readonly Dictionary<Labels, int> _index = [];
 
-    public SlotTable Table { get; } = new(shared, hasOneName);
+    readonly ListedSlots _table = new(shared, hasOneName);
+
+    public SlotTable Table => _table;
 
     public int this[Labels labels]
     {
@@ -87,7 +104,7 @@ sealed class DistinctSlots(SharedLabels? shared, bool hasOneName = false)
             if (_index.TryGetValue(labels, out var slot))
                 return slot;
             labels = shared?.Share(labels) ?? labels;
-            _index.Add(labels, slot = Table.Add(labels));
+            _index.Add(labels, slot = _table.Add(labels));
             return slot;
         }
     }
@@ -180,14 +197,14 @@ sealed class PointList
     public void Add(int slot, double value)
     {
         if (Count == _points.Length)
-            Array.Resize(ref _points, Math.Max(16, Count * 2));
+            Array.Resize(ref _points, Math.Max(16, Count * 3 / 2));
         _points[Count++] = new Point(slot, value);
     }
 
     public void AddRange(ReadOnlySpan<Point> points)
     {
         if (Count + points.Length > _points.Length)
-            Array.Resize(ref _points, Math.Max(Count + points.Length, _points.Length * 2));
+            Array.Resize(ref _points, Count + points.Length);
         points.CopyTo(_points.AsSpan(Count));
         Count += points.Length;
     }

@@ -113,9 +113,9 @@ sealed class LoadedSources(LoadedSamples loaded, QueryTimes times, long lookback
     public override RangeSource Range(VectorSelector selector, long range) =>
         new LoadedRange(loaded.Of(selector), SlotsOf(selector), t => selector.Shift.Apply(t, times), range);
 
-    SlotTable SlotsOf(VectorSelector selector)
+    ListedSlots SlotsOf(VectorSelector selector)
     {
-        var slots = new SlotTable(hasOneName: SlotTable.HaveOneName(selector.Matchers));
+        var slots = new ListedSlots(hasOneName: SlotTable.HaveOneName(selector.Matchers));
         foreach (var one in loaded.Of(selector))
             slots.Add(one.Labels);
         return slots;

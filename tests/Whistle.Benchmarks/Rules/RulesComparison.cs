@@ -79,15 +79,18 @@ sealed class RulesComparison : IAsyncDisposable
 
     async Task<int> MeasureAsync(int warmUp, int slices, int series)
     {
+        var idle = _servers.Select(s => s.Server.ResidentBytes()).ToList();
         await SendAsync(warmUp);
         var before = _servers.Select(s => s.Server.CpuSeconds()).ToList();
         await SendAsync(slices);
         var cpu = _servers.Select((s, i) => (s.Server.CpuSeconds() - before[i]) / slices).ToList();
-        Console.WriteLine("\nserver                   CPU-s a cycle  resident   bytes/series  failures and misses");
+        Console.WriteLine("\nserver                   CPU-s a cycle  resident   idle before  more a series  failures and misses");
         for (var i = 0; i < _servers.Count; i++)
         {
             var (name, withRules, server, _) = _servers[i];
-            Console.WriteLine($"{name + (withRules ? " with rules" : " without"),-24} {cpu[i],12:0.000}  {server.ResidentBytes() / 1048576.0,6:0} MiB  {server.ResidentBytes() / (double)series,12:N0}  {(withRules ? await TroubleAsync(name, server) : "")}");
+            var resident = server.ResidentBytes();
+            Console.WriteLine(
+                $"{name + (withRules ? " with rules" : " without"),-24} {cpu[i],12:0.000}  {resident / 1048576.0,6:0} MiB  {idle[i] / 1048576.0,6:0} MiB  {(resident - idle[i]) / (double)series,8:N0} bytes  {(withRules ? await TroubleAsync(name, server) : "")}");
         }
 
         var rules = _servers.Index().Where(s => s.Item.WithRules).ToDictionary(s => s.Item.Name, s => cpu[s.Index] - cpu[s.Index + 1]);
