@@ -15,8 +15,9 @@ sealed class RulesComparison : IAsyncDisposable
 {
     const string Usage = "rules [--nodes N] [--warm-up SLICES] [--slices SLICES] [--rules FOLDER] [--whistle PATH] [--servers whistle,prometheus]";
 
-    // Series of one request: enough that requests are few, few enough that they spread over the slice.
-    const int SeriesPerRequest = 2000;
+    // Enough that they spread over the slice, few enough that each may wait for the one before.
+    const int MostRequests = 80;
+    const int FewestSeries = 2000;
 
     static readonly TimeSpan Slice = TimeSpan.FromSeconds(IngestOptions.SliceSeconds);
 
@@ -26,7 +27,7 @@ sealed class RulesComparison : IAsyncDisposable
     int _failures;
     string _firstFailure = "";
 
-    RulesComparison(KubernetesFixture fixture) => _templates = [.. fixture.Series.Chunk(SeriesPerRequest).Select(c => new RequestTemplate(c))];
+    RulesComparison(KubernetesFixture fixture) => _templates = [.. fixture.Series.Chunk(Math.Max(FewestSeries, fixture.Series.Count / MostRequests)).Select(c => new RequestTemplate(c))];
 
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
