@@ -31,7 +31,7 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         Assert.Equal(calm, end);
         // What is written together may differ from life to life, what is written may not.
         var (before, after) = (Written(deaths, CommitDeath.Before), Written(deaths, CommitDeath.After));
-        Assert.All(Written(steps, ""), w => Assert.True(before.Contains(w) && after.Contains(w), $"No server died before and after it wrote {w}:\n{string.Join('\n', steps.Where(s => s.Contains(w, StringComparison.Ordinal)))}"));
+        Assert.All(Written(steps, ""), w => Assert.True(Holds(before, w) && Holds(after, w), $"No server died before and after it wrote {w}:\n{string.Join('\n', steps.Where(s => s.Contains(w, StringComparison.Ordinal)))}"));
     }
 
     [Fact(Timeout = 600_000)]
@@ -150,6 +150,13 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
 
     static HashSet<string> Written(IEnumerable<string> notes, string side) =>
         [.. notes.Where(n => n.StartsWith(side, StringComparison.Ordinal)).SelectMany(n => TableWithColumns().Matches(CommitDeath.KindOf(n))).Select(m => m.Value)];
+
+    // A server that lives keeps its statements, and SQLite names the columns of one when it is prepared only: then it is noted with fewer.
+    static bool Holds(HashSet<string> deaths, string written) =>
+        deaths.Any(d => Split(d) is var (table, columns) && Split(written) is var (same, some) && table == same && columns.IsSupersetOf(some));
+
+    static (string Table, HashSet<string> Columns) Split(string written) =>
+        written.Split('(', ',', ')') is [var table, .. var columns] ? (table, [.. columns.Where(c => c.Length > 0)]) : (written, []);
 
     [GeneratedRegex(@"\w+(\([\w,]*\))?")]
     private static partial Regex TableWithColumns();
