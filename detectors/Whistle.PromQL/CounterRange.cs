@@ -49,6 +49,7 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
                 _counters[SlotOf(labels[i])] = counters[i];
         }
 
+        _at = (long.MinValue, 0);
         _shared = group.Selector(matchers);
         _shared.AddNew();
         for (var i = 0; i < _shared.Selection.Count; i++)
