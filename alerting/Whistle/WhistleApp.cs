@@ -118,7 +118,7 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         services
             .AddSingleton(_ => options.OpenState())
-            .AddSingleton(Metrics.NewCustomRegistry())
+            .AddSingleton(Metrics.NewCustomRegistry()).AddSingleton(new HealthBoard(options.Time))
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
             .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
             .AddSingleton(options.Log).AddSingleton(options.Gateway)
