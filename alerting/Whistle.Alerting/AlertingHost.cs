@@ -51,6 +51,9 @@ public sealed class AlertingHost : BackgroundService
     const int MostDigestLines = 500;
     const int MailsPerMinute = 120;
 
+    // More than can have been opened since any backup.
+    const int TicketsSinceBackup = 1000;
+
     readonly AlertingEnvironment _environment;
     readonly AlertingOptions _options;
     readonly TimeProvider _time;
@@ -94,6 +97,9 @@ public sealed class AlertingHost : BackgroundService
 
     /// <summary>All that was settled on for an incident, the first first.</summary>
     public IReadOnlyList<KeptDecision> Decisions(string incident) => _store.Decisions(incident);
+
+    /// <summary>The state was restored from a backup: no number is given again that may have been given since.</summary>
+    public void BeginGeneration() => _environment.Database.SkipNumbers("alerting_tickets", TicketsSinceBackup);
 
     /// <summary>One pass: decide on every incident as of <paramref name="now"/>, then send what may go.</summary>
     public async Task RunOnceAsync(DateTimeOffset now, CancellationToken cancellation)

@@ -39,7 +39,12 @@ sealed class AlertingStore
         Migrate(database);
     }
 
-    public static void Migrate(StateDatabase database) => database.Migrate("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
+    public static void Migrate(StateDatabase database)
+    {
+        // Mails carry the state's generation in their ids.
+        Instance.Open(database);
+        database.Migrate("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
+    }
 
     /// <summary>The states of incidents that are not settled.</summary>
     public Dictionary<string, AlertState> Unsettled()

@@ -23,6 +23,9 @@ static class Authentication
     const string Either = "either";
     const string Bearer = "bearer";
 
+    /// <summary>The policy of what a browser's cookie does not open.</summary>
+    public const string TokenOnly = "token";
+
     public static void Add(WebApplicationBuilder builder, WhistleOptions options)
     {
         // Kept in the data folder, so that a browser stays logged in over a restart.
@@ -45,6 +48,7 @@ static class Authentication
                 cookie.Events.OnRedirectToLogin = context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
             });
         builder.Services.AddAuthorizationBuilder()
+            .AddPolicy(TokenOnly, policy => policy.AddAuthenticationSchemes(Bearer).RequireAuthenticatedUser())
             .SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
     }
 

@@ -4,4 +4,10 @@ static partial class Log
 {
     [LoggerMessage(Level = LogLevel.Error, Message = "This machine's own agent does not run: {Reason}")]
     public static partial void AgentFailed(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The backup in {Folder} is whole: {Files} files, {Bytes} bytes.")]
+    public static partial void BackupMade(this ILogger logger, string folder, int files, long bytes);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "There is no backup in {Folder}: {Reason}")]
+    public static partial void BackupFailed(this ILogger logger, string folder, string reason);
 }

@@ -5,6 +5,7 @@ using Prometheus;
 
 using Whistle.Agent;
 using Whistle.Alerting;
+using Whistle.Backups;
 using Whistle.Detectors;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
@@ -124,7 +125,11 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(options.Log).AddSingleton(options.Gateway)
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
             .AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>().AddSingleton<Gateway>()
-            .AddHostedService<IngestHost>();
+            .AddHostedService<IngestHost>()
+            .AddSingleton(s => new BackupSource(
+                options.DataFolder, options.UsesPostgreSql ? null : s.GetRequiredService<StateDatabase>(), Instance.Open(s.GetRequiredService<StateDatabase>()),
+                s.GetRequiredService<DuckDbStore>(), options.Time))
+            .AddSingleton<BackupApi>();
     }
 
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
@@ -154,6 +159,7 @@ public sealed class WhistleApp : IAsyncDisposable
         {
             _app.Services.GetRequiredService<DuckDbStore>();
             _app.Services.GetRequiredService<StateDatabase>();
+            RestoreMark.TakeIn(_options.DataFolder, _app.Services, _options.Time.GetUtcNow());
         }
         catch (StoreException e)
         {
@@ -184,6 +190,7 @@ public sealed class WhistleApp : IAsyncDisposable
         SignalsApi.Map(_app, Rules, _options.Time);
         Repairs.Map(_app, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);
+        BackupApi.Map(_app, _app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(_app);
         Dashboard.Map(_app);
         Authentication.Map(_app, _access);

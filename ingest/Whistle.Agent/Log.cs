@@ -49,6 +49,9 @@ static partial class Log
     [LoggerMessage(LogLevel.Error, "The server does not take the result of the command {Id}, so it is dropped: {Reason}")]
     public static partial void ResultRefused(this ILogger log, string id, string reason);
 
+    [LoggerMessage(LogLevel.Information, "The server was restored from a backup (generation {Generation}); it was told all {Count} commands that are remembered here.")]
+    public static partial void JournalTold(this ILogger log, string generation, int count);
+
     [LoggerMessage(LogLevel.Error, "The record of a command cannot be kept in {Folder}: {Reason} Free space on that disk or mend its rights.")]
     public static partial void CommandRecordFails(this ILogger log, string folder, string reason);
 

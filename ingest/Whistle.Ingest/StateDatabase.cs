@@ -23,7 +23,7 @@ enum StateMoment
 /// The state: one SQLite file, a database in memory, or a PostgreSQL database. Each stage owns its tables and numbers its own migrations.
 /// The statements are SQLite's that PostgreSQL takes too; see <see cref="StateDialect"/> for what it does not.
 /// </summary>
-public sealed class StateDatabase : IDisposable
+public sealed partial class StateDatabase : IDisposable
 {
     static long _memories;
 

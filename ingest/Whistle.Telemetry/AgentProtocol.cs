@@ -13,10 +13,38 @@ namespace Whistle.Telemetry;
 /// <param name="Parameters">An object of the action's own shape.</param>
 /// <param name="DryRun">Only say what would be done.</param>
 /// <param name="TimeoutSeconds">After this long the agent stops and reports what it did.</param>
-public sealed record LeasedCommand(string Id, long Token, string Action, JsonElement Parameters, bool DryRun, int TimeoutSeconds);
+public sealed record LeasedCommand(string Id, long Token, string Action, JsonElement Parameters, bool DryRun, int TimeoutSeconds)
+{
+    /// <summary>The step of its run; null from servers of earlier releases.</summary>
+    public string? Step { get; init; }
+
+    /// <summary>It takes back what a step has changed.</summary>
+    public bool Undo { get; init; }
+}
 
 /// <param name="WaitSeconds">How long the server may hold the request while there is nothing to do.</param>
-public sealed record LeaseRequest(int WaitSeconds);
+/// <param name="TellsJournal">The agent understands <see cref="AgentProtocol.TellJournal"/>; another waits in vain until it is upgraded.</param>
+public sealed record LeaseRequest(int WaitSeconds, bool TellsJournal = false);
+
+public static class AgentProtocol
+{
+    /// <summary>
+    /// A header of the answer to a lease: the server was restored from a backup. It gives out nothing before the agent has told all that its
+    /// journal holds, under this generation.
+    /// </summary>
+    public const string TellJournal = "Whistle-Tell-Journal";
+}
+
+/// <summary><c>POST /agent/v1/commands/journal</c>: a part of what the agent remembers of commands.</summary>
+/// <param name="KnownSince">What ended before then it may have forgotten; milliseconds since 1970 UTC.</param>
+/// <param name="More">Other parts follow.</param>
+public sealed record JournalReport(string Generation, long KnownSince, IReadOnlyList<JournalEntry> Commands, bool More);
+
+/// <param name="At">When that was written, milliseconds since 1970 UTC.</param>
+/// <param name="Began">A permit was given, so it may have changed something; null where the journal does not say.</param>
+/// <param name="Step">The step of its run; null where the journal does not say.</param>
+/// <param name="Undo">It took back what a step has changed.</param>
+public sealed record JournalEntry(string Id, string Action, long At, CommandOutcome Outcome, string Summary, bool? Began = null, string? Step = null, bool Undo = false);
 
 /// <summary><c>POST /agent/v1/commands/{id}/begin</c>, asked right before the first mutation.</summary>
 public sealed record BeginRequest(long Token);
@@ -51,4 +79,5 @@ public sealed record CommandResult(long Token, CommandOutcome Outcome, string Su
 [JsonSerializable(typeof(BeginRequest))]
 [JsonSerializable(typeof(BeginAnswer))]
 [JsonSerializable(typeof(CommandResult))]
+[JsonSerializable(typeof(JournalReport))]
 public sealed partial class AgentProtocolJson : JsonSerializerContext;

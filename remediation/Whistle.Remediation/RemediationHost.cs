@@ -281,7 +281,7 @@ public sealed class RemediationHost : BackgroundService
                 continue;
             }
 
-            var (run, notes) = Proposal.Of(incident, rung, signal, before, now);
+            var (run, notes) = Proposal.Of(incident, rung, signal, before, now, fleet.Restored.Instance.Suffix);
             if (!_environment.Runs.Propose(run, rung.Runbook, notes, now))
                 continue;
             Due(now);

@@ -1,8 +1,11 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 using System.Threading.Channels;
 
+using Whistle.Backups;
 using Whistle.Detectors.Signals;
 using Whistle.Ingest;
 using Whistle.Telemetry;
@@ -68,6 +71,82 @@ public sealed class KillTests : IDisposable
         AssertStored(senders.SelectMany(s => s.Acknowledged).ToList());
     }
 
+    [Fact(Timeout = 600_000)]
+    public async Task A_backup_that_is_made_while_the_server_is_killed_under_load_is_whole_or_is_none()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var random = Seed.New();
+        var data = Path.Combine(_folder, "data");
+        await using var server = new ServerProcess(data, "--no-agent");
+        var token = server.Enroll("load");
+        await server.StartAsync(cancellation);
+        var senders = Enumerable.Range(0, 2).Select(i => new LoadSender(server.Address, token, i)).ToList();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var load = Task.WhenAll(senders.Select(s => s.RunAsync(stop.Token)));
+        var backups = new List<(string Folder, bool Reported, List<(string Series, long Time, double Value)> Before)>();
+        for (var kill = 0; kill < 8; kill++)
+        {
+            await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(random.Next(5, 30), cancellation)));
+            var (folder, before) = (Path.Combine(_folder, $"backup-{kill}"), senders.SelectMany(s => s.Acknowledged).ToList());
+            using var started = await server.Http.PostAsJsonAsync(new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, cancellation);
+            Assert.Equal(HttpStatusCode.Accepted, started.StatusCode);
+            // Every second one may come to its end; the others die somewhere on the way.
+            var reported = kill % 2 == 0 && await IsDoneAsync(server, started.Headers.Location!, cancellation);
+            if (!reported)
+                await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 300)), TimeProvider.System, cancellation);
+            backups.Add((folder, reported, before));
+            await server.KillAsync();
+            await server.StartAsync(cancellation);
+        }
+
+        await stop.CancelAsync();
+        await load;
+        await server.KillAsync();
+
+        Assert.Equal(4, backups.Count(b => b.Reported));
+        foreach (var (folder, reported, before) in backups)
+        {
+            // One that nobody heard of any more may have been done all the same; then it is as good as the others.
+            if (Directory.Exists(folder))
+                AssertRestored(folder, before, senders);
+            else
+                Assert.False(reported, $"{folder} was reported as made.");
+            if (Directory.Exists(folder + Backup.Partial))
+                Assert.Throws<BackupException>(() => Backup.Verify(folder + Backup.Partial, _ => { }, cancellation));
+        }
+
+        TestContext.Current.TestOutputHelper!.WriteLine($"{backups.Count(b => Directory.Exists(b.Folder))} of {backups.Count} backups came to be");
+    }
+
+    static async Task<bool> IsDoneAsync(ServerProcess server, Uri backup, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            using var answer = JsonDocument.Parse(await server.Http.GetStringAsync(backup, cancellation));
+            if (answer.RootElement.GetProperty("state").GetString() is not "running" and var state)
+                return state == "done" ? true : throw new InvalidOperationException(answer.RootElement.ToString());
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, cancellation);
+        }
+    }
+
+    // Restored by the program itself, read as any later server would, and held to what the senders know.
+    static void AssertRestored(string backup, List<(string Series, long Time, double Value)> before, List<LoadSender> senders)
+    {
+        var folder = backup + "-restored";
+        Restore.Run(backup, folder, replace: false, TimeProvider.System, _ => { }, TestContext.Current.CancellationToken);
+        var stored = Stored(folder);
+        Assert.All(before, sample => Assert.Equal(sample.Value, stored[sample.Series][sample.Time]));
+        foreach (var (series, samples) in stored)
+            Assert.All(samples, s => Assert.Equal(senders[series[0] - '0'].ValueAt(series, s.Key), s.Value));
+    }
+
+    static Dictionary<string, Dictionary<long, double>> Stored(string folder)
+    {
+        using var store = new DuckDbStore(new StoreOptions(Path.Combine(folder, "telemetry"), TimeSpan.FromDays(15)), TimeProvider.System);
+        return store.Select([new LabelMatcher(Labels.MetricName, MatchOperator.Equal, LoadSender.Metric)], 0, long.MaxValue)
+            .ToDictionary(s => s.Labels["series"], s => s.Times.Zip(s.Values).ToDictionary(p => p.First, p => p.Second));
+    }
+
     // The alert appears with its group's first evaluation; the poll is of another process's real progress.
     static async Task<DateTimeOffset> PendingSinceAsync(ServerProcess server, CancellationToken cancellation)
     {
@@ -86,9 +165,7 @@ public sealed class KillTests : IDisposable
 
     void AssertStored(List<(string Series, long Time, double Value)> acknowledged)
     {
-        using var store = new DuckDbStore(new StoreOptions(Path.Combine(_folder, "telemetry"), TimeSpan.FromDays(15)), TimeProvider.System);
-        var stored = store.Select([new LabelMatcher(Labels.MetricName, MatchOperator.Equal, LoadSender.Metric)], 0, long.MaxValue)
-            .ToDictionary(s => s.Labels["series"], s => s.Times.Zip(s.Values).ToDictionary(p => p.First, p => p.Second));
+        var stored = Stored(_folder);
         Assert.True(acknowledged.Count > 10_000, $"Only {acknowledged.Count} samples were acknowledged; that is no load.");
         TestContext.Current.TestOutputHelper!.WriteLine($"{acknowledged.Count} acknowledged samples to be found");
         Assert.All(acknowledged, sample => Assert.Equal(sample.Value, stored[sample.Series][sample.Time]));
@@ -106,6 +183,9 @@ sealed class LoadSender(Uri server, string token, int number)
     readonly long _start = TimeProvider.System.GetUtcNow().AddHours(-6).ToUnixTimeMilliseconds();
 
     public IEnumerable<(string Series, long Time, double Value)> Acknowledged => _acknowledged;
+
+    /// <summary>What it sends for a series at a time; anything else there is not its own.</summary>
+    public double ValueAt(string series, long time) => ((time - _start) / 100) + (int.Parse(series.Split('-')[1], CultureInfo.InvariantCulture) / 100.0);
 
     /// <summary>Waits for so many more acknowledged requests.</summary>
     public async Task AcknowledgedAsync(int requests, CancellationToken cancellation)

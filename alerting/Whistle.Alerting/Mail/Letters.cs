@@ -6,6 +6,7 @@ using System.Text.Json;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
+using Whistle.Ingest;
 
 namespace Whistle.Alerting.Mail;
 
@@ -79,11 +80,15 @@ sealed class Letters(MailOptions options, Uri? server)
     void Post(
         DbTransaction transaction, IReadOnlyList<string> recipients, string? incident, string id, IReadOnlyList<string> before, string subject, LetterBody body, DateTimeOffset now)
     {
+        // A state that was restored tells other things under the numbers that it has given before, and a mail whose id is known is dropped.
+        var suffix = Instance.Read(transaction.Connection!).Suffix;
+        string Address(string letter) => $"{letter}{suffix}@{options.Domain}";
+        IEnumerable<string> Addresses(string letter) => suffix.Length == 0 ? [Address(letter)] : [$"{letter}@{options.Domain}", Address(letter)];
         var letter = new Letter
         {
-            MessageId = $"{id}@{options.Domain}",
-            InReplyTo = before.Count == 0 ? null : $"{before[^1]}@{options.Domain}",
-            References = [.. before.Take(1).Concat(before.Skip(Math.Max(1, before.Count - MostReferences))).Select(b => $"{b}@{options.Domain}")],
+            MessageId = Address(id),
+            InReplyTo = before.Count == 0 ? null : Address(before[^1]),
+            References = [.. before.Take(1).Concat(before.Skip(Math.Max(1, before.Count - MostReferences))).SelectMany(Addresses)],
             From = options.From,
             To = "",
             Date = now,

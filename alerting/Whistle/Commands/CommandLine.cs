@@ -20,6 +20,7 @@ static class CommandLine
             RunbooksCommand.Build(),
             TicketsCommand.Build(),
             AgentsCommand.Build(),
+            BackupCommand.Build(),
             LoginCommand.Build(),
             SimulateCommand.Build(),
         };

@@ -10,7 +10,7 @@ namespace Whistle.Commands;
 sealed class ServerConnection : IDisposable
 {
     static readonly Option<Uri> Server = Address.Option("--server", "The server's address.", "WHISTLE_SERVER");
-    static readonly Option<string> Data = DataFolder.Option("The server's data folder, which holds the token.");
+    public static readonly Option<string> Data = DataFolder.Option("The server's data folder, which holds the token.");
 
     static readonly JsonSerializerOptions Json = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 

@@ -30,12 +30,15 @@ sealed class CommandClient : IDisposable
         };
     }
 
-    public async Task<(SendOutcome Outcome, IReadOnlyList<LeasedCommand> Commands)> LeaseAsync(CancellationToken cancellation)
+    /// <returns>Asked: the generation under which the server wants the journal before it gives anything; null where it does not.</returns>
+    public async Task<(SendOutcome Outcome, IReadOnlyList<LeasedCommand> Commands, string? Asked)> LeaseAsync(CancellationToken cancellation)
     {
+        string? asked = null;
         var (outcome, commands) = await PostAsync(
-            "lease", new LeaseRequest(LongPollSeconds), AgentProtocolJson.Default.LeaseRequest, AgentProtocolJson.Default.ListLeasedCommand,
-            TimeSpan.FromSeconds(LongPollSeconds) + Patience, cancellation).ConfigureAwait(false);
-        return (outcome, commands ?? []);
+            "lease", new LeaseRequest(LongPollSeconds, TellsJournal: true), AgentProtocolJson.Default.LeaseRequest, AgentProtocolJson.Default.ListLeasedCommand,
+            TimeSpan.FromSeconds(LongPollSeconds) + Patience, cancellation,
+            response => asked = response.Headers.TryGetValues(AgentProtocol.TellJournal, out var generations) ? generations.FirstOrDefault() : null).ConfigureAwait(false);
+        return (outcome, commands ?? [], asked);
     }
 
     /// <summary>A server that cannot be reached is asked again for half a minute: it may be starting anew.</summary>
@@ -74,10 +77,18 @@ sealed class CommandClient : IDisposable
         return outcome;
     }
 
+    public async Task<SendOutcome> TellAsync(JournalReport report, CancellationToken cancellation)
+    {
+        var (outcome, _) = await PostAsync<JournalReport, BeginAnswer>(
+            "journal", report, AgentProtocolJson.Default.JournalReport, null, Patience, cancellation).ConfigureAwait(false);
+        return outcome;
+    }
+
     public void Dispose() => _http.Dispose();
 
     async Task<(SendOutcome Outcome, TAnswer? Answer)> PostAsync<T, TAnswer>(
-        string path, T body, JsonTypeInfo<T> bodyType, JsonTypeInfo<TAnswer>? answerType, TimeSpan patience, CancellationToken cancellation)
+        string path, T body, JsonTypeInfo<T> bodyType, JsonTypeInfo<TAnswer>? answerType, TimeSpan patience, CancellationToken cancellation,
+        Action<HttpResponseMessage>? look = null)
         where TAnswer : class
     {
         var address = new Uri($"{_options.Server!.AbsoluteUri.TrimEnd('/')}/agent/v1/commands/{path}");
@@ -92,6 +103,7 @@ sealed class CommandClient : IDisposable
             using var response = await _http.SendAsync(request, either.Token).ConfigureAwait(false);
             if (!response.IsSuccessStatusCode)
                 return (await JudgeAsync(response, address, either.Token).ConfigureAwait(false), null);
+            look?.Invoke(response);
             if (answerType is null || response.StatusCode == HttpStatusCode.NoContent)
                 return (new SendOutcome.Accepted(), null);
             return (new SendOutcome.Accepted(), await response.Content.ReadFromJsonAsync(answerType, either.Token).ConfigureAwait(false));

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -24,7 +25,16 @@ enum RecordState
 }
 
 /// <param name="At">When it was written, milliseconds since 1970 UTC.</param>
-sealed record CommandRecord(string Id, string Action, RecordState State, long At, CommandResult? Result);
+sealed record CommandRecord(string Id, string Action, RecordState State, long At, CommandResult? Result)
+{
+    /// <summary>An intent was written; null in records of earlier releases.</summary>
+    public bool? Began { get; init; }
+
+    /// <summary>As the server gave it with the command.</summary>
+    public string? Step { get; init; }
+
+    public bool Undo { get; init; }
+}
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(CommandRecord))]
@@ -42,11 +52,13 @@ sealed class CommandJournal
     const string Extension = ".command";
     const int ReserveLength = 256 << 10;
     const int ChecksumLength = 64;
+    const int LongestSummary = 300;
     const long LargestRecord = 4 << 20;
 
     readonly string _folder;
     readonly TimeProvider _time;
     readonly ILogger _log;
+    readonly long _since;
     readonly Dictionary<string, CommandRecord?> _records = new(StringComparer.Ordinal);
 
     /// <exception cref="IOException">The folder cannot be read, so what was executed is not known.</exception>
@@ -57,7 +69,24 @@ sealed class CommandJournal
         foreach (var path in Directory.EnumerateFiles(folder, $"*{Extension}"))
             _records[Path.GetFileNameWithoutExtension(path)] = Read(path);
         Forget();
+        _since = Since();
         Reserve();
+    }
+
+    /// <summary>All that is remembered, the oldest first. Of a damaged record only the name of its file and its time are known.</summary>
+    public IReadOnlyList<JournalEntry> Entries =>
+        [.. _records.Select(r => r.Value is { Result: { } result } record
+            ? new JournalEntry(record.Id, record.Action, record.At, result.Outcome, Short(result.Summary), record.Began, record.Step, record.Undo)
+            : new JournalEntry(r.Key, "unknown", At(r.Key, r.Value), CommandOutcome.Indeterminate, "The record of this command is damaged.", Began: true)).OrderBy(e => e.At)];
+
+    /// <summary>What ended before then may be forgotten, in milliseconds since 1970 UTC.</summary>
+    public long KnownSince
+    {
+        get
+        {
+            var since = Math.Max(_since, (_time.GetUtcNow() - Kept).ToUnixTimeMilliseconds());
+            return _records.Count < Most ? since : Math.Max(since, _records.Min(r => At(r.Key, r.Value)));
+        }
     }
 
     /// <summary>Results that wait for the server, oldest first.</summary>
@@ -70,9 +99,10 @@ sealed class CommandJournal
     public bool Knows(string id, out CommandRecord? record) => _records.TryGetValue(Key(id), out record);
 
     /// <summary>Durable when it returns null; otherwise why it could not be, with the record held in memory unless it is an intent.</summary>
-    public string? Write(string id, string action, RecordState state, CommandResult? result)
+    public string? Write(CommandRecord record)
     {
-        var record = new CommandRecord(id, action, state, _time.GetUtcNow().ToUnixTimeMilliseconds(), result);
+        var (id, state) = (record.Id, record.State);
+        record = record with { At = _time.GetUtcNow().ToUnixTimeMilliseconds() };
         var error = TryWrite(Key(id), record);
         if (error is null || state != RecordState.Intent)
             _records[Key(id)] = record;
@@ -109,6 +139,27 @@ sealed class CommandJournal
             // Half a reserve is better than none, and the next start tries again.
         }
     }
+
+    // When this journal began, from a file of its own; journals of earlier releases have at least their oldest record.
+    long Since()
+    {
+        var path = Path.Join(_folder, "since");
+        try
+        {
+            if (File.Exists(path) && long.TryParse(File.ReadAllText(path), out var known))
+                return known;
+            var since = _records.Select(r => At(r.Key, r.Value)).Append(_time.GetUtcNow().ToUnixTimeMilliseconds()).Min();
+            Replace(path, Encoding.ASCII.GetBytes(since.ToString(CultureInfo.InvariantCulture)));
+            return since;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It is taken to remember less than it does, and the next start tries again.
+            return _time.GetUtcNow().ToUnixTimeMilliseconds();
+        }
+    }
+
+    static string Short(string summary) => summary.Length <= LongestSummary ? summary : summary[..LongestSummary];
 
     string ReservePath => Path.Join(_folder, "reserve");
 

@@ -25,6 +25,9 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
 {
     // A server without this part of the protocol may get it by an upgrade.
     static readonly TimeSpan WaitForUpgrade = TimeSpan.FromMinutes(5);
+    // A body has at most 1 MiB, and a summary in it a few hundred characters.
+    const int EntriesAtATime = 500;
+
     static readonly TimeSpan LongestTime = TimeSpan.FromHours(6);
 
     // Something to breathe where a server answers a long poll with nothing at once.
@@ -63,11 +66,13 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
             return unreported;
         journal.Forget();
         journal.Reserve();
-        var (outcome, commands) = await _client.LeaseAsync(cancellation).ConfigureAwait(false);
+        var (outcome, commands, asked) = await _client.LeaseAsync(cancellation).ConfigureAwait(false);
         if (outcome is SendOutcome.Retryable retry)
             return retry;
         if (outcome is SendOutcome.Final final)
             return new SendOutcome.Retryable(final.Reason, WaitForUpgrade);
+        if (asked is not null)
+            return await TellAsync(journal, asked, cancellation).ConfigureAwait(false);
         foreach (var command in commands)
         {
             await AnswerAsync(journal, command, cancellation).ConfigureAwait(false);
@@ -101,7 +106,7 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
             return _journal;
         var journal = new CommandJournal(Path.Join(options.Buffer.Folder, "commands"), options.Time, log);
         foreach (var intent in journal.Intents)
-            journal.Write(intent.Id, intent.Action, RecordState.Result, Unknown(intent.Result?.Token ?? 0));
+            journal.Write(intent with { State = RecordState.Result, Result = Unknown(intent.Result?.Token ?? 0), Began = true });
         return _journal = journal;
     }
 
@@ -118,10 +123,27 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
             if (outcome is SendOutcome.Final final)
                 log.ResultRefused(record.Id, final.Reason);
             options.At?.Invoke(RunnerStep.AfterReport, record.Id);
-            journal.Write(record.Id, record.Action, RecordState.Reported, record.Result! with { Output = null });
+            journal.Write(record with { State = RecordState.Reported, Result = record.Result! with { Output = null } });
             options.At?.Invoke(RunnerStep.AfterForgetting, record.Id);
         }
 
+        return null;
+    }
+
+    // Nothing runs meanwhile, so it is all that was ever done here, as far as it is remembered.
+    async Task<SendOutcome.Retryable?> TellAsync(CommandJournal journal, string generation, CancellationToken cancellation)
+    {
+        var parts = journal.Entries.Chunk(EntriesAtATime).DefaultIfEmpty([]).ToList();
+        for (var i = 0; i < parts.Count; i++)
+        {
+            var outcome = await _client.TellAsync(new(generation, journal.KnownSince, parts[i], More: i < parts.Count - 1), cancellation).ConfigureAwait(false);
+            if (outcome is SendOutcome.Retryable retry)
+                return retry;
+            if (outcome is SendOutcome.Final final)
+                return new SendOutcome.Retryable(final.Reason);
+        }
+
+        log.JournalTold(generation, parts.Sum(p => p.Length));
         return null;
     }
 
@@ -129,11 +151,13 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     {
         CommandResult result;
         if (journal.Knows(command.Id, out var seen))
-            result = (seen?.Result ?? Unknown(command.Token)) with { Token = command.Token };
+            result = (seen?.Result is { } known && seen.Action == command.Action ? known : Unknown(command.Token)) with { Token = command.Token };
         else
             result = await ExecuteAsync(journal, command, cancellation).ConfigureAwait(false);
+        // An intent, where one was written, or the end that was told before.
+        _ = journal.Knows(command.Id, out var written);
         options.At?.Invoke(RunnerStep.AfterAction, command.Id);
-        journal.Write(command.Id, command.Action, RecordState.Result, result);
+        journal.Write(RecordOf(command, RecordState.Result, result) with { Began = seen is null ? written is not null : seen.Began });
         log.CommandEnded(command.Id, command.Action, result.Outcome, result.Summary);
         options.At?.Invoke(RunnerStep.AfterResult, command.Id);
     }
@@ -172,11 +196,14 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     string? WriteIntent(CommandJournal journal, LeasedCommand command)
     {
         options.At?.Invoke(RunnerStep.BeforeIntent, command.Id);
-        if (journal.Write(command.Id, command.Action, RecordState.Intent, Unknown(command.Token)) is { } error)
+        if (journal.Write(RecordOf(command, RecordState.Intent, Unknown(command.Token)) with { Began = true }) is { } error)
             return $"The intent could not be written to disk, so nothing was changed: {error}";
         options.At?.Invoke(RunnerStep.AfterIntent, command.Id);
         return null;
     }
+
+    static CommandRecord RecordOf(LeasedCommand command, RecordState state, CommandResult result) =>
+        new(command.Id, command.Action, state, At: 0, result) { Step = command.Step, Undo = command.Undo };
 
     internal static ActionContext Context(AgentOptions options, bool dryRun, MutationGuard guard) => new()
     {

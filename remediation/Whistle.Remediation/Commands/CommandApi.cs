@@ -13,7 +13,7 @@ using Whistle.Telemetry;
 namespace Whistle.Remediation.Commands;
 
 /// <summary>
-/// What agents talk to, with their bearer token: <c>POST /agent/v1/commands/lease</c>, <c>…/{id}/begin</c>, <c>…/{id}/result</c>. A node
+/// What agents talk to, with their bearer token: <c>POST /agent/v1/commands/lease</c>, <c>…/journal</c>, <c>…/{id}/begin</c>, <c>…/{id}/result</c>. A node
 /// hears only of its own commands; another's id is 404, which an agent takes for final, as it does 400, 401, 403 and 413.
 /// </summary>
 public sealed class CommandApi
@@ -42,6 +42,7 @@ public sealed class CommandApi
     {
         var api = new CommandApi(host, credentials, time);
         routes.MapPost("/agent/v1/commands/lease", (RequestDelegate)(c => api.AnswerAsync(c, api.LeaseAsync))).AllowAnonymous();
+        routes.MapPost("/agent/v1/commands/journal", (RequestDelegate)(c => api.AnswerAsync(c, api.HearAsync))).AllowAnonymous();
         routes.MapPost("/agent/v1/commands/{id}/begin", (RequestDelegate)(c => api.AnswerAsync(c, api.BeginAsync))).AllowAnonymous();
         routes.MapPost("/agent/v1/commands/{id}/result", (RequestDelegate)(c => api.AnswerAsync(c, api.ResultAsync))).AllowAnonymous();
     }
@@ -69,6 +70,13 @@ public sealed class CommandApi
             {
                 context.Response.Headers.RetryAfter = "5";
                 await RefuseAsync(context, 429, "This node has polls waiting already; keep to one.");
+                return;
+            }
+
+            if (request.TellsJournal && _host.Commands.Asked(sender) is { } generation)
+            {
+                context.Response.Headers[AgentProtocol.TellJournal] = generation;
+                context.Response.StatusCode = StatusCodes.Status204NoContent;
                 return;
             }
 
@@ -117,6 +125,16 @@ public sealed class CommandApi
             await WriteAsync(context, answer, AgentProtocolJson.Default.BeginAnswer);
         else
             await RefuseAsync(context, 404, "This node has no such command.");
+    }
+
+    async Task HearAsync(HttpContext context, Sender sender)
+    {
+        if (await ReadAsync(context, AgentProtocolJson.Default.JournalReport) is not { } report)
+            return;
+        if (_host.Commands.Hear(sender, report, _time.GetUtcNow()))
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+        else
+            await RefuseAsync(context, 409, "Nobody asks for the journal under this generation; lease again.");
     }
 
     async Task ResultAsync(HttpContext context, Sender sender)

@@ -3,6 +3,7 @@ using System.Text.Json;
 
 using Whistle.Ingest;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -52,7 +53,7 @@ sealed class CommandStore(StateDatabase database)
     {
         using var connection = database.Open();
         var open = Open(connection, sender);
-        if (open.Count == 0)
+        if (open.Count == 0 || RestoreStore.Asked(connection, sender) is not null)
             return [];
         using var transaction = connection.BeginWrite();
         open = Open(connection, sender);
@@ -89,6 +90,8 @@ sealed class CommandStore(StateDatabase database)
         var (known, now) = look();
         if (known is not { } signals)
             return new(false, 0, "The server has just started and knows no signals yet; ask again.");
+        if (RestoreStore.Asked(connection, sender) is not null)
+            return new(false, 0, "The server was restored from a backup; tell first what you did since.");
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return null;
         if (WhyNot(command, token, now) is { } reason)
@@ -160,6 +163,24 @@ sealed class CommandStore(StateDatabase database)
         return true;
     }
 
+    /// <summary>The generation under which the node's agent is to tell what it remembers before it is given anything; null where it need not.</summary>
+    public string? Asked(Sender sender)
+    {
+        using var connection = database.Open();
+        return RestoreStore.Asked(connection, sender);
+    }
+
+    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation.</summary>
+    public bool Hear(Sender sender, JournalReport report, DateTimeOffset now)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginWrite();
+        if (!RestoreStore.Hear(connection, sender, report, now))
+            return false;
+        transaction.Commit();
+        return true;
+    }
+
     internal static void Insert(DbConnection connection, Command command) => connection.Execute(
         """
         INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo)
@@ -223,5 +244,9 @@ sealed class CommandStore(StateDatabase database)
     };
 
     public static LeasedCommand ToLeased(Command command) => new(
-        command.Id, command.Token, command.Action, JsonDocument.Parse(command.Parameters).RootElement, command.DryRun, command.TimeoutSeconds);
+        command.Id, command.Token, command.Action, JsonDocument.Parse(command.Parameters).RootElement, command.DryRun, command.TimeoutSeconds)
+    {
+        Step = command.Step,
+        Undo = command.Undo,
+    };
 }

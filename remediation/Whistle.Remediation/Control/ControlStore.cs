@@ -153,6 +153,13 @@ public sealed class ControlStore
             """,
             ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since)));
 
+    /// <summary>Stops all repairs, until a person has looked; who has stopped them already stays named.</summary>
+    public void StopAfterRestore(string reason, DateTimeOffset now)
+    {
+        if (!KillSwitch().On)
+            Set(new KillSwitch(true, reason, "whistle", now));
+    }
+
     public void Set(ModeEntry entry) => Change(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", connection =>
         connection.Execute(
             """

@@ -3,6 +3,7 @@ using System.Data.Common;
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runs;
 
 namespace Whistle.Remediation.Gates;
@@ -43,6 +44,9 @@ sealed record FleetState
     public required IReadOnlyList<Reservation> AtWork { get; init; }
 
     public required IReadOnlyDictionary<(string Tenant, string Cluster), DateTimeOffset> Storms { get; init; }
+
+    /// <summary>What is known of the time that a restored state has lost.</summary>
+    public required RestoreView Restored { get; init; }
 
     ILookup<string, RunSummary> ByIncident => field ??= Known.ToLookup(r => r.IncidentId);
 
@@ -94,6 +98,7 @@ sealed record FleetState
             Commands = run is null ? CommandStore.OfLiveRuns(connection).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
             AtWork = RunStore.AtWork(connection),
             Storms = RunStore.Storms(connection),
+            Restored = RestoreView.Read(connection),
         };
     }
 }

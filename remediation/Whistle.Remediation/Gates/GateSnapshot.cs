@@ -1,6 +1,7 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -57,6 +58,12 @@ sealed record GateSnapshot
 
     /// <summary>The change freeze that holds now.</summary>
     public ChangeFreeze? Freeze { get; init; }
+
+    /// <summary>What is not known since a restore; null where nothing was restored.</summary>
+    public RestoreHold? Restore { get; init; }
+
+    /// <summary>Of the state, for ids that are given; empty while it was never restored.</summary>
+    public string Generation => Restore?.Instance.Generation ?? "";
 
     /// <summary>When the incident began or came back, the latest last.</summary>
     public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];

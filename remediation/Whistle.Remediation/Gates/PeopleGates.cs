@@ -34,7 +34,10 @@ static class PeopleGates
             : GateAnswer.Allow;
     }
 
-    public static GateAnswer Pause(GateSnapshot s) =>
+    // A server that was restored knows neither what was done since the backup nor who has paused what.
+    public static GateAnswer Pause(GateSnapshot s) => s.Restore?.Ask(s.Run, s.Now) ?? Paused(s);
+
+    static GateAnswer Paused(GateSnapshot s) =>
         s.Pauses.Where(p => p.Holds(s.Run.Tenant, s.Run.Cluster, s.Run.Node, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
             ? new($"Paused by {pause.Author} until {Clock(pause.Until)}: {pause.Reason}.", pause.Until - s.Now)
             : Acknowledged(s);

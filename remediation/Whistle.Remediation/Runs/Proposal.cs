@@ -33,14 +33,15 @@ sealed record Rung(Runbook Runbook, Runbook Origin, IReadOnlyList<string> Next)
 static class Proposal
 {
     /// <param name="before">The incident's runs, of any runbook.</param>
+    /// <param name="suffix">See <see cref="Ingest.Instance.Suffix"/>.</param>
     public static (Run Run, IReadOnlyList<RunNote> Notes) Of(
-        Incident incident, Rung rung, Signal signal, IReadOnlyList<RunSummary> before, DateTimeOffset now)
+        Incident incident, Rung rung, Signal signal, IReadOnlyList<RunSummary> before, DateTimeOffset now, string suffix = "")
     {
         var runbook = rung.Runbook;
         var run = new Run
         {
             // The same in every process, so that only one of two that propose it at a time succeeds.
-            Id = $"{incident.Id}-{before.Count + 1}",
+            Id = $"{incident.Id}-{before.Count + 1}{suffix}",
             IncidentId = incident.Id,
             Tenant = incident.Tenant,
             Cluster = incident.Cluster,

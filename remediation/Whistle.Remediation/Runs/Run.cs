@@ -126,7 +126,10 @@ public sealed record Run
     /// <summary>It counts as an attempt: it was not merely called off.</summary>
     public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
 
-    internal string CommandId => $"{Id}.{Issued}";
+    /// <summary>The generation of the state that issued the latest command: a state that was restored may not know all that were issued before.</summary>
+    public string Generation { get; init; } = "";
+
+    internal string CommandId => Generation.Length == 0 ? $"{Id}.{Issued}" : $"{Id}.{Issued}-{Generation}";
 
     internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
 }

@@ -110,7 +110,7 @@ static partial class RunEngine
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
             return Noted(Wait(run, world, refusal, now), run, notes);
         return Executor(run, world, planned) is { } node
-            ? Offer(run, planned, node, [.. notes, new("gates", $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
+            ? Offer(run with { Generation = world.Gates.Generation }, planned, node, [.. notes, new("gates", $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
             : Noted(Wait(run, world, NoExecutor(run), now), run, notes);
     }
 
@@ -146,7 +146,7 @@ static partial class RunEngine
     {
         if (!planned.Traits.ViaControlPlane)
             return run.Node;
-        var able = world.Gates.Cluster?.Nodes.Where(n => n is { ControlPlane: true, Ready: true } && n.Name != run.Node).Select(n => n.Name).Order(StringComparer.Ordinal).ToList();
+        var able = world.Gates.Cluster?.Nodes.Where(n => n is { ControlPlane: true, Ready: true } && n.Name != run.Node && world.Gates.Restore?.Unheard.Contains(n.Name) is not true).Select(n => n.Name).Order(StringComparer.Ordinal).ToList();
         // Another each time, so that one that only seems well is not asked for ever.
         return able is { Count: > 0 } ? able[run.Issued % able.Count] : null;
     }

@@ -6,6 +6,7 @@ using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
@@ -30,7 +31,8 @@ public sealed class RunStore
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("remediation", RunTables.Runs, RunTables.Cancellations, RunTables.OpenCommands, RunTables.Versions, RunTables.Revision);
+        Instance.Open(database);
+        database.Migrate("remediation", RunTables.Runs, RunTables.Cancellations, RunTables.OpenCommands, RunTables.Versions, RunTables.Revision, RestoreStore.Tables);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>
@@ -156,6 +158,25 @@ public sealed class RunStore
 
     internal StateDatabase Database => _database;
 
+    /// <summary>Who the state is now.</summary>
+    public Instance Instance
+    {
+        get
+        {
+            using var connection = _database.Open();
+            return Instance.Read(connection);
+        }
+    }
+
+    /// <summary>The state was restored from a backup: all agents are to tell what they did since.</summary>
+    public void BeginGeneration(string generation, DateTimeOffset backupAt, DateTimeOffset now)
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginWrite();
+        RestoreStore.Begin(connection, generation, backupAt, now);
+        transaction.Commit();
+    }
+
     internal IReadOnlyList<Run> Live()
     {
         using var connection = _database.Open();
@@ -257,6 +278,20 @@ public sealed class RunStore
         if (applied.Contains(true))
             transaction.Commit();
         return applied;
+    }
+
+    /// <summary>What was found out elsewhere than in a pass of its owner; a decision that the owner is about to write is void by its token.</summary>
+    internal static void Overrule(DbConnection connection, RunDecision decision, DateTimeOffset now)
+    {
+        var run = decision.Run;
+        connection.Execute(
+            "UPDATE runs SET state = $state, body = $body, token = token + 1, revision = $revision WHERE id = $id AND ended_at IS NULL",
+            ("$state", run.State), ("$body", Json(run)), ("$revision", StateSql.NewRevision()), ("$id", run.Id));
+        connection.Execute("UPDATE commands SET state = 'Withdrawn' WHERE run = $run AND state IN ('Offered', 'Leased')", ("$run", run.Id));
+        // It has its place in the budgets until it ends, as it had when the permit was given. What it is about in the cluster is not known here.
+        var disruptive = RunbookOf(connection, run) is not { } runbook || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
+        Reserve(connection, new(run.Id, run.Runbook, run.Tenant, run.Cluster, "", run.Node, run.Subject, disruptive, ControlPlane: false));
+        AppendAll(connection, run, decision.Notes, now);
     }
 
     static bool Write(DbConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now)

@@ -88,7 +88,7 @@ static partial class RunEngine
         var gates = world.Gates with { Traits = planned.Traits };
         var refusal = GatePipeline.FirstRefusal(gates, undoing: true);
         if (refusal is null && Executor(run, world, planned) is { } node)
-            return Offer(run with { Undoing = undoing with { Issued = true, Tries = undoing.Tries + 1 } }, planned, node, [], now);
+            return Offer(run with { Generation = world.Gates.Generation, Undoing = undoing with { Issued = true, Tries = undoing.Tries + 1 } }, planned, node, [], now);
         refusal ??= NoExecutor(run);
         var same = run.Reason == refusal.Reason;
         return new(

@@ -66,7 +66,7 @@ sealed class MortalFleet : IAsyncDisposable
 {
     readonly string _folder;
     readonly ServerProcess _server;
-    readonly StateDatabase _state;
+    StateDatabase _state;
     readonly DateTimeOffset _start = TimeProvider.System.GetUtcNow();
 
     MortalFleet(string folder, ServerProcess server, SmtpServer smtp, PagerDutyServer pagerDuty, IReadOnlyList<MortalNode> nodes)
@@ -96,6 +96,8 @@ sealed class MortalFleet : IAsyncDisposable
 
     public IReadOnlyList<Run> Runs(Incident incident) => new RunStore(_state).OfIncident(incident.Id);
 
+    public IEnumerable<string> Timeline(Incident incident) => new IncidentStore(_state).Timeline(incident.Id).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}");
+
     /// <param name="create">Makes the nodes below the folder it is given.</param>
     public static async Task<MortalFleet> StartAsync(Func<string, IReadOnlyList<MortalNode>> create, CancellationToken cancellation)
     {
@@ -122,6 +124,18 @@ sealed class MortalFleet : IAsyncDisposable
         foreach (var node in nodes)
             await File.WriteAllTextAsync(Path.Combine(node.Home, "token"), server.Enroll("c1", node.Name), cancellation);
         return fleet;
+    }
+
+    public string DataFolder => _server.DataFolder;
+
+    /// <summary>Ends the server, lets somebody work on its folder, and starts it again on what is there then.</summary>
+    public async Task WithoutServerAsync(Func<Task> work, CancellationToken cancellation)
+    {
+        await _server.KillAsync();
+        _state.Dispose();
+        await work();
+        await _server.StartAsync(cancellation);
+        _state = new StateDatabase(Path.Combine(DataFolder, "state.sqlite"));
     }
 
     /// <summary>Goes on until it is reached; the server stays alive.</summary>

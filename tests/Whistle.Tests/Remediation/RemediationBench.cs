@@ -83,6 +83,9 @@ sealed class RemediationBench : IDisposable
         _incidentsHost?.Dispose();
         _database?.Dispose();
         _database = new StateDatabase(Path.Combine(_folder, "state.db"));
+        var credentials = new Credentials(_database, Clock);
+        if (credentials.Agents().Count == 0)
+            credentials.Enroll(Node.Tenant, Node.Cluster, Node.Node);
         Incidents = new(_database);
         Runs = new(_database);
         Control = new(_database);
@@ -104,6 +107,23 @@ sealed class RemediationBench : IDisposable
         };
         Host = new(Environment, Clock, NullLogger<RemediationHost>.Instance);
         Assert.Empty(Host.Reload().Errors);
+    }
+
+    /// <summary>A backup of the state as it is.</summary>
+    public void CopyState(string file) => _database!.CopyTo(file);
+
+    /// <summary>As the first server on a folder that was restored from that backup, and then a person who has looked at it.</summary>
+    public void Restore(string file, DateTimeOffset backupAt)
+    {
+        Host.Dispose();
+        _incidentsHost.Dispose();
+        _database!.Dispose();
+        foreach (var old in Directory.GetFiles(_folder, "state.db*"))
+            File.Delete(old);
+        File.Copy(file, Path.Combine(_folder, "state.db"));
+        Restart();
+        Control.StopAfterRestore("restored", Now);
+        Runs.BeginGeneration(Instance.NewGeneration(), backupAt, Now);
     }
 
     public void Fire()
@@ -146,6 +166,9 @@ sealed class RemediationBench : IDisposable
         await PassAsync();
         Agent.Work(this);
     }
+
+    /// <summary>Incidents alone: no run is proposed yet.</summary>
+    public Task ReconcileAsync() => _incidentsHost.ReconcileAsync(Now);
 
     public async Task PassAsync()
     {

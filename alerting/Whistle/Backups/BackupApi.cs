@@ -1,0 +1,104 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+
+using Microsoft.AspNetCore.Http.HttpResults;
+
+using Whistle.Detectors.Http;
+
+namespace Whistle.Backups;
+
+/// <summary>Where to write the backup: a folder on the server's machine that is empty or does not exist.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+sealed record BackupRequest(string Folder);
+
+enum BackupState
+{
+    Running,
+    Done,
+    Failed,
+}
+
+/// <param name="BytesDone">Of about <paramref name="BytesTotal"/>.</param>
+/// <param name="Doing">What is done at this moment, such as copying.</param>
+/// <param name="Error">Why there is no backup; null unless it failed.</param>
+/// <param name="Files">Once it is done, as the next three.</param>
+/// <param name="State">Running, done or failed.</param>
+sealed record BackupAnswer(
+    int Id, string Folder, BackupState State, string Doing, long BytesDone, long BytesTotal, DateTimeOffset StartedAt, string? Error = null, int? Files = null,
+    long? HotSamples = null, long? SealedSamples = null, bool StateIncluded = true);
+
+/// <summary>Of <see cref="WhistleApi"/>: backups, one at a time. The server writes them; whoever asked may look how far it is.</summary>
+sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<BackupApi> logger)
+{
+    readonly Lock _lock = new();
+    BackupAnswer? _latest;
+
+    public static void Map(IEndpointRouteBuilder routes, BackupApi api)
+    {
+        var group = WhistleApi.Group(routes, "backups");
+        // A cookie will not do: a page must not be able to have the server write where it likes.
+        group.RequireAuthorization(Authentication.TokenOnly);
+        group.MapPost("/backups", api.Start).WithName("startBackup").WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
+        group.MapGet("/backups/{id:int}", api.Find).WithName("getBackup").WithSummary("How far the latest backup is.");
+    }
+
+    Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>> Start(BackupRequest request)
+    {
+        try
+        {
+            BackupTarget.Check(request.Folder, source.DataFolder);
+        }
+        catch (BackupException e)
+        {
+            return WhistleApi.BadRequest($"folder: {e.Message}");
+        }
+
+        BackupAnswer started;
+        lock (_lock)
+        {
+            if (_latest is { State: BackupState.Running } running)
+                return WhistleApi.Conflict($"Backup {running.Id} to {running.Folder} is being made. Wait until it is done.");
+            _latest = started = new((_latest?.Id ?? 0) + 1, request.Folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow());
+        }
+
+        _ = Task.Run(() => Make(started), CancellationToken.None);
+        return TypedResults.Accepted($"{WhistleApi.Root}/backups/{started.Id}", started);
+    }
+
+    Results<Ok<BackupAnswer>, NotFound<ApiError>> Find([Description("The backup's number.")] int id)
+    {
+        lock (_lock)
+            return _latest is { } latest && latest.Id == id ? TypedResults.Ok(latest) : WhistleApi.NotFound($"There is no backup {id} of this server's life. Look at its folder with `whistle backup verify`.");
+    }
+
+    void Make(BackupAnswer started)
+    {
+        try
+        {
+            var manifest = Backup.Create(source, started.Folder, p => Set(_latest! with { Doing = p.Doing, BytesDone = p.Done, BytesTotal = p.Total }), lifetime.ApplicationStopping);
+            Set(_latest! with
+            {
+                State = BackupState.Done,
+                BytesDone = manifest.Bytes,
+                BytesTotal = manifest.Bytes,
+                Files = manifest.Files.Count,
+                HotSamples = manifest.HotSamples,
+                SealedSamples = manifest.SealedSamples,
+                StateIncluded = manifest.State == BackupManifest.Sqlite,
+            });
+            logger.BackupMade(started.Folder, manifest.Files.Count, manifest.Bytes);
+        }
+        catch (Exception e)
+        {
+            var reason = e is BackupException ? e.Message : e is OperationCanceledException ? "The server was stopped before it was done." : $"{e.GetType().Name}: {e.Message}";
+            Set(_latest! with { State = BackupState.Failed, Error = reason });
+            logger.BackupFailed(started.Folder, reason);
+        }
+    }
+
+    void Set(BackupAnswer answer)
+    {
+        lock (_lock)
+            _latest = answer;
+    }
+}

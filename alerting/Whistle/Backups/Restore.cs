@@ -1,0 +1,95 @@
+using System.Globalization;
+
+using Whistle.Ingest;
+
+namespace Whistle.Backups;
+
+/// <summary>Makes a data folder of a backup: beside its place, and then put there whole.</summary>
+static class Restore
+{
+    public const string Partial = ".restoring";
+    public const string Aside = ".before-";
+
+    // Beside the files, for what the databases make at the first start.
+    const long Spare = 64 << 20;
+
+    /// <summary>Returns the manifest, and where the old folder is now.</summary>
+    /// <exception cref="BackupException">It could not be done; the folder is as it was.</exception>
+    public static (BackupManifest Manifest, string? Aside) Run(
+        string backup, string folder, bool replace, TimeProvider time, Action<BackupProgress> progress, CancellationToken cancellation)
+    {
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        var partial = folder + Partial;
+        Check(backup, folder, partial, replace);
+        var manifest = Backup.Verify(backup, progress, cancellation);
+        BackupTarget.CheckSpace(folder, manifest.Bytes + Spare);
+        try
+        {
+            FileCopy.MakeFolder(partial);
+            Fill(backup, manifest, partial, progress, cancellation);
+            if (replace)
+                KeepAgent(folder, partial);
+            FileCopy.WriteNew(Path.Combine(partial, RestoreMark.FileName), new RestoreMark(Instance.NewGeneration(), manifest.At).ToBytes());
+            BackupTarget.SyncFolders(partial);
+            // A server may have been started in the meantime.
+            Check(backup, folder, null, replace);
+            var aside = BackupTarget.IsOccupied(folder) ? MoveAside(folder, time) : null;
+            BackupTarget.Publish(partial, folder);
+            return (manifest, aside);
+        }
+        catch (Exception e) when (e is StoreException or IOException or UnauthorizedAccessException or BackupException)
+        {
+            var left = Directory.Exists(partial) ? $" Delete what is left of it, {partial}." : "";
+            throw new BackupException($"{backup} was not restored to {folder}: {e.Message.TrimEnd()}{left}", e);
+        }
+    }
+
+    static void Check(string backup, string folder, string? partial, bool replace)
+    {
+        if (BackupTarget.IsWithin(BackupTarget.Resolve(folder), BackupTarget.Resolve(backup)) || BackupTarget.IsWithin(BackupTarget.Resolve(backup), BackupTarget.Resolve(folder)))
+            throw new BackupException($"{folder} is inside of the backup {backup} or around it. Name another folder.");
+        if (partial is not null && Path.Exists(partial))
+            throw new BackupException($"{partial} is in the way: it is what is left of a restore that did not finish. Delete it.");
+        if (RunningServer.Uses(folder))
+            throw new BackupException($"A server is running on {folder}. Stop it first.");
+        if (!replace)
+            BackupTarget.CheckEmpty(folder);
+        if (!Directory.Exists(BackupTarget.Parent(folder)))
+            throw new BackupException($"{BackupTarget.Parent(folder)} does not exist. Make it first.");
+    }
+
+    static void Fill(string backup, BackupManifest manifest, string partial, Action<BackupProgress> progress, CancellationToken cancellation)
+    {
+        var done = 0L;
+        foreach (var file in manifest.Files)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            DataFiles.MakeFolders(partial, file.Path);
+            if (FileCopy.Make(Path.Combine(backup, file.Path), partial, file.Path) != file)
+                throw new BackupException($"{file.Path} has changed since it was verified.");
+            progress(new("restoring", done += file.Size, manifest.Bytes));
+        }
+    }
+
+    // What this machine's agent did since the backup only its journal knows, and its reports wait to be sent.
+    static void KeepAgent(string folder, string partial)
+    {
+        var buffer = Path.Combine(folder, DataFiles.AgentBuffer);
+        if (!Directory.Exists(buffer))
+            return;
+        foreach (var name in DataFiles.Of(buffer).Select(f => $"{DataFiles.AgentBuffer}/{f}"))
+        {
+            DataFiles.MakeFolders(partial, name);
+            FileCopy.Make(Path.Combine(folder, name), partial, name);
+        }
+    }
+
+    static string MoveAside(string folder, TimeProvider time)
+    {
+        var aside = folder + Aside + time.GetUtcNow().ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture);
+        if (Path.Exists(aside))
+            throw new BackupException($"{aside} is in the way. Try again in a second.");
+        Directory.Move(folder, aside);
+        return aside;
+    }
+}

@@ -1,0 +1,149 @@
+using System.CommandLine;
+using System.Globalization;
+
+using Whistle.Backups;
+using Whistle.Configuration;
+using Whistle.Ingest;
+
+namespace Whistle.Commands;
+
+/// <summary>Copies of a data folder. A server that runs makes its own; everything else works on folders.</summary>
+static class BackupCommand
+{
+    const string Secrets = "It holds secrets: the operator's token, the keys of sessions and the agent's token. Keep it where only you can read it.";
+
+    static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+
+    static readonly Argument<string> Folder = new("folder") { Description = "The backup's folder." };
+    static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
+    static readonly Option<bool> Replace = new("--replace") { Description = "Move what is in the data folder aside, beside it. Nothing is deleted." };
+
+    public static Command Build()
+    {
+        var verify = new Command("verify", "Reads a whole backup and says whether it can be restored.") { Folder };
+        verify.SetAction((arguments, cancellation) => TryAsync(token => Describe(Backup.Verify(arguments.GetValue(Folder)!, Show, token), "Whole"), cancellation));
+        var restore = new Command("restore", "Makes a data folder of a backup. No server may run on it.") { Folder, Data, Replace };
+        restore.SetAction((arguments, cancellation) => TryAsync(token => RestoreTo(arguments, token), cancellation));
+        return new Command("backup", "Makes, verifies and restores copies of all that a server keeps.") { Create(), verify, restore };
+    }
+
+    static Command Create()
+    {
+        var create = new Command("create", "Makes a verified copy of state and telemetry, while the server runs or not.") { Folder, ServeCommand.Config };
+        var withServer = ServerConnection.With(create, (arguments, server, cancellation) => CreateByServerAsync(Path.GetFullPath(arguments.GetValue(Folder)!), server, cancellation));
+        var byServer = (System.CommandLine.Invocation.AsynchronousCommandLineAction)withServer.Action!;
+        withServer.SetAction((arguments, cancellation) =>
+        {
+            var data = arguments.GetValue(ServerConnection.Data)!;
+            return IsServed(data) ? byServer.InvokeAsync(arguments, cancellation) : TryAsync(token => CreateOffline(arguments, data, token), cancellation);
+        });
+        return withServer;
+    }
+
+    static bool IsServed(string dataFolder)
+    {
+        try
+        {
+            return RunningServer.Uses(dataFolder);
+        }
+        catch (BackupException)
+        {
+            // Whoever may not read the folder may not ask its server either, and is told so there.
+            return true;
+        }
+    }
+
+    static async Task CreateByServerAsync(string folder, ServerConnection server, CancellationToken cancellation)
+    {
+        var backup = await server.PostAsync("api/whistle/v1/backups", new { folder }, cancellation);
+        while (backup.Text("state") == "running")
+        {
+            await Task.Delay(Look, TimeProvider.System, cancellation);
+            backup = await server.GetAsync($"api/whistle/v1/backups/{backup.Text("id")}", cancellation);
+            Show(new(backup.Text("doing"), backup.GetProperty("bytesDone").GetInt64(), backup.GetProperty("bytesTotal").GetInt64()));
+        }
+
+        End();
+        if (backup.Text("state") != "done")
+            throw new CommandException(backup.Text("error"));
+        // What the server says of its own work is one thing; what lies there, read by another process, is the other.
+        Created(folder, Backup.Verify(folder, Show, cancellation));
+    }
+
+    static void CreateOffline(ParseResult arguments, string data, CancellationToken cancellation)
+    {
+        if (!Directory.Exists(Path.Combine(data, Backup.Telemetry)))
+            throw new BackupException($"There is no telemetry in {data}, so it is no data folder of a server. Name that with --data.");
+        var layer = new SettingsLayer { [nameof(WhistleOptions.DataFolder)] = new(data, ServerConnection.Data.Name, Environment.CurrentDirectory) };
+        var configuration = ServeConfiguration.Load(arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), layer);
+        if (configuration.Errors.Count > 0)
+            throw new BackupException(string.Join(Environment.NewLine, configuration.Errors));
+        var options = configuration.Options;
+        // First: its lock keeps a server from starting on the folder.
+        using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
+        using var state = options.OpenState();
+        var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
+        Created(folder, Backup.Create(new(data, options.UsesPostgreSql ? null : state, Instance.Open(state), telemetry, TimeProvider.System), folder, Show, cancellation));
+    }
+
+    static void RestoreTo(ParseResult arguments, CancellationToken cancellation)
+    {
+        var (backup, data) = (Path.GetFullPath(arguments.GetValue(Folder)!), arguments.GetValue(Data)!);
+        var (manifest, aside) = Restore.Run(backup, data, arguments.GetValue(Replace), TimeProvider.System, Show, cancellation);
+        Describe(manifest, $"Restored to {data}");
+        if (aside is not null)
+            Console.WriteLine($"What was there before is in {aside}.");
+        if (manifest.State == BackupManifest.PostgreSql)
+            Console.WriteLine("The state is not part of this backup: load the dump of the PostgreSQL database that belongs to it before you start the server.");
+        Console.WriteLine("""
+            When the server starts, the kill switch is on, and agents tell what they did since the backup. Look at modes, pauses, windows and freezes,
+            revoke senders again that were revoked since, then: whistle kill-switch off --reason "looked at after the restore"
+            """);
+    }
+
+    static void Created(string folder, BackupManifest manifest)
+    {
+        Describe(manifest, $"The backup in {folder} is whole");
+        if (manifest.State == BackupManifest.PostgreSql)
+            Console.WriteLine("The state is not part of it: dump the PostgreSQL database with pg_dump, each time before you make such a backup.");
+        Console.WriteLine(Secrets);
+    }
+
+    static void Describe(BackupManifest manifest, string what) => Console.WriteLine(string.Create(
+        CultureInfo.InvariantCulture,
+        $"{what}: {manifest.Files.Count} files, {manifest.Bytes / 1048576.0:0.0} MiB, {manifest.SealedSamples} samples in sealed hours and {manifest.HotSamples} in the hot store, as of {manifest.At:yyyy-MM-dd HH:mm:ss}Z (Whistle {manifest.Program}, format {manifest.Format})."));
+
+    static async Task<int> TryAsync(Action<CancellationToken> work, CancellationToken cancellation)
+    {
+        try
+        {
+            await Task.Run(() => work(cancellation), CancellationToken.None);
+            return 0;
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            End();
+            await Console.Error.WriteLineAsync("Stopped; nothing was made.");
+        }
+        catch (Exception e) when (e is BackupException or StoreException or StartException or CommandException or IOException or UnauthorizedAccessException)
+        {
+            End();
+            await Console.Error.WriteLineAsync(e.Message);
+        }
+
+        return 1;
+    }
+
+    // One line that is written over, and only for a person.
+    static void Show(BackupProgress progress)
+    {
+        if (!Console.IsErrorRedirected)
+            Console.Error.Write($"\r{progress.Doing}: {progress.Done >> 20} of {progress.Total >> 20} MiB  {(progress.Done >= progress.Total ? "\n" : "")}");
+    }
+
+    static void End()
+    {
+        if (!Console.IsErrorRedirected)
+            Console.Error.WriteLine();
+    }
+}

@@ -1,0 +1,116 @@
+using System.Data.Common;
+
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
+
+namespace Whistle.Remediation.Restored;
+
+/// <summary>
+/// Learns from the agents what they did between the backup and the restore. A run that lives in the state is not gone on with where one of its
+/// commands was carried out since: that counts as indeterminate, and the signals tell whether it helped.
+/// </summary>
+static class RestoreStore
+{
+    public const string Tables =
+        """
+        CREATE TABLE restored_nodes (
+            generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, heard_at INTEGER NOT NULL, known_since INTEGER NOT NULL,
+            PRIMARY KEY (generation, tenant, cluster, node)) WITHOUT ROWID;
+        CREATE TABLE restored_commands (
+            generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL, incident TEXT NOT NULL,
+            action TEXT NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, summary TEXT NOT NULL, began INTEGER NOT NULL,
+            PRIMARY KEY (generation, tenant, cluster, node, id)) WITHOUT ROWID;
+        """;
+
+    // More than an agent or a server can have drawn since any backup.
+    const long Beyond = 1_000_000;
+
+    /// <summary>What was given out before the restore is void from now on, whatever numbers it has.</summary>
+    public static void Begin(DbConnection connection, string generation, DateTimeOffset backupAt, DateTimeOffset now)
+    {
+        Instance.Begin(connection, generation, backupAt, now);
+        connection.Execute("UPDATE commands SET token = token + $beyond WHERE state IN ('Offered', 'Leased', 'Begun')", ("$beyond", Beyond));
+        connection.Execute("UPDATE runs SET token = token + $beyond WHERE ended_at IS NULL", ("$beyond", Beyond));
+    }
+
+    /// <summary>The generation under which the node's agent is to tell what it remembers; null where it has, or nothing was restored.</summary>
+    public static string? Asked(DbConnection connection, Sender sender)
+    {
+        var instance = Instance.Read(connection);
+        return instance.IsRestored && connection.Query(
+            "SELECT 1 FROM restored_nodes WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node", _ => true,
+            ("$generation", instance.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Count == 0 ? instance.Generation : null;
+    }
+
+    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation.</summary>
+    public static bool Hear(DbConnection connection, Sender sender, JournalReport report, DateTimeOffset now)
+    {
+        if (Instance.Read(connection).Generation != report.Generation || report.Generation.Length == 0)
+            return false;
+        var fresh = report.Commands.Where(e => !IsKnown(connection, sender, e.Id)).ToList();
+        foreach (var entry in fresh)
+            Keep(connection, sender, report.Generation, entry);
+        foreach (var run in fresh.GroupBy(e => RunOf(e.Id)))
+            Follow(connection, sender, run.Key, [.. run], now);
+        if (!report.More)
+        {
+            connection.Execute(
+                "INSERT INTO restored_nodes VALUES ($generation, $tenant, $cluster, $node, $now, $since) ON CONFLICT (generation, tenant, cluster, node) DO NOTHING",
+                ("$generation", report.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$now", now),
+                ("$since", report.KnownSince));
+        }
+
+        return true;
+    }
+
+    // The state has its end: it is older than the backup, or was told a moment ago.
+    static bool IsKnown(DbConnection connection, Sender sender, string id) => connection.Query(
+        "SELECT 1 FROM commands WHERE id = $id AND (state = 'Done' OR tenant <> $tenant OR cluster <> $cluster OR node <> $node)", _ => true,
+        ("$id", id), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Count > 0;
+
+    static void Keep(DbConnection connection, Sender sender, string generation, JournalEntry entry) => connection.Execute(
+        """
+        INSERT INTO restored_commands VALUES ($generation, $tenant, $cluster, $node, $id, $run, $incident, $action, $at, $outcome, $summary, $began)
+        ON CONFLICT (generation, tenant, cluster, node, id) DO NOTHING
+        """,
+        ("$generation", generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$id", entry.Id), ("$run", RunOf(entry.Id)),
+        ("$incident", IncidentOf(entry.Id)), ("$action", entry.Action), ("$at", entry.At), ("$outcome", entry.Outcome), ("$summary", entry.Summary),
+        ("$began", HasBegun(entry) ? 1 : 0));
+
+    static void Follow(DbConnection connection, Sender sender, string id, IReadOnlyList<JournalEntry> entries, DateTimeOffset now)
+    {
+        foreach (var entry in entries)
+            End(connection, entry);
+        var begun = entries.Where(HasBegun).ToList();
+        if (begun.Count == 0)
+            return;
+        if (RunStore.Find(connection, id) is not { } run)
+        {
+            if (IncidentStore.Find(connection, IncidentOf(id)) is { } incident)
+                IncidentStore.Append(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.");
+        }
+        else if (run.EndedAt is null && run.Tenant == sender.Tenant && run.Cluster == sender.Cluster)
+        {
+            RunStore.Overrule(connection, RunEngine.Lost(run, RunStore.RunbookOf(connection, run), begun, now), now);
+        }
+    }
+
+    // A command that changed nothing has the end that its agent tells; of one that may have, the signals tell.
+    static void End(DbConnection connection, JournalEntry entry) => connection.Execute(
+        "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, begun_at = coalesce(begun_at, $begun) WHERE id = $id AND state IN ('Offered', 'Leased', 'Begun')",
+        ("$outcome", HasBegun(entry) ? CommandOutcome.Indeterminate : entry.Outcome), ("$summary", entry.Summary), ("$id", entry.Id),
+        ("$begun", HasBegun(entry) ? entry.At : null));
+
+    // Journals of earlier releases do not say whether the permit was given.
+    static bool HasBegun(JournalEntry entry) =>
+        entry.Began ?? (entry.Outcome is not CommandOutcome.Refused && !ActionCatalogue.TraitsOf(entry.Action, _ => null).ReadOnly);
+
+    static string Actions(IEnumerable<JournalEntry> entries) => string.Join(", ", entries.Select(e => e.Action).Distinct());
+
+    static string RunOf(string command) => command.LastIndexOf('.') is > 0 and var dot ? command[..dot] : command;
+
+    static string IncidentOf(string command) => command.IndexOf('-', StringComparison.Ordinal) is > 0 and var dash ? command[..dash] : "";
+}

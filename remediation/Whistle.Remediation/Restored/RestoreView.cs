@@ -1,0 +1,91 @@
+using System.Data.Common;
+
+using Whistle.Ingest;
+using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
+
+namespace Whistle.Remediation.Restored;
+
+/// <summary>A command that an agent has begun, and of whose run the restored state knows nothing.</summary>
+/// <param name="Node">Whose agent carried it out.</param>
+/// <param name="Incident">As its id says; the state may not know that either.</param>
+sealed record LostCommand(string Tenant, string Cluster, string Node, string Run, string Incident, string Action)
+{
+    // What a control-plane node's agent does is about another node of the cluster, and the journal does not say which.
+    public bool Concerns(Run run) => Tenant == run.Tenant && Cluster == run.Cluster
+        && (Node == run.Node || Incident == run.IncidentId || ActionCatalogue.TraitsOf(Action, _ => null).ViaControlPlane);
+}
+
+/// <summary>What a restored state has heard of the time between the backup and the restore.</summary>
+/// <param name="Unheard">Nodes whose agents have not told yet what they did.</param>
+/// <param name="Forgetful">Nodes whose agents remember only a part of that time.</param>
+sealed record RestoreView(
+    Instance Instance, IReadOnlySet<(string Tenant, string Cluster, string Node)> Unheard, IReadOnlySet<(string Tenant, string Cluster, string Node)> Forgetful,
+    IReadOnlyList<LostCommand> Lost)
+{
+    static readonly IReadOnlySet<(string, string, string)> Nobody = new HashSet<(string, string, string)>();
+
+    public static RestoreView Read(DbConnection connection)
+    {
+        var instance = Instance.Read(connection);
+        if (!instance.IsRestored)
+            return new(instance, Nobody, Nobody, []);
+        return new(
+            instance,
+            connection.Query(
+                """
+                SELECT DISTINCT tenant, cluster, node FROM credentials c WHERE node IS NOT NULL AND revoked_at IS NULL AND NOT EXISTS (
+                    SELECT 1 FROM restored_nodes n WHERE n.generation = $generation AND n.tenant = c.tenant AND n.cluster = c.cluster AND n.node = c.node)
+                """,
+                Node, ("$generation", instance.Generation)).ToHashSet(),
+            connection.Query(
+                "SELECT tenant, cluster, node FROM restored_nodes WHERE generation = $generation AND known_since > $backup",
+                Node, ("$generation", instance.Generation), ("$backup", instance.BackupAt)).ToHashSet(),
+            connection.Query(
+                """
+                SELECT tenant, cluster, node, run, incident, action FROM restored_commands l
+                WHERE generation = $generation AND began = 1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = l.run)
+                """,
+                r => new LostCommand(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5)), ("$generation", instance.Generation)));
+    }
+
+    /// <summary>What stands for the attempts that the state has lost: they ended before the restore, nobody knows how.</summary>
+    public IEnumerable<EarlierRun> Earlier(Run run)
+    {
+        foreach (var lost in Lost.Where(l => l.Concerns(run)).DistinctBy(l => l.Run))
+            yield return new(lost.Run, lost.Incident, Instance.RestoredAt);
+        if (Forgetful.Contains((run.Tenant, run.Cluster, run.Node)))
+            yield return new("", "", Instance.RestoredAt);
+    }
+
+    /// <summary>What holds runs in the cluster back; null where nothing does.</summary>
+    public RestoreHold? HoldOn(string tenant, string cluster)
+    {
+        if (!Instance.IsRestored)
+            return null;
+        var nodes = Unheard.Where(u => u.Tenant == tenant && u.Cluster == cluster).Select(u => u.Node).ToHashSet();
+        return new(Instance, nodes);
+    }
+
+    static (string, string, string) Node(DbDataReader reader) => (reader.GetString(0), reader.GetString(1), reader.GetString(2));
+}
+
+/// <summary>A cluster of which not all is known since the restore.</summary>
+/// <param name="Unheard">Its nodes whose agents have not told yet what they did.</param>
+sealed record RestoreHold(Instance Instance, IReadOnlySet<string> Unheard)
+{
+    /// <summary>So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
+    /// <summary>Why the run is held back; the same sentence while it is.</summary>
+    public GateAnswer? Ask(Run run, DateTimeOffset now)
+    {
+        if (Unheard.Contains(run.Node))
+            return new($"This server was restored from the backup of {GatePipeline.Clock(Instance.BackupAt)}, and the agent of {run.Node} has not told yet what it did since. See that it runs, is of this release and may reach the server.", GatePipeline.Soon);
+        var until = Instance.RestoredAt + Patience;
+        return Unheard.Count > 0 && now < until
+            ? new($"This server was restored from the backup of {GatePipeline.Clock(Instance.BackupAt)}, and not all agents of {run.Cluster} have told yet what they did since. It waits for them until {GatePipeline.Clock(until)}.", until - now)
+            : null;
+    }
+}

@@ -1,0 +1,146 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+
+using Whistle.Backups;
+using Whistle.Ingest;
+using Whistle.Remediation.Control;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<PostgreSqlServer>, IDisposable
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-backups").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task Only_the_operators_token_begins_a_backup_and_a_folder_that_will_not_do_is_refused()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        using var browser = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = server.App.Address };
+        using (var login = await browser.GetAsync(new Uri(server.App.LoginLink()), Cancellation))
+            Assert.True(login.IsSuccessStatusCode);
+        using (var page = await browser.GetAsync(new Uri("/", UriKind.Relative), Cancellation))
+            Assert.Equal(HttpStatusCode.OK, page.StatusCode);
+        var folder = Path.Combine(_folder, "b");
+        using (var cookie = await browser.PostAsJsonAsync(new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, Cancellation))
+            Assert.Equal(HttpStatusCode.Unauthorized, cookie.StatusCode);
+        Assert.False(Directory.Exists(folder));
+        foreach (var bad in new[] { "b", Path.Combine(server.Folder, "b"), server.Folder, Path.Combine(_folder, "no", "b"), "" })
+        {
+            using var answer = await StartAsync(server, bad);
+            Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        }
+
+        using var started = await StartAsync(server, folder);
+        Assert.Equal(HttpStatusCode.Accepted, started.StatusCode);
+        Assert.Equal("done", (await EndAsync(server, started)).GetProperty("state").GetString());
+        Backup.Verify(folder, _ => { }, Cancellation);
+        using var none = await server.Http.GetAsync(new Uri("api/whistle/v1/backups/99", UriKind.Relative), Cancellation);
+        Assert.Equal(HttpStatusCode.NotFound, none.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_disk_that_becomes_full_in_the_midst_of_it_leaves_no_backup_and_the_server_goes_on()
+    {
+        using var disk = LoopDisk.Mount(160);
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        using var sender = server.Sender();
+        await SendAsync(sender, 1);
+        var folder = Path.Combine(disk.Folder, "b");
+        var source = (BackupSource)server.App.Services.GetService(typeof(BackupSource))!;
+        var error = Assert.Throws<BackupException>(() => Backup.Create(source, folder, _ => disk.Fill(), Cancellation));
+        Assert.Contains("was not made", error.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(folder));
+        Assert.False(Directory.Exists(folder + Backup.Partial));
+        await SendAsync(sender, 2);
+        // Said before anything is written, where it is known.
+        Assert.Contains("MiB free", Assert.Throws<BackupException>(() => Backup.Create(source, folder, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        disk.Free();
+        using var started = await StartAsync(server, folder);
+        Assert.Equal("done", (await EndAsync(server, started)).GetProperty("state").GetString());
+        Assert.Equal(2, Backup.Verify(folder, _ => { }, Cancellation).HotSamples);
+    }
+
+    [Fact]
+    public async Task While_a_server_runs_its_folder_is_not_restored_and_a_backup_does_not_take_its_lock_away()
+    {
+        await using var server = new ServerProcess(Path.Combine(_folder, "data"), "--no-agent");
+        await server.StartAsync(Cancellation);
+        var backup = Path.Combine(_folder, "b");
+        Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
+        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "A server is running on "));
+        // The lock that the backup must leave in place keeps a second server out.
+        Assert.Equal((1, true), await WhistleAsync(["serve", "--data", server.DataFolder, "--listen", "http://127.0.0.1:0", "--no-agent"], "Is another server using"));
+        await server.KillAsync();
+        Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup + "-2", "--data", server.DataFolder], "It holds secrets"));
+        Assert.Equal((0, true), await WhistleAsync(["backup", "verify", backup + "-2"], "Whole: "));
+        Assert.Equal((1, true), await WhistleAsync(["backup", "create", backup + "-3", "--data", _folder], "no data folder of a server"));
+    }
+
+    [Fact]
+    public async Task With_the_state_in_PostgreSQL_the_dump_comes_first_and_the_server_on_the_loaded_dump_begins_a_generation()
+    {
+        var database = await postgreSql.NewDatabaseAsync(Cancellation);
+        var (data, backup) = (Path.Combine(_folder, "data"), Path.Combine(_folder, "b"));
+        await using (var server = await InProcessServer.StartAsync(Cancellation, data, o => o with { Database = database }))
+        {
+            using var sender = server.Sender();
+            await SendAsync(sender, 1);
+            using var started = await StartAsync(server, backup);
+            var end = await EndAsync(server, started);
+            Assert.Equal(("done", false), (end.GetProperty("state").GetString(), end.GetProperty("stateIncluded").GetBoolean()));
+        }
+
+        var manifest = Backup.Verify(backup, _ => { }, Cancellation);
+        Assert.Equal("postgresql", manifest.State);
+        Assert.DoesNotContain(manifest.Files, f => f.Path.StartsWith("state", StringComparison.Ordinal));
+        var restored = Path.Combine(_folder, "restored");
+        Restore.Run(backup, restored, replace: false, TimeProvider.System, _ => { }, Cancellation);
+        await using (var server = await InProcessServer.StartAsync(Cancellation, restored, o => o with { Database = database }))
+        {
+            using var state = StateDatabase.PostgreSql(database);
+            Assert.True(Instance.Open(state).IsRestored);
+            Assert.True(new ControlStore(state).KillSwitch().On);
+        }
+
+        Assert.False(File.Exists(Path.Combine(restored, "restored.json")));
+    }
+
+    static Task<HttpResponseMessage> StartAsync(InProcessServer server, string folder) =>
+        server.Http.PostAsJsonAsync(new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, Cancellation);
+
+    static async Task<JsonElement> EndAsync(InProcessServer server, HttpResponseMessage started)
+    {
+        while (true)
+        {
+            var backup = await server.Http.GetFromJsonAsync<JsonElement>(started.Headers.Location, Cancellation);
+            if (backup.GetProperty("state").GetString() != "running")
+                return backup;
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Cancellation);
+        }
+    }
+
+    static async Task SendAsync(RemoteWriteClient sender, double value)
+    {
+        using var answer = await sender.SendAsync(
+            [new(Labels.OfMetric("m"), [new(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), value)])], Cancellation);
+        Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
+    }
+
+    static async Task<(int ExitCode, bool Says)> WhistleAsync(string[] arguments, string says)
+    {
+        var lines = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", arguments);
+        process.OutputDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+        process.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+        await process.WaitForExitAsync(Cancellation);
+        return (process.ExitCode, lines.Any(l => l.Contains(says, StringComparison.Ordinal)));
+    }
+}
