@@ -25,6 +25,14 @@ public sealed partial class StateDatabase
         }
     }
 
+    /// <summary>Puts another database's content in place of this one's, which nobody uses meanwhile; both are SQLite's.</summary>
+    internal void Overwrite(StateDatabase with)
+    {
+        using var from = with.OpenSqlite();
+        using var to = OpenSqlite();
+        ((SqliteConnection)from.Inner).BackupDatabase((SqliteConnection)to.Inner);
+    }
+
     /// <summary>The next row of a table that numbers its rows gets a number that is so much higher.</summary>
     /// <param name="table">A constant of the stage that calls; its column is <c>id</c>.</param>
     public void SkipNumbers(string table, int count)
@@ -54,7 +62,8 @@ public sealed partial class StateDatabase
             connection.Open();
             using var command = connection.CreateCommand();
             command.CommandText = "PRAGMA integrity_check(1)";
-            return command.ExecuteScalar() as string is "ok" ? null : $"{command.ExecuteScalar()}";
+            var found = $"{command.ExecuteScalar()}";
+            return found == "ok" ? null : found;
         }
         catch (SqliteException e)
         {

@@ -39,8 +39,10 @@ sealed class Judge(Simulator simulator)
     readonly HashSet<string> _executed = [];
     readonly HashSet<string> _finished = [];
     readonly HashSet<(string Run, string Step)> _indeterminate = [];
-    readonly Dictionary<(string Runbook, string Target), DateTimeOffset> _lastEnd = [];
-    readonly Dictionary<(string Runbook, string Incident), int> _attempts = [];
+    // Which step of which run changed something, however often its command was given out.
+    readonly HashSet<(string Run, string Step)> _steps = [];
+    readonly HashSet<string> _changed = [];
+    readonly Dictionary<string, (Run Run, DateTimeOffset At)> _attempts = [];
     readonly Dictionary<(string Tenant, string Cluster), DateTimeOffset> _replacing = [];
     readonly Dictionary<string, DateTimeOffset> _due = [];
     readonly Dictionary<string, (bool Held, string Severity)> _watched = [];
@@ -106,9 +108,10 @@ sealed class Judge(Simulator simulator)
         var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _)).OfType<Condition>().ToList();
         Hold(firing.Exists(c => c.State is SignalState.Firing), "no permit on what is unknown or not so", $"{what}: {string.Join(", ", firing.Select(c => c.State))}");
         Hold(simulator.World.StalledSince is not { } stalled || now - stalled <= runbook.Gates.Freshness + TimeSpan.FromSeconds(1), "no permit on stale evidence", what);
-        if (_lastEnd.TryGetValue((run.Runbook, Target(run)), out var ended))
+        var before = _attempts.Values.Where(a => a.Run.Runbook == run.Runbook && a.Run.Id != run.Id).ToList();
+        foreach (var (_, ended) in before.Where(a => Target(a.Run) == Target(run)))
             Hold(now - ended >= runbook.Gates.CoolDown - TimeSpan.FromSeconds(10), "cool-down", $"{what}: the attempt before ended at {ended:HH:mm:ss}");
-        Hold(_attempts.GetValueOrDefault((run.Runbook, run.IncidentId)) < runbook.Gates.Attempts, "no more attempts than may be", what);
+        Hold(before.Count(a => a.Run.IncidentId == run.IncidentId) < runbook.Gates.Attempts, "no more attempts than may be", what);
     }
 
     void Quorum(Run run, SimNode target, SimCluster cluster, ActionTraits traits, string what)
@@ -153,6 +156,12 @@ sealed class Judge(Simulator simulator)
     public void Executed(string id, string action, SimNode target, bool replaces)
     {
         Hold(_executed.Add(id), "no command executed twice", $"{id} ({action}) on {target.Name}");
+        if (Find(id) is { Undo: false } command)
+        {
+            _changed.Add(command.RunId);
+            Hold(_steps.Add((command.RunId, command.Step)), "no step of a run done twice", $"{id} ({action}) on {target.Name}");
+        }
+
         if (!replaces)
             return;
         var key = (target.Cluster.Tenant, target.Cluster.Name);
@@ -207,12 +216,8 @@ sealed class Judge(Simulator simulator)
         simulator.Ended(run);
         var target = simulator.World.Find(run.Tenant, run.Cluster).Find(run.Node);
         Hold(target.CordonedBy != run.Id, "no cordon left that no run owns", $"{run.Id} ended as {run.State} and left {run.Node} cordoned");
-        if (run.State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated)
-        {
-            _lastEnd[(run.Runbook, Target(run))] = run.EndedAt!.Value;
-            var key = (run.Runbook, run.IncidentId);
-            _attempts[key] = _attempts.GetValueOrDefault(key) + 1;
-        }
+        if (run.IsAttempt)
+            _attempts[run.Id] = (run, run.EndedAt!.Value);
 
         if (run.State is not RunState.Succeeded)
             return;
@@ -263,6 +268,37 @@ sealed class Judge(Simulator simulator)
             """,
             r => (r.GetString(0), r.GetString(1)), ("$now", server.Clock.GetUtcNow() - LeaseSlack)))
             Hold(false, "no run without an owner for longer than the lease", $"{id}, of {owner}, has none after a pass of {server.Owner}");
+    }
+
+    /// <summary>An older state is back: of what it has lost, only that counts on which something was done.</summary>
+    public void Restored()
+    {
+        foreach (var id in _live.Concat(_attempts.Keys).Distinct().ToList())
+        {
+            var run = simulator.Runs.Find(id);
+            if (run is { EndedAt: not null })
+                continue;
+            // Live again, or lost; what was lost ended now at the latest.
+            _live.Remove(id);
+            if (run is null && _active.TryGetValue(id, out var active) && _changed.Contains(id))
+                _attempts.TryAdd(id, (active.Run, Now));
+            if (run is not null || !_changed.Contains(id))
+                _attempts.Remove(id);
+            if (run is null)
+                _active.Remove(id);
+        }
+    }
+
+    /// <summary>Every agent that could has told a restored server what it did.</summary>
+    public void Agreed(DateTimeOffset restoredAt, TimeSpan within)
+    {
+        if (simulator.Runs.Instance.RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds() || simulator.DownLately(within))
+            return;
+        foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
+        {
+            var asked = simulator.Commands.Asked(new(node.Cluster.Tenant, node.Cluster.Name, node.Name));
+            Hold(asked is null, "agents and a restored server agree", $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
+        }
     }
 
     /// <summary>All is mended and the fleet had its time.</summary>

@@ -19,12 +19,14 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         public bool Intent { get; set; }
 
         public CommandResult? Result { get; set; }
+
+        public DateTimeOffset At { get; set; }
     }
 
     readonly Dictionary<string, Entry> _journal = [];
 
     // Reported and acknowledged; the real one keeps them for a while too.
-    readonly HashSet<string> _done = [];
+    readonly Dictionary<string, Entry> _done = [];
     readonly Sender _sender = new(node.Cluster.Tenant, node.Cluster.Name, node.Name);
     readonly string _stream = $"agent {node.Cluster.Name}/{node.Name}";
     bool _polling;
@@ -113,6 +115,12 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
+        if (Asked(server) is { } generation)
+        {
+            Tell(server, generation);
+            return;
+        }
+
         IReadOnlyList<LeasedCommand>? leased = null;
         simulator.As(server, () => leased = [.. server.Host.Commands.Lease(_sender, server.Clock.GetUtcNow()).Select(Remediation.Commands.CommandStore.ToLeased)]);
         if (leased is null || simulator.Unlucky($"{_stream} lease lost", 0.02))
@@ -126,6 +134,27 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             Take(leased[0]);
     }
 
+    string? Asked(SimServer server)
+    {
+        string? generation = null;
+        simulator.As(server, () => generation = server.Host.Commands.Asked(_sender));
+        return generation;
+    }
+
+    // All that it remembers; some of it was written by an earlier release, which did not note whether it had begun.
+    void Tell(SimServer server, string generation)
+    {
+        var entries = _done.Values.Concat(_journal.Values.Where(e => e.Result is not null)).OrderBy(e => e.At).ThenBy(e => e.Command.Id, StringComparer.Ordinal).Select(e => new JournalEntry(
+            e.Command.Id, e.Command.Action, e.At.ToUnixTimeMilliseconds(), e.Result!.Outcome, e.Result.Summary,
+            simulator.Unlucky($"{_stream} old journal", 0.1) ? null : e.Intent, e.Command.Step, e.Command.Undo)).ToList();
+        simulator.As(server, () => server.Host.Commands.Hear(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow()));
+        simulator.Stir();
+        Wake();
+    }
+
+    /// <summary>It had nothing else to do and could reach a server for so long.</summary>
+    public bool IsFree(TimeSpan length) => Reaches && _busy is null && _journal.Count == 0 && Now - CutOffUntil >= length && Now - DeadUntil >= length && Now - node.DownUntil >= length && Now - node.Cluster.SilentUntil >= length;
+
     void Again() => simulator.In(Chance.Seconds(_stream, 5, 40), () =>
     {
         if (!_polling && IsAlive)
@@ -135,7 +164,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
     void Take(LeasedCommand command)
     {
         // The same id is never done twice, whatever the server sends.
-        if (_done.Contains(command.Id))
+        if (_done.ContainsKey(command.Id))
             return;
         if (_journal.TryGetValue(command.Id, out var known))
         {
@@ -232,6 +261,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
     {
         if (_busy != command.Id || !_journal.TryGetValue(command.Id, out var entry))
             return;
+        entry.At = Now;
         entry.Result = new(command.Token, outcome, summary, output is null ? null : JsonDocument.Parse(output).RootElement);
         _busy = null;
         Report(command.Id);
@@ -255,18 +285,23 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         }
 
         simulator.Stir();
-        var acknowledged = false;
-        simulator.As(server, () => acknowledged = server.Host.Commands.Finish(_sender, id, result));
+        // A server that was restored may not know the command: that is final.
+        var answered = false;
+        simulator.As(server, () =>
+        {
+            server.Host.Commands.Finish(_sender, id, result);
+            answered = true;
+        });
         if (simulator.Unlucky($"{_stream} twice", 0.03))
         {
             simulator.Trouble("double report");
             simulator.In(Chance.Seconds(_stream, 1, 300), () => simulator.As(simulator.Server(_stream), s => s.Host.Commands.Finish(_sender, id, result with { Outcome = CommandOutcome.Failed })));
         }
 
-        if (!acknowledged || simulator.Unlucky($"{_stream} answer lost", 0.02))
+        if (!answered || simulator.Unlucky($"{_stream} answer lost", 0.02))
             simulator.In(Chance.Seconds(_stream, 5, 30), () => Report(id));
         else if (_journal.Remove(id))
-            _done.Add(id);
+            _done[id] = entry;
     }
 
     static string? Text(LeasedCommand command, string name) =>

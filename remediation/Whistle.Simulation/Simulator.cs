@@ -54,6 +54,10 @@ public sealed partial class Simulator : IDisposable
         People = new(this);
         foreach (var node in World.Nodes)
             node.Agent = new(this, node);
+        // The inventory: a restored server asks whom it knows.
+        var credentials = new Credentials(_database, new SimClock(this));
+        foreach (var node in World.Nodes)
+            credentials.Enroll(node.Cluster.Tenant, node.Cluster.Name, node.Name);
     }
 
     internal static DateTimeOffset Start { get; } = new(2026, 1, 5, 0, 0, 0, TimeSpan.Zero);

@@ -58,6 +58,9 @@ public sealed partial class Simulator
                 node.CordonedBy ??= Somebody;
                 In(fault.Length * 2, () => node.CordonedBy = node.CordonedBy == Somebody ? null : node.CordonedBy);
                 break;
+            case "restored":
+                BackUp(fault);
+                break;
             case "budget spent":
                 cluster.BudgetSpentUntil = Now + fault.Length;
                 break;

@@ -129,8 +129,8 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
 
     static async Task SendAsync(RemoteWriteClient sender, double value)
     {
-        using var answer = await sender.SendAsync(
-            [new(Labels.OfMetric("m"), [new(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), value)])], Cancellation);
+        TimeSeries[] series = [new(Labels.OfMetric("m"), [new(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), value)])];
+        using var answer = await sender.SendAsync(series, Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
     }
 

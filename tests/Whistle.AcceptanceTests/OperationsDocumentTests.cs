@@ -26,7 +26,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         Directory.Delete(_folder, recursive: true);
     }
 
-    [Theory(Timeout = 300_000)]
+    [Theory]
     [InlineData("Back up")]
     [InlineData("Upgrade")]
     [InlineData("Move to another machine")]
@@ -38,7 +38,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         Assert.All(Directory.GetDirectories(Place("/var/backups")), b => Backup.Verify(b, _ => { }, Cancellation));
     }
 
-    [Theory(Timeout = 300_000)]
+    [Theory]
     [InlineData("Back up", "Restore")]
     [InlineData("Upgrade", "Downgrade")]
     public async Task What_was_backed_up_comes_back(string before, string heading)
@@ -53,7 +53,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         Assert.Contains(heading == "Restore" ? "\"on\":false" : "\"on\":true", await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
     }
 
-    [Fact(Timeout = 300_000)]
+    [Fact]
     public async Task A_backup_comes_back_on_another_machine()
     {
         await StartOnOldDataAsync();
@@ -64,7 +64,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         await OldData.AssertSamplesAsync(_server.Http, Cancellation);
     }
 
-    [Fact(Timeout = 300_000)]
+    [Fact]
     public async Task Telemetry_and_a_dump_of_PostgreSQL_come_back_together()
     {
         _database = await postgreSql.NewDatabaseAsync(Cancellation);
@@ -80,7 +80,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         Assert.Contains("restored from the backup of", await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
     }
 
-    [Fact(Timeout = 300_000)]
+    [Fact]
     public async Task Whatever_lies_in_a_data_folder_is_told_in_the_document()
     {
         await StartOnOldDataAsync();

@@ -44,8 +44,6 @@ static class Backup
         catch (Exception e)
         {
             var left = TryDelete(partial) ? "" : $" Delete what is left of it, {partial}.";
-            if (e is OperationCanceledException)
-                throw;
             if (e is StoreException or IOException or UnauthorizedAccessException or BackupException)
                 throw new BackupException($"The backup to {folder} was not made: {e.Message.TrimEnd()}{left}", e);
             throw;
@@ -168,7 +166,7 @@ static class Backup
         return file.Exists ? file.Length : 0;
     }
 
-    static bool TryDelete(string folder)
+    public static bool TryDelete(string folder)
     {
         try
         {

@@ -1,3 +1,4 @@
+using Whistle.Actions.Files;
 using Whistle.Ingest;
 
 namespace Whistle.Backups;
@@ -15,7 +16,7 @@ static class DataFiles
         && !name.StartsWith($"{AgentBuffer}/", StringComparison.Ordinal) && name != RestoreMark.FileName && !name.EndsWith(".tmp", StringComparison.Ordinal);
 
     /// <summary>All below the folder, relative to it and with slashes, in order.</summary>
-    /// <exception cref="BackupException">There is a link: what it leads to is not this folder's.</exception>
+    /// <exception cref="BackupException">There is a link, and what it leads to is not this folder's, or something else that is no file.</exception>
     public static IReadOnlyList<string> Of(string folder)
     {
         var found = new List<string>();
@@ -39,8 +40,8 @@ static class DataFiles
                 throw new BackupException($"{entry.FullName} is a link, and what it leads to is not taken into a backup. Put the file itself there.");
             if (entry is DirectoryInfo inner)
                 Walk(inner, $"{prefix}{inner.Name}/", found);
-            else if (entry.Attributes.HasFlag(FileAttributes.Normal) || entry is FileInfo { Exists: true })
-                found.Add(prefix + entry.Name);
+            else if (Native.StatFollowing(entry.FullName, out var stat) == 0)
+                found.Add(stat.IsFile ? prefix + entry.Name : throw new BackupException($"{entry.FullName} is no regular file. Take it out of the folder."));
         }
     }
 }

@@ -33,14 +33,14 @@ static class Restore
             BackupTarget.SyncFolders(partial);
             // A server may have been started in the meantime.
             Check(backup, folder, null, replace);
-            var aside = BackupTarget.IsOccupied(folder) ? MoveAside(folder, time) : null;
-            BackupTarget.Publish(partial, folder);
-            return (manifest, aside);
+            return (manifest, PutInPlace(partial, folder, time));
         }
-        catch (Exception e) when (e is StoreException or IOException or UnauthorizedAccessException or BackupException)
+        catch (Exception e)
         {
-            var left = Directory.Exists(partial) ? $" Delete what is left of it, {partial}." : "";
-            throw new BackupException($"{backup} was not restored to {folder}: {e.Message.TrimEnd()}{left}", e);
+            var left = Backup.TryDelete(partial) ? "" : $" Delete what is left of it, {partial}.";
+            if (e is StoreException or IOException or UnauthorizedAccessException or BackupException)
+                throw new BackupException($"{backup} was not restored to {folder}: {e.Message.TrimEnd()}{left}", e);
+            throw;
         }
     }
 
@@ -81,6 +81,21 @@ static class Restore
         {
             DataFiles.MakeFolders(partial, name);
             FileCopy.Make(Path.Combine(folder, name), partial, name);
+        }
+    }
+
+    static string? PutInPlace(string partial, string folder, TimeProvider time)
+    {
+        var aside = BackupTarget.IsOccupied(folder) ? MoveAside(folder, time) : null;
+        try
+        {
+            BackupTarget.Publish(partial, folder);
+            return aside;
+        }
+        catch when (aside is not null && !Directory.Exists(folder))
+        {
+            Directory.Move(aside, folder);
+            throw;
         }
     }
 

@@ -35,7 +35,7 @@ static class PeopleGates
     }
 
     // A server that was restored knows neither what was done since the backup nor who has paused what.
-    public static GateAnswer Pause(GateSnapshot s) => s.Restore?.Ask(s.Run, s.Now) ?? Paused(s);
+    public static GateAnswer Pause(GateSnapshot s) => s.Restore?.Ask(s) ?? Paused(s);
 
     static GateAnswer Paused(GateSnapshot s) =>
         s.Pauses.Where(p => p.Holds(s.Run.Tenant, s.Run.Cluster, s.Run.Node, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause

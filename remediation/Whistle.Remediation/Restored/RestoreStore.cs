@@ -50,7 +50,7 @@ static class RestoreStore
     {
         if (Instance.Read(connection).Generation != report.Generation || report.Generation.Length == 0)
             return false;
-        var fresh = report.Commands.Where(e => !IsKnown(connection, sender, e.Id)).ToList();
+        var fresh = report.Commands.Where(e => !IsKnown(connection, sender, report.Generation, e.Id)).ToList();
         foreach (var entry in fresh)
             Keep(connection, sender, report.Generation, entry);
         foreach (var run in fresh.GroupBy(e => RunOf(e.Id)))
@@ -67,9 +67,12 @@ static class RestoreStore
     }
 
     // The state has its end: it is older than the backup, or was told a moment ago.
-    static bool IsKnown(DbConnection connection, Sender sender, string id) => connection.Query(
-        "SELECT 1 FROM commands WHERE id = $id AND (state = 'Done' OR tenant <> $tenant OR cluster <> $cluster OR node <> $node)", _ => true,
-        ("$id", id), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Count > 0;
+    static bool IsKnown(DbConnection connection, Sender sender, string generation, string id) => connection.Query(
+        """
+        SELECT 1 FROM commands WHERE id = $id AND (state = 'Done' OR tenant <> $tenant OR cluster <> $cluster OR node <> $node) UNION ALL
+        SELECT 1 FROM restored_commands WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node AND id = $id
+        """,
+        _ => true, ("$id", id), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$generation", generation)).Count > 0;
 
     static void Keep(DbConnection connection, Sender sender, string generation, JournalEntry entry) => connection.Execute(
         """

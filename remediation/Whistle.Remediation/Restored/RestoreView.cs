@@ -78,14 +78,22 @@ sealed record RestoreHold(Instance Instance, IReadOnlySet<string> Unheard)
     /// <summary>So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
+    const string MakeItTell = "See that it runs, is of this release and may reach the server, or revoke its token if it is gone for good.";
+
     /// <summary>Why the run is held back; the same sentence while it is.</summary>
-    public GateAnswer? Ask(Run run, DateTimeOffset now)
+    public GateAnswer? Ask(GateSnapshot s)
     {
-        if (Unheard.Contains(run.Node))
-            return new($"This server was restored from the backup of {GatePipeline.Clock(Instance.BackupAt)}, and the agent of {run.Node} has not told yet what it did since. See that it runs, is of this release and may reach the server.", GatePipeline.Soon);
+        if (Unheard.Count == 0)
+            return null;
+        var restored = $"This server was restored from the backup of {GatePipeline.Clock(Instance.BackupAt)}";
+        if (Unheard.Contains(s.Run.Node))
+            return new($"{restored}, and the agent of {s.Run.Node} has not told yet what it did since. {MakeItTell}", GatePipeline.Soon);
+        // Any of them may have carried it out for this node.
+        if (s.Traits.ViaControlPlane)
+            return new($"{restored}, and not all agents of {s.Run.Cluster} have told yet what they did since, which may be this. {MakeItTell}", GatePipeline.Soon);
         var until = Instance.RestoredAt + Patience;
-        return Unheard.Count > 0 && now < until
-            ? new($"This server was restored from the backup of {GatePipeline.Clock(Instance.BackupAt)}, and not all agents of {run.Cluster} have told yet what they did since. It waits for them until {GatePipeline.Clock(until)}.", until - now)
+        return s.Now < until
+            ? new($"{restored}, and not all agents of {s.Run.Cluster} have told yet what they did since. It waits for them until {GatePipeline.Clock(until)}.", until - s.Now)
             : null;
     }
 }

@@ -11,12 +11,15 @@ static partial class RunEngine
     /// <param name="begun">What agents have begun of it since, of which the state knows nothing.</param>
     public static RunDecision Lost(Run run, Runbook? runbook, IReadOnlyList<JournalEntry> begun, DateTimeOffset now)
     {
-        // A run that verifies has no step before it: what follows is only its way back.
-        var onItsWayBack = run.Undoing is not null || run.State is RunState.Verifying || begun.Any(e => e.Undo);
+        var onItsWayBack = run.Undoing is not null || begun.Any(e => IsUndo(e, run, runbook));
         var next = run with { Reports = [.. run.Reports, .. begun.Select(e => Indeterminate(e, onItsWayBack, now))] };
         var notes = begun.Select(e => new RunNote("restored", $"After the backup this server was restored from, {e.Action} was begun ({e.Id}); the agent says: {e.Summary}"));
         return onItsWayBack ? Unwind(next, runbook, now, notes) : ToVerify(next, "It is indeterminate what came of that. It is not done again; the signals will tell.", now, notes);
     }
+
+    // Journals of earlier releases do not say. A run that verifies has mostly done its steps, so what follows is its way back.
+    static bool IsUndo(JournalEntry entry, Run run, Runbook? runbook) =>
+        entry.Undo || (entry.Step is null && (runbook is null ? run.State is RunState.Verifying : runbook.Steps.Any(s => s.Undo?.Action == entry.Action)));
 
     static StepReport Indeterminate(JournalEntry entry, bool undo, DateTimeOffset now) =>
         new(entry.Step ?? entry.Action, entry.Action, CommandOutcome.Indeterminate, $"Begun after the backup: {entry.Summary}", null, now) { Changed = !undo, Undo = undo };

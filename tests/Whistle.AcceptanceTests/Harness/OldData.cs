@@ -71,7 +71,7 @@ static class OldData
         var run = Assert.Single(await ListAsync("runs?since=720h"), r => r.GetProperty("id").GetString() == Lines("run").Single()[0]);
         Assert.Equal(Lines("run").Single()[2], run.GetProperty("runbook").GetString());
         var mode = Assert.Single(await ListAsync("runbook-modes"));
-        Assert.Equal(Lines("mode").Single(), [mode.GetProperty("mode").GetString()!, mode.GetProperty("cluster").GetString()!]);
+        Assert.Equal(string.Join(' ', Lines("mode").Single()), $"{mode.GetProperty("mode").GetString()} {mode.GetProperty("cluster").GetString()}");
         var pause = Assert.Single(await ListAsync("pauses"));
         Assert.Equal(string.Join(' ', Lines("pause").Single()), $"{pause.GetProperty("cluster").GetString()} {pause.GetProperty("reason").GetString()}");
         Assert.Equal(Lines("agent").Select(a => string.Join(' ', a)), app.Credentials.Agents().Select(a => $"{a.Tenant} {a.Cluster} {a.Node}"));

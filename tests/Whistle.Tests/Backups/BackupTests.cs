@@ -31,10 +31,10 @@ public sealed class BackupTests
         Assert.Equal((1, bench.Source.Instance.Name, "sqlite", bench.Time.GetUtcNow()), (manifest.Format, manifest.Instance, manifest.State, manifest.At));
         if (!OperatingSystem.IsWindows())
         {
-            Assert.All(Directory.GetFiles(bench.Target, "*", SearchOption.AllDirectories), f => Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(f)));
-            Assert.All(
-                Directory.GetDirectories(bench.Target, "*", SearchOption.AllDirectories).Append(bench.Target),
-                f => Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(f)));
+            foreach (var file in Directory.GetFiles(bench.Target, "*", SearchOption.AllDirectories))
+                Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
+            foreach (var folder in Directory.GetDirectories(bench.Target, "*", SearchOption.AllDirectories).Append(bench.Target))
+                Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(folder));
         }
 
         Assert.Equal(manifest.Files, Backup.Verify(bench.Target, _ => { }, Cancellation).Files);
@@ -178,11 +178,13 @@ public sealed class BackupTests
         using var bench = new DataFolderBench().Fill();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var copied = 0;
-        Assert.ThrowsAny<OperationCanceledException>(() => bench.Backup(stop.Token, _ =>
-        {
-            if (++copied == 3)
-                stop.Cancel();
-        }));
+        Assert.ThrowsAny<OperationCanceledException>(() => bench.Backup(
+            _ =>
+            {
+                if (++copied == 3)
+                    stop.Cancel();
+            },
+            stop.Token));
         Assert.Equal([bench.Data], Directory.GetFileSystemEntries(bench.Root));
 
         File.CreateSymbolicLink(Path.Combine(bench.Data, "keys", "key-2.xml"), "/etc/passwd");

@@ -102,8 +102,10 @@ sealed class DataFolderBench : IDisposable
         return store.Select(All, 0, long.MaxValue).SelectMany(s => s.Times.Zip(s.Values).Select(p => (Key: (s.Labels["part"], p.First), p.Second))).ToDictionary(p => p.Key, p => p.Second);
     }
 
-    public BackupManifest Backup(CancellationToken cancellation = default, Action<BackupProgress>? progress = null) =>
+    public BackupManifest Backup(Action<BackupProgress>? progress, CancellationToken cancellation) =>
         Whistle.Backups.Backup.Create(Source, Target, progress ?? (_ => { }), cancellation);
+
+    public BackupManifest Backup(CancellationToken cancellation) => Backup(null, cancellation);
 
     public void Dispose()
     {
