@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
 
+using Npgsql;
+
 using Whistle.Backups;
 
 using Xunit;
@@ -135,7 +137,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         {
             ["WHISTLE_DATA"] = Data,
             ["WHISTLE_SERVER"] = _server!.Address.ToString(),
-            ["WHISTLE_DATABASE"] = _database is null ? "" : string.Join(' ', _database.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(ForLibpq)),
+            ["WHISTLE_DATABASE"] = _database is null ? "" : ForLibpq(_database),
             ["PATH"] = $"{(_database is null ? "" : Requirement.PostgreSql() + ":")}{Environment.GetEnvironmentVariable("PATH")}",
         };
         using var process = ChildProcess.Start("bash", ["-euc", script], environment);
@@ -143,7 +145,11 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         Assert.True(process.ExitCode == 0, $"`{line}` ended with {process.ExitCode}; see the output.");
     }
 
-    static string ForLibpq(string pair) => pair.Split('=', 2) is [var key, var value] ? $"{key.ToLowerInvariant() switch { "username" or "user id" => "user", "database" => "dbname", var k => k }}={value}" : pair;
+    static string ForLibpq(string database)
+    {
+        var parts = new NpgsqlConnectionStringBuilder(database);
+        return $"host={parts.Host} dbname={parts.Database} user={parts.Username}";
+    }
 
     // The paths of the document, in the folder of this test.
     string Place(string path) => path

@@ -20,11 +20,11 @@ enum BackupState
 
 /// <param name="BytesDone">Of about <paramref name="BytesTotal"/>.</param>
 /// <param name="Doing">What is done at this moment, such as copying.</param>
-/// <param name="Error">Why there is no backup; null unless it failed.</param>
+/// <param name="Reason">Why there is no backup; null unless it failed.</param>
 /// <param name="Files">Once it is done, as the next three.</param>
 /// <param name="State">Running, done or failed.</param>
 sealed record BackupAnswer(
-    int Id, string Folder, BackupState State, string Doing, long BytesDone, long BytesTotal, DateTimeOffset StartedAt, string? Error = null, int? Files = null,
+    int Id, string Folder, BackupState State, string Doing, long BytesDone, long BytesTotal, DateTimeOffset StartedAt, string? Reason = null, int? Files = null,
     long? HotSamples = null, long? SealedSamples = null, bool StateIncluded = true);
 
 /// <summary>Of <see cref="WhistleApi"/>: backups, one at a time. The server writes them; whoever asked may look how far it is.</summary>
@@ -91,7 +91,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         catch (Exception e)
         {
             var reason = e is BackupException ? e.Message : e is OperationCanceledException ? "The server was stopped before it was done." : $"{e.GetType().Name}: {e.Message}";
-            Set(_latest! with { State = BackupState.Failed, Error = reason });
+            Set(_latest! with { State = BackupState.Failed, Reason = reason });
             logger.BackupFailed(started.Folder, reason);
         }
     }

@@ -65,7 +65,7 @@ static class BackupCommand
 
         End();
         if (backup.Text("state") != "done")
-            throw new CommandException(backup.Text("error"));
+            throw new CommandException(backup.Text("reason"));
         // What the server says of its own work is one thing; what lies there, read by another process, is the other.
         Created(folder, Backup.Verify(folder, Show, cancellation));
     }

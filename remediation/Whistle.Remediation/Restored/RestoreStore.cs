@@ -103,9 +103,12 @@ static class RestoreStore
 
     // A command that changed nothing has the end that its agent tells; of one that may have, the signals tell.
     static void End(DbConnection connection, JournalEntry entry) => connection.Execute(
-        "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, begun_at = coalesce(begun_at, $begun) WHERE id = $id AND state IN ('Offered', 'Leased', 'Begun')",
+        """
+        UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, begun_at = coalesce(begun_at, $begun)
+        WHERE id = $id AND (state IN ('Offered', 'Leased', 'Begun') OR ($began = 1 AND state IN ('Withdrawn', 'Denied')))
+        """,
         ("$outcome", HasBegun(entry) ? CommandOutcome.Indeterminate : entry.Outcome), ("$summary", entry.Summary), ("$id", entry.Id),
-        ("$begun", HasBegun(entry) ? entry.At : null));
+        ("$begun", HasBegun(entry) ? entry.At : null), ("$began", HasBegun(entry) ? 1 : 0));
 
     // Journals of earlier releases do not say whether the permit was given.
     static bool HasBegun(JournalEntry entry) =>
