@@ -270,23 +270,19 @@ sealed class Judge(Simulator simulator)
             Hold(false, "no run without an owner for longer than the lease", $"{id}, of {owner}, has none after a pass of {server.Owner}");
     }
 
-    /// <summary>An older state is back: of what it has lost, only that counts on which something was done.</summary>
+    /// <summary>An older state is back: of what it has lost, only that counts on which something was done, and it ended now at the latest.</summary>
     public void Restored()
     {
-        foreach (var id in _live.Concat(_attempts.Keys).Distinct().ToList())
-        {
-            var run = simulator.Runs.Find(id);
-            if (run is { EndedAt: not null })
-                continue;
-            // Live again, or lost; what was lost ended now at the latest.
-            _live.Remove(id);
-            if (run is null && _active.TryGetValue(id, out var active) && _changed.Contains(id))
-                _attempts.TryAdd(id, (active.Run, Now));
-            if (run is not null || !_changed.Contains(id))
-                _attempts.Remove(id);
-            if (run is null)
-                _active.Remove(id);
-        }
+        var known = simulator.Runs.Since(Simulator.Start).ToDictionary(r => r.Id);
+        foreach (var (id, live) in _active.Where(a => !known.ContainsKey(a.Key) && _changed.Contains(a.Key)).ToList())
+            _attempts.TryAdd(id, (live.Run, Now));
+        foreach (var id in _attempts.Keys.Where(id => known.ContainsKey(id) || !_changed.Contains(id)).ToList())
+            _attempts.Remove(id);
+        foreach (var run in known.Values.Where(r => r.IsAttempt))
+            _attempts[run.Id] = (run, run.EndedAt!.Value);
+        foreach (var id in _active.Keys.Where(id => !known.ContainsKey(id)).ToList())
+            _active.Remove(id);
+        _live.Clear();
     }
 
     /// <summary>Every agent that could has told a restored server what it did.</summary>
