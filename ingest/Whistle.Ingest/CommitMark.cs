@@ -9,6 +9,8 @@ namespace Whistle.Ingest;
 /// </summary>
 sealed class CommitMark(string file) : IDisposable
 {
+    public const string FileName = "commits";
+
     const int Size = 16;
 
     FileStream? _stream;

@@ -56,16 +56,20 @@ public sealed partial class DuckDbStore
     {
         List<long> hot = [.. HotFile.Tables(_connection, null).Where(t => t.StartsWith(HotPrefix, StringComparison.Ordinal))
             .Select(t => long.Parse(t[HotPrefix.Length..], CultureInfo.InvariantCulture))];
+        // Format 1 had no mark; from here on there is one.
+        if (isLegacy && _mark.Read() is null)
+            _mark.Write(0);
+        var isMarkExpected = File.Exists(FormatFile) || Directory.EnumerateFiles(SealedFolder, "*" + SealedHour.ManifestSuffix).Any();
         ReadSealed(isLegacy, hot);
         _hot.Clear();
         _hot.UnionWith(hot);
-        ReadCommits(isReplaced);
+        ReadCommits(isReplaced, isMarkExpected);
         // A hot table of a sealed hour is what a crash left of sealing it; nothing may be added there.
         if (_sealed.Last is { } last)
             _openFrom = Math.Max(_openFrom, last + 1);
     }
 
-    void ReadCommits(bool isReplaced)
+    void ReadCommits(bool isReplaced, bool isMarkExpected)
     {
         var (format, commits) = (0, 0L);
         Query(_connection, "SELECT format, commits, last_id FROM store", row =>
@@ -75,17 +79,25 @@ public sealed partial class DuckDbStore
         });
         if (format > HotFile.Format)
             throw new StoreException($"The hot store in {_options.Folder} is of format {format}, and this program knows formats up to {HotFile.Format}. Start the newer program, or restore a backup that this one made.");
-        if (_mark.Read() is { } mark && mark > commits)
+        var mark = _mark.Read();
+        // What replaces a damaged one has told of it already.
+        if (!isReplaced && LossOf(commits, mark, isMarkExpected || commits > 0) is { } loss)
+            _setAside.Add("hot", loss, NewestHot(), _time.GetUtcNow().ToUnixTimeMilliseconds());
+        if (mark > commits)
         {
-            // What replaces a damaged one has told of it already.
-            if (!isReplaced)
-                _setAside.Add("hot", $"{HotFile.Name} holds {commits} commits of {mark}: it is older than what was stored, or was cut off", NewestHot(), _time.GetUtcNow().ToUnixTimeMilliseconds());
-            commits = mark;
+            commits = mark.Value;
             Execute($"UPDATE store SET commits = {commits}");
         }
 
         Committed(commits);
     }
+
+    static string? LossOf(long commits, long? mark, bool isMarkExpected) => mark switch
+    {
+        null when isMarkExpected => $"The mark of the last commit is missing or damaged, so nobody can tell whether {HotFile.Name} is whole; it holds {commits} commits",
+        { } last when last > commits => $"{HotFile.Name} holds {commits} commits of {last}: it is older than what was stored, or was cut off",
+        _ => null,
+    };
 
     // From here on, samples may be missing.
     long NewestHot()

@@ -10,7 +10,12 @@ public sealed partial class DuckDbStore
     // The labels of a series that nothing in the hot store refers to stay this long: longer than a sample may be late, and than the head keeps one.
     const int HoursOfIdleSeries = 26;
 
+    static readonly TimeSpan ProofInterval = TimeSpan.FromDays(1);
+
     static readonly string[] Kinds = ["samples", "series", "labels"];
+
+    long? _nextToProve;
+    DateTimeOffset _provingSince;
 
     /// <summary>Seals every finished hour into Parquet, merges what came late into its hour, and drops what is past retention.</summary>
     /// <returns>The hours sealed or merged.</returns>
@@ -19,6 +24,7 @@ public sealed partial class DuckDbStore
     {
         var now = _time.GetUtcNow();
         LookAtHotFile();
+        ProveNext(now);
         DropExpired(FloorHour((now - _options.Retention).ToUnixTimeMilliseconds()));
         List<long> hours;
         lock (_appending)
@@ -53,6 +59,38 @@ public sealed partial class DuckDbStore
     {
         if (!_hotFile.Exists)
             Suspect($"{HotFile.Name} was deleted or moved.");
+    }
+
+    /// <summary>Hashes every sealed file; what does not hold its content is set aside.</summary>
+    /// <returns>How many hours are right.</returns>
+    public int ProveAll()
+    {
+        _sealed.Doubt();
+        return Reading(long.MinValue, long.MaxValue, (_, hours) => hours.Count);
+    }
+
+    // A disk forgets without changing a file's time. One hour a round, each once a day.
+    void ProveNext(DateTimeOffset now)
+    {
+        if (_nextToProve is null && now - _provingSince >= ProofInterval)
+            (_nextToProve, _provingSince) = (long.MinValue, now);
+        if (_nextToProve is not { } next)
+            return;
+        _layout.EnterReadLock();
+        SealedFault? fault;
+        try
+        {
+            var hour = _sealed.Between(next, long.MaxValue).FirstOrDefault();
+            _nextToProve = hour?.Hour + 1;
+            fault = hour is null ? null : FaultsOf([hour], again: true).FirstOrDefault();
+        }
+        finally
+        {
+            _layout.ExitReadLock();
+        }
+
+        if (fault is { IsDamage: true })
+            SetAsideNow([fault]);
     }
 
     void Seal(long hour)

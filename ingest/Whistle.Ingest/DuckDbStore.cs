@@ -61,7 +61,7 @@ public sealed partial class DuckDbStore : IDisposable
         Directory.CreateDirectory(SealedFolder);
         _setAside = new SetAside(Path.Combine(options.Folder, SetAside.FolderName), health, logger, time);
         _hotFile = new HotFile(options, _setAside, time, logger);
-        _mark = new CommitMark(Path.Combine(options.Folder, "commits"));
+        _mark = new CommitMark(Path.Combine(options.Folder, CommitMark.FileName));
         _sealed = new SealedFolder(SealedFolder);
         try
         {

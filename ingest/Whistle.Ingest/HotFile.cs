@@ -44,6 +44,19 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
     // Connections of one process to one file share the database.
     public DuckDBConnection Connect() => Connect(Path);
 
+    /// <summary>Reads all of it and changes nothing. Returns the number of its last commit.</summary>
+    /// <exception cref="DuckDBException">It cannot be opened, or not be read whole.</exception>
+    public long Look()
+    {
+        using var connection = Connect(Path, ";access_mode=READ_ONLY");
+        ReadAll(connection);
+        if (!Tables(connection, null).Contains("store"))
+            return 0;
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT commits FROM store";
+        return (long)command.ExecuteScalar()!;
+    }
+
     /// <summary>True where what was there could not be read whole: a new file has what could be saved.</summary>
     /// <exception cref="DuckDBException">It cannot be opened now, and is not to blame.</exception>
     public DuckDBConnection Open(out bool isReplaced)
@@ -219,10 +232,10 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
         command.ExecuteNonQuery();
     }
 
-    DuckDBConnection Connect(string file)
+    DuckDBConnection Connect(string file, string also = "")
     {
         var connection = new DuckDBConnection(
-            $"DataSource={file};memory_limit={options.MemoryLimit};threads=1;temp_directory={System.IO.Path.Combine(options.Folder, "spill")}");
+            $"DataSource={file};memory_limit={options.MemoryLimit};threads=1;temp_directory={System.IO.Path.Combine(options.Folder, "spill")}{also}");
         try
         {
             connection.Open();

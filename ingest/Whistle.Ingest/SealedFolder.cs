@@ -32,6 +32,9 @@ sealed class SealedFolder(string path)
         _proven.Clear();
     }
 
+    /// <summary>What was proven must be proven again.</summary>
+    public void Doubt() => _proven.Clear();
+
     /// <summary>Takes the hour as it is, without writing anything.</summary>
     public void Take(SealedHour hour) => _hours[hour.Hour] = hour;
 
