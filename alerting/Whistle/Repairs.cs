@@ -22,8 +22,10 @@ static class Repairs
         services
             .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>()
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
+            .AddSingleton<PassWatch>()
             .AddSingleton(s => new IncidentsEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Ended = s.GetRequiredService<RulesHost>().EndedSignals,
                 Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
@@ -34,6 +36,10 @@ static class Repairs
             .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
             {
+                Senders = s.GetRequiredService<Credentials>().Senders,
+                Limits = options.Brakes,
+                Health = s.GetRequiredService<HealthBoard>(),
+                Watch = s.GetRequiredService<PassWatch>(),
                 RunbookFiles = options.Runbooks,
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Holds = RemediationEnvironment.HoldsBy(s.GetRequiredService<PromQLEngine>()),
@@ -49,6 +55,7 @@ static class Repairs
             })
             .AddSingleton(s => new AlertingEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),

@@ -134,6 +134,7 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton(s => new RulesEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 RuleFiles = options.Rules,
                 Engine = s.GetRequiredService<PromQLEngine>(),
                 Series = s.GetRequiredService<ISeriesSource>(),

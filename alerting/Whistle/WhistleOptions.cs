@@ -7,6 +7,7 @@ using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Remediation.Control;
 
 namespace Whistle;
 
@@ -34,6 +35,9 @@ public sealed record WhistleOptions
     public IncidentOptions Incidents { get; init; } = new();
 
     public AlertingOptions Alerting { get; init; } = new();
+
+    /// <summary>How long what people set may last.</summary>
+    public BrakeLimits Brakes { get; init; } = new();
 
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(15);
 
@@ -118,6 +122,7 @@ public sealed record WhistleOptions
         errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());
+        errors.AddRange(BrakeErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
     }
@@ -129,6 +134,15 @@ public sealed record WhistleOptions
         if (Incidents.ReopenWithin < TimeSpan.Zero)
             yield return new($"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
     }
+
+    IEnumerable<OptionError> BrakeErrors() =>
+        from limit in new (string Name, TimeSpan Value)[]
+        {
+            (nameof(Brakes.LongestApproval), Brakes.LongestApproval), (nameof(Brakes.LongestPause), Brakes.LongestPause),
+            (nameof(Brakes.LongestFreeze), Brakes.LongestFreeze), (nameof(Brakes.LongestAcknowledgement), Brakes.LongestAcknowledgement),
+        }
+        where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
+        select new OptionError($"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
 
     static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);
 

@@ -34,6 +34,9 @@ public sealed record RulesEnvironment
     public required StateDatabase Database { get; init; }
 
     public required IMetricFactory Metrics { get; init; }
+
+    /// <summary>Watches the passes, whose lateness is recorded as a series too.</summary>
+    public PassWatch? Watch { get; init; }
 }
 
 /// <summary>
@@ -147,15 +150,19 @@ public sealed class RulesHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = _environment.Watch?.Watch("rules", Step);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
+                pass?.Succeed();
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                pass?.Fail(e);
                 _logger.PassFailed(e);
             }
         }
@@ -174,7 +181,7 @@ public sealed class RulesHost : BackgroundService
         _lastPresence = now;
         try
         {
-            if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } samples)
+            if ((IReadOnlyList<RecordedSample>)[.. await _presence.ObserveAsync(agents, now, cancellation), .. OverduePasses(now)] is { Count: > 0 } samples)
                 await _environment.Write(samples, cancellation);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
@@ -182,6 +189,10 @@ public sealed class RulesHost : BackgroundService
             _logger.PresenceFailed(e);
         }
     }
+
+    // Of this server, where its own machine's agent reports too. While the rules are stuck themselves nothing is recorded, and the health board alone says it.
+    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) => (_environment.Watch?.Overdue() ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
+        new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))), now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
 
     DateTimeOffset? Due(GroupState group, DateTimeOffset now)
     {

@@ -9,6 +9,9 @@ namespace Whistle.Ingest;
 /// <summary>An agent that should report: the inventory that silence is judged against.</summary>
 public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
 
+/// <summary>Whoever may send: a node's agent, or a cluster's collector, which has no node.</summary>
+public sealed record EnrolledSender(string Tenant, string Cluster, string? Node);
+
 /// <summary>
 /// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
 /// a change made by the command line is seen by a running server within <see cref="Freshness"/>.
@@ -93,6 +96,15 @@ public sealed partial class Credentials
             WHERE node IS NOT NULL AND revoked_at IS NULL GROUP BY tenant, cluster, node ORDER BY tenant, cluster, node
             """,
             r => new EnrolledAgent(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
+    }
+
+    /// <summary>Everybody with a living credential, each once.</summary>
+    public IReadOnlyList<EnrolledSender> Senders()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            "SELECT DISTINCT tenant, cluster, node FROM credentials WHERE revoked_at IS NULL",
+            r => new EnrolledSender(r.GetString(0), r.GetString(1), r.OptionalText(2)));
     }
 
     Sender? Find(string hash)

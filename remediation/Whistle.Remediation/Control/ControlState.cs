@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
-using System.Globalization;
 
 using Whistle.Ingest;
 using Whistle.Remediation.Runbooks;
@@ -39,10 +38,8 @@ sealed record ControlState(
             r => new Pause(r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), r.Instant(7), r.Instant(8))),
         connection.Query(
             "SELECT id, tenant, cluster, recurrence, start, seconds, time_zone, author, at FROM windows ORDER BY id",
-            r => new MaintenanceWindow(
-                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), DateTime.Parse(r.GetString(4), CultureInfo.InvariantCulture), TimeSpan.FromSeconds(r.GetInt64(5)),
-                r.GetString(6), r.GetString(7), r.Instant(8))),
+            StoredBrakes.Window),
         connection.Query(
             "SELECT id, tenant, cluster, reason, author, from_at, until_at FROM freezes ORDER BY id",
-            r => new ChangeFreeze(r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.Instant(5), r.Instant(6))));
+            StoredBrakes.Freeze));
 }
