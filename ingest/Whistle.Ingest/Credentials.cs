@@ -9,6 +9,9 @@ namespace Whistle.Ingest;
 /// <summary>An agent that should report: the inventory that silence is judged against.</summary>
 public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
 
+/// <summary>A cluster's collector that should report.</summary>
+public sealed record EnrolledCollector(string Tenant, string Cluster, DateTimeOffset EnrolledAt);
+
 /// <summary>
 /// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
 /// a change made by the command line is seen by a running server within <see cref="Freshness"/>.
@@ -93,6 +96,18 @@ public sealed partial class Credentials
             WHERE node IS NOT NULL AND revoked_at IS NULL GROUP BY tenant, cluster, node ORDER BY tenant, cluster, node
             """,
             r => new EnrolledAgent(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
+    }
+
+    /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
+    public IReadOnlyList<EnrolledCollector> Collectors()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            """
+            SELECT tenant, cluster, min(enrolled_at) FROM credentials
+            WHERE node IS NULL AND revoked_at IS NULL GROUP BY tenant, cluster ORDER BY tenant, cluster
+            """,
+            r => new EnrolledCollector(r.GetString(0), r.GetString(1), r.Instant(2)));
     }
 
     Sender? Find(string hash)
