@@ -217,6 +217,7 @@ public sealed class WhistleApp : IAsyncDisposable
                     TokenFile = tokenFile,
                     Interval = _options.AgentInterval,
                     PolicyFile = _options.AgentPolicyFile,
+                    ProtectedFolders = [_options.DataFolder],
                     Time = _options.Time,
                     Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
                 },
