@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 using Whistle.Actions;
@@ -102,6 +103,28 @@ public sealed class CaptureTests : IDisposable
         Assert.Contains(" /usr/lib/app/worker [redacted]\n", processes, StringComparison.Ordinal);
         Assert.Contains(
             " /usr/sbin/kubelet --config=/var/lib/kubelet/config.yaml --node-ip 10.0.0.5 --token [redacted] --v=2 -p[redacted]\n", processes, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_a_real_process_the_program_is_seen_and_no_secret()
+    {
+        _node.ProcPath = "/proc";
+        _node.WriteProgram("journalctl", "exit 1");
+        var secret = $"hunter{Guid.NewGuid():n}";
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "read x", $"-p{secret}", "--pass", secret, $"https://{secret}@h", $"A={secret}", $"--x={secret}"]) { RedirectStandardInput = true };
+        start.Environment["TOKEN"] = secret;
+        using var process = Process.Start(start)!;
+        try
+        {
+            var processes = Part(await _node.RunAsync(Name), "processes");
+            Assert.DoesNotContain(secret, processes, StringComparison.Ordinal);
+            Assert.Matches($@"(?m)^{process.Id} .* /\S*(?:sh|dash|bash) -c \[redacted\] -p\[redacted\] --pass \[redacted\] --x=\[redacted\]$", processes);
+        }
+        finally
+        {
+            process.StandardInput.Close();
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
     }
 
     [Fact]
