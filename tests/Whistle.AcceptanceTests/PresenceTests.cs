@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 using Microsoft.Extensions.Time.Testing;
@@ -28,9 +29,9 @@ public sealed class PresenceTests : IAsyncLifetime
               - name: g
                 interval: 15s
                 rules:
-                  - { record: c:load, expr: sum by (tenant, cluster) (load) }
-                  - { alert: Silent, expr: whistle_agent_up == 0 }
-                  - { alert: Full, expr: node_filesystem_avail_bytes < 10 }
+                  - { record: "c:load", expr: "sum by (tenant, cluster) (load)" }
+                  - { alert: Silent, expr: "whistle_agent_up == 0" }
+                  - { alert: Full, expr: "node_filesystem_avail_bytes < 10" }
             """, Cancellation);
         _server = await InProcessServer.StartAsync(Cancellation, change: o => o with { Time = _clock, RunTimers = false, Rules = [rules] });
     }
@@ -55,10 +56,10 @@ public sealed class PresenceTests : IAsyncLifetime
             await EvaluateAsync();
         }
 
-        Assert.Equal([0], await QueryAsync("whistle_agent_up{node='n1'}"));
-        Assert.Equal([1], await QueryAsync("whistle_collector_up{tenant='default',cluster='c1'}"));
+        await HoldsAsync("whistle_agent_up{node='n1'}", 0);
+        await HoldsAsync("whistle_collector_up{tenant='default',cluster='c1'}", 1);
         Assert.Contains(_server.App.Rules.Signals, s => s.Labels["alertname"] == "Silent" && s.Labels["node"] == "n1");
-        Assert.Equal([1], await QueryAsync("exported_whistle_agent_up{node='n1'}"));
+        await HoldsAsync("exported_whistle_agent_up{node='n1'}", 1);
         Assert.Equal(16, await _server.MetricAsync("whistle_ingest_renamed_samples_total", Cancellation));
     }
 
@@ -70,7 +71,7 @@ public sealed class PresenceTests : IAsyncLifetime
         _clock.Advance(Step);
         await SendAsync(agent, RemoteWriteVersion.V1, [.. Report(), Disk(5)]);
         await EvaluateAsync();
-        Assert.Equal([1], await QueryAsync("whistle_agent_up"));
+        await HoldsAsync("whistle_agent_up", 1);
         for (var i = 0; i < 8; i++)
         {
             _clock.Advance(Step);
@@ -78,14 +79,14 @@ public sealed class PresenceTests : IAsyncLifetime
             await EvaluateAsync();
         }
 
-        Assert.Equal([0], await QueryAsync("whistle_agent_up"));
+        await HoldsAsync("whistle_agent_up", 0);
         Assert.Equal("unknown", _server.App.Rules.Signals.Single(s => s.Labels["alertname"] == "Full").State.ToString(), ignoreCase: true);
         await SendAsync(agent, RemoteWriteVersion.V2, [.. Report()]);
         await EvaluateAsync();
         _clock.Advance(Step);
         await SendAsync(agent, RemoteWriteVersion.V2, [.. Report()]);
         await EvaluateAsync();
-        Assert.Equal([1], await QueryAsync("whistle_agent_up"));
+        await HoldsAsync("whistle_agent_up", 1);
     }
 
     [Fact]
@@ -102,9 +103,9 @@ public sealed class PresenceTests : IAsyncLifetime
             await EvaluateAsync();
         }
 
-        Assert.Equal([0], await QueryAsync("whistle_agent_up{tenant='default',node='n1'}"));
-        Assert.Equal([1], await QueryAsync("whistle_agent_up{tenant='default',node='n2'}"));
-        Assert.Equal([1], await QueryAsync("whistle_agent_up{tenant='other',node='n1'}"));
+        await HoldsAsync("whistle_agent_up{tenant='default',node='n1'}", 0);
+        await HoldsAsync("whistle_agent_up{tenant='default',node='n2'}", 1);
+        await HoldsAsync("whistle_agent_up{tenant='other',node='n1'}", 1);
     }
 
     [Fact]
@@ -122,7 +123,7 @@ public sealed class PresenceTests : IAsyncLifetime
             await EvaluateAsync();
         }
 
-        Assert.Equal([0, 0, 0], await QueryAsync("whistle_agent_up"));
+        await HoldsAsync("whistle_agent_up", 0, 0, 0);
     }
 
     [Fact]
@@ -132,12 +133,12 @@ public sealed class PresenceTests : IAsyncLifetime
         _clock.Advance(Step);
         await SendAsync(sender, RemoteWriteVersion.V1, [Of("ALERTS", 1), Of("exported_ALERTS", 2), Of("exported_exported_ALERTS", 3), Of("exported_load", 4), Of("whistle_agent_info", 5)]);
 
-        Assert.Equal([1], await QueryAsync("exported_ALERTS"));
-        Assert.Equal([2], await QueryAsync("exported_exported_ALERTS"));
-        Assert.Equal([3], await QueryAsync("exported_exported_exported_ALERTS"));
-        Assert.Equal([4], await QueryAsync("exported_load"));
-        Assert.Equal([5], await QueryAsync("whistle_agent_info"));
-        Assert.Empty(await QueryAsync("ALERTS"));
+        await HoldsAsync("exported_ALERTS", 1);
+        await HoldsAsync("exported_exported_ALERTS", 2);
+        await HoldsAsync("exported_exported_exported_ALERTS", 3);
+        await HoldsAsync("exported_load", 4);
+        await HoldsAsync("whistle_agent_info", 5);
+        await HoldsAsync("ALERTS");
         Assert.Equal(3, await _server.MetricAsync("whistle_ingest_renamed_samples_total", Cancellation));
     }
 
@@ -147,15 +148,15 @@ public sealed class PresenceTests : IAsyncLifetime
         using var collector = _server.Sender(node: null);
         _clock.Advance(Step);
         await EvaluateAsync();
-        Assert.Empty(await QueryAsync("whistle_collector_up"));
+        await HoldsAsync("whistle_collector_up");
         await SendAsync(collector, RemoteWriteVersion.V1, [Of("load", 1)]);
         _clock.Advance(Step);
         await EvaluateAsync();
-        Assert.Equal([1], await QueryAsync("whistle_collector_up"));
+        await HoldsAsync("whistle_collector_up", 1);
         _clock.Advance(TimeSpan.FromMinutes(5));
         await EvaluateAsync();
-        Assert.Equal([0], await QueryAsync("whistle_collector_up"));
-        Assert.Equal([315], await QueryAsync("whistle_collector_last_report_age_seconds"));
+        await HoldsAsync("whistle_collector_up", 0);
+        await HoldsAsync("whistle_collector_last_report_age_seconds", 315);
     }
 
     /// <summary>The list is held against what the server does, not against what it says of itself.</summary>
@@ -203,11 +204,12 @@ public sealed class PresenceTests : IAsyncLifetime
 
     Task EvaluateAsync() => _server.App.Rules.EvaluateAsync(_clock.GetUtcNow(), Cancellation);
 
-    async Task<double[]> QueryAsync(string query)
+    async Task HoldsAsync(string query, params double[] values)
     {
         var text = await _server.Http.GetStringAsync($"api/v1/query?query={Uri.EscapeDataString(query)}&time={_clock.GetUtcNow().ToUnixTimeSeconds()}", Cancellation);
         using var answer = JsonDocument.Parse(text);
-        return [.. answer.RootElement.GetProperty("data").GetProperty("result").EnumerateArray().Select(s => double.Parse(s.GetProperty("value")[1].GetString()!, null))];
+        var found = answer.RootElement.GetProperty("data").GetProperty("result").EnumerateArray().Select(s => double.Parse(s.GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture));
+        Assert.Equal(values, found);
     }
 
     static async Task SendAsync(RemoteWriteClient client, RemoteWriteVersion version, IReadOnlyList<TimeSeries> series)
