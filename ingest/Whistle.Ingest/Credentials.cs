@@ -12,6 +12,9 @@ public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, D
 /// <summary>Whoever may send: a node's agent, or a cluster's collector, which has no node.</summary>
 public sealed record EnrolledSender(string Tenant, string Cluster, string? Node);
 
+/// <summary>A cluster's collector that should report.</summary>
+public sealed record EnrolledCollector(string Tenant, string Cluster, DateTimeOffset EnrolledAt);
+
 /// <summary>
 /// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
 /// a change made by the command line is seen by a running server within <see cref="Freshness"/>.
@@ -105,6 +108,18 @@ public sealed partial class Credentials
         return connection.Query(
             "SELECT DISTINCT tenant, cluster, node FROM credentials WHERE revoked_at IS NULL",
             r => new EnrolledSender(r.GetString(0), r.GetString(1), r.OptionalText(2)));
+    }
+
+    /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
+    public IReadOnlyList<EnrolledCollector> Collectors()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            """
+            SELECT tenant, cluster, min(enrolled_at) FROM credentials
+            WHERE node IS NULL AND revoked_at IS NULL GROUP BY tenant, cluster ORDER BY tenant, cluster
+            """,
+            r => new EnrolledCollector(r.GetString(0), r.GetString(1), r.Instant(2)));
     }
 
     Sender? Find(string hash)

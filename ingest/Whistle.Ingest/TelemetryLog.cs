@@ -57,6 +57,7 @@ public sealed class TelemetryLog(
         ThrowIfFull();
         var write = new StagedWrite(options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+        metrics.Renamed.Inc(write.Renamed);
         return EnqueueAsync(write);
     }
 
@@ -210,6 +211,8 @@ public sealed class TelemetryLog(
             var late = at <= series.StagedTime;
             if (late && (at == series.StagedTime || series.Contains(at)))
             {
+                if (series.IsProof)
+                    continue;
                 write.Duplicates++;
                 metrics.Dropped.WithLabels("duplicate").Inc();
                 continue;
