@@ -34,7 +34,11 @@ static class Authentication
         // Kept in the data folder, so that a browser stays logged in over a restart.
         var keys = Path.Combine(options.DataFolder, ServerFolder.Keys);
         builder.Services.AddDataProtection().SetApplicationName("whistle");
-        builder.Services.AddOptions<KeyManagementOptions>().Configure<ILogger<KeyFolder>>((o, logger) => o.XmlRepository = new KeyFolder(keys, options.Time, logger));
+        builder.Services.AddOptions<KeyManagementOptions>().Configure<HealthBoard, ILogger<KeyFolder>>((o, board, logger) => o.XmlRepository = new KeyFolder(keys, options.Time, what =>
+        {
+            logger.SecretSetAside(what);
+            board.Report("data-folder", "keys", HealthState.Degraded, what);
+        }));
         builder.Services.AddAntiforgery(antiforgery => antiforgery.Cookie.Name = $"whistle-form-{access.CookieSuffix}");
         builder.Services.AddAuthentication(Either)
             .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context =>

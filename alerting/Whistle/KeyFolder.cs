@@ -12,7 +12,8 @@ namespace Whistle;
 /// The keys that cookies are sealed with, each a file that is written and read as every secret is. One that is damaged is set aside: what it sealed
 /// is no session any more, and that is all.
 /// </summary>
-sealed class KeyFolder(string folder, TimeProvider time, ILogger<KeyFolder> logger) : IXmlRepository
+/// <param name="say">Is told of a key that was set aside.</param>
+sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : IXmlRepository
 {
     const string Extension = ".xml";
 
@@ -37,7 +38,7 @@ sealed class KeyFolder(string folder, TimeProvider time, ILogger<KeyFolder> logg
         }
         catch (SecretException e) when (e.Trouble is SecretTrouble.Damaged)
         {
-            logger.SecretSetAside($"{e.Message} It is set aside as {file.SetAside(time)}; whoever it logged in logs in again.");
+            say($"{e.Message} It is set aside as {file.SetAside(time)}; whoever it logged in logs in again.");
             return null;
         }
     }

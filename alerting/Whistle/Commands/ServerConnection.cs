@@ -26,7 +26,7 @@ sealed class ServerConnection : IDisposable
     }
 
     // Root may use the token of any user's server: it stops repairs in an emergency, and all that it shows to that server is that user's own token.
-    static string TokenOf(string dataFolder)
+    internal static string TokenOf(string dataFolder)
     {
         try
         {

@@ -1,6 +1,7 @@
 using Whistle.Actions;
 using Whistle.Alerting;
 using Whistle.Configuration;
+using Whistle.Fixtures;
 
 using Xunit;
 
@@ -260,7 +261,6 @@ public sealed class ServeConfigurationTests : IDisposable
     string Write(string name, string text)
     {
         var file = Path.Combine(_folder, name);
-        File.WriteAllText(file, text);
-        return file;
+        return PrivateText.Write(file, text);
     }
 }
