@@ -168,6 +168,10 @@ public sealed class WhistleApp : IAsyncDisposable
         {
             throw new StartException($"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data.");
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StartException($"The data cannot be opened: {e.Message} Free space on that disk, let this user write there, or name another folder with --data.", e);
+        }
     }
 
     // Whoever tells ages by an answer needs the clock that its times are from.

@@ -1,7 +1,6 @@
 using System.Text.RegularExpressions;
 
 using Whistle.Fixtures;
-using Whistle.Ingest;
 
 using Xunit;
 

@@ -77,7 +77,7 @@ public sealed class FirstStartTests
 
     // Wherever the space ends: a secret is whole or not there.
     [Fact]
-    public void A_disk_that_fills_at_any_byte_leaves_whole_secrets_or_none()
+    public async Task A_disk_that_fills_at_any_byte_leaves_whole_secrets_or_none()
     {
         Requirement.Root();
         var folder = Directory.CreateTempSubdirectory("whistle").FullName;
@@ -86,7 +86,7 @@ public sealed class FirstStartTests
             Shell.Run($"mount -t tmpfs -o size={pages * 4}k,nr_inodes={pages + 2},mode=0700 whistle-test '{folder}'");
             try
             {
-                new WhistleApp(Options(folder)).DisposeAsync().AsTask().GetAwaiter().GetResult();
+                await new WhistleApp(Options(folder)).DisposeAsync();
             }
             catch (StartException)
             {

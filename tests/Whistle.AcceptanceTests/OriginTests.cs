@@ -38,7 +38,7 @@ public sealed partial class OriginTests
         ("no origin, an unknown word", true, null, "new-word"),
     ];
 
-    [Fact(Timeout = 600_000)]
+    [Fact]
     public async Task On_every_route_a_change_is_for_the_servers_own_pages_and_for_programs()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);

@@ -5,7 +5,6 @@ using Microsoft.Extensions.Logging;
 using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Agent.Sending;
-using Whistle.Alerting;
 using Whistle.Commands;
 using Whistle.Fixtures;
 using Whistle.Ingest;
@@ -95,9 +94,9 @@ public sealed class SecretSweepTests : IDisposable
     // Older versions left them so, under a folder that nobody else could enter: closed, said, and read.
     static readonly HashSet<(string, string)> Closed = [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
 
-    // A list of nobody, and no list; and root may stop the repairs of another user's server.
+    // A list of nobody, and no list; no key, for a folder of that name is none; and root may stop the repairs of another user's server.
     static readonly HashSet<(string, string)> Fine =
-        [("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("token of the command line", "in a stranger's folder")];
+        [("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"), ("token of the command line", "in a stranger's folder")];
 
     readonly string _base = Directory.CreateTempSubdirectory("whistle-sweep").FullName;
     readonly List<string> _said = [];
