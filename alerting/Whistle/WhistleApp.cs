@@ -1,3 +1,5 @@
+using System.Data.Common;
+
 using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -65,9 +67,19 @@ public sealed class WhistleApp : IAsyncDisposable
         Dashboard.Add(builder.Services);
 
         _app = builder.Build();
-        Say(closed, setAside);
-        OpenStore();
-        MapEndpoints();
+        try
+        {
+            Say(closed, setAside);
+            OpenStore();
+            MapEndpoints();
+        }
+        catch
+        {
+            // What was opened by then is another start's to open.
+            ((IDisposable)_app).Dispose();
+            _access.Dispose();
+            throw;
+        }
     }
 
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
@@ -163,12 +175,17 @@ public sealed class WhistleApp : IAsyncDisposable
         {
             _app.Services.GetRequiredService<DuckDbStore>();
             _app.Services.GetRequiredService<StateDatabase>();
+            // Each stage makes its tables; on a full disk it is one of them that does not fit.
+            _app.Services.GetRequiredService<Gateway>();
+            _app.Services.GetRequiredService<RulesHost>();
+            _app.Services.GetRequiredService<RemediationHost>();
+            _app.Services.GetRequiredService<AlertingHost>();
         }
         catch (StoreException e)
         {
             throw new StartException($"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data.");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DbException)
         {
             throw new StartException($"The data cannot be opened: {e.Message} Free space on that disk, let this user write there, or name another folder with --data.", e);
         }

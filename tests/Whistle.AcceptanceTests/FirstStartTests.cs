@@ -81,7 +81,7 @@ public sealed class FirstStartTests
     {
         Requirement.Root();
         var folder = Directory.CreateTempSubdirectory("whistle").FullName;
-        for (var pages = 1; pages <= 12; pages++)
+        foreach (var pages in new[] { 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256 })
         {
             Shell.Run($"mount -t tmpfs -o size={pages * 4}k,nr_inodes={pages + 2},mode=0700 whistle-test '{folder}'");
             try
@@ -95,7 +95,8 @@ public sealed class FirstStartTests
             finally
             {
                 AssertSecretsWhole(folder);
-                Shell.Run($"umount '{folder}'");
+                // Lazily: what the store had open when it failed is closed by the collector.
+                Shell.Run($"umount -l '{folder}'");
             }
         }
 
