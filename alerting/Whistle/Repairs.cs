@@ -17,7 +17,8 @@ namespace Whistle;
 /// <summary>The second half of the road: signals → incidents → runs and their commands → pages, mail and tickets.</summary>
 static class Repairs
 {
-    public static void Add(IServiceCollection services, WhistleOptions options)
+    /// <param name="owner">A name of this server's own, for the runs that it works on.</param>
+    public static void Add(IServiceCollection services, WhistleOptions options, string owner)
     {
         services
             .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>()
@@ -49,8 +50,7 @@ static class Repairs
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),
-                // The store's file lets one process in, and it is opened first; a database may be shared with a server of another data folder.
-                Owner = options.UsesPostgreSql ? LocalAccess.ReadOrCreate(Path.Combine(options.DataFolder, "owner"), () => Guid.NewGuid().ToString("N")) : "embedded",
+                Owner = owner,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })
             .AddSingleton(s => new AlertingEnvironment

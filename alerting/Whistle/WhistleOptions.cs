@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Net;
 
 using Whistle.Actions;
+using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
@@ -80,7 +81,7 @@ public sealed record WhistleOptions
             return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName));
         try
         {
-            return StateDatabase.PostgreSql(DatabaseFile is { } file ? File.ReadAllText(file).Trim() : Database!);
+            return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);
         }
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {
@@ -98,6 +99,8 @@ public sealed record WhistleOptions
 
     const string LikeThis = "Write it like Host=db.example.com;Database=whistle;Username=whistle;Password=… .";
 
+    static SecretFile SecretOf(string file) => new(file, SecretForm.Line("the connection string"));
+
     static string DefaultDataFolder =>
         Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "whistle");
 
@@ -107,7 +110,7 @@ public sealed record WhistleOptions
         var errors = new List<OptionError>();
         if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
             errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front."));
-        if (DatabaseFile is not null && OptionError.OfSecretFile(DatabaseFile) is { } unread)
+        if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
             errors.Add(new(nameof(Database), $"it is no connection string. {LikeThis}"));

@@ -1,3 +1,6 @@
+using Whistle.Actions.Files;
+using Whistle.Telemetry;
+
 namespace Whistle.Agent;
 
 /// <summary>Where reports wait, and how much may.</summary>
@@ -21,6 +24,9 @@ public sealed record AgentOptions
     public static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(15);
 
     public static readonly string Version = typeof(AgentOptions).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>Put on the node by whoever enrolled it.</summary>
+    internal static readonly SecretForm TokenForm = SecretForm.Token("the agent's token", AccessToken.OfSender) with { IsPlaced = true };
 
     /// <summary>The server's base address; reports go to <c>api/v1/write</c> under it. Null where nothing is sent.</summary>
     public Uri? Server { get; init; }

@@ -105,6 +105,9 @@ public sealed record NodePolicy
     static byte[] ReadBytes(string path)
     {
         Native.RequireLinux();
+        // Whoever may write a folder on the way may put a policy of their own in this one's place.
+        if (PathTrust.FaultOnTheWay(Path.GetFullPath(path), PathTrust.Root, followLast: false, out _) is { } open)
+            throw new IOException($"The policy file {path} does not lie where only root can put it, so nothing may be changed: {open}");
         var error = Native.OpenFile(path, out var opened);
         if (error == Native.NoEntry)
             throw new IOException($"The policy file {path} does not exist, so nothing may be changed on this node. To allow it, write one as root.");
@@ -114,9 +117,8 @@ public sealed record NodePolicy
         // Of what was opened, not of what the path names by now.
         if (Native.Stat(opened, out var stat) != 0 || !stat.IsFile || stat.Length > Largest)
             throw new IOException($"The policy file {path} is no file of at most {Largest} bytes.");
-        const int GroupOrWorldWritable = 0x12;
-        if (stat.Owner != 0 || (stat.Mode & GroupOrWorldWritable) != 0)
-            throw new IOException($"The policy file {path} can be written by others than root. Use: chown root {path}; chmod go-w {path}.");
+        if (PathTrust.Fault(path, stat, PathTrust.Root) is { } fault)
+            throw new IOException($"The policy file is not root's alone, so nothing may be changed: {fault}");
         var bytes = new byte[stat.Length];
         return bytes[..RandomAccess.Read(file, bytes, 0)];
     }
