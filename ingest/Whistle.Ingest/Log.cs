@@ -21,4 +21,10 @@ static partial class Log
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The telemetry log stopped unexpectedly.")]
     public static partial void LogStopped(this ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The state cannot be used; what needs it is tried again. {Reason}")]
+    public static partial void StateTroubled(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The state is written again.")]
+    public static partial void StateRecovered(this ILogger logger);
 }
