@@ -43,7 +43,8 @@ static class Repairs
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),
-                // The store's file lets one process in, and it is opened first; a database may be shared with a server of another data folder.
+                Health = s.GetRequiredService<HealthBoard>(),
+                // The store's file lets one process in; a database may be shared with a server of another data folder.
                 Owner = options.UsesPostgreSql ? LocalAccess.ReadOrCreate(Path.Combine(options.DataFolder, "owner"), () => Guid.NewGuid().ToString("N")) : "embedded",
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })

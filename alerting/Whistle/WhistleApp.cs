@@ -152,14 +152,26 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         try
         {
+            var state = _app.Services.GetRequiredService<StateDatabase>();
+            // A state beside which there is telemetry is complete. One that is there is changed by the process alone that has the store.
+            if (state.IsNew)
+                Ready(state);
             _app.Services.GetRequiredService<DuckDbStore>();
-            _app.Services.GetRequiredService<StateDatabase>();
+            if (!state.IsNew)
+                Ready(state);
+        }
+        catch (StateException e)
+        {
+            throw new StartException(e.Message);
         }
         catch (StoreException e)
         {
             throw new StartException($"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data.");
         }
     }
+
+    void Ready(StateDatabase state) =>
+        StateStages.Ready(state, _app.Services.GetRequiredService<HealthBoard>(), _options.Time, _app.Services.GetRequiredService<ILogger<StateDatabase>>());
 
     // Whoever tells ages by an answer needs the clock that its times are from.
     Task DateAsync(HttpContext context, RequestDelegate next)
@@ -171,6 +183,7 @@ public sealed class WhistleApp : IAsyncDisposable
     void MapEndpoints()
     {
         _app.Use(DateAsync);
+        _app.Use(StateStages.RefuseWithoutAsync);
         WhistleApi.Use(_app);
         Dashboard.Use(_app);
         _app.UseAuthentication();

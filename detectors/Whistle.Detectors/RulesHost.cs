@@ -44,6 +44,9 @@ public sealed class RulesHost : BackgroundService
 {
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
+    /// <summary>The tables of signals.</summary>
+    public static StateSchema Tables => SignalStore.Tables;
+
     readonly RulesEnvironment _environment;
     readonly TimeProvider _time;
     readonly ILogger<RulesHost> _logger;
@@ -153,6 +156,10 @@ public sealed class RulesHost : BackgroundService
             try
             {
                 await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {

@@ -79,9 +79,9 @@ public sealed class CheckedTable(string name, string[] key, string[] columns, st
                 Add(buffer, 'n', 0);
                 break;
             case string text:
-                // SQLite reads a text up to its first NUL.
-                var read = text.AsSpan();
-                read = read.IndexOf('\0') is >= 0 and var end ? read[..end] : read;
+                // Beyond what an engine could not keep as it was, such as NUL, they do not read the same.
+                var read = StateDialect.Text(text).AsSpan();
+                read = read.IndexOf('\uFFFD') is >= 0 and var end ? read[..end] : read;
                 Add(buffer, 's', Encoding.UTF8.GetByteCount(read));
                 Encoding.UTF8.GetBytes(read, buffer);
                 break;

@@ -17,6 +17,18 @@ public sealed partial class Credentials
 {
     static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
 
+    public static readonly StateSchema Tables = new(
+        "ingest",
+        """
+        CREATE TABLE credentials (
+            token_hash TEXT PRIMARY KEY,
+            tenant TEXT NOT NULL,
+            cluster TEXT NOT NULL,
+            node TEXT NULL,
+            enrolled_at INTEGER NOT NULL,
+            revoked_at INTEGER NULL)
+        """);
+
     readonly StateDatabase _state;
     readonly TimeProvider _time;
     readonly ConcurrentDictionary<string, (Sender? Sender, DateTimeOffset Until)> _known = new();
@@ -26,15 +38,7 @@ public sealed partial class Credentials
     {
         _state = state;
         _time = time;
-        state.Migrate("ingest", """
-            CREATE TABLE credentials (
-                token_hash TEXT PRIMARY KEY,
-                tenant TEXT NOT NULL,
-                cluster TEXT NOT NULL,
-                node TEXT NULL,
-                enrolled_at INTEGER NOT NULL,
-                revoked_at INTEGER NULL)
-            """);
+        state.Migrate(Tables);
     }
 
     /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>

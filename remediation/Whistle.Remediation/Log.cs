@@ -30,4 +30,7 @@ static partial class Log
 
     [LoggerMessage(9, LogLevel.Warning, "What is known of the cluster {Tenant}/{Cluster} could not be renewed and grows old; it is tried again in 15 s")]
     public static partial void ClusterNotRead(this ILogger logger, Exception exception, string tenant, string cluster);
+
+    [LoggerMessage(10, LogLevel.Error, "The state is damaged: {Reason}")]
+    public static partial void StateDamaged(this ILogger logger, string reason);
 }

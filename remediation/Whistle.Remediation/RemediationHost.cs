@@ -56,6 +56,9 @@ public sealed record RemediationEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
+    /// <summary>Told what of the state is damaged.</summary>
+    public HealthBoard? Health { get; init; }
+
     /// <summary>
     /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
     /// </summary>
@@ -82,6 +85,7 @@ public sealed class RemediationHost : BackgroundService
 
     int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
+    IReadOnlyList<StateFault> _faults = [];
     Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -133,6 +137,7 @@ public sealed class RemediationHost : BackgroundService
         await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
+        Report(fleet.Faults, now);
         NoteStorms(fleet, signals, now);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
@@ -148,13 +153,35 @@ public sealed class RemediationHost : BackgroundService
                 if (await DecideAsync(run, fleet, signals, now, cancellation) is { } decision)
                     decided.Add((decision, token.Value));
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 _logger.RunFailed(e, run.Id);
             }
         }
 
         Apply(decided, now, cancellation);
+    }
+
+    // Each is said once, and again when it is another.
+    void Report(IReadOnlyList<StateFault> faults, DateTimeOffset now)
+    {
+        foreach (var fault in faults.Except(_faults))
+        {
+            _logger.StateDamaged(fault.Reason);
+            _environment.Health?.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
+        }
+
+        foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
+            _environment.Health?.Clear(StateDatabase.Component, over);
+        _faults = faults;
+        if (faults.Any(f => f.Subject == FleetState.Uncalled))
+        {
+            _environment.Control.Set(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now));
+            _environment.Runs.ResetCancellations();
+        }
+
+        if (faults.Any(f => f.Subject == FleetState.Unreserved))
+            _environment.Runs.ResetReservations();
     }
 
     void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
@@ -175,7 +202,7 @@ public sealed class RemediationHost : BackgroundService
                         _logger.RunNotApplied(chunk[i].Decision.Run.Id);
                 }
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
@@ -258,6 +285,10 @@ public sealed class RemediationHost : BackgroundService
             {
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
             }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
+            }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 _logger.PassFailed(e);
@@ -304,7 +335,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),

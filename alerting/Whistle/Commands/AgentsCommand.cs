@@ -34,11 +34,12 @@ static class AgentsCommand
                 return 2;
             try
             {
-                using var state = configuration.Options.OpenState();
+                using var state = configuration.Options.OpenState(verify: false);
+                state.RequireCurrent(StateStages.All);
                 work(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
-            catch (Exception e) when (e is ArgumentException or StartException)
+            catch (Exception e) when (e is ArgumentException or StartException or StateException)
             {
                 Console.Error.WriteLine(e.Message);
                 return 1;

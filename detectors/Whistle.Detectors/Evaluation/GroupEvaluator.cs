@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -59,6 +60,10 @@ sealed class GroupEvaluator(
             store.Save(group.Group.Key, at, group.UnsavedSignals, group.UnsavedEvents);
             group.UnsavedSignals.Clear();
             group.UnsavedEvents.Clear();
+        }
+        catch (StateException)
+        {
+            // The database has said it, once.
         }
         catch (System.Data.Common.DbException e)
         {

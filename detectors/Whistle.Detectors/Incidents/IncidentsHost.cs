@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Prometheus;
 
 using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 
 namespace Whistle.Detectors.Incidents;
 
@@ -60,6 +61,10 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
             try
             {
                 await ReconcileAsync(time.GetUtcNow());
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {

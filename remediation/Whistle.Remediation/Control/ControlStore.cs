@@ -51,7 +51,7 @@ public sealed class ControlStore
 
     const string Revision = "ALTER TABLE control_timeline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;";
 
-    internal static readonly StateSchema Tables = new("control", Schema, WindowTables, Revision, new StateScript(ControlTables.Checksums, ControlTables.Seal));
+    public static readonly StateSchema Tables = new("control", Schema, WindowTables, Revision, new StateScript(ControlTables.Checksums, ControlTables.Seal));
 
     readonly StateDatabase _database;
 

@@ -127,14 +127,14 @@ static class ControlTables
         return [.. state.Faults.Select(f => $"Damage found: {f.Reason}")];
     }
 
-    public static void Set(DbConnection connection, KillSwitch kill) => connection.Execute(
+    public static int Set(DbConnection connection, KillSwitch kill) => connection.Execute(
         """
         INSERT INTO kill_switch (id, active, reason, author, since) VALUES (1, $active, $reason, $author, $since)
         ON CONFLICT (id) DO UPDATE SET active = excluded.active, reason = excluded.reason, author = excluded.author, since = excluded.since, checksum = NULL
         """,
         ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since));
 
-    public static void Set(DbConnection connection, ModeEntry entry) => connection.Execute(
+    public static int Set(DbConnection connection, ModeEntry entry) => connection.Execute(
         """
         INSERT INTO runbook_modes (runbook, tenant, cluster, mode, author, at) VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)
         ON CONFLICT (runbook, tenant, cluster) DO UPDATE SET mode = excluded.mode, author = excluded.author, at = excluded.at, checksum = NULL
