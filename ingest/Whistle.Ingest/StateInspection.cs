@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Globalization;
+
 using Microsoft.Data.Sqlite;
 
 using SQLitePCL;
@@ -100,8 +103,18 @@ static class StateInspection
         var check = Length(file) > WholeCheckBytes ? "quick_check" : "integrity_check";
         if (Texts(connection, $"PRAGMA {check}(1)") is not ["ok"] and var faults)
             throw new StateException(Damaged(file, string.Join("; ", faults).ReplaceLineEndings(" ")));
+        if (!HasWholePages(connection, file))
+            throw new StateException(Damaged(file, "its last page is cut"));
         if (Texts(connection, "SELECT \"table\" || ' refers to ' || parent FROM pragma_foreign_key_check LIMIT 1") is [var lost])
             throw new StateException(Damaged(file, $"a row of {lost}, where there is no such row"));
+    }
+
+    // SQLite takes what is cut off its last page for zeros. While the log has the page, it is written again.
+    static bool HasWholePages(SqliteConnection connection, string file)
+    {
+        var size = long.Parse(Texts(connection, "PRAGMA page_size")[0], CultureInfo.InvariantCulture);
+        var length = Length(file);
+        return length % size == 0 || StateLog.Has($"{file}-wal", (length / size) + 1);
     }
 
     /// <summary>Why this may not be the state that was last written here; null where it is.</summary>
@@ -173,9 +186,35 @@ static class StateInspection
         using var reader = command.ExecuteReader();
         var texts = new List<string>();
         while (reader.Read())
-            texts.Add(reader.GetString(0));
+            texts.Add(reader.IsDBNull(0) ? "" : reader.GetString(0));
         return texts;
     }
 
     static long Length(string path) => new FileInfo(path) is { Exists: true } file ? file.Length : 0;
+}
+
+/// <summary>SQLite's log, as its file format describes it: a head of 32 bytes, then frames of 24 bytes and a page.</summary>
+static class StateLog
+{
+    /// <summary>Whether a frame of the log's own has the page.</summary>
+    public static bool Has(string path, long page)
+    {
+        if (!File.Exists(path))
+            return false;
+        using var log = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        Span<byte> head = stackalloc byte[32];
+        Span<byte> frame = stackalloc byte[24];
+        if (log.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) < head.Length)
+            return false;
+        var size = BinaryPrimitives.ReadUInt32BigEndian(head[8..]);
+        while (log.ReadAtLeast(frame, frame.Length, throwOnEndOfStream: false) == frame.Length)
+        {
+            // Frames of the log before it began again have other salts.
+            if (BinaryPrimitives.ReadUInt32BigEndian(frame) == page && frame[8..16].SequenceEqual(head[16..24]))
+                return true;
+            log.Seek(size, SeekOrigin.Current);
+        }
+
+        return false;
+    }
 }

@@ -172,7 +172,7 @@ sealed class CommandStore(StateDatabase database)
         ("$checksum", Checksum(command)));
 
     // Whatever may change after it was offered.
-    static void Save(DbConnection connection, Command command) => connection.Execute(
+    internal static void Save(DbConnection connection, Command command) => connection.Execute(
         """
         UPDATE commands SET state = $state, token = $token, leased_until = $leased, begun_at = $begun, reason = $reason, outcome = $outcome, summary = $summary,
             output = $output, checksum = $checksum

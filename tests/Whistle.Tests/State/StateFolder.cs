@@ -36,8 +36,9 @@ sealed class StateFolder : IDisposable
         return copy;
     }
 
-    /// <summary>The files of the state that hold what was written, with their bytes.</summary>
-    public Dictionary<string, string> Contents() => Directory.GetFiles(Path).Where(f => !f.EndsWith("-shm", StringComparison.Ordinal))
+    /// <summary>The files that hold what was written, with their bytes.</summary>
+    public Dictionary<string, string> Contents() => Directory.GetFiles(Path)
+        .Where(f => !f.EndsWith("-shm", StringComparison.Ordinal) && new FileInfo(f) is { LinkTarget: null, Length: > 0 })
         .ToDictionary(f => System.IO.Path.GetFileName(f), f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.IO.File.ReadAllBytes(f))));
 
     public void Dispose() => Directory.Delete(Path, recursive: true);
