@@ -140,6 +140,11 @@ public sealed class AlertingHost : BackgroundService
             Decide(_time.GetUtcNow());
             pass?.Succeed();
         }
+        catch (StateException)
+        {
+            _metrics.PassFailures.Inc();
+            // The database has said it, once; it is tried again.
+        }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
             pass?.Fail(e);
@@ -155,6 +160,10 @@ public sealed class AlertingHost : BackgroundService
         try
         {
             await sender.DrainAsync(cancellation);
+        }
+        catch (StateException)
+        {
+            // The database has said it, once; it is tried again.
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
@@ -198,7 +207,7 @@ public sealed class AlertingHost : BackgroundService
             return after.Settled || !after.Closed;
         }
         // Whatever is the matter with one incident, the others are looked at.
-        catch (Exception e)
+        catch (Exception e) when (e is not StateException)
         {
             _metrics.PassFailures.Inc();
             _logger.DecisionFailed(e, view.Incident.Id);

@@ -176,13 +176,22 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         try
         {
+            var state = _app.Services.GetRequiredService<StateDatabase>();
+            // A state beside which there is telemetry is complete. One that is there is changed by the process alone that has the store.
+            if (state.IsNew)
+                Ready(state);
             _app.Services.GetRequiredService<DuckDbStore>();
-            _app.Services.GetRequiredService<StateDatabase>();
+            if (!state.IsNew)
+                Ready(state);
             // Each stage makes its tables; on a full disk it is one of them that does not fit.
             _app.Services.GetRequiredService<Gateway>();
             _app.Services.GetRequiredService<RulesHost>();
             _app.Services.GetRequiredService<RemediationHost>();
             _app.Services.GetRequiredService<AlertingHost>();
+        }
+        catch (StateException e)
+        {
+            throw new StartException(e.Message);
         }
         catch (StoreException e)
         {
@@ -194,6 +203,9 @@ public sealed class WhistleApp : IAsyncDisposable
         }
     }
 
+    void Ready(StateDatabase state) =>
+        StateStages.Ready(state, _app.Services.GetRequiredService<HealthBoard>(), _options.Time, _app.Services.GetRequiredService<ILogger<StateDatabase>>());
+
     // Whoever tells ages by an answer needs the clock that its times are from.
     Task DateAsync(HttpContext context, RequestDelegate next)
     {
@@ -204,6 +216,7 @@ public sealed class WhistleApp : IAsyncDisposable
     void MapEndpoints()
     {
         _app.Use(DateAsync);
+        _app.Use(StateStages.RefuseWithoutAsync);
         WhistleApi.Use(_app);
         OriginCheck.Use(_app, Authentication.CookieName(_access));
         Dashboard.Use(_app);

@@ -25,6 +25,9 @@ public sealed record WhistleOptions
 
     public string? DatabaseFile { get; init; }
 
+    /// <summary>Starts also where the state is missing, older than it was, or another's; then the kill switch is on. Only for the command line.</summary>
+    public bool AcceptState { get; init; }
+
     public Uri Listen { get; init; } = new("http://127.0.0.1:9480");
 
     /// <summary>Folders or files of rules; the shipped ones where none is given.</summary>
@@ -74,14 +77,23 @@ public sealed record WhistleOptions
 
     internal bool UsesPostgreSql => Database is not null || DatabaseFile is not null;
 
+    /// <param name="verify">Whether all of a state file is checked.</param>
     /// <exception cref="StartException">The database cannot be used.</exception>
-    internal StateDatabase OpenState()
+    internal StateDatabase OpenState(bool verify = true)
     {
-        if (!UsesPostgreSql)
-            return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName));
         try
         {
+            if (!UsesPostgreSql)
+            {
+                var opening = new StateOpening { HasHistory = StateStages.HasHistory(DataFolder), Accept = AcceptState, Verify = verify };
+                return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName), opening);
+            }
+
             return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);
+        }
+        catch (StateException e) when (!UsesPostgreSql)
+        {
+            throw new StartException(e.Message);
         }
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {

@@ -53,6 +53,9 @@ public sealed class RulesHost : BackgroundService
 {
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
+    /// <summary>The tables of signals.</summary>
+    public static StateSchema Tables => SignalStore.Tables;
+
     readonly RulesEnvironment _environment;
     readonly TimeProvider _time;
     readonly ILogger<RulesHost> _logger;
@@ -169,6 +172,10 @@ public sealed class RulesHost : BackgroundService
                 pass?.Begin();
                 await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
                 pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {

@@ -24,6 +24,22 @@ public sealed partial class Credentials
 {
     static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
 
+    // A damaged row is nobody's: it must not make a sender another tenant's, nor a revoked token good.
+    static readonly CheckedTable Rows = new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
+
+    public static readonly StateSchema Tables = new(
+        "ingest",
+        """
+        CREATE TABLE credentials (
+            token_hash TEXT PRIMARY KEY,
+            tenant TEXT NOT NULL,
+            cluster TEXT NOT NULL,
+            node TEXT NULL,
+            enrolled_at INTEGER NOT NULL,
+            revoked_at INTEGER NULL)
+        """,
+        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", static c => Rows.Fill(c)));
+
     readonly StateDatabase _state;
     readonly TimeProvider _time;
     readonly ConcurrentDictionary<string, (Sender? Sender, DateTimeOffset Until)> _known = new();
@@ -33,15 +49,7 @@ public sealed partial class Credentials
     {
         _state = state;
         _time = time;
-        state.Migrate("ingest", """
-            CREATE TABLE credentials (
-                token_hash TEXT PRIMARY KEY,
-                tenant TEXT NOT NULL,
-                cluster TEXT NOT NULL,
-                node TEXT NULL,
-                enrolled_at INTEGER NOT NULL,
-                revoked_at INTEGER NULL)
-            """);
+        state.Migrate(Tables);
     }
 
     /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>
@@ -53,10 +61,11 @@ public sealed partial class Credentials
         if (node is not null)
             CheckName(nameof(node), node);
         var token = AccessToken.New(AccessToken.OfSender);
+        var (hash, now) = (Hash(token), _time.GetUtcNow());
         using var connection = _state.Open();
         connection.Execute(
-            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at) VALUES ($hash, $tenant, $cluster, $node, $at)",
-            ("$hash", Hash(token)), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
+            ("$hash", hash), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", now), ("$checksum", Rows.Of(hash, tenant, cluster, node, now, null)));
         return token;
     }
 
@@ -64,12 +73,15 @@ public sealed partial class Credentials
     public int Revoke(string tenant, string cluster, string? node)
     {
         using var connection = _state.Open();
+        using var transaction = connection.BeginWrite();
         var count = connection.Execute(
             """
-            UPDATE credentials SET revoked_at = $at
+            UPDATE credentials SET revoked_at = $at, checksum = NULL
             WHERE tenant = $tenant AND cluster = $cluster AND node IS NOT DISTINCT FROM $node AND revoked_at IS NULL
             """,
             ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+        Rows.Fill(connection);
+        transaction.Commit();
         _known.Clear();
         return count;
     }
@@ -130,9 +142,9 @@ public sealed partial class Credentials
     {
         using var connection = _state.Open();
         var found = connection.Query(
-            "SELECT tenant, cluster, node FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
-            r => (Tenant: r.GetString(0), Cluster: r.GetString(1), Node: r.OptionalText(2)), ("$hash", hash));
-        if (found is not [var key])
+            $"SELECT {Rows.Columns()} FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
+            r => Rows.Holds(r) ? (Tenant: r.GetString(1), Cluster: r.GetString(2), Node: r.OptionalText(3)) : default((string Tenant, string Cluster, string? Node)?), ("$hash", hash));
+        if (found is not [{ } key])
             return null;
         // One object a sender: its key seed decides which encodings the head remembers.
         return _senders.GetOrAdd(key, static k => new Sender(k.Item1, k.Item2, k.Item3));

@@ -61,7 +61,7 @@ public sealed record RemediationEnvironment
 
     public BrakeLimits Limits { get; init; } = new();
 
-    /// <summary>Where brakes that cannot be read are reported.</summary>
+    /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
     public HealthBoard? Health { get; init; }
 
     public PassWatch? Watch { get; init; }
@@ -93,6 +93,7 @@ public sealed class RemediationHost : BackgroundService
 
     int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
+    IReadOnlyList<StateFault> _faults = [];
     Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -145,6 +146,7 @@ public sealed class RemediationHost : BackgroundService
         await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
+        Report(fleet.Faults, now);
         NoteStorms(fleet, signals, now);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
@@ -160,13 +162,35 @@ public sealed class RemediationHost : BackgroundService
                 if (await DecideAsync(run, fleet, signals, now, cancellation) is { } decision)
                     decided.Add((decision, token.Value));
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 _logger.RunFailed(e, run.Id);
             }
         }
 
         Apply(decided, now, cancellation);
+    }
+
+    // Each is said once, and again when it is another.
+    void Report(IReadOnlyList<StateFault> faults, DateTimeOffset now)
+    {
+        foreach (var fault in faults.Except(_faults))
+        {
+            _logger.StateDamaged(fault.Reason);
+            _environment.Health?.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
+        }
+
+        foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
+            _environment.Health?.Clear(StateDatabase.Component, over);
+        _faults = faults;
+        if (faults.Any(f => f.Subject == FleetState.Uncalled))
+        {
+            _environment.Control.Set(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now));
+            _environment.Runs.ResetCancellations();
+        }
+
+        if (faults.Any(f => f.Subject == FleetState.Unreserved))
+            _environment.Runs.ResetReservations();
     }
 
     void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
@@ -187,7 +211,7 @@ public sealed class RemediationHost : BackgroundService
                         _logger.RunNotApplied(chunk[i].Decision.Run.Id);
                 }
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
@@ -288,6 +312,10 @@ public sealed class RemediationHost : BackgroundService
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
                 pass?.Succeed();
             }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
+            }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 pass?.Fail(e);
@@ -335,7 +363,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),

@@ -36,11 +36,12 @@ static class AgentsCommand
             {
                 if (ServerFolder.Prepare(configuration.Options.DataFolder) is { } closed)
                     Console.Error.WriteLine(closed);
-                using var state = configuration.Options.OpenState();
+                using var state = configuration.Options.OpenState(verify: false);
+                state.RequireCurrent(StateStages.All);
                 work(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
-            catch (Exception e) when (e is ArgumentException or StartException or CommandException)
+            catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException)
             {
                 Console.Error.WriteLine(e.Message);
                 return 1;

@@ -56,6 +56,10 @@ sealed class GroupEvaluator(
             group.UnsavedSignals.Clear();
             group.UnsavedEvents.Clear();
         }
+        catch (StateException)
+        {
+            // The database has said it, once.
+        }
         catch (System.Data.Common.DbException e)
         {
             logger.SaveFailed(e, group.Group.Name);

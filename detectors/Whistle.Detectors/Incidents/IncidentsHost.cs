@@ -67,6 +67,10 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
                 await ReconcileAsync(time.GetUtcNow());
                 pass?.Succeed();
             }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
+            }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 pass?.Fail(e);
