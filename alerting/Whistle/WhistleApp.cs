@@ -8,6 +8,7 @@ using Whistle.Alerting;
 using Whistle.Detectors;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
+using Whistle.Health;
 using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Remediation;
@@ -175,9 +176,7 @@ public sealed class WhistleApp : IAsyncDisposable
         Dashboard.Use(_app);
         _app.UseAuthentication();
         _app.UseAuthorization();
-        _app.MapGet("/-/healthy", () => "Whistle is healthy.\n").AllowAnonymous();
-        // The server listens only once the head is filled.
-        _app.MapGet("/-/ready", () => "Whistle is ready.\n").AllowAnonymous();
+        HealthApi.Map(_app, _app.Services.GetRequiredService<HealthBoard>());
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
         PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Telemetry.Series, Rules, _options.Time);

@@ -34,6 +34,9 @@ public sealed record RulesEnvironment
     public required StateDatabase Database { get; init; }
 
     public required IMetricFactory Metrics { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>
@@ -42,6 +45,8 @@ public sealed record RulesEnvironment
 /// </summary>
 public sealed class RulesHost : BackgroundService
 {
+    const string Component = "rules";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
     readonly RulesEnvironment _environment;
@@ -106,6 +111,7 @@ public sealed class RulesHost : BackgroundService
         if (load.Rules is not { } rules)
         {
             _logger.RulesRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report(Component, "reload", HealthState.Degraded, $"The rules before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
@@ -120,6 +126,7 @@ public sealed class RulesHost : BackgroundService
             _passes.Release();
         }
 
+        _environment.Health.Clear(Component, "reload");
         _logger.RulesLoaded(rules.RuleCount, rules.Groups.Count);
         return load;
     }
@@ -153,9 +160,11 @@ public sealed class RulesHost : BackgroundService
             try
             {
                 await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
+                _environment.Health.Clear(Component, "pass");
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                _environment.Health.Failing(Component, "pass", $"The rules are not evaluated: {e.Message} The server's log says more.");
                 _logger.PassFailed(e);
             }
         }
@@ -176,9 +185,11 @@ public sealed class RulesHost : BackgroundService
         {
             if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } samples)
                 await _environment.Write(samples, cancellation);
+            _environment.Health.Clear(Component, "presence");
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
+            _environment.Health.Failing(Component, "presence", $"Which nodes are silent is not known: {e.Message} The server's log says more.");
             _logger.PresenceFailed(e);
         }
     }
@@ -210,8 +221,22 @@ public sealed class RulesHost : BackgroundService
             _evaluator.Save(group, slot);
         }
 
+        ReportHealth(group);
         group.LastDuration = _time.GetElapsedTime(start);
         _metrics.Duration.WithLabels(group.Group.Key).Observe(group.LastDuration.TotalSeconds);
+    }
+
+    // A rule that fails is one that watches nothing; and what is not saved is lost with the process.
+    void ReportHealth(GroupState group)
+    {
+        var failed = group.Rules.Where(r => r.Report.Error is not null).ToList();
+        var (unsaved, subject) = (group.UnsavedEvents.Count > 0, $"group {group.Group.Name}");
+        if (unsaved)
+            _environment.Health.Failing(Component, subject, "The state of its signals cannot be saved. The server's log says why; most often the disk is full or cannot be written.");
+        else if (failed.Count > 0)
+            _environment.Health.Report(Component, subject, HealthState.Degraded, $"{failed.Count} of {group.Rules.Count} rules failed at their last evaluation; the first, {failed[0].Rule.Name}: {failed[0].Report.Error}");
+        else
+            _environment.Health.Clear(Component, subject);
     }
 
     void Swap(RuleSet rules)
@@ -222,6 +247,8 @@ public sealed class RulesHost : BackgroundService
         var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
         foreach (var group in groups)
             group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
+        foreach (var gone in before.Select(g => g.Group.Name).Except(rules.Groups.Select(g => g.Name)))
+            _environment.Health.Clear(Component, $"group {gone}");
         Withdraw(signals.Values.SelectMany(s => s), groups);
         Volatile.Write(ref _running, new(rules, groups));
     }

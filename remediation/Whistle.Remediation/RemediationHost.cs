@@ -56,6 +56,9 @@ public sealed record RemediationEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
+
     /// <summary>
     /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
     /// </summary>
@@ -68,6 +71,8 @@ public sealed record RemediationEnvironment
 /// </summary>
 public sealed class RemediationHost : BackgroundService
 {
+    const string Component = "remediation";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
     // Decisions that share a transaction, so that a fleet in which all changes does not wait for the disk thousands of times.
     const int Together = 100;
@@ -114,10 +119,12 @@ public sealed class RemediationHost : BackgroundService
         if (load.Runbooks is not { } runbooks)
         {
             _logger.RunbooksRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report("runbooks", "reload", HealthState.Degraded, $"The runbooks before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
         Volatile.Write(ref _runbooks, runbooks);
+        _environment.Health.Clear("runbooks", "reload");
         _logger.RunbooksLoaded(runbooks.Runbooks.Count);
         return load;
     }
@@ -137,6 +144,7 @@ public sealed class RemediationHost : BackgroundService
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
+        string? failure = null;
         var decided = new List<(RunDecision Decision, long Token)>();
         foreach (var (run, token) in fleet.Runs)
         {
@@ -150,17 +158,24 @@ public sealed class RemediationHost : BackgroundService
             }
             catch (Exception e) when (!cancellation.IsCancellationRequested)
             {
+                failure = $"{run.Id}: {e.Message}";
                 _logger.RunFailed(e, run.Id);
             }
         }
 
-        Apply(decided, now, cancellation);
+        failure = Apply(decided, now, cancellation) ?? failure;
+        if (failure is null)
+            _environment.Health.Clear(Component, "runs");
+        else
+            _environment.Health.Failing(Component, "runs", $"A run cannot be moved on: {failure} The server's log says more.");
     }
 
-    void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
+    // Returns what kept a run where it was.
+    string? Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
     {
         var together = _together;
         _together = Together;
+        string? failure = null;
         foreach (var chunk in decided.Chunk(together))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -179,9 +194,12 @@ public sealed class RemediationHost : BackgroundService
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
+                failure = $"{chunk[0].Decision.Run.Id}: {e.Message}";
                 _logger.RunFailed(e, string.Join(", ", chunk.Select(c => c.Decision.Run.Id)));
             }
         }
+
+        return failure;
     }
 
     /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>
@@ -257,9 +275,11 @@ public sealed class RemediationHost : BackgroundService
             try
             {
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
+                _environment.Health.Clear(Component, "pass");
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                _environment.Health.Failing(Component, "pass", $"No run is moved on: {e.Message} The server's log says more.");
                 _logger.PassFailed(e);
             }
         }

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Prometheus;
 
 using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 
 namespace Whistle.Detectors.Incidents;
 
@@ -24,6 +25,9 @@ public sealed record IncidentsEnvironment
     public IncidentOptions Options { get; init; } = new();
 
     public required IMetricFactory Metrics { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>
@@ -60,9 +64,11 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
             try
             {
                 await ReconcileAsync(time.GetUtcNow());
+                environment.Health.Clear("incidents", "pass");
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                environment.Health.Failing("incidents", "pass", $"Incidents do not follow the signals: {e.Message} The server's log says more.");
                 logger.ReconcileFailed(e);
             }
         }
