@@ -27,6 +27,8 @@ public sealed class WhistleApp : IAsyncDisposable
     readonly WhistleOptions _options;
     readonly WebApplication _app;
     readonly LocalAccess _access;
+    readonly StateReserve _reserve;
+    readonly ByteBudget _bodies;
     readonly CancellationTokenSource _stopping = new();
     Task _agent = Task.CompletedTask;
 
@@ -35,11 +37,15 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         if (options.Errors() is { Count: > 0 } errors)
             throw new StartException(string.Join(Environment.NewLine, errors));
+        ProcessLimits.Check();
         _options = options;
         CreatePrivate(options.DataFolder);
+        _reserve = new StateReserve(options.DataFolder, Path.Combine(options.DataFolder, StateFileName), options.Disk.StateReserve);
+        _reserve.Open();
         _access = new LocalAccess(options.DataFolder, options.Time);
 
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
         builder.WebHost.UseUrls(options.Listen.ToString());
         // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
         builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
@@ -49,7 +55,7 @@ public sealed class WhistleApp : IAsyncDisposable
             // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
             .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
-        builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access);
+        builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access).AddSingleton(_reserve);
         Authentication.Add(builder, options);
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
@@ -58,6 +64,7 @@ public sealed class WhistleApp : IAsyncDisposable
         ApiDocument.Add(builder.Services);
         Dashboard.Add(builder.Services);
 
+        _bodies = new ByteBudget(options.Memory.OtherBodies, "The bodies of requests in work");
         _app = builder.Build();
         OpenStore();
         MapEndpoints();
@@ -78,6 +85,10 @@ public sealed class WhistleApp : IAsyncDisposable
     public IncidentsHost Incidents => _app.Services.GetRequiredService<IncidentsHost>();
 
     public AlertingHost Alerting => _app.Services.GetRequiredService<AlertingHost>();
+
+    /// <summary>What ended a part of the server, and with it the whole; null where it was stopped, or runs.</summary>
+    internal Exception? Failure => _app.Services.GetServices<IHostedService>().OfType<BackgroundService>()
+        .Select(s => s.ExecuteTask?.Exception?.GetBaseException()).FirstOrDefault(e => e is not null);
 
     internal IReadOnlyList<Endpoint> Endpoints => _app.Services.GetRequiredService<EndpointDataSource>().Endpoints;
 
@@ -112,6 +123,7 @@ public sealed class WhistleApp : IAsyncDisposable
         await _agent;
         await _app.StopAsync();
         await _app.DisposeAsync();
+        _reserve.Dispose();
         _stopping.Dispose();
     }
 
@@ -121,11 +133,14 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(Metrics.NewCustomRegistry()).AddSingleton(new HealthBoard(options.Time))
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
-            .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
-            .AddSingleton(options.Log).AddSingleton(options.Gateway)
+            .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant, options.Memory.SeriesLabels))
+            .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Memory).AddSingleton(options.Disk)
+            .AddSingleton<RefusedSenders>().AddSingleton<ProcessWatch>().AddSingleton<DiskWatch>()
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
             .AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>().AddSingleton<Gateway>()
             .AddHostedService<IngestHost>();
+        if (options.RunTimers)
+            services.AddHostedService<ResourceHost>();
     }
 
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
@@ -139,6 +154,8 @@ public sealed class WhistleApp : IAsyncDisposable
                 Engine = s.GetRequiredService<PromQLEngine>(),
                 Series = s.GetRequiredService<ISeriesSource>(),
                 Write = async (series, _) => await s.GetRequiredService<TelemetryLog>().RecordAsync(series),
+                Health = s.GetRequiredService<HealthBoard>(),
+                Refused = s.GetRequiredService<RefusedSenders>(),
                 Inventory = s.GetRequiredService<Credentials>().Agents,
                 Loading = rules => s.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
                 Database = s.GetRequiredService<StateDatabase>(),
@@ -155,6 +172,7 @@ public sealed class WhistleApp : IAsyncDisposable
         {
             _app.Services.GetRequiredService<DuckDbStore>();
             _app.Services.GetRequiredService<StateDatabase>();
+            _app.Services.GetRequiredService<DiskWatch>().Open();
         }
         catch (StoreException e)
         {
@@ -173,15 +191,17 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         _app.Use(DateAsync);
         WhistleApi.Use(_app);
+        RequestBodies.Use(_app, _bodies);
         Dashboard.Use(_app);
         _app.UseAuthentication();
         _app.UseAuthorization();
         HealthApi.Map(_app, _app.Services.GetRequiredService<HealthBoard>());
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
-        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Telemetry.Series, Rules, _options.Time);
+        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Telemetry.Series, Rules, _options.Time,
+            new ByteBudget(_options.Memory.Queries, "The answers of queries in work"), () => _app.Services.GetRequiredService<ProcessWatch>().Shortage);
         SignalsApi.Map(_app, Rules, _options.Time);
-        Repairs.Map(_app, _options.Time);
+        Repairs.Map(_app, _options.Time, _bodies);
         _app.MapPost("/-/reload", ReloadAsync);
         ApiDocument.Map(_app);
         Dashboard.Map(_app);
@@ -224,6 +244,7 @@ public sealed class WhistleApp : IAsyncDisposable
         {
             // The server has others to serve.
             logger.AgentFailed(e.Message);
+            _app.Services.GetRequiredService<HealthBoard>().Report("agent", "", HealthState.Degraded, $"This machine is not watched: {e.Message} Restart the server once that is right.");
         }
     }
 

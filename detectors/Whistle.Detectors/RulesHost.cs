@@ -28,6 +28,9 @@ public sealed record RulesEnvironment
     /// <summary>The agents that should report.</summary>
     public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
 
+    /// <summary>Who was refused for the server's own sake: alive, and not known otherwise.</summary>
+    public RefusedSenders Refused { get; init; } = new(TimeProvider.System);
+
     /// <summary>Hears of every set of rules before it is in force, so that what it reads is kept.</summary>
     public Action<RuleSet> Loading { get; init; } = _ => { };
 
@@ -71,7 +74,7 @@ public sealed class RulesHost : BackgroundService
         _store = new SignalStore(environment.Database);
         _metrics = new DetectorMetrics(environment.Metrics);
         _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
-        _presence = new NodePresence(environment.Series);
+        _presence = new NodePresence(environment.Series, environment.Refused);
     }
 
     /// <summary>All active signals, with what hides them: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
@@ -209,7 +212,7 @@ public sealed class RulesHost : BackgroundService
         using var limit = new CancellationTokenSource(group.Group.Interval, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         var read = slot - group.Group.QueryOffset;
-        var health = new SourceHealth(_environment.Series, agents, read);
+        var health = new SourceHealth(_environment.Series, agents, read, _environment.Refused.Any);
         var liveness = new InputLiveness(_environment.Series, Rules, read);
         try
         {

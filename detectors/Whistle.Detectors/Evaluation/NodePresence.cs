@@ -8,12 +8,15 @@ namespace Whistle.Detectors.Evaluation;
 /// Compares the enrolled agents with what has arrived and states for each whether it reports: the series
 /// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
-sealed class NodePresence(ISeriesSource series)
+sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 {
     /// <summary>How often it is stated.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
     static readonly TimeSpan Recent = TimeSpan.FromMinutes(5);
+
+    // As far back as the head always goes: presence must be judged while the store does not answer.
+    static readonly TimeSpan Furthest = TimeSpan.FromMinutes(55);
     static readonly string[] Published = ["whistle_agent_up", "whistle_agent_last_report_age_seconds"];
 
     Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
@@ -49,17 +52,17 @@ sealed class NodePresence(ISeriesSource series)
                 new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
                 new("node", MatchOperator.Equal, agent.Node),
             ];
-            var since = before?.Last ?? now - TimeSpan.FromHours(1);
+            var since = before?.Last is { } last && last > now - Furthest ? last : now - Furthest;
             sighting = (await LatestAsync(node, since, now, cancellation)).GetValueOrDefault(key) ?? new(null, null);
         }
 
         return new(sighting.Last ?? before?.Last, sighting.Interval ?? before?.Interval);
     }
 
-    static IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
+    IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
-        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval);
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (sighting.Last is null && !silent)
             return [];

@@ -14,6 +14,8 @@ namespace Whistle.Remediation.Commands;
 /// </summary>
 sealed class CommandStore(StateDatabase database)
 {
+    const int LongestSummary = 4096;
+
     static readonly TimeSpan LeasedFor = TimeSpan.FromMinutes(1);
 
     const string Columns =
@@ -152,13 +154,16 @@ sealed class CommandStore(StateDatabase database)
         {
             connection.Execute(
                 "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, output = $output WHERE id = $id AND token = $token",
-                ("$outcome", result.Outcome), ("$summary", result.Summary), ("$output", result.Output is { } output ? output.GetRawText() : null), ("$id", id),
+                ("$outcome", result.Outcome), ("$summary", Cut(result.Summary)), ("$output", result.Output is { } output ? output.GetRawText() : null), ("$id", id),
                 ("$token", result.Token));
         }
 
         transaction.Commit();
         return true;
     }
+
+    // It becomes a line of timelines, tickets and mails.
+    static string? Cut(string? summary) => summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
 
     internal static void Insert(DbConnection connection, Command command) => connection.Execute(
         """
