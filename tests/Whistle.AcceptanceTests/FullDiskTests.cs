@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text.Json;
 
-using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
 using Whistle.Ingest;
@@ -45,6 +45,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     [InlineData(true)]
     public async Task On_a_full_disk_the_kill_switch_incidents_and_pages_go_on_and_all_is_well_when_there_is_room(bool inodes)
     {
+        var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(128);
         var folder = Path.Combine(disk.Folder, "data");
         List<(string Name, double Value)> acknowledged = [];
@@ -61,8 +62,8 @@ public sealed class FullDiskTests : IAsyncLifetime
             Assert.Contains(inodes ? "inodes left" : "MiB left", problem.Reason, StringComparison.Ordinal);
             Assert.Equal(HttpStatusCode.ServiceUnavailable, await SendAsync(sender, "refused", acknowledged));
             using var anybody = new HttpClient { BaseAddress = server.App.Address };
-            using var ready = await anybody.GetAsync(new Uri("-/ready", UriKind.Relative), Cancellation);
-            Assert.Equal((HttpStatusCode.ServiceUnavailable, "disk\n"), (ready.StatusCode, await ready.Content.ReadAsStringAsync(Cancellation)));
+            using var ready = await anybody.GetAsync(new Uri("-/ready", UriKind.Relative), cancellation);
+            Assert.Equal((HttpStatusCode.ServiceUnavailable, "disk\n"), (ready.StatusCode, await ready.Content.ReadAsStringAsync(cancellation)));
             Assert.Contains("Whistle cannot do its work", await PageAsync(server), StringComparison.Ordinal);
 
             await KillAsync(server, true, "on a full disk");
@@ -76,7 +77,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         {
             await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
             Assert.True(await KillSwitchAsync(server), "The kill switch was lost over a restart on a full disk.");
-            Assert.NotEmpty(JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/incidents", Cancellation)).RootElement.ToString());
+            Assert.NotEmpty(JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/incidents", cancellation)).RootElement.ToString());
             server.App.Credentials.Enroll("default", "c1", "dead-too");
             await PagedAsync("dead-too is silent");
             await KillAsync(server, false, "off again");
@@ -85,9 +86,9 @@ public sealed class FullDiskTests : IAsyncLifetime
 
             using var sender = server.Sender();
             while (await SendAsync(sender, $"after{acknowledged.Count}", acknowledged) is not HttpStatusCode.NoContent)
-                await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancellation);
-            while (!(await server.Http.GetAsync(new Uri("-/ready", UriKind.Relative), Cancellation)).IsSuccessStatusCode)
-                await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancellation);
+                await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
+            while (!(await server.Http.GetAsync(new Uri("-/ready", UriKind.Relative), cancellation)).IsSuccessStatusCode)
+                await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
             Assert.False(await KillSwitchAsync(server));
         }
 
@@ -100,6 +101,7 @@ public sealed class FullDiskTests : IAsyncLifetime
     [Fact(Timeout = 300_000)]
     public async Task A_node_that_is_refused_is_not_called_silent_and_what_is_known_of_it_is_unknown()
     {
+        var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(128);
         using var filler = new Filler(disk, inodes: false);
         await using var server = await StartAsync(Path.Combine(disk.Folder, "data"));
@@ -112,7 +114,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         while (!_pagerDuty.Events.Any(e => e.ToString().Contains("dead is silent", StringComparison.Ordinal)))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, await SendAsync(sender, "m", []));
-            await Task.Delay(TimeSpan.FromMilliseconds(500), TimeProvider.System, Cancellation);
+            await Task.Delay(TimeSpan.FromMilliseconds(500), TimeProvider.System, cancellation);
         }
 
         Assert.DoesNotContain(_pagerDuty.Events, e => e.ToString().Contains("alive is silent", StringComparison.Ordinal));
@@ -121,32 +123,23 @@ public sealed class FullDiskTests : IAsyncLifetime
     [Fact(Timeout = 300_000)]
     public async Task The_oldest_hours_give_way_before_samples_do_and_what_was_dropped_is_said()
     {
+        var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(128);
         var folder = Path.Combine(disk.Folder, "data");
-        await using var server = await StartAsync(folder, o => o with { Disk = new() { StateReserve = 1 << 20 } });
-        await HeldAsync(server);
-        // Sealed hours of ten days; only their names and sizes count here.
-        var sealedFolder = Path.Combine(folder, "telemetry", "sealed");
-        await server.DisposeAsync();
         var now = TimeProvider.System.GetUtcNow();
-        for (var hour = 0; hour < 10 * 24; hour += 24)
-        {
-            var name = now.AddHours(-hour).ToString("yyyy-MM-dd'T'HH'Z'", System.Globalization.CultureInfo.InvariantCulture);
-            File.Copy(Path.Combine(AppContext.BaseDirectory, "DuckDB.NET.Data.dll"), Path.Combine(sealedFolder, $"{name}.series.parquet"));
-            LoopDisk.Append(Path.Combine(sealedFolder, $"{name}.samples.parquet"), 4 << 20);
-        }
-
-        disk.FillTo(0.94);
+        SealDays(folder, new DateTimeOffset(now.UtcTicks - (now.UtcTicks % TimeSpan.TicksPerHour), TimeSpan.Zero).AddDays(-10), 10);
+        disk.Write(DiskSpace.Of(disk.Folder).Free - (3 << 20));
         await using var again = await StartAsync(folder, o => o with { Disk = new() { StateReserve = 1 << 20 } });
         var dropped = await HealthTests.UntilAsync(again, "retention");
 
         Assert.Contains("were dropped before their time", dropped.Reason, StringComparison.Ordinal);
-        var left = Directory.GetFiles(sealedFolder, "*.samples.parquet");
+        var left = Directory.GetFiles(Path.Combine(folder, "telemetry", "sealed"), "*.samples.parquet");
         Assert.InRange(left.Length, 1, 9);
-        Assert.Contains(left, f => f.Contains(now.ToString("yyyy-MM-dd'T'HH", System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal));
+        Assert.Equal([.. again.App.Telemetry.Select([new(Labels.MetricName, MatchOperator.Equal, "m")], 0, now.ToUnixTimeMilliseconds()).Single().Times.Select(t => t / 86_400_000).Distinct()],
+            Enumerable.Range(0, left.Length).Select(d => now.AddDays(-left.Length + d).ToUnixTimeMilliseconds() / 86_400_000));
         using var sender = again.Sender();
         while (await SendAsync(sender, "m", []) is not HttpStatusCode.NoContent)
-            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancellation);
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
     }
 
     Task<InProcessServer> StartAsync(string folder, Func<WhistleOptions, WhistleOptions>? change = null) => InProcessServer.StartAsync(Cancellation, folder, o =>
@@ -162,6 +155,26 @@ public sealed class FullDiskTests : IAsyncLifetime
         };
         return change?.Invoke(options) ?? options;
     });
+
+    // An hour a day, of about 800 KB that cannot be compressed.
+    static void SealDays(string folder, DateTimeOffset first, int days)
+    {
+        Directory.CreateDirectory(folder);
+        var (clock, random) = (new FakeTimeProvider(first), new Random(7));
+        using var store = new DuckDbStore(new StoreOptions(Path.Combine(folder, "telemetry"), TimeSpan.FromDays(15)), clock);
+        var series = new HeadSeries(1, Labels.OfMetric("m"), "default");
+        for (var day = 0; day < days; day++, clock.Advance(TimeSpan.FromDays(1)))
+        {
+            var batch = new CommitBatch();
+            if (day == 0)
+                batch.NewSeries.Add(series);
+            for (var i = 0; i < 100_000; i++)
+                batch.Add(series, clock.GetUtcNow().ToUnixTimeMilliseconds() + i, random.NextDouble(), late: false);
+            store.Append(batch);
+        }
+
+        store.Maintain();
+    }
 
     // What is held back for the state is there within a look or two.
     static async Task HeldAsync(InProcessServer server)
@@ -179,7 +192,8 @@ public sealed class FullDiskTests : IAsyncLifetime
     static async Task<HttpStatusCode> SendAsync(RemoteWriteClient sender, string name, List<(string, double)> acknowledged)
     {
         var value = acknowledged.Count + 0.5;
-        using var answer = await sender.SendAsync([new(Labels.OfMetric(name), [new Sample(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), value)])], Cancellation);
+        TimeSeries one = new(Labels.OfMetric(name), [new Sample(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), value)]);
+        using var answer = await sender.SendAsync([one], Cancellation);
         if (answer.IsSuccessStatusCode)
             acknowledged.Add((name, value));
         return answer.StatusCode;

@@ -81,11 +81,8 @@ public sealed class HealthTests
         var folder = Directory.CreateTempSubdirectory("whistle").FullName;
         // A file where its folder should be.
         await File.WriteAllTextAsync(Path.Combine(folder, "agent"), "", Cancellation);
-        await using var server = await InProcessServer.StartAsync(Cancellation, folder, o => o with { Agent = true });
-        var problem = await UntilAsync(server, "agent");
-
-        Assert.Equal(HealthState.Degraded, problem.State);
-        await server.DisposeAsync();
+        await using (var server = await InProcessServer.StartAsync(Cancellation, folder, o => o with { Agent = true }))
+            Assert.Equal(HealthState.Degraded, (await UntilAsync(server, "agent")).State);
         Directory.Delete(folder, recursive: true);
     }
 

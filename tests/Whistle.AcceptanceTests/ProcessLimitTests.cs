@@ -24,8 +24,9 @@ public sealed class ProcessLimitTests : IDisposable
     [InlineData("export DOTNET_GCHeapHardLimit=0x4000000", "This process may use 64 MiB of memory for its heap, and needs at least 160 MiB. Raise the limit")]
     public async Task What_is_too_little_is_refused_at_the_start_with_both_numbers(string limit, string says)
     {
+        var cancellation = TestContext.Current.CancellationToken;
         using var process = Start(limit, out _);
-        await process.WaitForExitAsync(Cancellation);
+        await process.WaitForExitAsync(cancellation);
 
         Assert.Equal(1, process.ExitCode);
         Assert.StartsWith(says, Assert.Single(_output, l => l.Length > 0), StringComparison.Ordinal);
@@ -34,33 +35,35 @@ public sealed class ProcessLimitTests : IDisposable
     [Fact(Timeout = 300_000)]
     public async Task With_the_least_of_files_any_number_of_connections_leaves_the_server_alive()
     {
+        var cancellation = TestContext.Current.CancellationToken;
         using var process = Start("ulimit -n 512", out var address);
         using var http = new HttpClient { BaseAddress = address };
-        await process.UntilAnswersAsync(http, "-/ready", Cancellation);
+        await process.UntilAnswersAsync(http, "-/ready", cancellation);
         List<System.Net.Sockets.TcpClient> crowd = [];
         for (var i = 0; i < 2000; i++)
         {
             var one = new System.Net.Sockets.TcpClient();
             crowd.Add(one);
-            await one.ConnectAsync(IPAddress.Loopback, address.Port, Cancellation);
+            await one.ConnectAsync(IPAddress.Loopback, address.Port, cancellation);
         }
 
         Assert.False(process.HasExited);
         crowd.ForEach(c => c.Dispose());
         using var later = new HttpClient { BaseAddress = address };
-        await process.UntilAnswersAsync(later, "-/ready", Cancellation);
+        await process.UntilAnswersAsync(later, "-/ready", cancellation);
         await process.KillAndWaitAsync();
     }
 
     [Fact(Timeout = 300_000)]
     public async Task With_the_least_of_memory_a_flood_of_new_series_is_refused_and_the_server_goes_on()
     {
+        var cancellation = TestContext.Current.CancellationToken;
         using var process = Start("export DOTNET_GCHeapHardLimit=0xA000000", out var address);
         using var http = new HttpClient { BaseAddress = address };
-        await process.UntilAnswersAsync(http, "-/ready", Cancellation);
+        await process.UntilAnswersAsync(http, "-/ready", cancellation);
         string[] tokens = [.. Enumerable.Range(0, 8).Select(i => Enroll($"t{i}"))];
         var answers = new ConcurrentBag<HttpStatusCode>();
-        await Parallel.ForEachAsync(tokens, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = Cancellation }, async (token, c) =>
+        await Parallel.ForEachAsync(tokens, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellation }, async (token, c) =>
         {
             using var sender = new RemoteWriteClient(address, token);
             for (var round = 0; round < 40; round++)
@@ -71,7 +74,7 @@ public sealed class ProcessLimitTests : IDisposable
         Assert.Contains(HttpStatusCode.NoContent, answers);
         Assert.Contains(HttpStatusCode.ServiceUnavailable, answers);
         // What it has it still says.
-        Assert.Equal("Whistle is healthy.\n", await http.GetStringAsync(new Uri("-/healthy", UriKind.Relative), Cancellation));
+        Assert.Equal("Whistle is healthy.\n", await http.GetStringAsync(new Uri("-/healthy", UriKind.Relative), cancellation));
         await process.KillAndWaitAsync();
     }
 
