@@ -11,7 +11,7 @@ public sealed record HeadWindow(IReadOnlyList<LabelMatcher> Matchers, TimeSpan W
 /// The recent window of every series in memory, with the index over it. Any thread reads; series are added under a
 /// lock; samples come from the committer alone, after the store holds them.
 /// </summary>
-public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
+public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabelBytesPerTenant = long.MaxValue)
 {
     public static readonly TimeSpan UsualWindow = TimeSpan.FromHours(1);
     public static readonly TimeSpan LongestWindow = TimeSpan.FromHours(6);
@@ -30,6 +30,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     readonly Dictionary<Labels, HeadSeries> _byLabels = [];
     readonly Dictionary<string, List<HeadSeries>> _byName = [];
     readonly Dictionary<string, int> _perTenant = [];
+    readonly Dictionary<string, long> _labelBytes = [];
     readonly Dictionary<HeadSeries, List<UInt128>> _furtherKeys = [];
     readonly LabelPool _pool = new();
     readonly ConcurrentDictionary<string, (long Milliseconds, long Since)> _windows = new();
@@ -148,7 +149,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
 
             var tenant = labels[Sender.TenantLabel];
             var count = _perTenant.GetValueOrDefault(tenant);
-            if (limited && count >= maxSeriesPerTenant)
+            if (limited && (count >= maxSeriesPerTenant || _labelBytes.GetValueOrDefault(tenant) >= maxLabelBytesPerTenant))
                 return null;
             _perTenant[tenant] = count + 1;
             labels = _pool.Share(sorted);
@@ -259,6 +260,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
     void Index_NeedsLock(HeadSeries series)
     {
         _byLabels[series.Labels] = series;
+        _labelBytes[series.Tenant] = _labelBytes.GetValueOrDefault(series.Tenant) + series.LabelBytes;
         if (series.Key != UInt128.Zero)
             _byKey[series.Key] = series;
         var name = series.Labels.Name;
@@ -278,8 +280,11 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant)
         _byKey.TryRemove(series.Key, out _);
         if (_furtherKeys.Remove(series, out var keys))
             keys.ForEach(key => _byKey.TryRemove(key, out _));
-        if (--_perTenant[series.Tenant] == 0)
-            _perTenant.Remove(series.Tenant);
+        _labelBytes[series.Tenant] -= series.LabelBytes;
+        if (--_perTenant[series.Tenant] > 0)
+            return;
+        _perTenant.Remove(series.Tenant);
+        _labelBytes.Remove(series.Tenant);
     }
 
     void DropEvicted_NeedsLock(string name)

@@ -5,7 +5,7 @@ namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
 public sealed class IngestHost(
-    TelemetryLog log, Head head, DuckDbStore store, IngestMetrics metrics, TimeProvider time, ILogger<IngestHost> logger)
+    TelemetryLog log, Head head, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger<IngestHost> logger)
     : BackgroundService
 {
     static readonly TimeSpan UpkeepInterval = TimeSpan.FromMinutes(2);
@@ -24,13 +24,16 @@ public sealed class IngestHost(
     /// <summary>One round of upkeep: head pruned, finished hours sealed, retention applied.</summary>
     public void KeepUp()
     {
-        log.Prune();
         try
         {
+            log.Prune();
             store.Maintain();
+            health.Clear("telemetry-store", "upkeep");
         }
-        catch (StoreException e)
+        // Out of memory, for one: the next round tries again.
+        catch (Exception e)
         {
+            health.Report("telemetry-store", "upkeep", HealthState.Degraded, $"Finished hours are not sealed, or what is past retention is not dropped: {e.Message}");
             metrics.StoreFailures.WithLabels("maintain").Inc();
             logger.MaintenanceFailed(e.Message);
         }

@@ -10,16 +10,37 @@ namespace Whistle.Ingest;
 public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
 
 /// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
-sealed class StagedWrite(int maxSamples)
+sealed class StagedWrite : IDisposable
 {
+    const int UsualSize = 512;
+
+    // A series, a time and a value.
+    const int BytesPerSample = 24;
+
+    readonly int _maxSamples;
+    readonly ByteShare _memory;
+
+    /// <param name="maxSamples">The most that it takes.</param>
+    /// <param name="memory">Owned by the write: given back when it is disposed.</param>
+    /// <param name="isRecorded">It is the server's own.</param>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    public StagedWrite(int maxSamples, ByteShare memory, bool isRecorded = false)
+    {
+        (_maxSamples, _memory, IsRecorded) = (maxSamples, memory, isRecorded);
+        Charge(UsualSize * BytesPerSample);
+    }
+
+    /// <summary>What the server itself has recorded: it is not sent again, so the head takes it where the store does not.</summary>
+    public bool IsRecorded { get; }
+
     /// <summary>The one refusal that is no fault of the data.</summary>
     public const string OverLimit = "series_limit";
 
-    public HeadSeries[] Series { get; private set; } = new HeadSeries[512];
+    public HeadSeries[] Series { get; private set; } = new HeadSeries[UsualSize];
 
-    public long[] Times { get; private set; } = new long[512];
+    public long[] Times { get; private set; } = new long[UsualSize];
 
-    public double[] Values { get; private set; } = new double[512];
+    public double[] Values { get; private set; } = new double[UsualSize];
 
     public int Count { get; private set; }
 
@@ -39,11 +60,16 @@ sealed class StagedWrite(int maxSamples)
 
     public TaskCompletionSource<AppendResult> Completion { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>Counts what the write makes the server hold besides its samples.</summary>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    public void Charge(long bytes) => _memory.Take(bytes);
+
     /// <exception cref="RemoteWriteException">The request has too many samples.</exception>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
     public void Add(HeadSeries series, long time, double value)
     {
-        if (Count - Proofs == maxSamples)
-            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
+        if (Count - Proofs == _maxSamples)
+            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {_maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
         Append(series, time, value);
     }
 
@@ -68,6 +94,8 @@ sealed class StagedWrite(int maxSamples)
 
     public void Complete() => Completion.TrySetResult(Result());
 
+    public void Dispose() => _memory.Dispose();
+
     public void Fail(StoreException reason) => Completion.TrySetException(reason);
 
     void Append(HeadSeries series, long time, double value)
@@ -82,6 +110,7 @@ sealed class StagedWrite(int maxSamples)
     void Grow()
     {
         var size = Times.Length * 2;
+        Charge(Times.Length * BytesPerSample);
         var (series, times, values) = (Series, Times, Values);
         Array.Resize(ref series, size);
         Array.Resize(ref times, size);

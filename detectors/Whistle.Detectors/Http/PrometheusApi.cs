@@ -29,7 +29,7 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
 
 /// <summary>
 /// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
-/// the store does not answer, <c>timeout</c> 503. Whoever maps it puts authentication in front.
+/// the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
 /// </summary>
 public static class PrometheusApi
 {
@@ -43,7 +43,10 @@ public static class PrometheusApi
     delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
-    public static void Map(IEndpointRouteBuilder routes, PromQLEngine engine, SeriesSearch search, RulesHost rules, TimeProvider time)
+    /// <param name="memory">What all answers in work may hold together; unbounded without.</param>
+    /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
+    public static void Map(
+        IEndpointRouteBuilder routes, PromQLEngine engine, SeriesSearch search, RulesHost rules, TimeProvider time, ByteBudget? memory = null, Func<string?>? shortage = null)
     {
         var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(search));
         Add("query", GetAndPost, queries.InstantAsync);
@@ -57,7 +60,11 @@ public static class PrometheusApi
         Add("alerts", Get, (_, _) => new(new Answer(json => RulesJson.WriteAlerts(json, rules.Signals))));
         Add("status/buildinfo", Get, (_, _) => new(new Answer(WriteBuildInfo)));
 
-        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, c => AnswerAsync(c, handle));
+        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, async c =>
+        {
+            using var share = memory?.Open();
+            await AnswerAsync(c, handle, share, shortage?.Invoke());
+        });
     }
 
     static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters)
@@ -101,12 +108,14 @@ public static class PrometheusApi
         json.WriteEndArray();
     }
 
-    static async Task AnswerAsync(HttpContext context, Handler handle)
+    static async Task AnswerAsync(HttpContext context, Handler handle, ByteShare? memory, string? shortage)
     {
         try
         {
+            if (shortage is not null)
+                throw new BusyException(shortage);
             using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
-            var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
+            var parameters = await QueryParameters.ReadAsync(context.Request, memory, context.RequestAborted);
             using var warnings = ReadWarnings.Collect();
             await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
         }
@@ -129,6 +138,10 @@ public static class PrometheusApi
         catch (StoreException e)
         {
             await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
+        }
+        catch (Exception e) when (e is BusyException or OutOfMemoryException && !context.Response.HasStarted)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server has no memory for this query now: {e.Message}; ask for less, or try again");
         }
         catch (TimeoutException e)
         {
