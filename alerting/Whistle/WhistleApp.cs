@@ -120,7 +120,8 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(Metrics.NewCustomRegistry()).AddSingleton(new HealthBoard(options.Time))
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
-            .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant))
+            .AddSingleton(s => new SeriesLimits(options.SeriesLimits, options.Time, s.GetRequiredService<StateDatabase>()))
+            .AddSingleton(s => new Head(options.Time, s.GetRequiredService<SeriesLimits>()))
             .AddSingleton(options.Log).AddSingleton(options.Gateway)
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
             .AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>().AddSingleton<Gateway>()
@@ -130,7 +131,7 @@ public sealed class WhistleApp : IAsyncDisposable
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
     {
         services
-            .AddSingleton<ISeriesSource, TelemetrySource>()
+            .AddSingleton<TelemetrySource>().AddSingleton<ISeriesSource>(s => s.GetRequiredService<TelemetrySource>())
             .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton(s => new RulesEnvironment
             {
@@ -180,7 +181,7 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.MapGet("/-/ready", () => "Whistle is ready.\n").AllowAnonymous();
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
-        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Telemetry.Series, Rules, _options.Time);
+        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), _app.Services.GetRequiredService<TelemetrySource>(), _options.Searches, Rules, _options.Time);
         SignalsApi.Map(_app, Rules, _options.Time);
         Repairs.Map(_app, _options.Time);
         _app.MapPost("/-/reload", ReloadAsync);

@@ -37,6 +37,9 @@ public sealed class Gateway(
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
+    // New series cost much to decode; a tenant that brings many, by however many senders, leaves processors to the others.
+    readonly TenantTurns _decoding = new(perTenant: Math.Max(1, Environment.ProcessorCount / 2), inAll: int.MaxValue, mostWaiting: int.MaxValue);
+
     public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", WriteAsync).AllowAnonymous();
 
     async Task WriteAsync(HttpContext context)
@@ -87,6 +90,7 @@ public sealed class Gateway(
         Task<AppendResult> append;
         try
         {
+            using var turn = await _decoding.TryEnterAsync(sender.Tenant, context.RequestAborted);
             using var decompressed = RemoteWriteBody.Decompress(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes);
             append = log.AppendAsync(sender, version, decompressed.Span);
         }

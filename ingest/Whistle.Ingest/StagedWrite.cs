@@ -5,15 +5,15 @@ namespace Whistle.Ingest;
 /// <summary>What became of a request: how many samples are durable now, and why the others are not.</summary>
 /// <param name="Stored">Samples that are durable, those that were so before the request among them.</param>
 /// <param name="Refused">Samples that can never be stored as they are.</param>
-/// <param name="OverLimit">Samples of new series past the tenant's limit.</param>
+/// <param name="OverLimit">Samples of new series past one of the tenant's limits.</param>
 /// <param name="Reason">The first refusal in words, where there is one.</param>
 public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
 
 /// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
-sealed class StagedWrite(int maxSamples)
+sealed class StagedWrite(string tenant, int maxSamples)
 {
-    /// <summary>The one refusal that is no fault of the data.</summary>
-    public const string OverLimit = "series_limit";
+    /// <summary>Whose it is; empty for what the server itself records.</summary>
+    public string Tenant => tenant;
 
     public HeadSeries[] Series { get; private set; } = new HeadSeries[512];
 
@@ -53,7 +53,7 @@ sealed class StagedWrite(int maxSamples)
 
     public AppendResult Result()
     {
-        var overLimit = Refusals.GetValueOrDefault(OverLimit);
+        var overLimit = LimitReached.Reasons.Sum(reason => Refusals.GetValueOrDefault(reason));
         return new AppendResult(Count, Refusals.Values.Sum() - overLimit, overLimit, Reason);
     }
 

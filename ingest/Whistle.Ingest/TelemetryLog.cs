@@ -1,5 +1,3 @@
-using System.Threading.Channels;
-
 using Microsoft.Extensions.Logging;
 
 using Whistle.Telemetry;
@@ -36,9 +34,12 @@ public sealed class TelemetryLog(
     const int WorthwhileSamples = 4_096;
     const int GroupSamples = 65_536;
 
+    // A series that the store does not have yet costs it as much as so many samples.
+    const int NewSeriesSamples = 8;
+
     static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
-    readonly Channel<StagedWrite> _channel = Channel.CreateUnbounded<StagedWrite>(new UnboundedChannelOptions { SingleReader = true });
+    readonly FairQueue _queue = new();
     readonly SeriesResolver _resolver = new(head, options, time);
     readonly CommitBatch _batch = new();
     // Held while samples go from the batch into the head, and while the head is pruned.
@@ -52,8 +53,8 @@ public sealed class TelemetryLog(
     /// <exception cref="StoreException">The samples are not known to be durable; send them again.</exception>
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
-        ThrowIfFull();
-        var write = new StagedWrite(options.MaxSamplesPerRequest);
+        ThrowIfFull(sender.Tenant);
+        var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
         return EnqueueAsync(write);
     }
@@ -61,8 +62,8 @@ public sealed class TelemetryLog(
     /// <summary>Appends what the server itself records; the labels are taken as they are.</summary>
     public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
     {
-        ThrowIfFull();
-        var write = new StagedWrite(int.MaxValue);
+        ThrowIfFull(null);
+        var write = new StagedWrite("", int.MaxValue);
         _resolver.Add(samples, write);
         return EnqueueAsync(write);
     }
@@ -70,17 +71,17 @@ public sealed class TelemetryLog(
     /// <summary>Commits until told to stop, and then what was accepted before.</summary>
     public async Task RunAsync(CancellationToken stopping)
     {
-        await using var _ = stopping.Register(() => _channel.Writer.TryComplete());
+        await using var _ = stopping.Register(() => _queue.Complete());
         try
         {
-            while (await _channel.Reader.WaitToReadAsync(CancellationToken.None))
+            while (await _queue.WaitToReadAsync(CancellationToken.None))
                 await CommitGroupAsync(stopping);
         }
         catch (Exception e)
         {
             logger.LogStopped(e);
-            _channel.Writer.TryComplete();
-            while (_channel.Reader.TryRead(out var write))
+            _queue.Complete();
+            while (_queue.TryRead(out var write))
                 write.Fail(new StoreException("The telemetry log stopped.", e));
             throw;
         }
@@ -89,18 +90,26 @@ public sealed class TelemetryLog(
     /// <summary>Drops from the head what fell out of its window. Runs between two commits.</summary>
     public void Prune()
     {
-        lock (_committing)
-            head.Prune();
+        foreach (var part in head.Parts())
+        {
+            lock (_committing)
+                head.Prune(part);
+        }
+
+        head.ForgetTexts();
         metrics.HeadSeries.Set(head.SeriesCount);
     }
 
-    void ThrowIfFull()
+    void ThrowIfFull(string? tenant)
     {
         // While the store fails, one group a second tries it; opening it anew for each would leave no time for queries.
         if (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause)
             throw new StoreException("The store does not take samples; see the server's log.");
         if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
             throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
+        // One alone must not use up what there is for all.
+        if (tenant is not null && _queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 2)
+            throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
     }
 
     Task<AppendResult> EnqueueAsync(StagedWrite write)
@@ -110,7 +119,7 @@ public sealed class TelemetryLog(
         if (write.Count == 0)
             return Task.FromResult(write.Result());
         Interlocked.Add(ref _pendingSamples, write.Count);
-        if (_channel.Writer.TryWrite(write))
+        if (_queue.TryWrite(write))
             return write.Completion.Task;
         Interlocked.Add(ref _pendingSamples, -write.Count);
         throw new StoreException("The server is stopping.");
@@ -146,7 +155,7 @@ public sealed class TelemetryLog(
         limit.CancelAfter(options.GroupCommit);
         try
         {
-            while (samples + gathered < WorthwhileSamples && await _channel.Reader.WaitToReadAsync(limit.Token))
+            while (samples + gathered < WorthwhileSamples && await _queue.WaitToReadAsync(limit.Token))
                 gathered += Take(group);
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
@@ -158,14 +167,28 @@ public sealed class TelemetryLog(
 
     int Take(List<StagedWrite> group)
     {
-        var samples = 0;
-        while (samples < GroupSamples && _channel.Reader.TryRead(out var write))
+        var (samples, cost) = (0, 0);
+        while (cost < GroupSamples && _queue.TryRead(out var write))
         {
             group.Add(write);
             samples += write.Count;
+            cost += Cost(write);
         }
 
         return samples;
+    }
+
+    // The group that runs is what everybody else's next write waits for.
+    static int Cost(StagedWrite write)
+    {
+        var cost = write.Count;
+        foreach (var series in write.Series.AsSpan(0, write.Count))
+        {
+            if (!series.Persisted)
+                cost += NewSeriesSamples;
+        }
+
+        return cost;
     }
 
     void Commit(List<StagedWrite> group)
@@ -243,14 +266,19 @@ public sealed class TelemetryLog(
     {
         foreach (var series in _batch.NewSeries)
             series.Persisted = false;
-        for (var i = 0; i < _batch.Count; i++)
-            _batch.Series[i].StagedTime = _batch.Series[i].LastTime;
+        for (var i = _batch.Count - 1; i >= 0; i--)
+            _batch.Series[i].StagedTime = _batch.StagedBefore[i];
     }
 
     void Publish()
     {
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
         for (var i = 0; i < _batch.Count; i++)
+        {
             _batch.Series[i].Append(_batch.Times[i], _batch.Values[i]);
+            _batch.Series[i].HeardAt = now;
+        }
+
         metrics.Samples.Inc(_batch.Count);
     }
 }

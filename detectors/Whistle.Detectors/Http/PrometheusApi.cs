@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -8,15 +9,8 @@ using Microsoft.AspNetCore.Routing;
 
 using Whistle.Ingest;
 using Whistle.PromQL;
-using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
-
-/// <summary>
-/// The labels of every series that satisfies all matchers and has a sample in the range (milliseconds since 1970 UTC, both ends included),
-/// each once, in any order.
-/// </summary>
-public delegate IReadOnlyCollection<Labels> SeriesSearch(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime);
 
 /// <summary>What stands under <c>data</c>, written part by part; a limit may have cut it, and then a warning says so.</summary>
 readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool IsCut = false)
@@ -25,11 +19,14 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
         : this([data], isCut)
     {
     }
+
+    /// <summary>What is held until it is sent; null where nothing is.</summary>
+    public HeldAnswer? Held { get; init; }
 }
 
 /// <summary>
 /// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
-/// the store does not answer, <c>timeout</c> 503. Whoever maps it puts authentication in front.
+/// the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
 /// </summary>
 public static class PrometheusApi
 {
@@ -43,9 +40,10 @@ public static class PrometheusApi
     delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
-    public static void Map(IEndpointRouteBuilder routes, PromQLEngine engine, SeriesSearch search, RulesHost rules, TimeProvider time)
+    public static void Map(
+        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time)
     {
-        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(search));
+        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
         Add("query_range", GetAndPost, queries.RangeAsync);
         Add("format_query", GetAndPost, QueryEndpoints.FormatAsync);
@@ -80,7 +78,15 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK,
+    internal static async Task SucceedAsync(HttpContext context, Answer answer)
+    {
+        using var held = answer.Held;
+        // Once it has begun, an answer that takes too long can only be broken off.
+        await using var _ = held?.Ended.Register(context.Abort) ?? default;
+        await WriteAsync(context, StatusCodes.Status200OK, Success(answer));
+    }
+
+    static IEnumerable<Action<Utf8JsonWriter>> Success(Answer answer) =>
     [
         static json =>
         {
@@ -96,7 +102,7 @@ public static class PrometheusApi
             json.WriteStringValue("results truncated due to limit");
             json.WriteEndArray();
         },
-    ]);
+    ];
 
     static async Task AnswerAsync(HttpContext context, Handler handle)
     {
@@ -120,6 +126,11 @@ public static class PrometheusApi
         catch (StoreException e)
         {
             await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
+        }
+        catch (BusyException e)
+        {
+            context.Response.Headers.RetryAfter = BusyException.RetryAfter.TotalSeconds.ToString(CultureInfo.InvariantCulture);
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", e.Message);
         }
         catch (TimeoutException e)
         {

@@ -203,7 +203,7 @@ public sealed partial class PrometheusApiTests : IDisposable
     public async Task A_store_that_does_not_answer_is_an_internal_error()
     {
         var (status, body) = await CallAsync(
-            "/api/v1/labels", context => context.Request.Method = "GET", (_, _, _) => throw new StoreException("The store did not answer.", new IOException()));
+            "/api/v1/labels", context => context.Request.Method = "GET", new Asked((_, _) => throw new StoreException("The store did not answer.", new IOException())));
 
         Assert.Equal((500, """{"status":"error","errorType":"internal","error":"The store did not answer."}"""), (status, body));
     }
@@ -293,10 +293,10 @@ public sealed partial class PrometheusApiTests : IDisposable
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(form));
     }
 
-    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare, SeriesSearch? search = null)
+    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare, ISeriesSearch? search = null)
     {
         await using var app = WebApplication.CreateSlimBuilder().Build();
-        PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series.Search, _bench.Host, _bench.Clock);
+        PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series, new SearchOptions(), _bench.Host, _bench.Clock);
         SignalsApi.Map(app, _bench.Host, _bench.Clock);
         var endpoint = ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>()
             .Single(e => e.RoutePattern.RawText == LabelPath().Replace(path, "/label/{name}/"));
@@ -309,6 +309,20 @@ public sealed partial class PrometheusApiTests : IDisposable
         await endpoint.RequestDelegate!(context);
         await context.Response.BodyWriter.FlushAsync(TestContext.Current.CancellationToken);
         return (context.Response.StatusCode, Encoding.UTF8.GetString(body.ToArray()));
+    }
+
+    /// <summary>Answers every question alike.</summary>
+    sealed class Asked(Func<AnswerLimit, CancellationToken, Found<string>> answer) : ISeriesSearch
+    {
+        public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
+        {
+            var found = answer(limit, cancellation);
+            return new([.. found.Items.Select(i => Labels.OfMetric(i))], found.IsCut);
+        }
+
+        public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => answer(limit, cancellation);
+
+        public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => answer(limit, cancellation);
     }
 
     [GeneratedRegex("\"fingerprint\":\"[0-9a-f]{16}\"")]
