@@ -10,9 +10,6 @@ public sealed partial class DuckDbStore
     // Between two looks at whether the caller is still there.
     const int RowsAtOnce = 4096;
 
-    /// <summary>Series looked at so far by what follows.</summary>
-    internal long VisitedRows { get; private set; }
-
     /// <summary>Gives the labels of every series that satisfies all matchers and has a sample in the range (both ends included); some perhaps twice.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
     internal void VisitSeries(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation)
@@ -50,7 +47,6 @@ public sealed partial class DuckDbStore
             {
                 if (rows++ % RowsAtOnce == 0)
                     cancellation.ThrowIfCancellationRequested();
-                VisitedRows++;
                 each(row.GetFieldValue<uint>(0), row.GetString(1));
             }, name);
         }

@@ -78,10 +78,10 @@ public sealed class SeriesLimits
     internal LimitReached? Admit(Labels labels, int active)
     {
         var tenant = labels[Sender.TenantLabel];
-        if (active >= _options.MaxActive)
-            return Active(labels);
         if (_stored.Of(tenant) >= _options.Stored)
             return Refuse(new(LimitReached.Stored, tenant, "MaxStoredSeriesPerTenant", _options.Stored, "series stored (by a close estimate)"));
+        if (active >= _options.MaxActive)
+            return Active(labels);
         if (!_new.TryAdd(tenant))
             return Refuse(new(LimitReached.New, tenant, "MaxNewSeriesPerHour", _options.NewPerHour, "new series within an hour"));
         _stored.Add(tenant, labels);

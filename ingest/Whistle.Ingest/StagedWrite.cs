@@ -51,6 +51,21 @@ sealed class StagedWrite(string tenant, int maxSamples)
         Reason ??= message;
     }
 
+    /// <summary>The same in writes of so many samples at most; itself where it has no more.</summary>
+    public IReadOnlyList<StagedWrite> Parts(int most)
+    {
+        if (Count <= most)
+            return [this];
+        List<StagedWrite> parts = [];
+        for (var from = 0; from < Count; from += most)
+        {
+            var to = Math.Min(Count, from + most);
+            parts.Add(new StagedWrite(tenant, most) { Series = Series[from..to], Times = Times[from..to], Values = Values[from..to], Count = to - from });
+        }
+
+        return parts;
+    }
+
     public AppendResult Result()
     {
         var overLimit = LimitReached.Reasons.Sum(reason => Refusals.GetValueOrDefault(reason));

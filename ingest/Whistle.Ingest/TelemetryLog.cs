@@ -13,7 +13,7 @@ public sealed record TelemetryLogOptions
     /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
     public int MaxPendingSamples { get; init; } = 1_000_000;
 
-    /// <summary>Samples of one request: they wait in memory together and become durable in one transaction. Prometheus sends 2,000.</summary>
+    /// <summary>Samples of one request: they wait in memory together. Prometheus sends 2,000.</summary>
     public int MaxSamplesPerRequest { get; init; } = 250_000;
 
     public TimeSpan MaxPast { get; init; } = TimeSpan.FromHours(24);
@@ -34,8 +34,11 @@ public sealed class TelemetryLog(
     const int WorthwhileSamples = 4_096;
     const int GroupSamples = 65_536;
 
+    // A larger request becomes durable in parts, so that others' come in between. What the server records stays whole: rules read it.
+    const int PartSamples = 2_048;
+
     // A series that the store does not have yet costs it as much as so many samples.
-    const int NewSeriesSamples = 8;
+    const int NewSeriesSamples = 32;
 
     static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
@@ -56,7 +59,7 @@ public sealed class TelemetryLog(
         ThrowIfFull(sender.Tenant);
         var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
-        return EnqueueAsync(write);
+        return EnqueueAsync(write, write.Parts(PartSamples));
     }
 
     /// <summary>Appends what the server itself records; the labels are taken as they are.</summary>
@@ -65,7 +68,7 @@ public sealed class TelemetryLog(
         ThrowIfFull(null);
         var write = new StagedWrite("", int.MaxValue);
         _resolver.Add(samples, write);
-        return EnqueueAsync(write);
+        return EnqueueAsync(write, [write]);
     }
 
     /// <summary>Commits until told to stop, and then what was accepted before.</summary>
@@ -112,17 +115,23 @@ public sealed class TelemetryLog(
             throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
     }
 
-    Task<AppendResult> EnqueueAsync(StagedWrite write)
+    async Task<AppendResult> EnqueueAsync(StagedWrite write, IReadOnlyList<StagedWrite> parts)
     {
         foreach (var (reason, count) in write.Refusals)
             metrics.Dropped.WithLabels(reason).Inc(count);
         if (write.Count == 0)
-            return Task.FromResult(write.Result());
-        Interlocked.Add(ref _pendingSamples, write.Count);
-        if (_queue.TryWrite(write))
-            return write.Completion.Task;
-        Interlocked.Add(ref _pendingSamples, -write.Count);
-        throw new StoreException("The server is stopping.");
+            return write.Result();
+        foreach (var part in parts)
+        {
+            Interlocked.Add(ref _pendingSamples, part.Count);
+            if (_queue.TryWrite(part))
+                continue;
+            Interlocked.Add(ref _pendingSamples, -part.Count);
+            throw new StoreException("The server is stopping.");
+        }
+
+        await Task.WhenAll(parts.Select(p => p.Completion.Task));
+        return write.Result();
     }
 
     async Task CommitGroupAsync(CancellationToken stopping)
