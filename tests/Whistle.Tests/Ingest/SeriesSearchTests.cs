@@ -14,6 +14,8 @@ public sealed class SeriesSearchTests : IDisposable
 {
     static readonly DateTimeOffset Start = new(2026, 3, 1, 10, 0, 0, TimeSpan.Zero);
 
+    static readonly string[] Names = ["__name__", "x", "y", "tenant", "absent"];
+
     readonly FakeTimeProvider _time = new(Start);
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-search-").FullName;
 
@@ -27,7 +29,7 @@ public sealed class SeriesSearchTests : IDisposable
         var all = Fill(store, head);
         var reader = new TelemetryReader(head, store);
         var values = One("", "a", "b", "v1", "v3", "n2", "t1", "missing", ".+", "[ab]|v[12]", "t.", "");
-        var matcher = Gen.Select(One("__name__", "x", "y", "tenant", "absent"), Gen.Enum<MatchOperator>(), values, (name, op, value) => new LabelMatcher(name, op, value));
+        var matcher = Gen.Select(One(Names), Gen.Enum<MatchOperator>(), values, (name, op, value) => new LabelMatcher(name, op, value));
         var time = Gen.OneOf(Gen.Int[-400, 20].Select(At), One(DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds(), 0L));
         var scope = Gen.Select(matcher.Array[0, 3].Array[1, 3], time, time, (selectors, from, to) => new SeriesScope([.. selectors], from, to));
 
@@ -39,7 +41,7 @@ public sealed class SeriesSearchTests : IDisposable
                 inScope.Sort(Labels.Compare);
                 AssertBeginning(inScope, reader.Series(asked, limit, CancellationToken.None), limit);
                 AssertBeginning([.. inScope.SelectMany(l => l.Select(p => p.Name)).Distinct().Order(StringComparer.Ordinal)], reader.LabelNames(asked, limit, CancellationToken.None), limit);
-                foreach (var name in new[] { "__name__", "x", "y", "tenant", "absent" })
+                foreach (var name in Names)
                     AssertBeginning([.. inScope.Select(l => l[name]).Where(v => v.Length > 0).Distinct().Order(StringComparer.Ordinal)], reader.LabelValues(name, asked, limit, CancellationToken.None), limit);
             },
             iter: 80, threads: 1);
