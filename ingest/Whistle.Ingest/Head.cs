@@ -385,6 +385,8 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     {
         series.Evicted = true;
         _evictedSincePooled++;
+        // The store may forget its labels from now on.
+        series.Persisted = false;
         _byLabels.Remove(series.Labels);
         _byKey.TryRemove(series.Key, out _);
         if (_furtherKeys.Remove(series, out var keys))

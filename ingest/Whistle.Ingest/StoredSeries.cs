@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.IO.Hashing;
-using System.Text;
 
 using Whistle.Telemetry;
 
@@ -14,23 +12,20 @@ sealed class StoredSeries
     ConcurrentDictionary<string, SeriesSketch> _now = new();
     volatile ConcurrentDictionary<string, SeriesSketch>? _next;
 
-    /// <summary>Identifies a series by the text that the store keeps of its labels.</summary>
-    public static ulong Key(string labelsJson) => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(labelsJson));
-
     public long Of(string tenant) => Volatile.Read(ref _now).TryGetValue(tenant, out var sketch) ? sketch.Count : 0;
 
     public IEnumerable<string> Tenants => Volatile.Read(ref _now).Keys;
 
     public void Add(string tenant, Labels labels)
     {
-        var key = Key(LabelsJson.Write(labels));
+        var key = DuckDbStore.KeyOf(labels);
         // The next first: if it comes into use in between, it has this series too.
         if (_next is { } next)
             Add(next, tenant, key);
         Add(Volatile.Read(ref _now), tenant, key);
     }
 
-    /// <param name="read">Gives tenant and <see cref="Key"/> of every stored series; may give one twice.</param>
+    /// <param name="read">Gives tenant and <see cref="DuckDbStore.KeyOf(Labels)"/> of every stored series; may give one twice.</param>
     public void Renew(Action<Action<string, ulong>> read)
     {
         var next = new ConcurrentDictionary<string, SeriesSketch>();

@@ -22,6 +22,7 @@ static class CommandLine
             AgentsCommand.Build(),
             LoginCommand.Build(),
             SimulateCommand.Build(),
+            DataCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);

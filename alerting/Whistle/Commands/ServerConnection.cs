@@ -106,6 +106,13 @@ sealed class ServerConnection : IDisposable
             return answer;
         if (answer.TryGetProperty("error", out var error))
             throw new CommandException(error.GetString()!);
+        // The answer is of what could be read; a pipe must not take this for a part of it.
+        if (answer.TryGetProperty("warnings", out var warnings) && warnings.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var warning in warnings.EnumerateArray())
+                Console.Error.WriteLine(ConsoleTable.Printable($"Warning: {warning.GetString()}"));
+        }
+
         return answer.TryGetProperty("data", out var data) ? data : answer;
     }
 }

@@ -78,15 +78,15 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static async Task SucceedAsync(HttpContext context, Answer answer)
+    internal static async Task SucceedAsync(HttpContext context, Answer answer, ReadWarnings? warnings = null)
     {
         using var held = answer.Held;
         // Once it has begun, an answer that takes too long can only be broken off.
         await using var _ = held?.Ended.Register(context.Abort) ?? default;
-        await WriteAsync(context, StatusCodes.Status200OK, Success(answer));
+        await WriteAsync(context, StatusCodes.Status200OK, Success(answer, warnings));
     }
 
-    static IEnumerable<Action<Utf8JsonWriter>> Success(Answer answer) =>
+    static IEnumerable<Action<Utf8JsonWriter>> Success(Answer answer, ReadWarnings? warnings) =>
     [
         static json =>
         {
@@ -94,22 +94,26 @@ public static class PrometheusApi
             json.WritePropertyName("data");
         },
         .. answer.Parts,
-        json =>
-        {
-            if (!answer.IsCut)
-                return;
-            json.WriteStartArray("warnings");
-            json.WriteStringValue("results truncated due to limit");
-            json.WriteEndArray();
-        },
+        json => WriteWarnings(json, [.. answer.IsCut ? ["results truncated due to limit"] : (string[])[], .. warnings?.Texts ?? []]),
     ];
+
+    static void WriteWarnings(Utf8JsonWriter json, IReadOnlyList<string> warnings)
+    {
+        if (warnings.Count == 0)
+            return;
+        json.WriteStartArray("warnings");
+        foreach (var warning in warnings)
+            json.WriteStringValue(warning);
+        json.WriteEndArray();
+    }
 
     static async Task AnswerAsync(HttpContext context, Handler handle)
     {
         try
         {
             var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
-            await SucceedAsync(context, await handle(parameters, context.RequestAborted));
+            using var warnings = ReadWarnings.Collect();
+            await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
         }
         catch (BadParameterException e)
         {

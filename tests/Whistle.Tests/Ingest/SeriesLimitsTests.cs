@@ -138,7 +138,7 @@ public sealed class SeriesLimitsTests : IDisposable
         }
 
         Assert.Equal(2, head.SeriesCount);
-        Assert.Equal(2u, store.LastSeriesId());
+        Assert.Equal(2u, store.LastSeriesId);
         _time.Advance(TimeSpan.FromMinutes(75));
         log.Prune();
         Assert.Equal(0, head.SeriesCount);
