@@ -52,7 +52,8 @@ public sealed partial class DuckDbStore
     }
 
     // A failure leaves what was known, and what is not known is not appended to.
-    void ReadLayout(bool isLegacy, bool isReplaced)
+    /// <returns>The number of the last commit that the hot store holds.</returns>
+    long ReadLayout(bool isLegacy, bool isReplaced)
     {
         List<long> hot = [.. HotFile.Tables(_connection, null).Where(t => t.StartsWith(HotPrefix, StringComparison.Ordinal))
             .Select(t => long.Parse(t[HotPrefix.Length..], CultureInfo.InvariantCulture))];
@@ -63,13 +64,14 @@ public sealed partial class DuckDbStore
         ReadSealed(isLegacy, hot);
         _hot.Clear();
         _hot.UnionWith(hot);
-        ReadCommits(isReplaced, isMarkExpected);
+        var commits = ReadCommits(isReplaced, isMarkExpected);
         // A hot table of a sealed hour is what a crash left of sealing it; nothing may be added there.
         if (_sealed.Last is { } last)
             _openFrom = Math.Max(_openFrom, last + 1);
+        return commits;
     }
 
-    void ReadCommits(bool isReplaced, bool isMarkExpected)
+    long ReadCommits(bool isReplaced, bool isMarkExpected)
     {
         var (format, commits) = (0, 0L);
         Query(_connection, "SELECT format, commits, last_id FROM store", row =>
@@ -84,12 +86,9 @@ public sealed partial class DuckDbStore
         if (!isReplaced && LossOf(commits, mark, isMarkExpected || commits > 0) is { } loss)
             _setAside.Add("hot", loss, NewestHot(), _time.GetUtcNow().ToUnixTimeMilliseconds());
         if (mark > commits)
-        {
-            commits = mark.Value;
-            Execute($"UPDATE store SET commits = {commits}");
-        }
-
-        Committed(commits);
+            Execute($"UPDATE store SET commits = {mark}");
+        Committed(Math.Max(commits, mark ?? 0));
+        return commits;
     }
 
     static string? LossOf(long commits, long? mark, bool isMarkExpected) => mark switch

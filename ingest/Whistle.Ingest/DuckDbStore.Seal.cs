@@ -22,6 +22,12 @@ public sealed partial class DuckDbStore
     /// <exception cref="StoreException">An hour (the first, where several) could not be sealed; it stays readable where it is, and is tried again next time.</exception>
     public int Maintain()
     {
+        lock (_maintaining)
+            return MaintainAlone();
+    }
+
+    int MaintainAlone()
+    {
         var now = _time.GetUtcNow();
         LookAtHotFile();
         ProveNext(now);

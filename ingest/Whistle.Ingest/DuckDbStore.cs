@@ -45,6 +45,8 @@ public sealed partial class DuckDbStore : IDisposable
     readonly ReaderWriterLockSlim _layout = new(LockRecursionPolicy.SupportsRecursion);
     // Held while a batch is written, and while sealing decides which hours are closed.
     readonly Lock _appending = new();
+    // Connections of one process share one open database: it is opened again only while sealing has none.
+    readonly Lock _maintaining = new();
     readonly SortedSet<long> _hot = [];
     readonly SealedFolder _sealed;
     DuckDBConnection _connection;
@@ -165,6 +167,12 @@ public sealed partial class DuckDbStore : IDisposable
     /// <exception cref="StoreException">It cannot be opened (yet).</exception>
     internal Recovery Recover()
     {
+        lock (_maintaining)
+            return Reopen();
+    }
+
+    Recovery Reopen()
+    {
         _layout.EnterWriteLock();
         try
         {
@@ -173,10 +181,10 @@ public sealed partial class DuckDbStore : IDisposable
                 var before = _commits;
                 _connection.Dispose();
                 _connection = _hotFile.Open(out var isReplaced);
-                ReadLayout(isLegacy: false, isReplaced);
+                var held = ReadLayout(isLegacy: false, isReplaced);
                 _isSuspect = false;
                 _health?.Clear(SetAside.Component, HotSubject);
-                return new Recovery(_commits >= _attempted && !isReplaced, isReplaced || _commits < before);
+                return new Recovery(held >= _attempted && !isReplaced, isReplaced || held < before);
             }
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)

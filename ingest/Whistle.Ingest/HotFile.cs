@@ -36,6 +36,8 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
 
     string Log => Path + ".wal";
 
+    string Damaged => Path + ".damaged";
+
     public bool Exists => File.Exists(Path);
 
     /// <summary>Whether the failure says that the file is damaged, and not that something around it is in the way.</summary>
@@ -61,15 +63,20 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
     /// <exception cref="DuckDBException">It cannot be opened now, and is not to blame.</exception>
     public DuckDBConnection Open(out bool isReplaced)
     {
-        isReplaced = false;
+        // A process that ended while it replaced a damaged file left that one.
+        isReplaced = File.Exists(Damaged);
         try
         {
-            return OpenWhole();
+            return isReplaced ? Save("it was found beside the hot store") : OpenWhole();
         }
         catch (DuckDBException e) when (File.Exists(Path) && IsDamage(e.Message))
         {
             isReplaced = true;
-            return Replace(e.Message);
+            logger?.HotStoreDamaged(Path, e.Message.TrimEnd());
+            File.Move(Path, Damaged, overwrite: true);
+            if (File.Exists(Log))
+                File.Move(Log, Damaged + ".wal", overwrite: true);
+            return Save(Line(e.Message));
         }
     }
 
@@ -94,18 +101,14 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
         }
     }
 
-    DuckDBConnection Replace(string reason)
+    // What can be read of the damaged file goes into a new one, and the damaged one aside.
+    DuckDBConnection Save(string reason)
     {
-        logger?.HotStoreDamaged(Path, reason.TrimEnd());
-        var (damaged, log) = (Path + ".damaged", Log);
-        File.Move(Path, damaged, overwrite: true);
-        if (File.Exists(log))
-            File.Move(log, damaged + ".wal", overwrite: true);
         var connection = OpenWhole();
         try
         {
-            var lost = Salvage(connection, damaged);
-            setAside.Add("hot", $"{Name} is damaged ({Line(reason)}). {lost}", FromOf(connection), time.GetUtcNow().ToUnixTimeMilliseconds(), damaged, damaged + ".wal", damaged + ".wal.damaged");
+            var lost = Salvage(connection, Damaged);
+            setAside.Add("hot", $"{Name} is damaged ({reason}). {lost}", FromOf(connection), time.GetUtcNow().ToUnixTimeMilliseconds(), Damaged, Damaged + ".wal", Damaged + ".wal.damaged");
             return connection;
         }
         catch

@@ -61,6 +61,7 @@ public sealed class TelemetryLog(
         ThrowIfFull(sender.Tenant);
         var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+        metrics.Renamed.Inc(write.Renamed);
         return EnqueueAsync(write, write.Parts(PartSamples));
     }
 
@@ -242,6 +243,8 @@ public sealed class TelemetryLog(
             var late = at <= series.StagedTime;
             if (late && (at == series.StagedTime || series.Contains(at)))
             {
+                if (series.IsProof)
+                    continue;
                 write.Duplicates++;
                 metrics.Dropped.WithLabels("duplicate").Inc();
                 continue;

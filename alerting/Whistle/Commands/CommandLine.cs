@@ -21,6 +21,7 @@ static class CommandLine
             TicketsCommand.Build(),
             AgentsCommand.Build(),
             LoginCommand.Build(),
+            LogoutCommand.Build(),
             SimulateCommand.Build(),
             DataCommand.Build(),
         };

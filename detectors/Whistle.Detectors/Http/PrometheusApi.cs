@@ -111,6 +111,7 @@ public static class PrometheusApi
     {
         try
         {
+            using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
             var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
             using var warnings = ReadWarnings.Collect();
             await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
@@ -124,6 +125,10 @@ public static class PrometheusApi
             await RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_data", $"invalid parameter \"query\": {e.Message}");
         }
         catch (PromQLException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
+        }
+        catch (MatchingException e)
         {
             await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
         }
