@@ -6,30 +6,36 @@ namespace Whistle.Ingest;
 
 public sealed partial class DuckDbStore
 {
-    const string HotFile = "hot.duckdb";
+    const string CopyName = "backup";
 
-    /// <summary>Copies all that is stored into an empty folder, while samples come in and hours are sealed.</summary>
+    /// <summary>Copies all that is stored into an empty folder, while samples come in and hours are sealed. What is damaged is set aside first.</summary>
     /// <remarks>
-    /// <para>The hot database goes first, as of one moment. What was sealed at that moment is in a sealed file then and later: files are
-    /// only ever replaced by ones that hold more, or deleted past retention. What is sealed in between is in both, as after a crash between
-    /// the rename of a sealed file and the drop of its table, and whoever reads drops a time that it has seen.</para>
-    /// <para>The files of one hour are copied under one lock, so they belong together.</para>
+    /// <para>The hot database goes first, as of one moment. What was sealed at that moment is in a sealed file then and later: an hour is
+    /// only ever replaced by a generation that holds more, or deleted past retention. What is sealed in between is in both, as after a crash between
+    /// the renaming of a sealed file and the drop of its table, and whoever reads drops a time that it has seen.</para>
+    /// <para>The files of one hour are copied under one lock, so they belong together. What the copy's catalogue knows of hours that went
+    /// while it was made is taken out of it, and its mark is that of its own last commit, not of the store's.</para>
     /// </remarks>
     /// <param name="copied">Told each file once it is on the disk.</param>
     /// <exception cref="StoreException">The store does not answer, or a copy is not what was read.</exception>
     /// <exception cref="IOException">The folder takes nothing more.</exception>
     internal void CopyTo(string folder, Action<FileSum> copied, CancellationToken cancellation)
     {
-        copied(CopyHot(folder));
+        ProveAll();
+        CopyHotTo(folder);
         FileCopy.MakeFolder(Path.Combine(folder, "sealed"));
-        foreach (var hour in Directory.EnumerateFiles(SealedFolder).Select(HourOf).Distinct().Order(StringComparer.Ordinal).ToList())
+        foreach (var hour in SealedNames().Select(HourOf).Distinct().ToList())
         {
             cancellation.ThrowIfCancellationRequested();
-            Still(() =>
-            {
-                foreach (var file in Directory.EnumerateFiles(SealedFolder).Where(f => HourOf(f) == hour && !f.EndsWith(".tmp", StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToList())
-                    copied(FileCopy.Make(file, folder, Path.Combine("sealed", Path.GetFileName(file))));
-            });
+            foreach (var file in CopyHour(folder, hour))
+                copied(file);
+        }
+
+        Settle(folder);
+        foreach (var name in (string[])[HotFile.Name, CommitMark.FileName])
+        {
+            FileCopy.Settle(Path.Combine(folder, name));
+            copied(FileCopy.Describe(folder, name));
         }
     }
 
@@ -39,7 +45,7 @@ public sealed partial class DuckDbStore
     {
         try
         {
-            using var connection = new DuckDBConnection($"DataSource={Path.Combine(folder, HotFile)};access_mode=READ_ONLY;memory_limit={memoryLimit};threads=1");
+            using var connection = new DuckDBConnection($"DataSource={Path.Combine(folder, HotFile.Name)};access_mode=READ_ONLY;memory_limit={memoryLimit};threads=1");
             connection.Open();
             var hot = CountHot(connection, null);
             var parquet = 0L;
@@ -54,49 +60,59 @@ public sealed partial class DuckDbStore
     }
 
     // Never read as a file: when this process closes any handle on it, the lock that keeps other processes out is gone.
-    FileSum CopyHot(string folder)
+    void CopyHotTo(string folder) => WithCopy(folder, connection =>
     {
-        var target = Path.Combine(folder, HotFile);
-        Connected(connection =>
-        {
-            Execute(connection, $"ATTACH {Quote(target)} AS backup");
-            try
-            {
-                // One transaction, so that all tables are of one moment.
-                Execute(connection, "BEGIN");
-                var samples = CountHot(connection, null);
-                Execute(connection, $"COPY FROM DATABASE {Identifier(Text(connection, "SELECT current_database()"))} TO backup");
-                Execute(connection, "COMMIT");
-                if (CountHot(connection, "backup") is var count && count != samples)
-                    throw new StoreException($"{count} of {samples} samples of the hot store came to {target}.");
-            }
-            finally
-            {
-                // A transaction that failed would hold it.
-                Attempt(connection, "ROLLBACK");
-                Attempt(connection, "DETACH backup");
-            }
-        });
-        FileCopy.Settle(target);
-        return FileCopy.Describe(folder, HotFile);
-    }
+        // One transaction, so that all tables are of one moment.
+        HotFile.Execute(connection, "BEGIN");
+        var samples = CountHot(connection, null);
+        HotFile.Execute(connection, $"COPY FROM DATABASE {Identifier(Text(connection, "SELECT current_database()"))} TO {CopyName}");
+        HotFile.Execute(connection, "COMMIT");
+        if (CountHot(connection, CopyName) is var count && count != samples)
+            throw new StoreException($"{count} of {samples} samples of the hot store came to {folder}.");
+    });
 
-    static long CountHot(DuckDBConnection connection, string? database)
+    List<FileSum> CopyHour(string folder, string hour)
     {
-        var from = database is null ? "current_database()" : Quote(database);
-        using var command = connection.CreateCommand();
-        command.CommandText = $"SELECT table_name FROM duckdb_tables() WHERE database_name = {from} AND (table_name LIKE 'hot\\_%' ESCAPE '\\' OR table_name = '{LateTable}')";
-        var tables = new List<string>();
-        using (var reader = command.ExecuteReader())
+        _layout.EnterReadLock();
+        try
         {
-            while (reader.Read())
-                tables.Add(reader.GetString(0));
+            return [.. SealedNames().Where(n => HourOf(n) == hour).Select(n => FileCopy.Make(_sealed.PathOf(n), folder, Path.Combine("sealed", n)))];
         }
-
-        return tables.Sum(t => Number(connection, $"SELECT count(*) FROM {(database is null ? "" : $"{Identifier(database)}.")}{Identifier(t)}"));
+        finally
+        {
+            _layout.ExitReadLock();
+        }
     }
 
-    static string HourOf(string file) => Path.GetFileName(file).Split('.')[0];
+    void Settle(string folder) => WithCopy(folder, connection =>
+    {
+        HotFile.Execute(connection, $"DELETE FROM {CopyName}.hours WHERE hour NOT IN (SELECT hour FROM hours)");
+        using var mark = new CommitMark(Path.Combine(folder, CommitMark.FileName));
+        mark.Write(Number(connection, $"SELECT commits FROM {CopyName}.store"));
+    });
+
+    void WithCopy(string folder, Action<DuckDBConnection> work) => Connected(connection =>
+    {
+        HotFile.Execute(connection, $"ATTACH {Quote(Path.Combine(folder, HotFile.Name))} AS {CopyName}");
+        try
+        {
+            work(connection);
+        }
+        finally
+        {
+            // A transaction that failed would hold it.
+            Attempt(connection, "ROLLBACK");
+            Attempt(connection, $"DETACH {CopyName}");
+        }
+    });
+
+    List<string> SealedNames() => [.. Directory.EnumerateFiles(SealedFolder).Select(f => Path.GetFileName(f)).Where(n => !n.EndsWith(DurableFile.UnfinishedSuffix, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+
+    static string HourOf(string name) => name.Split('.')[0];
+
+    static long CountHot(DuckDBConnection connection, string? database) => HotFile.Tables(connection, database)
+        .Where(t => t == LateTable || t.StartsWith(HotPrefix, StringComparison.Ordinal))
+        .Sum(t => Number(connection, $"SELECT count(*) FROM {(database is null ? "" : $"{database}.")}{Identifier(t)}"));
 
     static string Identifier(string name) => $"\"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 
@@ -115,7 +131,7 @@ public sealed partial class DuckDbStore
     {
         try
         {
-            Execute(connection, sql);
+            HotFile.Execute(connection, sql);
         }
         catch (DuckDBException)
         {

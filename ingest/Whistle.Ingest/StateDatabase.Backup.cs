@@ -4,6 +4,16 @@ namespace Whistle.Ingest;
 
 public sealed partial class StateDatabase
 {
+    /// <summary>Which state it is, through all backups and restores.</summary>
+    internal string Identity
+    {
+        get
+        {
+            using var connection = Open();
+            return connection.Query("SELECT id FROM instance", r => r.GetString(0)) is [var id] ? id : throw new StateException("The state does not say which one it is; `whistle data check` says more.");
+        }
+    }
+
     /// <summary>Writes all that is committed now into a new SQLite file, while others go on to read and write.</summary>
     /// <exception cref="StoreException">It could not be written whole.</exception>
     internal void CopyTo(string file)

@@ -288,7 +288,7 @@ sealed class Judge(Simulator simulator)
     /// <summary>Every agent that could has told a restored server what it did.</summary>
     public void Agreed(DateTimeOffset restoredAt, TimeSpan within)
     {
-        if (simulator.Runs.Instance.RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds() || simulator.DownLately(within))
+        if (simulator.Runs.Lineage.RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds() || simulator.DownLately(within))
             return;
         foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
         {

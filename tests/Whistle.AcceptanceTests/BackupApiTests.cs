@@ -106,7 +106,8 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         await using (var server = await InProcessServer.StartAsync(Cancellation, restored, o => o with { Database = database }))
         {
             using var state = StateDatabase.PostgreSql(database);
-            Assert.True(Instance.Open(state).IsRestored);
+            using (var connection = state.Open())
+                Assert.True(Lineage.Read(connection).IsRestored);
             Assert.True(new ControlStore(state).KillSwitch().On);
         }
 

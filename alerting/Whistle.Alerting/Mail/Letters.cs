@@ -81,7 +81,7 @@ sealed class Letters(MailOptions options, Uri? server)
         DbTransaction transaction, IReadOnlyList<string> recipients, string? incident, string id, IReadOnlyList<string> before, string subject, LetterBody body, DateTimeOffset now)
     {
         // A state that was restored tells other things under the numbers that it has given before, and a mail whose id is known is dropped.
-        var suffix = Instance.Read(transaction.Connection!).Suffix;
+        var suffix = Lineage.Read(transaction.Connection!).Suffix;
         string Address(string letter) => $"{letter}{suffix}@{options.Domain}";
         IEnumerable<string> Addresses(string letter) => suffix.Length == 0 ? [Address(letter)] : [$"{letter}@{options.Domain}", Address(letter)];
         var letter = new Letter

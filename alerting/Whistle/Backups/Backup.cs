@@ -8,8 +8,8 @@ namespace Whistle.Backups;
 /// <param name="Total">In bytes, as was expected at its beginning.</param>
 sealed record BackupProgress(string Doing, long Done, long Total);
 
-/// <summary>What a backup is made of. The state is null where it is a PostgreSQL database, which pg_dump copies.</summary>
-sealed record BackupSource(string DataFolder, StateDatabase? State, Instance Instance, DuckDbStore Telemetry, TimeProvider Time);
+/// <summary>What a backup is made of. A state in PostgreSQL is left to pg_dump.</summary>
+sealed record BackupSource(string DataFolder, StateDatabase State, DuckDbStore Telemetry, TimeProvider Time);
 
 /// <summary>
 /// A consistent copy of a data folder, made while the server works. The state comes first and the telemetry after it: whatever the state says
@@ -44,7 +44,7 @@ static class Backup
         catch (Exception e)
         {
             var left = TryDelete(partial) ? "" : $" Delete what is left of it, {partial}.";
-            if (e is StoreException or IOException or UnauthorizedAccessException or BackupException)
+            if (e is StoreException or StateException or IOException or UnauthorizedAccessException or BackupException)
                 throw new BackupException($"The backup to {folder} was not made: {e.Message.TrimEnd()}{left}", e);
             throw;
         }
@@ -86,9 +86,9 @@ static class Backup
         }
 
         progress(new("copying", 0, expected));
-        if (source.State is { } state)
+        if (!source.State.IsPostgreSql)
         {
-            state.CopyTo(Path.Combine(partial, StateFile));
+            source.State.CopyTo(Path.Combine(partial, StateFile));
             FileCopy.Settle(Path.Combine(partial, StateFile));
             Copied(FileCopy.Describe(partial, StateFile));
         }
@@ -99,14 +99,14 @@ static class Backup
         source.Telemetry.CopyTo(telemetry, file => Copied(file with { Path = $"{Telemetry}/{file.Path}" }), cancellation);
         CopyRest(source.DataFolder, partial, Copied, cancellation);
         progress(new("verifying", done, Math.Max(done, expected)));
-        var engine = source.State is null ? BackupManifest.PostgreSql : BackupManifest.Sqlite;
+        var engine = source.State.IsPostgreSql ? BackupManifest.PostgreSql : BackupManifest.Sqlite;
         var (hot, parquet) = Open(partial, engine);
         var manifest = new BackupManifest
         {
             Format = BackupManifest.CurrentFormat,
             Program = AgentOptions.Version,
             At = at,
-            Instance = source.Instance.Name,
+            Instance = source.State.Identity,
             State = engine,
             HotSamples = hot,
             SealedSamples = parquet,
@@ -157,7 +157,7 @@ static class Backup
     // The hot database is written anew and smaller; its log may hold what is not in it yet.
     static long Expected(BackupSource source) => DataFiles.Of(source.DataFolder)
         .Where(f => DataFiles.IsPlain(f) || f.StartsWith($"{Telemetry}/sealed/", StringComparison.Ordinal) || f.StartsWith($"{Telemetry}/hot.", StringComparison.Ordinal)
-            || (source.State is not null && f.StartsWith(StateFile, StringComparison.Ordinal)))
+            || (!source.State.IsPostgreSql && f.StartsWith(StateFile, StringComparison.Ordinal)))
         .Sum(f => Length(Path.Combine(source.DataFolder, f)));
 
     static long Length(string path)

@@ -76,30 +76,14 @@ static class BackupTarget
     public static string Parent(string folder) => Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)))
         ?? throw new BackupException($"{folder} is the root of the file system. Name a folder below it.");
 
-    // Whoever may rename a folder on the way, or write into it, could read the secrets or put others in their place.
+    // Whoever may exchange a folder on the way, or write into it, could read the secrets or put others in their place.
     static void CheckOwners(string folder)
     {
-        var parent = Parent(folder);
-        if (!Directory.Exists(parent))
-            throw new BackupException($"{parent} does not exist. Make it, for the server's user alone to write.");
-        for (var at = Directory.Exists(folder) ? Resolve(folder) : Resolve(parent); ; at = Path.GetDirectoryName(at)!)
-        {
-            CheckOwner(at, mayBeSticky: at != Resolve(folder));
-            if (Path.GetDirectoryName(at) is null)
-                return;
-        }
-    }
-
-    static void CheckOwner(string folder, bool mayBeSticky)
-    {
-        const int othersWrite = 0b010_010;
-        const int sticky = 0b1_000_000_000;
-        if (Native.StatFollowing(folder, out var stat) != 0 || Native.StatFollowing("/proc/self", out var self) != 0)
-            throw new BackupException($"Nobody can tell who may write to {folder}. Name another folder.");
-        if ((stat.Mode & othersWrite) != 0 && !(mayBeSticky && (stat.Mode & sticky) != 0))
-            throw new BackupException($"Others than its owner may write to {folder}, and a backup holds secrets. Take that right away (chmod go-w), or name another folder.");
-        if (stat.Owner != 0 && stat.Owner != self.Owner)
-            throw new BackupException($"{folder} belongs to another user, and a backup holds secrets. Name a folder of the server's own user.");
+        if (!Directory.Exists(Parent(folder)))
+            throw new BackupException($"{Parent(folder)} does not exist. Make it, for the server's user alone to write.");
+        if (Native.IsKnown && (PathTrust.FaultOnTheWay(Path.GetFullPath(folder), Native.EffectiveUser, followLast: true, out var real)
+            ?? (Native.Stat(real, out var stat) == 0 ? PathTrust.Fault(real, stat, Native.EffectiveUser) : null)) is { } fault)
+            throw new BackupException($"A backup holds secrets, and {folder} is not safe: {fault}");
     }
 
     static long Mebibytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;

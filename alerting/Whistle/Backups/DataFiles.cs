@@ -9,11 +9,15 @@ static class DataFiles
     /// <summary>What the machine's own agent has not sent yet, and its journal of commands. A copy would be older than what it did since.</summary>
     public const string AgentBuffer = "agent/buffer";
 
-    static readonly string[] Databases = [$"{Backup.Telemetry}/hot.", $"{Backup.Telemetry}/sealed/", $"{Backup.Telemetry}/spill/", Backup.StateFile];
+    // Sessions that were ended since the backup must not come back, room that is kept free is no content, and the store's own mark tells of another moment.
+    static readonly string[] Others =
+    [
+        $"{Backup.Telemetry}/hot.", $"{Backup.Telemetry}/sealed/", $"{Backup.Telemetry}/spill/", $"{Backup.Telemetry}/{CommitMark.FileName}", Backup.StateFile,
+        $"{AgentBuffer}/", "reserve/", ServerFolder.Sessions, RestoreMark.FileName,
+    ];
 
     /// <summary>Copied as it is: neither a database nor what belongs to this moment alone.</summary>
-    public static bool IsPlain(string name) => !Databases.Any(d => name.StartsWith(d, StringComparison.Ordinal))
-        && !name.StartsWith($"{AgentBuffer}/", StringComparison.Ordinal) && name != RestoreMark.FileName && !name.EndsWith(".tmp", StringComparison.Ordinal);
+    public static bool IsPlain(string name) => !Others.Any(d => name.StartsWith(d, StringComparison.Ordinal)) && !name.EndsWith(".tmp", StringComparison.Ordinal);
 
     /// <summary>All below the folder, relative to it and with slashes, in order.</summary>
     /// <exception cref="BackupException">There is a link, and what it leads to is not this folder's, or something else that is no file.</exception>

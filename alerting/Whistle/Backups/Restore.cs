@@ -29,7 +29,7 @@ static class Restore
             Fill(backup, manifest, partial, progress, cancellation);
             if (replace)
                 KeepAgent(folder, partial);
-            FileCopy.WriteNew(Path.Combine(partial, RestoreMark.FileName), new RestoreMark(Instance.NewGeneration(), manifest.At).ToBytes());
+            FileCopy.WriteNew(Path.Combine(partial, RestoreMark.FileName), new RestoreMark(Lineage.NewGeneration(), manifest.At).ToBytes());
             BackupTarget.SyncFolders(partial);
             // A server may have been started in the meantime.
             Check(backup, folder, null, replace);

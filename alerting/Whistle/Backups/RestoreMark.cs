@@ -27,7 +27,7 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
             return;
         var mark = Read(file);
         var runs = services.GetRequiredService<RunStore>();
-        if (runs.Instance.Generation != mark.Generation)
+        if (runs.Lineage.Generation != mark.Generation)
         {
             services.GetRequiredService<ControlStore>().StopAfterRestore(
                 $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now);

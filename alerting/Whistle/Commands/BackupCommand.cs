@@ -79,11 +79,13 @@ static class BackupCommand
         if (configuration.Errors.Count > 0)
             throw new BackupException(string.Join(Environment.NewLine, configuration.Errors));
         var options = configuration.Options;
-        // First: its lock keeps a server from starting on the folder.
-        using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
         using var state = options.OpenState();
+        // A folder of an earlier version stays as it is: to open its telemetry would upgrade it.
+        state.RequireCurrent(StateStages.All);
+        // Its lock keeps a server from starting on the folder.
+        using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
         var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
-        Created(folder, Backup.Create(new(data, options.UsesPostgreSql ? null : state, Instance.Open(state), telemetry, TimeProvider.System), folder, Show, cancellation));
+        Created(folder, Backup.Create(new(data, state, telemetry, TimeProvider.System), folder, Show, cancellation));
     }
 
     static void RestoreTo(ParseResult arguments, CancellationToken cancellation)
@@ -125,7 +127,7 @@ static class BackupCommand
             End();
             await Console.Error.WriteLineAsync("Stopped; nothing was made.");
         }
-        catch (Exception e) when (e is BackupException or StoreException or StartException or CommandException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is BackupException or StoreException or StateException or StartException or CommandException or IOException or UnauthorizedAccessException)
         {
             End();
             await Console.Error.WriteLineAsync(e.Message);

@@ -21,8 +21,11 @@ static class CommandLine
             TicketsCommand.Build(),
             AgentsCommand.Build(),
             BackupCommand.Build(),
+            HealthCommand.Build(),
             LoginCommand.Build(),
+            LogoutCommand.Build(),
             SimulateCommand.Build(),
+            DataCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);

@@ -36,7 +36,7 @@ sealed record CommandRecord(string Id, string Action, RecordState State, long At
     public bool Undo { get; init; }
 }
 
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(CommandRecord))]
 sealed partial class CommandRecordJson : JsonSerializerContext;
 

@@ -79,10 +79,11 @@ static class GateReader
             AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
             Earlier = [.. fleet.Earlier(run), .. fleet.Restored.Earlier(run)],
             Restore = fleet.Restored.HoldOn(run.Tenant, run.Cluster),
+            BudgetFault = fleet.BudgetFault,
             Cluster = cluster,
             Troubled = signals.Troubled(fleet, run.Tenant, run.Cluster),
             StormAt = fleet.Storms.TryGetValue((run.Tenant, run.Cluster), out var storm) ? storm : null,
-            Window = WindowView.Of(fleet.Windows, run.Tenant, run.Cluster, now),
+            Window = WindowView.OfKnown(fleet.Windows, run.Tenant, run.Cluster, now),
             Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.Tenant, run.Cluster, now)),
             Onsets = incident.Onsets,
         };

@@ -42,6 +42,9 @@ sealed record GateSnapshot
     /// <summary>What the other runs hold.</summary>
     public required IReadOnlyList<Reservation> AtWork { get; init; }
 
+    /// <summary>Why <see cref="AtWork"/> and <see cref="Earlier"/> are not known; null where they are.</summary>
+    public string? BudgetFault { get; init; }
+
     /// <summary>Attempts of this runbook that ended, in this incident or on this target within the last day.</summary>
     public required IReadOnlyList<EarlierRun> Earlier { get; init; }
 
@@ -63,7 +66,7 @@ sealed record GateSnapshot
     public RestoreHold? Restore { get; init; }
 
     /// <summary>Of the state, for ids that are given; empty while it was never restored.</summary>
-    public string Generation => Restore?.Instance.Generation ?? "";
+    public string Generation => Restore?.Lineage.Generation ?? "";
 
     /// <summary>When the incident began or came back, the latest last.</summary>
     public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];

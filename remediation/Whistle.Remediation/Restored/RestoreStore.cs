@@ -2,6 +2,7 @@ using System.Data.Common;
 
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
+using Whistle.Remediation.Commands;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -18,7 +19,7 @@ static class RestoreStore
         """
         CREATE TABLE restored_nodes (
             generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, heard_at INTEGER NOT NULL, known_since INTEGER NOT NULL,
-            PRIMARY KEY (generation, tenant, cluster, node)) WITHOUT ROWID;
+            checksum INTEGER NOT NULL, PRIMARY KEY (generation, tenant, cluster, node)) WITHOUT ROWID;
         CREATE TABLE restored_commands (
             generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL, incident TEXT NOT NULL,
             action TEXT NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, summary TEXT NOT NULL, began INTEGER NOT NULL,
@@ -28,27 +29,38 @@ static class RestoreStore
     // More than an agent or a server can have drawn since any backup.
     const long Beyond = 1_000_000;
 
+    // A row lets its node be repaired again.
+    static readonly CheckedTable Nodes = new(
+        "restored_nodes", ["generation", "tenant", "cluster", "node"], ["generation", "tenant", "cluster", "node", "heard_at", "known_since"]);
+
     /// <summary>What was given out before the restore is void from now on, whatever numbers it has.</summary>
     public static void Begin(DbConnection connection, string generation, DateTimeOffset backupAt, DateTimeOffset now)
     {
-        Instance.Begin(connection, generation, backupAt, now);
-        connection.Execute("UPDATE commands SET token = token + $beyond WHERE state IN ('Offered', 'Leased', 'Begun')", ("$beyond", Beyond));
+        Lineage.Begin(connection, generation, backupAt, now);
+        foreach (var command in CommandStore.AllOpen(connection))
+            CommandStore.Save(connection, command with { Token = command.Token + Beyond });
         connection.Execute("UPDATE runs SET token = token + $beyond WHERE ended_at IS NULL", ("$beyond", Beyond));
     }
+
+    /// <summary>The nodes whose agents have told, with since when they remember.</summary>
+    public static Dictionary<(string Tenant, string Cluster, string Node), DateTimeOffset> Heard(DbConnection connection, Lineage lineage) => connection.Query(
+        $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation",
+        r => Nodes.Holds(r) ? (Node: (r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
+        ("$generation", lineage.Generation)).Where(n => n.Node.Item1 is not null).ToDictionary(n => n.Node, n => n.Since);
 
     /// <summary>The generation under which the node's agent is to tell what it remembers; null where it has, or nothing was restored.</summary>
     public static string? Asked(DbConnection connection, Sender sender)
     {
-        var instance = Instance.Read(connection);
-        return instance.IsRestored && connection.Query(
-            "SELECT 1 FROM restored_nodes WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node", _ => true,
-            ("$generation", instance.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Count == 0 ? instance.Generation : null;
+        var lineage = Lineage.Read(connection);
+        return lineage.IsRestored && !connection.Query(
+            $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node", r => Nodes.Holds(r),
+            ("$generation", lineage.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Contains(true) ? lineage.Generation : null;
     }
 
     /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation.</summary>
     public static bool Hear(DbConnection connection, Sender sender, JournalReport report, DateTimeOffset now)
     {
-        if (Instance.Read(connection).Generation != report.Generation || report.Generation.Length == 0)
+        if (Lineage.Read(connection).Generation != report.Generation || report.Generation.Length == 0)
             return false;
         var fresh = report.Commands.Where(e => !IsKnown(connection, sender, report.Generation, e.Id)).ToList();
         foreach (var entry in fresh)
@@ -57,10 +69,14 @@ static class RestoreStore
             Follow(connection, sender, run.Key, [.. run], now);
         if (!report.More)
         {
+            var since = DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(report.KnownSince, 0, now.ToUnixTimeMilliseconds()));
             connection.Execute(
-                "INSERT INTO restored_nodes VALUES ($generation, $tenant, $cluster, $node, $now, $since) ON CONFLICT (generation, tenant, cluster, node) DO NOTHING",
-                ("$generation", report.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$now", now),
-                ("$since", report.KnownSince));
+                """
+                INSERT INTO restored_nodes VALUES ($generation, $tenant, $cluster, $node, $now, $since, $checksum)
+                ON CONFLICT (generation, tenant, cluster, node) DO UPDATE SET heard_at = excluded.heard_at, known_since = excluded.known_since, checksum = excluded.checksum
+                """,
+                ("$generation", report.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$now", now), ("$since", since),
+                ("$checksum", Nodes.Of(report.Generation, sender.Tenant, sender.Cluster, sender.Node, now, since)));
         }
 
         return true;
@@ -102,13 +118,25 @@ static class RestoreStore
     }
 
     // A command that changed nothing has the end that its agent tells; of one that may have, the signals tell.
-    static void End(DbConnection connection, JournalEntry entry) => connection.Execute(
-        """
-        UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, begun_at = coalesce(begun_at, $begun)
-        WHERE id = $id AND (state IN ('Offered', 'Leased', 'Begun') OR ($began = 1 AND state IN ('Withdrawn', 'Denied')))
-        """,
-        ("$outcome", HasBegun(entry) ? CommandOutcome.Indeterminate : entry.Outcome), ("$summary", entry.Summary), ("$id", entry.Id),
-        ("$begun", HasBegun(entry) ? entry.At : null), ("$began", HasBegun(entry) ? 1 : 0));
+    static void End(DbConnection connection, JournalEntry entry)
+    {
+        if (CommandStore.Find(connection, entry.Id) is not { } command || command.State is CommandState.Done)
+            return;
+        if (HasBegun(entry))
+        {
+            CommandStore.Save(connection, command with
+            {
+                State = CommandState.Done,
+                Outcome = CommandOutcome.Indeterminate,
+                Summary = entry.Summary,
+                BegunAt = command.BegunAt ?? DateTimeOffset.FromUnixTimeMilliseconds(entry.At),
+            });
+        }
+        else if (command.State is CommandState.Offered or CommandState.Leased or CommandState.Begun)
+        {
+            CommandStore.Save(connection, command with { State = CommandState.Done, Outcome = entry.Outcome, Summary = entry.Summary });
+        }
+    }
 
     // Journals of earlier releases do not say whether the permit was given.
     static bool HasBegun(JournalEntry entry) =>

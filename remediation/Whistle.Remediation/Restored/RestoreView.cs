@@ -21,59 +21,52 @@ sealed record LostCommand(string Tenant, string Cluster, string Node, string Run
 /// <param name="Unheard">Nodes whose agents have not told yet what they did.</param>
 /// <param name="Forgetful">Nodes whose agents remember only a part of that time.</param>
 sealed record RestoreView(
-    Instance Instance, IReadOnlySet<(string Tenant, string Cluster, string Node)> Unheard, IReadOnlySet<(string Tenant, string Cluster, string Node)> Forgetful,
+    Lineage Lineage, IReadOnlySet<(string Tenant, string Cluster, string Node)> Unheard, IReadOnlySet<(string Tenant, string Cluster, string Node)> Forgetful,
     IReadOnlyList<LostCommand> Lost)
 {
     static readonly IReadOnlySet<(string, string, string)> Nobody = new HashSet<(string, string, string)>();
 
     public static RestoreView Read(DbConnection connection)
     {
-        var instance = Instance.Read(connection);
-        if (!instance.IsRestored)
-            return new(instance, Nobody, Nobody, []);
+        var lineage = Lineage.Read(connection);
+        if (!lineage.IsRestored)
+            return new(lineage, Nobody, Nobody, []);
+        var heard = RestoreStore.Heard(connection, lineage);
         return new(
-            instance,
-            connection.Query(
-                """
-                SELECT DISTINCT tenant, cluster, node FROM credentials c WHERE node IS NOT NULL AND revoked_at IS NULL AND NOT EXISTS (
-                    SELECT 1 FROM restored_nodes n WHERE n.generation = $generation AND n.tenant = c.tenant AND n.cluster = c.cluster AND n.node = c.node)
-                """,
-                Node, ("$generation", instance.Generation)).ToHashSet(),
-            connection.Query(
-                "SELECT tenant, cluster, node FROM restored_nodes WHERE generation = $generation AND known_since > $backup",
-                Node, ("$generation", instance.Generation), ("$backup", instance.BackupAt)).ToHashSet(),
+            lineage,
+            connection.Query("SELECT DISTINCT tenant, cluster, node FROM credentials WHERE node IS NOT NULL AND revoked_at IS NULL", r => (r.GetString(0), r.GetString(1), r.GetString(2)))
+                .Except(heard.Keys).ToHashSet(),
+            heard.Where(n => n.Value > lineage.BackupAt).Select(n => n.Key).ToHashSet(),
             connection.Query(
                 """
                 SELECT tenant, cluster, node, run, incident, action FROM restored_commands l
                 WHERE generation = $generation AND began = 1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = l.run)
                 """,
-                r => new LostCommand(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5)), ("$generation", instance.Generation)));
+                r => new LostCommand(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5)), ("$generation", lineage.Generation)));
     }
 
     /// <summary>What stands for the attempts that the state has lost: they ended before the restore, nobody knows how.</summary>
     public IEnumerable<EarlierRun> Earlier(Run run)
     {
         foreach (var lost in Lost.Where(l => l.Concerns(run)).DistinctBy(l => l.Run))
-            yield return new(lost.Run, lost.Incident, Instance.RestoredAt);
+            yield return new(lost.Run, lost.Incident, Lineage.RestoredAt);
         if (Forgetful.Contains((run.Tenant, run.Cluster, run.Node)))
-            yield return new("", "", Instance.RestoredAt);
+            yield return new("", "", Lineage.RestoredAt);
     }
 
     /// <summary>What holds runs in the cluster back; null where nothing does.</summary>
     public RestoreHold? HoldOn(string tenant, string cluster)
     {
-        if (!Instance.IsRestored)
+        if (!Lineage.IsRestored)
             return null;
         var nodes = Unheard.Where(u => u.Tenant == tenant && u.Cluster == cluster).Select(u => u.Node).ToHashSet();
-        return new(Instance, nodes);
+        return new(Lineage, nodes);
     }
-
-    static (string, string, string) Node(DbDataReader reader) => (reader.GetString(0), reader.GetString(1), reader.GetString(2));
 }
 
 /// <summary>A cluster of which not all is known since the restore.</summary>
 /// <param name="Unheard">Its nodes whose agents have not told yet what they did.</param>
-sealed record RestoreHold(Instance Instance, IReadOnlySet<string> Unheard)
+sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard)
 {
     /// <summary>So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
@@ -83,15 +76,17 @@ sealed record RestoreHold(Instance Instance, IReadOnlySet<string> Unheard)
     /// <summary>Why the run is held back; the same sentence while it is.</summary>
     public GateAnswer? Ask(GateSnapshot s)
     {
+        if (Lineage.IsDamaged)
+            return new("The row that tells whether this state was restored is damaged, so nobody knows what was done before. Restore a backup with `whistle backup restore`.", GatePipeline.WhenChanged);
         if (Unheard.Count == 0)
             return null;
-        var restored = $"This server was restored from the backup of {GatePipeline.Clock(Instance.BackupAt)}";
+        var restored = Lineage.BackupAt > DateTimeOffset.UnixEpoch ? $"This server was restored from the backup of {GatePipeline.Clock(Lineage.BackupAt)}" : "This server goes on with a state that is older than it was";
         if (Unheard.Contains(s.Run.Node))
             return new($"{restored}, and the agent of {s.Run.Node} has not told yet what it did since. {MakeItTell}", GatePipeline.Soon);
         // Any of them may have carried it out for this node.
         if (s.Traits.ViaControlPlane)
             return new($"{restored}, and not all agents of {s.Run.Cluster} have told yet what they did since, which may be this. {MakeItTell}", GatePipeline.Soon);
-        var until = Instance.RestoredAt + Patience;
+        var until = Lineage.RestoredAt + Patience;
         return s.Now < until
             ? new($"{restored}, and not all agents of {s.Run.Cluster} have told yet what they did since. It waits for them until {GatePipeline.Clock(until)}.", until - s.Now)
             : null;

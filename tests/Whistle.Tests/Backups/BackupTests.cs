@@ -23,12 +23,12 @@ public sealed class BackupTests
 
         Assert.Equal(bench.Books.Count - 5, manifest.HotSamples + manifest.SealedSamples);
         Assert.Equal(
-            ["agent/token", "appsettings.json", "keys/key-1.xml", "state.sqlite", "telemetry/hot.duckdb", "token"],
+            ["agent/token", "appsettings.json", "keys/key-1.xml", "state.sqlite", "telemetry/commits", "telemetry/format", "telemetry/hot.duckdb", "token"],
             manifest.Files.Select(f => f.Path).Where(f => !f.StartsWith("telemetry/sealed/", StringComparison.Ordinal)));
         Assert.Equal(
             Directory.GetFiles(Path.Combine(bench.Data, "telemetry", "sealed")).Select(f => $"telemetry/sealed/{Path.GetFileName(f)}").Order(StringComparer.Ordinal),
             manifest.Files.Select(f => f.Path).Where(f => f.StartsWith("telemetry/sealed/", StringComparison.Ordinal)));
-        Assert.Equal((1, bench.Source.Instance.Name, "sqlite", bench.Time.GetUtcNow()), (manifest.Format, manifest.Instance, manifest.State, manifest.At));
+        Assert.Equal((1, bench.State.Identity, "sqlite", bench.Time.GetUtcNow()), (manifest.Format, manifest.Instance, manifest.State, manifest.At));
         if (!OperatingSystem.IsWindows())
         {
             foreach (var file in Directory.GetFiles(bench.Target, "*", SearchOption.AllDirectories))
@@ -86,7 +86,7 @@ public sealed class BackupTests
     public static TheoryData<string, string> Damages()
     {
         var cases = new TheoryData<string, string>();
-        foreach (var file in new[] { "backup.json", "state.sqlite", "telemetry/hot.duckdb", "telemetry/sealed/2026-03-01T10Z.samples.parquet", "telemetry/sealed/2026-03-01T11Z.series.parquet", "token", "keys/key-1.xml" })
+        foreach (var file in new[] { "backup.json", "state.sqlite", "telemetry/hot.duckdb", "telemetry/commits", "telemetry/sealed/2026-03-01T10Z.1.samples.parquet", "telemetry/sealed/2026-03-01T11Z.1.series.parquet", "telemetry/sealed/2026-03-01T11Z.json", "token", "keys/key-1.xml" })
         {
             foreach (var damage in new[] { "missing", "empty", "truncated", "garbled", "longer", "link" })
                 cases.Add(file, damage);
@@ -161,7 +161,7 @@ public sealed class BackupTests
     [Theory]
     [InlineData("state.sqlite")]
     [InlineData("telemetry/hot.duckdb")]
-    [InlineData("telemetry/sealed/2026-03-01T10Z.samples.parquet")]
+    [InlineData("telemetry/sealed/2026-03-01T10Z.1.samples.parquet")]
     public void A_database_that_cannot_be_opened_is_found_even_where_its_checksum_is_right(string name)
     {
         using var bench = new DataFolderBench().Fill();
@@ -220,8 +220,8 @@ public sealed class BackupTests
             return;
         var open = Directory.CreateDirectory(Path.Combine(bench.Root, "open")).FullName;
         File.SetUnixFileMode(open, (UnixFileMode)0b111_111_111);
-        Assert.Contains("Others than its owner may write", Refusal(open), StringComparison.Ordinal);
-        Assert.Contains("Others than its owner may write", Refusal(Path.Combine(open, "backup")), StringComparison.Ordinal);
+        Assert.Contains("can be written by others", Refusal(open), StringComparison.Ordinal);
+        Assert.Contains("can be written by others", Refusal(Path.Combine(open, "backup")), StringComparison.Ordinal);
         // An empty folder of one's own is taken.
         File.SetUnixFileMode(open, (UnixFileMode)0b111_000_000);
         Backup.Create(bench.Source, open, _ => { }, Cancellation);

@@ -45,7 +45,7 @@ sealed class DataFolderBench : IDisposable
 
     public ControlStore Control { get; }
 
-    public BackupSource Source => new(Data, State, Instance.Open(State), Store, Time);
+    public BackupSource Source => new(Data, State, Store, Time);
 
     public IReadOnlyDictionary<(string Part, long Time), double> Books => _books;
 

@@ -123,7 +123,7 @@ sealed class RemediationBench : IDisposable
         File.Copy(file, Path.Combine(_folder, "state.db"));
         Restart();
         Control.StopAfterRestore("restored", Now);
-        Runs.BeginGeneration(Instance.NewGeneration(), backupAt, Now);
+        Runs.BeginGeneration(Lineage.NewGeneration(), backupAt, Now);
     }
 
     public void Fire()

@@ -126,8 +126,8 @@ public sealed class RestoreTests : IDisposable
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count > 2);
         Assert.InRange(agent.Changes[2].At - restoredAt, CoolDown, CoolDown + TimeSpan.FromMinutes(2));
         Assert.NotEqual(lost.Id, bench.Latest!.Id);
-        Assert.EndsWith($"-{bench.Runs.Instance.Generation}", bench.Latest.Id, StringComparison.Ordinal);
-        Assert.EndsWith($"-{bench.Runs.Instance.Generation}", bench.Latest.CommandId, StringComparison.Ordinal);
+        Assert.EndsWith($"-{bench.Runs.Lineage.Generation}", bench.Latest.Id, StringComparison.Ordinal);
+        Assert.EndsWith($"-{bench.Runs.Lineage.Generation}", bench.Latest.CommandId, StringComparison.Ordinal);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.State is RunState.Escalated, steps: 600);
         if (knowsIncident)
         {
