@@ -108,7 +108,7 @@ public sealed class RecurrenceTests
                     found.Add(at);
             }
         }
-        catch (EvaluationLimitExceededException)
+        catch (EvaluationException)
         {
         }
 
