@@ -17,7 +17,8 @@ namespace Whistle;
 /// <summary>The second half of the road: signals → incidents → runs and their commands → pages, mail and tickets.</summary>
 static class Repairs
 {
-    public static void Add(IServiceCollection services, WhistleOptions options)
+    /// <param name="owner">A name of this server's own, for the runs that it works on.</param>
+    public static void Add(IServiceCollection services, WhistleOptions options, string owner)
     {
         services
             .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>()
@@ -32,6 +33,7 @@ static class Repairs
                 Store = s.GetRequiredService<IncidentStore>(),
                 Options = options.Incidents,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
             })
             .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
@@ -49,8 +51,7 @@ static class Repairs
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),
-                // The store's file lets one process in, and it is opened first; a database may be shared with a server of another data folder.
-                Owner = options.UsesPostgreSql ? LocalAccess.ReadOrCreate(Path.Combine(options.DataFolder, "owner"), () => Guid.NewGuid().ToString("N")) : "embedded",
+                Owner = owner,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })
             .AddSingleton(s => new AlertingEnvironment
@@ -59,6 +60,7 @@ static class Repairs
                 Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
                 Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),
             })
             .AddSingleton(options.Alerting)
@@ -71,10 +73,10 @@ static class Repairs
         }
     }
 
-    public static void Map(WebApplication app, TimeProvider time)
+    public static void Map(WebApplication app, TimeProvider time, ByteBudget bodies)
     {
         var host = app.Services.GetRequiredService<RemediationHost>();
-        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time);
+        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time, bodies);
         RemediationApi.Map(app, app.Services.GetRequiredService<RemediationEnvironment>(), host, time);
         TicketsApi.Map(app, app.Services.GetRequiredService<AlertingHost>().Tickets);
     }

@@ -33,4 +33,7 @@ static partial class Log
 
     [LoggerMessage(20, LogLevel.Warning, "{Reason}")]
     public static partial void BrakeUnreadable(this ILogger logger, string reason);
+
+    [LoggerMessage(10, LogLevel.Error, "The state is damaged: {Reason}")]
+    public static partial void StateDamaged(this ILogger logger, string reason);
 }

@@ -61,8 +61,8 @@ public sealed record RemediationEnvironment
 
     public BrakeLimits Limits { get; init; } = new();
 
-    /// <summary>Where brakes that cannot be read are reported.</summary>
-    public HealthBoard? Health { get; init; }
+    /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 
     public PassWatch? Watch { get; init; }
 
@@ -78,6 +78,8 @@ public sealed record RemediationEnvironment
 /// </summary>
 public sealed class RemediationHost : BackgroundService
 {
+    const string Component = "remediation";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
     // Decisions that share a transaction, so that a fleet in which all changes does not wait for the disk thousands of times.
     const int Together = 100;
@@ -93,6 +95,7 @@ public sealed class RemediationHost : BackgroundService
 
     int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
+    IReadOnlyList<StateFault> _faults = [];
     Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -126,10 +129,12 @@ public sealed class RemediationHost : BackgroundService
         if (load.Runbooks is not { } runbooks)
         {
             _logger.RunbooksRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report("runbooks", "reload", HealthState.Degraded, $"The runbooks before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
         Volatile.Write(ref _runbooks, runbooks);
+        _environment.Health.Clear("runbooks", "reload");
         _logger.RunbooksLoaded(runbooks.Runbooks.Count);
         return load;
     }
@@ -145,10 +150,12 @@ public sealed class RemediationHost : BackgroundService
         await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
+        Report(fleet.Faults, now);
         NoteStorms(fleet, signals, now);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
+        string? failure = null;
         var decided = new List<(RunDecision Decision, long Token)>();
         foreach (var (run, token) in fleet.Runs)
         {
@@ -160,19 +167,48 @@ public sealed class RemediationHost : BackgroundService
                 if (await DecideAsync(run, fleet, signals, now, cancellation) is { } decision)
                     decided.Add((decision, token.Value));
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
+                failure = $"{run.Id}: {e.Message}";
                 _logger.RunFailed(e, run.Id);
             }
         }
 
-        Apply(decided, now, cancellation);
+        failure = Apply(decided, now, cancellation) ?? failure;
+        if (failure is null)
+            _environment.Health.Clear(Component, "runs");
+        else
+            _environment.Health.Failing(Component, "runs", $"A run cannot be moved on: {failure} The server's log says more.");
     }
 
-    void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
+    // Each is said once, and again when it is another.
+    void Report(IReadOnlyList<StateFault> faults, DateTimeOffset now)
+    {
+        foreach (var fault in faults.Except(_faults))
+        {
+            _logger.StateDamaged(fault.Reason);
+            _environment.Health.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
+        }
+
+        foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
+            _environment.Health.Clear(StateDatabase.Component, over);
+        _faults = faults;
+        if (faults.Any(f => f.Subject == FleetState.Uncalled))
+        {
+            _environment.Control.Set(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now));
+            _environment.Runs.ResetCancellations();
+        }
+
+        if (faults.Any(f => f.Subject == FleetState.Unreserved))
+            _environment.Runs.ResetReservations();
+    }
+
+    // Returns what kept a run where it was.
+    string? Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
     {
         var together = _together;
         _together = Together;
+        string? failure = null;
         foreach (var chunk in decided.Chunk(together))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -187,13 +223,16 @@ public sealed class RemediationHost : BackgroundService
                         _logger.RunNotApplied(chunk[i].Decision.Run.Id);
                 }
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
+                failure = $"{chunk[0].Decision.Run.Id}: {e.Message}";
                 _logger.RunFailed(e, string.Join(", ", chunk.Select(c => c.Decision.Run.Id)));
             }
         }
+
+        return failure;
     }
 
     /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>
@@ -288,6 +327,10 @@ public sealed class RemediationHost : BackgroundService
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
                 pass?.Succeed();
             }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
+            }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 pass?.Fail(e);
@@ -335,7 +378,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),

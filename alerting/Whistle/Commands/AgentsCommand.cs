@@ -34,11 +34,14 @@ static class AgentsCommand
                 return 2;
             try
             {
-                using var state = configuration.Options.OpenState();
+                if (ServerFolder.Prepare(configuration.Options.DataFolder) is { } closed)
+                    Console.Error.WriteLine(closed);
+                using var state = configuration.Options.OpenState(verify: false);
+                state.RequireCurrent(StateStages.All);
                 work(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
-            catch (Exception e) when (e is ArgumentException or StartException)
+            catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException)
             {
                 Console.Error.WriteLine(e.Message);
                 return 1;
@@ -64,8 +67,11 @@ static class AgentsCommand
             ConsoleTable.Write(["TENANT", "CLUSTER", "NODE", "ENROLLED"], agents.Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") }));
     }
 
-    static void Add(ParseResult arguments, Credentials credentials) =>
+    static void Add(ParseResult arguments, Credentials credentials)
+    {
+        PrivateOutput.Close();
         Console.WriteLine(credentials.Enroll(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node)));
+    }
 
     static void Revoke(ParseResult arguments, Credentials credentials)
     {

@@ -1,5 +1,7 @@
 using Whistle.Alerting;
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
 using Whistle.Remediation.Control;
 
 namespace Whistle.Configuration;
@@ -42,9 +44,14 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
         Retention = top.Duration(nameof(WhistleOptions.Retention)) ?? Defaults.Retention,
         MaxSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxSeriesPerTenant)) ?? Defaults.MaxSeriesPerTenant,
+        MaxNewSeriesPerHour = top.Number(nameof(WhistleOptions.MaxNewSeriesPerHour)),
+        MaxStoredSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxStoredSeriesPerTenant)),
+        Searches = ReadSearches(top.Section(nameof(WhistleOptions.Queries)), Defaults.Searches),
         Agent = top.Truth(nameof(WhistleOptions.Agent)) ?? Defaults.Agent,
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
+        Disk = ReadDisk(top.Section(nameof(WhistleOptions.Disk)), Defaults.Disk),
+        Memory = ReadMemory(top.Section(nameof(WhistleOptions.Memory)), Defaults.Memory),
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
@@ -55,6 +62,29 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         var (database, file) = top.Secret(nameof(WhistleOptions.Database), nameof(WhistleOptions.DatabaseFile));
         return options with { Database = database, DatabaseFile = file };
     }
+
+    static DiskOptions ReadDisk(SettingsSection section, DiskOptions defaults) => new()
+    {
+        MinFree = section.Size(nameof(DiskOptions.MinFree)) ?? defaults.MinFree,
+        StateReserve = section.Size(nameof(DiskOptions.StateReserve)) ?? defaults.StateReserve,
+        DropOldest = section.Truth(nameof(DiskOptions.DropOldest)) ?? defaults.DropOldest,
+        KeepAtLeast = section.Duration(nameof(DiskOptions.KeepAtLeast)) ?? defaults.KeepAtLeast,
+    };
+
+    static MemoryOptions ReadMemory(SettingsSection section, MemoryOptions defaults) => new()
+    {
+        WriteBodies = section.Size(nameof(MemoryOptions.WriteBodies)) ?? defaults.WriteBodies,
+        PendingSamples = section.Size(nameof(MemoryOptions.PendingSamples)) ?? defaults.PendingSamples,
+        OtherBodies = section.Size(nameof(MemoryOptions.OtherBodies)) ?? defaults.OtherBodies,
+        Queries = section.Size(nameof(MemoryOptions.Queries)) ?? defaults.Queries,
+        SeriesLabels = section.Size(nameof(MemoryOptions.SeriesLabels)) ?? defaults.SeriesLabels,
+    };
+
+    static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
+    {
+        MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
+        MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
+    };
 
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()
     {

@@ -27,6 +27,9 @@ public sealed record IncidentsEnvironment
     public required IMetricFactory Metrics { get; init; }
 
     public PassWatch? Watch { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>
@@ -66,6 +69,10 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
                 pass?.Begin();
                 await ReconcileAsync(time.GetUtcNow());
                 pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {

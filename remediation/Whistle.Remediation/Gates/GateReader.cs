@@ -77,6 +77,7 @@ static class GateReader
             Traits = plan.From(run.Step),
             Signals = signals.Of(incident, run.Answers),
             AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
+            BudgetFault = fleet.BudgetFault,
             Earlier = fleet.Earlier(run),
             Cluster = cluster,
             Troubled = signals.Troubled(fleet, run.Tenant, run.Cluster),
