@@ -15,7 +15,7 @@ public sealed class MatchingBudget : IDisposable
     static readonly AsyncLocal<MatchingBudget?> Current = new();
 
     [ThreadStatic]
-    static int t_unpaid;
+    static int _unpaid;
 
     readonly MatchingBudget? _outer = Current.Value;
     readonly CancellationToken _cancellation;
@@ -32,10 +32,10 @@ public sealed class MatchingBudget : IDisposable
     /// <exception cref="MatchingException">The budget is used up.</exception>
     internal static void Pay(int steps, string pattern)
     {
-        if ((t_unpaid += steps) < Together)
+        if ((_unpaid += steps) < Together)
             return;
-        var unpaid = t_unpaid;
-        t_unpaid = 0;
+        var unpaid = _unpaid;
+        _unpaid = 0;
         if (Current.Value is not { } budget)
             return;
         budget._cancellation.ThrowIfCancellationRequested();

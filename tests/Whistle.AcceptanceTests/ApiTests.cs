@@ -91,7 +91,7 @@ public sealed class ApiTests
     [InlineData("POST", "runs/x/approve", "{\"planHash\":\"x\"}", 404, "There is no run x.")]
     [InlineData("POST", "runs/x/approve", "{}", 400, "The body must be a JSON object with planHash, and where wanted for, step.")]
     [InlineData("POST", "windows", "{\"recurrence\":\"FREQ=DAILY\",\"start\":\"2026-01-03T22:00\",\"for\":\"soon\"}", 400, "for: \"soon\" is not a duration")]
-    [InlineData("POST", "freezes", "{\"reason\":\"x\"}", 400, "The body must be a JSON object with reason, for, and where wanted from, tenant, cluster.")]
+    [InlineData("POST", "freezes", "{\"reason\":\"x\"}", 400, "The body must be a JSON object with reason, for, and where wanted from, tenant, cluster, force.")]
     [InlineData("POST", "runs/x/tasks/y", "{\"note\":\"x\"}", 404, "There is no run x.")]
     [InlineData("GET", "runbook-replay?from=soon", null, 400, "from: \"soon\" is not a duration")]
     [InlineData("GET", "incidents/x", null, 404, "There is no incident x.")]

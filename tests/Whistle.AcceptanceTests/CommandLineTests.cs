@@ -43,7 +43,7 @@ public sealed class CommandLineTests : IDisposable
         await WriteAsync("cases.yaml", "[{ name: any, signal: Filling, labels: { mountpoint: /data }, answered: [mine] }]");
         await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--rules", Path.Combine(_folder, "hidden.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
         await server.StartAsync(Cancellation);
-        await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c"}""", null, "application/json"), Cancellation);
+        await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c","force":true}""", null, "application/json"), Cancellation);
         OpenTicket();
         var run = await AwaitingRunAsync(server);
         var (id, plan, incident) = (run.GetProperty("id").GetString()!, run.GetProperty("planHash").GetString()!, run.GetProperty("incident").GetString()!);
@@ -68,13 +68,13 @@ public sealed class CommandLineTests : IDisposable
             (["freezes", "add", "--reason", "the fair", "--for", "2h"], "Change freeze 1 holds all clusters back from "),
             (["freezes", "list"], "the fair"),
             (["freezes", "end", "1"], "Change freeze 1 has ended."),
-            (["pause", "add", "--node", "n", "--reason", "new disk", "--for", "2h"], "Pause 1 holds all runbooks on node n back until "),
+            (["pause", "add", "--node", "n", "--reason", "new disk", "--for", "2h"], "Pause 1 holds all runbooks on node n in cluster c "),
             (["pause", "list"], "new disk"),
             (["pause", "end", "1"], "Pause 1 has ended."),
             (["kill-switch", "on", "--reason", "odd"], "The kill switch is ON"),
             (["kill-switch", "status"], "by operator: odd"),
             (["kill-switch", "off", "--reason", "well"], "The kill switch is off"),
-            (["mode", "set", "observe", "--runbook", "mine", "--cluster", "c"], "The mode of mine in cluster c is observe now."),
+            (["mode", "set", "observe", "--runbook", "mine", "--cluster", "c"], "The mode of mine in cluster c of tenant default is observe now."),
             (["mode", "list"], "all runbooks in cluster c"),
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is called off."),
             (["rules", "list"], "firing  mine   Filling  alerting  ok      1 "),
@@ -130,7 +130,12 @@ public sealed class CommandLineTests : IDisposable
             (["pause", "add", "--reason", "x", "--for", "soon"], "for: \"soon\" is not a duration; write it like 30s, 5m or 1h30m."),
             (["runbooks", "replay", "--from", "1h", "--to", "2h"], "from: it must be further back than to."),
             (["pause", "end", "7"], "No pause 7 is in force."),
-            (["windows", "add", "--recurrence", "FREQ=OFTEN", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence or time zone: "),
+            (["windows", "add", "--recurrence", "FREQ=OFTEN", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence: FREQ=OFTEN is not one of"),
+            (["windows", "add", "--recurrence", "FREQ=SECONDLY", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence: FREQ=SECONDLY is too often"),
+            (["windows", "add", "--recurrence", "FREQ=DAILY", "--start", "2026-01-01T00:00", "--for", "1h", "--time-zone", "CEST"], "timeZone: \"CEST\" is not exactly a name"),
+            (["pause", "add", "--node", "no-such-node", "--reason", "x", "--for", "1h"], "There is no node \"no-such-node\""),
+            (["mode", "set", "automatic", "--cluster", "stagin"], "There is no cluster \"stagin\""),
+            (["pause", "add", "--reason", "x", "--for", "31d"], "for: A pause lasts at most 30d here."),
             (["windows", "remove", "7"], "There is no maintenance window 7."),
             (["freezes", "end", "7"], "No change freeze 7 holds or is to come."),
             (["runs", "done", "r", "s", "--note", "x"], "There is no run r."),

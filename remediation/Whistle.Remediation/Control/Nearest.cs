@@ -11,7 +11,9 @@ static class Nearest
     {
         if (known.Count == 0)
             return $": no {noun} is known.";
-        List<string> near = [.. known.Distinct().Select(k => (Name: k, Distance: Distance(name, k))).Where(k => k.Distance <= Math.Max(2, Math.Min(name.Length, k.Name.Length) / 3))
+        var all = known.Distinct().Select(k => (Name: k, Distance: Distance(name, k))).ToList();
+        var best = all.Min(k => k.Distance);
+        List<string> near = [.. all.Where(k => k.Distance <= Math.Max(2, Math.Min(name.Length, k.Name.Length) / 3) && k.Distance - best <= (best == 0 ? 0 : 1))
             .OrderBy(k => k.Distance).ThenBy(k => k.Name, StringComparer.Ordinal).Take(Most).Select(k => k.Name)];
         return near.Count > 0 ? $": did you mean {string.Join(" or ", near)}?"
             : known.Count <= MostListed ? $"; there are {string.Join(", ", known.Order(StringComparer.Ordinal))}." : $"; none of the {known.Count} that are known is like it.";

@@ -119,11 +119,11 @@ sealed class MortalFleet : IAsyncDisposable
         server.Environment[CommitDeath.Lives] = "yes";
         // Its first life makes the tables, and nothing has happened in it yet.
         await server.StartAsync(cancellation);
+        foreach (var node in nodes)
+            PrivateText.Write(Path.Combine(node.Home, "token"), server.Enroll("c1", node.Name));
         using var answer = await server.Http.PutAsJsonAsync(
             new Uri("api/whistle/v1/runbook-modes", UriKind.Relative), new { runbook = "disk-full", cluster = "c1", mode = "automatic" }, cancellation);
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(cancellation));
-        foreach (var node in nodes)
-            PrivateText.Write(Path.Combine(node.Home, "token"), server.Enroll("c1", node.Name));
         return fleet;
     }
 

@@ -16,7 +16,7 @@ public sealed class RuleFileTests : IDisposable
         var load = RuleSet.Load([Path.Combine(AppContext.BaseDirectory, "rules")]);
 
         Assert.Empty(load.Errors);
-        Assert.Equal(81, load.Rules!.RuleCount);
+        Assert.Equal(82, load.Rules!.RuleCount);
     }
 
     [Fact]

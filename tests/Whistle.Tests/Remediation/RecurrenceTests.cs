@@ -65,6 +65,34 @@ public sealed class RecurrenceTests
         Assert.InRange(openings.Starts.Count, least, 250);
     }
 
+    // RFC 5545, 3.8.5.3.
+    [Theory]
+    [InlineData("FREQ=YEARLY;COUNT=10;BYMONTH=6,7", "1997-06-10T09", "1997-06-10T09 1997-07-10T09 1998-06-10T09 1998-07-10T09")]
+    [InlineData("FREQ=YEARLY;INTERVAL=2;COUNT=10;BYMONTH=1,2,3", "1997-03-10T09", "1997-03-10T09 1999-01-10T09 1999-02-10T09 1999-03-10T09 2001-01-10T09")]
+    [InlineData("FREQ=YEARLY;INTERVAL=3;COUNT=10;BYYEARDAY=1,100,200", "1997-01-01T09", "1997-01-01T09 1997-04-10T09 1997-07-19T09 2000-01-01T09 2000-04-09T09 2000-07-18T09")]
+    [InlineData("FREQ=YEARLY;BYDAY=20MO", "1997-05-19T09", "1997-05-19T09 1998-05-18T09 1999-05-17T09")]
+    [InlineData("FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO", "1997-05-12T09", "1997-05-12T09 1998-05-11T09 1999-05-17T09")]
+    [InlineData("FREQ=YEARLY;BYMONTH=3;BYDAY=TH", "1997-03-13T09", "1997-03-13T09 1997-03-20T09 1997-03-27T09 1998-03-05T09")]
+    [InlineData("FREQ=YEARLY;INTERVAL=4;BYMONTH=11;BYDAY=TU;BYMONTHDAY=2,3,4,5,6,7,8", "1996-11-05T09", "1996-11-05T09 2000-11-07T09 2004-11-02T09")]
+    [InlineData("FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", "1997-09-02T09", "1998-02-13T09 1998-03-13T09 1998-11-13T09 1999-08-13T09 2000-10-13T09")]
+    [InlineData("FREQ=MONTHLY;INTERVAL=2;COUNT=10;BYDAY=1SU,-1SU", "1997-09-07T09", "1997-09-07T09 1997-09-28T09 1997-11-02T09 1997-11-30T09 1998-01-04T09 1998-01-25T09")]
+    [InlineData("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2", "1997-09-29T09", "1997-09-29T09 1997-10-30T09 1997-11-27T09 1997-12-30T09")]
+    [InlineData("FREQ=MONTHLY;BYMONTHDAY=-3", "1997-09-28T09", "1997-09-28T09 1997-10-29T09 1997-11-28T09 1997-12-29T09 1998-01-29T09 1998-02-26T09")]
+    [InlineData("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO", "1997-08-05T09", "1997-08-05T09 1997-08-10T09 1997-08-19T09 1997-08-24T09 -")]
+    [InlineData("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU", "1997-08-05T09", "1997-08-05T09 1997-08-17T09 1997-08-19T09 1997-08-31T09 -")]
+    [InlineData("FREQ=DAILY;INTERVAL=10;COUNT=5", "1997-09-02T09", "1997-09-02T09 1997-09-12T09 1997-09-22T09 1997-10-02T09 1997-10-12T09 -")]
+    [InlineData("FREQ=HOURLY;INTERVAL=3;UNTIL=19970902T170000", "1997-09-02T09", "1997-09-02T09 1997-09-02T12 1997-09-02T15 -")]
+    public void It_comes_to_pass_as_the_examples_of_the_standard_do(string rule, string start, string times)
+    {
+        var expected = times.Split(' ');
+        var found = RecurrenceDays.From(Recurrence.Parse(rule), At(start), At(start), t => t).Select(t => t.ToString("yyyy-MM-dd'T'HH", System.Globalization.CultureInfo.InvariantCulture)).Append("-");
+
+        Assert.Equal(expected, found.Take(expected.Length));
+
+        static DateTime At(string text) => DateTime.ParseExact(text, "yyyy-MM-dd'T'HH", System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    // Of years that library takes another view, and of hours across a change of clocks it finds no end.
     [Fact]
     public void It_comes_to_pass_when_another_library_says_so()
     {
@@ -74,7 +102,6 @@ public sealed class RecurrenceTests
         for (var round = 0; round < 2000; round++)
         {
             var text = Rule(random);
-            // Its weeks and years of numbered weeks are of another kind there, and what is not bounded it follows for ever.
             Recurrence rule;
             try
             {
@@ -108,7 +135,7 @@ public sealed class RecurrenceTests
                     found.Add(at);
             }
         }
-        catch (EvaluationLimitExceededException)
+        catch (EvaluationException)
         {
         }
 
@@ -120,7 +147,7 @@ public sealed class RecurrenceTests
     {
         string[] days = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
         string List(int least, int most) => string.Join(',', Enumerable.Range(0, random.Next(1, 4)).Select(_ => random.Next(least, most + 1)).Where(n => n != 0).DefaultIfEmpty(least < 0 ? -1 : 1).Distinct());
-        var frequency = new[] { "DAILY", "WEEKLY", "MONTHLY", "YEARLY" }[random.Next(4)];
+        var frequency = new[] { "DAILY", "WEEKLY", "MONTHLY" }[random.Next(3)];
         List<string> parts = [$"FREQ={frequency}"];
         if (random.Next(2) == 0)
             parts.Add($"INTERVAL={random.Next(1, 5)}");
@@ -128,10 +155,8 @@ public sealed class RecurrenceTests
             parts.Add($"BYMONTH={List(1, 12)}");
         if (random.Next(3) == 0 && frequency != "WEEKLY")
             parts.Add($"BYMONTHDAY={List(-5, 31)}");
-        if (random.Next(4) == 0 && frequency == "YEARLY")
-            parts.Add($"BYYEARDAY={List(-100, 366)}");
         if (random.Next(2) == 0)
-            parts.Add($"BYDAY={string.Join(',', Enumerable.Range(0, random.Next(1, 3)).Select(_ => (frequency is "MONTHLY" or "YEARLY" && random.Next(2) == 0 ? random.Next(1, 5).ToString(System.Globalization.CultureInfo.InvariantCulture) : "") + days[random.Next(7)]).Distinct())}");
+            parts.Add($"BYDAY={string.Join(',', Enumerable.Range(0, random.Next(1, 3)).Select(_ => (frequency is "MONTHLY" && random.Next(2) == 0 ? random.Next(1, 5).ToString(System.Globalization.CultureInfo.InvariantCulture) : "") + days[random.Next(7)]).Distinct())}");
         if (random.Next(3) == 0)
             parts.Add($"BYHOUR={List(1, 23)}");
         if (random.Next(4) == 0)

@@ -46,6 +46,7 @@ public sealed class StoredBrakeTests
         var board = new HealthBoard(bench.Clock);
         using var host = new RemediationHost(bench.Environment with { Health = board }, bench.Clock, NullLogger<RemediationHost>.Instance);
         Assert.Empty(host.Reload().Errors);
+        Assert.Empty(bench.Host.Reload().Errors);
         bench.Fire();
         await bench.PassAsync();
         Store(bench, $"INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) VALUES ('', '', {columns}, 'eve', 0)");
@@ -85,7 +86,7 @@ public sealed class StoredBrakeTests
         var freeze = Assert.Single(bench.Control.Freezes(bench.Now));
         Assert.True(freeze.Holds("t", "c", bench.Now.AddYears(100)));
         Assert.Contains("whistle freezes end 1", Assert.Single(board.Problems()).Reason, StringComparison.Ordinal);
-        var snapshot = GateFacts.Read("action runtime.restart; gates { window: required }") with { Freeze = freeze };
+        var snapshot = GateFacts.Read("action node.reboot") with { Freeze = freeze };
         Assert.Contains("cannot be read", PeopleGates.Window(snapshot).Reason, StringComparison.Ordinal);
 
         Assert.True(bench.Control.EndFreeze(1, "ann", bench.Now));
