@@ -23,18 +23,25 @@ static class Repairs
         services
             .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>()
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
+            .AddSingleton<PassWatch>()
             .AddSingleton(s => new IncidentsEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Ended = s.GetRequiredService<RulesHost>().EndedSignals,
                 Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
                 Store = s.GetRequiredService<IncidentStore>(),
                 Options = options.Incidents,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
             })
             .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
             {
+                Senders = s.GetRequiredService<Credentials>().Senders,
+                Limits = options.Brakes,
+                Health = s.GetRequiredService<HealthBoard>(),
+                Watch = s.GetRequiredService<PassWatch>(),
                 RunbookFiles = options.Runbooks,
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Holds = RemediationEnvironment.HoldsBy(s.GetRequiredService<PromQLEngine>()),
@@ -49,9 +56,11 @@ static class Repairs
             })
             .AddSingleton(s => new AlertingEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
                 Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),
             })
             .AddSingleton(options.Alerting)
@@ -64,10 +73,10 @@ static class Repairs
         }
     }
 
-    public static void Map(WebApplication app, TimeProvider time)
+    public static void Map(WebApplication app, TimeProvider time, ByteBudget bodies)
     {
         var host = app.Services.GetRequiredService<RemediationHost>();
-        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time);
+        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time, bodies);
         RemediationApi.Map(app, app.Services.GetRequiredService<RemediationEnvironment>(), host, time);
         TicketsApi.Map(app, app.Services.GetRequiredService<AlertingHost>().Tickets);
     }

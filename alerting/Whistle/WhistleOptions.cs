@@ -5,9 +5,11 @@ using Whistle.Actions;
 using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Alerting;
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Remediation.Control;
 
 namespace Whistle;
 
@@ -24,6 +26,9 @@ public sealed record WhistleOptions
 
     public string? DatabaseFile { get; init; }
 
+    /// <summary>Starts also where the state is missing, older than it was, or another's; then the kill switch is on. Only for the command line.</summary>
+    public bool AcceptState { get; init; }
+
     public Uri Listen { get; init; } = new("http://127.0.0.1:9480");
 
     /// <summary>Folders or files of rules; the shipped ones where none is given.</summary>
@@ -36,6 +41,9 @@ public sealed record WhistleOptions
 
     public AlertingOptions Alerting { get; init; } = new();
 
+    /// <summary>How long what people set may last.</summary>
+    public BrakeLimits Brakes { get; init; } = new();
+
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(15);
 
     /// <summary>What the store may hold in memory, as DuckDB writes it.</summary>
@@ -43,6 +51,14 @@ public sealed record WhistleOptions
 
     /// <summary>Series that one tenant may have at a time.</summary>
     public int MaxSeriesPerTenant { get; init; } = 1_000_000;
+
+    /// <summary>New series that one tenant may bring within an hour; null for twice as many as it may have at a time.</summary>
+    public int? MaxNewSeriesPerHour { get; init; }
+
+    /// <summary>Series that one tenant may have in the store; null for five times as many as it may have at a time.</summary>
+    public int? MaxStoredSeriesPerTenant { get; init; }
+
+    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant);
 
     /// <summary>Whether the server watches the machine it runs on.</summary>
     public bool Agent { get; init; } = true;
@@ -53,6 +69,14 @@ public sealed record WhistleOptions
     public string AgentPolicyFile { get; init; } = NodePolicy.DefaultFile;
 
     public PromQLOptions Queries { get; init; } = new();
+
+    /// <summary>How the server shares its disk with others.</summary>
+    public DiskOptions Disk { get; init; } = new();
+
+    /// <summary>What it may hold in memory for work that others ask of it.</summary>
+    public MemoryOptions Memory { get; init; } = new();
+
+    public SearchOptions Searches { get; init; } = new();
 
     public TelemetryLogOptions Log { get; init; } = new();
 
@@ -70,14 +94,23 @@ public sealed record WhistleOptions
 
     internal bool UsesPostgreSql => Database is not null || DatabaseFile is not null;
 
+    /// <param name="verify">Whether all of a state file is checked.</param>
     /// <exception cref="StartException">The database cannot be used.</exception>
-    internal StateDatabase OpenState()
+    internal StateDatabase OpenState(bool verify = true)
     {
-        if (!UsesPostgreSql)
-            return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName));
         try
         {
+            if (!UsesPostgreSql)
+            {
+                var opening = new StateOpening { HasHistory = StateStages.HasHistory(DataFolder), Accept = AcceptState, Verify = verify };
+                return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName), opening);
+            }
+
             return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);
+        }
+        catch (StateException e) when (!UsesPostgreSql)
+        {
+            throw new StartException(e.Message);
         }
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {
@@ -118,9 +151,19 @@ public sealed record WhistleOptions
             errors.Add(new(nameof(AgentPolicyFile), $"the file {AgentPolicyFile} does not exist. Write the policy as root, or leave the key out: then {NodePolicy.DefaultFile} counts, and without it nothing may be changed."));
         if (MaxSeriesPerTenant < 1)
             errors.Add(new(nameof(MaxSeriesPerTenant), $"{MaxSeriesPerTenant} is less than 1. Write it like 1000000."));
+        if (MaxNewSeriesPerHour < 1)
+            errors.Add(new(nameof(MaxNewSeriesPerHour), $"{MaxNewSeriesPerHour} is less than 1. Write it like 2000000, or leave the key out for twice {nameof(MaxSeriesPerTenant)}."));
+        if (MaxStoredSeriesPerTenant < MaxSeriesPerTenant)
+            errors.Add(new(nameof(MaxStoredSeriesPerTenant), $"{MaxStoredSeriesPerTenant} is less than {nameof(MaxSeriesPerTenant)}, which is {MaxSeriesPerTenant}. Write it like 5000000, or leave the key out for five times as many."));
+        if (Searches.MaxSeries < 1)
+            errors.Add(new("Queries:MaxSeriesInAnswer", $"{Searches.MaxSeries} is less than 1. Write it like 100000."));
+        if (Searches.MaxTexts < 1)
+            errors.Add(new("Queries:MaxTextsInAnswer", $"{Searches.MaxTexts} is less than 1. Write it like 500000."));
         errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());
+        errors.AddRange(BrakeErrors());
+        errors.AddRange(ResourceErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
     }
@@ -131,6 +174,32 @@ public sealed record WhistleOptions
             yield return new($"{nameof(Incidents)}:{nameof(Incidents.ClearFor)}", $"{Incidents.ClearFor} cannot be negative. Write it like 5m.");
         if (Incidents.ReopenWithin < TimeSpan.Zero)
             yield return new($"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
+    }
+
+    IEnumerable<OptionError> BrakeErrors() =>
+        from limit in new (string Name, TimeSpan Value)[]
+        {
+            (nameof(Brakes.LongestApproval), Brakes.LongestApproval), (nameof(Brakes.LongestPause), Brakes.LongestPause),
+            (nameof(Brakes.LongestFreeze), Brakes.LongestFreeze), (nameof(Brakes.LongestAcknowledgement), Brakes.LongestAcknowledgement),
+        }
+        where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
+        select new OptionError($"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
+
+    IEnumerable<OptionError> ResourceErrors()
+    {
+        if (Disk.StateReserve < 1 << 20)
+            yield return new($"{nameof(Disk)}:{nameof(Disk.StateReserve)}", $"{Disk.StateReserve} bytes are less than 1MiB, which a few incidents need. Write it like 16MiB.");
+        if (Disk.MinFree < 0)
+            yield return new($"{nameof(Disk)}:{nameof(Disk.MinFree)}", $"{Disk.MinFree} cannot be negative. Write it like 512MiB.");
+        if (Disk.KeepAtLeast < TimeSpan.FromDays(1))
+            yield return new($"{nameof(Disk)}:{nameof(Disk.KeepAtLeast)}", $"{Disk.KeepAtLeast} is less than a day, which late samples and forecasts need. Write it like 1d.");
+        (string Name, long Bytes)[] shares =
+        [
+            (nameof(Memory.WriteBodies), Memory.WriteBodies), (nameof(Memory.PendingSamples), Memory.PendingSamples), (nameof(Memory.OtherBodies), Memory.OtherBodies),
+            (nameof(Memory.Queries), Memory.Queries), (nameof(Memory.SeriesLabels), Memory.SeriesLabels),
+        ];
+        foreach (var (name, bytes) in shares.Where(s => s.Bytes < 1 << 20))
+            yield return new($"{nameof(Memory)}:{name}", $"{bytes} bytes are less than 1MiB: nothing would be taken. Write it like 256MiB.");
     }
 
     static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);

@@ -22,11 +22,20 @@ public sealed record RulesEnvironment
 
     public required ISeriesSource Series { get; init; }
 
-    /// <summary>Takes recorded series, <c>ALERTS</c>, <c>ALERTS_FOR_STATE</c> and <c>whistle_agent_*</c>. Once it completes they must be visible to <see cref="Series"/>.</summary>
+    /// <summary>Only what came under a node's own credential says that the node reports. Without a gateway there are no credentials.</summary>
+    public bool HasGateway { get; init; }
+
+    /// <summary>Takes recorded series and <see cref="ReservedMetrics"/>. Once it completes they must be visible to <see cref="Series"/>.</summary>
     public required Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> Write { get; init; }
 
     /// <summary>The agents that should report.</summary>
     public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
+
+    /// <summary>The collectors of whole clusters that should report.</summary>
+    public Func<IReadOnlyList<EnrolledCollector>> Collectors { get; init; } = () => [];
+
+    /// <summary>Who was refused for the server's own sake: alive, and not known otherwise.</summary>
+    public RefusedSenders Refused { get; init; } = new(TimeProvider.System);
 
     /// <summary>Hears of every set of rules before it is in force, so that what it reads is kept.</summary>
     public Action<RuleSet> Loading { get; init; } = _ => { };
@@ -34,6 +43,12 @@ public sealed record RulesEnvironment
     public required StateDatabase Database { get; init; }
 
     public required IMetricFactory Metrics { get; init; }
+
+    /// <summary>Watches the passes, whose lateness is recorded as a series too.</summary>
+    public PassWatch? Watch { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>
@@ -42,7 +57,12 @@ public sealed record RulesEnvironment
 /// </summary>
 public sealed class RulesHost : BackgroundService
 {
+    const string Component = "rules";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
+
+    /// <summary>The tables of signals.</summary>
+    public static StateSchema Tables => SignalStore.Tables;
 
     readonly RulesEnvironment _environment;
     readonly TimeProvider _time;
@@ -50,7 +70,9 @@ public sealed class RulesHost : BackgroundService
     readonly SignalStore _store;
     readonly DetectorMetrics _metrics;
     readonly GroupEvaluator _evaluator;
+    readonly ISeriesSource _reports;
     readonly NodePresence _presence;
+    readonly CollectorPresence _collectors;
 
     // Held by a pass over the rules and by a reload, never by readers.
     readonly SemaphoreSlim _passes = new(1, 1);
@@ -66,7 +88,9 @@ public sealed class RulesHost : BackgroundService
         _store = new SignalStore(environment.Database);
         _metrics = new DetectorMetrics(environment.Metrics);
         _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
-        _presence = new NodePresence(environment.Series);
+        _reports = environment.HasGateway ? new OwnReports(environment.Series) : environment.Series;
+        _presence = new NodePresence(_reports, environment.Refused);
+        _collectors = new CollectorPresence(environment.Series);
     }
 
     /// <summary>All active signals, with what hides them: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
@@ -106,6 +130,7 @@ public sealed class RulesHost : BackgroundService
         if (load.Rules is not { } rules)
         {
             _logger.RulesRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report(Component, "reload", HealthState.Degraded, $"The rules before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
@@ -120,6 +145,7 @@ public sealed class RulesHost : BackgroundService
             _passes.Release();
         }
 
+        _environment.Health.Clear(Component, "reload");
         _logger.RulesLoaded(rules.RuleCount, rules.Groups.Count);
         return load;
     }
@@ -147,15 +173,23 @@ public sealed class RulesHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = _environment.Watch?.Watch("rules", Step);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
+                pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                pass?.Fail(e);
                 _logger.PassFailed(e);
             }
         }
@@ -174,14 +208,26 @@ public sealed class RulesHost : BackgroundService
         _lastPresence = now;
         try
         {
-            if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } samples)
+            RecordedSample[] samples =
+            [
+                .. await _presence.ObserveAsync(agents, now, cancellation),
+                .. await _collectors.ObserveAsync(_environment.Collectors(), now, cancellation),
+                .. OverduePasses(now),
+            ];
+            if (samples.Length > 0)
                 await _environment.Write(samples, cancellation);
+            _environment.Health.Clear(Component, "presence");
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
+            _environment.Health.Failing(Component, "presence", $"Which nodes are silent is not known: {e.Message} The server's log says more.");
             _logger.PresenceFailed(e);
         }
     }
+
+    // Of this server, where its own machine's agent reports too. While the rules are stuck themselves nothing is recorded, and the health board alone says it.
+    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) => (_environment.Watch?.Overdue() ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
+        new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))), now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
 
     DateTimeOffset? Due(GroupState group, DateTimeOffset now)
     {
@@ -198,7 +244,7 @@ public sealed class RulesHost : BackgroundService
         using var limit = new CancellationTokenSource(group.Group.Interval, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         var read = slot - group.Group.QueryOffset;
-        var health = new SourceHealth(_environment.Series, agents, read);
+        var health = new SourceHealth(_reports, agents, read, _environment.Refused.Any);
         var liveness = new InputLiveness(_environment.Series, Rules, read);
         try
         {
@@ -210,8 +256,22 @@ public sealed class RulesHost : BackgroundService
             _evaluator.Save(group, slot);
         }
 
+        ReportHealth(group);
         group.LastDuration = _time.GetElapsedTime(start);
         _metrics.Duration.WithLabels(group.Group.Key).Observe(group.LastDuration.TotalSeconds);
+    }
+
+    // A rule that fails is one that watches nothing; and what is not saved is lost with the process.
+    void ReportHealth(GroupState group)
+    {
+        var failed = group.Rules.Where(r => r.Report.Error is not null).ToList();
+        var (unsaved, subject) = (group.UnsavedEvents.Count > 0, $"group {group.Group.Name}");
+        if (unsaved)
+            _environment.Health.Failing(Component, subject, "The state of its signals cannot be saved. The server's log says why; most often the disk is full or cannot be written.");
+        else if (failed.Count > 0)
+            _environment.Health.Report(Component, subject, HealthState.Degraded, $"{failed.Count} of {group.Rules.Count} rules failed at their last evaluation; the first, {failed[0].Rule.Name}: {failed[0].Report.Error}");
+        else
+            _environment.Health.Clear(Component, subject);
     }
 
     void Swap(RuleSet rules)
@@ -222,6 +282,8 @@ public sealed class RulesHost : BackgroundService
         var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
         foreach (var group in groups)
             group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
+        foreach (var gone in before.Select(g => g.Group.Name).Except(rules.Groups.Select(g => g.Name)))
+            _environment.Health.Clear(Component, $"group {gone}");
         Withdraw(signals.Values.SelectMany(s => s), groups);
         Volatile.Write(ref _running, new(rules, groups));
     }

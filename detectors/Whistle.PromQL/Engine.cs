@@ -18,15 +18,21 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
     /// <summary>An engine that differs in how old a sample may be to count as current.</summary>
     public PromQLEngine WithLookback(TimeSpan lookback) => new(source, _options with { Lookback = lookback });
 
+    /// <summary>An engine whose queries tell how many bytes more they hold; what is thrown then ends the query.</summary>
+    public PromQLEngine WithHolding(Action<long> holding) => new(source, _options with { Holding = holding });
+
     /// <inheritdoc cref="InstantAsync(Expr, long, CancellationToken)"/>
     public Task<QueryValue> InstantAsync(string expression, long time, CancellationToken cancellation) =>
         InstantAsync(Parser.Parse(expression), time, cancellation);
 
     /// <summary>The value at one time (milliseconds since 1970 UTC), of the type that the expression has.</summary>
     /// <exception cref="PromQLException">It cannot be evaluated on this data.</exception>
-    public async Task<QueryValue> InstantAsync(Expr expr, long time, CancellationToken cancellation)
+    public Task<QueryValue> InstantAsync(Expr expr, long time, CancellationToken cancellation) =>
+        MatchAsync(() => EvaluateAsync(expr, time, cancellation), cancellation);
+
+    async Task<QueryValue> EvaluateAsync(Expr expr, long time, CancellationToken cancellation)
     {
-        var budget = new Budget(_options.MaxSamples, cancellation);
+        var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
         var planner = await PlanAsync(expr, new QueryTimes(time, time, 0), budget, cancellation);
         return expr.Type switch
         {
@@ -44,10 +50,15 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     /// <summary>The values at start, start + step, … up to end, all in milliseconds. A scalar gives one series without labels.</summary>
     /// <exception cref="PromQLException">The times are not valid, or it cannot be evaluated on this data.</exception>
-    public async Task<MatrixValue> RangeAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
+    public Task<MatrixValue> RangeAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
     {
         CheckRange(expr, start, end, step);
-        var budget = new Budget(_options.MaxSamples, cancellation);
+        return MatchAsync(() => EvaluateAsync(expr, start, end, step, cancellation), cancellation);
+    }
+
+    async Task<MatrixValue> EvaluateAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
+    {
+        var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
         var planner = await PlanAsync(expr, new QueryTimes(start, end, step), budget, cancellation);
         var node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
         var steps = new long[((end - start) / step) + 1];
@@ -75,6 +86,19 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
         series.Sort(static (a, b) => Labels.Compare(a.Labels, b.Labels));
         return new MatrixValue(series);
+    }
+
+    async Task<T> MatchAsync<T>(Func<Task<T>> evaluate, CancellationToken cancellation)
+    {
+        using var matching = MatchingBudget.Start(_options.MaxMatchingSteps, cancellation);
+        try
+        {
+            return await evaluate();
+        }
+        catch (MatchingException e)
+        {
+            throw PromQLException.Execution(e.Message);
+        }
     }
 
     static void CheckRange(Expr expr, long start, long end, long step)

@@ -59,7 +59,14 @@ public sealed record AgentOptions
     /// <summary>What actions may change on this node; null allows no change. See <see cref="Actions.NodePolicy"/>.</summary>
     public string? PolicyFile { get; init; } = Actions.NodePolicy.DefaultFile;
 
+    /// <summary>Folders that no action may clean, such as those of a server that hosts the agent.</summary>
+    public IReadOnlyList<string> ProtectedFolders { get; init; } = [];
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Those, and what the agent itself lives on.</summary>
+    internal IReadOnlyList<string> Protected =>
+        [.. ProtectedFolders.Append(Buffer.Folder).Concat(new[] { TokenFile, PolicyFile }.OfType<string>()).Select(Path.GetFullPath)];
 
     /// <summary>Takes the place of the network; not disposed with the agent.</summary>
     public HttpMessageHandler? Handler { get; init; }

@@ -8,8 +8,17 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     // About half an hour at 15 s: small enough to drop by the chunk, large enough that a chunk's own cost does not count.
     const int SamplesPerChunk = 120;
 
+    // The object with its chunk, its places in the indexes, and the arrays around its labels.
+    const int OwnBytes = 512;
+
     XorChunk[] _closed = [];
     XorChunk _open;
+
+    /// <summary>About what a new series takes, by the bytes of its encoded labels: their characters have two each.</summary>
+    public static long Cost(int encodedBytes) => OwnBytes + (2L * encodedBytes);
+
+    /// <summary>Of its names and values.</summary>
+    public long LabelBytes { get; } = labels.Sum(l => 2L * (l.Name.Length + l.Value.Length));
 
     public uint Id { get; } = id;
 
@@ -19,6 +28,15 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
 
     /// <summary>The hash under which the sender's encoding of the labels leads here; zero until it is known.</summary>
     public UInt128 Key { get; set; }
+
+    /// <summary>The copy that proves a node's report, where this series has one. Only what comes under the node's own credential enters it.</summary>
+    public HeadSeries? Proof { get; set; }
+
+    /// <summary>The server made it of what senders sent.</summary>
+    public bool IsProof { get; set; }
+
+    /// <summary>Its sender gave it a name that only the server may.</summary>
+    public bool IsRenamed { get; set; }
 
     /// <summary>How far back the head keeps this series.</summary>
     public long KeepMilliseconds { get; set; }
@@ -37,8 +55,8 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     /// <summary>The how-manieth series of the head it was, when it last came.</summary>
     public long Arrival { get; set; }
 
-    /// <summary>Likewise, of its metric name.</summary>
-    public long ArrivalInName { get; set; }
+    /// <summary>When samples of it last became durable, whatever their own times: milliseconds since 1970 UTC. Only the committer touches it.</summary>
+    public long HeardAt { get; set; } = long.MinValue;
 
     /// <summary>True from the second clean-up on that finds it empty: no sample ever became durable.</summary>
     public bool SeenEmpty { get; set; }

@@ -23,8 +23,17 @@ public sealed class IngestMetrics(CollectorRegistry registry)
     internal Counter Dropped => field ??= _metrics.CreateCounter(
         "whistle_ingest_dropped_samples_total", "Samples not stored, by reason.", "reason");
 
+    internal Counter Renamed => field ??= _metrics.CreateCounter(
+        "whistle_ingest_renamed_samples_total", "Samples of metrics that only the server records; what a sender calls so is stored as exported_….");
+
     internal Counter Late => field ??= _metrics.CreateCounter(
         "whistle_ingest_late_samples_total", "Samples that came out of order and were stored.");
+
+    internal Counter Unstored => field ??= _metrics.CreateCounter(
+        "whistle_ingest_unstored_samples_total", "Samples that the server itself recorded while the store took none; only the head has them.");
+
+    internal Counter HoursDropped => field ??= _metrics.CreateCounter(
+        "whistle_store_hours_dropped_total", "Hours of telemetry that were dropped before their time because the disk was full.");
 
     internal Histogram CommitSeconds => field ??= _metrics.CreateHistogram(
         "whistle_store_commit_seconds", "Time to make a batch durable.",
@@ -35,6 +44,9 @@ public sealed class IngestMetrics(CollectorRegistry registry)
 
     internal Counter Histograms => field ??= _metrics.CreateCounter(
         "whistle_ingest_skipped_histograms_total", "Native histograms that came with requests and were passed over; Whistle stores float samples.");
+
+    internal Gauge SeriesLimitUsed => field ??= _metrics.CreateGauge(
+        "whistle_tenant_series_limit_used_ratio", "How much of a limit of series a tenant uses, told from half of it on; by the reason of samples dropped past it.", "tenant", "limit");
 
     internal Gauge HeadSeries => field ??= _metrics.CreateGauge("whistle_head_series", "Series in the head.");
 }

@@ -56,6 +56,16 @@ public sealed record RemediationEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
+    /// <summary>The senders that are enrolled: together with what incidents and facts of clusters name, what a brake may name.</summary>
+    public Func<IReadOnlyList<EnrolledSender>> Senders { get; init; } = () => [];
+
+    public BrakeLimits Limits { get; init; } = new();
+
+    /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
+
+    public PassWatch? Watch { get; init; }
+
     /// <summary>
     /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
     /// </summary>
@@ -68,6 +78,8 @@ public sealed record RemediationEnvironment
 /// </summary>
 public sealed class RemediationHost : BackgroundService
 {
+    const string Component = "remediation";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
     // Decisions that share a transaction, so that a fleet in which all changes does not wait for the disk thousands of times.
     const int Together = 100;
@@ -77,11 +89,13 @@ public sealed class RemediationHost : BackgroundService
     readonly RemediationEnvironment _environment;
     readonly TimeProvider _time;
     readonly ILogger<RemediationHost> _logger;
+    readonly BrakeProblems? _brakeProblems;
     readonly Counter _ended;
     readonly Counter _refusals;
 
     int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
+    IReadOnlyList<StateFault> _faults = [];
     Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -89,6 +103,7 @@ public sealed class RemediationHost : BackgroundService
         _environment = environment;
         _time = time;
         _logger = logger;
+        _brakeProblems = environment.Health is { } health ? new BrakeProblems(health, logger) : null;
         Commands = new CommandStore(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
         _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
@@ -114,10 +129,12 @@ public sealed class RemediationHost : BackgroundService
         if (load.Runbooks is not { } runbooks)
         {
             _logger.RunbooksRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report("runbooks", "reload", HealthState.Degraded, $"The runbooks before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
         Volatile.Write(ref _runbooks, runbooks);
+        _environment.Health.Clear("runbooks", "reload");
         _logger.RunbooksLoaded(runbooks.Runbooks.Count);
         return load;
     }
@@ -133,10 +150,12 @@ public sealed class RemediationHost : BackgroundService
         await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
+        Report(fleet.Faults, now);
         NoteStorms(fleet, signals, now);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
+        string? failure = null;
         var decided = new List<(RunDecision Decision, long Token)>();
         foreach (var (run, token) in fleet.Runs)
         {
@@ -148,19 +167,48 @@ public sealed class RemediationHost : BackgroundService
                 if (await DecideAsync(run, fleet, signals, now, cancellation) is { } decision)
                     decided.Add((decision, token.Value));
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
+                failure = $"{run.Id}: {e.Message}";
                 _logger.RunFailed(e, run.Id);
             }
         }
 
-        Apply(decided, now, cancellation);
+        failure = Apply(decided, now, cancellation) ?? failure;
+        if (failure is null)
+            _environment.Health.Clear(Component, "runs");
+        else
+            _environment.Health.Failing(Component, "runs", $"A run cannot be moved on: {failure} The server's log says more.");
     }
 
-    void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
+    // Each is said once, and again when it is another.
+    void Report(IReadOnlyList<StateFault> faults, DateTimeOffset now)
+    {
+        foreach (var fault in faults.Except(_faults))
+        {
+            _logger.StateDamaged(fault.Reason);
+            _environment.Health.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
+        }
+
+        foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
+            _environment.Health.Clear(StateDatabase.Component, over);
+        _faults = faults;
+        if (faults.Any(f => f.Subject == FleetState.Uncalled))
+        {
+            _environment.Control.Set(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now));
+            _environment.Runs.ResetCancellations();
+        }
+
+        if (faults.Any(f => f.Subject == FleetState.Unreserved))
+            _environment.Runs.ResetReservations();
+    }
+
+    // Returns what kept a run where it was.
+    string? Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
     {
         var together = _together;
         _together = Together;
+        string? failure = null;
         foreach (var chunk in decided.Chunk(together))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -175,13 +223,16 @@ public sealed class RemediationHost : BackgroundService
                         _logger.RunNotApplied(chunk[i].Decision.Run.Id);
                 }
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
+                failure = $"{chunk[0].Decision.Run.Id}: {e.Message}";
                 _logger.RunFailed(e, string.Join(", ", chunk.Select(c => c.Decision.Run.Id)));
             }
         }
+
+        return failure;
     }
 
     /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>
@@ -202,6 +253,7 @@ public sealed class RemediationHost : BackgroundService
         var now = _time.GetUtcNow();
         if (Signals() is not { } signals)
             return [];
+        PrepareWindows(now);
         FleetState fleet;
         Runbook? runbook;
         using (var connection = _environment.Runs.Database.Open())
@@ -215,8 +267,11 @@ public sealed class RemediationHost : BackgroundService
             ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
-    internal BeginAnswer? Begin(Sender sender, string id, long token) =>
-        Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+    internal BeginAnswer? Begin(Sender sender, string id, long token)
+    {
+        PrepareWindows(_time.GetUtcNow());
+        return Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+    }
 
     // Indexed once as long as the detectors hand out the same list.
     SignalIndex? Signals()
@@ -230,8 +285,19 @@ public sealed class RemediationHost : BackgroundService
 
     ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
 
+    // No transaction works out when a window opens: that is done before, as far ahead as is needed.
+    ControlState PrepareWindows(DateTimeOffset now)
+    {
+        using var connection = _environment.Runs.Database.Open();
+        var control = ControlState.Read(connection);
+        WindowOpenings.Prepare(control.Windows, now);
+        return control;
+    }
+
     FleetState Read(DateTimeOffset now)
     {
+        var control = PrepareWindows(now);
+        _brakeProblems?.Note(control, now);
         using var connection = _environment.Runs.Database.Open();
         using var picture = connection.BeginRead();
         return FleetState.Read(connection, now, owner: _environment.Owner);
@@ -251,15 +317,23 @@ public sealed class RemediationHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = _environment.Watch?.Watch("remediation", Step);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
+                pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                pass?.Fail(e);
                 _logger.PassFailed(e);
             }
         }
@@ -304,7 +378,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),

@@ -20,9 +20,11 @@ static class CommandLine
             RunbooksCommand.Build(),
             TicketsCommand.Build(),
             AgentsCommand.Build(),
+            HealthCommand.Build(),
             LoginCommand.Build(),
             LogoutCommand.Build(),
             SimulateCommand.Build(),
+            DataCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);

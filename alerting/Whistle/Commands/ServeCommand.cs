@@ -10,6 +10,9 @@ namespace Whistle.Commands;
 
 static class ServeCommand
 {
+    // EX_SOFTWARE of sysexits.h.
+    const int Broken = 70;
+
     static readonly WhistleOptions Defaults = new();
 
     public static readonly Option<string?> Config = new("--config")
@@ -27,10 +30,12 @@ static class ServeCommand
     static readonly Option<string> Interval = Text("--interval", "Seconds between this machine's reports.", $"{Defaults.AgentInterval.TotalSeconds}");
     static readonly Option<string> Policy = Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile);
 
+    static readonly Option<bool> AcceptState = new("--accept-state") { Description = "Start although the state is missing, older than it was, or another's. The kill switch is on then." };
+
     public static Command Build()
     {
-        var command = new Command("serve", "Runs the server, with this machine's agent.") { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy };
-        command.SetAction((arguments, cancellation) => RunAsync(ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), cancellation));
+        var command = new Command("serve", "Runs the server, with this machine's agent.") { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy, AcceptState };
+        command.SetAction((arguments, cancellation) => RunAsync(ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), arguments.GetValue(AcceptState), cancellation));
         return command;
     }
 
@@ -69,7 +74,7 @@ static class ServeCommand
 
     static Option<string> Text(string name, string description, string usual) => new(name) { Description = description, DefaultValueFactory = _ => usual };
 
-    static async Task<int> RunAsync(ServeConfiguration configuration, CancellationToken cancellation)
+    static async Task<int> RunAsync(ServeConfiguration configuration, bool acceptState, CancellationToken cancellation)
     {
         if (configuration.Errors.Count > 0)
         {
@@ -78,9 +83,10 @@ static class ServeCommand
             return 2;
         }
 
+        AppDomain.CurrentDomain.UnhandledException += End;
         try
         {
-            await using var app = new WhistleApp(configuration.Options);
+            await using var app = new WhistleApp(configuration.Options with { AcceptState = acceptState });
             await app.StartAsync(cancellation);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
@@ -92,14 +98,32 @@ static class ServeCommand
 
                 """));
             await app.WaitForShutdownAsync(cancellation);
-            return 0;
+            if (app.Failure is not { } failure)
+                return 0;
+            await Console.Error.WriteLineAsync(LastLine(failure));
+            return Broken;
         }
         catch (StartException e)
         {
             await Console.Error.WriteLineAsync(e.Message);
             return 1;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync($"The server cannot start on {configuration.Options.DataFolder}: {e.Message} Is its disk full, or the folder another user's?");
+            return 1;
+        }
     }
+
+    // By an exit code and a line, not by an abort with a dump: whoever supervises the process starts it again.
+    static void End(object sender, UnhandledExceptionEventArgs e)
+    {
+        Console.Error.WriteLine(LastLine((Exception)e.ExceptionObject));
+        System.Environment.Exit(Broken);
+    }
+
+    static string LastLine(Exception failure) =>
+        $"Whistle ends, for something went wrong that it cannot go on after: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} What was acknowledged is kept. Start it again (docs/health.md has a unit that does).";
 
     static string Called(AlertingOptions alerting)
     {

@@ -47,7 +47,14 @@ sealed class ServerConnection : IDisposable
     }
 
     /// <summary>Gives the command the options, and runs its work against the server; what goes wrong is said in a line.</summary>
-    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work)
+    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work) => With(command, async (arguments, server, cancellation) =>
+    {
+        await work(arguments, server, cancellation);
+        return 0;
+    });
+
+    /// <summary>As above, for work that has an exit code of its own.</summary>
+    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task<int>> work)
     {
         command.Options.Add(Server);
         command.Options.Add(Data);
@@ -56,8 +63,7 @@ sealed class ServerConnection : IDisposable
             try
             {
                 using var connection = new ServerConnection(arguments.GetValue(Server)!, arguments.GetValue(Data)!);
-                await work(arguments, connection, cancellation);
-                return 0;
+                return await work(arguments, connection, cancellation);
             }
             catch (CommandException e)
             {
@@ -120,6 +126,13 @@ sealed class ServerConnection : IDisposable
             return answer;
         if (answer.TryGetProperty("error", out var error))
             throw new CommandException(error.GetString()!);
+        // The answer is of what could be read; a pipe must not take this for a part of it.
+        if (answer.TryGetProperty("warnings", out var warnings) && warnings.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var warning in warnings.EnumerateArray())
+                Console.Error.WriteLine(ConsoleTable.Printable($"Warning: {warning.GetString()}"));
+        }
+
         return answer.TryGetProperty("data", out var data) ? data : answer;
     }
 }

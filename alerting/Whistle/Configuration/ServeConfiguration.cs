@@ -1,5 +1,8 @@
 using Whistle.Alerting;
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Remediation.Control;
 
 namespace Whistle.Configuration;
 
@@ -41,10 +44,16 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
         Retention = top.Duration(nameof(WhistleOptions.Retention)) ?? Defaults.Retention,
         MaxSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxSeriesPerTenant)) ?? Defaults.MaxSeriesPerTenant,
+        MaxNewSeriesPerHour = top.Number(nameof(WhistleOptions.MaxNewSeriesPerHour)),
+        MaxStoredSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxStoredSeriesPerTenant)),
+        Searches = ReadSearches(top.Section(nameof(WhistleOptions.Queries)), Defaults.Searches),
         Agent = top.Truth(nameof(WhistleOptions.Agent)) ?? Defaults.Agent,
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
+        Disk = ReadDisk(top.Section(nameof(WhistleOptions.Disk)), Defaults.Disk),
+        Memory = ReadMemory(top.Section(nameof(WhistleOptions.Memory)), Defaults.Memory),
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
+        Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
     });
 
@@ -54,10 +63,41 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         return options with { Database = database, DatabaseFile = file };
     }
 
+    static DiskOptions ReadDisk(SettingsSection section, DiskOptions defaults) => new()
+    {
+        MinFree = section.Size(nameof(DiskOptions.MinFree)) ?? defaults.MinFree,
+        StateReserve = section.Size(nameof(DiskOptions.StateReserve)) ?? defaults.StateReserve,
+        DropOldest = section.Truth(nameof(DiskOptions.DropOldest)) ?? defaults.DropOldest,
+        KeepAtLeast = section.Duration(nameof(DiskOptions.KeepAtLeast)) ?? defaults.KeepAtLeast,
+    };
+
+    static MemoryOptions ReadMemory(SettingsSection section, MemoryOptions defaults) => new()
+    {
+        WriteBodies = section.Size(nameof(MemoryOptions.WriteBodies)) ?? defaults.WriteBodies,
+        PendingSamples = section.Size(nameof(MemoryOptions.PendingSamples)) ?? defaults.PendingSamples,
+        OtherBodies = section.Size(nameof(MemoryOptions.OtherBodies)) ?? defaults.OtherBodies,
+        Queries = section.Size(nameof(MemoryOptions.Queries)) ?? defaults.Queries,
+        SeriesLabels = section.Size(nameof(MemoryOptions.SeriesLabels)) ?? defaults.SeriesLabels,
+    };
+
+    static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
+    {
+        MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
+        MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
+    };
+
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()
     {
         ClearFor = section.Duration(nameof(IncidentOptions.ClearFor)) ?? defaults.ClearFor,
         ReopenWithin = section.Duration(nameof(IncidentOptions.ReopenWithin)) ?? defaults.ReopenWithin,
+    };
+
+    static BrakeLimits ReadBrakes(SettingsSection section, BrakeLimits defaults) => new()
+    {
+        LongestApproval = section.Duration(nameof(BrakeLimits.LongestApproval)) ?? defaults.LongestApproval,
+        LongestPause = section.Duration(nameof(BrakeLimits.LongestPause)) ?? defaults.LongestPause,
+        LongestFreeze = section.Duration(nameof(BrakeLimits.LongestFreeze)) ?? defaults.LongestFreeze,
+        LongestAcknowledgement = section.Duration(nameof(BrakeLimits.LongestAcknowledgement)) ?? defaults.LongestAcknowledgement,
     };
 
     static AlertingOptions ReadAlerting(SettingsSection section, AlertingOptions defaults) => new()

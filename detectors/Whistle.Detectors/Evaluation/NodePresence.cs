@@ -8,13 +8,18 @@ namespace Whistle.Detectors.Evaluation;
 /// Compares the enrolled agents with what has arrived and states for each whether it reports: the series
 /// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
-sealed class NodePresence(ISeriesSource series)
+/// <param name="series">In a server <see cref="OwnReports"/>.</param>
+/// <param name="refused">Who was refused for the server's own sake.</param>
+sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 {
     /// <summary>How often it is stated.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
     static readonly TimeSpan Recent = TimeSpan.FromMinutes(5);
-    static readonly string[] Published = ["whistle_agent_up", "whistle_agent_last_report_age_seconds"];
+
+    // As far back as the head always goes: presence must be judged while the store does not answer.
+    static readonly TimeSpan Furthest = TimeSpan.FromMinutes(55);
+    static readonly string[] Published = [ReservedMetrics.AgentUp, ReservedMetrics.AgentReportAge];
 
     Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
 
@@ -49,17 +54,17 @@ sealed class NodePresence(ISeriesSource series)
                 new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
                 new("node", MatchOperator.Equal, agent.Node),
             ];
-            var since = before?.Last ?? now - TimeSpan.FromHours(1);
+            var since = before?.Last is { } last && last > now - Furthest ? last : now - Furthest;
             sighting = (await LatestAsync(node, since, now, cancellation)).GetValueOrDefault(key) ?? new(null, null);
         }
 
         return new(sighting.Last ?? before?.Last, sighting.Interval ?? before?.Interval);
     }
 
-    static IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
+    IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
-        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval);
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (sighting.Last is null && !silent)
             return [];
@@ -78,7 +83,7 @@ sealed class NodePresence(ISeriesSource series)
     {
         var latest = new Dictionary<(string, string, string), Sighting>();
         var (from, to) = (since.ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds());
-        foreach (var samples in await series.SelectAsync([Named("node_scrape_collector_success"), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.CollectorSuccess), .. node], from, to, cancellation))
         {
             var at = DateTimeOffset.FromUnixTimeMilliseconds(samples.Times[^1]);
             var known = latest.GetValueOrDefault(Key(samples.Labels));
@@ -86,10 +91,10 @@ sealed class NodePresence(ISeriesSource series)
                 latest[Key(samples.Labels)] = new(at, null);
         }
 
-        foreach (var samples in await series.SelectAsync([Named("whistle_agent_interval_seconds"), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.AgentInterval), .. node], from, to, cancellation))
         {
-            if (double.IsFinite(samples.Values[^1]) && latest.TryGetValue(Key(samples.Labels), out var sighting))
-                latest[Key(samples.Labels)] = sighting with { Interval = TimeSpan.FromSeconds(samples.Values[^1]) };
+            if (SourceHealth.Interval(samples.Values[^1]) is { } interval && latest.TryGetValue(Key(samples.Labels), out var sighting))
+                latest[Key(samples.Labels)] = sighting with { Interval = interval };
         }
 
         return latest;

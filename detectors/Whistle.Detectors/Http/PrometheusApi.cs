@@ -12,12 +12,6 @@ using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
 
-/// <summary>
-/// The labels of every series that satisfies all matchers and has a sample in the range (milliseconds since 1970 UTC, both ends included),
-/// each once, in any order.
-/// </summary>
-public delegate IReadOnlyCollection<Labels> SeriesSearch(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime);
-
 /// <summary>What stands under <c>data</c>, written part by part; a limit may have cut it, and then a warning says so.</summary>
 readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool IsCut = false)
 {
@@ -25,16 +19,21 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
         : this([data], isCut)
     {
     }
+
+    /// <summary>What is held until it is sent; null where nothing is.</summary>
+    public HeldAnswer? Held { get; init; }
 }
 
 /// <summary>
 /// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
-/// the store does not answer, <c>timeout</c> 503. Whoever maps it puts authentication in front.
+/// the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
 /// </summary>
 public static class PrometheusApi
 {
     // A large answer is sent as it is written, lest it stand in memory as text.
     const int MostUnsent = 1 << 16;
+
+    const string RetryAfterSeconds = "5";
 
     static readonly string[] Get = [HttpMethods.Get];
     static readonly string[] GetAndPost = [HttpMethods.Get, HttpMethods.Post];
@@ -43,9 +42,13 @@ public static class PrometheusApi
     delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
-    public static void Map(IEndpointRouteBuilder routes, PromQLEngine engine, SeriesSearch search, RulesHost rules, TimeProvider time)
+    /// <param name="memory">What all answers in work may hold together; unbounded without.</param>
+    /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
+    public static void Map(
+        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time, ByteBudget? memory = null,
+        Func<string?>? shortage = null)
     {
-        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(search));
+        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
         Add("query_range", GetAndPost, queries.RangeAsync);
         Add("format_query", GetAndPost, QueryEndpoints.FormatAsync);
@@ -57,7 +60,11 @@ public static class PrometheusApi
         Add("alerts", Get, (_, _) => new(new Answer(json => RulesJson.WriteAlerts(json, rules.Signals))));
         Add("status/buildinfo", Get, (_, _) => new(new Answer(WriteBuildInfo)));
 
-        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, c => AnswerAsync(c, handle));
+        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, async c =>
+        {
+            using var share = memory?.Open();
+            await AnswerAsync(c, handle, share, shortage?.Invoke());
+        });
     }
 
     static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters)
@@ -80,7 +87,15 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK,
+    internal static async Task SucceedAsync(HttpContext context, Answer answer, ReadWarnings? warnings = null)
+    {
+        using var held = answer.Held;
+        // Once it has begun, an answer that takes too long can only be broken off.
+        await using var _ = held?.Ended.Register(context.Abort) ?? default;
+        await WriteAsync(context, StatusCodes.Status200OK, Success(answer, warnings));
+    }
+
+    static IEnumerable<Action<Utf8JsonWriter>> Success(Answer answer, ReadWarnings? warnings) =>
     [
         static json =>
         {
@@ -88,22 +103,29 @@ public static class PrometheusApi
             json.WritePropertyName("data");
         },
         .. answer.Parts,
-        json =>
-        {
-            if (!answer.IsCut)
-                return;
-            json.WriteStartArray("warnings");
-            json.WriteStringValue("results truncated due to limit");
-            json.WriteEndArray();
-        },
-    ]);
+        json => WriteWarnings(json, [.. answer.IsCut ? ["results truncated due to limit"] : (string[])[], .. warnings?.Texts ?? []]),
+    ];
 
-    static async Task AnswerAsync(HttpContext context, Handler handle)
+    static void WriteWarnings(Utf8JsonWriter json, IReadOnlyList<string> warnings)
+    {
+        if (warnings.Count == 0)
+            return;
+        json.WriteStartArray("warnings");
+        foreach (var warning in warnings)
+            json.WriteStringValue(warning);
+        json.WriteEndArray();
+    }
+
+    static async Task AnswerAsync(HttpContext context, Handler handle, ByteShare? memory, string? shortage)
     {
         try
         {
-            var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
-            await SucceedAsync(context, await handle(parameters, context.RequestAborted));
+            if (shortage is not null)
+                throw new BusyException(shortage);
+            using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
+            var parameters = await QueryParameters.ReadAsync(context.Request, memory, context.RequestAborted);
+            using var warnings = ReadWarnings.Collect();
+            await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
         }
         catch (BadParameterException e)
         {
@@ -117,9 +139,19 @@ public static class PrometheusApi
         {
             await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
         }
+        catch (MatchingException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
+        }
         catch (StoreException e)
         {
             await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
+        }
+        catch (Exception e) when (e is BusyException or OutOfMemoryException && !context.Response.HasStarted)
+        {
+            context.Response.Headers.RetryAfter = RetryAfterSeconds;
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable",
+                e is BusyException ? $"{e.Message} Ask for less, or try again later." : "The server has no memory for this now. Ask for less, or try again later.");
         }
         catch (TimeoutException e)
         {

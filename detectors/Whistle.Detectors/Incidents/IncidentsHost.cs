@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Prometheus;
 
 using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 
 namespace Whistle.Detectors.Incidents;
 
@@ -24,6 +25,11 @@ public sealed record IncidentsEnvironment
     public IncidentOptions Options { get; init; } = new();
 
     public required IMetricFactory Metrics { get; init; }
+
+    public PassWatch? Watch { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>
@@ -54,15 +60,23 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = environment.Watch?.Watch("incidents", Step);
         using var timer = new PeriodicTimer(Step, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await ReconcileAsync(time.GetUtcNow());
+                pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                pass?.Fail(e);
                 logger.ReconcileFailed(e);
             }
         }

@@ -40,8 +40,11 @@ public sealed class ServeConfigurationTests : IDisposable
         Write("appsettings.json", $$"""
             {
               // Comments and trailing commas are taken, as .NET does.
-              "Listen": "http://127.0.0.1:1", "Retention": "30d", "MaxSeriesPerTenant": 7, "Agent": false, "AgentInterval": "5s", "AgentPolicyFile": "policy.json",
+              "Listen": "http://127.0.0.1:1", "Retention": "30d", "MaxSeriesPerTenant": 7, "MaxNewSeriesPerHour": 8,
+              "MaxStoredSeriesPerTenant": 9, "Queries": { "MaxSeriesInAnswer": 10, "MaxTextsInAnswer": 11 }, "Agent": false, "AgentInterval": "5s", "AgentPolicyFile": "policy.json",
               "Rules": ["mine"], "Runbooks": "mine",
+              "Disk": { "MinFree": "1GiB", "StateReserve": "32MiB", "DropOldest": false, "KeepAtLeast": "3d" },
+              "Memory": { "WriteBodies": "1MiB", "PendingSamples": "2MiB", "OtherBodies": "3MiB", "Queries": "4MiB", "SeriesLabels": "5120KiB" },
               "Incidents": { "ClearFor": "00:01:30", "ReopenWithin": "2h" },
               "Alerting": {
                 "CriticalDeadline": "1m", "WarningDeadline": "1h30m", "RecoveryPatience": "0", "JoinInterval": "3m", "DigestAfter": "4m", "Retention": "1.12:00:00",
@@ -60,9 +63,13 @@ public sealed class ServeConfigurationTests : IDisposable
         var options = configuration.Options;
         Assert.Equal(Path.Combine(_folder, "appsettings.json"), configuration.File);
         Assert.Equal(("http://127.0.0.1:1/", TimeSpan.FromDays(30), 7, false), (options.Listen.ToString(), options.Retention, options.MaxSeriesPerTenant, options.Agent));
+        Assert.Equal((8, 9), (options.MaxNewSeriesPerHour, options.MaxStoredSeriesPerTenant));
+        Assert.Equal((10, 11), (options.Searches.MaxSeries, options.Searches.MaxTexts));
         Assert.Equal((TimeSpan.FromSeconds(5), policy), (options.AgentInterval, options.AgentPolicyFile));
         Assert.Equal([Path.Combine(_folder, "mine")], options.Rules);
         Assert.Equal([Path.Combine(_folder, "mine")], options.Runbooks);
+        Assert.Equal(new() { MinFree = 1L << 30, StateReserve = 32L << 20, DropOldest = false, KeepAtLeast = TimeSpan.FromDays(3) }, options.Disk);
+        Assert.Equal(new() { WriteBodies = 1L << 20, PendingSamples = 2L << 20, OtherBodies = 3L << 20, Queries = 4L << 20, SeriesLabels = 5L << 20 }, options.Memory);
         Assert.Equal(new() { ClearFor = TimeSpan.FromSeconds(90), ReopenWithin = TimeSpan.FromHours(2) }, options.Incidents);
         var alerting = options.Alerting;
         Assert.Equal(
