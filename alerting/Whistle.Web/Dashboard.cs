@@ -70,7 +70,8 @@ public static class Dashboard
     {
         response.Headers.ContentSecurityPolicy = ContentPolicy;
         response.Headers.XContentTypeOptions = "nosniff";
-        response.Headers["Referrer-Policy"] = "no-referrer";
+        // Not no-referrer: browsers would call the origin of the page's own forms null.
+        response.Headers["Referrer-Policy"] = "same-origin";
         response.Headers.CacheControl = "no-store";
     }
 
