@@ -27,6 +27,8 @@ public sealed record AlertingEnvironment
     /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
     public Action<DbTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
 
+    public PassWatch? Watch { get; init; }
+
     /// <summary>Takes the place of the mail server.</summary>
     internal INotifier? Mail { get; init; }
 
@@ -104,7 +106,7 @@ public sealed class AlertingHost : BackgroundService
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll([LoopAsync(DecideOnceAsync, stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s.Channel, s.Sender, c), stoppingToken))]);
+        Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s.Channel, s.Sender, c), stoppingToken))]);
 
     public override void Dispose()
     {
@@ -124,11 +126,19 @@ public sealed class AlertingHost : BackgroundService
             await step(cancellation);
     }
 
-    Task DecideOnceAsync(CancellationToken cancellation)
+    Task DecideAsync(CancellationToken cancellation)
+    {
+        var pass = _environment.Watch?.Watch("alerting", Step);
+        return LoopAsync(c => DecideOnceAsync(pass, c), cancellation);
+    }
+
+    Task DecideOnceAsync(WatchedPass? pass, CancellationToken cancellation)
     {
         try
         {
+            pass?.Begin();
             Decide(_time.GetUtcNow());
+            pass?.Succeed();
         }
         catch (StateException)
         {
@@ -137,6 +147,7 @@ public sealed class AlertingHost : BackgroundService
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
+            pass?.Fail(e);
             _metrics.PassFailures.Inc();
             _logger.PassFailed(e);
         }

@@ -2,11 +2,13 @@ using System.Data.Common;
 using System.Net;
 
 using Whistle.Actions;
+using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Remediation.Control;
 
 namespace Whistle;
 
@@ -37,6 +39,9 @@ public sealed record WhistleOptions
     public IncidentOptions Incidents { get; init; } = new();
 
     public AlertingOptions Alerting { get; init; } = new();
+
+    /// <summary>How long what people set may last.</summary>
+    public BrakeLimits Brakes { get; init; } = new();
 
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(15);
 
@@ -84,7 +89,7 @@ public sealed record WhistleOptions
                 return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName), opening);
             }
 
-            return StateDatabase.PostgreSql(DatabaseFile is { } file ? File.ReadAllText(file).Trim() : Database!);
+            return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);
         }
         catch (StateException e) when (!UsesPostgreSql)
         {
@@ -106,6 +111,8 @@ public sealed record WhistleOptions
 
     const string LikeThis = "Write it like Host=db.example.com;Database=whistle;Username=whistle;Password=… .";
 
+    static SecretFile SecretOf(string file) => new(file, SecretForm.Line("the connection string"));
+
     static string DefaultDataFolder =>
         Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "whistle");
 
@@ -115,7 +122,7 @@ public sealed record WhistleOptions
         var errors = new List<OptionError>();
         if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
             errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front."));
-        if (DatabaseFile is not null && OptionError.OfSecretFile(DatabaseFile) is { } unread)
+        if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
             errors.Add(new(nameof(Database), $"it is no connection string. {LikeThis}"));
@@ -130,6 +137,7 @@ public sealed record WhistleOptions
         errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());
+        errors.AddRange(BrakeErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
     }
@@ -141,6 +149,15 @@ public sealed record WhistleOptions
         if (Incidents.ReopenWithin < TimeSpan.Zero)
             yield return new($"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
     }
+
+    IEnumerable<OptionError> BrakeErrors() =>
+        from limit in new (string Name, TimeSpan Value)[]
+        {
+            (nameof(Brakes.LongestApproval), Brakes.LongestApproval), (nameof(Brakes.LongestPause), Brakes.LongestPause),
+            (nameof(Brakes.LongestFreeze), Brakes.LongestFreeze), (nameof(Brakes.LongestAcknowledgement), Brakes.LongestAcknowledgement),
+        }
+        where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
+        select new OptionError($"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
 
     static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);
 

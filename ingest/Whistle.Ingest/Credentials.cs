@@ -1,13 +1,20 @@
-using System.Buffers.Text;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
 
+using Whistle.Telemetry;
+
 namespace Whistle.Ingest;
 
 /// <summary>An agent that should report: the inventory that silence is judged against.</summary>
 public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
+
+/// <summary>Whoever may send: a node's agent, or a cluster's collector, which has no node.</summary>
+public sealed record EnrolledSender(string Tenant, string Cluster, string? Node);
+
+/// <summary>A cluster's collector that should report.</summary>
+public sealed record EnrolledCollector(string Tenant, string Cluster, DateTimeOffset EnrolledAt);
 
 /// <summary>
 /// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
@@ -53,7 +60,7 @@ public sealed partial class Credentials
         CheckName(nameof(cluster), cluster);
         if (node is not null)
             CheckName(nameof(node), node);
-        var token = $"wst_{Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32))}";
+        var token = AccessToken.New(AccessToken.OfSender);
         var (hash, now) = (Hash(token), _time.GetUtcNow());
         using var connection = _state.Open();
         connection.Execute(
@@ -80,8 +87,11 @@ public sealed partial class Credentials
     }
 
     /// <summary>The sender that the token belongs to, or null where it is unknown or was revoked.</summary>
+    // Looked up by its hash, so that the time a comparison takes says nothing about a token.
     public Sender? Authenticate(string token)
     {
+        if (!AccessToken.IsWhole(AccessToken.OfSender, token))
+            return null;
         var hash = Hash(token);
         var now = _time.GetUtcNow();
         if (_known.TryGetValue(hash, out var known) && known.Until > now)
@@ -105,6 +115,27 @@ public sealed partial class Credentials
             WHERE node IS NOT NULL AND revoked_at IS NULL GROUP BY tenant, cluster, node ORDER BY tenant, cluster, node
             """,
             r => new EnrolledAgent(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
+    }
+
+    /// <summary>Everybody with a living credential, each once.</summary>
+    public IReadOnlyList<EnrolledSender> Senders()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            "SELECT DISTINCT tenant, cluster, node FROM credentials WHERE revoked_at IS NULL",
+            r => new EnrolledSender(r.GetString(0), r.GetString(1), r.OptionalText(2)));
+    }
+
+    /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
+    public IReadOnlyList<EnrolledCollector> Collectors()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            """
+            SELECT tenant, cluster, min(enrolled_at) FROM credentials
+            WHERE node IS NULL AND revoked_at IS NULL GROUP BY tenant, cluster ORDER BY tenant, cluster
+            """,
+            r => new EnrolledCollector(r.GetString(0), r.GetString(1), r.Instant(2)));
     }
 
     Sender? Find(string hash)

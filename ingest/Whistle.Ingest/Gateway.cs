@@ -110,12 +110,7 @@ public sealed class Gateway(
         return answer;
     }
 
-    Sender? Authenticate(HttpRequest request)
-    {
-        const string scheme = "Bearer ";
-        var header = request.Headers.Authorization.ToString();
-        return header.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) ? credentials.Authenticate(header[scheme.Length..].Trim()) : null;
-    }
+    Sender? Authenticate(HttpRequest request) => Bearer.TokenOf(request) is { } token ? credentials.Authenticate(token) : null;
 
     async Task<(byte[] Buffer, int Length)> ReadBodyAsync(HttpContext context)
     {

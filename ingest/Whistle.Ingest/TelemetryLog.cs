@@ -46,6 +46,8 @@ public sealed class TelemetryLog(
     int _pendingSamples;
     long _failedAt;
     volatile bool _failed;
+    // What the head has is not yet in a store that replaced a damaged one.
+    bool _mustRefill;
 
     /// <summary>Decodes the request, resolves its series, and waits until its samples are durable.</summary>
     /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
@@ -55,6 +57,7 @@ public sealed class TelemetryLog(
         ThrowIfFull();
         var write = new StagedWrite(options.MaxSamplesPerRequest);
         metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+        metrics.Renamed.Inc(write.Renamed);
         return EnqueueAsync(write);
     }
 
@@ -171,10 +174,12 @@ public sealed class TelemetryLog(
     void Commit(List<StagedWrite> group)
     {
         _batch.Clear();
-        foreach (var write in group)
-            Stage(write);
         try
         {
+            if (store.IsSuspect || _mustRefill)
+                Reopen();
+            foreach (var write in group)
+                Stage(write);
             if (_batch.Count > 0)
                 Store();
         }
@@ -206,6 +211,8 @@ public sealed class TelemetryLog(
             var late = at <= series.StagedTime;
             if (late && (at == series.StagedTime || series.Contains(at)))
             {
+                if (series.IsProof)
+                    continue;
                 write.Duplicates++;
                 metrics.Dropped.WithLabels("duplicate").Inc();
                 continue;
@@ -234,8 +241,48 @@ public sealed class TelemetryLog(
         }
         catch (StoreException)
         {
-            if (!store.Recover(_batch))
+            if (!Reopen())
                 throw;
+        }
+    }
+
+    /// <returns>True where the batch that failed turns out to be durable.</returns>
+    bool Reopen()
+    {
+        var recovery = store.Recover();
+        _mustRefill |= recovery.IsReplaced;
+        if (_mustRefill)
+            Refill();
+        _mustRefill = false;
+        return recovery.HasBatch;
+    }
+
+    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again.
+    void Refill()
+    {
+        var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);
+        foreach (var series in head.All())
+        {
+            series.Persisted = false;
+            if (series.Read(sealedUntil, long.MaxValue) is not { } recent)
+                continue;
+            batch.NewSeries.Add(series);
+            for (var i = 0; i < recent.Times.Length; i++)
+                batch.Add(series, recent.Times[i], recent.Values[i], late: false);
+            if (batch.Count >= GroupSamples)
+                Flush();
+        }
+
+        Flush();
+        logger.HotStoreRefilled(samples);
+
+        void Flush()
+        {
+            if (batch.Count > 0)
+                store.Append(batch);
+            batch.NewSeries.ForEach(s => s.Persisted = true);
+            samples += batch.Count;
+            batch.Clear();
         }
     }
 

@@ -56,8 +56,15 @@ public sealed record RemediationEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
-    /// <summary>Told what of the state is damaged.</summary>
+    /// <summary>The senders that are enrolled: together with what incidents and facts of clusters name, what a brake may name.</summary>
+    public Func<IReadOnlyList<EnrolledSender>> Senders { get; init; } = () => [];
+
+    public BrakeLimits Limits { get; init; } = new();
+
+    /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
     public HealthBoard? Health { get; init; }
+
+    public PassWatch? Watch { get; init; }
 
     /// <summary>
     /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
@@ -80,6 +87,7 @@ public sealed class RemediationHost : BackgroundService
     readonly RemediationEnvironment _environment;
     readonly TimeProvider _time;
     readonly ILogger<RemediationHost> _logger;
+    readonly BrakeProblems? _brakeProblems;
     readonly Counter _ended;
     readonly Counter _refusals;
 
@@ -93,6 +101,7 @@ public sealed class RemediationHost : BackgroundService
         _environment = environment;
         _time = time;
         _logger = logger;
+        _brakeProblems = environment.Health is { } health ? new BrakeProblems(health, logger) : null;
         Commands = new CommandStore(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
         _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
@@ -229,6 +238,7 @@ public sealed class RemediationHost : BackgroundService
         var now = _time.GetUtcNow();
         if (Signals() is not { } signals)
             return [];
+        PrepareWindows(now);
         FleetState fleet;
         Runbook? runbook;
         using (var connection = _environment.Runs.Database.Open())
@@ -242,8 +252,11 @@ public sealed class RemediationHost : BackgroundService
             ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
-    internal BeginAnswer? Begin(Sender sender, string id, long token) =>
-        Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+    internal BeginAnswer? Begin(Sender sender, string id, long token)
+    {
+        PrepareWindows(_time.GetUtcNow());
+        return Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+    }
 
     // Indexed once as long as the detectors hand out the same list.
     SignalIndex? Signals()
@@ -257,8 +270,19 @@ public sealed class RemediationHost : BackgroundService
 
     ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
 
+    // No transaction works out when a window opens: that is done before, as far ahead as is needed.
+    ControlState PrepareWindows(DateTimeOffset now)
+    {
+        using var connection = _environment.Runs.Database.Open();
+        var control = ControlState.Read(connection);
+        WindowOpenings.Prepare(control.Windows, now);
+        return control;
+    }
+
     FleetState Read(DateTimeOffset now)
     {
+        var control = PrepareWindows(now);
+        _brakeProblems?.Note(control, now);
         using var connection = _environment.Runs.Database.Open();
         using var picture = connection.BeginRead();
         return FleetState.Read(connection, now, owner: _environment.Owner);
@@ -278,12 +302,15 @@ public sealed class RemediationHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = _environment.Watch?.Watch("remediation", Step);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
+                pass?.Succeed();
             }
             catch (StateException)
             {
@@ -291,6 +318,7 @@ public sealed class RemediationHost : BackgroundService
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                pass?.Fail(e);
                 _logger.PassFailed(e);
             }
         }

@@ -98,6 +98,7 @@ public sealed class CommandLineTests : IDisposable
             (["agents", "list"], "m "),
             (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
             (["login"], "/login?token="),
+            (["logout", "--all"], "0 sessions have ended."),
         ];
         foreach (var (verb, says) in verbs)
         {

@@ -21,7 +21,9 @@ static class CommandLine
             TicketsCommand.Build(),
             AgentsCommand.Build(),
             LoginCommand.Build(),
+            LogoutCommand.Build(),
             SimulateCommand.Build(),
+            DataCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);

@@ -87,7 +87,7 @@ static class ServeCommand
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
                 Whistle runs at {app.Address}
-                Log in once with {app.LoginLink()}
+                {(PrivateOutput.IsOpen ? "Log in with a link from `whistle login`: this output is a file that others can read" : $"Log in once with {app.LoginLink()}")}
                 Data are kept in {configuration.Options.DataFolder}
                 {(configuration.File is { } file ? $"Settings are from {file}" : "There is no file of settings")}
                 {Called(configuration.Options.Alerting)}

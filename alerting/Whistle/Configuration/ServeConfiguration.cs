@@ -1,5 +1,6 @@
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Control;
 
 namespace Whistle.Configuration;
 
@@ -45,6 +46,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
+        Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
     });
 
@@ -58,6 +60,14 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     {
         ClearFor = section.Duration(nameof(IncidentOptions.ClearFor)) ?? defaults.ClearFor,
         ReopenWithin = section.Duration(nameof(IncidentOptions.ReopenWithin)) ?? defaults.ReopenWithin,
+    };
+
+    static BrakeLimits ReadBrakes(SettingsSection section, BrakeLimits defaults) => new()
+    {
+        LongestApproval = section.Duration(nameof(BrakeLimits.LongestApproval)) ?? defaults.LongestApproval,
+        LongestPause = section.Duration(nameof(BrakeLimits.LongestPause)) ?? defaults.LongestPause,
+        LongestFreeze = section.Duration(nameof(BrakeLimits.LongestFreeze)) ?? defaults.LongestFreeze,
+        LongestAcknowledgement = section.Duration(nameof(BrakeLimits.LongestAcknowledgement)) ?? defaults.LongestAcknowledgement,
     };
 
     static AlertingOptions ReadAlerting(SettingsSection section, AlertingOptions defaults) => new()

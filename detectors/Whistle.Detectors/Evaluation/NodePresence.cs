@@ -8,13 +8,14 @@ namespace Whistle.Detectors.Evaluation;
 /// Compares the enrolled agents with what has arrived and states for each whether it reports: the series
 /// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
+/// <param name="series">In a server <see cref="OwnReports"/>.</param>
 sealed class NodePresence(ISeriesSource series)
 {
     /// <summary>How often it is stated.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
     static readonly TimeSpan Recent = TimeSpan.FromMinutes(5);
-    static readonly string[] Published = ["whistle_agent_up", "whistle_agent_last_report_age_seconds"];
+    static readonly string[] Published = [ReservedMetrics.AgentUp, ReservedMetrics.AgentReportAge];
 
     Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
 
@@ -78,7 +79,7 @@ sealed class NodePresence(ISeriesSource series)
     {
         var latest = new Dictionary<(string, string, string), Sighting>();
         var (from, to) = (since.ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds());
-        foreach (var samples in await series.SelectAsync([Named("node_scrape_collector_success"), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.CollectorSuccess), .. node], from, to, cancellation))
         {
             var at = DateTimeOffset.FromUnixTimeMilliseconds(samples.Times[^1]);
             var known = latest.GetValueOrDefault(Key(samples.Labels));
@@ -86,10 +87,10 @@ sealed class NodePresence(ISeriesSource series)
                 latest[Key(samples.Labels)] = new(at, null);
         }
 
-        foreach (var samples in await series.SelectAsync([Named("whistle_agent_interval_seconds"), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.AgentInterval), .. node], from, to, cancellation))
         {
-            if (double.IsFinite(samples.Values[^1]) && latest.TryGetValue(Key(samples.Labels), out var sighting))
-                latest[Key(samples.Labels)] = sighting with { Interval = TimeSpan.FromSeconds(samples.Values[^1]) };
+            if (SourceHealth.Interval(samples.Values[^1]) is { } interval && latest.TryGetValue(Key(samples.Labels), out var sighting))
+                latest[Key(samples.Labels)] = sighting with { Interval = interval };
         }
 
         return latest;

@@ -80,7 +80,7 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK,
+    internal static Task SucceedAsync(HttpContext context, Answer answer, ReadWarnings? warnings = null) => WriteAsync(context, StatusCodes.Status200OK,
     [
         static json =>
         {
@@ -88,22 +88,27 @@ public static class PrometheusApi
             json.WritePropertyName("data");
         },
         .. answer.Parts,
-        json =>
-        {
-            if (!answer.IsCut)
-                return;
-            json.WriteStartArray("warnings");
-            json.WriteStringValue("results truncated due to limit");
-            json.WriteEndArray();
-        },
+        json => WriteWarnings(json, [.. answer.IsCut ? ["results truncated due to limit"] : (string[])[], .. warnings?.Texts ?? []]),
     ]);
+
+    static void WriteWarnings(Utf8JsonWriter json, IReadOnlyList<string> warnings)
+    {
+        if (warnings.Count == 0)
+            return;
+        json.WriteStartArray("warnings");
+        foreach (var warning in warnings)
+            json.WriteStringValue(warning);
+        json.WriteEndArray();
+    }
 
     static async Task AnswerAsync(HttpContext context, Handler handle)
     {
         try
         {
+            using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
             var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
-            await SucceedAsync(context, await handle(parameters, context.RequestAborted));
+            using var warnings = ReadWarnings.Collect();
+            await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
         }
         catch (BadParameterException e)
         {
@@ -114,6 +119,10 @@ public static class PrometheusApi
             await RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_data", $"invalid parameter \"query\": {e.Message}");
         }
         catch (PromQLException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
+        }
+        catch (MatchingException e)
         {
             await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
         }

@@ -25,6 +25,8 @@ public sealed record IncidentsEnvironment
     public IncidentOptions Options { get; init; } = new();
 
     public required IMetricFactory Metrics { get; init; }
+
+    public PassWatch? Watch { get; init; }
 }
 
 /// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>
@@ -55,12 +57,15 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = environment.Watch?.Watch("incidents", Step);
         using var timer = new PeriodicTimer(Step, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await ReconcileAsync(time.GetUtcNow());
+                pass?.Succeed();
             }
             catch (StateException)
             {
@@ -68,6 +73,7 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                pass?.Fail(e);
                 logger.ReconcileFailed(e);
             }
         }

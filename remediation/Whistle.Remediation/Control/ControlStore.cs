@@ -132,7 +132,9 @@ public sealed class ControlStore
 
     /// <summary>False where no such freeze holds or is to come.</summary>
     public bool EndFreeze(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the change freeze {id}.", connection =>
-        connection.Execute("UPDATE freezes SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+        ControlState.Read(connection).Freezes.Any(f => f.Id == id && f.Unreadable is not null)
+            ? connection.Execute("DELETE FROM freezes WHERE id = $id", ("$id", id)) > 0
+            : connection.Execute("UPDATE freezes SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
 
     public void Set(KillSwitch kill) => Change(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", connection =>
         ControlTables.Set(connection, kill));

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Globalization;
 
 using Whistle.Ingest;
 using Whistle.Remediation.Runbooks;
@@ -38,13 +37,11 @@ static class ControlTables
 
     static readonly SealedTable<MaintenanceWindow> Windows = new(
         new("windows", ["id"], ["id", "tenant", "cluster", "recurrence", "start", "seconds", "time_zone", "author", "at"]),
-        r => new(
-            r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), DateTime.Parse(r.GetString(4), CultureInfo.InvariantCulture), TimeSpan.FromSeconds(r.GetInt64(5)),
-            r.GetString(6), r.GetString(7), r.Instant(8)));
+        StoredBrakes.Window);
 
     static readonly SealedTable<ChangeFreeze> Freezes = new(
         new("freezes", ["id"], ["id", "tenant", "cluster", "reason", "author", "from_at", "until_at"]),
-        r => new(r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.Instant(5), r.Instant(6)));
+        StoredBrakes.Freeze);
 
     /// <summary>In the transaction of the migration, when all rows are taken for what they say.</summary>
     public static void Seal(DbConnection connection)

@@ -82,7 +82,7 @@ static class GateReader
             Cluster = cluster,
             Troubled = signals.Troubled(fleet, run.Tenant, run.Cluster),
             StormAt = fleet.Storms.TryGetValue((run.Tenant, run.Cluster), out var storm) ? storm : null,
-            Window = WindowView.Of(fleet.Windows, run.Tenant, run.Cluster, now),
+            Window = WindowView.OfKnown(fleet.Windows, run.Tenant, run.Cluster, now),
             Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.Tenant, run.Cluster, now)),
             Onsets = incident.Onsets,
         };
