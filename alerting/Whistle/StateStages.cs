@@ -1,6 +1,5 @@
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors;
-using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Control;
@@ -34,23 +33,17 @@ static class StateStages
         new RunStore(state).BeginGeneration(Lineage.NewGeneration(), DateTimeOffset.UnixEpoch, time.GetUtcNow());
     }
 
-    /// <summary>Whoever needs the state while it cannot be used is told to come again.</summary>
+    /// <summary>Whoever needs the state while it cannot be used is told to come again; Whistle's own API says why.</summary>
     public static async Task RefuseWithoutAsync(HttpContext context, RequestDelegate next)
     {
         try
         {
             await next(context);
         }
-        catch (StateException e) when (!context.Response.HasStarted)
+        catch (StateException) when (!context.Response.HasStarted)
         {
             context.Response.Clear();
             context.Response.Headers.RetryAfter = "5";
-            if (WhistleApi.IsOurs(context))
-            {
-                await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
-                return;
-            }
-
             context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
             // Senders are not told what only an operator may know.
             await context.Response.WriteAsync("The state cannot be used for now; send it again.\n", context.RequestAborted);

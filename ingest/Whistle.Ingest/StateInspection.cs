@@ -68,7 +68,8 @@ static class StateInspection
 
     public static string Explain(string file, SqliteException e) => e.SqliteErrorCode switch
     {
-        raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB => Damaged(file, e.Message),
+        // The plain error is a head or a schema that cannot be read.
+        raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_ERROR => Damaged(file, e.Message),
         raw.SQLITE_FULL => $"The disk of {file} is full: {e.Message}. Free some space there.",
         raw.SQLITE_IOERR => $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Look after the disk and its file system.",
         raw.SQLITE_CANTOPEN or raw.SQLITE_PERM or raw.SQLITE_AUTH => $"{file} or its log (-wal, -shm) cannot be opened: {e.Message}. See that they are files which the user of the server may read and write, and that it may make files in their folder.",

@@ -8,6 +8,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
+using Whistle.Ingest;
+
 namespace Whistle.Detectors.Http;
 
 /// <summary>Gives what the framework refuses by itself (no such address, a body that cannot be read) the API's own shape and a reason.</summary>
@@ -24,6 +26,11 @@ static class ApiRefusals
         catch (BadHttpRequestException e) when (!context.Response.HasStarted)
         {
             await WhistleApi.RefuseAsync(context, e.StatusCode, ReasonOf(e, context));
+        }
+        catch (StateException e) when (!context.Response.HasStarted)
+        {
+            context.Response.Headers.RetryAfter = "5";
+            await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
         }
         catch (Exception e) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
         {

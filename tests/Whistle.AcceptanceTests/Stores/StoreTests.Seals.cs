@@ -28,6 +28,7 @@ public abstract partial class StoreTests
         control.Set(new KillSwitch(true, "stop", "ann", Now));
         Harm(damage);
 
+        (control, commands) = (new ControlStore(Database), new CommandStore(Database));
         Assert.True(control.KillSwitch().On);
         Assert.Contains(Fleet().Faults, f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
         Assert.Empty(commands.Lease(Node, Now));
@@ -58,6 +59,7 @@ public abstract partial class StoreTests
         Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (Mode("c"), Mode("d")));
         Harm(damage);
 
+        control = new ControlStore(Database);
         Assert.Equal((RunbookMode.Off, RunbookMode.Off), (Mode("c"), Mode("d")));
         control.Set(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now));
         Assert.Equal((RunbookMode.Off, RunbookMode.Off), (Mode("c"), Mode("d")));
@@ -79,6 +81,7 @@ public abstract partial class StoreTests
         control.Add(new Pause(0, "t", "c", "n", "", "new disk", "ann", Now, Now.AddDays(1)));
         Harm(damage);
 
+        control = new ControlStore(Database);
         Assert.Contains(Fleet().Pauses, p => p.Holds("t", "c", "n", "disk", Now));
         Assert.Contains(control.Pauses(Now), p => p.Holds("any", "other", "node", "disk", Now));
         Assert.Contains("whistle pause end 0", Assert.Single(Fleet().Faults).Reason, StringComparison.Ordinal);
@@ -102,6 +105,7 @@ public abstract partial class StoreTests
         control.Add(new ChangeFreeze(0, "t", "c", "the fair", "ann", Now, Now.AddDays(3)));
         Harm(damage);
 
+        control = new ControlStore(Database);
         Assert.Contains(Fleet().Freezes, f => f.Holds("t", "c", Now) && f.Holds("any", "other", Now));
         Assert.Contains("whistle freezes end 0", Assert.Single(Fleet().Faults).Reason, StringComparison.Ordinal);
         Assert.True(control.EndFreeze(0, "ann", Now));
@@ -122,6 +126,7 @@ public abstract partial class StoreTests
         runs.Approve(approval);
         Harm(damage);
 
+        runs = new RunStore(Database);
         Assert.Empty(Fleet().Approvals);
         Assert.Contains("whistle runs approve", Assert.Single(Fleet().Faults).Reason, StringComparison.Ordinal);
         runs.Approve(approval);
@@ -135,6 +140,7 @@ public abstract partial class StoreTests
         runs.Complete(new("i1-1", "look", "ann", "seen", Now));
         Harm("UPDATE tasks_done SET note = 'unseen'");
 
+        runs = new RunStore(Database);
         Assert.Empty(Fleet().Tasks);
         Assert.True(runs.Complete(new("i1-1", "look", "ann", "seen again", Now)));
         Assert.Equal("seen again", Assert.Single(Fleet().Tasks.Values).Note);
@@ -151,6 +157,7 @@ public abstract partial class StoreTests
         runs.Cancel(new("i1-1", "ann", "not now", Now));
         Harm(damage);
 
+        runs = new RunStore(Database);
         Assert.True(Fleet().Kill.On);
         runs.ResetCancellations();
         Assert.Empty(Fleet().Faults);
@@ -168,6 +175,7 @@ public abstract partial class StoreTests
         Assert.True(commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
         Harm(damage);
 
+        (runs, commands) = (new RunStore(Database), new CommandStore(Database));
         Assert.Contains("What is at work is not known", commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Reason, StringComparison.Ordinal);
         runs.ResetReservations();
         Assert.NotNull(Fleet().BudgetFault);
@@ -178,7 +186,7 @@ public abstract partial class StoreTests
     }
 
     [Theory]
-    [InlineData("parameters = '{}'")]
+    [InlineData("parameters = '{\"days\":0}'")]
     [InlineData("dry_run = 1 - dry_run")]
     [InlineData("action = 'node.reboot'")]
     [InlineData("token = token + 1")]
@@ -192,6 +200,7 @@ public abstract partial class StoreTests
         commands.Lease(Node, Now);
         Harm($"UPDATE commands SET {damage}");
 
+        commands = new CommandStore(Database);
         Assert.Empty(commands.Lease(Node, Now));
         Assert.Null(commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now)));
         Assert.Empty(Fleet().Commands);
@@ -210,13 +219,16 @@ public abstract partial class StoreTests
         var (_, _, commands) = Running();
         commands.Lease(Node, Now);
         Harm($"UPDATE runs SET {damage}");
-        var again = Again();
-        // What this process has read before, it knows.
-        if (again == Database)
-            return;
-        using (again)
-            Assert.False(new CommandStore(again).Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
+        Assert.False(new CommandStore(Database).Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
     }
 
-    void Harm(string sql) => InWrite(t => Assert.True(t.Connection!.Execute(sql) > 0));
+    // What a process has read it knows, so another one looks.
+    void Harm(string sql)
+    {
+        InWrite(t => Assert.True(t.Connection!.Execute(sql) > 0));
+        var again = Again();
+        Assert.SkipWhen(again == Database, "No other process sees a database in memory.");
+        Database.Dispose();
+        Database = again;
+    }
 }

@@ -4,40 +4,67 @@ using Xunit;
 
 namespace Whistle.Tests.State;
 
-/// <summary>Every file of the state × everything that may befall it: it is used only where it holds what was last written.</summary>
-public sealed class StateFileTests : IDisposable
+/// <summary>The files of a state of <see cref="Facts"/> facts; tests work on copies.</summary>
+public sealed class StateScenes : IDisposable
 {
-    const string Table = "CREATE TABLE facts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)";
     // Some more than the checkpoint before them has taken into the file.
-    const int Facts = 430;
+    public const int Facts = 430;
 
-    // Of a stopped server: all is in the file.
-    readonly StateFolder _closed = new();
+    public const string Table = "CREATE TABLE facts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)";
 
-    // Of a killed one: what was written last is in the log alone.
-    readonly StateFolder _killed;
-
-    // As the killed one was when it had been stopped before, some checkpoints ago.
-    readonly StateFolder _older;
-
-    public StateFileTests()
+    public StateScenes()
     {
-        using (var state = Open(_closed))
+        using (var state = Open(Closed))
             Add(state, 0, 150);
-        _older = _closed.Copy();
-        using (var state = Open(_closed))
+        Older = Closed.Copy();
+        using (var state = Open(Closed))
         {
             Add(state, 150, Facts);
-            _killed = _closed.Copy();
+            Killed = Closed.Copy();
         }
     }
 
+    /// <summary>Of a stopped server: all is in the file.</summary>
+    internal StateFolder Closed { get; } = new();
+
+    /// <summary>Of a killed one: what was written last is in the log alone.</summary>
+    internal StateFolder Killed { get; }
+
+    /// <summary>As the killed one was when it had been stopped before, some checkpoints ago.</summary>
+    internal StateFolder Older { get; }
+
     public void Dispose()
     {
-        foreach (var folder in new[] { _closed, _killed, _older })
+        foreach (var folder in new[] { Closed, Killed, Older })
             folder.Dispose();
     }
 
+    internal static StateDatabase Open(StateFolder folder)
+    {
+        var state = new StateDatabase(folder.File, new StateOpening { HasHistory = Directory.GetFiles(folder.Path).Length > 0 });
+        try
+        {
+            state.Upgrade([new StateSchema("facts", Table)], _ => { });
+            return state;
+        }
+        catch
+        {
+            state.Dispose();
+            throw;
+        }
+    }
+
+    internal static void Add(StateDatabase state, int from, int to)
+    {
+        using var connection = state.Open();
+        for (var i = from; i < to; i++)
+            connection.Execute("INSERT INTO facts (text) VALUES ($text)", ("$text", $"fact {i}"));
+    }
+}
+
+/// <summary>Every file of the state × everything that may befall it: it is used only where it holds what was last written.</summary>
+public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScenes>
+{
     public enum Fate
     {
         Missing, Empty, Cut10, Cut100, CutHalf, CutByAPage, CutByOne, GarbledHead, GarbledBlock, GarbledEverywhere, ZeroedHead, ZeroedBlock, ZeroedAll, Older, Folder, ForeignDatabase, NoDatabase, LinkToItself,
@@ -62,7 +89,7 @@ public sealed class StateFileTests : IDisposable
     [MemberData(nameof(Cells))]
     public void A_state_is_refused_and_left_alone_or_holds_all_that_was_written(string file, Fate fate, bool isKilled)
     {
-        using var folder = (isKilled ? _killed : _closed).Copy();
+        using var folder = (isKilled ? scenes.Killed : scenes.Closed).Copy();
         Befall(folder, folder.File + file, fate);
         var before = folder.Contents();
 
@@ -79,9 +106,9 @@ public sealed class StateFileTests : IDisposable
     [InlineData("-wal")]
     public void What_a_killed_server_wrote_last_is_never_lost_in_silence(string file)
     {
-        foreach (var fate in new[] { Fate.Missing, Fate.Empty, Fate.CutHalf, Fate.ZeroedHead, Fate.Older })
+        foreach (var fate in new[] { Fate.Missing, Fate.Empty, Fate.Cut100, Fate.ZeroedHead, Fate.Older })
         {
-            using var folder = _killed.Copy();
+            using var folder = scenes.Killed.Copy();
             Befall(folder, folder.File + file, fate);
             Assert.NotNull(Ask(folder));
         }
@@ -92,14 +119,14 @@ public sealed class StateFileTests : IDisposable
     {
         var noticed = 0;
         // A frame is a page with 24 bytes before it; the log begins with 32.
-        for (var length = new FileInfo(_killed.Log).Length; length > 0; length -= 4096 + 24)
+        for (var length = new FileInfo(scenes.Killed.Log).Length; length > 0; length -= 4096 + 24)
         {
-            using var folder = _killed.Copy();
+            using var folder = scenes.Killed.Copy();
             Cut(folder.Log, length);
             noticed += Ask(folder) is { } refused && refused.Contains("is older than it was", StringComparison.Ordinal) ? 1 : 0;
         }
 
-        Assert.InRange(noticed, Facts % 100, int.MaxValue);
+        Assert.InRange(noticed, StateScenes.Facts % 100, int.MaxValue);
     }
 
     [Fact]
@@ -126,14 +153,14 @@ public sealed class StateFileTests : IDisposable
     [Fact]
     public void What_is_accepted_is_said_and_from_then_on_right()
     {
-        using var folder = _killed.Copy();
+        using var folder = scenes.Killed.Copy();
         File.Delete(folder.Log);
         Assert.NotNull(Ask(folder));
 
         using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true }))
         {
             Assert.Contains("is older than it was", state.Accepted, StringComparison.Ordinal);
-            state.Migrate("facts", Table);
+            state.Migrate("facts", StateScenes.Table);
         }
 
         using (var state = new StateDatabase(folder.File))
@@ -142,7 +169,7 @@ public sealed class StateFileTests : IDisposable
         using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true }))
         {
             Assert.Contains("is missing", state.Accepted, StringComparison.Ordinal);
-            state.Migrate("facts", Table);
+            state.Migrate("facts", StateScenes.Table);
         }
 
         using (new StateDatabase(folder.File))
@@ -152,7 +179,7 @@ public sealed class StateFileTests : IDisposable
     [Fact]
     public void A_damaged_state_is_never_accepted()
     {
-        using var folder = _closed.Copy();
+        using var folder = scenes.Closed.Copy();
         Befall(folder, folder.File, Fate.GarbledEverywhere);
 
         Assert.Contains("is damaged", Assert.Throws<StateException>(() => new StateDatabase(folder.File, new StateOpening { Accept = true })).Message, StringComparison.Ordinal);
@@ -162,37 +189,41 @@ public sealed class StateFileTests : IDisposable
     public void The_state_of_another_folder_is_told()
     {
         using var other = new StateFolder();
-        using (var state = Open(other))
-            Add(state, 0, Facts);
-        File.Copy(other.File, _closed.File, overwrite: true);
+        using (var state = StateScenes.Open(other))
+            StateScenes.Add(state, 0, 3);
+        using var folder = scenes.Closed.Copy();
+        File.Copy(other.File, folder.File, overwrite: true);
 
-        Assert.Contains("is not the state that was last here", Ask(_closed), StringComparison.Ordinal);
+        Assert.Contains("is not the state that was last here", Ask(folder), StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_state_without_its_mark_is_taken_and_marked_again()
     {
-        File.Delete(_closed.File + "-instance");
+        using var folder = scenes.Closed.Copy();
+        File.Delete(folder.File + "-instance");
 
-        Assert.Null(Ask(_closed));
-        Assert.True(File.Exists(_closed.File + "-instance"));
+        Assert.Null(Ask(folder));
+        Assert.True(File.Exists(folder.File + "-instance"));
     }
 
     [Fact]
     public void A_file_that_cannot_be_written_is_refused()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.UserName == "root", "Needs a user whom file modes hold back; StateStartTests does it as root.");
+        using var folder = scenes.Closed.Copy();
         if (!OperatingSystem.IsWindows())
-            File.SetUnixFileMode(_closed.File, UnixFileMode.UserRead);
+            File.SetUnixFileMode(folder.File, UnixFileMode.UserRead);
 
-        Assert.Contains("cannot be written", Ask(_closed), StringComparison.Ordinal);
+        Assert.Contains("cannot be written", Ask(folder), StringComparison.Ordinal);
     }
 
     [Fact]
     public void New_files_are_for_their_owner_alone()
     {
-        using var state = Open(_closed);
-        foreach (var file in Directory.GetFiles(_closed.Path))
+        using var folder = new StateFolder();
+        using var state = StateScenes.Open(folder);
+        foreach (var file in Directory.GetFiles(folder.Path))
         {
             if (!OperatingSystem.IsWindows())
                 Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
@@ -204,37 +235,15 @@ public sealed class StateFileTests : IDisposable
     {
         try
         {
-            using var state = Open(folder);
+            using var state = StateScenes.Open(folder);
             using var connection = state.Open();
-            Assert.Equal(Enumerable.Range(0, Facts).Select(i => $"fact {i}"), connection.Query("SELECT text FROM facts ORDER BY id", r => r.GetString(0)));
+            Assert.Equal(Enumerable.Range(0, StateScenes.Facts).Select(i => $"fact {i}"), connection.Query("SELECT text FROM facts ORDER BY id", r => r.GetString(0)));
             return null;
         }
         catch (StateException e)
         {
             return e.Message;
         }
-    }
-
-    static StateDatabase Open(StateFolder folder)
-    {
-        var state = new StateDatabase(folder.File, new StateOpening { HasHistory = Directory.GetFiles(folder.Path).Length > 0 });
-        try
-        {
-            state.Upgrade([new StateSchema("facts", Table)], _ => { });
-            return state;
-        }
-        catch
-        {
-            state.Dispose();
-            throw;
-        }
-    }
-
-    static void Add(StateDatabase state, int from, int to)
-    {
-        using var connection = state.Open();
-        for (var i = from; i < to; i++)
-            connection.Execute("INSERT INTO facts (text) VALUES ($text)", ("$text", $"fact {i}"));
     }
 
     void Befall(StateFolder folder, string path, Fate fate)
@@ -269,7 +278,7 @@ public sealed class StateFileTests : IDisposable
                 break;
             case Fate.Older:
                 File.Delete(path);
-                var old = _older.File + path[folder.File.Length..];
+                var old = scenes.Older.File + path[folder.File.Length..];
                 if (File.Exists(old))
                     File.Copy(old, path);
                 break;

@@ -1,4 +1,7 @@
 using Whistle.Ingest;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
 using Xunit;
 
@@ -131,6 +134,40 @@ public sealed class StateMigrationTests : IDisposable
 
         Assert.Equal(["id", "text"], _folder.Sql("SELECT name FROM pragma_table_info('things')"));
     }
+
+    [Fact]
+    public void Rows_of_a_version_without_checksums_are_taken_for_what_they_say()
+    {
+        Upgrade(Before(Credentials.Tables, 1), Before(RunStore.Tables, 5), Before(ControlStore.Tables, 3));
+        _folder.Sql(
+            """
+            INSERT INTO kill_switch (id, active, reason, author, since) VALUES (1, 1, 'stop', 'ann', 5);
+            INSERT INTO runbook_modes (runbook, tenant, cluster, mode, author, at) VALUES ('', 't', 'c', 'Approve', 'ann', 5);
+            INSERT INTO pauses (tenant, cluster, node, runbook, reason, author, from_at, until_at) VALUES ('t', '', 'n', '', 'new disk', 'ann', 5, 7);
+            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, created_at, body, owner, token, owned_until) VALUES ('r', 'i', 't', 'c', 'n', 'disk', 'Waiting', 5, '{}', '', 0, 0);
+            INSERT INTO approvals (run, step, plan_hash, author, at, until_at) VALUES ('r', '', 'p', 'ann', 5, 7);
+            INSERT INTO cancellations (run, author, reason, at) VALUES ('r', 'ann', 'no', 5);
+            INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane) VALUES ('r', 'disk', 't', 'c', 'z', 'n', '{}', 1, 0);
+            """);
+
+        Upgrade(Credentials.Tables, RunStore.Tables, ControlStore.Tables);
+
+        using var state = new StateDatabase(_folder.File);
+        using var connection = state.Open();
+        var control = ControlState.Read(connection);
+        Assert.Empty(control.Faults);
+        Assert.Equal((true, "stop"), (control.Kill.On, control.Kill.Reason));
+        Assert.Equal((RunbookMode.Approve, "n"), (Assert.Single(control.Modes).Mode, Assert.Single(control.Pauses).Node));
+        var seals = StateSeals.Read(connection);
+        Assert.Equal((null, 1), (RunTables.SealedCancellations.Read(connection, seals).Fault, RunTables.SealedCancellations.Read(connection, seals).Rows.Count));
+        Assert.Equal((null, "z"), (RunTables.SealedReservations.Read(connection, seals).Fault, RunTables.SealedReservations.Read(connection, seals).Rows[0].Zone));
+        var faults = new List<StateFault>();
+        Assert.Equal("p", Assert.Single(RunStore.Approvals(connection, "r", faults)).PlanHash);
+        Assert.Empty(faults);
+        Assert.Equal(["0"], _folder.Sql("SELECT count(*) FROM runs WHERE checksum IS NULL OR summary_checksum IS NULL"));
+    }
+
+    static StateSchema Before(StateSchema schema, int count) => new(schema.Stage, [.. schema.Scripts.Take(count)]);
 
     [Fact]
     public void The_command_line_makes_a_new_state_whole_and_leaves_the_upgrade_of_an_older_one_to_the_server()
