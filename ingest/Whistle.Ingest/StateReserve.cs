@@ -19,7 +19,7 @@ public sealed class StateReserve : IDisposable
     const int Chunk = 1 << 20;
     const int Inodes = 8;
 
-    // SQLite cuts its -shm off at a start and makes it anew, 32 KiB long.
+    // SQLite truncates its -shm at a start and writes it again, 32 KiB long.
     const long Scraps = 1L << 20;
 
     readonly string _folder;
