@@ -30,6 +30,8 @@ public sealed record AlertingEnvironment
     /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
     public Action<DbTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
 
+    public PassWatch? Watch { get; init; }
+
     /// <summary>Takes the place of the mail server.</summary>
     internal INotifier? Mail { get; init; }
 
@@ -109,7 +111,7 @@ public sealed class AlertingHost : BackgroundService
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll([LoopAsync(DecideOnceAsync, stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s.Channel, s.Sender, c), stoppingToken))]);
+        Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s.Channel, s.Sender, c), stoppingToken))]);
 
     public override void Dispose()
     {
@@ -129,16 +131,28 @@ public sealed class AlertingHost : BackgroundService
             await step(cancellation);
     }
 
-    Task DecideOnceAsync(CancellationToken cancellation)
+    Task DecideAsync(CancellationToken cancellation)
+    {
+        var pass = _environment.Watch?.Watch("alerting", Step);
+        return LoopAsync(c => DecideOnceAsync(pass, c), cancellation);
+    }
+
+    Task DecideOnceAsync(WatchedPass? pass, CancellationToken cancellation)
     {
         try
         {
+            pass?.Begin();
             Decide(_time.GetUtcNow());
-            _environment.Health.Clear(Component, "pass");
+            pass?.Succeed();
+        }
+        catch (StateException)
+        {
+            _metrics.PassFailures.Inc();
+            // The database has said it, once; it is tried again.
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
-            _environment.Health.Failing(Component, "pass", $"No new page is decided on: {e.Message} The server's log says more.");
+            pass?.Fail(e);
             _metrics.PassFailures.Inc();
             _logger.PassFailed(e);
         }
@@ -152,6 +166,10 @@ public sealed class AlertingHost : BackgroundService
         {
             await sender.DrainAsync(cancellation);
             _environment.Health.Clear(OutboxSender.Component, channel);
+        }
+        catch (StateException)
+        {
+            // The database has said it, once; it is tried again.
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
@@ -200,7 +218,7 @@ public sealed class AlertingHost : BackgroundService
             return after.Settled || !after.Closed;
         }
         // Whatever is the matter with one incident, the others are looked at.
-        catch (Exception e)
+        catch (Exception e) when (e is not StateException)
         {
             _metrics.PassFailures.Inc();
             failure = $"{view.Incident.Id}: {e.Message}";

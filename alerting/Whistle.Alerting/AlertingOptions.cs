@@ -1,5 +1,7 @@
 using MailKit.Security;
 
+using Whistle.Actions.Files;
+
 namespace Whistle.Alerting;
 
 /// <summary>When people are called and how they are reached. A channel that is null is not used.</summary>
@@ -78,22 +80,6 @@ public sealed record OptionError(string Key, string Reason)
 
     internal static bool IsWeb(Uri address) => address.IsAbsoluteUri && address.Scheme is "http" or "https";
 
-    /// <summary>Null where the file holds a secret that can be read now.</summary>
-    public static string? OfSecretFile(string file)
-    {
-        try
-        {
-            return File.ReadAllText(file).AsSpan().Trim().IsEmpty ? $"the file {file} is empty. Write the secret into it, and nothing else." : null;
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return $"the file {file} does not exist. Write the secret into it, or name the file that holds it.";
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return $"the file {file} cannot be read: {e.Message} Let the user that runs the server read it.";
-        }
-    }
 }
 
 /// <summary>PagerDuty's Events API v2, or what speaks it.</summary>
@@ -119,6 +105,13 @@ public sealed record PagerDutyOptions
     /// <summary>Takes the place of the network; not disposed with the host.</summary>
     public HttpMessageHandler? Handler { get; init; }
 
+    internal static SecretFile KeyFile(string path) => new(path, SecretForm.Line("the routing key", 256));
+
+    static string? FaultOfFile(SecretFile file) => file.Fault() ?? (file.Read().Length is var length and not RoutingKeyLength ? WrongLength(length) : null);
+
+    static string WrongLength(int characters) =>
+        $"the key has {characters} characters, not {RoutingKeyLength}. Copy the integration key of an Events API v2 integration.";
+
     /// <summary>Without the key, which must not get into a log.</summary>
     public override string ToString() => $"PagerDuty at {Address}";
 
@@ -131,8 +124,8 @@ public sealed record PagerDutyOptions
         if (RoutingKey is null && RoutingKeyFile is null)
             yield return new($"{Section}:{nameof(RoutingKeyFile)}", "a routing key is lacking. Name the file that holds it.");
         else if (RoutingKeyFile is null && RoutingKey!.Length != RoutingKeyLength)
-            yield return new($"{Section}:{nameof(RoutingKey)}", $"the key has {RoutingKey.Length} characters, not {RoutingKeyLength}. Copy the integration key of an Events API v2 integration.");
-        if (RoutingKeyFile is not null && OptionError.OfSecretFile(RoutingKeyFile) is { } reason)
+            yield return new($"{Section}:{nameof(RoutingKey)}", WrongLength(RoutingKey.Length));
+        if (RoutingKeyFile is not null && FaultOfFile(KeyFile(RoutingKeyFile)) is { } reason)
             yield return new($"{Section}:{nameof(RoutingKeyFile)}", reason);
         if (OptionError.OfTimeout(Timeout) is { } trouble)
             yield return new($"{Section}:{nameof(Timeout)}", trouble);
@@ -197,6 +190,8 @@ public sealed record MailOptions
         _ => throw new InvalidOperationException($"{Security} is no mail security."),
     };
 
+    internal static SecretFile SecretOf(string path) => new(path, SecretForm.Line("the password"));
+
     /// <summary>Without the password, which must not get into a log.</summary>
     public override string ToString() => $"mail over {Host}:{Port}";
 
@@ -224,7 +219,7 @@ public sealed record MailOptions
 
     IEnumerable<OptionError> CredentialErrors()
     {
-        if (PasswordFile is not null && OptionError.OfSecretFile(PasswordFile) is { } reason)
+        if (PasswordFile is not null && SecretOf(PasswordFile).Fault() is { } reason)
             yield return new($"{Section}:{nameof(PasswordFile)}", reason);
         if (User is not null && Password is null && PasswordFile is null)
             yield return new($"{Section}:{nameof(PasswordFile)}", $"a password for {User} is lacking. Name the file that holds it.");

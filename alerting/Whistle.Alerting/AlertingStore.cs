@@ -31,6 +31,8 @@ sealed class AlertingStore
 
     static readonly ParsedTexts<AlertState> States = new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState)!);
 
+    internal static readonly StateSchema Tables = new("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
+
     readonly StateDatabase _database;
 
     public AlertingStore(StateDatabase database)
@@ -39,7 +41,7 @@ sealed class AlertingStore
         Migrate(database);
     }
 
-    public static void Migrate(StateDatabase database) => database.Migrate("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
+    public static void Migrate(StateDatabase database) => database.Migrate(Tables);
 
     /// <summary>The states of incidents that are not settled.</summary>
     public Dictionary<string, AlertState> Unsettled()

@@ -9,6 +9,9 @@ public static class Address
     public const string Incidents = "/incidents";
     public const string Tickets = "/tickets";
 
+    /// <summary>Ends the session, by POST.</summary>
+    public const string Logout = "/logout";
+
     public static string Cluster(string tenant, string cluster) => $"/clusters/{Part(tenant)}/{Part(cluster)}";
 
     public static string Node(NodeKey key) => $"/nodes/{Part(key.Tenant)}/{Part(key.Cluster)}/{Part(key.Node)}";

@@ -37,10 +37,12 @@ public static class Dashboard
         services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 
-    /// <summary>In front of authentication: the headers of every page, and who may open its connection.</summary>
+    /// <summary>Whether it belongs to the connection over which a page stays current, and over which its acts come.</summary>
+    public static bool IsConnection(PathString path) => path.StartsWithSegments(Circuit);
+
+    /// <summary>In front of authentication: the headers of every page. Whoever maps it refuses other origins before that.</summary>
     public static void Use(WebApplication app)
     {
-        app.UseWhen(c => c.Request.Path.StartsWithSegments(Circuit), branch => branch.Use(RefuseForeignAsync));
         app.UseStatusCodePagesWithReExecute(Missing);
         app.Use((context, next) =>
         {
@@ -72,19 +74,9 @@ public static class Dashboard
         response.Headers.CacheControl = "no-store";
     }
 
-    // The cookie is strict, which keeps others' pages out; this says no before it is even asked for.
-    static Task RefuseForeignAsync(HttpContext context, RequestDelegate next)
-    {
-        var origin = context.Request.Headers.Origin.ToString();
-        if (origin.Length == 0 || origin == $"{context.Request.Scheme}://{context.Request.Host}")
-            return next(context);
-        context.Response.StatusCode = StatusCodes.Status403Forbidden;
-        return context.Response.WriteAsync("This connection is for the server's own pages only.\n");
-    }
-
     // Programs are answered in their own words.
     static bool IsPage(HttpRequest request) =>
-        HttpMethods.IsGet(request.Method) && !Programs.Any(p => request.Path.StartsWithSegments(p)) && !request.Path.StartsWithSegments(Circuit);
+        HttpMethods.IsGet(request.Method) && !Programs.Any(p => request.Path.StartsWithSegments(p)) && !IsConnection(request.Path);
 
     static readonly string[] Programs = ["/api", "/agent", "/openapi", "/metrics", "/-", "/assets", "/_framework"];
 }

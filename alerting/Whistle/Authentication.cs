@@ -5,48 +5,74 @@ using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.Cookies;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.Extensions.Options;
 
 using Whistle.Detectors.Http;
+using Whistle.Ingest;
 using Whistle.Web;
 
 namespace Whistle;
 
 sealed record LoginLink(string Url);
 
+/// <param name="Ended">How many there were.</param>
+sealed record EndedSessions(int Ended);
+
 /// <summary>
 /// Nothing answers without proof but health and readiness: programs carry the token as bearer, browsers a cookie that a
-/// login link gave them.
+/// login link gave them, for as long as its session is on the server's list.
 /// </summary>
 static class Authentication
 {
     const string Either = "either";
-    const string Bearer = "bearer";
+    const string BearerScheme = "bearer";
+    const string SessionClaim = "whistle.session";
 
-    public static void Add(WebApplicationBuilder builder, WhistleOptions options)
+    public static void Add(WebApplicationBuilder builder, WhistleOptions options, LocalAccess access)
     {
         // Kept in the data folder, so that a browser stays logged in over a restart.
-        var keys = Directory.CreateDirectory(Path.Combine(options.DataFolder, "keys"));
-        if (!OperatingSystem.IsWindows())
-            keys.UnixFileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        builder.Services.AddDataProtection().PersistKeysToFileSystem(keys).SetApplicationName("whistle");
+        var keys = Path.Combine(options.DataFolder, ServerFolder.Keys);
+        builder.Services.AddDataProtection().SetApplicationName("whistle");
+        builder.Services.AddOptions<KeyManagementOptions>().Configure<HealthBoard, ILogger<KeyFolder>>((o, board, logger) => o.XmlRepository = new KeyFolder(keys, options.Time, what =>
+        {
+            logger.SecretSetAside(what);
+            board.Report("data-folder", "keys", HealthState.Degraded, what);
+        }));
+        builder.Services.AddAntiforgery(antiforgery => antiforgery.Cookie.Name = $"whistle-form-{access.CookieSuffix}");
         builder.Services.AddAuthentication(Either)
             .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context =>
-                context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0 ? Bearer : CookieAuthenticationDefaults.AuthenticationScheme)
-            .AddScheme<AuthenticationSchemeOptions, BearerHandler>(Bearer, null)
+                context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0 ? BearerScheme : CookieAuthenticationDefaults.AuthenticationScheme)
+            .AddScheme<AuthenticationSchemeOptions, BearerHandler>(BearerScheme, null)
             .AddCookie(cookie =>
             {
-                cookie.Cookie.Name = "whistle";
+                cookie.Cookie.Name = CookieName(access);
                 cookie.Cookie.SameSite = SameSiteMode.Strict;
-                cookie.ExpireTimeSpan = TimeSpan.FromDays(7);
+                cookie.ExpireTimeSpan = Sessions.Life;
+                cookie.SlidingExpiration = false;
                 cookie.LoginPath = "/login";
                 cookie.TimeProvider = TimeProvider.System;
                 // A program that carries an old cookie is told, not led to a page.
                 cookie.Events.OnRedirectToLogin = context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
+                cookie.Events.OnValidatePrincipal = context =>
+                {
+                    if (!access.Sessions.IsOpen(SessionOf(context.Principal)))
+                        context.RejectPrincipal();
+                    return Task.CompletedTask;
+                };
             });
         builder.Services.AddAuthorizationBuilder()
             .SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
     }
+
+    public static string CookieName(LocalAccess access) => $"whistle-{access.CookieSuffix}";
+
+    /// <summary>Behind authentication: the connection of a live page ends with the session that opened it.</summary>
+    public static void Use(WebApplication app, LocalAccess access) => app.UseWhen(c => Dashboard.IsConnection(c.Request.Path), branch => branch.Use(async (context, next) =>
+    {
+        using var ending = SessionOf(context.User) is { } session ? access.Sessions.Ending(session).UnsafeRegister(_ => context.Abort(), null) : default;
+        await next(context);
+    }));
 
     public static void Map(WebApplication app, LocalAccess access)
     {
@@ -57,11 +83,26 @@ static class Authentication
                 return Page(LinkNeeded, StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
                 return Page(LinkSpent, StatusCodes.Status401Unauthorized);
-            await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme));
+            var session = new Claim(SessionClaim, access.Sessions.Begin());
+            await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
             return Page(LoggedIn, StatusCodes.Status200OK);
         }).AllowAnonymous();
-        WhistleApi.Group(app, "login").MapPost("/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
+        app.MapPost(Address.Logout, async context =>
+        {
+            if (SessionOf(context.User) is { } session)
+                access.Sessions.End(session);
+            await context.SignOutAsync(CookieAuthenticationDefaults.AuthenticationScheme);
+            // See other: the browser shows the address with GET, which leads to the login.
+            context.Response.StatusCode = StatusCodes.Status303SeeOther;
+            context.Response.Headers.Location = "/";
+        });
+        // A page whose connection is cut asks here whether it is still logged in.
+        app.MapGet("/session", () => Results.NoContent());
+        var logins = WhistleApi.Group(app, "login");
+        logins.MapDelete("/sessions", () => new EndedSessions(access.Sessions.EndAll()))
+            .WithName("endSessions").WithSummary("Ends every session of the dashboard; whoever looks at it is logged out at once.");
+        logins.MapPost("/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
             .WithName("makeLoginLink").WithSummary("Makes a link that opens the dashboard once, within the hour.");
     }
 
@@ -84,7 +125,9 @@ static class Authentication
     static bool IsForPrograms(PathString path) =>
         path.StartsWithSegments("/api") || path.StartsWithSegments("/openapi") || path.StartsWithSegments("/metrics") || path.StartsWithSegments("/-");
 
-    static ClaimsPrincipal Operator(string scheme) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator")], scheme));
+    static string? SessionOf(ClaimsPrincipal? person) => person?.FindFirstValue(SessionClaim);
+
+    static ClaimsPrincipal Operator(string scheme, params ReadOnlySpan<Claim> claims) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator"), .. claims], scheme));
 
     static IResult Page(string content, int status) => Results.Content(
         $"""
@@ -112,12 +155,10 @@ static class Authentication
     {
         protected override Task<AuthenticateResult> HandleAuthenticateAsync()
         {
-            const string prefix = "Bearer ";
-            var header = Request.Headers.Authorization.ToString();
-            if (!header.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))
+            if (Bearer.TokenOf(Request) is not { } token)
                 return Task.FromResult(AuthenticateResult.NoResult());
-            return Task.FromResult(access.IsToken(header[prefix.Length..].Trim())
-                ? AuthenticateResult.Success(new AuthenticationTicket(Operator(Bearer), Bearer))
+            return Task.FromResult(access.IsToken(token)
+                ? AuthenticateResult.Success(new AuthenticationTicket(Operator(BearerScheme), BearerScheme))
                 : AuthenticateResult.Fail("The token is not valid."));
         }
 

@@ -17,13 +17,16 @@ namespace Whistle;
 /// <summary>The second half of the road: signals → incidents → runs and their commands → pages, mail and tickets.</summary>
 static class Repairs
 {
-    public static void Add(IServiceCollection services, WhistleOptions options)
+    /// <param name="owner">A name of this server's own, for the runs that it works on.</param>
+    public static void Add(IServiceCollection services, WhistleOptions options, string owner)
     {
         services
             .AddSingleton<IncidentStore>().AddSingleton<RunStore>().AddSingleton<ControlStore>()
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
+            .AddSingleton<PassWatch>()
             .AddSingleton(s => new IncidentsEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Ended = s.GetRequiredService<RulesHost>().EndedSignals,
                 Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
@@ -35,6 +38,10 @@ static class Repairs
             .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
             {
+                Senders = s.GetRequiredService<Credentials>().Senders,
+                Limits = options.Brakes,
+                Health = s.GetRequiredService<HealthBoard>(),
+                Watch = s.GetRequiredService<PassWatch>(),
                 RunbookFiles = options.Runbooks,
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
                 Holds = RemediationEnvironment.HoldsBy(s.GetRequiredService<PromQLEngine>()),
@@ -44,13 +51,12 @@ static class Repairs
                 Incidents = s.GetRequiredService<IncidentStore>(),
                 Runs = s.GetRequiredService<RunStore>(),
                 Control = s.GetRequiredService<ControlStore>(),
-                // The store's file lets one process in, and it is opened first; a database may be shared with a server of another data folder.
-                Owner = options.UsesPostgreSql ? LocalAccess.ReadOrCreate(Path.Combine(options.DataFolder, "owner"), () => Guid.NewGuid().ToString("N")) : "embedded",
+                Owner = owner,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
-                Health = s.GetRequiredService<HealthBoard>(),
             })
             .AddSingleton(s => new AlertingEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),

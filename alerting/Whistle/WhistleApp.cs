@@ -1,8 +1,12 @@
+using System.Data.Common;
+
+using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
 using Prometheus;
 
+using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors;
@@ -39,16 +43,21 @@ public sealed class WhistleApp : IAsyncDisposable
             throw new StartException(string.Join(Environment.NewLine, errors));
         ProcessLimits.Check();
         _options = options;
-        CreatePrivate(options.DataFolder);
+        // As the program does; this is for a server that something else hosts.
+        Umask.Close();
+        var closed = ServerFolder.Prepare(options.DataFolder);
         _reserve = new StateReserve(options.DataFolder, Path.Combine(options.DataFolder, StateFileName), options.Disk.StateReserve);
         _reserve.Open();
-        _access = new LocalAccess(options.DataFolder, options.Time);
+        List<string> setAside = [];
+        _access = Secret(() => new LocalAccess(options.DataFolder, options.Time, setAside.Add));
+        var owner = Secret(() => OwnerName(options, setAside.Add));
 
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
         builder.WebHost.UseUrls(options.Listen.ToString());
         // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
         builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
+        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.AllowEmptyHosts = false);
         // Told by category and level, so that the demo's own lines are not lost among them.
         builder.Logging.AddFilter((category, level) => level >= options.LeastLogged);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Whistle.Authentication", LogLevel.Warning)
@@ -56,18 +65,30 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
             .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
         builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access).AddSingleton(_reserve);
-        Authentication.Add(builder, options);
+        Authentication.Add(builder, options, _access);
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
-        Repairs.Add(builder.Services, options);
+        Repairs.Add(builder.Services, options, owner);
         WhistleApi.Add(builder.Services);
         ApiDocument.Add(builder.Services);
         Dashboard.Add(builder.Services);
 
         _bodies = new ByteBudget(options.Memory.OtherBodies, "The bodies of requests in work");
         _app = builder.Build();
-        OpenStore();
-        MapEndpoints();
+        try
+        {
+            Say(closed, setAside);
+            OpenStore();
+            MapEndpoints();
+        }
+        catch
+        {
+            // What was opened by then is another start's to open.
+            ((IDisposable)_app).Dispose();
+            _access.Dispose();
+            _reserve.Dispose();
+            throw;
+        }
     }
 
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
@@ -123,6 +144,7 @@ public sealed class WhistleApp : IAsyncDisposable
         await _agent;
         await _app.StopAsync();
         await _app.DisposeAsync();
+        _access.Dispose();
         _reserve.Dispose();
         _stopping.Dispose();
     }
@@ -150,13 +172,16 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton(s => new RulesEnvironment
             {
+                Watch = s.GetRequiredService<PassWatch>(),
                 RuleFiles = options.Rules,
                 Engine = s.GetRequiredService<PromQLEngine>(),
                 Series = s.GetRequiredService<ISeriesSource>(),
+                HasGateway = true,
                 Write = async (series, _) => await s.GetRequiredService<TelemetryLog>().RecordAsync(series),
                 Health = s.GetRequiredService<HealthBoard>(),
                 Refused = s.GetRequiredService<RefusedSenders>(),
                 Inventory = s.GetRequiredService<Credentials>().Agents,
+                Collectors = s.GetRequiredService<Credentials>().Collectors,
                 Loading = rules => s.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()),
@@ -170,15 +195,36 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         try
         {
+            var state = _app.Services.GetRequiredService<StateDatabase>();
+            // A state beside which there is telemetry is complete. One that is there is changed by the process alone that has the store.
+            if (state.IsNew)
+                Ready(state);
             _app.Services.GetRequiredService<DuckDbStore>();
-            _app.Services.GetRequiredService<StateDatabase>();
+            if (!state.IsNew)
+                Ready(state);
+            // Each stage makes its tables; on a full disk it is one of them that does not fit.
+            _app.Services.GetRequiredService<Gateway>();
+            _app.Services.GetRequiredService<RulesHost>();
+            _app.Services.GetRequiredService<RemediationHost>();
+            _app.Services.GetRequiredService<AlertingHost>();
             _app.Services.GetRequiredService<DiskWatch>().Open();
+        }
+        catch (StateException e)
+        {
+            throw new StartException(e.Message);
         }
         catch (StoreException e)
         {
             throw new StartException($"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data.");
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DbException)
+        {
+            throw new StartException($"The data cannot be opened: {e.Message} Free space on that disk, let this user write there, or name another folder with --data.", e);
+        }
     }
+
+    void Ready(StateDatabase state) =>
+        StateStages.Ready(state, _app.Services.GetRequiredService<HealthBoard>(), _options.Time, _app.Services.GetRequiredService<ILogger<StateDatabase>>());
 
     // Whoever tells ages by an answer needs the clock that its times are from.
     Task DateAsync(HttpContext context, RequestDelegate next)
@@ -190,11 +236,14 @@ public sealed class WhistleApp : IAsyncDisposable
     void MapEndpoints()
     {
         _app.Use(DateAsync);
+        _app.Use(StateStages.RefuseWithoutAsync);
         WhistleApi.Use(_app);
+        OriginCheck.Use(_app, Authentication.CookieName(_access));
         RequestBodies.Use(_app, _bodies);
         Dashboard.Use(_app);
         _app.UseAuthentication();
         _app.UseAuthorization();
+        Authentication.Use(_app, _access);
         HealthApi.Map(_app, _app.Services.GetRequiredService<HealthBoard>());
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
@@ -223,10 +272,11 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         var logger = _app.Services.GetRequiredService<ILogger<WhistleAgent>>();
         var folder = Path.Combine(_options.DataFolder, "agent");
-        var tokenFile = Path.Combine(folder, "token");
+        var tokenFile = Path.Combine(_options.DataFolder, ServerFolder.AgentToken);
         try
         {
-            LocalAccess.ReadOrCreate(tokenFile, () => Credentials.Enroll("default", "local", NodeName()));
+            Directory.CreateDirectory(folder);
+            new SecretFile(tokenFile, ServerFolder.AgentTokenForm).ReadOrMake(() => Credentials.Enroll("default", "local", NodeName()), _options.Time, what => Report("agent-token", what));
             using var agent = new WhistleAgent(
                 new AgentOptions
                 {
@@ -234,6 +284,7 @@ public sealed class WhistleApp : IAsyncDisposable
                     TokenFile = tokenFile,
                     Interval = _options.AgentInterval,
                     PolicyFile = _options.AgentPolicyFile,
+                    ProtectedFolders = [_options.DataFolder],
                     Time = _options.Time,
                     Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
                 },
@@ -248,13 +299,36 @@ public sealed class WhistleApp : IAsyncDisposable
         }
     }
 
-    // What is new is for its owner alone; a folder that is there keeps the mode it was given.
-    static void CreatePrivate(string folder)
+    static T Secret<T>(Func<T> get)
     {
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(folder);
-        else
-            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        try
+        {
+            return get();
+        }
+        catch (SecretException e)
+        {
+            throw new StartException(e.Message, e);
+        }
+    }
+
+    // The state's file lets one process in, and it is opened first; a database may be shared with a server of another data folder.
+    static string OwnerName(WhistleOptions options, Action<string> say) => options.UsesPostgreSql
+        ? new SecretFile(Path.Combine(options.DataFolder, ServerFolder.Owner), ServerFolder.OwnerForm).ReadOrMake(() => Guid.NewGuid().ToString("N"), options.Time, say)
+        : "embedded";
+
+    void Say(string? closed, IEnumerable<string> setAside)
+    {
+        if (closed is not null)
+            _app.Services.GetRequiredService<ILogger<WhistleApp>>().FilesClosed(closed);
+        foreach (var what in setAside)
+            Report("secrets", what);
+    }
+
+    // It stays on the board until the server is started again, so that somebody sees it.
+    void Report(string subject, string what)
+    {
+        _app.Services.GetRequiredService<ILogger<WhistleApp>>().SecretSetAside(what);
+        _app.Services.GetRequiredService<HealthBoard>().Report("data-folder", subject, HealthState.Degraded, what);
     }
 
     static string NodeName() =>

@@ -2,11 +2,13 @@ using System.Data.Common;
 using System.Net;
 
 using Whistle.Actions;
+using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Remediation.Control;
 
 namespace Whistle;
 
@@ -23,6 +25,9 @@ public sealed record WhistleOptions
 
     public string? DatabaseFile { get; init; }
 
+    /// <summary>Starts also where the state is missing, older than it was, or another's; then the kill switch is on. Only for the command line.</summary>
+    public bool AcceptState { get; init; }
+
     public Uri Listen { get; init; } = new("http://127.0.0.1:9480");
 
     /// <summary>Folders or files of rules; the shipped ones where none is given.</summary>
@@ -34,6 +39,9 @@ public sealed record WhistleOptions
     public IncidentOptions Incidents { get; init; } = new();
 
     public AlertingOptions Alerting { get; init; } = new();
+
+    /// <summary>How long what people set may last.</summary>
+    public BrakeLimits Brakes { get; init; } = new();
 
     public TimeSpan Retention { get; init; } = TimeSpan.FromDays(15);
 
@@ -75,14 +83,23 @@ public sealed record WhistleOptions
 
     internal bool UsesPostgreSql => Database is not null || DatabaseFile is not null;
 
+    /// <param name="verify">Whether all of a state file is checked.</param>
     /// <exception cref="StartException">The database cannot be used.</exception>
-    internal StateDatabase OpenState()
+    internal StateDatabase OpenState(bool verify = true)
     {
-        if (!UsesPostgreSql)
-            return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName));
         try
         {
-            return StateDatabase.PostgreSql(DatabaseFile is { } file ? File.ReadAllText(file).Trim() : Database!);
+            if (!UsesPostgreSql)
+            {
+                var opening = new StateOpening { HasHistory = StateStages.HasHistory(DataFolder), Accept = AcceptState, Verify = verify };
+                return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName), opening);
+            }
+
+            return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);
+        }
+        catch (StateException e) when (!UsesPostgreSql)
+        {
+            throw new StartException(e.Message);
         }
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {
@@ -100,6 +117,8 @@ public sealed record WhistleOptions
 
     const string LikeThis = "Write it like Host=db.example.com;Database=whistle;Username=whistle;Password=… .";
 
+    static SecretFile SecretOf(string file) => new(file, SecretForm.Line("the connection string"));
+
     static string DefaultDataFolder =>
         Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "whistle");
 
@@ -109,7 +128,7 @@ public sealed record WhistleOptions
         var errors = new List<OptionError>();
         if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
             errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front."));
-        if (DatabaseFile is not null && OptionError.OfSecretFile(DatabaseFile) is { } unread)
+        if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
             errors.Add(new(nameof(Database), $"it is no connection string. {LikeThis}"));
@@ -124,6 +143,7 @@ public sealed record WhistleOptions
         errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());
+        errors.AddRange(BrakeErrors());
         errors.AddRange(ResourceErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
@@ -136,6 +156,15 @@ public sealed record WhistleOptions
         if (Incidents.ReopenWithin < TimeSpan.Zero)
             yield return new($"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
     }
+
+    IEnumerable<OptionError> BrakeErrors() =>
+        from limit in new (string Name, TimeSpan Value)[]
+        {
+            (nameof(Brakes.LongestApproval), Brakes.LongestApproval), (nameof(Brakes.LongestPause), Brakes.LongestPause),
+            (nameof(Brakes.LongestFreeze), Brakes.LongestFreeze), (nameof(Brakes.LongestAcknowledgement), Brakes.LongestAcknowledgement),
+        }
+        where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
+        select new OptionError($"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
 
     IEnumerable<OptionError> ResourceErrors()
     {

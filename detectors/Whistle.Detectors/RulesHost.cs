@@ -22,11 +22,17 @@ public sealed record RulesEnvironment
 
     public required ISeriesSource Series { get; init; }
 
-    /// <summary>Takes recorded series, <c>ALERTS</c>, <c>ALERTS_FOR_STATE</c> and <c>whistle_agent_*</c>. Once it completes they must be visible to <see cref="Series"/>.</summary>
+    /// <summary>Only what came under a node's own credential says that the node reports. Without a gateway there are no credentials.</summary>
+    public bool HasGateway { get; init; }
+
+    /// <summary>Takes recorded series and <see cref="ReservedMetrics"/>. Once it completes they must be visible to <see cref="Series"/>.</summary>
     public required Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> Write { get; init; }
 
     /// <summary>The agents that should report.</summary>
     public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
+
+    /// <summary>The collectors of whole clusters that should report.</summary>
+    public Func<IReadOnlyList<EnrolledCollector>> Collectors { get; init; } = () => [];
 
     /// <summary>Who was refused for the server's own sake: alive, and not known otherwise.</summary>
     public RefusedSenders Refused { get; init; } = new(TimeProvider.System);
@@ -37,6 +43,9 @@ public sealed record RulesEnvironment
     public required StateDatabase Database { get; init; }
 
     public required IMetricFactory Metrics { get; init; }
+
+    /// <summary>Watches the passes, whose lateness is recorded as a series too.</summary>
+    public PassWatch? Watch { get; init; }
 
     /// <summary>Where this stage says what is wrong with itself.</summary>
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
@@ -52,13 +61,18 @@ public sealed class RulesHost : BackgroundService
 
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
+    /// <summary>The tables of signals.</summary>
+    public static StateSchema Tables => SignalStore.Tables;
+
     readonly RulesEnvironment _environment;
     readonly TimeProvider _time;
     readonly ILogger<RulesHost> _logger;
     readonly SignalStore _store;
     readonly DetectorMetrics _metrics;
     readonly GroupEvaluator _evaluator;
+    readonly ISeriesSource _reports;
     readonly NodePresence _presence;
+    readonly CollectorPresence _collectors;
 
     // Held by a pass over the rules and by a reload, never by readers.
     readonly SemaphoreSlim _passes = new(1, 1);
@@ -74,7 +88,9 @@ public sealed class RulesHost : BackgroundService
         _store = new SignalStore(environment.Database);
         _metrics = new DetectorMetrics(environment.Metrics);
         _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
-        _presence = new NodePresence(environment.Series, environment.Refused);
+        _reports = environment.HasGateway ? new OwnReports(environment.Series) : environment.Series;
+        _presence = new NodePresence(_reports, environment.Refused);
+        _collectors = new CollectorPresence(environment.Series, environment.Refused);
     }
 
     /// <summary>All active signals, with what hides them: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
@@ -157,17 +173,23 @@ public sealed class RulesHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = _environment.Watch?.Watch("rules", Step);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await EvaluateAsync(_time.GetUtcNow(), stoppingToken);
-                _environment.Health.Clear(Component, "pass");
+                pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                _environment.Health.Failing(Component, "pass", $"The rules are not evaluated: {e.Message} The server's log says more.");
+                pass?.Fail(e);
                 _logger.PassFailed(e);
             }
         }
@@ -186,7 +208,13 @@ public sealed class RulesHost : BackgroundService
         _lastPresence = now;
         try
         {
-            if (await _presence.ObserveAsync(agents, now, cancellation) is { Count: > 0 } samples)
+            RecordedSample[] samples =
+            [
+                .. await _presence.ObserveAsync(agents, now, cancellation),
+                .. await _collectors.ObserveAsync(_environment.Collectors(), now, cancellation),
+                .. OverduePasses(now),
+            ];
+            if (samples.Length > 0)
                 await _environment.Write(samples, cancellation);
             _environment.Health.Clear(Component, "presence");
         }
@@ -196,6 +224,10 @@ public sealed class RulesHost : BackgroundService
             _logger.PresenceFailed(e);
         }
     }
+
+    // Of this server, where its own machine's agent reports too. While the rules are stuck themselves nothing is recorded, and the health board alone says it.
+    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) => (_environment.Watch?.Overdue() ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
+        new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))), now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
 
     DateTimeOffset? Due(GroupState group, DateTimeOffset now)
     {
@@ -212,7 +244,7 @@ public sealed class RulesHost : BackgroundService
         using var limit = new CancellationTokenSource(group.Group.Interval, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         var read = slot - group.Group.QueryOffset;
-        var health = new SourceHealth(_environment.Series, agents, read, _environment.Refused.Any);
+        var health = new SourceHealth(_reports, agents, read, _environment.Refused.Any);
         var liveness = new InputLiveness(_environment.Series, Rules, read);
         try
         {

@@ -27,7 +27,10 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     /// <summary>The value at one time (milliseconds since 1970 UTC), of the type that the expression has.</summary>
     /// <exception cref="PromQLException">It cannot be evaluated on this data.</exception>
-    public async Task<QueryValue> InstantAsync(Expr expr, long time, CancellationToken cancellation)
+    public Task<QueryValue> InstantAsync(Expr expr, long time, CancellationToken cancellation) =>
+        MatchAsync(() => EvaluateAsync(expr, time, cancellation), cancellation);
+
+    async Task<QueryValue> EvaluateAsync(Expr expr, long time, CancellationToken cancellation)
     {
         var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
         var planner = await PlanAsync(expr, new QueryTimes(time, time, 0), budget, cancellation);
@@ -47,9 +50,14 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     /// <summary>The values at start, start + step, … up to end, all in milliseconds. A scalar gives one series without labels.</summary>
     /// <exception cref="PromQLException">The times are not valid, or it cannot be evaluated on this data.</exception>
-    public async Task<MatrixValue> RangeAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
+    public Task<MatrixValue> RangeAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
     {
         CheckRange(expr, start, end, step);
+        return MatchAsync(() => EvaluateAsync(expr, start, end, step, cancellation), cancellation);
+    }
+
+    async Task<MatrixValue> EvaluateAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
+    {
         var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
         var planner = await PlanAsync(expr, new QueryTimes(start, end, step), budget, cancellation);
         var node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
@@ -78,6 +86,19 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
         series.Sort(static (a, b) => Labels.Compare(a.Labels, b.Labels));
         return new MatrixValue(series);
+    }
+
+    async Task<T> MatchAsync<T>(Func<Task<T>> evaluate, CancellationToken cancellation)
+    {
+        using var matching = MatchingBudget.Start(_options.MaxMatchingSteps, cancellation);
+        try
+        {
+            return await evaluate();
+        }
+        catch (MatchingException e)
+        {
+            throw PromQLException.Execution(e.Message);
+        }
     }
 
     static void CheckRange(Expr expr, long start, long end, long step)

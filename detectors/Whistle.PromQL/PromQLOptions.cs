@@ -16,6 +16,9 @@ public sealed record PromQLOptions
     /// <summary>A query that loads, returns, or works out in its subqueries more samples than this is refused; new labels count by their size.</summary>
     public long MaxSamples { get; init; } = 50_000_000;
 
+    /// <summary>Steps that the regular expressions of a query may take, see <see cref="MatchingBudget"/>.</summary>
+    public long MaxMatchingSteps { get; init; } = MatchingBudget.DefaultSteps;
+
     /// <summary>Is told how many bytes more a query holds; what it throws ends the query.</summary>
     public Action<long>? Holding { get; init; }
 

@@ -95,6 +95,19 @@ public sealed class StandingQuery
         result.Clear();
         if (!_canStand)
             return false;
+        using var matching = MatchingBudget.Start(_group.Options.MaxMatchingSteps, cancellation);
+        try
+        {
+            return await EvaluateAsync(time, result, cancellation);
+        }
+        catch (MatchingException e)
+        {
+            throw PromQLException.Execution(e.Message);
+        }
+    }
+
+    async ValueTask<bool> EvaluateAsync(long time, List<StandingPoint> result, CancellationToken cancellation)
+    {
         _group.Renew();
         // What is remembered only goes forward.
         if (_plan is null || time < _plan.Time || _plan.Generation != _group.Generation)

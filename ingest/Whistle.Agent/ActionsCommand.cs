@@ -36,7 +36,7 @@ static class ActionsCommand
 
     static int List(AgentOptions options)
     {
-        var policy = NodePolicy.Read(options.PolicyFile, [Path.GetFullPath(options.Buffer.Folder)], out var refusal);
+        var policy = NodePolicy.Read(options.PolicyFile, options.Protected, out var refusal);
         foreach (var action in NodeActions.All)
             Console.WriteLine($"{action.Name,-26} {action.Description}\n{"",-26} {(policy is null && action.Mutates ? "refused" : action.Allowance(policy))}");
         if (refusal is not null)
@@ -53,7 +53,7 @@ static class ActionsCommand
         JsonDocument parameters;
         try
         {
-            parameters = JsonDocument.Parse(text);
+            parameters = JsonDocument.Parse(text, new JsonDocumentOptions { AllowDuplicateProperties = false });
         }
         catch (JsonException e)
         {

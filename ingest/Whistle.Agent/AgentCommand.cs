@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 
+using Whistle.Actions.Files;
 using Whistle.Agent.Collectors;
 
 namespace Whistle.Agent;
@@ -67,15 +68,35 @@ static class AgentCommand
     {
         try
         {
-            using var agent = new WhistleAgent(options, new StderrLogger());
+            var log = new StderrLogger();
+            CloseFolders(options, log);
+            using var agent = new WhistleAgent(options, log);
             await agent.RunAsync(cancellation).ConfigureAwait(false);
             return 0;
         }
-        catch (InvalidOperationException e)
+        catch (Exception e) when (e is InvalidOperationException or UntrustedFolderException)
         {
             await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
             return 2;
         }
+    }
+
+    // What waits in the buffer is sent and obeyed as this node's own.
+    static void CloseFolders(AgentOptions options, StderrLogger log)
+    {
+        try
+        {
+            if (new PrivateFolder(options.Buffer.Folder, secrets: []).Prepare() is { } closed)
+                log.FilesClosed(closed);
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException and not UntrustedFolderException)
+        {
+            // A disk that takes nothing keeps no agent from reporting: then reports wait in memory.
+            log.BufferNotClosed(options.Buffer.Folder, e.Message);
+        }
+
+        if (options.TokenFile is { } token && SecretFile.Close(token) is { } mode)
+            log.FilesClosed($"Closed to other users, who could read it: {token} ({mode}). Enrol this node again if one of them could misuse it.");
     }
 
     static AgentOptions Options(ParseResult parsed) => new()

@@ -1,3 +1,6 @@
+using Whistle.Actions.Files;
+using Whistle.Telemetry;
+
 namespace Whistle.Agent;
 
 /// <summary>Where reports wait, and how much may.</summary>
@@ -21,6 +24,9 @@ public sealed record AgentOptions
     public static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(15);
 
     public static readonly string Version = typeof(AgentOptions).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>Put on the node by whoever enrolled it.</summary>
+    internal static readonly SecretForm TokenForm = SecretForm.Token("the agent's token", AccessToken.OfSender) with { IsPlaced = true };
 
     /// <summary>The server's base address; reports go to <c>api/v1/write</c> under it. Null where nothing is sent.</summary>
     public Uri? Server { get; init; }
@@ -53,7 +59,14 @@ public sealed record AgentOptions
     /// <summary>What actions may change on this node; null allows no change. See <see cref="Actions.NodePolicy"/>.</summary>
     public string? PolicyFile { get; init; } = Actions.NodePolicy.DefaultFile;
 
+    /// <summary>Folders that no action may clean, such as those of a server that hosts the agent.</summary>
+    public IReadOnlyList<string> ProtectedFolders { get; init; } = [];
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Those, and what the agent itself lives on.</summary>
+    internal IReadOnlyList<string> Protected =>
+        [.. ProtectedFolders.Append(Buffer.Folder).Concat(new[] { TokenFile, PolicyFile }.OfType<string>()).Select(Path.GetFullPath)];
 
     /// <summary>Takes the place of the network; not disposed with the agent.</summary>
     public HttpMessageHandler? Handler { get; init; }

@@ -28,6 +28,12 @@ static partial class Log
     [LoggerMessage(LogLevel.Warning, "The buffer file {Path} ended in {Bytes} bytes that are no whole report; they were cut off.")]
     public static partial void BufferTailCut(this ILogger log, string path, long bytes);
 
+    [LoggerMessage(LogLevel.Warning, "{Closed}")]
+    public static partial void FilesClosed(this ILogger log, string closed);
+
+    [LoggerMessage(LogLevel.Warning, "The buffer's folder {Folder} cannot be made or closed to other users: {Reason}")]
+    public static partial void BufferNotClosed(this ILogger log, string folder, string reason);
+
     [LoggerMessage(LogLevel.Warning, "The first reports are dropped because of {Reason}; whistle_agent_dropped_samples_total counts all of them.")]
     public static partial void ReportsDropped(this ILogger log, DropReason reason);
 

@@ -1,1 +1,2 @@
+Whistle.Actions.Files.Umask.Close();
 return await Whistle.Agent.AgentCommand.RunAsync(args);

@@ -1,13 +1,20 @@
-using System.Buffers.Text;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
 
+using Whistle.Telemetry;
+
 namespace Whistle.Ingest;
 
 /// <summary>An agent that should report: the inventory that silence is judged against.</summary>
 public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
+
+/// <summary>Whoever may send: a node's agent, or a cluster's collector, which has no node.</summary>
+public sealed record EnrolledSender(string Tenant, string Cluster, string? Node);
+
+/// <summary>A cluster's collector that should report.</summary>
+public sealed record EnrolledCollector(string Tenant, string Cluster, DateTimeOffset EnrolledAt);
 
 /// <summary>
 /// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
@@ -16,6 +23,22 @@ public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, D
 public sealed partial class Credentials
 {
     static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
+
+    // A damaged row is nobody's: it must not make a sender another tenant's, nor a revoked token good.
+    static readonly CheckedTable Rows = new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
+
+    public static readonly StateSchema Tables = new(
+        "ingest",
+        """
+        CREATE TABLE credentials (
+            token_hash TEXT PRIMARY KEY,
+            tenant TEXT NOT NULL,
+            cluster TEXT NOT NULL,
+            node TEXT NULL,
+            enrolled_at INTEGER NOT NULL,
+            revoked_at INTEGER NULL)
+        """,
+        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", static c => Rows.Fill(c)));
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
@@ -26,15 +49,7 @@ public sealed partial class Credentials
     {
         _state = state;
         _time = time;
-        state.Migrate("ingest", """
-            CREATE TABLE credentials (
-                token_hash TEXT PRIMARY KEY,
-                tenant TEXT NOT NULL,
-                cluster TEXT NOT NULL,
-                node TEXT NULL,
-                enrolled_at INTEGER NOT NULL,
-                revoked_at INTEGER NULL)
-            """);
+        state.Migrate(Tables);
     }
 
     /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>
@@ -45,11 +60,12 @@ public sealed partial class Credentials
         CheckName(nameof(cluster), cluster);
         if (node is not null)
             CheckName(nameof(node), node);
-        var token = $"wst_{Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32))}";
+        var token = AccessToken.New(AccessToken.OfSender);
+        var (hash, now) = (Hash(token), _time.GetUtcNow());
         using var connection = _state.Open();
         connection.Execute(
-            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at) VALUES ($hash, $tenant, $cluster, $node, $at)",
-            ("$hash", Hash(token)), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
+            ("$hash", hash), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", now), ("$checksum", Rows.Of(hash, tenant, cluster, node, now, null)));
         return token;
     }
 
@@ -57,19 +73,25 @@ public sealed partial class Credentials
     public int Revoke(string tenant, string cluster, string? node)
     {
         using var connection = _state.Open();
+        using var transaction = connection.BeginWrite();
         var count = connection.Execute(
             """
-            UPDATE credentials SET revoked_at = $at
+            UPDATE credentials SET revoked_at = $at, checksum = NULL
             WHERE tenant = $tenant AND cluster = $cluster AND node IS NOT DISTINCT FROM $node AND revoked_at IS NULL
             """,
             ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+        Rows.Fill(connection);
+        transaction.Commit();
         _known.Clear();
         return count;
     }
 
     /// <summary>The sender that the token belongs to, or null where it is unknown or was revoked.</summary>
+    // Looked up by its hash, so that the time a comparison takes says nothing about a token.
     public Sender? Authenticate(string token)
     {
+        if (!AccessToken.IsWhole(AccessToken.OfSender, token))
+            return null;
         var hash = Hash(token);
         var now = _time.GetUtcNow();
         if (_known.TryGetValue(hash, out var known) && known.Until > now)
@@ -95,13 +117,34 @@ public sealed partial class Credentials
             r => new EnrolledAgent(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
     }
 
+    /// <summary>Everybody with a living credential, each once.</summary>
+    public IReadOnlyList<EnrolledSender> Senders()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            "SELECT DISTINCT tenant, cluster, node FROM credentials WHERE revoked_at IS NULL",
+            r => new EnrolledSender(r.GetString(0), r.GetString(1), r.OptionalText(2)));
+    }
+
+    /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
+    public IReadOnlyList<EnrolledCollector> Collectors()
+    {
+        using var connection = _state.Open();
+        return connection.Query(
+            """
+            SELECT tenant, cluster, min(enrolled_at) FROM credentials
+            WHERE node IS NULL AND revoked_at IS NULL GROUP BY tenant, cluster ORDER BY tenant, cluster
+            """,
+            r => new EnrolledCollector(r.GetString(0), r.GetString(1), r.Instant(2)));
+    }
+
     Sender? Find(string hash)
     {
         using var connection = _state.Open();
         var found = connection.Query(
-            "SELECT tenant, cluster, node FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
-            r => (Tenant: r.GetString(0), Cluster: r.GetString(1), Node: r.OptionalText(2)), ("$hash", hash));
-        if (found is not [var key])
+            $"SELECT {Rows.Columns()} FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
+            r => Rows.Holds(r) ? (Tenant: r.GetString(1), Cluster: r.GetString(2), Node: r.OptionalText(3)) : default((string Tenant, string Cluster, string? Node)?), ("$hash", hash));
+        if (found is not [{ } key])
             return null;
         // One object a sender: its key seed decides which encodings the head remembers.
         return _senders.GetOrAdd(key, static k => new Sender(k.Item1, k.Item2, k.Item3));

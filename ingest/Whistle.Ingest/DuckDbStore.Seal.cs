@@ -7,12 +7,30 @@ public sealed partial class DuckDbStore
     // A finished hour stays open this long for what is still under way.
     static readonly TimeSpan SealGrace = TimeSpan.FromMinutes(5);
 
+    // The labels of a series that nothing in the hot store refers to stay this long: longer than a sample may be late, and than the head keeps one.
+    const int HoursOfIdleSeries = 26;
+
+    static readonly TimeSpan ProofInterval = TimeSpan.FromDays(1);
+
+    static readonly string[] Kinds = ["samples", "series", "labels"];
+
+    long? _nextToProve;
+    DateTimeOffset _provingSince;
+
     /// <summary>Seals every finished hour into Parquet, merges what came late into its hour, and drops what is past retention.</summary>
     /// <returns>The hours sealed or merged.</returns>
     /// <exception cref="StoreException">An hour (the first, where several) could not be sealed; it stays readable where it is, and is tried again next time.</exception>
     public int Maintain()
     {
+        lock (_maintaining)
+            return MaintainAlone();
+    }
+
+    int MaintainAlone()
+    {
         var now = _time.GetUtcNow();
+        LookAtHotFile();
+        ProveNext(now);
         DropExpired(FloorHour((now - _options.Retention).ToUnixTimeMilliseconds()));
         List<long> hours;
         lock (_appending)
@@ -21,7 +39,7 @@ public sealed partial class DuckDbStore
             hours = [.. _hot.Where(h => h < _openFrom)];
         }
 
-        Query($"SELECT DISTINCT epoch_ms(time) // {Hour} FROM late", row => hours.Add(row.GetInt64(0)));
+        Connected(connection => Query(connection, $"SELECT DISTINCT epoch_ms(time) // {Hour} FROM late", row => hours.Add(row.GetInt64(0))));
         var due = hours.Where(h => h < _openFrom).Distinct().Order().ToList();
         // An hour that cannot be sealed must not hold up the others, or the hot store would grow for as long as that hour is kept.
         StoreException? failure = null;
@@ -37,46 +55,116 @@ public sealed partial class DuckDbStore
             }
         }
 
+        if (due.Count > 0)
+            DropIdleSeries(FloorHour(now.ToUnixTimeMilliseconds()) - HoursOfIdleSeries);
         return failure is null ? due.Count : throw failure;
+    }
+
+    // Who deletes the file of a running store takes nothing from it yet, but all of it with the next start.
+    void LookAtHotFile()
+    {
+        if (!_hotFile.Exists)
+            Suspect($"{HotFile.Name} was deleted or moved.");
+    }
+
+    /// <summary>Hashes every sealed file; what does not hold its content is set aside.</summary>
+    /// <returns>How many hours are right.</returns>
+    public int ProveAll()
+    {
+        _sealed.Doubt();
+        return Reading(long.MinValue, long.MaxValue, (_, hours) => hours.Count);
+    }
+
+    // A disk forgets without changing a file's time. One hour a round, each once a day.
+    void ProveNext(DateTimeOffset now)
+    {
+        if (_nextToProve is null && now - _provingSince >= ProofInterval)
+            (_nextToProve, _provingSince) = (long.MinValue, now);
+        if (_nextToProve is not { } next)
+            return;
+        _layout.EnterReadLock();
+        SealedFault? fault;
+        try
+        {
+            var hour = _sealed.Between(next, long.MaxValue).FirstOrDefault();
+            _nextToProve = hour?.Hour + 1;
+            fault = hour is null ? null : FaultsOf([hour], again: true).FirstOrDefault();
+        }
+        finally
+        {
+            _layout.ExitReadLock();
+        }
+
+        if (fault is { IsDamage: true })
+            SetAsideNow([fault]);
     }
 
     void Seal(long hour)
     {
-        var (samples, series) = (SealedFile(hour), SealedSeriesFile(hour));
+        SetAsideDamaged(hour);
+        var before = _sealed.Find(hour);
+        var generation = 1 + Math.Max(before?.Generation ?? 0, Directory.EnumerateFiles(SealedFolder, $"{SealedHour.NameOf(hour)}.*").Max(f => (int?)SealedHour.GenerationOf(Path.GetFileName(f))) ?? 0);
+        var names = Kinds.Select(kind => SealedHour.FileName(hour, generation, kind)).ToArray();
+        string Unfinished(int file) => _sealed.PathOf(names[file]) + DurableFile.UnfinishedSuffix;
         try
         {
-            using var connection = Connect();
-            Execute(connection, "BEGIN");
-            var rows = RowsOf(connection, hour, out var isHot);
-            Execute(connection, $"COPY ({rows}) TO {Quote(samples + ".tmp")} (FORMAT parquet, COMPRESSION zstd)");
-            Execute(connection, $"COPY (SELECT id, name, labels FROM series WHERE id IN (SELECT series FROM read_parquet({Quote(samples + ".tmp")})) ORDER BY id) TO {Quote(series + ".tmp")} (FORMAT parquet, COMPRESSION zstd)");
-            Execute(connection, $"UPDATE series SET last_hour = {hour} WHERE last_hour < {hour} AND id IN (SELECT id FROM read_parquet({Quote(series + ".tmp")}))");
-            Execute(connection, $"DELETE FROM late WHERE {InHour(hour)}");
+            using var connection = _hotFile.Connect();
+            HotFile.Execute(connection, "BEGIN");
+            Number(connection, hour, before, out var isHot);
+            KeepOrphans(connection, hour, isHot);
+            HotFile.Execute(connection, $"COPY ({RowsOf(connection, hour, before, isHot)}) TO {Quote(Unfinished(0))} ({Parquet})");
+            HotFile.Execute(connection, $"COPY (SELECT DISTINCT id, name, labels FROM numbers ORDER BY id) TO {Quote(Unfinished(1))} ({Parquet})");
+            HotFile.Execute(connection, $"COPY ({LabelPairs("(SELECT DISTINCT labels FROM numbers)")}) TO {Quote(Unfinished(2))} ({Parquet})");
+            HotFile.Execute(connection, $"UPDATE series SET last_hour = {hour} WHERE last_hour < {hour} AND id IN (SELECT old FROM numbers WHERE source > 0)");
+            HotFile.Execute(connection, $"DELETE FROM late WHERE {InHour(hour)}");
             if (isHot)
-                Execute(connection, $"DROP TABLE {HotTable(hour)}");
-            Sync(samples + ".tmp");
-            Sync(series + ".tmp");
-            Swap(connection, hour);
+                HotFile.Execute(connection, $"DROP TABLE {HotTable(hour)}");
+            var files = names.Select((name, i) =>
+            {
+                DurableFile.Sync(Unfinished(i));
+                return SealedFile.Of(Unfinished(i), name);
+            }).ToArray();
+            var after = new SealedHour(hour, generation, files[0], files[1], files[2]);
+            HotFile.Execute(connection, $"DELETE FROM hours WHERE hour = {hour}");
+            Execute(connection, "INSERT INTO hours VALUES (?, ?)", hour, after.Write());
+            Swap(connection, before, after);
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
-            TryDelete(samples + ".tmp");
-            TryDelete(series + ".tmp");
-            throw new StoreException($"The hour {HourName(hour)} could not be sealed in {SealedFolder}: {e.Message.TrimEnd()} It stays in the hot store; free disk space if that is the cause.", e);
+            for (var i = 0; i < names.Length; i++)
+                TryDelete(Unfinished(i));
+            throw new StoreException($"The hour {SealedHour.NameOf(hour)} could not be sealed in {SealedFolder}: {e.Message.TrimEnd()} It stays in the hot store; free disk space if that is the cause.", e);
         }
     }
 
-    void Swap(DuckDBConnection connection, long hour)
+    const string Parquet = "FORMAT parquet, COMPRESSION zstd";
+
+    /// <summary>Each label with each of its values, for whoever asks what there is.</summary>
+    static string LabelPairs(string series) =>
+        $"SELECT DISTINCT pair.key AS label, pair.value AS value FROM (SELECT unnest(map_entries(CAST(CAST(labels AS JSON) AS MAP(VARCHAR, VARCHAR)))) AS pair FROM {series}) ORDER BY ALL";
+
+    // Merging with a file that cannot be trusted would make its damage look right.
+    void SetAsideDamaged(long hour)
+    {
+        if (_sealed.Find(hour) is not { } known || _sealed.Fault(known) is not { } fault)
+            return;
+        if (!fault.IsDamage)
+            throw new StoreException($"The hour {SealedHour.NameOf(hour)} could not be sealed again: {fault.Reason}");
+        SetAsideNow([fault]);
+    }
+
+    void SetAsideNow(IEnumerable<SealedFault> faults)
     {
         _layout.EnterWriteLock();
         try
         {
-            File.Move(SealedSeriesFile(hour) + ".tmp", SealedSeriesFile(hour), overwrite: true);
-            File.Move(SealedFile(hour) + ".tmp", SealedFile(hour), overwrite: true);
-            _sealed.Add(hour);
-            Execute(connection, "COMMIT");
-            lock (_appending)
-                _hot.Remove(hour);
+            foreach (var (hour, reason, _) in faults)
+            {
+                if (_sealed.Find(hour.Hour) != hour)
+                    continue;
+                SetHourAside(hour.Hour, [hour.ManifestName, .. hour.Files.Select(f => f.Name)], reason);
+                Connected(connection => HotFile.Execute(connection, $"DELETE FROM hours WHERE hour = {hour.Hour}"));
+            }
         }
         finally
         {
@@ -84,23 +172,71 @@ public sealed partial class DuckDbStore
         }
     }
 
-    // A fresh hour is unique by itself; only where it meets a file or late samples must times be compared.
-    // Counts inside the transaction that will delete: what arrives after its snapshot stays for the next time.
-    string RowsOf(DuckDBConnection connection, long hour, out bool isHot)
+    // Ids of the new file, in the order of name and labels, so that what is asked for together stands together; old is the id in the source:
+    // 0 the sealed file, 1 the hot store. Counts inside the transaction that will delete: what arrives after its snapshot stays for the next time.
+    void Number(DuckDBConnection connection, long hour, SealedHour? before, out bool isHot)
     {
-        bool isSealed;
-        // An append adds to the layout meanwhile, and a recovery reads it anew.
+        // An append adds to the layout while this runs, and a recovery reads it again.
         lock (_appending)
-            (isHot, isSealed) = (_hot.Contains(hour), _sealed.Contains(hour));
-        var hot = isHot ? $"SELECT series, time, value, 1 AS source FROM {HotTable(hour)}" : null;
-        var file = isSealed ? $"SELECT series, time, value, 0 AS source FROM read_parquet({Quote(SealedFile(hour))})" : null;
-        using var count = connection.CreateCommand();
-        count.CommandText = $"SELECT count(*) FROM late WHERE {InHour(hour)}";
-        var late = (long)count.ExecuteScalar()!;
-        if (hot is not null && file is null && late == 0)
-            return $"SELECT series, time, value FROM {HotTable(hour)} ORDER BY series, time";
-        string?[] sources = [file, hot, $"SELECT series, time, value, 2 AS source FROM late WHERE {InHour(hour)}"];
-        return $"SELECT series, time, arg_min(value, source) AS value FROM ({string.Join(" UNION ALL ", sources.OfType<string>())}) GROUP BY series, time ORDER BY series, time";
+            isHot = _hot.Contains(hour);
+        var used = $"SELECT series FROM late WHERE {InHour(hour)}{(isHot ? $" UNION SELECT series FROM {HotTable(hour)}" : "")}";
+        var hot = $"SELECT 1 AS source, id AS old, name, labels FROM series WHERE id IN ({used})";
+        var file = before is null ? "" : $"SELECT 0 AS source, id AS old, name, labels FROM read_parquet({Quote(_sealed.PathOf(before.Series))}) UNION ALL ";
+        HotFile.Execute(connection, $"CREATE OR REPLACE TEMP TABLE numbers AS SELECT DISTINCT source, old, name, labels, (dense_rank() OVER (ORDER BY name, labels))::UINTEGER AS id FROM ({file}{hot})");
+    }
+
+    string RowsOf(DuckDBConnection connection, long hour, SealedHour? before, bool isHot)
+    {
+        var (late, series, labels) = (0L, 0L, 0L);
+        Query(connection, $"SELECT count(*) FROM late WHERE {InHour(hour)}", row => late = row.GetInt64(0));
+        Query(connection, "SELECT count(*), count(DISTINCT id) FROM numbers", row => (series, labels) = (row.GetInt64(0), row.GetInt64(1)));
+        // A fresh hour is unique by itself; only where it meets a file, late samples, or a series that came back under another id must times be compared.
+        if (before is null && late == 0 && series == labels)
+            return $"SELECT id AS series, time, value FROM {HotTable(hour)} JOIN numbers ON old = series ORDER BY ALL";
+        string?[] sources =
+        [
+            before is null ? null : $"SELECT id AS series, time, value, 0 AS rank FROM read_parquet({Quote(_sealed.PathOf(before.Samples))}) JOIN numbers ON source = 0 AND old = series",
+            isHot ? $"SELECT id AS series, time, value, 1 AS rank FROM {HotTable(hour)} JOIN numbers ON source = 1 AND old = series" : null,
+            $"SELECT id AS series, time, value, 2 AS rank FROM late JOIN numbers ON source = 1 AND old = series WHERE {InHour(hour)}",
+        ];
+        return $"SELECT series, time, arg_min(value, rank) AS value FROM ({string.Join(" UNION ALL ", sources.OfType<string>())}) GROUP BY series, time ORDER BY series, time";
+    }
+
+    // Samples whose series the hot store does not know belong to nobody. They are kept, and never given to anybody.
+    void KeepOrphans(DuckDBConnection connection, long hour, bool isHot)
+    {
+        var orphans = string.Join(" UNION ALL ", ((string?[])[$"SELECT * FROM late WHERE {InHour(hour)}", isHot ? $"SELECT * FROM {HotTable(hour)}" : null]).OfType<string>()
+            .Select(rows => $"SELECT series, time, value FROM ({rows}) ANTI JOIN (SELECT id FROM series) s ON s.id = series"));
+        var count = 0L;
+        Query(connection, $"SELECT count(*) FROM ({orphans})", row => count = row.GetInt64(0));
+        if (count == 0)
+            return;
+        var file = Path.Combine(_options.Folder, $"orphans-{SealedHour.NameOf(hour)}.parquet");
+        HotFile.Execute(connection, $"COPY ({orphans}) TO {Quote(file)} ({Parquet})");
+        _setAside.Add(SealedHour.NameOf(hour), $"{count} samples of the hour {SealedHour.NameOf(hour)} belong to no series that the hot store knows", hour * Hour, (hour + 1) * Hour - 1, file);
+    }
+
+    void Swap(DuckDBConnection connection, SealedHour? before, SealedHour after)
+    {
+        _layout.EnterWriteLock();
+        try
+        {
+            foreach (var file in after.Files)
+                File.Move(_sealed.PathOf(file) + DurableFile.UnfinishedSuffix, _sealed.PathOf(file), overwrite: true);
+            _sealed.WriteManifest(after);
+            _sealed.Take(after);
+            _sealed.Prove(after);
+            HotFile.Execute(connection, "COMMIT");
+            lock (_appending)
+                _hot.Remove(after.Hour);
+        }
+        finally
+        {
+            _layout.ExitWriteLock();
+        }
+
+        foreach (var file in before?.Files ?? [])
+            TryDelete(_sealed.PathOf(file));
     }
 
     void DropExpired(long firstKept)
@@ -108,16 +244,14 @@ public sealed partial class DuckDbStore
         _layout.EnterWriteLock();
         try
         {
-            foreach (var hour in _sealed.Where(h => h < firstKept).ToList())
-            {
-                File.Delete(SealedFile(hour));
-                File.Delete(SealedSeriesFile(hour));
-                _sealed.Remove(hour);
-            }
-
-            using var connection = Connect();
-            Execute(connection, $"DELETE FROM series WHERE last_hour < {firstKept}");
-            Execute(connection, $"DELETE FROM late WHERE time < {Timestamp(firstKept * Hour)}");
+            _setAside.Refresh(firstKept * Hour);
+            var expired = _sealed.Between(long.MinValue, firstKept - 1);
+            foreach (var hour in expired)
+                _sealed.Delete(hour);
+            using var connection = _hotFile.Connect();
+            if (expired.Count > 0)
+                HotFile.Execute(connection, $"DELETE FROM hours WHERE hour < {firstKept}");
+            HotFile.Execute(connection, $"DELETE FROM late WHERE time < {Timestamp(firstKept * Hour)}");
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
@@ -127,6 +261,14 @@ public sealed partial class DuckDbStore
         {
             _layout.ExitWriteLock();
         }
+    }
+
+    void DropIdleSeries(long before)
+    {
+        List<string> tables;
+        lock (_appending)
+            tables = [LateTable, .. _hot.Select(HotTable)];
+        Connected(connection => HotFile.Execute(connection, $"DELETE FROM series WHERE last_hour < {before} AND id NOT IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t}"))})"));
     }
 
     static string InHour(long hour) => InRange(hour * Hour, (hour + 1) * Hour - 1);
@@ -141,11 +283,5 @@ public sealed partial class DuckDbStore
         {
             // The disk may take nothing any more. Opening the store deletes what is left.
         }
-    }
-
-    static void Sync(string file)
-    {
-        using var stream = new FileStream(file, FileMode.Open, FileAccess.ReadWrite);
-        stream.Flush(flushToDisk: true);
     }
 }

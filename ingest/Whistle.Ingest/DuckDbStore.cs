@@ -2,18 +2,31 @@ using System.Globalization;
 
 using DuckDB.NET.Data;
 
+using Microsoft.Extensions.Logging;
+
 namespace Whistle.Ingest;
 
 /// <summary>Where and how much the embedded store keeps.</summary>
 public sealed record StoreOptions(string Folder, TimeSpan Retention, string MemoryLimit = "128MB");
 
+/// <summary>When <see cref="DuckDbStore.Fault"/> is called.</summary>
+enum StoreMoment
+{
+    BeforeCommit,
+
+    /// <summary>The batch is durable; nobody was told yet.</summary>
+    AfterCommit,
+}
+
 /// <summary>
-/// The embedded time-series store. Samples arrive in one hot DuckDB table an hour; a finished hour is sealed into a
-/// Parquet file sorted by (series, time); late samples wait in a table of their own until their hour is sealed (again).
+/// The embedded time-series store. Samples arrive in one hot DuckDB table an hour; a finished hour is sealed into Parquet files sorted by
+/// (series, time); late samples wait in a table of their own until their hour is sealed (again).
 /// </summary>
 /// <remarks>
+/// <para>A series is its labels. An id stands for them within one file only: the hot file's <c>series</c> table for its own tables, an hour's series file for
+/// its samples file. So no file, lost or old, can give samples to another series.</para>
 /// <para>Within the hot tables and a sealed file no (series, time) comes twice: the committer sends only what is newer than
-/// all that a series has to <c>hot_…</c>, the rest to <c>late</c>. A crash between the rename of a sealed file and the drop of its
+/// all that a series has to <c>hot_…</c>, the rest to <c>late</c>. A crash between the renaming of a sealed file and the drop of its
 /// table leaves both, so whoever reads drops a time it has seen.</para>
 /// <para>One thread appends; sealing and reading run beside it on connections of their own.</para>
 /// </remarks>
@@ -23,34 +36,83 @@ public sealed partial class DuckDbStore : IDisposable
 
     readonly StoreOptions _options;
     readonly TimeProvider _time;
-    // Readers share it; renaming a sealed file and dropping its table, and reopening, exclude them.
+    readonly HealthBoard? _health;
+    readonly ILogger? _logger;
+    readonly HotFile _hotFile;
+    readonly SetAside _setAside;
+    readonly CommitMark _mark;
+    // Readers share it; renaming a sealed file and dropping its table, setting files aside, and reopening, exclude them.
     readonly ReaderWriterLockSlim _layout = new(LockRecursionPolicy.SupportsRecursion);
     // Held while a batch is written, and while sealing decides which hours are closed.
     readonly Lock _appending = new();
+    // Connections of one process share one open database: it is opened again only while sealing has none.
+    readonly Lock _maintaining = new();
     readonly SortedSet<long> _hot = [];
-    readonly SortedSet<long> _sealed = [];
+    readonly SealedFolder _sealed;
     DuckDBConnection _connection;
     long _openFrom = long.MinValue;
+    long _commits;
+    volatile bool _isSuspect;
 
-    /// <exception cref="StoreException">The database cannot be opened.</exception>
-    public DuckDbStore(StoreOptions options, TimeProvider time)
+    /// <exception cref="StoreException">The database cannot be opened, or is of a newer program.</exception>
+    public DuckDbStore(StoreOptions options, TimeProvider time, HealthBoard? health = null, ILogger<DuckDbStore>? logger = null)
     {
-        _options = options;
-        _time = time;
+        (_options, _time, _health, _logger) = (options, time, health, logger);
         Directory.CreateDirectory(SealedFolder);
+        _setAside = new SetAside(Path.Combine(options.Folder, SetAside.FolderName), health, logger, time);
+        _hotFile = new HotFile(options, _setAside, time, logger);
+        _mark = new CommitMark(Path.Combine(options.Folder, CommitMark.FileName));
+        _sealed = new SealedFolder(SealedFolder);
         try
         {
-            _connection = Open();
-            ReadLayout();
+            _setAside.Load();
+            var isLegacy = CheckFormat();
+            _connection = _hotFile.Open(out var isReplaced);
+            ReadLayout(isLegacy, isReplaced);
+            WriteFormat();
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
             _connection?.Dispose();
             throw CannotOpen(e);
         }
+        catch (StoreException)
+        {
+            _connection?.Dispose();
+            throw;
+        }
     }
 
     public TimeSpan Retention => _options.Retention;
+
+    /// <summary>Called around each commit. What it throws goes the way of a failure there.</summary>
+    internal Action<StoreMoment>? Fault { get; set; }
+
+    /// <summary>What it reads of the hot store is damaged, or the file is no longer there: it should be opened again (<see cref="Recover"/>).</summary>
+    internal bool IsSuspect => _isSuspect;
+
+    /// <summary>The highest id given so far in the hot file; a new series must get a higher one.</summary>
+    internal uint LastSeriesId { get; private set; }
+
+    /// <summary>The number that the next batch has where it becomes durable.</summary>
+    internal long NextCommit => _commits + 1;
+
+    /// <summary>What is older was sealed, in milliseconds since 1970 UTC.</summary>
+    internal long SealedUntil
+    {
+        get
+        {
+            _layout.EnterReadLock();
+            try
+            {
+                return _sealed.Last is { } last ? (last + 1) * Hour : long.MinValue;
+            }
+            finally
+            {
+                _layout.ExitReadLock();
+            }
+        }
+    }
 
     StoreException CannotOpen(Exception e) => new($"The store in {_options.Folder} cannot be opened: {e.Message.TrimEnd()}", e);
 
@@ -59,6 +121,7 @@ public sealed partial class DuckDbStore : IDisposable
     public void Dispose()
     {
         _connection.Dispose();
+        _mark.Dispose();
         _layout.Dispose();
     }
 
@@ -69,6 +132,7 @@ public sealed partial class DuckDbStore : IDisposable
         lock (_appending)
         {
             var (appenders, created) = (new Dictionary<long, SampleAppender>(), new List<long>());
+            var number = NextCommit;
             try
             {
                 Execute("BEGIN");
@@ -76,9 +140,12 @@ public sealed partial class DuckDbStore : IDisposable
                 AppendSamples(batch, appenders, created);
                 foreach (var appender in appenders.Values)
                     appender.Flush();
+                Execute($"UPDATE store SET commits = {number}, last_id = {Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max())}");
+                Fault?.Invoke(StoreMoment.BeforeCommit);
                 Execute("COMMIT");
+                Fault?.Invoke(StoreMoment.AfterCommit);
             }
-            catch (Exception e) when (e is DuckDBException or StoreException or InvalidOperationException)
+            catch (Exception e) when (e is DuckDBException or StoreException or InvalidOperationException or OutOfMemoryException)
             {
                 // InvalidOperation: the connection is closed, since the store did not recover from the failure before.
                 _hot.ExceptWith(created);
@@ -89,24 +156,36 @@ public sealed partial class DuckDbStore : IDisposable
                 foreach (var appender in appenders.Values)
                     appender.Dispose();
             }
+
+            LastSeriesId = Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max());
+            Committed(number);
         }
     }
 
     /// <summary>
-    /// Opens the database anew after a failure: DuckDB refuses everything after an I/O error until it is opened again.
-    /// True where the failed batch turns out to be durable after all.
+    /// Opens the database again after a failure: DuckDB refuses everything after an I/O error until it is opened again.
     /// </summary>
     /// <exception cref="StoreException">It cannot be opened (yet).</exception>
-    internal bool Recover(CommitBatch failed)
+    internal Recovery Recover()
+    {
+        lock (_maintaining)
+            return Reopen();
+    }
+
+    Recovery Reopen()
     {
         _layout.EnterWriteLock();
         try
         {
             lock (_appending)
             {
+                var before = _commits;
                 _connection.Dispose();
-                _connection = Open();
-                ReadLayout();
+                _connection = _hotFile.Open(out var isReplaced);
+                var held = ReadLayout(isLegacy: false, isReplaced);
+                _isSuspect = false;
+                _health?.Clear(SetAside.Component, HotSubject);
+                return new Recovery(held, isReplaced || held < before);
             }
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
@@ -119,35 +198,38 @@ public sealed partial class DuckDbStore : IDisposable
         {
             _layout.ExitWriteLock();
         }
-
-        return failed.Count > 0 && HoldsAll(failed);
     }
 
-    // One sample does not tell for all, though a transaction is all or nothing: a sample that was sent again may be there from before.
-    bool HoldsAll(CommitBatch batch)
-    {
-        var (missing, ids, last) = (new HashSet<(uint, long)>(), new HashSet<uint>(), long.MinValue);
-        for (var i = 0; i < batch.Count; i++)
-        {
-            missing.Add((batch.Series[i].Id, batch.Times[i]));
-            ids.Add(batch.Series[i].Id);
-            last = Math.Max(last, batch.Times[i]);
-        }
+    const string HotSubject = "hot-store";
 
-        Read(ids, batch.MinTime, last, (series, time, _) => missing.Remove((series, time)));
-        return missing.Count == 0;
+    void Suspect(string reason)
+    {
+        _isSuspect = true;
+        _health?.Report(SetAside.Component, HotSubject, HealthState.Degraded, $"The hot store in {_options.Folder} cannot be read whole: {reason} It is opened again with the next batch, and what is damaged is set aside.");
+    }
+
+    // The mark is a hint for the next start; what cannot be written makes it older, which does no harm.
+    void Committed(long commits)
+    {
+        _commits = commits;
+        try
+        {
+            _mark.Write(commits);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _logger?.MarkNotWritten(_options.Folder, e.Message);
+        }
     }
 
     void AppendSeries(CommitBatch batch)
     {
         if (batch.NewSeries.Count == 0)
             return;
+        var hour = FloorHour(_time.GetUtcNow().ToUnixTimeMilliseconds());
         using var appender = _connection.CreateAppender("series");
         foreach (var series in batch.NewSeries)
-        {
-            appender.CreateRow().AppendValue(series.Id).AppendValue(series.Labels.Name).AppendValue(LabelsJson.Write(series.Labels))
-                .AppendValue(batch.MinTime / Hour).EndRow();
-        }
+            appender.CreateRow().AppendValue(series.Id).AppendValue(series.Labels.Name).AppendValue(LabelsJson.Write(series.Labels)).AppendValue(hour).EndRow();
     }
 
     void AppendSamples(CommitBatch batch, Dictionary<long, SampleAppender> appenders, List<long> created)
@@ -188,82 +270,16 @@ public sealed partial class DuckDbStore : IDisposable
 
     const long LateKey = long.MinValue;
     const string LateTable = "late";
+    const string HotPrefix = "hot_";
 
     static long FloorHour(long time) => time >= 0 ? time / Hour : (time - Hour + 1) / Hour;
 
-    static string HotTable(long hour) => $"hot_{hour}";
+    static string HotTable(long hour) => string.Create(CultureInfo.InvariantCulture, $"{HotPrefix}{hour}");
 
-    string SealedFile(long hour) => Path.Combine(SealedFolder, $"{HourName(hour)}.samples.parquet");
-
-    string SealedSeriesFile(long hour) => Path.Combine(SealedFolder, $"{HourName(hour)}.series.parquet");
-
-    static string HourName(long hour) =>
-        DateTimeOffset.FromUnixTimeMilliseconds(hour * Hour).ToString("yyyy-MM-dd'T'HH'Z'", CultureInfo.InvariantCulture);
-
-    // Connections of one process to one file share the database.
-    DuckDBConnection Connect()
-    {
-        var connection = new DuckDBConnection(
-            $"DataSource={Path.Combine(_options.Folder, "hot.duckdb")};memory_limit={_options.MemoryLimit};threads=1;temp_directory={Path.Combine(_options.Folder, "spill")}");
-        connection.Open();
-        return connection;
-    }
-
-    // A connection that is left open keeps the database open, and one that has failed is refused until the last is closed.
-    DuckDBConnection Open()
-    {
-        var connection = Connect();
-        try
-        {
-            Execute(connection, "CREATE TABLE IF NOT EXISTS series (id UINTEGER, name VARCHAR, labels VARCHAR, last_hour BIGINT)");
-            Execute(connection, "CREATE TABLE IF NOT EXISTS late (series UINTEGER, time TIMESTAMP_MS, value DOUBLE)");
-            return connection;
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
-    }
-
-    void ReadLayout()
-    {
-        // Both are replaced at the end, so that a failure leaves them whole.
-        var (hot, parquet) = (new List<long>(), new List<long>());
-        foreach (var left in Directory.EnumerateFiles(SealedFolder, "*.tmp"))
-            File.Delete(left);
-        foreach (var file in Directory.EnumerateFiles(SealedFolder, "*.samples.parquet"))
-        {
-            var name = Path.GetFileName(file).Split('.')[0];
-            // A file of another name is somebody else's.
-            if (DateTimeOffset.TryParseExact(name, "yyyy-MM-dd'T'HH'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var hour))
-                parquet.Add(hour.ToUnixTimeMilliseconds() / Hour);
-        }
-
-        using var command = _connection.CreateCommand();
-        command.CommandText = "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'hot\\_%' ESCAPE '\\'";
-        using var reader = command.ExecuteReader();
-        while (reader.Read())
-            hot.Add(long.Parse(reader.GetString(0)["hot_".Length..], CultureInfo.InvariantCulture));
-        Replace(_hot, hot);
-        Replace(_sealed, parquet);
-        // A hot table of a sealed hour is what a crash left of sealing it; nothing may be added there.
-        if (_sealed.Count > 0)
-            _openFrom = Math.Max(_openFrom, _sealed.Max + 1);
-    }
-
-    static void Replace(SortedSet<long> hours, List<long> with)
-    {
-        hours.Clear();
-        hours.UnionWith(with);
-    }
-
-    void Execute(string sql) => Execute(_connection, sql);
-
-    static void Execute(DuckDBConnection connection, string sql)
-    {
-        using var command = connection.CreateCommand();
-        command.CommandText = sql;
-        command.ExecuteNonQuery();
-    }
+    void Execute(string sql) => HotFile.Execute(_connection, sql);
 }
+
+/// <summary>What opening the store again has shown.</summary>
+/// <param name="Commits">The number of the last commit that it holds.</param>
+/// <param name="IsReplaced">The hot store is another one than before: it may lack series and samples that were committed.</param>
+readonly record struct Recovery(long Commits, bool IsReplaced);

@@ -138,12 +138,7 @@ public sealed class Gateway(
         return Reject(reason, WriteAnswer.Busy(why));
     }
 
-    Sender? Authenticate(HttpRequest request)
-    {
-        const string scheme = "Bearer ";
-        var header = request.Headers.Authorization.ToString();
-        return header.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) ? credentials.Authenticate(header[scheme.Length..].Trim()) : null;
-    }
+    Sender? Authenticate(HttpRequest request) => Bearer.TokenOf(request) is { } token ? credentials.Authenticate(token) : null;
 
     async Task<(byte[] Buffer, int Length)> ReadBodyAsync(HttpContext context, ByteShare share)
     {

@@ -174,6 +174,12 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
         }
     }
 
+    internal HeadSeries[] All()
+    {
+        lock (_lock)
+            return [.. _byLabels.Values];
+    }
+
     /// <summary>The store's highest id, so that a new series never gets an old one's.</summary>
     internal void ContinueAfter(uint id) => _lastId = Math.Max(_lastId, id);
 
@@ -181,9 +187,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
     internal void Prune()
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        HeadSeries[] all;
-        lock (_lock)
-            all = [.. _byLabels.Values];
+        var all = All();
         var dead = new List<HeadSeries>();
         foreach (var series in all)
         {
@@ -270,6 +274,8 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
     void Evict_NeedsLock(HeadSeries series)
     {
         series.Evicted = true;
+        // The store may forget its labels from now on.
+        series.Persisted = false;
         _byLabels.Remove(series.Labels);
         _byKey.TryRemove(series.Key, out _);
         if (_furtherKeys.Remove(series, out var keys))

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Telemetry;
+
 namespace Whistle.Ingest;
 
 /// <summary>Fills the head from the store at start: an hour of everything, and more of what rules read further back.</summary>
@@ -12,22 +14,25 @@ static class HeadFiller
         var longest = now - (long)(Head.LongestWindow + Head.Lag).TotalMilliseconds;
         // A sample may lie a little in the future, where a node's clock is ahead.
         var newest = now + DuckDbStore.Hour;
-        var byId = new Dictionary<uint, HeadSeries>();
-        foreach (var (id, labels) in store.SeriesIn(longest, newest))
-            byId[id] = head.GetOrAdd(UInt128.Zero, labels, id, limited: false)!;
-        head.ContinueAfter(store.LastSeriesId());
-
+        var filled = new HashSet<HeadSeries>();
         var samples = 0L;
-        var kept = byId.Where(s => s.Value.KeepMilliseconds > now - usual + (long)Head.Lag.TotalMilliseconds).Select(s => s.Key).ToList();
-        store.Read(kept, longest, usual - 1, Append);
-        store.ReadAll(usual, newest, Append);
-        foreach (var series in byId.Values)
+        head.ContinueAfter(store.LastSeriesId);
+        store.ReadAll(longest, usual - 1, (id, labels) => head.KeepFor(Labels.From(labels)) > now - usual + (long)Head.Lag.TotalMilliseconds ? Open(id, labels) : null, Append);
+        store.ReadAll(usual, newest, Open, Append);
+        foreach (var series in filled)
             series.StagedTime = series.LastTime;
-        logger.HeadFilled(byId.Count, samples);
+        logger.HeadFilled(filled.Count, samples);
 
-        void Append(uint id, long at, double value)
+        HeadSeries Open(uint? id, List<Label> labels)
         {
-            if (byId.TryGetValue(id, out var series) && series.Append(at, value))
+            var series = head.GetOrAdd(UInt128.Zero, labels, id, limited: false)!;
+            filled.Add(series);
+            return series;
+        }
+
+        void Append(HeadSeries series, long at, double value)
+        {
+            if (series.Append(at, value))
                 samples++;
         }
     }

@@ -29,6 +29,15 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     /// <summary>The hash under which the sender's encoding of the labels leads here; zero until it is known.</summary>
     public UInt128 Key { get; set; }
 
+    /// <summary>The copy that proves a node's report, where this series has one. Only what comes under the node's own credential enters it.</summary>
+    public HeadSeries? Proof { get; set; }
+
+    /// <summary>The server made it of what senders sent.</summary>
+    public bool IsProof { get; set; }
+
+    /// <summary>Its sender gave it a name that only the server may.</summary>
+    public bool IsRenamed { get; set; }
+
     /// <summary>How far back the head keeps this series.</summary>
     public long KeepMilliseconds { get; set; }
 

@@ -23,6 +23,9 @@ public sealed class IngestMetrics(CollectorRegistry registry)
     internal Counter Dropped => field ??= _metrics.CreateCounter(
         "whistle_ingest_dropped_samples_total", "Samples not stored, by reason.", "reason");
 
+    internal Counter Renamed => field ??= _metrics.CreateCounter(
+        "whistle_ingest_renamed_samples_total", "Samples of metrics that only the server records; what a sender calls so is stored as exported_….");
+
     internal Counter Late => field ??= _metrics.CreateCounter(
         "whistle_ingest_late_samples_total", "Samples that came out of order and were stored.");
 

@@ -23,6 +23,9 @@ static class LabelsJson
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
+    /// <summary>How the label stands in the text of every series that has it.</summary>
+    public static string Pair(string name, string value) => Write(Labels.From([new Label(name, value)]))[1..^1];
+
     /// <summary>In the order written, which is sorted by name.</summary>
     public static List<Label> Read(string text)
     {

@@ -39,4 +39,31 @@ static partial class Log
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The telemetry log stopped unexpectedly.")]
     public static partial void LogStopped(this ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The telemetry of {What} was set aside in {Folder}: {Reason}.")]
+    public static partial void SetAside(this ILogger logger, string what, string reason, string folder);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The damaged telemetry of {What} could not be moved to {Folder}: {Reason}")]
+    public static partial void NotSetAside(this ILogger logger, string what, string folder, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The hot store {File} cannot be read: {Reason} What can be read is saved into a new file.")]
+    public static partial void HotStoreDamaged(this ILogger logger, string file, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The manifest {File} was written again: {Reason}.")]
+    public static partial void ManifestRepaired(this ILogger logger, string file, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The telemetry in {Folder} is of format 1 and becomes format 2: {Hours} sealed hours get manifests. A copy of the hot store is kept in {Copy}.")]
+    public static partial void StoreUpgrades(this ILogger logger, string folder, int hours, string copy);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The mark of the last commit in {Folder} was not written: {Reason}")]
+    public static partial void MarkNotWritten(this ILogger logger, string folder, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The hot store is a new one; {Samples} samples that the head still had were written to it again.")]
+    public static partial void HotStoreRefilled(this ILogger logger, long samples);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The state cannot be used; what needs it is tried again. {Reason}")]
+    public static partial void StateTroubled(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The state is written again.")]
+    public static partial void StateRecovered(this ILogger logger);
 }

@@ -14,36 +14,37 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
     // From here on, one question for all is less than one for each.
     const int Many = 16;
 
-    readonly ConcurrentDictionary<long, T> _known = new();
+    readonly ConcurrentDictionary<(long Database, long Revision), T> _known = new();
     readonly string _select = $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id";
 
     /// <param name="sql">Selects <c>id</c> and <c>revision</c>, in the order of the answer.</param>
     public IReadOnlyList<T> Query(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
+        var database = ((StateConnection)connection).Source.Number;
         var keys = connection.Query(sql, static r => (Id: r.GetString(0), Revision: r.GetInt64(1)), parameters);
         var rows = new List<T>(keys.Count);
         Dictionary<string, T>? fresh = null;
-        if (keys.Count(k => !_known.ContainsKey(k.Revision)) > Many)
-            fresh = connection.Query($"{_select} IN (SELECT k.id FROM ({sql}) k)", Keep, parameters).ToDictionary(r => r.Id, r => r.Row);
+        if (keys.Count(k => !_known.ContainsKey((database, k.Revision))) > Many)
+            fresh = connection.Query($"{_select} IN (SELECT k.id FROM ({sql}) k)", r => Keep(database, r), parameters).ToDictionary(r => r.Id, r => r.Row);
         foreach (var (id, revision) in keys)
         {
-            if (_known.TryGetValue(revision, out var known) || fresh?.TryGetValue(id, out known) is true)
+            if (_known.TryGetValue((database, revision), out var known) || fresh?.TryGetValue(id, out known) is true)
                 rows.Add(known!);
-            else if (connection.Query($"{_select} = $id", Keep, ("$id", id)) is [var found])
+            else if (connection.Query($"{_select} = $id", r => Keep(database, r), ("$id", id)) is [var found])
                 rows.Add(found.Row);
         }
 
         return rows;
     }
 
-    (string Id, T Row) Keep(DbDataReader reader)
+    (string Id, T Row) Keep(long database, DbDataReader reader)
     {
         var (id, revision, row) = (reader.GetString(0), reader.GetInt64(1), read(reader));
         if (revision != 0)
         {
             if (_known.Count >= most)
                 _known.Clear();
-            _known[revision] = row;
+            _known[(database, revision)] = row;
         }
 
         return (id, row);

@@ -19,8 +19,12 @@ public sealed record Sender(string Tenant, string Cluster, string? Node)
     /// <summary>Random, so that nobody can choose labels whose hashes collide with another sender's.</summary>
     internal long KeySeed { get; } = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
 
+    /// <summary>What proves that a cluster's collector reports.</summary>
+    internal RecordedSeries Report { get; } = new(Labels.OfMetric(ReservedMetrics.CollectorReport, (TenantLabel, Tenant), (ClusterLabel, Cluster)));
+
     /// <summary>
-    /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>.
+    /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>, and so is a metric
+    /// that only the server records.
     /// </summary>
     internal List<Label> Stamp(Labels claimed)
     {
@@ -33,6 +37,8 @@ public sealed record Sender(string Tenant, string Cluster, string? Node)
             Set(stamped, ClusterLabel, Cluster);
             if (Node is not null)
                 Set(stamped, NodeLabel, Node);
+            if (Find(stamped, Labels.MetricName) is >= 0 and var name)
+                stamped[name] = new(Labels.MetricName, ReservedMetrics.NameFrom(stamped[name].Value));
         }
 
         return stamped;

@@ -24,6 +24,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         var oldest = now - (long)options.MaxPast.TotalMilliseconds;
         var newest = now + (long)options.MaxFuture.TotalMilliseconds;
         var badSeries = 0;
+        var latest = long.MinValue;
         var reader = new WriteRequestReader(body, version, _scratch ??= new WriteRequestScratch());
         while (reader.ReadSeries())
         {
@@ -36,12 +37,17 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
                 else if (sample.Time > newest)
                     RefuseNew(write, reader.Key, sample.Time);
                 else if (series is not null || (refusal is null && TryResolve(sender, reader.Key, write, ref badSeries, out series, out refusal)))
-                    write.Add(series!, sample.Time, sample.Value);
+                {
+                    Add(sender, series!, sample, write);
+                    latest = Math.Max(latest, sample.Time);
+                }
                 else
                     write.Refuse(refusal!.Reason, refusal.Message);
             }
         }
 
+        if (sender.Node is null && latest > long.MinValue)
+            write.AddProof(Known(sender.Report, isProof: true), Math.Min(latest, now), 1);
         return reader.Histograms;
     }
 
@@ -49,11 +55,33 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
     {
         foreach (var (series, at, value) in recorded)
         {
-            // What the server records itself is found by its labels, as no encoding leads to it, and then known.
-            if (series.Handle is not HeadSeries { Evicted: false } known)
-                series.Handle = known = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(series.Labels), limited: false)!;
-            write.Add(known, at, value);
+            write.Add(Known(series), at, value);
         }
+    }
+
+    // What the server records itself is found by its labels, as no encoding leads to it, and then known.
+    HeadSeries Known(RecordedSeries series, bool isProof = false)
+    {
+        if (series.Handle is not HeadSeries { Evicted: false } known)
+            series.Handle = known = Own(series.Labels, isProof);
+        return known;
+    }
+
+    HeadSeries Own(Labels labels, bool isProof)
+    {
+        var series = head.GetOrAdd(UInt128.Zero, Sender.Server.Stamp(labels), limited: false)!;
+        series.IsProof |= isProof;
+        return series;
+    }
+
+    // Another sender may write the same series, but not its proof.
+    static void Add(Sender sender, HeadSeries series, Sample sample, StagedWrite write)
+    {
+        write.Add(series, sample.Time, sample.Value);
+        if (series.IsRenamed)
+            write.Renamed++;
+        if (sender.Node is not null && series.Proof is { } proof)
+            write.AddProof(proof, sample.Time, sample.Value);
     }
 
     bool TryResolve(Sender sender, ReadOnlySpan<byte> encoded, StagedWrite write, ref int badSeries, out HeadSeries? series, out Refusal? refusal)
@@ -69,6 +97,8 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             series = head.GetOrAdd(key, sender.Stamp(labels));
             if (series is null)
                 refusal = Refusal.OfLimit(labels);
+            else
+                Mark(series, sender);
         }
         catch (RemoteWriteException e) when (++badSeries <= MaxBadSeries)
         {
@@ -76,6 +106,14 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         }
 
         return series is not null;
+    }
+
+    // An evicted proof comes back when it is staged.
+    void Mark(HeadSeries series, Sender sender)
+    {
+        series.IsRenamed = ReservedMetrics.IsRenamed(series.Labels.Name);
+        if (sender.Node is not null && series.Proof is null && ReservedMetrics.ProofOf(series.Labels.Name) is { } proof)
+            series.Proof = Own(series.Labels.With(Labels.MetricName, proof), isProof: true);
     }
 
     void RefuseOld(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_old", write.Reason is not null ? "" :

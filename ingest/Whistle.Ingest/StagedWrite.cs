@@ -44,6 +44,12 @@ sealed class StagedWrite : IDisposable
 
     public int Count { get; private set; }
 
+    /// <summary>How many of them the server added, so that nobody else can have written them.</summary>
+    public int Proofs { get; private set; }
+
+    /// <summary>Samples of metrics that only the server records, which were stored under another name.</summary>
+    public int Renamed { get; set; }
+
     /// <summary>Samples that were durable before, because their sender got no answer and sent them again.</summary>
     public int Duplicates { get; set; }
 
@@ -62,13 +68,16 @@ sealed class StagedWrite : IDisposable
     /// <exception cref="BusyException">There is no memory for it now.</exception>
     public void Add(HeadSeries series, long time, double value)
     {
-        if (Count == _maxSamples)
+        if (Count - Proofs == _maxSamples)
             throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {_maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
-        if (Count == Times.Length)
-            Grow();
-        Series[Count] = series;
-        Times[Count] = time;
-        Values[Count++] = value;
+        Append(series, time, value);
+    }
+
+    /// <summary>What no sender sent, and none hears of.</summary>
+    public void AddProof(HeadSeries series, long time, double value)
+    {
+        Proofs++;
+        Append(series, time, value);
     }
 
     public void Refuse(string reason, string message)
@@ -80,7 +89,7 @@ sealed class StagedWrite : IDisposable
     public AppendResult Result()
     {
         var overLimit = Refusals.GetValueOrDefault(OverLimit);
-        return new AppendResult(Count, Refusals.Values.Sum() - overLimit, overLimit, Reason);
+        return new AppendResult(Count - Proofs, Refusals.Values.Sum() - overLimit, overLimit, Reason);
     }
 
     public void Complete() => Completion.TrySetResult(Result());
@@ -88,6 +97,15 @@ sealed class StagedWrite : IDisposable
     public void Dispose() => _memory.Dispose();
 
     public void Fail(StoreException reason) => Completion.TrySetException(reason);
+
+    void Append(HeadSeries series, long time, double value)
+    {
+        if (Count == Times.Length)
+            Grow();
+        Series[Count] = series;
+        Times[Count] = time;
+        Values[Count++] = value;
+    }
 
     void Grow()
     {

@@ -15,6 +15,9 @@ sealed class KeptConnection(DbConnection inner, bool keepsCommands) : IDisposabl
 
     public bool KeepsCommands => keepsCommands;
 
+    /// <summary>It met with trouble; another takes its place.</summary>
+    public bool IsSpent { get; set; }
+
     /// <summary>Whoever has a command has it alone until it is given back: what reads rows may run the same text again.</summary>
     public DbCommand Take(string sql)
     {
@@ -81,17 +84,34 @@ sealed class StateConnection(StateDatabase database, KeptConnection kept) : DbCo
     public StateTransaction BeginWrite()
     {
         database.Fault?.Invoke(StateMoment.BeforeBegin);
-        var inner = Kept.Inner is SqliteConnection sqlite ? sqlite.BeginTransaction(deferred: false) : BeginLocked();
-        return Current = new(this, inner, isWrite: true);
+        return Guarded(static c =>
+        {
+            var inner = c.Kept.Inner is SqliteConnection sqlite ? sqlite.BeginTransaction(deferred: false) : c.BeginLocked();
+            return c.Current = new(c, inner, isWrite: true);
+        });
     }
 
-    public StateTransaction BeginRead()
+    public StateTransaction BeginRead() => Guarded(static c =>
     {
-        if (Kept.Inner is SqliteConnection sqlite)
-            return Current = new(this, sqlite.BeginTransaction(deferred: true), isWrite: false);
-        var inner = Kept.Inner.BeginTransaction(IsolationLevel.RepeatableRead);
-        Run(inner, "SET TRANSACTION READ ONLY");
-        return Current = new(this, inner, isWrite: false);
+        if (c.Kept.Inner is SqliteConnection sqlite)
+            return c.Current = new(c, sqlite.BeginTransaction(deferred: true), isWrite: false);
+        var inner = c.Kept.Inner.BeginTransaction(IsolationLevel.RepeatableRead);
+        c.Run(inner, "SET TRANSACTION READ ONLY");
+        return c.Current = new(c, inner, isWrite: false);
+    });
+
+    /// <summary>Reports what is wrong with the state as a whole, and throws it as a <see cref="StateException"/>.</summary>
+    public T Guarded<T>(Func<StateConnection, T> work)
+    {
+        try
+        {
+            return work(this);
+        }
+        catch (DbException e) when (database.Trouble(e) is { } trouble)
+        {
+            _kept?.IsSpent = true;
+            throw trouble;
+        }
     }
 
     public void Ended(StateTransaction transaction)
@@ -164,6 +184,8 @@ sealed class StateConnection(StateDatabase database, KeptConnection kept) : DbCo
 /// <summary>Rolled back where it is disposed without a commit.</summary>
 sealed class StateTransaction(StateConnection connection, DbTransaction inner, bool isWrite) : DbTransaction
 {
+    readonly int _changes = isWrite ? StateDatabase.Changes(connection.Kept.Inner) : 0;
+
     public DbTransaction Inner => inner;
 
     public bool IsWrite => isWrite;
@@ -176,10 +198,19 @@ sealed class StateTransaction(StateConnection connection, DbTransaction inner, b
     {
         if (isWrite)
             connection.Source.Fault?.Invoke(StateMoment.BeforeCommit);
-        inner.Commit();
+        var number = isWrite ? connection.Source.Count(connection, _changes) : 0;
+        connection.Guarded(_ => Commit(inner));
         connection.Ended(this);
-        if (isWrite)
-            connection.Source.Fault?.Invoke(StateMoment.AfterCommit);
+        if (!isWrite)
+            return;
+        connection.Source.Committed(connection, number);
+        connection.Source.Fault?.Invoke(StateMoment.AfterCommit);
+    }
+
+    static bool Commit(DbTransaction inner)
+    {
+        inner.Commit();
+        return true;
     }
 
     public override void Rollback()

@@ -23,31 +23,39 @@ enum StateMoment
 /// The state: one SQLite file, a database in memory, or a PostgreSQL database. Each stage owns its tables and numbers its own migrations.
 /// The statements are SQLite's that PostgreSQL takes too; see <see cref="StateDialect"/> for what it does not.
 /// </summary>
-public sealed class StateDatabase : IDisposable
+public sealed partial class StateDatabase : IDisposable
 {
     static long _memories;
+    static long _numbers;
 
     readonly string _connectionString;
     readonly NpgsqlDataSource? _postgreSql;
+    readonly string? _file;
 
     // Connections to SQLite that nobody uses, with their prepared statements. One in memory lives as long as one of them is open.
     readonly ConcurrentStack<KeptConnection> _idle = [];
     volatile bool _isDisposed;
 
-    public StateDatabase(string file)
-        : this(FileConnection(file), null, "PRAGMA journal_mode = WAL")
+    /// <exception cref="StateException">The file cannot be used as it is.</exception>
+    public StateDatabase(string file, StateOpening? opening = null)
     {
+        _file = Path.GetFullPath(file);
+        Directory.CreateDirectory(Path.GetDirectoryName(_file)!);
+        var found = StateInspection.Look(_file, opening ?? new());
+        (IsNew, Accepted) = (found.IsNew, found.Accepted);
+        if (IsNew)
+            Make(_file);
+        // One that is moved away while it is in use is not made again, empty.
+        _connectionString = FileConnection(_file, SqliteOpenMode.ReadWrite);
+        using var connection = Open();
+        Remember(connection);
     }
 
-    StateDatabase(string connectionString, NpgsqlDataSource? postgreSql, string? prepare)
+    StateDatabase(NpgsqlDataSource? postgreSql, string connectionString)
     {
         (_connectionString, _postgreSql) = (connectionString, postgreSql);
+        IsNew = postgreSql is null;
         using var connection = Open();
-        if (prepare is not null)
-            connection.Script(prepare);
-        using var transaction = connection.BeginWrite();
-        connection.Script("CREATE TABLE IF NOT EXISTS migrations (stage TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stage, number))");
-        transaction.Commit();
     }
 
     /// <param name="connectionString">As Npgsql takes it. The database must exist, and its user be allowed to make tables in it.</param>
@@ -56,7 +64,7 @@ public sealed class StateDatabase : IDisposable
         var source = NpgsqlDataSource.Create(connectionString);
         try
         {
-            return new StateDatabase(connectionString, source, null);
+            return new StateDatabase(source, connectionString);
         }
         catch
         {
@@ -80,14 +88,13 @@ public sealed class StateDatabase : IDisposable
 
     /// <summary>A database of its own, gone with the object.</summary>
     public static StateDatabase InMemory() => new(
+        null,
         new SqliteConnectionStringBuilder
         {
             DataSource = $"file:/whistle-{Interlocked.Increment(ref _memories)}?vfs=memdb",
             DefaultTimeout = 10,
             Pooling = false,
-        }.ToString(),
-        null,
-        null);
+        }.ToString());
 
     /// <summary>
     /// Called around every transaction that writes. What it throws goes to whoever writes, and what is not committed by then is rolled back.
@@ -95,10 +102,22 @@ public sealed class StateDatabase : IDisposable
     /// </summary>
     internal Action<StateMoment>? Fault { get; set; }
 
+    /// <summary>No other database of this process has it.</summary>
+    internal long Number { get; } = Interlocked.Increment(ref _numbers);
+
     internal bool IsPostgreSql => _postgreSql is not null;
 
-    public DbConnection Open() => new StateConnection(
-        this, _postgreSql is { } source ? new(source.OpenConnection(), false) : _idle.TryPop(out var kept) ? kept : OpenSqlite());
+    public DbConnection Open()
+    {
+        try
+        {
+            return new StateConnection(this, _postgreSql is { } source ? new(source.OpenConnection(), false) : _idle.TryPop(out var kept) ? kept : OpenSqlite());
+        }
+        catch (DbException e) when (Trouble(e) is { } trouble)
+        {
+            throw trouble;
+        }
+    }
 
     /// <summary>Closes the connections that are kept open, so that a file can be moved or its disk unmounted.</summary>
     public void Dispose()
@@ -106,24 +125,12 @@ public sealed class StateDatabase : IDisposable
         _isDisposed = true;
         Drain();
         _postgreSql?.Dispose();
-    }
-
-    /// <summary>Runs the scripts that this database has not seen yet. A script, once released, never changes.</summary>
-    public void Migrate(string stage, params ReadOnlySpan<string> scripts)
-    {
-        using var connection = Open();
-        for (var number = 0; number < scripts.Length; number++)
-        {
-            using var transaction = connection.BeginWrite();
-            if (connection.Execute("INSERT INTO migrations (stage, number) VALUES ($stage, $number) ON CONFLICT DO NOTHING", ("$stage", stage), ("$number", number)) > 0)
-                connection.Script(scripts[number]);
-            transaction.Commit();
-        }
+        _markFile?.Dispose();
     }
 
     internal void Release(KeptConnection kept)
     {
-        if (!kept.KeepsCommands)
+        if (!kept.KeepsCommands || kept.IsSpent)
         {
             kept.Dispose();
             return;
@@ -140,7 +147,8 @@ public sealed class StateDatabase : IDisposable
         connection.Open();
         using var command = connection.CreateCommand();
         // FULL: what a caller was told is written survives the loss of power too. The cache takes up to 32 MiB, as far as there is so much to read.
-        command.CommandText = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768";
+        // Checkpoints are this class's own.
+        command.CommandText = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 0";
         command.ExecuteNonQuery();
         return new(connection, true);
     }
@@ -151,9 +159,25 @@ public sealed class StateDatabase : IDisposable
             kept.Dispose();
     }
 
-    static string FileConnection(string file)
+    static string FileConnection(string file, SqliteOpenMode mode) =>
+        new SqliteConnectionStringBuilder { DataSource = file, Mode = mode, DefaultTimeout = 10, Pooling = false }.ToString();
+
+    static void Make(string file)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
-        return new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = false }.ToString();
+        using var connection = new SqliteConnection(FileConnection(file, SqliteOpenMode.ReadWriteCreate));
+        try
+        {
+            connection.Open();
+            // Its log takes the mode over.
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            using var command = connection.CreateCommand();
+            command.CommandText = "PRAGMA journal_mode = WAL";
+            command.ExecuteNonQuery();
+        }
+        catch (SqliteException e)
+        {
+            throw new StateException(StateInspection.Explain(file, e), e);
+        }
     }
 }

@@ -28,7 +28,7 @@ public static class StateSql
             throw new InvalidOperationException("A transaction that reads cannot write; begin it with BeginWrite.");
         using var own = state.Current is null ? state.BeginWrite() : null;
         var command = Command(state, sql, parameters);
-        var changed = Run(command, static c => c.ExecuteNonQuery());
+        var changed = Run(state, command, static c => c.ExecuteNonQuery());
         state.Kept.Give(sql, command);
         own?.Commit();
         return changed;
@@ -40,7 +40,7 @@ public static class StateSql
     {
         var state = (StateConnection)connection;
         var command = Command(state, sql, parameters);
-        var rows = Run(command, c => ReadAll(c, read));
+        var rows = Run(state, command, c => ReadAll(c, read));
         state.Kept.Give(sql, command);
         return rows;
     }
@@ -62,7 +62,7 @@ public static class StateSql
 #pragma warning disable CA2100 // Every script is a constant of the stage that calls.
         command.CommandText = state.Source.IsPostgreSql ? StateDialect.Script(sql) : sql;
 #pragma warning restore CA2100
-        command.ExecuteNonQuery();
+        state.Guarded(_ => command.ExecuteNonQuery());
     }
 
     static List<T> ReadAll<T>(DbCommand command, Func<DbDataReader, T> read)
@@ -75,11 +75,11 @@ public static class StateSql
     }
 
     // One that failed is not used again.
-    static T Run<T>(DbCommand command, Func<DbCommand, T> work)
+    static T Run<T>(StateConnection connection, DbCommand command, Func<DbCommand, T> work)
     {
         try
         {
-            return work(command);
+            return connection.Guarded(_ => work(command));
         }
         catch
         {
@@ -121,7 +121,7 @@ public static class StateSql
         return true;
     }
 
-    static object Stored(object? value, bool isPostgreSql) => value switch
+    internal static object Stored(object? value, bool isPostgreSql) => value switch
     {
         null => DBNull.Value,
         DateTimeOffset instant => instant.ToUnixTimeMilliseconds(),

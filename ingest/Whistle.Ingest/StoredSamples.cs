@@ -13,8 +13,13 @@ sealed class StoredSamples
     readonly Dictionary<uint, Track> _byId = [];
     readonly Dictionary<Labels, Track> _tracks = [];
 
-    // Series that went and came back may have two ids.
-    public void Want(uint id, Labels labels) => _byId[id] = TrackOf(labels);
+    /// <summary>From here on, rows are of a source whose ids mean these series. Two ids may mean the same one.</summary>
+    public void Begin(Dictionary<uint, Labels> series)
+    {
+        _byId.Clear();
+        foreach (var (id, labels) in series)
+            _byId[id] = TrackOf(labels);
+    }
 
     /// <summary>Rows of one series that follow each other are taken at once; those of a series that is not wanted are passed over.</summary>
     /// <returns>How many were taken.</returns>

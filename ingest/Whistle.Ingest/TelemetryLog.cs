@@ -65,6 +65,8 @@ public sealed class TelemetryLog(
     int _pendingSamples;
     long _failedAt;
     volatile bool _failed;
+    // What the head has is not yet in a store that replaced a damaged one.
+    bool _mustRefill;
     volatile string? _refusal;
     bool _isUnpublished;
 
@@ -88,6 +90,7 @@ public sealed class TelemetryLog(
         try
         {
             metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+            metrics.Renamed.Inc(write.Renamed);
             return EnqueueAsync(write);
         }
         catch
@@ -247,6 +250,8 @@ public sealed class TelemetryLog(
         _batch.Clear();
         try
         {
+            if (store.IsSuspect || _mustRefill)
+                Reopen();
             Fault?.Invoke(CommitMoment.Staging);
             foreach (var write in group)
                 Stage(write);
@@ -301,6 +306,8 @@ public sealed class TelemetryLog(
             var late = at <= series.StagedTime;
             if (late && (at == series.StagedTime || series.Contains(at)))
             {
+                if (series.IsProof)
+                    continue;
                 write.Duplicates++;
                 metrics.Dropped.WithLabels("duplicate").Inc();
                 continue;
@@ -324,6 +331,7 @@ public sealed class TelemetryLog(
     void Store()
     {
         using var timer = Prometheus.TimerExtensions.NewTimer(metrics.CommitSeconds);
+        var number = store.NextCommit;
         try
         {
             Fault?.Invoke(CommitMoment.Storing);
@@ -332,8 +340,48 @@ public sealed class TelemetryLog(
         catch (Exception)
         {
             // Whatever it was, a transaction may be open.
-            if (!store.Recover(_batch))
+            if (Reopen() < number)
                 throw;
+        }
+    }
+
+    /// <returns>The number of the last commit that the store holds: whether the batch that failed is durable after all.</returns>
+    long Reopen()
+    {
+        var recovery = store.Recover();
+        _mustRefill |= recovery.IsReplaced;
+        if (_mustRefill)
+            Refill();
+        _mustRefill = false;
+        return recovery.IsReplaced ? 0 : recovery.Commits;
+    }
+
+    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again.
+    void Refill()
+    {
+        var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);
+        foreach (var series in head.All())
+        {
+            series.Persisted = false;
+            if (series.Read(sealedUntil, long.MaxValue) is not { } recent)
+                continue;
+            batch.NewSeries.Add(series);
+            for (var i = 0; i < recent.Times.Length; i++)
+                batch.Add(series, recent.Times[i], recent.Values[i], late: false);
+            if (batch.Count >= GroupSamples)
+                Flush();
+        }
+
+        Flush();
+        logger.HotStoreRefilled(samples);
+
+        void Flush()
+        {
+            if (batch.Count > 0)
+                store.Append(batch);
+            batch.NewSeries.ForEach(s => s.Persisted = true);
+            samples += batch.Count;
+            batch.Clear();
         }
     }
 

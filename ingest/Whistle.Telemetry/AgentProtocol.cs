@@ -45,7 +45,7 @@ public enum CommandOutcome
 /// <param name="Output">The action's own report; null where there is none.</param>
 public sealed record CommandResult(long Token, CommandOutcome Outcome, string Summary, JsonElement? Output);
 
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(List<LeasedCommand>))]
 [JsonSerializable(typeof(LeaseRequest))]
 [JsonSerializable(typeof(BeginRequest))]

@@ -5,7 +5,7 @@ namespace Whistle.Actions;
 
 [JsonSourceGenerationOptions(
     JsonSerializerDefaults.Web, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, ReadCommentHandling = JsonCommentHandling.Skip,
-    AllowTrailingCommas = true, NumberHandling = JsonNumberHandling.Strict, RespectNullableAnnotations = true,
+    AllowTrailingCommas = true, AllowDuplicateProperties = false, MaxDepth = 32, NumberHandling = JsonNumberHandling.Strict, RespectNullableAnnotations = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(NodePolicy))]
 [JsonSerializable(typeof(Disk.LargestParameters))]

@@ -17,6 +17,12 @@ public sealed record NodePolicy
     // Set, not init, wherever there is a default: the generated reader would put null in its place.
     public IReadOnlyList<CleanRule> CleanPaths { get; set; } = [];
 
+    /// <summary>Roots of <see cref="CleanPaths"/> and <see cref="PruneBackups"/> once more, where they lie among data that nobody can make again.</summary>
+    public IReadOnlyList<string> VitalCleanRoots { get; set; } = [];
+
+    /// <summary>What may be captured for a ticket; all of it where there is none.</summary>
+    public DiagnosticsRule? Diagnostics { get; init; }
+
     public JournalRule? VacuumJournal { get; init; }
 
     public IReadOnlyList<UnitRule> RestartUnits { get; set; } = [];
@@ -72,9 +78,36 @@ public sealed record NodePolicy
         return null;
     }
 
+    /// <summary>
+    /// What may be captured. Without a policy all of it, for that changes nothing; but a policy that cannot be read may forbid it.
+    /// </summary>
+    internal static DiagnosticsRule? ReadDiagnostics(string? path, IReadOnlyList<string> protectedFolders, out string? refusal)
+    {
+        refusal = null;
+        if (path is null || IsMissing(path))
+            return DiagnosticsRule.All;
+        if (Read(path, protectedFolders, out refusal) is not { } policy)
+            return null;
+        var rule = policy.Diagnostics ?? DiagnosticsRule.All;
+        refusal = rule.Nothing ? $"The node's policy {path} forbids to capture anything." : null;
+        return refusal is null ? rule : null;
+    }
+
+    static bool IsMissing(string path)
+    {
+        Native.RequireLinux();
+        var error = Native.OpenFile(path, out var opened);
+        if (error == 0)
+            Native.Close(opened);
+        return error == Native.NoEntry;
+    }
+
     static byte[] ReadBytes(string path)
     {
         Native.RequireLinux();
+        // Whoever may write a folder on the way may put a policy of their own in this one's place.
+        if (PathTrust.FaultOnTheWay(Path.GetFullPath(path), PathTrust.Root, followLast: false, out _) is { } open)
+            throw new IOException($"The policy file {path} does not lie where only root can put it, so nothing may be changed: {open}");
         var error = Native.OpenFile(path, out var opened);
         if (error == Native.NoEntry)
             throw new IOException($"The policy file {path} does not exist, so nothing may be changed on this node. To allow it, write one as root.");
@@ -84,26 +117,25 @@ public sealed record NodePolicy
         // Of what was opened, not of what the path names by now.
         if (Native.Stat(opened, out var stat) != 0 || !stat.IsFile || stat.Length > Largest)
             throw new IOException($"The policy file {path} is no file of at most {Largest} bytes.");
-        const int GroupOrWorldWritable = 0x12;
-        if (stat.Owner != 0 || (stat.Mode & GroupOrWorldWritable) != 0)
-            throw new IOException($"The policy file {path} can be written by others than root. Use: chown root {path}; chmod go-w {path}.");
+        if (PathTrust.Fault(path, stat, PathTrust.Root) is { } fault)
+            throw new IOException($"The policy file is not root's alone, so nothing may be changed: {fault}");
         var bytes = new byte[stat.Length];
         return bytes[..RandomAccess.Read(file, bytes, 0)];
     }
 
     string? Mistake(string path, IReadOnlyList<string> protectedFolders)
     {
-        var mistake = Empty() ?? First(CleanPaths.Select(rule => rule.Mistake(protectedFolders))) ?? Nested() ?? VacuumJournal?.Mistake()
+        var mistake = Empty() ?? First(CleanPaths.Select(rule => rule.Mistake(protectedFolders, VitalCleanRoots))) ?? Nested() ?? VacuumJournal?.Mistake()
             ?? First(RestartUnits.Select(r => r.Mistake())) ?? First(RaiseSysctls.Select(r => r.Mistake()))
             ?? First(Certificates.Select(r => r.Mistake())) ?? RenewCertificates?.Mistake() ?? Tools()
-            ?? First(PruneBackups.Select(r => r.Mistake(protectedFolders)));
+            ?? First(PruneBackups.Select(r => r.Mistake(protectedFolders, VitalCleanRoots))) ?? Vital() ?? Diagnostics?.Mistake();
         return mistake is null ? null : $"The policy file {path} has a mistake, so nothing may be changed: {mistake}";
     }
 
     static string? First(IEnumerable<string?> mistakes) => mistakes.FirstOrDefault(m => m is not null);
 
     // The generated reader takes null in a list for what it is.
-    string? Empty() => ((IEnumerable<object?>[])[CleanPaths, RestartUnits, RaiseSysctls, Certificates, RotateLogs, PruneBackups, PinPackages])
+    string? Empty() => ((IEnumerable<object?>[])[CleanPaths, VitalCleanRoots, RestartUnits, RaiseSysctls, Certificates, RotateLogs, PruneBackups, PinPackages])
         .Any(list => list.Contains(null)) ? "a list has null in it." : null;
 
     string? Tools() =>
@@ -112,6 +144,10 @@ public sealed record NodePolicy
         : RotateLogs.FirstOrDefault(f => !Names.IsPath(f)) is { } file ? $"{file} of rotateLogs is not absolute, or has a slash or a dot too many."
         : PinPackages.FirstOrDefault(n => !Names.IsPackage(n)) is { } package ? $"{package} of pinPackages is no name of a Debian package."
         : null;
+
+    // A slip of the pen here would be found only when it is too late.
+    string? Vital() => VitalCleanRoots.FirstOrDefault(v => CleanPaths.All(r => r.Root != v) && PruneBackups.All(r => r.Root != v)) is { } stray
+        ? $"vitalCleanRoots names {stray}, which is no root of cleanPaths or pruneBackups. Write it as it is written there, or take it out." : null;
 
     // What is counted twice would be promised twice.
     string? Nested()
@@ -141,9 +177,9 @@ public sealed record CleanRule
     /// <summary>A file with several names may lose one, which frees nothing before the last is gone.</summary>
     public bool AllowHardLinks { get; init; }
 
-    internal string? Mistake(IReadOnlyList<string> protectedFolders)
+    internal string? Mistake(IReadOnlyList<string> protectedFolders, IReadOnlyList<string> vitalRoots)
     {
-        if (VitalFolders.Refusal(Root, protectedFolders) is { } refusal)
+        if (VitalFolders.Refusal(Root, protectedFolders, vitalRoots) is { } refusal)
             return refusal;
         if (Root.EndsWith('/') || Root.Contains("//", StringComparison.Ordinal))
             return $"{Root} has a slash too many.";

@@ -72,7 +72,7 @@ public sealed record RenewRule
 /// <summary>Folders of old backups, of which the newest stay.</summary>
 public sealed record BackupRule
 {
-    const string KubeadmBackups = "/etc/kubernetes/tmp";
+    internal const string KubeadmBackups = "/etc/kubernetes/tmp";
     const int FewestPlain = 3;
 
     public required string Root { get; init; }
@@ -83,10 +83,10 @@ public sealed record BackupRule
     /// <summary>So many of the newest stay. At least 1.</summary>
     public required int Keep { get; init; }
 
-    internal string? Mistake(IReadOnlyList<string> protectedFolders)
+    internal string? Mistake(IReadOnlyList<string> protectedFolders, IReadOnlyList<string> vitalRoots)
     {
         // The one place in /etc where something writes backups that nobody takes away.
-        var refusal = Root == KubeadmBackups ? null : VitalFolders.Refusal(Root, protectedFolders);
+        var refusal = Root == KubeadmBackups ? null : VitalFolders.Refusal(Root, protectedFolders, vitalRoots);
         if (refusal is not null)
             return refusal;
         if (!Names.IsPath(Root))
@@ -95,4 +95,29 @@ public sealed record BackupRule
             return $"the pattern \"{Pattern}\" of pruneBackups must be a name with * and ?, like kubeadm-backup-etcd-*, and say something beside them.";
         return Keep < 1 ? $"keep of {Root} in pruneBackups is below 1: the newest backup always stays." : null;
     }
+}
+
+/// <summary>What <c>diagnostics.capture</c> may take along. All of it, but for what is set to false.</summary>
+public sealed record DiagnosticsRule
+{
+    internal static readonly DiagnosticsRule All = new();
+
+    public bool Load { get; set; } = true;
+
+    /// <summary>Programs and the names of their options.</summary>
+    public bool Processes { get; set; } = true;
+
+    public bool Network { get; set; } = true;
+
+    public bool Disk { get; set; } = true;
+
+    public bool Journal { get; set; } = true;
+
+    /// <summary>Only the journal of these; of all where there is no list.</summary>
+    public IReadOnlyList<string>? JournalUnits { get; init; }
+
+    internal bool Nothing => !(Load || Processes || Network || Disk || Journal);
+
+    internal string? Mistake() => JournalUnits is { } units && (units.Count == 0 || units.Any(u => u is null || !Programs.Names.IsUnit(u)))
+        ? "journalUnits of diagnostics must be names of units with their ending, like kubelet.service. To take no journal along, write \"journal\": false." : null;
 }

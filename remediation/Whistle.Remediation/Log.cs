@@ -30,4 +30,10 @@ static partial class Log
 
     [LoggerMessage(9, LogLevel.Warning, "What is known of the cluster {Tenant}/{Cluster} could not be renewed and grows old; it is tried again in 15 s")]
     public static partial void ClusterNotRead(this ILogger logger, Exception exception, string tenant, string cluster);
+
+    [LoggerMessage(20, LogLevel.Warning, "{Reason}")]
+    public static partial void BrakeUnreadable(this ILogger logger, string reason);
+
+    [LoggerMessage(10, LogLevel.Error, "The state is damaged: {Reason}")]
+    public static partial void StateDamaged(this ILogger logger, string reason);
 }

@@ -69,16 +69,18 @@ public sealed record CancellationRequest(string Reason);
 
 /// <summary>Holds back the repairs that it names; without a name, all.</summary>
 /// <param name="For">Such as 2h; every pause ends.</param>
+/// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record PauseRequest(string Reason, string For, string? Tenant = null, string? Cluster = null, string? Node = null, string? Runbook = null);
+public sealed record PauseRequest(string Reason, string For, string? Tenant = null, string? Cluster = null, string? Node = null, string? Runbook = null, bool Force = false);
 
 /// <summary>While it is on, no repair begins anywhere.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record KillSwitchRequest(bool On, string Reason);
 
 /// <summary>How far a runbook may go. Without a name, it counts for all.</summary>
+/// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record ModeRequest(RunbookMode Mode, string? Runbook = null, string? Tenant = null, string? Cluster = null);
+public sealed record ModeRequest(RunbookMode Mode, string? Runbook = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 
 /// <summary>What somebody set. An empty name means all.</summary>
 public sealed record ModeAnswer(string Runbook, string Tenant, string Cluster, RunbookMode Mode, string Author, DateTimeOffset At);

@@ -40,7 +40,7 @@ public sealed class RemediationApi
         api.MapIncidents(WhistleApi.Group(routes, "incidents"));
         api.MapRuns(WhistleApi.Group(routes, "runs"));
         api.MapControl(WhistleApi.Group(routes, "control"));
-        WindowsApi.Map(WhistleApi.Group(routes, "control"), environment.Control, time);
+        WindowsApi.Map(WhistleApi.Group(routes, "control"), environment, host, time);
         Replay.Map(WhistleApi.Group(routes, "runs"), environment, host, time);
     }
 
@@ -92,6 +92,8 @@ public sealed class RemediationApi
     {
         if (WhistleApi.Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
+        if (_environment.Limits.RefuseAcknowledgement(duration) is { } tooLong)
+            return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
         var acknowledgement = new Acknowledgement(id, Author(context), now, now + duration);
         return _environment.Incidents.Acknowledge(acknowledgement) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}.");
@@ -134,6 +136,8 @@ public sealed class RemediationApi
             return WhistleApi.Conflict($"The run's plan is now {run.PlanHash}; look at it and approve that.");
         if (WhistleApi.Duration(request.For ?? "1h") is not { } duration || duration <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
+        if (_environment.Limits.RefuseApproval(duration) is { } tooLong)
+            return WhistleApi.BadRequest(tooLong);
         if (request.Step is { Length: > 0 } step && NoStep(run, step, "approval", "asks for no yes of its own") is { } mistake)
             return mistake;
         var now = _time.GetUtcNow();
@@ -171,9 +175,12 @@ public sealed class RemediationApi
             return WhistleApi.BadDuration("for", request.For);
         if (string.IsNullOrWhiteSpace(request.Reason))
             return NoReason();
+        if (_environment.Limits.RefusePause(duration) is { } tooLong)
+            return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
-        return TypedResults.Ok(_environment.Control.Add(new Pause(
-            0, request.Tenant ?? "", request.Cluster ?? "", request.Node ?? "", request.Runbook ?? "", request.Reason, Author(context), now, now + duration)));
+        var (scope, mistake) = Resolve(new(request.Tenant, request.Cluster, request.Node, request.Runbook, request.Force));
+        return scope is null ? WhistleApi.BadRequest(mistake!) : TypedResults.Ok(_environment.Control.Add(new Pause(
+            0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, request.Reason, Author(context), now, now + duration)));
     }
 
     Results<NoContent, NotFound<ApiError>> EndPause([Description("The pause's number.")] long id, HttpContext context) =>
@@ -197,9 +204,12 @@ public sealed class RemediationApi
 
     Results<Ok<ModeAnswer>, BadRequest<ApiError>> SetMode(ModeRequest request, HttpContext context)
     {
-        if (request.Runbook is { Length: > 0 } name && !_host.Runbooks.Runbooks.Any(r => r.Name == name))
-            return WhistleApi.BadRequest($"There is no runbook \"{name}\"; there are {string.Join(", ", _host.Runbooks.Runbooks.Select(r => r.Name))}.");
-        var entry = new ModeEntry(request.Runbook ?? "", request.Tenant ?? "", request.Cluster ?? "", request.Mode, Author(context), _time.GetUtcNow());
+        var (scope, mistake) = Resolve(new(request.Tenant, request.Cluster, null, request.Runbook, request.Force));
+        if (scope is null)
+            return WhistleApi.BadRequest(mistake!);
+        // The strictest counts: what was set without a tenant must be set again without one, or it would stay.
+        var tenant = request.Tenant is null && _environment.Control.Modes().Any(m => m.Tenant.Length == 0 && m.Cluster == scope.Cluster && m.Runbook == scope.Runbook) ? "" : scope.Tenant;
+        var entry = new ModeEntry(scope.Runbook, tenant, scope.Cluster, request.Mode, Author(context), _time.GetUtcNow());
         _environment.Control.Set(entry);
         return TypedResults.Ok(ToAnswer(entry));
     }
@@ -207,6 +217,8 @@ public sealed class RemediationApi
     Ok<IReadOnlyList<ControlEntry>> Timeline() => TypedResults.Ok(_environment.Control.Timeline(1000));
 
     DateTimeOffset? Since(string? since) => WhistleApi.Duration(since ?? "24h") is { } duration ? _time.GetUtcNow() - duration : null;
+
+    (BrakeScope? Scope, string? Mistake) Resolve(NamedScope named) => KnownNames.Of(_environment, _host, _time.GetUtcNow()).Resolve(named);
 
     static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}.");
 

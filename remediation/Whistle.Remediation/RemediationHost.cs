@@ -56,8 +56,15 @@ public sealed record RemediationEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
-    /// <summary>Where this stage says what is wrong with itself.</summary>
+    /// <summary>The senders that are enrolled: together with what incidents and facts of clusters name, what a brake may name.</summary>
+    public Func<IReadOnlyList<EnrolledSender>> Senders { get; init; } = () => [];
+
+    public BrakeLimits Limits { get; init; } = new();
+
+    /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
+
+    public PassWatch? Watch { get; init; }
 
     /// <summary>
     /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
@@ -82,11 +89,13 @@ public sealed class RemediationHost : BackgroundService
     readonly RemediationEnvironment _environment;
     readonly TimeProvider _time;
     readonly ILogger<RemediationHost> _logger;
+    readonly BrakeProblems? _brakeProblems;
     readonly Counter _ended;
     readonly Counter _refusals;
 
     int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
+    IReadOnlyList<StateFault> _faults = [];
     Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -94,6 +103,7 @@ public sealed class RemediationHost : BackgroundService
         _environment = environment;
         _time = time;
         _logger = logger;
+        _brakeProblems = environment.Health is { } health ? new BrakeProblems(health, logger) : null;
         Commands = new CommandStore(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
         _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
@@ -140,6 +150,7 @@ public sealed class RemediationHost : BackgroundService
         await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
         _environment.Runs.Own(_environment.Owner, now);
         var fleet = Read(now);
+        Report(fleet.Faults, now);
         NoteStorms(fleet, signals, now);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
@@ -156,7 +167,7 @@ public sealed class RemediationHost : BackgroundService
                 if (await DecideAsync(run, fleet, signals, now, cancellation) is { } decision)
                     decided.Add((decision, token.Value));
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 failure = $"{run.Id}: {e.Message}";
                 _logger.RunFailed(e, run.Id);
@@ -168,6 +179,28 @@ public sealed class RemediationHost : BackgroundService
             _environment.Health.Clear(Component, "runs");
         else
             _environment.Health.Failing(Component, "runs", $"A run cannot be moved on: {failure} The server's log says more.");
+    }
+
+    // Each is said once, and again when it is another.
+    void Report(IReadOnlyList<StateFault> faults, DateTimeOffset now)
+    {
+        foreach (var fault in faults.Except(_faults))
+        {
+            _logger.StateDamaged(fault.Reason);
+            _environment.Health.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
+        }
+
+        foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
+            _environment.Health.Clear(StateDatabase.Component, over);
+        _faults = faults;
+        if (faults.Any(f => f.Subject == FleetState.Uncalled))
+        {
+            _environment.Control.Set(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now));
+            _environment.Runs.ResetCancellations();
+        }
+
+        if (faults.Any(f => f.Subject == FleetState.Unreserved))
+            _environment.Runs.ResetReservations();
     }
 
     // Returns what kept a run where it was.
@@ -190,7 +223,7 @@ public sealed class RemediationHost : BackgroundService
                         _logger.RunNotApplied(chunk[i].Decision.Run.Id);
                 }
             }
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
@@ -220,6 +253,7 @@ public sealed class RemediationHost : BackgroundService
         var now = _time.GetUtcNow();
         if (Signals() is not { } signals)
             return [];
+        PrepareWindows(now);
         FleetState fleet;
         Runbook? runbook;
         using (var connection = _environment.Runs.Database.Open())
@@ -233,8 +267,11 @@ public sealed class RemediationHost : BackgroundService
             ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
-    internal BeginAnswer? Begin(Sender sender, string id, long token) =>
-        Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+    internal BeginAnswer? Begin(Sender sender, string id, long token)
+    {
+        PrepareWindows(_time.GetUtcNow());
+        return Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+    }
 
     // Indexed once as long as the detectors hand out the same list.
     SignalIndex? Signals()
@@ -248,8 +285,19 @@ public sealed class RemediationHost : BackgroundService
 
     ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
 
+    // No transaction works out when a window opens: that is done before, as far ahead as is needed.
+    ControlState PrepareWindows(DateTimeOffset now)
+    {
+        using var connection = _environment.Runs.Database.Open();
+        var control = ControlState.Read(connection);
+        WindowOpenings.Prepare(control.Windows, now);
+        return control;
+    }
+
     FleetState Read(DateTimeOffset now)
     {
+        var control = PrepareWindows(now);
+        _brakeProblems?.Note(control, now);
         using var connection = _environment.Runs.Database.Open();
         using var picture = connection.BeginRead();
         return FleetState.Read(connection, now, owner: _environment.Owner);
@@ -269,17 +317,23 @@ public sealed class RemediationHost : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = _environment.Watch?.Watch("remediation", Step);
         using var timer = new PeriodicTimer(Step, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
-                _environment.Health.Clear(Component, "pass");
+                pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                _environment.Health.Failing(Component, "pass", $"No run is moved on: {e.Message} The server's log says more.");
+                pass?.Fail(e);
                 _logger.PassFailed(e);
             }
         }
@@ -324,7 +378,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),

@@ -6,6 +6,7 @@ using Snappier;
 
 using Whistle.Agent;
 using Whistle.Agent.Buffering;
+using Whistle.Fixtures;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -34,7 +35,7 @@ public sealed class AgentKillTests : IDisposable
         var cancellation = TestContext.Current.CancellationToken;
         var random = Seed.New();
         await using var server = await InProcessServer.StartAsync(cancellation);
-        await File.WriteAllTextAsync(TokenFile, server.App.Credentials.Enroll("default", "c1", "n1"), cancellation);
+        PrivateText.Write(TokenFile, server.App.Credentials.Enroll("default", "c1", "n1"));
         await using var network = await FaultyNetwork.StartAsync(server.App.Address, random.Next(), cancellation);
         var expected = new Dictionary<(Labels, long), double>();
 

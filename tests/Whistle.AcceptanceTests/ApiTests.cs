@@ -84,7 +84,7 @@ public sealed class ApiTests
     [InlineData("PUT", "runbook-modes", "{\"mode\":3}", 400, "mode must be one of off, observe, approve, automatic.")]
     [InlineData("PUT", "runbook-modes", "{\"mode\":\"off\",\"clustre\":\"c\"}", 400, "The body has the member clustre, which is not known here")]
     [InlineData("PUT", "runbook-modes", "{\"mode\":\"off\",\"runbook\":\"x\"}", 400, "There is no runbook \"x\"; there are node-certificate-expiring, ")]
-    [InlineData("POST", "pauses", "{\"reason\":\"x\"}", 400, "The body must be a JSON object with reason, for, and where wanted tenant, cluster, node, runbook.")]
+    [InlineData("POST", "pauses", "{\"reason\":\"x\"}", 400, "The body must be a JSON object with reason, for, and where wanted tenant, cluster, node, runbook, force.")]
     [InlineData("POST", "pauses", "{\"reason\":\"x\",\"for\":\"soon\"}", 400, "for: \"soon\" is not a duration; write it like")]
     [InlineData("POST", "tickets/1/state", "{\"state\":\"done\"}", 400, "state must be one of open, waiting-on-customer, in-progress, resolved, closed.")]
     [InlineData("POST", "tickets/1/comments", "{\"text\":\"x\"}", 404, "There is no ticket 1.")]

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 
+using Whistle.Fixtures;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -61,7 +62,7 @@ public sealed class CleanPathsAtScaleTests
     static Process StartAgent(ActionDisk node, Uri server)
     {
         var home = Path.GetDirectoryName(node.PolicyFile)!;
-        File.WriteAllText(Path.Join(home, "token"), "any");
+        PrivateText.Write(Path.Join(home, "token"), AccessToken.New(AccessToken.OfSender));
         // Garbage is collected every 4 MiB on any machine; by itself the runtime waits for as much as the processor caches.
         return ChildProcess.StartProject(
             "Whistle.Agent", "whistle-agent.dll",

@@ -99,6 +99,7 @@ public sealed class CommandLineTests : IDisposable
             (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
             (["health"], "The server is well."),
             (["login"], "/login?token="),
+            (["logout", "--all"], "0 sessions have ended."),
         ];
         foreach (var (verb, says) in verbs)
         {

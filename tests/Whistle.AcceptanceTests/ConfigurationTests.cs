@@ -1,3 +1,5 @@
+using Whistle.Fixtures;
+
 using Xunit;
 
 namespace Whistle.AcceptanceTests;
@@ -16,7 +18,7 @@ public sealed class ConfigurationTests : IDisposable
         var cancellation = TestContext.Current.CancellationToken;
         await using var pagerDuty = await PagerDutyServer.StartAsync(cancellation);
         await using var server = new ServerProcess(_folder, "--no-agent");
-        await WriteAsync("key", Key);
+        PrivateText.Write(Path.Combine(_folder, "key"), Key);
         await WriteAsync("rules.yaml", """
             groups:
               - name: mine

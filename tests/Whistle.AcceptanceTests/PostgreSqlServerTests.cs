@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 using Npgsql;
 
+using Whistle.Fixtures;
 using Whistle.Ingest;
 
 using Xunit;
@@ -40,7 +41,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
     {
         var database = await server.NewDatabaseAsync(Cancellation);
         var folder = Directory.CreateTempSubdirectory("whistle");
-        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "database"), database, Cancellation);
+        PrivateText.Write(Path.Combine(folder.FullName, "database"), database);
         await File.WriteAllTextAsync(Path.Combine(folder.FullName, "appsettings.json"), """{ "DatabaseFile": "database" }""", Cancellation);
         using (var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["agents", "add", "--data", folder.FullName, "--cluster", "c", "--node", "n"]))
         {

@@ -124,6 +124,23 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task Logging_out_leads_every_page_of_the_session_to_the_login_and_no_other_session()
+    {
+        await using var scene = await Scene.StartAsync(Cancellation);
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        await using var other = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var second = await person.Page.Context.NewPageAsync();
+        await second.GotoAsync("/incidents");
+        await second.WaitForSelectorAsync("main[data-live]");
+
+        await person.Page.GetByRole(AriaRole.Button, new() { Name = "Log out" }).ClickAsync();
+        foreach (var page in new[] { person.Page, second })
+            await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Log in to Whistle" })).ToBeVisibleAsync(new() { Timeout = 20_000 });
+        Assert.Equal(0, await other.Page.Locator("#connection").GetByText("Connection lost").CountAsync());
+        await other.GoAsync("/tickets");
+    }
+
+    [Fact]
     public async Task The_theme_is_chosen_by_a_button_and_kept()
     {
         await using var scene = await Scene.StartAsync(Cancellation);

@@ -17,7 +17,7 @@ public sealed class ReferenceGraphTests
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
         ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
         ["Whistle.Simulation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
-        ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
+        ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
         ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation", "Whistle.Alerting"],
         ["Whistle"] =
         [

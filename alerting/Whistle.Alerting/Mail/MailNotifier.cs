@@ -64,7 +64,7 @@ sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
         {
             await client.ConnectAsync(options.Host, options.Port, options.SocketOptions, cancellation);
             if (options.User is { } user)
-                await client.AuthenticateAsync(user, await PasswordAsync(cancellation), cancellation);
+                await client.AuthenticateAsync(user, Password(), cancellation);
             return null;
         }
         catch (Exception e) when (e is SmtpCommandException or UnauthorizedAccessException || IsTrouble(e))
@@ -99,8 +99,7 @@ sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
         };
     }
 
-    async Task<string> PasswordAsync(CancellationToken cancellation) =>
-        options.PasswordFile is { } file ? (await File.ReadAllTextAsync(file, cancellation)).Trim() : options.Password ?? "";
+    string Password() => options.PasswordFile is { } file ? MailOptions.SecretOf(file).Read() : options.Password ?? "";
 
     static bool IsTrouble(Exception e) =>
         e is SocketException or IOException or ProtocolException or SslHandshakeException or AuthenticationException

@@ -33,7 +33,7 @@ sealed class PagerDutyNotifier : INotifier
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try
         {
-            using var content = await ContentAsync(row, either.Token);
+            using var content = Content(row);
             using var request = new HttpRequestMessage(HttpMethod.Post, address) { Content = content };
             using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
             // Only this: what a proxy in between answers with 200 is nobody's page.
@@ -60,10 +60,10 @@ sealed class PagerDutyNotifier : INotifier
     Uri Address(string action) =>
         new(_options.Address.AbsoluteUri.TrimEnd('/') + (action == PagerDutyEvent.Change ? "/v2/change/enqueue" : "/v2/enqueue"));
 
-    async Task<ByteArrayContent> ContentAsync(OutboxRow row, CancellationToken cancellation)
+    ByteArrayContent Content(OutboxRow row)
     {
         var body = JsonNode.Parse(row.Payload)!.AsObject();
-        body["routing_key"] = _options.RoutingKeyFile is { } file ? (await File.ReadAllTextAsync(file, cancellation)).Trim() : _options.RoutingKey;
+        body["routing_key"] = _options.RoutingKeyFile is { } file ? PagerDutyOptions.KeyFile(file).Read() : _options.RoutingKey;
         var content = new ByteArrayContent(Encoding.UTF8.GetBytes(body.ToJsonString()));
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         return content;

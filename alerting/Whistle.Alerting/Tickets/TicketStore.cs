@@ -32,6 +32,9 @@ public sealed class TicketStore
     const string Columns = "id, incident, tenant, cluster, title, severity, state, opened_at, updated_at, directories";
     const string Whistle = "whistle";
 
+    /// <summary>Of the whole stage.</summary>
+    public static StateSchema Tables => AlertingStore.Tables;
+
     readonly StateDatabase _database;
     readonly TimeProvider _time;
 

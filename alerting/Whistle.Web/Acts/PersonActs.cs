@@ -21,7 +21,8 @@ sealed class PersonActs(
     const int LongestText = 64 << 10;
 
     public Task<string?> AcknowledgeAsync(string incident, TimeSpan duration) => DoAsync((author, now) =>
-        environment.Incidents.Acknowledge(new(incident, author, now, now + duration)) ? null : "The incident has closed meanwhile, so there is nothing to take on.");
+        environment.Limits.RefuseAcknowledgement(duration) is { } tooLong ? tooLong
+            : environment.Incidents.Acknowledge(new(incident, author, now, now + duration)) ? null : "The incident has closed meanwhile, so there is nothing to take on.");
 
     public Task<string?> ReleaseAsync(string incident) => DoAsync((author, now) =>
         environment.Incidents.Release(incident, author, now) ? null : "Nobody holds this incident any more, or it has closed.");
@@ -34,6 +35,8 @@ sealed class PersonActs(
             return "The run has ended meanwhile, so there is nothing to approve.";
         if (current.PlanHash != planHash)
             return "The plan has changed since you saw it. Close this, look at the new one and approve that.";
+        if (environment.Limits.RefuseApproval(duration) is { } tooLong)
+            return tooLong;
         environment.Runs.Approve(new Approval(run, planHash, author, now, now + duration, step));
         return null;
     });
@@ -46,6 +49,8 @@ sealed class PersonActs(
 
     public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) => DoAsync((author, now) =>
     {
+        if (environment.Limits.RefusePause(duration) is { } tooLong)
+            return tooLong;
         environment.Control.Add(new Pause(0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, reason, author, now, now + duration));
         return null;
     });

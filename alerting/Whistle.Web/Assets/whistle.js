@@ -101,12 +101,24 @@
     banner.textContent = `Connection lost. Data are from ${asOf()?.textContent ?? "before"} UTC (${age} ago). Trying again…`;
   };
 
+  // A connection ends with its session too. Then the server leads to the login, and so does loading the page again.
+  const lookForLogin = async () => {
+    try {
+      if ((await fetch("/session", { cache: "no-store", redirect: "manual" })).type === "opaqueredirect") location.reload();
+    } catch { /* The server is gone. */ }
+  };
+
   const lose = () => {
     if (lostAt) return;
     lostAt = performance.now();
     root.classList.add("is-lost");
     say();
-    ticking = setInterval(say, 1000);
+    lookForLogin();
+    let seconds = 0;
+    ticking = setInterval(() => {
+      say();
+      if (++seconds % 5 === 0) lookForLogin();
+    }, 1000);
   };
 
   const regain = () => {

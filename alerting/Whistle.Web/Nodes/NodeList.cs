@@ -32,7 +32,7 @@ static class NodeList
 
     static NodeView Node(NodeKey key, EnrolledAgent? agent, FleetTelemetry telemetry)
     {
-        var last = telemetry.Of(FleetTelemetry.LastReport, key);
+        var last = telemetry.Of(agent is null ? FleetTelemetry.LastReport : FleetTelemetry.LastOwnReport, key);
         var boot = telemetry.Of(FleetTelemetry.BootTime, key);
         var seen = Seen(last, telemetry.Of(FleetTelemetry.LastHeard, key), agent);
         return new NodeView
@@ -113,12 +113,13 @@ public sealed class FleetTelemetry
     internal const string BootTime = "node_boot_time_seconds";
     internal const string Cores = """count by (tenant, cluster, node, instance) (node_cpu_seconds_total{mode="idle"})""";
     internal const string LastReport = "max by (tenant, cluster, node, instance) (timestamp(node_scrape_collector_success))";
+    internal const string LastOwnReport = $"max by (tenant, cluster, node, instance) (timestamp({ReservedMetrics.OwnCollectorSuccess}))";
     internal const string LastHeard = "timestamp(whistle_agent_last_report_age_seconds) - whistle_agent_last_report_age_seconds";
     internal const string Up = "whistle_agent_up";
 
     internal static readonly string[] FilesystemMetrics = [Size, Available, Inodes, InodesFree, ReadOnly, DeviceError];
 
-    internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastHeard, Up];
+    internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastOwnReport, LastHeard, Up];
 
     readonly Dictionary<string, Dictionary<FilesystemKey, double>> _filesystems = [];
     readonly Dictionary<string, Dictionary<NodeKey, double>> _nodes = [];

@@ -34,11 +34,14 @@ static class AgentsCommand
                 return 2;
             try
             {
-                using var state = configuration.Options.OpenState();
+                if (ServerFolder.Prepare(configuration.Options.DataFolder) is { } closed)
+                    Console.Error.WriteLine(closed);
+                using var state = configuration.Options.OpenState(verify: false);
+                state.RequireCurrent(StateStages.All);
                 work(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
-            catch (Exception e) when (e is ArgumentException or StartException)
+            catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException)
             {
                 Console.Error.WriteLine(e.Message);
                 return 1;
@@ -64,12 +67,25 @@ static class AgentsCommand
             ConsoleTable.Write(["TENANT", "CLUSTER", "NODE", "ENROLLED"], agents.Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") }));
     }
 
-    static void Add(ParseResult arguments, Credentials credentials) =>
+    static void Add(ParseResult arguments, Credentials credentials)
+    {
+        PrivateOutput.Close();
         Console.WriteLine(credentials.Enroll(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node)));
+    }
 
     static void Revoke(ParseResult arguments, Credentials credentials)
     {
-        var count = credentials.Revoke(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node));
-        Console.WriteLine(count == 0 ? "There was no such token." : $"{count} token(s) revoked; a running server follows within seconds.");
+        var (tenant, cluster, node) = (arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node));
+        var known = credentials.Senders();
+        var count = credentials.Revoke(tenant, cluster, node);
+        // Whoever takes a token back must hear of it where a typing error took back nothing.
+        if (count == 0)
+            throw new ArgumentException($"No token of {Place(tenant, cluster, node)} is in force, so none was revoked. {(known.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", known.Select(s => Place(s.Tenant, s.Cluster, s.Node)).OrderByDescending(p => Common(p, Place(tenant, cluster, node))).Take(3))}.")}");
+        Console.WriteLine($"{count} token(s) revoked; a running server follows within seconds.");
     }
+
+    static string Place(string tenant, string cluster, string? node) => node is null ? $"{tenant}/{cluster}" : $"{tenant}/{cluster}/{node}";
+
+    // The longest beginning that both have.
+    static int Common(string a, string b) => a.Zip(b).TakeWhile(p => p.First == p.Second).Count();
 }

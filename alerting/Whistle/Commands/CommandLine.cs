@@ -22,7 +22,9 @@ static class CommandLine
             AgentsCommand.Build(),
             HealthCommand.Build(),
             LoginCommand.Build(),
+            LogoutCommand.Build(),
             SimulateCommand.Build(),
+            DataCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);

@@ -14,6 +14,7 @@ static class ControlCommands
     static readonly Option<string?> Runbook = new("--runbook") { Description = "Only those of this runbook." };
     static readonly Option<string> Reason = new("--reason") { Description = "Why, for whoever wonders later.", Required = true };
     static readonly Option<string> For = new("--for") { Description = "How long, such as 2h. Every pause ends.", Required = true };
+    internal static readonly Option<bool> Force = new("--force") { Description = "Takes names that are not known yet, for what is to come." };
     static readonly Argument<long> PauseId = new("id") { Description = "The pause's number." };
     static readonly Argument<string> Mode = new("mode") { Description = "off, observe (plan and show), approve (ask a person) or automatic." };
 
@@ -24,7 +25,7 @@ static class ControlCommands
 
     static Command Pause() => new("pause", "Holds repairs back for a time.")
     {
-        ServerConnection.With(new Command("add", "Holds back the repairs that are named; without a name, all.") { Reason, For, Tenant, Cluster, Node, Runbook }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Holds back the repairs that are named; without a name, all.") { Reason, For, Tenant, Cluster, Node, Runbook, Force }, async (arguments, server, cancellation) =>
         {
             var pause = await server.PostAsync($"{Root}/pauses", new
             {
@@ -34,6 +35,7 @@ static class ControlCommands
                 cluster = arguments.GetValue(Cluster),
                 node = arguments.GetValue(Node),
                 runbook = arguments.GetValue(Runbook),
+                force = arguments.GetValue(Force),
             }, cancellation);
             Console.WriteLine($"Pause {pause.Text("id")} holds {Scope(pause)} back until {pause.Time("until"):u}. End it before with `whistle pause end {pause.Text("id")}`.");
         }),
@@ -59,7 +61,7 @@ static class ControlCommands
     {
         ServerConnection.With(new Command("list", "Lists what was set.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/runbook-modes", cancellation), modes => PrintModes(modes, server.Now))),
-        ServerConnection.With(new Command("set", "Sets how far a runbook may go; without names, all of them everywhere. Of all that apply, the strictest counts.") { Mode, Runbook, Cluster, Tenant }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("set", "Sets how far a runbook may go; without names, all of them everywhere. Of all that apply, the strictest counts.") { Mode, Runbook, Cluster, Tenant, Force }, async (arguments, server, cancellation) =>
         {
             var mode = await server.PutAsync($"{Root}/runbook-modes", new
             {
@@ -67,6 +69,7 @@ static class ControlCommands
                 runbook = arguments.GetValue(Runbook),
                 cluster = arguments.GetValue(Cluster),
                 tenant = arguments.GetValue(Tenant),
+                force = arguments.GetValue(Force),
             }, cancellation);
             Console.WriteLine($"The mode of {Scope(mode)} is {mode.Text("mode")} now.");
         }),

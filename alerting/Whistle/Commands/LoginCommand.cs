@@ -5,5 +5,8 @@ namespace Whistle.Commands;
 static class LoginCommand
 {
     public static Command Build() => ServerConnection.With(new Command("login", "Prints a link that opens the dashboard once."), async (_, server, cancellation) =>
-        Console.WriteLine((await server.PostAsync("api/whistle/v1/login-links", null, cancellation)).GetProperty("url").GetString()));
+    {
+        PrivateOutput.Close();
+        Console.WriteLine((await server.PostAsync("api/whistle/v1/login-links", null, cancellation)).GetProperty("url").GetString());
+    });
 }

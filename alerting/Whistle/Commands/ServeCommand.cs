@@ -30,10 +30,12 @@ static class ServeCommand
     static readonly Option<string> Interval = Text("--interval", "Seconds between this machine's reports.", $"{Defaults.AgentInterval.TotalSeconds}");
     static readonly Option<string> Policy = Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile);
 
+    static readonly Option<bool> AcceptState = new("--accept-state") { Description = "Start although the state is missing, older than it was, or another's. The kill switch is on then." };
+
     public static Command Build()
     {
-        var command = new Command("serve", "Runs the server, with this machine's agent.") { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy };
-        command.SetAction((arguments, cancellation) => RunAsync(ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), cancellation));
+        var command = new Command("serve", "Runs the server, with this machine's agent.") { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy, AcceptState };
+        command.SetAction((arguments, cancellation) => RunAsync(ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), arguments.GetValue(AcceptState), cancellation));
         return command;
     }
 
@@ -72,7 +74,7 @@ static class ServeCommand
 
     static Option<string> Text(string name, string description, string usual) => new(name) { Description = description, DefaultValueFactory = _ => usual };
 
-    static async Task<int> RunAsync(ServeConfiguration configuration, CancellationToken cancellation)
+    static async Task<int> RunAsync(ServeConfiguration configuration, bool acceptState, CancellationToken cancellation)
     {
         if (configuration.Errors.Count > 0)
         {
@@ -84,12 +86,12 @@ static class ServeCommand
         AppDomain.CurrentDomain.UnhandledException += End;
         try
         {
-            await using var app = new WhistleApp(configuration.Options);
+            await using var app = new WhistleApp(configuration.Options with { AcceptState = acceptState });
             await app.StartAsync(cancellation);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
                 Whistle runs at {app.Address}
-                Log in once with {app.LoginLink()}
+                {(PrivateOutput.IsOpen ? "Log in with a link from `whistle login`: this output is a file that others can read" : $"Log in once with {app.LoginLink()}")}
                 Data are kept in {configuration.Options.DataFolder}
                 {(configuration.File is { } file ? $"Settings are from {file}" : "There is no file of settings")}
                 {Called(configuration.Options.Alerting)}

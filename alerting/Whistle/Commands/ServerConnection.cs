@@ -4,6 +4,8 @@ using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Actions.Files;
+
 namespace Whistle.Commands;
 
 /// <summary>A verb's way to a running server: its address, and the token from its data folder.</summary>
@@ -18,17 +20,29 @@ sealed class ServerConnection : IDisposable
 
     ServerConnection(Uri server, string dataFolder)
     {
-        var file = Path.Combine(dataFolder, LocalAccess.TokenFileName);
-        if (!File.Exists(file))
-            throw new CommandException($"There is no token in {dataFolder}. Start the server first (`whistle serve`), or name its data folder with --data.");
+        var token = TokenOf(dataFolder);
         _http = new HttpClient { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
+        _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    // Root may use the token of any user's server: it stops repairs in an emergency, and all that it shows to that server is that user's own token.
+    internal static string TokenOf(string dataFolder)
+    {
         try
         {
-            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", File.ReadAllText(file).Trim());
+            return new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm) { Owner = PrivateFolder.OwnerForRoot(dataFolder) }.Read();
         }
-        catch (UnauthorizedAccessException)
+        catch (SecretException e) when (e.Trouble is SecretTrouble.Missing)
         {
-            throw new CommandException($"You may not read {file}. Run this as the user that runs the server.");
+            throw new CommandException($"There is no token in {dataFolder}. Start the server first (`whistle serve`), or name its data folder with --data.");
+        }
+        catch (SecretException e) when (e.Trouble is SecretTrouble.Unreadable)
+        {
+            throw new CommandException($"You may not read the token in {dataFolder}. Run this as the user that runs the server.");
+        }
+        catch (SecretException e)
+        {
+            throw new CommandException(e.Message);
         }
     }
 
@@ -71,7 +85,7 @@ sealed class ServerConnection : IDisposable
 
     public Task<JsonElement> PutAsync(string path, object body, CancellationToken cancellation) => SendAsync(HttpMethod.Put, path, body, cancellation);
 
-    public Task DeleteAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Delete, path, null, cancellation);
+    public Task<JsonElement> DeleteAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Delete, path, null, cancellation);
 
     async Task<JsonElement> SendAsync(HttpMethod method, string path, object? content, CancellationToken cancellation)
     {
@@ -112,6 +126,13 @@ sealed class ServerConnection : IDisposable
             return answer;
         if (answer.TryGetProperty("error", out var error))
             throw new CommandException(error.GetString()!);
+        // The answer is of what could be read; a pipe must not take this for a part of it.
+        if (answer.TryGetProperty("warnings", out var warnings) && warnings.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var warning in warnings.EnumerateArray())
+                Console.Error.WriteLine(ConsoleTable.Printable($"Warning: {warning.GetString()}"));
+        }
+
         return answer.TryGetProperty("data", out var data) ? data : answer;
     }
 }

@@ -27,7 +27,7 @@ static class WindowsCommands
     {
         ServerConnection.With(new Command("list", "Lists the maintenance windows, with whether they are open and when they open next.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/windows", cancellation), PrintWindows)),
-        ServerConnection.With(new Command("add", "Adds a maintenance window; without a name, of all clusters.") { Recurrence, Start, For, TimeZone, Cluster, Tenant }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Adds a maintenance window; without a name, of all clusters.") { Recurrence, Start, For, TimeZone, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
         {
             var window = await server.PostAsync($"{Root}/windows", new
             {
@@ -37,6 +37,7 @@ static class WindowsCommands
                 timeZone = arguments.GetValue(TimeZone),
                 cluster = arguments.GetValue(Cluster),
                 tenant = arguments.GetValue(Tenant),
+                force = arguments.GetValue(ControlCommands.Force),
             }, cancellation);
             Console.WriteLine($"Maintenance window {window.Text("id")} of {Scope(window)} {Opening(window)}. Remove it with `whistle windows remove {window.Text("id")}`.");
         }),
@@ -51,7 +52,7 @@ static class WindowsCommands
     {
         ServerConnection.With(new Command("list", "Lists the change freezes that hold or are to come.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/freezes", cancellation), freezes => PrintFreezes(freezes, server.Now))),
-        ServerConnection.With(new Command("add", "Freezes changes for a time; without a name, everywhere.") { Reason, For, From, Cluster, Tenant }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Freezes changes for a time; without a name, everywhere.") { Reason, For, From, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
         {
             var freeze = await server.PostAsync($"{Root}/freezes", new
             {
@@ -60,6 +61,7 @@ static class WindowsCommands
                 from = arguments.GetValue(From),
                 cluster = arguments.GetValue(Cluster),
                 tenant = arguments.GetValue(Tenant),
+                force = arguments.GetValue(ControlCommands.Force),
             }, cancellation);
             Console.WriteLine($"Change freeze {freeze.Text("id")} holds {Scope(freeze)} back from {freeze.Time("from"):u} until {freeze.Time("until"):u}. End it before with `whistle freezes end {freeze.Text("id")}`.");
         }),
@@ -89,6 +91,6 @@ static class WindowsCommands
     static string Scope(JsonElement entry) =>
         $"{(entry.Text("cluster") is { Length: > 0 } cluster ? $"cluster {cluster}" : "all clusters")}{(entry.Text("tenant") is { Length: > 0 } tenant ? $" of tenant {tenant}" : "")}";
 
-    static string Opening(JsonElement window) => window.Time("openUntil") is { } until ? $"is open until {until:u}"
+    static string Opening(JsonElement window) => window.Text("problem").Length > 0 ? "cannot be evaluated and counts as closed" : window.Time("openUntil") is { } until ? $"is open until {until:u}"
         : window.Time("nextAt") is { } next ? $"opens at {next:u}" : "never opens again";
 }

@@ -1,6 +1,7 @@
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
+using Whistle.Remediation.Control;
 
 namespace Whistle.Configuration;
 
@@ -48,6 +49,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Disk = ReadDisk(top.Section(nameof(WhistleOptions.Disk)), Defaults.Disk),
         Memory = ReadMemory(top.Section(nameof(WhistleOptions.Memory)), Defaults.Memory),
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
+        Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
     });
 
@@ -78,6 +80,14 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     {
         ClearFor = section.Duration(nameof(IncidentOptions.ClearFor)) ?? defaults.ClearFor,
         ReopenWithin = section.Duration(nameof(IncidentOptions.ReopenWithin)) ?? defaults.ReopenWithin,
+    };
+
+    static BrakeLimits ReadBrakes(SettingsSection section, BrakeLimits defaults) => new()
+    {
+        LongestApproval = section.Duration(nameof(BrakeLimits.LongestApproval)) ?? defaults.LongestApproval,
+        LongestPause = section.Duration(nameof(BrakeLimits.LongestPause)) ?? defaults.LongestPause,
+        LongestFreeze = section.Duration(nameof(BrakeLimits.LongestFreeze)) ?? defaults.LongestFreeze,
+        LongestAcknowledgement = section.Duration(nameof(BrakeLimits.LongestAcknowledgement)) ?? defaults.LongestAcknowledgement,
     };
 
     static AlertingOptions ReadAlerting(SettingsSection section, AlertingOptions defaults) => new()

@@ -2,6 +2,8 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
 
+using Whistle.Actions.Files;
+
 namespace Whistle.Configuration;
 
 /// <summary>
@@ -27,6 +29,13 @@ sealed class SettingsFile
     /// <summary>Null where it cannot be read as a whole.</summary>
     public static SettingsLayer? Read(string path, Action<string> fail)
     {
+        // Whoever writes the settings chooses the rules, the runbooks and the files of secrets.
+        if (Native.IsKnown && PathTrust.FaultOfFile(Path.GetFullPath(path), Native.EffectiveUser) is { } fault)
+        {
+            fail($"{path}: is not read, because others could change it. {fault}");
+            return null;
+        }
+
         try
         {
             var bytes = File.ReadAllBytes(path);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -14,11 +15,6 @@ readonly record struct Element(Labels Labels, double Value);
 sealed class GroupEvaluator(
     PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
 {
-    const string Alerts = "ALERTS";
-
-    // The value is since when the alert's for counts, in seconds since 1970 UTC.
-    const string AlertsForState = "ALERTS_FOR_STATE";
-
     /// <param name="group">The group; nobody else evaluates it meanwhile.</param>
     /// <param name="at">The instant that clocks have. Queries and written series are at it less the group's query offset, as in Prometheus.</param>
     /// <param name="health">Source health at <paramref name="at"/> less the group's query offset.</param>
@@ -59,6 +55,10 @@ sealed class GroupEvaluator(
             store.Save(group.Group.Key, at, group.UnsavedSignals, group.UnsavedEvents);
             group.UnsavedSignals.Clear();
             group.UnsavedEvents.Clear();
+        }
+        catch (StateException)
+        {
+            // The database has said it, once.
         }
         catch (System.Data.Common.DbException e)
         {
@@ -133,9 +133,9 @@ sealed class GroupEvaluator(
         {
             var key = (signal.Labels, signal.State);
             var written = state.Recorded.Find(key) ?? state.Recorded.Open(
-                key, signal.Labels.With(Labels.MetricName, Alerts).With("alertstate", signal.State.ToString().ToLowerInvariant()));
+                key, signal.Labels.With(Labels.MetricName, ReservedMetrics.Alerts).With("alertstate", signal.State.ToString().ToLowerInvariant()));
             state.Recorded.Add(written, at, 1, samples);
-            var clock = state.Recorded.Find(signal.Labels) ?? state.Recorded.Open(signal.Labels, signal.Labels.With(Labels.MetricName, AlertsForState));
+            var clock = state.Recorded.Find(signal.Labels) ?? state.Recorded.Open(signal.Labels, signal.Labels.With(Labels.MetricName, ReservedMetrics.AlertsForState));
             state.Recorded.Add(clock, at, signal.Condition.ActiveAt.ToUnixTimeSeconds(), samples);
         }
     }
@@ -212,7 +212,7 @@ sealed class GroupEvaluator(
             if (Samples.Count == before)
                 return;
             Unwritten.Add(state);
-            _names.UnionWith(state.Rule is AlertRule ? [Alerts, AlertsForState] : [state.Rule.Name]);
+            _names.UnionWith(state.Rule is AlertRule ? [ReservedMetrics.Alerts, ReservedMetrics.AlertsForState] : [state.Rule.Name]);
         }
 
         public void Written()

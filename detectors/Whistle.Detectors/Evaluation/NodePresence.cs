@@ -8,6 +8,8 @@ namespace Whistle.Detectors.Evaluation;
 /// Compares the enrolled agents with what has arrived and states for each whether it reports: the series
 /// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
+/// <param name="series">In a server <see cref="OwnReports"/>.</param>
+/// <param name="refused">Who tries, and is refused for the server's own sake.</param>
 sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 {
     /// <summary>How often it is stated.</summary>
@@ -17,7 +19,7 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 
     // As far back as the head always goes: presence must be judged while the store does not answer.
     static readonly TimeSpan Furthest = TimeSpan.FromMinutes(55);
-    static readonly string[] Published = ["whistle_agent_up", "whistle_agent_last_report_age_seconds"];
+    static readonly string[] Published = [ReservedMetrics.AgentUp, ReservedMetrics.AgentReportAge];
 
     Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
 
@@ -62,7 +64,7 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
     IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
-        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent) is not true;
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent.Tenant, agent.Cluster, agent.Node) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (sighting.Last is null && !silent)
             return [];
@@ -81,7 +83,7 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
     {
         var latest = new Dictionary<(string, string, string), Sighting>();
         var (from, to) = (since.ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds());
-        foreach (var samples in await series.SelectAsync([Named("node_scrape_collector_success"), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.CollectorSuccess), .. node], from, to, cancellation))
         {
             var at = DateTimeOffset.FromUnixTimeMilliseconds(samples.Times[^1]);
             var known = latest.GetValueOrDefault(Key(samples.Labels));
@@ -89,10 +91,10 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
                 latest[Key(samples.Labels)] = new(at, null);
         }
 
-        foreach (var samples in await series.SelectAsync([Named("whistle_agent_interval_seconds"), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.AgentInterval), .. node], from, to, cancellation))
         {
-            if (double.IsFinite(samples.Values[^1]) && latest.TryGetValue(Key(samples.Labels), out var sighting))
-                latest[Key(samples.Labels)] = sighting with { Interval = TimeSpan.FromSeconds(samples.Values[^1]) };
+            if (SourceHealth.Interval(samples.Values[^1]) is { } interval && latest.TryGetValue(Key(samples.Labels), out var sighting))
+                latest[Key(samples.Labels)] = sighting with { Interval = interval };
         }
 
         return latest;

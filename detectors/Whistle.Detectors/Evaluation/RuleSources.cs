@@ -1,4 +1,5 @@
 using Whistle.Detectors.Rules;
+using Whistle.Ingest;
 
 namespace Whistle.Detectors.Evaluation;
 
@@ -9,7 +10,6 @@ namespace Whistle.Detectors.Evaluation;
 /// </summary>
 sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly, bool ScrapeOnly)
 {
-    const string ServerPrefix = "whistle_agent_";
     const string ScrapePrefix = "scrape_";
 
     public static RuleSources Of(Rule rule, RuleSet rules)
@@ -18,7 +18,7 @@ sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly, boo
         var any = Collect(rule.Expression.Inputs, rules, metrics);
         return new(
             [.. metrics.Select(Evaluation.Collectors.Of).OfType<string>().Distinct().Order(StringComparer.Ordinal)],
-            !any && metrics.Count > 0 && metrics.All(m => m.StartsWith(ServerPrefix, StringComparison.Ordinal)),
+            !any && metrics.Count > 0 && metrics.All(ReservedMetrics.Presence.Contains),
             !any && metrics.Count > 0 && metrics.All(m => m is "up" || m.StartsWith(ScrapePrefix, StringComparison.Ordinal)));
     }
 

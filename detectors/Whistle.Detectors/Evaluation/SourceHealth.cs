@@ -18,10 +18,16 @@ readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed 
 /// Answers at one instant for any number of signals, reading each source once. The source is the node's agent with the
 /// rule's collectors; else the scrape target (<c>up</c>); an aggregate's are all agents enrolled under its labels.
 /// </summary>
+/// <param name="series">In a server <see cref="OwnReports"/>.</param>
+/// <param name="agents">Who should report.</param>
+/// <param name="now">The instant.</param>
 /// <param name="refuses">The server refuses samples for its own sake, so an unknown source cannot be told to have succeeded.</param>
 sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, bool refuses = false)
 {
     public static readonly TimeSpan DefaultInterval = TimeSpan.FromSeconds(15);
+
+    // An agent may say how often it reports, but not that it need never be heard.
+    static readonly TimeSpan LongestInterval = TimeSpan.FromHours(1);
 
     // Prometheus's lookback, for series whose source is not known.
     static readonly TimeSpan Lookback = TimeSpan.FromMinutes(5);
@@ -33,10 +39,13 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     static readonly TimeSpan Heard = TimeSpan.FromMinutes(55);
 
     readonly Dictionary<(string Tenant, string Cluster, string Node), NodeReport> _nodes = [];
-    readonly Dictionary<(Labels Target, bool Scraped), SourceState> _targets = [];
+    readonly Dictionary<(Labels Target, string Node, bool Scraped), SourceState> _targets = [];
     readonly long _now = now.ToUnixTimeMilliseconds();
 
     public static TimeSpan Window(TimeSpan interval) => (2 * interval) + TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerSecond * 5, interval.Ticks / 2));
+
+    /// <summary>What an agent says of its interval, where it can be one.</summary>
+    public static TimeSpan? Interval(double seconds) => seconds > 0 && seconds <= LongestInterval.TotalSeconds ? TimeSpan.FromSeconds(seconds) : null;
 
     public async ValueTask<SourceState> CheckAsync(RuleSources sources, Labels element, CancellationToken cancellation)
     {
@@ -82,10 +91,10 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
             new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
             new("node", MatchOperator.Equal, agent.Node),
         ];
-        var intervals = await SelectAsync("whistle_agent_interval_seconds", node, Lookback, cancellation);
-        var interval = intervals.Select(Last).OfType<Sample>().OrderBy(s => s.Time).Select(s => TimeSpan.FromSeconds(s.Value)).LastOrDefault(DefaultInterval);
+        var intervals = await SelectAsync(ReservedMetrics.AgentInterval, node, Lookback, cancellation);
+        var interval = intervals.Select(Last).OfType<Sample>().OrderBy(s => s.Time).Select(s => Interval(s.Value)).OfType<TimeSpan>().LastOrDefault(DefaultInterval);
         var window = Window(interval);
-        var successes = await SelectAsync("node_scrape_collector_success", node, window, cancellation);
+        var successes = await SelectAsync(ReservedMetrics.CollectorSuccess, node, window, cancellation);
         return _nodes[key] = new(window, successes.Where(Succeeded).Select(s => s.Labels["collector"]).ToHashSet());
     }
 
@@ -93,16 +102,24 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     async ValueTask<SourceState> TargetAsync(Labels element, bool scraped, CancellationToken cancellation)
     {
         var identity = element.Keep(["tenant", "cluster", "job", "instance"]);
-        if (_targets.TryGetValue((identity, scraped), out var known))
+        var node = element["node"];
+        var key = (identity, node, scraped);
+        if (_targets.TryGetValue(key, out var known))
             return known;
-        LabelMatcher[] target = [.. identity.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))];
-        var ups = await SelectAsync("up", target, Lookback, cancellation);
-        if (ups.Count == 0 && (await SelectAsync("up", target, Heard, cancellation)).Count == 0)
-            return _targets[(identity, scraped)] = new(false, PushedWindow, IsPushed: true);
+        var ups = await UpsAsync(identity, node, Lookback, cancellation);
+        if (ups.Count == 0 && (await UpsAsync(identity, node, Heard, cancellation)).Count == 0)
+            return _targets[key] = new(false, PushedWindow, IsPushed: true);
         var window = Window(ups.Select(Spacing).DefaultIfEmpty(DefaultInterval).Max());
         var healthy = ups.Any(s => Recent(s, window).Any(v => v == 1 || (scraped && v == 0)));
         var answers = scraped || ups.Select(Last).Any(s => s is { Value: 1 });
-        return _targets[(identity, scraped)] = new(healthy, window, Answers: answers);
+        return _targets[key] = new(healthy, window, Answers: answers);
+    }
+
+    // What another node's agent says of a target of the same name is about its own.
+    async ValueTask<List<SeriesSamples>> UpsAsync(Labels target, string node, TimeSpan back, CancellationToken cancellation)
+    {
+        var ups = await SelectAsync("up", [.. target.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))], back, cancellation);
+        return [.. ups.Where(u => node.Length == 0 || u.Labels["node"] is "" || u.Labels["node"] == node)];
     }
 
     ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>

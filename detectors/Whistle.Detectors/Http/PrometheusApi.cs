@@ -87,7 +87,7 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static Task SucceedAsync(HttpContext context, Answer answer) => WriteAsync(context, StatusCodes.Status200OK,
+    internal static Task SucceedAsync(HttpContext context, Answer answer, ReadWarnings? warnings = null) => WriteAsync(context, StatusCodes.Status200OK,
     [
         static json =>
         {
@@ -95,15 +95,18 @@ public static class PrometheusApi
             json.WritePropertyName("data");
         },
         .. answer.Parts,
-        json =>
-        {
-            if (!answer.IsCut)
-                return;
-            json.WriteStartArray("warnings");
-            json.WriteStringValue("results truncated due to limit");
-            json.WriteEndArray();
-        },
+        json => WriteWarnings(json, [.. answer.IsCut ? ["results truncated due to limit"] : (string[])[], .. warnings?.Texts ?? []]),
     ]);
+
+    static void WriteWarnings(Utf8JsonWriter json, IReadOnlyList<string> warnings)
+    {
+        if (warnings.Count == 0)
+            return;
+        json.WriteStartArray("warnings");
+        foreach (var warning in warnings)
+            json.WriteStringValue(warning);
+        json.WriteEndArray();
+    }
 
     static async Task AnswerAsync(HttpContext context, Handler handle, ByteShare? memory, string? shortage)
     {
@@ -111,8 +114,10 @@ public static class PrometheusApi
         {
             if (shortage is not null)
                 throw new BusyException(shortage);
+            using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
             var parameters = await QueryParameters.ReadAsync(context.Request, memory, context.RequestAborted);
-            await SucceedAsync(context, await handle(parameters, context.RequestAborted));
+            using var warnings = ReadWarnings.Collect();
+            await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
         }
         catch (BadParameterException e)
         {
@@ -123,6 +128,10 @@ public static class PrometheusApi
             await RefuseAsync(context, StatusCodes.Status400BadRequest, "bad_data", $"invalid parameter \"query\": {e.Message}");
         }
         catch (PromQLException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
+        }
+        catch (MatchingException e)
         {
             await RefuseAsync(context, StatusCodes.Status422UnprocessableEntity, "execution", e.Message);
         }

@@ -47,12 +47,14 @@ public sealed class IncidentStore
     static readonly RevisedRows<Incident> Rows = new(
         "incidents", "r.tenant, r.cluster, r.subject, r.title, r.severity, r.state, r.opened_at, r.closed_at, r.clear_since, r.reopened, r.signals, r.onsets, r.hides", Read);
 
+    public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
+
     readonly StateDatabase _database;
 
     public IncidentStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
+        database.Migrate(Tables);
     }
 
     /// <summary>All that are not closed, the oldest first.</summary>

@@ -26,6 +26,8 @@ public sealed record IncidentsEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
+    public PassWatch? Watch { get; init; }
+
     /// <summary>Where this stage says what is wrong with itself.</summary>
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
@@ -58,17 +60,23 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var pass = environment.Watch?.Watch("incidents", Step);
         using var timer = new PeriodicTimer(Step, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             try
             {
+                pass?.Begin();
                 await ReconcileAsync(time.GetUtcNow());
-                environment.Health.Clear("incidents", "pass");
+                pass?.Succeed();
+            }
+            catch (StateException)
+            {
+                // The database has said it, once; the pass is tried again.
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                environment.Health.Failing("incidents", "pass", $"Incidents do not follow the signals: {e.Message} The server's log says more.");
+                pass?.Fail(e);
                 logger.ReconcileFailed(e);
             }
         }

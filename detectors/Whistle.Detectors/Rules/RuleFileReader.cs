@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 
 using Whistle.Detectors.Templates;
 using Whistle.Detectors.Yaml;
+using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -145,6 +146,8 @@ sealed partial class RuleFileReader(string file, YamlReader yaml)
         var name = fields.Required("record");
         if (name is not null && !MetricName().IsMatch(name))
             fields.Fail("record", $"\"{name}\" is not a metric name");
+        else if (name is not null && ReservedMetrics.Names.Contains(name))
+            fields.Fail("record", $"{name} is recorded by the server itself; give what the rule records another name");
         return name is null || expression is null ? null : new RecordingRule { Name = name, Expression = expression, Labels = labels };
     }
 

@@ -30,12 +30,14 @@ sealed class SignalStore
 
     static readonly TimeSpan EventsKept = TimeSpan.FromHours(24);
 
+    internal static readonly StateSchema Tables = new("detectors", Schema);
+
     readonly StateDatabase _database;
 
     public SignalStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("detectors", Schema);
+        database.Migrate(Tables);
     }
 
     /// <summary>All active signals, each with the last evaluation that its group is known to have made.</summary>

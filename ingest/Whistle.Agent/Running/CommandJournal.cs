@@ -26,7 +26,7 @@ enum RecordState
 /// <param name="At">When it was written, milliseconds since 1970 UTC.</param>
 sealed record CommandRecord(string Id, string Action, RecordState State, long At, CommandResult? Result);
 
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(CommandRecord))]
 sealed partial class CommandRecordJson : JsonSerializerContext;
 

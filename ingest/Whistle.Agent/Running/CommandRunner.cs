@@ -186,6 +186,6 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
         PolicyFile = options.PolicyFile,
         ProcPath = options.ProcPath,
         SysPath = options.SysPath,
-        ProtectedFolders = [Path.GetFullPath(options.Buffer.Folder)],
+        ProtectedFolders = options.Protected,
     };
 }

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 
+using Whistle.Actions.Files;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent.Sending;
@@ -83,23 +84,8 @@ sealed class ReportSender : IDisposable
         return request;
     }
 
-    /// <exception cref="IOException">The token file is absent, or holds no token.</exception>
-    internal static string? Token(AgentOptions options)
-    {
-        if (options.TokenFile is not { } path)
-            return options.Token;
-        try
-        {
-            var token = File.ReadAllText(path).Trim();
-            if (token.Length == 0 || token.Any(c => c is <= ' ' or > '~'))
-                throw new IOException($"The token file {path} is empty or holds more than one token. Write the agent's token into it, and nothing else.");
-            return token;
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new IOException($"The token file {path} does not exist. Write the agent's token into it.", e);
-        }
-    }
+    /// <exception cref="SecretException">The token file holds no token that could be taken.</exception>
+    internal static string? Token(AgentOptions options) => options.TokenFile is { } path ? new SecretFile(path, AgentOptions.TokenForm).Read() : options.Token;
 
     SendOutcome Judge(HttpResponseMessage response, string reason) => Judge(response, reason, _address, _options);
 

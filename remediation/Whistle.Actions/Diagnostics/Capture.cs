@@ -35,7 +35,9 @@ sealed class Capture : INodeAction
 
     public bool Mutates => false;
 
-    public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
+    public string Allowance(NodePolicy? policy) => policy?.Diagnostics is not { } rule ? "always allowed, because it changes nothing"
+        : rule.Nothing ? "refused: the node's policy forbids all of it"
+        : $"{(Forbidden(rule).Any() ? $"all but {string.Join(", ", Forbidden(rule))}" : "all parts")}{(rule.JournalUnits is { } units ? $"; the journal of {string.Join(", ", units)} only" : "")}";
 
     public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
     {
@@ -47,17 +49,27 @@ sealed class Capture : INodeAction
         return NodeWork.RunAsync(context, () => RunAsync(asked!, context, cancellation), cancellation);
     }
 
-    static async Task<ActionReport> RunAsync(CaptureParameters asked, ActionContext context, CancellationToken cancellation)
+    static Task<ActionReport> RunAsync(CaptureParameters asked, ActionContext context, CancellationToken cancellation)
+    {
+        if (NodePolicy.ReadDiagnostics(context.PolicyFile, context.ProtectedFolders, out var refusal) is not { } allowed)
+            return Task.FromResult(ActionReport.Refuse(refusal!));
+        if (allowed.Journal && asked.Unit is { } unit && allowed.JournalUnits?.Contains(unit) == false)
+            return Task.FromResult(ActionReport.Refuse($"The node's policy {context.PolicyFile} does not name {unit} in its journalUnits, so its journal is not captured."));
+        return RunAsync(asked, allowed, context, cancellation);
+    }
+
+    static async Task<ActionReport> RunAsync(CaptureParameters asked, DiagnosticsRule allowed, ActionContext context, CancellationToken cancellation)
     {
         var now = context.Time.GetUtcNow();
         // The quick ones first, so that they are there when the time is over.
         var parts = new List<CapturedPart>();
-        Add("load", 8 << 10, () => (LoadPart.Read(context.ProcPath), null));
-        Add("processes", 44 << 10, () => (ProcessPart.Read(context.ProcPath, cancellation), null));
-        Add("network", 32 << 10, () => (NetworkPart.Read(context.ProcPath), null));
-        Add("disk", 24 << 10, () => (DiskPart.Read(context.ProcPath, cancellation), null));
-        var (journal, cut, missing) = await JournalAsync(asked.Unit, now - Window, context, cancellation).ConfigureAwait(false);
-        Add("journal", 140 << 10, () => (journal, missing), cut, keepEnd: true);
+        Add(allowed.Load, "load", 8 << 10, () => (LoadPart.Read(context.ProcPath), null));
+        Add(allowed.Processes, "processes", 44 << 10, () => (ProcessPart.Read(context.ProcPath, cancellation), null));
+        Add(allowed.Network, "network", 32 << 10, () => (NetworkPart.Read(context.ProcPath), null));
+        Add(allowed.Disk, "disk", 24 << 10, () => (DiskPart.Read(context.ProcPath, cancellation), null));
+        IReadOnlyList<string> units = asked.Unit is { } one ? [one] : allowed.JournalUnits ?? [];
+        var (journal, cut, missing) = allowed.Journal ? await JournalAsync(units, now - Window, context, cancellation).ConfigureAwait(false) : ("", false, null);
+        Add(allowed.Journal, "journal", 140 << 10, () => (journal, missing), cut, keepEnd: true);
         var redacted = parts.Sum(p => p.Text.AsSpan().Count(Redaction.Gone));
         var report = new CaptureReport(now - Window, now, redacted, parts);
         var size = parts.Sum(p => (long)p.Text.Length);
@@ -66,14 +78,17 @@ sealed class Capture : INodeAction
             redacted > 0 ? $" {redacted} places were taken out as secrets." : "");
         return NodeWork.Report(CommandOutcome.Succeeded, $"Captured {Bytes.Text(size)} in {parts.Count} parts.{told}", report, ActionsJson.Default.CaptureReport);
 
-        void Add(string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
+        void Add(bool isAllowed, string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
         {
-            var (raw, why) = Try(read);
+            var (raw, why) = isAllowed ? Try(read) : ("", "The node's policy does not let it be captured.");
             var text = Redaction.Redact(raw, out _);
             var kept = Fit(text, most, keepEnd);
             parts.Add(new CapturedPart(name, kept, wasCut || kept.Length < text.Length, why));
         }
     }
+
+    static IEnumerable<string> Forbidden(DiagnosticsRule rule) =>
+        new[] { ("load", rule.Load), ("processes", rule.Processes), ("network", rule.Network), ("disk", rule.Disk), ("journal", rule.Journal) }.Where(p => !p.Item2).Select(p => p.Item1);
 
     static string Told(string what, IEnumerable<CapturedPart> parts) =>
         string.Join(", ", parts.Select(p => p.Name)) is { Length: > 0 } names ? $" {char.ToUpperInvariant(what[0])}{what[1..]}: {names}." : "";
@@ -91,11 +106,10 @@ sealed class Capture : INodeAction
     }
 
     static async Task<(string Text, bool Cut, string? Missing)> JournalAsync(
-        string? unit, DateTimeOffset since, ActionContext context, CancellationToken cancellation)
+        IReadOnlyList<string> units, DateTimeOffset since, ActionContext context, CancellationToken cancellation)
     {
         List<string> arguments = ["-o", "short-iso", $"--since=@{since.ToUnixTimeSeconds()}", "--no-pager", "--quiet", $"--lines={MostLines}"];
-        if (unit is not null)
-            arguments.Add($"--unit={unit}");
+        arguments.AddRange(units.Select(unit => $"--unit={unit}"));
         var ended = await NodeProgram.RunAsync(context, "journalctl", arguments, cancellation, Largest, keepEnd: true).ConfigureAwait(false);
         // The first line may be torn, and a torn secret would not be known for one.
         var text = ended.Cut ? ended.Output[(ended.Output.IndexOf('\n') + 1)..] : ended.Output;

@@ -20,6 +20,12 @@ static unsafe partial class DiskPart
         "binfmt_misc", "nsfs", "rpc_pipefs", "efivarfs", "selinuxfs",
     ];
 
+    static readonly string[] HarmlessOptions =
+    [
+        "errors", "data", "commit", "barrier", "stripe", "size", "mode", "uid", "gid", "fmask", "dmask", "umask", "nr_inodes", "inode64", "logbufs", "logbsize", "sunit", "swidth", "subvolid",
+        "subvol", "compress", "discard", "space_cache", "vers", "rsize", "wsize", "hard", "soft", "timeo", "retrans", "proto", "sec", "local_lock", "cache", "codepage", "iocharset", "xino", "index",
+    ];
+
     public static string Read(string proc, CancellationToken cancellation)
     {
         var text = new StringBuilder("DEVICE ON TYPE SIZE AVAILABLE USED% INODES INODES_FREE OPTIONS\n");
@@ -30,13 +36,17 @@ static unsafe partial class DiskPart
         {
             if (cancellation.IsCancellationRequested)
                 break;
-            text.Append(mount[Device]).Append(' ').Append(mount[MountedOn]).Append(' ').Append(mount[Type]).Append(' ').Append(Space(mount)).Append(' ').Append(mount[Options]).Append('\n');
+            text.Append(mount[Device]).Append(' ').Append(mount[MountedOn]).Append(' ').Append(mount[Type]).Append(' ').Append(Space(mount)).Append(' ').Append(Shown(mount[Options])).Append('\n');
         }
 
         if (mounts.Count > MostMounts)
             text.Append($"… {mounts.Count - MostMounts} more\n");
         return text.ToString();
     }
+
+    // A file system takes secrets among its options too: password= of cifs, secret= of ceph.
+    static string Shown(string options) => string.Join(',', options.Split(',').Select(o =>
+        o.IndexOf('=') is >= 0 and var at && !HarmlessOptions.Contains(o[..at]) ? $"{o[..at]}={Redaction.Gone}" : o));
 
     static string Space(string[] mount)
     {

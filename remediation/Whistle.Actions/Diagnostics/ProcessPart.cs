@@ -46,14 +46,31 @@ static class ProcessPart
         return fields.Length > Resident && end > start ? new Found(id, fields, text[(start + 1)..end], Number(fields[Resident])) : null;
     }
 
-    // Secrets go before the rest is cut off, or half a secret would stay.
+    // What the kernel runs, which a process cannot rename as it can its command line; in a proc that has no such link, what it was called with.
     static string Command(string folder, string name)
     {
-        var command = (ProcText.Read(Path.Join(folder, "cmdline")) ?? "").Replace('\0', ' ').Trim();
-        var text = Redaction.Redact(command.Length == 0 ? $"[{name}]" : command.Length > 16 << 10 ? command[..(16 << 10)] : command, out _);
-        text = string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c));
+        var line = ProcText.Read(Path.Join(folder, "cmdline")) ?? "";
+        var arguments = line.TrimEnd('\0').Split('\0');
+        var program = Executable(folder) ?? (arguments[0].StartsWith('/') ? CommandLine.Program(arguments[0]) : null);
+        var text = CommandLine.Show(program ?? $"[{Plain(name)}]", line.Length == 0 ? [] : arguments.Skip(1));
         return text.Length > LongestCommand ? text[..LongestCommand] + "…" : text;
     }
+
+    static string? Executable(string folder)
+    {
+        try
+        {
+            return File.ResolveLinkTarget(Path.Join(folder, "exe"), returnFinalTarget: false)?.FullName is { } target ? CommandLine.Program(target) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A thread of the kernel, or another user's.
+            return null;
+        }
+    }
+
+    // A process may call itself as it likes, in 15 bytes.
+    static string Plain(string name) => Redaction.Redact(string.Concat(name.Select(c => char.IsControl(c) ? ' ' : c)), out _);
 
     static long Number(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) ? value : 0;
 }

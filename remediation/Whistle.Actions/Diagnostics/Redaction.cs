@@ -11,20 +11,42 @@ static partial class Redaction
     // A line of a program that does not end must not hold everything up.
     const int MatchMilliseconds = 5000;
 
+    // What says of a value that it is a secret: within a longer name, and at the end of a word where others go on (passed, signal, author).
+    const string SecretWord =
+        "(?:password|passwd|passphrase|secret|token|credentials?|api[_.-]?key|client-certificate-data|client-key-data|certificate-authority-data|webhook|connection[_-]?string"
+        + "|signature|private-?lines|(?:pass|pwd)(?![a-z])|[a-z0-9][_.-]?key(?![a-z])"
+        + "|(?:(?<![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))(?:pw|psk|sig|auth|dsn|jwt|otp|salt|mnemonic|pin)(?![a-z]))";
+
+    const string NameBefore = @"[\w.-]{0,40}?";
+    const string NameAfter = @"[\w.-]{0,40}";
+
+    // In quotes, in escaped quotes, or up to the next space.
+    const string Value = @"(?:(?:\\+""(?:(?!\\+"")[^\r\n])*(?:\\+"")?|""(?:\\.|[^""\\\r\n])*""?|'(?:\\.|''|[^'\\\r\n])*'?)|\S+)";
+
+    // What says where the value is; the earlier ones know more of how long it is.
+    static readonly Regex[] Named =
+        [AuditArgument(), Pem(), UrlCredentials(), Header(), Scheme(), Block(), Line(), Flag(), KeyValue(), ShortFlag(), Spoken()];
+
+    static readonly Regex[] Formats = [SecretFormats.Prefixed(), SecretFormats.Shaped(), SecretFormats.Base64(), SecretFormats.UrlSafe()];
+
+    /// <summary>Whether there is nothing to take out.</summary>
+    public static bool IsClean(string text)
+    {
+        Redact(text, out var count);
+        return count == 0;
+    }
+
     /// <param name="count">So many places were taken out.</param>
     public static string Redact(string text, out int count)
     {
         var taken = 0;
         try
         {
-            text = Pem().Replace(text, m => Take(m.Groups[1].Value));
-            text = UrlCredentials().Replace(text, m => Take(m.Groups[1].Value) + "@");
-            text = Header().Replace(text, m => Take(m.Groups[1].Value));
-            text = Scheme().Replace(text, m => Take(m.Groups[1].Value + " "));
-            text = Flag().Replace(text, m => Take(m.Groups[1].Value));
-            text = KeyValue().Replace(text, m => m.Groups[2].Value.Contains(Gone, StringComparison.Ordinal) ? m.Value : Take(m.Groups[1].Value));
-            text = Known().Replace(text, _ => Take(""));
-            text = Base64().Replace(text, _ => Take(""));
+            text = Command().Replace(text, m => Keep(m.Groups["before"].Value, Shown(m.Groups["program"].Value, m.Groups["rest"].Value)));
+            foreach (var pattern in Named)
+                text = pattern.Replace(text, m => m.Groups["value"].Value.StartsWith(Gone, StringComparison.Ordinal) ? m.Value : Take(m.Groups["before"].Value) + m.Groups["after"].Value);
+            foreach (var pattern in Formats)
+                text = pattern.Replace(text, _ => Take(""));
         }
         catch (RegexMatchTimeoutException)
         {
@@ -39,39 +61,84 @@ static partial class Redaction
             taken++;
             return before + Gone;
         }
+
+        string Keep(string before, string shown)
+        {
+            taken += shown.AsSpan().Count(Gone);
+            return before + shown;
+        }
     }
 
-    // Also where line breaks are written as \n, and where the end is missing.
-    [GeneratedRegex(@"(-----BEGIN [A-Z0-9 ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z0-9 ]*-----)(?:[A-Za-z0-9+/=\s:,-]|\\n|\\r)*?(?:-----END [A-Z0-9 ]*-----|(?![A-Za-z0-9+/=\s:,\\-])|\z)", RegexOptions.None, MatchMilliseconds)]
+    static string Shown(string program, string arguments) =>
+        CommandLine.Show(CommandLine.Program(program) ?? Gone, arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+
+    // A command that sudo, cron or a person's program tells of, and programs that take secrets in options of one letter.
+    [GeneratedRegex(
+        @"(?<before>\bCOMMAND=|\bCMD \()(?<program>[^\s()]+)(?<rest>[^\r\n]*)"
+        + @"|(?<=\s|^)(?<program>(?:[\w./-]*/)?(?:sshpass|mysql\w*|mariadb\w*|psql|pg_\w+|redis-cli|ldap\w+|mongo\w*|smbclient|sqlcmd|sqlplus|ipmitool|snmp\w+|curl|wget|openssl|htpasswd"
+        + @"|kinit|zip|unzip|7z|unrar|gpg|sudo|docker|podman|nerdctl|crictl|helm|kubectl|vault|aws|az|gcloud))(?<rest>(?:[ \t]+[a-z][\w-]{0,20}){0,3}[ \t]+-[^\r\n]*)",
+        RegexOptions.None, MatchMilliseconds)]
+    private static partial Regex Command();
+
+    // EXECVE of the audit log: a1="-psecret", or in hexadecimal where it has spaces.
+    [GeneratedRegex(@"(?<before>\ba[0-9]{1,4}(?:\[[0-9]+\])?=)(?:""[^""\r\n]*""|[0-9A-Fa-f]{4,})", RegexOptions.None, MatchMilliseconds)]
+    private static partial Regex AuditArgument();
+
+    // Also where line breaks are written as \n, and where the end is missing. A private key goes up to its end, whatever stands before each line.
+    [GeneratedRegex(
+        @"(?<before>-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z0-9 ]*-----)[\s\S]{0,20000}?-----END [A-Z0-9 ]*-----"
+        + @"|(?<before>-----BEGIN [A-Z0-9 ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z0-9 ]*-----)(?:[A-Za-z0-9+/=\s:,-]|\\n|\\r)*?(?:-----END [A-Z0-9 ]*-----|(?![A-Za-z0-9+/=\s:,\\-])|\z)",
+        RegexOptions.None, MatchMilliseconds)]
     private static partial Regex Pem();
 
-    [GeneratedRegex(@"\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@""']{0,200}:[^\s/""']{1,400}@", RegexOptions.IgnoreCase, MatchMilliseconds)]
+    // https://token@host, scheme://user:p/w@host, and user:pw@tcp(host) as Go's driver of MySQL has it.
+    [GeneratedRegex(
+        @"(?<before>\b[a-z][a-z0-9+.-]{1,20}://)(?:[^\s/""'<>]{1,400}|[^\s/:@""']{0,100}:[^\s""']{1,400})(?<after>@)|(?<=^|[\s=""'])[\w.-]{1,60}:[^\s""']{1,200}(?<after>@)(?=(?:tcp|unix)\()",
+        RegexOptions.IgnoreCase, MatchMilliseconds)]
     private static partial Regex UrlCredentials();
 
-    [GeneratedRegex(@"\b((?:proxy-)?authorization[\\""']*\s*[:=]\s*|(?:set-)?cookie[\\""']*\s*:\s*|x-[a-z-]*(?:token|key|secret)[\\""']*\s*:\s*)[^\r\n]+", RegexOptions.IgnoreCase, MatchMilliseconds)]
+    [GeneratedRegex(
+        @"(?<before>\b(?:proxy-)?authorization[\\""']*\s*[:=]\s*|\b(?:set-)?cookie[\\""']*\s*:\s*|(?<![\w-])(?:[a-z0-9]+-){1,6}(?:token|key|secret|auth|password|signature|credential|session)[\\""']*:\s+)[^\r\n]+",
+        RegexOptions.IgnoreCase, MatchMilliseconds)]
     private static partial Regex Header();
 
-    [GeneratedRegex(@"\b(bearer)\s+[A-Za-z0-9._~+/=-]{6,}", RegexOptions.IgnoreCase, MatchMilliseconds)]
+    [GeneratedRegex(
+        @"(?<before>\b(?i:bearer|geniekey|splunk|negotiate)\s+)[A-Za-z0-9._~+/=-]{6,}|(?<before>\b(?i:basic|token|apikey|digest)\s+)(?=\S*[A-Z0-9=])[A-Za-z0-9._~+/=-]{8,}",
+        RegexOptions.None, MatchMilliseconds)]
     private static partial Regex Scheme();
 
-    // --password value, as a process was given it.
-    [GeneratedRegex(@"(\s--?[\w-]{0,40}(?:password|passwd|passphrase|token|secret|api-?key|access-?key)[\w-]{0,40}\s+)(?:""[^""\r\n]*""|'[^'\r\n]*'|[^\s-]\S*)", RegexOptions.IgnoreCase, MatchMilliseconds)]
+    // A block of YAML, up to the line that is no deeper.
+    [GeneratedRegex(
+        @"(?<before>^(?<indent>[ \t]*)(?:- )?[""']?" + NameBefore + SecretWord + NameAfter
+        + @"[""']?:[ \t]*)[|>][+-]?[0-9]?[ \t]*\r?\n(?:\k<indent>[ \t]+[^\r\n]*(?:\r?\n(?=\k<indent>[ \t])|(?=\r?\n)|\z))+",
+        RegexOptions.IgnoreCase | RegexOptions.Multiline, MatchMilliseconds)]
+    private static partial Regex Block();
+
+    // A line of YAML or of a header, whose value may have spaces.
+    [GeneratedRegex(
+        @"(?<before>^[ \t]*(?:- )?[""']?" + NameBefore + SecretWord + NameAfter + @"[""']?:[ \t]+)(?![""'{\[])(?<value>[^\r\n]+)",
+        RegexOptions.IgnoreCase | RegexOptions.Multiline, MatchMilliseconds)]
+    private static partial Regex Line();
+
+    // --password value, as a process was given it, also as a list of JSON.
+    [GeneratedRegex(
+        @"(?<before>(?<=\s|^|[""'\[,])--?" + NameBefore + SecretWord + NameAfter + @"[\\""']*(?:,\s*|\s+))(?!--)(?<value>" + Value + ")",
+        RegexOptions.IgnoreCase | RegexOptions.Multiline, MatchMilliseconds)]
     private static partial Regex Flag();
 
     // password=value, "token": "value", also escaped in a JSON text, and the certificates and keys of a kubeconfig.
-    [GeneratedRegex(
-        @"((?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|client-certificate-data|client-key-data|certificate-authority-data)[\w.-]{0,40}[\\""']*\s*[:=]\s*)(\\*""[^""\r\n]*""?|'[^'\r\n]*'?|[^\s""',;&}]+)",
-        RegexOptions.IgnoreCase, MatchMilliseconds)]
+    [GeneratedRegex("(?<before>" + SecretWord + NameAfter + @"[\\""']*\s*(?::=|=>|[:=])\s*)(?<value>" + Value + ")", RegexOptions.IgnoreCase, MatchMilliseconds)]
     private static partial Regex KeyValue();
 
-    // Keys of AWS, GitHub, Google and Slack, JSON web tokens, and kubeadm's bootstrap tokens.
+    // -pSECRET and -u user:SECRET, of whatever program.
     [GeneratedRegex(
-        @"\b(?:(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{16}\b|gh[pousr]_[A-Za-z0-9]{20,}|AIza[0-9A-Za-z_-]{35}|xox[abprs]-[0-9A-Za-z-]{10,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?|[a-z0-9]{6}\.[a-z0-9]{16}\b)",
-        RegexOptions.None, MatchMilliseconds)]
-    private static partial Regex Known();
+        @"(?<before>(?<=\s|^|[""'\[,])-p)(?=[^\s=,""'\]-])(?<value>\S+)|(?<before>(?<=\s|^)(?:-u|--user)[ =]?)(?<value>\S+:\S+)", RegexOptions.Multiline, MatchMilliseconds)]
+    private static partial Regex ShortFlag();
 
-    // Long runs with small and capital letters and digits: keys and certificates without their frame. Hashes and ids, which are hexadecimal, stay.
+    // As SQL, .netrc and .pgpass have it.
     [GeneratedRegex(
-        @"(?<![A-Za-z0-9+/])(?=[a-z0-9+/]*[A-Z])(?=[A-Z0-9+/]*[a-z])(?=[A-Za-z+/]*[0-9])[A-Za-z0-9+/]{40,}={0,2}", RegexOptions.None, MatchMilliseconds)]
-    private static partial Regex Base64();
+        @"(?<before>\b(?:identified\s+(?:with\s+\S+\s+)?by|password)\s+)(?<value>'[^'\r\n]*'?|""[^""\r\n]*""?)|(?<before>\blogin\s+\S+\s+password\s+)(?<value>\S+)"
+        + @"|(?<before>(?<=\s|^)[^:\s]{1,100}:(?:5432|5433|\*):[^:\s]{1,60}:[^:\s]{1,60}:)(?<value>\S+)",
+        RegexOptions.IgnoreCase | RegexOptions.Multiline, MatchMilliseconds)]
+    private static partial Regex Spoken();
 }

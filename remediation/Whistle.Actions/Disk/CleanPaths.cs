@@ -153,7 +153,7 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
         }
 
         foreach (var rules in policy.CleanPaths.GroupBy(r => r.Root).Where(g => asked.Roots?.Contains(g.Key) ?? true))
-            Open(rules.Key, [.. rules], mount);
+            Open(rules.Key, [.. rules], mount, policy);
         if (_opened.Count > 0)
             return null;
         return "No root of the node's policy can be cleaned: " + string.Join(" ", NotCleaned.Select(r => r.NotCleaned).Take(10));
@@ -165,13 +165,13 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
             Native.Close(root.Folder);
     }
 
-    void Open(string path, IReadOnlyList<CleanRule> rules, FileStat? mount)
+    void Open(string path, IReadOnlyList<CleanRule> rules, FileStat? mount, NodePolicy policy)
     {
         var folder = MountPoint.Open(path, out var stat, out var refusal);
         if (refusal is null && mount is { } on && on.Device != stat.Device)
             refusal = $"{path} is on another file system than {asked.MountPoint}.";
         if (refusal is null)
-            refusal = VitalFolders.Alias(path, stat, context.ProtectedFolders);
+            refusal = VitalFolders.Alias(path, stat, context.ProtectedFolders, policy.VitalCleanRoots);
         if (refusal is null && Native.MayWrite(folder) is Native.ReadOnly)
             refusal = $"{path} is on a file system that is mounted read-only.";
         if (refusal is null && _opened.Any(r => r.Stat.Identity == stat.Identity))

@@ -64,7 +64,7 @@ sealed class PruneBackups : INodeAction
         var run = new PruneRun(context);
         foreach (var rule in policy.PruneBackups)
         {
-            if (!await run.PruneAsync(rule, asked.MountPoint is null ? null : mount, cancellation).ConfigureAwait(false))
+            if (!await run.PruneAsync(rule, policy, asked.MountPoint is null ? null : mount, cancellation).ConfigureAwait(false))
                 break;
         }
 
@@ -80,7 +80,7 @@ sealed class PruneRun(ActionContext context)
     long _removed;
 
     /// <summary>False where the run must end here.</summary>
-    public async Task<bool> PruneAsync(BackupRule rule, FileStat? mount, CancellationToken cancellation)
+    public async Task<bool> PruneAsync(BackupRule rule, NodePolicy policy, FileStat? mount, CancellationToken cancellation)
     {
         var folder = MountPoint.Open(rule.Root, out var root, out var refusal);
         Native.Close(folder);
@@ -89,6 +89,8 @@ sealed class PruneRun(ActionContext context)
             refusal = $"{rule.Root} can be written by others than root, so what lies in it may be no backup.";
         if (refusal is null && mount is { } on && on.Device != root.Device)
             refusal = $"{rule.Root} is on another file system.";
+        if (refusal is null && rule.Root != BackupRule.KubeadmBackups)
+            refusal = VitalFolders.Alias(rule.Root, root, context.ProtectedFolders, policy.VitalCleanRoots);
         if (refusal is not null)
             return Leave(refusal);
         var backups = Backups(rule, root);

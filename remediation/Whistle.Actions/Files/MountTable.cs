@@ -38,6 +38,11 @@ sealed class MountTable
         return new DevicePath(mount[Device], mount[RootOnDevice].TrimEnd('/') + escaped[mount[MountPoint].TrimEnd('/').Length..]);
     }
 
+    /// <summary>What is mounted in folders, and where that lies on its device.</summary>
+    public IEnumerable<(string MountPoint, DevicePath Place)> Within(IReadOnlyList<string> folders) => _mounts.Values
+        .Where(m => folders.Any(f => VitalFolders.LiesIn(m[MountPoint], Escape(f))))
+        .Select(m => (m[MountPoint], new DevicePath(m[Device], m[RootOnDevice])));
+
     // As the kernel does it.
     static string Escape(string path) => path.Replace(@"\", @"\134", StringComparison.Ordinal).Replace(" ", @"\040", StringComparison.Ordinal)
         .Replace("\t", @"\011", StringComparison.Ordinal).Replace("\n", @"\012", StringComparison.Ordinal);

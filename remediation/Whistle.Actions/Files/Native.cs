@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 using System.Text;
 
 using Microsoft.Win32.SafeHandles;
@@ -37,8 +38,11 @@ static unsafe partial class Native
     public const int NoEntry = 2;
     public const int NoProcess = 3;
     public const int NoAccess = 13;
+    public const int Exists = 17;
     public const int NotAFolder = 20;
+    public const int Invalid = 22;
     public const int ReadOnly = 30;
+    public const int NoCall = 38;
     public const int IsALink = 40;
 
     const int CurrentFolder = -100;
@@ -48,6 +52,7 @@ static unsafe partial class Native
     const int DoNotSync = 0x4000;
     const uint BasicAndMount = 0x7ff | 0x1000;
     const uint HasMount = 0x1000;
+    const nint DoNotReplace = 1;
     const int CloseOnExec = 0x80000;
     const int NonBlocking = 0x800;
     const int WriteOnly = 1;
@@ -61,11 +66,16 @@ static unsafe partial class Native
     static readonly int FolderOnly = IsArm ? 0x4000 : 0x10000;
     static readonly int DoNotFollow = IsArm ? 0x8000 : 0x20000;
     static readonly nint GetDents = IsArm ? 61 : 217;
+    static readonly nint Rename = IsArm ? 276 : 316;
+
+    /// <summary>Whether this is Linux on a processor whose calls are known here.</summary>
+    [SupportedOSPlatformGuard("linux")]
+    public static bool IsKnown { get; } = OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64;
 
     /// <exception cref="PlatformNotSupportedException">This is no Linux on a processor whose calls are known here.</exception>
     public static void RequireLinux()
     {
-        if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture is not (Architecture.X64 or Architecture.Arm64))
+        if (!IsKnown)
             throw new PlatformNotSupportedException("This action is for 64-bit Linux on x86 and ARM only.");
     }
 
@@ -81,6 +91,13 @@ static unsafe partial class Native
         if (error == 0 && stat.Mount == 0)
             stat = stat with { Mount = MountOf(file) };
         return error;
+    }
+
+    /// <summary>Of the name itself, not of what a link leads to.</summary>
+    public static int Stat(string path, out FileStat stat)
+    {
+        fixed (byte* name = Terminated(path))
+            return Stat(CurrentFolder, name, out stat);
     }
 
     /// <summary>The mount that something open lies on, as every kernel since 3.15 tells it; 0 where it does not.</summary>
@@ -211,6 +228,31 @@ static unsafe partial class Native
     // Only whole blocks are given back, and no block is larger than a mebibyte.
     public static void FreeBlocks(int file, long length) => _ = AllocateCall(file, PunchHoleKeepSize, 0, length + (1 << 20));
 
+    /// <summary>Makes the names in a folder durable.</summary>
+    public static int SyncFolder(string path)
+    {
+        fixed (byte* name = Terminated(path))
+        {
+            if (Open(CurrentFolder, name, FolderOnly | CloseOnExec, out var opened) is var error and not 0)
+                return error;
+            var result = SyncCall(opened) != 0 ? Marshal.GetLastPInvokeError() : 0;
+            Close(opened);
+            return result;
+        }
+    }
+
+    /// <summary>Gives a file its name unless the name is taken (<see cref="Exists"/>). Some file systems cannot: <see cref="Invalid"/>.</summary>
+    public static int RenameNew(string from, string to)
+    {
+        fixed (byte* old = Terminated(from), name = Terminated(to))
+            return RenameCall(Rename, CurrentFolder, old, CurrentFolder, name, DoNotReplace) != 0 ? Marshal.GetLastPInvokeError() : 0;
+    }
+
+    public static uint EffectiveUser => UserCall();
+
+    /// <summary>The bits of a mode that no new file of this process has; answers those before.</summary>
+    public static uint SetUmask(uint mask) => UmaskCall(mask);
+
     public static void Close(int file)
     {
         if (file >= 0)
@@ -292,6 +334,18 @@ static unsafe partial class Native
     // The C library has no portable name for reading a folder in bulk.
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial nint SystemCall(nint number, nint file, byte* buffer, nint length);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint RenameCall(nint number, nint fromFolder, byte* from, nint toFolder, byte* to, nint flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int SyncCall(int file);
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    private static partial uint UserCall();
+
+    [LibraryImport("libc", EntryPoint = "umask")]
+    private static partial uint UmaskCall(uint mask);
 
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     private static partial long LseekCall(int file, long offset, int whence);

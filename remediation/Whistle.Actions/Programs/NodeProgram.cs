@@ -30,7 +30,7 @@ sealed record Ended(int? ExitCode, string Output, string Error, bool Cut, string
 }
 
 /// <summary>
-/// Runs a program of the node: arguments as a list and no shell, an environment of three variables, no input, bounded output, and a session of its
+/// Runs a program of the node: arguments as a list that no shell reads, an environment of three variables, no input, bounded output, and a session of its
 /// own, which is ended as a whole when the time is over. Only what root alone can write is run.
 /// </summary>
 static partial class NodeProgram
@@ -48,9 +48,9 @@ static partial class NodeProgram
     {
         if (cancellation.IsCancellationRequested)
             return NotRun(ActionReport.OutOfTime);
-        if (Find(context, program, out var refusal) is not { } path || Find(context, "setsid", out refusal) is not { } session)
+        if (Find(context, program, out var refusal) is not { } path || Find(context, "setsid", out refusal) is not { } session || WithUsualUmask(context, out refusal) is not { } first)
             return NotRun(refusal!);
-        using var process = new Process { StartInfo = Start(context, session, [path, .. arguments]) };
+        using var process = new Process { StartInfo = Start(context, [.. first, session, path, .. arguments]) };
         try
         {
             process.Start();
@@ -92,10 +92,20 @@ static partial class NodeProgram
 
     static Ended NotRun(string why) => new(null, "", "", false, why);
 
-    // setsid is no group leader when it starts, so it becomes the program itself and keeps its id, which is then the id of session and group.
-    static ProcessStartInfo Start(ActionContext context, string session, IReadOnlyList<string> command)
+    // What a program of the node makes (a certificate, dpkg's lists) must have the mode that it has without the agent. Only a shell can set that for one
+    // process; it becomes the program at once, and takes nothing from the arguments.
+    static string[]? WithUsualUmask(ActionContext context, out string? refusal)
     {
-        var start = new ProcessStartInfo(session, command)
+        refusal = null;
+        if (Umask.Before is not { } umask)
+            return [];
+        return Find(context, "sh", out refusal) is { } shell ? [shell, "-c", $"umask {Convert.ToString(umask, 8).PadLeft(4, '0')}; exec \"$@\"", "sh"] : null;
+    }
+
+    // setsid is no group leader when it starts, so it becomes the program itself and keeps its id, which is then the id of session and group.
+    static ProcessStartInfo Start(ActionContext context, IReadOnlyList<string> command)
+    {
+        var start = new ProcessStartInfo(command[0], command.Skip(1))
         {
             UseShellExecute = false,
             RedirectStandardInput = true,

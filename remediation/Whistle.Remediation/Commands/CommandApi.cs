@@ -52,9 +52,7 @@ public sealed class CommandApi
 
     async Task AnswerAsync(HttpContext context, Func<HttpContext, Sender, Task> answer)
     {
-        const string scheme = "Bearer ";
-        var header = context.Request.Headers.Authorization.ToString();
-        var sender = header.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) ? _credentials.Authenticate(header[scheme.Length..].Trim()) : null;
+        var sender = Bearer.TokenOf(context.Request) is { } token ? _credentials.Authenticate(token) : null;
         if (sender is null)
             await RefuseAsync(context, 401, "The bearer token is missing, unknown or revoked. Enrol the agent with `whistle agents add` and give it the token.");
         else if (sender.Node is null)

@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Text.Json;
 
 using Whistle.Ingest;
+using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -18,11 +19,7 @@ sealed class CommandStore(StateDatabase database)
 
     static readonly TimeSpan LeasedFor = TimeSpan.FromMinutes(1);
 
-    const string Columns =
-        """
-        SELECT id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, leased_until, begun_at,
-            reason, outcome, summary, output, undo FROM commands
-        """;
+    static readonly string Columns = $"SELECT {RunTables.Commands.Columns()} FROM commands";
 
     /// <summary>Told the gate that refused a permit.</summary>
     public Action<string> Refused { get; init; } = _ => { };
@@ -40,11 +37,17 @@ sealed class CommandStore(StateDatabase database)
     public IReadOnlyList<Command> OfLiveRuns()
     {
         using var connection = database.Open();
-        return OfLiveRuns(connection);
+        return OfLiveRuns(connection, []);
     }
 
-    internal static IReadOnlyList<Command> OfLiveRuns(DbConnection connection) =>
-        connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
+    internal static IReadOnlyList<Command> OfLiveRuns(DbConnection connection, ICollection<StateFault> faults)
+    {
+        var rows = connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
+        if (!rows.Contains(null))
+            return rows!;
+        faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, and what became of them is not known. Their runs go on to verify; look at them with `whistle runs list`."));
+        return [.. rows.OfType<Command>()];
+    }
 
     /// <summary>
     /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows before
@@ -60,18 +63,19 @@ sealed class CommandStore(StateDatabase database)
         open = Open(connection, sender);
         foreach (var lost in open.Where(c => c.State is CommandState.Begun))
         {
-            connection.Execute(
-                "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary WHERE id = $id",
-                ("$outcome", CommandOutcome.Indeterminate), ("$summary", "The agent began it, and after a new start it knows no more of it."), ("$id", lost.Id));
+            Save(connection, lost with
+            {
+                State = CommandState.Done,
+                Outcome = CommandOutcome.Indeterminate,
+                Summary = "The agent began it, and after a new start it knows no more of it.",
+            });
         }
 
-        var leased = Control.ControlState.Read(connection).Kill.On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
+        var leased = ControlState.Read(connection).Kill.On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
         for (var i = 0; i < leased.Count; i++)
         {
             leased[i] = leased[i] with { State = CommandState.Leased, Token = leased[i].Token + 1, LeasedUntil = now + LeasedFor };
-            connection.Execute(
-                "UPDATE commands SET state = 'Leased', token = $token, leased_until = $until WHERE id = $id",
-                ("$token", leased[i].Token), ("$until", leased[i].LeasedUntil), ("$id", leased[i].Id));
+            Save(connection, leased[i]);
         }
 
         transaction.Commit();
@@ -99,12 +103,12 @@ sealed class CommandStore(StateDatabase database)
         var refusal = refused?.Reason;
         if (place is not null)
         {
-            connection.Execute("UPDATE commands SET state = 'Begun', begun_at = coalesce(begun_at, $now) WHERE id = $id", ("$now", now), ("$id", id));
-            RunStore.Reserve(connection, place);
+            Save(connection, command with { State = CommandState.Begun, BegunAt = command.BegunAt ?? now });
+            RunTables.Reserve(connection, place);
         }
         else if (command.State is CommandState.Leased)
         {
-            connection.Execute("UPDATE commands SET state = 'Denied', reason = $reason WHERE id = $id", ("$reason", refusal), ("$id", id));
+            Save(connection, command with { State = CommandState.Denied, Reason = refusal });
         }
 
         transaction.Commit();
@@ -152,10 +156,7 @@ sealed class CommandStore(StateDatabase database)
         // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
         if (command.Token == result.Token && (command.State is CommandState.Leased or CommandState.Begun))
         {
-            connection.Execute(
-                "UPDATE commands SET state = 'Done', outcome = $outcome, summary = $summary, output = $output WHERE id = $id AND token = $token",
-                ("$outcome", result.Outcome), ("$summary", Cut(result.Summary)), ("$output", result.Output is { } output ? output.GetRawText() : null), ("$id", id),
-                ("$token", result.Token));
+            Save(connection, command with { State = CommandState.Done, Outcome = result.Outcome, Summary = Cut(result.Summary), Output = result.Output?.GetRawText() });
         }
 
         transaction.Commit();
@@ -167,16 +168,36 @@ sealed class CommandStore(StateDatabase database)
 
     internal static void Insert(DbConnection connection, Command command) => connection.Execute(
         """
-        INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo)
-        VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo)
+        INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo, checksum)
+        VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo, $checksum)
         """,
         ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
         ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
-        ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0));
+        ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0),
+        ("$checksum", Checksum(command)));
+
+    // Whatever may change after it was offered.
+    internal static void Save(DbConnection connection, Command command) => connection.Execute(
+        """
+        UPDATE commands SET state = $state, token = $token, leased_until = $leased, begun_at = $begun, reason = $reason, outcome = $outcome, summary = $summary,
+            output = $output, checksum = $checksum
+        WHERE id = $id
+        """,
+        ("$state", command.State), ("$token", command.Token), ("$leased", command.LeasedUntil), ("$begun", command.BegunAt), ("$reason", command.Reason),
+        ("$outcome", command.Outcome), ("$summary", command.Summary), ("$output", command.Output), ("$checksum", Checksum(command)), ("$id", command.Id));
+
+    static long Checksum(Command c) => RunTables.Commands.Of(
+        c.Id, c.RunId, c.Tenant, c.Cluster, c.Node, c.Step, c.Action, c.Parameters, c.DryRun ? 1 : 0, c.TimeoutSeconds, c.OfferedAt, c.State, c.Token, c.LeasedUntil, c.BegunAt,
+        c.Reason, c.Outcome, c.Summary, c.Output, c.Undo ? 1 : 0);
 
     /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
-    internal static bool Withdraw(DbConnection connection, string id) =>
-        connection.Execute("UPDATE commands SET state = 'Withdrawn' WHERE id = $id AND state IN ('Offered', 'Leased')", ("$id", id)) > 0;
+    internal static bool Withdraw(DbConnection connection, string id)
+    {
+        if (Find(connection, id) is not { State: CommandState.Offered or CommandState.Leased } command)
+            return false;
+        Save(connection, command with { State = CommandState.Withdrawn });
+        return true;
+    }
 
     static string? WhyNot(Command command, long token, DateTimeOffset now) => command.State switch
     {
@@ -195,15 +216,17 @@ sealed class CommandStore(StateDatabase database)
     static bool IsOf(Command command, Sender sender) =>
         command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
 
+    // A damaged one is neither leased nor begun.
     static List<Command> Open(DbConnection connection, Sender sender) => connection.Query(
         $"""
         {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node ORDER BY offered_at, id
         """,
-        Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node));
+        Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).OfType<Command>().ToList();
 
     static Command? Find(DbConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
 
-    static Command Read(DbDataReader reader) => new()
+    /// <summary>Null where it is damaged.</summary>
+    static Command? Read(DbDataReader reader) => !RunTables.Commands.Holds(reader) ? null : new()
     {
         Id = reader.GetString(0),
         RunId = reader.GetString(1),

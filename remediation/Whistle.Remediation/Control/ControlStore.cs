@@ -51,12 +51,14 @@ public sealed class ControlStore
 
     const string Revision = "ALTER TABLE control_timeline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;";
 
+    public static readonly StateSchema Tables = new("control", Schema, WindowTables, Revision, new StateScript(ControlTables.Checksums, ControlTables.Seal));
+
     readonly StateDatabase _database;
 
     public ControlStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("control", Schema, WindowTables, Revision);
+        database.Migrate(Tables);
     }
 
     public IReadOnlyList<Pause> Pauses(DateTimeOffset now)
@@ -88,18 +90,11 @@ public sealed class ControlStore
 
     /// <summary>Returns the pause with its id.</summary>
     public Pause Add(Pause pause) => Change(pause.From, pause.Author, $"Paused {Words(pause)} until {pause.Until:yyyy-MM-dd HH:mm:ss}Z: {pause.Reason}", connection =>
-    {
-        var id = connection.Query(
-            "INSERT INTO pauses (tenant, cluster, node, runbook, reason, author, from_at, until_at) VALUES ($tenant, $cluster, $node, $runbook, $reason, $author, $from, $until) RETURNING id",
-            r => r.GetInt64(0),
-            ("$tenant", pause.Tenant), ("$cluster", pause.Cluster), ("$node", pause.Node), ("$runbook", pause.Runbook),
-            ("$reason", pause.Reason), ("$author", pause.Author), ("$from", pause.From), ("$until", pause.Until)).Single();
-        return pause with { Id = id };
-    });
+        pause with { Id = ControlTables.Insert(connection, pause, isNew: true) });
 
     /// <summary>False where no such pause is in force.</summary>
     public bool EndPause(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the pause {id}.", connection =>
-        connection.Execute("UPDATE pauses SET until_at = $now WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+        connection.Execute("UPDATE pauses SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
 
     public IReadOnlyList<MaintenanceWindow> Windows()
     {
@@ -133,33 +128,19 @@ public sealed class ControlStore
     /// <summary>Returns the freeze with its id.</summary>
     public ChangeFreeze Add(ChangeFreeze freeze) =>
         Change(freeze.From, freeze.Author, $"Changes are frozen in {Words("", "", freeze.Cluster, freeze.Tenant)} until {freeze.Until:yyyy-MM-dd HH:mm:ss}Z: {freeze.Reason}", connection =>
-            freeze with
-            {
-                Id = connection.Query(
-                    "INSERT INTO freezes (tenant, cluster, reason, author, from_at, until_at) VALUES ($tenant, $cluster, $reason, $author, $from, $until) RETURNING id", r => r.GetInt64(0),
-                    ("$tenant", freeze.Tenant), ("$cluster", freeze.Cluster), ("$reason", freeze.Reason), ("$author", freeze.Author), ("$from", freeze.From),
-                    ("$until", freeze.Until)).Single(),
-            });
+            freeze with { Id = ControlTables.Insert(connection, freeze, isNew: true) });
 
     /// <summary>False where no such freeze holds or is to come.</summary>
     public bool EndFreeze(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the change freeze {id}.", connection =>
-        connection.Execute("UPDATE freezes SET until_at = $now WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+        ControlState.Read(connection).Freezes.Any(f => f.Id == id && f.Unreadable is not null)
+            ? connection.Execute("DELETE FROM freezes WHERE id = $id", ("$id", id)) > 0
+            : connection.Execute("UPDATE freezes SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
 
     public void Set(KillSwitch kill) => Change(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", connection =>
-        connection.Execute(
-            """
-            INSERT INTO kill_switch VALUES (1, $active, $reason, $author, $since)
-            ON CONFLICT (id) DO UPDATE SET active = excluded.active, reason = excluded.reason, author = excluded.author, since = excluded.since
-            """,
-            ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since)));
+        ControlTables.Set(connection, kill));
 
     public void Set(ModeEntry entry) => Change(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", connection =>
-        connection.Execute(
-            """
-            INSERT INTO runbook_modes VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)
-            ON CONFLICT (runbook, tenant, cluster) DO UPDATE SET mode = excluded.mode, author = excluded.author, at = excluded.at
-            """,
-            ("$runbook", entry.Runbook), ("$tenant", entry.Tenant), ("$cluster", entry.Cluster), ("$mode", entry.Mode), ("$author", entry.Author), ("$at", entry.At)));
+        ControlTables.Set(connection, entry));
 
     /// <summary>
     /// The strictest of all that was set for it. Where nothing names the runbook, its file's mode joins in; where nothing names the
@@ -194,17 +175,19 @@ public sealed class ControlStore
     {
         using var connection = _database.Open();
         using var transaction = connection.BeginWrite();
+        foreach (var mended in ControlTables.Mend(connection))
+            Note(connection, at, "whistle", mended);
         var result = change(connection);
         if (result is not false)
-        {
-            connection.Execute(
-                "INSERT INTO control_timeline (at, author, text, revision) VALUES ($at, $author, $text, $revision)",
-                ("$at", at), ("$author", author), ("$text", text), ("$revision", StateSql.NewRevision()));
-        }
-
+            Note(connection, at, author, text);
+        ControlTables.Seal(connection);
         transaction.Commit();
         return result;
     }
+
+    static void Note(DbConnection connection, DateTimeOffset at, string author, string text) => connection.Execute(
+        "INSERT INTO control_timeline (at, author, text, revision) VALUES ($at, $author, $text, $revision)",
+        ("$at", at), ("$author", author), ("$text", text), ("$revision", StateSql.NewRevision()));
 
     static string Words(ModeEntry entry) =>
         $"the mode of {(entry.Runbook.Length > 0 ? entry.Runbook : "all runbooks")} in {(entry.Cluster.Length > 0 ? $"cluster {entry.Cluster}" : "all clusters")}"

@@ -1,8 +1,3 @@
-using System.Collections.Concurrent;
-
-using Ical.Net.CalendarComponents;
-using Ical.Net.DataTypes;
-
 namespace Whistle.Remediation.Control;
 
 /// <summary>When a customer lets nodes be taken down. An empty name matches all.</summary>
@@ -12,72 +7,65 @@ namespace Whistle.Remediation.Control;
 public sealed record MaintenanceWindow(
     long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author, DateTimeOffset SetAt)
 {
-    static readonly ConcurrentDictionary<MaintenanceWindow, (DateTimeOffset From, DateTimeOffset Until, WindowView View)> Known = new();
+    const int FirstYear = 2000;
+    const int LastYear = 2200;
+
+    /// <summary>Why what is stored of it cannot be read.</summary>
+    public string? Unreadable { get; init; }
 
     internal bool Holds(string tenant, string cluster) => (Tenant.Length == 0 || Tenant == tenant) && (Cluster.Length == 0 || Cluster == cluster);
 
     /// <summary>What is wrong with it; null where nothing is.</summary>
     internal string? Mistake()
     {
+        if (Unreadable is not null)
+            return Unreadable;
         if (Length < TimeSpan.FromMinutes(5) || Length > TimeSpan.FromDays(7))
             return "for: a window lasts from 5m to 7d.";
+        if (Start.Year is < FirstYear or > LastYear)
+            return $"start: {Start:yyyy-MM-dd} is not in the years {FirstYear} to {LastYear}.";
+        if (TimeZones.Find(TimeZone) is null)
+            return TimeZones.Mistake(TimeZone);
         try
         {
-            return At(new DateTimeOffset(Start, TimeSpan.Zero)).NextAt is null && At(new DateTimeOffset(Start, TimeSpan.Zero)).OpenUntil is null
-                ? $"recurrence: {Recurrence} never comes to pass." : null;
+            Control.Recurrence.Parse(Recurrence);
+            return null;
         }
-        catch (Exception e) when (e is ArgumentException or FormatException or InvalidOperationException)
+        catch (FormatException e)
         {
-            return $"recurrence or time zone: {e.Message} Write the recurrence as iCalendar does, such as FREQ=WEEKLY;BYDAY=SA,SU, and the zone such as Europe/Berlin.";
+            return $"recurrence: {e.Message}. Write it as iCalendar does, such as FREQ=WEEKLY;BYDAY=SA,SU.";
         }
     }
 
-    internal WindowView At(DateTimeOffset now)
-    {
-        if (Known.TryGetValue(this, out var known) && known.From <= now && now < known.Until)
-            return known.View;
-        var view = Evaluate(now);
-        if (Known.Count > 10_000)
-            Known.Clear();
-        Known[this] = (now, view.OpenUntil ?? view.NextAt ?? now, view);
-        return view;
-    }
+    /// <summary>As <see cref="Mistake"/>, and whether it ever opens.</summary>
+    internal string? MistakeWhenAdded() => Mistake() ?? (WindowOpenings.Evaluate(this, new(Start, TimeSpan.Zero)).Starts.Count > 0
+        ? null : $"recurrence: {Recurrence} never comes to pass within {Control.Recurrence.MostYears} years.");
 
-    WindowView Evaluate(DateTimeOffset now)
-    {
-        var calendar = new CalendarEvent
-        {
-            Start = new CalDateTime(DateTime.SpecifyKind(Start, DateTimeKind.Unspecified), TimeZone),
-            Duration = Duration.FromTimeSpanExact(Length),
-            RecurrenceRule = new RecurrenceRule(Recurrence),
-        };
-        DateTimeOffset? open = null;
-        foreach (var occurrence in calendar.GetOccurrences(new CalDateTime((now - Length).UtcDateTime)).Take(1000))
-        {
-            var start = new DateTimeOffset(occurrence.Period.StartTime.AsUtc, TimeSpan.Zero);
-            if (start > now)
-                return new(open, start);
-            if (start + Length > now)
-                open = start + Length;
-        }
-
-        return new(open, null);
-    }
+    internal WindowView At(DateTimeOffset now) => WindowOpenings.Of(this, now).At(now);
 }
 
 /// <summary>The windows of a cluster at one time.</summary>
 /// <param name="OpenUntil">Null while none is open.</param>
 /// <param name="NextAt">Null where none is coming.</param>
-public sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt)
+/// <param name="Problem">Of a window that cannot be evaluated, and so counts as closed.</param>
+public sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem = null)
 {
     public static readonly WindowView None = new(null, null);
 
-    internal static WindowView Of(IEnumerable<MaintenanceWindow> windows, string tenant, string cluster, DateTimeOffset now)
+    internal static WindowView Of(IEnumerable<MaintenanceWindow> windows, string tenant, string cluster, DateTimeOffset now) =>
+        Together(windows.Where(w => w.Holds(tenant, cluster)).Select(w => w.At(now)));
+
+    /// <summary>As far as it was worked out before; nothing is worked out now, so that a transaction may ask.</summary>
+    internal static WindowView OfKnown(IEnumerable<MaintenanceWindow> windows, string tenant, string cluster, DateTimeOffset now) =>
+        Together(windows.Where(w => w.Holds(tenant, cluster)).Select(w => WindowOpenings.Known(w, now)?.At(now)
+            ?? None with { Problem = $"Maintenance window {w.Id} has just been set; it counts from the next pass on." }));
+
+    static WindowView Together(IEnumerable<WindowView> views)
     {
-        var view = None;
-        foreach (var at in windows.Where(w => w.Holds(tenant, cluster)).Select(w => w.At(now)))
-            view = new(Later(view.OpenUntil, at.OpenUntil), Sooner(view.NextAt, at.NextAt));
-        return view;
+        var all = None;
+        foreach (var view in views)
+            all = new(Later(all.OpenUntil, view.OpenUntil), Sooner(all.NextAt, view.NextAt), all.Problem ?? view.Problem);
+        return all;
     }
 
     static DateTimeOffset? Later(DateTimeOffset? a, DateTimeOffset? b) => a is null || b > a ? b : a;
@@ -88,6 +76,9 @@ public sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextA
 /// <summary>Nothing that disturbs a node begins meanwhile, window or not. An empty name matches all.</summary>
 public sealed record ChangeFreeze(long Id, string Tenant, string Cluster, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {
+    /// <summary>Why what is stored of it cannot be read: it holds until it is ended.</summary>
+    public string? Unreadable { get; init; }
+
     internal bool Holds(string tenant, string cluster, DateTimeOffset now) =>
         From <= now && now < Until && (Tenant.Length == 0 || Tenant == tenant) && (Cluster.Length == 0 || Cluster == cluster);
 }

@@ -15,29 +15,39 @@ namespace Whistle.Remediation.Control;
 /// <param name="Start">The first one, in the time zone's own time, such as <c>2026-01-03T22:00</c>.</param>
 /// <param name="For">How long each lasts, such as 4h.</param>
 /// <param name="TimeZone">An IANA name, such as Europe/Berlin; UTC unless given.</param>
+/// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record WindowRequest(string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null);
+public sealed record WindowRequest(string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 
 /// <summary>A maintenance window. An empty name means all.</summary>
 /// <param name="Length">How long each lasts.</param>
 /// <param name="OpenUntil">Null while it is closed.</param>
 /// <param name="NextAt">When it opens next; null where it never does again.</param>
+/// <param name="Problem">Why it cannot be evaluated, and so counts as closed.</param>
 public sealed record WindowAnswer(
     long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author, DateTimeOffset SetAt,
-    DateTimeOffset? OpenUntil, DateTimeOffset? NextAt);
+    DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem);
 
 /// <summary>Holds back all that disturbs nodes, windows or not. Without a name, everywhere.</summary>
 /// <param name="For">How long, such as 72h; every freeze ends.</param>
 /// <param name="From">When it begins; now unless given.</param>
+/// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record FreezeRequest(string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null);
+public sealed record FreezeRequest(string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 
 /// <summary>Of <see cref="RemediationApi"/>: maintenance windows and change freezes.</summary>
-sealed class WindowsApi(ControlStore control, TimeProvider time)
+sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host, TimeProvider time)
 {
-    public static void Map(RouteGroupBuilder group, ControlStore control, TimeProvider time)
+    // Each is worked out again every day.
+    const int MostWindows = 1000;
+
+    static readonly TimeSpan FarthestFreeze = TimeSpan.FromDays(3660);
+
+    ControlStore Control => environment.Control;
+
+    public static void Map(RouteGroupBuilder group, RemediationEnvironment environment, RemediationHost host, TimeProvider time)
     {
-        var api = new WindowsApi(control, time);
+        var api = new WindowsApi(environment, host, time);
         group.MapGet("/windows", api.Windows).WithName("listWindows").WithSummary("The maintenance windows, with whether they are open and when they open next.");
         group.MapPost("/windows", api.AddWindow).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
         group.MapDelete("/windows/{id:long}", api.RemoveWindow).WithName("removeWindow").WithSummary("Removes a maintenance window.");
@@ -46,7 +56,7 @@ sealed class WindowsApi(ControlStore control, TimeProvider time)
         group.MapDelete("/freezes/{id:long}", api.EndFreeze).WithName("endFreeze").WithSummary("Ends a change freeze before its time.");
     }
 
-    Ok<List<WindowAnswer>> Windows() => TypedResults.Ok(control.Windows().Select(ToAnswer).ToList());
+    Ok<List<WindowAnswer>> Windows() => TypedResults.Ok(Control.Windows().Select(ToAnswer).ToList());
 
     Results<Ok<WindowAnswer>, BadRequest<ApiError>> AddWindow(WindowRequest request, HttpContext context)
     {
@@ -54,15 +64,20 @@ sealed class WindowsApi(ControlStore control, TimeProvider time)
             return WhistleApi.BadDuration("for", request.For);
         if (!DateTime.TryParseExact(request.Start, ["yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss"], null, default, out var start))
             return WhistleApi.BadRequest($"start: \"{request.Start}\" is not a local time; write it like 2026-01-03T22:00.");
+        var (scope, mistake) = KnownNames.Of(environment, host, time.GetUtcNow()).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
+        if (scope is null)
+            return WhistleApi.BadRequest(mistake!);
+        if (Control.Windows().Count >= MostWindows)
+            return WhistleApi.BadRequest($"There are {MostWindows} maintenance windows already; remove some that are over (`whistle windows list`).");
         var window = new MaintenanceWindow(
-            0, request.Tenant ?? "", request.Cluster ?? "", request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context), time.GetUtcNow());
-        return window.Mistake() is { } mistake ? WhistleApi.BadRequest(mistake) : TypedResults.Ok(ToAnswer(control.Add(window)));
+            0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context), time.GetUtcNow());
+        return window.MistakeWhenAdded() is { } wrong ? WhistleApi.BadRequest(wrong) : TypedResults.Ok(ToAnswer(Control.Add(window)));
     }
 
     Results<NoContent, NotFound<ApiError>> RemoveWindow([Description("The window's number.")] long id, HttpContext context) =>
-        control.RemoveWindow(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no maintenance window {id}.");
+        Control.RemoveWindow(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no maintenance window {id}.");
 
-    Ok<IReadOnlyList<ChangeFreeze>> Freezes() => TypedResults.Ok(control.Freezes(time.GetUtcNow()));
+    Ok<IReadOnlyList<ChangeFreeze>> Freezes() => TypedResults.Ok(Control.Freezes(time.GetUtcNow()));
 
     Results<Ok<ChangeFreeze>, BadRequest<ApiError>> AddFreeze(FreezeRequest request, HttpContext context)
     {
@@ -71,19 +86,24 @@ sealed class WindowsApi(ControlStore control, TimeProvider time)
         if (string.IsNullOrWhiteSpace(request.Reason))
             return RemediationApi.NoReason();
         var from = request.From ?? time.GetUtcNow();
+        if (environment.Limits.RefuseFreeze(length) is { } tooLong)
+            return WhistleApi.BadRequest(tooLong);
+        if (from > time.GetUtcNow() + FarthestFreeze)
+            return WhistleApi.BadRequest("from: a freeze begins within ten years.");
         if (from + length <= time.GetUtcNow())
             return WhistleApi.BadRequest("from: the freeze would be over already; let it begin later or last longer.");
-        return TypedResults.Ok(control.Add(new ChangeFreeze(
-            0, request.Tenant ?? "", request.Cluster ?? "", request.Reason, RemediationApi.Author(context), from, from + length)));
+        var (scope, mistake) = KnownNames.Of(environment, host, time.GetUtcNow()).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
+        return scope is null ? WhistleApi.BadRequest(mistake!)
+            : TypedResults.Ok(Control.Add(new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, RemediationApi.Author(context), from, from + length)));
     }
 
     Results<NoContent, NotFound<ApiError>> EndFreeze([Description("The freeze's number.")] long id, HttpContext context) =>
-        control.EndFreeze(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} holds or is to come.");
+        Control.EndFreeze(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} holds or is to come.");
 
     WindowAnswer ToAnswer(MaintenanceWindow window)
     {
-        var (open, next) = window.At(time.GetUtcNow());
+        var (open, next, problem) = window.At(time.GetUtcNow());
         return new(
-            window.Id, window.Tenant, window.Cluster, window.Recurrence, window.Start, window.Length, window.TimeZone, window.Author, window.SetAt, open, next);
+            window.Id, window.Tenant, window.Cluster, window.Recurrence, window.Start, window.Length, window.TimeZone, window.Author, window.SetAt, open, next, problem);
     }
 }

@@ -7,8 +7,9 @@ namespace Whistle.Remediation.Gates;
 /// <summary>How much may go on at a time, and how soon again.</summary>
 static class BudgetGates
 {
-    public static GateAnswer Exclusive(GateSnapshot s) =>
-        s.AtWork.FirstOrDefault(r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
+    public static GateAnswer Exclusive(GateSnapshot s) => s.BudgetFault is { } fault
+        ? new($"What is at work is not known: {fault}", Soon)
+        : s.AtWork.FirstOrDefault(r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
             ? new($"Run {other.RunId} of {other.Runbook} is at work on the same {(other.Subject.Equals(s.Run.Subject) ? "target" : "node")}.", Soon)
             : GateAnswer.Allow;
 

@@ -1,6 +1,7 @@
 using System.Data.Common;
 
 using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
@@ -10,6 +11,12 @@ namespace Whistle.Remediation.Gates;
 /// <summary>What is kept of the whole fleet, or of one run and its surroundings, read in one transaction.</summary>
 sealed record FleetState
 {
+    /// <summary>The subject of the fault that cancellations are lost.</summary>
+    public const string Uncalled = "cancellations";
+
+    /// <summary>The subject of the fault that reservations are lost.</summary>
+    public const string Unreserved = "reservations";
+
     public required KillSwitch Kill { get; init; }
 
     public required IReadOnlyList<ModeEntry> Modes { get; init; }
@@ -44,6 +51,12 @@ sealed record FleetState
 
     public required IReadOnlyDictionary<(string Tenant, string Cluster), DateTimeOffset> Storms { get; init; }
 
+    /// <summary>Damage in what the gates ask about.</summary>
+    public required IReadOnlyList<StateFault> Faults { get; init; }
+
+    /// <summary>Why it is not known which budgets are taken and which attempts were made; null where it is.</summary>
+    public string? BudgetFault => Faults.FirstOrDefault(f => f.Subject is Unreserved or "runs")?.Reason;
+
     ILookup<string, RunSummary> ByIncident => field ??= Known.ToLookup(r => r.IncidentId);
 
     ILookup<(string, string, string, string), RunSummary> ByTarget => field ??= Known.ToLookup(r => (r.Tenant, r.Cluster, r.Node, r.Runbook));
@@ -68,7 +81,10 @@ sealed record FleetState
     /// <param name="owner">Whose tokens are given.</param>
     public static FleetState Read(DbConnection connection, DateTimeOffset now, string? run = null, string owner = "")
     {
-        var runs = RunStore.Live(connection, owner, run);
+        var seals = StateSeals.Read(connection);
+        var control = ControlState.Read(connection, seals);
+        var faults = new List<StateFault>(control.Faults);
+        var runs = RunStore.Live(connection, owner, run, faults);
         var incidents = IncidentStore.Active(connection, run is null ? null : runs.Select(r => (r.Run.Tenant, r.Run.Cluster)).FirstOrDefault()).ToDictionary(i => i.Id);
         foreach (var missing in runs.Select(r => r.Run.IncidentId).Distinct().Where(id => !incidents.ContainsKey(id)).ToList())
         {
@@ -76,7 +92,16 @@ sealed record FleetState
                 incidents.Add(closed.Id, closed);
         }
 
-        var control = ControlState.Read(connection);
+        var cancellations = RunTables.SealedCancellations.Read(connection, seals);
+        if (cancellations.Fault is { } uncalled)
+        {
+            faults.Add(new(Uncalled, $"{uncalled}, so the kill switch is turned on. Cancel again the runs that should be, then turn it off with `whistle kill-switch off`."));
+            control = control with { Kill = new(true, "cancellations in the state are damaged", "whistle", DateTimeOffset.UnixEpoch) };
+        }
+
+        var reservations = RunTables.SealedReservations.Read(connection, seals);
+        if (reservations.Fault is { } unreserved)
+            faults.Add(new(Unreserved, $"{unreserved}, so nothing new begins until every run at work has ended."));
         return new()
         {
             Kill = control.Kill,
@@ -85,15 +110,24 @@ sealed record FleetState
             Windows = control.Windows,
             Freezes = control.Freezes,
             Runs = runs,
-            Known = RunStore.Known(connection, now, run),
+            Known = RunStore.Known(connection, now, run, faults),
             Incidents = incidents,
             Acknowledgements = IncidentStore.Acknowledgements(connection, now).ToDictionary(a => a.IncidentId),
-            Approvals = RunStore.Approvals(connection, run).ToDictionary(a => (a.RunId, a.Step)),
-            Tasks = RunStore.TasksDone(connection, run).ToDictionary(t => (t.RunId, t.Step)),
-            Cancellations = RunStore.Cancellations(connection, run).ToDictionary(c => c.RunId),
-            Commands = run is null ? CommandStore.OfLiveRuns(connection).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
-            AtWork = RunStore.AtWork(connection),
+            Approvals = RunStore.Approvals(connection, run, faults).ToDictionary(a => (a.RunId, a.Step)),
+            Tasks = RunStore.TasksDone(connection, run, faults).ToDictionary(t => (t.RunId, t.Step)),
+            Cancellations = OfLive(cancellations, runs),
+            Commands = run is null ? CommandStore.OfLiveRuns(connection, faults).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
+            AtWork = reservations.Rows,
             Storms = RunStore.Storms(connection),
+            Faults = faults,
         };
+    }
+
+    static Dictionary<string, Cancellation> OfLive(SealedRows<Cancellation> cancellations, IReadOnlyList<OwnedRun> runs)
+    {
+        if (cancellations.Rows.Count == 0)
+            return [];
+        var live = runs.Select(r => r.Run.Id).ToHashSet();
+        return cancellations.Rows.Where(c => live.Contains(c.RunId)).ToDictionary(c => c.RunId);
     }
 }

@@ -77,11 +77,12 @@ static class GateReader
             Traits = plan.From(run.Step),
             Signals = signals.Of(incident, run.Answers),
             AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
+            BudgetFault = fleet.BudgetFault,
             Earlier = fleet.Earlier(run),
             Cluster = cluster,
             Troubled = signals.Troubled(fleet, run.Tenant, run.Cluster),
             StormAt = fleet.Storms.TryGetValue((run.Tenant, run.Cluster), out var storm) ? storm : null,
-            Window = WindowView.Of(fleet.Windows, run.Tenant, run.Cluster, now),
+            Window = WindowView.OfKnown(fleet.Windows, run.Tenant, run.Cluster, now),
             Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.Tenant, run.Cluster, now)),
             Onsets = incident.Onsets,
         };

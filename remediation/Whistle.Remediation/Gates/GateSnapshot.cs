@@ -41,6 +41,9 @@ sealed record GateSnapshot
     /// <summary>What the other runs hold.</summary>
     public required IReadOnlyList<Reservation> AtWork { get; init; }
 
+    /// <summary>Why <see cref="AtWork"/> and <see cref="Earlier"/> are not known; null where they are.</summary>
+    public string? BudgetFault { get; init; }
+
     /// <summary>Attempts of this runbook that ended, in this incident or on this target within the last day.</summary>
     public required IReadOnlyList<EarlierRun> Earlier { get; init; }
 

@@ -54,12 +54,15 @@ static class PeopleGates
         // A node under way may finish; the next waits.
         if (s.Run.Reports.Any(r => r.Changed))
             return GateAnswer.Allow;
+        if (s.Freeze is { Unreadable: { } why, Id: var id })
+            return new($"Change freeze {id} cannot be read, so it holds: {why}. End it with `whistle freezes end {id}`.", WhenChanged);
         if (s.Freeze is { } freeze)
             return new($"Changes are frozen by {freeze.Author} until {Clock(freeze.Until)}: {freeze.Reason}.", freeze.Until - s.Now);
         if (!waits || s.Window.OpenUntil > s.Now)
             return GateAnswer.Allow;
         return s.Window.NextAt is { } next
             ? new($"The next maintenance window opens at {Clock(next)}.", next - s.Now)
+            : s.Window.Problem is { } problem ? new(problem, Soon)
             : new($"No maintenance window of {s.Run.Cluster} is coming; set one with `whistle windows add`.", WhenChanged);
     }
 }

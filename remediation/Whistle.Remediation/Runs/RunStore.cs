@@ -5,6 +5,7 @@ using System.Text.Json;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Commands;
+using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
@@ -20,50 +21,54 @@ public sealed class RunStore
     const string Keys = "SELECT id, revision FROM runs";
 
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
-    static readonly RevisedRows<Run> Rows = new("runs", "r.body", r => JsonSerializer.Deserialize(r.GetString(2), RunJson.Default.Run)!);
-    static readonly RevisedRows<RunSummary> Summaries = new(
-        "runs", "r.incident, r.tenant, r.cluster, r.node, r.subject, r.runbook, r.origin, r.state, r.ended_at, r.cancelled, r.rungs", ReadSummary);
+    // Null where the row is damaged.
+    static readonly RevisedRows<Run?> Rows = new(
+        "runs", RunTables.Bodies.Columns("r."), r => RunTables.Bodies.Holds(r, 2) ? JsonSerializer.Deserialize(r.GetString(3), RunJson.Default.Run) : null);
+    static readonly RevisedRows<RunSummary?> Summaries = new(
+        "runs", RunTables.Summaries.Columns("r."), r => RunTables.Summaries.Holds(r, 2) ? ReadSummary(r) : null);
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
+
+    public static StateSchema Tables => RunTables.Schema;
 
     readonly StateDatabase _database;
 
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate("remediation", RunTables.Runs, RunTables.Cancellations, RunTables.OpenCommands, RunTables.Versions, RunTables.Revision);
+        database.Migrate(RunTables.Schema);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>
     public IReadOnlyList<Run> Since(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return Rows.Query(
+        return Whole(Rows.Query(
             connection,
             """
             SELECT id, revision FROM (
                 SELECT id, revision, created_at FROM runs WHERE ended_at IS NULL UNION ALL
                 SELECT id, revision, created_at FROM runs WHERE ended_at >= $since) r ORDER BY created_at, id
             """,
-            ("$since", since));
+            ("$since", since)));
     }
 
     public IReadOnlyList<Run> OfIncident(string incident)
     {
         using var connection = _database.Open();
-        return Rows.Query(connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", ("$incident", incident));
+        return Whole(Rows.Query(connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", ("$incident", incident)));
     }
 
     /// <summary>All runs of the incidents that were not closed at some time since then, the oldest first.</summary>
     public ILookup<string, Run> OfIncidents(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return Rows.Query(
+        return Whole(Rows.Query(
             connection,
             $"""
             {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL UNION ALL SELECT id FROM incidents WHERE closed_at >= $since)
             ORDER BY created_at, id
             """,
-            ("$since", since)).ToLookup(r => r.IncidentId);
+            ("$since", since))).ToLookup(r => r.IncidentId);
     }
 
     public Run? Find(string id)
@@ -102,7 +107,7 @@ public sealed class RunStore
     {
         using var connection = _database.Open();
         using var picture = connection.BeginRead();
-        return [.. Rows.Query(connection, $"{Keys} WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", ("$since", since)).Select(r => ToEscalation(connection, r))];
+        return [.. Whole(Rows.Query(connection, $"{Keys} WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", ("$since", since))).Select(r => ToEscalation(connection, r))];
     }
 
     /// <summary>A yes to the plan of that hash, which the gates ask for in mode approve.</summary>
@@ -114,10 +119,12 @@ public sealed class RunStore
             return false;
         connection.Execute(
             """
-            INSERT INTO approvals (run, step, plan_hash, author, at, until_at) VALUES ($run, $step, $hash, $author, $at, $until)
-            ON CONFLICT (run, step) DO UPDATE SET plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at
+            INSERT INTO approvals (run, step, plan_hash, author, at, until_at, checksum) VALUES ($run, $step, $hash, $author, $at, $until, $checksum)
+            ON CONFLICT (run, step) DO UPDATE SET
+                plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at, checksum = excluded.checksum
             """,
-            ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until));
+            ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until),
+            ("$checksum", RunTables.Approvals.Of(approval.RunId, approval.PlanHash, approval.Author, approval.At, approval.Until, approval.Step)));
         Append(connection, run, new("approval", $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At);
         transaction.Commit();
         return true;
@@ -130,12 +137,21 @@ public sealed class RunStore
         using var transaction = connection.BeginWrite();
         if (Find(connection, done.RunId) is not { EndedAt: null } run || RunbookOf(connection, run)?.Steps.Any(s => s.Kind is StepKind.Task && s.Name == done.Step) is not true)
             return false;
+        DropDamaged(connection, done);
         connection.Execute(
-            "INSERT INTO tasks_done (run, step, author, note, at) VALUES ($run, $step, $author, $note, $at) ON CONFLICT (run, step) DO NOTHING",
-            ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At));
+            "INSERT INTO tasks_done (run, step, author, note, at, checksum) VALUES ($run, $step, $author, $note, $at, $checksum) ON CONFLICT (run, step) DO NOTHING",
+            ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At),
+            ("$checksum", RunTables.TasksDone.Of(done.RunId, done.Step, done.Author, done.Note, done.At)));
         Append(connection, run, new("task", $"{done.Author} has done {done.Step}: {done.Note}"), done.At);
         transaction.Commit();
         return true;
+    }
+
+    static void DropDamaged(DbConnection connection, TaskDone done)
+    {
+        const string where = "FROM tasks_done WHERE run = $run AND step = $step";
+        if (connection.Query($"SELECT {RunTables.TasksDone.Columns()} {where}", r => RunTables.TasksDone.Holds(r), ("$run", done.RunId), ("$step", done.Step)) is [false])
+            connection.Execute($"DELETE {where}", ("$run", done.RunId), ("$step", done.Step));
     }
 
     /// <summary>Calls a run off at its next step's boundary. False where it has ended or is not there.</summary>
@@ -145,9 +161,7 @@ public sealed class RunStore
         using var transaction = connection.BeginWrite();
         if (Find(connection, cancellation.RunId) is not { EndedAt: null } run)
             return false;
-        var added = connection.Execute(
-            "INSERT INTO cancellations (run, author, reason, at) VALUES ($run, $author, $reason, $at) ON CONFLICT (run) DO NOTHING",
-            ("$run", cancellation.RunId), ("$author", cancellation.Author), ("$reason", cancellation.Reason), ("$at", cancellation.At)) > 0;
+        var added = RunTables.Insert(connection, cancellation);
         if (added)
             Append(connection, run, new("cancel", $"{cancellation.Author} calls it off: {cancellation.Reason}"), cancellation.At);
         transaction.Commit();
@@ -162,7 +176,12 @@ public sealed class RunStore
         return Live(connection);
     }
 
-    static IReadOnlyList<Run> Live(DbConnection connection) => Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id");
+    static IReadOnlyList<Run> Live(DbConnection connection) => Whole(LiveRows(connection));
+
+    static IReadOnlyList<Run?> LiveRows(DbConnection connection) => Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id");
+
+    static IReadOnlyList<T> Whole<T>(IReadOnlyList<T?> rows)
+        where T : class => rows.Contains(null) ? [.. rows.OfType<T>()] : (rows as IReadOnlyList<T>)!;
 
     /// <summary>The version of the runbook that the run began with; null where this release cannot read it.</summary>
     public Runbook? RunbookOf(Run run)
@@ -195,14 +214,17 @@ public sealed class RunStore
     {
         using var connection = _database.Open();
         using var transaction = connection.BeginWrite();
+        var body = Json(run);
         var added = connection.Execute(
             """
-            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs, revision)
-            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, NULL, $revision) ON CONFLICT (id) DO NOTHING
+            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs, revision,
+                checksum, summary_checksum)
+            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, $rungs, $revision, $checksum, $summary) ON CONFLICT (id) DO NOTHING
             """,
             ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster), ("$node", run.Node),
-            ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", Json(run)),
-            ("$subject", Json(run.Subject)), ("$origin", run.Origin), ("$revision", StateSql.NewRevision())) > 0;
+            ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", body),
+            ("$subject", Json(run.Subject)), ("$origin", run.Origin), ("$rungs", Rungs(run)), ("$revision", StateSql.NewRevision()),
+            ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run))) > 0;
         if (added)
         {
             connection.Execute("INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", ("$hash", runbook.Hash), ("$text", runbook.Text));
@@ -262,13 +284,15 @@ public sealed class RunStore
     static bool Write(DbConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now)
     {
         var run = decision.Run;
+        var body = Json(run);
         if (connection.Execute(
             """
-            UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs, revision = $revision
+            UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs, revision = $revision,
+                checksum = $checksum, summary_checksum = $summary
             WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL
             """,
-            ("$state", run.State), ("$ended", run.EndedAt), ("$body", Json(run)), ("$cancelled", run.CancelledBy is null ? 0 : 1),
-            ("$rungs", run.UsedUp ? string.Join(' ', run.Rungs) : null), ("$revision", StateSql.NewRevision()), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
+            ("$state", run.State), ("$ended", run.EndedAt), ("$body", body), ("$cancelled", run.CancelledBy is null ? 0 : 1),
+            ("$rungs", Rungs(run)), ("$revision", StateSql.NewRevision()), ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
             return false;
         // What is known when it is written counts, not what was when it was decided.
         if (run.State is RunState.Succeeded && IncidentStore.Find(connection, run.IncidentId) is { } incident && incident.Signals.Any(s => !s.IsClear))
@@ -279,7 +303,7 @@ public sealed class RunStore
             CommandStore.Insert(connection, offer);
         // Whoever has changed nothing and waits holds nobody else up.
         if (run.EndedAt is not null || (run.State is RunState.Waiting or RunState.AwaitingApproval && !run.Reports.Any(r => r.Changed)))
-            connection.Execute("DELETE FROM reservations WHERE run = $run", ("$run", run.Id));
+            RunTables.Release(connection, run.Id);
         AppendAll(connection, run, decision.Notes, now);
         return true;
     }
@@ -300,17 +324,19 @@ public sealed class RunStore
     }
 
     /// <summary>Those that have not ended and, of those, the tokens that the owner holds; null where another does.</summary>
-    internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run)
+    internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run, ICollection<StateFault> faults)
     {
         var tokens = connection.Query(
             $"SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner{(run is null ? "" : " AND id = $id")}", r => (Id: r.GetString(0), Token: r.GetInt64(1)),
             ("$owner", owner), ("$id", run)).ToDictionary(t => t.Id, t => t.Token);
-        var runs = run is null ? Live(connection) : Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", ("$id", run));
-        return [.. runs.Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
+        var runs = run is null ? LiveRows(connection) : Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", ("$id", run));
+        if (runs.Contains(null))
+            faults.Add(new("runs", $"{runs.Count(r => r is null)} run(s) that have not ended are damaged, so nothing is done with them and nothing else begins on their targets. Repair their nodes by hand, or restore a backup with `whistle backup restore`."));
+        return [.. runs.OfType<Run>().Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
     }
 
     /// <summary>Of the live runs (or one of them): all runs of the same incidents, and those that ended on the same targets within the last day.</summary>
-    internal static IReadOnlyList<RunSummary> Known(DbConnection connection, DateTimeOffset now, string? run)
+    internal static IReadOnlyList<RunSummary> Known(DbConnection connection, DateTimeOffset now, string? run, ICollection<StateFault> faults)
     {
         const string byTarget =
             $"""
@@ -318,7 +344,7 @@ public sealed class RunStore
             WHERE l.ended_at IS NULL AND r.ended_at > $since
             """;
         var since = now - TimeSpan.FromDays(1);
-        return run is null
+        var known = run is null
             ? Summaries.Query(
                 connection,
                 $"""
@@ -328,42 +354,56 @@ public sealed class RunStore
                 ("$since", since))
             : Summaries.Query(
                 connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", ("$since", since), ("$id", run));
+        if (known.Contains(null))
+            faults.Add(new("runs", $"{known.Count(r => r is null)} run(s) are damaged, so attempts and cool-down are not known, and nothing begins. Restore a backup with `whistle backup restore`, or wait a day until they count no more."));
+        return Whole(known);
     }
 
-    internal static IReadOnlyList<Reservation> AtWork(DbConnection connection) => connection.Query(
-        "SELECT run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane FROM reservations ORDER BY run",
-        r => new Reservation(
-            r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
+    /// <summary>Takes the cancellations that are there for all, where they are damaged.</summary>
+    internal void ResetCancellations()
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginWrite();
+        RunTables.SealedCancellations.Rewrite(connection);
+        transaction.Commit();
+    }
 
-    /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
-    internal static void Reserve(DbConnection connection, Reservation place) => connection.Execute(
-        """
-        INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane)
-        VALUES ($run, $runbook, $tenant, $cluster, $zone, $node, $subject, $disruptive, $control) ON CONFLICT (run) DO NOTHING
-        """,
-        ("$run", place.RunId), ("$runbook", place.Runbook), ("$tenant", place.Tenant), ("$cluster", place.Cluster), ("$zone", place.Zone), ("$node", place.Node),
-        ("$subject", Json(place.Subject)), ("$disruptive", place.Disruptive ? 1 : 0), ("$control", place.ControlPlane ? 1 : 0));
+    /// <summary>Empties the reservations where they are damaged and no run can hold one.</summary>
+    internal void ResetReservations()
+    {
+        using var connection = _database.Open();
+        using var transaction = connection.BeginWrite();
+        if (RunTables.SealedReservations.Read(connection, StateSeals.Read(connection)).Fault is null || Live(connection).Any(r => r.IsAtWork || r.Reports.Any(p => p.Changed)))
+            return;
+        connection.Execute("DELETE FROM reservations");
+        RunTables.SealedReservations.Seal(connection);
+        transaction.Commit();
+    }
 
     internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection) => connection.Query(
         "SELECT tenant, cluster, at FROM storms", r => (Key: (r.GetString(0), r.GetString(1)), At: r.Instant(2))).ToDictionary(s => s.Key, s => s.At);
 
-    internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run) => OfLive(
-        connection, "SELECT run, plan_hash, author, at, until_at, step FROM approvals", run,
+    internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run, ICollection<StateFault> faults) => OfLive(
+        connection, RunTables.Approvals, run, faults, "they approve nothing. Approve the plan again with `whistle runs approve`.",
         r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)));
 
-    internal static IReadOnlyList<TaskDone> TasksDone(DbConnection connection, string? run) => OfLive(
-        connection, "SELECT run, step, author, note, at FROM tasks_done", run,
+    internal static IReadOnlyList<TaskDone> TasksDone(DbConnection connection, string? run, ICollection<StateFault> faults) => OfLive(
+        connection, RunTables.TasksDone, run, faults, "the task is not done. Say again that it is, or cancel the run with `whistle runs cancel`.",
         r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)));
 
-    internal static IReadOnlyList<Cancellation> Cancellations(DbConnection connection, string? run) => OfLive(
-        connection, "SELECT run, author, reason, at FROM cancellations", run, r => new Cancellation(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
-
-    static List<T> OfLive<T>(DbConnection connection, string select, string? run, Func<DbDataReader, T> read) => run is null
-        ? connection.Query($"{select} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", read)
-        : connection.Query($"{select} WHERE run = $run", read, ("$run", run));
+    static List<T> OfLive<T>(DbConnection connection, CheckedTable table, string? run, ICollection<StateFault> faults, string means, Func<DbDataReader, T> read)
+        where T : class
+    {
+        var rows = connection.Query(
+            $"SELECT {table.Columns()} FROM {table.Name} WHERE run {(run is null ? "IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "= $run")}",
+            r => table.Holds(r) ? read(r) : null, run is null ? [] : [("$run", run)]);
+        if (rows.Contains(null))
+            faults.Add(new(table.Name, $"{rows.Count(r => r is null)} row(s) of {table.Name} are damaged, so {means}"));
+        return [.. rows.OfType<T>()];
+    }
 
     internal static Run? Find(DbConnection connection, string id) =>
-        Rows.Query(connection, $"{Keys} WHERE id = $id", ("$id", id)) is [var found] ? found : null;
+        Rows.Query(connection, $"{Keys} WHERE id = $id", ("$id", id)) is [{ } found] ? found : null;
 
     internal static void Append(DbConnection connection, Run run, RunNote note, DateTimeOffset now)
     {
@@ -392,9 +432,9 @@ public sealed class RunStore
     {
         var runbook = RunbookOf(connection, run);
         string[] wanted = [.. runbook?.PageAttaches ?? [], .. runbook?.TicketAttaches ?? []];
-        var attempts = Rows.Query(
+        var attempts = Whole(Rows.Query(
             connection, $"{Keys} WHERE incident = $incident AND runbook = $runbook ORDER BY created_at DESC, id DESC",
-            ("$incident", run.IncidentId), ("$runbook", run.Runbook)).Where(r => r.IsAttempt).ToList();
+            ("$incident", run.IncidentId), ("$runbook", run.Runbook))).Where(r => r.IsAttempt).ToList();
         var reports = attempts.SelectMany(r => r.Reports.Reverse()).Where(r => r.Output is not null && wanted.Contains(r.Step)).DistinctBy(r => r.Step);
         return new(
             run.Id, run.IncidentId, run.Runbook, run.EndedAt!.Value, run.Reason, attempts.Count, [.. reports], runbook?.PageAttaches ?? [],
@@ -402,12 +442,19 @@ public sealed class RunStore
     }
 
     static RunSummary ReadSummary(DbDataReader r) => new(
-        r.GetString(0), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), ToLabels(r.GetString(6)), r.GetString(7), r.GetString(8),
-        Enum.Parse<RunState>(r.GetString(9)), r.OptionalInstant(10), r.GetInt64(11) != 0, r.OptionalText(12)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        r.GetString(0), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), ToLabels(r.GetString(7)), r.GetString(8), r.GetString(9),
+        Enum.Parse<RunState>(r.GetString(10)), r.OptionalInstant(11), r.GetInt64(12) != 0, r.OptionalText(13)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
-    static string Json(Labels labels) => JsonSerializer.Serialize(labels, RunJson.Default.Labels);
+    static long BodyChecksum(Run run, string body) => RunTables.Bodies.Of(run.Id, body);
 
-    static Labels ToLabels(string json) => JsonSerializer.Deserialize(json, RunJson.Default.Labels)!;
+    static string? Rungs(Run run) => run.UsedUp ? string.Join(' ', run.Rungs) : null;
+
+    static long SummaryChecksum(Run run) => RunTables.Summaries.Of(
+        run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, Json(run.Subject), run.Runbook, run.Origin, run.State, run.EndedAt, run.CancelledBy is null ? 0 : 1, Rungs(run));
+
+    internal static string Json(Labels labels) => JsonSerializer.Serialize(labels, RunJson.Default.Labels);
+
+    internal static Labels ToLabels(string json) => JsonSerializer.Deserialize(json, RunJson.Default.Labels)!;
 
     static string Json(Run run) => JsonSerializer.Serialize(run, RunJson.Default.Run);
 }

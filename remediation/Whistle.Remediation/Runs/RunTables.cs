@@ -1,9 +1,14 @@
+using System.Data.Common;
+
+using Whistle.Ingest;
+using Whistle.Remediation.Gates;
+
 namespace Whistle.Remediation.Runs;
 
-/// <summary>The migrations of runs, their commands and what people say to them, in their order. A released one never changes.</summary>
+/// <summary>The tables of runs, their commands and what people say to them.</summary>
 static class RunTables
 {
-    public const string Runs =
+    const string Runs =
         """
         CREATE TABLE runs (
             id TEXT PRIMARY KEY, incident TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, runbook TEXT NOT NULL,
@@ -23,16 +28,16 @@ static class RunTables
         CREATE INDEX commands_node ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased');
         """;
 
-    public const string Cancellations =
+    const string Cancellations =
         "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;";
 
-    public const string OpenCommands =
+    const string OpenCommands =
         """
         DROP INDEX commands_node;
         CREATE INDEX commands_open ON commands (tenant, cluster, node) WHERE state IN ('Offered', 'Leased', 'Begun');
         """;
 
-    public const string Versions =
+    const string Versions =
         """
         CREATE TABLE runbook_versions (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
         ALTER TABLE runs ADD COLUMN subject TEXT NOT NULL DEFAULT '{}';
@@ -57,7 +62,7 @@ static class RunTables
         """;
 
     // What every pass asks of the live runs stands in their index, so that it reads no bodies.
-    public const string Revision =
+    const string Revision =
         """
         ALTER TABLE runs ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
         DROP INDEX runs_live;
@@ -69,4 +74,90 @@ static class RunTables
         DROP INDEX runs_target;
         CREATE INDEX runs_target ON runs (tenant, cluster, node, runbook, ended_at, id, revision);
         """;
+
+    const string Checksums =
+        """
+        ALTER TABLE runs ADD COLUMN checksum INTEGER;
+        ALTER TABLE runs ADD COLUMN summary_checksum INTEGER;
+        ALTER TABLE approvals ADD COLUMN checksum INTEGER;
+        ALTER TABLE tasks_done ADD COLUMN checksum INTEGER;
+        ALTER TABLE cancellations ADD COLUMN checksum INTEGER;
+        ALTER TABLE reservations ADD COLUMN checksum INTEGER;
+        ALTER TABLE commands ADD COLUMN checksum INTEGER;
+        """;
+
+    public static readonly CheckedTable Bodies = new("runs", ["id"], ["id", "body"]);
+
+    public static readonly CheckedTable Summaries = new(
+        "runs", ["id"], ["id", "incident", "tenant", "cluster", "node", "subject", "runbook", "origin", "state", "ended_at", "cancelled", "rungs"], "summary_checksum");
+
+    public static readonly CheckedTable Approvals = new("approvals", ["run", "step"], ["run", "plan_hash", "author", "at", "until_at", "step"]);
+
+    public static readonly CheckedTable TasksDone = new("tasks_done", ["run", "step"], ["run", "step", "author", "note", "at"]);
+
+    public static readonly CheckedTable Commands = new(
+        "commands", ["id"],
+        [
+            "id", "run", "tenant", "cluster", "node", "step", "action", "parameters", "dry_run", "timeout_seconds", "offered_at", "state", "token", "leased_until", "begun_at",
+            "reason", "outcome", "summary", "output", "undo",
+        ]);
+
+    static readonly CheckedTable CheckedCancellations = new("cancellations", ["run"], ["run", "author", "reason", "at"]);
+
+    static readonly CheckedTable CheckedReservations = new(
+        "reservations", ["run"], ["run", "runbook", "tenant", "cluster", "zone", "node", "subject", "disruptive", "control_plane"]);
+
+    /// <summary>Sealed: one that is lost would let its run go on.</summary>
+    public static readonly SealedTable<Cancellation> SealedCancellations = new(
+        CheckedCancellations, r => new(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
+
+    /// <summary>Sealed: one that is lost would leave its place to others.</summary>
+    public static readonly SealedTable<Reservation> SealedReservations = new(
+        CheckedReservations,
+        r => new(
+            r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), RunStore.ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
+
+    public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, Fill));
+
+    /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
+    public static void Reserve(DbConnection connection, Reservation place)
+    {
+        object?[] values = [place.RunId, place.Runbook, place.Tenant, place.Cluster, place.Zone, place.Node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0];
+        var checksum = CheckedReservations.Of(values);
+        if (connection.Execute(
+            """
+            INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane, checksum)
+            VALUES ($run, $runbook, $tenant, $cluster, $zone, $node, $subject, $disruptive, $control, $checksum) ON CONFLICT (run) DO NOTHING
+            """,
+            ("$run", values[0]), ("$runbook", values[1]), ("$tenant", values[2]), ("$cluster", values[3]), ("$zone", values[4]), ("$node", values[5]),
+            ("$subject", values[6]), ("$disruptive", values[7]), ("$control", values[8]), ("$checksum", checksum)) > 0)
+            StateSeals.Add(connection, "reservations", 1, checksum);
+    }
+
+    public static void Release(DbConnection connection, string run)
+    {
+        foreach (var checksum in connection.Query("DELETE FROM reservations WHERE run = $run RETURNING checksum", r => r.IsDBNull(0) ? 0 : r.GetInt64(0), ("$run", run)))
+            StateSeals.Add(connection, "reservations", -1, checksum);
+    }
+
+    /// <summary>False where the run has one.</summary>
+    public static bool Insert(DbConnection connection, Cancellation cancellation)
+    {
+        var checksum = CheckedCancellations.Of(cancellation.RunId, cancellation.Author, cancellation.Reason, cancellation.At);
+        var added = connection.Execute(
+            "INSERT INTO cancellations (run, author, reason, at, checksum) VALUES ($run, $author, $reason, $at, $checksum) ON CONFLICT (run) DO NOTHING",
+            ("$run", cancellation.RunId), ("$author", cancellation.Author), ("$reason", cancellation.Reason), ("$at", cancellation.At), ("$checksum", checksum)) > 0;
+        if (added)
+            StateSeals.Add(connection, "cancellations", 1, checksum);
+        return added;
+    }
+
+    // All rows of an older version are taken for what they say.
+    static void Fill(DbConnection connection)
+    {
+        foreach (var table in new[] { Bodies, Summaries, Approvals, TasksDone, Commands })
+            table.Fill(connection);
+        SealedCancellations.Seal(connection);
+        SealedReservations.Seal(connection);
+    }
 }

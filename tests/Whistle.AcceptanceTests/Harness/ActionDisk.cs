@@ -57,6 +57,10 @@ sealed class ActionDisk : IDisposable
         }
         """);
 
+    public void AllowVital(string root) => File.WriteAllText(PolicyFile, $$"""
+        { "acceptUnseenProcesses": true, "cleanPaths": [{ "root": "{{root}}", "patterns": ["*"], "minimumAge": "0s" }], "vitalCleanRoots": ["{{root}}"] }
+        """);
+
     public string Write(string path)
     {
         var full = Path.Join(Disk, path);

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Incidents;
+using Whistle.Fixtures;
 using Whistle.Ingest;
 using Whistle.Remediation.Runs;
 
@@ -120,7 +121,7 @@ sealed class MortalFleet : IAsyncDisposable
             new Uri("api/whistle/v1/runbook-modes", UriKind.Relative), new { runbook = "disk-full", cluster = "c1", mode = "automatic" }, cancellation);
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(cancellation));
         foreach (var node in nodes)
-            await File.WriteAllTextAsync(Path.Combine(node.Home, "token"), server.Enroll("c1", node.Name), cancellation);
+            PrivateText.Write(Path.Combine(node.Home, "token"), server.Enroll("c1", node.Name));
         return fleet;
     }
 

@@ -21,7 +21,7 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>What every stage asks of the state, the same on every engine.</summary>
-public abstract class StoreTests : IAsyncLifetime
+public abstract partial class StoreTests : IAsyncLifetime
 {
     const string Text =
         """
@@ -397,7 +397,7 @@ public abstract class StoreTests : IAsyncLifetime
             database.Migrate("mine", "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", "INSERT INTO mine (text) VALUES ('once')");
             Assert.Empty(new ControlStore(database).Timeline(1));
         });
-        Database.Migrate("mine", "no SQL at all", "nor this");
+        Database.Migrate("mine", "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", "INSERT INTO mine (text) VALUES ('once')");
 
         using var connection = Database.Open();
         Assert.Equal(["1 once"], connection.Query("SELECT id, text FROM mine", r => $"{r.GetInt32(0)} {r.GetString(1)}"));
@@ -557,7 +557,7 @@ public abstract class StoreTests : IAsyncLifetime
     {
         new RunStore(database ?? Database).Own(owner, now);
         using var connection = (database ?? Database).Open();
-        return Assert.Single(RunStore.Live(connection, owner, "i1-1")).Token;
+        return Assert.Single(RunStore.Live(connection, owner, "i1-1", [])).Token;
     }
 
     FleetState Fleet()

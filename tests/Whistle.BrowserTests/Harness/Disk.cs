@@ -41,6 +41,9 @@ sealed class Disk(string tenant, string cluster, string node, string mountpoint,
         yield return Of("node_cpu_seconds_total", times, t => 0.7 * t.ToUnixTimeSeconds(), more: [("mode", "idle"), ("cpu", "0")]);
         yield return Of("node_scrape_collector_success", times, _ => 1, more: [("collector", "filesystem")]);
         yield return Of("whistle_agent_interval_seconds", times, _ => 15);
+        // As the gateway proves that they came from the node's own agent.
+        yield return Of("whistle_agent_collector_success", times, _ => 1, more: [("collector", "filesystem")]);
+        yield return Of("whistle_agent_report_interval_seconds", times, _ => 15);
     }
 
     TimeSeries Of(string metric, IReadOnlyList<DateTimeOffset> times, Func<DateTimeOffset, double> value, bool isDisk = false, params (string, string)[] more)

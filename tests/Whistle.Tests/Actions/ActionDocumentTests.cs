@@ -59,7 +59,7 @@ public sealed class ActionDocumentTests
         Assert.Equal(
             Names(typeof(NodePolicy)).Concat(Keys<CleanRule>("cleanPaths[]")).Concat(Keys<JournalRule>("vacuumJournal")).Concat(Keys<UnitRule>("restartUnits[]"))
                 .Concat(Keys<SysctlRule>("raiseSysctls[]")).Concat(Keys<CertificateRule>("certificates[]")).Concat(Keys<RenewRule>("renewCertificates"))
-                .Concat(Keys<BackupRule>("pruneBackups[]")).Order(),
+                .Concat(Keys<BackupRule>("pruneBackups[]")).Concat(Keys<DiagnosticsRule>("diagnostics")).Order(),
             Repository.FirstCells(PolicyDocument, "# The node's policy").Order());
     }
 
@@ -81,8 +81,13 @@ public sealed class ActionDocumentTests
     {
         var folders = Repository.Document(PolicyDocument).Split("Some folders cannot be named")[1].Split("found out")[0].Split('`').Where(p => p.StartsWith('/')).ToList();
 
-        Assert.Equal(30, folders.Count);
-        Assert.All(folders, f => Assert.NotNull(VitalFolders.Refusal(f, [])));
+        Assert.Equal(36, folders.Count);
+        Assert.All(folders, f => Assert.NotNull(VitalFolders.Refusal(f, [], [f])));
+        var unlessNamed = Repository.Document(PolicyDocument).Split("`vitalCleanRoots` as well")[1].Split("So is somebody")[0].Split('`').Where(p => p.StartsWith('/'))
+            .Select(f => f.Replace("*", "bob", StringComparison.Ordinal)).ToList();
+        Assert.Equal(16, unlessNamed.Count);
+        Assert.All(unlessNamed, f => Assert.NotNull(VitalFolders.Refusal($"{f}/x", [], [])));
+        Assert.All(unlessNamed, f => Assert.Null(VitalFolders.Refusal($"{f}/x", [], [$"{f}/x"])));
     }
 
     static IEnumerable<string> Keys<T>(string mapping) => Names(typeof(T)).Select(k => $"{mapping}.{k}");

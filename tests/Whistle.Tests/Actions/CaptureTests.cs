@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 using Whistle.Actions;
@@ -45,7 +46,7 @@ public sealed class CaptureTests : IDisposable
         // The quotes and the newlines take more room as JSON than they have.
         _node.WriteProgram("journalctl", "seq 1 200000 | sed 's/.*/2027-01-15T08:00:00+0000 n1 x[1]: \"&\" ü/'");
         for (var i = 1000; i < 1600; i++)
-            WriteProcess(i, $"/usr/bin/\"program\" --name={new string('ü', 150)}");
+            WriteProcess(i, $"/usr/bin/program\0{string.Join('\0', Enumerable.Repeat("--some-long-name", 20))}\0");
         var report = await _node.RunAsync(Name);
         Assert.InRange(JsonSerializer.SerializeToUtf8Bytes(report.Output!.Value).Length, 170 << 10, Capture.Largest);
         Assert.Equal(["processes", "journal"], Parts(report).Where(p => p.GetProperty("cut").GetBoolean()).Select(p => p.GetProperty("name").GetString()));
@@ -88,6 +89,79 @@ public sealed class CaptureTests : IDisposable
     [InlineData("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
     [InlineData("GET /api/v1/namespaces/kube-system/secrets?limit=500 200", "GET /api/v1/namespaces/kube-system/secrets?limit=500 200")]
     public void Secrets_go_and_the_rest_stays(string text, string without) => Assert.Equal(without, Redaction.Redact(text, out _));
+
+    [Fact]
+    public async Task What_a_process_calls_itself_is_not_taken_for_its_program()
+    {
+        WriteProcess(7, "postgres: alice hunter2db [local] idle\0");
+        WriteProcess(8, "worker hunter2\0hunter2\0");
+        File.CreateSymbolicLink(Path.Join(_node.ProcPath, "8/exe"), "/usr/lib/app/worker (deleted)");
+        WriteProcess(9, "/usr/sbin/kubelet\0--config=/var/lib/kubelet/config.yaml\0--node-ip\010.0.0.5\0--token\0hunter2\0hunter2\0--v=2\0-phunter2\0");
+        var processes = Part(await _node.RunAsync(Name), "processes");
+        Assert.DoesNotContain("hunter2", processes, StringComparison.Ordinal);
+        Assert.Contains(" [my sql) d]\n", processes, StringComparison.Ordinal);
+        Assert.Contains(" /usr/lib/app/worker [redacted]\n", processes, StringComparison.Ordinal);
+        Assert.Contains(
+            " /usr/sbin/kubelet --config=/var/lib/kubelet/config.yaml --node-ip 10.0.0.5 --token [redacted] --v=2 -p[redacted]\n", processes, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_a_real_process_the_program_is_seen_and_no_secret()
+    {
+        _node.ProcPath = "/proc";
+        _node.WriteProgram("journalctl", "exit 1");
+        var secret = $"hunter{Guid.NewGuid():n}";
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "read x", $"-p{secret}", "--pass", secret, $"https://{secret}@h", $"A={secret}", $"--x={secret}"]) { RedirectStandardInput = true };
+        start.Environment["TOKEN"] = secret;
+        using var process = Process.Start(start)!;
+        try
+        {
+            var processes = Part(await _node.RunAsync(Name), "processes");
+            Assert.DoesNotContain(secret, processes, StringComparison.Ordinal);
+            Assert.Matches($@"(?m)^{process.Id} .* /\S*(?:sh|dash|bash) -c \[redacted\] -p\[redacted\] --pass \[redacted\] --x=\[redacted\]$", processes);
+        }
+        finally
+        {
+            process.StandardInput.Close();
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public async Task The_nodes_policy_narrows_what_is_captured_or_forbids_it()
+    {
+        _node.WriteProgram("journalctl", "echo line");
+        _node.WritePolicy("""{ "diagnostics": { "processes": false, "disk": false, "journalUnits": ["kubelet.service", "containerd.service"] } }""");
+        var report = await _node.RunAsync(Name);
+        Assert.Equal(["processes", "disk"], Parts(report).Where(p => p.TryGetProperty("missing", out _)).Select(p => p.GetProperty("name").GetString()));
+        Assert.Equal("", Part(report, "processes"));
+        Assert.EndsWith("--unit=kubelet.service --unit=containerd.service", Assert.Single(_node.Calls("journalctl")), StringComparison.Ordinal);
+        Assert.Equal(CommandOutcome.Refused, (await _node.RunAsync(Name, """{ "unit": "ssh.service" }""")).Outcome);
+
+        foreach (var policy in new[]
+        {
+            """{ "diagnostics": { "load": false, "processes": false, "network": false, "disk": false, "journal": false } }""",
+            """{ "diagnostics": { "journalUnits": [] } }""", """{ "diagnostics": { "process": false } }""", "{", "null",
+        })
+        {
+            _node.WritePolicy(policy);
+            Assert.Equal((policy, CommandOutcome.Refused), (policy, (await _node.RunAsync(Name)).Outcome));
+        }
+
+        Assert.Single(_node.Calls("journalctl"));
+        File.Delete(_node.PolicyFile);
+        Assert.Equal(CommandOutcome.Succeeded, (await _node.RunAsync(Name)).Outcome);
+    }
+
+    [Fact]
+    public async Task The_options_of_a_mount_lose_their_values()
+    {
+        _node.WriteProc("1/mounts", "//srv/x /mnt/c cifs rw,vers=3.0,username=bob,password=hunter2 0 0\nhttps://tok3n@dav/x /mnt/d fuse rw,passwd=hunter2 0 0\n");
+        var disk = Part(await _node.RunAsync(Name), "disk");
+        Assert.DoesNotContain("hunter2", disk, StringComparison.Ordinal);
+        Assert.DoesNotContain("tok3n", disk, StringComparison.Ordinal);
+        Assert.Contains("rw,vers=3.0,username=[redacted],password=[redacted]\n", disk, StringComparison.Ordinal);
+    }
 
     void WriteProc()
     {

@@ -42,6 +42,45 @@ public sealed class NodePolicyTests : IDisposable
         Assert.Contains(reason, refusal, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("chmod 0777 {folder}", "chmod go-w {folder}")]
+    [InlineData("chmod 0770 {folder}", "chmod go-w {folder}")]
+    [InlineData("chown 4711 {folder}", "chown root {folder}")]
+    [InlineData("chmod 0777 {above}", "chmod go-w {above}")]
+    [InlineData("chown 4711 {above}", "chown root {above}")]
+    [InlineData("chmod 0646 {file}", "chmod go-w {file}")]
+    [InlineData("chown 4711 {file}", "chown root {file}")]
+    [InlineData("mv {folder} {folder}.real; ln -s {folder}.real {folder}; chown -h 4711 {folder}", "chown -h root {folder}")]
+    [InlineData("mv {folder} {folder}.real; chmod 0777 {folder}.real; ln -s {folder}.real {folder}", "chmod go-w {folder}.real")]
+    public void A_policy_that_others_could_exchange_is_refused_and_the_command_that_is_named_is_enough(string fault, string command)
+    {
+        var above = Path.Join(_node.Root, "above");
+        var folder = Path.Join(above, "whistle");
+        var file = Path.Join(folder, "policy.json");
+        string Filled(string text) => text.Replace("{folder}", folder).Replace("{above}", above).Replace("{file}", file);
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(file, "{}");
+        Assert.NotNull(NodePolicy.Read(file, [], out _));
+
+        ActionFixture.Run("sh", "-c", Filled(fault));
+        Assert.Null(NodePolicy.Read(file, [], out var refusal));
+        Assert.EndsWith($"use: {Filled(command)}", refusal, StringComparison.Ordinal);
+        ActionFixture.Run("sh", "-c", Filled(command));
+        Assert.NotNull(NodePolicy.Read(file, [], out _));
+    }
+
+    [Fact]
+    public void A_policy_is_read_through_a_link_of_roots_and_below_a_sticky_folder()
+    {
+        var sticky = Path.Join(_node.Root, "sticky");
+        Directory.CreateDirectory(Path.Join(sticky, "real"));
+        ActionFixture.Run("chmod", "1777", sticky);
+        File.WriteAllText(Path.Join(sticky, "real", "policy.json"), "{}");
+        File.CreateSymbolicLink(Path.Join(_node.Root, "link"), "sticky/real");
+
+        Assert.NotNull(NodePolicy.Read(Path.Join(_node.Root, "link", "policy.json"), [], out _));
+    }
+
     [Fact]
     public async Task Every_action_that_changes_something_is_refused_without_a_policy_and_touches_nothing()
     {

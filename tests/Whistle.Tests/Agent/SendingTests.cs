@@ -5,6 +5,8 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Agent;
 using Whistle.Agent.Sending;
+using Whistle.Fixtures;
+using Whistle.Telemetry;
 
 using Xunit;
 
@@ -78,7 +80,8 @@ public sealed class SendingTests : IDisposable
     {
         var requests = new List<HttpRequestMessage>();
         var file = Path.Join(_disk.Folder, "token");
-        File.WriteAllText(file, "old\n");
+        var (old, current) = (AccessToken.New(AccessToken.OfSender), AccessToken.New(AccessToken.OfSender));
+        PrivateText.Write(file, old + "\n");
         var server = new ScriptedServer(request =>
         {
             requests.Add(request);
@@ -86,7 +89,7 @@ public sealed class SendingTests : IDisposable
         });
         using var sender = new ReportSender(Options(server) with { Token = null, TokenFile = file, Server = new Uri("http://localhost:1/base/") });
         await sender.SendAsync(new byte[] { 1, 2, 3 }, CancellationToken.None);
-        File.WriteAllText(file, "new");
+        PrivateText.Write(file, current);
         await sender.SendAsync(new byte[] { 4 }, CancellationToken.None);
 
         var request = requests[0];
@@ -97,7 +100,7 @@ public sealed class SendingTests : IDisposable
         Assert.Equal("snappy", Assert.Single(request.Content.Headers.ContentEncoding));
         Assert.Equal("2.0.0", Assert.Single(request.Headers.GetValues("X-Prometheus-Remote-Write-Version")));
         Assert.StartsWith("whistle-agent/", request.Headers.UserAgent.ToString(), StringComparison.Ordinal);
-        Assert.Equal([new("Bearer", "old"), new AuthenticationHeaderValue("Bearer", "new")], requests.Select(r => r.Headers.Authorization));
+        Assert.Equal([new("Bearer", old), new AuthenticationHeaderValue("Bearer", current)], requests.Select(r => r.Headers.Authorization));
         Assert.Equal([[1, 2, 3], [4]], server.Bodies);
     }
 
@@ -108,7 +111,7 @@ public sealed class SendingTests : IDisposable
         using var sender = new ReportSender(Options(new ScriptedServer(_ => ScriptedServer.Status(401))) with { TokenFile = file });
 
         var missing = Assert.IsType<SendOutcome.Retryable>(await sender.SendAsync(new byte[] { 1 }, CancellationToken.None));
-        File.WriteAllText(file, "wrong");
+        PrivateText.Write(file, AccessToken.New(AccessToken.OfSender));
         var refused = Assert.IsType<SendOutcome.Retryable>(await sender.SendAsync(new byte[] { 1 }, CancellationToken.None));
 
         Assert.Contains(file, missing.Reason, StringComparison.Ordinal);

@@ -1,6 +1,7 @@
 using Whistle.Actions;
 using Whistle.Alerting;
 using Whistle.Configuration;
+using Whistle.Fixtures;
 
 using Xunit;
 
@@ -220,6 +221,17 @@ public sealed class ServeConfigurationTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_others_could_have_written_is_not_read()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Who may write a file is looked at on Linux.");
+        var file = Write("appsettings.json", """{ "Retention": "30d" }""");
+        if (OperatingSystem.IsLinux())
+            File.SetUnixFileMode(file, File.GetUnixFileMode(file) | UnixFileMode.OtherWrite);
+
+        Assert.Equal($"{file}: is not read, because others could change it. {file} can be written by others (0602). Look at what it holds; then use: chmod go-w {file}", Assert.Single(Load().Errors));
+    }
+
+    [Fact]
     public void A_file_that_is_not_there_says_so() =>
         Assert.StartsWith($"{_folder}/none.json: cannot be read: ", Assert.Single(Load(Path.Combine(_folder, "none.json")).Errors), StringComparison.Ordinal);
 
@@ -264,7 +276,6 @@ public sealed class ServeConfigurationTests : IDisposable
     string Write(string name, string text)
     {
         var file = Path.Combine(_folder, name);
-        File.WriteAllText(file, text);
-        return file;
+        return PrivateText.Write(file, text);
     }
 }

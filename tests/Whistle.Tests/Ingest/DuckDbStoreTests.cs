@@ -36,7 +36,7 @@ public sealed class DuckDbStoreTests : IDisposable
 
         Assert.Equal(odd.Select(BitConverter.DoubleToUInt64Bits), Read().Values.Select(BitConverter.DoubleToUInt64Bits));
         Assert.Equal(_series.Labels, _store.Select(All, 0, long.MaxValue).Single().Labels);
-        Assert.Equal(7u, _store.LastSeriesId());
+        Assert.Equal(7u, _store.LastSeriesId);
     }
 
     [Fact]
@@ -49,7 +49,7 @@ public sealed class DuckDbStoreTests : IDisposable
 
         Assert.Equal(1, _store.Maintain());
 
-        Assert.Equal(["2026-03-01T10Z.samples.parquet", "2026-03-01T10Z.series.parquet"],
+        Assert.Equal(["2026-03-01T10Z.1.labels.parquet", "2026-03-01T10Z.1.samples.parquet", "2026-03-01T10Z.1.series.parquet", "2026-03-01T10Z.json"],
             Directory.GetFiles(Path.Combine(_folder, "sealed")).Select(Path.GetFileName).Order());
         Assert.Equal(before.Times, Read().Times);
         Assert.Equal(0, _store.Maintain());
@@ -108,7 +108,8 @@ public sealed class DuckDbStoreTests : IDisposable
 
         Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "sealed")));
         Assert.Empty(_store.Select(All, 0, long.MaxValue));
-        Assert.Equal(0u, _store.LastSeriesId());
+        Restart();
+        Assert.Equal(7u, _store.LastSeriesId);
     }
 
     [Fact]
@@ -119,11 +120,20 @@ public sealed class DuckDbStoreTests : IDisposable
         // Sent again, so it is there already; it says nothing of what came with it.
         batch.Add(_series, At(1), 2, late: true);
         batch.Add(_series, At(5), 6, late: false);
+        var failing = StoreMoment.BeforeCommit;
+        _store.Fault = moment =>
+        {
+            if (moment == failing)
+                throw new InsufficientMemoryException();
+        };
 
-        Assert.False(_store.Recover(batch));
+        Assert.Throws<StoreException>(() => _store.Append(batch));
+        Assert.Equal(new Recovery(Commits: 1, IsReplaced: false), _store.Recover());
 
-        _store.Append(batch);
-        Assert.True(_store.Recover(batch));
+        failing = StoreMoment.AfterCommit;
+        Assert.Throws<StoreException>(() => _store.Append(batch));
+        Assert.Equal(new Recovery(Commits: 2, IsReplaced: false), _store.Recover());
+        Assert.Equal([1.0, 2, 3, 6], Read().Values);
     }
 
     [Fact]
@@ -134,11 +144,11 @@ public sealed class DuckDbStoreTests : IDisposable
         _store.Maintain();
         var (place, away) = (Path.Combine(_folder, "sealed"), Path.Combine(_folder, "away"));
         Directory.Move(place, away);
-        Assert.Throws<StoreException>(() => _store.Recover(new CommitBatch()));
+        Assert.Throws<StoreException>(() => _store.Recover());
         Assert.Throws<StoreException>(() => Append(61, 4));
         Directory.Move(away, place);
 
-        _store.Recover(new CommitBatch());
+        _store.Recover();
 
         Append(61, 4);
         Assert.Equal([1.0, 2, 3, 4], Read().Values);
@@ -150,8 +160,8 @@ public sealed class DuckDbStoreTests : IDisposable
         Append(0, 1, 2, 3);
         _time.Advance(TimeSpan.FromMinutes(70));
         _store.Maintain();
-        var (broken, next) = (Path.Combine(_folder, "sealed", "2026-03-01T10Z.samples.parquet"), Path.Combine(_folder, "sealed", "2026-03-01T11Z.samples.parquet"));
-        File.WriteAllText(broken, "no parquet");
+        var next = Path.Combine(_folder, "sealed", "2026-03-01T11Z.1.samples.parquet");
+        Directory.CreateDirectory(Path.Combine(_folder, "sealed", "2026-03-01T10Z.2.samples.parquet.tmp"));
         var batch = new CommitBatch();
         batch.Add(_series, At(1) + 1, 50, late: true);
         batch.Add(_series, At(61), 4, late: false);

@@ -399,7 +399,7 @@ public sealed class RunTests
     static long? Token(RemediationBench bench)
     {
         using var connection = bench.Runs.Database.Open();
-        return Assert.Single(RunStore.Live(connection, "b", null)).Token;
+        return Assert.Single(RunStore.Live(connection, "b", null, [])).Token;
     }
 
     static async Task<string> LiveAsync(RemediationBench bench, bool helps)

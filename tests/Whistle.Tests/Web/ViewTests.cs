@@ -150,7 +150,7 @@ public sealed class ViewTests
     {
         EnrolledAgent[] agents = [new("t", "c", "awaited", Now), new("t", "c", "never", Now.AddMinutes(-2)), new("t", "c", "up", Now.AddDays(-1)), new("t", "c", "down", Now.AddDays(-1))];
         var telemetry = new FleetTelemetry();
-        telemetry.Add(FleetTelemetry.LastReport, [new(Node("up"), Seconds(-3))]);
+        telemetry.Add(FleetTelemetry.LastOwnReport, [new(Node("up"), Seconds(-3))]);
         telemetry.Add(FleetTelemetry.Up, [new(Node("up"), 1), new(Node("down"), 0), new(Node("never"), 0)]);
         telemetry.Add(FleetTelemetry.LastHeard, [new(Node("up"), Seconds(-30)), new(Node("down"), Seconds(-600)), new(Node("never"), Seconds(-120))]);
 

@@ -1,0 +1,57 @@
+using System.Text;
+using System.Xml;
+using System.Xml.Linq;
+
+using Microsoft.AspNetCore.DataProtection.Repositories;
+
+using Whistle.Actions.Files;
+
+namespace Whistle;
+
+/// <summary>
+/// The keys that cookies are sealed with, each a file that is written and read as every secret is. One that is damaged is set aside: what it sealed
+/// is no session any more, and that is all.
+/// </summary>
+/// <param name="say">Is told of a key that was set aside.</param>
+sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : IXmlRepository
+{
+    const string Extension = ".xml";
+
+    static readonly SecretForm Form = new("a key of the server's sessions", 64 << 10, text => Parse(text) is null ? "is no XML." : null);
+
+    public IReadOnlyCollection<XElement> GetAllElements() =>
+        Directory.Exists(folder) ? [.. Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Read).OfType<XElement>()] : [];
+
+    public void StoreElement(XElement element, string friendlyName)
+    {
+        Directory.CreateDirectory(folder);
+        // The name is the framework's: "key-" or "revocation-" and an id.
+        WholeFile.Replace(Path.GetFullPath(Path.Combine(folder, friendlyName + Extension)), Encoding.UTF8.GetBytes(element.ToString(SaveOptions.DisableFormatting)));
+    }
+
+    XElement? Read(string path)
+    {
+        var file = new SecretFile(path, Form);
+        try
+        {
+            return Parse(file.Read());
+        }
+        catch (SecretException e) when (e.Trouble is SecretTrouble.Damaged)
+        {
+            say($"{e.Message} It is set aside as {file.SetAside(time)}; whoever it logged in logs in again.");
+            return null;
+        }
+    }
+
+    static XElement? Parse(string text)
+    {
+        try
+        {
+            return XElement.Parse(text);
+        }
+        catch (XmlException)
+        {
+            return null;
+        }
+    }
+}

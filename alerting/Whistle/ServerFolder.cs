@@ -1,0 +1,48 @@
+using Whistle.Actions.Files;
+using Whistle.Telemetry;
+
+namespace Whistle;
+
+/// <summary>
+/// What lies in the data folder, and that it is the server's alone: who can write there is the server's operator, and decides what it repairs. A folder of
+/// another user's is refused to root as to anybody: its owner could exchange what root then believes. Whoever wants that user to be in charge runs the
+/// server as that user.
+/// </summary>
+static class ServerFolder
+{
+    public const string Token = "token";
+    public const string Instance = "instance";
+    public const string Owner = "owner";
+    public const string Sessions = "sessions";
+    public const string Keys = "keys";
+    public const string Telemetry = "telemetry";
+
+    const int RandomOwner = 32;
+
+    public static readonly string AgentToken = Path.Combine("agent", "token");
+
+    public static readonly SecretForm TokenForm = SecretForm.Token("the server's token", AccessToken.OfServer);
+    public static readonly SecretForm InstanceForm = SecretForm.Token("the server's instance", "wsi_");
+    public static readonly SecretForm AgentTokenForm = SecretForm.Token("the token of this machine's agent", AccessToken.OfSender);
+    public static readonly SecretForm OwnerForm = new("the name that this server owns runs by", 256, text =>
+        text.Length == RandomOwner && text.All(char.IsAsciiHexDigitLower) ? null : $"holds no name of {RandomOwner} hexadecimal digits.");
+
+    /// <summary>Makes it where there is none.</summary>
+    /// <returns>What stood open to other users and was closed, in a sentence, or null.</returns>
+    /// <exception cref="StartException">Somebody else could have put something there.</exception>
+    public static string? Prepare(string folder)
+    {
+        try
+        {
+            return new PrivateFolder(folder, [Token, Instance, Owner, Sessions, AgentToken], linkable: Telemetry).Prepare();
+        }
+        catch (UntrustedFolderException e)
+        {
+            throw new StartException($"The data folder {folder} is not this user's alone, so nothing in it is believed: {e.Message}", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StartException($"The data folder {folder} cannot be made or closed to other users: {e.Message} Let this user write there, or name another folder with --data.", e);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+using Whistle.Alerting.Tickets;
+using Whistle.Detectors;
+using Whistle.Detectors.Http;
+using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Runs;
+
+namespace Whistle;
+
+/// <summary>The state as the whole program knows it, and what follows where it cannot be used.</summary>
+static class StateStages
+{
+    /// <summary>The tables of all stages, upstream first.</summary>
+    public static readonly IReadOnlyList<StateSchema> All =
+        [Credentials.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables, TicketStore.Tables, StateReserve.Tables];
+
+    static readonly string[] Left = ["telemetry", "agent"];
+
+    /// <summary>Whether the folder has what a server leaves there only after it has made the state.</summary>
+    public static bool HasHistory(string folder) => Left.Select(f => Path.Combine(folder, f)).Any(f => Directory.Exists(f) && Directory.EnumerateFileSystemEntries(f).Any());
+
+    /// <summary>Migrates the state, and holds everything back where it is not what it was.</summary>
+    public static void Ready(StateDatabase state, HealthBoard health, TimeProvider time, ILogger logger)
+    {
+        state.Watch(health, logger);
+        state.Upgrade(All, logger.StateMigrated);
+        if (state.Accepted is not { } accepted)
+            return;
+        logger.StateAccepted(accepted);
+        new ControlStore(state).Set(new KillSwitch(
+            true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.", "whistle", time.GetUtcNow()));
+    }
+
+    /// <summary>Whoever needs the state while it cannot be used is told to come again.</summary>
+    public static async Task RefuseWithoutAsync(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (StateException e) when (!context.Response.HasStarted)
+        {
+            context.Response.Clear();
+            context.Response.Headers.RetryAfter = "5";
+            if (WhistleApi.IsOurs(context))
+            {
+                await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
+                return;
+            }
+
+            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+            // Senders are not told what only an operator may know.
+            await context.Response.WriteAsync("The state cannot be used for now; send it again.\n", context.RequestAborted);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+using System.Data.Common;
+
+namespace Whistle.Ingest;
+
+public sealed partial class StateDatabase
+{
+    /// <summary>Runs the migrations of one stage that this database has not seen yet, all in one transaction.</summary>
+    /// <exception cref="StateException">It was made by a newer program, or a migration is not the one that was run.</exception>
+    public void Migrate(StateSchema schema) => Migrate([StateSchema.Own, schema], isWhole: false);
+
+    /// <summary>As <see cref="Migrate(StateSchema)"/>.</summary>
+    public void Migrate(string stage, params IReadOnlyList<StateScript> scripts) => Migrate(new StateSchema(stage, scripts));
+
+    /// <summary>
+    /// Brings the state to what the whole program knows, or changes nothing: what was made by a newer one is refused. Of an older file a copy
+    /// is made beside it first.
+    /// </summary>
+    /// <param name="program">All its stages.</param>
+    /// <param name="tell">Told what is done.</param>
+    /// <exception cref="StateException">It was made by a newer program, a migration is not the one that was run, or no copy can be made.</exception>
+    public void Upgrade(IReadOnlyList<StateSchema> program, Action<string> tell)
+    {
+        IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
+        int found;
+        using (var connection = Open())
+        {
+            if (IsCurrent(connection, schemas, isWhole: true))
+                return;
+            found = Applied(connection).Count;
+        }
+
+        var known = schemas.Sum(s => s.Scripts.Count);
+        if (found > 0)
+            tell($"The state has schema version {found}, this program has {known}: it is migrated.{CopyBefore(found, known)}");
+        Migrate(schemas, isWhole: true);
+    }
+
+    /// <summary>As <see cref="Upgrade"/> where the state is new; else it must be current.</summary>
+    /// <exception cref="StateException">Besides: it is older than this program.</exception>
+    public void RequireCurrent(IReadOnlyList<StateSchema> program)
+    {
+        IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
+        using var connection = Open();
+        if (IsCurrent(connection, schemas, isWhole: true))
+            return;
+        if (Applied(connection).Count is > 0 and var found)
+            throw new StateException($"The state has schema version {found}, this program has {schemas.Sum(s => s.Scripts.Count)}. Start `whistle serve` of this version once, which migrates it.");
+        Migrate(schemas, isWhole: true);
+    }
+
+    void Migrate(IReadOnlyList<StateSchema> schemas, bool isWhole)
+    {
+        using var connection = Open();
+        if (!IsCurrent(connection, schemas, isWhole))
+        {
+            using var transaction = connection.BeginWrite();
+            MakeTable(connection);
+            IsCurrent(connection, schemas, isWhole);
+            var applied = Applied(connection);
+            foreach (var schema in schemas)
+            {
+                for (var number = 0; number < schema.Scripts.Count; number++)
+                    Apply(connection, schema, number, applied);
+            }
+
+            transaction.Commit();
+        }
+
+        Remember(connection);
+    }
+
+    static void Apply(DbConnection connection, StateSchema schema, int number, Dictionary<(string Stage, long Number), string?> applied)
+    {
+        var script = schema.Scripts[number];
+        (string, object?)[] row = [("$stage", schema.Stage), ("$number", number), ("$checksum", script.Checksum)];
+        if (!applied.TryGetValue((schema.Stage, number), out var checksum))
+        {
+            connection.Script(script.Sql);
+            script.Then?.Invoke(connection);
+            connection.Execute("INSERT INTO migrations (stage, number, checksum) VALUES ($stage, $number, $checksum)", row);
+        }
+        else if (checksum is null)
+        {
+            // Run by a version that kept no checksums.
+            connection.Execute("UPDATE migrations SET checksum = $checksum WHERE stage = $stage AND number = $number", row);
+        }
+    }
+
+    /// <summary>Whether nothing is left to do.</summary>
+    static bool IsCurrent(DbConnection connection, IReadOnlyList<StateSchema> schemas, bool isWhole)
+    {
+        var applied = Applied(connection);
+        var known = schemas.Sum(s => s.Scripts.Count);
+        foreach (var ((stage, number), checksum) in applied)
+        {
+            if (schemas.FirstOrDefault(s => s.Stage == stage) is not { } schema)
+            {
+                if (isWhole)
+                    throw Newer(applied.Count, known, $"the stage {stage}, which this version does not have");
+            }
+            else if (number >= schema.Scripts.Count)
+            {
+                throw Newer(applied.Count, known, $"migration {number + 1} of the stage {stage}, of which this version knows {schema.Scripts.Count}");
+            }
+            else if (checksum is not null && checksum != schema.Scripts[(int)number].Checksum)
+            {
+                throw new StateException(
+                    $"Migration {number + 1} of the stage {stage} was run with checksum {checksum}, but this program's has {schema.Scripts[(int)number].Checksum}: the state was made by another build of Whistle, or its row is damaged. Nothing was changed. Start the build that made it, or restore a backup with `whistle backup restore`.");
+            }
+        }
+
+        return schemas.All(s => Enumerable.Range(0, s.Scripts.Count).All(n => applied.GetValueOrDefault((s.Stage, n)) is not null));
+    }
+
+    static StateException Newer(int found, int known, string what) => new(
+        $"The state has schema version {found} and this program knows version {known}: it was made by a newer version of Whistle, for it has {what}. Nothing was changed. Start the newer version again, or restore a backup from before the upgrade with `whistle backup restore`.");
+
+    /// <summary>The checksums of the migrations that were run; null where an older version kept none.</summary>
+    static Dictionary<(string Stage, long Number), string?> Applied(DbConnection connection)
+    {
+        var columns = Columns(connection);
+        return columns.Count == 0
+            ? []
+            : connection.Query(
+                $"SELECT stage, number, {(columns.Contains("checksum") ? "checksum" : "NULL")} FROM migrations ORDER BY stage, number",
+                r => (Key: (r.GetString(0), r.GetInt64(1)), Checksum: r.OptionalText(2))).ToDictionary(m => m.Key, m => m.Checksum);
+    }
+
+    static void MakeTable(DbConnection connection)
+    {
+        connection.Script("CREATE TABLE IF NOT EXISTS migrations (stage TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stage, number))");
+        if (!Columns(connection).Contains("checksum"))
+            connection.Script("ALTER TABLE migrations ADD COLUMN checksum TEXT");
+    }
+
+    static List<string> Columns(DbConnection connection) => connection.Query(
+        ((StateConnection)connection).Source.IsPostgreSql
+            ? "SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'migrations'"
+            : "SELECT name FROM pragma_table_info('migrations')",
+        r => r.GetString(0));
+}

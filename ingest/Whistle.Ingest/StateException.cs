@@ -1,0 +1,21 @@
+using System.Data.Common;
+
+namespace Whistle.Ingest;
+
+/// <summary>The state cannot be used: its file is damaged or missing, its disk is full, or its database does not answer. The message says what to do.</summary>
+public sealed class StateException : DbException
+{
+    public StateException()
+    {
+    }
+
+    public StateException(string message)
+        : base(message)
+    {
+    }
+
+    public StateException(string message, Exception? inner)
+        : base(message, inner)
+    {
+    }
+}

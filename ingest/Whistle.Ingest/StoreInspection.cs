@@ -1,0 +1,72 @@
+using DuckDB.NET.Data;
+
+namespace Whistle.Ingest;
+
+/// <summary>What was found of one part of the data folder.</summary>
+/// <param name="Part">A file, an hour, an entry of what was set aside.</param>
+public sealed record DataFinding(string Part, bool IsDamage, string Text);
+
+/// <summary>Looks at the telemetry of a server that does not run, and changes nothing.</summary>
+public static class StoreInspection
+{
+    /// <summary>All parts, as they are looked at: hashing takes as long as reading all files.</summary>
+    public static IEnumerable<DataFinding> Look(string folder, TimeProvider time)
+    {
+        if (!Directory.Exists(folder))
+            return [new("telemetry", false, $"There is no telemetry yet in {folder}.")];
+        return [Format(folder), .. Sealed(new SealedFolder(Path.Combine(folder, "sealed"))), Hot(folder, time), .. SetAsideBefore(folder, time)];
+    }
+
+    static DataFinding Format(string folder)
+    {
+        var file = Path.Combine(folder, "format");
+        return !File.Exists(file) ? new("format", false, "There is no format file: the folder is of format 1, or new; the next start writes one.")
+            : File.ReadAllText(file).Trim() == $"{HotFile.Format}" ? new("format", false, $"Format {HotFile.Format}.")
+            : new("format", true, $"It says \"{File.ReadAllText(file).Trim()}\", where this program writes {HotFile.Format}. A higher number is of a newer program.");
+    }
+
+    static IEnumerable<DataFinding> Sealed(SealedFolder folder)
+    {
+        var files = Directory.Exists(folder.FullPath) ? Directory.EnumerateFiles(folder.FullPath).Select(f => Path.GetFileName(f)).ToList() : [];
+        foreach (var group in files.GroupBy(SealedHour.HourOf).Where(g => g.Key is not null).OrderBy(g => g.Key))
+        {
+            var name = SealedHour.NameOf(group.Key!.Value);
+            var manifestFile = folder.PathOf(name + SealedHour.ManifestSuffix);
+            if (!File.Exists(manifestFile))
+                yield return new(name, true, $"No manifest says what {string.Join(", ", group)} must contain. The next start takes it from the hot store, or sets the files aside.");
+            else if (SealedHour.Read(File.ReadAllText(manifestFile), group.Key.Value) is not { } hour)
+                yield return new(name, true, $"{manifestFile} is damaged. The next start writes it again from the hot store, or sets the files aside.");
+            else if (folder.Fault(hour) is { } fault)
+                yield return new(name, fault.IsDamage, $"{fault.Reason}. {(fault.IsDamage ? "The next start sets it aside." : "Let the server's user read it.")}");
+            else
+                yield return new(name, false, $"Generation {hour.Generation}, {hour.Files.Sum(f => f.Bytes)} bytes.");
+        }
+    }
+
+    static DataFinding Hot(string folder, TimeProvider time)
+    {
+        var hot = new HotFile(new StoreOptions(folder, TimeSpan.Zero), new SetAside("", null, null, time), time, null);
+        if (!hot.Exists)
+            return new(HotFile.Name, Directory.EnumerateFiles(Path.Combine(folder, "sealed")).Any(), $"{HotFile.Name} is missing; the next start makes a new one.");
+        try
+        {
+            using var mark = new CommitMark(Path.Combine(folder, CommitMark.FileName));
+            var (commits, marked) = (hot.Look(), mark.Read());
+            return commits < (marked ?? 0) ? new(HotFile.Name, true, $"It holds {commits} commits of {marked}: it is older than what was stored, or was cut off. The next start goes on with what there is.")
+                : marked is null ? new(HotFile.Name, true, "It can be read; whether it is whole cannot be told, as the mark of the last commit is missing or damaged.")
+                : new(HotFile.Name, false, $"{commits} commits, all of them readable.");
+        }
+        catch (DuckDBException e)
+        {
+            return HotFile.IsDamage(e.Message) ? new(HotFile.Name, true, $"{e.Message.TrimEnd()} The next start saves what can be read and sets the file aside.")
+                : new(HotFile.Name, true, $"It cannot be opened now: {e.Message.TrimEnd()} Is a server running on this folder? Ask it with `whistle health`, or stop it first.");
+        }
+    }
+
+    static IEnumerable<DataFinding> SetAsideBefore(string folder, TimeProvider time)
+    {
+        var before = new SetAside(Path.Combine(folder, SetAside.FolderName), null, null, time);
+        before.Load();
+        return before.Known.Select(d => new DataFinding($"{SetAside.FolderName}/{Path.GetFileName(d.Folder)}", true, $"{d.Reason}."));
+    }
+}

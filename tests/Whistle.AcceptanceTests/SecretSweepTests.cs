@@ -1,0 +1,212 @@
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+using Whistle.Actions.Files;
+using Whistle.Agent;
+using Whistle.Agent.Sending;
+using Whistle.Commands;
+using Whistle.Fixtures;
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>Every secret file of the project, each through what reads it, with everything that can be wrong with a file.</summary>
+public sealed class SecretSweepTests : IDisposable
+{
+    static readonly string Key = new('k', 32);
+    static readonly string Token = AccessToken.New(AccessToken.OfSender);
+
+    static readonly Dictionary<string, Func<SecretSweepTests, string, Task<string>>> Readers = new()
+    {
+        ["token"] = (test, file) => test.ServeAsync(file, _ => Task.CompletedTask),
+        ["instance"] = (test, file) => test.ServeAsync(file, _ => Task.CompletedTask),
+        ["sessions"] = (test, file) => test.ServeAsync(file, _ => Task.CompletedTask),
+        ["keys/key.xml"] = (test, file) => test.ServeAsync(file, async app =>
+        {
+            await Task.CompletedTask;
+            app.Services.GetRequiredService<IKeyManager>().GetAllKeys();
+        }),
+        ["agent/token"] = (test, file) => test.ServeAsync(file, StartAsync, agent: true),
+        ["owner"] = (test, file) => Read(() => new SecretFile(file, ServerFolder.OwnerForm).ReadOrMake(() => Guid.NewGuid().ToString("N"), TimeProvider.System, test._said.Add)),
+        ["token of the command line"] = (_, file) => Read(() => ServerConnection.TokenOf(Path.GetDirectoryName(file)!)),
+        ["agent --token-file"] = (_, file) => Read(() => ReportSender.Token(new AgentOptions { TokenFile = file, Buffer = new BufferOptions { Folder = "/none" } })!),
+        ["routing key"] = (_, file) => Check(new() { Alerting = new() { PagerDuty = new() { RoutingKeyFile = file } } }),
+        ["mail password"] = (_, file) => Check(new() { Alerting = new() { Mail = new() { Host = "h", From = "a@b.c", To = ["a@b.c"], User = "u", PasswordFile = file } } }),
+        ["database"] = (_, file) => Check(new() { DatabaseFile = file }),
+    };
+
+    static readonly Dictionary<string, string> Contents = new()
+    {
+        ["token"] = AccessToken.New(AccessToken.OfServer),
+        ["instance"] = AccessToken.New("wsi_"),
+        ["sessions"] = $"{AccessToken.New("")} 4102444800\n",
+        ["keys/key.xml"] = "<key id=\"5e0ec29a-4a07-4ee6-8ad2-f4b0ddd1b1a4\" version=\"1\"><a>b</a></key>",
+        ["agent/token"] = Token,
+        ["owner"] = Guid.NewGuid().ToString("N"),
+        ["token of the command line"] = AccessToken.New(AccessToken.OfServer),
+        ["agent --token-file"] = Token,
+        ["routing key"] = Key,
+        ["mail password"] = "correct horse battery staple",
+        ["database"] = "Host=db.example.com;Database=whistle;Username=whistle",
+    };
+
+    // What must not be taken, whoever wrote it and however it came there. {0} is the file, {1} a folder beside it.
+    static readonly Dictionary<string, Action<string, string>> Faults = new()
+    {
+        ["missing"] = (file, _) => File.Delete(file),
+        ["empty"] = (file, _) => PrivateText.Write(file, ""),
+        ["no-break space only"] = (file, _) => PrivateText.Write(file, "\u00a0\n"),
+        ["truncated"] = (file, _) => PrivateText.Write(file, File.ReadAllText(file)[..^5]),
+        ["garbled"] = (file, _) => File.WriteAllBytes(file, [.. File.ReadAllBytes(file).Select(b => (byte)(b ^ 0xd7))]),
+        ["too long"] = (file, _) => File.AppendAllText(file, new string('A', 300 << 10)),
+        ["two lines"] = (file, _) => File.AppendAllText(file, "\nsecond line\n"),
+        ["a folder"] = (file, _) => Run($"rm '{file}'; mkdir -m 700 '{file}'"),
+        ["root's link to root's file"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; ln -s '{beside}/x' '{file}'"),
+        ["a link to what a stranger owns"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; chown 4711 '{beside}/x'; ln -s '{beside}/x' '{file}'"),
+        ["a stranger's link"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; ln -s '{beside}/x' '{file}'; chown -h 4711 '{file}'"),
+        ["a link into a stranger's folder"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; chown 4711 '{beside}'; ln -s '{beside}/x' '{file}'"),
+        ["a pipe"] = (file, _) => Run($"rm '{file}'; mkfifo -m 600 '{file}'"),
+        ["a device"] = (file, _) => Run($"rm '{file}'; mknod -m 600 '{file}' c 1 3"),
+        ["readable by its group"] = (file, _) => Run($"chmod 640 '{file}'"),
+        ["readable by everybody"] = (file, _) => Run($"chmod 644 '{file}'"),
+        ["writable by its group"] = (file, _) => Run($"chmod 620 '{file}'"),
+        ["writable by everybody"] = (file, _) => Run($"chmod 602 '{file}'"),
+        ["a stranger's"] = (file, _) => Run($"chown 4711 '{file}'"),
+        ["in a folder that everybody may write"] = (file, _) => Run($"chmod 777 '{Path.GetDirectoryName(file)}'"),
+        ["in a stranger's folder"] = (file, _) => Run($"chown 4711 '{Path.GetDirectoryName(file)}'"),
+    };
+
+    // What people put there has no form of its own that would show it, and a session that ends earlier harms nobody.
+    static readonly HashSet<(string, string)> Unknowable = [("mail password", "truncated"), ("database", "truncated"), ("sessions", "truncated")];
+
+    // As orchestrators and services have it: root links it, and a service's group reads it.
+    static readonly HashSet<string> Placed = ["agent --token-file", "routing key", "mail password", "database"];
+    static readonly HashSet<string> PlacedSo = ["root's link to root's file", "readable by its group"];
+
+    // Made again by the server, which says so; what it made in their place must be whole.
+    static readonly HashSet<string> Made = ["token", "instance", "sessions", "keys/key.xml", "agent/token", "owner"];
+    static readonly HashSet<string> Damages = ["missing", "empty", "no-break space only", "truncated", "garbled", "too long", "two lines"];
+
+    // Older versions left them so, under a folder that nobody else could enter: closed, said, and read.
+    static readonly HashSet<(string, string)> Closed = [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
+
+    // A list of nobody, and no list; no key, for a folder of that name is none; and root may stop the repairs of another user's server.
+    static readonly HashSet<(string, string)> Fine =
+        [("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"), ("token of the command line", "in a stranger's folder")];
+
+    readonly string _base = Directory.CreateTempSubdirectory("whistle-sweep").FullName;
+    readonly List<string> _said = [];
+
+    public SecretSweepTests() => Requirement.Root();
+
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public static TheoryData<string> Secrets => [.. Contents.Keys];
+
+    public void Dispose() => Run($"rm -rf '{_base}'");
+
+    [Theory]
+    [MemberData(nameof(Secrets))]
+    public async Task A_secret_file_with_anything_wrong_is_refused_or_set_aside_and_never_taken(string secret)
+    {
+        var sound = Prepare(secret, "sound", out _);
+        Assert.Equal("taken", await Readers[secret](this, sound));
+        Assert.Equal(Contents[secret], File.ReadAllText(sound));
+
+        List<string> table = [];
+        foreach (var (fault, make) in Faults)
+        {
+            var file = Prepare(secret, fault, out var beside);
+            make(file, beside);
+            _said.Clear();
+            var outcome = await Readers[secret](this, file);
+            table.Add($"{secret} | {fault} | {outcome}");
+            TestContext.Current.TestOutputHelper!.WriteLine(table[^1]);
+            if (Unknowable.Contains((secret, fault)) || Fine.Contains((secret, fault)) || Closed.Contains((secret, fault))
+                || (Placed.Contains(secret) && PlacedSo.Contains(fault)))
+                Assert.Equal("taken", outcome);
+            else if (Made.Contains(secret) && Damages.Contains(fault))
+                AssertMadeAgain(secret, file, fault, outcome);
+            else
+                Assert.True(outcome.StartsWith("refused: ", StringComparison.Ordinal), table[^1]);
+            Assert.DoesNotContain(Contents[secret].Trim()[..20], outcome, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(Faults.Count, table.Count);
+    }
+
+    void AssertMadeAgain(string secret, string file, string fault, string outcome)
+    {
+        Assert.Equal((secret, fault, "taken"), (secret, fault, outcome));
+        // Set aside, not lost, and said.
+        var aside = Directory.GetFiles(Path.GetDirectoryName(file)!, "*.damaged-*");
+        Assert.Equal(fault == "missing" ? 0 : 1, aside.Length);
+        Assert.All(aside, a => Assert.Contains(_said, s => s.Contains(a, StringComparison.Ordinal)));
+        if (secret is "keys/key.xml" or "sessions")
+            return;
+        Assert.NotEqual(Contents[secret], File.ReadAllText(file).Trim());
+        Assert.Equal(Contents[secret].Length, File.ReadAllText(file).Trim().Length);
+        Assert.Equal("600", Shell.Mode(file));
+    }
+
+    string Prepare(string secret, string fault, out string beside)
+    {
+        var name = secret == "token of the command line" ? "token" : secret.Replace(' ', '-');
+        var folder = Directory.CreateDirectory(Path.Combine(_base, fault.Replace(' ', '-').Replace("'", "", StringComparison.Ordinal), "data")).FullName;
+        beside = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(folder)!, "beside")).FullName;
+        var file = Path.Combine(folder, name);
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        Run($"chmod 700 '{folder}' '{beside}'");
+        return PrivateText.Write(file, Contents[secret]);
+    }
+
+    // The server starts or does not, with this in its data folder.
+    async Task<string> ServeAsync(string file, Func<WhistleApp, Task> use, bool agent = false)
+    {
+        var folder = file[..(file.IndexOf("/data/", StringComparison.Ordinal) + 5)];
+        try
+        {
+            var options = new WhistleOptions { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = agent, LeastLogged = LogLevel.None, RunTimers = false };
+            await using var app = new WhistleApp(options);
+            await use(app);
+            var problems = app.Services.GetRequiredService<HealthBoard>().Problems();
+            _said.AddRange(problems.Select(p => p.Reason));
+            return problems.FirstOrDefault(p => p.Component == "agent") is { } failed ? $"refused: {failed.Reason}" : "taken";
+        }
+        catch (Exception e) when (e is StartException or SecretException)
+        {
+            return $"refused: {e.Message}";
+        }
+    }
+
+    static async Task StartAsync(WhistleApp app)
+    {
+        await app.StartAsync(Cancellation);
+        // The agent begins by itself: it is enrolled, or the board says why not.
+        var board = app.Services.GetRequiredService<HealthBoard>();
+        var folder = app.Services.GetRequiredService<WhistleOptions>().DataFolder;
+        while (!board.Problems().Any(p => p.Component == "agent") && !File.Exists(Path.Combine(folder, "agent", "buffer", "lock")))
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Cancellation);
+    }
+
+    static Task<string> Check(WhistleOptions options) =>
+        Task.FromResult(options.Errors() is [var error, ..] ? $"refused: {error.Reason}" : "taken");
+
+    static Task<string> Read(Func<string> read)
+    {
+        try
+        {
+            return Task.FromResult(read().Length > 0 ? "taken" : "taken empty");
+        }
+        catch (Exception e) when (e is SecretException or CommandException)
+        {
+            return Task.FromResult($"refused: {e.Message}");
+        }
+    }
+
+    static void Run(string command) => Shell.Run(command);
+}

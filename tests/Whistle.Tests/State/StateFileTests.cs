@@ -1,0 +1,311 @@
+using Whistle.Ingest;
+
+using Xunit;
+
+namespace Whistle.Tests.State;
+
+/// <summary>Every file of the state × everything that may befall it: it is used only where it holds what was last written.</summary>
+public sealed class StateFileTests : IDisposable
+{
+    const string Table = "CREATE TABLE facts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)";
+    // Some more than the checkpoint before them has taken into the file.
+    const int Facts = 430;
+
+    // Of a stopped server: all is in the file.
+    readonly StateFolder _closed = new();
+
+    // Of a killed one: what was written last is in the log alone.
+    readonly StateFolder _killed;
+
+    // As the killed one was when it had been stopped before, some checkpoints ago.
+    readonly StateFolder _older;
+
+    public StateFileTests()
+    {
+        using (var state = Open(_closed))
+            Add(state, 0, 150);
+        _older = _closed.Copy();
+        using (var state = Open(_closed))
+        {
+            Add(state, 150, Facts);
+            _killed = _closed.Copy();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var folder in new[] { _closed, _killed, _older })
+            folder.Dispose();
+    }
+
+    public enum Fate
+    {
+        Missing, Empty, Cut10, Cut100, CutHalf, CutByAPage, CutByOne, GarbledHead, GarbledBlock, GarbledEverywhere, ZeroedHead, ZeroedBlock, ZeroedAll, Older, Folder, ForeignDatabase, NoDatabase, LinkToItself,
+    }
+
+    public static TheoryData<string, Fate, bool> Cells()
+    {
+        var cells = new TheoryData<string, Fate, bool>();
+        foreach (var file in new[] { "", "-wal", "-shm", "-instance" })
+        {
+            foreach (var fate in Enum.GetValues<Fate>())
+            {
+                cells.Add(file, fate, false);
+                cells.Add(file, fate, true);
+            }
+        }
+
+        return cells;
+    }
+
+    [Theory]
+    [MemberData(nameof(Cells))]
+    public void A_state_is_refused_and_left_alone_or_holds_all_that_was_written(string file, Fate fate, bool isKilled)
+    {
+        using var folder = (isKilled ? _killed : _closed).Copy();
+        Befall(folder, folder.File + file, fate);
+        var before = folder.Contents();
+
+        if (Ask(folder) is { } refused)
+        {
+            Assert.Contains(folder.File, refused, StringComparison.Ordinal);
+            Assert.Matches("Restore|restore|Look after|See that|Move it away|Stop what", refused);
+            Assert.Equal(before, folder.Contents());
+        }
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("-wal")]
+    public void What_a_killed_server_wrote_last_is_never_lost_in_silence(string file)
+    {
+        foreach (var fate in new[] { Fate.Missing, Fate.Empty, Fate.CutHalf, Fate.ZeroedHead, Fate.Older })
+        {
+            using var folder = _killed.Copy();
+            Befall(folder, folder.File + file, fate);
+            Assert.NotNull(Ask(folder));
+        }
+    }
+
+    [Fact]
+    public void A_log_that_lost_any_of_its_changes_is_noticed()
+    {
+        var noticed = 0;
+        // A frame is a page with 24 bytes before it; the log begins with 32.
+        for (var length = new FileInfo(_killed.Log).Length; length > 0; length -= 4096 + 24)
+        {
+            using var folder = _killed.Copy();
+            Cut(folder.Log, length);
+            noticed += Ask(folder) is { } refused && refused.Contains("is older than it was", StringComparison.Ordinal) ? 1 : 0;
+        }
+
+        Assert.InRange(noticed, Facts % 100, int.MaxValue);
+    }
+
+    [Fact]
+    public void A_folder_with_the_leavings_of_a_server_but_no_state_is_told_from_a_first_start()
+    {
+        using var folder = new StateFolder();
+        var history = new StateOpening { HasHistory = true };
+        var refused = Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message;
+        Assert.Contains("is missing", refused, StringComparison.Ordinal);
+        Assert.Contains("--accept-state", refused, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(folder.Path));
+
+        File.WriteAllText(folder.File, "");
+        Assert.Contains("is empty", Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message, StringComparison.Ordinal);
+        // A first start that died after it had made the file.
+        using (var state = new StateDatabase(folder.File))
+            Assert.True(state.IsNew);
+        // And after it had made the file a database.
+        using (var state = new StateDatabase(folder.File))
+            Assert.Null(state.Accepted);
+        Assert.Contains("holds nothing", Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_accepted_is_said_and_from_then_on_right()
+    {
+        using var folder = _killed.Copy();
+        File.Delete(folder.Log);
+        Assert.NotNull(Ask(folder));
+
+        using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true }))
+        {
+            Assert.Contains("is older than it was", state.Accepted, StringComparison.Ordinal);
+            state.Migrate("facts", Table);
+        }
+
+        using (var state = new StateDatabase(folder.File))
+            Assert.Null(state.Accepted);
+        File.Delete(folder.File);
+        using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true }))
+        {
+            Assert.Contains("is missing", state.Accepted, StringComparison.Ordinal);
+            state.Migrate("facts", Table);
+        }
+
+        using (new StateDatabase(folder.File))
+            Assert.Equal(["0"], folder.Sql("SELECT count(*) FROM facts"));
+    }
+
+    [Fact]
+    public void A_damaged_state_is_never_accepted()
+    {
+        using var folder = _closed.Copy();
+        Befall(folder, folder.File, Fate.GarbledEverywhere);
+
+        Assert.Contains("is damaged", Assert.Throws<StateException>(() => new StateDatabase(folder.File, new StateOpening { Accept = true })).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_state_of_another_folder_is_told()
+    {
+        using var other = new StateFolder();
+        using (var state = Open(other))
+            Add(state, 0, Facts);
+        File.Copy(other.File, _closed.File, overwrite: true);
+
+        Assert.Contains("is not the state that was last here", Ask(_closed), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_state_without_its_mark_is_taken_and_marked_again()
+    {
+        File.Delete(_closed.File + "-instance");
+
+        Assert.Null(Ask(_closed));
+        Assert.True(File.Exists(_closed.File + "-instance"));
+    }
+
+    [Fact]
+    public void A_file_that_cannot_be_written_is_refused()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.UserName == "root", "Needs a user whom file modes hold back; StateStartTests does it as root.");
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(_closed.File, UnixFileMode.UserRead);
+
+        Assert.Contains("cannot be written", Ask(_closed), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void New_files_are_for_their_owner_alone()
+    {
+        using var state = Open(_closed);
+        foreach (var file in Directory.GetFiles(_closed.Path))
+        {
+            if (!OperatingSystem.IsWindows())
+                Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
+        }
+    }
+
+    // Null where the state was taken, and then it holds every fact.
+    static string? Ask(StateFolder folder)
+    {
+        try
+        {
+            using var state = Open(folder);
+            using var connection = state.Open();
+            Assert.Equal(Enumerable.Range(0, Facts).Select(i => $"fact {i}"), connection.Query("SELECT text FROM facts ORDER BY id", r => r.GetString(0)));
+            return null;
+        }
+        catch (StateException e)
+        {
+            return e.Message;
+        }
+    }
+
+    static StateDatabase Open(StateFolder folder)
+    {
+        var state = new StateDatabase(folder.File, new StateOpening { HasHistory = Directory.GetFiles(folder.Path).Length > 0 });
+        try
+        {
+            state.Upgrade([new StateSchema("facts", Table)], _ => { });
+            return state;
+        }
+        catch
+        {
+            state.Dispose();
+            throw;
+        }
+    }
+
+    static void Add(StateDatabase state, int from, int to)
+    {
+        using var connection = state.Open();
+        for (var i = from; i < to; i++)
+            connection.Execute("INSERT INTO facts (text) VALUES ($text)", ("$text", $"fact {i}"));
+    }
+
+    void Befall(StateFolder folder, string path, Fate fate)
+    {
+        // What is not there may be missing, or stand there wrongly; it cannot be cut.
+        if (!File.Exists(path) && fate is not (Fate.Missing or Fate.Empty or Fate.Older or Fate.Folder or Fate.ForeignDatabase or Fate.NoDatabase or Fate.LinkToItself))
+            return;
+        var length = File.Exists(path) ? new FileInfo(path).Length : 0;
+        switch (fate)
+        {
+            case Fate.Missing:
+                File.Delete(path);
+                break;
+            case Fate.Empty:
+                File.WriteAllText(path, "");
+                break;
+            case Fate.Cut10 or Fate.Cut100 or Fate.CutHalf or Fate.CutByAPage or Fate.CutByOne:
+                Cut(path, fate switch { Fate.Cut10 => 10, Fate.Cut100 => 100, Fate.CutHalf => length / 2, Fate.CutByAPage => length - 4096, _ => length - 1 });
+                break;
+            case Fate.GarbledHead or Fate.ZeroedHead:
+                Overwrite(path, 0, 64, fate is Fate.ZeroedHead);
+                break;
+            case Fate.GarbledBlock or Fate.ZeroedBlock:
+                Overwrite(path, length / 2 / 4096 * 4096, 4096, fate is Fate.ZeroedBlock);
+                break;
+            case Fate.GarbledEverywhere:
+                for (var at = 100L; at < length; at += 1000)
+                    Overwrite(path, at, 40, false);
+                break;
+            case Fate.ZeroedAll:
+                Overwrite(path, 0, (int)length, true);
+                break;
+            case Fate.Older:
+                File.Delete(path);
+                var old = _older.File + path[folder.File.Length..];
+                if (File.Exists(old))
+                    File.Copy(old, path);
+                break;
+            case Fate.Folder:
+                File.Delete(path);
+                Directory.CreateDirectory(path);
+                break;
+            case Fate.ForeignDatabase:
+                File.Delete(path);
+                folder.Sql("CREATE TABLE bookmarks (id INTEGER); INSERT INTO bookmarks VALUES (1)", path + ".foreign");
+                File.Move(path + ".foreign", path);
+                break;
+            case Fate.NoDatabase:
+                File.WriteAllText(path, string.Concat(Enumerable.Repeat("This is a letter to somebody.\n", 500)));
+                break;
+            case Fate.LinkToItself:
+                File.Delete(path);
+                File.CreateSymbolicLink(path, path);
+                break;
+        }
+    }
+
+    static void Cut(string path, long length)
+    {
+        using var file = File.OpenWrite(path);
+        file.SetLength(Math.Max(0, length));
+    }
+
+    static void Overwrite(string path, long at, int count, bool zero)
+    {
+        var bytes = new byte[count];
+        if (!zero)
+            new Random(1).NextBytes(bytes);
+        using var file = File.OpenWrite(path);
+        count = (int)Math.Min(count, file.Length - at);
+        file.Position = at;
+        file.Write(bytes, 0, count);
+    }
+}
