@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
