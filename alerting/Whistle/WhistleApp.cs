@@ -155,7 +155,8 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(Metrics.NewCustomRegistry()).AddSingleton(new HealthBoard(options.Time))
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
-            .AddSingleton(new Head(options.Time, options.MaxSeriesPerTenant, options.Memory.SeriesLabels))
+            .AddSingleton(s => new SeriesLimits(options.SeriesLimits, options.Time, s.GetRequiredService<StateDatabase>()))
+            .AddSingleton(s => new Head(options.Time, s.GetRequiredService<SeriesLimits>(), options.Memory.SeriesLabels))
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Memory).AddSingleton(options.Disk)
             .AddSingleton<RefusedSenders>().AddSingleton<ProcessWatch>().AddSingleton<DiskWatch>()
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
@@ -168,7 +169,7 @@ public sealed class WhistleApp : IAsyncDisposable
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
     {
         services
-            .AddSingleton<ISeriesSource, TelemetrySource>()
+            .AddSingleton<TelemetrySource>().AddSingleton<ISeriesSource>(s => s.GetRequiredService<TelemetrySource>())
             .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton(s => new RulesEnvironment
             {
@@ -247,7 +248,7 @@ public sealed class WhistleApp : IAsyncDisposable
         HealthApi.Map(_app, _app.Services.GetRequiredService<HealthBoard>());
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
-        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), Telemetry.Series, Rules, _options.Time,
+        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), _app.Services.GetRequiredService<TelemetrySource>(), _options.Searches, Rules, _options.Time,
             new ByteBudget(_options.Memory.Queries, "The answers of queries in work"), () => _app.Services.GetRequiredService<ProcessWatch>().Shortage);
         SignalsApi.Map(_app, Rules, _options.Time);
         Repairs.Map(_app, _options.Time, _bodies);

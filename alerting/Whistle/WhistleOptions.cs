@@ -5,6 +5,7 @@ using Whistle.Actions;
 using Whistle.Actions.Files;
 using Whistle.Agent;
 using Whistle.Alerting;
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.PromQL;
@@ -51,6 +52,14 @@ public sealed record WhistleOptions
     /// <summary>Series that one tenant may have at a time.</summary>
     public int MaxSeriesPerTenant { get; init; } = 1_000_000;
 
+    /// <summary>New series that one tenant may bring within an hour; null for twice as many as it may have at a time.</summary>
+    public int? MaxNewSeriesPerHour { get; init; }
+
+    /// <summary>Series that one tenant may have in the store; null for five times as many as it may have at a time.</summary>
+    public int? MaxStoredSeriesPerTenant { get; init; }
+
+    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant);
+
     /// <summary>Whether the server watches the machine it runs on.</summary>
     public bool Agent { get; init; } = true;
 
@@ -66,6 +75,8 @@ public sealed record WhistleOptions
 
     /// <summary>What it may hold in memory for work that others ask of it.</summary>
     public MemoryOptions Memory { get; init; } = new();
+
+    public SearchOptions Searches { get; init; } = new();
 
     public TelemetryLogOptions Log { get; init; } = new();
 
@@ -140,6 +151,14 @@ public sealed record WhistleOptions
             errors.Add(new(nameof(AgentPolicyFile), $"the file {AgentPolicyFile} does not exist. Write the policy as root, or leave the key out: then {NodePolicy.DefaultFile} counts, and without it nothing may be changed."));
         if (MaxSeriesPerTenant < 1)
             errors.Add(new(nameof(MaxSeriesPerTenant), $"{MaxSeriesPerTenant} is less than 1. Write it like 1000000."));
+        if (MaxNewSeriesPerHour < 1)
+            errors.Add(new(nameof(MaxNewSeriesPerHour), $"{MaxNewSeriesPerHour} is less than 1. Write it like 2000000, or leave the key out for twice {nameof(MaxSeriesPerTenant)}."));
+        if (MaxStoredSeriesPerTenant < MaxSeriesPerTenant)
+            errors.Add(new(nameof(MaxStoredSeriesPerTenant), $"{MaxStoredSeriesPerTenant} is less than {nameof(MaxSeriesPerTenant)}, which is {MaxSeriesPerTenant}. Write it like 5000000, or leave the key out for five times as many."));
+        if (Searches.MaxSeries < 1)
+            errors.Add(new("Queries:MaxSeriesInAnswer", $"{Searches.MaxSeries} is less than 1. Write it like 100000."));
+        if (Searches.MaxTexts < 1)
+            errors.Add(new("Queries:MaxTextsInAnswer", $"{Searches.MaxTexts} is less than 1. Write it like 500000."));
         errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());

@@ -1,12 +1,20 @@
+using Whistle.Detectors.Http;
 using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors;
 
-/// <summary>Lets the engine read head and store.</summary>
-public sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource
+/// <summary>Lets the engine and the API read head and store.</summary>
+public sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource, ISeriesSearch
 {
+    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => reader.Series(scope, limit, cancellation);
+
+    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => reader.LabelNames(scope, limit, cancellation);
+
+    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        reader.LabelValues(name, scope, limit, cancellation);
+
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
     {

@@ -19,6 +19,9 @@ sealed class CommitBatch
     /// <summary>True for what is not newer than all that its series already has.</summary>
     public bool[] Late { get; private set; } = new bool[UsualSize];
 
+    /// <summary>What was the newest staged time of the series before.</summary>
+    public long[] StagedBefore { get; private set; } = new long[UsualSize];
+
     public int Count { get; private set; }
 
     public long MinTime { get; private set; } = long.MaxValue;
@@ -28,6 +31,7 @@ sealed class CommitBatch
         if (Count == Times.Length)
             Resize(Times.Length * 2);
         Series[Count] = series;
+        StagedBefore[Count] = series.StagedTime;
         Times[Count] = time;
         Values[Count] = value;
         Late[Count++] = late;
@@ -46,11 +50,12 @@ sealed class CommitBatch
 
     void Resize(int size)
     {
-        var (series, times, values, late) = (Series, Times, Values, Late);
+        var (series, times, values, late, before) = (Series, Times, Values, Late, StagedBefore);
         Array.Resize(ref series, size);
         Array.Resize(ref times, size);
         Array.Resize(ref values, size);
         Array.Resize(ref late, size);
-        (Series, Times, Values, Late) = (series, times, values, late);
+        Array.Resize(ref before, size);
+        (Series, Times, Values, Late, StagedBefore) = (series, times, values, late, before);
     }
 }

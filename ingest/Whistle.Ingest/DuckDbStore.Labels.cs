@@ -11,6 +11,8 @@ public sealed partial class DuckDbStore
     // How often somebody who has left is looked for.
     const int RowsPerCheck = 4096;
 
+    const int SeriesAtOnce = 65_536;
+
     /// <summary>The labels of every series that satisfies all matchers and has a sample in the range (both ends included); some more than once.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
     internal void VisitSeries(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation) =>
@@ -60,9 +62,52 @@ public sealed partial class DuckDbStore
         }
     }
 
-    /// <summary>Every series that is stored, by its tenant and a hash of its labels; some more than once.</summary>
-    internal void StoredSeries(Action<string, ulong> each, CancellationToken cancellation) => VisitTexts([], long.MinValue, long.MaxValue, text =>
-        each(LabelsJson.Read(text).Find(l => l.Name == Sender.TenantLabel).Value ?? "", KeyOf(text)), cancellation);
+    /// <summary>Every series that is stored, by its tenant and a hash of its labels; some more than once. What cannot be read is left out.</summary>
+    /// <exception cref="StoreException">The hot store does not answer.</exception>
+    internal void StoredSeries(Action<string, ulong> each, CancellationToken cancellation)
+    {
+        // Little at a time: while something is read, nothing can be sealed, and while that waits, nobody else may begin to read. The files of series are taken
+        // as they are: to prove an hour, all of its samples would have to be read.
+        foreach (var hour in SealedHours())
+        {
+            try
+            {
+                Visit($"read_parquet({Quote(_sealed.PathOf(hour.Series))})");
+            }
+            catch (StoreException)
+            {
+                // Damaged, or dropped by now. Whoever asks for its samples finds out.
+            }
+        }
+
+        for (var id = 0L; id <= LastSeriesId; id += SeriesAtOnce)
+            Visit($"series WHERE id BETWEEN {id} AND {id + SeriesAtOnce - 1}");
+
+        void Visit(string source) => Connected(connection =>
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var check = Check(cancellation);
+            Query(connection, $"SELECT labels FROM {source}", row =>
+            {
+                check();
+                var text = row.GetString(0);
+                each(LabelsJson.Read(text).Find(l => l.Name == Sender.TenantLabel).Value ?? "", KeyOf(text));
+            });
+        });
+    }
+
+    List<SealedHour> SealedHours()
+    {
+        _layout.EnterReadLock();
+        try
+        {
+            return [.. _sealed.All];
+        }
+        finally
+        {
+            _layout.ExitReadLock();
+        }
+    }
 
     /// <summary>The key of a series that <see cref="StoredSeries"/> gives.</summary>
     internal static ulong KeyOf(Labels labels) => KeyOf(LabelsJson.Write(labels));

@@ -42,6 +42,9 @@ public sealed class Gateway(
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
+    // New series cost much to decode; a tenant that brings many, by however many senders, leaves processors to the others.
+    readonly TenantTurns _decoding = new(perTenant: Math.Max(1, Environment.ProcessorCount / 2), inAll: int.MaxValue, mostWaiting: int.MaxValue);
+
     public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", WriteAsync).AllowAnonymous();
 
     async Task WriteAsync(HttpContext context)
@@ -115,6 +118,7 @@ public sealed class Gateway(
         var body = await ReadBodyAsync(context, share);
         try
         {
+            using var turn = await _decoding.TryEnterAsync(sender.Tenant, context.RequestAborted);
             share.Take(RemoteWriteBody.DeclaredLength(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes));
             using var decompressed = RemoteWriteBody.Decompress(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes);
             return log.AppendAsync(sender, version, decompressed.Span);

@@ -11,7 +11,7 @@ public sealed record HeadWindow(IReadOnlyList<LabelMatcher> Matchers, TimeSpan W
 /// The recent window of every series in memory, with the index over it. Any thread reads; series are added under a
 /// lock; samples come from the committer alone, after the store holds them.
 /// </summary>
-public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabelBytesPerTenant = long.MaxValue)
+public sealed class Head(TimeProvider time, SeriesLimits limits, long maxLabelBytesPerTenant = long.MaxValue)
 {
     public static readonly TimeSpan UsualWindow = TimeSpan.FromHours(1);
     public static readonly TimeSpan LongestWindow = TimeSpan.FromHours(6);
@@ -25,19 +25,26 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
     // by their labels each time, so that none can fill the memory with keys.
     const int MaxFurtherKeys = 8;
 
+    // Under the lock, no more series than these are looked at in one go: others wait for it.
+    const int SeriesAtOnce = 4096;
+
     readonly Lock _lock = new();
     readonly ConcurrentDictionary<UInt128, HeadSeries> _byKey = new();
     readonly Dictionary<Labels, HeadSeries> _byLabels = [];
-    readonly Dictionary<string, List<HeadSeries>> _byName = [];
+    readonly HeadIndex _index = new();
     readonly Dictionary<string, int> _perTenant = [];
     readonly Dictionary<string, long> _labelBytes = [];
     readonly Dictionary<HeadSeries, List<UInt128>> _furtherKeys = [];
-    readonly LabelPool _pool = new();
     readonly ConcurrentDictionary<string, (long Milliseconds, long Since)> _windows = new();
-    readonly Dictionary<string, long> _arrivalsByName = [];
+    LabelPool _pool = new();
     HeadWindow[] _rules = [];
-    long _arrivals;
+    int _evictedSincePooled;
     uint _lastId;
+
+    public Head(TimeProvider time, int maxSeriesPerTenant)
+        : this(time, new SeriesLimits(new(maxSeriesPerTenant), time))
+    {
+    }
 
     internal int KeyCount => _byKey.Count;
 
@@ -69,10 +76,11 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
                 var since = _lastId == 0 ? long.MinValue : now - Milliseconds(UsualWindow);
                 _windows.AddOrUpdate(selector, (length, since), (_, old) => old.Milliseconds >= length ? (length, old.Since) : (length, Math.Max(old.Since, now - old.Milliseconds)));
             }
-
-            foreach (var series in _byLabels.Values)
-                series.KeepMilliseconds = KeepFor(series.Labels);
         }
+
+        // Those that come from here on ask the new rules already.
+        foreach (var series in Parts([]).SelectMany(part => part))
+            series.KeepMilliseconds = KeepFor(series.Labels);
 
         static long Longest(IEnumerable<HeadWindow> windows) =>
             Math.Min(Milliseconds(LongestWindow), windows.Max(w => Milliseconds(w.Window)));
@@ -96,7 +104,7 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
     public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
         var found = new List<SeriesSamples>();
-        foreach (var series in Matching(matchers))
+        foreach (var series in Matching(matchers).SelectMany(part => part))
         {
             if (series.Read(minTime, maxTime) is not { } samples)
                 continue;
@@ -110,55 +118,105 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
     /// <summary>The series of a selector from now on.</summary>
     public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => new(this, matchers);
 
-    /// <summary>Series that came under a name after the first <paramref name="known"/> ever did; all series where there is no name.</summary>
+    /// <summary>Series of a name that came after the first <paramref name="known"/> of all ever did; of any name where there is none.</summary>
     internal IReadOnlyList<HeadSeries> Since(string? name, ref long known)
     {
         lock (_lock)
         {
-            if (name is null ? known == _arrivals : _arrivalsByName.GetValueOrDefault(name) == known)
-                return [];
             var from = known;
-            known = name is null ? _arrivals : _arrivalsByName[name];
-            IEnumerable<HeadSeries> candidates = name is null ? _byLabels.Values : _byName.GetValueOrDefault(name) ?? [];
-            return [.. candidates.Where(s => (name is null ? s.Arrival : s.ArrivalInName) > from)];
+            known = _index.Arrivals;
+            return from == known ? [] : _index.Since(name, from);
         }
     }
 
-    /// <summary>The labels of every series that satisfies all matchers and has a sample in the range.</summary>
-    public IEnumerable<Labels> Series(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime) =>
-        Matching(matchers).Where(s => s.HasSampleIn(minTime, maxTime)).Select(s => s.Labels);
+    /// <summary>Gives the labels of every series that satisfies all matchers and has a sample in the range, each once.</summary>
+    internal void VisitSeries(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation)
+    {
+        foreach (var part in Matching(matchers))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            foreach (var series in part)
+            {
+                if (series.HasSampleIn(minTime, maxTime))
+                    each(series.Labels);
+            }
+        }
+    }
 
     internal bool TryGet(UInt128 key, out HeadSeries series) => _byKey.TryGetValue(key, out series!) && !series.Evicted;
 
     /// <summary>
-    /// The series with these labels, made where it is new; null where its tenant is at its limit.
+    /// The series with these labels, made where it is new; null where its tenant is at a limit.
     /// </summary>
     /// <param name="id">The id that the store knows, where the head is filled from it.</param>
     /// <param name="limited">False for what does not come from a sender.</param>
-    internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null, bool limited = true)
+    internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null, bool limited = true) =>
+        limited ? GetOrAdd(key, sorted, out _) : Add(key, Unshared(sorted), id, int.MaxValue, out _);
+
+    /// <param name="reached">Where the answer is null, the limit of its tenant that does not let it in.</param>
+    internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, out LimitReached? reached)
+    {
+        // Shared with others only once it is in the index: what is refused must leave nothing behind.
+        var labels = Unshared(sorted);
+        reached = null;
+        if (Find(key, labels, out var ofTenant) is { } known)
+            return known;
+        // Not under the lock: it may write to disk.
+        reached = limits.Admit(labels, ofTenant);
+        if (reached is not null)
+            return null;
+        if (Add(key, labels, null, limits.MaxActive, out var isNew) is { } added)
+        {
+            if (!isNew)
+                limits.Withdraw(labels);
+            return added;
+        }
+
+        limits.Withdraw(labels);
+        reached = ofTenant < limits.MaxActive ? limits.Labels(labels, maxLabelBytesPerTenant) : limits.Active(labels);
+        return null;
+    }
+
+    // What the server records itself is not limited.
+    bool IsFull_NeedsLock(string tenant, int mostOfTenant) => mostOfTenant != int.MaxValue && _labelBytes.GetValueOrDefault(tenant) >= maxLabelBytesPerTenant;
+
+    HeadSeries? Find(UInt128 key, Labels labels, out int ofTenant)
     {
         lock (_lock)
         {
-            // Shared only once it is in the index: what is refused past the limit must leave nothing behind.
-            var labels = Labels.FromSorted([.. sorted.Select(l => l.Name)], [.. sorted.Select(l => l.Value)]);
-            if (_byLabels.TryGetValue(labels, out var known))
+            ofTenant = _perTenant.GetValueOrDefault(labels[Sender.TenantLabel]);
+            if (!_byLabels.TryGetValue(labels, out var known))
+                return null;
+            AddKey_NeedsLock(known, key);
+            return known;
+        }
+    }
+
+    HeadSeries? Add(UInt128 key, Labels labels, uint? id, int mostOfTenant, out bool isNew)
+    {
+        lock (_lock)
+        {
+            isNew = !_byLabels.TryGetValue(labels, out var known);
+            if (!isNew)
             {
-                AddKey_NeedsLock(known, key);
+                AddKey_NeedsLock(known!, key);
                 return known;
             }
 
             var tenant = labels[Sender.TenantLabel];
             var count = _perTenant.GetValueOrDefault(tenant);
-            if (limited && (count >= maxSeriesPerTenant || _labelBytes.GetValueOrDefault(tenant) >= maxLabelBytesPerTenant))
+            if (count >= mostOfTenant || IsFull_NeedsLock(tenant, mostOfTenant))
                 return null;
             _perTenant[tenant] = count + 1;
-            labels = _pool.Share(sorted);
+            labels = _pool.Share(labels);
             var series = new HeadSeries(id ?? ++_lastId, labels, tenant) { Key = key, KeepMilliseconds = KeepFor(labels), Persisted = id is not null };
             _lastId = Math.Max(_lastId, series.Id);
             Index_NeedsLock(series);
             return series;
         }
     }
+
+    static Labels Unshared(IReadOnlyList<Label> sorted) => Labels.FromSorted([.. sorted.Select(l => l.Name)], [.. sorted.Select(l => l.Value)]);
 
     /// <summary>A series that was evicted between being staged and being committed comes back as it was.</summary>
     internal HeadSeries Revive(HeadSeries series)
@@ -174,25 +232,40 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
         }
     }
 
-    internal HeadSeries[] All()
-    {
-        lock (_lock)
-            return [.. _byLabels.Values];
-    }
-
     /// <summary>The store's highest id, so that a new series never gets an old one's.</summary>
     internal void ContinueAfter(uint id) => _lastId = Math.Max(_lastId, id);
 
-    /// <summary>Drops samples that fell out of their window and series that have none left.</summary>
+    /// <summary>How many series each tenant has now.</summary>
+    internal Dictionary<string, int> SeriesPerTenant()
+    {
+        lock (_lock)
+            return new(_perTenant);
+    }
+
+    /// <summary>All series, some at a time. A tenant's churn must not hold anybody up for as long as all of them take.</summary>
+    internal IEnumerable<IReadOnlyList<HeadSeries>> Parts() => Parts([]);
+
     internal void Prune()
     {
+        foreach (var part in Parts())
+            Prune(part);
+        ForgetTexts();
+    }
+
+    /// <summary>Drops samples that fell out of their window, and series that have none left and were not heard of for as long. Between two commits.</summary>
+    internal void Prune(IReadOnlyList<HeadSeries> part)
+    {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        var all = All();
         var dead = new List<HeadSeries>();
-        foreach (var series in all)
+        foreach (var series in part)
         {
+            if (series.Evicted)
+                continue;
             if (!series.Prune(now))
                 series.SeenEmpty = false;
+            // A backlog comes with samples that are old when they arrive; their series are no new ones each time.
+            else if (series.HeardAt >= now - series.KeepMilliseconds)
+                continue;
             else if (series.SeenEmpty || series.StagedTime > long.MinValue)
                 dead.Add(series);
             else
@@ -203,32 +276,79 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
         {
             foreach (var series in dead)
                 Evict_NeedsLock(series);
-            // A name at a time: a search for each series would be quadratic where a name with very many goes.
-            foreach (var name in dead.Select(s => s.Labels.Name).Distinct())
-                DropEvicted_NeedsLock(name);
-            if (dead.Count > 0)
-                _pool.Rebuild(_byLabels.Keys);
+            // A name and tenant at a time: a search for each series would be quadratic where one with very many goes.
+            foreach (var (name, tenant) in dead.Select(s => (s.Labels.Name, s.Tenant)).Distinct())
+                _index.DropEvicted(name, tenant);
         }
     }
 
-    // Names are matched once a name, not once a series: there are few of them.
-    List<HeadSeries> Matching(IReadOnlyList<LabelMatcher> matchers)
+    /// <summary>Forgets the texts that no living series uses, once there are many.</summary>
+    internal void ForgetTexts()
     {
-        var ofName = matchers.Where(m => m.Name == Labels.MetricName).ToList();
-        var others = matchers.Where(m => m.Name != Labels.MetricName).ToList();
-        List<string> names = ofName.Find(m => m.Operator == MatchOperator.Equal) is { } one ? [one.Value] : Names();
-        names.RemoveAll(n => !ofName.TrueForAll(m => m.IsMatch(n)));
-        List<HeadSeries> candidates;
         lock (_lock)
-            candidates = [.. names.SelectMany(n => _byName.GetValueOrDefault(n) ?? [])];
-        candidates.RemoveAll(s => !others.TrueForAll(m => m.IsMatch(s.Labels)));
-        return candidates;
+        {
+            if (_evictedSincePooled == 0 || _evictedSincePooled < _byLabels.Count / 4)
+                return;
+            _evictedSincePooled = 0;
+        }
+
+        // What comes before the new pool is in use is shared with the old one; it takes a little more room.
+        var pool = new LabelPool();
+        foreach (var series in Parts().SelectMany(part => part))
+            pool.Share(series.Labels);
+        lock (_lock)
+            _pool = pool;
     }
 
-    List<string> Names()
+    // Names and tenants are matched once each, not once a series: there are few of them.
+    IEnumerable<List<HeadSeries>> Matching(IReadOnlyList<LabelMatcher> matchers)
+    {
+        var others = matchers.Where(m => m.Name is not (Labels.MetricName or Sender.TenantLabel)).ToList();
+        foreach (var part in Parts(matchers))
+        {
+            part.RemoveAll(s => !others.TrueForAll(m => m.IsMatch(s.Labels)));
+            yield return part;
+        }
+    }
+
+    IEnumerable<List<HeadSeries>> Parts(IReadOnlyList<LabelMatcher> matchers)
+    {
+        var ofName = matchers.Where(m => m.Name == Labels.MetricName).ToList();
+        var ofTenant = matchers.Where(m => m.Name == Sender.TenantLabel).ToList();
+        // One that is evicted on the way and comes back has a later arrival, and must not be given twice.
+        var (names, upTo) = Names(ofName.Find(m => m.Operator == MatchOperator.Equal)?.Value);
+        foreach (var name in names.Where(n => ofName.TrueForAll(m => m.IsMatch(n))))
+        {
+            foreach (var tenant in Tenants(name, ofTenant.Find(m => m.Operator == MatchOperator.Equal)?.Value).Where(t => ofTenant.TrueForAll(m => m.IsMatch(t))))
+            {
+                var after = 0L;
+                while (Next(name, tenant, after, upTo) is { Count: > 0 } part)
+                {
+                    after = part[^1].Arrival;
+                    yield return part;
+                }
+            }
+        }
+    }
+
+    (string[] Names, long UpTo) Names(string? one)
     {
         lock (_lock)
-            return [.. _byName.Keys];
+            return (one is not null ? [one] : [.. _index.Names], _index.Arrivals);
+    }
+
+    string[] Tenants(string name, string? one)
+    {
+        if (one is not null)
+            return [one];
+        lock (_lock)
+            return [.. _index.Tenants(name)];
+    }
+
+    List<HeadSeries> Next(string name, string tenant, long after, long upTo)
+    {
+        lock (_lock)
+            return [.. _index.Next(name, tenant, after, upTo, SeriesAtOnce)];
     }
 
     // A series that was filled from the store has no key until its sender is heard of again. Further keys come from
@@ -263,17 +383,13 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
         _labelBytes[series.Tenant] = _labelBytes.GetValueOrDefault(series.Tenant) + series.LabelBytes;
         if (series.Key != UInt128.Zero)
             _byKey[series.Key] = series;
-        var name = series.Labels.Name;
-        series.Arrival = ++_arrivals;
-        series.ArrivalInName = _arrivalsByName[name] = _arrivalsByName.GetValueOrDefault(name) + 1;
-        if (!_byName.TryGetValue(name, out var named))
-            _byName[name] = named = [];
-        named.Add(series);
+        _index.Add(series);
     }
 
     void Evict_NeedsLock(HeadSeries series)
     {
         series.Evicted = true;
+        _evictedSincePooled++;
         // The store may forget its labels from now on.
         series.Persisted = false;
         _byLabels.Remove(series.Labels);
@@ -285,14 +401,6 @@ public sealed class Head(TimeProvider time, int maxSeriesPerTenant, long maxLabe
             return;
         _perTenant.Remove(series.Tenant);
         _labelBytes.Remove(series.Tenant);
-    }
-
-    void DropEvicted_NeedsLock(string name)
-    {
-        var named = _byName[name];
-        named.RemoveAll(s => s.Evicted);
-        if (named.Count == 0)
-            _byName.Remove(name);
     }
 
     internal long KeepFor(Labels labels)

@@ -55,8 +55,8 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     /// <summary>The how-manieth series of the head it was, when it last came.</summary>
     public long Arrival { get; set; }
 
-    /// <summary>Likewise, of its metric name.</summary>
-    public long ArrivalInName { get; set; }
+    /// <summary>When samples of it last became durable, whatever their own times: milliseconds since 1970 UTC. Only the committer touches it.</summary>
+    public long HeardAt { get; set; } = long.MinValue;
 
     /// <summary>True from the second clean-up on that finds it empty: no sample ever became durable.</summary>
     public bool SeenEmpty { get; set; }

@@ -5,7 +5,7 @@ namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
 public sealed class IngestHost(
-    TelemetryLog log, Head head, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger<IngestHost> logger)
+    TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger<IngestHost> logger)
     : BackgroundService
 {
     static readonly TimeSpan UpkeepInterval = TimeSpan.FromMinutes(2);
@@ -19,7 +19,8 @@ public sealed class IngestHost(
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(log.RunAsync(stoppingToken), Task.Run(() => KeepUpAsync(stoppingToken), CancellationToken.None));
+        Task.WhenAll(
+            log.RunAsync(stoppingToken), Task.Run(() => KeepUpAsync(stoppingToken), CancellationToken.None), Task.Run(() => CountAsync(stoppingToken), CancellationToken.None));
 
     /// <summary>One round of upkeep: head pruned, finished hours sealed, retention applied.</summary>
     public void KeepUp()
@@ -27,6 +28,7 @@ public sealed class IngestHost(
         try
         {
             log.Prune();
+            limits.Report(head, metrics, health);
             store.Maintain();
             health.Clear("telemetry-store", "upkeep");
         }
@@ -49,6 +51,34 @@ public sealed class IngestHost(
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
+        }
+    }
+
+    // Apart from the rest, for it reads the labels of all that is stored.
+    async Task CountAsync(CancellationToken stopping)
+    {
+        using var timer = new PeriodicTimer(UpkeepInterval, time);
+        try
+        {
+            do
+                Count(stopping);
+            while (await timer.WaitForNextTickAsync(stopping));
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+    }
+
+    void Count(CancellationToken stopping)
+    {
+        try
+        {
+            limits.Renew(store, stopping);
+        }
+        catch (StoreException e)
+        {
+            metrics.StoreFailures.WithLabels("count").Inc();
+            logger.MaintenanceFailed(e.Message);
         }
     }
 }

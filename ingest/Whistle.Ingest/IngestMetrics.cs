@@ -45,6 +45,9 @@ public sealed class IngestMetrics(CollectorRegistry registry)
     internal Counter Histograms => field ??= _metrics.CreateCounter(
         "whistle_ingest_skipped_histograms_total", "Native histograms that came with requests and were passed over; Whistle stores float samples.");
 
+    internal Gauge SeriesLimitUsed => field ??= _metrics.CreateGauge(
+        "whistle_tenant_series_limit_used_ratio", "How much of a limit of series a tenant uses, told from half of it on; by the reason of samples dropped past it.", "tenant", "limit");
+
     internal Gauge HeadSeries => field ??= _metrics.CreateGauge("whistle_head_series", "Series in the head.");
 }
 

@@ -17,6 +17,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
     static WriteRequestScratch? _scratch;
 
     /// <exception cref="RemoteWriteException">The body can never be taken; nothing of it was staged.</exception>
+    /// <exception cref="StoreException">A new series cannot be counted; nothing of it was staged.</exception>
     /// <returns>How many native histograms were passed over.</returns>
     public int Decode(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, StagedWrite write)
     {
@@ -94,9 +95,9 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         try
         {
             var labels = LabelsCodec.Decode(encoded, options.LabelLimits);
-            series = head.GetOrAdd(key, sender.Stamp(labels));
+            series = head.GetOrAdd(key, sender.Stamp(labels), out var reached);
             if (series is null)
-                refusal = Refusal.OfLimit(labels);
+                refusal = Refusal.OfLimit(labels, reached!);
             else
                 Mark(series, sender);
         }
@@ -140,7 +141,6 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
 
     sealed record Refusal(string Reason, string Message)
     {
-        public static Refusal OfLimit(Labels labels) => new(StagedWrite.OverLimit,
-            $"The series {labels} is new, and its tenant has as many as it may have; samples of known series were stored. Drop labels of many values, or raise the limit.");
+        public static Refusal OfLimit(Labels labels, LimitReached reached) => new(reached.Reason, $"The series {labels} is new, and {reached}. Samples of known series were stored.");
     }
 }

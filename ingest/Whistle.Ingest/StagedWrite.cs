@@ -5,7 +5,7 @@ namespace Whistle.Ingest;
 /// <summary>What became of a request: how many samples are durable now, and why the others are not.</summary>
 /// <param name="Stored">Samples that are durable, those that were so before the request among them.</param>
 /// <param name="Refused">Samples that can never be stored as they are.</param>
-/// <param name="OverLimit">Samples of new series past the tenant's limit.</param>
+/// <param name="OverLimit">Samples of new series past one of the tenant's limits.</param>
 /// <param name="Reason">The first refusal in words, where there is one.</param>
 public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
 
@@ -18,23 +18,31 @@ sealed class StagedWrite : IDisposable
     const int BytesPerSample = 24;
 
     readonly int _maxSamples;
-    readonly ByteShare _memory;
+    readonly ByteShare? _memory;
 
+    /// <param name="tenant">Whose it is; empty for what the server itself records.</param>
     /// <param name="maxSamples">The most that it takes.</param>
     /// <param name="memory">Owned by the write: given back when it is disposed.</param>
     /// <param name="isRecorded">It is the server's own.</param>
     /// <exception cref="BusyException">There is no memory for it now.</exception>
-    public StagedWrite(int maxSamples, ByteShare memory, bool isRecorded = false)
+    public StagedWrite(string tenant, int maxSamples, ByteShare memory, bool isRecorded = false)
     {
-        (_maxSamples, _memory, IsRecorded) = (maxSamples, memory, isRecorded);
+        (Tenant, _maxSamples, _memory, IsRecorded) = (tenant, maxSamples, memory, isRecorded);
         Charge(UsualSize * BytesPerSample);
     }
 
+    // A part of another, which holds the memory of both.
+    StagedWrite(StagedWrite whole, int from, int to)
+    {
+        (Tenant, _maxSamples) = (whole.Tenant, to - from);
+        (Series, Times, Values, Count) = (whole.Series[from..to], whole.Times[from..to], whole.Values[from..to], to - from);
+    }
+
+    /// <summary>Whose it is; empty for what the server itself records.</summary>
+    public string Tenant { get; }
+
     /// <summary>What the server itself has recorded: it is not sent again, so the head takes it where the store does not.</summary>
     public bool IsRecorded { get; }
-
-    /// <summary>The one refusal that is no fault of the data.</summary>
-    public const string OverLimit = "series_limit";
 
     public HeadSeries[] Series { get; private set; } = new HeadSeries[UsualSize];
 
@@ -62,7 +70,7 @@ sealed class StagedWrite : IDisposable
 
     /// <summary>Counts what the write makes the server hold besides its samples.</summary>
     /// <exception cref="BusyException">There is no memory for it now.</exception>
-    public void Charge(long bytes) => _memory.Take(bytes);
+    public void Charge(long bytes) => _memory?.Take(bytes);
 
     /// <exception cref="RemoteWriteException">The request has too many samples.</exception>
     /// <exception cref="BusyException">There is no memory for it now.</exception>
@@ -86,15 +94,29 @@ sealed class StagedWrite : IDisposable
         Reason ??= message;
     }
 
+    /// <summary>The same in writes of so many samples at most; itself where it has no more.</summary>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    public IReadOnlyList<StagedWrite> Parts(int most)
+    {
+        if (Count <= most)
+            return [this];
+        Charge((long)Count * BytesPerSample);
+        List<StagedWrite> parts = [];
+        for (var from = 0; from < Count; from += most)
+            parts.Add(new StagedWrite(this, from, Math.Min(Count, from + most)));
+
+        return parts;
+    }
+
     public AppendResult Result()
     {
-        var overLimit = Refusals.GetValueOrDefault(OverLimit);
+        var overLimit = LimitReached.Reasons.Sum(reason => Refusals.GetValueOrDefault(reason));
         return new AppendResult(Count - Proofs, Refusals.Values.Sum() - overLimit, overLimit, Reason);
     }
 
     public void Complete() => Completion.TrySetResult(Result());
 
-    public void Dispose() => _memory.Dispose();
+    public void Dispose() => _memory?.Dispose();
 
     public void Fail(StoreException reason) => Completion.TrySetException(reason);
 

@@ -1,5 +1,3 @@
-using System.Threading.Channels;
-
 using Microsoft.Extensions.Logging;
 
 using Whistle.Telemetry;
@@ -15,7 +13,7 @@ public sealed record TelemetryLogOptions
     /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
     public int MaxPendingSamples { get; init; } = 1_000_000;
 
-    /// <summary>Samples of one request: they wait in memory together and become durable in one transaction. Prometheus sends 2,000.</summary>
+    /// <summary>Samples of one request: they wait in memory together. Prometheus sends 2,000.</summary>
     public int MaxSamplesPerRequest { get; init; } = 250_000;
 
     public TimeSpan MaxPast { get; init; } = TimeSpan.FromHours(24);
@@ -53,9 +51,15 @@ public sealed class TelemetryLog(
     const int WorthwhileSamples = 4_096;
     const int GroupSamples = 65_536;
 
+    // A larger request becomes durable in parts, so that others' come in between. What the server records stays whole: rules read it.
+    const int PartSamples = 2_048;
+
+    // A series that the store does not have yet costs it as much as so many samples.
+    const int NewSeriesSamples = 32;
+
     static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
-    readonly Channel<StagedWrite> _channel = Channel.CreateUnbounded<StagedWrite>(new UnboundedChannelOptions { SingleReader = true });
+    readonly FairQueue _queue = new();
     readonly SeriesResolver _resolver = new(head, options, time);
     readonly ByteBudget _pending = new(memory.PendingSamples, "The samples that wait for the store");
     readonly ByteBudget _recorded = new(long.MaxValue, "");
@@ -85,13 +89,13 @@ public sealed class TelemetryLog(
     /// <exception cref="BusyException">There is no memory for them now; likewise.</exception>
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
-        ThrowIfFull();
-        var write = new StagedWrite(options.MaxSamplesPerRequest, _pending.Open());
+        ThrowIfFull(sender.Tenant);
+        var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest, _pending.Open());
         try
         {
             metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
             metrics.Renamed.Inc(write.Renamed);
-            return EnqueueAsync(write);
+            return EnqueueAsync(write, write.Parts(PartSamples));
         }
         catch
         {
@@ -106,26 +110,26 @@ public sealed class TelemetryLog(
     /// </summary>
     public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
     {
-        var write = new StagedWrite(int.MaxValue, _recorded.Open(), isRecorded: true);
+        var write = new StagedWrite("", int.MaxValue, _recorded.Open(), isRecorded: true);
         _resolver.Add(samples, write);
-        return EnqueueAsync(write);
+        return EnqueueAsync(write, [write]);
     }
 
     /// <summary>Commits until told to stop, and then what was accepted before.</summary>
     public async Task RunAsync(CancellationToken stopping)
     {
-        await using var _ = stopping.Register(() => _channel.Writer.TryComplete());
+        await using var _ = stopping.Register(() => _queue.Complete());
         try
         {
-            while (await _channel.Reader.WaitToReadAsync(CancellationToken.None))
+            while (await _queue.WaitToReadAsync(CancellationToken.None))
                 await CommitGroupAsync(stopping);
         }
         catch (Exception e)
         {
             health.Report(Component, "log", HealthState.Failed, $"The telemetry log stopped: {e.Message} Restart the server.");
             logger.LogStopped(e);
-            _channel.Writer.TryComplete();
-            while (_channel.Reader.TryRead(out var write))
+            _queue.Complete();
+            while (_queue.TryRead(out var write))
                 write.Fail(new StoreException("The telemetry log stopped.", e));
             throw;
         }
@@ -134,37 +138,60 @@ public sealed class TelemetryLog(
     /// <summary>Drops from the head what fell out of its window. Runs between two commits.</summary>
     public void Prune()
     {
-        lock (_committing)
-            head.Prune();
+        foreach (var part in head.Parts())
+        {
+            lock (_committing)
+                head.Prune(part);
+        }
+
+        head.ForgetTexts();
         metrics.HeadSeries.Set(head.SeriesCount);
     }
 
-    // While the store fails, one group a second tries it; opening it anew for each would leave no time for queries.
+    // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
     string? WhyNot() => _refusal
         ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store does not take samples; see the server's log." : null);
 
-    void ThrowIfFull()
+    void ThrowIfFull(string? tenant)
     {
         if (WhyNot() is { } reason)
             throw new StoreException(reason);
         if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
             throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
+        // One alone must not use up what there is for all.
+        if (tenant is not null && _queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 2)
+            throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
     }
 
-    Task<AppendResult> EnqueueAsync(StagedWrite write)
+    async Task<AppendResult> EnqueueAsync(StagedWrite write, IReadOnlyList<StagedWrite> parts)
     {
         foreach (var (reason, count) in write.Refusals)
             metrics.Dropped.WithLabels(reason).Inc(count);
         if (write.Count == 0)
         {
             write.Dispose();
-            return Task.FromResult(write.Result());
+            return write.Result();
         }
 
-        Interlocked.Add(ref _pendingSamples, write.Count);
-        if (_channel.Writer.TryWrite(write))
-            return write.Completion.Task;
-        Interlocked.Add(ref _pendingSamples, -write.Count);
+        try
+        {
+            foreach (var part in parts)
+                Enqueue(part);
+            await Task.WhenAll(parts.Select(p => p.Completion.Task));
+            return write.Result();
+        }
+        finally
+        {
+            write.Dispose();
+        }
+    }
+
+    void Enqueue(StagedWrite part)
+    {
+        Interlocked.Add(ref _pendingSamples, part.Count);
+        if (_queue.TryWrite(part))
+            return;
+        Interlocked.Add(ref _pendingSamples, -part.Count);
         throw new StoreException("The server is stopping.");
     }
 
@@ -203,7 +230,7 @@ public sealed class TelemetryLog(
         limit.CancelAfter(options.GroupCommit);
         try
         {
-            while (samples < WorthwhileSamples && await _channel.Reader.WaitToReadAsync(limit.Token))
+            while (samples < WorthwhileSamples && await _queue.WaitToReadAsync(limit.Token))
                 samples += Take(group);
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
@@ -213,15 +240,29 @@ public sealed class TelemetryLog(
 
     int Take(List<StagedWrite> group)
     {
-        var samples = 0;
+        var (samples, cost) = (0, 0);
         // What is read must be in the group, or its sender would wait forever.
-        while (samples < GroupSamples && group.EnsureCapacity(group.Count + 1) > 0 && _channel.Reader.TryRead(out var write))
+        while (cost < GroupSamples && group.EnsureCapacity(group.Count + 1) > 0 && _queue.TryRead(out var write))
         {
             group.Add(write);
             samples += write.Count;
+            cost += Cost(write);
         }
 
         return samples;
+    }
+
+    // The group that runs is what everybody else's next write waits for.
+    static int Cost(StagedWrite write)
+    {
+        var cost = write.Count;
+        foreach (var series in write.Series.AsSpan(0, write.Count))
+        {
+            if (!series.Persisted)
+                cost += NewSeriesSamples;
+        }
+
+        return cost;
     }
 
     void Commit(List<StagedWrite> group)
@@ -360,7 +401,7 @@ public sealed class TelemetryLog(
     void Refill()
     {
         var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);
-        foreach (var series in head.All())
+        foreach (var series in head.Parts().SelectMany(part => part))
         {
             series.Persisted = false;
             if (series.Read(sealedUntil, long.MaxValue) is not { } recent)
@@ -389,16 +430,21 @@ public sealed class TelemetryLog(
     {
         foreach (var series in _batch.NewSeries)
             series.Persisted = false;
-        for (var i = 0; i < _batch.Count; i++)
-            _batch.Series[i].StagedTime = _batch.Series[i].LastTime;
+        for (var i = _batch.Count - 1; i >= 0; i--)
+            _batch.Series[i].StagedTime = _batch.StagedBefore[i];
     }
 
     void Publish()
     {
         // Done again from the start where it was interrupted: what a series has is not added twice.
         Fault?.Invoke(CommitMoment.Publishing);
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
         for (var i = 0; i < _batch.Count; i++)
+        {
             _batch.Series[i].Append(_batch.Times[i], _batch.Values[i]);
+            _batch.Series[i].HeardAt = now;
+        }
+
         _isUnpublished = false;
         metrics.Samples.Inc(_batch.Count);
     }

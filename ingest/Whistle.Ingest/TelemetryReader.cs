@@ -30,15 +30,68 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
     /// <summary>The series of a selector from now on, as far as the head has their samples.</summary>
     public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => head.Open(matchers);
 
-    /// <summary>The labels of every series that satisfies all matchers and has a sample in the range (both ends included), each once, in no order.</summary>
+    /// <summary>The series in scope.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    public IReadOnlyCollection<Labels> Series(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
     {
-        var border = head.CompleteFrom(matchers);
-        // The head first, as above.
-        HashSet<Labels> found = maxTime < border ? [] : [.. head.Series(matchers, Math.Max(minTime, border), maxTime)];
-        if (minTime < border)
-            found.UnionWith(store.Series(matchers, minTime, Math.Min(maxTime, border - 1)));
-        return found;
+        var found = new FirstFew<Labels>(limit, Labels.Compare, Bytes);
+        foreach (var (matchers, border) in Borders(scope))
+        {
+            // The head first, as above.
+            if (scope.MaxTime >= border)
+                head.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, found.Add, cancellation);
+            if (scope.MinTime < border)
+                store.VisitSeries(matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
+        }
+
+        return found.Build();
+    }
+
+    /// <summary>The names of the labels of the series in scope.</summary>
+    /// <exception cref="StoreException">The store does not answer.</exception>
+    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => Texts(null, scope, limit, cancellation);
+
+    /// <summary>The values of a label of the series in scope.</summary>
+    /// <exception cref="StoreException">The store does not answer.</exception>
+    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => Texts(name, scope, limit, cancellation);
+
+    internal static void EachText(Labels labels, string? name, Action<string> each)
+    {
+        if (name is null)
+        {
+            for (var i = 0; i < labels.Count; i++)
+                each(labels[i].Name);
+        }
+        else if (labels[name] is { Length: > 0 } value)
+        {
+            each(value);
+        }
+    }
+
+    Found<string> Texts(string? name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
+    {
+        var found = new FirstFew<string>(limit, string.CompareOrdinal, Bytes);
+        foreach (var (matchers, border) in Borders(scope))
+        {
+            if (scope.MaxTime >= border)
+                head.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, labels => EachText(labels, name, found.Add), cancellation);
+            if (scope.MinTime < border)
+                store.VisitLabels(name, matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
+        }
+
+        return found.Build();
+    }
+
+    IEnumerable<(IReadOnlyList<LabelMatcher> Matchers, long Border)> Borders(SeriesScope scope) => scope.Selectors.Select(m => (m, head.CompleteFrom(m)));
+
+    // Objects and arrays around the characters, on 64 bits.
+    static int Bytes(string text) => 40 + (sizeof(char) * text.Length);
+
+    static int Bytes(Labels labels)
+    {
+        var bytes = 112;
+        for (var i = 0; i < labels.Count; i++)
+            bytes += 16 + Bytes(labels[i].Name) + Bytes(labels[i].Value);
+        return bytes;
     }
 }

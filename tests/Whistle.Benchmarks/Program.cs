@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Running;
 
 using Whistle.Benchmarks;
+using Whistle.Benchmarks.Churn;
 using Whistle.Benchmarks.Fuzz;
 using Whistle.Benchmarks.Ingest;
 using Whistle.Benchmarks.Latency;
@@ -13,6 +14,8 @@ if (args is ["rules", "--profile", ..])
     return await RuleCosts.RunAsync(args[2..]);
 if (args is ["rules", ..])
     return await RulesComparison.RunAsync(args[1..]);
+if (args is ["churn", ..])
+    return await ChurnRun.RunAsync(args[1..]);
 if (args is ["fuzz", ..])
     return await FuzzRun.RunAsync(args[1..]);
 if (args is ["latency", ..])

@@ -1,4 +1,5 @@
 using Whistle.Alerting;
+using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Control;
@@ -43,6 +44,9 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
         Retention = top.Duration(nameof(WhistleOptions.Retention)) ?? Defaults.Retention,
         MaxSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxSeriesPerTenant)) ?? Defaults.MaxSeriesPerTenant,
+        MaxNewSeriesPerHour = top.Number(nameof(WhistleOptions.MaxNewSeriesPerHour)),
+        MaxStoredSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxStoredSeriesPerTenant)),
+        Searches = ReadSearches(top.Section(nameof(WhistleOptions.Queries)), Defaults.Searches),
         Agent = top.Truth(nameof(WhistleOptions.Agent)) ?? Defaults.Agent,
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
@@ -74,6 +78,12 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         OtherBodies = section.Size(nameof(MemoryOptions.OtherBodies)) ?? defaults.OtherBodies,
         Queries = section.Size(nameof(MemoryOptions.Queries)) ?? defaults.Queries,
         SeriesLabels = section.Size(nameof(MemoryOptions.SeriesLabels)) ?? defaults.SeriesLabels,
+    };
+
+    static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
+    {
+        MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
+        MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
     };
 
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()

@@ -12,12 +12,6 @@ using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
 
-/// <summary>
-/// The labels of every series that satisfies all matchers and has a sample in the range (milliseconds since 1970 UTC, both ends included),
-/// each once, in any order.
-/// </summary>
-public delegate IReadOnlyCollection<Labels> SeriesSearch(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime);
-
 /// <summary>What stands under <c>data</c>, written part by part; a limit may have cut it, and then a warning says so.</summary>
 readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool IsCut = false)
 {
@@ -25,6 +19,9 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
         : this([data], isCut)
     {
     }
+
+    /// <summary>What is held until it is sent; null where nothing is.</summary>
+    public HeldAnswer? Held { get; init; }
 }
 
 /// <summary>
@@ -36,6 +33,8 @@ public static class PrometheusApi
     // A large answer is sent as it is written, lest it stand in memory as text.
     const int MostUnsent = 1 << 16;
 
+    const string RetryAfterSeconds = "5";
+
     static readonly string[] Get = [HttpMethods.Get];
     static readonly string[] GetAndPost = [HttpMethods.Get, HttpMethods.Post];
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -46,9 +45,10 @@ public static class PrometheusApi
     /// <param name="memory">What all answers in work may hold together; unbounded without.</param>
     /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
     public static void Map(
-        IEndpointRouteBuilder routes, PromQLEngine engine, SeriesSearch search, RulesHost rules, TimeProvider time, ByteBudget? memory = null, Func<string?>? shortage = null)
+        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time, ByteBudget? memory = null,
+        Func<string?>? shortage = null)
     {
-        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(search));
+        var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
         Add("query_range", GetAndPost, queries.RangeAsync);
         Add("format_query", GetAndPost, QueryEndpoints.FormatAsync);
@@ -87,7 +87,15 @@ public static class PrometheusApi
         json.WriteEndObject();
     }
 
-    internal static Task SucceedAsync(HttpContext context, Answer answer, ReadWarnings? warnings = null) => WriteAsync(context, StatusCodes.Status200OK,
+    internal static async Task SucceedAsync(HttpContext context, Answer answer, ReadWarnings? warnings = null)
+    {
+        using var held = answer.Held;
+        // Once it has begun, an answer that takes too long can only be broken off.
+        await using var _ = held?.Ended.Register(context.Abort) ?? default;
+        await WriteAsync(context, StatusCodes.Status200OK, Success(answer, warnings));
+    }
+
+    static IEnumerable<Action<Utf8JsonWriter>> Success(Answer answer, ReadWarnings? warnings) =>
     [
         static json =>
         {
@@ -96,7 +104,7 @@ public static class PrometheusApi
         },
         .. answer.Parts,
         json => WriteWarnings(json, [.. answer.IsCut ? ["results truncated due to limit"] : (string[])[], .. warnings?.Texts ?? []]),
-    ]);
+    ];
 
     static void WriteWarnings(Utf8JsonWriter json, IReadOnlyList<string> warnings)
     {
@@ -141,7 +149,9 @@ public static class PrometheusApi
         }
         catch (Exception e) when (e is BusyException or OutOfMemoryException && !context.Response.HasStarted)
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server has no memory for this query now: {e.Message}; ask for less, or try again");
+            context.Response.Headers.RetryAfter = RetryAfterSeconds;
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable",
+                e is BusyException ? $"{e.Message} Ask for less, or try again later." : "The server has no memory for this now. Ask for less, or try again later.");
         }
         catch (TimeoutException e)
         {

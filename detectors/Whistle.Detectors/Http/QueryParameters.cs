@@ -89,7 +89,7 @@ sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
         return lookback > TimeSpan.Zero ? lookback : null;
     }
 
-    /// <summary>The most items that are wanted; where it is missing or 0, no limit.</summary>
+    /// <summary>The most items that are wanted; where it is missing or 0, no limit but the server's.</summary>
     public int Limit() => WholeNumber("limit") switch
     {
         < 0 => throw new BadParameterException("invalid parameter \"limit\": limit must be non-negative; leave it out for no limit"),

@@ -1,10 +1,12 @@
+using Whistle.Detectors.Http;
+using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Testing;
 
 /// <summary>A head for tests: series in memory. Where a time comes twice in a series, the first value stays, as in the store.</summary>
-sealed class MemorySeries : ISeriesSource
+sealed class MemorySeries : ISeriesSource, ISeriesSearch
 {
     readonly Dictionary<string, Dictionary<Labels, (List<long> Times, List<double> Values)>> _metrics = [];
     readonly Lock _lock = new();
@@ -54,17 +56,31 @@ sealed class MemorySeries : ISeriesSource
         }
     }
 
-    public IReadOnlyCollection<Labels> Search(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime)
+    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => First(In(scope).Order(Comparer<Labels>.Create(Labels.Compare)), limit);
+
+    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        First(In(scope).SelectMany(s => s.Select(l => l.Name)).Distinct().Order(StringComparer.Ordinal), limit);
+
+    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        First(In(scope).Select(s => s[name]).Where(v => v.Length > 0).Distinct().Order(StringComparer.Ordinal), limit);
+
+    List<Labels> In(SeriesScope scope)
     {
         lock (_lock)
         {
             return
             [
                 .. from series in _metrics.Values.SelectMany(m => m)
-                   where matchers.All(m => m.IsMatch(series.Key)) && series.Value.Times.Any(t => t >= minTime && t <= maxTime)
+                   where scope.Selectors.Any(s => s.All(m => m.IsMatch(series.Key))) && series.Value.Times.Any(t => t >= scope.MinTime && t <= scope.MaxTime)
                    select series.Key,
             ];
         }
+    }
+
+    static Found<T> First<T>(IEnumerable<T> sorted, AnswerLimit limit)
+    {
+        List<T> all = [.. sorted];
+        return new([.. all.Take(limit.Items)], all.Count > limit.Items);
     }
 
     static int Position(List<long> times, long time)

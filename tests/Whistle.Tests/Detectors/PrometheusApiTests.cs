@@ -78,6 +78,10 @@ public sealed partial class PrometheusApiTests : IDisposable
     [InlineData("/api/v1/query_range", "query=up&start=0&end=1&step=0", 400, "bad_data", "step")]
     [InlineData("/api/v1/query", "query=node_filesystem_avail_bytes%2Bon(node)node_filesystem_avail_bytes&time=1767225600", 422, "execution", "")]
     [InlineData("/api/v1/query", "query=up&timeout=0", 503, "timeout", "longer timeout")]
+    [InlineData("/api/v1/labels", "timeout=0", 503, "timeout", "longer timeout")]
+    [InlineData("/api/v1/label/node/values", "timeout=soon", 400, "bad_data", "valid duration")]
+    [InlineData("/api/v1/series", "match[]=up&limit=-1", 400, "bad_data", "non-negative")]
+    [InlineData("/api/v1/label/node/values", "limit=-1", 400, "bad_data", "non-negative")]
     [InlineData("/api/v1/query", "query=1&time=2026-01-01T00:00:00", 400, "bad_data", "valid timestamp")]
     [InlineData("/api/v1/query", "query=1&time=NaN", 400, "bad_data", "valid timestamp")]
     [InlineData("/api/v1/query", "query=1&limit=-1", 400, "bad_data", "non-negative")]
@@ -119,6 +123,17 @@ public sealed partial class PrometheusApiTests : IDisposable
     [InlineData("/api/v1/labels", "", """["__name__","cluster","device","fstype","mountpoint","my.label","node","tenant"]""", false)]
     [InlineData("/api/v1/labels", "match[]=odd&limit=2", """["__name__","my.label"]""", false)]
     [InlineData("/api/v1/labels", "limit=1", """["__name__"]""", true)]
+    [InlineData("/api/v1/labels", "limit=0&match[]=odd", """["__name__","my.label"]""", false)]
+    [InlineData("/api/v1/labels", "limit=2147483647&match[]=odd", """["__name__","my.label"]""", false)]
+    [InlineData("/api/v1/labels", "match[]=odd&match[]=absent&match[]=odd&limit=2", """["__name__","my.label"]""", false)]
+    [InlineData("/api/v1/labels", "match[]=odd&match[]=node_filesystem_files&limit=3", """["__name__","cluster","device"]""", true)]
+    [InlineData("/api/v1/labels", "match[]=odd&start=1767225601", "[]", false)]
+    [InlineData("/api/v1/labels", "match[]=odd&start=1767225600&end=1767225600", """["__name__","my.label"]""", false)]
+    [InlineData("/api/v1/labels", "match[]=odd&end=1767225599.999", "[]", false)]
+    [InlineData("/api/v1/series", "match[]=node_filesystem_avail_bytes&match[]={__name__=~\"node_filesystem_(avail_bytes|files)\",node=\"n1\"}", "[AVAIL,FILES]", false)]
+    [InlineData("/api/v1/series", "match[]=node_filesystem_files&match[]=node_filesystem_avail_bytes&limit=1", "[AVAIL]", true)]
+    [InlineData("/api/v1/series", "match[]=node_filesystem_files&match[]=node_filesystem_avail_bytes&limit=0", "[AVAIL,FILES]", false)]
+    [InlineData("/api/v1/label/__name__/values", "match[]=odd&match[]=node_filesystem_files&limit=1", """["node_filesystem_files"]""", true)]
     [InlineData("/api/v1/label/mountpoint/values", "", """["/data"]""", false)]
     [InlineData("/api/v1/label/mountpoint/values", "match[]=odd", "[]", false)]
     [InlineData("/api/v1/label/__name__/values", "match[]={node=\"n1\"}&limit=1", """["node_filesystem_avail_bytes"]""", true)]
@@ -203,9 +218,67 @@ public sealed partial class PrometheusApiTests : IDisposable
     public async Task A_store_that_does_not_answer_is_an_internal_error()
     {
         var (status, body) = await CallAsync(
-            "/api/v1/labels", context => context.Request.Method = "GET", (_, _, _) => throw new StoreException("The store did not answer.", new IOException()));
+            "/api/v1/labels", context => context.Request.Method = "GET", new FakeSearch((_, _) => throw new StoreException("The store did not answer.", new IOException())));
 
         Assert.Equal((500, """{"status":"error","errorType":"internal","error":"The store did not answer."}"""), (status, body));
+    }
+
+    [Theory]
+    [InlineData("labels", "", """["__name__","cluster"]""")]
+    [InlineData("labels", "limit=7", """["__name__","cluster"]""")]
+    [InlineData("labels", "limit=1", """["__name__"]""")]
+    [InlineData("label/__name__/values", "limit=0", """["node_filesystem_avail_bytes","node_filesystem_files"]""")]
+    [InlineData("series", "match[]={node=\"n1\"}&limit=0", "[SERIES]")]
+    [InlineData("series", "match[]={node=\"n1\"}&limit=2", "[SERIES]")]
+    public async Task Without_a_lower_limit_that_of_the_server_cuts_and_says_so(string path, string query, string data)
+    {
+        _bench.Disk(90);
+
+        var answer = await CallAsync($"/api/v1/{path}", Get(query), options: new() { MaxSeries = 1, MaxTexts = 2 });
+
+        Assert.Equal((200, $$"""{"status":"success","data":{{data.Replace("SERIES", Series)}},"warnings":["results truncated due to limit"]}"""), answer);
+    }
+
+    [Fact]
+    public async Task What_takes_too_much_memory_is_cut_too()
+    {
+        _bench.Disk(90);
+
+        var search = new FakeSearch((limit, _) => new([$"{limit.Bytes}"], IsCut: true));
+        var answer = await CallAsync("/api/v1/labels", Get("limit=7"), search, new() { MaxBytes = 99 });
+
+        Assert.Equal((200, """{"status":"success","data":["99"],"warnings":["results truncated due to limit"]}"""), answer);
+    }
+
+    [Theory]
+    [InlineData("labels")]
+    [InlineData("label/node/values")]
+    [InlineData("series?match[]=up")]
+    public async Task A_caller_that_leaves_ends_the_reading(string path)
+    {
+        using var leaving = new CancellationTokenSource();
+        var search = new FakeSearch((_, cancellation) =>
+        {
+            leaving.Cancel();
+            cancellation.ThrowIfCancellationRequested();
+            return new([], false);
+        });
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => CallAsync($"/api/v1/{path.Split('?')[0]}", context =>
+        {
+            Get(path.Split('?').ElementAtOrDefault(1) ?? "")(context);
+            context.RequestAborted = leaving.Token;
+        }, search));
+    }
+
+    [Fact]
+    public async Task Who_is_turned_away_is_told_when_to_come_back()
+    {
+        HttpContext? asked = null;
+        var answer = await CallAsync("/api/v1/labels", context => (asked = context).Request.Method = "GET", new FakeSearch((_, _) => throw new BusyException("too many")));
+
+        Assert.Equal((503, """{"status":"error","errorType":"unavailable","error":"too many"}"""), answer);
+        Assert.Equal("5", asked!.Response.Headers.RetryAfter);
     }
 
     [Theory]
@@ -278,11 +351,13 @@ public sealed partial class PrometheusApiTests : IDisposable
 
     string Stable(string body) => Fingerprint().Replace(body.Replace(Path.GetDirectoryName(_bench.RulesFile) + "/", ""), "\"fingerprint\":\"F\"");
 
-    Task<(int Status, string Body)> GetAsync(string path, string query) => CallAsync(path, context =>
+    Task<(int Status, string Body)> GetAsync(string path, string query) => CallAsync(path, Get(query));
+
+    static Action<HttpContext> Get(string query) => context =>
     {
         context.Request.Method = "GET";
         context.Request.QueryString = new("?" + query);
-    });
+    };
 
     Task<(int Status, string Body)> PostAsync(string path, string form) => CallAsync(path, context => Form(context, form));
 
@@ -293,10 +368,10 @@ public sealed partial class PrometheusApiTests : IDisposable
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(form));
     }
 
-    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare, SeriesSearch? search = null)
+    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare, ISeriesSearch? search = null, SearchOptions? options = null)
     {
         await using var app = WebApplication.CreateSlimBuilder().Build();
-        PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series.Search, _bench.Host, _bench.Clock);
+        PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series, options ?? new(), _bench.Host, _bench.Clock);
         SignalsApi.Map(app, _bench.Host, _bench.Clock);
         var endpoint = ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>()
             .Single(e => e.RoutePattern.RawText == LabelPath().Replace(path, "/label/{name}/"));

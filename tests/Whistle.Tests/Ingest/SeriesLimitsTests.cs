@@ -1,0 +1,221 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+using Prometheus;
+
+using Whistle.Ingest;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.Tests.Ingest;
+
+public sealed class SeriesLimitsTests : IDisposable
+{
+    static readonly DateTimeOffset Start = new(2026, 3, 1, 10, 0, 0, TimeSpan.Zero);
+
+    readonly FakeTimeProvider _time = new(Start);
+    readonly StateDatabase _state = StateDatabase.InMemory();
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-limits-").FullName;
+    readonly HealthBoard _health;
+    readonly CollectorRegistry _registry = Metrics.NewCustomRegistry();
+
+    public SeriesLimitsTests() => _health = new HealthBoard(_time);
+
+    public void Dispose()
+    {
+        _state.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Theory]
+    [InlineData(3, 100, 100, "series_limit", "MaxSeriesPerTenant")]
+    [InlineData(100, 3, 100, "new_series_limit", "MaxNewSeriesPerHour")]
+    [InlineData(100, 100, 3, "stored_series_limit", "MaxStoredSeriesPerTenant")]
+    public void Past_each_limit_new_series_are_refused_and_known_ones_and_other_tenants_go_on(int active, int perHour, int stored, string reason, string setting)
+    {
+        var head = new Head(_time, new SeriesLimits(new(active, perHour, stored), _time, _state));
+        for (var i = 0; i < 3; i++)
+            Assert.NotNull(Add(head, "t", i, out _));
+
+        Assert.Null(Add(head, "t", 3, out var reached));
+
+        Assert.Equal((reason, "t", setting, 3), (reached!.Reason, reached.Tenant, reached.Setting, reached.Limit));
+        Assert.Matches($"tenant t has 3 .*{setting}.*raise the limit", reached.ToString());
+        for (var i = 0; i < 3; i++)
+            Assert.NotNull(Add(head, "t", i, out _));
+        Assert.NotNull(Add(head, "other", 3, out _));
+        // What the server records itself is not asked about.
+        Assert.NotNull(head.GetOrAdd(UInt128.Zero, Of("t", 4), limited: false));
+    }
+
+    [Fact]
+    public void A_fleet_of_a_thousand_nodes_of_a_thousand_series_may_start_from_nothing()
+    {
+        var options = new WhistleOptions().SeriesLimits;
+
+        Assert.InRange(1_000_000, 1, Math.Min(options.MaxActive, Math.Min(options.NewPerHour, options.Stored)));
+        Assert.InRange(options.NewPerHour, options.MaxActive, int.MaxValue);
+        Assert.Equal((int.MaxValue, int.MaxValue), (new SeriesLimitOptions(int.MaxValue).NewPerHour, new SeriesLimitOptions(int.MaxValue).Stored));
+    }
+
+    [Fact]
+    public void The_allowance_of_an_hour_comes_back_an_hour_later_and_not_before()
+    {
+        var counts = new NewSeries(5, _time, _state);
+        _time.Advance(TimeSpan.FromMinutes(9));
+        Assert.Equal(5, Enumerable.Range(0, 8).Count(_ => counts.TryAdd("t")));
+
+        for (var minute = 0; minute < 60; minute++)
+        {
+            _time.Advance(TimeSpan.FromMinutes(1));
+            Assert.False(counts.TryAdd("t"));
+        }
+
+        _time.Advance(TimeSpan.FromMinutes(10));
+        Assert.True(counts.TryAdd("t"));
+        // A clock that is set back frees nothing.
+        _time.Advance(TimeSpan.FromMinutes(70));
+        Assert.Equal(5, Enumerable.Range(0, 8).Count(_ => counts.TryAdd("t")));
+        _time.AdjustTime(_time.GetUtcNow().AddHours(-5));
+        Assert.False(counts.TryAdd("t"));
+    }
+
+    [Theory]
+    [InlineData(5)]
+    [InlineData(1000)]
+    [InlineData(100_000)]
+    public void A_restart_gives_nobody_a_new_allowance_and_takes_little_of_it(int limit)
+    {
+        var let = 0;
+        for (var restart = 0; restart < 4; restart++)
+        {
+            var counts = new NewSeries(limit, _time, _state);
+            for (var i = 0; i < limit / 5; i++)
+                let += counts.TryAdd("t") ? 1 : 0;
+            _time.Advance(TimeSpan.FromMinutes(3));
+        }
+
+        Assert.Equal(limit / 5 * 4, let);
+        var last = new NewSeries(limit, _time, _state);
+        let += Enumerable.Range(0, limit).Count(_ => last.TryAdd("t"));
+        Assert.InRange(let, (int)(limit * 0.95), limit);
+        Assert.True(new NewSeries(limit, _time, _state).TryAdd("other"));
+        Assert.False(new NewSeries(limit, _time, _state).TryAdd("t"));
+    }
+
+    [Fact]
+    public void Where_a_new_series_cannot_be_counted_it_does_not_come_in()
+    {
+        var head = new Head(_time, new SeriesLimits(new(10), _time, _state));
+        Assert.NotNull(Add(head, "t", 0, out _));
+        _state.Fault = _ => throw new Microsoft.Data.Sqlite.SqliteException("disk I/O error", 10);
+
+        var e = Assert.Throws<StoreException>(() => Add(head, "other", 1, out _));
+
+        Assert.Contains("disk I/O error", e.Message, StringComparison.Ordinal);
+        Assert.NotNull(Add(head, "t", 0, out _));
+        Assert.Equal(1, head.SeriesCount);
+    }
+
+    [Fact]
+    public async Task Series_whose_samples_come_hours_late_stay_known_for_an_hour_after_each()
+    {
+        using var store = NewStore();
+        var limits = new SeriesLimits(new(10, 2), _time, _state);
+        var head = new Head(_time, limits);
+        var log = new TelemetryLog(new() { GroupCommit = TimeSpan.Zero }, head, store, new(_registry), _time, NullLogger<TelemetryLog>.Instance);
+        using var stopping = new CancellationTokenSource();
+        var running = log.RunAsync(stopping.Token);
+        var sender = new Sender("t", "c", "n");
+
+        // A backlog of ten hours, a report every half hour of it, sent within half an hour.
+        for (var report = 0; report < 20; report++)
+        {
+            Assert.Equal(new AppendResult(2, 0, 0, null), await log.AppendAsync(sender, RemoteWriteVersion.V1, Body(_time.GetUtcNow().AddHours(-10).AddMinutes(report * 30), "a", "b")));
+            log.Prune();
+            _time.Advance(TimeSpan.FromMinutes(2));
+        }
+
+        Assert.Equal(2, head.SeriesCount);
+        Assert.Equal(2u, store.LastSeriesId);
+        _time.Advance(TimeSpan.FromMinutes(75));
+        log.Prune();
+        Assert.Equal(0, head.SeriesCount);
+        await stopping.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public async Task After_a_restart_the_stored_series_are_counted_from_the_store_and_those_past_retention_go()
+    {
+        using var store = NewStore();
+        await FillAsync(store, "a", "b", "c");
+        var limits = new SeriesLimits(new(3, 100, 3), _time);
+        var head = new Head(_time, limits);
+        Assert.Equal(0, limits.Stored("t"));
+
+        limits.Renew(store, CancellationToken.None);
+
+        Assert.Equal(3, limits.Stored("t"));
+        Assert.Null(Add(head, "t", 0, out var reached));
+        Assert.Equal(LimitReached.Stored, reached!.Reason);
+        _time.Advance(TimeSpan.FromDays(3));
+        store.Maintain();
+        store.Maintain();
+        limits.Renew(store, CancellationToken.None);
+        Assert.Equal(0, limits.Stored("t"));
+        Assert.NotNull(Add(head, "t", 0, out _));
+    }
+
+    [Fact]
+    public void Who_is_at_a_limit_is_told_on_the_board_and_in_metrics_and_forgotten_afterwards()
+    {
+        var limits = new SeriesLimits(new(4, 100, 100), _time);
+        var head = new Head(_time, limits);
+        var metrics = new IngestMetrics(_registry);
+        Add(head, "calm", 0, out _);
+        for (var i = 0; i < 5; i++)
+            Add(head, "greedy", i, out _);
+
+        limits.Report(head, metrics, _health);
+
+        var problem = Assert.Single(_health.Problems());
+        Assert.Equal(("series-limits", HealthState.Degraded), (problem.Component, problem.State));
+        Assert.Matches("tenant greedy has 4 series.*MaxSeriesPerTenant", problem.Reason);
+        var child = Assert.Single(metrics.SeriesLimitUsed.GetAllLabelValues());
+        Assert.Equal(["greedy", "series_limit"], child);
+        Assert.Equal(1, metrics.SeriesLimitUsed.WithLabels(child).Value);
+
+        _time.Advance(TimeSpan.FromMinutes(90));
+        head.Prune();
+        head.Prune();
+        limits.Report(head, metrics, _health);
+        Assert.Empty(_health.Problems());
+        Assert.Empty(metrics.SeriesLimitUsed.GetAllLabelValues());
+    }
+
+    async Task FillAsync(DuckDbStore store, params string[] names)
+    {
+        var log = new TelemetryLog(
+            new() { GroupCommit = TimeSpan.Zero }, new Head(_time, 100), store, new(_registry), _time, NullLogger<TelemetryLog>.Instance);
+        using var stopping = new CancellationTokenSource();
+        var running = log.RunAsync(stopping.Token);
+        await log.AppendAsync(new Sender("t", "c", "n"), RemoteWriteVersion.V1, Body(_time.GetUtcNow(), names));
+        await stopping.CancelAsync();
+        await running;
+    }
+
+    static byte[] Body(DateTimeOffset at, params string[] names)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>();
+        RemoteWriteEncoder.EncodeV1([.. names.Select(n => new TimeSeries(Labels.OfMetric(n), [new Sample(at.ToUnixTimeMilliseconds(), 1)]))], buffer);
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    DuckDbStore NewStore() => new(new StoreOptions(_folder, TimeSpan.FromDays(2)), _time);
+
+    static HeadSeries? Add(Head head, string tenant, int i, out LimitReached? reached) => head.GetOrAdd((UInt128)HashCode.Combine(tenant, i), Of(tenant, i), out reached);
+
+    static Label[] Of(string tenant, int i) => [.. Labels.OfMetric("m", ("i", $"{i}"), ("tenant", tenant))];
+}
