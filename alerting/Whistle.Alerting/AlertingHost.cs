@@ -198,7 +198,7 @@ public sealed class AlertingHost : BackgroundService
         if (failure is null)
             _environment.Health.Clear(Component, "incidents");
         else
-            _environment.Health.Failing(Component, "incidents", $"Whom to page cannot be settled for an incident: {failure} The server's log says more.");
+            _environment.Health.Failing(Component, "incidents", $"It cannot be decided whether an incident pages: {failure} The server's log says more.");
         if (_letters is not null)
             _store.TakeDigest(now - _options.DigestAfter, MostDigestLines, (transaction, first, lines) => _letters.Digest(transaction, first, lines, now));
         // Held where a closed incident is not settled yet: it must be read again however long that lasts.

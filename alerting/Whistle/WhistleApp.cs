@@ -87,6 +87,7 @@ public sealed class WhistleApp : IAsyncDisposable
             // What was opened by then is another start's to open.
             ((IDisposable)_app).Dispose();
             _access.Dispose();
+            _reserve.Dispose();
             throw;
         }
     }

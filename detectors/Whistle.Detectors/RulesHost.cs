@@ -90,7 +90,7 @@ public sealed class RulesHost : BackgroundService
         _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
         _reports = environment.HasGateway ? new OwnReports(environment.Series) : environment.Series;
         _presence = new NodePresence(_reports, environment.Refused);
-        _collectors = new CollectorPresence(environment.Series);
+        _collectors = new CollectorPresence(environment.Series, environment.Refused);
     }
 
     /// <summary>All active signals, with what hides them: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>

@@ -42,7 +42,7 @@ public sealed class BusyException : Exception
 
 /// <summary>Bytes that all work of one kind may hold at once. Thread-safe.</summary>
 /// <param name="most">The bound.</param>
-/// <param name="full">What is said to whom it has no room for.</param>
+/// <param name="full">The subject of the refusal when there is no room.</param>
 public sealed class ByteBudget(long most, string full)
 {
     long _held;

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Whistle.Ingest;
 
-/// <summary>What a file system has left for whom is not root. Where it does not count inodes, <paramref name="Inodes"/> is 0.</summary>
+/// <summary>What a file system has left for users other than root. Where it does not count inodes, <paramref name="Inodes"/> is 0.</summary>
 public readonly partial record struct DiskSpace(long Total, long Free, long Inodes, long FreeInodes)
 {
     /// <exception cref="IOException">The folder cannot be asked.</exception>

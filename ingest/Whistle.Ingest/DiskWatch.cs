@@ -113,10 +113,12 @@ public sealed class DiskWatch(
                 Tell(hour);
                 space = DiskSpace.Of(Folder);
             }
+
+            health.Clear(Component, Dropped);
         }
         catch (StoreException e)
         {
-            logger.MaintenanceFailed(e.Message);
+            health.Report(Component, Dropped, HealthState.Degraded, e.Message);
         }
 
         return space;

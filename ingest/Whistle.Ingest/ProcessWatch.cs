@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Whistle.Ingest;
 
 /// <summary>
-/// What this process may use of memory and handles, and what is left. Past a bound, new work is refused: where either runs out, it does so in the
-/// midst of anything, and ends the process. Thread-safe.
+/// What this process may use of memory and handles, and what is left. Past a bound, new work is refused: where either runs out, it may do so on
+/// any thread, and end the process. Thread-safe.
 /// </summary>
 public sealed class ProcessWatch(HealthBoard health)
 {

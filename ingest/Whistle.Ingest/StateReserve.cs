@@ -2,6 +2,8 @@ using System.Data.Common;
 
 using Microsoft.Data.Sqlite;
 
+using SQLitePCL;
+
 namespace Whistle.Ingest;
 
 /// <summary>
@@ -15,11 +17,13 @@ namespace Whistle.Ingest;
 /// </remarks>
 public sealed class StateReserve : IDisposable
 {
+    public static readonly StateSchema Tables = new("reserve", "CREATE TABLE reserve (filling TEXT NOT NULL)");
+
     const long MostLog = 16L << 20;
     const int Chunk = 1 << 20;
     const int Inodes = 8;
 
-    // SQLite cuts its -shm off at a start and makes it anew, 32 KiB long.
+    // SQLite truncates its -shm at a start and writes it again, 32 KiB long.
     const long Scraps = 1L << 20;
 
     readonly string _folder;
@@ -45,7 +49,7 @@ public sealed class StateReserve : IDisposable
     /// <summary>Before anything else is opened: on a full disk, the state takes what is kept for it.</summary>
     public void Open()
     {
-        if (!File.Exists(_state) || !File.Exists(SpaceFile))
+        if (new FileInfo(_state) is not { Exists: true, Length: > 0 } || !File.Exists(SpaceFile))
             return;
         _isUsed = true;
         var space = DiskSpace.Of(_folder);
@@ -60,6 +64,8 @@ public sealed class StateReserve : IDisposable
         try
         {
             _first.Open();
+            // Should it be the last one too, the log stays as it is.
+            raw.sqlite3_db_config(_first.Handle, raw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, out _);
             using var look = _first.CreateCommand();
             look.CommandText = "SELECT count(*) FROM sqlite_schema";
             look.ExecuteScalar();
@@ -116,7 +122,6 @@ public sealed class StateReserve : IDisposable
 
     void HoldPages(StateDatabase database)
     {
-        database.Migrate("reserve", "CREATE TABLE reserve (filling BLOB NOT NULL)");
         using var connection = database.Open();
         // What a process left that ended between the two.
         connection.Execute("DELETE FROM reserve");

@@ -103,7 +103,6 @@ public sealed class HealthTests
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
     }
 
-    // The table is for a terminal; lines of any length go to whom is none.
     static async Task<(int Exit, string Output)> RunAsync(InProcessServer server, params string[] verb)
     {
         using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, "--server", server.App.Address.ToString(), "--data", server.Folder]);

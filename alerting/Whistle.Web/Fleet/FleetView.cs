@@ -51,7 +51,7 @@ public sealed record FleetView
         get
         {
             var (people, open) = (ForPeople.Count() + OtherTickets.Count(), Open.Count());
-            if (open == 0 && people == 0 && Snapshot.Error is not null)
+            if (open == 0 && people == 0 && !Snapshot.IsWhole)
                 return "How the fleet is cannot be told.";
             if (Snapshot.Nodes.Count == 0)
                 return "No node is known yet.";

@@ -65,8 +65,11 @@ public sealed record FleetSnapshot
     /// <summary>Why a part is missing or old, in words that tell the mend.</summary>
     public string? Error { get; init; }
 
+    /// <summary>Nothing is missing or old, as far as the server knows of itself.</summary>
+    public bool IsWhole => Error is null && Health.All(p => p.State is not HealthState.Failed);
+
     /// <summary>What stands where nothing is listed: nothing seen is not nothing there.</summary>
-    public string Nothing(string words) => Error is null ? words : "Not known while data are missing.";
+    public string Nothing(string words) => IsWhole ? words : "Not known while data are missing.";
 
     public IEnumerable<Incident> Open => Incidents.Where(i => i.ClosedAt is null);
 

@@ -12,6 +12,9 @@ static class ProcessLimits
     // The heap of an idle server is about 40 MiB; the head, what waits and the answers come on top.
     const long LeastMemory = 160L << 20;
 
+    // The runtime takes half of it for the heap, and the rest goes to stacks, libraries and the store. Measured: a start fails with 4 GiB, and succeeds with 7.6 GiB.
+    const long LeastAddressSpace = 8L << 30;
+
     /// <summary>Connections that leave handles for all else.</summary>
     public static long MostConnections => Math.Max(64, (ProcessWatch.HandleLimit() - OwnHandles) / 4 * 3);
 
@@ -21,6 +24,8 @@ static class ProcessLimits
         var (handles, memory) = (ProcessWatch.HandleLimit(), GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
         if (handles < LeastHandles)
             throw new StartException($"This process may have {handles} files and connections open, and needs at least {LeastHandles}. Raise the limit: LimitNOFILE=4096 in the service's unit, or `ulimit -n 4096` before the start.");
+        if (ProcessWatch.AddressSpaceLimit() is var space && space < LeastAddressSpace)
+            throw new StartException($"This process may have {space >> 20} MiB of address space, and needs at least {LeastAddressSpace >> 20} MiB. Raise the limit (`ulimit -v`, LimitAS=) or remove it, and bound the memory with MemoryMax= of the service's unit or DOTNET_GCHeapHardLimit.");
         if (memory < LeastMemory)
             throw new StartException($"This process may use {memory >> 20} MiB of memory for its heap, and needs at least {LeastMemory >> 20} MiB. Raise the limit: MemoryMax= of the service's unit or the container's memory (of which .NET takes three quarters), or DOTNET_GCHeapHardLimit.");
     }

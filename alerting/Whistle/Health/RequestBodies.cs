@@ -10,7 +10,8 @@ namespace Whistle.Health;
 /// </summary>
 static class RequestBodies
 {
-    const long MostBytes = 4 << 20;
+    // Where the length is declared, the server's own limit (30 MB) holds, and the body can be refused without breaking the connection.
+    const long MostUndeclared = 4 << 20;
 
     static readonly string[] Own = ["/api/v1/write", "/agent"];
 
@@ -22,12 +23,13 @@ static class RequestBodies
             return;
         }
 
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-            limit.MaxRequestBodySize = MostBytes;
+        var limit = context.Features.Get<IHttpMaxRequestBodySizeFeature>();
+        if (context.Request.ContentLength is null && limit is { IsReadOnly: false })
+            limit.MaxRequestBodySize = MostUndeclared;
         using var share = budget.Open();
         try
         {
-            share.Take(Math.Min(context.Request.ContentLength ?? MostBytes, MostBytes));
+            share.Take(context.Request.ContentLength <= limit?.MaxRequestBodySize ? context.Request.ContentLength.Value : MostUndeclared);
         }
         catch (BusyException e)
         {

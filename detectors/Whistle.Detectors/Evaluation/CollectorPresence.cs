@@ -8,7 +8,9 @@ namespace Whistle.Detectors.Evaluation;
 /// States for each enrolled collector of a cluster whether it reports: the series <c>whistle_collector_up</c> (0 or 1) and
 /// <c>whistle_collector_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
-sealed class CollectorPresence(ISeriesSource series)
+/// <param name="series">What has arrived.</param>
+/// <param name="refused">Who tries, and is refused for the server's own sake.</param>
+sealed class CollectorPresence(ISeriesSource series, RefusedSenders? refused = null)
 {
     // Prometheus's lookback: then nothing that it sent is current any more.
     static readonly TimeSpan Window = TimeSpan.FromMinutes(5);
@@ -39,10 +41,10 @@ sealed class CollectorPresence(ISeriesSource series)
         return written;
     }
 
-    static IEnumerable<RecordedSample> State(EnrolledCollector collector, DateTimeOffset? seen, DateTimeOffset now)
+    IEnumerable<RecordedSample> State(EnrolledCollector collector, DateTimeOffset? seen, DateTimeOffset now)
     {
         var age = now - (seen ?? collector.EnrolledAt);
-        var silent = age > Window;
+        var silent = age > Window && refused?.Heard(collector.Tenant, collector.Cluster, null) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (seen is null && !silent)
             return [];

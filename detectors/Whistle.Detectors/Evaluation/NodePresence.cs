@@ -9,7 +9,7 @@ namespace Whistle.Detectors.Evaluation;
 /// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
 /// <param name="series">In a server <see cref="OwnReports"/>.</param>
-/// <param name="refused">Who was refused for the server's own sake.</param>
+/// <param name="refused">Who tries, and is refused for the server's own sake.</param>
 sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 {
     /// <summary>How often it is stated.</summary>
@@ -64,7 +64,7 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
     IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
-        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent) is not true;
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent.Tenant, agent.Cluster, agent.Node) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (sighting.Last is null && !silent)
             return [];

@@ -1,4 +1,3 @@
-
 using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;

@@ -72,6 +72,17 @@ public sealed class ViewTests
         Assert.DoesNotContain("Nobody", snapshot.Nothing("Nobody is needed."), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(HealthState.Failed, "How the fleet is cannot be told.")]
+    [InlineData(HealthState.Degraded, "All is well.")]
+    public void Nothing_seen_is_not_well_while_the_server_cannot_do_its_work(HealthState state, string headline)
+    {
+        var node = new NodeView { Key = new("t", "c", "n"), State = NodeState.Reporting };
+        var snapshot = new FleetSnapshot { Version = 1, Now = Now, Nodes = [node], Health = [new("disk", "", state, "It is full.", Now)] };
+
+        Assert.Equal(headline, FleetView.Of(snapshot).Headline);
+    }
+
     [Fact]
     public void A_thousand_runs_that_wait_for_one_reason_are_one_line()
     {
