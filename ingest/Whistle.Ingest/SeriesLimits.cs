@@ -64,6 +64,8 @@ public sealed class SeriesLimits
     HashSet<(string, string)> _told = [];
     DateTimeOffset _renewedAt = DateTimeOffset.MinValue;
 
+    public static StateSchema Tables => NewSeries.Tables;
+
     /// <param name="state">Remembers over a restart how many series were new; null where nothing is to survive.</param>
     public SeriesLimits(SeriesLimitOptions options, TimeProvider time, StateDatabase? state = null)
     {

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Routing;
 
 using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
 
