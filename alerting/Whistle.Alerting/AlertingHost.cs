@@ -24,6 +24,9 @@ public sealed record AlertingEnvironment
 
     public required IMetricFactory Metrics { get; init; }
 
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
+
     /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
     public Action<DbTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
 
@@ -42,6 +45,8 @@ public sealed record AlertingEnvironment
 /// </summary>
 public sealed class AlertingHost : BackgroundService
 {
+    const string Component = "alerting";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
     // How far back a first start looks for closed incidents.
@@ -117,7 +122,7 @@ public sealed class AlertingHost : BackgroundService
 
     void AddSender(INotifier notifier, int callsPerMinute) => _senders.Add((
         notifier.Channel,
-        new OutboxSender(_outbox, notifier, new Pace(callsPerMinute, _options.Seed, _time), _metrics, _time, _logger, _environment.Persisted)));
+        new OutboxSender(_outbox, notifier, new Pace(callsPerMinute, _options.Seed, _time), _metrics, _environment.Health, _time, _logger, _environment.Persisted)));
 
     async Task LoopAsync(Func<CancellationToken, Task> step, CancellationToken cancellation)
     {
@@ -160,6 +165,7 @@ public sealed class AlertingHost : BackgroundService
         try
         {
             await sender.DrainAsync(cancellation);
+            _environment.Health.Clear(OutboxSender.Component, channel);
         }
         catch (StateException)
         {
@@ -167,6 +173,7 @@ public sealed class AlertingHost : BackgroundService
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
+            _environment.Health.Failing(OutboxSender.Component, channel, $"What is to be told cannot be read from the state: {e.Message} The server's log says more.");
             _logger.DrainFailed(e, channel);
         }
     }
@@ -174,14 +181,18 @@ public sealed class AlertingHost : BackgroundService
     void Decide(DateTimeOffset now)
     {
         var known = _store.Unsettled();
-        var whole = true;
+        var (whole, failure) = (true, default(string));
         foreach (var view in _environment.Incidents((_watermark ?? now - FirstLook) - Overlap))
         {
-            whole &= TryDecide(view, known, now, out var saved);
+            whole &= TryDecide(view, known, now, out var saved, ref failure);
             if (saved)
                 _environment.Persisted("decided");
         }
 
+        if (failure is null)
+            _environment.Health.Clear(Component, "incidents");
+        else
+            _environment.Health.Failing(Component, "incidents", $"Whom to page cannot be settled for an incident: {failure} The server's log says more.");
         if (_letters is not null)
             _store.TakeDigest(now - _options.DigestAfter, MostDigestLines, (transaction, first, lines) => _letters.Digest(transaction, first, lines, now));
         // Held where a closed incident is not settled yet: it must be read again however long that lasts.
@@ -194,7 +205,7 @@ public sealed class AlertingHost : BackgroundService
         _metrics.LastPass.Set(now.ToUnixTimeMilliseconds() / 1000.0);
     }
 
-    bool TryDecide(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, out bool saved)
+    bool TryDecide(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, out bool saved, ref string? failure)
     {
         saved = false;
         try
@@ -210,6 +221,7 @@ public sealed class AlertingHost : BackgroundService
         catch (Exception e) when (e is not StateException)
         {
             _metrics.PassFailures.Inc();
+            failure = $"{view.Incident.Id}: {e.Message}";
             _logger.DecisionFailed(e, view.Incident.Id);
             return false;
         }

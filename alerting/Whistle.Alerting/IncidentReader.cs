@@ -12,6 +12,10 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeP
     // Where the ticket's largest directories come from.
     const string Measure = "disk.largest-directories";
 
+    // A node may report any number, and tickets are listed by the hundred.
+    const int MostDirectories = 50;
+    const int LongestPath = 4096;
+
     /// <summary>For <see cref="AlertingEnvironment.Incidents"/>.</summary>
     public IReadOnlyList<IncidentView> Since(DateTimeOffset since)
     {
@@ -59,15 +63,18 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeP
         if (Property(output, "largestDirectories") is not { ValueKind: JsonValueKind.Array } list)
             return [];
         var directories = new List<DirectorySize>();
-        foreach (var item in list.EnumerateArray())
+        foreach (var item in list.EnumerateArray().Take(MostDirectories))
         {
             if (Property(item, "path") is { ValueKind: JsonValueKind.String } path && Property(item, "bytes") is { ValueKind: JsonValueKind.Number } bytes
                 && bytes.TryGetInt64(out var size))
-                directories.Add(new(path.GetString()!, size));
+                directories.Add(new(Cut(path.GetString()!), size));
         }
 
         return directories;
     }
+
+    // As long as a path can be that a program opens.
+    static string Cut(string path) => path.Length <= LongestPath ? path : $"{path.AsSpan(0, LongestPath)}…";
 
     static JsonElement? Property(JsonElement element, string name)
     {

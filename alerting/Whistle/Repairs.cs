@@ -33,6 +33,7 @@ static class Repairs
                 Store = s.GetRequiredService<IncidentStore>(),
                 Options = options.Incidents,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
             })
             .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
@@ -59,6 +60,7 @@ static class Repairs
                 Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
                 Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),
             })
             .AddSingleton(options.Alerting)
@@ -71,10 +73,10 @@ static class Repairs
         }
     }
 
-    public static void Map(WebApplication app, TimeProvider time)
+    public static void Map(WebApplication app, TimeProvider time, ByteBudget bodies)
     {
         var host = app.Services.GetRequiredService<RemediationHost>();
-        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time);
+        CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time, bodies);
         RemediationApi.Map(app, app.Services.GetRequiredService<RemediationEnvironment>(), host, time);
         TicketsApi.Map(app, app.Services.GetRequiredService<AlertingHost>().Tickets);
     }

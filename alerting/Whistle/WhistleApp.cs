@@ -12,6 +12,7 @@ using Whistle.Alerting;
 using Whistle.Detectors;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
+using Whistle.Health;
 using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Remediation;
@@ -30,6 +31,8 @@ public sealed class WhistleApp : IAsyncDisposable
     readonly WhistleOptions _options;
     readonly WebApplication _app;
     readonly LocalAccess _access;
+    readonly StateReserve _reserve;
+    readonly ByteBudget _bodies;
     readonly CancellationTokenSource _stopping = new();
     Task _agent = Task.CompletedTask;
 
@@ -38,15 +41,19 @@ public sealed class WhistleApp : IAsyncDisposable
     {
         if (options.Errors() is { Count: > 0 } errors)
             throw new StartException(string.Join(Environment.NewLine, errors));
+        ProcessLimits.Check();
         _options = options;
         // As the program does; this is for a server that something else hosts.
         Umask.Close();
         var closed = ServerFolder.Prepare(options.DataFolder);
+        _reserve = new StateReserve(options.DataFolder, Path.Combine(options.DataFolder, StateFileName), options.Disk.StateReserve);
+        _reserve.Open();
         List<string> setAside = [];
         _access = Secret(() => new LocalAccess(options.DataFolder, options.Time, setAside.Add));
         var owner = Secret(() => OwnerName(options, setAside.Add));
 
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
         builder.WebHost.UseUrls(options.Listen.ToString());
         // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
         builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
@@ -57,7 +64,7 @@ public sealed class WhistleApp : IAsyncDisposable
             // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
             .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
-        builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access);
+        builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access).AddSingleton(_reserve);
         Authentication.Add(builder, options, _access);
         AddIngest(builder.Services, options);
         AddDetectors(builder.Services, options);
@@ -66,6 +73,7 @@ public sealed class WhistleApp : IAsyncDisposable
         ApiDocument.Add(builder.Services);
         Dashboard.Add(builder.Services);
 
+        _bodies = new ByteBudget(options.Memory.OtherBodies, "The bodies of requests in work");
         _app = builder.Build();
         try
         {
@@ -97,6 +105,10 @@ public sealed class WhistleApp : IAsyncDisposable
     public IncidentsHost Incidents => _app.Services.GetRequiredService<IncidentsHost>();
 
     public AlertingHost Alerting => _app.Services.GetRequiredService<AlertingHost>();
+
+    /// <summary>What ended a part of the server, and with it the whole; null where it was stopped, or runs.</summary>
+    internal Exception? Failure => _app.Services.GetServices<IHostedService>().OfType<BackgroundService>()
+        .Select(s => s.ExecuteTask?.Exception?.GetBaseException()).FirstOrDefault(e => e is not null);
 
     internal IReadOnlyList<Endpoint> Endpoints => _app.Services.GetRequiredService<EndpointDataSource>().Endpoints;
 
@@ -132,6 +144,7 @@ public sealed class WhistleApp : IAsyncDisposable
         await _app.StopAsync();
         await _app.DisposeAsync();
         _access.Dispose();
+        _reserve.Dispose();
         _stopping.Dispose();
     }
 
@@ -143,10 +156,13 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
             .AddSingleton(s => new SeriesLimits(options.SeriesLimits, options.Time, s.GetRequiredService<StateDatabase>()))
             .AddSingleton(s => new Head(options.Time, s.GetRequiredService<SeriesLimits>()))
-            .AddSingleton(options.Log).AddSingleton(options.Gateway)
+            .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Memory).AddSingleton(options.Disk)
+            .AddSingleton<RefusedSenders>().AddSingleton<ProcessWatch>().AddSingleton<DiskWatch>()
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()
             .AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>().AddSingleton<Gateway>()
             .AddHostedService<IngestHost>();
+        if (options.RunTimers)
+            services.AddHostedService<ResourceHost>();
     }
 
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
@@ -162,6 +178,8 @@ public sealed class WhistleApp : IAsyncDisposable
                 Series = s.GetRequiredService<ISeriesSource>(),
                 HasGateway = true,
                 Write = async (series, _) => await s.GetRequiredService<TelemetryLog>().RecordAsync(series),
+                Health = s.GetRequiredService<HealthBoard>(),
+                Refused = s.GetRequiredService<RefusedSenders>(),
                 Inventory = s.GetRequiredService<Credentials>().Agents,
                 Collectors = s.GetRequiredService<Credentials>().Collectors,
                 Loading = rules => s.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
@@ -189,6 +207,7 @@ public sealed class WhistleApp : IAsyncDisposable
             _app.Services.GetRequiredService<RulesHost>();
             _app.Services.GetRequiredService<RemediationHost>();
             _app.Services.GetRequiredService<AlertingHost>();
+            _app.Services.GetRequiredService<DiskWatch>().Open();
         }
         catch (StateException e)
         {
@@ -220,18 +239,18 @@ public sealed class WhistleApp : IAsyncDisposable
         _app.Use(StateStages.RefuseWithoutAsync);
         WhistleApi.Use(_app);
         OriginCheck.Use(_app, Authentication.CookieName(_access));
+        RequestBodies.Use(_app, _bodies);
         Dashboard.Use(_app);
         _app.UseAuthentication();
         _app.UseAuthorization();
         Authentication.Use(_app, _access);
-        _app.MapGet("/-/healthy", () => "Whistle is healthy.\n").AllowAnonymous();
-        // The server listens only once the head is filled.
-        _app.MapGet("/-/ready", () => "Whistle is ready.\n").AllowAnonymous();
+        HealthApi.Map(_app, _app.Services.GetRequiredService<HealthBoard>());
         _app.MapMetrics("/metrics", _app.Services.GetRequiredService<CollectorRegistry>());
         _app.Services.GetRequiredService<Gateway>().Map(_app);
-        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), _app.Services.GetRequiredService<TelemetrySource>(), _options.Searches, Rules, _options.Time);
+        PrometheusApi.Map(_app, _app.Services.GetRequiredService<PromQLEngine>(), _app.Services.GetRequiredService<TelemetrySource>(), _options.Searches, Rules, _options.Time,
+            new ByteBudget(_options.Memory.Queries, "The answers of queries in work"), () => _app.Services.GetRequiredService<ProcessWatch>().Shortage);
         SignalsApi.Map(_app, Rules, _options.Time);
-        Repairs.Map(_app, _options.Time);
+        Repairs.Map(_app, _options.Time, _bodies);
         _app.MapPost("/-/reload", ReloadAsync);
         ApiDocument.Map(_app);
         Dashboard.Map(_app);
@@ -276,7 +295,7 @@ public sealed class WhistleApp : IAsyncDisposable
         {
             // The server has others to serve.
             logger.AgentFailed(e.Message);
-            _app.Services.GetRequiredService<HealthBoard>().Report("agent", "", HealthState.Degraded, $"This machine's own agent does not run: {e.Message}");
+            _app.Services.GetRequiredService<HealthBoard>().Report("agent", "", HealthState.Degraded, $"This machine is not watched: {e.Message} Restart the server once that is right.");
         }
     }
 

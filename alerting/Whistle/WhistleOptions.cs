@@ -58,7 +58,7 @@ public sealed record WhistleOptions
     /// <summary>Series that one tenant may have in the store; null for five times as many as it may have at a time.</summary>
     public int? MaxStoredSeriesPerTenant { get; init; }
 
-    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant);
+    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant, Memory.SeriesLabels);
 
     /// <summary>Whether the server watches the machine it runs on.</summary>
     public bool Agent { get; init; } = true;
@@ -71,6 +71,12 @@ public sealed record WhistleOptions
     public PromQLOptions Queries { get; init; } = new();
 
     public SearchOptions Searches { get; init; } = new();
+
+    /// <summary>How the server shares its disk with others.</summary>
+    public DiskOptions Disk { get; init; } = new();
+
+    /// <summary>What it may hold in memory for work that others ask of it.</summary>
+    public MemoryOptions Memory { get; init; } = new();
 
     public TelemetryLogOptions Log { get; init; } = new();
 
@@ -157,6 +163,7 @@ public sealed record WhistleOptions
         errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());
         errors.AddRange(BrakeErrors());
+        errors.AddRange(ResourceErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
     }
@@ -177,6 +184,23 @@ public sealed record WhistleOptions
         }
         where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
         select new OptionError($"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
+
+    IEnumerable<OptionError> ResourceErrors()
+    {
+        if (Disk.StateReserve < 1 << 20)
+            yield return new($"{nameof(Disk)}:{nameof(Disk.StateReserve)}", $"{Disk.StateReserve} bytes are less than 1MiB, which a few incidents need. Write it like 16MiB.");
+        if (Disk.MinFree < 0)
+            yield return new($"{nameof(Disk)}:{nameof(Disk.MinFree)}", $"{Disk.MinFree} cannot be negative. Write it like 512MiB.");
+        if (Disk.KeepAtLeast < TimeSpan.FromDays(1))
+            yield return new($"{nameof(Disk)}:{nameof(Disk.KeepAtLeast)}", $"{Disk.KeepAtLeast} is less than a day, which late samples and forecasts need. Write it like 1d.");
+        (string Name, long Bytes)[] shares =
+        [
+            (nameof(Memory.WriteBodies), Memory.WriteBodies), (nameof(Memory.PendingSamples), Memory.PendingSamples), (nameof(Memory.OtherBodies), Memory.OtherBodies),
+            (nameof(Memory.Queries), Memory.Queries), (nameof(Memory.SeriesLabels), Memory.SeriesLabels),
+        ];
+        foreach (var (name, bytes) in shares.Where(s => s.Bytes < 1 << 20))
+            yield return new($"{nameof(Memory)}:{name}", $"{bytes} bytes are less than 1MiB: nothing would be taken. Write it like 256MiB.");
+    }
 
     static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);
 

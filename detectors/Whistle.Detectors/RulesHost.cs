@@ -34,6 +34,9 @@ public sealed record RulesEnvironment
     /// <summary>The collectors of whole clusters that should report.</summary>
     public Func<IReadOnlyList<EnrolledCollector>> Collectors { get; init; } = () => [];
 
+    /// <summary>Who was refused for the server's own sake: alive, and not known otherwise.</summary>
+    public RefusedSenders Refused { get; init; } = new(TimeProvider.System);
+
     /// <summary>Hears of every set of rules before it is in force, so that what it reads is kept.</summary>
     public Action<RuleSet> Loading { get; init; } = _ => { };
 
@@ -43,6 +46,9 @@ public sealed record RulesEnvironment
 
     /// <summary>Watches the passes, whose lateness is recorded as a series too.</summary>
     public PassWatch? Watch { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>
@@ -51,6 +57,8 @@ public sealed record RulesEnvironment
 /// </summary>
 public sealed class RulesHost : BackgroundService
 {
+    const string Component = "rules";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
     /// <summary>The tables of signals.</summary>
@@ -81,7 +89,7 @@ public sealed class RulesHost : BackgroundService
         _metrics = new DetectorMetrics(environment.Metrics);
         _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
         _reports = environment.HasGateway ? new OwnReports(environment.Series) : environment.Series;
-        _presence = new NodePresence(_reports);
+        _presence = new NodePresence(_reports, environment.Refused);
         _collectors = new CollectorPresence(environment.Series);
     }
 
@@ -122,6 +130,7 @@ public sealed class RulesHost : BackgroundService
         if (load.Rules is not { } rules)
         {
             _logger.RulesRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report(Component, "reload", HealthState.Degraded, $"The rules before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
@@ -136,6 +145,7 @@ public sealed class RulesHost : BackgroundService
             _passes.Release();
         }
 
+        _environment.Health.Clear(Component, "reload");
         _logger.RulesLoaded(rules.RuleCount, rules.Groups.Count);
         return load;
     }
@@ -206,9 +216,11 @@ public sealed class RulesHost : BackgroundService
             ];
             if (samples.Length > 0)
                 await _environment.Write(samples, cancellation);
+            _environment.Health.Clear(Component, "presence");
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
+            _environment.Health.Failing(Component, "presence", $"Which nodes are silent is not known: {e.Message} The server's log says more.");
             _logger.PresenceFailed(e);
         }
     }
@@ -232,7 +244,7 @@ public sealed class RulesHost : BackgroundService
         using var limit = new CancellationTokenSource(group.Group.Interval, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         var read = slot - group.Group.QueryOffset;
-        var health = new SourceHealth(_reports, agents, read);
+        var health = new SourceHealth(_reports, agents, read, _environment.Refused.Any);
         var liveness = new InputLiveness(_environment.Series, Rules, read);
         try
         {
@@ -244,8 +256,22 @@ public sealed class RulesHost : BackgroundService
             _evaluator.Save(group, slot);
         }
 
+        ReportHealth(group);
         group.LastDuration = _time.GetElapsedTime(start);
         _metrics.Duration.WithLabels(group.Group.Key).Observe(group.LastDuration.TotalSeconds);
+    }
+
+    // A rule that fails is one that watches nothing; and what is not saved is lost with the process.
+    void ReportHealth(GroupState group)
+    {
+        var failed = group.Rules.Where(r => r.Report.Error is not null).ToList();
+        var (unsaved, subject) = (group.UnsavedEvents.Count > 0, $"group {group.Group.Name}");
+        if (unsaved)
+            _environment.Health.Failing(Component, subject, "The state of its signals cannot be saved. The server's log says why; most often the disk is full or cannot be written.");
+        else if (failed.Count > 0)
+            _environment.Health.Report(Component, subject, HealthState.Degraded, $"{failed.Count} of {group.Rules.Count} rules failed at their last evaluation; the first, {failed[0].Rule.Name}: {failed[0].Report.Error}");
+        else
+            _environment.Health.Clear(Component, subject);
     }
 
     void Swap(RuleSet rules)
@@ -256,6 +282,8 @@ public sealed class RulesHost : BackgroundService
         var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
         foreach (var group in groups)
             group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
+        foreach (var gone in before.Select(g => g.Group.Name).Except(rules.Groups.Select(g => g.Name)))
+            _environment.Health.Clear(Component, $"group {gone}");
         Withdraw(signals.Values.SelectMany(s => s), groups);
         Volatile.Write(ref _running, new(rules, groups));
     }

@@ -18,6 +18,9 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
     /// <summary>An engine that differs in how old a sample may be to count as current.</summary>
     public PromQLEngine WithLookback(TimeSpan lookback) => new(source, _options with { Lookback = lookback });
 
+    /// <summary>An engine whose queries tell how many bytes more they hold; what is thrown then ends the query.</summary>
+    public PromQLEngine WithHolding(Action<long> holding) => new(source, _options with { Holding = holding });
+
     /// <inheritdoc cref="InstantAsync(Expr, long, CancellationToken)"/>
     public Task<QueryValue> InstantAsync(string expression, long time, CancellationToken cancellation) =>
         InstantAsync(Parser.Parse(expression), time, cancellation);
@@ -29,7 +32,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     async Task<QueryValue> EvaluateAsync(Expr expr, long time, CancellationToken cancellation)
     {
-        var budget = new Budget(_options.MaxSamples, cancellation);
+        var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
         var planner = await PlanAsync(expr, new QueryTimes(time, time, 0), budget, cancellation);
         return expr.Type switch
         {
@@ -55,7 +58,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     async Task<MatrixValue> EvaluateAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
     {
-        var budget = new Budget(_options.MaxSamples, cancellation);
+        var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
         var planner = await PlanAsync(expr, new QueryTimes(start, end, step), budget, cancellation);
         var node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
         var steps = new long[((end - start) / step) + 1];

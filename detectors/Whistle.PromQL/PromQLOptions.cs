@@ -19,11 +19,14 @@ public sealed record PromQLOptions
     /// <summary>Steps that the regular expressions of a query may take, see <see cref="MatchingBudget"/>.</summary>
     public long MaxMatchingSteps { get; init; } = MatchingBudget.DefaultSteps;
 
+    /// <summary>Is told how many bytes more a query holds; what it throws ends the query.</summary>
+    public Action<long>? Holding { get; init; }
+
     internal long LookbackMilliseconds => (long)Lookback.TotalMilliseconds;
 }
 
 /// <summary>What one query may still use up.</summary>
-sealed class Budget(long maxSamples, CancellationToken cancellation)
+sealed class Budget(long maxSamples, CancellationToken cancellation, Action<long>? holding = null)
 {
     // A label that functions make longer and longer would take more memory than all samples do.
     public const int LongestLabel = 1 << 16;
@@ -43,6 +46,7 @@ sealed class Budget(long maxSamples, CancellationToken cancellation)
     {
         if ((_loaded += samples) > maxSamples)
             throw PromQLException.Execution($"the query loads more than {maxSamples} samples: select fewer series or a shorter range");
+        holding?.Invoke((long)samples * BytesPerSample);
     }
 
     /// <summary>Samples that the query makes: results, and steps and values of its subqueries.</summary>
@@ -50,6 +54,7 @@ sealed class Budget(long maxSamples, CancellationToken cancellation)
     {
         if ((_spent += samples) > maxSamples)
             throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples, or labels of that size: select fewer series, a longer step or a shorter range");
+        holding?.Invoke(samples * BytesPerSample);
     }
 
     /// <summary>Labels that the query makes, which count as the samples that would take as much memory.</summary>

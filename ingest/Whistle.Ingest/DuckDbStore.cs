@@ -52,8 +52,6 @@ public sealed partial class DuckDbStore : IDisposable
     DuckDBConnection _connection;
     long _openFrom = long.MinValue;
     long _commits;
-    // The number that the last batch has where it became durable.
-    long _attempted;
     volatile bool _isSuspect;
 
     /// <exception cref="StoreException">The database cannot be opened, or is of a newer program.</exception>
@@ -96,6 +94,9 @@ public sealed partial class DuckDbStore : IDisposable
     /// <summary>The highest id given so far in the hot file; a new series must get a higher one.</summary>
     internal uint LastSeriesId { get; private set; }
 
+    /// <summary>The number that the next batch has where it becomes durable.</summary>
+    internal long NextCommit => _commits + 1;
+
     /// <summary>What is older was sealed, in milliseconds since 1970 UTC.</summary>
     internal long SealedUntil
     {
@@ -131,7 +132,7 @@ public sealed partial class DuckDbStore : IDisposable
         lock (_appending)
         {
             var (appenders, created) = (new Dictionary<long, SampleAppender>(), new List<long>());
-            _attempted = _commits + 1;
+            var number = NextCommit;
             try
             {
                 Execute("BEGIN");
@@ -139,7 +140,7 @@ public sealed partial class DuckDbStore : IDisposable
                 AppendSamples(batch, appenders, created);
                 foreach (var appender in appenders.Values)
                     appender.Flush();
-                Execute($"UPDATE store SET commits = {_attempted}, last_id = {Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max())}");
+                Execute($"UPDATE store SET commits = {number}, last_id = {Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max())}");
                 Fault?.Invoke(StoreMoment.BeforeCommit);
                 Execute("COMMIT");
                 Fault?.Invoke(StoreMoment.AfterCommit);
@@ -157,7 +158,7 @@ public sealed partial class DuckDbStore : IDisposable
             }
 
             LastSeriesId = Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max());
-            Committed(_attempted);
+            Committed(number);
         }
     }
 
@@ -184,7 +185,7 @@ public sealed partial class DuckDbStore : IDisposable
                 var held = ReadLayout(isLegacy: false, isReplaced);
                 _isSuspect = false;
                 _health?.Clear(SetAside.Component, HotSubject);
-                return new Recovery(held >= _attempted && !isReplaced, isReplaced || held < before);
+                return new Recovery(held, isReplaced || held < before);
             }
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
@@ -279,6 +280,6 @@ public sealed partial class DuckDbStore : IDisposable
 }
 
 /// <summary>What opening the store again has shown.</summary>
-/// <param name="HasBatch">The batch that failed turns out to be durable.</param>
+/// <param name="Commits">The number of the last commit that it holds.</param>
 /// <param name="IsReplaced">The hot store is another one than before: it may lack series and samples that were committed.</param>
-readonly record struct Recovery(bool HasBatch, bool IsReplaced);
+readonly record struct Recovery(long Commits, bool IsReplaced);

@@ -32,8 +32,13 @@ public sealed record GatewayOptions
 /// for a tenant over its own limit; other 4xx with the reason for what can never succeed.
 /// </summary>
 public sealed class Gateway(
-    GatewayOptions options, Credentials credentials, TelemetryLog log, IngestMetrics metrics, TimeProvider time, ILogger<Gateway> logger)
+    GatewayOptions options, MemoryOptions memory, Credentials credentials, TelemetryLog log, RefusedSenders refused, ProcessWatch process, IngestMetrics metrics,
+    TimeProvider time, ILogger<Gateway> logger)
 {
+    // A sender that declares much and sends little must not hold what it declares.
+    const int FirstBuffer = 64 << 10;
+
+    readonly TenantBudgets _bodies = new(memory.WriteBodies, "The bodies of requests in work");
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
@@ -60,7 +65,9 @@ public sealed class Gateway(
         try
         {
             if (_inWork.AddOrUpdate(sender, 1, (_, count) => count + 1) > options.MaxConcurrentRequests)
-                return Reject("busy", WriteAnswer.Busy("Too many requests are in work."));
+                return Refuse(sender, "busy", "Too many requests are in work.");
+            if (process.Shortage is { } shortage)
+                return Refuse(sender, "short", shortage);
             return await AppendAsync(context, sender, version);
         }
         catch (RemoteWriteException e)
@@ -74,7 +81,15 @@ public sealed class Gateway(
         }
         catch (StoreException e)
         {
-            return Reject("store", WriteAnswer.Busy(e.Message));
+            return Refuse(sender, "store", e.Message);
+        }
+        catch (BusyException e)
+        {
+            return Refuse(sender, "memory", e.Message);
+        }
+        catch (OutOfMemoryException)
+        {
+            return Refuse(sender, "memory", "The server has no memory left for it.");
         }
         finally
         {
@@ -86,19 +101,7 @@ public sealed class Gateway(
     {
         if (_rates.MustWait(sender.Tenant) is { } wait)
             return Reject("rate", new WriteAnswer(429, $"The tenant {sender.Tenant} sends more than {options.MaxSamplesPerSecond:0} samples a second.") { RetryAfter = wait });
-        var body = await ReadBodyAsync(context);
-        Task<AppendResult> append;
-        try
-        {
-            using var turn = await _decoding.TryEnterAsync(sender.Tenant, context.RequestAborted);
-            using var decompressed = RemoteWriteBody.Decompress(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes);
-            append = log.AppendAsync(sender, version, decompressed.Span);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(body.Buffer);
-        }
-
+        var append = await ReadAndAppendAsync(context, sender, version);
         var result = await append;
         _rates.Count(sender.Tenant, result.Stored + result.Refused + result.OverLimit);
         if (result is { Refused: 0, OverLimit: 0 })
@@ -108,32 +111,60 @@ public sealed class Gateway(
         return new WriteAnswer(result.Refused > 0 ? 400 : 429, summary) { Stored = result.Stored };
     }
 
+    // Holds the body no longer than until it is decoded.
+    async Task<Task<AppendResult>> ReadAndAppendAsync(HttpContext context, Sender sender, RemoteWriteVersion version)
+    {
+        using var share = _bodies.Open(sender.Tenant);
+        var body = await ReadBodyAsync(context, share);
+        try
+        {
+            using var turn = await _decoding.TryEnterAsync(sender.Tenant, context.RequestAborted);
+            share.Take(RemoteWriteBody.DeclaredLength(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes));
+            using var decompressed = RemoteWriteBody.Decompress(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes);
+            return log.AppendAsync(sender, version, decompressed.Span);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(body.Buffer);
+        }
+    }
+
     WriteAnswer Reject(string reason, WriteAnswer answer)
     {
         metrics.Rejected.WithLabels(reason).Inc();
         return answer;
     }
 
+    // The server's own trouble: the sender tries again, and that it does is known.
+    WriteAnswer Refuse(Sender sender, string reason, string why)
+    {
+        refused.Note(sender);
+        return Reject(reason, WriteAnswer.Busy(why));
+    }
+
     Sender? Authenticate(HttpRequest request) => Bearer.TokenOf(request) is { } token ? credentials.Authenticate(token) : null;
 
-    async Task<(byte[] Buffer, int Length)> ReadBodyAsync(HttpContext context)
+    async Task<(byte[] Buffer, int Length)> ReadBodyAsync(HttpContext context, ByteShare share)
     {
         // The limit is our own, so that its answer is too; the server's would close the connection.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = null;
         if (context.Request.ContentLength > options.MaxBodyBytes)
             throw TooLarge();
-        var buffer = ArrayPool<byte>.Shared.Rent((int)(context.Request.ContentLength ?? 64 << 10) + 1);
+        var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(context.Request.ContentLength ?? FirstBuffer, FirstBuffer) + 1);
         var length = 0;
         try
         {
+            share.Take(buffer.Length);
             while (await context.Request.Body.ReadAsync(buffer.AsMemory(length), context.RequestAborted) is > 0 and var read)
             {
                 length += read;
                 if (length > options.MaxBodyBytes)
                     throw TooLarge();
-                if (length == buffer.Length)
-                    buffer = Grow(buffer);
+                if (length < buffer.Length)
+                    continue;
+                share.Take(buffer.Length);
+                buffer = Grow(buffer);
             }
 
             return (buffer, length);

@@ -33,6 +33,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     readonly Dictionary<Labels, HeadSeries> _byLabels = [];
     readonly HeadIndex _index = new();
     readonly Dictionary<string, int> _perTenant = [];
+    readonly Dictionary<string, long> _labelBytes = [];
     readonly Dictionary<HeadSeries, List<UInt128>> _furtherKeys = [];
     readonly ConcurrentDictionary<string, (long Milliseconds, long Since)> _windows = new();
     LabelPool _pool = new();
@@ -150,7 +151,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     /// <param name="id">The id that the store knows, where the head is filled from it.</param>
     /// <param name="limited">False for what does not come from a sender.</param>
     internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null, bool limited = true) =>
-        limited ? GetOrAdd(key, sorted, out _) : Add(key, Unshared(sorted), id, int.MaxValue, out _);
+        limited ? GetOrAdd(key, sorted, out _) : Add(key, Unshared(sorted), id, isLimited: false, out _);
 
     /// <param name="reached">Where the answer is null, the limit of its tenant that does not let it in.</param>
     internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, out LimitReached? reached)
@@ -158,29 +159,26 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
         // Shared with others only once it is in the index: what is refused must leave nothing behind.
         var labels = Unshared(sorted);
         reached = null;
-        if (Find(key, labels, out var ofTenant) is { } known)
+        if (Find(key, labels, out var active, out var labelBytes) is { } known)
             return known;
         // Not under the lock: it may write to disk.
-        reached = limits.Admit(labels, ofTenant);
+        reached = limits.Admit(labels, active, labelBytes);
         if (reached is not null)
             return null;
-        if (Add(key, labels, null, limits.MaxActive, out var isNew) is { } added)
-        {
-            if (!isNew)
-                limits.Withdraw(labels);
-            return added;
-        }
-
-        limits.Withdraw(labels);
-        reached = limits.Active(labels);
-        return null;
+        var added = Add(key, labels, null, isLimited: true, out var isNew);
+        if (!isNew || added is null)
+            limits.Withdraw(labels);
+        // Others of the tenant came in between.
+        reached = added is null ? limits.Active(labels) : null;
+        return added;
     }
 
-    HeadSeries? Find(UInt128 key, Labels labels, out int ofTenant)
+    HeadSeries? Find(UInt128 key, Labels labels, out int active, out long labelBytes)
     {
         lock (_lock)
         {
-            ofTenant = _perTenant.GetValueOrDefault(labels[Sender.TenantLabel]);
+            var tenant = labels[Sender.TenantLabel];
+            (active, labelBytes) = (_perTenant.GetValueOrDefault(tenant), _labelBytes.GetValueOrDefault(tenant));
             if (!_byLabels.TryGetValue(labels, out var known))
                 return null;
             AddKey_NeedsLock(known, key);
@@ -188,7 +186,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
         }
     }
 
-    HeadSeries? Add(UInt128 key, Labels labels, uint? id, int mostOfTenant, out bool isNew)
+    HeadSeries? Add(UInt128 key, Labels labels, uint? id, bool isLimited, out bool isNew)
     {
         lock (_lock)
         {
@@ -201,7 +199,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
 
             var tenant = labels[Sender.TenantLabel];
             var count = _perTenant.GetValueOrDefault(tenant);
-            if (count >= mostOfTenant)
+            if (isLimited && !limits.HaveRoom(count, _labelBytes.GetValueOrDefault(tenant)))
                 return null;
             _perTenant[tenant] = count + 1;
             labels = _pool.Share(labels);
@@ -376,6 +374,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     void Index_NeedsLock(HeadSeries series)
     {
         _byLabels[series.Labels] = series;
+        _labelBytes[series.Tenant] = _labelBytes.GetValueOrDefault(series.Tenant) + series.LabelBytes;
         if (series.Key != UInt128.Zero)
             _byKey[series.Key] = series;
         _index.Add(series);
@@ -391,8 +390,11 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
         _byKey.TryRemove(series.Key, out _);
         if (_furtherKeys.Remove(series, out var keys))
             keys.ForEach(key => _byKey.TryRemove(key, out _));
-        if (--_perTenant[series.Tenant] == 0)
-            _perTenant.Remove(series.Tenant);
+        _labelBytes[series.Tenant] -= series.LabelBytes;
+        if (--_perTenant[series.Tenant] > 0)
+            return;
+        _perTenant.Remove(series.Tenant);
+        _labelBytes.Remove(series.Tenant);
     }
 
     internal long KeepFor(Labels labels)

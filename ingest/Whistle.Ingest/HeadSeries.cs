@@ -8,8 +8,17 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     // About half an hour at 15 s: small enough to drop by the chunk, large enough that a chunk's own cost does not count.
     const int SamplesPerChunk = 120;
 
+    // The object with its chunk, its places in the indexes, and the arrays around its labels.
+    const int OwnBytes = 512;
+
     XorChunk[] _closed = [];
     XorChunk _open;
+
+    /// <summary>About what a new series takes, by the bytes of its encoded labels: their characters have two each.</summary>
+    public static long Cost(int encodedBytes) => OwnBytes + (2L * encodedBytes);
+
+    /// <summary>Of its names and values.</summary>
+    public long LabelBytes { get; } = labels.Sum(l => 2L * (l.Name.Length + l.Value.Length));
 
     public uint Id { get; } = id;
 

@@ -26,6 +26,8 @@ public sealed record HealthProblem(string Component, string Subject, HealthState
 /// </summary>
 public sealed class HealthBoard(TimeProvider time)
 {
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
     readonly ConcurrentDictionary<(string Component, string Subject), HealthProblem> _problems = new();
 
     /// <summary>Reported again, a problem keeps its beginning.</summary>
@@ -34,7 +36,15 @@ public sealed class HealthBoard(TimeProvider time)
         key => new(key.Component, key.Subject, state, reason, time.GetUtcNow()),
         (_, old) => old with { State = state, Reason = reason });
 
+    /// <summary>What is tried again and again did not succeed: degraded at first, failed once that has lasted for <see cref="Patience"/>.</summary>
+    public void Failing(string component, string subject, string reason) => _problems.AddOrUpdate(
+        (component, subject),
+        key => new(key.Component, key.Subject, HealthState.Degraded, reason, time.GetUtcNow()),
+        (_, old) => old with { State = time.GetUtcNow() - old.Since >= Patience ? HealthState.Failed : HealthState.Degraded, Reason = reason });
+
     public void Clear(string component, string subject) => _problems.TryRemove((component, subject), out _);
+
+    public HealthState State => _problems.Values.Select(p => p.State).DefaultIfEmpty(HealthState.Ok).Max();
 
     /// <summary>The worst first, then by component and subject.</summary>
     public IReadOnlyList<HealthProblem> Problems() =>

@@ -25,14 +25,17 @@ public sealed class IngestHost(
     /// <summary>One round of upkeep: head pruned, finished hours sealed, retention applied.</summary>
     public void KeepUp()
     {
-        log.Prune();
-        limits.Report(head, metrics, health);
         try
         {
+            log.Prune();
+            limits.Report(head, metrics, health);
             store.Maintain();
+            health.Clear("telemetry-store", "upkeep");
         }
-        catch (StoreException e)
+        // Out of memory, for one: the next round tries again.
+        catch (Exception e)
         {
+            health.Report("telemetry-store", "upkeep", HealthState.Degraded, $"Finished hours are not sealed, or what is past retention is not dropped: {e.Message}");
             metrics.StoreFailures.WithLabels("maintain").Inc();
             logger.MaintenanceFailed(e.Message);
         }
@@ -72,7 +75,8 @@ public sealed class IngestHost(
         {
             limits.Renew(store, stopping);
         }
-        catch (StoreException e)
+        // As above.
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             metrics.StoreFailures.WithLabels("count").Inc();
             logger.MaintenanceFailed(e.Message);

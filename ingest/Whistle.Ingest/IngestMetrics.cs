@@ -29,6 +29,12 @@ public sealed class IngestMetrics(CollectorRegistry registry)
     internal Counter Late => field ??= _metrics.CreateCounter(
         "whistle_ingest_late_samples_total", "Samples that came out of order and were stored.");
 
+    internal Counter Unstored => field ??= _metrics.CreateCounter(
+        "whistle_ingest_unstored_samples_total", "Samples that the server itself recorded while the store took none; only the head has them.");
+
+    internal Counter HoursDropped => field ??= _metrics.CreateCounter(
+        "whistle_store_hours_dropped_total", "Hours of telemetry that were dropped before their time because the disk was full.");
+
     internal Histogram CommitSeconds => field ??= _metrics.CreateHistogram(
         "whistle_store_commit_seconds", "Time to make a batch durable.",
         new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(0.001, 2, 14) });

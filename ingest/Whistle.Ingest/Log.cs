@@ -19,6 +19,24 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "Remote write from {Tenant}/{Cluster}/{Node} refused: {Reason}")]
     public static partial void WriteRefused(this ILogger logger, string tenant, string cluster, string? node, string reason);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "Samples are refused: {Reason}")]
+    public static partial void DiskFull(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The disk has room again, samples are taken.")]
+    public static partial void DiskFree(this ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The disk is full: the hour of telemetry from {Hour:u} was dropped before its time.")]
+    public static partial void HourDropped(this ILogger logger, DateTimeOffset hour);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A batch could not be committed, and only that was refused.")]
+    public static partial void CommitFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The process's memory or handles run short; new work is refused: {Reason}")]
+    public static partial void Short(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The watch over disk, memory and handles failed and goes on")]
+    public static partial void WatchFailed(this ILogger logger, Exception exception);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "The telemetry log stopped unexpectedly.")]
     public static partial void LogStopped(this ILogger logger, Exception exception);
 

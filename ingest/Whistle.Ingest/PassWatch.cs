@@ -49,6 +49,8 @@ public sealed class PassWatch(HealthBoard board, IMetricFactory metrics, TimePro
             _overdue.WithLabels(stage).Set(overdue.TotalSeconds);
             if (overdue > TimeSpan.Zero)
                 board.Report(stage, Subject, HealthState.Failed, $"The pass over {stage} has not succeeded {pass.Words()}. The log says what happened before; if the pass is stuck, restart the server.");
+            else if (pass.Failure is { } failure)
+                board.Report(stage, Subject, HealthState.Degraded, $"The latest pass over {stage} failed: {failure} It is tried again; the server's log says more.");
             else
                 board.Clear(stage, Subject);
         }
@@ -86,6 +88,8 @@ public sealed class WatchedPass
         Volatile.Write(ref _failure, exception.Message);
         Volatile.Write(ref _begun, 0);
     }
+
+    internal string? Failure => Volatile.Read(ref _failure);
 
     internal TimeSpan Overdue() => _time.GetElapsedTime(Volatile.Read(ref _succeeded)) - _bound is { Ticks: > 0 } late ? late : TimeSpan.Zero;
 

@@ -37,7 +37,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
                     RefuseOld(write, reader.Key, sample.Time);
                 else if (sample.Time > newest)
                     RefuseNew(write, reader.Key, sample.Time);
-                else if (series is not null || (refusal is null && TryResolve(sender, reader.Key, ref badSeries, out series, out refusal)))
+                else if (series is not null || (refusal is null && TryResolve(sender, reader.Key, write, ref badSeries, out series, out refusal)))
                 {
                     Add(sender, series!, sample, write);
                     latest = Math.Max(latest, sample.Time);
@@ -85,12 +85,13 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             write.AddProof(proof, sample.Time, sample.Value);
     }
 
-    bool TryResolve(Sender sender, ReadOnlySpan<byte> encoded, ref int badSeries, out HeadSeries? series, out Refusal? refusal)
+    bool TryResolve(Sender sender, ReadOnlySpan<byte> encoded, StagedWrite write, ref int badSeries, out HeadSeries? series, out Refusal? refusal)
     {
         refusal = null;
         var key = XxHash128.HashToUInt128(encoded, sender.KeySeed);
         if (head.TryGet(key, out series))
             return true;
+        write.Charge(HeadSeries.Cost(encoded.Length));
         try
         {
             var labels = LabelsCodec.Decode(encoded, options.LabelLimits);

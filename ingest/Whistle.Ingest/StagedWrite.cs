@@ -10,16 +10,42 @@ namespace Whistle.Ingest;
 public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
 
 /// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
-sealed class StagedWrite(string tenant, int maxSamples)
+sealed class StagedWrite : IDisposable
 {
-    /// <summary>Whose it is; empty for what the server itself records.</summary>
-    public string Tenant => tenant;
+    const int UsualSize = 512;
 
-    public HeadSeries[] Series { get; private set; } = new HeadSeries[512];
+    // A series, a time and a value.
+    const int BytesPerSample = 24;
 
-    public long[] Times { get; private set; } = new long[512];
+    readonly int _maxSamples;
+    readonly ByteShare? _memory;
 
-    public double[] Values { get; private set; } = new double[512];
+    /// <param name="tenant">Whose it is; empty for the server's own.</param>
+    /// <param name="maxSamples">The most that it takes.</param>
+    /// <param name="memory">Owned by the write: given back when it is disposed.</param>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    public StagedWrite(string tenant, int maxSamples, ByteShare memory)
+    {
+        (Tenant, _maxSamples, _memory) = (tenant, maxSamples, memory);
+        Charge(UsualSize * BytesPerSample);
+    }
+
+    StagedWrite(StagedWrite whole, Range part)
+    {
+        (Tenant, Series, Times, Values) = (whole.Tenant, whole.Series[part], whole.Times[part], whole.Values[part]);
+        Count = Times.Length;
+    }
+
+    public string Tenant { get; }
+
+    /// <summary>What the server itself has recorded: it is not sent again, so the head takes it where the store does not.</summary>
+    public bool IsRecorded => Tenant.Length == 0;
+
+    public HeadSeries[] Series { get; private set; } = new HeadSeries[UsualSize];
+
+    public long[] Times { get; private set; } = new long[UsualSize];
+
+    public double[] Values { get; private set; } = new double[UsualSize];
 
     public int Count { get; private set; }
 
@@ -39,11 +65,16 @@ sealed class StagedWrite(string tenant, int maxSamples)
 
     public TaskCompletionSource<AppendResult> Completion { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>Counts what the write makes the server hold besides its samples.</summary>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    public void Charge(long bytes) => _memory?.Take(bytes);
+
     /// <exception cref="RemoteWriteException">The request has too many samples.</exception>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
     public void Add(HeadSeries series, long time, double value)
     {
-        if (Count - Proofs == maxSamples)
-            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
+        if (Count - Proofs == _maxSamples)
+            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {_maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
         Append(series, time, value);
     }
 
@@ -60,18 +91,15 @@ sealed class StagedWrite(string tenant, int maxSamples)
         Reason ??= message;
     }
 
-    /// <summary>The same in writes of so many samples at most; itself where it has no more.</summary>
+    /// <summary>What it holds in writes of so many samples at most; itself where it has no more. They are of its memory, so it is disposed of after them.</summary>
     public IReadOnlyList<StagedWrite> Parts(int most)
     {
         if (Count <= most)
             return [this];
         List<StagedWrite> parts = [];
         for (var from = 0; from < Count; from += most)
-        {
-            var to = Math.Min(Count, from + most);
-            parts.Add(new StagedWrite(tenant, most) { Series = Series[from..to], Times = Times[from..to], Values = Values[from..to], Count = to - from });
-        }
-
+            parts.Add(new StagedWrite(this, from..Math.Min(Count, from + most)));
+        (Series, Times, Values) = ([], [], []);
         return parts;
     }
 
@@ -82,6 +110,8 @@ sealed class StagedWrite(string tenant, int maxSamples)
     }
 
     public void Complete() => Completion.TrySetResult(Result());
+
+    public void Dispose() => _memory?.Dispose();
 
     public void Fail(StoreException reason) => Completion.TrySetException(reason);
 
@@ -97,6 +127,7 @@ sealed class StagedWrite(string tenant, int maxSamples)
     void Grow()
     {
         var size = Times.Length * 2;
+        Charge(Times.Length * BytesPerSample);
         var (series, times, values) = (Series, Times, Values);
         Array.Resize(ref series, size);
         Array.Resize(ref times, size);

@@ -88,7 +88,9 @@ public static class RemoteWriteBody
             : null;
     }
 
-    static int DeclaredLength(ReadOnlySpan<byte> compressed, int maxBytes)
+    /// <summary>How long the message in a Snappy block says that it is.</summary>
+    /// <exception cref="RemoteWriteException">As <see cref="Decompress"/>.</exception>
+    public static int DeclaredLength(ReadOnlySpan<byte> compressed, int maxBytes)
     {
         var position = 0;
         if (!Wire.TryReadVarint(compressed, ref position, compressed.Length, out var declared) || declared > uint.MaxValue)

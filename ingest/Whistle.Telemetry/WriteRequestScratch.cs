@@ -6,6 +6,7 @@ public sealed class WriteRequestScratch
 {
     // What an unusual request made grow past this is let go again when the next one begins.
     const int KeptSymbols = 64 * 1024;
+    const int MostSymbols = 1 << 20;
     const int KeptKeyBytes = 64 * 1024;
 
     (int Start, int Length)[] _symbols = new (int, int)[256];
@@ -28,8 +29,11 @@ public sealed class WriteRequestScratch
 
     internal void BeginSeries() => _keyLength = 0;
 
+    /// <exception cref="RemoteWriteException">There are more than any request needs: each takes more memory here than it may in the body.</exception>
     internal void AddSymbol(int start, int length)
     {
+        if (_symbolCount == MostSymbols)
+            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has a table of more than {MostSymbols} symbols. Send fewer samples at once (max_samples_per_send).");
         if (_symbolCount == _symbols.Length)
             Array.Resize(ref _symbols, _symbols.Length * 2);
         _symbols[_symbolCount++] = (start, length);

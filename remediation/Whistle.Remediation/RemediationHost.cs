@@ -62,7 +62,7 @@ public sealed record RemediationEnvironment
     public BrakeLimits Limits { get; init; } = new();
 
     /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
-    public HealthBoard? Health { get; init; }
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 
     public PassWatch? Watch { get; init; }
 
@@ -78,6 +78,8 @@ public sealed record RemediationEnvironment
 /// </summary>
 public sealed class RemediationHost : BackgroundService
 {
+    const string Component = "remediation";
+
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
     // Decisions that share a transaction, so that a fleet in which all changes does not wait for the disk thousands of times.
     const int Together = 100;
@@ -127,10 +129,12 @@ public sealed class RemediationHost : BackgroundService
         if (load.Runbooks is not { } runbooks)
         {
             _logger.RunbooksRefused(string.Join(Environment.NewLine, load.Errors));
+            _environment.Health.Report("runbooks", "reload", HealthState.Degraded, $"The runbooks before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
         Volatile.Write(ref _runbooks, runbooks);
+        _environment.Health.Clear("runbooks", "reload");
         _logger.RunbooksLoaded(runbooks.Runbooks.Count);
         return load;
     }
@@ -151,6 +155,7 @@ public sealed class RemediationHost : BackgroundService
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
             Propose(incident, fleet, signals, now);
+        string? failure = null;
         var decided = new List<(RunDecision Decision, long Token)>();
         foreach (var (run, token) in fleet.Runs)
         {
@@ -164,11 +169,16 @@ public sealed class RemediationHost : BackgroundService
             }
             catch (Exception e) when (!cancellation.IsCancellationRequested && e is not StateException)
             {
+                failure = $"{run.Id}: {e.Message}";
                 _logger.RunFailed(e, run.Id);
             }
         }
 
-        Apply(decided, now, cancellation);
+        failure = Apply(decided, now, cancellation) ?? failure;
+        if (failure is null)
+            _environment.Health.Clear(Component, "runs");
+        else
+            _environment.Health.Failing(Component, "runs", $"A run cannot be moved on: {failure} The server's log says more.");
     }
 
     // Each is said once, and again when it is another.
@@ -177,11 +187,11 @@ public sealed class RemediationHost : BackgroundService
         foreach (var fault in faults.Except(_faults))
         {
             _logger.StateDamaged(fault.Reason);
-            _environment.Health?.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
+            _environment.Health.Report(StateDatabase.Component, fault.Subject, HealthState.Degraded, fault.Reason);
         }
 
         foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
-            _environment.Health?.Clear(StateDatabase.Component, over);
+            _environment.Health.Clear(StateDatabase.Component, over);
         _faults = faults;
         if (faults.Any(f => f.Subject == FleetState.Uncalled))
         {
@@ -193,10 +203,12 @@ public sealed class RemediationHost : BackgroundService
             _environment.Runs.ResetReservations();
     }
 
-    void Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
+    // Returns what kept a run where it was.
+    string? Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
     {
         var together = _together;
         _together = Together;
+        string? failure = null;
         foreach (var chunk in decided.Chunk(together))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -215,9 +227,12 @@ public sealed class RemediationHost : BackgroundService
             {
                 // What became of it is seen at the next pass, where no run is held up by another.
                 _together = 1;
+                failure = $"{chunk[0].Decision.Run.Id}: {e.Message}";
                 _logger.RunFailed(e, string.Join(", ", chunk.Select(c => c.Decision.Run.Id)));
             }
         }
+
+        return failure;
     }
 
     /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>

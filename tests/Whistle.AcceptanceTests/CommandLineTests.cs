@@ -97,6 +97,7 @@ public sealed class CommandLineTests : IDisposable
             (["agents", "add", "--cluster", "c", "--node", "m"], "wst_"),
             (["agents", "list"], "m "),
             (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
+            (["health"], "The server is well."),
             (["login"], "/login?token="),
             (["logout", "--all"], "0 sessions have ended."),
         ];

@@ -1,11 +1,18 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Ingest;
+
 namespace Whistle.Alerting.Outbox;
 
 /// <summary>Empties one channel of the outbox in order, as fast as its pace allows.</summary>
 sealed class OutboxSender(
-    OutboxStore store, INotifier notifier, Pace pace, AlertingMetrics metrics, TimeProvider time, ILogger logger, Action<string> persisted) : IDisposable
+    OutboxStore store, INotifier notifier, Pace pace, AlertingMetrics metrics, HealthBoard health, TimeProvider time, ILogger logger, Action<string> persisted) : IDisposable
 {
+    public const string Component = "outbox";
+
+    // What a channel does not take; the subject of the channel itself is whether the outbox can be read.
+    readonly string _undelivered = $"{notifier.Channel} delivery";
+
     // A notification that was refused this often, while one behind it is taken, is itself what is wrong.
     const int Doubtful = 10;
 
@@ -63,6 +70,21 @@ sealed class OutboxSender(
         }
     }
 
+    // Outside, so not a failure of this process; but whoever is to be told does not hear.
+    void ReportHealth(OutboxRow row, Delivery delivery)
+    {
+        var reason = delivery switch
+        {
+            Delivery.Final final => $"{notifier.Channel} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was told of it over this channel.",
+            Delivery.Retryable retryable => $"{notifier.Channel} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}",
+            _ => null,
+        };
+        if (reason is null)
+            health.Clear(Component, _undelivered);
+        else
+            health.Report(Component, _undelivered, HealthState.Degraded, reason);
+    }
+
     void Count(OutboxRow row, Delivery delivery)
     {
         var result = delivery switch
@@ -72,6 +94,7 @@ sealed class OutboxSender(
             _ => "retried",
         };
         metrics.Deliveries.WithLabels(notifier.Channel, result).Inc();
+        ReportHealth(row, delivery);
         if (delivery is Delivery.Delivered or Delivery.Retryable { OnlyThis: true })
             pace.Succeeded();
         if (delivery is Delivery.Final final)

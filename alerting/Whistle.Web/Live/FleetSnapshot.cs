@@ -59,6 +59,9 @@ public sealed record FleetSnapshot
     /// <summary>Disks that a rule expects to be full, the soonest first.</summary>
     public IReadOnlyList<DueForecast> Due { get; init; } = [];
 
+    /// <summary>What is wrong with the server itself, the worst first.</summary>
+    public IReadOnlyList<HealthProblem> Health { get; init; } = [];
+
     /// <summary>Why a part is missing or old, in words that tell the mend.</summary>
     public string? Error { get; init; }
 

@@ -14,7 +14,7 @@ namespace Whistle.Web.Live;
 /// </summary>
 sealed class SnapshotReader(
     RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, RulesHost rules, Credentials credentials, NodeReader nodes,
-    TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
+    HealthBoard health, TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
 {
     static readonly TimeSpan Kept = TimeSpan.FromHours(24);
     static readonly TimeSpan TelemetryEvery = TimeSpan.FromSeconds(10);
@@ -27,7 +27,7 @@ sealed class SnapshotReader(
     public async Task<FleetSnapshot> ReadAsync(FleetSnapshot? before, CancellationToken cancellation)
     {
         var now = time.GetUtcNow();
-        var next = (before ?? new FleetSnapshot { Version = 0, Now = now }) with { Version = (before?.Version ?? 0) + 1, Now = now, Error = null };
+        var next = (before ?? new FleetSnapshot { Version = 0, Now = now }) with { Version = (before?.Version ?? 0) + 1, Now = now, Error = null, Health = health.Problems() };
         try
         {
             next = State(next, before, now);

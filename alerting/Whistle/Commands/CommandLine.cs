@@ -20,6 +20,7 @@ static class CommandLine
             RunbooksCommand.Build(),
             TicketsCommand.Build(),
             AgentsCommand.Build(),
+            HealthCommand.Build(),
             LoginCommand.Build(),
             LogoutCommand.Build(),
             SimulateCommand.Build(),

@@ -49,7 +49,7 @@ static class StateColours
     {
         _ when cell.EndsWith(", hidden", StringComparison.Ordinal) => null,
         "firing" or "critical" or "open" or "failed" or "escalated" or "rolled-back" or "indeterminate" => Bad,
-        "warning" or "awaiting-approval" or "waiting-on-customer" or "refused" => Warning,
+        "warning" or "degraded" or "awaiting-approval" or "waiting-on-customer" or "refused" => Warning,
         "pending" or "mitigating" or "recovering" or "running" or "verifying" or "in-progress" or "automatic" => UnderWay,
         "cleared" or "succeeded" or "resolved" => Good,
         _ when cell.StartsWith("unknown", StringComparison.Ordinal) => Unknown,

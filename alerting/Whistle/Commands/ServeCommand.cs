@@ -10,6 +10,9 @@ namespace Whistle.Commands;
 
 static class ServeCommand
 {
+    // EX_SOFTWARE of sysexits.h.
+    const int Broken = 70;
+
     static readonly WhistleOptions Defaults = new();
 
     public static readonly Option<string?> Config = new("--config")
@@ -80,6 +83,7 @@ static class ServeCommand
             return 2;
         }
 
+        AppDomain.CurrentDomain.UnhandledException += End;
         try
         {
             await using var app = new WhistleApp(configuration.Options with { AcceptState = acceptState });
@@ -94,14 +98,32 @@ static class ServeCommand
 
                 """));
             await app.WaitForShutdownAsync(cancellation);
-            return 0;
+            if (app.Failure is not { } failure)
+                return 0;
+            await Console.Error.WriteLineAsync(LastLine(failure));
+            return Broken;
         }
         catch (StartException e)
         {
             await Console.Error.WriteLineAsync(e.Message);
             return 1;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync($"The server cannot start on {configuration.Options.DataFolder}: {e.Message} Is its disk full, or the folder another user's?");
+            return 1;
+        }
     }
+
+    // By an exit code and a line, not by an abort with a dump: whoever supervises the process starts it again.
+    static void End(object sender, UnhandledExceptionEventArgs e)
+    {
+        Console.Error.WriteLine(LastLine((Exception)e.ExceptionObject));
+        System.Environment.Exit(Broken);
+    }
+
+    static string LastLine(Exception failure) =>
+        $"Whistle ends, for something went wrong that it cannot go on after: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} What was acknowledged is kept. Start it again (docs/health.md has a unit that does).";
 
     static string Called(AlertingOptions alerting)
     {

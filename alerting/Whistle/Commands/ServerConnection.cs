@@ -47,7 +47,14 @@ sealed class ServerConnection : IDisposable
     }
 
     /// <summary>Gives the command the options, and runs its work against the server; what goes wrong is said in a line.</summary>
-    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work)
+    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work) => With(command, async (arguments, server, cancellation) =>
+    {
+        await work(arguments, server, cancellation);
+        return 0;
+    });
+
+    /// <summary>As above, for work that has an exit code of its own.</summary>
+    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task<int>> work)
     {
         command.Options.Add(Server);
         command.Options.Add(Data);
@@ -56,8 +63,7 @@ sealed class ServerConnection : IDisposable
             try
             {
                 using var connection = new ServerConnection(arguments.GetValue(Server)!, arguments.GetValue(Data)!);
-                await work(arguments, connection, cancellation);
-                return 0;
+                return await work(arguments, connection, cancellation);
             }
             catch (CommandException e)
             {

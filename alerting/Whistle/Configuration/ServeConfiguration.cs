@@ -1,6 +1,7 @@
 using Whistle.Alerting;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
+using Whistle.Ingest;
 using Whistle.Remediation.Control;
 
 namespace Whistle.Configuration;
@@ -49,6 +50,8 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Agent = top.Truth(nameof(WhistleOptions.Agent)) ?? Defaults.Agent,
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
+        Disk = ReadDisk(top.Section(nameof(WhistleOptions.Disk)), Defaults.Disk),
+        Memory = ReadMemory(top.Section(nameof(WhistleOptions.Memory)), Defaults.Memory),
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
         Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
@@ -64,6 +67,23 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     {
         MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
         MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
+    };
+
+    static DiskOptions ReadDisk(SettingsSection section, DiskOptions defaults) => new()
+    {
+        MinFree = section.Size(nameof(DiskOptions.MinFree)) ?? defaults.MinFree,
+        StateReserve = section.Size(nameof(DiskOptions.StateReserve)) ?? defaults.StateReserve,
+        DropOldest = section.Truth(nameof(DiskOptions.DropOldest)) ?? defaults.DropOldest,
+        KeepAtLeast = section.Duration(nameof(DiskOptions.KeepAtLeast)) ?? defaults.KeepAtLeast,
+    };
+
+    static MemoryOptions ReadMemory(SettingsSection section, MemoryOptions defaults) => new()
+    {
+        WriteBodies = section.Size(nameof(MemoryOptions.WriteBodies)) ?? defaults.WriteBodies,
+        PendingSamples = section.Size(nameof(MemoryOptions.PendingSamples)) ?? defaults.PendingSamples,
+        OtherBodies = section.Size(nameof(MemoryOptions.OtherBodies)) ?? defaults.OtherBodies,
+        Queries = section.Size(nameof(MemoryOptions.Queries)) ?? defaults.Queries,
+        SeriesLabels = section.Size(nameof(MemoryOptions.SeriesLabels)) ?? defaults.SeriesLabels,
     };
 
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()

@@ -7,6 +7,8 @@ namespace Whistle.Configuration;
 /// <summary>Reads the values of one section. What is not given, or cannot be read (which is an error then), is null.</summary>
 sealed class SettingsSection(Settings settings, string path)
 {
+    static readonly List<string> Units = ["KiB", "MiB", "GiB", "TiB"];
+
     /// <summary>Whether any layer has anything of it.</summary>
     public bool IsGiven => settings.Has(path);
 
@@ -32,6 +34,11 @@ sealed class SettingsSection(Settings settings, string path)
 
     public int? Number(string name) => Value<int>(name, "is not a whole number. Write it in digits.", text =>
         int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null);
+
+    /// <summary>Bytes, written like 64MiB.</summary>
+    public long? Size(string name) => Value<long>(name, "is not a size. Write it like 512KiB, 64MiB or 2GiB.", text =>
+        text.Length > 3 && Units.IndexOf(text[^3..]) is >= 0 and var unit && long.TryParse(text[..^3], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            && number <= long.MaxValue >> (10 * (unit + 1)) ? number << (10 * (unit + 1)) : text == "0" ? 0 : null);
 
     public bool? Truth(string name) => Value<bool>(name, "is neither true nor false. Write one of them.", text =>
         bool.TryParse(text, out var truth) ? truth : null);

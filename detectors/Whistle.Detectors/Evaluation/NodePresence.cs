@@ -9,12 +9,16 @@ namespace Whistle.Detectors.Evaluation;
 /// <c>whistle_agent_up</c> (0 or 1) and <c>whistle_agent_last_report_age_seconds</c>. Not thread-safe.
 /// </summary>
 /// <param name="series">In a server <see cref="OwnReports"/>.</param>
-sealed class NodePresence(ISeriesSource series)
+/// <param name="refused">Who was refused for the server's own sake.</param>
+sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 {
     /// <summary>How often it is stated.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
     static readonly TimeSpan Recent = TimeSpan.FromMinutes(5);
+
+    // As far back as the head always goes: presence must be judged while the store does not answer.
+    static readonly TimeSpan Furthest = TimeSpan.FromMinutes(55);
     static readonly string[] Published = [ReservedMetrics.AgentUp, ReservedMetrics.AgentReportAge];
 
     Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
@@ -50,17 +54,17 @@ sealed class NodePresence(ISeriesSource series)
                 new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
                 new("node", MatchOperator.Equal, agent.Node),
             ];
-            var since = before?.Last ?? now - TimeSpan.FromHours(1);
+            var since = before?.Last is { } last && last > now - Furthest ? last : now - Furthest;
             sighting = (await LatestAsync(node, since, now, cancellation)).GetValueOrDefault(key) ?? new(null, null);
         }
 
         return new(sighting.Last ?? before?.Last, sighting.Interval ?? before?.Interval);
     }
 
-    static IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
+    IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
-        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval);
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (sighting.Last is null && !silent)
             return [];

@@ -21,7 +21,8 @@ readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed 
 /// <param name="series">In a server <see cref="OwnReports"/>.</param>
 /// <param name="agents">Who should report.</param>
 /// <param name="now">The instant.</param>
-sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now)
+/// <param name="refuses">The server refuses samples for its own sake, so an unknown source cannot be told to have succeeded.</param>
+sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, bool refuses = false)
 {
     public static readonly TimeSpan DefaultInterval = TimeSpan.FromSeconds(15);
 
@@ -56,7 +57,8 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
             return await TargetAsync(element, sources.ScrapeOnly, cancellation);
         if (enrolled.Count > 0 && (sources.Collectors.Count > 0 || element.Has("node")))
             return await AgentsAsync(enrolled, sources.Collectors, cancellation);
-        return target ? await TargetAsync(element, sources.ScrapeOnly, cancellation) : new(true, Lookback);
+        // While the server refuses samples, that something is absent says nothing.
+        return target ? await TargetAsync(element, sources.ScrapeOnly, cancellation) : new(!refuses, Lookback);
     }
 
     // An element without one of the stamped labels is an aggregate over it.

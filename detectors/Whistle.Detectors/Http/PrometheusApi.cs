@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Reflection;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -34,6 +33,8 @@ public static class PrometheusApi
     // A large answer is sent as it is written, lest it stand in memory as text.
     const int MostUnsent = 1 << 16;
 
+    const string RetryAfterSeconds = "5";
+
     static readonly string[] Get = [HttpMethods.Get];
     static readonly string[] GetAndPost = [HttpMethods.Get, HttpMethods.Post];
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -41,8 +42,11 @@ public static class PrometheusApi
     delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
+    /// <param name="memory">What all answers in work may hold together; unbounded without.</param>
+    /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
     public static void Map(
-        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time)
+        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time,
+        ByteBudget? memory = null, Func<string?>? shortage = null)
     {
         var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
@@ -56,7 +60,11 @@ public static class PrometheusApi
         Add("alerts", Get, (_, _) => new(new Answer(json => RulesJson.WriteAlerts(json, rules.Signals))));
         Add("status/buildinfo", Get, (_, _) => new(new Answer(WriteBuildInfo)));
 
-        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, c => AnswerAsync(c, handle));
+        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, async c =>
+        {
+            using var share = memory?.Open();
+            await AnswerAsync(c, handle, share, shortage?.Invoke());
+        });
     }
 
     static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters)
@@ -108,12 +116,14 @@ public static class PrometheusApi
         json.WriteEndArray();
     }
 
-    static async Task AnswerAsync(HttpContext context, Handler handle)
+    static async Task AnswerAsync(HttpContext context, Handler handle, ByteShare? memory, string? shortage)
     {
         try
         {
+            if (shortage is not null)
+                throw new BusyException(shortage);
             using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
-            var parameters = await QueryParameters.ReadAsync(context.Request, context.RequestAborted);
+            var parameters = await QueryParameters.ReadAsync(context.Request, memory, context.RequestAborted);
             using var warnings = ReadWarnings.Collect();
             await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
         }
@@ -137,10 +147,14 @@ public static class PrometheusApi
         {
             await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
         }
-        catch (BusyException e)
+        catch (BusyException e) when (!context.Response.HasStarted)
         {
-            context.Response.Headers.RetryAfter = BusyException.RetryAfter.TotalSeconds.ToString(CultureInfo.InvariantCulture);
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", e.Message);
+            context.Response.Headers.RetryAfter = RetryAfterSeconds;
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server cannot answer this now: {e.Message}; ask for less, or try again");
+        }
+        catch (OutOfMemoryException e) when (!context.Response.HasStarted)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server has no memory for this query now: {e.Message}; ask for less, or try again");
         }
         catch (TimeoutException e)
         {

@@ -40,6 +40,8 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
         using var deadline = new CancellationTokenSource(parameters.Timeout(), time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         var asked = parameters.Lookback() is { } lookback ? engine.WithLookback(lookback) : engine;
+        if (parameters.Memory is { } memory)
+            asked = asked.WithHolding(memory.Take);
         var expression = Parser.Parse(parameters.Required("query"));
         try
         {

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 
 using Microsoft.AspNetCore.Http;
 
+using Whistle.Ingest;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -14,16 +15,19 @@ sealed class BadParameterException(string message) : Exception(message);
 /// <summary>Parameters from the query string and, for POST, from the form as well, as Prometheus takes them.</summary>
 sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
 {
+    /// <summary>What the answer may hold, until it is written.</summary>
+    public ByteShare? Memory { get; init; }
+
     static readonly TimeSpan LongestTimeout = TimeSpan.FromMinutes(2);
 
     /// <summary>The name in the address <c>label/…/values</c>, as it stands there.</summary>
     public string LabelName => request.RouteValues["name"] as string ?? "";
 
-    public static async ValueTask<QueryParameters> ReadAsync(HttpRequest request, CancellationToken cancellation)
+    public static async ValueTask<QueryParameters> ReadAsync(HttpRequest request, ByteShare? memory, CancellationToken cancellation)
     {
         try
         {
-            return new(request, request.HasFormContentType ? await request.ReadFormAsync(cancellation) : null);
+            return new(request, request.HasFormContentType ? await request.ReadFormAsync(cancellation) : null) { Memory = memory };
         }
         catch (Exception e) when (e is InvalidDataException or BadHttpRequestException)
         {

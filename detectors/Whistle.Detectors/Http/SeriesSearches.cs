@@ -26,12 +26,6 @@ public sealed record SearchOptions
     public long MaxBytes { get; init; } = 64 << 20;
 }
 
-/// <summary>The server has too much of this under way already: answered as <c>unavailable</c>.</summary>
-sealed class BusyException(string message) : Exception(message)
-{
-    public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
-}
-
 /// <summary>
 /// Runs questions about labels: few at a time, each on a thread of its own, and up to a deadline, so that what is asked of one tenant's many series costs the others
 /// little. Only a question whose selectors all name one tenant counts as that tenant's; those that do not share a line of their own.
@@ -60,7 +54,7 @@ sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimePro
         {
             var tenant = TenantOf(scope);
             held.Turn = await _answers.TryEnterAsync(tenant, held.Ended)
-                ?? throw new BusyException("too many questions about labels wait already; ask again later");
+                ?? throw new BusyException("too many questions about labels wait already");
             using var turn = await _looks.TryEnterAsync(tenant, held.Ended);
             // The pool's threads are for those who do not wait for the store.
             return (await Task.Factory.StartNew(() => look(held.Ended), held.Ended, TaskCreationOptions.LongRunning, TaskScheduler.Default), held);

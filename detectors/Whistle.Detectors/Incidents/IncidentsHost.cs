@@ -27,6 +27,9 @@ public sealed record IncidentsEnvironment
     public required IMetricFactory Metrics { get; init; }
 
     public PassWatch? Watch { get; init; }
+
+    /// <summary>Where this stage says what is wrong with itself.</summary>
+    public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
 /// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>

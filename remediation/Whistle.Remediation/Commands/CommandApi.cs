@@ -31,16 +31,20 @@ public sealed class CommandApi
     readonly Credentials _credentials;
     readonly TimeProvider _time;
 
-    CommandApi(RemediationHost host, Credentials credentials, TimeProvider time)
+    readonly ByteBudget? _bodies;
+
+    CommandApi(RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies)
     {
+        _bodies = bodies;
         _host = host;
         _credentials = credentials;
         _time = time;
     }
 
-    public static void Map(IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time)
+    /// <param name="bodies">What all bodies in work may hold together; unbounded without.</param>
+    public static void Map(IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies = null)
     {
-        var api = new CommandApi(host, credentials, time);
+        var api = new CommandApi(host, credentials, time, bodies);
         routes.MapPost("/agent/v1/commands/lease", (RequestDelegate)(c => api.AnswerAsync(c, api.LeaseAsync))).AllowAnonymous();
         routes.MapPost("/agent/v1/commands/{id}/begin", (RequestDelegate)(c => api.AnswerAsync(c, api.BeginAsync))).AllowAnonymous();
         routes.MapPost("/agent/v1/commands/{id}/result", (RequestDelegate)(c => api.AnswerAsync(c, api.ResultAsync))).AllowAnonymous();
@@ -127,16 +131,22 @@ public sealed class CommandApi
             await RefuseAsync(context, 404, "This node has no such command.");
     }
 
-    static async Task<T?> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
+    async Task<T?> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
         where T : class
     {
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = MaxBodyBytes;
+        using var share = _bodies?.Open();
         try
         {
+            share?.Take(context.Request.ContentLength ?? MaxBodyBytes);
             if (await JsonSerializer.DeserializeAsync(context.Request.Body, type, context.RequestAborted) is { } read)
                 return read;
             await RefuseAsync(context, 400, "The body is null.");
+        }
+        catch (BusyException e)
+        {
+            await RefuseAsync(context, 503, $"{e.Message} Send again later.");
         }
         catch (JsonException e)
         {

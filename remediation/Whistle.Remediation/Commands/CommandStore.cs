@@ -15,6 +15,8 @@ namespace Whistle.Remediation.Commands;
 /// </summary>
 sealed class CommandStore(StateDatabase database)
 {
+    const int LongestSummary = 4096;
+
     static readonly TimeSpan LeasedFor = TimeSpan.FromMinutes(1);
 
     static readonly string Columns = $"SELECT {RunTables.Commands.Columns()} FROM commands";
@@ -154,12 +156,15 @@ sealed class CommandStore(StateDatabase database)
         // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
         if (command.Token == result.Token && (command.State is CommandState.Leased or CommandState.Begun))
         {
-            Save(connection, command with { State = CommandState.Done, Outcome = result.Outcome, Summary = result.Summary, Output = result.Output?.GetRawText() });
+            Save(connection, command with { State = CommandState.Done, Outcome = result.Outcome, Summary = Cut(result.Summary), Output = result.Output?.GetRawText() });
         }
 
         transaction.Commit();
         return true;
     }
+
+    // It becomes a line of timelines, tickets and mails.
+    static string? Cut(string? summary) => summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
 
     internal static void Insert(DbConnection connection, Command command) => connection.Execute(
         """

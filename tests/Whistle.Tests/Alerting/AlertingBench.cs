@@ -85,6 +85,8 @@ sealed class AlertingBench : IDisposable
 
     public AlertingHost Host { get; private set; } = null!;
 
+    public HealthBoard Health { get; private set; } = null!;
+
     /// <summary>The process ends after this many more durable steps; never where it is negative.</summary>
     public int CrashAfter { get; set; } = -1;
 
@@ -100,6 +102,7 @@ sealed class AlertingBench : IDisposable
     public void Start()
     {
         Host?.Dispose();
+        Health = new HealthBoard(Clock);
         Host = new AlertingHost(
             new AlertingEnvironment
             {
@@ -108,6 +111,7 @@ sealed class AlertingBench : IDisposable
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
                 Note = (_, _, _, kind, _) => Notes.Add(kind),
                 Mail = Mail,
+                Health = Health,
                 Persisted = _ => Persisted(),
             },
             Options, Clock, NullLogger<AlertingHost>.Instance);

@@ -1,5 +1,6 @@
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
+using Whistle.Ingest;
 
 using Xunit;
 
@@ -52,6 +53,35 @@ public sealed class AlertingHostTests : IDisposable
         _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), []));
         await _bench.RunAsync(Minute, Second * 5);
         Assert.Empty(_bench.Host.Paged());
+    }
+
+    [Theory]
+    [InlineData(false, "does not take trigger i1/1")]
+    [InlineData(true, "refused trigger i1/1 for good")]
+    public async Task A_channel_that_does_not_deliver_is_on_the_board_until_it_does(bool refuses, string says)
+    {
+        _bench.PagerDuty.Answer = refuses ? _ => FakePagerDuty.Status(400) : FakePagerDuty.Unreachable;
+        _bench.Set(new(Fleet.Incident(), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
+        var problem = Assert.Single(_bench.Health.Problems());
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        _bench.Set(new(Fleet.Incident("i2"), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(10), Second * 5);
+
+        Assert.Equal(("outbox", "pagerduty delivery", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
+        Assert.Contains(says, problem.Reason, StringComparison.Ordinal);
+        Assert.Empty(_bench.Health.Problems());
+    }
+
+    [Fact]
+    public async Task An_incident_that_cannot_be_decided_on_is_on_the_board_and_after_a_minute_failed()
+    {
+        _bench.Set(new(Fleet.Incident() with { Signals = null! }, []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(4), Second * 5);
+
+        var problem = Assert.Single(_bench.Health.Problems());
+        Assert.Equal(("alerting", "incidents", HealthState.Failed), (problem.Component, problem.Subject, problem.State));
+        Assert.Contains("i1: ", problem.Reason, StringComparison.Ordinal);
     }
 
     [Fact]

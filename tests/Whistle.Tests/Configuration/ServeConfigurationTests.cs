@@ -43,6 +43,8 @@ public sealed class ServeConfigurationTests : IDisposable
               "Listen": "http://127.0.0.1:1", "Retention": "30d", "MaxSeriesPerTenant": 7, "MaxNewSeriesPerHour": 8,
               "MaxStoredSeriesPerTenant": 9, "Queries": { "MaxSeriesInAnswer": 10, "MaxTextsInAnswer": 11 }, "Agent": false, "AgentInterval": "5s", "AgentPolicyFile": "policy.json",
               "Rules": ["mine"], "Runbooks": "mine",
+              "Disk": { "MinFree": "1GiB", "StateReserve": "32MiB", "DropOldest": false, "KeepAtLeast": "3d" },
+              "Memory": { "WriteBodies": "1MiB", "PendingSamples": "2MiB", "OtherBodies": "3MiB", "Queries": "4MiB", "SeriesLabels": "5120KiB" },
               "Incidents": { "ClearFor": "00:01:30", "ReopenWithin": "2h" },
               "Alerting": {
                 "CriticalDeadline": "1m", "WarningDeadline": "1h30m", "RecoveryPatience": "0", "JoinInterval": "3m", "DigestAfter": "4m", "Retention": "1.12:00:00",
@@ -66,6 +68,8 @@ public sealed class ServeConfigurationTests : IDisposable
         Assert.Equal((TimeSpan.FromSeconds(5), policy), (options.AgentInterval, options.AgentPolicyFile));
         Assert.Equal([Path.Combine(_folder, "mine")], options.Rules);
         Assert.Equal([Path.Combine(_folder, "mine")], options.Runbooks);
+        Assert.Equal(new() { MinFree = 1L << 30, StateReserve = 32L << 20, DropOldest = false, KeepAtLeast = TimeSpan.FromDays(3) }, options.Disk);
+        Assert.Equal(new() { WriteBodies = 1L << 20, PendingSamples = 2L << 20, OtherBodies = 3L << 20, Queries = 4L << 20, SeriesLabels = 5L << 20 }, options.Memory);
         Assert.Equal(new() { ClearFor = TimeSpan.FromSeconds(90), ReopenWithin = TimeSpan.FromHours(2) }, options.Incidents);
         var alerting = options.Alerting;
         Assert.Equal(

@@ -48,6 +48,10 @@ sealed class RulesBench : IDisposable
 
     public RulesHost Host { get; private set; } = null!;
 
+    public HealthBoard Health { get; private set; } = null!;
+
+    public RefusedSenders Refused { get; private set; } = null!;
+
     public string RulesFile { get; }
 
     public int Minute => (int)(Clock.GetUtcNow() - Start).TotalMinutes;
@@ -63,6 +67,7 @@ sealed class RulesBench : IDisposable
         _database?.Dispose();
         _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         Metrics = Prometheus.Metrics.NewCustomRegistry();
+        (Health, Refused) = (new HealthBoard(Clock), new RefusedSenders(Clock));
         Host = new RulesHost(
             new RulesEnvironment
             {
@@ -71,6 +76,8 @@ sealed class RulesBench : IDisposable
                 Series = Series,
                 Write = Series.WriteAsync,
                 Inventory = () => Inventory,
+                Health = Health,
+                Refused = Refused,
                 Database = _database,
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Metrics),
             },

@@ -79,6 +79,24 @@ public sealed class DuckDbStoreTests : IDisposable
     }
 
     [Fact]
+    public void The_oldest_sealed_hour_is_given_up_first_and_never_one_that_must_stay()
+    {
+        Append(0, 1, 2);
+        Append(60, 3, 4);
+        Append(120, 5, 6);
+        _time.Advance(TimeSpan.FromMinutes(130));
+        Assert.Equal(2, _store.Maintain());
+
+        Assert.Equal(Start, _store.DropOldest(Start.AddHours(1)));
+        Assert.Null(_store.DropOldest(Start.AddHours(2).AddTicks(-1)));
+        Assert.Equal([3, 4, 5, 6], Read().Values);
+        Assert.Equal(Start.AddHours(1), _store.DropOldest(Start.AddHours(9)));
+        Assert.Null(_store.DropOldest(Start.AddHours(9)));
+        Assert.Equal([5, 6], Read().Values);
+        Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "sealed")));
+    }
+
+    [Fact]
     public void What_is_past_retention_goes_with_its_file()
     {
         Append(0, 1, 2, 3);
@@ -110,11 +128,11 @@ public sealed class DuckDbStoreTests : IDisposable
         };
 
         Assert.Throws<StoreException>(() => _store.Append(batch));
-        Assert.Equal(new Recovery(HasBatch: false, IsReplaced: false), _store.Recover());
+        Assert.Equal(new Recovery(Commits: 1, IsReplaced: false), _store.Recover());
 
         failing = StoreMoment.AfterCommit;
         Assert.Throws<StoreException>(() => _store.Append(batch));
-        Assert.Equal(new Recovery(HasBatch: true, IsReplaced: false), _store.Recover());
+        Assert.Equal(new Recovery(Commits: 2, IsReplaced: false), _store.Recover());
         Assert.Equal([1.0, 2, 3, 6], Read().Values);
     }
 

@@ -26,7 +26,7 @@ public sealed class HotStoreLossTests : IDisposable
         var health = new HealthBoard(_time);
         using (var store = NewStore(health))
         {
-            var log = new TelemetryLog(new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, new Head(_time, 100), store, new IngestMetrics(Metrics.NewCustomRegistry()), _time, NullLogger<TelemetryLog>.Instance);
+            var log = new TelemetryLog(new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, new MemoryOptions(), new Head(_time, 100), store, new IngestMetrics(Metrics.NewCustomRegistry()), health, _time, NullLogger<TelemetryLog>.Instance);
             using var stopping = new CancellationTokenSource();
             var running = log.RunAsync(stopping.Token);
             for (var i = 0; i < 5; i++)

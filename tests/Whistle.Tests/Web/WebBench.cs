@@ -52,7 +52,7 @@ sealed class WebBench : ISeriesSource, IDisposable
         Nodes = new NodeReader(new PromQLEngine(this));
         Pace = new LivePace(Rules.Clock);
         Reader = new SnapshotReader(
-            Environment, _remediation, _alerting, Rules.Host, Credentials, Nodes, Rules.Clock, Pace, NullLogger<SnapshotReader>.Instance);
+            Environment, _remediation, _alerting, Rules.Host, Credentials, Nodes, new HealthBoard(Rules.Clock), Rules.Clock, Pace, NullLogger<SnapshotReader>.Instance);
     }
 
     public RulesBench Rules { get; }

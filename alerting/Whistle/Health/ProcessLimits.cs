@@ -1,0 +1,27 @@
+using Whistle.Ingest;
+
+namespace Whistle.Health;
+
+/// <summary>What the process needs of the machine. Too little is said before anything begins, not by a crash later.</summary>
+static class ProcessLimits
+{
+    // Files of the runtime, the state and the store, with sealed hours that queries read. Measured: about 200 at rest.
+    const long OwnHandles = 384;
+    const long LeastHandles = 512;
+
+    // The heap of an idle server is about 40 MiB; the head, what waits and the answers come on top.
+    const long LeastMemory = 160L << 20;
+
+    /// <summary>Connections that leave handles for all else.</summary>
+    public static long MostConnections => Math.Max(64, (ProcessWatch.HandleLimit() - OwnHandles) / 4 * 3);
+
+    /// <exception cref="StartException">A limit is too low.</exception>
+    public static void Check()
+    {
+        var (handles, memory) = (ProcessWatch.HandleLimit(), GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        if (handles < LeastHandles)
+            throw new StartException($"This process may have {handles} files and connections open, and needs at least {LeastHandles}. Raise the limit: LimitNOFILE=4096 in the service's unit, or `ulimit -n 4096` before the start.");
+        if (memory < LeastMemory)
+            throw new StartException($"This process may use {memory >> 20} MiB of memory for its heap, and needs at least {LeastMemory >> 20} MiB. Raise the limit: MemoryMax= of the service's unit or the container's memory (of which .NET takes three quarters), or DOTNET_GCHeapHardLimit.");
+    }
+}

@@ -1,0 +1,146 @@
+using Microsoft.Extensions.Logging;
+
+namespace Whistle.Ingest;
+
+/// <summary>How the server shares its disk with others.</summary>
+public sealed record DiskOptions
+{
+    static readonly long LeastFree = 512L << 20;
+
+    /// <summary>Free bytes below which samples are refused; where none is named, 512 MiB or a twentieth of the file system, whichever is less.</summary>
+    public long? MinFree { get; init; }
+
+    /// <summary>Room held back for the state, see <see cref="StateReserve"/>.</summary>
+    public long StateReserve { get; init; } = 16L << 20;
+
+    /// <summary>Whether the oldest hours of telemetry are dropped before their time, rather than that new samples are refused.</summary>
+    public bool DropOldest { get; init; } = true;
+
+    /// <summary>What is never dropped before its time.</summary>
+    public TimeSpan KeepAtLeast { get; init; } = TimeSpan.FromDays(1);
+
+    internal long MinFreeOf(long total) => MinFree ?? Math.Min(LeastFree, total / 20);
+}
+
+/// <summary>
+/// Looks at what the disk has left, and lets telemetry give way before the state has to: first its oldest hours, where the operator lets
+/// them, then the samples of senders, who keep them and send them again. Not thread-safe.
+/// </summary>
+public sealed class DiskWatch(
+    DiskOptions options, StoreOptions storeOptions, DuckDbStore store, TelemetryLog log, StateDatabase database, StateReserve reserve,
+    HealthBoard health, IngestMetrics metrics, TimeProvider time, ILogger<DiskWatch> logger)
+{
+    const string Component = "disk";
+    const string Dropped = "retention";
+
+    // The store makes a few files an hour; the state two at a start.
+    const long MostMinInodes = 1024;
+
+    // Long enough to be seen; the metric keeps count.
+    static readonly TimeSpan ToldFor = TimeSpan.FromHours(24);
+
+    // What is held back is looked after this often, and at once when room comes back.
+    static readonly TimeSpan HoldEvery = TimeSpan.FromMinutes(1);
+
+    bool _refuses;
+    long? _heldAt;
+    DateTimeOffset? _droppedAt;
+    (DateTimeOffset First, DateTimeOffset Last, int Hours) _dropped;
+
+    string Folder => storeOptions.Folder;
+
+    /// <summary>At a start, before anything is written: quick.</summary>
+    public void Open()
+    {
+        reserve.HoldLog(database);
+        Judge(DiskSpace.Of(Folder));
+    }
+
+    public void Look()
+    {
+        try
+        {
+            var space = DiskSpace.Of(Folder);
+            if (MinFree(space) is var least && space.Free < least && options.DropOldest)
+                space = DropOldest(least);
+            Judge(space);
+            Hold(space);
+        }
+        catch (IOException e)
+        {
+            health.Report(Component, "", HealthState.Degraded, e.Message);
+        }
+
+        if (_droppedAt is { } at && time.GetUtcNow() - at > ToldFor)
+        {
+            health.Clear(Dropped, "");
+            _droppedAt = null;
+        }
+    }
+
+    // Once refused, a quarter more must be free: samples must not be taken and refused by turns.
+    long MinFree(DiskSpace space) => options.MinFreeOf(space.Total) * (_refuses ? 5 : 4) / 4;
+
+    static long MinInodes(DiskSpace space) => Math.Min(MostMinInodes, space.Inodes / 100);
+
+    void Judge(DiskSpace space)
+    {
+        var (least, fewest) = (MinFree(space), MinInodes(space));
+        var reason = space.Free < least ? $"The file system of {Folder} has {Mebibytes(space.Free)} left of {Mebibytes(space.Total)}, and samples are taken from {Mebibytes(least)} on."
+            : space.FreeInodes < fewest ? $"The file system of {Folder} has {space.FreeInodes} inodes left of {space.Inodes}, and samples are taken from {fewest} on."
+            : null;
+        if (reason is not null && !_refuses)
+            logger.DiskFull(reason);
+        else if (reason is null && _refuses)
+            logger.DiskFree();
+        _refuses = reason is not null;
+        log.Refuse(reason is null ? null : $"{reason} The server takes no samples until there is room.");
+        if (reason is not null)
+            health.Report(Component, "", HealthState.Failed, $"{reason} Senders are told to try again, and their nodes are unknown; incidents, pages and the kill switch go on. Free space, or lower Retention.");
+        else if (space.Free < 2 * least || space.FreeInodes < 2 * fewest)
+            health.Report(Component, "", HealthState.Degraded, $"The file system of {Folder} has {Mebibytes(space.Free)} and {space.FreeInodes} inodes left. Below {Mebibytes(least)} or {fewest} inodes no samples are taken. Free space, or lower Retention.");
+        else
+            health.Clear(Component, "");
+    }
+
+    DiskSpace DropOldest(long least)
+    {
+        var space = DiskSpace.Of(Folder);
+        try
+        {
+            while (space.Free < least && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast) is { } hour)
+            {
+                Tell(hour);
+                space = DiskSpace.Of(Folder);
+            }
+        }
+        catch (StoreException e)
+        {
+            logger.MaintenanceFailed(e.Message);
+        }
+
+        return space;
+    }
+
+    void Tell(DateTimeOffset hour)
+    {
+        metrics.HoursDropped.Inc();
+        logger.HourDropped(hour);
+        _dropped = _droppedAt is null ? (hour, hour, 1) : (_dropped.First < hour ? _dropped.First : hour, _dropped.Last > hour ? _dropped.Last : hour, _dropped.Hours + 1);
+        _droppedAt = time.GetUtcNow();
+        health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from {_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped before their time. Give it more space, or set a shorter Retention; Disk:DropOldest=false refuses new samples in their place.");
+    }
+
+    void Hold(DiskSpace space)
+    {
+        if (_refuses || (_heldAt is { } at && TimeProvider.System.GetElapsedTime(at) < HoldEvery))
+            return;
+        _heldAt = TimeProvider.System.GetTimestamp();
+        if (reserve.Hold(database))
+            health.Clear(Component, "reserve");
+        else
+            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no room can be held back for the state in {Path.GetDirectoryName(Folder)}: on a full disk no incident could be kept. Is the folder writable, and its file system one that allocates ahead (ext4, xfs)?");
+    }
+
+    static string Mebibytes(long bytes) => $"{bytes / (double)(1 << 20):0.#} MiB";
+}
