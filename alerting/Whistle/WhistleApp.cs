@@ -157,7 +157,7 @@ public sealed class WhistleApp : IAsyncDisposable
             .AddSingleton(Metrics.NewCustomRegistry()).AddSingleton(new HealthBoard(options.Time))
             .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
             .AddSingleton(s => new SeriesLimits(options.SeriesLimits, options.Time, s.GetRequiredService<StateDatabase>()))
-            .AddSingleton(s => new Head(options.Time, s.GetRequiredService<SeriesLimits>(), options.Memory.SeriesLabels))
+            .AddSingleton(s => new Head(options.Time, s.GetRequiredService<SeriesLimits>()))
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Memory).AddSingleton(options.Disk)
             .AddSingleton<RefusedSenders>().AddSingleton<ProcessWatch>().AddSingleton<DiskWatch>()
             .AddSingleton<Credentials>().AddSingleton<IngestMetrics>()

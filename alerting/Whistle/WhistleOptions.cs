@@ -58,7 +58,7 @@ public sealed record WhistleOptions
     /// <summary>Series that one tenant may have in the store; null for five times as many as it may have at a time.</summary>
     public int? MaxStoredSeriesPerTenant { get; init; }
 
-    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant);
+    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant, Memory.SeriesLabels);
 
     /// <summary>Whether the server watches the machine it runs on.</summary>
     public bool Agent { get; init; } = true;
@@ -70,13 +70,13 @@ public sealed record WhistleOptions
 
     public PromQLOptions Queries { get; init; } = new();
 
+    public SearchOptions Searches { get; init; } = new();
+
     /// <summary>How the server shares its disk with others.</summary>
     public DiskOptions Disk { get; init; } = new();
 
     /// <summary>What it may hold in memory for work that others ask of it.</summary>
     public MemoryOptions Memory { get; init; } = new();
-
-    public SearchOptions Searches { get; init; } = new();
 
     public TelemetryLogOptions Log { get; init; } = new();
 

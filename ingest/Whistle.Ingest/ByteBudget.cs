@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Whistle.Ingest;
 
 /// <summary>What the process may hold in memory for work that others ask of it. Counts alone bound nothing where each thing may be large.</summary>
@@ -42,8 +44,9 @@ public sealed class BusyException : Exception
 
 /// <summary>Bytes that all work of one kind may hold at once. Thread-safe.</summary>
 /// <param name="most">The bound.</param>
-/// <param name="full">The subject of the refusal when there is no room.</param>
-public sealed class ByteBudget(long most, string full)
+/// <param name="full">What is said to whom it has no room for.</param>
+/// <param name="within">What it takes is taken of this one too.</param>
+public sealed class ByteBudget(long most, string full, ByteBudget? within = null)
 {
     long _held;
 
@@ -53,13 +56,18 @@ public sealed class ByteBudget(long most, string full)
 
     internal void Take(long bytes)
     {
+        within?.Take(bytes);
         if (Interlocked.Add(ref _held, bytes) <= most)
             return;
-        Interlocked.Add(ref _held, -bytes);
+        Give(bytes);
         throw new BusyException($"{full} hold as many bytes as they may together ({most >> 20} MiB).");
     }
 
-    internal void Give(long bytes) => Interlocked.Add(ref _held, -bytes);
+    internal void Give(long bytes)
+    {
+        Interlocked.Add(ref _held, -bytes);
+        within?.Give(bytes);
+    }
 }
 
 /// <summary>What one piece of work has taken of a budget. Given back when it is disposed.</summary>
@@ -75,4 +83,15 @@ public sealed class ByteShare(ByteBudget budget) : IDisposable
     }
 
     public void Dispose() => budget.Give(Interlocked.Exchange(ref _taken, 0));
+}
+
+/// <summary>A budget of which one tenant alone may use no more than three quarters, so that it leaves room for the others.</summary>
+sealed class TenantBudgets(long most, string full)
+{
+    readonly ByteBudget _all = new(most, full);
+    readonly ConcurrentDictionary<string, ByteBudget> _ofTenants = new();
+
+    public long Held => _all.Held;
+
+    public ByteShare Open(string tenant) => _ofTenants.GetOrAdd(tenant, t => new ByteBudget(most / 4 * 3, $"{full}, of the tenant {t} alone,", _all)).Open();
 }

@@ -38,7 +38,7 @@ public sealed class Gateway(
     // A sender that declares much and sends little must not hold what it declares.
     const int FirstBuffer = 64 << 10;
 
-    readonly ByteBudget _bodies = new(memory.WriteBodies, "The bodies of requests in work");
+    readonly TenantBudgets _bodies = new(memory.WriteBodies, "The bodies of requests in work");
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
@@ -114,7 +114,7 @@ public sealed class Gateway(
     // Holds the body no longer than until it is decoded.
     async Task<Task<AppendResult>> ReadAndAppendAsync(HttpContext context, Sender sender, RemoteWriteVersion version)
     {
-        using var share = _bodies.Open();
+        using var share = _bodies.Open(sender.Tenant);
         var body = await ReadBodyAsync(context, share);
         try
         {

@@ -11,7 +11,7 @@ public sealed record HeadWindow(IReadOnlyList<LabelMatcher> Matchers, TimeSpan W
 /// The recent window of every series in memory, with the index over it. Any thread reads; series are added under a
 /// lock; samples come from the committer alone, after the store holds them.
 /// </summary>
-public sealed class Head(TimeProvider time, SeriesLimits limits, long maxLabelBytesPerTenant = long.MaxValue)
+public sealed class Head(TimeProvider time, SeriesLimits limits)
 {
     public static readonly TimeSpan UsualWindow = TimeSpan.FromHours(1);
     public static readonly TimeSpan LongestWindow = TimeSpan.FromHours(6);
@@ -151,7 +151,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits, long maxLabelBy
     /// <param name="id">The id that the store knows, where the head is filled from it.</param>
     /// <param name="limited">False for what does not come from a sender.</param>
     internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, uint? id = null, bool limited = true) =>
-        limited ? GetOrAdd(key, sorted, out _) : Add(key, Unshared(sorted), id, int.MaxValue, out _);
+        limited ? GetOrAdd(key, sorted, out _) : Add(key, Unshared(sorted), id, isLimited: false, out _);
 
     /// <param name="reached">Where the answer is null, the limit of its tenant that does not let it in.</param>
     internal HeadSeries? GetOrAdd(UInt128 key, IReadOnlyList<Label> sorted, out LimitReached? reached)
@@ -159,32 +159,26 @@ public sealed class Head(TimeProvider time, SeriesLimits limits, long maxLabelBy
         // Shared with others only once it is in the index: what is refused must leave nothing behind.
         var labels = Unshared(sorted);
         reached = null;
-        if (Find(key, labels, out var ofTenant) is { } known)
+        if (Find(key, labels, out var active, out var labelBytes) is { } known)
             return known;
         // Not under the lock: it may write to disk.
-        reached = limits.Admit(labels, ofTenant);
+        reached = limits.Admit(labels, active, labelBytes);
         if (reached is not null)
             return null;
-        if (Add(key, labels, null, limits.MaxActive, out var isNew) is { } added)
-        {
-            if (!isNew)
-                limits.Withdraw(labels);
-            return added;
-        }
-
-        limits.Withdraw(labels);
-        reached = ofTenant < limits.MaxActive ? limits.Labels(labels, maxLabelBytesPerTenant) : limits.Active(labels);
-        return null;
+        var added = Add(key, labels, null, isLimited: true, out var isNew);
+        if (!isNew || added is null)
+            limits.Withdraw(labels);
+        // Others of the tenant came in between.
+        reached = added is null ? limits.Active(labels) : null;
+        return added;
     }
 
-    // What the server records itself is not limited.
-    bool IsFull_NeedsLock(string tenant, int mostOfTenant) => mostOfTenant != int.MaxValue && _labelBytes.GetValueOrDefault(tenant) >= maxLabelBytesPerTenant;
-
-    HeadSeries? Find(UInt128 key, Labels labels, out int ofTenant)
+    HeadSeries? Find(UInt128 key, Labels labels, out int active, out long labelBytes)
     {
         lock (_lock)
         {
-            ofTenant = _perTenant.GetValueOrDefault(labels[Sender.TenantLabel]);
+            var tenant = labels[Sender.TenantLabel];
+            (active, labelBytes) = (_perTenant.GetValueOrDefault(tenant), _labelBytes.GetValueOrDefault(tenant));
             if (!_byLabels.TryGetValue(labels, out var known))
                 return null;
             AddKey_NeedsLock(known, key);
@@ -192,7 +186,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits, long maxLabelBy
         }
     }
 
-    HeadSeries? Add(UInt128 key, Labels labels, uint? id, int mostOfTenant, out bool isNew)
+    HeadSeries? Add(UInt128 key, Labels labels, uint? id, bool isLimited, out bool isNew)
     {
         lock (_lock)
         {
@@ -205,7 +199,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits, long maxLabelBy
 
             var tenant = labels[Sender.TenantLabel];
             var count = _perTenant.GetValueOrDefault(tenant);
-            if (count >= mostOfTenant || IsFull_NeedsLock(tenant, mostOfTenant))
+            if (isLimited && !limits.HaveRoom(count, _labelBytes.GetValueOrDefault(tenant)))
                 return null;
             _perTenant[tenant] = count + 1;
             labels = _pool.Share(labels);

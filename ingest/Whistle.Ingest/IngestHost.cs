@@ -75,7 +75,8 @@ public sealed class IngestHost(
         {
             limits.Renew(store, stopping);
         }
-        catch (StoreException e)
+        // As above.
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             metrics.StoreFailures.WithLabels("count").Inc();
             logger.MaintenanceFailed(e.Message);

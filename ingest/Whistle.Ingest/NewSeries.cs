@@ -9,6 +9,9 @@ namespace Whistle.Ingest;
 /// </summary>
 sealed class NewSeries
 {
+    public static readonly StateSchema Tables = new(
+        "ingest-series", "CREATE TABLE new_series (tenant TEXT NOT NULL, slot INTEGER NOT NULL, reserved INTEGER NOT NULL, PRIMARY KEY (tenant, slot))");
+
     static readonly long SlotMilliseconds = (long)TimeSpan.FromMinutes(10).TotalMilliseconds;
 
     // The slot that runs, and as many before it as make up an hour.
@@ -29,7 +32,7 @@ sealed class NewSeries
         (_limit, _time, _state) = (limit, time, state);
         if (state is null)
             return;
-        state.Migrate("ingest-series", "CREATE TABLE new_series (tenant TEXT NOT NULL, slot INTEGER NOT NULL, reserved INTEGER NOT NULL, PRIMARY KEY (tenant, slot))");
+        state.Migrate(Tables);
         using var connection = state.Open();
         foreach (var (tenant, slot, reserved) in connection.Query("SELECT tenant, slot, reserved FROM new_series", r => (r.GetString(0), r.GetInt64(1), r.GetInt64(2))))
             Of(tenant).Used[slot] = Of(tenant).Reserved[slot] = reserved;

@@ -8,7 +8,8 @@ namespace Whistle.Ingest;
 /// <param name="MaxActive">Heard of within the last hour or so.</param>
 /// <param name="MaxNewPerHour">Let in within an hour; null for twice the active ones.</param>
 /// <param name="MaxStored">Kept in the store, within retention; null for five times the active ones.</param>
-public sealed record SeriesLimitOptions(int MaxActive, int? MaxNewPerHour = null, int? MaxStored = null)
+/// <param name="MaxLabelBytes">What the labels of the active ones take in memory.</param>
+public sealed record SeriesLimitOptions(int MaxActive, int? MaxNewPerHour = null, int? MaxStored = null, long MaxLabelBytes = long.MaxValue)
 {
     // A fleet that starts from nothing is all new, and may be renamed within that hour.
     internal int NewPerHour => MaxNewPerHour ?? Times(2);
@@ -24,7 +25,7 @@ public sealed record SeriesLimitOptions(int MaxActive, int? MaxNewPerHour = null
 /// <param name="Setting">The key of the limit.</param>
 /// <param name="Limit">Its value.</param>
 /// <param name="What">What there are that many of.</param>
-sealed record LimitReached(string Reason, string Tenant, string Setting, int Limit, string What)
+sealed record LimitReached(string Reason, string Tenant, string Setting, long Limit, string What)
 {
     public const string Active = "series_limit";
     public const string New = "new_series_limit";
@@ -64,6 +65,8 @@ public sealed class SeriesLimits
     HashSet<(string, string)> _told = [];
     DateTimeOffset _renewedAt = DateTimeOffset.MinValue;
 
+    public static StateSchema Tables => NewSeries.Tables;
+
     /// <param name="state">Remembers over a restart how many series were new; null where nothing is to survive.</param>
     public SeriesLimits(SeriesLimitOptions options, TimeProvider time, StateDatabase? state = null)
     {
@@ -71,17 +74,18 @@ public sealed class SeriesLimits
         _new = new NewSeries(options.NewPerHour, time, state);
     }
 
-    internal int MaxActive => _options.MaxActive;
+    /// <summary>Whether so many active ones are fewer than there may be.</summary>
+    internal bool HaveRoom(int active, long labelBytes) => active < _options.MaxActive && labelBytes < _options.MaxLabelBytes;
 
     /// <summary>Null where one more series may come in; it is counted then.</summary>
     /// <exception cref="StoreException">It cannot be counted.</exception>
-    internal LimitReached? Admit(Labels labels, int active)
+    internal LimitReached? Admit(Labels labels, int active, long labelBytes)
     {
         var tenant = labels[Sender.TenantLabel];
         if (_stored.Of(tenant) >= _options.Stored)
             return Refuse(new(LimitReached.Stored, tenant, "MaxStoredSeriesPerTenant", _options.Stored, "series stored (by a close estimate)"));
-        if (active >= _options.MaxActive)
-            return Active(labels);
+        if (!HaveRoom(active, labelBytes))
+            return active < _options.MaxActive ? Refuse(new(LimitReached.Active, tenant, "Memory:SeriesLabels", _options.MaxLabelBytes, "bytes of labels")) : Active(labels);
         if (!_new.TryAdd(tenant))
             return Refuse(new(LimitReached.New, tenant, "MaxNewSeriesPerHour", _options.NewPerHour, "new series within an hour"));
         _stored.Add(tenant, labels);

@@ -20,29 +20,26 @@ sealed class StagedWrite : IDisposable
     readonly int _maxSamples;
     readonly ByteShare? _memory;
 
-    /// <param name="tenant">Whose it is; empty for what the server itself records.</param>
+    /// <param name="tenant">Whose it is; empty for the server's own.</param>
     /// <param name="maxSamples">The most that it takes.</param>
     /// <param name="memory">Owned by the write: given back when it is disposed.</param>
-    /// <param name="isRecorded">It is the server's own.</param>
     /// <exception cref="BusyException">There is no memory for it now.</exception>
-    public StagedWrite(string tenant, int maxSamples, ByteShare memory, bool isRecorded = false)
+    public StagedWrite(string tenant, int maxSamples, ByteShare memory)
     {
-        (Tenant, _maxSamples, _memory, IsRecorded) = (tenant, maxSamples, memory, isRecorded);
+        (Tenant, _maxSamples, _memory) = (tenant, maxSamples, memory);
         Charge(UsualSize * BytesPerSample);
     }
 
-    // A part of another, which holds the memory of both.
-    StagedWrite(StagedWrite whole, int from, int to)
+    StagedWrite(StagedWrite whole, Range part)
     {
-        (Tenant, _maxSamples) = (whole.Tenant, to - from);
-        (Series, Times, Values, Count) = (whole.Series[from..to], whole.Times[from..to], whole.Values[from..to], to - from);
+        (Tenant, Series, Times, Values) = (whole.Tenant, whole.Series[part], whole.Times[part], whole.Values[part]);
+        Count = Times.Length;
     }
 
-    /// <summary>Whose it is; empty for what the server itself records.</summary>
     public string Tenant { get; }
 
     /// <summary>What the server itself has recorded: it is not sent again, so the head takes it where the store does not.</summary>
-    public bool IsRecorded { get; }
+    public bool IsRecorded => Tenant.Length == 0;
 
     public HeadSeries[] Series { get; private set; } = new HeadSeries[UsualSize];
 
@@ -94,8 +91,7 @@ sealed class StagedWrite : IDisposable
         Reason ??= message;
     }
 
-    /// <summary>The same in writes of so many samples at most; itself where it has no more.</summary>
-    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    /// <summary>What it holds in writes of so many samples at most; itself where it has no more. They are of its memory, so it is disposed of after them.</summary>
     public IReadOnlyList<StagedWrite> Parts(int most)
     {
         if (Count <= most)
@@ -103,8 +99,8 @@ sealed class StagedWrite : IDisposable
         Charge((long)Count * BytesPerSample);
         List<StagedWrite> parts = [];
         for (var from = 0; from < Count; from += most)
-            parts.Add(new StagedWrite(this, from, Math.Min(Count, from + most)));
-
+            parts.Add(new StagedWrite(this, from..Math.Min(Count, from + most)));
+        (Series, Times, Values) = ([], [], []);
         return parts;
     }
 

@@ -61,7 +61,7 @@ public sealed class TelemetryLog(
 
     readonly FairQueue _queue = new();
     readonly SeriesResolver _resolver = new(head, options, time);
-    readonly ByteBudget _pending = new(memory.PendingSamples, "The samples that wait for the store");
+    readonly TenantBudgets _pending = new(memory.PendingSamples, "The samples that wait for the store");
     readonly ByteBudget _recorded = new(long.MaxValue, "");
     readonly CommitBatch _batch = new();
     // Held while samples go from the batch into the head, and while the head is pruned.
@@ -90,18 +90,19 @@ public sealed class TelemetryLog(
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
         ThrowIfFull(sender.Tenant);
-        var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest, _pending.Open());
+        var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest, _pending.Open(sender.Tenant));
         try
         {
             metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
             metrics.Renamed.Inc(write.Renamed);
-            return EnqueueAsync(write, write.Parts(PartSamples));
         }
         catch
         {
             write.Dispose();
             throw;
         }
+
+        return EnqueueAsync(write);
     }
 
     /// <summary>
@@ -110,9 +111,9 @@ public sealed class TelemetryLog(
     /// </summary>
     public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
     {
-        var write = new StagedWrite("", int.MaxValue, _recorded.Open(), isRecorded: true);
+        var write = new StagedWrite("", int.MaxValue, _recorded.Open());
         _resolver.Add(samples, write);
-        return EnqueueAsync(write, [write]);
+        return EnqueueAsync(write);
     }
 
     /// <summary>Commits until told to stop, and then what was accepted before.</summary>
@@ -148,42 +149,33 @@ public sealed class TelemetryLog(
         metrics.HeadSeries.Set(head.SeriesCount);
     }
 
-    // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
+    // While the store fails, one group a second tries it; opening it anew for each would leave no time for queries.
     string? WhyNot() => _refusal
         ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store does not take samples; see the server's log." : null);
 
-    void ThrowIfFull(string? tenant)
+    void ThrowIfFull(string tenant)
     {
         if (WhyNot() is { } reason)
             throw new StoreException(reason);
         if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
             throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
         // One alone must not use up what there is for all.
-        if (tenant is not null && _queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 2)
+        if (_queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 4 * 3)
             throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
     }
 
-    async Task<AppendResult> EnqueueAsync(StagedWrite write, IReadOnlyList<StagedWrite> parts)
+    async Task<AppendResult> EnqueueAsync(StagedWrite write)
     {
+        using var _ = write;
         foreach (var (reason, count) in write.Refusals)
             metrics.Dropped.WithLabels(reason).Inc(count);
         if (write.Count == 0)
-        {
-            write.Dispose();
             return write.Result();
-        }
-
-        try
-        {
-            foreach (var part in parts)
-                Enqueue(part);
-            await Task.WhenAll(parts.Select(p => p.Completion.Task));
-            return write.Result();
-        }
-        finally
-        {
-            write.Dispose();
-        }
+        var parts = write.Parts(write.IsRecorded ? int.MaxValue : PartSamples);
+        foreach (var part in parts)
+            Enqueue(part);
+        await Task.WhenAll(parts.Select(p => p.Completion.Task));
+        return write.Result();
     }
 
     void Enqueue(StagedWrite part)
@@ -326,11 +318,13 @@ public sealed class TelemetryLog(
 
     void PublishAlone(StagedWrite write)
     {
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
         for (var i = 0; i < write.Count; i++)
         {
             var series = write.Series[i].Evicted ? head.Revive(write.Series[i]) : write.Series[i];
             series.Append(write.Times[i], write.Values[i]);
             series.StagedTime = Math.Max(series.StagedTime, series.LastTime);
+            series.HeardAt = now;
         }
 
         metrics.Unstored.Inc(write.Count);

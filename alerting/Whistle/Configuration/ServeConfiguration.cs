@@ -63,6 +63,12 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         return options with { Database = database, DatabaseFile = file };
     }
 
+    static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
+    {
+        MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
+        MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
+    };
+
     static DiskOptions ReadDisk(SettingsSection section, DiskOptions defaults) => new()
     {
         MinFree = section.Size(nameof(DiskOptions.MinFree)) ?? defaults.MinFree,
@@ -78,12 +84,6 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         OtherBodies = section.Size(nameof(MemoryOptions.OtherBodies)) ?? defaults.OtherBodies,
         Queries = section.Size(nameof(MemoryOptions.Queries)) ?? defaults.Queries,
         SeriesLabels = section.Size(nameof(MemoryOptions.SeriesLabels)) ?? defaults.SeriesLabels,
-    };
-
-    static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
-    {
-        MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
-        MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
     };
 
     static IncidentOptions ReadIncidents(SettingsSection section, IncidentOptions defaults) => new()

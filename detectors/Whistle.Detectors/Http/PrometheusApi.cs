@@ -45,8 +45,8 @@ public static class PrometheusApi
     /// <param name="memory">What all answers in work may hold together; unbounded without.</param>
     /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
     public static void Map(
-        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time, ByteBudget? memory = null,
-        Func<string?>? shortage = null)
+        IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time,
+        ByteBudget? memory = null, Func<string?>? shortage = null)
     {
         var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
@@ -147,11 +147,14 @@ public static class PrometheusApi
         {
             await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
         }
-        catch (Exception e) when (e is BusyException or OutOfMemoryException && !context.Response.HasStarted)
+        catch (BusyException e) when (!context.Response.HasStarted)
         {
             context.Response.Headers.RetryAfter = RetryAfterSeconds;
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable",
-                e is BusyException ? $"{e.Message} Ask for less, or try again later." : "The server has no memory for this now. Ask for less, or try again later.");
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server cannot answer this now: {e.Message}; ask for less, or try again");
+        }
+        catch (OutOfMemoryException e) when (!context.Response.HasStarted)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server has no memory for this query now: {e.Message}; ask for less, or try again");
         }
         catch (TimeoutException e)
         {

@@ -54,7 +54,7 @@ sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimePro
         {
             var tenant = TenantOf(scope);
             held.Turn = await _answers.TryEnterAsync(tenant, held.Ended)
-                ?? throw new BusyException("Too many questions about labels wait already.");
+                ?? throw new BusyException("too many questions about labels wait already");
             using var turn = await _looks.TryEnterAsync(tenant, held.Ended);
             // The pool's threads are for those who do not wait for the store.
             return (await Task.Factory.StartNew(() => look(held.Ended), held.Ended, TaskCreationOptions.LongRunning, TaskScheduler.Default), held);

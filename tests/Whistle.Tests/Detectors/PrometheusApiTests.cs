@@ -277,7 +277,7 @@ public sealed partial class PrometheusApiTests : IDisposable
         HttpContext? asked = null;
         var answer = await CallAsync("/api/v1/labels", context => (asked = context).Request.Method = "GET", new FakeSearch((_, _) => throw new BusyException("too many")));
 
-        Assert.Equal((503, """{"status":"error","errorType":"unavailable","error":"too many"}"""), answer);
+        Assert.Equal((503, """{"status":"error","errorType":"unavailable","error":"the server cannot answer this now: too many; ask for less, or try again"}"""), answer);
         Assert.Equal("5", asked!.Response.Headers.RetryAfter);
     }
 

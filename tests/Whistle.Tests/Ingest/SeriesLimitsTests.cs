@@ -50,6 +50,19 @@ public sealed class SeriesLimitsTests : IDisposable
     }
 
     [Fact]
+    public void The_labels_of_one_tenant_are_bounded_by_their_bytes_too()
+    {
+        var head = new Head(_time, new SeriesLimits(new(100, MaxLabelBytes: 100), _time));
+        while (Add(head, "t", head.SeriesCount, out _) is not null)
+            Assert.InRange(head.SeriesCount, 1, 10);
+
+        Assert.Null(Add(head, "t", 99, out var reached));
+        Assert.Equal(("series_limit", "Memory:SeriesLabels"), (reached!.Reason, reached.Setting));
+        Assert.NotNull(Add(head, "other", 1, out _));
+        Assert.NotNull(Add(head, "t", 0, out _));
+    }
+
+    [Fact]
     public void A_fleet_of_a_thousand_nodes_of_a_thousand_series_may_start_from_nothing()
     {
         var options = new WhistleOptions().SeriesLimits;
@@ -124,7 +137,7 @@ public sealed class SeriesLimitsTests : IDisposable
         using var store = NewStore();
         var limits = new SeriesLimits(new(10, 2), _time, _state);
         var head = new Head(_time, limits);
-        var log = new TelemetryLog(new() { GroupCommit = TimeSpan.Zero }, new(), head, store, new(_registry), new(_time), _time, NullLogger<TelemetryLog>.Instance);
+        var log = Log(head, store);
         using var stopping = new CancellationTokenSource();
         var running = log.RunAsync(stopping.Token);
         var sender = new Sender("t", "c", "n");
@@ -197,14 +210,16 @@ public sealed class SeriesLimitsTests : IDisposable
 
     async Task FillAsync(DuckDbStore store, params string[] names)
     {
-        var log = new TelemetryLog(
-            new() { GroupCommit = TimeSpan.Zero }, new(), new Head(_time, 100), store, new(_registry), new(_time), _time, NullLogger<TelemetryLog>.Instance);
+        var log = Log(new Head(_time, 100), store);
         using var stopping = new CancellationTokenSource();
         var running = log.RunAsync(stopping.Token);
         await log.AppendAsync(new Sender("t", "c", "n"), RemoteWriteVersion.V1, Body(_time.GetUtcNow(), names));
         await stopping.CancelAsync();
         await running;
     }
+
+    TelemetryLog Log(Head head, DuckDbStore store) =>
+        new(new() { GroupCommit = TimeSpan.Zero }, new(), head, store, new(_registry), _health, _time, NullLogger<TelemetryLog>.Instance);
 
     static byte[] Body(DateTimeOffset at, params string[] names)
     {

@@ -75,6 +75,7 @@ public sealed class TenantTurnsTests
     public void A_large_write_is_taken_in_parts_with_those_of_others_in_between()
     {
         var large = Write("greedy", 10);
+        Assert.Same(large, Assert.Single(large.Parts(10)));
         var queue = new FairQueue();
         foreach (var part in large.Parts(4))
             queue.TryWrite(part);
@@ -85,13 +86,32 @@ public sealed class TenantTurnsTests
             taken.Add((write.Tenant, write.Times[..write.Count]));
 
         Assert.Equal(["greedy", "modest", "greedy", "greedy"], taken.Select(t => t.Tenant));
-        Assert.Equal(large.Times[..10], taken.Where(t => t.Tenant == "greedy").SelectMany(t => t.Times));
-        Assert.Same(large, Assert.Single(large.Parts(10)));
+        Assert.Equal(Enumerable.Range(0, 10).Select(i => (long)i), taken.Where(t => t.Tenant == "greedy").SelectMany(t => t.Times));
+        Assert.Equal(10, large.Result().Stored);
+    }
+
+    [Fact]
+    public void One_tenant_leaves_a_quarter_of_a_budget_to_the_others()
+    {
+        var budgets = new TenantBudgets(1000, "The bodies");
+        using var greedy = budgets.Open("greedy");
+        greedy.Take(700);
+
+        Assert.Contains("of the tenant greedy alone", Assert.Throws<BusyException>(() => greedy.Take(100)).Message, StringComparison.Ordinal);
+        using (var modest = budgets.Open("modest"))
+        {
+            modest.Take(250);
+            Assert.Throws<BusyException>(() => modest.Take(100));
+            Assert.Equal(950, budgets.Held);
+        }
+
+        greedy.Take(50);
+        Assert.Equal(750, budgets.Held);
     }
 
     static StagedWrite Write(string tenant, int samples)
     {
-        var write = new StagedWrite(tenant, samples, new ByteBudget(long.MaxValue, "samples").Open());
+        var write = new StagedWrite(tenant, samples, new ByteBudget(1 << 20, "").Open());
         for (var i = 0; i < samples; i++)
             write.Add(new HeadSeries(1, Labels.OfMetric("m"), tenant), i, i);
         return write;
