@@ -12,7 +12,7 @@ static class StateStages
 {
     /// <summary>The tables of all stages, upstream first.</summary>
     public static readonly IReadOnlyList<StateSchema> All =
-        [Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables, TicketStore.Tables];
+        [Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables, TicketStore.Tables, StateReserve.Tables];
 
     static readonly string[] Left = ["telemetry", "agent"];
 

@@ -44,8 +44,8 @@ public sealed class BusyException : Exception
 
 /// <summary>Bytes that all work of one kind may hold at once. Thread-safe.</summary>
 /// <param name="most">The bound.</param>
-/// <param name="full">What is said to whom it has no room for.</param>
-/// <param name="within">What it takes is taken of this one too.</param>
+/// <param name="full">What holds them, for whoever it has no room for.</param>
+/// <param name="within">What it takes is taken of this one too; <paramref name="full"/> is the whole sentence then.</param>
 public sealed class ByteBudget(long most, string full, ByteBudget? within = null)
 {
     long _held;
@@ -60,7 +60,7 @@ public sealed class ByteBudget(long most, string full, ByteBudget? within = null
         if (Interlocked.Add(ref _held, bytes) <= most)
             return;
         Give(bytes);
-        throw new BusyException($"{full} hold as many bytes as they may together ({most >> 20} MiB).");
+        throw new BusyException(within is null ? $"{full} hold as many bytes as they may together ({most >> 20} MiB)." : full);
     }
 
     internal void Give(long bytes)
@@ -93,5 +93,6 @@ sealed class TenantBudgets(long most, string full)
 
     public long Held => _all.Held;
 
-    public ByteShare Open(string tenant) => _ofTenants.GetOrAdd(tenant, t => new ByteBudget(most / 4 * 3, $"{full}, of the tenant {t} alone,", _all)).Open();
+    public ByteShare Open(string tenant) => _ofTenants.GetOrAdd(tenant, t => new ByteBudget(
+        most / 4 * 3, $"{full} of the tenant {t} alone hold as many bytes as one tenant's may (three quarters of {most >> 20} MiB).", _all)).Open();
 }

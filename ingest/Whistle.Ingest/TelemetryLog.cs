@@ -149,7 +149,7 @@ public sealed class TelemetryLog(
         metrics.HeadSeries.Set(head.SeriesCount);
     }
 
-    // While the store fails, one group a second tries it; opening it anew for each would leave no time for queries.
+    // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
     string? WhyNot() => _refusal
         ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store does not take samples; see the server's log." : null);
 

@@ -113,7 +113,11 @@ public sealed class StoredBrakeTests
     static void Store(RemediationBench bench, string sql)
     {
         using var connection = bench.Runs.Database.Open();
+        using var transaction = connection.BeginWrite();
         connection.Execute(sql);
+        // As the migration of an older version's rows does.
+        ControlTables.Seal(connection);
         connection.Execute("INSERT INTO control_timeline (at, author, text, revision) VALUES (0, 'eve', 'by hand', $revision)", ("$revision", StateSql.NewRevision()));
+        transaction.Commit();
     }
 }

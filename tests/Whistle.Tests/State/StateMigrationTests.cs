@@ -58,8 +58,8 @@ public sealed class StateMigrationTests : IDisposable
     }
 
     [Theory]
-    [InlineData("INSERT INTO migrations (stage, number) VALUES ('things', 2)", "version 4", "version 3", "migration 3 of the stage things")]
-    [InlineData("INSERT INTO migrations (stage, number) VALUES ('news', 0)", "version 4", "version 3", "the stage news")]
+    [InlineData("INSERT INTO migrations (stage, number) VALUES ('things', 2)", "version 5", "version 4", "migration 3 of the stage things")]
+    [InlineData("INSERT INTO migrations (stage, number) VALUES ('news', 0)", "version 5", "version 4", "the stage news")]
     public void What_a_newer_program_made_is_refused_with_both_numbers_and_stays_as_it_is(string newer, string found, string known, string what)
     {
         Upgrade(new StateSchema("things", Table, Column));
@@ -98,7 +98,7 @@ public sealed class StateMigrationTests : IDisposable
             other.Upgrade([new StateSchema("things", Table, Column)], _told.Add);
         }
 
-        var copy = _folder.File + ".before-2-to-3";
+        var copy = _folder.File + ".before-3-to-4";
         Assert.Contains(copy, Assert.Single(_told), StringComparison.Ordinal);
         Assert.Equal(["1 in the log"], _folder.Sql("SELECT id, text FROM things", copy));
         Assert.Equal(["ok"], _folder.Sql("PRAGMA integrity_check", copy));
@@ -116,7 +116,7 @@ public sealed class StateMigrationTests : IDisposable
     public void Without_room_for_the_copy_nothing_is_changed()
     {
         Upgrade(new StateSchema("things", Table));
-        Directory.CreateDirectory(_folder.File + ".before-2-to-3");
+        Directory.CreateDirectory(_folder.File + ".before-3-to-4");
         var before = _folder.Contents();
 
         var error = Assert.Throws<StateException>(() => Upgrade(new StateSchema("things", Table, Column)));
