@@ -272,7 +272,7 @@ public sealed partial class DuckDbStore : IDisposable
     const string LateTable = "late";
     const string HotPrefix = "hot_";
 
-    static long FloorHour(long time) => time >= 0 ? time / Hour : (time - Hour + 1) / Hour;
+    static long FloorHour(long time) => time / Hour - (time % Hour < 0 ? 1 : 0);
 
     static string HotTable(long hour) => string.Create(CultureInfo.InvariantCulture, $"{HotPrefix}{hour}");
 

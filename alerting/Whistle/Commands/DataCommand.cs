@@ -18,7 +18,11 @@ static class DataCommand
         return new Command("data", "Checks and repairs the data folder of a stopped server.") { check, repair };
     }
 
-    static IEnumerable<DataFinding> Look(string folder) => StoreInspection.Look(Path.Combine(folder, "telemetry"), TimeProvider.System);
+    static IEnumerable<DataFinding> Look(string folder) =>
+    [
+        StateDatabase.Look(Path.Combine(folder, WhistleApp.StateFileName), StateStages.HasHistory(folder)),
+        .. StoreInspection.Look(Path.Combine(folder, "telemetry"), TimeProvider.System),
+    ];
 
     static int Repair(string folder)
     {
