@@ -84,6 +84,7 @@ sealed class StateConnection(StateDatabase database, KeptConnection kept) : DbCo
     public StateTransaction BeginWrite()
     {
         database.Fault?.Invoke(StateMoment.BeforeBegin);
+        database.MakeRoom();
         return Guarded(static c =>
         {
             var inner = c.Kept.Inner is SqliteConnection sqlite ? sqlite.BeginTransaction(deferred: false) : c.BeginLocked();

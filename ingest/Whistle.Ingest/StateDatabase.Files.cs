@@ -57,6 +57,26 @@ public sealed partial class StateDatabase
         }
     }
 
+    /// <summary>Writes the log into the file, as far as nobody reads it, so that the log begins again in the room that it has.</summary>
+    internal void Checkpoint()
+    {
+        using var connection = (StateConnection)Open();
+        lock (_marking)
+        {
+            if (_mark is not { } mark || _markFile is not { IsClosed: false } file || !Checkpoint(connection))
+                return;
+            _mark = mark = mark with { Base = mark.Commits };
+            try
+            {
+                mark.Write(file);
+            }
+            catch (IOException)
+            {
+                // As above.
+            }
+        }
+    }
+
     internal static int Changes(DbConnection connection) => connection is SqliteConnection sqlite ? raw.sqlite3_total_changes(sqlite.Handle) : 0;
 
     // SQLite's own checkpoints would let the log begin again without the mark's knowing how far the file has come.

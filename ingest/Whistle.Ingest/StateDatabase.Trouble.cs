@@ -17,6 +17,7 @@ public sealed partial class StateDatabase
     HealthBoard? _health;
     ILogger? _logger;
     volatile bool _isTroubled;
+    volatile bool _isLogFull;
 
     /// <summary>From now on, trouble is logged once and reported until it is over.</summary>
     public void Watch(HealthBoard health, ILogger logger) => (_health, _logger) = (health, logger);
@@ -34,11 +35,21 @@ public sealed partial class StateDatabase
         };
         if (message is null)
             return null;
+        _isLogFull |= error is SqliteException { SqliteErrorCode: raw.SQLITE_FULL };
         if (!_isTroubled)
             _logger?.StateTroubled(message);
         _isTroubled = true;
         _health?.Report(Component, "", HealthState.Failed, message);
         return new StateException(message, error);
+    }
+
+    /// <summary>Where a write found no room, the log has grown to the end of its own; the file may still have some.</summary>
+    internal void MakeRoom()
+    {
+        if (!_isLogFull)
+            return;
+        _isLogFull = false;
+        Checkpoint();
     }
 
     /// <summary>Something was written, so what was wrong is over.</summary>

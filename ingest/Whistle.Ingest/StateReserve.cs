@@ -139,6 +139,9 @@ public sealed class StateReserve : IDisposable
         {
             connection.Execute("DELETE FROM reserve");
         }
+
+        // The pages are the file's only now, and the log has its room again.
+        database.Checkpoint();
     }
 
     void TakeFiles()

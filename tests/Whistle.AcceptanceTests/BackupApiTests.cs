@@ -29,6 +29,7 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         using (var page = await browser.GetAsync(new Uri("/", UriKind.Relative), Cancellation))
             Assert.Equal(HttpStatusCode.OK, page.StatusCode);
         var folder = Path.Combine(_folder, "b");
+        browser.DefaultRequestHeaders.Add("Origin", server.App.Address.GetLeftPart(UriPartial.Authority));
         using (var cookie = await browser.PostAsJsonAsync(new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, Cancellation))
             Assert.Equal(HttpStatusCode.Unauthorized, cookie.StatusCode);
         Assert.False(Directory.Exists(folder));

@@ -11,7 +11,12 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
+// Its disks are seen by every agent on the machine.
+[CollectionDefinition(nameof(FullDiskTests), DisableParallelization = true)]
+public sealed class DisksInSight;
+
 /// <summary>A server whose data folder is on a real disk that somebody else fills to the last byte, or the last inode.</summary>
+[Collection(nameof(FullDiskTests))]
 public sealed class FullDiskTests : IAsyncLifetime
 {
     const string Rules =
@@ -129,7 +134,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         var now = TimeProvider.System.GetUtcNow();
         SealDays(folder, new DateTimeOffset(now.UtcTicks - (now.UtcTicks % TimeSpan.TicksPerHour), TimeSpan.Zero).AddDays(-10), 10);
         disk.Write(DiskSpace.Of(disk.Folder).Free - (3 << 20));
-        await using var again = await StartAsync(folder, o => o with { Disk = new() { StateReserve = 1 << 20 } });
+        await using var again = await StartAsync(folder, o => o with { AcceptState = true, Disk = new() { StateReserve = 1 << 20 } });
         var dropped = await HealthTests.UntilAsync(again, "retention");
 
         Assert.Contains("were dropped before their time", dropped.Reason, StringComparison.Ordinal);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Ingest;
@@ -165,6 +166,8 @@ public sealed class PresenceTests : IAsyncLifetime
     {
         using var agent = _server.Sender();
         using var collector = _server.Sender(node: null);
+        // No pass runs by a timer here.
+        _server.App.Services.GetRequiredService<PassWatch>().Watch("rules", TimeSpan.FromSeconds(1));
         TimeSeries[] reports = [.. Report(), Disk(5), Of("load", 1)];
         for (var i = 0; i < 4; i++)
         {

@@ -39,7 +39,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         // A cookie will not do: a page must not be able to have the server write where it likes.
         group.RequireAuthorization(Authentication.TokenOnly);
         group.MapPost("/backups", api.Start).WithName("startBackup").WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
-        group.MapGet("/backups/{id:int}", api.Find).WithName("getBackup").WithSummary("How far the latest backup is.");
+        group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup").WithSummary("How far the latest backup is.");
     }
 
     Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>> Start(BackupRequest request)
@@ -65,7 +65,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         return TypedResults.Accepted($"{WhistleApi.Root}/backups/{started.Id}", started);
     }
 
-    Results<Ok<BackupAnswer>, NotFound<ApiError>> Find([Description("The backup's number.")] int id)
+    Results<Ok<BackupAnswer>, NotFound<ApiError>> Find([Description("The backup's number.")] long id)
     {
         lock (_lock)
             return _latest is { } latest && latest.Id == id ? TypedResults.Ok(latest) : WhistleApi.NotFound($"There is no backup {id} of this server's life. Look at its folder with `whistle backup verify`.");
