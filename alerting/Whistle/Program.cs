@@ -1,5 +1,20 @@
+using Whistle;
+using Whistle.Actions.Files;
 using Whistle.Commands;
+using Whistle.Health;
 
 // Before anything is made: all of it is for the user that runs this.
-Whistle.Actions.Files.Umask.Close();
+Umask.Close();
+try
+{
+    // With too few files the runtime cannot load what would say so later.
+    if (args is ["serve", ..])
+        ProcessLimits.Check();
+}
+catch (StartException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 1;
+}
+
 return await CommandLine.Build().Parse(args).InvokeAsync();

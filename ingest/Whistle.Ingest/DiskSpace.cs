@@ -1,5 +1,8 @@
 using System.ComponentModel;
+using System.Globalization;
 using System.Runtime.InteropServices;
+
+using Microsoft.Win32.SafeHandles;
 
 namespace Whistle.Ingest;
 
@@ -34,6 +37,26 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
         return FallocateCall(handle, keepSize, 0, length) == 0;
     }
 
+    /// <summary>
+    /// Gives blocks to all of a file, up to the length, that this process has open and that must not be closed here: closing one handle drops all
+    /// locks that the process has on the file. False where it is not open, the file system has no room, or does not do this.
+    /// </summary>
+    internal static bool TryReserveOpen(string file, long length)
+    {
+        if (!OperatingSystem.IsLinux())
+            return false;
+        var full = Path.GetFullPath(file);
+        foreach (var link in Directory.EnumerateFileSystemEntries("/proc/self/fd"))
+        {
+            if (new FileInfo(link).LinkTarget != full)
+                continue;
+            using var borrowed = new SafeFileHandle(int.Parse(Path.GetFileName(link), CultureInfo.InvariantCulture), ownsHandle: false);
+            return FallocateCall(borrowed, 0, 0, length) == 0;
+        }
+
+        return false;
+    }
+
     [StructLayout(LayoutKind.Sequential)]
     unsafe struct StatVfs
     {
@@ -55,5 +78,5 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
     private static unsafe partial int StatVfsCall(string path, StatVfs* stat);
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
-    private static partial int FallocateCall(Microsoft.Win32.SafeHandles.SafeFileHandle file, int mode, long offset, long length);
+    private static partial int FallocateCall(SafeFileHandle file, int mode, long offset, long length);
 }

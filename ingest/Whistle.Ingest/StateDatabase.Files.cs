@@ -12,6 +12,9 @@ public sealed partial class StateDatabase
     // After so many commits the log is written into the file.
     const int CheckpointCommits = 100;
 
+    // Nothing of the server reads for longer.
+    const int ReaderMilliseconds = 2_000;
+
     readonly Lock _marking = new();
     StateMark? _mark;
     SafeFileHandle? _markFile;
@@ -41,7 +44,7 @@ public sealed partial class StateDatabase
             if (number - mark.Base >= CheckpointCommits && number - _triedAt >= CheckpointCommits / 4)
             {
                 _triedAt = number;
-                if (Checkpoint(connection))
+                if (Checkpoint(connection, "PASSIVE"))
                     mark = mark with { Base = number };
             }
 
@@ -57,13 +60,18 @@ public sealed partial class StateDatabase
         }
     }
 
-    /// <summary>Writes the log into the file, as far as nobody reads it, so that the log begins again in the room that it has.</summary>
-    internal void Checkpoint()
+    /// <summary>Writes the log into the file and waits for who reads it, so that the next write begins the log again, in the room that it has.</summary>
+    internal void RestartLog()
     {
         using var connection = (StateConnection)Open();
         lock (_marking)
         {
-            if (_mark is not { } mark || _markFile is not { IsClosed: false } file || !Checkpoint(connection))
+            if (_mark is not { } mark || _markFile is not { IsClosed: false } file)
+                return;
+            raw.sqlite3_busy_timeout(((SqliteConnection)connection.Kept.Inner).Handle, ReaderMilliseconds);
+            var isDone = Checkpoint(connection, "RESTART");
+            raw.sqlite3_busy_timeout(((SqliteConnection)connection.Kept.Inner).Handle, 0);
+            if (!isDone)
                 return;
             _mark = mark = mark with { Base = mark.Commits };
             try
@@ -80,11 +88,11 @@ public sealed partial class StateDatabase
     internal static int Changes(DbConnection connection) => connection is SqliteConnection sqlite ? raw.sqlite3_total_changes(sqlite.Handle) : 0;
 
     // SQLite's own checkpoints would let the log begin again without the mark's knowing how far the file has come.
-    static bool Checkpoint(StateConnection connection)
+    static bool Checkpoint(StateConnection connection, string mode)
     {
         try
         {
-            return connection.Query("PRAGMA wal_checkpoint(PASSIVE)", r => (Busy: r.GetInt64(0), Log: r.GetInt64(1), Done: r.GetInt64(2))) is [{ Busy: 0 } pages] && pages.Log == pages.Done;
+            return connection.Query($"PRAGMA wal_checkpoint({mode})", r => (Busy: r.GetInt64(0), Log: r.GetInt64(1), Done: r.GetInt64(2))) is [{ Busy: 0 } pages] && pages.Log == pages.Done;
         }
         catch (DbException)
         {

@@ -49,7 +49,7 @@ public sealed partial class StateDatabase
         if (!_isLogFull)
             return;
         _isLogFull = false;
-        Checkpoint();
+        RestartLog();
     }
 
     /// <summary>Something was written, so what was wrong is over.</summary>

@@ -13,7 +13,7 @@ namespace Whistle.Ingest;
 /// </summary>
 /// <remarks>
 /// The state's file itself and its <c>-shm</c> are never opened here: closing any handle on them would drop SQLite's locks of this process.
-/// A log of up to 16 MiB needs no larger <c>-shm</c> than it has from the start.
+/// A page of the <c>-shm</c> that gets no block when it is first written to ends the process with SIGBUS, so it has all that the log can need from the start.
 /// </remarks>
 public sealed class StateReserve : IDisposable
 {
@@ -21,9 +21,12 @@ public sealed class StateReserve : IDisposable
 
     const long MostLog = 16L << 20;
     const int Chunk = 1 << 20;
+
+    // SQLite indexes 4,062 pages of the log in 32 KiB. It writes a byte every 4 KiB to make sure of them, which leaves holes where blocks are smaller.
+    const long IndexBytes = 64L << 10;
     const int Inodes = 8;
 
-    // SQLite truncates its -shm at a start and writes it again, 32 KiB long.
+    // SQLite truncates its -shm at a start and writes it again.
     const long Scraps = 1L << 20;
 
     readonly string _folder;
@@ -43,6 +46,8 @@ public sealed class StateReserve : IDisposable
     }
 
     long LogBytes => Math.Min(_bytes, MostLog);
+
+    string Index => _state + "-shm";
 
     string SpaceFile => Path.Combine(_folder, "space");
 
@@ -69,6 +74,7 @@ public sealed class StateReserve : IDisposable
             using var look = _first.CreateCommand();
             look.CommandText = "SELECT count(*) FROM sqlite_schema";
             look.ExecuteScalar();
+            DiskSpace.TryReserveOpen(Index, IndexBytes);
         }
         catch (SqliteException)
         {
@@ -79,7 +85,7 @@ public sealed class StateReserve : IDisposable
     /// <summary>Once the state is open: makes sure of the log's blocks, which is quick.</summary>
     public bool HoldLog(StateDatabase database)
     {
-        var isHeld = database.IsPostgreSql || (File.Exists(_log) && DiskSpace.TryReserve(_log, LogBytes));
+        var isHeld = database.IsPostgreSql || (File.Exists(_log) && DiskSpace.TryReserve(_log, LogBytes) && DiskSpace.TryReserveOpen(Index, IndexBytes));
         _first?.Dispose();
         _first = null;
         return isHeld;
@@ -132,16 +138,17 @@ public sealed class StateReserve : IDisposable
         try
         {
             // Each chunk is committed: pages that are freed in the transaction that made them would never be written.
+            // Nor may the log grow beyond its own room: the pages are the file's once they are written there.
             for (var filled = 0L; filled < _bytes; filled += Chunk)
+            {
                 connection.Execute("INSERT INTO reserve (filling) VALUES (zeroblob($bytes))", ("$bytes", Math.Min(Chunk, _bytes - filled)));
+                database.RestartLog();
+            }
         }
         finally
         {
             connection.Execute("DELETE FROM reserve");
         }
-
-        // The pages are the file's only now, and the log has its room again.
-        database.Checkpoint();
     }
 
     void TakeFiles()

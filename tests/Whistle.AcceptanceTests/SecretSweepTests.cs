@@ -170,7 +170,7 @@ public sealed class SecretSweepTests : IDisposable
         var folder = file[..(file.IndexOf("/data/", StringComparison.Ordinal) + 5)];
         try
         {
-            var options = new WhistleOptions { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = agent, LeastLogged = LogLevel.None, RunTimers = false };
+            var options = new WhistleOptions { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = agent, AcceptState = agent, LeastLogged = LogLevel.None, RunTimers = false };
             await using var app = new WhistleApp(options);
             await use(app);
             var problems = app.Services.GetRequiredService<HealthBoard>().Problems();

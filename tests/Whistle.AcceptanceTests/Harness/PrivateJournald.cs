@@ -76,6 +76,7 @@ sealed class PrivateJournald : IAsyncDisposable
         // Each program becomes the next one, so the id stays the process's.
         var script = $"""
             set -e
+            umask 022
             mount --make-rprivate /
             mount --bind {MachineIdFile} /etc/machine-id
             mount -t tmpfs whistle-test /var/log

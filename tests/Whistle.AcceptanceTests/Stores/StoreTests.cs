@@ -21,7 +21,7 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>What every stage asks of the state, the same on every engine.</summary>
-public abstract partial class StoreTests : IAsyncLifetime
+public abstract class StoreTests : IAsyncLifetime
 {
     const string Text =
         """
@@ -36,9 +36,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         verify: { within: 5m, for: 1m }
         """;
 
-    static readonly Runbook Book = RunbookSet.Parse(Text)!;
-    static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
-    static readonly Sender Node = new("t", "c", "n");
+    private protected static readonly Runbook Book = RunbookSet.Parse(Text)!;
+    private protected static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private protected static readonly Sender Node = new("t", "c", "n");
     static readonly Labels Labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"));
 
     static readonly Signal Firing = new()
@@ -85,11 +85,11 @@ public abstract partial class StoreTests : IAsyncLifetime
         CreatedAt = Now,
     };
 
-    static readonly SignalIndex Active = new([Firing]);
+    private protected static readonly SignalIndex Active = new([Firing]);
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    protected StateDatabase Database { get; private set; } = null!;
+    protected StateDatabase Database { get; private protected set; } = null!;
 
     public async ValueTask InitializeAsync()
     {
@@ -518,7 +518,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(Disk.Title, new IncidentStore(Database).Find("i1")!.Title);
     }
 
-    static Command Offer => new()
+    private protected static Command Offer => new()
     {
         Id = "i1-1.1",
         RunId = "i1-1",
@@ -534,7 +534,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     };
 
     // An incident with a run that is proposed.
-    (RunStore Runs, ControlStore Control, CommandStore Commands) Stores()
+    private protected (RunStore Runs, ControlStore Control, CommandStore Commands) Stores()
     {
         new IncidentStore(Database).Save([new(Disk, [("opened", "It opened.")])], Now);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
@@ -543,7 +543,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     // All gates are open, and the command is on offer.
-    (RunStore Runs, ControlStore Control, CommandStore Commands) Running()
+    private protected (RunStore Runs, ControlStore Control, CommandStore Commands) Running()
     {
         var stores = Stores();
         stores.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
@@ -560,14 +560,14 @@ public abstract partial class StoreTests : IAsyncLifetime
         return Assert.Single(RunStore.Live(connection, owner, "i1-1", [])).Token;
     }
 
-    FleetState Fleet()
+    private protected FleetState Fleet()
     {
         using var connection = Database.Open();
         using var picture = connection.BeginRead();
         return FleetState.Read(connection, Now, owner: "a");
     }
 
-    void InWrite(Action<DbTransaction> work)
+    private protected void InWrite(Action<DbTransaction> work)
     {
         using var connection = Database.Open();
         using var transaction = connection.BeginWrite();
@@ -591,7 +591,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 }
 
-public sealed class SqliteStoreTests : StoreTests
+public sealed class SqliteStoreTests : SealedStoreTests
 {
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-stores-").FullName;
 
@@ -611,7 +611,7 @@ public sealed class InMemoryStoreTests : StoreTests
     protected override StateDatabase Again() => Database;
 }
 
-public sealed class PostgreSqlTests(PostgreSqlServer server) : StoreTests, IClassFixture<PostgreSqlServer>
+public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests, IClassFixture<PostgreSqlServer>
 {
     string _connectionString = "";
 

@@ -208,17 +208,6 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     }
 
     [Fact]
-    public void A_file_that_cannot_be_written_is_refused()
-    {
-        Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.UserName == "root", "Needs a user whom file modes hold back; StateStartTests does it as root.");
-        using var folder = scenes.Closed.Copy();
-        if (!OperatingSystem.IsWindows())
-            File.SetUnixFileMode(folder.File, UnixFileMode.UserRead);
-
-        Assert.Contains("cannot be written", Ask(folder), StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void New_files_are_for_their_owner_alone()
     {
         using var folder = new StateFolder();

@@ -10,7 +10,7 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 // Rows that permit a mutation, harmed one column at a time: each means the strictest that it could, and can be set again.
-public abstract partial class StoreTests
+public abstract class SealedStoreTests : StoreTests
 {
     [Theory]
     [InlineData("UPDATE kill_switch SET active = 0")]
@@ -226,7 +226,7 @@ public abstract partial class StoreTests
     {
         InWrite(t => Assert.True(t.Connection!.Execute(sql) > 0));
         var again = Again();
-        Assert.SkipWhen(again == Database, "No other process sees a database in memory.");
+        Assert.NotSame(Database, again);
         Database.Dispose();
         Database = again;
     }
