@@ -8,7 +8,7 @@ Umask.Close();
 try
 {
     // With too few files the runtime cannot load what would say so later.
-    if (args is ["serve", ..])
+    if (args is [] or ["serve" or "demo" or ['-', ..], ..])
         ProcessLimits.Check();
 }
 catch (StartException e)

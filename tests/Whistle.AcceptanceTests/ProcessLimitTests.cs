@@ -21,6 +21,7 @@ public sealed class ProcessLimitTests : IDisposable
 
     [Theory(Timeout = 120_000)]
     [InlineData("ulimit -n 100", "This process may have 100 files and connections open, and needs at least 512. Raise the limit")]
+    [InlineData("ulimit -n 80", "This process may have 80 files and connections open, and needs at least 512. Raise the limit")]
     [InlineData("export DOTNET_GCHeapHardLimit=0x4000000", "This process may use 64 MiB of memory for its heap, and needs at least 160 MiB. Raise the limit")]
     [InlineData("ulimit -v 2000000", "This process may have 1953 MiB of address space, and needs at least 8192 MiB. Raise the limit")]
     public async Task What_is_too_little_is_refused_at_the_start_with_both_numbers(string limit, string says)

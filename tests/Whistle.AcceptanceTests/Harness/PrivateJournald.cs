@@ -77,6 +77,7 @@ sealed class PrivateJournald : IAsyncDisposable
         var script = $"""
             set -e
             umask 022
+            chmod -R a+rX {_base}/run {Persistent} {MachineIdFile}
             mount --make-rprivate /
             mount --bind {MachineIdFile} /etc/machine-id
             mount -t tmpfs whistle-test /var/log
