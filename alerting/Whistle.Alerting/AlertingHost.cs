@@ -84,7 +84,8 @@ public sealed class AlertingHost : BackgroundService
         _store = new AlertingStore(environment.Database);
         _outbox = new OutboxStore(environment.Database);
         _metrics = new AlertingMetrics(environment.Metrics);
-        _watermark = _store.Watermark();
+        // One of the future would hide incidents that closed.
+        _watermark = _store.Watermark() is { } seen && seen >= DateTimeOffset.UnixEpoch && seen <= time.GetUtcNow() ? seen : null;
         Tickets = new TicketStore(environment.Database, time);
         if (options.PagerDuty is { } pagerDuty)
             AddSender(new PagerDutyNotifier(pagerDuty, time), pagerDuty.CallsPerMinute);
@@ -217,6 +218,8 @@ public sealed class AlertingHost : BackgroundService
         try
         {
             var before = known.GetValueOrDefault(view.Incident.Id) ?? _store.Find(view.Incident.Id);
+            if (before is null && _environment.Database.IsDamaged(AlertingStore.Incidents, view.Incident.Id))
+                return view.Incident.ClosedAt is null;
             var (after, decisions) = AlertingEngine.Decide(view, before ?? AlertState.New, _options, now);
             saved = before is null || decisions.Count > 0 || (before != after && AlertingStore.Text(before) != AlertingStore.Text(after));
             if (saved)

@@ -29,7 +29,15 @@ sealed class AlertingStore
         CREATE TABLE alerting_watermark ("only" INTEGER PRIMARY KEY CHECK ("only" = 1), at INTEGER NOT NULL);
         """;
 
-    static readonly ParsedTexts<AlertState> States = new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState)!);
+    static readonly ParsedTexts<AlertState> States = new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState) ?? throw new InvalidDataException("it says nothing"));
+
+    internal const string Incidents = "alerting_incidents";
+
+    static readonly RowReader Held = new(
+        Incidents, "it is not known for what people were paged, and nobody is paged for that incident. See to it by hand; then restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+    static readonly RowReader Seen = new("alerting_watermark", "incidents that closed within the last 24 hours are looked at again. The row is written again; nothing is to be done.");
+    static readonly RowReader Kept = new("alerting_decisions", "that decision is not shown. It is dropped with its age.");
+    static readonly RowReader Lines = new("alerting_digest", "that line is not in the digest. It is dropped with its age.");
 
     internal static readonly StateSchema Tables = new("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
 
@@ -47,7 +55,7 @@ sealed class AlertingStore
     public Dictionary<string, AlertState> Unsettled()
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT incident, state FROM alerting_incidents WHERE settled = 0", r => (Id: r.GetString(0), State: State(r.GetString(1))))
+        return Held.Query(connection, "SELECT incident, state, incident FROM alerting_incidents WHERE settled = 0", r => (Id: r.GetString(0), State: State(r.GetString(1))))
             .ToDictionary(s => s.Id, s => s.State);
     }
 
@@ -58,14 +66,14 @@ sealed class AlertingStore
     public AlertState? Find(string incident)
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT state FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)), ("$incident", incident)).FirstOrDefault();
+        return Held.Query(connection, "SELECT state, incident FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)), ("$incident", incident)).FirstOrDefault();
     }
 
     /// <summary>Up to when every incident that had closed was seen; null at the first start.</summary>
     public DateTimeOffset? Watermark()
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT at FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0)).FirstOrDefault();
+        return Seen.Query(connection, "SELECT at, \"only\" FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0)).FirstOrDefault();
     }
 
     /// <summary>Everything in one transaction: <paramref name="apply"/> writes what follows from the decisions.</summary>
@@ -97,11 +105,11 @@ sealed class AlertingStore
     public void TakeDigest(DateTimeOffset oldest, int most, Action<DbTransaction, long, IReadOnlyList<string>> send)
     {
         using var connection = _database.Open();
-        if (connection.Query("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.OptionalInstant(0))[0] is not { } first || first > oldest)
+        if (connection.Query("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0))[0] is not { } first || first > oldest.ToUnixTimeMilliseconds())
             return;
         using var transaction = connection.BeginWrite();
-        var lines = transaction.Query(
-            "SELECT id, at, text FROM alerting_digest WHERE sent = 0 ORDER BY id LIMIT $most",
+        var lines = Lines.Query(
+            connection, "SELECT id, at, text, id FROM alerting_digest WHERE sent = 0 ORDER BY id LIMIT $most",
             r => (Id: r.GetInt64(0), Text: $"{r.Instant(1):u} {r.GetString(2)}"), ("$most", most));
         if (lines is [])
             return;
@@ -125,8 +133,8 @@ sealed class AlertingStore
     public IReadOnlyList<KeptDecision> Decisions(string incident)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            "SELECT incident, at, kind, text FROM alerting_decisions WHERE incident = $incident ORDER BY id",
+        return Kept.Query(
+            connection, "SELECT incident, at, kind, text, id FROM alerting_decisions WHERE incident = $incident ORDER BY id",
             r => new KeptDecision(r.GetString(0), r.Instant(1), r.GetString(2), r.GetString(3)), ("$incident", incident));
     }
 

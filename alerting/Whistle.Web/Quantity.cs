@@ -5,6 +5,8 @@ public static class Quantity
 {
     public const string Unknown = "–";
 
+    static readonly TimeSpan Skew = TimeSpan.FromSeconds(3);
+
     static readonly string[] Binary = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
     /// <summary>Such as <c>7.6 GiB</c> or <c>512 MiB</c>.</summary>
@@ -45,7 +47,9 @@ public static class Quantity
         return span.Hours == 0 ? $"{span.Days} d" : $"{span.Days} d {span.Hours} h";
     }
 
-    public static string Ago(DateTimeOffset at, DateTimeOffset now) => at > now ? $"in {Span(at - now)}" : $"{Span(now - at)} ago";
+    /// <summary>An answer's time has whole seconds and two clocks differ a little: what is barely ahead has just been.</summary>
+    public static string Ago(DateTimeOffset at, DateTimeOffset now) =>
+        at <= now ? $"{Span(now - at)} ago" : at - now <= Skew ? "just now" : $"in {Span(at - now)}";
 
     /// <summary>UTC, to the second.</summary>
     public static string Instant(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'");

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 using Microsoft.OpenApi;
 
@@ -59,7 +60,9 @@ static class ApiDocument
     // The generator leaves out that names are texts, and lets "any JSON, or null" match a null twice.
     static Task Mend(OpenApiSchema schema, Type type)
     {
-        if (schema.Enum is { Count: > 0 })
+        if (type.IsEnum)
+            (schema.Type, schema.Enum) = (JsonSchemaType.String, [.. EnumNameConverter.Names(type).Select(n => (JsonNode)n)]);
+        else if (schema.Enum is { Count: > 0 })
             schema.Type ??= JsonSchemaType.String;
         if (type == typeof(JsonElement?))
             schema.OneOf = schema.AnyOf = null;

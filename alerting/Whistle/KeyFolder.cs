@@ -2,6 +2,7 @@ using System.Text;
 using System.Xml;
 using System.Xml.Linq;
 
+using Microsoft.AspNetCore.DataProtection.AuthenticatedEncryption.ConfigurationModel;
 using Microsoft.AspNetCore.DataProtection.Repositories;
 
 using Whistle.Actions.Files;
@@ -17,10 +18,17 @@ sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : I
 {
     const string Extension = ".xml";
 
-    static readonly SecretForm Form = new("a key of the server's sessions", 64 << 10, text => Parse(text) is null ? "is no XML." : null);
+    static readonly string[] Dates = ["creationDate", "activationDate", "expirationDate"];
 
-    public IReadOnlyCollection<XElement> GetAllElements() =>
-        Directory.Exists(folder) ? [.. Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Read).OfType<XElement>()] : [];
+    static readonly SecretForm Form = new("a key of the server's sessions", 64 << 10, text => Parse(text) is not { } xml ? "is no XML." : IsKey(xml) || IsRevocation(xml) ? null : "is no key of sessions.");
+
+    public IReadOnlyCollection<XElement> GetAllElements()
+    {
+        // Without the folder no key could be made, and nobody log in.
+        if (File.Exists(folder))
+            say($"{folder} is a file, where the folder of the session keys belongs. It is set aside as {new SecretFile(folder, Form).SetAside(time)}.");
+        return Directory.Exists(folder) ? [.. Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Read).OfType<XElement>()] : [];
+    }
 
     public void StoreElement(XElement element, string friendlyName)
     {
@@ -52,6 +60,40 @@ sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : I
         catch (XmlException)
         {
             return null;
+        }
+    }
+
+    // What the framework would refuse later, in the midst of a login.
+    static bool IsKey(XElement xml) => xml.Name == "key" && Succeeds(() =>
+    {
+        _ = (Guid)xml.Attribute("id")!;
+        foreach (var date in Dates)
+            _ = (DateTimeOffset)xml.Element(date)!;
+        var descriptor = xml.Element("descriptor")!;
+        var type = typeof(AuthenticatedEncryptorDescriptorDeserializer);
+        if (((string)descriptor.Attribute("deserializerType")!).Split(',')[0] != type.FullName)
+            throw new FormatException();
+        new AuthenticatedEncryptorDescriptorDeserializer().ImportFromXml(descriptor.Elements().Single());
+    });
+
+    static bool IsRevocation(XElement xml) => xml.Name == "revocation" && Succeeds(() =>
+    {
+        _ = (DateTimeOffset)xml.Element("revocationDate")!;
+        if ((string)xml.Element("key")!.Attribute("id")! != "*")
+            _ = (Guid)xml.Element("key")!.Attribute("id")!;
+    });
+
+    static bool Succeeds(Action read)
+    {
+        try
+        {
+            read();
+            return true;
+        }
+        catch (Exception)
+        {
+            // The framework's own reading has no list of what it throws.
+            return false;
         }
     }
 }

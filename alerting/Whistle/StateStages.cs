@@ -31,6 +31,7 @@ static class StateStages
             true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.", "whistle", time.GetUtcNow()));
         // Agents know what was done since; nobody knows since when.
         new RunStore(state).BeginGeneration(Lineage.NewGeneration(), DateTimeOffset.UnixEpoch, time.GetUtcNow());
+        state.Settle();
     }
 
     /// <summary>Whoever needs the state while it cannot be used is told to come again; Whistle's own API says why.</summary>

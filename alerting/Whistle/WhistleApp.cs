@@ -62,6 +62,8 @@ public sealed class WhistleApp : IAsyncDisposable
         // Told by category and level, so that the demo's own lines are not lost among them.
         builder.Logging.AddFilter((category, level) => level >= options.LeastLogged);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Whistle.Authentication", LogLevel.Warning)
+            // Its errors are those of a start, which the StartException says in a line. A part that fails later is critical.
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
             // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
             .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
@@ -155,7 +157,11 @@ public sealed class WhistleApp : IAsyncDisposable
         services
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(Metrics.NewCustomRegistry()).AddSingleton(new HealthBoard(options.Time))
-            .AddSingleton(new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory))
+            .AddSingleton(s => new StoreOptions(Path.Combine(options.DataFolder, "telemetry"), options.Retention, options.StoreMemory)
+            {
+                // A state in PostgreSQL may be older than this folder.
+                HasHistory = options is { Database: null, DatabaseFile: null } && !s.GetRequiredService<StateDatabase>().IsNew,
+            })
             .AddSingleton(s => new SeriesLimits(options.SeriesLimits, options.Time, s.GetRequiredService<StateDatabase>()))
             .AddSingleton(s => new Head(options.Time, s.GetRequiredService<SeriesLimits>()))
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Memory).AddSingleton(options.Disk)
@@ -221,7 +227,7 @@ public sealed class WhistleApp : IAsyncDisposable
         }
         catch (StoreException e)
         {
-            throw new StartException($"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data.");
+            throw new StartException(e.Message.Contains("lock", StringComparison.OrdinalIgnoreCase) ? $"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data." : e.Message);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or DbException)
         {
@@ -283,7 +289,7 @@ public sealed class WhistleApp : IAsyncDisposable
         try
         {
             Directory.CreateDirectory(folder);
-            new SecretFile(tokenFile, ServerFolder.AgentTokenForm).ReadOrMake(() => Credentials.Enroll("default", "local", NodeName()), _options.Time, what => Report("agent-token", what));
+            EnrolAgent(new SecretFile(tokenFile, ServerFolder.AgentTokenForm));
             using var agent = new WhistleAgent(
                 new AgentOptions
                 {
@@ -304,6 +310,16 @@ public sealed class WhistleApp : IAsyncDisposable
             logger.AgentFailed(e.Message);
             _app.Services.GetRequiredService<HealthBoard>().Report("agent", "", HealthState.Degraded, $"This machine is not watched: {e.Message} Restart the server once that is right.");
         }
+    }
+
+    void EnrolAgent(SecretFile file)
+    {
+        string Token() => file.ReadOrMake(() => Credentials.Enroll("default", "local", NodeName()), _options.Time, what => Report("agent-token", what));
+        // A revoked token stays as it is; one that the state never had is of a state that was lost.
+        if (Credentials.Has(Token()))
+            return;
+        Report("agent-token", $"The state does not know the token of this machine's agent. It is set aside as {file.SetAside(_options.Time)}, and the agent is enrolled again.");
+        Token();
     }
 
     static T Secret<T>(Func<T> get)

@@ -130,8 +130,9 @@ public sealed record WhistleOptions
 
     static SecretFile SecretOf(string file) => new(file, SecretForm.Line("the connection string"));
 
+    // Only named here: a user without a home can still use --data.
     static string DefaultDataFolder =>
-        Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "whistle");
+        Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "whistle");
 
     /// <summary>Every reason why a server cannot run so, in words that tell the mend.</summary>
     public IReadOnlyList<OptionError> Errors()

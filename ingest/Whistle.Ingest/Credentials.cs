@@ -27,6 +27,9 @@ public sealed partial class Credentials
     // A damaged row is nobody's: it must not make a sender another tenant's, nor a revoked token good.
     static readonly CheckedTable Rows = new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
 
+    static readonly RowReader Reader = new(
+        "credentials", "its token is refused and its silence is not noticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
+
     public static readonly StateSchema Tables = new(
         "ingest",
         """
@@ -105,37 +108,38 @@ public sealed partial class Credentials
         return sender;
     }
 
-    /// <summary>Every node with a living credential, by its first enrolment.</summary>
-    public IReadOnlyList<EnrolledAgent> Agents()
+    /// <summary>Whether the token was ever made here, revoked or not.</summary>
+    public bool Has(string token)
     {
         using var connection = _state.Open();
-        return connection.Query(
-            """
-            SELECT tenant, cluster, node, min(enrolled_at) FROM credentials
-            WHERE node IS NOT NULL AND revoked_at IS NULL GROUP BY tenant, cluster, node ORDER BY tenant, cluster, node
-            """,
-            r => new EnrolledAgent(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3)));
+        return connection.Query("SELECT token_hash FROM credentials WHERE token_hash = $hash", r => r.GetString(0), ("$hash", Hash(token))).Count > 0;
     }
+
+    /// <summary>Every node with a living credential, by its first enrolment.</summary>
+    public IReadOnlyList<EnrolledAgent> Agents() =>
+        [.. First(Living().Where(c => c.Sender.Node is not null)).Select(c => new EnrolledAgent(c.Sender.Tenant, c.Sender.Cluster, c.Sender.Node!, c.At))];
 
     /// <summary>Everybody with a living credential, each once.</summary>
-    public IReadOnlyList<EnrolledSender> Senders()
-    {
-        using var connection = _state.Open();
-        return connection.Query(
-            "SELECT DISTINCT tenant, cluster, node FROM credentials WHERE revoked_at IS NULL",
-            r => new EnrolledSender(r.GetString(0), r.GetString(1), r.OptionalText(2)));
-    }
+    public IReadOnlyList<EnrolledSender> Senders() => [.. Living().Select(c => c.Sender).Distinct()];
 
     /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
-    public IReadOnlyList<EnrolledCollector> Collectors()
+    public IReadOnlyList<EnrolledCollector> Collectors() =>
+        [.. First(Living().Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.Tenant, c.Sender.Cluster, c.At))];
+
+    static IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> First(IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> living) =>
+        living.GroupBy(c => c.Sender).Select(g => (g.Key, At: g.Min(c => c.At)))
+            .OrderBy(c => c.Key.Tenant, StringComparer.Ordinal).ThenBy(c => c.Key.Cluster, StringComparer.Ordinal).ThenBy(c => c.Key.Node, StringComparer.Ordinal);
+
+    IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> Living()
     {
         using var connection = _state.Open();
-        return connection.Query(
-            """
-            SELECT tenant, cluster, min(enrolled_at) FROM credentials
-            WHERE node IS NULL AND revoked_at IS NULL GROUP BY tenant, cluster ORDER BY tenant, cluster
-            """,
-            r => new EnrolledCollector(r.GetString(0), r.GetString(1), r.Instant(2)));
+        // The revoked ones too: one that became so by damage is to be seen.
+        return Reader.Query(
+            connection,
+            $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) FROM credentials",
+            r => !Rows.Holds(r) ? throw new InvalidDataException("its checksum is not that of its values")
+                : r.IsDBNull(5) ? (new EnrolledSender(r.GetString(1), r.GetString(2), r.OptionalText(3)), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?))
+            .OfType<(EnrolledSender Sender, DateTimeOffset At)>();
     }
 
     Sender? Find(string hash)

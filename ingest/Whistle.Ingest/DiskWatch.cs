@@ -46,6 +46,11 @@ public sealed class DiskWatch(
     long? _heldAt;
     DateTimeOffset? _droppedAt;
     (DateTimeOffset First, DateTimeOffset Last, int Hours) _dropped;
+    // Hours were dropped, and nothing more is before as many bytes are free; null where what was dropped has made room.
+    long? _awaited;
+
+    /// <summary>What the file system of a folder has.</summary>
+    internal Func<string, DiskSpace> SpaceOf { get; init; } = DiskSpace.Of;
 
     string Folder => storeOptions.Folder;
 
@@ -53,18 +58,30 @@ public sealed class DiskWatch(
     public void Open()
     {
         reserve.HoldLog(database);
-        Judge(DiskSpace.Of(Folder));
+        Judge(SpaceOf(Folder));
     }
 
     public void Look()
     {
         try
         {
-            var space = DiskSpace.Of(Folder);
-            if (MinFree(space) is var least && space.Free < least && options.DropOldest)
-                space = DropOldest(least);
+            var space = SpaceOf(Folder);
+            // First: whatever holds up the dropping, the disk is filled by no samples.
             Judge(space);
+            if (options.DropOldest && space.Free < MinFree(space))
+            {
+                space = DropOldest(space, MinFree(space));
+                Judge(space);
+            }
+            else
+            {
+                _awaited = null;
+                health.Clear(Component, Dropped);
+            }
+
             Hold(space);
+            store.LookAtHotFile();
+            database.LookAtFile();
         }
         catch (IOException e)
         {
@@ -103,24 +120,36 @@ public sealed class DiskWatch(
             health.Clear(Component, "");
     }
 
-    DiskSpace DropOldest(long least)
+    // Where a snapshot or a link keeps the files, or the file system frees them later, deleting more would cost all of the history and give no room.
+    DiskSpace DropOldest(DiskSpace before, long least)
     {
-        var space = DiskSpace.Of(Folder);
+        if (before.Free < _awaited)
+        {
+            health.Report(Component, Dropped, HealthState.Degraded, $"The oldest hours were dropped from {Folder}, but its file system did not get the room that they took, so no more are dropped until {Mebibytes(_awaited.Value)} are free. Delete snapshots and hard-linked copies of the folder, or see what else fills the disk.");
+            return before;
+        }
+
+        var (space, freed, bytes) = (before, 0L, 0L);
         try
         {
-            while (space.Free < least && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast) is { } hour)
+            while (space.Free < least && freed < least - before.Free && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast, out bytes) is { } hour)
             {
+                freed += bytes;
                 Tell(hour);
-                space = DiskSpace.Of(Folder);
+                space = SpaceOf(Folder);
             }
 
             health.Clear(Component, Dropped);
         }
         catch (StoreException e)
         {
+            freed += bytes;
             health.Report(Component, Dropped, HealthState.Degraded, e.Message);
         }
 
+        // Half of it: others write too.
+        var awaited = before.Free + freed / 2;
+        _awaited = space.Free < awaited ? awaited : null;
         return space;
     }
 

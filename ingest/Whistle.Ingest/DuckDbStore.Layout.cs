@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 
 using DuckDB.NET.Data;
 
@@ -14,8 +15,15 @@ public sealed partial class DuckDbStore
     {
         if (File.Exists(FormatFile))
         {
-            // A damaged one tells nothing; everything else in the folder still does.
-            if (int.TryParse(File.ReadAllText(FormatFile).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var found) && found > HotFile.Format)
+            var text = File.ReadAllText(FormatFile).Trim();
+            if (!BigInteger.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var found) || found < HotFile.Format)
+            {
+                // It tells nothing; everything else in the folder still does.
+                _setAside.Add("format", $"{FormatFile} is damaged and is written again", 0, 0, FormatFile);
+                return false;
+            }
+
+            if (found > HotFile.Format)
                 throw new StoreException($"The telemetry in {_options.Folder} is of format {found}, and this program knows formats up to {HotFile.Format}. Start the newer program, or restore a backup that this one made.");
             return false;
         }
@@ -79,6 +87,7 @@ public sealed partial class DuckDbStore
             (format, commits) = (row.GetInt32(0), row.GetInt64(1));
             LastSeriesId = Math.Max(LastSeriesId, row.GetFieldValue<uint>(2));
         });
+        Query(_connection, "SELECT coalesce(max(id), 0)::UINTEGER FROM series", row => LastSeriesId = Math.Max(LastSeriesId, row.GetFieldValue<uint>(0)));
         if (format > HotFile.Format)
             throw new StoreException($"The hot store in {_options.Folder} is of format {format}, and this program knows formats up to {HotFile.Format}. Start the newer program, or restore a backup that this one made.");
         var mark = _mark.Read();
@@ -140,6 +149,13 @@ public sealed partial class DuckDbStore
 
         var reasons = candidates.Select(_sealed.FaultOfSize).ToArray();
         var chosen = Array.FindIndex(reasons, r => r is null);
+        if (chosen < 0 && candidates.Length == 0 && isHot && !File.Exists(manifestFile) && IsInHot(hour, files))
+        {
+            // What a crash left of sealing the hour for the first time.
+            files.ForEach(f => File.Delete(_sealed.PathOf(f)));
+            return;
+        }
+
         if (chosen < 0)
         {
             SetHourAside(hour, files, reasons.FirstOrDefault() ?? "there is no manifest that says what its files must contain");
@@ -158,6 +174,24 @@ public sealed partial class DuckDbStore
             _setAside.Add(SealedHour.NameOf(hour), $"Of the hour {SealedHour.NameOf(hour)} only the older generation {taken.Generation} is whole ({reasons[0]}); samples that came late are missing",
                 hour * Hour, (hour + 1) * Hour - 1);
         DropOthers(taken, files, isHot);
+    }
+
+    // Whether the hot store has at least as many samples of the hour as its files, none of which a manifest names.
+    bool IsInHot(long hour, List<string> files)
+    {
+        try
+        {
+            var (hot, parquet) = (0L, 0L);
+            Query(_connection, $"SELECT count(*) FROM {HotTable(hour)}", row => hot += row.GetInt64(0));
+            Query(_connection, $"SELECT count(*) FROM late WHERE {InHour(hour)}", row => hot += row.GetInt64(0));
+            foreach (var file in files.Where(f => f.EndsWith(".samples.parquet", StringComparison.Ordinal)))
+                Query(_connection, $"SELECT count(*) FROM read_parquet({Quote(_sealed.PathOf(file))})", row => parquet = Math.Max(parquet, row.GetInt64(0)));
+            return hot >= parquet;
+        }
+        catch (Exception e) when (e is StoreException or DuckDBException)
+        {
+            return false;
+        }
     }
 
     static SealedHour? ReadManifest(string file, long hour)

@@ -215,7 +215,8 @@ public sealed partial class DuckDbStore
         }
     }
 
-    void Warn(long minTime, long maxTime, string? also = null)
+    /// <summary>Tells whoever collects <see cref="ReadWarnings"/> what is known to be missing of the range.</summary>
+    internal void Warn(long minTime, long maxTime, string? also = null)
     {
         if (also is not null)
             ReadWarnings.Add(also);

@@ -60,8 +60,8 @@ public sealed partial class DuckDbStore
         return failure is null ? due.Count : throw failure;
     }
 
-    // Who deletes the file of a running store takes nothing from it yet, but all of it with the next start.
-    void LookAtHotFile()
+    /// <summary>Who deletes the file of a running store takes nothing from it yet, but all of it with the next start.</summary>
+    internal void LookAtHotFile()
     {
         if (!_hotFile.Exists)
             Suspect($"{HotFile.Name} was deleted or moved.");
@@ -71,8 +71,18 @@ public sealed partial class DuckDbStore
     /// <returns>How many hours are right.</returns>
     public int ProveAll()
     {
-        _sealed.Doubt();
-        return Reading(long.MinValue, long.MaxValue, (_, hours) => hours.Count);
+        // An hour at a time, so that what writes waits for one at most.
+        for (long? next = long.MinValue; next is { } from;)
+            next = Prove(from);
+        _layout.EnterReadLock();
+        try
+        {
+            return _sealed.All.Count;
+        }
+        finally
+        {
+            _layout.ExitReadLock();
+        }
     }
 
     // A disk forgets without changing a file's time. One hour a round, each once a day.
@@ -80,14 +90,20 @@ public sealed partial class DuckDbStore
     {
         if (_nextToProve is null && now - _provingSince >= ProofInterval)
             (_nextToProve, _provingSince) = (long.MinValue, now);
-        if (_nextToProve is not { } next)
-            return;
-        _layout.EnterReadLock();
+        if (_nextToProve is { } next)
+            _nextToProve = Prove(next);
+    }
+
+    /// <summary>Hashes the first hour from there on; what does not hold its content is set aside.</summary>
+    /// <returns>From where to go on; null at the end.</returns>
+    long? Prove(long from)
+    {
+        SealedHour? hour;
         SealedFault? fault;
+        _layout.EnterReadLock();
         try
         {
-            var hour = _sealed.Between(next, long.MaxValue).FirstOrDefault();
-            _nextToProve = hour?.Hour + 1;
+            hour = _sealed.Between(from, long.MaxValue).FirstOrDefault();
             fault = hour is null ? null : FaultsOf([hour], again: true).FirstOrDefault();
         }
         finally
@@ -97,6 +113,7 @@ public sealed partial class DuckDbStore
 
         if (fault is { IsDamage: true })
             SetAsideNow([fault]);
+        return hour?.Hour + 1;
     }
 
     void Seal(long hour)
@@ -111,7 +128,7 @@ public sealed partial class DuckDbStore
             using var connection = _hotFile.Connect();
             HotFile.Execute(connection, "BEGIN");
             Number(connection, hour, before, out var isHot);
-            KeepOrphans(connection, hour, isHot);
+            var orphans = KeepOrphans(connection, hour, isHot);
             HotFile.Execute(connection, $"COPY ({RowsOf(connection, hour, before, isHot)}) TO {Quote(Unfinished(0))} ({Parquet})");
             HotFile.Execute(connection, $"COPY (SELECT DISTINCT id, name, labels FROM numbers ORDER BY id) TO {Quote(Unfinished(1))} ({Parquet})");
             HotFile.Execute(connection, $"COPY ({LabelPairs("(SELECT DISTINCT labels FROM numbers)")}) TO {Quote(Unfinished(2))} ({Parquet})");
@@ -128,11 +145,19 @@ public sealed partial class DuckDbStore
             HotFile.Execute(connection, $"DELETE FROM hours WHERE hour = {hour}");
             Execute(connection, "INSERT INTO hours VALUES (?, ?)", hour, after.Write());
             Swap(connection, before, after);
+            if (orphans is { } kept)
+                _setAside.Add(SealedHour.NameOf(hour), $"{kept.Count} samples of the hour {SealedHour.NameOf(hour)} belong to no series that the hot store knows", hour * Hour, (hour + 1) * Hour - 1, kept.File);
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
             for (var i = 0; i < names.Length; i++)
+            {
                 TryDelete(Unfinished(i));
+                // Renamed already, while no manifest names it.
+                if (_sealed.Find(hour)?.Generation != generation)
+                    TryDelete(_sealed.PathOf(names[i]));
+            }
+
             throw new StoreException($"The hour {SealedHour.NameOf(hour)} could not be sealed in {SealedFolder}: {e.Message.TrimEnd()} It stays in the hot store; free disk space if that is the cause.", e);
         }
     }
@@ -203,17 +228,17 @@ public sealed partial class DuckDbStore
     }
 
     // Samples whose series the hot store does not know belong to nobody. They are kept, and never given to anybody.
-    void KeepOrphans(DuckDBConnection connection, long hour, bool isHot)
+    (long Count, string File)? KeepOrphans(DuckDBConnection connection, long hour, bool isHot)
     {
         var orphans = string.Join(" UNION ALL ", ((string?[])[$"SELECT * FROM late WHERE {InHour(hour)}", isHot ? $"SELECT * FROM {HotTable(hour)}" : null]).OfType<string>()
             .Select(rows => $"SELECT series, time, value FROM ({rows}) ANTI JOIN (SELECT id FROM series) s ON s.id = series"));
         var count = 0L;
         Query(connection, $"SELECT count(*) FROM ({orphans})", row => count = row.GetInt64(0));
         if (count == 0)
-            return;
+            return null;
         var file = Path.Combine(_options.Folder, $"orphans-{SealedHour.NameOf(hour)}.parquet");
         HotFile.Execute(connection, $"COPY ({orphans}) TO {Quote(file)} ({Parquet})");
-        _setAside.Add(SealedHour.NameOf(hour), $"{count} samples of the hour {SealedHour.NameOf(hour)} belong to no series that the hot store knows", hour * Hour, (hour + 1) * Hour - 1, file);
+        return (count, file);
     }
 
     void Swap(DuckDBConnection connection, SealedHour? before, SealedHour after)
@@ -241,15 +266,12 @@ public sealed partial class DuckDbStore
 
     void DropExpired(long firstKept)
     {
-        _layout.EnterWriteLock();
+        _setAside.Refresh(firstKept * Hour);
         try
         {
-            _setAside.Refresh(firstKept * Hour);
-            var expired = _sealed.Between(long.MinValue, firstKept - 1);
-            foreach (var hour in expired)
-                _sealed.Delete(hour);
+            var expired = DeleteBefore(firstKept);
             using var connection = _hotFile.Connect();
-            if (expired.Count > 0)
+            if (expired)
                 HotFile.Execute(connection, $"DELETE FROM hours WHERE hour < {firstKept}");
             HotFile.Execute(connection, $"DELETE FROM late WHERE time < {Timestamp(firstKept * Hour)}");
         }
@@ -257,9 +279,32 @@ public sealed partial class DuckDbStore
         {
             throw new StoreException($"What is past retention could not be dropped from {_options.Folder}: {e.Message.TrimEnd()}", e);
         }
+    }
+
+    // Readers are kept out only where there is something to delete: a writer that waits for them holds up all that come after.
+    bool DeleteBefore(long firstKept)
+    {
+        _layout.EnterUpgradeableReadLock();
+        try
+        {
+            var expired = _sealed.Between(long.MinValue, firstKept - 1);
+            if (expired.Count == 0)
+                return false;
+            _layout.EnterWriteLock();
+            try
+            {
+                expired.ForEach(_sealed.Delete);
+            }
+            finally
+            {
+                _layout.ExitWriteLock();
+            }
+
+            return true;
+        }
         finally
         {
-            _layout.ExitWriteLock();
+            _layout.ExitUpgradeableReadLock();
         }
     }
 

@@ -7,7 +7,11 @@ using Microsoft.Extensions.Logging;
 namespace Whistle.Ingest;
 
 /// <summary>Where and how much the embedded store keeps.</summary>
-public sealed record StoreOptions(string Folder, TimeSpan Retention, string MemoryLimit = "128MB");
+public sealed record StoreOptions(string Folder, TimeSpan Retention, string MemoryLimit = "128MB")
+{
+    /// <summary>There was telemetry in the folder before: where there is none now, it was lost.</summary>
+    public bool HasHistory { get; init; }
+}
 
 /// <summary>When <see cref="DuckDbStore.Fault"/> is called.</summary>
 enum StoreMoment
@@ -66,6 +70,8 @@ public sealed partial class DuckDbStore : IDisposable
         try
         {
             _setAside.Load();
+            if (options.HasHistory && !File.Exists(FormatFile) && !_hotFile.Exists && !Directory.EnumerateFileSystemEntries(SealedFolder).Any())
+                _setAside.Add("telemetry", $"There was no telemetry in {options.Folder} when the server started, although its state is older: all of before is missing. Is its disk mounted?", 0, time.GetUtcNow().ToUnixTimeMilliseconds());
             var isLegacy = CheckFormat();
             _connection = _hotFile.Open(out var isReplaced);
             ReadLayout(isLegacy, isReplaced);

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
 using DuckDB.NET.Data;
 
 using Microsoft.Extensions.Logging;
@@ -8,7 +11,7 @@ namespace Whistle.Ingest;
 /// The file of the hot store: opens it, proves that all of it can be read, and where it cannot, keeps it aside and saves what can be read into a
 /// new one. DuckDB holds a checksum of each block and of each entry of its log.
 /// </summary>
-sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time, ILogger? logger)
+sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvider time, ILogger? logger)
 {
     public const string Name = "hot.duckdb";
 
@@ -30,13 +33,21 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
         "CREATE TABLE IF NOT EXISTS store (format INTEGER, commits BIGINT, last_id UINTEGER)",
         "CREATE TABLE IF NOT EXISTS hours (hour BIGINT, manifest VARCHAR)",
         "INSERT INTO store SELECT 2, 0, coalesce(max(id), 0) FROM series HAVING NOT EXISTS (SELECT 1 FROM store)",
+        // One row: which file this is. Ids of one file mean nothing in another.
+        "CREATE TABLE IF NOT EXISTS lineage (id VARCHAR)",
+        "INSERT INTO lineage SELECT uuid()::VARCHAR WHERE NOT EXISTS (SELECT 1 FROM lineage)",
     ];
+
+    string? _lineage;
 
     string Path => System.IO.Path.Combine(options.Folder, Name);
 
     string Log => Path + ".wal";
 
     string Damaged => Path + ".damaged";
+
+    // The new file, until all that can be saved is in it.
+    string Salvaged => Path + ".salvaged";
 
     public bool Exists => File.Exists(Path);
 
@@ -59,25 +70,57 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
         return (long)command.ExecuteScalar()!;
     }
 
-    /// <summary>True where what was there could not be read whole: a new file has what could be saved.</summary>
+    /// <summary>
+    /// True where it is another file than before: what was there could not be read whole, and a new file has what could be saved; or it was
+    /// exchanged since it was last opened here.
+    /// </summary>
     /// <exception cref="DuckDBException">It cannot be opened now, and is not to blame.</exception>
+    /// <exception cref="StoreException">What is damaged cannot be set aside.</exception>
     public DuckDBConnection Open(out bool isReplaced)
     {
-        // A process that ended while it replaced a damaged file left that one.
-        isReplaced = File.Exists(Damaged);
+        isReplaced = false;
+        foreach (var file in (string[])[Path, Log, Damaged, Salvaged])
+        {
+            if (Directory.Exists(file))
+                throw new StoreException($"{file} is a folder, but a file of the telemetry belongs there. Move it away and start again.");
+        }
+
+        // A process that ended while it replaced a damaged file left that one. Once the new file has its name, all that could be saved is in it.
+        if (File.Exists(Damaged) && File.Exists(Path))
+            Away($"{Name}.damaged was left where a damaged file had been replaced", 0, Damaged, Damaged + ".wal", Damaged + ".wal.damaged");
+        else if (File.Exists(Damaged))
+            return Save("it was found beside the hot store", out isReplaced);
         try
         {
-            return isReplaced ? Save("it was found beside the hot store") : OpenWhole();
+            return OpenOurs(out isReplaced);
         }
         catch (DuckDBException e) when (File.Exists(Path) && IsDamage(e.Message))
         {
-            isReplaced = true;
             logger?.HotStoreDamaged(Path, e.Message.TrimEnd());
             File.Move(Path, Damaged, overwrite: true);
             if (File.Exists(Log))
                 File.Move(Log, Damaged + ".wal", overwrite: true);
-            return Save(Line(e.Message));
+            return Save(Line(e.Message), out isReplaced);
         }
+    }
+
+    // A file that somebody put in the place of ours while we ran: its ids are not those that the head knows.
+    DuckDBConnection OpenOurs(out bool isReplaced)
+    {
+        var (existed, before) = (File.Exists(Path), _lineage);
+        var connection = OpenWhole();
+        isReplaced = before is not null && before != _lineage;
+        if (!isReplaced || !existed)
+            return connection;
+        connection.Dispose();
+        Away($"{Name} was exchanged for another one while the server ran", 0, Path, Log);
+        return OpenWhole();
+    }
+
+    void Away(string reason, long from, params IReadOnlyList<string> files)
+    {
+        if (!setAside.Add("hot", reason, from, time.GetUtcNow().ToUnixTimeMilliseconds(), files))
+            throw new StoreException($"{reason}, and it cannot be set aside. See that the server's user may write {options.Folder} and all that is in it, and that the disk has room; or move {files[0]} away.");
     }
 
     // A connection that is left open keeps the database open, and one that has failed is refused until the last is closed.
@@ -85,13 +128,19 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
     {
         // A log without its file is of a file that is gone; DuckDB would play it into the new one.
         if (!File.Exists(Path) && File.Exists(Log))
-            setAside.Add("hot", $"{Name} is missing, and its log {Name}.wal alone tells nothing", 0, time.GetUtcNow().ToUnixTimeMilliseconds(), Log);
-        var connection = Connect();
+            Away($"{Name} is missing, and its log {Name}.wal alone tells nothing", 0, Log);
+        return OpenWhole(Path);
+    }
+
+    DuckDBConnection OpenWhole(string file)
+    {
+        var connection = Connect(file);
         try
         {
             foreach (var statement in Schema)
                 Execute(connection, statement);
             ReadAll(connection);
+            _lineage = LineageOf(connection);
             return connection;
         }
         catch
@@ -101,43 +150,73 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
         }
     }
 
-    // What can be read of the damaged file goes into a new one, and the damaged one aside.
-    DuckDBConnection Save(string reason)
+    // What can be read of the damaged file goes into a new one, and the damaged one aside. Begun again from the start where it was interrupted.
+    DuckDBConnection Save(string reason, out bool isReplaced)
     {
-        var connection = OpenWhole();
-        try
+        isReplaced = true;
+        File.Delete(Salvaged);
+        File.Delete(Salvaged + ".wal");
+        string lost;
+        long from;
+        using (var connection = OpenWhole(Salvaged))
         {
-            var lost = Salvage(connection, Damaged);
-            setAside.Add("hot", $"{Name} is damaged ({reason}). {lost}", FromOf(connection), time.GetUtcNow().ToUnixTimeMilliseconds(), Damaged, Damaged + ".wal", Damaged + ".wal.damaged");
-            return connection;
+            lost = Salvage(connection, Damaged);
+            from = FromOf(connection);
+            Execute(connection, "CHECKPOINT");
         }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
+
+        DurableFile.Sync(Salvaged);
+        File.Move(Salvaged, Path);
+        Away($"{Name} is damaged ({reason}). {lost}", from, Damaged, Damaged + ".wal", Damaged + ".wal.damaged");
+        return OpenWhole();
     }
 
-    // Only what can be read whole, table by table. With its log first; where that is what is damaged, without.
+    // Only what can be read whole, table by table. With its log first; then with the log up to what is damaged in it; then without.
     static string Salvage(DuckDBConnection connection, string damaged)
     {
+        var (log, whole, cut) = (damaged + ".wal", damaged + ".wal.damaged", "");
         if (!TryAttach(connection, damaged, out var reason))
         {
-            if (!File.Exists(damaged + ".wal"))
+            if (!File.Exists(log) && !File.Exists(whole))
                 return $"Nothing could be saved from it ({Line(reason)})";
-            File.Move(damaged + ".wal", damaged + ".wal.damaged", overwrite: true);
-            if (!TryAttach(connection, damaged, out reason))
-                return $"Nothing could be saved from it ({Line(reason)})";
+            if (!File.Exists(whole))
+                File.Move(log, whole);
+            if (EndOf(reason) is { } end)
+            {
+                CopyStart(whole, log, end);
+                cut = $", up to byte {end} of its log";
+            }
+
+            if (cut.Length == 0 || !TryAttach(connection, damaged, out _))
+            {
+                File.Delete(log);
+                cut = ", without its log";
+                if (!TryAttach(connection, damaged, out reason))
+                    return $"Nothing could be saved from it ({Line(reason)})";
+            }
         }
 
         try
         {
-            return SaveTables(connection);
+            return SaveTables(connection) + cut;
         }
         finally
         {
             Execute(connection, "DETACH damaged");
         }
+    }
+
+    // DuckDB says where in the log the entry is that does not have its checksum.
+    static long? EndOf(string reason) => Position().Match(reason) is { Success: true } found ? long.Parse(found.Groups[1].ValueSpan, CultureInfo.InvariantCulture) : null;
+
+    [GeneratedRegex("byte position ([0-9]+)")]
+    private static partial Regex Position();
+
+    static void CopyStart(string from, string to, long bytes)
+    {
+        File.Copy(from, to, overwrite: true);
+        using var file = File.OpenHandle(to, FileMode.Open, FileAccess.Write);
+        RandomAccess.SetLength(file, Math.Min(bytes, RandomAccess.GetLength(file)));
     }
 
     static bool TryAttach(DuckDBConnection connection, string file, out string reason)
@@ -148,7 +227,7 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
             Execute(connection, $"ATTACH '{file.Replace("'", "''", StringComparison.Ordinal)}' AS damaged (READ_ONLY)");
             return true;
         }
-        catch (DuckDBException e)
+        catch (DuckDBException e) when (IsDamage(e.Message))
         {
             reason = e.Message;
             return false;
@@ -161,8 +240,7 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
         // Without their series, samples belong to nobody.
         if (!TrySave(connection, "series", "INSERT INTO series SELECT * FROM damaged.series"))
             return "Its list of series could not be read, so none of its samples could be saved";
-        if (!TrySave(connection, "store", "UPDATE store SET commits = d.commits, last_id = d.last_id FROM damaged.store d"))
-            TrySave(connection, "store", "UPDATE store SET last_id = (SELECT coalesce(max(id), 0) FROM series)");
+        TrySave(connection, "store", "UPDATE store SET commits = d.commits, last_id = d.last_id FROM damaged.store d");
         TrySave(connection, "hours", "INSERT INTO hours SELECT * FROM damaged.hours");
         foreach (var table in Tables(connection, "damaged").Where(t => t == "late" || t.StartsWith("hot_", StringComparison.Ordinal)))
         {
@@ -170,6 +248,9 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
                 lost.Add(table);
         }
 
+        // Where the list of series lacks one that samples refer to, its id is not given again.
+        foreach (var table in Tables(connection, null).Where(t => t is "series" or "late" || t.StartsWith("hot_", StringComparison.Ordinal)))
+            Execute(connection, $"UPDATE store SET last_id = greatest(last_id, (SELECT coalesce(max({(table == "series" ? "id" : "series")}), 0) FROM {table}))");
         return lost.Count == 0 ? "All of its tables could be saved" : $"These tables could not be saved: {string.Join(", ", lost)}";
     }
 
@@ -180,9 +261,20 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
             Execute(connection, $"BEGIN; {sql}; COMMIT");
             return true;
         }
-        catch (DuckDBException)
+        catch (DuckDBException e)
         {
-            Execute(connection, "ROLLBACK");
+            try
+            {
+                Execute(connection, "ROLLBACK");
+            }
+            catch (DuckDBException)
+            {
+                // A commit that failed has ended the transaction already.
+            }
+
+            // The damaged file still has it, and may be read when there is room again.
+            if (!IsDamage(e.Message))
+                throw;
             // What was made of it would be half.
             if (table.StartsWith("hot_", StringComparison.Ordinal))
                 Execute(connection, $"DROP TABLE IF EXISTS {table}");
@@ -199,6 +291,13 @@ sealed class HotFile(StoreOptions options, SetAside setAside, TimeProvider time,
                 : table is "series" ? "bit_xor(id), max(name), max(labels), max(last_hour)" : table is "hours" ? "max(hour), max(manifest)" : "count(*)";
             Execute(connection, $"SELECT {columns} FROM \"{table.Replace("\"", "\"\"", StringComparison.Ordinal)}\"");
         }
+    }
+
+    static string LineageOf(DuckDBConnection connection)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT max(id) FROM lineage";
+        return (string)command.ExecuteScalar()!;
     }
 
     // The newest sample that is there tells from when on some may be missing.

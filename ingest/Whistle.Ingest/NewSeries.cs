@@ -17,6 +17,9 @@ sealed class NewSeries
     // The slot that runs, and as many before it as make up an hour.
     const int Slots = 7;
 
+    // Used under a clock that is further ahead than this, it counts as used now: it must not count until that time has come.
+    const int MostAhead = 6;
+
     // Written down at a time: at least as many, at most this part of the limit.
     const int FewestAtOnce = 64;
     const int PartAtOnce = 100;
@@ -34,6 +37,7 @@ sealed class NewSeries
             return;
         state.Migrate(Tables);
         using var connection = state.Open();
+        Fold(connection, Slot());
         foreach (var (tenant, slot, reserved) in connection.Query("SELECT tenant, slot, reserved FROM new_series", r => (r.GetString(0), r.GetInt64(1), r.GetInt64(2))))
             Of(tenant).Used[slot] = Of(tenant).Reserved[slot] = reserved;
     }
@@ -76,7 +80,7 @@ sealed class NewSeries
         }
     }
 
-    // A clock that was set back does not free what was used under later times.
+    // A clock that was set back does not free what was used under later times: that counts for an hour more.
     static long Count_NeedsLock(Window window, long slot)
     {
         foreach (var old in window.Used.Keys.Where(s => s <= slot - Slots).ToList())
@@ -85,7 +89,35 @@ sealed class NewSeries
             window.Reserved.Remove(old);
         }
 
+        foreach (var ahead in window.Used.Keys.Where(s => s > slot + MostAhead).ToList())
+        {
+            Move(window.Used, ahead, slot);
+            Move(window.Reserved, ahead, slot);
+        }
+
         return window.Used.Values.Sum();
+    }
+
+    static void Move(Dictionary<long, long> counts, long from, long to)
+    {
+        if (counts.Remove(from, out var count))
+            counts[to] = counts.GetValueOrDefault(to) + count;
+    }
+
+    // Before any of it is used.
+    static void Fold(DbConnection connection, long slot)
+    {
+        if (connection.Query("SELECT 1 FROM new_series WHERE slot > $ahead", r => true, ("$ahead", slot + MostAhead)).Count == 0)
+            return;
+        using var transaction = connection.BeginWrite();
+        connection.Execute(
+            """
+            INSERT INTO new_series (tenant, slot, reserved) SELECT tenant, $slot, sum(reserved) FROM new_series WHERE slot > $ahead GROUP BY tenant
+            ON CONFLICT (tenant, slot) DO UPDATE SET reserved = new_series.reserved + excluded.reserved
+            """,
+            ("$slot", slot), ("$ahead", slot + MostAhead));
+        connection.Execute("DELETE FROM new_series WHERE slot > $ahead", ("$ahead", slot + MostAhead));
+        transaction.Commit();
     }
 
     void Reserve_NeedsLock(Window window, string tenant, long slot, long used)
@@ -109,7 +141,10 @@ sealed class NewSeries
     {
         using var connection = _state!.Open();
         using var transaction = connection.BeginWrite();
-        connection.Execute("DELETE FROM new_series WHERE slot <= $old", ("$old", slot - Slots));
+        // What this tenant used under a clock ahead is part of what it reserves now.
+        connection.Execute(
+            "DELETE FROM new_series WHERE slot <= $old OR (tenant = $tenant AND slot > $ahead)",
+            ("$old", slot - Slots), ("$tenant", tenant), ("$ahead", slot + MostAhead));
         connection.Execute(
             """
             INSERT INTO new_series (tenant, slot, reserved) VALUES ($tenant, $slot, $reserved)

@@ -9,13 +9,15 @@ namespace Whistle.Ingest;
 /// </summary>
 /// <param name="columns">Beside <c>id</c> and <c>revision</c>; the table's alias is r.</param>
 /// <param name="read">The columns stand from number 2 on.</param>
-public sealed class RevisedRows<T>(string table, string columns, Func<DbDataReader, T> read, int most = 30_000)
+/// <param name="means">What follows from a damaged row, which is then skipped; null where <paramref name="read"/> does not throw.</param>
+public sealed class RevisedRows<T>(string table, string columns, Func<DbDataReader, T> read, string? means = null, int most = 30_000)
 {
     // From here on, one question for all is less than one for each.
     const int Many = 16;
 
     readonly ConcurrentDictionary<(long Database, long Revision), T> _known = new();
-    readonly string _select = $"SELECT r.id, r.revision, {columns} FROM {table} r WHERE r.id";
+    readonly string _select = $"SELECT r.id, r.revision, {columns}, r.id FROM {table} r WHERE r.id";
+    readonly RowReader? _reader = means is null ? null : new(table, means);
 
     /// <param name="sql">Selects <c>id</c> and <c>revision</c>, in the order of the answer.</param>
     public IReadOnlyList<T> Query(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
@@ -25,16 +27,24 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
         var rows = new List<T>(keys.Count);
         Dictionary<string, T>? fresh = null;
         if (keys.Count(k => !_known.ContainsKey((database, k.Revision))) > Many)
-            fresh = connection.Query($"{_select} IN (SELECT k.id FROM ({sql}) k)", r => Keep(database, r), parameters).ToDictionary(r => r.Id, r => r.Row);
+            fresh = Read(connection, $"{_select} IN (SELECT k.id FROM ({sql}) k)", parameters).ToDictionary(r => r.Id, r => r.Row);
         foreach (var (id, revision) in keys)
         {
             if (_known.TryGetValue((database, revision), out var known) || fresh?.TryGetValue(id, out known) is true)
                 rows.Add(known!);
-            else if (connection.Query($"{_select} = $id", r => Keep(database, r), ("$id", id)) is [var found])
+            else if (Read(connection, $"{_select} = $id", ("$id", id)) is [var found])
                 rows.Add(found.Row);
         }
 
         return rows;
+    }
+
+    List<(string Id, T Row)> Read(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        var database = ((StateConnection)connection).Source.Number;
+        return _reader is null
+            ? connection.Query(sql, r => Keep(database, r), parameters)
+            : _reader.Query(connection, sql, r => Keep(database, r), parameters);
     }
 
     (string Id, T Row) Keep(long database, DbDataReader reader)

@@ -26,14 +26,8 @@ sealed class SealedFolder(string path)
 
     public string PathOf(string name) => Path.Combine(path, name);
 
-    public void Clear()
-    {
-        _hours.Clear();
-        _proven.Clear();
-    }
-
-    /// <summary>What was proven must be proven again.</summary>
-    public void Doubt() => _proven.Clear();
+    /// <summary>What was proven stays so: a file that was exchanged has another stamp.</summary>
+    public void Clear() => _hours.Clear();
 
     /// <summary>Takes the hour as it is, without writing anything.</summary>
     public void Take(SealedHour hour) => _hours[hour.Hour] = hour;

@@ -50,7 +50,8 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
     }
 
     /// <summary>Moves the files, those that exist, out of the way and tells of it. Nothing is deleted.</summary>
-    public void Add(string what, string reason, long from, long to, params IReadOnlyList<string> files)
+    /// <returns>Whether all of them are out of the way.</returns>
+    public bool Add(string what, string reason, long from, long to, params IReadOnlyList<string> files)
     {
         var damage = new Damage(what, reason, time.GetUtcNow(), from, to);
         try
@@ -70,6 +71,7 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
             _known = [.. _known, damage];
         logger?.SetAside(what, reason, damage.Folder ?? folder);
         Report(damage);
+        return !files.Any(File.Exists);
     }
 
     /// <summary>Forgets entries that a person has dealt with, and what is past retention, so that no query speaks of it.</summary>

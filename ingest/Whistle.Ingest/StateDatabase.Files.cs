@@ -19,6 +19,7 @@ public sealed partial class StateDatabase
     StateMark? _mark;
     SafeFileHandle? _markFile;
     long _triedAt;
+    bool _isDoubted;
 
     /// <summary>What was wrong with the file and was accepted (<see cref="StateOpening.Accept"/>); null where nothing was.</summary>
     public string? Accepted { get; private init; }
@@ -101,12 +102,23 @@ public sealed partial class StateDatabase
         }
     }
 
+    /// <summary>
+    /// To be called once what an accepted state calls for is committed: the kill switch is on. Until then its mark is empty, so that the next start is
+    /// refused too if this one ends early.
+    /// </summary>
+    public void Settle()
+    {
+        using var connection = Open();
+        _isDoubted = false;
+        Remember(connection);
+    }
+
     /// <summary>Begins to keep the mark, once the database can say which it is.</summary>
     void Remember(DbConnection connection)
     {
         lock (_marking)
         {
-            if (_file is null || _mark is not null || connection.Query("SELECT name FROM sqlite_schema WHERE name = 'seals'", r => r.GetString(0)).Count == 0)
+            if (_file is null || _mark is not null || _isDoubted || connection.Query("SELECT name FROM sqlite_schema WHERE name = 'seals'", r => r.GetString(0)).Count == 0)
                 return;
             var path = _file + StateMark.Suffix;
             var now = connection.Query(

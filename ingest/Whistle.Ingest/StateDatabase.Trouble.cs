@@ -22,6 +22,17 @@ public sealed partial class StateDatabase
     /// <summary>From now on, trouble is logged once and reported until it is over.</summary>
     public void Watch(HealthBoard health, ILogger logger) => (_health, _logger) = (health, logger);
 
+    /// <summary>Reports a file that was deleted or moved while it is in use: what is written from here on is gone with the process.</summary>
+    internal void LookAtFile()
+    {
+        if (_file is null)
+            return;
+        if (!File.Exists(_file))
+            _health?.Report(Component, "file", HealthState.Failed, $"{_file} was deleted or moved while the server runs: what is set from here on is lost when it ends. Stop the server, put the file back with its -wal and -instance or restore a backup, and start it again.");
+        else
+            _health?.Clear(Component, "file");
+    }
+
     /// <summary>What to throw in place of an error of the engine's; null where it is the statement's own.</summary>
     internal StateException? Trouble(DbException error)
     {

@@ -42,7 +42,9 @@ public sealed partial class StateDatabase : IDisposable
         _file = Path.GetFullPath(file);
         Directory.CreateDirectory(Path.GetDirectoryName(_file)!);
         var found = StateInspection.Look(_file, opening ?? new());
-        (IsNew, Accepted) = (found.IsNew, found.Accepted);
+        (IsNew, Accepted, _isDoubted) = (found.IsNew, found.Accepted, found.Accepted is not null);
+        if (_isDoubted)
+            StateFiles.CreatePrivate(_file + StateMark.Suffix).Dispose();
         if (IsNew)
             Make(_file);
         // One that is moved away while it is in use is not made again, empty.
@@ -147,8 +149,8 @@ public sealed partial class StateDatabase : IDisposable
         connection.Open();
         using var command = connection.CreateCommand();
         // FULL: what a caller was told is written survives the loss of power too. The cache takes up to 32 MiB, as far as there is so much to read.
-        // Checkpoints are this class's own.
-        command.CommandText = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 0";
+        // Checkpoints are this class's own. A copy that a backup made has no log yet.
+        command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 0";
         command.ExecuteNonQuery();
         return new(connection, true);
     }

@@ -32,6 +32,11 @@ static class StateInspection
     // Beyond this, the comparison of tables with their indexes would hold up the start.
     const long WholeCheckBytes = 1L << 30;
 
+    // What `whistle backup restore` leaves in a folder: the first start turns the kill switch on by itself.
+    const string Restored = "restored.json";
+
+    const string Unmarked = "It remembers how far the state had come, so changes may be missing without a trace.";
+
     const string Restore = "Restore a backup with `whistle backup restore`; `whistle data check` says more.";
 
     /// <exception cref="StateException">It cannot be used as it is.</exception>
@@ -51,7 +56,7 @@ static class StateInspection
         }
         catch (Exception e) when (e is StateException or IOException or UnauthorizedAccessException)
         {
-            doubt = $"{file + StateMark.Suffix}, which remembers how far the state had come, cannot be read, so changes may be missing without a trace: {e.Message}";
+            doubt = $"{file + StateMark.Suffix} cannot be read: {e.Message} {Unmarked}";
         }
 
         if (Length(file) == 0)
@@ -93,7 +98,7 @@ static class StateInspection
             return Missing(file, "holds nothing", mark is not null || doubt is not null, opening, hasLog: false);
         if (!tables.Contains("migrations"))
             throw new StateException($"{file} is a SQLite database, but not Whistle's: it has the tables {string.Join(", ", tables.Take(5))}. Move it away, and put the state back. {Restore}");
-        doubt ??= Doubt(connection, file, mark, tables.Contains("seals"));
+        doubt ??= Doubt(connection, file, mark, tables.Contains("seals"), opening.HasHistory);
         if (doubt is not null && !opening.Accept)
             throw new StateException($"{doubt} {Restore} Or start with {Option}, which goes on with this state: what it lost is lost, and the kill switch is turned on, so that nothing is repaired until somebody has looked.");
         return new(false, doubt);
@@ -119,10 +124,11 @@ static class StateInspection
     }
 
     /// <summary>Why this may not be the state that was last written here; null where it is.</summary>
-    static string? Doubt(SqliteConnection connection, string file, StateMark? mark, bool hasSeals)
+    static string? Doubt(SqliteConnection connection, string file, StateMark? mark, bool hasSeals, bool hasHistory)
     {
+        // Versions without seals kept no mark.
         if (mark is null)
-            return null;
+            return hasSeals && hasHistory && !File.Exists(Path.Combine(Path.GetDirectoryName(file)!, Restored)) ? $"{file + StateMark.Suffix} is missing. {Unmarked}" : null;
         if (!hasSeals)
             return $"{file} is older than it was: it is from before an upgrade.";
         if (Texts(connection, "SELECT id FROM instance") is not [var id] || id != mark.Id)
@@ -148,7 +154,7 @@ static class StateInspection
     }
 
     static string Damaged(string file, string what) =>
-        $"The state {file} is damaged: {what}. Nothing was changed in it. {Restore} `whistle data repair` saves what can be read.";
+        $"The state {file} is damaged: {what}. Nothing was changed in it. {Restore}";
 
     /// <summary>The count of commits in the file alone; null where it cannot be told.</summary>
     static long? InFile(string file)

@@ -12,42 +12,67 @@ public static class StoreInspection
     /// <summary>All parts, as they are looked at: hashing takes as long as reading all files.</summary>
     public static IEnumerable<DataFinding> Look(string folder, TimeProvider time)
     {
-        if (!Directory.Exists(folder))
+        if (!Path.Exists(folder))
             return [new("telemetry", false, $"There is no telemetry yet in {folder}.")];
-        return [Format(folder), .. Sealed(new SealedFolder(Path.Combine(folder, "sealed"))), Hot(folder, time), .. SetAsideBefore(folder, time)];
+        if (File.Exists(folder))
+            return [new("telemetry", true, $"{folder} is a file, where a folder belongs. Move it away, and put the folder back.")];
+        return
+        [
+            .. Part("format", () => [Format(folder)]),
+            .. Part("sealed", () => Sealed(new SealedFolder(Path.Combine(folder, "sealed")))),
+            .. Part(HotFile.Name, () => [Hot(folder, time)]),
+            .. Part(SetAside.FolderName, () => SetAsideBefore(folder, time)),
+        ];
+    }
+
+    // Whatever one part does, the others are looked at.
+    static List<DataFinding> Part(string part, Func<IEnumerable<DataFinding>> look)
+    {
+        try
+        {
+            return [.. look()];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or StoreException)
+        {
+            return [new(part, true, $"It cannot be read: {e.Message.TrimEnd()} See that it is of the right kind and that this user may read it; look after the disk and its file system.")];
+        }
     }
 
     static DataFinding Format(string folder)
     {
         var file = Path.Combine(folder, "format");
-        return !File.Exists(file) ? new("format", false, "There is no format file: the folder is of format 1, or new; the next start writes one.")
+        return !Path.Exists(file) ? new("format", false, "There is no format file: the folder is of format 1, or new; the next start writes one.")
             : File.ReadAllText(file).Trim() == $"{HotFile.Format}" ? new("format", false, $"Format {HotFile.Format}.")
             : new("format", true, $"It says \"{File.ReadAllText(file).Trim()}\", where this program writes {HotFile.Format}. A higher number is of a newer program.");
     }
 
     static IEnumerable<DataFinding> Sealed(SealedFolder folder)
     {
+        if (File.Exists(folder.FullPath))
+            return [new("sealed", true, $"{folder.FullPath} is a file, where a folder belongs. Move it away, and put the folder back.")];
         var files = Directory.Exists(folder.FullPath) ? Directory.EnumerateFiles(folder.FullPath).Select(f => Path.GetFileName(f)).ToList() : [];
-        foreach (var group in files.GroupBy(SealedHour.HourOf).Where(g => g.Key is not null).OrderBy(g => g.Key))
-        {
-            var name = SealedHour.NameOf(group.Key!.Value);
-            var manifestFile = folder.PathOf(name + SealedHour.ManifestSuffix);
-            if (!File.Exists(manifestFile))
-                yield return new(name, true, $"No manifest says what {string.Join(", ", group)} must contain. The next start takes it from the hot store, or sets the files aside.");
-            else if (SealedHour.Read(File.ReadAllText(manifestFile), group.Key.Value) is not { } hour)
-                yield return new(name, true, $"{manifestFile} is damaged. The next start writes it again from the hot store, or sets the files aside.");
-            else if (folder.Fault(hour) is { } fault)
-                yield return new(name, fault.IsDamage, $"{fault.Reason}. {(fault.IsDamage ? "The next start sets it aside." : "Let the server's user read it.")}");
-            else
-                yield return new(name, false, $"Generation {hour.Generation}, {hour.Files.Sum(f => f.Bytes)} bytes.");
-        }
+        return files.GroupBy(SealedHour.HourOf).Where(g => g.Key is not null).OrderBy(g => g.Key)
+            .SelectMany(g => Part(SealedHour.NameOf(g.Key!.Value), () => [Hour(folder, g.Key.Value, g)]));
+    }
+
+    static DataFinding Hour(SealedFolder folder, long number, IEnumerable<string> files)
+    {
+        var name = SealedHour.NameOf(number);
+        var manifestFile = folder.PathOf(name + SealedHour.ManifestSuffix);
+        return !Path.Exists(manifestFile) ? new(name, true, $"No manifest says what {string.Join(", ", files)} must contain. The next start takes it from the hot store, or sets the files aside.")
+            : SealedHour.Read(File.ReadAllText(manifestFile), number) is not { } hour ? new(name, true, $"{manifestFile} is damaged. The next start writes it again from the hot store, or sets the files aside.")
+            : folder.Fault(hour) is { } fault ? new(name, fault.IsDamage, $"{fault.Reason}. {(fault.IsDamage ? "The next start sets it aside." : "Let the server's user read it.")}")
+            : new(name, false, $"Generation {hour.Generation}, {hour.Files.Sum(f => f.Bytes)} bytes.");
     }
 
     static DataFinding Hot(string folder, TimeProvider time)
     {
         var hot = new HotFile(new StoreOptions(folder, TimeSpan.Zero), new SetAside("", null, null, time), time, null);
+        if (Directory.Exists(Path.Combine(folder, HotFile.Name)))
+            return new(HotFile.Name, true, $"{HotFile.Name} is a folder, where a file belongs. Move it away, and put the file back.");
+        var sealedFolder = Path.Combine(folder, "sealed");
         if (!hot.Exists)
-            return new(HotFile.Name, Directory.EnumerateFiles(Path.Combine(folder, "sealed")).Any(), $"{HotFile.Name} is missing; the next start makes a new one.");
+            return new(HotFile.Name, Directory.Exists(sealedFolder) && Directory.EnumerateFiles(sealedFolder).Any(), $"{HotFile.Name} is missing; the next start makes a new one.");
         try
         {
             using var mark = new CommitMark(Path.Combine(folder, CommitMark.FileName));

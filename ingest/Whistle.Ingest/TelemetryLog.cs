@@ -391,7 +391,8 @@ public sealed class TelemetryLog(
         return recovery.IsReplaced ? 0 : recovery.Commits;
     }
 
-    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again.
+    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again. As late samples, since it
+    // may have some of them, and those are compared with it when their hour is sealed.
     void Refill()
     {
         var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);
@@ -402,7 +403,7 @@ public sealed class TelemetryLog(
                 continue;
             batch.NewSeries.Add(series);
             for (var i = 0; i < recent.Times.Length; i++)
-                batch.Add(series, recent.Times[i], recent.Values[i], late: false);
+                batch.Add(series, recent.Times[i], recent.Values[i], late: true);
             if (batch.Count >= GroupSamples)
                 Flush();
         }

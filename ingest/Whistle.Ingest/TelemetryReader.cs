@@ -16,6 +16,8 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
     /// <exception cref="StoreException">The store does not answer.</exception>
     public IReadOnlyList<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
+        // The head lacks too what the store lost before it was filled from there.
+        store.Warn(minTime, maxTime);
         var border = head.CompleteFrom(matchers);
         if (minTime >= border)
             return head.Select(matchers, minTime, maxTime, loaded);
@@ -34,6 +36,7 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
     /// <exception cref="StoreException">The store does not answer.</exception>
     public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
     {
+        store.Warn(scope.MinTime, scope.MaxTime);
         var found = new FirstFew<Labels>(limit, Labels.Compare, Bytes);
         foreach (var (matchers, border) in Borders(scope))
         {
@@ -70,6 +73,7 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
 
     Found<string> Texts(string? name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
     {
+        store.Warn(scope.MinTime, scope.MaxTime);
         var found = new FirstFew<string>(limit, string.CompareOrdinal, Bytes);
         foreach (var (matchers, border) in Borders(scope))
         {

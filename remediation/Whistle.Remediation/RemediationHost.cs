@@ -288,8 +288,7 @@ public sealed class RemediationHost : BackgroundService
     // No transaction works out when a window opens: that is done before, as far ahead as is needed.
     ControlState PrepareWindows(DateTimeOffset now)
     {
-        using var connection = _environment.Runs.Database.Open();
-        var control = ControlState.Read(connection);
+        var control = _environment.Control.Read();
         WindowOpenings.Prepare(control.Windows, now);
         return control;
     }

@@ -73,6 +73,11 @@ public sealed class ApiTests
 
     [Theory]
     [InlineData("PUT", "kill-switch", "{\"on\":true", 400, "The body is not valid JSON, at line 1, byte 11.")]
+    [InlineData("PUT", "kill-switch", "{\"on\":true,\"on\":false,\"reason\":\"x\"}", 400, "")]
+    [InlineData("PUT", "kill-switch", "{\"on\":true,\"reason\":\"x\\u0000\"}", 400, "reason: it has control characters")]
+    [InlineData("PUT", "runbook-modes", "{\"mode\":\"observe,approve\"}", 400, "mode must be one of")]
+    [InlineData("PUT", "runbook-modes", "{\"mode\":\"off, automatic\"}", 400, "mode must be one of")]
+    [InlineData("PUT", "runbook-modes", "{\"mode\":\"3\"}", 400, "mode must be one of")]
     [InlineData("PUT", "kill-switch", "", 400, "The body must be a JSON object with on, reason.")]
     [InlineData("PUT", "kill-switch", "null", 400, "The body must be a JSON object with on, reason.")]
     [InlineData("PUT", "kill-switch", "[]", 400, "The body must be a JSON object with on, reason.")]

@@ -43,6 +43,10 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         Assert.Equal(HttpStatusCode.Accepted, started.StatusCode);
         Assert.Equal("done", (await EndAsync(server, started)).GetProperty("state").GetString());
         Backup.Verify(folder, _ => { }, Cancellation);
+        using var next = await StartAsync(server, folder + "-2");
+        await EndAsync(server, next);
+        // Whoever began the first may still look how it ended.
+        Assert.Equal("done", (await EndAsync(server, started)).GetProperty("state").GetString());
         using var none = await server.Http.GetAsync(new Uri("api/whistle/v1/backups/99", UriKind.Relative), Cancellation);
         Assert.Equal(HttpStatusCode.NotFound, none.StatusCode);
     }
@@ -83,6 +87,21 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup + "-2", "--data", server.DataFolder], "It holds secrets"));
         Assert.Equal((0, true), await WhistleAsync(["backup", "verify", backup + "-2"], "Whole: "));
         Assert.Equal((1, true), await WhistleAsync(["backup", "create", backup + "-3", "--data", _folder], "no data folder of a server"));
+    }
+
+    [Fact]
+    public async Task A_running_server_whose_hot_file_was_deleted_keeps_its_folder()
+    {
+        await using var server = new ServerProcess(Path.Combine(_folder, "data"), "--no-agent");
+        await server.StartAsync(Cancellation);
+        var backup = Path.Combine(_folder, "b");
+        Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
+        File.Delete(Path.Combine(server.DataFolder, "telemetry", "hot.duckdb"));
+
+        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "A server is running on "));
+
+        await server.KillAsync();
+        Assert.Equal((0, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "Restored to "));
     }
 
     [Fact]

@@ -153,6 +153,38 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
+    public async Task Without_a_home_that_can_be_written_a_folder_can_be_named()
+    {
+        var homeless = new Dictionary<string, string> { ["HOME"] = "/proc/none", ["XDG_DATA_HOME"] = "/proc/none" };
+        using var named = ChildProcess.StartProject("Whistle", "whistle.dll", ["backup", "verify", _folder, "--help"], homeless);
+        await named.WaitForExitAsync(Cancellation);
+        Assert.Equal(0, named.ExitCode);
+
+        using var usual = ChildProcess.StartProject("Whistle", "whistle.dll", ["serve", "--no-agent"], homeless);
+        var lines = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        usual.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+        await usual.WaitForExitAsync(Cancellation);
+        Assert.Equal(1, usual.ExitCode);
+        Assert.Contains("--data or WHISTLE_DATA", Assert.Single(lines, l => l.Length > 0), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_in_use_is_said_in_a_line()
+    {
+        await using var server = new ServerProcess(_folder, "--no-agent");
+        await server.StartAsync(Cancellation);
+        using var second = ChildProcess.StartProject("Whistle", "whistle.dll", ["serve", "--no-agent", "--listen", server.Address.ToString(), "--data", Path.Combine(_folder, "second")]);
+        var lines = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        second.OutputDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+        second.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+        await second.WaitForExitAsync(Cancellation);
+
+        Assert.Equal(1, second.ExitCode);
+        Assert.Contains(lines, l => l.StartsWith("The server cannot listen on ", StringComparison.Ordinal));
+        Assert.DoesNotContain(lines, l => l.Contains("Hosting failed", StringComparison.Ordinal) || l.Contains("   at ", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Runbooks_are_checked_without_a_server_and_every_fault_has_its_place()
     {
         await WriteAsync("bad.yaml", Runbook("disk.format").Replace("verify:", "verifi:", StringComparison.Ordinal));

@@ -138,13 +138,14 @@ public sealed class FullDiskTests : IAsyncLifetime
         var dropped = await HealthTests.UntilAsync(again, "retention");
 
         Assert.Contains("were dropped before their time", dropped.Reason, StringComparison.Ordinal);
+        // Samples are taken again once no more hours go.
+        using var sender = again.Sender();
+        while (await SendAsync(sender, "m", []) is not HttpStatusCode.NoContent)
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
         var left = Directory.GetFiles(Path.Combine(folder, "telemetry", "sealed"), "*.samples.parquet");
         Assert.InRange(left.Length, 1, 9);
         Assert.Equal([.. again.App.Telemetry.Select([new(Labels.MetricName, MatchOperator.Equal, "m")], 0, now.ToUnixTimeMilliseconds()).Single().Times.Select(t => t / 86_400_000).Distinct()],
             Enumerable.Range(0, left.Length).Select(d => now.AddDays(-left.Length + d).ToUnixTimeMilliseconds() / 86_400_000));
-        using var sender = again.Sender();
-        while (await SendAsync(sender, "m", []) is not HttpStatusCode.NoContent)
-            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
     }
 
     Task<InProcessServer> StartAsync(string folder, Func<WhistleOptions, WhistleOptions>? change = null) => InProcessServer.StartAsync(Cancellation, folder, o =>

@@ -37,7 +37,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         await StartOnOldDataAsync();
         await DoAsync(heading);
         await OldData.AssertSamplesAsync(_server!.Http, Cancellation);
-        Assert.All(Directory.GetDirectories(Place("/var/backups")), b => Backup.Verify(b, _ => { }, Cancellation));
+        Assert.All(Directory.GetDirectories(Place("/var/backups/whistle")), b => Backup.Verify(b, _ => { }, Cancellation));
     }
 
     [Theory]
@@ -92,7 +92,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
 
     async Task StartOnOldDataAsync(params string[] arguments)
     {
-        Directory.CreateDirectory(Place("/var/backups"));
+        Directory.CreateDirectory(Place("/var/backups/whistle"));
         Directory.CreateDirectory(Place("/mnt/new"));
         OldData.Extract(Data);
         _server = new ServerProcess(Data, ["--no-agent", "--retention-days", Years, "--rules", OldData.Rules, "--runbooks", OldData.Runbooks, .. arguments]);
@@ -153,7 +153,7 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
 
     // The paths of the document, in the folder of this test.
     string Place(string path) => path
-        .Replace("/var/lib/whistle", Data, StringComparison.Ordinal).Replace("/var/backups", Path.Combine(_folder, "backups"), StringComparison.Ordinal).Replace("/mnt/new", Path.Combine(_folder, "new"), StringComparison.Ordinal);
+        .Replace("/var/lib/whistle", Data, StringComparison.Ordinal).Replace("/var/backups/whistle", Path.Combine(_folder, "backups"), StringComparison.Ordinal).Replace("/mnt/new", Path.Combine(_folder, "new"), StringComparison.Ordinal);
 
     static string Section(string heading)
     {
@@ -175,6 +175,6 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
     [GeneratedRegex(@"^\| `([^`]+)` \|", RegexOptions.Multiline)]
     private static partial Regex Row();
 
-    [GeneratedRegex(@"/(var/lib/whistle|var/backups|mnt/new)")]
+    [GeneratedRegex(@"/(var/lib/whistle|var/backups/whistle|mnt/new)")]
     private static partial Regex PathOfOurs();
 }

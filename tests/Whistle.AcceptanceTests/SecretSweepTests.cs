@@ -44,7 +44,9 @@ public sealed class SecretSweepTests : IDisposable
         ["token"] = AccessToken.New(AccessToken.OfServer),
         ["instance"] = AccessToken.New("wsi_"),
         ["sessions"] = $"{AccessToken.New("")} 4102444800\n",
-        ["keys/key.xml"] = "<key id=\"5e0ec29a-4a07-4ee6-8ad2-f4b0ddd1b1a4\" version=\"1\"><a>b</a></key>",
+        ["keys/key.xml"] = "<key id=\"5e0ec29a-4a07-4ee6-8ad2-f4b0ddd1b1a4\" version=\"1\"><creationDate>2026-01-01T00:00:00Z</creationDate><activationDate>2026-01-01T00:00:00Z</activationDate><expirationDate>2099-01-01T00:00:00Z</expirationDate>"
+            + "<descriptor deserializerType=\"Microsoft.AspNetCore.DataProtection.AuthenticatedEncryption.ConfigurationModel.AuthenticatedEncryptorDescriptorDeserializer, Microsoft.AspNetCore.DataProtection\"><descriptor>"
+            + "<encryption algorithm=\"AES_256_CBC\" /><validation algorithm=\"HMACSHA256\" /><masterKey><value>AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==</value></masterKey></descriptor></descriptor></key>",
         ["agent/token"] = Token,
         ["owner"] = Guid.NewGuid().ToString("N"),
         ["token of the command line"] = AccessToken.New(AccessToken.OfServer),
@@ -115,7 +117,9 @@ public sealed class SecretSweepTests : IDisposable
     {
         var sound = Prepare(secret, "sound", out _);
         Assert.Equal("taken", await Readers[secret](this, sound));
-        Assert.Equal(Contents[secret], File.ReadAllText(sound));
+        // A token that no state knows is sound as a file, and of no use.
+        if (secret != "agent/token")
+            Assert.Equal(Contents[secret], File.ReadAllText(sound));
 
         List<string> table = [];
         foreach (var (fault, make) in Faults)
@@ -137,6 +141,44 @@ public sealed class SecretSweepTests : IDisposable
         }
 
         Assert.Equal(Faults.Count, table.Count);
+    }
+
+    [Theory]
+    [InlineData("<key/>")]
+    [InlineData("<revocation/>")]
+    [InlineData("<html/>")]
+    [InlineData("a file")]
+    public async Task Keys_that_are_none_are_set_aside_and_said_and_people_log_in(string content)
+    {
+        var data = Directory.CreateDirectory(Path.Combine(_base, "data")).FullName;
+        Run($"chmod 700 '{data}'");
+        var file = Path.Combine(data, content == "a file" ? "keys" : "keys/key.xml");
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        PrivateText.Write(file, content);
+
+        await using var server = await InProcessServer.StartAsync(Cancellation, data);
+        using var browser = new HttpClient { BaseAddress = server.App.Address };
+        using var login = await browser.GetAsync(new Uri(server.App.LoginLink()), Cancellation);
+
+        Assert.True(login.IsSuccessStatusCode, $"{login.StatusCode}");
+        var aside = Assert.Single(Directory.GetFileSystemEntries(Path.GetDirectoryName(file)!, "*.damaged-*"));
+        var problems = server.App.Services.GetRequiredService<HealthBoard>().Problems();
+        Assert.Contains(problems, p => p.Component == "data-folder" && p.Reason.Contains(aside, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_token_of_this_machines_agent_that_the_state_does_not_know_is_replaced_and_said()
+    {
+        var file = Prepare("agent/token", "unknown", out _);
+        Assert.Equal("taken", await ServeAsync(file, StartAsync, agent: true));
+        var made = File.ReadAllText(file);
+        Assert.NotEqual(Token, made.Trim());
+        Assert.Contains(_said, s => s.Contains("The state does not know the token", StringComparison.Ordinal));
+        _said.Clear();
+
+        Assert.Equal("taken", await ServeAsync(file, StartAsync, agent: true));
+        Assert.Equal(made, File.ReadAllText(file));
+        Assert.Empty(_said);
     }
 
     void AssertMadeAgain(string secret, string file, string fault, string outcome)

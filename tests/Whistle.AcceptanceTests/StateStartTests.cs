@@ -61,6 +61,7 @@ public sealed class StateStartTests : IAsyncLifetime
     [InlineData("state.sqlite-shm", "folder", "is a folder")]
     [InlineData("state.sqlite-instance", "garbled", "cannot be read")]
     [InlineData("state.sqlite-instance", "folder", "is a folder")]
+    [InlineData("state.sqlite-instance", "missing", "is missing")]
     public async Task A_start_is_refused_in_one_message(string name, string fate, string says)
     {
         Befall(Path.Combine(_folder, name), fate);
@@ -77,7 +78,6 @@ public sealed class StateStartTests : IAsyncLifetime
     [Theory]
     [InlineData("state.sqlite-shm", "missing")]
     [InlineData("state.sqlite-shm", "garbled")]
-    [InlineData("state.sqlite-instance", "missing")]
     public async Task What_can_be_made_again_holds_up_no_start(string name, string fate)
     {
         Befall(Path.Combine(_folder, name), fate);
@@ -111,6 +111,22 @@ public sealed class StateStartTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_start_that_accepts_the_state_and_fails_before_the_kill_switch_is_on_leaves_it_refused()
+    {
+        File.Delete(Path.Combine(_folder, "state.sqlite-wal"));
+        using (new DuckDbStore(new StoreOptions(Path.Combine(_folder, "telemetry"), TimeSpan.MaxValue), TimeProvider.System))
+        {
+            // Another process has the store.
+            var (exit, failed) = await RefusedAsync("--accept-state");
+            Assert.Equal(1, exit);
+            Assert.DoesNotContain("Or start with --accept-state", failed, StringComparison.Ordinal);
+        }
+
+        var (_, refused) = await RefusedAsync();
+        Assert.Contains("Or start with --accept-state", refused, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task While_the_state_cannot_be_used_the_api_says_so_and_the_server_goes_on()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
@@ -128,9 +144,9 @@ public sealed class StateStartTests : IAsyncLifetime
     static async Task<bool> KillSwitchAsync(ServerProcess server) =>
         (await server.Http.GetFromJsonAsync<JsonElement>("api/whistle/v1/kill-switch", Cancellation)).GetProperty("on").GetBoolean();
 
-    async Task<(int Exit, string Error)> RefusedAsync()
+    async Task<(int Exit, string Error)> RefusedAsync(params string[] options)
     {
-        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["serve", "--no-agent", "--data", _folder, "--listen", $"http://127.0.0.1:{ChildProcess.FreePort()}"]);
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["serve", "--no-agent", "--data", _folder, "--listen", $"http://127.0.0.1:{ChildProcess.FreePort()}", .. options]);
         var error = new StringWriter();
         process.ErrorDataReceived += (_, line) => error.Write(line.Data is null ? "" : line.Data + "\n");
         await process.WaitForExitAsync(Cancellation);

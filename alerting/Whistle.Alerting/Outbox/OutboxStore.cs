@@ -25,6 +25,8 @@ sealed class OutboxStore(StateDatabase database)
         CREATE INDEX alerting_outbox_created ON alerting_outbox (created_at);
         """;
 
+    static readonly RowReader Rows = new("alerting_outbox", "the notification is not listed. It is dropped with its age.");
+
     public static void Add(
         DbTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending") =>
         transaction.Execute(
@@ -66,7 +68,7 @@ sealed class OutboxStore(StateDatabase database)
             SELECT id, key, action, payload, attempts FROM alerting_outbox
             WHERE channel = $channel AND state = 'pending' AND id > $after AND not_before <= $now ORDER BY id LIMIT 1
             """,
-            r => new OutboxRow(r.GetInt64(0), channel, r.GetString(1), r.GetString(2), r.GetString(3), r.GetInt32(4) + 1),
+            r => new OutboxRow(r.GetInt64(0), channel, r.GetString(1), r.GetString(2), r.GetString(3), (int)Math.Clamp(r.GetInt64(4), 0, int.MaxValue - 1) + 1),
             ("$channel", channel), ("$after", after), ("$now", now)).FirstOrDefault();
     }
 
@@ -123,9 +125,10 @@ sealed class OutboxStore(StateDatabase database)
     public IReadOnlyList<Notification> List(string? state, string? incident, int limit)
     {
         using var connection = database.Open();
-        return connection.Query(
+        return Rows.Query(
+            connection,
             """
-            SELECT id, channel, key, action, incident, state, attempts, created_at, ended_at, reason FROM alerting_outbox
+            SELECT id, channel, key, action, incident, state, attempts, created_at, ended_at, reason, id FROM alerting_outbox
             WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
             """,
             r => new Notification(

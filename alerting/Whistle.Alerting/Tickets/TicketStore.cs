@@ -29,8 +29,11 @@ public sealed class TicketStore
             kind TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (ticket, number)) WITHOUT ROWID;
         """;
 
-    const string Columns = "id, incident, tenant, cluster, title, severity, state, opened_at, updated_at, directories";
+    const string Columns = "id, incident, tenant, cluster, title, severity, state, opened_at, updated_at, directories, id";
     const string Whistle = "whistle";
+
+    static readonly RowReader Rows = new("alerting_tickets", "the ticket is not listed. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+    static readonly RowReader Entries = new("alerting_ticket_entries", "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
 
     /// <summary>Of the whole stage.</summary>
     public static StateSchema Tables => AlertingStore.Tables;
@@ -49,7 +52,8 @@ public sealed class TicketStore
     public IReadOnlyList<Ticket> List(TicketState? state = null, string? incident = null, int limit = 500)
     {
         using var connection = _database.Open();
-        return connection.Query(
+        return Rows.Query(
+            connection,
             $"""
             SELECT {Columns} FROM alerting_tickets
             WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
@@ -66,8 +70,9 @@ public sealed class TicketStore
     public IReadOnlyList<TicketEntry> Timeline(long id)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            "SELECT number, at, author, kind, text FROM alerting_ticket_entries WHERE ticket = $id ORDER BY number",
+        return Entries.Query(
+            connection,
+            "SELECT number, at, author, kind, text, ticket || ' ' || number FROM alerting_ticket_entries WHERE ticket = $id ORDER BY number",
             r => new TicketEntry(r.GetInt32(0), r.Instant(1), r.GetString(2), r.GetString(3), r.GetString(4)),
             ("$id", id));
     }

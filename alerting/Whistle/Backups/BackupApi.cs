@@ -30,7 +30,10 @@ sealed record BackupAnswer(
 /// <summary>Of <see cref="WhistleApi"/>: backups, one at a time. The server writes them; whoever asked may look how far it is.</summary>
 sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<BackupApi> logger)
 {
+    const int Kept = 16;
+
     readonly Lock _lock = new();
+    readonly BackupAnswer?[] _answers = new BackupAnswer?[Kept];
     BackupAnswer? _latest;
 
     public static void Map(IEndpointRouteBuilder routes, BackupApi api)
@@ -39,7 +42,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         // A cookie will not do: a page must not be able to have the server write where it likes.
         group.RequireAuthorization(Authentication.TokenOnly);
         group.MapPost("/backups", api.Start).WithName("startBackup").WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
-        group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup").WithSummary("How far the latest backup is.");
+        group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup").WithSummary($"How far a backup is. The last {Kept} are remembered.");
     }
 
     Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>> Start(BackupRequest request)
@@ -58,7 +61,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         {
             if (_latest is { State: BackupState.Running } running)
                 return WhistleApi.Conflict($"Backup {running.Id} to {running.Folder} is being made. Wait until it is done.");
-            _latest = started = new((_latest?.Id ?? 0) + 1, request.Folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow());
+            Set(started = new((_latest?.Id ?? 0) + 1, request.Folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow()));
         }
 
         _ = Task.Run(() => Make(started), CancellationToken.None);
@@ -68,7 +71,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
     Results<Ok<BackupAnswer>, NotFound<ApiError>> Find([Description("The backup's number.")] long id)
     {
         lock (_lock)
-            return _latest is { } latest && latest.Id == id ? TypedResults.Ok(latest) : WhistleApi.NotFound($"There is no backup {id} of this server's life. Look at its folder with `whistle backup verify`.");
+            return _answers.FirstOrDefault(a => a?.Id == id) is { } found ? TypedResults.Ok(found) : WhistleApi.NotFound($"Backup {id} is not among the last {Kept} since the server started. Look at its folder with `whistle backup verify`.");
     }
 
     void Make(BackupAnswer started)
@@ -99,6 +102,6 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
     void Set(BackupAnswer answer)
     {
         lock (_lock)
-            _latest = answer;
+            _answers[answer.Id % Kept] = _latest = answer;
     }
 }

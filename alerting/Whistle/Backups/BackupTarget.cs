@@ -13,8 +13,31 @@ static class BackupTarget
         var (target, data) = (Resolve(folder), Resolve(dataFolder));
         if (IsWithin(target, data) || IsWithin(data, target))
             throw new BackupException($"{folder} is inside of the data folder {dataFolder} or around it. Name a folder elsewhere, best on another disk.");
+        CheckOutsideOfBackups(target);
         CheckEmpty(folder);
         CheckOwners(folder);
+    }
+
+    /// <exception cref="BackupException">It lies in a backup, which would not be whole with it.</exception>
+    public static void CheckOutsideOfBackups(string resolved)
+    {
+        for (var above = Path.GetDirectoryName(resolved); above is not null; above = Path.GetDirectoryName(above))
+        {
+            if (File.Exists(Path.Combine(above, BackupManifest.FileName)))
+                throw new BackupException($"{resolved} is inside of the backup {above}. Name a folder outside of it.");
+        }
+    }
+
+    /// <summary>For a folder that takes the place of what is there: nobody else may exchange it or write beside it.</summary>
+    /// <exception cref="BackupException">Somebody else may, or it is a link.</exception>
+    public static void CheckPlace(string folder)
+    {
+        if (new FileInfo(folder).LinkTarget is { } leads)
+            throw new BackupException($"{folder} is a link to {leads}, and would be replaced instead of it. Name the folder itself.");
+        if (!Directory.Exists(Parent(folder)))
+            throw new BackupException($"{Parent(folder)} does not exist. Make it first.");
+        if (Native.IsKnown && PathTrust.FaultOnTheWay(folder, Native.EffectiveUser, followLast: false, out _) is { } fault)
+            throw new BackupException($"A data folder holds secrets, and {folder} is not a safe place: {fault}");
     }
 
     /// <exception cref="BackupException">Something is there.</exception>

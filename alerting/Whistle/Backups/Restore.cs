@@ -48,14 +48,14 @@ static class Restore
     {
         if (BackupTarget.IsWithin(BackupTarget.Resolve(folder), BackupTarget.Resolve(backup)) || BackupTarget.IsWithin(BackupTarget.Resolve(backup), BackupTarget.Resolve(folder)))
             throw new BackupException($"{folder} is inside of the backup {backup} or around it. Name another folder.");
+        BackupTarget.CheckOutsideOfBackups(BackupTarget.Resolve(folder));
+        BackupTarget.CheckPlace(folder);
         if (partial is not null && Path.Exists(partial))
             throw new BackupException($"{partial} is in the way: it is what is left of a restore that did not finish. Delete it.");
         if (RunningServer.Uses(folder))
             throw new BackupException($"A server is running on {folder}. Stop it first.");
         if (!replace)
             BackupTarget.CheckEmpty(folder);
-        if (!Directory.Exists(BackupTarget.Parent(folder)))
-            throw new BackupException($"{BackupTarget.Parent(folder)} does not exist. Make it first.");
     }
 
     static void Fill(string backup, BackupManifest manifest, string partial, Action<BackupProgress> progress, CancellationToken cancellation)

@@ -1,17 +1,22 @@
 namespace Whistle.Backups;
 
-/// <summary>A server holds DuckDB's lock on its hot database, whichever version it is of, and loses it with its life.</summary>
+/// <summary>
+/// A server holds DuckDB's lock on its hot database and SQLite's on its state, whichever version it is of, and loses them with its life. One of the files
+/// may have been deleted while it runs.
+/// </summary>
 static class RunningServer
 {
-    /// <summary>Whether another process works on the data folder. Never ask it of one's own: closing the file would let go one's own lock.</summary>
-    public static bool Uses(string dataFolder)
+    /// <summary>Whether another process works on the data folder. Never ask it of one's own: closing the files would let go one's own locks.</summary>
+    public static bool Uses(string dataFolder) =>
+        IsLocked(Path.Combine(dataFolder, Backup.Telemetry, "hot.duckdb")) || IsLocked(Path.Combine(dataFolder, WhistleApp.StateFileName));
+
+    static bool IsLocked(string file)
     {
-        var file = Path.Combine(dataFolder, Backup.Telemetry, "hot.duckdb");
         if (!File.Exists(file))
             return false;
         try
         {
-            // DuckDB locks as fcntl does; so does this, and .NET's own sharing does not.
+            // Both lock as fcntl does; so does this, and .NET's own sharing does not.
             using var stream = new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
             if (!OperatingSystem.IsMacOS())
                 stream.Lock(0, 0);

@@ -14,7 +14,7 @@ static class BackupCommand
 
     static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
 
-    static readonly Argument<string> Folder = new("folder") { Description = "The backup's folder." };
+    static readonly Argument<string> Folder = new Argument<string>("folder") { Description = "The backup's folder." }.NotEmpty();
     static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
     static readonly Option<bool> Replace = new("--replace") { Description = "Move what is in the data folder aside, beside it. Nothing is deleted." };
 

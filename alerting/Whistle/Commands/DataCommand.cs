@@ -13,7 +13,7 @@ static class DataCommand
     {
         var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing.") { Data };
         check.SetAction(arguments => Report(Look(arguments.GetValue(Data)!)));
-        var repair = new Command("repair", "Does what the next start would: sets damaged files aside, saves what can be read, writes lost manifests again. Deletes nothing.") { Data };
+        var repair = new Command("repair", "Does for the telemetry what the next start would: sets damaged files aside, saves what can be read, writes lost manifests again. Deletes nothing. A damaged state stays as it is: restore a backup.") { Data };
         repair.SetAction(arguments => Repair(arguments.GetValue(Data)!));
         return new Command("data", "Checks and repairs the data folder of a stopped server.") { check, repair };
     }

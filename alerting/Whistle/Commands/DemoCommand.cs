@@ -24,7 +24,7 @@ static class DemoCommand
     static readonly Option<int> Seed = new("--seed") { Description = "The same seed makes the same fleet.", DefaultValueFactory = _ => Defaults.Seed, CustomParser = Number };
     static readonly Option<bool> Fast = new("--fast") { Description = "Show it all in twenty seconds instead of two minutes, or as fast as this machine can." };
     static readonly Option<Uri?> Listen = new("--listen") { Description = "Address to listen on. Without it, the usual one where it is free, else another.", CustomParser = Loopback };
-    static readonly Option<string?> Data = new("--data") { Description = "A new folder that is kept. Without it, a temporary one that goes at the end." };
+    static readonly Option<string?> Data = new Option<string?>("--data") { Description = "A new folder that is kept. Without it, a temporary one that goes at the end." }.NotEmpty();
 
     public static Command Build()
     {

@@ -10,9 +10,9 @@ namespace Whistle.Commands;
 /// <summary>What Whistle can do about what is broken.</summary>
 static class RunbooksCommand
 {
-    static readonly Argument<string[]> Files = new("file") { Description = "Files, and folders of them.", Arity = ArgumentArity.OneOrMore };
+    static readonly Argument<string[]> Files = new Argument<string[]>("file") { Description = "Files, and folders of them.", Arity = ArgumentArity.OneOrMore }.NotEmpty();
 
-    static readonly Argument<string[]> Tested = new("file") { Description = "Files of runbooks, and folders of them; the last is the file of cases.", Arity = new(2, 1000) };
+    static readonly Argument<string[]> Tested = new Argument<string[]>("file") { Description = "Files of runbooks, and folders of them; the last is the file of cases.", Arity = new(2, 1000) }.NotEmpty();
     static readonly Option<string[]> SignalLabel = new("--label") { Description = "A label of the signal, such as mountpoint=/var; one that is not given stands as it is written." };
 
     static readonly Option<string> From = new("--from") { Description = "How far back the incidents opened that are looked at.", DefaultValueFactory = _ => "24h" };

@@ -15,20 +15,20 @@ static class ServeCommand
 
     static readonly WhistleOptions Defaults = new();
 
-    public static readonly Option<string?> Config = new("--config")
+    public static readonly Option<string?> Config = new Option<string?>("--config")
     {
         Description = $"File of settings, see docs/configuration.md. Without it, {ServeConfiguration.DefaultFileName} in the data folder where it exists.",
-    };
+    }.NotEmpty();
 
     static readonly Option<string> Data = DataFolder.Option("Folder for telemetry and state.");
     static readonly Option<string> Listen = Text("--listen", "Address to listen on.", Defaults.Listen.ToString());
-    static readonly Option<string[]> Rules = new("--rules") { Description = "Folder or file of rules, instead of the shipped ones. May be given more than once." };
-    static readonly Option<string[]> Runbooks = new("--runbooks") { Description = "Folder or file of runbooks, instead of the shipped ones. May be given more than once." };
+    static readonly Option<string[]> Rules = new Option<string[]>("--rules") { Description = "Folder or file of rules, instead of the shipped ones. May be given more than once." }.NotEmpty();
+    static readonly Option<string[]> Runbooks = new Option<string[]>("--runbooks") { Description = "Folder or file of runbooks, instead of the shipped ones. May be given more than once." }.NotEmpty();
     static readonly Option<string> RetentionDays = Text("--retention-days", "Days to keep telemetry.", $"{Defaults.Retention.TotalDays}");
     static readonly Option<string> MaxSeries = Text("--max-series", "Series that one tenant may have.", $"{Defaults.MaxSeriesPerTenant}");
     static readonly Option<bool> NoAgent = new("--no-agent") { Description = "Do not watch this machine." };
     static readonly Option<string> Interval = Text("--interval", "Seconds between this machine's reports.", $"{Defaults.AgentInterval.TotalSeconds}");
-    static readonly Option<string> Policy = Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile);
+    static readonly Option<string> Policy = Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile).NotEmpty();
 
     static readonly Option<bool> AcceptState = new("--accept-state") { Description = "Start although the state is missing, older than it was, or another's. The kill switch is on then." };
 

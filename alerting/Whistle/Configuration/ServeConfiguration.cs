@@ -1,3 +1,4 @@
+using Whistle.Actions.Files;
 using Whistle.Alerting;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
@@ -22,7 +23,13 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         var variables = SettingsLayer.OfEnvironment(environment, errors.Add);
         var folder = new Settings([variables, commandLine], []).Section("").Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder;
         var usual = Path.Combine(folder, DefaultFileName);
-        var path = file is not null ? Path.GetFullPath(file) : System.IO.File.Exists(usual) ? usual : null;
+        var path = file is not null ? Path.GetFullPath(file) : Path.Exists(usual) ? usual : null;
+        if (file is null && path is not null && !IsPlainFile(path))
+        {
+            errors.Add($"{path}: is no plain file, so the settings cannot be read. Take it away, or put a file of settings in its place.");
+            return new(Defaults, path, errors);
+        }
+
         // Half a file would only lead to errors that are none.
         if ((path is null ? [] : SettingsFile.Read(path, errors.Add)) is not { } inFile)
             return new(Defaults, path, errors);
@@ -35,6 +42,8 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         settings.FailUnknown();
         return new(options, path, errors);
     }
+
+    static bool IsPlainFile(string path) => !Directory.Exists(path) && (!Native.IsKnown || Native.StatFollowing(path, out var stat) != 0 || stat.IsFile);
 
     static WhistleOptions Read(SettingsSection top) => WithDatabase(top, Defaults with
     {

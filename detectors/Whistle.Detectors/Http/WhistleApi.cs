@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Microsoft.AspNetCore.Builder;
@@ -26,7 +25,8 @@ public static class WhistleApi
         .Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true)
         .ConfigureHttpJsonOptions(json =>
         {
-            json.SerializerOptions.Converters.Add(new JsonStringEnumConverter(JsonNamingPolicy.KebabCaseLower, allowIntegerValues: false));
+            json.SerializerOptions.Converters.Add(new EnumNameConverter());
+            json.SerializerOptions.AllowDuplicateProperties = false;
             json.SerializerOptions.RespectNullableAnnotations = true;
             json.SerializerOptions.RespectRequiredConstructorParameters = true;
             json.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
@@ -40,6 +40,7 @@ public static class WhistleApi
     public static RouteGroupBuilder Group(IEndpointRouteBuilder routes, string area)
     {
         var group = routes.MapGroup(Root);
+        group.AddEndpointFilter(RequestTexts.CheckAsync);
         return group.WithTags(area).WithMetadata(new ProducesResponseTypeMetadata(StatusCodes.Status401Unauthorized, typeof(ApiError), ["application/json"]));
     }
 

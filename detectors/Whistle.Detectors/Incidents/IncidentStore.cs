@@ -44,8 +44,15 @@ public sealed class IncidentStore
 
     const string Keys = "SELECT id, revision FROM incidents";
 
+    const string Restore = "Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.";
+
     static readonly RevisedRows<Incident> Rows = new(
-        "incidents", "r.tenant, r.cluster, r.subject, r.title, r.severity, r.state, r.opened_at, r.closed_at, r.clear_since, r.reopened, r.signals, r.onsets, r.hides", Read);
+        "incidents", "r.tenant, r.cluster, r.subject, r.title, r.severity, r.state, r.opened_at, r.closed_at, r.clear_since, r.reopened, r.signals, r.onsets, r.hides", Read,
+        $"the incident is skipped: nobody is paged for it, no repair of it begins, and what still fires opens another. {Restore}");
+
+    static readonly RowReader Entries = new("incident_timeline", $"the entry is not shown. {Restore}");
+
+    static readonly RowReader Taken = new("acknowledgements", "the acknowledgement does not hold. Acknowledge the incident again.");
 
     public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
 
@@ -97,8 +104,9 @@ public sealed class IncidentStore
     public IReadOnlyList<TimelineEntry> Timeline(string id)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            "SELECT incident, number, at, kind, text, count FROM incident_timeline WHERE incident = $id ORDER BY number",
+        return Entries.Query(
+            connection,
+            "SELECT incident, number, at, kind, text, count, incident || ' ' || number FROM incident_timeline WHERE incident = $id ORDER BY number",
             r => new TimelineEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)),
             ("$id", id));
     }
@@ -162,8 +170,8 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="Acknowledgement(string, DateTimeOffset)"/>, inside the caller's transaction.</summary>
-    public static Acknowledgement? Acknowledgement(DbConnection connection, string id, DateTimeOffset now) => connection.Query(
-        "SELECT incident, author, at, until_at FROM acknowledgements WHERE incident = $incident AND until_at > $now",
+    public static Acknowledgement? Acknowledgement(DbConnection connection, string id, DateTimeOffset now) => Taken.Query(
+        connection, "SELECT incident, author, at, until_at, incident FROM acknowledgements WHERE incident = $incident AND until_at > $now",
         r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$incident", id), ("$now", now)).FirstOrDefault();
 
     /// <summary>All that hold now.</summary>
@@ -174,8 +182,8 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="AllAcknowledgements"/>, inside the caller's transaction.</summary>
-    public static IReadOnlyList<Acknowledgement> Acknowledgements(DbConnection connection, DateTimeOffset now) => connection.Query(
-        "SELECT incident, author, at, until_at FROM acknowledgements WHERE until_at > $now",
+    public static IReadOnlyList<Acknowledgement> Acknowledgements(DbConnection connection, DateTimeOffset now) => Taken.Query(
+        connection, "SELECT incident, author, at, until_at, incident FROM acknowledgements WHERE until_at > $now",
         r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$now", now));
 
     bool WhileOpen(string id, Func<DbConnection, bool> change)
@@ -224,7 +232,7 @@ public sealed class IncidentStore
         Subject = FromJson(reader.GetString(4)),
         Title = reader.GetString(5),
         Severity = reader.GetString(6),
-        State = Enum.Parse<IncidentState>(reader.GetString(7)),
+        State = reader.Named<IncidentState>(7),
         OpenedAt = reader.Instant(8),
         ClosedAt = reader.OptionalInstant(9),
         ClearSince = reader.OptionalInstant(10),

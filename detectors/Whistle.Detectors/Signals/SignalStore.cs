@@ -32,6 +32,10 @@ sealed class SignalStore
 
     internal static readonly StateSchema Tables = new("detectors", Schema);
 
+    static readonly RowReader Held = new("signals", "it is ignored. If it still holds, the next evaluation finds it again and writes the row, and its waiting time starts over. This stays until the next start.");
+    static readonly RowReader Events = new("signal_events", "it is not known how that signal ended. It is dropped after 24 hours.");
+    static readonly RowReader Evaluations = new("rule_groups", "its group counts as not evaluated. The next evaluation writes the row again; nothing is to be done.");
+
     readonly StateDatabase _database;
 
     public SignalStore(StateDatabase database)
@@ -44,10 +48,11 @@ sealed class SignalStore
     public IReadOnlyList<Signal> Load()
     {
         using var connection = _database.Open();
-        return connection.Query(
+        return Held.Query(
+            connection,
             """
             SELECT rule, name, labels, element, annotations, value, state, before, since, last_evaluation, firing_since,
-                keep_since, unknown_since, paused FROM signals
+                keep_since, unknown_since, paused, name || ' ' || fingerprint FROM signals
             """,
             Read);
     }
@@ -56,7 +61,7 @@ sealed class SignalStore
     public Dictionary<string, DateTimeOffset> LoadEvaluations()
     {
         using var connection = _database.Open();
-        return connection.Query("SELECT name, last_evaluation FROM rule_groups", r => (Name: r.GetString(0), At: r.Instant(1))).ToDictionary(e => e.Name, e => e.At);
+        return Evaluations.Query(connection, "SELECT name, last_evaluation, name FROM rule_groups", r => (Name: r.GetString(0), At: r.Instant(1))).ToDictionary(e => e.Name, e => e.At);
     }
 
     /// <summary>Writes what a group's evaluation changed: signals that are now so, those that ended, and the events.</summary>
@@ -84,9 +89,10 @@ sealed class SignalStore
     public IReadOnlyList<Signal> Ended(DateTimeOffset since)
     {
         using var connection = _database.Open();
-        return connection.Query(
+        return Events.Query(
+            connection,
             """
-            SELECT rule, name, labels, annotations, value, since, firing_since, at, reason FROM signal_events
+            SELECT rule, name, labels, annotations, value, since, firing_since, at, reason, id FROM signal_events
             WHERE state = 'Resolved' AND at >= $since ORDER BY at DESC, id DESC
             """,
             ReadEnded, ("$since", since));
@@ -101,10 +107,10 @@ sealed class SignalStore
         Annotations = FromJson(reader.GetString(4)),
         Value = double.Parse(reader.GetString(5), CultureInfo.InvariantCulture),
         Condition = new(
-            Enum.Parse<SignalState>(reader.GetString(6)),
+            reader.Named<SignalState>(6),
             reader.Instant(8),
             reader.Instant(9),
-            Enum.Parse<SignalState>(reader.GetString(7)),
+            reader.Named<SignalState>(7),
             reader.OptionalInstant(10),
             reader.OptionalInstant(11),
             reader.OptionalInstant(12),
@@ -127,7 +133,7 @@ sealed class SignalStore
             {
                 FiringSince = reader.OptionalInstant(6),
                 EndedAt = at,
-                Reason = Enum.Parse<SignalEnd>(reader.GetString(8)),
+                Reason = reader.Named<SignalEnd>(8),
             },
         };
     }

@@ -136,7 +136,7 @@ public sealed class CommandApi
         if (_host.Commands.Hear(sender, report, _time.GetUtcNow()))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
-            await RefuseAsync(context, 409, "Nobody asks for the journal under this generation; lease again.");
+            await RefuseAsync(context, 409, "Nobody asks for the journal under this generation, or it tells of more than a journal holds; lease again.");
     }
 
     async Task ResultAsync(HttpContext context, Sender sender)

@@ -173,7 +173,7 @@ sealed class CommandStore(StateDatabase database)
         return RestoreStore.Asked(connection, sender);
     }
 
-    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation.</summary>
+    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
     public bool Hear(Sender sender, JournalReport report, DateTimeOffset now)
     {
         using var connection = database.Open();

@@ -61,23 +61,19 @@ public sealed class ControlStore
         database.Migrate(Tables);
     }
 
-    public IReadOnlyList<Pause> Pauses(DateTimeOffset now)
+    /// <summary>All of it as of one moment: rows beside the sums of another would be taken for damaged.</summary>
+    internal ControlState Read()
     {
         using var connection = _database.Open();
-        return [.. ControlState.Read(connection).Pauses.Where(p => p.Until > now)];
+        using var picture = connection.BeginRead();
+        return ControlState.Read(connection);
     }
 
-    public KillSwitch KillSwitch()
-    {
-        using var connection = _database.Open();
-        return ControlState.Read(connection).Kill;
-    }
+    public IReadOnlyList<Pause> Pauses(DateTimeOffset now) => [.. Read().Pauses.Where(p => p.Until > now)];
 
-    public IReadOnlyList<ModeEntry> Modes()
-    {
-        using var connection = _database.Open();
-        return ControlState.Read(connection).Modes;
-    }
+    public KillSwitch KillSwitch() => Read().Kill;
+
+    public IReadOnlyList<ModeEntry> Modes() => Read().Modes;
 
     /// <summary>The latest first.</summary>
     public IReadOnlyList<ControlEntry> Timeline(int most)
@@ -96,18 +92,10 @@ public sealed class ControlStore
     public bool EndPause(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the pause {id}.", connection =>
         connection.Execute("UPDATE pauses SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
 
-    public IReadOnlyList<MaintenanceWindow> Windows()
-    {
-        using var connection = _database.Open();
-        return ControlState.Read(connection).Windows;
-    }
+    public IReadOnlyList<MaintenanceWindow> Windows() => Read().Windows;
 
     /// <summary>Those that hold or are to come.</summary>
-    public IReadOnlyList<ChangeFreeze> Freezes(DateTimeOffset now)
-    {
-        using var connection = _database.Open();
-        return [.. ControlState.Read(connection).Freezes.Where(f => f.Until > now)];
-    }
+    public IReadOnlyList<ChangeFreeze> Freezes(DateTimeOffset now) => [.. Read().Freezes.Where(f => f.Until > now)];
 
     /// <summary>Returns the window with its id.</summary>
     public MaintenanceWindow Add(MaintenanceWindow window) =>

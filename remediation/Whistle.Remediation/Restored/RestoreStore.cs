@@ -29,6 +29,14 @@ static class RestoreStore
     // More than an agent or a server can have drawn since any backup.
     const long Beyond = 1_000_000;
 
+    // As many as an agent's journal holds.
+    const int MostOfNode = 10_000;
+
+    // More than any id of a command or name of an action has.
+    const int LongestName = 256;
+    const int LongestSummary = 300;
+    const int MostNamed = 10;
+
     // A row lets its node be repaired again.
     static readonly CheckedTable Nodes = new(
         "restored_nodes", ["generation", "tenant", "cluster", "node"], ["generation", "tenant", "cluster", "node", "heard_at", "known_since"]);
@@ -57,12 +65,14 @@ static class RestoreStore
             ("$generation", lineage.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Contains(true) ? lineage.Generation : null;
     }
 
-    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation.</summary>
+    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
     public static bool Hear(DbConnection connection, Sender sender, JournalReport report, DateTimeOffset now)
     {
-        if (Lineage.Read(connection).Generation != report.Generation || report.Generation.Length == 0)
+        if (Lineage.Read(connection).Generation != report.Generation || report.Generation.Length == 0 || !report.Commands.All(Fits))
             return false;
-        var fresh = report.Commands.Where(e => !IsKnown(connection, sender, report.Generation, e.Id)).ToList();
+        var fresh = report.Commands.Where(e => !IsKnown(connection, sender, report.Generation, e.Id)).Select(e => e with { Summary = Cut(e.Summary) }).ToList();
+        if (Kept(connection, sender, report.Generation) + fresh.Count > MostOfNode)
+            return false;
         foreach (var entry in fresh)
             Keep(connection, sender, report.Generation, entry);
         foreach (var run in fresh.GroupBy(e => RunOf(e.Id)))
@@ -90,6 +100,15 @@ static class RestoreStore
         """,
         _ => true, ("$id", id), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$generation", generation)).Count > 0;
 
+    static bool Fits(JournalEntry entry) => entry is
+        { Id.Length: > 0 and <= LongestName, Action.Length: > 0 and <= LongestName, Step: null or { Length: <= LongestName }, Summary: not null };
+
+    static string Cut(string summary) => summary.Length <= LongestSummary ? summary : summary[..LongestSummary];
+
+    static long Kept(DbConnection connection, Sender sender, string generation) => connection.Query(
+        "SELECT count(*) FROM restored_commands WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node", r => r.GetInt64(0),
+        ("$generation", generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Single();
+
     static void Keep(DbConnection connection, Sender sender, string generation, JournalEntry entry) => connection.Execute(
         """
         INSERT INTO restored_commands VALUES ($generation, $tenant, $cluster, $node, $id, $run, $incident, $action, $at, $outcome, $summary, $began)
@@ -108,7 +127,7 @@ static class RestoreStore
             return;
         if (RunStore.Find(connection, id) is not { } run)
         {
-            if (IncidentStore.Find(connection, IncidentOf(id)) is { } incident)
+            if (IncidentStore.Find(connection, IncidentOf(id)) is { } incident && incident.Tenant == sender.Tenant && incident.Cluster == sender.Cluster)
                 IncidentStore.Append(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.");
         }
         else if (run.EndedAt is null && run.Tenant == sender.Tenant && run.Cluster == sender.Cluster)
@@ -142,7 +161,7 @@ static class RestoreStore
     static bool HasBegun(JournalEntry entry) =>
         entry.Began ?? (entry.Outcome is not CommandOutcome.Refused && !ActionCatalogue.TraitsOf(entry.Action, _ => null).ReadOnly);
 
-    static string Actions(IEnumerable<JournalEntry> entries) => string.Join(", ", entries.Select(e => e.Action).Distinct());
+    static string Actions(IEnumerable<JournalEntry> entries) => string.Join(", ", entries.Select(e => e.Action).Distinct().Take(MostNamed));
 
     static string RunOf(string command) => command.LastIndexOf('.') is > 0 and var dot ? command[..dot] : command;
 

@@ -73,6 +73,8 @@ sealed class AlertingBench : IDisposable
         Start();
     }
 
+    public StateDatabase Database => _database;
+
     public FakeTimeProvider Clock { get; } = new(Fleet.Start);
 
     public FakePagerDuty PagerDuty { get; }

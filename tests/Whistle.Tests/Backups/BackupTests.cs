@@ -216,6 +216,9 @@ public sealed class BackupTests
         File.WriteAllText(Path.Combine(full, "x"), "");
         Assert.Contains("is not empty", Refusal(full), StringComparison.Ordinal);
         Assert.Contains("is a file", Refusal(Path.Combine(full, "x")), StringComparison.Ordinal);
+        bench.Backup(Cancellation);
+        Assert.Contains($"inside of the backup {bench.Target}", Refusal(Path.Combine(bench.Target, "sub")), StringComparison.Ordinal);
+        Assert.Contains($"inside of the backup {bench.Target}", Refusal(Path.Combine(bench.Target, "keys", "sub")), StringComparison.Ordinal);
         if (OperatingSystem.IsWindows())
             return;
         var open = Directory.CreateDirectory(Path.Combine(bench.Root, "open")).FullName;
@@ -226,6 +229,28 @@ public sealed class BackupTests
         File.SetUnixFileMode(open, (UnixFileMode)0b111_000_000);
         Backup.Create(bench.Source, open, _ => { }, Cancellation);
         Backup.Verify(open, _ => { }, Cancellation);
+    }
+
+    [Fact]
+    public void A_restore_is_refused_where_others_may_write_on_a_link_and_in_a_backup()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        using var bench = new DataFolderBench();
+        bench.Backup(Cancellation);
+        string Refusal(string folder, bool replace = false) =>
+            Assert.Throws<BackupException>(() => Restore.Run(bench.Target, folder, replace, bench.Time, _ => { }, Cancellation)).Message;
+        var open = Directory.CreateDirectory(Path.Combine(bench.Root, "open")).FullName;
+        File.SetUnixFileMode(open, (UnixFileMode)0b111_111_111);
+        Assert.Contains("can be written by others", Refusal(Path.Combine(open, "r")), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(open));
+        var (link, real) = (Path.Combine(bench.Root, "link"), Directory.CreateDirectory(Path.Combine(bench.Root, "real")).FullName);
+        Directory.CreateSymbolicLink(link, real);
+        Assert.Contains($"is a link to {real}", Refusal(link, replace: true), StringComparison.Ordinal);
+        Assert.Equal(real, new FileInfo(link).LinkTarget);
+        var other = Path.Combine(bench.Root, "other");
+        Backup.Create(bench.Source, other, _ => { }, Cancellation);
+        Assert.Contains($"inside of the backup {other}", Refusal(Path.Combine(other, "r")), StringComparison.Ordinal);
     }
 
     [Fact]

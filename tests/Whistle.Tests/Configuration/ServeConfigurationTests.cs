@@ -32,6 +32,13 @@ public sealed class ServeConfigurationTests : IDisposable
     }
 
     [Fact]
+    public void A_folder_in_place_of_the_file_is_an_error()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "appsettings.json"));
+        Assert.Contains("appsettings.json: is no plain file", Assert.Single(Load().Errors), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Every_key_reaches_its_option()
     {
         var (key, password) = (Write("key", Secret), Write("password", "p"));

@@ -87,11 +87,11 @@ public sealed class DuckDbStoreTests : IDisposable
         _time.Advance(TimeSpan.FromMinutes(130));
         Assert.Equal(2, _store.Maintain());
 
-        Assert.Equal(Start, _store.DropOldest(Start.AddHours(1)));
-        Assert.Null(_store.DropOldest(Start.AddHours(2).AddTicks(-1)));
+        Assert.Equal(Start, _store.DropOldest(Start.AddHours(1), out _));
+        Assert.Null(_store.DropOldest(Start.AddHours(2).AddTicks(-1), out _));
         Assert.Equal([3, 4, 5, 6], Read().Values);
-        Assert.Equal(Start.AddHours(1), _store.DropOldest(Start.AddHours(9)));
-        Assert.Null(_store.DropOldest(Start.AddHours(9)));
+        Assert.Equal(Start.AddHours(1), _store.DropOldest(Start.AddHours(9), out _));
+        Assert.Null(_store.DropOldest(Start.AddHours(9), out _));
         Assert.Equal([5, 6], Read().Values);
         Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "sealed")));
     }

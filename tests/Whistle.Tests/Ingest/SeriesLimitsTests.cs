@@ -94,6 +94,43 @@ public sealed class SeriesLimitsTests : IDisposable
         Assert.False(counts.TryAdd("t"));
     }
 
+    [Fact]
+    public void A_clock_that_was_a_year_ahead_blocks_new_series_for_an_hour_once_it_is_right_also_over_restarts()
+    {
+        _time.Advance(TimeSpan.FromDays(365));
+        var counts = new NewSeries(5, _time, _state);
+        Assert.Equal(5, Enumerable.Range(0, 8).Count(_ => counts.TryAdd("t")));
+        Assert.Equal(5, Enumerable.Range(0, 8).Count(_ => counts.TryAdd("other")));
+
+        _time.AdjustTime(Start);
+        for (var minute = 0; minute < 60; minute += 10, _time.Advance(TimeSpan.FromMinutes(10)))
+        {
+            Assert.False(counts.TryAdd("t"));
+            // Each restart finds what the first one wrote down.
+            Assert.False(new NewSeries(5, _time, _state).TryAdd("t"));
+        }
+
+        _time.Advance(TimeSpan.FromMinutes(10));
+        Assert.True(new NewSeries(5, _time, _state).TryAdd("other"));
+        Assert.Equal(5, Enumerable.Range(0, 8).Count(_ => counts.TryAdd("t")));
+    }
+
+    [Fact]
+    public void What_was_used_under_a_clock_ahead_is_written_down_once_with_what_is_used_afterwards()
+    {
+        _time.Advance(TimeSpan.FromDays(365));
+        var counts = new NewSeries(200, _time, _state);
+        Assert.Equal(100, Enumerable.Range(0, 100).Count(_ => counts.TryAdd("t")));
+
+        _time.AdjustTime(Start);
+        Assert.True(counts.TryAdd("t"));
+
+        // Not reserved twice.
+        Assert.InRange(new NewSeries(200, _time, _state).Count("t"), 101, 110);
+        using var connection = _state.Open();
+        Assert.Equal(1, connection.Query("SELECT count(*) FROM new_series", r => r.GetInt64(0))[0]);
+    }
+
     [Theory]
     [InlineData(5)]
     [InlineData(1000)]

@@ -56,6 +56,75 @@ public sealed class StoreInspectionTests(StoreDamageTests.Made made) : IClassFix
         Assert.DoesNotContain(Look(copy), f => f.IsDamage);
     }
 
+    [Theory]
+    [InlineData("missing")]
+    [InlineData("empty")]
+    [InlineData("garbled")]
+    [InlineData("of the other kind")]
+    public void Whatever_happened_to_any_file_or_folder_each_part_has_a_finding(string harm)
+    {
+        var whole = made.Folder.CopyTo($"inspect-sweep-{harm}");
+        File.WriteAllText(Path.Combine(whole, "sealed", "2026-03-01T12Z.1.samples.parquet"), "no parquet");
+        using (var store = new DuckDbStore(new StoreOptions(whole, TimeSpan.FromDays(30)), made.Folder.Time))
+            store.ProveAll();
+        var entries = Directory.GetFileSystemEntries(whole, "*", SearchOption.AllDirectories).Select(e => Path.GetRelativePath(whole, e)).Order(StringComparer.Ordinal).ToList();
+        Assert.Contains("set-aside", entries);
+        Assert.Contains("hot.duckdb", entries);
+
+        foreach (var entry in entries.Prepend(""))
+        {
+            var copy = Path.Combine(Directory.CreateTempSubdirectory("whistle-sweep").FullName, "telemetry");
+            TelemetryFolder.Copy(whole, copy);
+            Harm(Path.Combine(copy, entry), harm);
+
+            var findings = Look(copy);
+
+            Assert.True(entry.Length == 0 || (findings.Exists(f => f.Part == "format") && findings.Exists(f => f.Part == "hot.duckdb")), $"{entry}, {harm}: {string.Join("; ", findings)}");
+            Directory.Delete(Path.GetDirectoryName(copy)!, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void Without_its_hot_file_and_sealed_hours_a_folder_has_lost_nothing_that_can_be_told()
+    {
+        var copy = made.Folder.CopyTo("inspect-bare");
+        File.Delete(Path.Combine(copy, "hot.duckdb"));
+        Directory.Delete(Path.Combine(copy, "sealed"), recursive: true);
+
+        Assert.Contains("is missing", Assert.Single(Look(copy), f => f.Part == "hot.duckdb").Text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("format", "format")]
+    [InlineData("sealed", "sealed")]
+    [InlineData("hot.duckdb", "hot.duckdb")]
+    [InlineData("sealed/2026-03-01T10Z.json", "2026-03-01T10Z")]
+    public void What_is_of_the_wrong_kind_is_damage_of_its_part(string file, string part)
+    {
+        var copy = made.Folder.CopyTo($"inspect-kind-{Path.GetFileName(file)}");
+        Harm(Path.Combine(copy, file), "of the other kind");
+
+        Assert.True(Assert.Single(Look(copy), f => f.Part == part).IsDamage);
+    }
+
+    static void Harm(string path, string harm)
+    {
+        var isFolder = Directory.Exists(path);
+        var bytes = isFolder ? [] : File.ReadAllBytes(path);
+        for (var i = 0; i < bytes.Length; i += 7)
+            bytes[i] ^= 0x55;
+        if (isFolder)
+            Directory.Delete(path, recursive: true);
+        else
+            File.Delete(path);
+        if (harm == "of the other kind" ? !isFolder : isFolder && harm != "missing")
+            Directory.CreateDirectory(path);
+        else if (harm != "missing")
+            File.WriteAllBytes(path, harm == "garbled" ? bytes : []);
+        if (isFolder && harm == "garbled")
+            File.WriteAllText(Path.Combine(path, "2026-03-01T10Z.json"), "{}");
+    }
+
     List<DataFinding> Look(string folder) => [.. StoreInspection.Look(folder, made.Folder.Time)];
 
     static List<(string, string)> Contents(string folder) =>

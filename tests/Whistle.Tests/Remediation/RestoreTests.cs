@@ -205,6 +205,55 @@ public sealed class RestoreTests : IDisposable
         Assert.Equal(reports, bench.Latest.Reports.Count);
     }
 
+    [Fact]
+    public async Task Only_agents_of_an_incidents_own_cluster_add_to_its_timeline()
+    {
+        using var bench = new RemediationBench();
+        bench.Fire();
+        await bench.ReconcileAsync();
+        bench.CopyState(Copy);
+        bench.Restore(Copy, bench.Now);
+        var incident = Assert.Single(bench.Incidents.Active()).Id;
+        int Lines() => bench.Incidents.Timeline(incident).Count(e => e.Kind == "restored");
+
+        foreach (var stranger in new[] { new Sender("u", "c", "n"), new Sender("t", "d", "n") })
+            Assert.True(bench.Host.Commands.Hear(stranger, Report(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now));
+        Assert.Equal(0, Lines());
+        Assert.True(bench.Host.Commands.Hear(RemediationBench.Node, Report(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now));
+        Assert.Equal(1, Lines());
+    }
+
+    [Fact]
+    public void An_agent_that_tells_of_more_than_a_journal_holds_is_refused()
+    {
+        using var bench = new RemediationBench();
+        bench.CopyState(Copy);
+        bench.Restore(Copy, bench.Now);
+        bool Tell(params JournalEntry[] entries) => bench.Host.Commands.Hear(RemediationBench.Node, Report(bench, entries) with { More = true }, bench.Now);
+        List<long> Sql(string sql)
+        {
+            using var connection = bench.Runs.Database.Open();
+            return connection.Query(sql, r => r.GetInt64(0));
+        }
+
+        Assert.False(Tell(Entry(new string('i', 10_000))));
+        Assert.False(Tell(Entry("i") with { Action = new string('a', 10_000) }));
+        Assert.False(Tell(Entry("i") with { Step = new string('s', 10_000) }));
+        Assert.True(Tell(Entry("i") with { Summary = new string('s', 10_000) }));
+        Assert.Equal([300], Sql("SELECT max(length(summary)) FROM restored_commands"));
+
+        foreach (var part in Enumerable.Range(1, CommandJournal.Most - 1).Select(i => Entry($"i-{i}.1")).Chunk(1000))
+            Assert.True(Tell(part));
+        Assert.False(Tell(Entry("one more")));
+        Assert.Equal([CommandJournal.Most], Sql("SELECT count(*) FROM restored_commands"));
+        // What was told already may be told again.
+        Assert.True(Tell(Entry("i-1.1")));
+    }
+
+    static JournalReport Report(RemediationBench bench, params JournalEntry[] entries) => new(bench.Runs.Lineage.Generation, 0, entries, More: false);
+
+    static JournalEntry Entry(string id) => new(id, "disk.clean-paths", RemediationBench.Start.ToUnixTimeMilliseconds(), CommandOutcome.Refused, "no", Began: false);
+
     /// <summary>Enumerated, not sampled: a backup at any durable change, and the restore at any later one.</summary>
     [Theory]
     [InlineData(true)]

@@ -37,6 +37,22 @@ public sealed class StoredBrakeTests
         { "'FREQ=DAILY', x'00ff', 14400, 'UTC'", "cannot be read" },
     };
 
+    [Fact]
+    public async Task A_change_in_the_midst_of_a_look_is_not_taken_for_damage()
+    {
+        using var bench = new RemediationBench();
+        bench.Control.Set(new KillSwitch(false, "looked at", "ann", bench.Now));
+        var changes = Task.Run(() =>
+        {
+            for (var i = 0; i < 300; i++)
+                bench.Control.Set(new KillSwitch(false, $"looked at {i}", "ann", bench.Now));
+        }, TestContext.Current.CancellationToken);
+
+        while (!changes.IsCompleted)
+            Assert.Equal((false, 1, 0), (bench.Control.KillSwitch().On, bench.Control.Modes().Count, bench.Control.Read().Faults.Count));
+        await changes;
+    }
+
     [Theory]
     [MemberData(nameof(BadWindows))]
     public async Task A_window_that_cannot_be_evaluated_is_closed_is_reported_and_can_be_removed(string columns, string reason)

@@ -1,3 +1,4 @@
+using Whistle.Backups;
 using Whistle.Ingest;
 
 using Xunit;
@@ -161,6 +162,7 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         {
             Assert.Contains("is older than it was", state.Accepted, StringComparison.Ordinal);
             state.Migrate("facts", StateScenes.Table);
+            state.Settle();
         }
 
         using (var state = new StateDatabase(folder.File))
@@ -170,10 +172,27 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         {
             Assert.Contains("is missing", state.Accepted, StringComparison.Ordinal);
             state.Migrate("facts", StateScenes.Table);
+            state.Settle();
         }
 
         using (new StateDatabase(folder.File))
             Assert.Equal(["0"], folder.Sql("SELECT count(*) FROM facts"));
+    }
+
+    [Theory]
+    [InlineData("-wal", Fate.Missing)]
+    [InlineData("", Fate.Missing)]
+    [InlineData("", Fate.Older)]
+    [InlineData("-instance", Fate.Missing)]
+    [InlineData("-instance", Fate.GarbledHead)]
+    public void A_start_that_accepts_a_state_and_ends_early_leaves_it_refused(string file, Fate fate)
+    {
+        using var folder = scenes.Killed.Copy();
+        Befall(folder, folder.File + file, fate);
+        using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true, HasHistory = true }))
+            state.Migrate("facts", StateScenes.Table);
+
+        Assert.Contains("--accept-state", Ask(folder), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -182,7 +201,11 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         using var folder = scenes.Closed.Copy();
         Befall(folder, folder.File, Fate.GarbledEverywhere);
 
-        Assert.Contains("is damaged", Assert.Throws<StateException>(() => new StateDatabase(folder.File, new StateOpening { Accept = true })).Message, StringComparison.Ordinal);
+        var refused = Assert.Throws<StateException>(() => new StateDatabase(folder.File, new StateOpening { Accept = true })).Message;
+        Assert.Contains("is damaged", refused, StringComparison.Ordinal);
+        Assert.Contains("whistle backup restore", refused, StringComparison.Ordinal);
+        // That opens the telemetry alone.
+        Assert.DoesNotContain("whistle data repair", refused, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -198,11 +221,31 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     }
 
     [Fact]
-    public void A_state_without_its_mark_is_taken_and_marked_again()
+    public void A_state_without_its_mark_is_refused_where_a_server_has_run()
     {
         using var folder = scenes.Closed.Copy();
         File.Delete(folder.File + "-instance");
 
+        Assert.Contains("-instance is missing", Ask(folder), StringComparison.Ordinal);
+        Assert.False(File.Exists(folder.File + "-instance"));
+        using (new StateDatabase(folder.File))
+            Assert.True(File.Exists(folder.File + "-instance"));
+        Assert.Null(Ask(folder));
+    }
+
+    [Fact]
+    public void A_restored_state_and_one_of_a_version_that_kept_no_mark_are_taken_and_marked()
+    {
+        using var folder = scenes.Closed.Copy();
+        File.Delete(folder.File + "-instance");
+        var restored = Path.Combine(folder.Path, RestoreMark.FileName);
+        File.WriteAllText(restored, "{}");
+        Assert.Null(Ask(folder));
+        File.Delete(restored);
+        Assert.Null(Ask(folder));
+
+        File.Delete(folder.File + "-instance");
+        folder.Sql("DROP TABLE seals; DROP TABLE instance; DROP TABLE lineage; DELETE FROM migrations WHERE stage = 'state'");
         Assert.Null(Ask(folder));
         Assert.True(File.Exists(folder.File + "-instance"));
     }

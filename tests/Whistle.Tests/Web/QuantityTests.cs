@@ -24,6 +24,17 @@ public sealed class QuantityTests
     [InlineData(-90000, "1 d 1 h")]
     public void A_span_has_its_two_largest_units(double seconds, string text) => Assert.Equal(text, Quantity.Span(TimeSpan.FromSeconds(seconds)));
 
+    [Theory]
+    [InlineData(-2.5, "2 s ago")]
+    [InlineData(0.4, "just now")]
+    [InlineData(3, "just now")]
+    [InlineData(20, "in 20 s")]
+    public void A_time_that_is_barely_ahead_is_now(double seconds, string text)
+    {
+        var now = new DateTimeOffset(2026, 3, 1, 0, 10, 0, TimeSpan.Zero);
+        Assert.Equal(text, Quantity.Ago(now.AddSeconds(seconds), now));
+    }
+
     [Fact]
     public void A_time_of_another_day_has_its_date()
     {
