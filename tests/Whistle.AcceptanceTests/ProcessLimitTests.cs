@@ -20,8 +20,8 @@ public sealed class ProcessLimitTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Theory(Timeout = 120_000)]
-    [InlineData("ulimit -n 100", "This process may have 100 files and connections open, and needs at least 512. Raise the limit")]
-    [InlineData("ulimit -n 80", "This process may have 80 files and connections open, and needs at least 512. Raise the limit")]
+    [InlineData("ulimit -n 100", "This process may have 100 files and connections open, and needs at least 1024. Raise the limit")]
+    [InlineData("ulimit -n 80", "This process may have 80 files and connections open, and needs at least 1024. Raise the limit")]
     [InlineData("export DOTNET_GCHeapHardLimit=0x4000000", "This process may use 64 MiB of memory for its heap, and needs at least 160 MiB. Raise the limit")]
     [InlineData("ulimit -v 2000000", "This process may have 1953 MiB of address space, and needs at least 8192 MiB. Raise the limit")]
     public async Task What_is_too_little_is_refused_at_the_start_with_both_numbers(string limit, string says)
@@ -38,7 +38,7 @@ public sealed class ProcessLimitTests : IDisposable
     public async Task With_the_least_of_files_any_number_of_connections_leaves_the_server_alive()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        using var process = Start("ulimit -n 512", out var address);
+        using var process = Start("ulimit -n 1024", out var address);
         using var http = new HttpClient { BaseAddress = address };
         await process.UntilAnswersAsync(http, "-/ready", cancellation);
         List<System.Net.Sockets.TcpClient> crowd = [];
