@@ -45,7 +45,9 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
     {
         if (!OperatingSystem.IsLinux())
             return false;
-        var full = Path.GetFullPath(file);
+        // The links of /proc lead to paths without any.
+        if (RealPathCall(file, 0) is not { } full)
+            return false;
         foreach (var link in Directory.EnumerateFileSystemEntries("/proc/self/fd"))
         {
             if (new FileInfo(link).LinkTarget != full)
@@ -76,6 +78,9 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
 
     [LibraryImport("libc", EntryPoint = "statvfs", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static unsafe partial int StatVfsCall(string path, StatVfs* stat);
+
+    [LibraryImport("libc", EntryPoint = "realpath", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial string? RealPathCall(string path, nint into);
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     private static partial int FallocateCall(SafeFileHandle file, int mode, long offset, long length);

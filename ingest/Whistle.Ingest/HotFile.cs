@@ -98,8 +98,6 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
         {
             logger?.HotStoreDamaged(Path, e.Message.TrimEnd());
             File.Move(Path, Damaged, overwrite: true);
-            if (File.Exists(Log))
-                File.Move(Log, Damaged + ".wal", overwrite: true);
             return Save(Line(e.Message), out isReplaced);
         }
     }
@@ -154,6 +152,9 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     DuckDBConnection Save(string reason, out bool isReplaced)
     {
         isReplaced = true;
+        // It belongs to the damaged file, and would be played into the new one.
+        if (File.Exists(Log))
+            File.Move(Log, Damaged + ".wal", overwrite: true);
         File.Delete(Salvaged);
         File.Delete(Salvaged + ".wal");
         string lost;
@@ -175,12 +176,14 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     static string Salvage(DuckDBConnection connection, string damaged)
     {
         var (log, whole, cut) = (damaged + ".wal", damaged + ".wal.damaged", "");
+        // A process that ended in the midst of this kept the whole log, and left less than that in its place.
+        if (File.Exists(whole))
+            File.Move(whole, log, overwrite: true);
         if (!TryAttach(connection, damaged, out var reason))
         {
-            if (!File.Exists(log) && !File.Exists(whole))
+            if (!File.Exists(log))
                 return $"Nothing could be saved from it ({Line(reason)})";
-            if (!File.Exists(whole))
-                File.Move(log, whole);
+            File.Move(log, whole);
             if (EndOf(reason) is { } end)
             {
                 CopyStart(whole, log, end);

@@ -120,8 +120,12 @@ public sealed class HotStoreLossTests : IDisposable
         Assert.Equal([1.0], again.Select(All, 0, long.MaxValue).Single().Values);
     }
 
-    [Fact]
-    public void One_damaged_entry_at_the_end_of_the_log_costs_that_commit_alone()
+    [Theory]
+    [InlineData("", "")]
+    [InlineData(".damaged", "")]
+    [InlineData(".damaged", ".damaged.wal")]
+    [InlineData(".damaged", ".damaged.wal.damaged")]
+    public void One_damaged_entry_at_the_end_of_the_log_costs_that_commit_alone(string movedTo, string logMovedTo)
     {
         var copy = Path.Combine(_folder, "copy");
         using (var store = NewStore(new HealthBoard(_time), "live"))
@@ -139,6 +143,10 @@ public sealed class HotStoreLossTests : IDisposable
         var log = File.ReadAllBytes(Path.Combine(copy, "hot.duckdb.wal"));
         log[^40] ^= 0x55;
         File.WriteAllBytes(Path.Combine(copy, "hot.duckdb.wal"), log);
+        // As far as a process came that ended while it replaced the file.
+        File.Move(Path.Combine(copy, "hot.duckdb"), Path.Combine(copy, $"hot.duckdb{movedTo}"));
+        if (logMovedTo.Length > 0)
+            File.Move(Path.Combine(copy, "hot.duckdb.wal"), Path.Combine(copy, $"hot.duckdb{logMovedTo}"));
         var health = new HealthBoard(_time);
 
         using var again = NewStore(health, "copy");
