@@ -24,7 +24,9 @@ public sealed partial class StateDatabase
         int found;
         using (var connection = Open())
         {
-            if (IsCurrent(connection, schemas, isWhole: true))
+            var isCurrent = IsCurrent(Applied(connection), schemas, isWhole: true);
+            ThrowIfMisshapen((StateConnection)connection, schemas);
+            if (isCurrent)
                 return;
             found = Applied(connection).Count;
         }
@@ -41,21 +43,36 @@ public sealed partial class StateDatabase
     {
         IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
         using var connection = Open();
-        if (IsCurrent(connection, schemas, isWhole: true))
+        var isCurrent = IsCurrent(Applied(connection), schemas, isWhole: true);
+        ThrowIfMisshapen((StateConnection)connection, schemas);
+        if (isCurrent)
             return;
         if (Applied(connection).Count is > 0 and var found)
             throw new StateException($"The state has schema version {found}, this program has {schemas.Sum(s => s.Scripts.Count)}. Start `whistle serve` of this version once, which migrates it.");
         Migrate(schemas, isWhole: true);
     }
 
-    void Migrate(IReadOnlyList<StateSchema> schemas, bool isWhole)
+    // Else a migration would run a second time, or a table be missing only when somebody needs it.
+    static void ThrowIfMisshapen(StateConnection connection, IReadOnlyList<StateSchema> schemas) => connection.Guarded(c =>
+        Misshape(c.Kept.Inner, schemas, Applied(c).Keys) is { } fault
+            ? throw new StateException(StateInspection.Damaged(c.Source._file ?? "in PostgreSQL", fault)) : true);
+
+    internal static string? Misshape(DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied)
+    {
+        var numbers = applied.ToLookup(m => m.Stage, m => m.Number);
+        var gap = numbers.FirstOrDefault(stage => stage.Max() >= stage.Count());
+        return gap is not null ? $"the table migrations has migration {gap.Max() + 1} of the stage {gap.Key}, but not all before it"
+            : StateShape.Fault(connection, schemas, stage => numbers[stage].Count());
+    }
+
+    internal void Migrate(IReadOnlyList<StateSchema> schemas, bool isWhole)
     {
         using var connection = Open();
-        if (!IsCurrent(connection, schemas, isWhole))
+        if (!IsCurrent(Applied(connection), schemas, isWhole))
         {
             using var transaction = connection.BeginWrite();
             MakeTable(connection);
-            IsCurrent(connection, schemas, isWhole);
+            IsCurrent(Applied(connection), schemas, isWhole);
             var applied = Applied(connection);
             foreach (var schema in schemas)
             {
@@ -75,8 +92,7 @@ public sealed partial class StateDatabase
         (string, object?)[] row = [("$stage", schema.Stage), ("$number", number), ("$checksum", script.Checksum)];
         if (!applied.TryGetValue((schema.Stage, number), out var checksum))
         {
-            connection.Script(script.Sql);
-            script.Then?.Invoke(connection);
+            Run(connection, schema, number);
             connection.Execute("INSERT INTO migrations (stage, number, checksum) VALUES ($stage, $number, $checksum)", row);
         }
         else if (checksum is null)
@@ -86,10 +102,22 @@ public sealed partial class StateDatabase
         }
     }
 
-    /// <summary>Whether nothing is left to do.</summary>
-    static bool IsCurrent(DbConnection connection, IReadOnlyList<StateSchema> schemas, bool isWhole)
+    static void Run(DbConnection connection, StateSchema schema, int number)
     {
-        var applied = Applied(connection);
+        try
+        {
+            connection.Script(schema.Scripts[number].Sql);
+            schema.Scripts[number].Then?.Invoke(connection);
+        }
+        catch (DbException e) when (e is not StateException)
+        {
+            throw new StateException($"Migration {number + 1} of the stage {schema.Stage} failed: {e.Message} Nothing was changed. Restore a backup from before the upgrade with `whistle backup restore`, or go back to the version that ran before.", e);
+        }
+    }
+
+    /// <summary>Whether nothing is left to do.</summary>
+    internal static bool IsCurrent(Dictionary<(string Stage, long Number), string?> applied, IReadOnlyList<StateSchema> schemas, bool isWhole)
+    {
         var known = schemas.Sum(s => s.Scripts.Count);
         foreach (var ((stage, number), checksum) in applied)
         {

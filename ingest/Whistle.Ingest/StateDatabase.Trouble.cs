@@ -39,7 +39,7 @@ public sealed partial class StateDatabase
         var message = error switch
         {
             StateException => null,
-            SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
+            SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || IsMisshapen(sqlite) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
             PostgresException { SqlState: var state } when !IsTrouble(state) => null,
             NpgsqlException => $"The state's database cannot be used: {error.Message} See that PostgreSQL runs, can be reached and has room.",
             _ => null,
@@ -75,6 +75,10 @@ public sealed partial class StateDatabase
 
     static bool IsTrouble(int code) => code is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_IOERR or raw.SQLITE_FULL or raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY or raw.SQLITE_PERM;
 
-    // Data that are damaged (XX), no resources (53), an operator (57), the system (58), no connection (08).
-    static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08";
+    // A table or a column that somebody dropped while the server runs: SQLite has no code of its own for it.
+    static bool IsMisshapen(SqliteException error) =>
+        error.SqliteErrorCode == raw.SQLITE_ERROR && (error.Message.Contains("no such table", StringComparison.Ordinal) || error.Message.Contains("no such column", StringComparison.Ordinal));
+
+    // Data that are damaged (XX), no resources (53), an operator (57), the system (58), no connection (08), no such table or column (42P01, 42703).
+    static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08" || state is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn;
 }

@@ -19,3 +19,21 @@ public sealed class StateException : DbException
     {
     }
 }
+
+/// <summary>One row says nothing sensible; the rest of the state can be used. The message says what to do.</summary>
+public sealed class DamagedRowException : DbException
+{
+    public DamagedRowException()
+    {
+    }
+
+    public DamagedRowException(string message)
+        : base(message)
+    {
+    }
+
+    public DamagedRowException(string message, Exception? inner)
+        : base(message, inner)
+    {
+    }
+}

@@ -71,6 +71,19 @@ static class StateInspection
         }
     }
 
+    /// <summary>Looks whether a file that was found whole has the tables that its migrations made.</summary>
+    /// <exception cref="StateException">It has not, or is a newer program's.</exception>
+    public static void LookAtShape(string file, IReadOnlyList<StateSchema> program)
+    {
+        using var connection = OpenToLook(file);
+        var checksums = Texts(connection, "SELECT name FROM pragma_table_info('migrations')").Contains("checksum") ? "coalesce(checksum, '')" : "''";
+        var applied = Texts(connection, $"SELECT stage || ' ' || number || ' ' || {checksums} FROM migrations").Select(m => m.Split(' '))
+            .ToDictionary(m => (m[0], long.Parse(m[1], CultureInfo.InvariantCulture)), m => m[2].Length > 0 ? m[2] : null);
+        StateDatabase.IsCurrent(applied, program, isWhole: true);
+        if (StateDatabase.Misshape(connection, program, applied.Keys) is { } fault)
+            throw new StateException(Damaged(file, fault));
+    }
+
     public static string Explain(string file, SqliteException e) => e.SqliteErrorCode switch
     {
         // The plain error is a head or a schema that cannot be read.
@@ -85,10 +98,7 @@ static class StateInspection
 
     static StateFound LookInto(string file, StateMark? mark, string? doubt, StateOpening opening)
     {
-        using var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, DefaultTimeout = 10, Pooling = false }.ToString());
-        connection.Open();
-        // Whatever is found, the log is not written into the file.
-        raw.sqlite3_db_config(connection.Handle, raw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, out _);
+        using var connection = OpenToLook(file);
         var tables = Texts(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'");
         if (raw.sqlite3_db_readonly(connection.Handle, "main") == 1)
             throw new StateException($"{file} cannot be written. See that the user of the server may write it and its folder, and that the disk is not mounted read-only.");
@@ -102,6 +112,15 @@ static class StateInspection
         if (doubt is not null && !opening.Accept)
             throw new StateException($"{doubt} {Restore} Or start with {Option}, which goes on with this state: what it lost is lost, and the kill switch is turned on, so that nothing is repaired until somebody has looked.");
         return new(false, doubt);
+    }
+
+    static SqliteConnection OpenToLook(string file)
+    {
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, DefaultTimeout = 10, Pooling = false }.ToString());
+        connection.Open();
+        // Whatever is found, the log is not written into the file.
+        raw.sqlite3_db_config(connection.Handle, raw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, out _);
+        return connection;
     }
 
     static void Verify(SqliteConnection connection, string file)
@@ -153,7 +172,7 @@ static class StateInspection
         return new(true, $"The state {file} {what}, but {evidence}.");
     }
 
-    static string Damaged(string file, string what) =>
+    public static string Damaged(string file, string what) =>
         $"The state {file} is damaged: {what}. Nothing was changed in it. {Restore}";
 
     /// <summary>The count of commits in the file alone; null where it cannot be told.</summary>

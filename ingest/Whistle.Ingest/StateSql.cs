@@ -1,5 +1,7 @@
 using System.Data.Common;
 using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Whistle.Ingest;
 
@@ -7,7 +9,7 @@ namespace Whistle.Ingest;
 /// Statements over the state. They take part in the connection's open transaction. Instants are stored as milliseconds
 /// since 1970 UTC; texts of statements are constants, values always parameters.
 /// </summary>
-public static class StateSql
+public static partial class StateSql
 {
     static long _revision = (BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8)) & (long.MaxValue >> 1)) + 1;
 
@@ -40,7 +42,7 @@ public static class StateSql
     {
         var state = (StateConnection)connection;
         var command = Command(state, sql, parameters);
-        var rows = Run(state, command, c => ReadAll(c, read));
+        var rows = Run(state, command, c => ReadAll(c, r => Read(sql, r, read)));
         state.Kept.Give(sql, command);
         return rows;
     }
@@ -48,7 +50,9 @@ public static class StateSql
     /// <summary>For the column <c>revision</c> of a row that is written: see <see cref="RevisedRows{T}"/>. No two processes draw the same.</summary>
     public static long NewRevision() => Interlocked.Increment(ref _revision);
 
-    public static DateTimeOffset Instant(this DbDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
+    // SQLite reads a text as the number 0.
+    public static DateTimeOffset Instant(this DbDataReader reader, int column) => reader.GetFieldType(column) == typeof(long)
+        ? DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column)) : throw new InvalidDataException($"{reader.GetName(column)} is no instant");
 
     public static DateTimeOffset? OptionalInstant(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.Instant(column);
 
@@ -73,6 +77,22 @@ public static class StateSql
             rows.Add(read(reader));
         return rows;
     }
+
+    // Where nobody reads past it: see RowReader.
+    static T Read<T>(string sql, DbDataReader reader, Func<DbDataReader, T> read)
+    {
+        try
+        {
+            return read(reader);
+        }
+        catch (Exception e) when (e is InvalidCastException or FormatException or OverflowException or ArgumentException or InvalidDataException or JsonException)
+        {
+            throw new DamagedRowException($"A row of {Table().Match(sql).Groups[1].Value} is damaged: {e.Message.TrimEnd('.')}. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.", e);
+        }
+    }
+
+    [GeneratedRegex(@"\b(?:FROM|INTO|UPDATE)\s+(\w+)")]
+    private static partial Regex Table();
 
     // One that failed is not used again.
     static T Run<T>(StateConnection connection, DbCommand command, Func<DbCommand, T> work)

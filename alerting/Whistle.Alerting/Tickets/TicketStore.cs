@@ -64,7 +64,7 @@ public sealed class TicketStore
     public Ticket? Find(long id)
     {
         using var connection = _database.Open();
-        return connection.Query($"SELECT {Columns} FROM alerting_tickets WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+        return Rows.Query(connection, $"SELECT {Columns} FROM alerting_tickets WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
     }
 
     public IReadOnlyList<TicketEntry> Timeline(long id)

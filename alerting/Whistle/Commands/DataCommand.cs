@@ -20,7 +20,7 @@ static class DataCommand
 
     static IEnumerable<DataFinding> Look(string folder) =>
     [
-        StateDatabase.Look(Path.Combine(folder, WhistleApp.StateFileName), StateStages.HasHistory(folder)),
+        StateDatabase.Look(Path.Combine(folder, WhistleApp.StateFileName), StateStages.HasHistory(folder), StateStages.All),
         .. StoreInspection.Look(Path.Combine(folder, "telemetry"), TimeProvider.System),
     ];
 

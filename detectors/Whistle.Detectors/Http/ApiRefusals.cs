@@ -32,6 +32,10 @@ static class ApiRefusals
             context.Response.Headers.RetryAfter = "5";
             await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
         }
+        catch (DamagedRowException e) when (!context.Response.HasStarted)
+        {
+            await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
+        }
         catch (Exception e) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
         {
             context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi)).RequestFailed(e, context.Request.Method, context.Request.Path);

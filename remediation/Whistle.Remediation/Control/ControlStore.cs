@@ -53,6 +53,8 @@ public sealed class ControlStore
 
     public static readonly StateSchema Tables = new("control", Schema, WindowTables, Revision, new StateScript(ControlTables.Checksums, ControlTables.Seal));
 
+    static readonly RowReader Entries = new("control_timeline", "the change is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+
     readonly StateDatabase _database;
 
     public ControlStore(StateDatabase database)
@@ -79,8 +81,8 @@ public sealed class ControlStore
     public IReadOnlyList<ControlEntry> Timeline(int most)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            "SELECT number, at, author, text FROM control_timeline ORDER BY number DESC LIMIT $most",
+        return Entries.Query(
+            connection, "SELECT number, at, author, text, number FROM control_timeline ORDER BY number DESC LIMIT $most",
             r => new ControlEntry(r.GetInt64(0), r.Instant(1), r.GetString(2), r.GetString(3)), ("$most", most));
     }
 

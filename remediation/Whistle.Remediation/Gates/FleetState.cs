@@ -122,7 +122,7 @@ sealed record FleetState
             Cancellations = OfLive(cancellations, runs),
             Commands = run is null ? CommandStore.OfLiveRuns(connection, faults).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
             AtWork = reservations.Rows,
-            Storms = RunStore.Storms(connection),
+            Storms = RunStore.Storms(connection, now, faults),
             Restored = RestoreView.Read(connection),
             Faults = faults,
         };

@@ -27,7 +27,11 @@ public sealed class RunStore
         "runs", RunTables.Bodies.Columns("r."), r => RunTables.Bodies.Holds(r, 2) ? JsonSerializer.Deserialize(r.GetString(3), RunJson.Default.Run) : null);
     static readonly RevisedRows<RunSummary?> Summaries = new(
         "runs", RunTables.Summaries.Columns("r."), r => RunTables.Summaries.Holds(r, 2) ? ReadSummary(r) : null);
+    static readonly RowReader Entries = new("run_timeline", "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
+
+    // A clock may be set back.
+    static readonly TimeSpan OneDay = TimeSpan.FromDays(1);
 
     public static StateSchema Tables => RunTables.Schema;
 
@@ -82,8 +86,8 @@ public sealed class RunStore
     public IReadOnlyList<RunEntry> Timeline(string id)
     {
         using var connection = _database.Open();
-        return connection.Query(
-            "SELECT run, number, at, kind, text, count FROM run_timeline WHERE run = $id ORDER BY number",
+        return Entries.Query(
+            connection, "SELECT run, number, at, kind, text, count, run || ' ' || number FROM run_timeline WHERE run = $id ORDER BY number",
             r => new RunEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)), ("$id", id));
     }
 
@@ -416,8 +420,16 @@ public sealed class RunStore
         transaction.Commit();
     }
 
-    internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection) => connection.Query(
-        "SELECT tenant, cluster, at FROM storms", r => (Key: (r.GetString(0), r.GetString(1)), At: r.Instant(2))).ToDictionary(s => s.Key, s => s.At);
+    /// <summary>When each cluster had its last storm. One of which that cannot be told counts as in the midst of it.</summary>
+    internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection, DateTimeOffset now, ICollection<StateFault> faults)
+    {
+        var storms = connection.Query(
+            "SELECT tenant, cluster, at FROM storms",
+            r => (Key: (r.GetString(0), r.GetString(1)), At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds() ? r.Instant(2) : default(DateTimeOffset?)));
+        foreach (var ((tenant, cluster), _) in storms.Where(s => s.At is null))
+            faults.Add(new("storms", $"The row of storms for {tenant}/{cluster} is damaged, so nothing new begins there. Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
+        return storms.ToDictionary(s => s.Key, s => s.At ?? now);
+    }
 
     internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run, ICollection<StateFault> faults) => OfLive(
         connection, RunTables.Approvals, run, faults, "they approve nothing. Approve the plan again with `whistle runs approve`.",

@@ -4,6 +4,9 @@ using Microsoft.Extensions.Time.Testing;
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Ingest;
+using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
+using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 using Whistle.Tests.Alerting;
 
@@ -135,6 +138,49 @@ public sealed class DamagedRowTests : IDisposable
         bench.Set(new(Fleet.Incident("i1"), []));
         await bench.RunAsync(TimeSpan.FromMinutes(10), TimeSpan.FromSeconds(30));
         Assert.Contains("trigger i1/1", bench.PagerDuty.Taken);
+    }
+
+    [Theory]
+    [InlineData("at = " + TooLate)]
+    [InlineData("at = 'noon'")]
+    public void A_damaged_change_of_a_brake_is_not_shown_and_the_others_are(string damage)
+    {
+        var control = new ControlStore(_state);
+        control.Set(new KillSwitch(true, "a flood", "ann", Fleet.Start));
+        control.Set(new KillSwitch(false, "dry again", "ann", Fleet.Start));
+        Execute($"UPDATE control_timeline SET {damage} WHERE number = 1");
+
+        Assert.Equal(2, Assert.Single(control.Timeline(10)).Number);
+        AssertReported("control_timeline 1");
+    }
+
+    [Theory]
+    [InlineData(TooLate)]
+    [InlineData("-1")]
+    [InlineData("'noon'")]
+    public void A_cluster_whose_last_storm_cannot_be_told_is_taken_to_be_in_one(string at)
+    {
+        var runs = new RunStore(_state);
+        _ = (new ControlStore(_state), new IncidentStore(_state));
+        runs.NoteStorms([("t", "c"), ("t", "d")], Fleet.Start.AddHours(-3));
+        Execute($"UPDATE storms SET at = {at} WHERE cluster = 'c'");
+
+        using var connection = _state.Open();
+        var fleet = FleetState.Read(connection, Fleet.Start);
+        Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
+        Assert.Contains("t/c", Assert.Single(fleet.Faults).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Whoever_needs_a_row_that_is_damaged_is_told_so()
+    {
+        _state.Migrate("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)");
+        using var connection = _state.Open();
+        connection.Execute($"INSERT INTO blobs VALUES (1, {TooLate})");
+
+        var error = Assert.Throws<DamagedRowException>(() => connection.Query("SELECT at FROM blobs WHERE id = 1", r => r.Instant(0)));
+        Assert.Contains("A row of blobs is damaged", error.Message, StringComparison.Ordinal);
+        Assert.Equal(1, connection.Query("SELECT id FROM blobs", r => r.GetInt64(0)).Single());
     }
 
     static Signal Signal(string name) => new()

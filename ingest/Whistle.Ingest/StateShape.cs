@@ -1,0 +1,64 @@
+using System.Data.Common;
+
+using Npgsql;
+
+namespace Whistle.Ingest;
+
+/// <summary>The tables, columns and named indexes of a state, as one text each.</summary>
+static class StateShape
+{
+    const string Sqlite =
+        """
+        SELECT 'table ' || name FROM sqlite_schema WHERE type = 'table'
+        UNION ALL SELECT 'column ' || c.name || ' of ' || t.name || CASE WHEN c.pk > 0 THEN ', a part of its key' ELSE '' END
+            FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'
+        UNION ALL SELECT 'index ' || name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL
+        """;
+
+    const string PostgreSql =
+        """
+        SELECT 'table ' || relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+        UNION ALL SELECT 'column ' || attname || ' of ' || relname || CASE WHEN attnum = ANY (indkey) THEN ', a part of its key' ELSE '' END
+            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid LEFT JOIN pg_index ON indrelid = pg_class.oid AND indisprimary
+            WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+        UNION ALL SELECT 'index ' || relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'i'
+        """;
+
+    /// <summary>What its migrations made and is no longer there, or is there though no migration says so; null where nothing is wrong.</summary>
+    /// <param name="applied">How many migrations of a stage were run.</param>
+    public static string? Fault(DbConnection connection, IReadOnlyList<StateSchema> program, Func<string, int> applied)
+    {
+        var found = Of(connection);
+        var known = Of(program);
+        var made = Of([.. program.Select(s => s with { Scripts = [.. s.Scripts.Take(applied(s.Stage))] })]);
+        // A table that is missing says it all; its columns and indexes are missing too.
+        if (made.Except(found).OrderByDescending(IsTable).FirstOrDefault() is { } missing)
+            return $"the {missing} is missing";
+        return known.Except(made).Where(IsTable).FirstOrDefault(found.Contains) is { } early
+            ? $"the {early} is there, but the table migrations does not have the migration that made it" : null;
+
+        static bool IsTable(string text) => text.StartsWith("table ", StringComparison.Ordinal);
+    }
+
+    static HashSet<string> Of(IReadOnlyList<StateSchema> schemas)
+    {
+        using var made = StateDatabase.InMemory();
+        made.Migrate(schemas, isWhole: true);
+        using var connection = made.Open();
+        var shape = Of(((StateConnection)connection).Kept.Inner);
+        // Whoever runs migrations makes it himself, in several steps.
+        shape.RemoveWhere(text => text.EndsWith(" migrations", StringComparison.Ordinal) || text.Contains(" of migrations", StringComparison.Ordinal));
+        return shape;
+    }
+
+    static HashSet<string> Of(DbConnection connection)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = connection is NpgsqlConnection ? PostgreSql : Sqlite;
+        using var reader = command.ExecuteReader();
+        HashSet<string> shape = [];
+        while (reader.Read())
+            shape.Add(reader.GetString(0));
+        return shape;
+    }
+}
