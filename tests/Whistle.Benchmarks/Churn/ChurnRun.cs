@@ -77,6 +77,7 @@ sealed class ChurnRun
 
         alone = await BesideAsync("b alone", b, reader, node, _ => Task.CompletedTask, null);
         await BesideAsync("b while a asks for labels", b, reader, node, stop => AskOnAsync(reader, stop), alone);
+        await BesideAsync("b beside busy processors", b, reader, node, BusyAsync, alone);
         bodies = Bodies(_series / 2);
         await BesideAsync("b while a churns", b, reader, node, stop => ChurnAsync(a, bodies, stop), alone);
         bodies = Bodies(_series / 2);
@@ -103,6 +104,15 @@ sealed class ChurnRun
         Console.WriteLine(
             $"  {question,-48} {(int)answer.StatusCode} {Stopwatch.GetElapsedTime(started).TotalSeconds,8:0.00} s {length,12:N0} bytes, peak {Mebibytes(server.PeakBytes())} ({Mebibytes(server.PeakBytes() - before)} more)");
     }
+
+    // What it costs b that the processors have work at all, whoever's it is.
+    static Task BusyAsync(CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(_ => Task.Factory.StartNew(
+        () =>
+        {
+            while (!stop.IsCancellationRequested)
+                Thread.SpinWait(1000);
+        },
+        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
 
     // Two callers, each with one question after the other, as a dashboard's variables.
     Task AskOnAsync(HttpClient reader, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, 2).Select(i => Task.Run(
