@@ -9,7 +9,10 @@ try
 {
     // With too few files the runtime cannot load what would say so later.
     if (args is [] or ["serve" or "demo" or ['-', ..], ..])
+    {
         ProcessLimits.Check();
+        ProcessLimits.ProvideWorkers();
+    }
 }
 catch (StartException e)
 {

@@ -16,6 +16,8 @@ static class ProcessLimits
     // The runtime takes half of it for the heap, and the rest goes to stacks, libraries and the store. Measured: a start fails with 4 GiB, and succeeds with 7.6 GiB.
     const long LeastAddressSpace = 8L << 30;
 
+    const int LeastWorkers = 16;
+
     /// <summary>Connections that leave handles for all else.</summary>
     public static long MostConnections => Math.Max(64, (ProcessWatch.HandleLimit() - OwnHandles) / 4 * 3);
 
@@ -29,5 +31,15 @@ static class ProcessLimits
             throw new StartException($"This process may have {space >> 20} MiB of address space, and needs at least {LeastAddressSpace >> 20} MiB. Raise the limit (`ulimit -v`, LimitAS=) or remove it, and bound the memory with MemoryMax= of the service's unit or DOTNET_GCHeapHardLimit.");
         if (memory < LeastMemory)
             throw new StartException($"This process may use {memory >> 20} MiB of memory for its heap, and needs at least {LeastMemory >> 20} MiB. Raise the limit: MemoryMax= of the service's unit or the container's memory (of which .NET takes three quarters), or DOTNET_GCHeapHardLimit.");
+    }
+
+    /// <summary>
+    /// Lets the pool have more workers at once than there are processors. Decoding a request or committing a group keeps a worker busy for many
+    /// milliseconds; with two, the usual on two processors, a query would wait for the end of both before it begins.
+    /// </summary>
+    public static void ProvideWorkers()
+    {
+        ThreadPool.GetMinThreads(out var workers, out var ports);
+        ThreadPool.SetMinThreads(Math.Max(workers, LeastWorkers), ports);
     }
 }
