@@ -8,6 +8,12 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{What}")]
     public static partial void FilesClosed(this ILogger logger, string what);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{What}")]
+    public static partial void LockRenewed(this ILogger logger, string what);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{What}")]
+    public static partial void LockLost(this ILogger logger, string what);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "This machine's own agent does not run: {Reason}")]
     public static partial void AgentFailed(this ILogger logger, string reason);
 

@@ -5,6 +5,7 @@ using Whistle.Health;
 
 // Before anything is made: all of it is for the user that runs this.
 Umask.Close();
+FileSizeSignal.Ignore();
 try
 {
     // With too few files the runtime cannot load what would say so later.

@@ -27,14 +27,32 @@ static class ServerFolder
     public static readonly SecretForm OwnerForm = new("the name that this server owns runs by", 256, text =>
         text.Length == RandomOwner && text.All(char.IsAsciiHexDigitLower) ? null : $"holds no name of {RandomOwner} hexadecimal digits.");
 
+    static readonly string[] Own =
+        [WhistleApp.StateFileName, WhistleApp.StateFileName + "-wal", WhistleApp.StateFileName + "-instance", Telemetry, Instance];
+
+    /// <summary>Whether a server has ever worked on the folder.</summary>
+    public static bool IsServers(string folder) => Own.Any(name => Path.Exists(Path.Combine(folder, name)));
+
+    /// <summary>Makes it where there is none; looks at nothing in it.</summary>
+    /// <returns>Its path without links.</returns>
+    public static string Make(string folder) => Of(folder).Make();
+
     /// <summary>Makes it where there is none.</summary>
     /// <returns>What stood open to other users and was closed, in a sentence, or null.</returns>
     /// <exception cref="StartException">Somebody else could have put something there.</exception>
-    public static string? Prepare(string folder)
+    public static string? Prepare(string folder) => Trusted(folder, Of(folder).Prepare);
+
+    /// <summary>Says what is wrong with the folder as the reason why nothing starts on it.</summary>
+    /// <exception cref="StartException">Somebody else could have put something there, or another process works on it.</exception>
+    public static T Trusted<T>(string folder, Func<T> work)
     {
         try
         {
-            return new PrivateFolder(folder, [Token, Instance, Owner, Sessions, AgentToken], linkable: Telemetry).Prepare();
+            return work();
+        }
+        catch (FolderInUseException e)
+        {
+            throw new StartException(e.Message, e);
         }
         catch (UntrustedFolderException e)
         {
@@ -45,4 +63,6 @@ static class ServerFolder
             throw new StartException($"The data folder {folder} cannot be made or closed to other users: {e.Message} Let this user write there, or name another folder with --data or WHISTLE_DATA.", e);
         }
     }
+
+    static PrivateFolder Of(string folder) => new(folder, [Token, Instance, Owner, Sessions, AgentToken], linkable: Telemetry);
 }

@@ -32,6 +32,7 @@ public sealed class WhistleApp : IAsyncDisposable
     readonly WhistleOptions _options;
     readonly WebApplication _app;
     readonly LocalAccess _access;
+    readonly ServerLock _lock;
     readonly StateReserve _reserve;
     readonly ByteBudget _bodies;
     readonly CancellationTokenSource _stopping = new();
@@ -46,40 +47,43 @@ public sealed class WhistleApp : IAsyncDisposable
         _options = options;
         // As the program does; this is for a server that something else hosts.
         Umask.Close();
-        var closed = ServerFolder.Prepare(options.DataFolder);
-        _reserve = new StateReserve(options.DataFolder, Path.Combine(options.DataFolder, StateFileName), options.Disk.StateReserve);
-        _reserve.Open();
-        List<string> setAside = [];
-        _access = Secret(() => new LocalAccess(options.DataFolder, options.Time, setAside.Add));
-        var owner = Secret(() => OwnerName(options, setAside.Add));
-
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
-        builder.WebHost.UseUrls(options.Listen.ToString());
-        // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
-        builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
-        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.AllowEmptyHosts = false);
-        // Told by category and level, so that the demo's own lines are not lost among them.
-        builder.Logging.AddFilter((category, level) => level >= options.LeastLogged);
-        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Whistle.Authentication", LogLevel.Warning)
-            // Its errors are those of a start, which the StartException says in a line. A part that fails later is critical.
-            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
-            // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
-            .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
-            .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
-        builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access).AddSingleton(_reserve);
-        Authentication.Add(builder, options, _access);
-        AddIngest(builder.Services, options);
-        AddDetectors(builder.Services, options);
-        Repairs.Add(builder.Services, options, owner);
-        WhistleApi.Add(builder.Services);
-        ApiDocument.Add(builder.Services);
-        Dashboard.Add(builder.Services);
-
-        _bodies = new ByteBudget(options.Memory.OtherBodies, "The bodies of requests in work");
-        _app = builder.Build();
+        // First of all: what another process has open must not be looked at, let alone made again.
+        _lock = ServerLock.TakeForServer(options.DataFolder);
         try
         {
+            var closed = ServerFolder.Prepare(options.DataFolder);
+            ServerFolder.Trusted(options.DataFolder, _lock.RefuseOlderServer);
+            _reserve = new StateReserve(options.DataFolder, Path.Combine(options.DataFolder, StateFileName), options.Disk.StateReserve);
+            _reserve.Open();
+            List<string> setAside = [];
+            _access = Secret(() => new LocalAccess(options.DataFolder, options.Time, setAside.Add));
+            var owner = Secret(() => OwnerName(options, setAside.Add));
+
+            var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+            builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
+            builder.WebHost.UseUrls(options.Listen.ToString());
+            // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
+            builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
+            builder.Services.Configure<HostFilteringOptions>(hosts => hosts.AllowEmptyHosts = false);
+            // Told by category and level, so that the demo's own lines are not lost among them.
+            builder.Logging.AddFilter((category, level) => level >= options.LeastLogged);
+            builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Whistle.Authentication", LogLevel.Warning)
+                // Its errors are those of a start, which the StartException says in a line. A part that fails later is critical.
+                .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
+                // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
+                .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
+                .AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
+            builder.Services.AddSingleton(options).AddSingleton(options.Time).AddSingleton(_access).AddSingleton(_reserve).AddSingleton(_lock);
+            Authentication.Add(builder, options, _access);
+            AddIngest(builder.Services, options);
+            AddDetectors(builder.Services, options);
+            Repairs.Add(builder.Services, options, owner);
+            WhistleApi.Add(builder.Services);
+            ApiDocument.Add(builder.Services);
+            Dashboard.Add(builder.Services);
+
+            _bodies = new ByteBudget(options.Memory.OtherBodies, "The bodies of requests in work");
+            _app = builder.Build();
             Say(closed, setAside);
             OpenStore();
             MapEndpoints();
@@ -87,9 +91,10 @@ public sealed class WhistleApp : IAsyncDisposable
         catch
         {
             // What was opened by then is another start's to open.
-            ((IDisposable)_app).Dispose();
-            _access.Dispose();
-            _reserve.Dispose();
+            ((IDisposable?)_app)?.Dispose();
+            _access?.Dispose();
+            _reserve?.Dispose();
+            _lock.Dispose();
             throw;
         }
     }
@@ -149,6 +154,7 @@ public sealed class WhistleApp : IAsyncDisposable
         await _app.DisposeAsync();
         _access.Dispose();
         _reserve.Dispose();
+        _lock.Dispose();
         _stopping.Dispose();
     }
 
@@ -173,7 +179,7 @@ public sealed class WhistleApp : IAsyncDisposable
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
             .AddSingleton<BackupApi>();
         if (options.RunTimers)
-            services.AddHostedService<ResourceHost>();
+            services.AddHostedService<ResourceHost>().AddHostedService<ServerLockWatch>();
     }
 
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
@@ -227,7 +233,7 @@ public sealed class WhistleApp : IAsyncDisposable
         }
         catch (StoreException e)
         {
-            throw new StartException(e.Message.Contains("lock", StringComparison.OrdinalIgnoreCase) ? $"{e.Message} Is another server using {_options.DataFolder}? Stop it, or name another folder with --data." : e.Message);
+            throw new StartException(e.Message);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or DbException)
         {

@@ -56,7 +56,10 @@ public sealed partial class DuckDbStore
     {
         var text = $"{HotFile.Format}\n";
         if (!File.Exists(FormatFile) || File.ReadAllText(FormatFile) != text)
+        {
             DurableFile.Write(FormatFile, text);
+            _logger?.FormatWritten(FormatFile);
+        }
     }
 
     // A failure leaves what was known, and what is not known is not appended to.
@@ -120,7 +123,7 @@ public sealed partial class DuckDbStore
     {
         var files = Directory.EnumerateFiles(SealedFolder).Select(f => Path.GetFileName(f)).ToList();
         foreach (var unfinished in files.Where(f => f.EndsWith(DurableFile.UnfinishedSuffix, StringComparison.Ordinal)))
-            File.Delete(_sealed.PathOf(unfinished));
+            DropLeftover(unfinished);
         files.RemoveAll(f => f.EndsWith(DurableFile.UnfinishedSuffix, StringComparison.Ordinal));
         var catalogue = new Dictionary<long, SealedHour>();
         Query(_connection, "SELECT hour, manifest FROM hours", row =>
@@ -152,7 +155,7 @@ public sealed partial class DuckDbStore
         if (chosen < 0 && candidates.Length == 0 && isHot && !File.Exists(manifestFile) && IsInHot(hour, files))
         {
             // What a crash left of sealing the hour for the first time.
-            files.ForEach(f => File.Delete(_sealed.PathOf(f)));
+            files.ForEach(DropLeftover);
             return;
         }
 
@@ -194,6 +197,13 @@ public sealed partial class DuckDbStore
         }
     }
 
+    void DropLeftover(string name)
+    {
+        var file = _sealed.PathOf(name);
+        File.Delete(file);
+        _logger?.LeftoverDeleted(file);
+    }
+
     static SealedHour? ReadManifest(string file, long hour)
     {
         try
@@ -213,7 +223,7 @@ public sealed partial class DuckDbStore
         var late = false;
         Query(_connection, $"SELECT count(*) FROM late WHERE {InHour(taken.Hour)}", row => late = row.GetInt64(0) > 0);
         foreach (var file in others.Where(f => isHot || late || SealedHour.GenerationOf(f) <= taken.Generation))
-            File.Delete(_sealed.PathOf(file));
+            DropLeftover(file);
         List<string> unknown = [.. others.Select(_sealed.PathOf).Where(File.Exists)];
         if (unknown.Count > 0)
             _setAside.Add(SealedHour.NameOf(taken.Hour), $"Of the hour {SealedHour.NameOf(taken.Hour)} there are files that no manifest names", taken.Hour * Hour, (taken.Hour + 1) * Hour - 1, unknown);

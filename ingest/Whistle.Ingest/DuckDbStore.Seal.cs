@@ -60,11 +60,11 @@ public sealed partial class DuckDbStore
         return failure is null ? due.Count : throw failure;
     }
 
-    /// <summary>Who deletes the file of a running store takes nothing from it yet, but all of it with the next start.</summary>
+    /// <summary>Who deletes or replaces the file of a running store takes nothing from it yet, but all of it with the next start.</summary>
     internal void LookAtHotFile()
     {
-        if (!_hotFile.Exists)
-            Suspect($"{HotFile.Name} was deleted or moved.");
+        if (_hotFile.Loss is { } loss)
+            Suspect(loss);
     }
 
     /// <summary>Hashes every sealed file; what does not hold its content is set aside.</summary>

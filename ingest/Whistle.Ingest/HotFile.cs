@@ -39,6 +39,7 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     ];
 
     string? _lineage;
+    FileIdentity? _opened;
 
     string Path => System.IO.Path.Combine(options.Folder, Name);
 
@@ -50,6 +51,10 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     string Salvaged => Path + ".salvaged";
 
     public bool Exists => File.Exists(Path);
+
+    /// <summary>What befell the file since it was opened here; null where nothing did.</summary>
+    public string? Loss => !Exists ? $"{Name} was deleted or moved."
+        : _opened is { } opened && FileIdentity.Of(Path) is { } now && now != opened ? $"{Name} was replaced by another file." : null;
 
     /// <summary>Whether the failure says that the file is damaged, and not that something around it is in the way.</summary>
     public static bool IsDamage(string message) => !Passing.Any(p => message.Contains(p, StringComparison.OrdinalIgnoreCase));
@@ -127,7 +132,11 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
         // A log without its file is of a file that is gone; DuckDB would play it into the new one.
         if (!File.Exists(Path) && File.Exists(Log))
             Away($"{Name} is missing, and its log {Name}.wal alone tells nothing", 0, Log);
-        return OpenWhole(Path);
+        if (!File.Exists(Path))
+            logger?.HotStoreMade(Path);
+        var connection = OpenWhole(Path);
+        _opened = FileIdentity.Of(Path);
+        return connection;
     }
 
     DuckDBConnection OpenWhole(string file)

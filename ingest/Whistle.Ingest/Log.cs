@@ -55,6 +55,15 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "The telemetry in {Folder} is of format 1 and becomes format 2: {Hours} sealed hours get manifests. A copy of the hot store is kept in {Copy}.")]
     public static partial void StoreUpgrades(this ILogger logger, string folder, int hours, string copy);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "The hot store {File} was not there, and was made.")]
+    public static partial void HotStoreMade(this ILogger logger, string file);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The format file {File} was written.")]
+    public static partial void FormatWritten(this ILogger logger, string file);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{File} was left by a process that ended while it wrote, and was deleted: the store has all that is in it.")]
+    public static partial void LeftoverDeleted(this ILogger logger, string file);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "The mark of the last commit in {Folder} was not written: {Reason}")]
     public static partial void MarkNotWritten(this ILogger logger, string folder, string reason);
 

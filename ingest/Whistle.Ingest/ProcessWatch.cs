@@ -49,6 +49,9 @@ public sealed class ProcessWatch(HealthBoard health)
     /// <summary>The address space that it may have.</summary>
     public static long AddressSpaceLimit() => Limit("Max address space");
 
+    /// <summary>The bytes that a file may have which it writes.</summary>
+    public static long FileSizeLimit() => Limit("Max file size");
+
     void Look_NeedsLock()
     {
         Volatile.Write(ref _lookedAt, TimeProvider.System.GetTimestamp());

@@ -89,7 +89,7 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
     }
 
     void Report(Damage damage) => health?.Report(Component, damage.What, HealthState.Degraded,
-        $"{damage.Reason}. {(damage.Folder is null ? "" : $"What was there is kept in {damage.Folder}. ")}Queries answer without it. `whistle data check` tells what can be done.");
+        $"{damage.Reason}. Queries answer without it. {(damage.Folder is null ? $"It could not be moved to {folder}: free space on that disk, and see that the server's user may write there." : $"What was there is kept in {damage.Folder}. If you need it, restore it from a backup (docs/operations.md, A damaged file); then delete that folder, which ends this.")}");
 
     string NewFolder(DateTimeOffset at, string what)
     {

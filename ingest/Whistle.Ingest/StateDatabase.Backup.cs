@@ -10,7 +10,7 @@ public sealed partial class StateDatabase
         get
         {
             using var connection = Open();
-            return connection.Query("SELECT id FROM instance", r => r.GetString(0)) is [var id] ? id : throw new StateException("The state does not say which one it is; `whistle data check` says more.");
+            return connection.Query("SELECT id FROM instance", r => r.GetString(0)) is [var id] ? id : throw new StateException("The state does not say which one it is. Stop the server and look at it with `whistle data check`.");
         }
     }
 

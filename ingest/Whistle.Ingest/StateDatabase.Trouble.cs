@@ -22,15 +22,22 @@ public sealed partial class StateDatabase
     /// <summary>From now on, trouble is logged once and reported until it is over.</summary>
     public void Watch(HealthBoard health, ILogger logger) => (_health, _logger) = (health, logger);
 
-    /// <summary>Reports a file that was deleted or moved while it is in use: what is written from here on is gone with the process.</summary>
+    /// <summary>Reports a file that was deleted, moved or replaced while it is in use: what is written from here on is gone with the process.</summary>
     internal void LookAtFile()
     {
         if (_file is null)
             return;
-        if (!File.Exists(_file))
-            _health?.Report(Component, "file", HealthState.Failed, $"{_file} was deleted or moved while the server runs: what is set from here on is lost when it ends. Stop the server, put the file back with its -wal and -instance or restore a backup, and start it again.");
+        if (FileLoss() is { } loss)
+            _health?.Report(Component, "file", HealthState.Failed, loss);
         else
             _health?.Clear(Component, "file");
+    }
+
+    string? FileLoss()
+    {
+        var what = !File.Exists(_file) ? "deleted or moved" : _opened is { } opened && FileIdentity.Of(_file) is { } now && now != opened ? "replaced by another file" : null;
+        return what is null ? null
+            : $"{_file} was {what} while the server runs: what is set from here on is lost when it ends. Stop the server, put the file back with its -wal and -instance or restore a backup, and start it again.";
     }
 
     /// <summary>What to throw in place of an error of the engine's; null where it is the statement's own.</summary>
@@ -39,7 +46,7 @@ public sealed partial class StateDatabase
         var message = error switch
         {
             StateException => null,
-            SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || IsMisshapen(sqlite) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
+            SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || LacksSchema(sqlite) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
             PostgresException { SqlState: var state } when !IsTrouble(state) => null,
             NpgsqlException => $"The state's database cannot be used: {error.Message} See that PostgreSQL runs, can be reached and has room.",
             _ => null,
@@ -75,9 +82,11 @@ public sealed partial class StateDatabase
 
     static bool IsTrouble(int code) => code is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_IOERR or raw.SQLITE_FULL or raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY or raw.SQLITE_PERM;
 
-    // A table or a column that somebody dropped while the server runs: SQLite has no code of its own for it.
-    static bool IsMisshapen(SqliteException error) =>
-        error.SqliteErrorCode == raw.SQLITE_ERROR && (error.Message.Contains("no such table", StringComparison.Ordinal) || error.Message.Contains("no such column", StringComparison.Ordinal));
+    // Every statement is a constant that the migrations fit: somebody dropped it, or a name in the schema's own text was garbled, which SQLite's check does not see.
+    static bool LacksSchema(SqliteException error) => error.SqliteErrorCode is raw.SQLITE_ERROR
+        && Lacking.Any(l => error.Message.Contains(l, StringComparison.Ordinal));
+
+    static readonly string[] Lacking = ["no such column", "no such table", "has no column named"];
 
     // Data that are damaged (XX), no resources (53), an operator (57), the system (58), no connection (08), no such table or column (42P01, 42703).
     static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08" || state is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn;

@@ -31,6 +31,7 @@ public sealed partial class StateDatabase : IDisposable
     readonly string _connectionString;
     readonly NpgsqlDataSource? _postgreSql;
     readonly string? _file;
+    readonly FileIdentity? _opened;
 
     // Connections to SQLite that nobody uses, with their prepared statements. One in memory lives as long as one of them is open.
     readonly ConcurrentStack<KeptConnection> _idle = [];
@@ -50,6 +51,7 @@ public sealed partial class StateDatabase : IDisposable
         // One that is moved away while it is in use is not made again, empty.
         _connectionString = FileConnection(_file, SqliteOpenMode.ReadWrite);
         using var connection = Open();
+        _opened = FileIdentity.Of(_file);
         Remember(connection);
     }
 
@@ -145,6 +147,9 @@ public sealed partial class StateDatabase : IDisposable
 
     KeptConnection OpenSqlite()
     {
+        // Half of what is asked would be answered by another state, which may allow what this one forbids.
+        if (_opened is not null && FileLoss() is { } loss)
+            throw new StateException(loss);
         var connection = new SqliteConnection(_connectionString);
         connection.Open();
         using var command = connection.CreateCommand();

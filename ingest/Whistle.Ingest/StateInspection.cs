@@ -37,7 +37,7 @@ static class StateInspection
 
     const string Unmarked = "It remembers how far the state had come, so changes may be missing without a trace.";
 
-    const string Restore = "Restore a backup with `whistle backup restore`; `whistle data check` says more.";
+    const string Restore = "Restore a backup with `whistle backup restore` (docs/operations.md).";
 
     /// <exception cref="StateException">It cannot be used as it is.</exception>
     public static StateFound Look(string file, StateOpening opening)
@@ -89,12 +89,16 @@ static class StateInspection
         // The plain error is a head or a schema that cannot be read.
         raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_ERROR => Damaged(file, e.Message),
         raw.SQLITE_FULL => $"The disk of {file} is full: {e.Message}. Free some space there.",
-        raw.SQLITE_IOERR => $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Look after the disk and its file system.",
+        raw.SQLITE_IOERR => $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Look after the disk and its file system.{SizeLimit()}",
         raw.SQLITE_CANTOPEN or raw.SQLITE_PERM or raw.SQLITE_AUTH => $"{file} or its log (-wal, -shm) cannot be opened: {e.Message}. See that they are files which the user of the server may read and write, and that it may make files in their folder.",
         raw.SQLITE_READONLY => $"{file} or its log (-wal, -shm) cannot be written: {e.Message}. See that the user of the server may write them and their folder, and that the disk is not mounted read-only.",
         raw.SQLITE_BUSY or raw.SQLITE_LOCKED => $"{file} is held by another process: {e.Message}. Stop what uses it.",
         _ => $"{file} cannot be used: {e.Message}.",
     };
+
+    // SQLite does not tell this error from others.
+    static string SizeLimit() => ProcessWatch.FileSizeLimit() is var limit and < long.MaxValue
+        ? $" Or a file has reached the {limit >> 20} MiB that this process may write (`ulimit -f`, LimitFSIZE=)." : "";
 
     static StateFound LookInto(string file, StateMark? mark, string? doubt, StateOpening opening)
     {

@@ -4,7 +4,11 @@ namespace Whistle.Ingest;
 
 /// <summary>What was found of one part of the data folder.</summary>
 /// <param name="Part">A file, an hour, an entry of what was set aside.</param>
-public sealed record DataFinding(string Part, bool IsDamage, string Text);
+public sealed record DataFinding(string Part, bool IsDamage, string Text)
+{
+    /// <summary>An entry of what was set aside earlier: it is out of the way, and nothing is wrong with what is left.</summary>
+    public bool IsAside { get; init; }
+}
 
 /// <summary>Looks at the telemetry of a server that does not run, and changes nothing.</summary>
 public static class StoreInspection
@@ -21,9 +25,12 @@ public static class StoreInspection
             .. Part("format", () => [Format(folder)]),
             .. Part("sealed", () => Sealed(new SealedFolder(Path.Combine(folder, "sealed")))),
             .. Part(HotFile.Name, () => [Hot(folder, time)]),
-            .. Part(SetAside.FolderName, () => SetAsideBefore(folder, time)),
+            .. LookAside(folder, time),
         ];
     }
+
+    /// <summary>What was set aside earlier, which a running server does not change either.</summary>
+    public static IEnumerable<DataFinding> LookAside(string folder, TimeProvider time) => Part(SetAside.FolderName, () => SetAsideBefore(folder, time));
 
     // Whatever one part does, the others are looked at.
     static List<DataFinding> Part(string part, Func<IEnumerable<DataFinding>> look)
@@ -84,7 +91,7 @@ public static class StoreInspection
         catch (DuckDBException e)
         {
             return HotFile.IsDamage(e.Message) ? new(HotFile.Name, true, $"{e.Message.TrimEnd()} The next start saves what can be read and sets the file aside.")
-                : new(HotFile.Name, true, $"It cannot be opened now: {e.Message.TrimEnd()} Is a server running on this folder? Ask it with `whistle health`, or stop it first.");
+                : new(HotFile.Name, true, $"It cannot be opened now: {e.Message.TrimEnd()} See which other process has it open, and that this user may read it.");
         }
     }
 
@@ -92,6 +99,6 @@ public static class StoreInspection
     {
         var before = new SetAside(Path.Combine(folder, SetAside.FolderName), null, null, time);
         before.Load();
-        return before.Known.Select(d => new DataFinding($"{SetAside.FolderName}/{Path.GetFileName(d.Folder)}", true, $"{d.Reason}."));
+        return before.Known.Select(d => new DataFinding($"{SetAside.FolderName}/{Path.GetFileName(d.Folder)}", false, $"{d.Reason}.") { IsAside = true });
     }
 }

@@ -83,9 +83,9 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         await server.StartAsync(Cancellation);
         var backup = Path.Combine(_folder, "b");
         Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
-        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "A server is running on "));
+        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], $"uses {server.DataFolder}. Stop it first"));
         // The lock that the backup must leave in place keeps a second server out.
-        Assert.Equal((1, true), await WhistleAsync(["serve", "--data", server.DataFolder, "--listen", "http://127.0.0.1:0", "--no-agent"], "Is another server using"));
+        Assert.Equal((1, true), await WhistleAsync(["serve", "--data", server.DataFolder, "--listen", "http://127.0.0.1:0", "--no-agent"], "whistle serve (process "));
         await server.KillAsync();
         Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup + "-2", "--data", server.DataFolder], "It holds secrets"));
         Assert.Equal((0, true), await WhistleAsync(["backup", "verify", backup + "-2"], "Whole: "));
@@ -101,7 +101,7 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
         File.Delete(Path.Combine(server.DataFolder, "telemetry", "hot.duckdb"));
 
-        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "A server is running on "));
+        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], $"uses {server.DataFolder}. Stop it first"));
 
         await server.KillAsync();
         Assert.Equal((0, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "Restored to "));

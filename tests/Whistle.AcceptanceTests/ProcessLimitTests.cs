@@ -24,6 +24,7 @@ public sealed class ProcessLimitTests : IDisposable
     [InlineData("ulimit -n 80", "This process may have 80 files and connections open, and needs at least 1024. Raise the limit")]
     [InlineData("export DOTNET_GCHeapHardLimit=0x4000000", "This process may use 64 MiB of memory for its heap, and needs at least 160 MiB. Raise the limit")]
     [InlineData("ulimit -v 2000000", "This process may have 1953 MiB of address space, and needs at least 8192 MiB. Raise the limit")]
+    [InlineData("ulimit -f 100000", "This process may write files of 97 MiB, and needs at least 1024 MiB. Raise the limit")]
     public async Task What_is_too_little_is_refused_at_the_start_with_both_numbers(string limit, string says)
     {
         var cancellation = TestContext.Current.CancellationToken;
@@ -53,6 +54,26 @@ public sealed class ProcessLimitTests : IDisposable
         crowd.ForEach(c => c.Dispose());
         using var later = new HttpClient { BaseAddress = address };
         await process.UntilAnswersAsync(later, "-/ready", cancellation);
+        await process.KillAndWaitAsync();
+    }
+
+    [Fact(Timeout = 300_000)]
+    public async Task Files_that_may_not_grow_are_said_to_be_the_reason_and_the_server_goes_on()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var process = Start("true", out var address);
+        using var http = new HttpClient { BaseAddress = address };
+        await process.UntilAnswersAsync(http, "-/ready", cancellation);
+        using var sender = new RemoteWriteClient(address, Enroll("t"));
+        Assert.Equal(HttpStatusCode.NoContent, await TrySendAsync(sender, Flood("before", 0), cancellation));
+        http.DefaultRequestHeaders.Authorization = new("Bearer", (await File.ReadAllTextAsync(Path.Combine(_folder, "token"), cancellation)).Trim());
+
+        Shell.Run($"prlimit --pid {process.Id} --fsize=65536:unlimited");
+        await process.UntilAsync(async c => await TrySendAsync(sender, Flood("beyond", 0), c) is HttpStatusCode.ServiceUnavailable, cancellation);
+        await process.UntilAsync(async c => (await http.GetStringAsync(new Uri("api/whistle/v1/health", UriKind.Relative), c)).Contains("File too large", StringComparison.Ordinal), cancellation);
+        Shell.Run($"prlimit --pid {process.Id} --fsize=unlimited");
+
+        await process.UntilAsync(async c => await TrySendAsync(sender, Flood("after", 0), c) is HttpStatusCode.NoContent, cancellation);
         await process.KillAndWaitAsync();
     }
 

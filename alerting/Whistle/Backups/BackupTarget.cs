@@ -41,19 +41,26 @@ static class BackupTarget
     }
 
     /// <exception cref="BackupException">Something is there.</exception>
-    public static void CheckEmpty(string folder)
+    public static void CheckEmpty(string folder, string? but = null)
     {
-        if (File.Exists(folder))
-            throw new BackupException($"{folder} is a file. Name a folder that is empty or does not exist yet.");
-        if (IsOccupied(folder))
+        CheckIsNoFile(folder);
+        if (IsOccupied(folder, but))
             throw new BackupException($"{folder} is not empty. Name a folder that is empty or does not exist yet.");
     }
 
-    public static bool IsOccupied(string folder)
+    /// <exception cref="BackupException">It is one.</exception>
+    public static void CheckIsNoFile(string folder)
+    {
+        if (File.Exists(folder))
+            throw new BackupException($"{folder} is a file. Name a folder that is empty or does not exist yet.");
+    }
+
+    /// <param name="but">A name that does not count.</param>
+    public static bool IsOccupied(string folder, string? but = null)
     {
         try
         {
-            return Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
+            return Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(e => Path.GetFileName(e) != but);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

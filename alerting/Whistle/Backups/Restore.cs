@@ -1,5 +1,6 @@
 using System.Globalization;
 
+using Whistle.Actions.Files;
 using Whistle.Ingest;
 
 namespace Whistle.Backups;
@@ -21,6 +22,24 @@ static class Restore
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         var partial = folder + Partial;
         Check(backup, folder, partial, replace);
+        var isMade = !Directory.Exists(folder);
+        using var held = Lock(folder);
+        try
+        {
+            // What was there before it was locked may be another by now.
+            Check(backup, folder, partial, replace);
+            return Run(backup, folder, partial, replace, time, progress, cancellation);
+        }
+        catch when (isMade)
+        {
+            Unmake(folder);
+            throw;
+        }
+    }
+
+    static (BackupManifest Manifest, string? Aside) Run(
+        string backup, string folder, string partial, bool replace, TimeProvider time, Action<BackupProgress> progress, CancellationToken cancellation)
+    {
         var manifest = Backup.Verify(backup, progress, cancellation);
         BackupTarget.CheckSpace(folder, manifest.Bytes + Spare);
         try
@@ -31,8 +50,6 @@ static class Restore
                 KeepAgent(folder, partial);
             FileCopy.WriteNew(Path.Combine(partial, RestoreMark.FileName), new RestoreMark(Lineage.NewGeneration(), manifest.At).ToBytes());
             BackupTarget.SyncFolders(partial);
-            // A server may have been started in the meantime.
-            Check(backup, folder, null, replace);
             return (manifest, PutInPlace(partial, folder, time));
         }
         catch (Exception e)
@@ -44,18 +61,45 @@ static class Restore
         }
     }
 
-    static void Check(string backup, string folder, string? partial, bool replace)
+    static ServerLock Lock(string folder)
+    {
+        try
+        {
+            if (!Directory.Exists(folder))
+                FileCopy.MakeFolder(folder);
+            return ServerLock.Take(folder, "whistle backup restore");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BackupException(e.Message, e);
+        }
+    }
+
+    // Nothing but the lock is in it.
+    static void Unmake(string folder)
+    {
+        try
+        {
+            File.Delete(Path.Combine(folder, ServerLock.FileName));
+            Directory.Delete(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The reason why it is not needed is the one to say.
+        }
+    }
+
+    static void Check(string backup, string folder, string partial, bool replace)
     {
         if (BackupTarget.IsWithin(BackupTarget.Resolve(folder), BackupTarget.Resolve(backup)) || BackupTarget.IsWithin(BackupTarget.Resolve(backup), BackupTarget.Resolve(folder)))
             throw new BackupException($"{folder} is inside of the backup {backup} or around it. Name another folder.");
         BackupTarget.CheckOutsideOfBackups(BackupTarget.Resolve(folder));
         BackupTarget.CheckPlace(folder);
-        if (partial is not null && Path.Exists(partial))
+        if (Path.Exists(partial))
             throw new BackupException($"{partial} is in the way: it is what is left of a restore that did not finish. Delete it.");
-        if (RunningServer.Uses(folder))
-            throw new BackupException($"A server is running on {folder}. Stop it first.");
+        BackupTarget.CheckIsNoFile(folder);
         if (!replace)
-            BackupTarget.CheckEmpty(folder);
+            BackupTarget.CheckEmpty(folder, but: ServerLock.FileName);
     }
 
     static void Fill(string backup, BackupManifest manifest, string partial, Action<BackupProgress> progress, CancellationToken cancellation)
@@ -86,7 +130,13 @@ static class Restore
 
     static string? PutInPlace(string partial, string folder, TimeProvider time)
     {
-        var aside = BackupTarget.IsOccupied(folder) ? MoveAside(folder, time) : null;
+        var aside = BackupTarget.IsOccupied(folder, but: ServerLock.FileName) ? AsideOf(folder, time) : null;
+        if (Native.IsKnown && TryExchange(partial, folder, aside))
+            return aside;
+        if (aside is not null)
+            Directory.Move(folder, aside);
+        else
+            File.Delete(Path.Combine(folder, ServerLock.FileName));
         try
         {
             BackupTarget.Publish(partial, folder);
@@ -99,12 +149,28 @@ static class Restore
         }
     }
 
-    static string MoveAside(string folder, TimeProvider time)
+    // At no moment is the place empty, so that no server begins anew there. Under its own name what is new is never taken for what was there.
+    static bool TryExchange(string partial, string folder, string? aside)
+    {
+        var beside = aside ?? partial;
+        if (aside is not null)
+            Directory.Move(partial, aside);
+        if (Native.Exchange(beside, folder) != 0)
+        {
+            if (aside is not null)
+                Directory.Move(aside, partial);
+            return false;
+        }
+
+        if (aside is null)
+            Backup.TryDelete(beside);
+        Agent.Collectors.Native.SyncFolder(BackupTarget.Parent(folder));
+        return true;
+    }
+
+    static string AsideOf(string folder, TimeProvider time)
     {
         var aside = folder + Aside + time.GetUtcNow().ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture);
-        if (Path.Exists(aside))
-            throw new BackupException($"{aside} is in the way. Try again in a second.");
-        Directory.Move(folder, aside);
-        return aside;
+        return Path.Exists(aside) ? throw new BackupException($"{aside} is in the way. Try again in a second.") : aside;
     }
 }

@@ -1,14 +1,16 @@
 namespace Whistle.Backups;
 
 /// <summary>
-/// A server holds DuckDB's lock on its hot database and SQLite's on its state, whichever version it is of, and loses them with its life. One of the files
-/// may have been deleted while it runs.
+/// A server of a version before <see cref="ServerLock"/>, and one whose lock file was deleted, is told by DuckDB's lock on its hot database and SQLite's on
+/// its state.
 /// </summary>
 static class RunningServer
 {
     /// <summary>Whether another process works on the data folder. Never ask it of one's own: closing the files would let go one's own locks.</summary>
-    public static bool Uses(string dataFolder) =>
-        IsLocked(Path.Combine(dataFolder, Backup.Telemetry, "hot.duckdb")) || IsLocked(Path.Combine(dataFolder, WhistleApp.StateFileName));
+    public static bool Uses(string dataFolder) => HasStore(dataFolder) || IsLocked(Path.Combine(dataFolder, WhistleApp.StateFileName));
+
+    /// <summary>Whether another process has the hot database open, as servers alone do for long.</summary>
+    public static bool HasStore(string dataFolder) => IsLocked(Path.Combine(dataFolder, Backup.Telemetry, "hot.duckdb"));
 
     static bool IsLocked(string file)
     {
@@ -28,7 +30,7 @@ static class RunningServer
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new BackupException($"{file} cannot be opened: {e.Message} Run this as the user that runs the server.", e);
+            throw new UnauthorizedAccessException($"{file} cannot be opened: {e.Message} Run this as the user that runs the server.", e);
         }
     }
 }

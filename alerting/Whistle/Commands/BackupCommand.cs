@@ -32,25 +32,36 @@ static class BackupCommand
         var create = new Command("create", "Makes a verified copy of state and telemetry, while the server runs or not.") { Folder, ServeCommand.Config };
         var withServer = ServerConnection.With(create, (arguments, server, cancellation) => CreateByServerAsync(Path.GetFullPath(arguments.GetValue(Folder)!), server, cancellation));
         var byServer = (System.CommandLine.Invocation.AsynchronousCommandLineAction)withServer.Action!;
-        withServer.SetAction((arguments, cancellation) =>
+        withServer.SetAction(async (arguments, cancellation) =>
         {
             var data = arguments.GetValue(ServerConnection.Data)!;
-            return IsServed(data) ? byServer.InvokeAsync(arguments, cancellation) : TryAsync(token => CreateOffline(arguments, data, token), cancellation);
+            try
+            {
+                // Held until the copy is made, so that no server starts on the folder before.
+                using var held = Directory.Exists(Path.Combine(data, Backup.Telemetry)) ? ServerLock.Take(data, "whistle backup create") : null;
+                return await TryAsync(token => CreateOffline(arguments, data, token), cancellation);
+            }
+            catch (FolderInUseException e) when (!e.IsServer)
+            {
+                await Console.Error.WriteLineAsync(e.Message);
+                return 1;
+            }
+            catch (FolderInUseException)
+            {
+                return await byServer.InvokeAsync(arguments, cancellation);
+            }
+            catch (UnauthorizedAccessException)
+            {
+                // Whoever may not read the folder may not ask its server either, and is told so there.
+                return await byServer.InvokeAsync(arguments, cancellation);
+            }
+            catch (IOException e)
+            {
+                await Console.Error.WriteLineAsync(e.Message);
+                return 1;
+            }
         });
         return withServer;
-    }
-
-    static bool IsServed(string dataFolder)
-    {
-        try
-        {
-            return RunningServer.Uses(dataFolder);
-        }
-        catch (BackupException)
-        {
-            // Whoever may not read the folder may not ask its server either, and is told so there.
-            return true;
-        }
     }
 
     static async Task CreateByServerAsync(string folder, ServerConnection server, CancellationToken cancellation)
@@ -82,7 +93,6 @@ static class BackupCommand
         using var state = options.OpenState();
         // A folder of an earlier version stays as it is: to open its telemetry would upgrade it.
         state.RequireCurrent(StateStages.All);
-        // Its lock keeps a server from starting on the folder.
         using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
         var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
         Created(folder, Backup.Create(new(data, state, telemetry, TimeProvider.System), folder, Show, cancellation));

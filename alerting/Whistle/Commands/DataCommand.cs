@@ -1,5 +1,6 @@
 using System.CommandLine;
 
+using Whistle.Actions.Files;
 using Whistle.Ingest;
 
 namespace Whistle.Commands;
@@ -7,56 +8,145 @@ namespace Whistle.Commands;
 /// <summary>Looks at the data folder of a server that does not run.</summary>
 static class DataCommand
 {
+    const int Damaged = 1;
+    const int NoFolder = 2;
+    const int InUse = 3;
+
+    // What a server has open or exchanges at any moment.
+    const string ServersOwn = "state.sqlite, telemetry/format, telemetry/sealed, telemetry/hot.duckdb";
+
     static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
 
     public static Command Build()
     {
-        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing.") { Data };
-        check.SetAction(arguments => Report(Look(arguments.GetValue(Data)!)));
-        var repair = new Command("repair", "Does for the telemetry what the next start would: sets damaged files aside, saves what can be read, writes lost manifests again. Deletes nothing. A damaged state stays as it is: restore a backup.") { Data };
+        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is no data folder to look at, 3 where a server uses it.") { Data };
+        check.SetAction(arguments => Check(arguments.GetValue(Data)!));
+        var repair = new Command("repair", "Does for the telemetry what the next start would, and says each thing that it does: sets damaged files aside, saves what can be read, writes lost manifests again. A damaged state stays as it is: restore a backup. Ends as check does.") { Data };
         repair.SetAction(arguments => Repair(arguments.GetValue(Data)!));
         return new Command("data", "Checks and repairs the data folder of a stopped server.") { check, repair };
     }
 
-    static IEnumerable<DataFinding> Look(string folder) =>
-    [
-        StateDatabase.Look(Path.Combine(folder, WhistleApp.StateFileName), StateStages.HasHistory(folder), StateStages.All),
-        .. StoreInspection.Look(Path.Combine(folder, "telemetry"), TimeProvider.System),
-    ];
-
-    static int Repair(string folder)
+    static int Check(string folder) => Locked(folder, "whistle data check", () => Report(folder, Look(folder)), other =>
     {
+        foreach (var entry in StoreInspection.LookAside(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System))
+            Print(entry);
+        return Say($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
+    });
+
+    static int Repair(string folder) => Locked(folder, "whistle data repair", () =>
+    {
+        var telemetry = Path.Combine(folder, ServerFolder.Telemetry);
+        if (!Directory.Exists(telemetry))
+            return Say($"There is no telemetry in {folder}, and only that can be repaired. Name the server's data folder with --data.", NoFolder);
         try
         {
-            var telemetry = Path.Combine(folder, "telemetry");
-            if (!Directory.Exists(telemetry))
-                return Say($"There is no telemetry in {folder}. Name the server's data folder with --data.", 1);
-            using (var store = new DuckDbStore(new StoreOptions(telemetry, TimeSpan.MaxValue), TimeProvider.System))
-                Console.WriteLine($"{store.ProveAll()} sealed hours hold what was written.");
+            var deeds = new Deeds();
+            using var store = new DuckDbStore(new StoreOptions(telemetry, TimeSpan.MaxValue), TimeProvider.System, logger: deeds);
+            var hours = store.ProveAll();
+            if (deeds.Count == 0)
+                Console.WriteLine("Nothing had to be repaired.");
+            Console.WriteLine(hours == 1 ? "1 sealed hour holds what was written." : $"{hours} sealed hours hold what was written.");
         }
         catch (StoreException e)
         {
-            return Say(e.Message, 1);
+            return Say(e.Message, Damaged);
         }
 
-        return Report(Look(folder));
+        return Report(folder, Look(folder));
+    }, other => Say($"{folder} is in use by {other.By}, so nothing was repaired. {(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}", InUse));
+
+    // Held until all is done, so that no server starts in the midst of it.
+    static int Locked(string folder, string by, Func<int> work, Func<FolderInUseException, int> whenInUse)
+    {
+        try
+        {
+            if (Refusal(folder) is { } refusal)
+                return Say(refusal, NoFolder);
+            using var held = ServerLock.Take(folder, by);
+            return work();
+        }
+        catch (FolderInUseException e)
+        {
+            return whenInUse(e);
+        }
+        catch (UntrustedFolderException e)
+        {
+            return Say($"The data folder {folder} is not its user's alone: {e.Message}", NoFolder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Say(e.Message, NoFolder);
+        }
     }
 
-    static int Report(IEnumerable<DataFinding> findings)
+    static string? Refusal(string folder)
     {
-        var damaged = 0;
+        if (!Directory.Exists(folder))
+            return $"{folder} is no folder that this user can see. Name the server's data folder with --data.";
+        // One that may not be read would seem to have nothing in it.
+        _ = Directory.EnumerateFileSystemEntries(folder).Any();
+        return ServerFolder.IsServers(folder) ? null : $"{folder} is no data folder of a server: it has neither a state nor telemetry. Name the server's data folder with --data.";
+    }
+
+    static IEnumerable<DataFinding> Look(string folder) =>
+    [
+        LookAtState(folder),
+        .. StoreInspection.Look(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System),
+    ];
+
+    static DataFinding LookAtState(string folder)
+    {
+        var file = Path.Combine(folder, WhistleApp.StateFileName);
+        return !Path.Exists(file) && File.Exists(Path.Combine(folder, ServerFolder.Owner))
+            ? new("state", false, "It is in PostgreSQL, and is not looked at here.")
+            : StateDatabase.Look(file, StateStages.HasHistory(folder), StateStages.All);
+    }
+
+    static int Report(string folder, IEnumerable<DataFinding> findings)
+    {
+        var (state, telemetry, aside) = (0, 0, 0);
         foreach (var finding in findings)
         {
-            damaged += finding.IsDamage ? 1 : 0;
-            Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : "ok     ")}  {ConsoleTable.Printable(finding.Part)}: {ConsoleTable.Printable(finding.Text)}");
+            Print(finding);
+            aside += finding.IsAside ? 1 : 0;
+            if (finding.IsDamage && finding.Part == WhistleApp.StateFileName)
+                state++;
+            else if (finding.IsDamage)
+                telemetry++;
         }
 
-        return damaged == 0 ? Say("Nothing is damaged.", 0) : Say($"{damaged} findings. docs/operations.md says what to do about each.", 1);
+        if (aside > 0)
+            Console.WriteLine($"{(aside == 1 ? "1 entry was" : $"{aside} entries were")} set aside earlier, and counts as no damage. Restore what you need of it from a backup (docs/operations.md, A damaged file); then delete its folder below {Path.Combine(folder, ServerFolder.Telemetry)} with rm -r.");
+        if (state + telemetry == 0)
+            return Say("Nothing is damaged.", 0);
+        return Say($"{(state + telemetry == 1 ? "1 part is" : $"{state + telemetry} parts are")} damaged.{(state > 0 ? " The state: do what is said of it above; no command repairs it." : "")}{(telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "")}", Damaged);
     }
+
+    static void Print(DataFinding finding) =>
+        Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : finding.IsAside ? "aside  " : "ok     ")}  {ConsoleTable.Printable(finding.Part)}: {ConsoleTable.Printable(finding.Text)}");
 
     static int Say(string text, int exitCode)
     {
         (exitCode == 0 ? Console.Out : Console.Error).WriteLine(text);
         return exitCode;
+    }
+
+    /// <summary>Prints each thing that the store does to the folder.</summary>
+    sealed class Deeds : ILogger<DuckDbStore>
+    {
+        public int Count { get; private set; }
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (!IsEnabled(logLevel))
+                return;
+            Count++;
+            Console.WriteLine($"- {ConsoleTable.Printable(formatter(state, exception))}");
+        }
     }
 }

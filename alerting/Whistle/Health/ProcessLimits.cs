@@ -16,6 +16,9 @@ static class ProcessLimits
     // The runtime takes half of it for the heap, and the rest goes to stacks, libraries and the store. Measured: a start fails with 4 GiB, and succeeds with 7.6 GiB.
     const long LeastAddressSpace = 8L << 30;
 
+    // The state and its reserve are some tens of MiB, an hour of a thousand nodes in the hot store some hundreds.
+    const long LeastFileSize = 1L << 30;
+
     const int LeastWorkers = 16;
 
     /// <summary>Connections that leave handles for all else.</summary>
@@ -29,6 +32,8 @@ static class ProcessLimits
             throw new StartException($"This process may have {handles} files and connections open, and needs at least {LeastHandles}. Raise the limit: LimitNOFILE=4096 in the service's unit, or `ulimit -n 4096` before the start.");
         if (ProcessWatch.AddressSpaceLimit() is var space && space < LeastAddressSpace)
             throw new StartException($"This process may have {space >> 20} MiB of address space, and needs at least {LeastAddressSpace >> 20} MiB. Raise the limit (`ulimit -v`, LimitAS=) or remove it, and bound the memory with MemoryMax= of the service's unit or DOTNET_GCHeapHardLimit.");
+        if (ProcessWatch.FileSizeLimit() is var size && size < LeastFileSize)
+            throw new StartException($"This process may write files of {size >> 20} MiB, and needs at least {LeastFileSize >> 20} MiB. Raise the limit (`ulimit -f`, LimitFSIZE=) or remove it.");
         if (memory < LeastMemory)
             throw new StartException($"This process may use {memory >> 20} MiB of memory for its heap, and needs at least {LeastMemory >> 20} MiB. Raise the limit: MemoryMax= of the service's unit or the container's memory (of which .NET takes three quarters), or DOTNET_GCHeapHardLimit.");
     }

@@ -37,6 +37,7 @@ static unsafe partial class Native
     public const int NotPermitted = 1;
     public const int NoEntry = 2;
     public const int NoProcess = 3;
+    public const int WouldBlock = 11;
     public const int NoAccess = 13;
     public const int Exists = 17;
     public const int NotAFolder = 20;
@@ -53,6 +54,13 @@ static unsafe partial class Native
     const uint BasicAndMount = 0x7ff | 0x1000;
     const uint HasMount = 0x1000;
     const nint DoNotReplace = 1;
+    const nint ExchangeNames = 2;
+    const int LockExclusive = 2;
+    const int LockNonBlocking = 4;
+    const int ReadWrite = 2;
+    const int Create = 0x40;
+    const int Exclusive = 0x80;
+    const int OwnerMayReadAndWrite = 0x180;
     const int CloseOnExec = 0x80000;
     const int NonBlocking = 0x800;
     const int WriteOnly = 1;
@@ -241,6 +249,47 @@ static unsafe partial class Native
         }
     }
 
+    /// <summary>Opens a file that is no link for reading and writing; one that is made is for its owner alone.</summary>
+    public static int OpenOrMake(string path, out int opened, out bool isMade)
+    {
+        fixed (byte* name = Terminated(path))
+        {
+            const int flags = ReadWrite | CloseOnExec | NonBlocking;
+            int error;
+            do
+            {
+                isMade = false;
+                error = Open(CurrentFolder, name, flags | DoNotFollow, out opened);
+                if (error == NoEntry)
+                    (error, isMade) = (Make(name, flags | Create | Exclusive, out opened), true);
+            }
+            while (error == Exists);
+            return error;
+        }
+    }
+
+    /// <summary>Takes the lock of an open file, which goes with the last process that has it open; <see cref="WouldBlock"/> where another has it.</summary>
+    public static int Lock(int file)
+    {
+        while (LockCall(file, LockExclusive | LockNonBlocking) != 0)
+        {
+            if (Marshal.GetLastPInvokeError() is var error and not Interrupted)
+                return error;
+        }
+
+        return 0;
+    }
+
+    /// <summary>Gives an open file to another user.</summary>
+    public static int Give(int file, uint user) => OwnerCall(file, user, uint.MaxValue) != 0 ? Marshal.GetLastPInvokeError() : 0;
+
+    /// <summary>Each of two names stands for what the other did, at once. Some file systems cannot.</summary>
+    public static int Exchange(string one, string other)
+    {
+        fixed (byte* a = Terminated(one), b = Terminated(other))
+            return RenameCall(Rename, CurrentFolder, a, CurrentFolder, b, ExchangeNames) != 0 ? Marshal.GetLastPInvokeError() : 0;
+    }
+
     /// <summary>Gives a file its name unless the name is taken (<see cref="Exists"/>). Some file systems cannot: <see cref="Invalid"/>.</summary>
     public static int RenameNew(string from, string to)
     {
@@ -271,6 +320,12 @@ static unsafe partial class Native
             if (Marshal.GetLastPInvokeError() is var error and not Interrupted)
                 return error;
         }
+    }
+
+    static int Make(byte* name, int flags, out int opened)
+    {
+        opened = MakeCall(CurrentFolder, name, flags, OwnerMayReadAndWrite);
+        return opened >= 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
     static int Stat(int folder, byte* name, int flags, out FileStat stat)
@@ -321,6 +376,15 @@ static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "openat", SetLastError = true)]
     private static partial int OpenCall(int folder, byte* name, int flags);
+
+    [LibraryImport("libc", EntryPoint = "openat", SetLastError = true)]
+    private static partial int MakeCall(int folder, byte* name, int flags, uint mode);
+
+    [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
+    private static partial int LockCall(int file, int operation);
+
+    [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
+    private static partial int OwnerCall(int file, uint user, uint group);
 
     [LibraryImport("libc", EntryPoint = "unlinkat", SetLastError = true)]
     private static partial int UnlinkCall(int folder, byte* name, int flags);

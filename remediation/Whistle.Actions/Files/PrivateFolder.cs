@@ -36,8 +36,7 @@ sealed class PrivateFolder(string folder, IReadOnlyList<string> secrets, string?
             return null;
         }
 
-        Refuse(PathTrust.FaultOnTheWay(_folder, _user, followLast: true, out var real));
-        Directory.CreateDirectory(real, Owner);
+        var real = Make();
         List<string> closed = [];
         var left = new Stack<string>([real]);
         while (left.TryPop(out var path))
@@ -49,6 +48,26 @@ sealed class PrivateFolder(string folder, IReadOnlyList<string> secrets, string?
         return closed.Count == 0 ? null
             : $"Closed to other users, who could read it: {string.Join(", ", closed.Take(MostNamed))}{(closed.Count > MostNamed ? $" and {closed.Count - MostNamed} more" : "")}.";
     }
+
+    /// <summary>Makes the folder where there is none, and looks at it and all above it, not at what lies in it.</summary>
+    /// <returns>Its path without links.</returns>
+    /// <exception cref="UntrustedFolderException">It or a folder above it is not to be trusted.</exception>
+    /// <exception cref="IOException">It cannot be made.</exception>
+    public string Make()
+    {
+        if (!Native.IsKnown)
+            return Directory.CreateDirectory(_folder).FullName;
+        Refuse(PathTrust.FaultOnTheWay(_folder, _user, followLast: true, out var real));
+        Directory.CreateDirectory(real, Owner);
+        Refuse(Native.Stat(real, out var stat) == 0 ? FaultOfKind(real, stat) ?? PathTrust.Fault(real, stat, _user) : null);
+        return real;
+    }
+
+    /// <summary>Why a file in a trusted folder, which need not be there, is not to be trusted; null where it is.</summary>
+    public static string? FaultOfFile(string path, uint user) =>
+        Native.Stat(path, out var stat) != 0 ? null
+            : FaultOfKind(path, stat) ?? (stat.IsFolder ? $"{path} is a folder, where a file belongs. Look at what it holds; then use: rm -r {path}" : null)
+            ?? PathTrust.Fault(path, stat, user) ?? (stat.Links > 1 ? FurtherNames(path, stat) : null);
 
     [SupportedOSPlatform("linux")]
     FileStat? Look(string path, string real, List<string> closed)
@@ -89,8 +108,11 @@ sealed class PrivateFolder(string folder, IReadOnlyList<string> secrets, string?
 
     string? FaultOfNames(string path, string real, FileStat stat) =>
         stat.IsFile && stat.Links > 1 && !(linkable is not null && path.StartsWith(Path.Join(real, linkable) + "/", StringComparison.Ordinal))
-            ? $"{path} has {stat.Links} names, so it may be read and written under another one. Use: cp -p {path} {path}.copy; mv {path}.copy {path}"
+            ? FurtherNames(path, stat)
             : null;
+
+    static string FurtherNames(string path, FileStat stat) =>
+        $"{path} has {stat.Links} names, so it may be read and written under another one. Use: cp -p {path} {path}.copy; mv {path}.copy {path}";
 
     static void Refuse(string? fault)
     {

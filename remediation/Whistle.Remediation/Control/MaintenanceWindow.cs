@@ -37,9 +37,18 @@ public sealed record MaintenanceWindow(
         }
     }
 
-    /// <summary>As <see cref="Mistake"/>, and whether it ever opens.</summary>
-    internal string? MistakeWhenAdded() => Mistake() ?? (WindowOpenings.Evaluate(this, new(Start, TimeSpan.Zero)).Starts.Count > 0
-        ? null : $"recurrence: {Recurrence} never comes to pass within {Control.Recurrence.MostYears} years.");
+    /// <summary>As <see cref="Mistake"/>, and whether it opens from now on.</summary>
+    internal string? MistakeWhenAdded(DateTimeOffset now)
+    {
+        if (Mistake() is { } mistake)
+            return mistake;
+        if (WindowOpenings.Evaluate(this, new(Start, TimeSpan.Zero)).Starts.Count == 0)
+            return $"recurrence: {Recurrence} never comes to pass within {Control.Recurrence.MostYears} years.";
+        // The same days as when it is asked whether it is open.
+        return WindowOpenings.Evaluate(this, new(now.UtcDateTime.Date, TimeSpan.Zero)).At(now) is { OpenUntil: null, NextAt: null }
+            ? $"recurrence: all openings of {Recurrence} from {Start:yyyy-MM-dd'T'HH:mm} on are over, so the window would never open again. Let it start later, or raise or leave out COUNT or UNTIL."
+            : null;
+    }
 
     internal WindowView At(DateTimeOffset now) => WindowOpenings.Of(this, now).At(now);
 }

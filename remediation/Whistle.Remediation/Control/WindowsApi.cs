@@ -71,7 +71,7 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
             return WhistleApi.BadRequest($"There are {MostWindows} maintenance windows already; remove some that are over (`whistle windows list`).");
         var window = new MaintenanceWindow(
             0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context), time.GetUtcNow());
-        return window.MistakeWhenAdded() is { } wrong ? WhistleApi.BadRequest(wrong) : TypedResults.Ok(ToAnswer(Control.Add(window)));
+        return window.MistakeWhenAdded(time.GetUtcNow()) is { } wrong ? WhistleApi.BadRequest(wrong) : TypedResults.Ok(ToAnswer(Control.Add(window)));
     }
 
     Results<NoContent, NotFound<ApiError>> RemoveWindow([Description("The window's number.")] long id, HttpContext context) =>

@@ -284,4 +284,49 @@ public sealed class BackupTests
         Assert.Equal("since the backup", File.ReadAllText(Path.Combine(old, "agent", "buffer", "commands", "y.command")));
         Assert.False(File.Exists(Path.Combine(old, "agent", "buffer", "commands", "x.command")));
     }
+
+    [Fact]
+    public void No_server_starts_on_a_folder_from_the_first_look_of_a_restore_to_its_end()
+    {
+        using var bench = new DataFolderBench();
+        bench.Backup(Cancellation);
+        foreach (var (name, replace) in new[] { ("old", true), ("new", false) })
+        {
+            var folder = Path.Combine(bench.Root, name);
+            if (replace)
+                File.WriteAllText(Path.Combine(Directory.CreateDirectory(folder).FullName, "token"), "another");
+            var looks = 0;
+            Restore.Run(bench.Target, folder, replace, bench.Time, progress =>
+            {
+                looks++;
+                Assert.Contains("whistle backup restore (process ", Assert.Throws<StartException>(() => ServerLock.TakeForServer(folder)).Message, StringComparison.Ordinal);
+            }, Cancellation);
+            Assert.InRange(looks, 2, int.MaxValue);
+            ServerLock.TakeForServer(folder).Dispose();
+            Assert.Equal("wsa_secret", File.ReadAllText(Path.Combine(folder, "token")));
+        }
+    }
+
+    [Fact]
+    public void A_restore_that_fails_leaves_no_folder_where_there_was_none()
+    {
+        using var bench = new DataFolderBench();
+        bench.Backup(Cancellation);
+        File.Delete(Path.Combine(bench.Target, "token"));
+        var before = Directory.GetFileSystemEntries(bench.Root);
+        Assert.Throws<BackupException>(() => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation));
+        Assert.Equal(before, Directory.GetFileSystemEntries(bench.Root));
+    }
+
+    [Fact]
+    public void While_a_server_has_the_lock_its_folder_is_not_restored_and_a_backup_leaves_the_lock_out()
+    {
+        using var bench = new DataFolderBench();
+        using (ServerLock.TakeForServer(bench.Data))
+        {
+            Assert.DoesNotContain(bench.Backup(Cancellation).Files, f => f.Path == ServerLock.FileName);
+            var refusal = Assert.Throws<BackupException>(() => Restore.Run(bench.Target, bench.Data, true, bench.Time, _ => { }, Cancellation)).Message;
+            Assert.Contains("whistle serve (process ", refusal, StringComparison.Ordinal);
+        }
+    }
 }

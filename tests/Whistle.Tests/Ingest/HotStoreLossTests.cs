@@ -20,9 +20,19 @@ public sealed class HotStoreLossTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    [Fact]
-    public async Task What_the_head_has_is_written_again_where_the_file_is_deleted_under_a_running_server()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_the_head_has_is_written_again_where_the_file_is_deleted_or_replaced_under_a_running_server(bool replaced)
     {
+        var says = replaced ? "replaced by another file" : "deleted or moved";
+        var other = Path.Combine(_folder, "other");
+        if (replaced)
+        {
+            using var elsewhere = new DuckDbStore(new StoreOptions(other, TimeSpan.FromDays(30)), _time);
+            Append(elsewhere, 99);
+        }
+
         var health = new HealthBoard(_time);
         using (var store = NewStore(health))
         {
@@ -31,13 +41,18 @@ public sealed class HotStoreLossTests : IDisposable
             var running = log.RunAsync(stopping.Token);
             for (var i = 0; i < 5; i++)
                 await RecordAsync(log, i);
-            File.Delete(Hot);
+            if (replaced)
+                File.Move(Path.Combine(other, "hot.duckdb"), Hot, overwrite: true);
+            else
+                File.Delete(Hot);
 
-            store.Maintain();
-            Assert.Contains(health.Problems(), p => p.Reason.Contains("deleted or moved", StringComparison.Ordinal));
+            store.LookAtHotFile();
+            Assert.Contains(health.Problems(), p => p.Reason.Contains(says, StringComparison.Ordinal));
             await RecordAsync(log, 5);
 
-            Assert.DoesNotContain(health.Problems(), p => p.Reason.Contains("deleted or moved", StringComparison.Ordinal));
+            Assert.DoesNotContain(health.Problems(), p => p.Reason.Contains(says, StringComparison.Ordinal));
+            store.LookAtHotFile();
+            Assert.DoesNotContain(health.Problems(), p => p.Reason.Contains(says, StringComparison.Ordinal));
             Assert.True(File.Exists(Hot));
             await stopping.CancelAsync();
             await running;

@@ -41,19 +41,20 @@ public sealed class StoreInspectionTests(StoreDamageTests.Made made) : IClassFix
     }
 
     [Fact]
-    public void What_was_set_aside_is_found_until_somebody_deletes_it()
+    public void What_was_set_aside_is_no_damage_and_is_told_of_until_somebody_deletes_it()
     {
         var copy = made.Folder.CopyTo("inspect-set-aside");
         File.WriteAllText(Path.Combine(copy, "sealed", "2026-03-01T12Z.1.samples.parquet"), "no parquet");
         using (var store = new DuckDbStore(new StoreOptions(copy, TimeSpan.FromDays(30)), made.Folder.Time))
             Assert.Equal(3, store.ProveAll());
 
-        var entry = Assert.Single(Look(copy), f => f.IsDamage);
+        Assert.DoesNotContain(Look(copy), f => f.IsDamage);
+        var entry = Assert.Single(Look(copy), f => f.IsAside);
         Assert.StartsWith("set-aside/", entry.Part, StringComparison.Ordinal);
         Assert.Contains("2026-03-01T12Z", entry.Text, StringComparison.Ordinal);
 
         Directory.Delete(Path.Combine(copy, entry.Part), recursive: true);
-        Assert.DoesNotContain(Look(copy), f => f.IsDamage);
+        Assert.DoesNotContain(Look(copy), f => f.IsDamage || f.IsAside);
     }
 
     [Theory]

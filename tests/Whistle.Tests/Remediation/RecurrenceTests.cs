@@ -50,7 +50,29 @@ public sealed class RecurrenceTests
     [InlineData("FREQ=YEARLY;INTERVAL=1000;BYMONTH=2;BYMONTHDAY=29")]
     [InlineData("FREQ=DAILY;UNTIL=20000101")]
     public void What_never_comes_to_pass_is_found_out_and_refused(string rule) =>
-        Assert.Contains("never comes to pass", Window(rule, "Europe/Berlin").MistakeWhenAdded(), StringComparison.Ordinal);
+        Assert.Contains("never comes to pass", Window(rule, "Europe/Berlin").MistakeWhenAdded(At(2026, 1, 1)), StringComparison.Ordinal);
+
+    // Each window starts on 2026-01-03 at 22:00 and lasts an hour.
+    [Theory]
+    [InlineData("FREQ=DAILY;COUNT=1", "2026-01-03T22:59:00Z", false)]
+    [InlineData("FREQ=DAILY;COUNT=1", "2026-01-03T23:00:00Z", true)]
+    [InlineData("FREQ=DAILY;COUNT=1", "2026-01-03T00:00:00Z", false)]
+    [InlineData("FREQ=DAILY;COUNT=1", "2025-01-03T00:00:00Z", false)]
+    [InlineData("FREQ=DAILY;COUNT=1", "2026-06-01T00:00:00Z", true)]
+    [InlineData("FREQ=DAILY;COUNT=3", "2026-01-05T20:00:00Z", false)]
+    [InlineData("FREQ=DAILY;COUNT=3", "2026-01-06T00:00:00Z", true)]
+    [InlineData("FREQ=WEEKLY;UNTIL=20260201", "2026-02-02T00:00:00Z", true)]
+    [InlineData("FREQ=WEEKLY;UNTIL=20260201", "2026-01-20T00:00:00Z", false)]
+    [InlineData("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", "2029-01-01T00:00:00Z", false)]
+    [InlineData("FREQ=DAILY", "2036-01-01T00:00:00Z", false)]
+    public void A_window_whose_openings_are_all_over_is_refused(string rule, string now, bool isOver)
+    {
+        var window = Window(rule, "UTC") with { Start = new(2026, 1, 3, 22, 0, 0), Length = TimeSpan.FromHours(1) };
+        var mistake = window.MistakeWhenAdded(DateTimeOffset.Parse(now, System.Globalization.CultureInfo.InvariantCulture));
+        Assert.Equal(isOver, mistake is not null);
+        if (isOver)
+            Assert.Contains("would never open again", mistake, StringComparison.Ordinal);
+    }
 
     [Theory]
     [InlineData("FREQ=HOURLY", "Europe/Berlin", 25)]

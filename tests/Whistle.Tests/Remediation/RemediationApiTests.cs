@@ -128,6 +128,7 @@ public sealed class RemediationApiTests
         Assert.StartsWith("for: a window lasts from 5m to 7d.", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=DAILY", start = "2026-01-03T22:00", @for = "8d" }));
         Assert.StartsWith("recurrence: FREQ=OFTEN", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=OFTEN", start = "2026-01-03T22:00", @for = "4h" }));
         Assert.StartsWith("recurrence: FREQ=SECONDLY is too often", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=SECONDLY", start = "2026-01-03T22:00", @for = "4h" }));
+        Assert.Contains("would never open again", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=DAILY;COUNT=1", start = "2025-01-03T22:00", @for = "4h" }));
         Assert.StartsWith("timeZone: \"Mars/Base\"", await RefusedAsync(HttpStatusCode.BadRequest, "windows", new { recurrence = "FREQ=DAILY", start = "2026-01-03T22:00", @for = "4h", timeZone = "Mars/Base" }));
         Assert.Equal(HttpStatusCode.NoContent, (await people.DeleteAsync($"windows/{window.GetProperty("id")}")).StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, (await people.DeleteAsync($"windows/{window.GetProperty("id")}")).StatusCode);

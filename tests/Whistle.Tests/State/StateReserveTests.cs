@@ -66,4 +66,32 @@ public sealed class StateReserveTests : IDisposable
         state.LookAtFile();
         Assert.Empty(health.Problems());
     }
+
+    [Fact]
+    public void A_state_that_is_replaced_while_it_is_in_use_is_reported_and_the_other_file_is_not_used()
+    {
+        var (file, other) = (Path.Combine(_folder, "state.sqlite"), Path.Combine(_folder, "other.sqlite"));
+        var health = new HealthBoard(TimeProvider.System);
+        using (new StateDatabase(other))
+        {
+        }
+
+        using var state = new StateDatabase(file);
+        state.Watch(health, NullLogger.Instance);
+        using var held = state.Open();
+        File.Move(file, file + ".away");
+        File.Move(other, file);
+
+        state.LookAtFile();
+        var problem = Assert.Single(health.Problems());
+        Assert.Equal(HealthState.Failed, problem.State);
+        Assert.Contains($"{file} was replaced by another file", problem.Reason, StringComparison.Ordinal);
+        Assert.Contains("was replaced by another file", Assert.Throws<StateException>(() => state.Open()).Message, StringComparison.Ordinal);
+
+        File.Move(file, other);
+        File.Move(file + ".away", file);
+        state.LookAtFile();
+        Assert.Empty(health.Problems());
+        using var back = state.Open();
+    }
 }

@@ -73,6 +73,22 @@ public sealed class StateTroubleTests : IDisposable
     }
 
     [Fact]
+    public void A_column_whose_name_was_garbled_in_the_schema_is_damage_of_the_state()
+    {
+        _state.Dispose();
+        var bytes = File.ReadAllBytes(_folder.File);
+        var at = bytes.AsSpan().IndexOf("text TEXT NOT NULL"u8);
+        bytes[at] = (byte)'T' + 1;
+        File.WriteAllBytes(_folder.File, bytes);
+        using var again = new StateDatabase(_folder.File);
+        again.Watch(_health, _log);
+
+        using var connection = again.Open();
+        Assert.Contains("is damaged", Assert.Throws<StateException>(() => connection.Query("SELECT text FROM blobs", r => r.GetString(0))).Message, StringComparison.Ordinal);
+        Assert.Equal(HealthState.Failed, Assert.Single(_health.Problems()).State);
+    }
+
+    [Fact]
     public void A_statement_that_is_wrong_by_itself_is_no_trouble_of_the_state()
     {
         using var connection = _state.Open();

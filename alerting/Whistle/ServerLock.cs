@@ -1,0 +1,233 @@
+using System.Globalization;
+using System.Text;
+
+using Microsoft.Win32.SafeHandles;
+
+using Whistle.Actions.Files;
+using Whistle.Backups;
+
+namespace Whistle;
+
+/// <summary>
+/// One process at a time works on a data folder: a server for as long as it lives, or a command that needs a stopped one for as long as it takes. It
+/// holds the lock of a file in the folder. The file stays; the lock goes with the process, however that ends.
+/// </summary>
+sealed class ServerLock : IDisposable
+{
+    public const string FileName = "server.lock";
+
+    /// <summary>What a server says of itself in the file.</summary>
+    public const string Server = "whistle serve";
+
+    const int LongestText = 200;
+
+    readonly string _folder;
+    readonly string _real;
+    readonly uint _owner;
+    readonly string _by;
+    SafeFileHandle _file;
+
+    ServerLock(string folder, string real, uint owner, string by)
+    {
+        (_folder, _real, _owner, _by) = (folder, real, owner, by);
+        _file = Open();
+    }
+
+    string Path => System.IO.Path.Combine(_real, FileName);
+
+    /// <summary>For a server. Makes the folder where there is none; nothing else is read or written before.</summary>
+    /// <exception cref="StartException">Another process has it, or somebody else could have put something there.</exception>
+    public static ServerLock TakeForServer(string folder) => ServerFolder.Trusted(folder, () => new ServerLock(folder, ServerFolder.Make(folder), User, Server));
+
+    /// <summary>For a command that needs a stopped server, on a folder that is there. Root may take it in anybody's.</summary>
+    /// <param name="by">The command, such as <c>whistle data repair</c>.</param>
+    /// <exception cref="FolderInUseException">Another process works on it.</exception>
+    /// <exception cref="IOException">It cannot be locked.</exception>
+    /// <exception cref="UnauthorizedAccessException">This user may not.</exception>
+    public static ServerLock Take(string folder, string by)
+    {
+        var held = new ServerLock(folder, Native.IsKnown ? Native.RealPath(folder) ?? folder : folder, PrivateFolder.OwnerForRoot(folder) ?? User, by);
+        try
+        {
+            if (RunningServer.Uses(held._real))
+                throw new FolderInUseException(folder, "");
+            return held;
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A server of a version without this lock has the store's alone. The state may also be open to who enrols an agent.</summary>
+    /// <exception cref="FolderInUseException">There is one.</exception>
+    public bool RefuseOlderServer() => RunningServer.HasStore(_real) ? throw new FolderInUseException(_folder, "") : true;
+
+    /// <summary>
+    /// Who deletes the file of a running server takes its lock away from the folder, not from the server: it is made and locked again. By what a server of
+    /// the same version holds in its databases, one that starts in between is refused too.
+    /// </summary>
+    /// <returns>What was wrong, in sentences; null where the name still stands for the locked file.</returns>
+    /// <exception cref="FolderInUseException">Another process has the new one.</exception>
+    /// <exception cref="IOException">It cannot be made or locked.</exception>
+    public string? Renew()
+    {
+        if (IsNamed(_file))
+            return null;
+        var again = Open();
+        _file.Dispose();
+        _file = again;
+        return $"{Path} was deleted or replaced while the server runs, and was made and locked again: by it other processes know that this one uses the folder. Delete no single files of a data folder.";
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    static uint User => Native.IsKnown ? Native.EffectiveUser : 0;
+
+    SafeFileHandle Open()
+    {
+        if (!Native.IsKnown)
+            return OpenElsewhere();
+        while (true)
+        {
+            if (PrivateFolder.FaultOfFile(Path, _owner) is { } fault)
+                throw new UntrustedFolderException(fault);
+            var file = OpenFile();
+            try
+            {
+                switch (Native.Lock((int)file.DangerousGetHandle()))
+                {
+                    case 0:
+                        break;
+                    case Native.WouldBlock:
+                        throw new FolderInUseException(_folder, Read(file));
+                    case var error:
+                        throw new IOException($"{Path} cannot be locked: {Native.Text(error)}. Put the data folder on a file system that has locks.");
+                }
+
+                // Who had the lock may have given the folder, or the file, another name just before it let go.
+                if (IsNamed(file))
+                    return Written(file);
+            }
+            catch
+            {
+                file.Dispose();
+                throw;
+            }
+
+            file.Dispose();
+        }
+    }
+
+    SafeFileHandle OpenFile()
+    {
+        var error = Native.OpenOrMake(Path, out var opened, out var isMade);
+        if (error is Native.NoAccess or Native.NotPermitted)
+            throw new UnauthorizedAccessException($"{Path} cannot be opened: {Native.Text(error)}. Run this as the user that runs the server.");
+        if (error != 0)
+            throw new IOException($"{Path} cannot be made or opened: {Native.Text(error)}. See that the folder is there and its file system can be written.");
+        // What root makes in the folder of the server's user is that user's to open.
+        if (isMade && _owner != User)
+            _ = Native.Give(opened, _owner);
+        return new SafeFileHandle(opened, ownsHandle: true);
+    }
+
+    SafeFileHandle OpenElsewhere()
+    {
+        try
+        {
+            return Written(File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+        }
+        catch (IOException e) when (e is not (FileNotFoundException or DirectoryNotFoundException))
+        {
+            throw new FolderInUseException(_folder, "");
+        }
+    }
+
+    bool IsNamed(SafeFileHandle file) => !Native.IsKnown
+        || (Native.Stat(Path, out var named) == 0 && Native.Stat((int)file.DangerousGetHandle(), out var held) == 0 && named.Identity == held.Identity);
+
+    // For messages alone: on a full disk the lock counts as much.
+    SafeFileHandle Written(SafeFileHandle file)
+    {
+        try
+        {
+            var text = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId} {_by}\n"));
+            RandomAccess.SetLength(file, 0);
+            RandomAccess.Write(file, text, 0);
+        }
+        catch (IOException)
+        {
+        }
+
+        return file;
+    }
+
+    static string Read(SafeFileHandle file)
+    {
+        try
+        {
+            var bytes = new byte[LongestText];
+            var text = Encoding.UTF8.GetString(bytes, 0, RandomAccess.Read(file, bytes, 0));
+            return text.Split('\n')[0].Trim();
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+}
+
+/// <summary>Sees once a second of real time, whatever clock the engine is on, that the server's lock is still the folder's.</summary>
+sealed class ServerLockWatch(ServerLock held, Ingest.HealthBoard health, ILogger<ServerLockWatch> logger) : BackgroundService
+{
+    const string Component = "data-folder";
+    const string Subject = "lock";
+
+    static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
+
+    bool _isLost;
+    string? _told;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Every, TimeProvider.System);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+                Look();
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+        }
+    }
+
+    internal void Look()
+    {
+        try
+        {
+            var renewed = held.Renew();
+            if (renewed is not null)
+            {
+                logger.LockRenewed(renewed);
+                _told = renewed;
+            }
+
+            // It stays on the board until the server is started again, so that somebody sees it.
+            if (_told is not null && (renewed is not null || _isLost))
+                health.Report(Component, Subject, Ingest.HealthState.Degraded, _told);
+            _isLost = false;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            var reason = e is FolderInUseException other
+                ? $"The lock of the data folder was deleted or moved while this server runs, and {other.By} has it now: two processes work on one folder. Stop one of them."
+                : $"The lock of the data folder is gone, so that others cannot see that this server runs: {e.Message}";
+            if (!_isLost)
+                logger.LockLost(reason);
+            _isLost = true;
+            health.Report(Component, Subject, Ingest.HealthState.Failed, reason);
+        }
+    }
+}
