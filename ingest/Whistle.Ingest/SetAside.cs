@@ -89,7 +89,7 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
     }
 
     void Report(Damage damage) => health?.Report(Component, damage.What, HealthState.Degraded,
-        $"{damage.Reason}. {(damage.Folder is null ? "" : $"What was there is kept in {damage.Folder}. ")}Queries answer without it. `whistle data check` tells what can be done.");
+        $"{damage.Reason}. {(damage.Folder is null ? "" : $"What was there is kept in {damage.Folder}. ")}Queries answer without it. `whistle data check` says what can be done.");
 
     string NewFolder(DateTimeOffset at, string what)
     {

@@ -82,7 +82,7 @@ public sealed class RemediationApi
     Results<Ok<IncidentAnswer>, NotFound<ApiError>> Incident([Description("The incident's id.")] string id)
     {
         if (_environment.Incidents.Find(id) is not { } incident)
-            return WhistleApi.NotFound($"There is no incident {id}.");
+            return WhistleApi.NotFound($"There is no incident {id}. List the open ones with `whistle incidents`, and those of the last 24 hours with `whistle incidents --all`.");
         var timeline = _environment.Incidents.Timeline(id).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count)).ToList();
         return TypedResults.Ok(ToAnswer(incident, timeline, [.. _environment.Runs.OfIncident(id).Select(r => ToAnswer(r, null))]));
     }
@@ -96,7 +96,7 @@ public sealed class RemediationApi
             return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
         var acknowledgement = new Acknowledgement(id, Author(context), now, now + duration);
-        return _environment.Incidents.Acknowledge(acknowledgement) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}.");
+        return _environment.Incidents.Acknowledge(acknowledgement) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}. List them with `whistle incidents`.");
     }
 
     Results<NoContent, NotFound<ApiError>> Release([Description("The incident's id.")] string id, HttpContext context) =>
@@ -222,7 +222,7 @@ public sealed class RemediationApi
 
     (BrakeScope? Scope, string? Mistake) Resolve(NamedScope named) => KnownNames.Of(_environment, _host, _time.GetUtcNow()).Resolve(named);
 
-    static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}.");
+    static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}. List them with `whistle runs list --all`.");
 
     internal static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty. Say why; it is recorded.");
 

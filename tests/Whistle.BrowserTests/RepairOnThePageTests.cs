@@ -93,7 +93,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.SeesAsync(page.Locator("#why", new() { HasText = "a person is to do this: Ask the owner of /data" }));
         await person.KeysAsync("t");
         var dialog = page.GetByRole(AriaRole.Dialog);
-        await dialog.GetByLabel("What you have done").FillAsync("The owner said yes.");
+        await dialog.GetByLabel("What you did").FillAsync("The owner said yes.");
         await dialog.GetByRole(AriaRole.Button, new() { Name = "It is done" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "operator has done ask-owner: The owner said yes." }));
 
@@ -140,7 +140,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         }
 
         await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "Cluster edge" }));
-        await person.SeesAsync(page.GetByText("Plans are shown, nothing is done.").First);
+        await person.SeesAsync(page.GetByText("Shows plans, does nothing.").First);
         if (byKeyboard)
             await person.KeysAsync("m");
         else
@@ -184,7 +184,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.KeysAsync("s");
         await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
-        await person.SeesAsync(page.GetByText("Say why, for whoever wonders later."));
+        await person.SeesAsync(page.GetByText("Give a reason; it is recorded."));
         await page.Keyboard.TypeAsync("drill");
         await person.KeysAsync("Enter");
         await person.SeesAsync(page.GetByText("All repairs are stopped").First);

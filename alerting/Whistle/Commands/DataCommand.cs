@@ -11,7 +11,7 @@ static class DataCommand
 
     public static Command Build()
     {
-        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing.") { Data };
+        var check = new Command("check", "Reads all telemetry and state of a stopped server, and reports what is damaged. Changes nothing.") { Data };
         check.SetAction(arguments => Report(Look(arguments.GetValue(Data)!)));
         var repair = new Command("repair", "Does for the telemetry what the next start would: sets damaged files aside, saves what can be read, writes lost manifests again. Deletes nothing. A damaged state stays as it is: restore a backup.") { Data };
         repair.SetAction(arguments => Repair(arguments.GetValue(Data)!));
@@ -32,7 +32,7 @@ static class DataCommand
             if (!Directory.Exists(telemetry))
                 return Say($"There is no telemetry in {folder}. Name the server's data folder with --data.", 1);
             using (var store = new DuckDbStore(new StoreOptions(telemetry, TimeSpan.MaxValue), TimeProvider.System))
-                Console.WriteLine($"{store.ProveAll()} sealed hours hold what was written.");
+                Console.WriteLine($"{store.ProveAll()} sealed hours are intact.");
         }
         catch (StoreException e)
         {

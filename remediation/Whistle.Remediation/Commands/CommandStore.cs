@@ -126,7 +126,7 @@ sealed class CommandStore(StateDatabase database)
     {
         var fleet = FleetState.Read(connection, now, command.RunId);
         if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || RunStore.RunbookOf(connection, run) is not { } runbook)
-            return (new("run", "The run of this command is no longer at work on it.", default, false), null);
+            return (new("run", "The run of this command no longer waits for it.", default, false), null);
         var cluster = clusters(run.Tenant, run.Cluster);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
             return (new("run", "The incident of this command's run is not known.", default, false), null);
