@@ -82,7 +82,7 @@ static class ControlCommands
     static void PrintKillSwitch(JsonElement kill, DateTimeOffset now)
     {
         var on = kill.GetProperty("on").GetBoolean();
-        var how = kill.Text("author").Length == 0 ? "" : $", turned {(on ? "on" : "off")} {kill.Ago("since", now)} by {kill.Text("author")}: {kill.Text("reason")}";
+        var how = kill.Text("author").Length == 0 ? "" : $". Turned {(on ? "on" : "off")} {kill.Ago("since", now)} by {kill.Text("author")}: {kill.Text("reason")}";
         Console.WriteLine(on ? $"The kill switch is ON: all repairs are stopped{how}" : $"The kill switch is off{how}");
     }
 

@@ -52,7 +52,7 @@ public sealed class RemediationApiTests
         (await people.PutAsJsonAsync("kill-switch", new { on = true, reason = "stop" })).EnsureSuccessStatusCode();
         var denied = await Begin(agent, leased);
         Assert.False(denied.Granted);
-        Assert.Contains("stop", denied.Reason);
+        Assert.Contains("The kill switch is on.", denied.Reason);
         (await people.PutAsJsonAsync("kill-switch", new { on = true })).EnsureSuccessStatusCode();
         Assert.Equal((true, KillSwitch.NoReason), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
         Assert.Equal(HttpStatusCode.BadRequest, (await people.PutAsJsonAsync("kill-switch", new { on = false })).StatusCode);

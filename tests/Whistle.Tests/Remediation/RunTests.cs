@@ -42,7 +42,7 @@ public sealed class RunTests
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
             bench.Incidents.Timeline(bench.Latest.IncidentId),
-            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: What it answers is explained by NodeSilent (node n); it begins when it still holds after that.", StringComparison.Ordinal));
+            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are explained by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
 
         bench.Hide(false);
         await bench.RunUntilAsync(r => r.State is RunState.Running);
