@@ -150,7 +150,7 @@ static class Authentication
         var isLocal = context.Connection.RemoteIpAddress is { } remote && IPAddress.IsLoopback(remote);
         var command = Commands.LoginCommand.Line(new Uri($"{context.Request.Scheme}://{context.Request.Host}"), isLocal ? dataFolder : "DATA_FOLDER");
         return $"""
-            <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre>{HtmlEncoder.Default.Encode(command)}</pre>
+            <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
             <p>A link works once, within the hour.</p>
             """;
     }

@@ -35,7 +35,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
         await scene.UntilAsync(() => scene.Incidents.Active().Count == 0, Cancellation);
         await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "closed" }));
-        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "Closed: all its signals are clear" }));
+        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "Closed: all signals have been clear" }));
         Assert.True(await page.EvaluateAsync<bool>("window.sameDocument === true"));
     }
 
@@ -90,11 +90,11 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
-        await person.SeesAsync(page.Locator("#why", new() { HasText = "a person is to do this: Ask the owner of /data" }));
+        await person.SeesAsync(page.Locator("#why", new() { HasText = "waiting for a person to do this: Ask the owner of /data" }));
         await person.KeysAsync("t");
         var dialog = page.GetByRole(AriaRole.Dialog);
         await dialog.GetByLabel("What you did").FillAsync("The owner said yes.");
-        await dialog.GetByRole(AriaRole.Button, new() { Name = "It is done" }).ClickAsync();
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Mark as done" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "operator has done ask-owner: The owner said yes." }));
 
         await scene.UntilAsync(() => scene.Runs.Since(scene.Now)[0].State is RunState.AwaitingApproval, Cancellation);
@@ -171,9 +171,9 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         var page = person.Page;
         await person.GoAsync($"/incidents/{id}");
         await person.KeysAsync("a");
-        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Take it on" })).ToBeFocusedAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Acknowledge" })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
-        await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Let go…" }));
+        await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Release…" }));
         Assert.Equal("operator", scene.Incidents.Acknowledgement(id, scene.Now)!.Author);
 
         await ActAsync(person, "p", "we work on it");
