@@ -1,6 +1,7 @@
 using Microsoft.Playwright;
 
 using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
@@ -180,15 +181,19 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await scene.StepAsync(Cancellation);
         Assert.Equal(("operator", "we work on it", "build-1"), scene.Control.Pauses(scene.Now).Select(p => (p.Author, p.Reason, p.Node)).Single());
 
-        // Without a reason it says so, and stays.
+        // In an emergency it stops without a reason; resuming needs one.
+        await person.KeysAsync("s");
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
+        await person.KeysAsync("Enter");
+        await person.SeesAsync(page.Locator(".bar", new() { HasText = "All repairs are stopped." }));
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
         await person.KeysAsync("s");
         await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await person.SeesAsync(page.GetByText("Give a reason; it is recorded."));
-        await page.Keyboard.TypeAsync("drill");
-        await person.KeysAsync("Enter");
-        await person.SeesAsync(page.GetByText("All repairs are stopped").First);
-        Assert.Equal(("operator", "drill", true), (scene.Control.KillSwitch().Author, scene.Control.KillSwitch().Reason, scene.Control.KillSwitch().On));
+        await person.KeysAsync("Escape");
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
+        Assert.Equal(("operator", KillSwitch.NoReason, true), (scene.Control.KillSwitch().Author, scene.Control.KillSwitch().Reason, scene.Control.KillSwitch().On));
 
         await ActAsync(person, "x", "no longer wanted");
         await scene.StepAsync(Cancellation);
