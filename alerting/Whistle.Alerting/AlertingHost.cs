@@ -87,6 +87,8 @@ public sealed class AlertingHost : BackgroundService
         // One of the future would hide incidents that closed.
         _watermark = _store.Watermark() is { } seen && seen >= DateTimeOffset.UnixEpoch && seen <= time.GetUtcNow() ? seen : null;
         Tickets = new TicketStore(environment.Database, time);
+        if (!options.HasChannel)
+            environment.Health.Report(Component, "channels", HealthState.Warning, $"{NoChannel.Hint} {NoChannel.Help}");
         if (options.PagerDuty is { } pagerDuty)
             AddSender(new PagerDutyNotifier(pagerDuty, time), pagerDuty.CallsPerMinute);
         if (options.Mail is not { } mail)
@@ -97,8 +99,14 @@ public sealed class AlertingHost : BackgroundService
 
     public TicketStore Tickets { get; }
 
-    /// <summary>Incidents that people were called for and that are not over, with when they were called last.</summary>
+    /// <summary>Incidents that people were paged for and that are not over, with when they were paged last.</summary>
     public IReadOnlyDictionary<string, DateTimeOffset> Paged() => _store.Paged();
+
+    /// <summary>Incidents that people would have been paged for, with since when; there is no channel to page over.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Unpaged() => _store.Unpaged();
+
+    /// <summary>False where nobody can be paged.</summary>
+    public bool HasChannel => _options.HasChannel;
 
     /// <summary>The latest notifications first: of one state (pending, sent, failed, overtaken) or incident, or all.</summary>
     public IReadOnlyList<Notification> Notifications(string? state = null, string? incident = null, int limit = 500) => _outbox.List(state, incident, limit);
@@ -180,7 +188,7 @@ public sealed class AlertingHost : BackgroundService
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
-            _environment.Health.Failing(OutboxSender.Component, channel, $"What is to be told cannot be read from the state: {e.Message} The server's log says more.");
+            _environment.Health.Failing(OutboxSender.Component, channel, $"Notifications cannot be read from the state: {e.Message} See the server's log.");
             _logger.DrainFailed(e, channel);
         }
     }
@@ -199,7 +207,7 @@ public sealed class AlertingHost : BackgroundService
         if (failure is null)
             _environment.Health.Clear(Component, "incidents");
         else
-            _environment.Health.Failing(Component, "incidents", $"It cannot be decided whether an incident pages: {failure} The server's log says more.");
+            _environment.Health.Failing(Component, "incidents", $"Whistle cannot decide whether to page for an incident: {failure} See the server's log.");
         if (_letters is not null)
             _store.TakeDigest(now - _options.DigestAfter, MostDigestLines, (transaction, first, lines) => _letters.Digest(transaction, first, lines, now));
         // Held where a closed incident is not settled yet: it must be read again however long that lasts.
@@ -281,7 +289,7 @@ public sealed class AlertingHost : BackgroundService
             case Decision.Digest digest:
                 AlertingStore.AddDigestLine(transaction, view.Incident.Id, digest.Text, now);
                 break;
-            case Decision.Hold:
+            case Decision.Hold or Decision.Unpaged:
                 break;
             default:
                 throw new InvalidOperationException($"{decision} is no decision.");

@@ -33,6 +33,9 @@ public sealed record AlertingOptions
 
     public MailOptions? Mail { get; init; }
 
+    /// <summary>False where nobody can be paged.</summary>
+    public bool HasChannel => PagerDuty is not null || Mail is not null;
+
     /// <summary>For the jitter of waits. The process id differs from server to server, which is all that is asked of it.</summary>
     public int Seed { get; init; } = Environment.ProcessId;
 
@@ -82,6 +85,14 @@ public sealed record OptionError(string Key, string Reason)
 
 }
 
+/// <summary>What people are told where no notification channel is configured.</summary>
+public static class NoChannel
+{
+    public const string Hint = "No notification channel is configured: nobody is paged.";
+
+    public const string Help = "Set Alerting:PagerDuty or Alerting:Mail in appsettings.json and restart the server (docs/configuration.md).";
+}
+
 /// <summary>PagerDuty's Events API v2, or what speaks it.</summary>
 public sealed record PagerDutyOptions
 {
@@ -122,7 +133,7 @@ public sealed record PagerDutyOptions
         else if (Address.Scheme == "http" && !Address.IsLoopback)
             yield return new($"{Section}:{nameof(Address)}", $"plain http to {Address.Host} would show the routing key to the network. Use https.");
         if (RoutingKey is null && RoutingKeyFile is null)
-            yield return new($"{Section}:{nameof(RoutingKeyFile)}", "a routing key is lacking. Name the file that holds it.");
+            yield return new($"{Section}:{nameof(RoutingKeyFile)}", "the routing key is missing. Name the file that contains it.");
         else if (RoutingKeyFile is null && RoutingKey!.Length != RoutingKeyLength)
             yield return new($"{Section}:{nameof(RoutingKey)}", WrongLength(RoutingKey.Length));
         if (RoutingKeyFile is not null && FaultOfFile(KeyFile(RoutingKeyFile)) is { } reason)
@@ -198,11 +209,11 @@ public sealed record MailOptions
     internal IEnumerable<OptionError> Errors()
     {
         if (Host.Length == 0)
-            yield return new($"{Section}:{nameof(Host)}", "the mail server is lacking. Name it, like smtp.example.com.");
+            yield return new($"{Section}:{nameof(Host)}", "the mail server is missing. Name it, like smtp.example.com.");
         if (Port is < 1 or > 65535)
             yield return new($"{Section}:{nameof(Port)}", $"{Port} is not between 1 and 65535. Usual are 587 for StartTls and 465 for Tls.");
         if (!IsAddress(From))
-            yield return new($"{Section}:{nameof(From)}", From.Length == 0 ? "the sender is lacking. Write it like whistle@example.com." : NoAddress(From));
+            yield return new($"{Section}:{nameof(From)}", From.Length == 0 ? "the sender is missing. Write it like whistle@example.com." : NoAddress(From));
         if (To.Count == 0)
             yield return new($"{Section}:{nameof(To)}", "nobody is named. Name at least one address.");
         foreach (var (key, addresses) in new[] { (nameof(To), To), (nameof(TicketsTo), TicketsTo), (nameof(DigestTo), DigestTo) })
@@ -222,7 +233,7 @@ public sealed record MailOptions
         if (PasswordFile is not null && SecretOf(PasswordFile).Fault() is { } reason)
             yield return new($"{Section}:{nameof(PasswordFile)}", reason);
         if (User is not null && Password is null && PasswordFile is null)
-            yield return new($"{Section}:{nameof(PasswordFile)}", $"a password for {User} is lacking. Name the file that holds it.");
+            yield return new($"{Section}:{nameof(PasswordFile)}", $"the password for {User} is missing. Name the file that contains it.");
         if (User is null && (Password is not null || PasswordFile is not null))
             yield return new($"{Section}:{nameof(User)}", "there is a password and no user. Name the user whose password it is.");
         if (User is not null && Security is MailSecurity.None && Host is not ("localhost" or "127.0.0.1" or "::1"))

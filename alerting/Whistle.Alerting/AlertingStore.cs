@@ -63,6 +63,10 @@ sealed class AlertingStore
     public IReadOnlyDictionary<string, DateTimeOffset> Paged() =>
         Unsettled().Where(s => s.Value is { PagedAt: not null, OpenPages.Count: > 0 }).ToDictionary(s => s.Key, s => s.Value.PagedAt!.Value);
 
+    /// <summary>The incidents for which a page is due and no channel is there, with the time since when.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Unpaged() =>
+        Unsettled().Where(s => s.Value.UnpagedSince is not null).ToDictionary(s => s.Key, s => s.Value.UnpagedSince!.Value);
+
     public AlertState? Find(string incident)
     {
         using var connection = _database.Open();

@@ -1,7 +1,10 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
 namespace Whistle.Web;
 
 /// <summary>Numbers and times as people read them. What is not known is a dash.</summary>
-public static class Quantity
+public static partial class Quantity
 {
     public const string Unknown = "–";
 
@@ -56,6 +59,15 @@ public static class Quantity
 
     /// <summary>UTC, for running text: as the timelines write it.</summary>
     public static string Clock(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'");
+
+    /// <summary>
+    /// A sentence for people: an instant such as <c>2026-03-01 14:05:00Z</c> becomes <c>14:05</c>, with the date where it is another day than now.
+    /// </summary>
+    public static string Prose(string? text, DateTimeOffset now, string zone = "") => text is null ? "" : Instants().Replace(text, match =>
+        DateTimeOffset.TryParse(match.Value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) ? ShortInstant(at, now) + zone : match.Value);
+
+    [GeneratedRegex(@"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z(?!\w)", RegexOptions.CultureInvariant)]
+    private static partial Regex Instants();
 
     /// <summary>UTC, the time of day, with the date where it is another day than now.</summary>
     public static string ShortInstant(DateTimeOffset at, DateTimeOffset now) =>

@@ -15,7 +15,7 @@ static class ApiDocument
 
     static readonly Dictionary<string, string> Refusals = new()
     {
-        ["400"] = "What was sent cannot be taken.",
+        ["400"] = "The request is not valid.",
         ["401"] = "The token is missing or not valid.",
         ["404"] = "There is no such thing.",
         ["409"] = "It cannot be done as things are now.",
@@ -37,7 +37,7 @@ static class ApiDocument
         {
             Title = "Whistle",
             Version = AgentOptions.Version,
-            Description = "Every refusal, whatever its status, is an object with the member error: what is wrong and how to mend it.",
+            Description = "Every refusal, whatever its status, is an object with the member error: what is wrong and how to fix it.",
         };
         document.Servers = [];
         document.AddComponent(Scheme, new OpenApiSecurityScheme

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Security.Claims;
 using System.Text.Encodings.Web;
 
@@ -78,15 +79,15 @@ static class Authentication
         await next(context);
     }));
 
-    public static void Map(WebApplication app, LocalAccess access)
+    public static void Map(WebApplication app, LocalAccess access, string dataFolder)
     {
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
             if (token is null)
-                return Page(LinkNeeded, StatusCodes.Status401Unauthorized);
+                return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context, dataFolder)}", StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
-                return Page(LinkSpent, StatusCodes.Status401Unauthorized);
+                return Page($"<h1>This link no longer works</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink(context, dataFolder)}", StatusCodes.Status401Unauthorized);
             var session = new Claim(SessionClaim, access.Sessions.Begin());
             await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
@@ -105,7 +106,7 @@ static class Authentication
         app.MapGet("/session", () => Results.NoContent());
         var logins = WhistleApi.Group(app, "login");
         logins.MapDelete("/sessions", () => new EndedSessions(access.Sessions.EndAll()))
-            .WithName("endSessions").WithSummary("Ends every session of the dashboard; whoever looks at it is logged out at once.");
+            .WithName("endSessions").WithSummary("Ends every session of the dashboard; every viewer is logged out at once.");
         logins.MapPost("/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
             .WithName("makeLoginLink").WithSummary("Makes a link that opens the dashboard once, within the hour.");
     }
@@ -143,16 +144,18 @@ static class Authentication
         "text/html; charset=utf-8",
         statusCode: status);
 
-    const string HowToGetALink = """
-        <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre>whistle login</pre>
-        <p>Add the server's <code>--data</code> folder and <code>--server</code> address where it was started with any. A link works once, within the hour.</p>
-        """;
+    // Where the data is kept is for this machine's users, who can see it in the list of processes.
+    static string HowToGetALink(HttpContext context, string dataFolder)
+    {
+        var isLocal = context.Connection.RemoteIpAddress is { } remote && IPAddress.IsLoopback(remote);
+        var command = Commands.LoginCommand.Line(new Uri($"{context.Request.Scheme}://{context.Request.Host}"), isLocal ? dataFolder : "DATA_FOLDER");
+        return $"""
+            <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
+            <p>A link works once, within the hour.</p>
+            """;
+    }
 
-    const string LinkNeeded = $"<h1>Log in to Whistle</h1>{HowToGetALink}";
-
-    const string LinkSpent = $"<h1>This link does not work any more</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink}";
-
-    const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Go on to the dashboard.</a></p>";
+    const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Continue to the dashboard.</a></p>";
 
     sealed class BearerHandler(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
         : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)

@@ -269,11 +269,12 @@ public sealed class WhistleApp : IAsyncDisposable
             new ByteBudget(_options.Memory.Queries, "The answers of queries in work"), () => _app.Services.GetRequiredService<ProcessWatch>().Shortage);
         SignalsApi.Map(_app, Rules, _options.Time);
         Repairs.Map(_app, _options.Time, _bodies);
+        Enrolment.Map(_app, Credentials);
         _app.MapPost("/-/reload", ReloadAsync);
         BackupApi.Map(_app, _app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(_app);
         Dashboard.Map(_app);
-        Authentication.Map(_app, _access);
+        Authentication.Map(_app, _access, _options.DataFolder);
     }
 
     // Rules and runbooks apart: either may have errors, and then what was in force of its kind stays.

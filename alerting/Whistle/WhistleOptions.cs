@@ -200,7 +200,7 @@ public sealed record WhistleOptions
             (nameof(Memory.Queries), Memory.Queries), (nameof(Memory.SeriesLabels), Memory.SeriesLabels),
         ];
         foreach (var (name, bytes) in shares.Where(s => s.Bytes < 1 << 20))
-            yield return new($"{nameof(Memory)}:{name}", $"{bytes} bytes are less than 1MiB: nothing would be taken. Write it like 256MiB.");
+            yield return new($"{nameof(Memory)}:{name}", $"{bytes} bytes are less than 1MiB: nothing would be accepted. Write it like 256MiB.");
     }
 
     static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);

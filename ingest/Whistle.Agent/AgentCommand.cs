@@ -11,7 +11,7 @@ namespace Whistle.Agent;
 static class AgentCommand
 {
     static readonly Option<string?> Server = Text("--server", "The server's address, like https://whistle.example.com.", null);
-    static readonly Option<string?> TokenFile = Text("--token-file", "The file that holds the agent's token.", null);
+    static readonly Option<string?> TokenFile = Text("--token-file", "The file that contains the agent's token.", null);
     static readonly Option<string?> Instance = Text("--instance", "The label instance.", Environment.MachineName);
     static readonly Option<string?> Buffer = Text("--buffer", "The folder where unsent reports wait.", "/var/lib/whistle-agent/buffer");
     static readonly Option<string?> Proc = Text("--path.procfs", "Where the host's procfs is.", "/proc");
@@ -42,7 +42,7 @@ static class AgentCommand
         {
             var options = Options(parsed);
             if (parsed.GetValue(Server) is null)
-                return Refuse(["The server is lacking. Give its address with --server."]);
+                return Refuse(["The server is missing. Give its address with --server."]);
             if (options.Errors() is { Count: > 0 } errors)
                 return Refuse(errors);
             return await RunAsync(options, cancellation).ConfigureAwait(false);

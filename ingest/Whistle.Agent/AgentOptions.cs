@@ -105,6 +105,6 @@ public sealed record AgentOptions
         else if (Server.Scheme == "http" && !Server.IsLoopback && !Insecure)
             yield return $"Plain http to {Server.Host} would show the token to the network. Use https, or allow it with --insecure.";
         if (Token is null && TokenFile is null)
-            yield return "A token is lacking. Name the file that holds it with --token-file.";
+            yield return "The token is missing. Name the file that contains it with --token-file.";
     }
 }

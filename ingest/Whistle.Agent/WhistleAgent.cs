@@ -37,7 +37,7 @@ public sealed class WhistleAgent : IDisposable
 
     internal WhistleAgent(AgentOptions options, ILogger log, IEnumerable<ICollector> collectors)
     {
-        var errors = options.Server is null ? [.. options.Errors(), "The server is lacking. Give its address with --server."] : options.Errors();
+        var errors = options.Server is null ? [.. options.Errors(), "The server is missing. Give its address with --server."] : options.Errors();
         if (errors.Count > 0)
             throw new ArgumentException(string.Join(Environment.NewLine, errors), nameof(options));
         _options = options;

@@ -103,19 +103,19 @@ public sealed class DiskWatch(
     void Judge(DiskSpace space)
     {
         var (least, fewest) = (MinFree(space), MinInodes(space));
-        var reason = space.Free < least ? $"The file system of {Folder} has {Mebibytes(space.Free)} left of {Mebibytes(space.Total)}, and samples are taken from {Mebibytes(least)} on."
-            : space.FreeInodes < fewest ? $"The file system of {Folder} has {space.FreeInodes} inodes left of {space.Inodes}, and samples are taken from {fewest} on."
+        var reason = space.Free < least ? $"The file system of {Folder} has {Mebibytes(space.Free)} of {Mebibytes(space.Total)} free; {Mebibytes(least)} are needed to accept samples."
+            : space.FreeInodes < fewest ? $"The file system of {Folder} has {space.FreeInodes} of {space.Inodes} inodes free; {fewest} are needed to accept samples."
             : null;
         if (reason is not null && !_refuses)
             logger.DiskFull(reason);
         else if (reason is null && _refuses)
             logger.DiskFree();
         _refuses = reason is not null;
-        log.Refuse(reason is null ? null : $"{reason} The server takes no samples until there is room.");
+        log.Refuse(reason is null ? null : $"{reason} The server accepts no samples until there is room.");
         if (reason is not null)
-            health.Report(Component, "", HealthState.Failed, $"{reason} Senders are told to try again, and their nodes are unknown; incidents, pages and the kill switch go on. Free space, or lower Retention.");
+            health.Report(Component, "", HealthState.Failed, $"{reason} Senders keep their samples and retry, and the state of their nodes is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
         else if (space.Free < 2 * least || space.FreeInodes < 2 * fewest)
-            health.Report(Component, "", HealthState.Degraded, $"The file system of {Folder} has {Mebibytes(space.Free)} and {space.FreeInodes} inodes left. Below {Mebibytes(least)} or {fewest} inodes no samples are taken. Free space, or lower Retention.");
+            health.Report(Component, "", HealthState.Degraded, $"The file system of {Folder} has {Mebibytes(space.Free)} and {space.FreeInodes} inodes free. Below {Mebibytes(least)} or {fewest} inodes, samples are refused. Free space, or lower Retention.");
         else
             health.Clear(Component, "");
     }
@@ -125,7 +125,7 @@ public sealed class DiskWatch(
     {
         if (before.Free < _awaited)
         {
-            health.Report(Component, Dropped, HealthState.Degraded, $"The oldest hours were dropped from {Folder}, but its file system did not get the room that they took, so no more are dropped until {Mebibytes(_awaited.Value)} are free. Delete snapshots and hard-linked copies of the folder, or see what else fills the disk.");
+            health.Report(Component, Dropped, HealthState.Degraded, $"The oldest hours were dropped from {Folder}, but that freed no space on its file system. No more are dropped until {Mebibytes(_awaited.Value)} are free. Delete snapshots and hard-linked copies of the folder, or find what else fills the disk.");
             return before;
         }
 
@@ -159,7 +159,7 @@ public sealed class DiskWatch(
         logger.HourDropped(hour);
         _dropped = _droppedAt is null ? (hour, hour, 1) : (_dropped.First < hour ? _dropped.First : hour, _dropped.Last > hour ? _dropped.Last : hour, _dropped.Hours + 1);
         _droppedAt = time.GetUtcNow();
-        health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from {_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped before their time. Give it more space, or set a shorter Retention; Disk:DropOldest=false refuses new samples in their place.");
+        health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from {_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped early. Add space or shorten Retention. Disk:DropOldest=false refuses new samples instead.");
     }
 
     void Hold(DiskSpace space)
@@ -170,7 +170,7 @@ public sealed class DiskWatch(
         if (reserve.Hold(database))
             health.Clear(Component, "reserve");
         else
-            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no room can be held back for the state in {Path.GetDirectoryName(Folder)}: on a full disk no incident could be kept. Is the folder writable, and its file system one that allocates ahead (ext4, xfs)?");
+            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no room can be reserved for the state in {Path.GetDirectoryName(Folder)}, so on a full disk no incident could be saved. Check that the folder is writable and on a file system that allocates ahead (ext4, xfs).");
     }
 
     static string Mebibytes(long bytes) => $"{bytes / (double)(1 << 20):0.#} MiB";

@@ -105,7 +105,7 @@ public sealed partial class DuckDbStore
 
     static string? LossOf(long commits, long? mark, bool isMarkExpected) => mark switch
     {
-        null when isMarkExpected => $"The mark of the last commit is missing or damaged, so nobody can tell whether {HotFile.Name} is whole; it holds {commits} commits",
+        null when isMarkExpected => $"The mark of the last commit is missing or damaged, so it is unknown whether {HotFile.Name} is whole; it has {commits} commits",
         { } last when last > commits => $"{HotFile.Name} holds {commits} commits of {last}: it is older than what was stored, or was cut off",
         _ => null,
     };

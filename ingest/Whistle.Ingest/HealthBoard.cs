@@ -6,6 +6,9 @@ public enum HealthState
 {
     Ok,
 
+    /// <summary>Nothing is broken; the set-up has a gap that somebody should know of.</summary>
+    Warning,
+
     /// <summary>The process still does its role; somebody should look.</summary>
     Degraded,
 

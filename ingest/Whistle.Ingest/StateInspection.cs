@@ -114,7 +114,7 @@ static class StateInspection
             throw new StateException($"{file} is a SQLite database, but not Whistle's: it has the tables {string.Join(", ", tables.Take(5))}. Move it away, and put the state back. {Restore}");
         doubt ??= Doubt(connection, file, mark, tables.Contains("seals"), opening.HasHistory);
         if (doubt is not null && !opening.Accept)
-            throw new StateException($"{doubt} {Restore} Or start with {Option}, which goes on with this state: what it lost is lost, and the kill switch is turned on, so that nothing is repaired until somebody has looked.");
+            throw new StateException($"{doubt} {Restore} Or start with {Option}, which continues with this state: what it lost is lost, and the kill switch is turned on, so that nothing is repaired until somebody has looked.");
         return new(false, doubt);
     }
 

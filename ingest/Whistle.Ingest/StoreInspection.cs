@@ -85,7 +85,7 @@ public static class StoreInspection
             using var mark = new CommitMark(Path.Combine(folder, CommitMark.FileName));
             var (commits, marked) = (hot.Look(), mark.Read());
             return commits < (marked ?? 0) ? new(HotFile.Name, true, $"It holds {commits} commits of {marked}: it is older than what was stored, or was cut off. The next start goes on with what there is.")
-                : marked is null ? new(HotFile.Name, true, "It can be read; whether it is whole cannot be told, as the mark of the last commit is missing or damaged.")
+                : marked is null ? new(HotFile.Name, true, "It can be read; whether it is whole is unknown, as the mark of the last commit is missing or damaged.")
                 : new(HotFile.Name, false, $"{commits} commits, all of them readable.");
         }
         catch (DuckDBException e)

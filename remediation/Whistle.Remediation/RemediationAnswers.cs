@@ -11,8 +11,8 @@ using Whistle.Telemetry;
 namespace Whistle.Remediation;
 
 /// <summary>
-/// A signal of an incident. It is active while it has not cleared; unknown means that its source does not report; quietSince, that it no longer
-/// holds and is only kept firing by its rule; inhibitedBy, what explains it, so that it calls nobody and starts no repair.
+/// A signal of an incident. It is active while it has not cleared; unknown means that its source does not report; quietSince, that it has
+/// cleared and is only kept firing by its rule; inhibitedBy, what explains it, so that it pages nobody and starts no repair.
 /// </summary>
 public sealed record IncidentSignalAnswer(
     string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown, DateTimeOffset? QuietSince,
@@ -47,38 +47,39 @@ public sealed record RunAnswer(
 /// <param name="Gates">What every gate says to the steps that are left, in the order in which they are asked; empty where the run has ended or no signals are known.</param>
 public sealed record ExplanationAnswer(string Run, RunState State, string Explanation, DateTimeOffset? RetryAt, IReadOnlyList<GateReply> Gates);
 
-/// <summary>A yes to the plan of that hash, and to no other.</summary>
-/// <param name="For">How long it holds, such as 1h, which it is unless given.</param>
-/// <param name="Step">The step that asks for a yes of its own; the plan unless given.</param>
+/// <summary>Approves the plan of that hash, and no other.</summary>
+/// <param name="For">How long it is valid, such as 1h, the default.</param>
+/// <param name="Step">A step that needs its own approval; the plan if not given.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record ApprovalRequest(string PlanHash, string? For = null, string? Step = null);
 
 /// <summary>A person has done what a step asked of them.</summary>
-/// <param name="Note">What was done, for whoever wonders later.</param>
+/// <param name="Note">What was done; it is recorded.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record TaskRequest(string Note);
 
-/// <summary>Takes an incident on: nobody is paged for it meanwhile.</summary>
+/// <summary>Acknowledges an incident: nobody is paged for it until then.</summary>
 /// <param name="For">How long, such as 30m.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record AcknowledgementRequest(string For);
 
-/// <summary>Calls a run off.</summary>
+/// <summary>Cancels a run.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record CancellationRequest(string Reason);
 
-/// <summary>Holds back the repairs that it names; without a name, all.</summary>
+/// <summary>Pauses the repairs that it names; without a name, all.</summary>
 /// <param name="For">Such as 2h; every pause ends.</param>
-/// <param name="Force">Names count that are not known yet.</param>
+/// <param name="Force">Accepts names that do not exist yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record PauseRequest(string Reason, string For, string? Tenant = null, string? Cluster = null, string? Node = null, string? Runbook = null, bool Force = false);
 
-/// <summary>While it is on, no repair begins anywhere.</summary>
+/// <summary>While it is on, no repair starts anywhere.</summary>
+/// <param name="Reason">Needed to turn it off.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record KillSwitchRequest(bool On, string Reason);
+public sealed record KillSwitchRequest(bool On, string? Reason = null);
 
-/// <summary>How far a runbook may go. Without a name, it counts for all.</summary>
-/// <param name="Force">Names count that are not known yet.</param>
+/// <summary>A runbook's mode. Without a name, it applies to all.</summary>
+/// <param name="Force">Accepts names that do not exist yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record ModeRequest(RunbookMode Mode, string? Runbook = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 

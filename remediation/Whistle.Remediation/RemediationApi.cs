@@ -46,20 +46,20 @@ public sealed class RemediationApi
 
     void MapIncidents(RouteGroupBuilder group)
     {
-        group.MapGet("/incidents", Incidents).WithName("listIncidents").WithSummary("Incidents that are open or closed lately, the oldest first.");
+        group.MapGet("/incidents", Incidents).WithName("listIncidents").WithSummary("Incidents that are open or closed recently, the oldest first.");
         group.MapGet("/incidents/{id}", Incident).WithName("getIncident").WithSummary("An incident with its timeline and its runs.");
     }
 
     void MapRuns(RouteGroupBuilder group)
     {
-        group.MapGet("/runs", Runs).WithName("listRuns").WithSummary("Runs that go on or ended lately, the oldest first.");
+        group.MapGet("/runs", Runs).WithName("listRuns").WithSummary("Runs that are under way or ended recently, the oldest first.");
         group.MapGet("/runs/{id}", Run).WithName("getRun").WithSummary("A run with its timeline, in which its plan stands.");
         group.MapGet("/runs/{id}/explain", Explain).WithName("explainRun").WithSummary("Why nothing happens with a run now, and what every gate says.");
-        group.MapPost("/incidents/{id}/acknowledgement", Acknowledge).WithName("acknowledgeIncident").WithSummary("Takes an incident on, so that nobody is paged for it meanwhile.");
-        group.MapDelete("/incidents/{id}/acknowledgement", Release).WithName("releaseIncident").WithSummary("Lets an incident go again: pages and repairs go on.");
-        group.MapPost("/runs/{id}/cancel", Cancel).WithName("cancelRun").WithSummary("Calls a run off; what has begun on the node is waited for.");
-        group.MapPost("/runs/{id}/approve", Approve).WithName("approveRun").WithSummary("Says yes to a run's plan, or to one step of it that asks for a yes of its own, for a time.");
-        group.MapPost("/runs/{id}/tasks/{step}", Complete).WithName("completeTask").WithSummary("Says that a step that a person was to do is done.");
+        group.MapPost("/incidents/{id}/acknowledgement", Acknowledge).WithName("acknowledgeIncident").WithSummary("Acknowledges an incident: nobody is paged for it until then.");
+        group.MapDelete("/incidents/{id}/acknowledgement", Release).WithName("releaseIncident").WithSummary("Releases an acknowledged incident: pages and repairs resume.");
+        group.MapPost("/runs/{id}/cancel", Cancel).WithName("cancelRun").WithSummary("Cancels a run. A step that is running on the node may finish.");
+        group.MapPost("/runs/{id}/approve", Approve).WithName("approveRun").WithSummary("Approves a run's plan, or one step that needs its own approval, for a time.");
+        group.MapPost("/runs/{id}/tasks/{step}", Complete).WithName("completeTask").WithSummary("Marks a step that a person had to do as done.");
     }
 
     void MapControl(RouteGroupBuilder group)
@@ -68,7 +68,7 @@ public sealed class RemediationApi
         group.MapPost("/pauses", AddPause).WithName("addPause").WithSummary("Holds repairs back for a time.");
         group.MapDelete("/pauses/{id:long}", EndPause).WithName("endPause").WithSummary("Ends a pause before its time.");
         group.MapGet("/kill-switch", KillSwitch).WithName("getKillSwitch").WithSummary("Whether all repairs are stopped.");
-        group.MapPut("/kill-switch", SetKillSwitch).WithName("setKillSwitch").WithSummary("Stops all repairs, or lets them go again.");
+        group.MapPut("/kill-switch", SetKillSwitch).WithName("setKillSwitch").WithSummary("Stops or resumes all repairs. Stopping needs no reason, resuming does.");
         group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").WithSummary("The runbooks in force.");
         group.MapGet("/runbook-modes", Modes).WithName("listModes").WithSummary("How far runbooks may go, as people have set it.");
         group.MapPut("/runbook-modes", SetMode).WithName("setMode").WithSummary("Sets how far a runbook may go, everywhere or in a cluster.");
@@ -82,7 +82,7 @@ public sealed class RemediationApi
     Results<Ok<IncidentAnswer>, NotFound<ApiError>> Incident([Description("The incident's id.")] string id)
     {
         if (_environment.Incidents.Find(id) is not { } incident)
-            return WhistleApi.NotFound($"There is no incident {id}.");
+            return WhistleApi.NotFound($"There is no incident {id}. List the open ones with `whistle incidents`, and those of the last 24 hours with `whistle incidents --all`.");
         var timeline = _environment.Incidents.Timeline(id).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count)).ToList();
         return TypedResults.Ok(ToAnswer(incident, timeline, [.. _environment.Runs.OfIncident(id).Select(r => ToAnswer(r, null))]));
     }
@@ -96,11 +96,11 @@ public sealed class RemediationApi
             return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
         var acknowledgement = new Acknowledgement(id, Author(context), now, now + duration);
-        return _environment.Incidents.Acknowledge(acknowledgement) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}.");
+        return _environment.Incidents.Acknowledge(acknowledgement) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}. List them with `whistle incidents`.");
     }
 
     Results<NoContent, NotFound<ApiError>> Release([Description("The incident's id.")] string id, HttpContext context) =>
-        _environment.Incidents.Release(id, Author(context), _time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"Nobody has taken an open incident {id} on.");
+        _environment.Incidents.Release(id, Author(context), _time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no open, acknowledged incident {id}.");
 
     Results<Ok<Cancellation>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>> Cancel(
         [Description(RunHelp)] string id, CancellationRequest request, HttpContext context)
@@ -138,7 +138,7 @@ public sealed class RemediationApi
             return WhistleApi.BadDuration("for", request.For);
         if (_environment.Limits.RefuseApproval(duration) is { } tooLong)
             return WhistleApi.BadRequest(tooLong);
-        if (request.Step is { Length: > 0 } step && NoStep(run, step, "approval", "asks for no yes of its own") is { } mistake)
+        if (request.Step is { Length: > 0 } step && NoStep(run, step, "approval", "needs no approval of its own") is { } mistake)
             return mistake;
         var now = _time.GetUtcNow();
         var approval = new Approval(id, request.PlanHash, Author(context), now, now + duration, request.Step ?? "");
@@ -151,8 +151,8 @@ public sealed class RemediationApi
         if (_environment.Runs.Find(id) is not { } run)
             return NoRun(id);
         if (string.IsNullOrWhiteSpace(request.Note))
-            return WhistleApi.BadRequest("note: it is empty; say what you have done, for whoever wonders later.");
-        if (NoStep(run, step, "task", "is not for a person to do") is { } mistake)
+            return WhistleApi.BadRequest("note: it is empty. Say what you did; it is recorded.");
+        if (NoStep(run, step, "task", "is not a task for a person") is { } mistake)
             return mistake;
         var done = new TaskDone(id, step, Author(context), request.Note, _time.GetUtcNow());
         return _environment.Runs.Complete(done) ? TypedResults.Ok(done) : WhistleApi.Conflict($"The run has ended: {run.Reason}");
@@ -164,7 +164,7 @@ public sealed class RemediationApi
         if (plan.Any(s => s.Name == name && s.Action == kind))
             return null;
         var able = plan.Where(s => s.Action == kind).Select(s => s.Name).ToList();
-        return WhistleApi.BadRequest($"step: \"{name}\" {isNot}; {(able.Count == 0 ? "no step of this plan is of that kind" : $"such are {string.Join(", ", able)}")}.");
+        return WhistleApi.BadRequest($"step: \"{name}\" {isNot}; {(able.Count == 0 ? "no step of this plan is of that kind" : $"the steps of that kind are {string.Join(", ", able)}")}.");
     }
 
     Ok<IReadOnlyList<Pause>> Pauses() => TypedResults.Ok(_environment.Control.Pauses(_time.GetUtcNow()));
@@ -190,9 +190,11 @@ public sealed class RemediationApi
 
     Results<Ok<KillSwitch>, BadRequest<ApiError>> SetKillSwitch(KillSwitchRequest request, HttpContext context)
     {
-        if (string.IsNullOrWhiteSpace(request.Reason))
+        // In an emergency nobody must be stopped for want of a reason.
+        var reason = string.IsNullOrWhiteSpace(request.Reason) ? request.On ? Control.KillSwitch.NoReason : null : request.Reason;
+        if (reason is null)
             return NoReason();
-        var kill = new KillSwitch(request.On, request.Reason, Author(context), _time.GetUtcNow());
+        var kill = new KillSwitch(request.On, reason, Author(context), _time.GetUtcNow());
         _environment.Control.Set(kill);
         return TypedResults.Ok(kill);
     }
@@ -220,9 +222,9 @@ public sealed class RemediationApi
 
     (BrakeScope? Scope, string? Mistake) Resolve(NamedScope named) => KnownNames.Of(_environment, _host, _time.GetUtcNow()).Resolve(named);
 
-    static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}.");
+    static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}. List them with `whistle runs list --all`.");
 
-    internal static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty; say why, for whoever wonders later.");
+    internal static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty. Say why; it is recorded.");
 
     internal static string Author(HttpContext context) => context.User.Identity?.Name ?? "operator";
 

@@ -40,7 +40,7 @@ public sealed class ConfigurationTests : IDisposable
         Assert.True(pagerDuty.Events.TryPeek(out var page));
         Assert.Equal(Key, page.GetProperty("routing_key").GetString());
         Assert.StartsWith("https://whistle.example.com/", page.GetProperty("client_url").GetString(), StringComparison.Ordinal);
-        Assert.Contains(server.Output, l => l.StartsWith("People are called through PagerDuty at ", StringComparison.Ordinal));
+        Assert.Contains(server.Output, l => l.StartsWith("People are paged through PagerDuty at ", StringComparison.Ordinal));
         Assert.Contains(server.Output, l => l == $"Settings are from {Path.Combine(_folder, "appsettings.json")}");
         Assert.DoesNotContain(server.Output, l => l.Contains(Key, StringComparison.Ordinal));
     }

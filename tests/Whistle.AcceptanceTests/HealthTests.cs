@@ -3,6 +3,7 @@ using System.Text.Json;
 
 using Microsoft.Extensions.DependencyInjection;
 
+using Whistle.Alerting;
 using Whistle.Ingest;
 
 using Xunit;
@@ -38,7 +39,7 @@ public sealed class HealthTests
     [Fact]
     public async Task With_the_token_everything_is_said_and_metrics_follow_to_the_end()
     {
-        await using var server = await InProcessServer.StartAsync(Cancellation);
+        await using var server = await StartAsync();
         var board = server.App.Services.GetRequiredService<HealthBoard>();
         Assert.Equal("""{"state":"ok","problems":[]}""", (await GetAsync(server.Http, "api/whistle/v1/health")).Body);
         board.Report("outbox", "mail", HealthState.Degraded, Reason);
@@ -59,11 +60,12 @@ public sealed class HealthTests
 
     [Theory]
     [InlineData(HealthState.Ok, 0, "The server is well.")]
+    [InlineData(HealthState.Warning, 0, "warning  outbox")]
     [InlineData(HealthState.Degraded, 2, "degraded  outbox")]
     [InlineData(HealthState.Failed, 3, "failed  outbox")]
     public async Task The_command_line_says_it_and_ends_with_how_bad_it_is(HealthState state, int code, string says)
     {
-        await using var server = await InProcessServer.StartAsync(Cancellation);
+        await using var server = await StartAsync();
         if (state is not HealthState.Ok)
             server.App.Services.GetRequiredService<HealthBoard>().Report("outbox", "mail", state, Reason);
         var (exit, output) = await RunAsync(server, "health");
@@ -74,6 +76,39 @@ public sealed class HealthTests
         Assert.Equal(state is not HealthState.Ok, output.Contains(Reason, StringComparison.Ordinal));
         Assert.Equal(state.ToString().ToLowerInvariant(), JsonDocument.Parse(json).RootElement.GetProperty("state").GetString());
     }
+
+    [Fact]
+    public async Task Without_a_notification_channel_health_warns_and_the_server_is_ready()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        using var answer = JsonDocument.Parse((await GetAsync(server.Http, "api/whistle/v1/health")).Body);
+        var problem = answer.RootElement.GetProperty("problems").EnumerateArray().Single();
+
+        Assert.Equal(("warning", "warning", "alerting"), (Text(answer.RootElement, "state"), Text(problem, "state"), Text(problem, "component")));
+        Assert.StartsWith(NoChannel.Hint, Text(problem, "reason"), StringComparison.Ordinal);
+        Assert.Equal((HttpStatusCode.OK, "Whistle is ready.\n"), await GetAsync(server.Http, "-/ready"));
+    }
+
+    [Theory]
+    [InlineData("incidents", HealthState.Failed)]
+    [InlineData("alerts", HealthState.Degraded)]
+    public async Task A_list_of_a_server_that_is_not_well_is_no_all_clear(string verb, HealthState state)
+    {
+        await using var server = await StartAsync();
+        var (_, well, nothing) = await RunWithErrorAsync(server, verb);
+        server.App.Services.GetRequiredService<HealthBoard>().Report("rules", "pass", state, Reason);
+        var (exit, output, warning) = await RunWithErrorAsync(server, verb);
+
+        Assert.DoesNotContain("not an all-clear", well, StringComparison.Ordinal);
+        Assert.Empty(nothing.Trim());
+        Assert.Equal(0, exit);
+        Assert.Contains("this is not an all-clear", output, StringComparison.Ordinal);
+        Assert.StartsWith($"Warning: the server is {state.ToString().ToLowerInvariant()} (rules)", warning, StringComparison.Ordinal);
+        Assert.Contains("whistle health", warning, StringComparison.Ordinal);
+    }
+
+    static Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(
+        Cancellation, change: o => o with { Alerting = new() { PagerDuty = new() { Address = new("http://127.0.0.1:9"), RoutingKey = new string('k', 32) } } });
 
     [Fact]
     public async Task An_agent_of_its_own_that_cannot_run_is_said()
@@ -103,13 +138,17 @@ public sealed class HealthTests
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
     }
 
-    static async Task<(int Exit, string Output)> RunAsync(InProcessServer server, params string[] verb)
+    static async Task<(int Exit, string Output)> RunAsync(InProcessServer server, params string[] verb) => await RunWithErrorAsync(server, verb) is var (exit, output, _) ? (exit, output) : default;
+
+    static async Task<(int Exit, string Output, string Error)> RunWithErrorAsync(InProcessServer server, params string[] verb)
     {
         using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, "--server", server.App.Address.ToString(), "--data", server.Folder]);
         var output = new List<string>();
+        var error = new List<string>();
         process.OutputDataReceived += (_, line) => output.Add(line.Data ?? "");
+        process.ErrorDataReceived += (_, line) => error.Add(line.Data ?? "");
         await process.WaitForExitAsync(Cancellation);
-        return (process.ExitCode, string.Join('\n', output));
+        return (process.ExitCode, string.Join('\n', output), string.Join('\n', error));
     }
 
     static string? Text(JsonElement element, string name) => element.GetProperty(name).GetString();

@@ -53,7 +53,7 @@ public sealed class InhibitionTests
         Assert.Equal(("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Hides)));
         Assert.Equal([$"trigger {silent.Id}/1"], Told(pagerDuty));
         Assert.Equal("NodeSilent (node n1)", Incidents.Find(disk.Id)!.HiddenBy);
-        Assert.Equal("The page is held: all that holds of it is explained by NodeSilent (node n1).", Assert.Single(Incidents.Timeline(disk.Id), e => e.Kind == "hold").Text);
+        Assert.Equal("Page held: NodeSilent (node n1) explains all its signals.", Assert.Single(Incidents.Timeline(disk.Id), e => e.Kind == "hold").Text);
         Assert.Equal([SignalState.Unknown, SignalState.Firing], Hidden.OrderBy(s => s.Name == "NodeNotReady").Select(s => s.State));
         var run = Assert.Single(server.App.Services.GetRequiredService<RunStore>().OfIncident(disk.Id));
         Assert.Contains("explained by NodeSilent (node n1)", server.App.Remediation.AskGates(run.Id).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
@@ -70,7 +70,7 @@ public sealed class InhibitionTests
         Assert.Equal((IncidentState.Recovering, IncidentState.Open), (Incidents.Find(silent.Id)!.State, Incidents.Find(disk.Id)!.State));
         await RunAsync(16, cancellation);
         Assert.Equal([$"trigger {silent.Id}/1", $"resolve {silent.Id}/1", $"trigger {disk.Id}/1"], Told(pagerDuty));
-        Assert.Contains(Incidents.Timeline(disk.Id), e => e.Kind == "page" && e.Text.Contains("still open 15 min after it opened, without the ", StringComparison.Ordinal));
+        Assert.Contains(Incidents.Timeline(disk.Id), e => e.Kind == "page" && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
         Assert.Equal(2, Incidents.Timeline(disk.Id).Count(e => e.Kind == "hidden"));
     }
 

@@ -100,7 +100,7 @@ public sealed class RepairTests(ITestOutputHelper output)
         Assert.Equal(RunState.Succeeded, Assert.Single(node.Runs).State);
         Assert.Empty(node.PagerDuty.Events);
         Assert.Single(node.PagerDuty.Changes);
-        AssertInOrder(node.Timeline, "clean succeeded: Deleted", "state: None of its signals holds any more", "hold: The page is held: all its signals are clear", "closed: ");
+        AssertInOrder(node.Timeline, "clean succeeded: Deleted", "state: All signals have cleared", "hold: Page held: all its signals cleared at", "closed: ");
     }
 
     [Fact(Timeout = 600_000)]
@@ -126,7 +126,7 @@ public sealed class RepairTests(ITestOutputHelper output)
 
     [Theory(Timeout = 600_000)]
     [InlineData("pause", "Paused by operator until")]
-    [InlineData("kill switch", "The kill switch is on since")]
+    [InlineData("kill switch", "The kill switch is on")]
     [InlineData("policy revoked", "does not exist, so nothing may be changed on this node")]
     [InlineData("policy narrowed", "was changed during the run")]
     public async Task What_comes_between_lease_and_mutation_leaves_the_disk_as_it_is_and_says_why(string what, string reason)

@@ -35,7 +35,7 @@ public sealed class AccessibilityTests(Chromium chromium)
         await using var many = await Scenes.ManyAsync(1000, Cancellation);
         await using var person = await BrowserPage.OpenAsync(browser, broken);
         broken.Break(true);
-        await person.SeesAsync(person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data are missing or old." }));
+        await person.SeesAsync(person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data is missing or out of date." }));
         List<string> found = [.. await LooksAsync(person, "error-fleet", "/"), .. await LooksAsync(person, "error-incidents", "/incidents"), .. await LooksAsync(person, "error-tickets", "/tickets")];
         await using var other = await BrowserPage.OpenAsync(browser, many);
         found.AddRange([.. await LooksAsync(other, "many-fleet", "/"), .. await LooksAsync(other, "many-incidents", "/incidents")]);

@@ -20,7 +20,7 @@ public sealed class HealthBarTests(Chromium chromium)
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var board = scene.App.Services.GetRequiredService<HealthBoard>();
-        board.Report("disk", "", HealthState.Failed, "The file system of /var/lib/whistle/telemetry has 12 MiB left of 40960 MiB, and samples are taken from 512 MiB on. Senders are told to try again, and their nodes are unknown; incidents, pages and the kill switch go on. Free space, or lower Retention.");
+        board.Report("disk", "", HealthState.Failed, "The file system of /var/lib/whistle/telemetry has 12 MiB of 40960 MiB free; 512 MiB are needed to accept samples. Senders keep their samples and retry, and the state of their nodes is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
         for (var i = 0; i < 5; i++)
             board.Report("telemetry-store", $"2026-01-01T0{i}Z", HealthState.Degraded, "The hour is damaged and was set aside in /var/lib/whistle/telemetry/aside/a-name-that-has-no-place-to-be-broken-at-all-because-it-is-one-word.parquet.");
         board.Report("outbox", "pagerduty delivery", HealthState.Degraded, "pagerduty does not take trigger i1/1, and is tried again: <b>refused</b>");
@@ -31,7 +31,7 @@ public sealed class HealthBarTests(Chromium chromium)
             var bars = person.Page.Locator("section.health");
             await Assertions.Expect(bars).ToHaveCountAsync(2);
             await Assertions.Expect(bars.Nth(0)).ToContainTextAsync("Whistle cannot do its work");
-            await Assertions.Expect(bars.Nth(0)).ToContainTextAsync("12 MiB left of 40960 MiB");
+            await Assertions.Expect(bars.Nth(0)).ToContainTextAsync("12 MiB of 40960 MiB free");
             await Assertions.Expect(bars.Nth(1)).ToContainTextAsync("<b>refused</b>");
             await Assertions.Expect(bars.Nth(1)).ToContainTextAsync("3 more");
             foreach (var (theme, width) in Scenes.Looks)

@@ -52,7 +52,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     {
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
-        var alert = person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data are missing or old." });
+        var alert = person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data is missing or out of date." });
         scene.Break(true);
         await person.SeesAsync(alert);
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Link, new() { Name = "web-3" }).First);

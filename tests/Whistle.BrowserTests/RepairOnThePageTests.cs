@@ -1,6 +1,7 @@
 using Microsoft.Playwright;
 
 using Whistle.Detectors.Incidents;
+using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
@@ -35,7 +36,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
         await scene.UntilAsync(() => scene.Incidents.Active().Count == 0, Cancellation);
         await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "closed" }));
-        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "Closed: all its signals are clear" }));
+        await person.SeesAsync(page.Locator(".timeline", new() { HasText = "Closed: all signals have been clear" }));
         Assert.True(await page.EvaluateAsync<bool>("window.sameDocument === true"));
     }
 
@@ -90,11 +91,11 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
-        await person.SeesAsync(page.Locator("#why", new() { HasText = "a person is to do this: Ask the owner of /data" }));
+        await person.SeesAsync(page.Locator("#why", new() { HasText = "waiting for a person to do this: Ask the owner of /data" }));
         await person.KeysAsync("t");
         var dialog = page.GetByRole(AriaRole.Dialog);
-        await dialog.GetByLabel("What you have done").FillAsync("The owner said yes.");
-        await dialog.GetByRole(AriaRole.Button, new() { Name = "It is done" }).ClickAsync();
+        await dialog.GetByLabel("What you did").FillAsync("The owner said yes.");
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Mark as done" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "operator has done ask-owner: The owner said yes." }));
 
         await scene.UntilAsync(() => scene.Runs.Since(scene.Now)[0].State is RunState.AwaitingApproval, Cancellation);
@@ -140,7 +141,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         }
 
         await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "Cluster edge" }));
-        await person.SeesAsync(page.GetByText("Plans are shown, nothing is done.").First);
+        await person.SeesAsync(page.GetByText("Shows plans, does nothing.").First);
         if (byKeyboard)
             await person.KeysAsync("m");
         else
@@ -171,24 +172,28 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         var page = person.Page;
         await person.GoAsync($"/incidents/{id}");
         await person.KeysAsync("a");
-        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Take it on" })).ToBeFocusedAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Acknowledge" })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
-        await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Let go…" }));
+        await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Release…" }));
         Assert.Equal("operator", scene.Incidents.Acknowledgement(id, scene.Now)!.Author);
 
         await ActAsync(person, "p", "we work on it");
         await scene.StepAsync(Cancellation);
         Assert.Equal(("operator", "we work on it", "build-1"), scene.Control.Pauses(scene.Now).Select(p => (p.Author, p.Reason, p.Node)).Single());
 
-        // Without a reason it says so, and stays.
+        // In an emergency it stops without a reason; resuming needs one.
         await person.KeysAsync("s");
         await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
-        await person.SeesAsync(page.GetByText("Say why, for whoever wonders later."));
-        await page.Keyboard.TypeAsync("drill");
+        await person.SeesAsync(page.Locator(".bar", new() { HasText = "All repairs are stopped." }));
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
+        await person.KeysAsync("s");
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByLabel("Reason")).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
-        await person.SeesAsync(page.GetByText("All repairs are stopped").First);
-        Assert.Equal(("operator", "drill", true), (scene.Control.KillSwitch().Author, scene.Control.KillSwitch().Reason, scene.Control.KillSwitch().On));
+        await person.SeesAsync(page.GetByText("Give a reason; it is recorded."));
+        await person.KeysAsync("Escape");
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
+        Assert.Equal(("operator", KillSwitch.NoReason, true), (scene.Control.KillSwitch().Author, scene.Control.KillSwitch().Reason, scene.Control.KillSwitch().On));
 
         await ActAsync(person, "x", "no longer wanted");
         await scene.StepAsync(Cancellation);

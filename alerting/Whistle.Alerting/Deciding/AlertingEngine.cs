@@ -53,13 +53,22 @@ static class AlertingEngine
 
         state = NoteHiding(view.Incident, NoteAcknowledgement(view, state, now), now);
         if (Reason(view, state, gaveUp, options, now) is not { } reason)
-            return state with { Held = null };
-        if (HoldReason(view, options, now) is not { } hold)
+            return state with { Held = null, UnpagedSince = null };
+        if (HoldReason(view, options, now) is { } hold)
+            return Withhold(state with { UnpagedSince = null }, hold, new Decision.Hold(hold), decisions);
+        if (options.HasChannel)
             return Page(view.Incident, state, gaveUp, reason, now, decisions);
-        if (state.Held == hold)
-            return state;
-        decisions.Add(new Decision.Hold(hold));
-        return state with { Held = hold };
+        // It stays due, so that it is sent once there is a channel.
+        var unpaged = new Decision.Unpaged(PageSeverity(view.Incident, gaveUp), reason);
+        return Withhold(state with { UnpagedSince = state.UnpagedSince ?? now }, unpaged.Text, unpaged, decisions);
+    }
+
+    // Noted once for each reason.
+    static AlertState Withhold(AlertState state, string why, Decision decision, List<Decision> decisions)
+    {
+        if (state.Held != why)
+            decisions.Add(decision);
+        return state with { Held = why };
     }
 
     static AlertState Page(Incident incident, AlertState state, Repair? gaveUp, string reason, DateTimeOffset now, List<Decision> decisions)
@@ -77,6 +86,7 @@ static class AlertingEngine
             PagedGiveUp = gaveUp?.Id,
             AcknowledgedUntil = null,
             Held = null,
+            UnpagedSince = null,
         };
     }
 
@@ -141,7 +151,7 @@ static class AlertingEngine
         var deadline = rank >= Severity.Rank(Severity.Error) ? options.CriticalDeadline : options.WarningDeadline;
         if (rank < Severity.Rank(Severity.Warning) || now - state.Since - state.HiddenFor < deadline)
             return null;
-        var hidden = state.HiddenFor > TimeSpan.Zero ? $", without the {Durations.Text(state.HiddenFor)} that it was explained by another" : "";
+        var hidden = state.HiddenFor > TimeSpan.Zero ? $", not counting the {Durations.Text(state.HiddenFor)} that another incident explained it" : "";
         return $"the incident is still open {Durations.Text(deadline)} after it opened{hidden}.";
     }
 
@@ -150,10 +160,10 @@ static class AlertingEngine
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
             return $"acknowledged by {acknowledgement.Author} until {acknowledgement.Until:u}.";
         if (view.Incident.HiddenBy is { } cause)
-            return $"all that holds of it is explained by {cause}.";
+            return $"{cause} explains all its signals.";
         // Nothing is wrong at this moment, and a relapse pages at once. A closing that never comes is not waited for.
         return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < options.RecoveryPatience
-            ? $"all its signals are clear since {clear:u}."
+            ? $"all its signals cleared at {clear:u}."
             : null;
     }
 

@@ -6,21 +6,25 @@ abstract record Decision(string Kind, string Text)
     /// <param name="Number">Rises with each page of the incident; the dedup_key ends in it.</param>
     public sealed record Page(int Number, string Severity, string Reason) : Decision("page", $"Page {Number} with severity {Severity}: {Reason}");
 
-    public sealed record Resolve(int Number) : Decision("resolve", $"Page {Number} is resolved: the incident is closed.");
+    public sealed record Resolve(int Number) : Decision("resolve", $"Page {Number} resolved: the incident closed.");
 
-    /// <summary>Those who were called hear that it is over.</summary>
+    /// <summary>Those who were paged learn that it is over.</summary>
     public sealed record Announce(int Pages, string Text) : Decision("announce", Text);
 
-    public sealed record Change(Repair Repair) : Decision("change", $"The repair by {Repair.Runbook} is told as a change: {Repair.Summary}");
+    public sealed record Change(Repair Repair) : Decision("change", $"Changed by {Repair.Runbook}: {Repair.Summary}");
 
-    public sealed record OpenTicket(Repair Repair) : Decision("ticket", $"A ticket is opened: {Repair.Summary}");
+    public sealed record OpenTicket(Repair Repair) : Decision("ticket", $"Ticket opened: {Repair.Summary}");
 
-    public sealed record ResolveTicket() : Decision("ticket", "The ticket is resolved: the incident is closed.");
+    public sealed record ResolveTicket() : Decision("ticket", "Ticket resolved: the incident closed.");
 
     public sealed record Digest(string Text) : Decision("digest", Text);
 
     /// <summary>A page is due and not sent.</summary>
-    public sealed record Hold(string Reason) : Decision("hold", $"The page is held: {Reason}");
+    public sealed record Hold(string Reason) : Decision("hold", $"Page held: {Reason}");
+
+    /// <summary>A page is due, and there is no channel to send it over.</summary>
+    public sealed record Unpaged(string Severity, string Reason)
+        : Decision("unpaged", $"Nobody was paged: a person would have been, with severity {Severity} ({Reason.TrimEnd('.')}), but no notification channel is configured. {NoChannel.Help}");
 }
 
 /// <summary>What was decided about an incident so far. Numbers and ids only ever grow, so that nothing is told twice.</summary>
@@ -66,6 +70,9 @@ sealed record AlertState
 
     /// <summary>Why the page that is due is held, as last noted.</summary>
     public string? Held { get; init; }
+
+    /// <summary>Since when a page has been due that no channel could carry; null where none is.</summary>
+    public DateTimeOffset? UnpagedSince { get; init; }
 
     /// <summary>Closed, and nothing more is to be heard of it unless it returns.</summary>
     public bool Settled { get; init; }

@@ -75,7 +75,7 @@ sealed class OutboxSender(
     {
         var reason = delivery switch
         {
-            Delivery.Final final => $"{notifier.Channel} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was told of it over this channel.",
+            Delivery.Final final => $"{notifier.Channel} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was notified over this channel.",
             Delivery.Retryable retryable => $"{notifier.Channel} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}",
             _ => null,
         };

@@ -13,8 +13,11 @@ public sealed record ActRequest
     /// <summary>Shown below the text, such as the plan.</summary>
     public RenderFragment? Body { get; init; }
 
-    /// <summary>A reason must be given, for whoever wonders later.</summary>
+    /// <summary>A reason must be given; it is recorded.</summary>
     public bool NeedsReason { get; init; }
+
+    /// <summary>A reason may be given: the act is too urgent to ask for one.</summary>
+    public bool TakesReason { get; init; }
 
     /// <summary>What the text field is called where it is not a reason.</summary>
     public string ReasonLabel { get; init; } = "Reason";
@@ -26,7 +29,7 @@ public sealed record ActRequest
 
     public string Chosen { get; init; } = "";
 
-    /// <summary>How long it shall hold; empty where it has no end.</summary>
+    /// <summary>How long it lasts; empty where it has no end.</summary>
     public IReadOnlyList<TimeSpan> Durations { get; init; } = [];
 
     /// <summary>The words on the button that does it.</summary>
@@ -37,7 +40,7 @@ public sealed record ActRequest
     /// <summary>What is said once it is done.</summary>
     public required string Done { get; init; }
 
-    /// <summary>Answers null, or why not and how to mend it.</summary>
+    /// <summary>Answers null, or why not and what to do.</summary>
     public required Func<ActInput, Task<string?>> Do { get; init; }
 }
 

@@ -17,20 +17,20 @@ static class ActRequests
 
     public static ActRequest Acknowledge(IncidentRow row, PersonActs acts) => new()
     {
-        Title = "Take this incident on",
-        Text = "Nobody is paged for it meanwhile, and no repair begins that disturbs workloads. What only frees a disk goes on.",
+        Title = "Acknowledge this incident",
+        Text = "Until then nobody is paged for it, and no repair starts that disturbs workloads. Repairs that only free disk space continue.",
         Durations = Short,
-        Confirm = "Take it on",
-        Done = "You have taken the incident on.",
+        Confirm = "Acknowledge",
+        Done = "Incident acknowledged.",
         Do = input => acts.AcknowledgeAsync(row.Incident.Id, input.For),
     };
 
     public static ActRequest Release(IncidentRow row, PersonActs acts) => new()
     {
-        Title = "Let this incident go",
-        Text = $"{row.Taken?.Author} has it until {Quantity.Clock(row.Taken?.Until ?? default)}. Pages and repairs go on once it is let go.",
-        Confirm = "Let it go",
-        Done = "Pages and repairs go on.",
+        Title = "Release this incident",
+        Text = $"Acknowledged by {row.Taken?.Author} until {Quantity.Clock(row.Taken?.Until ?? default)}. Releasing it resumes pages and repairs.",
+        Confirm = "Release",
+        Done = "Incident released.",
         Do = _ => acts.ReleaseAsync(row.Incident.Id),
     };
 
@@ -38,12 +38,12 @@ static class ActRequests
     {
         Title = card.AskedStep.Length > 0 ? $"Approve {card.AskedStep}" : "Approve this plan",
         Text = card.AskedStep.Length > 0
-            ? $"What follows this step is carried out on {card.Run.Node}, behind all other gates. Your yes is for exactly this step of this plan."
-            : $"Whistle carries it out on {card.Run.Node}, behind all other gates. Your yes is for exactly this plan and for no other.",
+            ? $"The rest of the plan then runs on {card.Run.Node}, behind all other gates. The approval covers exactly this step of this plan."
+            : $"Whistle runs it on {card.Run.Node}, behind all other gates. The approval covers exactly this plan.",
         Body = plan,
         Durations = Short,
         Confirm = "Approve",
-        Done = "Approved. The gates are asked at the next pass.",
+        Done = "Approved. The gates are checked at the next pass.",
         Do = input => acts.ApproveAsync(card.Run.Id, card.AskedStep, card.Run.PlanHash, input.For),
     };
 
@@ -52,20 +52,20 @@ static class ActRequests
         Title = $"Have you done {task.Name}?",
         Text = task.Parameters,
         NeedsReason = true,
-        ReasonLabel = "What you have done",
-        Confirm = "It is done",
-        Done = "Thank you. The repair goes on.",
+        ReasonLabel = "What you did",
+        Confirm = "Mark as done",
+        Done = "Task done. The repair continues.",
         Do = input => acts.CompleteAsync(run.Id, task.Name, input.Reason),
     };
 
     public static ActRequest Cancel(Run run, PersonActs acts) => new()
     {
         Title = "Cancel this run",
-        Text = "What has begun on the node is waited for; nothing new begins. The runbook does not start again by itself in this incident.",
+        Text = "A step that is already running on the node may finish; no other starts. The runbook does not start again by itself for this incident.",
         NeedsReason = true,
         Confirm = "Cancel the run",
         IsDangerous = true,
-        Done = "The run is called off.",
+        Done = "Run cancelled.",
         Do = input => acts.CancelAsync(run.Id, input.Reason),
     };
 
@@ -73,7 +73,7 @@ static class ActRequests
     public static ActRequest Pause(IReadOnlyList<(string Name, string Words, PauseScope Scope)> scopes, PersonActs acts) => new()
     {
         Title = "Pause repairs",
-        Text = "Nothing new begins while the pause lasts. Detection, pages and tickets go on.",
+        Text = "No repair starts during the pause. Detection, pages and tickets continue.",
         ChoicesLabel = "Where",
         Choices = [.. scopes.Select(s => new ActChoice(s.Name, s.Words))],
         Durations = Long,
@@ -86,27 +86,27 @@ static class ActRequests
     public static ActRequest EndPause(Pause pause, PersonActs acts) => new()
     {
         Title = "End this pause",
-        Text = $"{pause.Author} set it until {Quantity.Clock(pause.Until)}: {pause.Reason}. Repairs that it held back go on.",
+        Text = $"Set by {pause.Author} until {Quantity.Clock(pause.Until)}: {pause.Reason}. The repairs it held back resume.",
         Confirm = "End the pause",
-        Done = "The pause has ended.",
+        Done = "Pause ended.",
         Do = _ => acts.EndPauseAsync(pause.Id),
     };
 
     public static ActRequest Kill(KillSwitch kill, PersonActs acts) => kill.On
         ? new()
         {
-            Title = "Let repairs go on",
-            Text = $"{kill.Author} stopped them at {Quantity.Clock(kill.Since)}: {kill.Reason}. Every run is asked by all its gates again.",
+            Title = "Resume repairs",
+            Text = "Every waiting run passes all its gates again before it acts.",
             NeedsReason = true,
-            Confirm = "Let repairs go on",
-            Done = "Repairs go on.",
+            Confirm = "Resume repairs",
+            Done = "Repairs resumed.",
             Do = input => acts.KillAsync(false, input.Reason),
         }
         : new()
         {
             Title = "Stop all repairs",
-            Text = "At once and everywhere: nothing is sent to any node, and no command that has not begun may begin. Detection, pages and tickets go on.",
-            NeedsReason = true,
+            Text = "Takes effect at once and everywhere: nothing is sent to any node, and no command that is waiting may start. Detection, pages and tickets continue.",
+            TakesReason = true,
             Confirm = "Stop all repairs",
             IsDangerous = true,
             Done = "All repairs are stopped.",
@@ -115,26 +115,26 @@ static class ActRequests
 
     public static ActRequest Mode(ClusterView cluster, RunbookInCluster runbook, PersonActs acts) => new()
     {
-        Title = $"How far may {runbook.Runbook.Name} go?",
-        Text = $"In cluster {cluster.Key.Cluster} of {cluster.Key.Tenant}. It is {Name(runbook.Mode)} now: {runbook.From}.",
+        Title = $"Mode of {runbook.Runbook.Name}",
+        Text = $"In cluster {cluster.Key.Cluster} of tenant {cluster.Key.Tenant}. Now {Name(runbook.Mode)} ({runbook.From}).",
         ChoicesLabel = "Mode",
         Choices = [.. new[] { RunbookMode.Observe, RunbookMode.Approve, RunbookMode.Automatic, RunbookMode.Off }.Select(m => new ActChoice(Name(m), Name(m), ClusterView.Words(m)))],
         Chosen = Name(runbook.Mode),
         Confirm = "Set the mode",
-        Done = "The mode is set.",
+        Done = "Mode set.",
         Do = input => acts.SetModeAsync(runbook.Runbook, cluster.Key, Enum.Parse<RunbookMode>(input.Choice, ignoreCase: true)),
     };
 
     public static ActRequest Move(Ticket ticket, PersonActs acts) => new()
     {
-        Title = $"Move ticket {ticket.Id} on",
-        Text = $"It is {TicketStates.Name(ticket.State)}.",
+        Title = $"Change the state of ticket {ticket.Id}",
+        Text = $"Now {TicketStates.Name(ticket.State)}.",
         ChoicesLabel = "To",
         Choices = [.. Enum.GetValues<TicketState>().Where(s => s != ticket.State && TicketStates.Refusal(ticket.State, s) is null).Select(s => new ActChoice(TicketStates.Name(s), TicketStates.Name(s)))],
         NeedsReason = true,
-        ReasonLabel = "Remark",
-        Confirm = "Move it",
-        Done = "The ticket is moved on.",
+        ReasonLabel = "Comment",
+        Confirm = "Change state",
+        Done = "Ticket state changed.",
         Do = input => acts.MoveTicketAsync(ticket.Id, TicketStates.Find(input.Choice)!.Value, input.Reason),
     };
 

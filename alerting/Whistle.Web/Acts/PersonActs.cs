@@ -22,19 +22,19 @@ sealed class PersonActs(
 
     public Task<string?> AcknowledgeAsync(string incident, TimeSpan duration) => DoAsync((author, now) =>
         environment.Limits.RefuseAcknowledgement(duration) is { } tooLong ? tooLong
-            : environment.Incidents.Acknowledge(new(incident, author, now, now + duration)) ? null : "The incident has closed meanwhile, so there is nothing to take on.");
+            : environment.Incidents.Acknowledge(new(incident, author, now, now + duration)) ? null : "The incident has already closed, so there is nothing to acknowledge.");
 
     public Task<string?> ReleaseAsync(string incident) => DoAsync((author, now) =>
-        environment.Incidents.Release(incident, author, now) ? null : "Nobody holds this incident any more, or it has closed.");
+        environment.Incidents.Release(incident, author, now) ? null : "This incident is no longer acknowledged, or it has closed.");
 
     /// <param name="step">That asks for a yes of its own; empty for the plan.</param>
     /// <param name="planHash">Of the plan that the person saw.</param>
     public Task<string?> ApproveAsync(string run, string step, string planHash, TimeSpan duration) => DoAsync((author, now) =>
     {
         if (environment.Runs.Find(run) is not { EndedAt: null } current)
-            return "The run has ended meanwhile, so there is nothing to approve.";
+            return "The run has already ended, so there is nothing to approve.";
         if (current.PlanHash != planHash)
-            return "The plan has changed since you saw it. Close this, look at the new one and approve that.";
+            return "The plan has changed since you opened it. Close this, read the new plan and approve that.";
         if (environment.Limits.RefuseApproval(duration) is { } tooLong)
             return tooLong;
         environment.Runs.Approve(new Approval(run, planHash, author, now, now + duration, step));
@@ -42,10 +42,10 @@ sealed class PersonActs(
     });
 
     public Task<string?> CompleteAsync(string run, string step, string note) => DoAsync((author, now) =>
-        environment.Runs.Complete(new(run, step, author, note, now)) ? null : "The run has ended meanwhile, so nothing waits for this any more.");
+        environment.Runs.Complete(new(run, step, author, note, now)) ? null : "The run has already ended, so nothing is waiting for this.");
 
     public Task<string?> CancelAsync(string run, string reason) => DoAsync((author, now) =>
-        environment.Runs.Cancel(new(run, author, reason, now)) ? null : "The run has ended meanwhile, so there is nothing to cancel.");
+        environment.Runs.Cancel(new(run, author, reason, now)) ? null : "The run has already ended, so there is nothing to cancel.");
 
     public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) => DoAsync((author, now) =>
     {
@@ -56,11 +56,11 @@ sealed class PersonActs(
     });
 
     public Task<string?> EndPauseAsync(long pause) => DoAsync((author, now) =>
-        environment.Control.EndPause(pause, author, now) ? null : "The pause has ended meanwhile.");
+        environment.Control.EndPause(pause, author, now) ? null : "The pause has already ended.");
 
     public Task<string?> KillAsync(bool on, string reason) => DoAsync((author, now) =>
     {
-        environment.Control.Set(new KillSwitch(on, reason, author, now));
+        environment.Control.Set(new KillSwitch(on, on && reason.Length == 0 ? KillSwitch.NoReason : reason, author, now));
         return null;
     });
 
@@ -69,7 +69,7 @@ sealed class PersonActs(
     {
         environment.Control.Set(new ModeEntry(runbook.Name, cluster.Tenant, cluster.Cluster, mode, author, now));
         var (effective, from) = ControlStore.ModeOf(environment.Control.Modes(), runbook, cluster.Tenant, cluster.Cluster);
-        return effective == mode ? null : $"It is set, and yet the mode stays {effective.ToString().ToLowerInvariant()}: {from}. Change that one too; the strictest wins.";
+        return effective == mode ? null : $"Set, but the mode in effect is still {effective.ToString().ToLowerInvariant()} ({from}). The strictest setting wins; change that one too.";
     });
 
     public Task<string?> MoveTicketAsync(long ticket, TicketState state, string remark) => DoAsync((author, _) => alerting.Tickets.Move(ticket, state, author, remark).Refusal);
@@ -82,7 +82,7 @@ sealed class PersonActs(
     {
         var author = (await people.GetAuthenticationStateAsync()).User.Identity is { IsAuthenticated: true, Name: { Length: > 0 } name } ? name : null;
         if (author is null)
-            return "You are not logged in any more. Get a new link with: whistle login";
+            return "Your session has ended. Reload the page to see how to log in again.";
         try
         {
             var refusal = act(author, time.GetUtcNow());
@@ -92,7 +92,7 @@ sealed class PersonActs(
         catch (Exception e)
         {
             logger.ActFailed(e);
-            return $"The server could not do it: {e.Message} Its log says more. Try again; nothing was changed by half.";
+            return $"The server could not do it, and nothing was changed: {e.Message} Try again, or see the server's log.";
         }
     }
 }

@@ -59,10 +59,10 @@ public sealed record ClusterView
     public static string Words(RunbookMode? mode) => mode switch
     {
         null => "There are no runbooks, so nothing is repaired.",
-        RunbookMode.Off => "Nothing is planned and nothing is done.",
-        RunbookMode.Observe => "Plans are shown, nothing is done.",
-        RunbookMode.Approve => "A plan is carried out once a person has approved it.",
-        RunbookMode.Automatic => "Plans are carried out by themselves, behind all gates.",
+        RunbookMode.Off => "Does not plan or act.",
+        RunbookMode.Observe => "Shows plans, does nothing.",
+        RunbookMode.Approve => "Runs a plan once a person approves it.",
+        RunbookMode.Automatic => "Runs plans by itself, behind all gates.",
         _ => throw new InvalidOperationException($"Unknown mode {mode}."),
     };
 }

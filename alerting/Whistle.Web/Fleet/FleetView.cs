@@ -41,7 +41,10 @@ public sealed record FleetView
 
     public int Reporting => Snapshot.Nodes.Count(n => n.State is NodeState.Reporting);
 
-    public int ClosedLately => Incidents.Count(i => i.Standing is Standing.Closed);
+    public int ClosedToday => Incidents.Count(i => i.Standing is Standing.Closed);
+
+    // Where nobody can be paged, the hint above the page says so.
+    string NotPaged => Snapshot.HasChannel ? "; nobody has been paged yet" : "";
 
     static string Words(int count, string what) => count == 1 ? $"1 {what}incident is" : $"{count} {what}incidents are";
 
@@ -52,20 +55,25 @@ public sealed record FleetView
         {
             var (people, open) = (ForPeople.Count() + OtherTickets.Count(), Open.Count());
             if (open == 0 && people == 0 && !Snapshot.IsWhole)
-                return "How the fleet is cannot be told.";
+                return "The state of the fleet is unknown.";
             if (Snapshot.Nodes.Count == 0)
-                return "No node is known yet.";
+                return "No nodes yet.";
             if (open == 0 && people == 0)
                 return Reporting == Snapshot.Nodes.Count ? "All is well." : "Nothing is wrong on the nodes that report.";
             var critical = Open.Count(i => i.Incident.Severity == "critical");
             var first = people switch
             {
-                0 when critical > 0 => $"{Words(critical, "critical ")} open, and nobody was called yet.",
-                0 => $"{Words(open, "")} open, and nobody is needed yet.",
+                0 when critical > 0 => $"{Words(critical, "critical ")} open{NotPaged}.",
+                0 => $"{Words(open, "")} open; nobody is needed yet.",
                 1 => "1 thing needs a person.",
                 _ => $"{people} things need a person.",
             };
-            return AtWork.Count > 0 ? $"{first} Whistle is at work on {AtWork.Count}." : first;
+            return AtWork.Count switch
+            {
+                0 => first,
+                1 => $"{first} 1 repair is running.",
+                var running => $"{first} {running} repairs are running.",
+            };
         }
     }
 
@@ -80,7 +88,7 @@ public sealed record FleetView
             AtWork = [.. snapshot.Live.Where(r => r.IsAtWork)],
             Waiting =
             [
-                .. snapshot.Live.Where(r => !r.IsAtWork).GroupBy(r => r.Reason.Length > 0 ? r.Reason : "Just proposed; the gates are asked at the next pass.")
+                .. snapshot.Live.Where(r => !r.IsAtWork).GroupBy(r => r.Reason.Length > 0 ? r.Reason : "Just proposed; the gates are checked at the next pass.")
                     .Select(g => new WaitingGroup(g.Key, g.Count(), g.MinBy(r => r.Since)!)).OrderByDescending(g => g.Count),
             ],
         };

@@ -8,14 +8,14 @@ namespace Whistle.Web.Incidents;
 /// <summary>How things stand with an incident, for people. In the order of who must look first.</summary>
 public enum Standing
 {
-    /// <summary>People were called, the repair asks them to do something, or it gave up.</summary>
+    /// <summary>People were paged, or would have been; the repair asks them to do something, or it gave up.</summary>
     NeedsPerson,
     NeedsApproval,
 
     /// <summary>A run waits: a gate says not now.</summary>
     HeldBack,
 
-    /// <summary>Another incident explains all that holds of it.</summary>
+    /// <summary>Another incident explains all its signals.</summary>
     Explained,
 
     /// <summary>No run is there.</summary>
@@ -29,9 +29,12 @@ public enum Standing
 /// <param name="Run">The latest; null where there is none.</param>
 /// <param name="Why">One sentence: why nothing happens now, or what does, and when it is looked at again.</param>
 /// <param name="Taken">Who has taken it on; null where nobody has.</param>
-/// <param name="PagedAt">When people were called; null where they were not, or it is over.</param>
+/// <param name="PagedAt">When people were paged; null where they were not, or it is over.</param>
 public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing, string Why, Acknowledgement? Taken, DateTimeOffset? PagedAt)
 {
+    /// <summary>Since when a page has been due that no channel could carry; null where none is.</summary>
+    public DateTimeOffset? UnpagedSince { get; init; }
+
     public NodeKey Node => new(Incident.Tenant, Incident.Cluster, Incident.Subject["node"]);
 
     /// <summary>What it is about besides the node.</summary>
@@ -62,10 +65,12 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     public static IncidentRow Of(FleetSnapshot snapshot, Incident incident, IReadOnlyList<Run> runs)
     {
         var run = runs.LastOrDefault(r => r.EndedAt is null) ?? (runs.Count > 0 ? runs[^1] : null);
-        var paged = snapshot.Paged.TryGetValue(incident.Id, out var at) ? at : (DateTimeOffset?)null;
-        var standing = StandingOf(incident, run, run is not null && snapshot.Asking.Contains(run.Id), paged is not null);
-        return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged);
+        var (paged, unpaged) = (At(snapshot.Paged, incident.Id), At(snapshot.Unpaged, incident.Id));
+        var standing = StandingOf(incident, run, run is not null && snapshot.Asking.Contains(run.Id), (paged ?? unpaged) is not null);
+        return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged) { UnpagedSince = unpaged };
     }
+
+    static DateTimeOffset? At(IReadOnlyDictionary<string, DateTimeOffset> times, string id) => times.TryGetValue(id, out var at) ? at : null;
 
     static Standing StandingOf(Incident incident, Run? run, bool asks, bool isPaged) => (incident.State, run?.State) switch
     {
@@ -83,26 +88,26 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
 
     static string WhyOf(FleetSnapshot snapshot, Incident incident, Run? run)
     {
-        if (incident.ClosedAt is { } closed)
+        if (incident.ClosedAt is not null)
         {
             var changes = run is { State: RunState.Succeeded } ? string.Join(" ", run.Reports.Where(r => r.Changed).Select(r => r.Summary)) : "";
             return changes.Length > 0
-                ? $"Repaired by {run!.Runbook}: {changes} Its signals cleared, stayed so, and it closed at {Quantity.Clock(closed)}."
-                : $"Closed at {Quantity.Clock(closed)}: its signals are clear and stayed so, or what it was about is gone.";
+                ? $"Repaired by {run!.Runbook}: {changes} All signals cleared and stayed clear."
+                : "Closed: all signals cleared and stayed clear, or their subject is gone.";
         }
 
         if (incident.HiddenBy is { } cause && run is null or { EndedAt: not null } or { State: RunState.Waiting or RunState.Proposed })
-            return $"All that holds of it is explained by {cause}, so nobody is called for it and no repair begins while that fires.";
+            return $"Explained by {cause}. While that fires, nobody is paged for this and no repair starts.";
         if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
             return sentence;
         if (incident.State is IncidentState.Recovering)
-            return $"None of its signals holds since {Quantity.Clock(incident.ClearSince ?? snapshot.Now)}; it closes when that stays so for a while.";
+            return $"All signals cleared {Quantity.Ago(incident.ClearSince ?? snapshot.Now, snapshot.Now)}. It closes once they have stayed clear for a while.";
         return run switch
         {
-            null => "No runbook answers its signals, so nothing is tried; people are called when its time is up.",
+            null => snapshot.HasChannel ? "No runbook handles these signals. A person is paged if they do not clear in time." : "No runbook handles these signals.",
             { State: RunState.Escalated } => $"Whistle gave up: {run.Reason}",
-            { CancelledBy: { } author } => $"Whistle does not try again, for {author} called the run off: {run.Reason}",
-            _ => $"The last run ended at {Quantity.Clock(run.EndedAt ?? snapshot.Now)} ({run.Reason}) and another one follows if the signals go on.",
+            { CancelledBy: { } author } => $"{author} cancelled the repair, so Whistle does not try again: {run.Reason}",
+            _ => $"The last run ended {Quantity.Ago(run.EndedAt ?? snapshot.Now, snapshot.Now)}: {run.Reason} Another run follows if the signals keep firing.",
         };
     }
 }

@@ -27,13 +27,13 @@ public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan,
 
     public IReadOnlyList<StepReport> ReportsOf(PlanStep step) => [.. Run.Reports.Where(r => r.Step == step.Name)];
 
-    /// <summary>Where the plan stands: done, taken back, at work, to do, or skipped as it was not needed.</summary>
+    /// <summary>Where the plan stands: done, rolled back, running, to do, or skipped as it was not needed.</summary>
     public string StateOf(PlanStep step, int index) => ReportsOf(step) switch
     {
-        _ when Run.EndedAt is null && Run.Undoing?.Steps.Contains(step.Name) is true => Run.Undoing.Steps[0] == step.Name ? "being taken back" : "to be taken back",
-        [.., { Undo: true } undo] => undo.Outcome is CommandOutcome.Succeeded ? "taken back" : "not taken back",
+        _ when Run.EndedAt is null && Run.Undoing?.Steps.Contains(step.Name) is true => Run.Undoing.Steps[0] == step.Name ? "rolling back" : "to be rolled back",
+        [.., { Undo: true } undo] => undo.Outcome is CommandOutcome.Succeeded ? "rolled back" : "not rolled back",
         [.., var report] => report.Outcome.ToString().ToLowerInvariant(),
-        _ when Run is { State: RunState.Running, Undoing: null } && index == Run.Step => Task is null ? "at work" : "waits for a person",
+        _ when Run is { State: RunState.Running, Undoing: null } && index == Run.Step => Task is null ? "running" : "waiting for a person",
         _ => Run.EndedAt is null && Run.Undoing is null && Run.State is not RunState.Verifying ? "to do" : "not needed",
     };
 }

@@ -11,4 +11,7 @@ public abstract class LivePage : ComponentBase
     public required FleetSnapshot Snapshot { get; set; }
 
     protected DateTimeOffset Now => Snapshot.Now;
+
+    /// <summary>A sentence of the server's with its times as the pages write them.</summary>
+    protected string Prose(string? text) => Quantity.Prose(text, Now);
 }

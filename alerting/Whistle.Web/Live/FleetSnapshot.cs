@@ -34,8 +34,14 @@ public sealed record FleetSnapshot
     /// <summary>Who has taken an incident on, by its id.</summary>
     public IReadOnlyDictionary<string, Acknowledgement> Taken { get; init; } = new Dictionary<string, Acknowledgement>();
 
-    /// <summary>When people were called for an incident, by its id, where that is not over.</summary>
+    /// <summary>When people were paged for an incident, by its id, where that is not over.</summary>
     public IReadOnlyDictionary<string, DateTimeOffset> Paged { get; init; } = new Dictionary<string, DateTimeOffset>();
+
+    /// <summary>Since when a page has been due that no channel could carry, by the incident's id.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Unpaged { get; init; } = new Dictionary<string, DateTimeOffset>();
+
+    /// <summary>False where no notification channel is configured, so that nobody is paged.</summary>
+    public bool HasChannel { get; init; } = true;
 
     public KillSwitch Kill { get; init; } = new(false, "", "", DateTimeOffset.UnixEpoch);
 
@@ -62,14 +68,17 @@ public sealed record FleetSnapshot
     /// <summary>What is wrong with the server itself, the worst first.</summary>
     public IReadOnlyList<HealthProblem> Health { get; init; } = [];
 
-    /// <summary>Why a part is missing or old, in words that tell the mend.</summary>
+    /// <summary>Why a part is missing or old, and what to do.</summary>
     public string? Error { get; init; }
 
     /// <summary>Nothing is missing or old, as far as the server knows of itself.</summary>
     public bool IsWhole => Error is null && Health.All(p => p.State is not HealthState.Failed);
 
     /// <summary>What stands where nothing is listed: nothing seen is not nothing there.</summary>
-    public string Nothing(string words) => IsWhole ? words : "Not known while data are missing.";
+    public string Nothing(string words) => IsWhole ? words : "Unknown while data is missing.";
+
+    /// <summary>The same for a figure: a dash in place of a zero that may not be one.</summary>
+    public string Figure(int count) => count > 0 || IsWhole ? count.ToString() : Quantity.Unknown;
 
     public IEnumerable<Incident> Open => Incidents.Where(i => i.ClosedAt is null);
 

@@ -35,7 +35,7 @@ sealed class SnapshotReader(
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
             logger.SnapshotIncomplete(e);
-            next = next with { Now = before?.Now ?? now, Error = $"The state cannot be read: {e.Message} What you see may be old. The server's log says more; most often its disk is full or cannot be written." };
+            next = next with { Now = before?.Now ?? now, Error = $"The state cannot be read: {e.Message} What you see may be out of date. Check that the server's disk is writable and not full, then see its log." };
         }
 
         return await TelemetryAsync(next, before, now, cancellation);
@@ -53,6 +53,8 @@ sealed class SnapshotReader(
             Asking = runs.Where(remediation.Runs.AsksPerson).Select(r => r.Id).ToHashSet(),
             Taken = remediation.Incidents.AllAcknowledgements(now).ToDictionary(a => a.IncidentId),
             Paged = alerting.Paged(),
+            Unpaged = alerting.Unpaged(),
+            HasChannel = alerting.HasChannel,
             Kill = remediation.Control.KillSwitch(),
             Pauses = remediation.Control.Pauses(now),
             Modes = remediation.Control.Modes(),
@@ -90,7 +92,7 @@ sealed class SnapshotReader(
             return next with
             {
                 Nodes = before is null ? NodeList.Build(next.Agents, next.Signals, new()) : NodeList.With(before.Nodes, next.Signals),
-                Error = next.Error ?? $"The store does not answer: {e.Message} What is missing is unknown, not well. The server's log says more; most often its disk is full or cannot be written.",
+                Error = next.Error ?? $"The telemetry store does not answer: {e.Message} Whatever is missing here is unknown. Check that the server's disk is writable and not full, then see its log.",
             };
         }
     }

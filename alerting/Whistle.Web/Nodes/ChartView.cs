@@ -43,6 +43,9 @@ public sealed record ChartView
 
     public IReadOnlyList<RepairMark> Marks { get; init; } = [];
 
+    /// <summary>A filesystem that the node's newest report no longer has.</summary>
+    public bool IsGone { get; init; }
+
     public IReadOnlyList<Threshold> Thresholds => Kind is ChartKind.Filesystem ? OfFilesystems : [];
 
     public long Start => End - (long)Range.Length.TotalMilliseconds;
@@ -59,8 +62,8 @@ public sealed record ChartView
             if (Points.Count == 0)
                 return $"No data in the {Range.Words}.";
             var last = Quantity.ShortInstant(DateTimeOffset.FromUnixTimeMilliseconds(Points[^1].Time), Now);
-            var text = $"{Quantity.Percent(Last)} used at {last}; in the {Range.Words} at the least {Quantity.Percent(Points.Min(p => p.Used))}, at the most {Quantity.Percent(Points.Max(p => p.Used))}.";
-            return Forecast is null ? text : $"{text} It grows: at this pace it is full {Forecast.Words(Now)}.";
+            var text = $"{Quantity.Percent(Last)} used at {last}; {Range.Words}: minimum {Quantity.Percent(Points.Min(p => p.Used))}, maximum {Quantity.Percent(Points.Max(p => p.Used))}.";
+            return Forecast is null ? text : $"{text} At this rate it is full {Forecast.Words(Now)}.";
         }
     }
 

@@ -45,7 +45,8 @@ sealed class NodeReader(PromQLEngine engine)
             var lines = (await engine.RangeAsync(query, start, end, range.Step, cancellation)).Series;
             var latest = (await InstantAsync(query, now, cancellation)).ToLookup(s => s.Labels["mountpoint"], s => s.Value);
             var past = kind is ChartKind.Cpu ? null : (await PastAsync(query, now, cancellation)).ToLookup(s => s.Labels["mountpoint"]);
-            foreach (var line in lines.DistinctBy(l => l.Labels["mountpoint"]))
+            // Of two devices that were mounted at one place, the later.
+            foreach (var line in lines.OrderByDescending(l => l.Times.LastOrDefault()).DistinctBy(l => l.Labels["mountpoint"]))
             {
                 var mount = line.Labels["mountpoint"];
                 List<ChartPoint> points = [.. Points(line)];
@@ -66,7 +67,17 @@ sealed class NodeReader(PromQLEngine engine)
             }
         }
 
-        return charts;
+        // A filesystem that fails has no size and is there.
+        var present = (await InstantAsync($"{FleetTelemetry.DeviceError}{of}", now, cancellation)).Concat(await InstantAsync(used, now, cancellation)).Select(s => s.Labels["mountpoint"]).ToHashSet();
+        return MarkGone(charts, present);
+    }
+
+    // Of a silent node nothing is present: there, what its last report had is not gone.
+    static IReadOnlyList<ChartView> MarkGone(IReadOnlyList<ChartView> charts, HashSet<string> present)
+    {
+        var newest = charts.Where(c => c.Kind is ChartKind.Filesystem).Select(c => c.Points[^1].Time).DefaultIfEmpty().Max();
+        bool IsGone(ChartView chart) => present.Count > 0 ? !present.Contains(chart.Name) : newest - chart.Points[^1].Time > chart.Range.Step;
+        return [.. charts.Select(c => c.Kind is ChartKind.Filesystem && IsGone(c) ? c with { IsGone = true } : c)];
     }
 
     // Their series are no longer current, but what they last said is what a person wants to see.

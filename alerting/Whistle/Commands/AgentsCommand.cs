@@ -1,49 +1,61 @@
 using System.CommandLine;
+using System.Globalization;
 
 using Whistle.Configuration;
 using Whistle.Ingest;
 
 namespace Whistle.Commands;
 
-/// <summary>Enrolment works on the state itself, so it is for whoever may read it, server running or not.</summary>
+/// <summary>Enrolment works on the state itself, server running or not; with <c>--server</c>, over a running server's API.</summary>
 static class AgentsCommand
 {
-    static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
+    const string Root = "api/whistle/v1/agents";
+
+    static readonly Option<Uri?> Server = Address.Optional("--server", "The address of a running server. Without it, this works on the state in the data folder.", "WHISTLE_SERVER");
+    static readonly Option<string> Data = DataFolder.Option("The server's data folder, which contains its token.");
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
     static readonly Option<string?> Node = new("--node") { Description = "The node. Without it, the token is for a collector that sends for the whole cluster, such as a Prometheus." };
 
     public static Command Build() => new("agents", "Lists, enrols and revokes senders of telemetry.")
     {
-        Verb("list", "Lists the nodes that should report.", [ServeCommand.Config, Data], List),
-        Verb("add", "Enrols a sender and prints its token, this once.", [ServeCommand.Config, Data, Tenant, Cluster, Node], Add),
-        Verb("revoke", "Takes a sender's tokens back.", [ServeCommand.Config, Data, Tenant, Cluster, Node], Revoke),
+        Verb("list", "Lists the nodes that should report.", [ServeCommand.Config, Server, Data], List, ListAsync),
+        Verb("add", "Enrols a sender and prints its token, this once.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], Add, AddAsync),
+        Verb("revoke", "Revokes a sender's tokens.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], Revoke, RevokeAsync),
     };
 
-    static Command Verb(string name, string description, IEnumerable<Option> options, Action<ParseResult, Credentials> work)
+    static Command Verb(string name, string description, IEnumerable<Option> options, Action<ParseResult, Credentials> onState, Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
     {
         var command = new Command(name, description);
         foreach (var option in options)
             command.Options.Add(option);
-        command.SetAction(arguments =>
+        command.SetAction(async (arguments, cancellation) =>
         {
             var configuration = ServeConfiguration.Load(arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), Given(arguments));
             foreach (var error in configuration.Errors)
-                Console.Error.WriteLine(error);
+                await Console.Error.WriteLineAsync(error);
             if (configuration.Errors.Count > 0)
                 return 2;
             try
             {
-                if (ServerFolder.Prepare(configuration.Options.DataFolder) is { } closed)
-                    Console.Error.WriteLine(closed);
+                var folder = configuration.Options.DataFolder;
+                if (arguments.GetValue(Server) is { } address)
+                {
+                    using var server = new ServerConnection(address, folder);
+                    await onServer(arguments, server, cancellation);
+                    return 0;
+                }
+
+                if (ServerFolder.Prepare(folder) is { } closed)
+                    await Console.Error.WriteLineAsync(closed);
                 using var state = configuration.Options.OpenState(verify: false);
                 state.RequireCurrent(StateStages.All);
-                work(arguments, new Credentials(state, TimeProvider.System));
+                onState(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
             catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException)
             {
-                Console.Error.WriteLine(e.Message);
+                await Console.Error.WriteLineAsync(e.Message);
                 return 1;
             }
         });
@@ -58,14 +70,21 @@ static class AgentsCommand
         return layer;
     }
 
-    static void List(ParseResult arguments, Credentials credentials)
+    static void Print(IReadOnlyCollection<string[]> agents)
     {
-        var agents = credentials.Agents();
         if (agents.Count == 0)
             Console.WriteLine("No agent is enrolled. Enrol one with `whistle agents add --cluster C --node N`.");
         else
-            ConsoleTable.Write(["TENANT", "CLUSTER", "NODE", "ENROLLED"], agents.Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") }));
+            ConsoleTable.Write(["TENANT", "CLUSTER", "NODE", "ENROLLED"], agents);
     }
+
+    static void PrintRevoked(string count) => Console.WriteLine($"{count} token(s) revoked. The server follows within seconds.");
+
+    static void List(ParseResult arguments, Credentials credentials) =>
+        Print([.. credentials.Agents().Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") })]);
+
+    static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation) => Print(
+        [.. (await server.GetAsync(Root, cancellation)).EnumerateArray().Select(a => new[] { a.Text("tenant"), a.Text("cluster"), a.Text("node"), a.Time("enrolledAt")?.ToString("u") ?? "" })]);
 
     static void Add(ParseResult arguments, Credentials credentials)
     {
@@ -73,19 +92,23 @@ static class AgentsCommand
         Console.WriteLine(credentials.Enroll(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node)));
     }
 
-    static void Revoke(ParseResult arguments, Credentials credentials)
+    static async Task AddAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
-        var (tenant, cluster, node) = (arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node));
-        var known = credentials.Senders();
-        var count = credentials.Revoke(tenant, cluster, node);
-        // Whoever takes a token back must hear of it where a typing error took back nothing.
-        if (count == 0)
-            throw new ArgumentException($"No token of {Place(tenant, cluster, node)} is in force, so none was revoked. {(known.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", known.Select(s => Place(s.Tenant, s.Cluster, s.Node)).OrderByDescending(p => Common(p, Place(tenant, cluster, node))).Take(3))}.")}");
-        Console.WriteLine($"{count} token(s) revoked; a running server follows within seconds.");
+        PrivateOutput.Close();
+        var body = new { tenant = arguments.GetValue(Tenant), cluster = arguments.GetValue(Cluster), node = arguments.GetValue(Node) };
+        Console.WriteLine((await server.PostAsync(Root, body, cancellation)).Text("token"));
     }
 
-    static string Place(string tenant, string cluster, string? node) => node is null ? $"{tenant}/{cluster}" : $"{tenant}/{cluster}/{node}";
+    static void Revoke(ParseResult arguments, Credentials credentials)
+    {
+        var (count, mistake) = Enrolment.Revoke(credentials, arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node));
+        PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
+    }
 
-    // The longest beginning that both have.
-    static int Common(string a, string b) => a.Zip(b).TakeWhile(p => p.First == p.Second).Count();
+    static async Task RevokeAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var node = arguments.GetValue(Node) is { } name ? $"&node={Uri.EscapeDataString(name)}" : "";
+        var path = $"{Root}?tenant={Uri.EscapeDataString(arguments.GetValue(Tenant)!)}&cluster={Uri.EscapeDataString(arguments.GetValue(Cluster)!)}{node}";
+        PrintRevoked((await server.DeleteAsync(path, cancellation)).Text("revoked"));
+    }
 }

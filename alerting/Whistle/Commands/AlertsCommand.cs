@@ -7,21 +7,22 @@ namespace Whistle.Commands;
 
 static class AlertsCommand
 {
-    static readonly Option<bool> All = new("--all") { Description = "Lists also what ended in the last 24 hours, and how." };
+    static readonly Option<bool> All = new("--all") { Description = "Also lists what ended in the last 24 hours, and how." };
 
     public static Command Build() => ServerConnection.With(
-        new Command("alerts", "Lists what is wrong now, what is unknown, and what is about to be wrong; the worst first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
+        new Command("alerts", "Lists firing, unknown and pending alerts, the worst first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
         {
             var all = arguments.GetValue(All);
             var answer = await server.GetAsync($"api/whistle/v1/signals{(all ? "?ended=24h" : "")}", cancellation);
-            JsonOutput.Write(arguments, answer, a => Print(a, all, server.Now));
+            var isWell = await server.IsWellAsync(cancellation);
+            JsonOutput.Write(arguments, answer, a => Print(a, all, isWell, server.Now));
         });
 
-    static void Print(JsonElement answer, bool all, DateTimeOffset now)
+    static void Print(JsonElement answer, bool all, bool isWell, DateTimeOffset now)
     {
         var active = AlertRows.Active(answer.GetProperty("signals"), now);
         if (active.Count == 0)
-            Console.WriteLine("Nothing is firing, unknown or pending.");
+            Console.WriteLine(isWell ? "Nothing is firing, unknown or pending." : "No alert is listed, but the server is not well: this is not an all-clear.");
         else
             ConsoleTable.Write(AlertRows.ActiveHeader, active, AlertRows.Details, StateColours.Of);
         if (!all)

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Whistle.Commands;
 
-/// <summary>What people set to hold repairs back or let them go.</summary>
+/// <summary>What people set to stop repairs or to allow them.</summary>
 static class ControlCommands
 {
     const string Root = "api/whistle/v1";
@@ -12,20 +12,21 @@ static class ControlCommands
     static readonly Option<string?> Cluster = new("--cluster") { Description = "Only in this cluster." };
     static readonly Option<string?> Node = new("--node") { Description = "Only on this node." };
     static readonly Option<string?> Runbook = new("--runbook") { Description = "Only those of this runbook." };
-    static readonly Option<string> Reason = new("--reason") { Description = "Why, for whoever wonders later.", Required = true };
+    static readonly Option<string> Reason = new("--reason") { Description = "Why; it is recorded.", Required = true };
+    static readonly Option<string?> OptionalReason = new("--reason") { Description = "Why; it is recorded. May be left out in an emergency." };
     static readonly Option<string> For = new("--for") { Description = "How long, such as 2h. Every pause ends.", Required = true };
-    internal static readonly Option<bool> Force = new("--force") { Description = "Takes names that are not known yet, for what is to come." };
+    internal static readonly Option<bool> Force = new("--force") { Description = "Accepts names that do not exist yet." };
     static readonly Argument<long> PauseId = new("id") { Description = "The pause's number." };
     static readonly Argument<string> Mode = new("mode") { Description = "off, observe (plan and show), approve (ask a person) or automatic." };
 
-    static readonly string[] PauseHeader = ["ID", "HOLDS", "ENDS", "BY", "REASON"];
+    static readonly string[] PauseHeader = ["ID", "PAUSES", "ENDS", "BY", "REASON"];
     static readonly string[] ModeHeader = ["MODE", "OF", "SET", "BY"];
 
     public static IEnumerable<Command> Build() => [Pause(), KillSwitch(), Modes()];
 
-    static Command Pause() => new("pause", "Holds repairs back for a time.")
+    static Command Pause() => new("pause", "Pauses repairs for a time.")
     {
-        ServerConnection.With(new Command("add", "Holds back the repairs that are named; without a name, all.") { Reason, For, Tenant, Cluster, Node, Runbook, Force }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Pauses the repairs that are named; without a name, all.") { Reason, For, Tenant, Cluster, Node, Runbook, Force }, async (arguments, server, cancellation) =>
         {
             var pause = await server.PostAsync($"{Root}/pauses", new
             {
@@ -37,11 +38,11 @@ static class ControlCommands
                 runbook = arguments.GetValue(Runbook),
                 force = arguments.GetValue(Force),
             }, cancellation);
-            Console.WriteLine($"Pause {pause.Text("id")} holds {Scope(pause)} back until {pause.Time("until"):u}. End it before with `whistle pause end {pause.Text("id")}`.");
+            Console.WriteLine($"Pause {pause.Text("id")} stops {Scope(pause)} until {pause.Clock("until", server.Now)}. End it earlier with `whistle pause end {pause.Text("id")}`.");
         }),
         ServerConnection.With(new Command("list", "Lists the pauses in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/pauses", cancellation), pauses => PrintPauses(pauses, server.Now))),
-        ServerConnection.With(new Command("end", "Ends a pause before its time.") { PauseId }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("end", "Ends a pause early.") { PauseId }, async (arguments, server, cancellation) =>
         {
             await server.DeleteAsync($"{Root}/pauses/{arguments.GetValue(PauseId)}", cancellation);
             Console.WriteLine($"Pause {arguments.GetValue(PauseId)} has ended.");
@@ -50,18 +51,18 @@ static class ControlCommands
 
     static Command KillSwitch() => new("kill-switch", "Stops all repairs everywhere, at once.")
     {
-        ServerConnection.With(new Command("on", "Stops all repairs. What an agent does at this moment it is not allowed to go on with.") { Reason }, (arguments, server, cancellation) =>
-            SetAsync(true, arguments, server, cancellation)),
-        ServerConnection.With(new Command("off", "Lets repairs go again.") { Reason }, (arguments, server, cancellation) => SetAsync(false, arguments, server, cancellation)),
-        ServerConnection.With(new Command("status", "Says whether it is on.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("on", "Stops all repairs at once, also those that an agent is running.") { OptionalReason }, (arguments, server, cancellation) =>
+            SetAsync(true, arguments.GetValue(OptionalReason), server, cancellation)),
+        ServerConnection.With(new Command("off", "Resumes repairs.") { Reason }, (arguments, server, cancellation) => SetAsync(false, arguments.GetValue(Reason), server, cancellation)),
+        ServerConnection.With(new Command("status", "Shows whether it is on, and who set it.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/kill-switch", cancellation), kill => PrintKillSwitch(kill, server.Now))),
     };
 
-    static Command Modes() => new("mode", "Says how far runbooks may go.")
+    static Command Modes() => new("mode", "Shows and sets the modes of runbooks.")
     {
         ServerConnection.With(new Command("list", "Lists what was set.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/runbook-modes", cancellation), modes => PrintModes(modes, server.Now))),
-        ServerConnection.With(new Command("set", "Sets how far a runbook may go; without names, all of them everywhere. Of all that apply, the strictest counts.") { Mode, Runbook, Cluster, Tenant, Force }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("set", "Sets a runbook's mode; without names, that of all runbooks everywhere. The strictest of all modes that apply counts.") { Mode, Runbook, Cluster, Tenant, Force }, async (arguments, server, cancellation) =>
         {
             var mode = await server.PutAsync($"{Root}/runbook-modes", new
             {
@@ -71,18 +72,18 @@ static class ControlCommands
                 tenant = arguments.GetValue(Tenant),
                 force = arguments.GetValue(Force),
             }, cancellation);
-            Console.WriteLine($"The mode of {Scope(mode)} is {mode.Text("mode")} now.");
+            Console.WriteLine($"The mode of {Scope(mode)} is now {mode.Text("mode")}.");
         }),
     };
 
-    static async Task SetAsync(bool on, ParseResult arguments, ServerConnection server, CancellationToken cancellation) =>
-        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason = arguments.GetValue(Reason) }, cancellation), server.Now);
+    static async Task SetAsync(bool on, string? reason, ServerConnection server, CancellationToken cancellation) =>
+        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason }, cancellation), server.Now);
 
     static void PrintKillSwitch(JsonElement kill, DateTimeOffset now)
     {
         var on = kill.GetProperty("on").GetBoolean();
-        var how = kill.Text("author").Length == 0 ? "" : $", turned {(on ? "on" : "off")} {kill.Ago("since", now)} by {kill.Text("author")}: {kill.Text("reason")}";
-        Console.WriteLine(on ? $"The kill switch is ON, and no repair begins anywhere{how}" : $"The kill switch is off{how}");
+        var how = kill.Text("author").Length == 0 ? "" : $". Turned {(on ? "on" : "off")} {kill.Ago("since", now)} by {kill.Text("author")}: {kill.Text("reason")}";
+        Console.WriteLine(on ? $"The kill switch is ON: all repairs are stopped{how}" : $"The kill switch is off{how}");
     }
 
     static void PrintPauses(JsonElement pauses, DateTimeOffset now)
@@ -97,7 +98,7 @@ static class ControlCommands
     {
         if (modes.GetArrayLength() > 0)
             ConsoleTable.Write(ModeHeader, modes.EnumerateArray().Select(m => new[] { m.Text("mode"), Scope(m), m.Ago("at", now), m.Text("author") }), colour: StateColours.Of);
-        ConsoleTable.WriteParagraph("", "A runbook that is not named here has its file's mode (`whistle runbooks list`), and in a cluster that is not named nothing goes beyond observe.");
+        ConsoleTable.WriteParagraph("", "Other runbooks have their file's mode (`whistle runbooks list`). In other clusters, the mode is at most observe.");
     }
 
     /// <summary>What a pause or a mode is about, such as <c>node-disk-filling in cluster prod</c>.</summary>

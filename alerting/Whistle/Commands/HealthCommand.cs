@@ -12,12 +12,12 @@ static class HealthCommand
     static readonly string[] Header = ["STATE", "COMPONENT", "SUBJECT", "SINCE", "REASON"];
 
     public static Command Build() => ServerConnection.With(
-        new Command("health", "Says what is wrong with the server itself. Ends with 0 where nothing is, 2 where it is degraded, 3 where it has failed, 1 where it does not answer.") { JsonOutput.Option },
+        new Command("health", "Shows what is wrong with the server itself. Exits with 0 if nothing is or it only warns, 2 if it is degraded, 3 if it has failed, 1 if it does not answer.") { JsonOutput.Option },
         async (arguments, server, cancellation) =>
         {
             var answer = await server.GetAsync("api/whistle/v1/health", cancellation);
             JsonOutput.Write(arguments, answer, a => Print(a, server.Now));
-            return answer.Text("state") switch { "ok" => 0, "degraded" => Degraded, _ => Failed };
+            return answer.Text("state") switch { "ok" or "warning" => 0, "degraded" => Degraded, _ => Failed };
         });
 
     static void Print(JsonElement answer, DateTimeOffset now)

@@ -5,13 +5,13 @@ using Whistle.Web;
 
 namespace Whistle.Commands;
 
-/// <summary>What is broken, and who has taken it on.</summary>
+/// <summary>What is broken, and who has acknowledged it.</summary>
 static class IncidentsCommand
 {
     const string Root = "api/whistle/v1/incidents";
 
     static readonly Argument<string?> Id = new("id") { Description = "Shows this one, with its signals, its repairs and its timeline.", Arity = ArgumentArity.ZeroOrOne };
-    static readonly Option<bool> All = new("--all") { Description = "Lists also what closed in the last 24 hours." };
+    static readonly Option<bool> All = new("--all") { Description = "Also lists what closed in the last 24 hours." };
 
     static readonly Argument<string> Open = new("id") { Description = "The incident." };
     static readonly Option<string> For = new("--for") { Description = "How long, such as 2h.", DefaultValueFactory = _ => "1h" };
@@ -24,29 +24,36 @@ static class IncidentsCommand
             if (arguments.GetValue(Id) is { } id)
                 JsonOutput.Write(arguments, await server.GetAsync(PathOf(id), cancellation), incident => PrintOne(incident, server.Now));
             else
-                JsonOutput.Write(arguments, await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation), incidents => PrintAll(incidents, server.Now));
+                await ListAsync(arguments, server, cancellation);
         });
 
+    static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var answer = await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation);
+        var isWell = await server.IsWellAsync(cancellation);
+        JsonOutput.Write(arguments, answer, incidents => PrintAll(incidents, isWell, server.Now));
+    }
+
     static Command Acknowledge() => ServerConnection.With(
-        new Command("acknowledge", "Takes an incident on: nobody is paged for it meanwhile.") { Open, For }, async (arguments, server, cancellation) =>
+        new Command("acknowledge", "Acknowledges an incident: nobody is paged for it until then.") { Open, For }, async (arguments, server, cancellation) =>
         {
             var taken = await server.PostAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", new { @for = arguments.GetValue(For) }, cancellation);
-            Console.WriteLine($"{taken.Text("author")} has taken it on until {taken.Time("until"):u}. Let it go before with `whistle incidents release {taken.Text("incidentId")}`.");
+            Console.WriteLine($"Acknowledged by {taken.Text("author")} until {taken.Clock("until", server.Now)}. Release it earlier with `whistle incidents release {taken.Text("incidentId")}`.");
         });
 
     static Command Release() => ServerConnection.With(
-        new Command("release", "Lets an incident go again: pages and repairs go on.") { Open }, async (arguments, server, cancellation) =>
+        new Command("release", "Releases an acknowledged incident: pages and repairs resume.") { Open }, async (arguments, server, cancellation) =>
         {
             await server.DeleteAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", cancellation);
-            Console.WriteLine($"Nobody has taken {arguments.GetValue(Open)} on any more.");
+            Console.WriteLine($"Incident {arguments.GetValue(Open)} is released.");
         });
 
     static string PathOf(string id) => $"{Root}/{Uri.EscapeDataString(id)}";
 
-    static void PrintAll(JsonElement incidents, DateTimeOffset now)
+    static void PrintAll(JsonElement incidents, bool isWell, DateTimeOffset now)
     {
         if (incidents.GetArrayLength() == 0)
-            Console.WriteLine("No incident is open. With --all, those of the last 24 hours are listed too.");
+            Console.WriteLine(isWell ? "No incident is open. --all also lists those of the last 24 hours." : "No incident is listed, but the server is not well: this is not an all-clear.");
         else
             ConsoleTable.Write(IncidentRows.Header, IncidentRows.Of(incidents, now), IncidentRows.Details, StateColours.Of);
     }

@@ -17,6 +17,12 @@ static class JsonFields
 
     public static string Ago(this JsonElement element, string name, DateTimeOffset now) => element.Time(name) is { } time ? Quantity.Ago(time, now) : "";
 
+    /// <summary>Such as <c>14:05 UTC</c>, with the date where it is another day than now.</summary>
+    public static string Clock(this JsonElement element, string name, DateTimeOffset now) => element.Time(name) is { } time ? $"{Quantity.ShortInstant(time, now)} UTC" : "";
+
+    /// <summary>A sentence with its times as people write them.</summary>
+    public static string Prose(this JsonElement element, string name, DateTimeOffset now) => Quantity.Prose(element.Text(name), now, " UTC");
+
     public static IEnumerable<JsonElement> Items(this JsonElement element, string name) =>
         element.TryGetProperty(name, out var list) && list.ValueKind is JsonValueKind.Array ? list.EnumerateArray() : [];
 

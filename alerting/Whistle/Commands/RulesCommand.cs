@@ -67,7 +67,7 @@ static class RulesCommand
             foreach (var error in report.Errors)
                 Console.Error.WriteLine(error);
             if (report.Errors.Count == 0)
-                Console.WriteLine($"{file}: {Of(report.Tests, "test")}, {Of(report.Checks, "check")}; all hold");
+                Console.WriteLine($"{file}: {Of(report.Tests, "test")}, {Of(report.Checks, "check")}; all pass");
             good &= report.Errors.Count == 0;
         }
 

@@ -76,7 +76,7 @@ static class RunbooksCommand
             Console.Error.WriteLine(error);
         if (errors.Count > 0)
             return 1;
-        Console.WriteLine($"All {count} cases hold.");
+        Console.WriteLine($"All {count} cases pass.");
         return 0;
     }
 

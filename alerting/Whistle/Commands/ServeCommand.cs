@@ -91,10 +91,10 @@ static class ServeCommand
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
                 Whistle runs at {app.Address}
-                {(PrivateOutput.IsOpen ? "Log in with a link from `whistle login`: this output is a file that others can read" : $"Log in once with {app.LoginLink()}")}
-                Data are kept in {configuration.Options.DataFolder}
-                {(configuration.File is { } file ? $"Settings are from {file}" : "There is no file of settings")}
-                {Called(configuration.Options.Alerting)}
+                {(PrivateOutput.IsOpen ? "This output is a file that others can read. For a login link, run: {LoginCommand.Line(app.Address, configuration.Options.DataFolder)}" : $"Log in once with {app.LoginLink()}")}
+                Data is kept in {configuration.Options.DataFolder}
+                {(configuration.File is { } file ? $"Settings are from {file}" : "No settings file")}
+                {Paged(configuration.Options.Alerting)}
 
                 """));
             await app.WaitForShutdownAsync(cancellation);
@@ -123,11 +123,11 @@ static class ServeCommand
     }
 
     static string LastLine(Exception failure) =>
-        $"Whistle ends, for something went wrong that it cannot go on after: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} What was acknowledged is kept. Start it again (docs/health.md has a unit that does).";
+        $"Whistle stopped after an error it cannot recover from: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} Acknowledged data is kept. Start it again, or use the systemd unit in docs/operations.md, which does.";
 
-    static string Called(AlertingOptions alerting)
+    static string Paged(AlertingOptions alerting)
     {
         string[] channels = [.. new object?[] { alerting.PagerDuty, alerting.Mail }.Where(c => c is not null).Select(c => c!.ToString()!)];
-        return channels.Length == 0 ? "Nobody is called: docs/configuration.md says how to set PagerDuty and mail" : $"People are called through {string.Join(" and ", channels)}";
+        return channels.Length == 0 ? $"{NoChannel.Hint} {NoChannel.Help}" : $"People are paged through {string.Join(" and ", channels)}";
     }
 }

@@ -12,13 +12,13 @@ namespace Whistle.Commands;
 sealed class ServerConnection : IDisposable
 {
     static readonly Option<Uri> Server = Address.Option("--server", "The server's address.", "WHISTLE_SERVER");
-    public static readonly Option<string> Data = DataFolder.Option("The server's data folder, which holds the token.");
+    public static readonly Option<string> Data = DataFolder.Option("The server's data folder, which contains its token.");
 
     static readonly JsonSerializerOptions Json = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     readonly HttpClient _http;
 
-    ServerConnection(Uri server, string dataFolder)
+    public ServerConnection(Uri server, string dataFolder)
     {
         var token = TokenOf(dataFolder);
         _http = new HttpClient { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
@@ -87,6 +87,27 @@ sealed class ServerConnection : IDisposable
 
     public Task<JsonElement> DeleteAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Delete, path, null, cancellation);
 
+    /// <summary>Where the server is not well, or cannot say so, warns on stderr: what it lists then is no all-clear.</summary>
+    public async Task<bool> IsWellAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            var health = await GetAsync("api/whistle/v1/health", cancellation);
+            string[] failing = [.. health.Items("problems").Where(p => p.Text("state") is "degraded" or "failed").Select(p => p.Text("component")).Distinct()];
+            if (failing.Length == 0)
+                return true;
+            await WarnAsync($"the server is {health.Text("state")} ({string.Join(", ", failing)}), so this list may be incomplete or out of date. Run `whistle health` for the reasons.");
+        }
+        catch (CommandException e)
+        {
+            await WarnAsync($"the server does not say how well it is ({e.Message}), so this list may be incomplete or out of date. Run `whistle health`.");
+        }
+
+        return false;
+    }
+
+    static Task WarnAsync(string what) => Console.Error.WriteLineAsync(ConsoleTable.Printable($"Warning: {what}"));
+
     async Task<JsonElement> SendAsync(HttpMethod method, string path, object? content, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(method, path);
@@ -98,7 +119,7 @@ sealed class ServerConnection : IDisposable
             Now = response.Headers.Date ?? Now;
             var body = await response.Content.ReadAsStringAsync(cancellation);
             if (response.StatusCode is HttpStatusCode.Unauthorized)
-                throw new CommandException($"The server at {_http.BaseAddress} does not take this data folder's token. Name the folder of that server with --data, or another server with --server.");
+                throw new CommandException($"The server at {_http.BaseAddress} rejected the token of this data folder. Name that server's folder with --data, or another server with --server.");
             if (response.StatusCode is HttpStatusCode.NoContent)
                 return default;
             return response.IsSuccessStatusCode || body.StartsWith('{')
@@ -111,7 +132,7 @@ sealed class ServerConnection : IDisposable
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new CommandException($"The server at {_http.BaseAddress} did not answer within {_http.Timeout.TotalMinutes:0} minutes. Ask for less, or look at the server's log.");
+            throw new CommandException($"The server at {_http.BaseAddress} did not answer within {_http.Timeout.TotalMinutes:0} minutes. Ask for less, or see the server's log.");
         }
         catch (JsonException)
         {

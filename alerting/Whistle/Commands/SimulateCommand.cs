@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Security.Cryptography;
 
 using Microsoft.Extensions.Logging.Abstractions;
@@ -105,10 +106,11 @@ static class SimulateCommand
     static ulong? SeedOf(string? text) => text is null ? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) >> 16
         : ulong.TryParse(text, CultureInfo.InvariantCulture, out var seed) ? seed : null;
 
-    /// <summary>Alerting as it ships, without a channel.</summary>
+    /// <summary>Alerting as it ships, with a channel that takes everything.</summary>
     sealed class SimulatedPager(StateDatabase database, IncidentStore incidents, RunStore runs, TimeProvider time) : ISimulatedPager
     {
-        readonly AlertingOptions _options = new();
+        static readonly AlertingOptions Options = new() { PagerDuty = new() { RoutingKey = new string('k', 32), Handler = new Acceptance() } };
+
         readonly AlertingHost _host = new(
             new()
             {
@@ -116,7 +118,7 @@ static class SimulateCommand
                 Database = database,
                 Metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()),
             },
-            new(), time, NullLogger<AlertingHost>.Instance);
+            Options, time, NullLogger<AlertingHost>.Instance);
 
         public void Decide(DateTimeOffset now) => _host.RunOnceAsync(now, CancellationToken.None).GetAwaiter().GetResult();
 
@@ -124,11 +126,18 @@ static class SimulateCommand
 
         public TimeSpan? Deadline(string severity) => severity switch
         {
-            "critical" => _options.CriticalDeadline,
-            "warning" => _options.WarningDeadline,
+            "critical" => Options.CriticalDeadline,
+            "warning" => Options.WarningDeadline,
             _ => null,
         };
 
         public void Dispose() => _host.Dispose();
+
+        /// <summary>PagerDuty's answer, without PagerDuty.</summary>
+        sealed class Acceptance : HttpMessageHandler
+        {
+            protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+                Task.FromResult(new HttpResponseMessage(HttpStatusCode.Accepted));
+        }
     }
 }

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 
+using Whistle.Web;
+
 namespace Whistle.Commands;
 
 /// <summary>When nodes may be taken down, and when nothing may be disturbed.</summary>
@@ -14,19 +16,19 @@ static class WindowsCommands
     static readonly Option<string> Start = new("--start") { Description = "The first one, in the time zone's own time, such as 2026-01-03T22:00.", Required = true };
     static readonly Option<string> For = new("--for") { Description = "How long, such as 4h.", Required = true };
     static readonly Option<string> TimeZone = new("--time-zone") { Description = "An IANA name, such as Europe/Berlin.", DefaultValueFactory = _ => "UTC" };
-    static readonly Option<string> Reason = new("--reason") { Description = "Why, for whoever wonders later.", Required = true };
+    static readonly Option<string> Reason = new("--reason") { Description = "Why; it is recorded.", Required = true };
     static readonly Option<DateTimeOffset?> From = new("--from") { Description = "When it begins, such as 2026-12-23T18:00Z; now unless given." };
     static readonly Argument<long> Id = new("id") { Description = "Its number." };
 
     static readonly string[] WindowHeader = ["ID", "OF", "RECURRENCE", "FOR", "ZONE", "OPEN", "BY"];
-    static readonly string[] FreezeHeader = ["ID", "HOLDS", "BEGINS", "ENDS", "BY", "REASON"];
+    static readonly string[] FreezeHeader = ["ID", "FREEZES", "BEGINS", "ENDS", "BY", "REASON"];
 
     public static IEnumerable<Command> Build() => [Windows(), Freezes()];
 
-    static Command Windows() => new("windows", "Says when nodes may be taken down.")
+    static Command Windows() => new("windows", "Sets when nodes may be taken down.")
     {
         ServerConnection.With(new Command("list", "Lists the maintenance windows, with whether they are open and when they open next.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/windows", cancellation), PrintWindows)),
+            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/windows", cancellation), windows => PrintWindows(windows, server.Now))),
         ServerConnection.With(new Command("add", "Adds a maintenance window; without a name, of all clusters.") { Recurrence, Start, For, TimeZone, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
         {
             var window = await server.PostAsync($"{Root}/windows", new
@@ -39,7 +41,7 @@ static class WindowsCommands
                 tenant = arguments.GetValue(Tenant),
                 force = arguments.GetValue(ControlCommands.Force),
             }, cancellation);
-            Console.WriteLine($"Maintenance window {window.Text("id")} of {Scope(window)} {Opening(window)}. Remove it with `whistle windows remove {window.Text("id")}`.");
+            Console.WriteLine($"Maintenance window {window.Text("id")} of {Scope(window)} {Opening(window, server.Now)}. Remove it with `whistle windows remove {window.Text("id")}`.");
         }),
         ServerConnection.With(new Command("remove", "Removes a maintenance window.") { Id }, async (arguments, server, cancellation) =>
         {
@@ -48,9 +50,9 @@ static class WindowsCommands
         }),
     };
 
-    static Command Freezes() => new("freezes", "Holds back all that disturbs nodes, windows or not.")
+    static Command Freezes() => new("freezes", "Freezes everything that disturbs nodes, maintenance window or not.")
     {
-        ServerConnection.With(new Command("list", "Lists the change freezes that hold or are to come.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("list", "Lists the change freezes in force or to come.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
             JsonOutput.Write(arguments, await server.GetAsync($"{Root}/freezes", cancellation), freezes => PrintFreezes(freezes, server.Now))),
         ServerConnection.With(new Command("add", "Freezes changes for a time; without a name, everywhere.") { Reason, For, From, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
         {
@@ -63,27 +65,27 @@ static class WindowsCommands
                 tenant = arguments.GetValue(Tenant),
                 force = arguments.GetValue(ControlCommands.Force),
             }, cancellation);
-            Console.WriteLine($"Change freeze {freeze.Text("id")} holds {Scope(freeze)} back from {freeze.Time("from"):u} until {freeze.Time("until"):u}. End it before with `whistle freezes end {freeze.Text("id")}`.");
+            Console.WriteLine($"Change freeze {freeze.Text("id")} applies to {Scope(freeze)} from {freeze.Clock("from", server.Now)} until {freeze.Clock("until", server.Now)}. End it earlier with `whistle freezes end {freeze.Text("id")}`.");
         }),
-        ServerConnection.With(new Command("end", "Ends a change freeze before its time.") { Id }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("end", "Ends a change freeze early.") { Id }, async (arguments, server, cancellation) =>
         {
             await server.DeleteAsync($"{Root}/freezes/{arguments.GetValue(Id)}", cancellation);
             Console.WriteLine($"Change freeze {arguments.GetValue(Id)} has ended.");
         }),
     };
 
-    static void PrintWindows(JsonElement windows)
+    static void PrintWindows(JsonElement windows, DateTimeOffset now)
     {
         if (windows.GetArrayLength() == 0)
             Console.WriteLine("There is no maintenance window, so no node is taken down. Add one with `whistle windows add`.");
         else
-            ConsoleTable.Write(WindowHeader, windows.EnumerateArray().Select(w => new[] { w.Text("id"), Scope(w), w.Text("recurrence"), w.Text("length"), w.Text("timeZone"), Opening(w), w.Text("author") }));
+            ConsoleTable.Write(WindowHeader, windows.EnumerateArray().Select(w => new[] { w.Text("id"), Scope(w), w.Text("recurrence"), w.Text("length"), w.Text("timeZone"), Opening(w, now), w.Text("author") }));
     }
 
     static void PrintFreezes(JsonElement freezes, DateTimeOffset now)
     {
         if (freezes.GetArrayLength() == 0)
-            Console.WriteLine("No change freeze holds or is to come.");
+            Console.WriteLine("No change freeze is in force or to come.");
         else
             ConsoleTable.Write(FreezeHeader, freezes.EnumerateArray().Select(f => new[] { f.Text("id"), Scope(f), f.Ago("from", now), f.Ago("until", now), f.Text("author"), f.Text("reason") }), ["REASON"]);
     }
@@ -91,6 +93,6 @@ static class WindowsCommands
     static string Scope(JsonElement entry) =>
         $"{(entry.Text("cluster") is { Length: > 0 } cluster ? $"cluster {cluster}" : "all clusters")}{(entry.Text("tenant") is { Length: > 0 } tenant ? $" of tenant {tenant}" : "")}";
 
-    static string Opening(JsonElement window) => window.Text("problem").Length > 0 ? "cannot be evaluated and counts as closed" : window.Time("openUntil") is { } until ? $"is open until {until:u}"
-        : window.Time("nextAt") is { } next ? $"opens at {next:u}" : "never opens again";
+    static string Opening(JsonElement window, DateTimeOffset now) => window.Text("problem").Length > 0 ? "cannot be evaluated and counts as closed" : window.Time("openUntil") is { } until ? $"is open until {Quantity.ShortInstant(until, now)} UTC"
+        : window.Time("nextAt") is { } next ? $"opens at {Quantity.ShortInstant(next, now)} UTC" : "never opens again";
 }

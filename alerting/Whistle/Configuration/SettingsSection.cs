@@ -69,7 +69,7 @@ sealed class SettingsSection(Settings settings, string path)
         var setting = file.Value.Setting;
         // Whoever mixes up the two keys has the secret here.
         if (!setting.Value!.AsSpan().ContainsAny('/', '\\') && !System.IO.File.Exists(Whole(setting)))
-            settings.Fail(Key(fileName), setting, "there is no such file; its name is not shown, for it may be the secret itself. Write the whole path of a file that holds the secret.");
+            settings.Fail(Key(fileName), setting, "there is no such file; its name is not shown, because it may be the secret itself. Write the full path of a file that contains the secret.");
         return (null, Whole(setting));
     }
 

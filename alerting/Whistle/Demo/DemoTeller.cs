@@ -34,9 +34,9 @@ sealed class DemoTeller
         foreach (var incident in _run.Incidents.Since(_run.Now - TimeSpan.FromHours(1)))
             Tell(incident);
         foreach (var run in _run.Runs.Since(_run.Now).Where(r => r.State is RunState.AwaitingApproval && _asked.Add($"{r.Id} {r.PlanHash}")))
-            Write(run.Cluster, run.Node, $"a plan waits for approval; to let it go: whistle runs approve {run.Id} --plan {run.PlanHash} {_verb}");
+            Write(run.Cluster, run.Node, $"a plan is waiting for approval: whistle runs approve {run.Id} --plan {run.PlanHash} {_verb}");
         foreach (var signal in _run.App.Rules.Signals.Where(s => s.State is SignalState.Unknown && _unknown.Add(s.Fingerprint)))
-            Write(signal.Labels["cluster"], signal.Labels["node"], $"{signal.Name} of {signal.Labels["mountpoint"]} is unknown: nothing is heard of the node, so nothing is concluded");
+            Write(signal.Labels["cluster"], signal.Labels["node"], $"{signal.Name} of {signal.Labels["mountpoint"]} is unknown: the node does not report");
     }
 
     void Tell(Incident incident)
@@ -60,9 +60,9 @@ sealed class DemoTeller
     static string Words(TimelineEntry entry) => entry.Kind switch
     {
         "step" => $"repair: {WithoutHead(entry.Text)}",
-        "gate" => $"held back: {WithoutHead(entry.Text)}",
-        "escalated" => "the repair gave up and hands over to a person",
-        "ticket" when entry.Text.Contains("opened", StringComparison.Ordinal) => "a ticket is opened, with the largest directories: whistle tickets",
+        "gate" => $"waiting: {WithoutHead(entry.Text)}",
+        "escalated" => "the repair gave up; a person takes over",
+        "ticket" when entry.Text.Contains("opened", StringComparison.Ordinal) => "ticket opened, with the largest directories: whistle tickets",
         _ => $"{entry.Kind}: {entry.Text}",
     };
 
@@ -74,7 +74,7 @@ sealed class DemoTeller
     {
         "trigger" => $"paged: {taken.Summary}",
         "resolve" => $"resolved: page {taken.Key}",
-        _ => $"told as a change: {taken.Summary}",
+        _ => $"change: {taken.Summary}",
     });
 
     void Write(string cluster, string node, string text) => Write($"{cluster}/{node}", text);

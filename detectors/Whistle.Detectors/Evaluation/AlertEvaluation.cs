@@ -44,7 +44,7 @@ sealed class AlertEvaluation(
         {
             var labels = ResultLabels.Of(rule, element, queries.Data(element)).With("alertname", rule.Name);
             if (!present.TryAdd(labels, element))
-                throw new InvalidOperationException($"two elements become the same alert {labels}; keep a label that tells them apart");
+                throw new InvalidOperationException($"two elements become the same alert {labels}; keep a label that distinguishes them");
         }
 
         return present;

@@ -41,7 +41,7 @@ sealed class RecordedOutput
     public void Add(Written written, long at, double value, List<RecordedSample> into)
     {
         if (written.Evaluation == _evaluation)
-            throw new InvalidOperationException($"two elements become the same series {written.Series.Labels}; keep a label that tells them apart");
+            throw new InvalidOperationException($"two elements become the same series {written.Series.Labels}; keep a label that distinguishes them");
         written.Evaluation = _evaluation;
         into.Add(new(written.Series, at, value));
     }

@@ -35,7 +35,7 @@ static class RequestTexts
 
     static string? Mistake(string name, string? text) =>
         text is null ? null
-        : text.Length > Longest ? $"{name}: it has {text.Length} characters; {Longest} are taken."
+        : text.Length > Longest ? $"{name}: it has {text.Length} characters; at most {Longest} are accepted."
         : text.Any(c => char.IsControl(c) && c is not ('\n' or '\r' or '\t')) ? $"{name}: it has control characters; leave them out."
         : null;
 }

@@ -67,5 +67,5 @@ public static class WhistleApi
 }
 
 /// <summary>Every refusal of Whistle's own API.</summary>
-/// <param name="Error">What is wrong and how to mend it, for people.</param>
+/// <param name="Error">What is wrong and how to fix it, for people.</param>
 public sealed record ApiError(string Error);

@@ -140,7 +140,7 @@ static class IncidentEngine
         var change = Next(incident, signals, view, options, now);
         return storm is null
             ? change with { Entries = [("opened", incident.Title), .. change.Entries] }
-            : new(change.Incident with { Title = storm }, [("opened", $"{storm}. What has one cause is one incident; nothing is repaired node by node.")]);
+            : new(change.Incident with { Title = storm }, [("opened", $"{storm}. They are handled as one incident, and nothing is repaired node by node.")]);
     }
 
     static IncidentChange Next(Incident incident, List<Signal> active, SignalView view, IncidentOptions options, DateTimeOffset now)
@@ -157,7 +157,7 @@ static class IncidentEngine
         if (incident.ClosedAt is not null)
         {
             next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Hides = [] };
-            entries.Add(("reopened", $"It is back, for the {Ordinal(next.Reopened)} time."));
+            entries.Add(("reopened", $"Reopened ({Ordinal(next.Reopened)} time)."));
         }
 
         var signals = Signals(next, active, view.Ended, entries, now);
@@ -167,7 +167,7 @@ static class IncidentEngine
         if (visible.Count > 0 && Rank(SeverityOf(Worst(visible))) <= Rank(next.Severity))
             next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
-            entries.Add(("severity", $"It was {incident.Severity} and is now {next.Severity}."));
+            entries.Add(("severity", $"Severity changed from {incident.Severity} to {next.Severity}."));
         next = signals.Exists(s => !s.IsClear) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
         return new(next, entries);
     }
@@ -182,7 +182,7 @@ static class IncidentEngine
         var joined = hidden.Keys.Except(incident.Hides).Order(StringComparer.Ordinal).ToList();
         if (joined.Count == 0)
             return incident;
-        entries.Add(("hidden", $"It explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}: nobody is called for that, and no repair of it begins, while it fires."));
+        entries.Add(("hidden", $"Explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}. While it fires, nobody is paged for that and no repair of it starts."));
         return incident with { Hides = [.. incident.Hides, .. joined] };
     }
 
@@ -205,15 +205,15 @@ static class IncidentEngine
         var since = signal.Condition.FiringSince ?? now;
         var quiet = signal.IsKept ? known?.QuietSince ?? signal.Condition.KeepSince : null;
         if (fires)
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) fires since {since:yyyy-MM-dd HH:mm:ss}Z."));
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) has been firing since {since:yyyy-MM-dd HH:mm:ss}Z."));
         if (unknown && (fires || !known!.Unknown))
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is unknown: its source does not report, so nothing is concluded."));
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is unknown: its source does not report."));
         if (!unknown && known is { Unknown: true, ClearedAt: null })
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is known again, and fires."));
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is known again and firing."));
         if (quiet is not null && (fires || known!.QuietSince is null))
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) does not hold any more since {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
         if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) holds again."));
+            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is active again."));
         TellHiding(known, signal, entries);
         return fires
             ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet, signal.InhibitedBy)
@@ -224,9 +224,9 @@ static class IncidentEngine
     {
         var (before, now) = (known?.InhibitedBy, signal.InhibitedBy);
         if (now is not null && now.Fingerprint != before?.Fingerprint)
-            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is hidden by {now}: while that fires, it calls nobody and starts no repair."));
+            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is hidden by {now}. While that fires, nobody is paged for it and no repair starts."));
         if (now is null && before is not null)
-            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is not hidden by {before} any more: it stands for itself again."));
+            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is no longer hidden by {before}."));
     }
 
     static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
@@ -235,9 +235,9 @@ static class IncidentEngine
             return known;
         var how = EndOf(known, ended) switch
         {
-            SignalEnd.Gone => "is gone: what it was about is no longer reported",
-            SignalEnd.Withdrawn => "is withdrawn: its rule is no longer in force",
-            _ => "is clear",
+            SignalEnd.Gone => "is gone: its subject is no longer reported",
+            SignalEnd.Withdrawn => "is withdrawn: its rule is no longer loaded",
+            _ => "cleared",
         };
         entries.Add(("signal", $"{known.Name} ({known.Severity}) {how}."));
         return known with { ClearedAt = now, Unknown = false, QuietSince = null, InhibitedBy = null };
@@ -250,8 +250,8 @@ static class IncidentEngine
     {
         var state = worked.Contains(incident.Id) ? IncidentState.Mitigating : IncidentState.Open;
         if (state != incident.State)
-            entries.Add(("state", state is IncidentState.Mitigating ? "A run works on it." : incident.State is IncidentState.Recovering
-                ? "A signal is back before it was clear for long enough." : "No run works on it any more."));
+            entries.Add(("state", state is IncidentState.Mitigating ? "A run is working on it." : incident.State is IncidentState.Recovering
+                ? "A signal came back before it had been clear long enough." : "No run is working on it any more."));
         return incident with { State = state, ClearSince = null };
     }
 
@@ -263,18 +263,18 @@ static class IncidentEngine
         var cleared = incident.Signals.Where(s => before.Signals.Any(b => b.Fingerprint == s.Fingerprint && b.ClearedAt is null)).ToList();
         if (over && cleared.Count > 0 && cleared.TrueForAll(s => EndOf(s, ended) is SignalEnd.Gone))
         {
-            entries.Add(("closed", "Closed: what it was about is gone."));
+            entries.Add(("closed", "Closed: its subject is gone."));
             return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
         }
 
         if (over && now - since >= options.ClearFor)
         {
-            entries.Add(("closed", $"Closed: all its signals are clear since {since:yyyy-MM-dd HH:mm:ss}Z."));
+            entries.Add(("closed", $"Closed: all signals have been clear since {since:yyyy-MM-dd HH:mm:ss}Z."));
             return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
         }
 
         if (incident.State is not IncidentState.Recovering)
-            entries.Add(("state", $"None of its signals holds any more; it closes when that stays so for {options.ClearFor.TotalMinutes:0.#} min."));
+            entries.Add(("state", $"All signals have cleared. It closes once they stay clear for {options.ClearFor.TotalMinutes:0.#} min."));
         return incident with { State = IncidentState.Recovering, ClearSince = since };
     }
 

@@ -52,7 +52,7 @@ public sealed class IncidentStore
 
     static readonly RowReader Entries = new("incident_timeline", $"the entry is not shown. {Restore}");
 
-    static readonly RowReader Taken = new("acknowledgements", "the acknowledgement does not hold. Acknowledge the incident again.");
+    static readonly RowReader Taken = new("acknowledgements", "the acknowledgement is lost. Acknowledge the incident again.");
 
     public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
 
@@ -149,7 +149,7 @@ public sealed class IncidentStore
             ("$incident", acknowledgement.IncidentId), ("$author", acknowledgement.Author), ("$at", acknowledgement.At), ("$until", acknowledgement.Until));
         Append(
             connection, acknowledgement.IncidentId, acknowledgement.At, "acknowledged",
-            $"{acknowledgement.Author} has taken it on until {acknowledgement.Until:yyyy-MM-dd HH:mm:ss}Z: nobody is paged meanwhile.");
+            $"Acknowledged by {acknowledgement.Author} until {acknowledgement.Until:yyyy-MM-dd HH:mm:ss}Z. Nobody is paged until then.");
         return true;
     });
 
@@ -158,7 +158,7 @@ public sealed class IncidentStore
     {
         if (connection.Execute("DELETE FROM acknowledgements WHERE incident = $incident AND until_at > $now", ("$incident", id), ("$now", now)) == 0)
             return false;
-        Append(connection, id, now, "acknowledged", $"{author} has let it go: pages and repairs go on.");
+        Append(connection, id, now, "acknowledged", $"Released by {author}. Pages and repairs resume.");
         return true;
     });
 

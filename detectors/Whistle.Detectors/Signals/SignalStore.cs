@@ -32,7 +32,7 @@ sealed class SignalStore
 
     internal static readonly StateSchema Tables = new("detectors", Schema);
 
-    static readonly RowReader Held = new("signals", "it is ignored. If it still holds, the next evaluation finds it again and writes the row, and its waiting time starts over. This stays until the next start.");
+    static readonly RowReader Held = new("signals", "it is ignored. If it is still active, the next evaluation finds it again and writes the row, and its waiting time starts over. This stays until the next start.");
     static readonly RowReader Events = new("signal_events", "it is not known how that signal ended. It is dropped after 24 hours.");
     static readonly RowReader Evaluations = new("rule_groups", "its group counts as not evaluated. The next evaluation writes the row again; nothing is to be done.");
 

@@ -46,7 +46,7 @@ sealed class CommandStore(StateDatabase database)
         var rows = connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
         if (!rows.Contains(null))
             return rows!;
-        faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, and what became of them is not known. Their runs go on to verify; look at them with `whistle runs list`."));
+        faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, and their outcome is unknown. Their runs move on to verification; look at them with `whistle runs list`."));
         return [.. rows.OfType<Command>()];
     }
 
@@ -97,7 +97,7 @@ sealed class CommandStore(StateDatabase database)
         if (known is not { } signals)
             return new(false, 0, "The server has just started and knows no signals yet; ask again.");
         if (RestoreStore.Asked(connection, sender) is not null)
-            return new(false, 0, "The server was restored from a backup; tell first what you did since.");
+            return new(false, 0, "The server was restored from a backup; first report what you did since.");
         if (Find(connection, id) is not { } command || !IsOf(command, sender))
             return null;
         if (WhyNot(command, token, now) is { } reason)
@@ -126,7 +126,7 @@ sealed class CommandStore(StateDatabase database)
     {
         var fleet = FleetState.Read(connection, now, command.RunId);
         if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || RunStore.RunbookOf(connection, run) is not { } runbook)
-            return (new("run", "The run of this command is no longer at work on it.", default, false), null);
+            return (new("run", "The run of this command no longer waits for it.", default, false), null);
         var cluster = clusters(run.Tenant, run.Cluster);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
             return (new("run", "The incident of this command's run is not known.", default, false), null);
@@ -227,7 +227,7 @@ sealed class CommandStore(StateDatabase database)
         CommandState.Leased => null,
         CommandState.Begun when now < command.BegunAt + TimeSpan.FromSeconds(command.TimeoutSeconds) => null,
         CommandState.Begun => "The command's time is up; report what you know of it.",
-        CommandState.Withdrawn => "The command was taken back.",
+        CommandState.Withdrawn => "The command was withdrawn.",
         CommandState.Denied => command.Reason ?? "The command was denied.",
         CommandState.Done => "The command has ended.",
         CommandState.Offered => "The command is not leased.",

@@ -8,7 +8,7 @@ sealed record NamedScope(string? Tenant, string? Cluster, string? Node, string? 
 sealed record BrakeScope(string Tenant, string Cluster, string Node, string Runbook);
 
 /// <summary>
-/// All names that a brake may have: a brake for a name that does not exist holds nothing, and says nothing. Names are taken as they are: another case or a
+/// All names that a brake may have: a brake for a name that does not exist would stop nothing, silently. Names are taken as they are: another case or a
 /// space makes another name.
 /// </summary>
 sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyCollection<string> runbooks)
@@ -45,7 +45,7 @@ sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyC
         return (new(tenant, cluster, named.Node ?? "", named.Runbook ?? ""), null);
     }
 
-    const string ToCome = " With force, a name counts that is still to come.";
+    const string ToCome = " To name something that does not exist yet, add --force (\"force\": true in the API).";
 
     static string? Malformed(NamedScope named)
     {
@@ -54,9 +54,9 @@ sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyC
             if (name is null)
                 continue;
             if (string.IsNullOrWhiteSpace(name))
-                return $"{what}: the name is empty; leave it out where all are meant.";
+                return $"{what}: the name is empty; leave it out to mean all.";
             if (named.Force && (name.Length > LongestName || name.Trim() != name || name.Any(char.IsControl)))
-                return $"{what}: \"{name}\" can be no name: it has spaces around it, control characters, or more than {LongestName} characters.";
+                return $"{what}: \"{name}\" is not a name: it has spaces around it, control characters, or more than {LongestName} characters.";
         }
 
         return null;
@@ -88,9 +88,9 @@ sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyC
     {
         List<string> tenants = [.. found.Select(p => p.Tenant).Distinct().Order(StringComparer.Ordinal)];
         if ((named.Cluster ?? named.Node) is { } name && tenants.Count > 1)
-            return $"tenant: {string.Join(", ", tenants)} each have a {(named.Cluster is null ? "node" : "cluster")} \"{name}\". Say whose is meant (--tenant).";
+            return $"tenant: {string.Join(", ", tenants)} each have a {(named.Cluster is null ? "node" : "cluster")} \"{name}\". Name one with --tenant.";
         List<string> clusters = [.. found.Select(p => p.Cluster).Distinct().Order(StringComparer.Ordinal)];
         return named is { Node: { } node, Cluster: null } && clusters.Count > 1
-            ? $"cluster: {string.Join(", ", clusters)} each have a node \"{node}\". Say which is meant (--cluster)." : null;
+            ? $"cluster: {string.Join(", ", clusters)} each have a node \"{node}\". Name one with --cluster." : null;
     }
 }

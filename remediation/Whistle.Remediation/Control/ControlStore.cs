@@ -16,7 +16,11 @@ public sealed record Pause(long Id, string Tenant, string Cluster, string Node, 
 }
 
 /// <summary>While it is on, nothing is leased and no permit is given.</summary>
-public sealed record KillSwitch(bool On, string Reason, string Author, DateTimeOffset Since);
+public sealed record KillSwitch(bool On, string Reason, string Author, DateTimeOffset Since)
+{
+    /// <summary>What is recorded where somebody had no time for a reason.</summary>
+    public const string NoReason = "no reason given";
+}
 
 /// <summary>What somebody set. An empty name means all.</summary>
 public sealed record ModeEntry(string Runbook, string Tenant, string Cluster, RunbookMode Mode, string Author, DateTimeOffset At);

@@ -51,7 +51,7 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
         group.MapGet("/windows", api.Windows).WithName("listWindows").WithSummary("The maintenance windows, with whether they are open and when they open next.");
         group.MapPost("/windows", api.AddWindow).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
         group.MapDelete("/windows/{id:long}", api.RemoveWindow).WithName("removeWindow").WithSummary("Removes a maintenance window.");
-        group.MapGet("/freezes", api.Freezes).WithName("listFreezes").WithSummary("The change freezes that hold or are to come.");
+        group.MapGet("/freezes", api.Freezes).WithName("listFreezes").WithSummary("The change freezes in force or to come.");
         group.MapPost("/freezes", api.AddFreeze).WithName("addFreeze").WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
         group.MapDelete("/freezes/{id:long}", api.EndFreeze).WithName("endFreeze").WithSummary("Ends a change freeze before its time.");
     }
@@ -98,7 +98,7 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
     }
 
     Results<NoContent, NotFound<ApiError>> EndFreeze([Description("The freeze's number.")] long id, HttpContext context) =>
-        Control.EndFreeze(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} holds or is to come.");
+        Control.EndFreeze(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
 
     WindowAnswer ToAnswer(MaintenanceWindow window)
     {

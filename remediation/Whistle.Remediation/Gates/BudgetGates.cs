@@ -8,9 +8,9 @@ namespace Whistle.Remediation.Gates;
 static class BudgetGates
 {
     public static GateAnswer Exclusive(GateSnapshot s) => s.BudgetFault is { } fault
-        ? new($"What is at work is not known: {fault}", Soon)
+        ? new($"The runs under way are unknown: {fault}", Soon)
         : s.AtWork.FirstOrDefault(r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
-            ? new($"Run {other.RunId} of {other.Runbook} is at work on the same {(other.Subject.Equals(s.Run.Subject) ? "target" : "node")}.", Soon)
+            ? new($"Run {other.RunId} of {other.Runbook} is already working on the same {(other.Subject.Equals(s.Run.Subject) ? "target" : "node")}.", Soon)
             : GateAnswer.Allow;
 
     public static GateAnswer Concurrency(GateSnapshot s)
@@ -20,11 +20,11 @@ static class BudgetGates
         var node = s.Cluster?.Find(s.Run.Node);
         if ((s.Traits.Disruptive || s.Traits.StopsVoter) && node is { ControlPlane: true }
             && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.Tenant == s.Run.Tenant && r.Cluster == s.Run.Cluster && r.Node != s.Run.Node) is { } other)
-            return new($"Run {other.RunId} is at work on {other.Node}; of a cluster's control plane, one node is touched at a time.", Soon);
+            return new($"Run {other.RunId} is working on {other.Node}. Only one control-plane node of a cluster is touched at a time.", Soon);
         foreach (var (scope, most) in s.Runbook.Gates.MaxConcurrent)
         {
             if (s.AtWork.Count(r => IsIn(scope, r, s.Run, node?.Zone)) >= most)
-                return new($"As many runs as may be ({most}) are at work in the {scope}.", Soon);
+                return new($"The limit of concurrent runs in the {scope} ({most}) is reached.", Soon);
         }
 
         return GateAnswer.Allow;

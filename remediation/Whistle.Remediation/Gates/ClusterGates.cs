@@ -68,7 +68,7 @@ static class ClusterGates
         if (others < (after / 2) + 1)
             return new($"Without {own.Name}, {others} of etcd's {voters} voters are healthy, and {(after / 2) + 1} are needed.", Soon);
         return own.Healthy && s.Traits.TakesNodeDown && others < voters - 1
-            ? new($"{own.Name} votes and is healthy; it is only taken down while all others are healthy, and {voters - 1 - others} of them are not.", Soon)
+            ? new($"{own.Name} is a healthy voter. It may only go down while all others are healthy, and {voters - 1 - others} of them are not.", Soon)
             : GateAnswer.Allow;
     }
 

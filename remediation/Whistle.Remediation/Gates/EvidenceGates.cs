@@ -10,41 +10,41 @@ static class EvidenceGates
     /// <summary>Repaired is the cause, not what follows from it. A run that has begun goes on.</summary>
     public static GateAnswer Inhibited(GateSnapshot s) =>
         s.Run.Reports.Count == 0 && s.Signals.Count > 0 && s.Signals.All(x => x.InhibitedBy is not null)
-            ? new($"What it answers is explained by {string.Join(", ", s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))}; it begins when it still holds after that.", Soon)
+            ? new($"Its signals are explained by {string.Join(", ", s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))}. It starts if they still fire once that has cleared.", Soon)
             : GateAnswer.Allow;
 
     public static GateAnswer Evidence(GateSnapshot s)
     {
         if (s.Signals.FirstOrDefault(x => x.State is SignalState.Unknown) is { } unknown)
-            return new($"{unknown.Name} is unknown: its source does not report, and nothing is repaired on a guess.", Soon);
+            return new($"{unknown.Name} is unknown because its source does not report. Nothing is repaired on a guess.", Soon);
         if (s.Cluster is { } cluster && s.Now - cluster.LatestData > s.Runbook.Gates.Freshness)
-            return new($"The telemetry of {s.Run.Cluster} is late: its newest report is of {Clock(cluster.LatestData)}.", Soon);
+            return new($"The telemetry of {s.Run.Cluster} is late: its newest report is from {Clock(cluster.LatestData)}.", Soon);
         var firing = s.Signals.Where(x => x.State is SignalState.Firing).ToList();
         if (firing.Count == 0)
-            return new("No signal that this runbook answers is firing.", Soon);
+            return new("No signal that this runbook handles is firing.", Soon);
         // Warning and critical of one alert say the same thing twice.
         if (firing.DistinctBy(x => x.Name).Count() >= 2)
             return GateAnswer.Allow;
         var sustained = firing.Min(x => x.Condition.FiringSince ?? s.Now) + s.Runbook.Gates.Sustained;
         return s.Now >= sustained
             ? GateAnswer.Allow
-            : new($"{firing[0].Name} is alone and must have fired until {Clock(sustained)}.", sustained - s.Now);
+            : new($"{firing[0].Name} is the only signal and must keep firing until {Clock(sustained)}.", sustained - s.Now);
     }
 
     public static GateAnswer Fresh(GateSnapshot s) =>
         s.Signals.Where(x => x.State is SignalState.Firing).MinBy(x => x.Condition.LastEvaluation) is { } oldest
             && s.Now - oldest.Condition.LastEvaluation > s.Runbook.Gates.Freshness
-            ? new($"{oldest.Name} was last evaluated at {Clock(oldest.Condition.LastEvaluation)}, which is too long ago to act on.", Soon)
+            ? new($"{oldest.Name} was last evaluated at {Clock(oldest.Condition.LastEvaluation)}, too long ago to act on.", Soon)
             : GateAnswer.Allow;
 
     /// <summary>A signal that comes and goes is damped: it may begin only so often before it is left to people.</summary>
     public static GateAnswer Flapping(GateSnapshot s)
     {
         var numbers = s.Runbook.Gates;
-        var lately = s.Onsets.Where(at => s.Now - at < numbers.FlappingWithin).Order().ToList();
-        if (lately.Count < numbers.FlappingOnsets)
+        var recent = s.Onsets.Where(at => s.Now - at < numbers.FlappingWithin).Order().ToList();
+        if (recent.Count < numbers.FlappingOnsets)
             return GateAnswer.Allow;
-        var calm = lately[^numbers.FlappingOnsets] + numbers.FlappingWithin;
-        return new($"It comes and goes: it began {lately.Count} times lately, and is damped until {Clock(calm)}.", calm - s.Now);
+        var calm = recent[^numbers.FlappingOnsets] + numbers.FlappingWithin;
+        return new($"Flapping: it started {recent.Count} times within {numbers.FlappingWithin.TotalMinutes:0.#} min. Repairs wait until {Clock(calm)}.", calm - s.Now);
     }
 }

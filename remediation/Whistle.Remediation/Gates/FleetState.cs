@@ -105,7 +105,7 @@ sealed record FleetState
 
         var reservations = RunTables.SealedReservations.Read(connection, seals);
         if (reservations.Fault is { } unreserved)
-            faults.Add(new(Unreserved, $"{unreserved}, so nothing new begins until every run at work has ended."));
+            faults.Add(new(Unreserved, $"{unreserved}, so no run starts until every run under way has ended."));
         return new()
         {
             Kill = control.Kill,

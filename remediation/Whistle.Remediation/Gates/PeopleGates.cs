@@ -7,22 +7,23 @@ namespace Whistle.Remediation.Gates;
 /// <summary>What people have said: stop, not now, only when asked, only at night.</summary>
 static class PeopleGates
 {
+    // Who turned it on, and why, is said where the switch is, not once more for each run.
     public static GateAnswer KillSwitch(GateSnapshot s) =>
-        s.Kill.On ? new($"The kill switch is on since {Clock(s.Kill.Since)} ({s.Kill.Author}: {s.Kill.Reason}).", WhenChanged) : GateAnswer.Allow;
+        s.Kill.On ? new("The kill switch is on.", WhenChanged) : GateAnswer.Allow;
 
     public static GateAnswer Cancelled(GateSnapshot s) =>
-        s.Cancellation is { } cancellation ? new($"{cancellation.Author} calls it off: {cancellation.Reason}", Soon) : GateAnswer.Allow;
+        s.Cancellation is { } cancellation ? new($"{cancellation.Author} cancelled it: {cancellation.Reason}", Soon) : GateAnswer.Allow;
 
     public static GateAnswer Mode(GateSnapshot s) => s.Mode switch
     {
         RunbookMode.Off => new($"The mode is off ({s.ModeFrom}).", WhenChanged),
-        RunbookMode.Observe => new($"The mode is observe ({s.ModeFrom}): the plan is shown and nothing is sent; turn it to approve or automatic to let it act.", WhenChanged),
-        RunbookMode.Approve => Approved(s, s.Approval, "The plan waits for somebody's approval."),
+        RunbookMode.Observe => new($"The mode is observe ({s.ModeFrom}): the plan is shown and nothing is sent. Set approve or automatic to let it act.", WhenChanged),
+        RunbookMode.Approve => Approved(s, s.Approval, "The plan is waiting for approval."),
         RunbookMode.Automatic => GateAnswer.Allow,
         _ => throw new InvalidOperationException($"Unknown mode {s.Mode}."),
     };
 
-    /// <summary>Whether a yes is there, for this plan, and still holds.</summary>
+    /// <summary>Whether there is an approval, for this plan, that has not ended.</summary>
     public static GateAnswer Approved(GateSnapshot s, Approval? given, string missing)
     {
         if (given is not { } approval)
@@ -45,7 +46,7 @@ static class PeopleGates
     // Whoever works on an incident is not to find a node drained under their hands. What the run took down it may bring back.
     static GateAnswer Acknowledged(GateSnapshot s) =>
         s.Acknowledgement is { } taken && s.Traits.Disruptive
-            ? new($"{taken.Author} has taken the incident on until {Clock(taken.Until)}.", taken.Until - s.Now)
+            ? new($"Acknowledged by {taken.Author} until {Clock(taken.Until)}.", taken.Until - s.Now)
             : GateAnswer.Allow;
 
     public static GateAnswer Window(GateSnapshot s)
@@ -58,7 +59,7 @@ static class PeopleGates
         if (s.Run.Reports.Any(r => r.Changed))
             return GateAnswer.Allow;
         if (s.Freeze is { Unreadable: { } why, Id: var id })
-            return new($"Change freeze {id} cannot be read, so it holds: {why}. End it with `whistle freezes end {id}`.", WhenChanged);
+            return new($"Change freeze {id} cannot be read, so it applies: {why}. End it with `whistle freezes end {id}`.", WhenChanged);
         if (s.Freeze is { } freeze)
             return new($"Changes are frozen by {freeze.Author} until {Clock(freeze.Until)}: {freeze.Reason}.", freeze.Until - s.Now);
         if (!waits || s.Window.OpenUntil > s.Now)
@@ -66,6 +67,6 @@ static class PeopleGates
         return s.Window.NextAt is { } next
             ? new($"The next maintenance window opens at {Clock(next)}.", next - s.Now)
             : s.Window.Problem is { } problem ? new(problem, Soon)
-            : new($"No maintenance window of {s.Run.Cluster} is coming; set one with `whistle windows add`.", WhenChanged);
+            : new($"{s.Run.Cluster} has no coming maintenance window. Add one with `whistle windows add`.", WhenChanged);
     }
 }

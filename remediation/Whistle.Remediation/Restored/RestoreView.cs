@@ -77,18 +77,18 @@ sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard)
     public GateAnswer? Ask(GateSnapshot s)
     {
         if (Lineage.IsDamaged)
-            return new("The row that tells whether this state was restored is damaged, so nobody knows what was done before. Restore a backup with `whistle backup restore`.", GatePipeline.WhenChanged);
+            return new("The row that says whether this state was restored is damaged, so what was done before is unknown. Restore a backup with `whistle backup restore`.", GatePipeline.WhenChanged);
         if (Unheard.Count == 0)
             return null;
-        var restored = Lineage.BackupAt > DateTimeOffset.UnixEpoch ? $"This server was restored from the backup of {GatePipeline.Clock(Lineage.BackupAt)}" : "This server goes on with a state that is older than it was";
+        var restored = Lineage.BackupAt > DateTimeOffset.UnixEpoch ? $"This server was restored from the backup of {GatePipeline.Clock(Lineage.BackupAt)}" : "This server continues with an older state";
         if (Unheard.Contains(s.Run.Node))
-            return new($"{restored}, and the agent of {s.Run.Node} has not told yet what it did since. {MakeItTell}", GatePipeline.Soon);
+            return new($"{restored}, and the agent of {s.Run.Node} has not reported yet what it did since. {MakeItTell}", GatePipeline.Soon);
         // Any of them may have carried it out for this node.
         if (s.Traits.ViaControlPlane)
-            return new($"{restored}, and not all agents of {s.Run.Cluster} have told yet what they did since, which may be this. {MakeItTell}", GatePipeline.Soon);
+            return new($"{restored}, and not all agents of {s.Run.Cluster} have reported yet what they did since, which may be this. {MakeItTell}", GatePipeline.Soon);
         var until = Lineage.RestoredAt + Patience;
         return s.Now < until
-            ? new($"{restored}, and not all agents of {s.Run.Cluster} have told yet what they did since. It waits for them until {GatePipeline.Clock(until)}.", until - s.Now)
+            ? new($"{restored}, and not all agents of {s.Run.Cluster} have reported yet what they did since. Waiting for them until {GatePipeline.Clock(until)}.", until - s.Now)
             : null;
     }
 }

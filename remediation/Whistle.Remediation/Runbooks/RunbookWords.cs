@@ -40,7 +40,7 @@ public static class RunbookWords
                 StepKind.Action => $"{step.Action} {planned.Parameters}{(step.DryRun ? ", a dry run" : planned.Traits.ReadOnly ? ", only reads" : "")}{Traits(planned.Traits)}",
                 StepKind.Wait => $"waits until {planned.Text}",
                 StepKind.Task => $"a person does this: {planned.Text}",
-                StepKind.Approval => $"waits for a yes of {planned.Text}",
+                StepKind.Approval => $"waits for approval by {planned.Text}",
                 _ => throw new InvalidOperationException($"Unknown kind {step.Kind}."),
             };
             yield return $"  {index + 1}. {step.Name}: {what}, at most {Length(step.Timeout)}; where it fails, {(step.GoesOn ? "the next follows" : "the attempt ends")}.";
@@ -71,13 +71,13 @@ public static class RunbookWords
             $"  A lone signal must have fired for {Length(numbers.Sustained)}; signals and telemetry may be {Length(numbers.Freshness)} old.",
             $"  {numbers.Window switch
             {
-                WindowRule.Required => "It waits for a maintenance window, whatever it does.",
-                WindowRule.Ignored => "It waits for no maintenance window.",
+                WindowRule.Required => "Always waits for a maintenance window.",
+                WindowRule.Ignored => "Does not wait for a maintenance window.",
                 _ => "What takes a node down waits for a maintenance window.",
             }} A change freeze holds what disturbs more than files.",
             $"  At work at a time: {string.Join(", ", RunbookKeys.Scopes.Where(numbers.MaxConcurrent.ContainsKey).Select(s => $"{numbers.MaxConcurrent[s]} in the {s}"))}.",
             $"  More than {numbers.BlastNodes} nodes and {numbers.BlastPercent} % of a cluster or zone in trouble stop what disturbs more than files, and {Length(numbers.StormCoolDown)} after that.",
-            $"  It is damped where the incident began {numbers.FlappingOnsets} times within {Length(numbers.FlappingWithin)}.",
+            $"  It counts as flapping once the incident has started {numbers.FlappingOnsets} times within {Length(numbers.FlappingWithin)}.",
             $"  {numbers.Attempts} attempts in an incident, {Length(numbers.CoolDown)} apart, each time {numbers.BackOff:0.#} times as long.",
         ];
     }
@@ -85,12 +85,12 @@ public static class RunbookWords
     static IEnumerable<string> Proof(Runbook runbook, Labels labels)
     {
         var (within, stay, expression) = runbook.Verify;
-        var also = expression is null ? "" : $", and this must hold: {Rendering.Expression(expression, Rendering.Values(runbook, labels)).ReplaceLineEndings(" ").Trim()}";
+        var also = expression is null ? "" : $", and this must be true: {Rendering.Expression(expression, Rendering.Values(runbook, labels)).ReplaceLineEndings(" ").Trim()}";
         return ["Proof", $"  All signals of the incident must be clear within {Length(within)} and stay so for {Length(stay)}{also}."];
     }
 
     static IEnumerable<string> Ladder(Runbook runbook) =>
-        ["Where that does not help", $"  What can be taken back is taken back; then {string.Join(", then ", [.. runbook.Ladder, "people: a page and a ticket"])}."];
+        ["If that does not help", $"  What can be rolled back is rolled back; then {string.Join(", then ", [.. runbook.Ladder, "people: a page and a ticket"])}."];
 
     static string Length(TimeSpan length) => Durations.Format((long)length.TotalMilliseconds);
 }

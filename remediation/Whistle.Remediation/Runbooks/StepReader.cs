@@ -114,7 +114,7 @@ sealed class StepReader(YamlReader yaml)
         var timeout = Timeout(fields, people ? TimeSpan.FromHours(24) : TimeSpan.FromMinutes(5), people ? TimeSpan.FromDays(7) : TimeSpan.FromHours(1));
         var goesOn = fields.Choice("onFailure", RunbookKeys.OnFailure) == "continue";
         if (kind is "approval" && goesOn)
-            fields.Fail("onFailure", "onFailure: an approval that nobody gives lets nothing go on");
+            fields.Fail("onFailure", "onFailure: an approval that nobody gives cannot let the run continue");
         return new(name, "", new Dictionary<string, object?>(), timeout, false, goesOn)
         {
             Kind = kind switch { "wait" => StepKind.Wait, "task" => StepKind.Task, _ => StepKind.Approval },

@@ -93,7 +93,7 @@ static partial class RunEngine
     {
         var used = BudgetGates.Attempts(world.Gates);
         if (used >= world.Gates.Runbook.Gates.Attempts)
-            return GiveUp(run, world, $"It is back after {used} attempts.", now);
+            return GiveUp(run, world, $"The signals are back after {used} attempts.", now);
         if (world.IsClear)
             return run.Reports.Count > 0
                 ? ToVerify(run, "The signals are clear; what is left of the plan is not needed.", now)
@@ -119,9 +119,9 @@ static partial class RunEngine
         var (name, text) = (planned.Step.Name, planned.Text);
         var (state, reason) = planned.Step.Kind switch
         {
-            StepKind.Wait => (RunState.Running, $"{name}: it waits until {text} holds."),
-            StepKind.Task => (RunState.Running, $"{name}: a person is to do this: {text}"),
-            StepKind.Approval => (RunState.AwaitingApproval, $"{name}: it waits for a yes of {text}."),
+            StepKind.Wait => (RunState.Running, $"{name}: waiting until {text} is true."),
+            StepKind.Task => (RunState.Running, $"{name}: waiting for a person to do this: {text}"),
+            StepKind.Approval => (RunState.AwaitingApproval, $"{name}: waiting for approval by {text}."),
             _ => throw new InvalidOperationException($"Unknown kind {planned.Step.Kind}."),
         };
         return new(run with { State = state, Reason = reason, Since = now, RetryAt = null, StalledSince = null }, [.. notes, new("step", reason)]);
@@ -131,7 +131,7 @@ static partial class RunEngine
     {
         var stalled = run.Reports.Any(r => r.Changed) ? run.StalledSince ?? now : (DateTimeOffset?)null;
         if (now - stalled >= LongestStall)
-            return Fail(run, world, $"It hung in the midst of its plan for {LongestStall.TotalMinutes:0} min: {refusal.Reason}", now);
+            return Fail(run, world, $"It was stuck in the middle of its plan for {LongestStall.TotalMinutes:0} min: {refusal.Reason}", now);
         var state = refusal.NeedsApproval ? RunState.AwaitingApproval : RunState.Waiting;
         var same = run.State == state && run.Reason == refusal.Reason;
         if (same && now < run.RetryAt)
@@ -152,7 +152,7 @@ static partial class RunEngine
     }
 
     static Refusal NoExecutor(Run run) => new(
-        "executor", $"No healthy control-plane node of {run.Cluster} other than {run.Node} is known, which could do it.", TimeSpan.FromMinutes(1), NeedsApproval: false);
+        "executor", $"{run.Cluster} has no other healthy control-plane node than {run.Node} that could do it.", TimeSpan.FromMinutes(1), NeedsApproval: false);
 
     static RunDecision Offer(Run run, PlannedStep planned, string node, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
@@ -172,7 +172,7 @@ static partial class RunEngine
             OfferedAt = now,
             Undo = run.Undoing is not null,
         };
-        var text = $"{planned.Step.Name}: {planned.Step.Action} {command.Parameters} is offered to {node}.";
+        var text = $"{planned.Step.Name}: {planned.Step.Action} {command.Parameters} offered to {node}.";
         return new(next, [.. notes, new(run.Undoing is null ? "step" : "undo", text)]) { Offer = command };
     }
 
@@ -208,9 +208,9 @@ static partial class RunEngine
         var step = planned.Step;
         var (done, summary) = step.Kind switch
         {
-            StepKind.Wait => (world.Condition, "the condition holds."),
-            StepKind.Task => (world.Task is not null, $"{world.Task?.Author} has done it: {world.Task?.Note}"),
-            _ => (PeopleGates.Approved(world.Gates, world.StepApproval, "missing").Allows, $"{world.StepApproval?.Author} says yes."),
+            StepKind.Wait => (world.Condition, "the condition is true."),
+            StepKind.Task => (world.Task is not null, $"done by {world.Task?.Author}: {world.Task?.Note}"),
+            _ => (PeopleGates.Approved(world.Gates, world.StepApproval, "missing").Allows, $"approved by {world.StepApproval?.Author}."),
         };
         if (!done && now - run.Since < step.Timeout)
             return null;
@@ -224,7 +224,7 @@ static partial class RunEngine
     }
 
     static RunDecision Cancel(Run run, Cancellation called, RunWorld world, DateTimeOffset now, params IEnumerable<RunNote> notes) =>
-        Finish(run with { CancelledBy = called.Author }, world, RunState.Cancelled, $"{called.Author} called it off: {called.Reason}", now, notes);
+        Finish(run with { CancelledBy = called.Author }, world, RunState.Cancelled, $"Cancelled by {called.Author}: {called.Reason}", now, notes);
 
     static RunDecision? Pending(Run run, RunWorld world, Command command, DateTimeOffset now)
     {
@@ -235,7 +235,7 @@ static partial class RunEngine
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
             return Wait(run, world, refusal, now)! with { Withdraw = command.Id };
         if (now - command.OfferedAt >= OfferFor && (command.LeasedUntil is null || command.LeasedUntil <= now))
-            return Fail(run, world, $"The agent of {command.Node} took up no command for {OfferFor.TotalMinutes:0} min; see that it runs and may reach the server.", now) with { Withdraw = command.Id };
+            return Fail(run, world, $"The agent of {command.Node} picked up no command for {OfferFor.TotalMinutes:0} min. Check that it runs and can reach the server.", now) with { Withdraw = command.Id };
         return null;
     }
 
@@ -244,7 +244,7 @@ static partial class RunEngine
         if (now - command.BegunAt!.Value < TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace)
             return null;
         var report = Report(command, CommandOutcome.Indeterminate, "No result came back; it is not sent again.", null, now);
-        return ToVerify(run with { Reports = [.. run.Reports, report] }, $"{command.Step}: no result came back; it is not sent again, the signals will tell.", now);
+        return ToVerify(run with { Reports = [.. run.Reports, report] }, $"{command.Step}: no result came back. It is not sent again; the signals decide.", now);
     }
 
     static RunDecision Denied(Run run, Command command, DateTimeOffset now)
@@ -252,7 +252,7 @@ static partial class RunEngine
         var reason = command.Reason ?? "The gates said no.";
         var stalled = run.Reports.Any(r => r.Changed) ? run.StalledSince ?? now : (DateTimeOffset?)null;
         var next = run with { State = RunState.Waiting, Reason = reason, Since = now, RetryAt = now + TimeSpan.FromMinutes(1), StalledSince = stalled };
-        return new(next, [new("gate", $"{command.Step} was not let begin: {reason}", Repeats: true)]);
+        return new(next, [new("gate", $"{command.Step} was not allowed to start: {reason}", Repeats: true)]);
     }
 
     static RunDecision Done(Run run, RunWorld world, Command command, DateTimeOffset now)
@@ -262,7 +262,7 @@ static partial class RunEngine
         var next = run with { Reports = [.. run.Reports, report] };
         var note = new RunNote("step", $"{command.Step} {Words(outcome)}: {command.Summary}");
         if (outcome is CommandOutcome.Indeterminate)
-            return ToVerify(next, $"{command.Step}: the agent does not know how far it came; it is not sent again, the signals will tell.", now, note);
+            return ToVerify(next, $"{command.Step}: outcome unknown, the agent stopped mid-run. It is not sent again; the signals decide.", now, note);
         if (outcome is not CommandOutcome.Succeeded && !world.Step(run).Step.GoesOn)
             return Fail(next, world, $"The step {command.Step} {Words(outcome)}: {command.Summary}", now, note);
         return After(next with { Step = run.Step + 1 }, world, note, now);
@@ -278,7 +278,7 @@ static partial class RunEngine
         if (run.Step < world.Plan.Steps.Count)
             return Enter(run, world with { Gates = world.Gates with { Run = run, Traits = world.Plan.From(run.Step) } }, [note], now)!;
         if (run.Reports.Any(r => r.Changed))
-            return ToVerify(run, "All steps are done; the signals will tell.", now, note);
+            return ToVerify(run, "All steps are done; now the signals decide.", now, note);
         return Fail(run, world, $"Nothing was changed: {WhyUnchanged(run, world)}", now, note);
     }
 
@@ -298,9 +298,9 @@ static partial class RunEngine
         if (world.Incident is { State: IncidentState.Closed } incident && incident.ClosedAt == incident.ClearSince)
             return Finish(run, world, RunState.Cancelled, "What the incident was about is gone.", now);
         if (run.ClearSince is not { } since)
-            return new(run with { ClearSince = now }, [new("verify", $"All signals are clear; they must stay so for {verify.For.TotalMinutes:0.#} min.")]);
+            return new(run with { ClearSince = now }, [new("verify", $"All signals have cleared. They must stay clear for {verify.For.TotalMinutes:0.#} min.")]);
         if (now - since >= verify.For)
-            return Finish(run, world, RunState.Succeeded, $"The signals are clear since {since:yyyy-MM-dd HH:mm:ss}Z.", now);
+            return Finish(run, world, RunState.Succeeded, $"The signals have been clear since {since:yyyy-MM-dd HH:mm:ss}Z.", now);
         return null;
     }
 
@@ -309,16 +309,16 @@ static partial class RunEngine
         var verify = world.Gates.Runbook.Verify;
         if (now - run.VerifyingSince!.Value >= verify.Within)
             return Fail(run, world, $"Not proven within {verify.Within.TotalMinutes:0.#} min: {WhyNot(world)}", now);
-        return run.ClearSince is null ? null : new(run with { ClearSince = null }, [new("verify", $"Not clear any more: {WhyNot(world)}")]);
+        return run.ClearSince is null ? null : new(run with { ClearSince = null }, [new("verify", $"No longer clear: {WhyNot(world)}")]);
     }
 
     static string WhyNot(RunWorld world)
     {
         if (world.Incident.Signals.FirstOrDefault(s => s is { IsClear: false, Unknown: true }) is { } unknown)
-            return $"{unknown.Name} is unknown, and unknown is not repaired.";
+            return $"{unknown.Name} is unknown, which does not prove a repair.";
         if (world.Incident.Signals.FirstOrDefault(s => !s.IsClear) is { } active)
-            return $"{active.Name} ({active.Severity}) still fires.";
-        return "the runbook's expression does not hold.";
+            return $"{active.Name} ({active.Severity}) is still firing.";
+        return "the runbook's expression is not true.";
     }
 
     static RunDecision ToVerify(Run run, string why, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(

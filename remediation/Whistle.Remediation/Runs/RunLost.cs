@@ -14,7 +14,7 @@ static partial class RunEngine
         var onItsWayBack = run.Undoing is not null || begun.Any(e => IsUndo(e, run, runbook));
         var next = run with { Reports = [.. run.Reports, .. begun.Select(e => Indeterminate(e, onItsWayBack, now))] };
         var notes = begun.Select(e => new RunNote("restored", $"After the backup this server was restored from, {e.Action} was begun ({e.Id}); the agent says: {e.Summary}"));
-        return onItsWayBack ? Unwind(next, runbook, now, notes) : ToVerify(next, "It is indeterminate what came of that. It is not done again; the signals will tell.", now, notes);
+        return onItsWayBack ? Unwind(next, runbook, now, notes) : ToVerify(next, "Its outcome is unknown. It is not done again; the signals decide.", now, notes);
     }
 
     // Journals of earlier releases do not say. A run that verifies has mostly done its steps, so what follows is its way back.

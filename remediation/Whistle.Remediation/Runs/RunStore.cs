@@ -168,7 +168,7 @@ public sealed class RunStore
             return false;
         var added = RunTables.Insert(connection, cancellation);
         if (added)
-            Append(connection, run, new("cancel", $"{cancellation.Author} calls it off: {cancellation.Reason}"), cancellation.At);
+            Append(connection, run, new("cancel", $"Cancelled by {cancellation.Author}: {cancellation.Reason}"), cancellation.At);
         transaction.Commit();
         return true;
     }

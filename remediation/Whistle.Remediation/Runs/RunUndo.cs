@@ -21,7 +21,7 @@ static partial class RunEngine
         var undoing = new Undoing(back, state, reason);
         return new(
             run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Undoing = undoing },
-            [.. notes, new("undo", $"{reason} Before it ends, this is taken back: {string.Join(", ", back)}.")]);
+            [.. notes, new("undo", $"{reason} Rolling back first: {string.Join(", ", back)}.")]);
     }
 
     static List<string> ToUndo(Run run, RunWorld world, bool cordonOnly)
@@ -98,7 +98,7 @@ static partial class RunEngine
 
     static RunDecision Proving(Run run, Undoing undoing, Command command, DateTimeOffset now) => new(
         run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, Reported(command, now)], Since = now },
-        [new("undo", $"{command.Step} is taken back: {command.Summary}")]);
+        [new("undo", $"{command.Step} rolled back: {command.Summary}")]);
 
     static RunDecision? Prove(Run run, Undoing undoing, RunWorld world, DateTimeOffset done, DateTimeOffset now)
     {
@@ -107,7 +107,7 @@ static partial class RunEngine
             return now - done < undo.Timeout ? null : Again(run, undoing with { DoneAt = null }, world, $"{run.Node} still carries its cordon.", now);
         if (world.Condition)
             return Next(run, undoing, [], now);
-        return now - done < undo.Timeout ? null : Skip(run, undoing, $"{undoing.Steps[0]} was taken back, and {undo.Proof} does not hold after {undo.Timeout.TotalMinutes:0.#} min.", now);
+        return now - done < undo.Timeout ? null : Skip(run, undoing, $"{undoing.Steps[0]} was rolled back, but {undo.Proof} is still not true after {undo.Timeout.TotalMinutes:0.#} min.", now);
     }
 
     // The cordon carries its owner, so letting go is asked under the condition that it is still this run's: it may be asked again.
@@ -118,18 +118,18 @@ static partial class RunEngine
             return Again(run, undoing, world, why, now, report);
         // It is not sent again; where there is a proof, that tells.
         return StepOf(undoing, world).Undo!.Proof is not null
-            ? new(run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, report] }, [new("undo", $"{command.Step}: {why} It is not sent again; the proof will tell.")])
-            : Skip(run with { Reports = [.. run.Reports, report] }, undoing, $"whether {command.Step} was taken back is not known: {why}", now);
+            ? new(run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, report] }, [new("undo", $"{command.Step}: {why} It is not sent again; the proof decides.")])
+            : Skip(run with { Reports = [.. run.Reports, report] }, undoing, $"unknown whether {command.Step} was rolled back: {why}", now);
     }
 
     static RunDecision Again(Run run, Undoing undoing, RunWorld world, string why, DateTimeOffset now, StepReport? report = null)
     {
         var next = report is null ? run : run with { Reports = [.. run.Reports, report] };
         if (undoing.Tries >= MostTries && StepOf(undoing, world).Undo!.Action != ActionCatalogue.Uncordon)
-            return Skip(next, undoing, $"{undoing.Steps[0]} could not be taken back: {why}", now);
+            return Skip(next, undoing, $"{undoing.Steps[0]} could not be rolled back: {why}", now);
         return new(
             next with { State = RunState.Waiting, Reason = why, Since = now, RetryAt = now + UndoAgain, Undoing = undoing with { Issued = false } },
-            [new("undo", $"{undoing.Steps[0]} is not taken back yet: {why}", Repeats: true)]);
+            [new("undo", $"{undoing.Steps[0]} is not rolled back yet: {why}", Repeats: true)]);
     }
 
     static RunDecision Skip(Run run, Undoing undoing, string why, DateTimeOffset now) =>
@@ -146,8 +146,8 @@ static partial class RunEngine
 
     static RunDecision Undone(Run run, Undoing undoing, DateTimeOffset now) => undoing switch
     {
-        { Faults: { Count: > 0 } faults } => End(run, RunState.Escalated, $"{undoing.Reason} And not all could be taken back: {string.Join(" ", faults)} A person is needed.", now),
-        { As: RunState.Failed } => End(run, RunState.RolledBack, $"{undoing.Reason} What it changed is taken back.", now),
+        { Faults: { Count: > 0 } faults } => End(run, RunState.Escalated, $"{undoing.Reason} Not everything could be rolled back: {string.Join(" ", faults)} A person is needed.", now),
+        { As: RunState.Failed } => End(run, RunState.RolledBack, $"{undoing.Reason} Its changes were rolled back.", now),
         _ => End(run, undoing.As, undoing.Reason, now),
     };
 

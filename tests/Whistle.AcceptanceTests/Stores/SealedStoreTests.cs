@@ -175,7 +175,7 @@ public abstract class SealedStoreTests : StoreTests
         Harm(damage);
 
         (runs, commands) = (new RunStore(Database), new CommandStore(Database));
-        Assert.Contains("What is at work is not known", commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Reason, StringComparison.Ordinal);
+        Assert.Contains("The runs under way are unknown", commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Reason, StringComparison.Ordinal);
         runs.ResetReservations();
         Assert.NotNull(Fleet().BudgetFault);
         var run = runs.Find("i1-1")!;

@@ -280,7 +280,7 @@ public abstract class StoreTests : IAsyncLifetime
         });
 
         Assert.Single(answers, a => a.Granted);
-        Assert.Equal("As many runs as may be (1) are at work in the node.", Assert.Single(answers, a => !a.Granted).Reason);
+        Assert.Equal("The limit of concurrent runs in the node (1) is reached.", Assert.Single(answers, a => !a.Granted).Reason);
         Assert.Single(Fleet().AtWork);
         var (winner, _) = Fleet().Runs.Single(r => r.Run.Id == Fleet().AtWork[0].RunId);
         Assert.True(runs.Apply(new(winner with { State = RunState.Failed, EndedAt = Now }, []), "a", 1, Now));
@@ -474,7 +474,7 @@ public abstract class StoreTests : IAsyncLifetime
         }
 
         await other;
-        Assert.Equal(["1 proposed", "2 first", "3 ann calls it off: second"], new RunStore(Database).Timeline("i1-1").Select(e => $"{e.Number} {e.Text}"));
+        Assert.Equal(["1 proposed", "2 first", "3 Cancelled by ann: second"], new RunStore(Database).Timeline("i1-1").Select(e => $"{e.Number} {e.Text}"));
     }
 
     [Theory]

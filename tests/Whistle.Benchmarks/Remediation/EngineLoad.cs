@@ -122,7 +122,7 @@ static class EngineLoad
 
         public RunStore Runs { get; }
 
-        public int Pages => _alerting.Paged().Keys.Sum(i => _alerting.Decisions(i).Count(d => d.Kind == "page"));
+        public int Pages => _alerting.Unpaged().Keys.Sum(i => _alerting.Decisions(i).Count(d => d.Kind == "unpaged"));
 
         public long CommandCount()
         {

@@ -85,6 +85,9 @@ sealed class AlertingBench : IDisposable
 
     public List<string> Notes { get; } = [];
 
+    /// <summary>The texts of <see cref="Notes"/>.</summary>
+    public List<string> Texts { get; } = [];
+
     public AlertingHost Host { get; private set; } = null!;
 
     public HealthBoard Health { get; private set; } = null!;
@@ -92,7 +95,10 @@ sealed class AlertingBench : IDisposable
     /// <summary>The process ends after this many more durable steps; never where it is negative.</summary>
     public int CrashAfter { get; set; } = -1;
 
-    public AlertingOptions Options => new()
+    /// <summary>False: nobody can be paged, from the next start on.</summary>
+    public bool HasChannels { get; set; } = true;
+
+    public AlertingOptions Options => !HasChannels ? new() : new()
     {
         DigestAfter = TimeSpan.FromMinutes(10),
         Seed = 7,
@@ -111,7 +117,11 @@ sealed class AlertingBench : IDisposable
                 Incidents = since => [.. Incidents.Values.Where(v => v.Incident.ClosedAt is not { } closed || closed >= since)],
                 Database = _database,
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
-                Note = (_, _, _, kind, _) => Notes.Add(kind),
+                Note = (_, _, _, kind, text) =>
+                {
+                    Notes.Add(kind);
+                    Texts.Add(text);
+                },
                 Mail = Mail,
                 Health = Health,
                 Persisted = _ => Persisted(),

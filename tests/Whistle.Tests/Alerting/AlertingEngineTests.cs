@@ -13,7 +13,7 @@ public sealed class AlertingEngineTests
 {
     const string AQuarter = "wwwwwwwwwwwwwww";
 
-    static readonly AlertingOptions Options = new();
+    static readonly AlertingOptions Options = new() { PagerDuty = new() { RoutingKey = new string('k', 32) } };
 
     /// <summary>
     /// One letter a minute, what the incident is then; what is decided stands after its minute. w, c, i: open as warning, critical, info.
@@ -59,6 +59,30 @@ public sealed class AlertingEngineTests
     {
         var answer = string.Join(' ', Live(lived).Select(m => $"{m.Minute}:{string.Join(',', m.Decisions.Select(Word))}"));
         Assert.True(decided == answer, $"{what}: {decided} was expected, it was {answer}");
+    }
+
+    [Fact]
+    public void Without_a_channel_nobody_was_paged_and_the_page_goes_out_once_there_is_one()
+    {
+        var view = new IncidentView(Fleet.Incident(), []);
+        AlertState Step(AlertState state, AlertingOptions options, int minute, out IReadOnlyList<Decision> decisions)
+        {
+            (state, decisions) = AlertingEngine.Decide(view, state, options, Fleet.Start.AddMinutes(minute));
+            return state;
+        }
+
+        var state = Step(AlertState.New, new(), 0, out _);
+        state = Step(state, new(), 2, out var due);
+        var unpaged = Assert.IsType<Decision.Unpaged>(Assert.Single(due));
+        Assert.StartsWith("Nobody was paged: a person would have been, with severity critical (the incident is still open 2 min after it opened), but no notification channel is configured. ", unpaged.Text, StringComparison.Ordinal);
+        Assert.EndsWith(NoChannel.Help, unpaged.Text, StringComparison.Ordinal);
+        Assert.Equal((0, Fleet.Start.AddMinutes(2)), (state.Pages, state.UnpagedSince));
+
+        state = Step(state, new(), 3, out var again);
+        Assert.Empty(again);
+        state = Step(state, Options, 4, out var paged);
+        Assert.Equal(1, Assert.IsType<Decision.Page>(Assert.Single(paged)).Number);
+        Assert.Null(state.UnpagedSince);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
 using Whistle.Ingest;
@@ -53,6 +54,31 @@ public sealed class AlertingHostTests : IDisposable
         _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), []));
         await _bench.RunAsync(Minute, Second * 5);
         Assert.Empty(_bench.Host.Paged());
+    }
+
+    [Fact]
+    public async Task Without_a_channel_no_incident_counts_as_paged_and_health_warns_of_it()
+    {
+        _bench.HasChannels = false;
+        _bench.Start();
+        _bench.Set(new(Fleet.Incident(), [Fleet.Repair(RepairState.GaveUp, Fleet.Start)]));
+        await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
+
+        Assert.Empty(_bench.Host.Paged());
+        Assert.Equal(["i1"], _bench.Host.Unpaged().Keys);
+        Assert.DoesNotContain("page", _bench.Notes);
+        Assert.Contains(_bench.Texts, t => t.Contains("no notification channel is configured", StringComparison.Ordinal));
+        Assert.DoesNotContain(_bench.Texts, t => t.Contains("is told", StringComparison.Ordinal));
+        var gap = Assert.Single(_bench.Health.Problems());
+        Assert.Equal(("alerting", "channels", HealthState.Warning), (gap.Component, gap.Subject, gap.State));
+        Assert.StartsWith(NoChannel.Hint, gap.Reason, StringComparison.Ordinal);
+
+        _bench.HasChannels = true;
+        _bench.Start();
+        await _bench.RunAsync(TimeSpan.FromMinutes(1), Second * 5);
+        Assert.Empty(_bench.Health.Problems());
+        Assert.Equal("trigger i1/1", Assert.Single(_bench.PagerDuty.Taken, c => c != "change"));
+        Assert.Empty(_bench.Host.Unpaged());
     }
 
     [Theory]

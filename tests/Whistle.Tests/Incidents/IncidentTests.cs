@@ -221,7 +221,7 @@ public sealed class IncidentTests : IDisposable
 
         var silent = Assert.Single(_store.Active());
         Assert.Equal(["Filling"], silent.Hides);
-        Assert.Equal("It explains Filling (2 times): nobody is called for that, and no repair of it begins, while it fires.", Assert.Single(_store.Timeline(silent.Id), e => e.Kind == "hidden").Text);
+        Assert.Equal("Explains Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(_store.Timeline(silent.Id), e => e.Kind == "hidden").Text);
 
         _active.RemoveAt(0);
         Show();
@@ -254,10 +254,10 @@ public sealed class IncidentTests : IDisposable
         Assert.Null(_store.Find(id)!.HiddenBy);
         Assert.Equal(
             [
-                "Filling (warning) is hidden by NodeSilent (node n): while that fires, it calls nobody and starts no repair.",
-                "Filling (critical) is hidden by NodeSilent (node n): while that fires, it calls nobody and starts no repair.",
-                "Filling (warning) is not hidden by NodeSilent (node n) any more: it stands for itself again.",
-                "Filling (critical) is not hidden by NodeSilent (node n) any more: it stands for itself again.",
+                "Filling (warning) is hidden by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
+                "Filling (critical) is hidden by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
+                "Filling (warning) is no longer hidden by NodeSilent (node n).",
+                "Filling (critical) is no longer hidden by NodeSilent (node n).",
             ],
             _store.Timeline(id).Where(e => e.Kind == "hidden").Select(e => e.Text));
     }

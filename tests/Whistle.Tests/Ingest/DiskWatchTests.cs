@@ -91,7 +91,7 @@ public sealed class DiskWatchTests : IDisposable
             _watch.Look();
 
         Assert.Equal(Hours - 2, Left);
-        Assert.Contains("no more are dropped", Problem("retention")!.Reason, StringComparison.Ordinal);
+        Assert.Contains("No more are dropped", Problem("retention")!.Reason, StringComparison.Ordinal);
         Assert.Equal(HealthState.Failed, Problem("")!.State);
 
         // What was deleted is freed later.

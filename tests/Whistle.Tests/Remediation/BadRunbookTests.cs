@@ -41,7 +41,7 @@ public sealed class BadRunbookTests : IDisposable
     [InlineData("- { name: a, wait: 'up{node=\"${env.HOME}\"}' }", "nothing else can be reached from a runbook")]
     [InlineData("- { name: a, task: x, rollback: { action: node.reboot } }", "rollback: only an action has it, not a task")]
     [InlineData("- { name: a, approval: anybody }", "is not one of support, customer")]
-    [InlineData("- { name: a, approval: support, onFailure: continue }", "an approval that nobody gives lets nothing go on")]
+    [InlineData("- { name: a, approval: support, onFailure: continue }", "an approval that nobody gives cannot let the run continue")]
     [InlineData("- { name: a, action: kubernetes.drain, parameters: { deleteEmptyDir: 'true' } }", "deleteEmptyDir of kubernetes.drain must be true or false")]
     [InlineData("- { name: a, action: packages.check, parameters: { packages: { a: 1 } } }", "packages of packages.check must be a mapping of texts")]
     [InlineData("- &loop { name: a, action: disk.clean-paths, parameters: { roots: *loop } }", "*loop stands for nothing that ends before it")]

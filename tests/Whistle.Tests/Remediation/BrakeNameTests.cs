@@ -63,11 +63,13 @@ public sealed class BrakeNameTests
 
         var error = await RefusedAsync(people, path, (field, wrong));
         if (string.IsNullOrWhiteSpace(wrong))
-            Assert.Equal($"{field}: the name is empty; leave it out where all are meant.", error);
+            Assert.Equal($"{field}: the name is empty; leave it out to mean all.", error);
         else if (wrong == "zzzzzzzz")
             Assert.Matches($"\"{wrong}\"; there are ([a-z0-9-]+, )*{Known[field]}[.,]", error);
         else
             Assert.Contains($"There is no {field} \"{wrong}\": did you mean {Known[field]}?", error, StringComparison.Ordinal);
+        if (!string.IsNullOrWhiteSpace(wrong))
+            Assert.Contains("add --force", error, StringComparison.Ordinal);
         Assert.Empty(bench.Control.Pauses(bench.Now));
         Assert.Empty(bench.Control.Windows());
         Assert.Empty(bench.Control.Freezes(bench.Now));
@@ -87,8 +89,8 @@ public sealed class BrakeNameTests
 
         foreach (var (_, _, path, _) in Commands)
         {
-            Assert.Equal("tenant: acme, globex each have a cluster \"prod\". Say whose is meant (--tenant).", await RefusedAsync(people, path, ("cluster", "prod")));
-            Assert.Equal("tenant: acme, globex each have a cluster \"prod\". Say whose is meant (--tenant).", await RefusedAsync(people, path, ("cluster", "prod"), ("force", true)));
+            Assert.Equal("tenant: acme, globex each have a cluster \"prod\". Name one with --tenant.", await RefusedAsync(people, path, ("cluster", "prod")));
+            Assert.Equal("tenant: acme, globex each have a cluster \"prod\". Name one with --tenant.", await RefusedAsync(people, path, ("cluster", "prod"), ("force", true)));
             Assert.Contains("There is no cluster \"test\" of tenant acme", await RefusedAsync(people, path, ("cluster", "test"), ("tenant", "acme")), StringComparison.Ordinal);
             using var one = await SendAsync(people, path, ("cluster", "test"));
             Assert.Equal("globex", (await one.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("tenant").GetString());
@@ -97,7 +99,7 @@ public sealed class BrakeNameTests
         }
 
         Assert.Contains("acme, globex each have a node \"n1\"", await RefusedAsync(people, "pauses", ("node", "n1")), StringComparison.Ordinal);
-        Assert.Equal("cluster: more, test each have a node \"n2\". Say which is meant (--cluster).", await RefusedAsync(people, "pauses", ("node", "n2")));
+        Assert.Equal("cluster: more, test each have a node \"n2\". Name one with --cluster.", await RefusedAsync(people, "pauses", ("node", "n2")));
         Assert.Contains("There is no node \"n2\" in cluster prod of tenant globex", await RefusedAsync(people, "pauses", ("node", "n2"), ("cluster", "prod"), ("tenant", "globex")), StringComparison.Ordinal);
     }
 

@@ -52,7 +52,10 @@ public sealed class RemediationApiTests
         (await people.PutAsJsonAsync("kill-switch", new { on = true, reason = "stop" })).EnsureSuccessStatusCode();
         var denied = await Begin(agent, leased);
         Assert.False(denied.Granted);
-        Assert.Contains("stop", denied.Reason);
+        Assert.Contains("The kill switch is on.", denied.Reason);
+        (await people.PutAsJsonAsync("kill-switch", new { on = true })).EnsureSuccessStatusCode();
+        Assert.Equal((true, KillSwitch.NoReason), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
+        Assert.Equal(HttpStatusCode.BadRequest, (await people.PutAsJsonAsync("kill-switch", new { on = false })).StatusCode);
         (await people.PutAsJsonAsync("kill-switch", new { on = false, reason = "go on" })).EnsureSuccessStatusCode();
         await bench.RunUntilAsync(r => r.Issued == 2);
         leased = Assert.Single((await (await agent.PostAsJsonAsync("lease", new { waitSeconds = 0 })).Content.ReadFromJsonAsync(AgentProtocolJson.Default.ListLeasedCommand))!);
@@ -106,14 +109,14 @@ public sealed class RemediationApiTests
         }
 
         Assert.StartsWith("note: it is empty", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/tasks/look", new { note = " " }));
-        Assert.Equal("step: \"clean\" is not for a person to do; such are look.", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/tasks/clean", new { note = "x" }));
-        Assert.Equal("There is no run none.", await RefusedAsync(HttpStatusCode.NotFound, "runs/none/tasks/look", new { note = "x" }));
+        Assert.Equal("step: \"clean\" is not a task for a person; the steps of that kind are look.", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/tasks/clean", new { note = "x" }));
+        Assert.StartsWith("There is no run none.", await RefusedAsync(HttpStatusCode.NotFound, "runs/none/tasks/look", new { note = "x" }));
         (await people.PostAsJsonAsync($"runs/{run.Id}/tasks/look", new { note = "seen" })).EnsureSuccessStatusCode();
         await bench.RunUntilAsync(r => r.State is RunState.AwaitingApproval);
-        Assert.Equal("step: \"look\" asks for no yes of its own; such are agree.", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/approve", new { planHash = run.PlanHash, step = "look" }));
+        Assert.Equal("step: \"look\" needs no approval of its own; the steps of that kind are agree.", await RefusedAsync(HttpStatusCode.BadRequest, $"runs/{run.Id}/approve", new { planHash = run.PlanHash, step = "look" }));
 
         var explained = await people.GetFromJsonAsync<JsonElement>($"runs/{run.Id}/explain");
-        Assert.Contains("agree: it waits for a yes of customer.", explained.GetProperty("explanation").GetString());
+        Assert.Contains("agree: waiting for approval by customer.", explained.GetProperty("explanation").GetString());
         var gates = explained.GetProperty("gates").EnumerateArray().ToDictionary(g => g.GetProperty("name").GetString()!);
         Assert.Equal(GatePipeline.Gates.Select(g => g.Name), gates.Keys);
         Assert.Equal("not asked for this action", gates["quorum"].GetProperty("notAsked").GetString());

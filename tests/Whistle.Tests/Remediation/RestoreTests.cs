@@ -81,7 +81,7 @@ public sealed class RestoreTests : IDisposable
         // An agent of an earlier release cannot tell, so it waits; one that is upgraded tells at once.
         agent.IsOld = true;
         await StepsAsync(bench, agent, 30);
-        Assert.Contains("has not told yet what it did since", bench.Latest.Reason, StringComparison.Ordinal);
+        Assert.Contains("has not reported yet what it did since", bench.Latest.Reason, StringComparison.Ordinal);
         Assert.Empty(agent.Changes);
         agent.IsOld = false;
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count == 1);

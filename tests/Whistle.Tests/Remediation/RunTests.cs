@@ -42,7 +42,7 @@ public sealed class RunTests
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
             bench.Incidents.Timeline(bench.Latest.IncidentId),
-            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: What it answers is explained by NodeSilent (node n); it begins when it still holds after that.", StringComparison.Ordinal));
+            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are explained by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
 
         bench.Hide(false);
         await bench.RunUntilAsync(r => r.State is RunState.Running);
@@ -171,7 +171,7 @@ public sealed class RunTests
         await bench.StepsAsync(30);
 
         run = Assert.Single(bench.Runs.Since(RemediationBench.Start));
-        Assert.Equal((RunState.Cancelled, "ann", "ann called it off: not today"), (run.State, run.CancelledBy, run.Reason));
+        Assert.Equal((RunState.Cancelled, "ann", "Cancelled by ann: not today"), (run.State, run.CancelledBy, run.Reason));
         Assert.Equal(done, bench.Agent.Done.Count);
         Assert.False(bench.Runs.Cancel(new(run.Id, "ann", "again", bench.Now)));
         Assert.Equal(IncidentState.Open, Assert.Single(bench.Incidents.Active()).State);
@@ -287,7 +287,7 @@ public sealed class RunTests
         await bench.StepsAsync(60);
 
         Assert.Equal(RunState.Escalated, bench.Latest!.State);
-        Assert.Contains("took up no command", bench.Latest.Reason);
+        Assert.Contains("picked up no command", bench.Latest.Reason);
     }
 
     [Fact]

@@ -58,13 +58,13 @@ public sealed class RunbookToolTests : IDisposable
                 """  2. restart: unit.restart {"unit":"chrony.service"}, may stop an etcd member, at most 1m; where it fails, the attempt ends.""",
                 """  3. raise: sysctl.raise {"name":"a.b","factor":2}, at most 5m; where it fails, the attempt ends.""",
                 """     Taken back by sysctl.restore {"name":"a.b","value":"${output.before}","expected":"${output.after}"}, at most 5m.""",
-                "  4. agree: waits for a yes of customer, at most 1d; where it fails, the attempt ends.",
+                "  4. agree: waits for approval by customer, at most 1d; where it fails, the attempt ends.",
                 "  5. look: a person does this: Look at ${node}, at most 1d; where it fails, the attempt ends.",
             ],
             lines[..10]);
-        Assert.Contains("  It waits for a maintenance window, whatever it does. A change freeze holds what disturbs more than files.", lines);
+        Assert.Contains("  Always waits for a maintenance window. A change freeze holds what disturbs more than files.", lines);
         Assert.Contains("  1 attempts in an incident, 15m apart, each time 2 times as long.", lines);
-        Assert.Equal("  What can be taken back is taken back; then reboot, then people: a page and a ticket.", lines[^1]);
+        Assert.Equal("  What can be rolled back is rolled back; then reboot, then people: a page and a ticket.", lines[^1]);
         Assert.Contains("It answers no signal; it is a rung of other runbooks' ladders.", RunbookWords.Of(Set.Find("reboot")!, Labels.Empty));
     }
 

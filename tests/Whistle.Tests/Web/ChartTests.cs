@@ -30,7 +30,7 @@ public sealed class ChartTests
         Assert.Equal(226, plot.NowX);
         Assert.Equal("M226 33.6L290 12", plot.ForecastLine());
         Assert.Equal("M226 33.6L258 12L354 12L354 12Z", plot.ForecastBand());
-        Assert.EndsWith("at this pace it is full in 2 h (1 h to 4 h).", chart.Words, StringComparison.Ordinal);
+        Assert.EndsWith("At this rate it is full in 2 h (1 h to 4 h).", chart.Words, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -43,4 +43,11 @@ public sealed class QuantityTests
         Assert.Equal("00:05", Quantity.ShortInstant(now.AddMinutes(-5), now));
         Assert.Equal("28 Feb 23:55", Quantity.ShortInstant(now.AddMinutes(-15), now));
     }
+
+    [Theory]
+    [InlineData("Waiting since 2026-03-01 14:05:09Z: Paused by ann until 2026-03-02T01:00:00Z.", "Waiting since 14:05: Paused by ann until 2 Mar 01:00.")]
+    [InlineData("/backups/2026-03-01 is kept; 2026-99-99 99:99:99Z is no time", "/backups/2026-03-01 is kept; 2026-99-99 99:99:99Z is no time")]
+    [InlineData(null, "")]
+    public void A_sentence_has_times_as_people_write_them(string? text, string expected) =>
+        Assert.Equal(expected, Quantity.Prose(text, new DateTimeOffset(2026, 3, 1, 15, 0, 0, TimeSpan.Zero)));
 }

@@ -139,6 +139,26 @@ public sealed class SnapshotTests : IDisposable
     }
 
     [Fact]
+    public async Task A_filesystem_that_is_no_longer_reported_is_gone_and_those_of_a_silent_node_are_not()
+    {
+        var node = new NodeKey("t", "c", "n1");
+        Task<IReadOnlyList<ChartView>> ChartsAsync() => _bench.Nodes.ChartsAsync(node, ChartRange.Default, _bench.Now, TestContext.Current.CancellationToken);
+        for (var minute = 0; minute < 60; minute++)
+        {
+            _bench.Rules.Report("filesystem");
+            _bench.Rules.Disk(40, "/stays");
+            if (minute < 30)
+                _bench.Rules.Disk(40, "/gone");
+            _bench.Rules.Pass();
+        }
+
+        Assert.Equal(["/gone", "/stays"], (await ChartsAsync()).Where(c => c.Kind is ChartKind.Filesystem).Select(c => c.Name).Order());
+        Assert.Equal(["/gone"], (await ChartsAsync()).Where(c => c.IsGone).Select(c => c.Name));
+        _bench.Rules.Clock.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(["/gone"], (await ChartsAsync()).Where(c => c.IsGone).Select(c => c.Name));
+    }
+
+    [Fact]
     public async Task With_no_viewer_nothing_is_read_and_with_many_once()
     {
         using var feed = new LiveFeed(_bench.Reader, _bench.Pace, NullLogger<LiveFeed>.Instance);

@@ -68,12 +68,14 @@ public sealed class ViewTests
     {
         var snapshot = new FleetSnapshot { Version = 1, Now = Now, Error = "The state cannot be read." };
 
-        Assert.Equal("How the fleet is cannot be told.", FleetView.Of(snapshot).Headline);
+        Assert.Equal("The state of the fleet is unknown.", FleetView.Of(snapshot).Headline);
         Assert.DoesNotContain("Nobody", snapshot.Nothing("Nobody is needed."), StringComparison.Ordinal);
+        Assert.Equal((Quantity.Unknown, "3"), (snapshot.Figure(0), snapshot.Figure(3)));
+        Assert.Equal("0", (snapshot with { Error = null }).Figure(0));
     }
 
     [Theory]
-    [InlineData(HealthState.Failed, "How the fleet is cannot be told.")]
+    [InlineData(HealthState.Failed, "The state of the fleet is unknown.")]
     [InlineData(HealthState.Degraded, "All is well.")]
     public void Nothing_seen_is_not_well_while_the_server_cannot_do_its_work(HealthState state, string headline)
     {
@@ -81,6 +83,25 @@ public sealed class ViewTests
         var snapshot = new FleetSnapshot { Version = 1, Now = Now, Nodes = [node], Health = [new("disk", "", state, "It is full.", Now)] };
 
         Assert.Equal(headline, FleetView.Of(snapshot).Headline);
+    }
+
+    [Fact]
+    public void An_incident_that_nobody_could_be_paged_for_needs_a_person_and_does_not_count_as_paged()
+    {
+        var snapshot = new FleetSnapshot
+        {
+            Version = 1,
+            Now = Now,
+            HasChannel = false,
+            Incidents = [Incident("i") with { Severity = "critical" }, Incident("j") with { Severity = "critical" }],
+            Unpaged = new Dictionary<string, DateTimeOffset> { ["i"] = Now },
+        };
+        var rows = IncidentRow.All(snapshot);
+
+        Assert.Equal((Standing.NeedsPerson, null, Now), (rows[0].Standing, rows[0].PagedAt, rows[0].UnpagedSince));
+        Assert.Equal(Standing.Watched, rows[1].Standing);
+        Assert.All(rows, r => Assert.DoesNotContain("paged", r.Why, StringComparison.Ordinal));
+        Assert.DoesNotContain("paged", FleetView.Of(snapshot with { Unpaged = new Dictionary<string, DateTimeOffset>() }).Headline, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,0 +1,64 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+
+using Microsoft.AspNetCore.Http.HttpResults;
+
+using Whistle.Detectors.Http;
+using Whistle.Ingest;
+
+namespace Whistle;
+
+/// <param name="Node">Without it, the token is for a collector that sends for the whole cluster.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+sealed record EnrolmentRequest(string Cluster, string? Node = null, string? Tenant = null);
+
+/// <param name="Token">Shown this once.</param>
+sealed record EnrolledAnswer(string Token);
+
+/// <param name="Revoked">How many tokens.</param>
+sealed record RevokedAnswer(int Revoked);
+
+/// <summary>Enrols and revokes senders: for the command line on the state itself, and over the API for those who carry the token.</summary>
+static class Enrolment
+{
+    const string DefaultTenant = "default";
+
+    public static void Map(WebApplication app, Credentials credentials)
+    {
+        var group = WhistleApi.Group(app, "agents");
+        // A browser's cookie makes no senders.
+        group.RequireAuthorization(Authentication.TokenOnly);
+        group.MapGet("/agents", () => TypedResults.Ok(credentials.Agents())).WithName("listAgents").WithSummary("The nodes that should report.");
+        group.MapPost("/agents", Results<Ok<EnrolledAnswer>, BadRequest<ApiError>> (EnrolmentRequest request) =>
+        {
+            try
+            {
+                return TypedResults.Ok(new EnrolledAnswer(credentials.Enroll(request.Tenant ?? DefaultTenant, request.Cluster, request.Node)));
+            }
+            catch (ArgumentException e)
+            {
+                return WhistleApi.BadRequest(e.Message);
+            }
+        }).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
+        group.MapDelete("/agents", Results<Ok<RevokedAnswer>, NotFound<ApiError>> ([Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node, [Description("default if not given.")] string? tenant) =>
+            Revoke(credentials, tenant ?? DefaultTenant, cluster, node) is var (count, mistake) && mistake is null ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
+            .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
+    }
+
+    /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
+    public static (int Count, string? Mistake) Revoke(Credentials credentials, string tenant, string cluster, string? node) =>
+        credentials.Revoke(tenant, cluster, node) is > 0 and var count ? (count, null) : (0, Missing(credentials, tenant, cluster, node));
+
+    // Whoever revokes a token must learn that a typing error revoked nothing.
+    static string Missing(Credentials credentials, string tenant, string cluster, string? node)
+    {
+        var wanted = Place(tenant, cluster, node);
+        var nearest = credentials.Senders().Select(s => Place(s.Tenant, s.Cluster, s.Node)).OrderByDescending(p => Common(p, wanted)).Take(3).ToList();
+        return $"No token of {wanted} is in force, so none was revoked. {(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
+    }
+
+    static string Place(string tenant, string cluster, string? node) => node is null ? $"{tenant}/{cluster}" : $"{tenant}/{cluster}/{node}";
+
+    // The longest beginning that both have.
+    static int Common(string a, string b) => a.Zip(b).TakeWhile(p => p.First == p.Second).Count();
+}

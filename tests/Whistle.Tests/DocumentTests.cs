@@ -1,0 +1,31 @@
+using System.Text.RegularExpressions;
+
+using Xunit;
+
+namespace Whistle.Tests;
+
+/// <summary>The documents do not contradict each other.</summary>
+public sealed partial class DocumentTests
+{
+    static IEnumerable<(string Name, string Text)> Documents =>
+        Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs"), "*.md", SearchOption.AllDirectories).Select(f => (Path.GetFileName(f), File.ReadAllText(f)));
+
+    [Fact]
+    public void There_is_one_systemd_unit_of_the_server() =>
+        Assert.Equal("operations.md", Assert.Single(Documents.SelectMany(d => Unit().Matches(d.Text).Select(_ => d.Name))));
+
+    [Fact]
+    public void The_agent_keeps_certificates_elsewhere_than_the_server_its_backups()
+    {
+        var folder = BackupFolder().Match(Documents.Single(d => d.Name == "node-policy.md").Text).Groups[1].Value;
+
+        Assert.StartsWith("/", folder, StringComparison.Ordinal);
+        Assert.DoesNotContain(folder, Documents.Single(d => d.Name == "operations.md").Text, StringComparison.Ordinal);
+    }
+
+    [GeneratedRegex(@"^ExecStart=\S*whistle serve", RegexOptions.Multiline)]
+    private static partial Regex Unit();
+
+    [GeneratedRegex("\"backupFolder\": \"([^\"]+)\"")]
+    private static partial Regex BackupFolder();
+}
