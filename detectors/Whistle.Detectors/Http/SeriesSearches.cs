@@ -27,7 +27,7 @@ public sealed record SearchOptions
 }
 
 /// <summary>
-/// Runs questions about labels: few at a time, each on a thread of its own, and up to a deadline, so that what is asked of one tenant's many series costs the others
+/// Runs questions about labels: few at a time, each in the background, and up to a deadline, so that what is asked of one tenant's many series costs the others
 /// little. Only a question whose selectors all name one tenant counts as that tenant's; those that do not share a line of their own.
 /// </summary>
 sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimeProvider time)
@@ -57,7 +57,7 @@ sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimePro
                 ?? throw new BusyException("too many questions about labels wait already");
             using var turn = await _looks.TryEnterAsync(tenant, held.Ended);
             // The pool's threads are for those who do not wait for the store.
-            return (await Task.Factory.StartNew(() => look(held.Ended), held.Ended, TaskCreationOptions.LongRunning, TaskScheduler.Default), held);
+            return (await BackgroundThread.Run(() => look(held.Ended), held.Ended), held);
         }
         catch (OperationCanceledException) when (held.IsOverdue && !cancellation.IsCancellationRequested)
         {

@@ -1,0 +1,30 @@
+using Whistle.Ingest;
+
+using Xunit;
+
+namespace Whistle.Tests.Ingest;
+
+public sealed class BackgroundThreadTests
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Its_work_gives_way_and_no_other_thread_does()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux has a niceness of each thread.");
+        var before = Niceness();
+
+        var (within, pooled) = await BackgroundThread.Run(() => (Niceness(), Thread.CurrentThread.IsThreadPoolThread), Cancellation);
+
+        Assert.Equal((Math.Min(19, before + 10), false), (within, pooled));
+        Assert.Equal(before, Niceness());
+        Assert.Equal(before, await Task.Run(Niceness, Cancellation));
+    }
+
+    [Fact]
+    public async Task What_its_work_throws_is_thrown() =>
+        await Assert.ThrowsAsync<InvalidDataException>(() => BackgroundThread.Run<int>(() => throw new InvalidDataException(), Cancellation));
+
+    // The 19th field of stat(5), counted after the name in brackets.
+    static int Niceness() => int.Parse(File.ReadAllText("/proc/thread-self/stat").Split(')')[^1].Split(' ')[17], System.Globalization.CultureInfo.InvariantCulture);
+}
