@@ -1,4 +1,3 @@
-using System.Net;
 using System.Security.Claims;
 using System.Text.Encodings.Web;
 
@@ -79,15 +78,15 @@ static class Authentication
         await next(context);
     }));
 
-    public static void Map(WebApplication app, LocalAccess access, string dataFolder)
+    public static void Map(WebApplication app, LocalAccess access)
     {
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
             if (token is null)
-                return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context, dataFolder)}", StatusCodes.Status401Unauthorized);
+                return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
-                return Page($"<h1>This link no longer works</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink(context, dataFolder)}", StatusCodes.Status401Unauthorized);
+                return Page($"<h1>This link no longer works</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
             var session = new Claim(SessionClaim, access.Sessions.Begin());
             await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
@@ -144,11 +143,11 @@ static class Authentication
         "text/html; charset=utf-8",
         statusCode: status);
 
-    // Where the data is kept is for this machine's users, who can see it in the list of processes.
-    static string HowToGetALink(HttpContext context, string dataFolder)
+    // Where the data is kept is nobody's business who has not logged in: a proxy on this machine makes everybody look local.
+    static string HowToGetALink(HttpContext context)
     {
-        var isLocal = context.Connection.RemoteIpAddress is { } remote && IPAddress.IsLoopback(remote);
-        var command = Commands.LoginCommand.Line(new Uri($"{context.Request.Scheme}://{context.Request.Host}"), isLocal ? dataFolder : "DATA_FOLDER");
+        var address = Uri.TryCreate($"{context.Request.Scheme}://{context.Request.Host}", UriKind.Absolute, out var asked) ? asked : new WhistleOptions().Listen;
+        var command = Commands.LoginCommand.Line(address, "DATA_FOLDER");
         return $"""
             <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
             <p>A link works once, within the hour.</p>

@@ -60,7 +60,7 @@ static class ServerFolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new StartException($"The data folder {folder} cannot be made or closed to other users: {e.Message} Let this user write there, or name another folder with --data or WHISTLE_DATA.", e);
+            throw new StartException($"The data folder {folder} cannot be used: {e.Message} Let this user write there, or name another folder with --data or WHISTLE_DATA.", e);
         }
     }
 

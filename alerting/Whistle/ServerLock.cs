@@ -21,6 +21,15 @@ sealed class ServerLock : IDisposable
 
     const int LongestText = 200;
 
+    // Of Windows and of macOS: another process has it.
+    const int SharingViolation = unchecked((int)0x80070020);
+    const int WouldBlockOnMac = 35;
+
+    // Each try after the first is because somebody exchanged the file in that moment.
+    const int MostTries = 100;
+
+    static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
+
     readonly string _folder;
     readonly string _real;
     readonly uint _owner;
@@ -37,7 +46,25 @@ sealed class ServerLock : IDisposable
 
     /// <summary>For a server. Makes the folder where there is none; nothing else is read or written before.</summary>
     /// <exception cref="StartException">Another process has it, or somebody else could have put something there.</exception>
-    public static ServerLock TakeForServer(string folder) => ServerFolder.Trusted(folder, () => new ServerLock(folder, ServerFolder.Make(folder), User, Server));
+    /// <param name="tell">Told once what is waited for.</param>
+    public static ServerLock TakeForServer(string folder, Action<string>? tell = null) => ServerFolder.Trusted(folder, () =>
+    {
+        for (var isTold = false; ; isTold = true)
+        {
+            try
+            {
+                return new ServerLock(folder, ServerFolder.Make(folder), User, Server);
+            }
+            // A command ends by itself, and whoever supervises the server would not start it again.
+            catch (FolderInUseException e) when (!e.IsServer)
+            {
+                if (!isTold)
+                    tell?.Invoke($"{e.By} works on {folder}; the server starts when that has ended.");
+                using var pause = new ManualResetEventSlim();
+                pause.Wait(Pause);
+            }
+        }
+    });
 
     /// <summary>For a command that needs a stopped server, on a folder that is there. Root may take it in anybody's.</summary>
     /// <param name="by">The command, such as <c>whistle data repair</c>.</param>
@@ -46,7 +73,9 @@ sealed class ServerLock : IDisposable
     /// <exception cref="UnauthorizedAccessException">This user may not.</exception>
     public static ServerLock Take(string folder, string by)
     {
-        var held = new ServerLock(folder, Native.IsKnown ? Native.RealPath(folder) ?? folder : folder, PrivateFolder.OwnerForRoot(folder) ?? User, by);
+        // Behind a link lies the server's folder, whoever made the link.
+        var real = Native.IsKnown ? Native.RealPath(folder) ?? folder : folder;
+        var held = new ServerLock(folder, real, PrivateFolder.OwnerForRoot(real) ?? User, by);
         try
         {
             if (RunningServer.Uses(held._real))
@@ -89,7 +118,7 @@ sealed class ServerLock : IDisposable
     {
         if (!Native.IsKnown)
             return OpenElsewhere();
-        while (true)
+        for (var tries = 0; tries < MostTries; tries++)
         {
             if (PrivateFolder.FaultOfFile(Path, _owner) is { } fault)
                 throw new UntrustedFolderException(fault);
@@ -118,6 +147,8 @@ sealed class ServerLock : IDisposable
 
             file.Dispose();
         }
+
+        throw new IOException($"{Path} was exchanged again and again while it was locked. See what does that.");
     }
 
     SafeFileHandle OpenFile()
@@ -127,10 +158,13 @@ sealed class ServerLock : IDisposable
             throw new UnauthorizedAccessException($"{Path} cannot be opened: {Native.Text(error)}. Run this as the user that runs the server.");
         if (error != 0)
             throw new IOException($"{Path} cannot be made or opened: {Native.Text(error)}. See that the folder is there and its file system can be written.");
+        var file = new SafeFileHandle(opened, ownsHandle: true);
         // What root makes in the folder of the server's user is that user's to open.
-        if (isMade && _owner != User)
-            _ = Native.Give(opened, _owner);
-        return new SafeFileHandle(opened, ownsHandle: true);
+        if (!isMade || _owner == User || Native.Give(opened, _owner) is not (not 0 and var refused))
+            return file;
+        File.Delete(Path);
+        file.Dispose();
+        throw new UnauthorizedAccessException($"{Path} cannot be given to the user who owns the folder: {Native.Text(refused)}. Run this as that user.");
     }
 
     SafeFileHandle OpenElsewhere()
@@ -139,14 +173,21 @@ sealed class ServerLock : IDisposable
         {
             return Written(File.OpenHandle(Path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
         }
-        catch (IOException e) when (e is not (FileNotFoundException or DirectoryNotFoundException))
+        catch (IOException e) when (e.HResult is SharingViolation or WouldBlockOnMac)
         {
             throw new FolderInUseException(_folder, "");
         }
     }
 
-    bool IsNamed(SafeFileHandle file) => !Native.IsKnown
-        || (Native.Stat(Path, out var named) == 0 && Native.Stat((int)file.DangerousGetHandle(), out var held) == 0 && named.Identity == held.Identity);
+    bool IsNamed(SafeFileHandle file)
+    {
+        if (!Native.IsKnown)
+            return true;
+        var error = Native.Stat(Path, out var named);
+        if (error is not (0 or Native.NoEntry))
+            throw new IOException($"{Path} cannot be looked at: {Native.Text(error)}.");
+        return error == 0 && Native.Stat((int)file.DangerousGetHandle(), out var held) == 0 && named.Identity == held.Identity;
+    }
 
     // For messages alone: on a full disk the lock counts as much.
     SafeFileHandle Written(SafeFileHandle file)
@@ -215,6 +256,8 @@ sealed class ServerLockWatch(ServerLock held, Ingest.HealthBoard health, ILogger
             }
 
             // It stays on the board until the server is started again, so that somebody sees it.
+            if (_isLost)
+                _told ??= "The lock of the data folder could not be seen for a while, and is there again: the folder was moved, or its rights were taken. See that no other process used it.";
             if (_told is not null && (renewed is not null || _isLost))
                 health.Report(Component, Subject, Ingest.HealthState.Degraded, _told);
             _isLost = false;

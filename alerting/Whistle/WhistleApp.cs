@@ -48,7 +48,7 @@ public sealed class WhistleApp : IAsyncDisposable
         // As the program does; this is for a server that something else hosts.
         Umask.Close();
         // First of all: what another process has open must not be looked at, let alone made again.
-        _lock = ServerLock.TakeForServer(options.DataFolder);
+        _lock = ServerLock.TakeForServer(options.DataFolder, Console.Error.WriteLine);
         try
         {
             var closed = ServerFolder.Prepare(options.DataFolder);
@@ -274,7 +274,7 @@ public sealed class WhistleApp : IAsyncDisposable
         BackupApi.Map(_app, _app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(_app);
         Dashboard.Map(_app);
-        Authentication.Map(_app, _access, _options.DataFolder);
+        Authentication.Map(_app, _access);
     }
 
     // Rules and runbooks apart: either may have errors, and then what was in force of its kind stays.

@@ -39,7 +39,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     ];
 
     string? _lineage;
-    FileIdentity? _opened;
+    // In an object, since it is read without the lock under which it is set.
+    volatile object? _opened;
 
     string Path => System.IO.Path.Combine(options.Folder, Name);
 
@@ -54,7 +55,7 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
 
     /// <summary>What befell the file since it was opened here; null where nothing did.</summary>
     public string? Loss => !Exists ? $"{Name} was deleted or moved."
-        : _opened is { } opened && FileIdentity.Of(Path) is { } now && now != opened ? $"{Name} was replaced by another file." : null;
+        : _opened is FileIdentity opened && FileIdentity.Of(Path) is { } now && now != opened ? $"{Name} was replaced by another file." : null;
 
     /// <summary>Whether the failure says that the file is damaged, and not that something around it is in the way.</summary>
     public static bool IsDamage(string message) => !Passing.Any(p => message.Contains(p, StringComparison.OrdinalIgnoreCase));

@@ -12,7 +12,10 @@ public sealed partial class StateDatabase
         {
             if (StateInspection.Look(file, new StateOpening { HasHistory = hasHistory }).IsNew)
                 return new(part, false, "There is none yet.");
-            StateInspection.LookAtShape(file, [StateSchema.Own, .. program]);
+            IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
+            if (StateInspection.IsNewer(file, schemas))
+                return new(part, false, "It can be read. It was made by a newer version of Whistle, so whether all its tables are there was not looked at.");
+            StateInspection.LookAtShape(file, schemas);
             return new(part, false, "It is whole.");
         }
         catch (StateException e)

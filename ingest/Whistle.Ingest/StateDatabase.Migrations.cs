@@ -24,11 +24,8 @@ public sealed partial class StateDatabase
         int found;
         using (var connection = Open())
         {
-            var isCurrent = IsCurrent(Applied(connection), schemas, isWhole: true);
-            ThrowIfMisshapen((StateConnection)connection, schemas);
-            if (isCurrent)
+            if (IsWhole(connection, schemas, out found))
                 return;
-            found = Applied(connection).Count;
         }
 
         var known = schemas.Sum(s => s.Scripts.Count);
@@ -43,19 +40,24 @@ public sealed partial class StateDatabase
     {
         IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
         using var connection = Open();
-        var isCurrent = IsCurrent(Applied(connection), schemas, isWhole: true);
-        ThrowIfMisshapen((StateConnection)connection, schemas);
-        if (isCurrent)
+        if (IsWhole(connection, schemas, out var found))
             return;
-        if (Applied(connection).Count is > 0 and var found)
+        if (found > 0)
             throw new StateException($"The state has schema version {found}, this program has {schemas.Sum(s => s.Scripts.Count)}. Start `whistle serve` of this version once, which migrates it.");
         Migrate(schemas, isWhole: true);
     }
 
-    // Else a migration would run a second time, or a table be missing only when somebody needs it.
-    static void ThrowIfMisshapen(StateConnection connection, IReadOnlyList<StateSchema> schemas) => connection.Guarded(c =>
-        Misshape(c.Kept.Inner, schemas, Applied(c).Keys) is { } fault
-            ? throw new StateException(StateInspection.Damaged(c.Source._file ?? "in PostgreSQL", fault)) : true);
+    // All as of one moment: another process may migrate it meanwhile. What is missing would else be missed by whoever needs it, and a migration run a second time.
+    static bool IsWhole(DbConnection connection, IReadOnlyList<StateSchema> schemas, out int found)
+    {
+        using var picture = connection.BeginRead();
+        var applied = Applied(connection);
+        found = applied.Count;
+        var isCurrent = IsCurrent(applied, schemas, isWhole: true);
+        var state = (StateConnection)connection;
+        return state.Guarded(c => Misshape(c.Kept.Inner, schemas, applied.Keys)) is { } fault
+            ? throw new StateException(StateInspection.Damaged(state.Source._file ?? "in PostgreSQL", fault)) : isCurrent;
+    }
 
     internal static string? Misshape(DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied)
     {
@@ -116,7 +118,7 @@ public sealed partial class StateDatabase
     }
 
     /// <summary>Whether nothing is left to do.</summary>
-    internal static bool IsCurrent(Dictionary<(string Stage, long Number), string?> applied, IReadOnlyList<StateSchema> schemas, bool isWhole)
+    static bool IsCurrent(Dictionary<(string Stage, long Number), string?> applied, IReadOnlyList<StateSchema> schemas, bool isWhole)
     {
         var known = schemas.Sum(s => s.Scripts.Count);
         foreach (var ((stage, number), checksum) in applied)
@@ -151,8 +153,12 @@ public sealed partial class StateDatabase
             ? []
             : connection.Query(
                 $"SELECT stage, number, {(columns.Contains("checksum") ? "checksum" : "NULL")} FROM migrations ORDER BY stage, number",
-                r => (Key: (r.GetString(0), r.GetInt64(1)), Checksum: r.OptionalText(2))).ToDictionary(m => m.Key, m => m.Checksum);
+                r => (Stage: r.GetValue(0) as string, Number: r.GetValue(1) as long?, Checksum: r.IsDBNull(2) ? "" : r.GetValue(2) as string))
+                .ToDictionary(m => m is { Stage: { } stage, Number: { } number, Checksum: not null } ? (stage, number) : throw Nonsense(connection), m => m.Checksum is { Length: > 0 } checksum ? checksum : null);
     }
+
+    static StateException Nonsense(DbConnection connection) =>
+        new(StateInspection.Damaged(((StateConnection)connection).Source._file ?? "in PostgreSQL", "a row of the table migrations names no migration"));
 
     static void MakeTable(DbConnection connection)
     {

@@ -75,13 +75,42 @@ static class StateInspection
     /// <exception cref="StateException">It has not, or is a newer program's.</exception>
     public static void LookAtShape(string file, IReadOnlyList<StateSchema> program)
     {
-        using var connection = OpenToLook(file);
-        var checksums = Texts(connection, "SELECT name FROM pragma_table_info('migrations')").Contains("checksum") ? "coalesce(checksum, '')" : "''";
-        var applied = Texts(connection, $"SELECT stage || ' ' || number || ' ' || {checksums} FROM migrations").Select(m => m.Split(' '))
-            .ToDictionary(m => (m[0], long.Parse(m[1], CultureInfo.InvariantCulture)), m => m[2].Length > 0 ? m[2] : null);
-        StateDatabase.IsCurrent(applied, program, isWhole: true);
-        if (StateDatabase.Misshape(connection, program, applied.Keys) is { } fault)
-            throw new StateException(Damaged(file, fault));
+        try
+        {
+            using var connection = OpenToLook(file);
+            if (StateDatabase.Misshape(connection, program, Migrations(connection, file)) is { } fault)
+                throw new StateException(Damaged(file, fault));
+        }
+        catch (SqliteException e)
+        {
+            throw new StateException(Explain(file, e), e);
+        }
+    }
+
+    /// <summary>Whether a newer program made it, whose tables this one does not know.</summary>
+    public static bool IsNewer(string file, IReadOnlyList<StateSchema> program)
+    {
+        try
+        {
+            using var connection = OpenToLook(file);
+            return Migrations(connection, file).Any(m => program.FirstOrDefault(s => s.Stage == m.Stage) is not { } schema || m.Number >= schema.Scripts.Count);
+        }
+        catch (Exception e) when (e is SqliteException or StateException)
+        {
+            // It is looked at again, and said then.
+            return false;
+        }
+    }
+
+    static List<(string Stage, long Number)> Migrations(SqliteConnection connection, string file)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT stage, number FROM migrations";
+        using var reader = command.ExecuteReader();
+        var rows = new List<(string, long)>();
+        while (reader.Read())
+            rows.Add(reader.GetValue(0) is string stage && reader.GetValue(1) is long number ? (stage, number) : throw new StateException(Damaged(file, "a row of the table migrations names no migration")));
+        return rows;
     }
 
     public static string Explain(string file, SqliteException e) => e.SqliteErrorCode switch

@@ -17,11 +17,11 @@ static class StateShape
 
     const string PostgreSql =
         """
-        SELECT 'table ' || relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+        SELECT 'table ' || relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r'
         UNION ALL SELECT 'column ' || attname || ' of ' || relname || CASE WHEN attnum = ANY (indkey) THEN ', a part of its key' ELSE '' END
             FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid LEFT JOIN pg_index ON indrelid = pg_class.oid AND indisprimary
-            WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
-        UNION ALL SELECT 'index ' || relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'i'
+            WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+        UNION ALL SELECT 'index ' || relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'i'
         """;
 
     /// <summary>What its migrations made and is no longer there, or is there though no migration says so; null where nothing is wrong.</summary>

@@ -64,7 +64,7 @@ public sealed class FullDiskTests : IAsyncLifetime
             filler.Start();
 
             var problem = await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
-            Assert.Contains(inodes ? "inodes left" : "MiB left", problem.Reason, StringComparison.Ordinal);
+            Assert.Contains(inodes ? "inodes free" : "MiB free", problem.Reason, StringComparison.Ordinal);
             Assert.Equal(HttpStatusCode.ServiceUnavailable, await SendAsync(sender, "refused", acknowledged));
             using var anybody = new HttpClient { BaseAddress = server.App.Address };
             using var ready = await anybody.GetAsync(new Uri("-/ready", UriKind.Relative), cancellation);
@@ -137,7 +137,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         await using var again = await StartAsync(folder, o => o with { AcceptState = true, Disk = new() { StateReserve = 1 << 20 } });
         var dropped = await HealthTests.UntilAsync(again, "retention");
 
-        Assert.Contains("were dropped before their time", dropped.Reason, StringComparison.Ordinal);
+        Assert.Contains("were dropped early", dropped.Reason, StringComparison.Ordinal);
         // Samples are taken again once no more hours go.
         using var sender = again.Sender();
         while (await SendAsync(sender, "m", []) is not HttpStatusCode.NoContent)

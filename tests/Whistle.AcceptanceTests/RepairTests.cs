@@ -35,7 +35,7 @@ public sealed class RepairTests(ITestOutputHelper output)
         Assert.Contains("Subject: [digest] 1 incident that needed nobody", mail);
         Assert.Empty(node.Node.Server.Alerting.Tickets.List());
         AssertInOrder(
-            node.Timeline, "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) fires", "proposed: ", "plan: node-disk-filling, attempt 1: Step 1, measure",
+            node.Timeline, "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) has been firing", "proposed: ", "plan: node-disk-filling, attempt 1: Step 1, measure",
             "plan: node-disk-filling, attempt 1: Step 2, clean", "plan: node-disk-filling, attempt 1: Step 3, vacuum",
             "gate: node-disk-filling, attempt 1: evidence", "measure succeeded", "clean: disk.clean-paths", "clean succeeded: Deleted", "verify: ",
             "signal: NodeFilesystemSpaceFillingUp (warning) does not hold any more", "ended: node-disk-filling, attempt 1: Succeeded", "change: ", "closed: ", "digest: ");
@@ -81,7 +81,7 @@ public sealed class RepairTests(ITestOutputHelper output)
         Assert.Contains(mails, m => m.Any(l => l.Contains($"{node.Data}", StringComparison.Ordinal)));
         AssertInOrder(
             node.Timeline, $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: It cools down until", "attempt 2: Escalated: Nothing was changed", "page: Page 1 with severity error",
-            "closed: ", "resolve: Page 1 is resolved");
+            "closed: ", "resolve: Page 1 resolved");
     }
 
     [Fact(Timeout = 600_000)]

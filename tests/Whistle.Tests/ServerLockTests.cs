@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
+using Whistle.Actions.Files;
 using Whistle.Ingest;
 
 using Xunit;
@@ -17,12 +18,63 @@ public sealed class ServerLockTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
+    public async Task A_server_waits_for_a_command_and_says_for_which()
+    {
+        var told = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<ServerLock> waiting;
+        using (ServerLock.Take(_folder, "whistle data repair"))
+        {
+            waiting = Task.Factory.StartNew(
+                () => ServerLock.TakeForServer(_folder, told.SetResult), TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            Assert.StartsWith($"whistle data repair (process {Environment.ProcessId}) works on {_folder}", await told.Task, StringComparison.Ordinal);
+            Assert.False(waiting.IsCompleted);
+        }
+
+        using var server = await waiting;
+        Assert.True(Assert.Throws<FolderInUseException>(() => ServerLock.Take(_folder, "whistle data check")).IsServer);
+    }
+
+    [Fact]
+    public void A_folder_that_was_away_and_is_back_is_no_failure_for_ever()
+    {
+        using var held = ServerLock.TakeForServer(_folder);
+        var watch = new ServerLockWatch(held, _health, NullLogger<ServerLockWatch>.Instance);
+        Directory.Move(_folder, _folder + "-away");
+        watch.Look();
+        Assert.Equal(HealthState.Failed, Assert.Single(_health.Problems()).State);
+
+        Directory.Move(_folder + "-away", _folder);
+        watch.Look();
+        var problem = Assert.Single(_health.Problems());
+        Assert.Equal(HealthState.Degraded, problem.State);
+        Assert.Contains("is there again", problem.Reason, StringComparison.Ordinal);
+        Assert.Throws<StartException>(() => ServerLock.TakeForServer(_folder));
+    }
+
+    [Fact]
+    public void What_root_locks_behind_a_link_stays_its_owners()
+    {
+        Assert.SkipUnless(Native.IsKnown && Native.EffectiveUser == 0, "Only root can make the folder of another user.");
+        var (real, link) = (Path.Combine(_folder, "real"), Path.Combine(_folder, "link"));
+        Directory.CreateDirectory(real);
+        Directory.CreateSymbolicLink(link, real);
+        Assert.Equal(0, Native.OpenFolder(real, out var opened));
+        using (var folder = new Microsoft.Win32.SafeHandles.SafeFileHandle(opened, ownsHandle: true))
+            Assert.Equal(0, Native.Give(opened, 4711));
+
+        for (var time = 0; time < 2; time++)
+        {
+            using var held = ServerLock.Take(link, "whistle data check");
+            Assert.Equal(0, Native.Stat(Path.Combine(real, ServerLock.FileName), out var stat));
+            Assert.Equal(4711u, stat.Owner);
+        }
+    }
+
+    [Fact]
     public void The_second_is_told_who_the_first_is_and_the_file_stays_when_the_lock_goes()
     {
         using (ServerLock.Take(_folder, "whistle data repair"))
         {
-            var refusal = Assert.Throws<StartException>(() => ServerLock.TakeForServer(_folder)).Message;
-            Assert.Contains($"whistle data repair (process {Environment.ProcessId}) uses {_folder}", refusal, StringComparison.Ordinal);
             Assert.False(Assert.Throws<FolderInUseException>(() => ServerLock.Take(_folder, "whistle data check")).IsServer);
         }
 

@@ -41,10 +41,10 @@ static class BackupTarget
     }
 
     /// <exception cref="BackupException">Something is there.</exception>
-    public static void CheckEmpty(string folder, string? but = null)
+    public static void CheckEmpty(string folder, string? ignoring = null)
     {
         CheckIsNoFile(folder);
-        if (IsOccupied(folder, but))
+        if (IsOccupied(folder, ignoring))
             throw new BackupException($"{folder} is not empty. Name a folder that is empty or does not exist yet.");
     }
 
@@ -55,12 +55,12 @@ static class BackupTarget
             throw new BackupException($"{folder} is a file. Name a folder that is empty or does not exist yet.");
     }
 
-    /// <param name="but">A name that does not count.</param>
-    public static bool IsOccupied(string folder, string? but = null)
+    /// <param name="ignoring">A name that does not count.</param>
+    public static bool IsOccupied(string folder, string? ignoring = null)
     {
         try
         {
-            return Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(e => Path.GetFileName(e) != but);
+            return Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(e => Path.GetFileName(e) != ignoring);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

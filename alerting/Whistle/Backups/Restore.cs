@@ -63,14 +63,17 @@ static class Restore
 
     static ServerLock Lock(string folder)
     {
+        var isMade = !Directory.Exists(folder);
         try
         {
-            if (!Directory.Exists(folder))
+            if (isMade)
                 FileCopy.MakeFolder(folder);
             return ServerLock.Take(folder, "whistle backup restore");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            if (isMade && e is not FolderInUseException)
+                Unmake(folder);
             throw new BackupException(e.Message, e);
         }
     }
@@ -99,7 +102,7 @@ static class Restore
             throw new BackupException($"{partial} is in the way: it is what is left of a restore that did not finish. Delete it.");
         BackupTarget.CheckIsNoFile(folder);
         if (!replace)
-            BackupTarget.CheckEmpty(folder, but: ServerLock.FileName);
+            BackupTarget.CheckEmpty(folder, ignoring: ServerLock.FileName);
     }
 
     static void Fill(string backup, BackupManifest manifest, string partial, Action<BackupProgress> progress, CancellationToken cancellation)
@@ -130,7 +133,7 @@ static class Restore
 
     static string? PutInPlace(string partial, string folder, TimeProvider time)
     {
-        var aside = BackupTarget.IsOccupied(folder, but: ServerLock.FileName) ? AsideOf(folder, time) : null;
+        var aside = BackupTarget.IsOccupied(folder, ignoring: ServerLock.FileName) ? AsideOf(folder, time) : null;
         if (Native.IsKnown && TryExchange(partial, folder, aside))
             return aside;
         if (aside is not null)
@@ -149,7 +152,7 @@ static class Restore
         }
     }
 
-    // At no moment is the place empty, so that no server begins anew there. Under its own name what is new is never taken for what was there.
+    // At no moment is the place empty, so that no server begins a new state there. What a crash right before the exchange leaves beside it is what was restored.
     static bool TryExchange(string partial, string folder, string? aside)
     {
         var beside = aside ?? partial;

@@ -11,7 +11,7 @@ static class AgentsCommand
 {
     const string Root = "api/whistle/v1/agents";
 
-    static readonly Option<Uri?> Server = Address.Optional("--server", "The address of a running server. Without it, this works on the state in the data folder.", "WHISTLE_SERVER");
+    static readonly Option<Uri?> Server = Address.Optional("--server", "The address of a running server; WHISTLE_SERVER, where that is set. Without both, this works on the state in the data folder.", "WHISTLE_SERVER");
     static readonly Option<string> Data = DataFolder.Option("The server's data folder, which contains its token.");
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
@@ -41,6 +41,8 @@ static class AgentsCommand
                 var folder = configuration.Options.DataFolder;
                 if (arguments.GetValue(Server) is { } address)
                 {
+                    // The variable may have been set for something else.
+                    await Console.Error.WriteLineAsync($"Asking the server at {address}.");
                     using var server = new ServerConnection(address, folder);
                     await onServer(arguments, server, cancellation);
                     return 0;
@@ -53,7 +55,7 @@ static class AgentsCommand
                 onState(arguments, new Credentials(state, TimeProvider.System));
                 return 0;
             }
-            catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException)
+            catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException or DamagedRowException)
             {
                 await Console.Error.WriteLineAsync(e.Message);
                 return 1;

@@ -137,7 +137,7 @@ static class BackupCommand
             End();
             await Console.Error.WriteLineAsync("Stopped; nothing was made.");
         }
-        catch (Exception e) when (e is BackupException or StoreException or StateException or StartException or CommandException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is BackupException or StoreException or StateException or DamagedRowException or StartException or CommandException or IOException or UnauthorizedAccessException)
         {
             End();
             await Console.Error.WriteLineAsync(e.Message);

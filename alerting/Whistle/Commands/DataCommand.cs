@@ -11,6 +11,7 @@ static class DataCommand
     const int Damaged = 1;
     const int NoFolder = 2;
     const int InUse = 3;
+    const int Failed = 4;
 
     // What a server has open or exchanges at any moment.
     const string ServersOwn = "state.sqlite, telemetry/format, telemetry/sealed, telemetry/hot.duckdb";
@@ -19,7 +20,7 @@ static class DataCommand
 
     public static Command Build()
     {
-        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is no data folder to look at, 3 where a server uses it.") { Data };
+        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing but its lock file, server.lock. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is no data folder to look at, 3 where another process uses it, 4 where not all of it could be looked at.") { Data };
         check.SetAction(arguments => Check(arguments.GetValue(Data)!));
         var repair = new Command("repair", "Does for the telemetry what the next start would, and says each thing that it does: sets damaged files aside, saves what can be read, writes lost manifests again. A damaged state stays as it is: restore a backup. Ends as check does.") { Data };
         repair.SetAction(arguments => Repair(arguments.GetValue(Data)!));
@@ -71,11 +72,11 @@ static class DataCommand
         }
         catch (UntrustedFolderException e)
         {
-            return Say($"The data folder {folder} is not its user's alone: {e.Message}", NoFolder);
+            return Say($"The data folder {folder} is not its user's alone: {e.Message}", Failed);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return Say(e.Message, NoFolder);
+            return Say($"Not all of {folder} could be looked at: {e.Message}", Failed);
         }
     }
 

@@ -91,7 +91,7 @@ static class ServeCommand
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
                 Whistle runs at {app.Address}
-                {(PrivateOutput.IsOpen ? "This output is a file that others can read. For a login link, run: {LoginCommand.Line(app.Address, configuration.Options.DataFolder)}" : $"Log in once with {app.LoginLink()}")}
+                {(PrivateOutput.IsOpen ? $"This output is a file that others can read. For a login link, run: {LoginCommand.Line(app.Address, configuration.Options.DataFolder)}" : $"Log in once with {app.LoginLink()}")}
                 Data is kept in {configuration.Options.DataFolder}
                 {(configuration.File is { } file ? $"Settings are from {file}" : "No settings file")}
                 {Paged(configuration.Options.Alerting)}

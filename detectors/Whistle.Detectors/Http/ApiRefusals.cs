@@ -34,6 +34,7 @@ static class ApiRefusals
         }
         catch (DamagedRowException e) when (!context.Response.HasStarted)
         {
+            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi)).RequestFailed(e, context.Request.Method, context.Request.Path);
             await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
         }
         catch (Exception e) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)

@@ -645,4 +645,22 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
     protected override async ValueTask PrepareAsync(CancellationToken cancellation) => _connectionString = await server.NewDatabaseAsync(cancellation);
 
     protected override StateDatabase Open() => StateDatabase.PostgreSql(_connectionString);
+
+    [Theory]
+    [InlineData("Whistle")]
+    [InlineData("whistle-prod")]
+    [InlineData("select \"x\"")]
+    public void Its_tables_may_be_in_a_schema_of_any_name(string schema)
+    {
+        var quoted = $"\"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+        using (var connection = Database.Open())
+            connection.Script($"CREATE SCHEMA {quoted}");
+        using var state = StateDatabase.PostgreSql($"{_connectionString};Search Path='{quoted}'");
+        state.Upgrade(StateStages.All, _ => { });
+        state.Upgrade(StateStages.All, _ => { });
+        using (var connection = state.Open())
+            connection.Script("DROP TABLE kill_switch");
+
+        Assert.Contains("the table kill_switch is missing", Assert.Throws<StateException>(() => state.Upgrade(StateStages.All, _ => { })).Message, StringComparison.Ordinal);
+    }
 }

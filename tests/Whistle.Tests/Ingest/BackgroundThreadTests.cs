@@ -18,7 +18,20 @@ public sealed class BackgroundThreadTests
 
         Assert.Equal((Math.Min(19, before + 10), false), (within, pooled));
         Assert.Equal(before, Niceness());
-        Assert.Equal(before, await Task.Run(Niceness, Cancellation));
+        // As under a server: no context leads whoever awaits back to the thread that it came from.
+        var after = await Task.Run(
+            async () =>
+            {
+                await BackgroundThread.Run(Niceness, Cancellation);
+                var here = Niceness();
+                var made = 0;
+                var thread = new Thread(() => made = Niceness());
+                thread.Start();
+                thread.Join();
+                return (here, made);
+            },
+            Cancellation);
+        Assert.Equal((before, before), after);
     }
 
     [Fact]

@@ -178,6 +178,7 @@ public sealed class DamagedRowTests : IDisposable
         using var connection = _state.Open();
         connection.Execute($"INSERT INTO blobs VALUES (1, {TooLate})");
 
+        Assert.Throws<DamagedRowException>(() => connection.Query("SELECT NULL FROM blobs WHERE id = 1", r => r.GetString(0)));
         var error = Assert.Throws<DamagedRowException>(() => connection.Query("SELECT at FROM blobs WHERE id = 1", r => r.Instant(0)));
         Assert.Contains("A row of blobs is damaged", error.Message, StringComparison.Ordinal);
         Assert.Equal(1, connection.Query("SELECT id FROM blobs", r => r.GetInt64(0)).Single());
