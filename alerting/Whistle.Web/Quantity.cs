@@ -69,7 +69,10 @@ public static partial class Quantity
     [GeneratedRegex(@"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z(?!\w)", RegexOptions.CultureInvariant)]
     private static partial Regex Instants();
 
-    /// <summary>UTC, the time of day, with the date where it is another day than now.</summary>
+    // Less than a year, so that no day of another year is taken for this one's.
+    static readonly TimeSpan ClearlyThisYear = TimeSpan.FromDays(300);
+
+    /// <summary>UTC, the time of day, with the date where it is another day than now, and the year where that is not clear.</summary>
     public static string ShortInstant(DateTimeOffset at, DateTimeOffset now) =>
-        at.UtcDateTime.ToString(at.UtcDateTime.Date == now.UtcDateTime.Date ? "HH:mm" : "d MMM HH:mm");
+        at.UtcDateTime.ToString(at.UtcDateTime.Date == now.UtcDateTime.Date ? "HH:mm" : (at - now).Duration() < ClearlyThisYear ? "d MMM HH:mm" : "d MMM yyyy HH:mm");
 }

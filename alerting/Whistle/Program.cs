@@ -1,3 +1,5 @@
+using System.CommandLine;
+
 using Whistle;
 using Whistle.Actions.Files;
 using Whistle.Commands;
@@ -21,4 +23,6 @@ catch (StartException e)
     return 1;
 }
 
-return await CommandLine.Build().Parse(args).InvokeAsync();
+// A server's host hears of signals itself, and takes the time that it needs to stop.
+var isServer = args is [] or ["serve" or ['-', ..], ..];
+return await CommandLine.Build().Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isServer ? null : TimeSpan.FromSeconds(2) });

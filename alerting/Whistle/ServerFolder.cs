@@ -1,4 +1,5 @@
 using Whistle.Actions.Files;
+using Whistle.Backups;
 using Whistle.Telemetry;
 
 namespace Whistle;
@@ -32,6 +33,15 @@ static class ServerFolder
 
     /// <summary>Whether a server has ever worked on the folder.</summary>
     public static bool IsServers(string folder) => Own.Any(name => Path.Exists(Path.Combine(folder, name)));
+
+    public static bool IsBackup(string folder) => File.Exists(Path.Combine(folder, BackupManifest.FileName));
+
+    /// <exception cref="StartException">It is a backup, which would be none any more.</exception>
+    public static void RefuseBackup(string folder)
+    {
+        if (IsBackup(folder))
+            throw new StartException($"{folder} is a backup, and would be spoiled. Restore it into a folder of its own with `whistle backup restore {folder} --data FOLDER`.");
+    }
 
     /// <summary>Makes it where there is none; looks at nothing in it.</summary>
     /// <returns>Its path without links.</returns>

@@ -48,6 +48,7 @@ public sealed class WhistleApp : IAsyncDisposable
         // As the program does; this is for a server that something else hosts.
         Umask.Close();
         // First of all: what another process has open must not be looked at, let alone made again.
+        ServerFolder.RefuseBackup(options.DataFolder);
         _lock = ServerLock.TakeForServer(options.DataFolder, Console.Error.WriteLine);
         try
         {
@@ -140,6 +141,8 @@ public sealed class WhistleApp : IAsyncDisposable
             throw new StartException($"The server cannot listen on {_options.Listen}: {e.Message} Name another address with --listen.");
         }
 
+        // Its agent sends what it has while the gateway still answers.
+        _app.Lifetime.ApplicationStopping.Register(_stopping.Cancel);
         if (_options.Agent)
             _agent = RunAgentAsync();
     }

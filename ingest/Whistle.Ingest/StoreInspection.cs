@@ -50,7 +50,8 @@ public static class StoreInspection
         var file = Path.Combine(folder, "format");
         return !Path.Exists(file) ? new("format", false, "There is no format file: the folder is of format 1, or new; the next start writes one.")
             : File.ReadAllText(file).Trim() == $"{HotFile.Format}" ? new("format", false, $"Format {HotFile.Format}.")
-            : new("format", true, $"It says \"{File.ReadAllText(file).Trim()}\", where this program writes {HotFile.Format}. A higher number is of a newer program.");
+            : int.TryParse(File.ReadAllText(file), out var number) && number > HotFile.Format ? new("format", false, $"Format {number} is of a newer version of Whistle than this one, which knows {HotFile.Format} and may take what follows for damaged. Use the newer version.")
+            : new("format", true, $"It says \"{File.ReadAllText(file).Trim()}\", where this program writes {HotFile.Format}.");
     }
 
     static IEnumerable<DataFinding> Sealed(SealedFolder folder)

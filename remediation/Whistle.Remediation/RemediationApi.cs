@@ -191,6 +191,9 @@ public sealed class RemediationApi
     Results<Ok<KillSwitch>, BadRequest<ApiError>> SetKillSwitch(KillSwitchRequest request, HttpContext context)
     {
         // In an emergency nobody must be stopped for want of a reason.
+        // Whoever turned it on stays named, with the reason; one that is only taken to be on is written down.
+        if (request.On && string.IsNullOrWhiteSpace(request.Reason) && _environment.Control.KillSwitch() is { On: true } held && held.Since > DateTimeOffset.UnixEpoch)
+            return TypedResults.Ok(held);
         var reason = string.IsNullOrWhiteSpace(request.Reason) ? request.On ? Control.KillSwitch.NoReason : null : request.Reason;
         if (reason is null)
             return NoReason();

@@ -38,7 +38,7 @@ public sealed class RepairTests(ITestOutputHelper output)
             node.Timeline, "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) has been firing", "proposed: ", "plan: node-disk-filling, attempt 1: Step 1, measure",
             "plan: node-disk-filling, attempt 1: Step 2, clean", "plan: node-disk-filling, attempt 1: Step 3, vacuum",
             "gate: node-disk-filling, attempt 1: evidence", "measure succeeded", "clean: disk.clean-paths", "clean succeeded: Deleted", "verify: ",
-            "signal: NodeFilesystemSpaceFillingUp (warning) does not hold any more", "ended: node-disk-filling, attempt 1: Succeeded", "change: ", "closed: ", "digest: ");
+            "signal: NodeFilesystemSpaceFillingUp (warning) cleared at", "ended: node-disk-filling, attempt 1: Succeeded", "change: ", "closed: ", "digest: ");
     }
 
     [Theory(Timeout = 600_000)]

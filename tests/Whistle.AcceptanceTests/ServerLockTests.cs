@@ -94,6 +94,26 @@ public sealed class ServerLockTests : IDisposable
         Assert.Contains("Nothing is damaged.", output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_backup_is_no_data_folder_and_a_lock_that_was_left_in_it_is_no_part_of_it()
+    {
+        var backup = Path.Combine(_base, "b");
+        await using (var server = await StartAsync())
+            Assert.Equal(0, (await WhistleAsync(["backup", "create", backup, "--data", Folder, "--server", $"{server.Address}"])).Exit);
+
+        foreach (var arguments in new string[][] { ["data", "check"], ["data", "repair"], ["serve", "--listen", "http://127.0.0.1:0", "--no-agent", "--accept-state"] })
+        {
+            var (exit, output) = await WhistleAsync([.. arguments, "--data", backup]);
+            Assert.NotEqual(0, exit);
+            Assert.Contains("is a backup", output, StringComparison.Ordinal);
+        }
+
+        Assert.False(File.Exists(Path.Combine(backup, "server.lock")));
+        await File.WriteAllTextAsync(Path.Combine(backup, "server.lock"), "1 whistle data check\n", Cancellation);
+        Assert.Equal(0, (await WhistleAsync(["backup", "verify", backup])).Exit);
+        Assert.Equal(0, (await WhistleAsync(["backup", "restore", backup, "--data", Path.Combine(_base, "again")])).Exit);
+    }
+
     [Theory]
     [InlineData("check")]
     [InlineData("repair")]

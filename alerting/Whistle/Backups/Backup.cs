@@ -55,7 +55,7 @@ static class Backup
     public static BackupManifest Verify(string folder, Action<BackupProgress> progress, CancellationToken cancellation)
     {
         var manifest = BackupManifest.Read(folder);
-        var there = DataFiles.Of(folder).Where(f => f != BackupManifest.FileName).ToHashSet(StringComparer.Ordinal);
+        var there = DataFiles.Of(folder).Where(f => f is not (BackupManifest.FileName or ServerLock.FileName)).ToHashSet(StringComparer.Ordinal);
         if (manifest.Files.FirstOrDefault(f => !there.Contains(f.Path)) is { } missing)
             throw new BackupException($"The backup in {folder} is not whole: {missing.Path} is missing. Use another backup.");
         if (there.Except(manifest.Files.Select(f => f.Path)).Order(StringComparer.Ordinal).FirstOrDefault() is { } foreign)

@@ -41,8 +41,9 @@ static class AgentsCommand
                 var folder = configuration.Options.DataFolder;
                 if (arguments.GetValue(Server) is { } address)
                 {
-                    // The variable may have been set for something else.
-                    await Console.Error.WriteLineAsync($"Asking the server at {address}.");
+                    // It may have been set for something else.
+                    if (arguments.GetResult(Server) is { Implicit: true })
+                        await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
                     using var server = new ServerConnection(address, folder);
                     await onServer(arguments, server, cancellation);
                     return 0;

@@ -72,9 +72,22 @@ static class ControlCommands
                 tenant = arguments.GetValue(Tenant),
                 force = arguments.GetValue(Force),
             }, cancellation);
-            Console.WriteLine($"The mode of {Scope(mode)} is now {mode.Text("mode")}.");
+            Console.WriteLine($"The mode of {Scope(mode)} is set to {mode.Text("mode")}.");
+            foreach (var stricter in Stricter(mode, await server.GetAsync($"{Root}/runbook-modes", cancellation)))
+                Console.WriteLine($"But {stricter.Text("mode")} still counts where both apply: it is set for {Scope(stricter)}.");
         }),
     };
+
+    // The strictest of all that apply counts.
+    static IEnumerable<JsonElement> Stricter(JsonElement set, JsonElement all)
+    {
+        string[] order = ["off", "observe", "approve", "automatic"];
+        return all.EnumerateArray().Where(other =>
+            Array.IndexOf(order, other.Text("mode")) < Array.IndexOf(order, set.Text("mode"))
+            && Places.All(p => other.Text(p) is "" || set.Text(p) is "" || other.Text(p) == set.Text(p)));
+    }
+
+    static readonly string[] Places = ["runbook", "tenant", "cluster"];
 
     static async Task SetAsync(bool on, string? reason, ServerConnection server, CancellationToken cancellation) =>
         PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason }, cancellation), server.Now);

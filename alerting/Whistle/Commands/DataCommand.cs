@@ -84,6 +84,8 @@ static class DataCommand
     {
         if (!Directory.Exists(folder))
             return $"{folder} is no folder that this user can see. Name the server's data folder with --data.";
+        if (ServerFolder.IsBackup(folder))
+            return $"{folder} is a backup. Check it with `whistle backup verify {folder}`.";
         // One that may not be read would seem to have nothing in it.
         _ = Directory.EnumerateFileSystemEntries(folder).Any();
         return ServerFolder.IsServers(folder) ? null : $"{folder} is no data folder of a server: it has neither a state nor telemetry. Name the server's data folder with --data.";
@@ -118,9 +120,9 @@ static class DataCommand
 
         if (aside > 0)
             Console.WriteLine($"{(aside == 1 ? "1 entry was" : $"{aside} entries were")} set aside earlier, and counts as no damage. Restore what you need of it from a backup (docs/operations.md, A damaged file); then delete its folder below {Path.Combine(folder, ServerFolder.Telemetry)} with rm -r.");
-        if (state + telemetry == 0)
-            return Say("Nothing is damaged.", 0);
-        return Say($"{(state + telemetry == 1 ? "1 part is" : $"{state + telemetry} parts are")} damaged.{(state > 0 ? " The state: do what is said of it above; no command repairs it." : "")}{(telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "")}", Damaged);
+        // Beside the findings, so that both stay in their order wherever they go.
+        Console.WriteLine(state + telemetry == 0 ? "Nothing is damaged." : $"{(state + telemetry == 1 ? "1 part is" : $"{state + telemetry} parts are")} damaged.{(state > 0 ? " The state: do what is said of it above; no command repairs it." : "")}{(telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "")}");
+        return state + telemetry == 0 ? 0 : Damaged;
     }
 
     static void Print(DataFinding finding) =>

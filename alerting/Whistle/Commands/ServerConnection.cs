@@ -128,7 +128,7 @@ sealed class ServerConnection : IDisposable
         }
         catch (HttpRequestException e)
         {
-            throw new CommandException($"The server at {_http.BaseAddress} does not answer ({e.Message}). Start it with `whistle serve`, or name another with --server.");
+            throw new CommandException($"The server at {_http.BaseAddress} does not answer ({e.Message}). Start it with `whistle serve`; if it listens elsewhere, name its address with --server or WHISTLE_SERVER.");
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {
