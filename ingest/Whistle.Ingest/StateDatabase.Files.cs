@@ -28,10 +28,15 @@ public sealed partial class StateDatabase
     public bool IsNew { get; private init; }
 
     /// <summary>Counts a commit that changes something, in its transaction; 0 where none are counted.</summary>
-    internal long Count(StateConnection connection, int changesBefore) =>
-        _mark is null || Changes(connection.Kept.Inner) == changesBefore
-            ? 0
-            : connection.Query("UPDATE seals SET total = total + 1 WHERE scope = $scope RETURNING total", r => r.GetInt64(0), ("$scope", StateMark.Scope)).FirstOrDefault();
+    /// <exception cref="StateException">It is not the state that was written last: its content was exchanged.</exception>
+    internal long Count(StateConnection connection, int changesBefore)
+    {
+        if (_mark is not { } mark || Changes(connection.Kept.Inner) == changesBefore)
+            return 0;
+        var found = connection.Query(
+            "UPDATE seals SET total = total + 1 WHERE scope = $scope RETURNING total, (SELECT id FROM instance)", r => (Number: r.GetInt64(0), Id: r.OptionalText(1)), ("$scope", StateMark.Scope));
+        return found is [{ } commit] && commit.Id == mark.Id && commit.Number > mark.Commits ? commit.Number : throw new StateException(Exchanged());
+    }
 
     /// <summary>Notes that a counted commit is durable.</summary>
     internal void Committed(StateConnection connection, long number)

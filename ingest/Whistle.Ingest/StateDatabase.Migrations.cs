@@ -4,6 +4,9 @@ namespace Whistle.Ingest;
 
 public sealed partial class StateDatabase
 {
+    // Of one stage; more would be nonsense.
+    internal const int MostMigrations = 10_000;
+
     /// <summary>Runs the migrations of one stage that this database has not seen yet, all in one transaction.</summary>
     /// <exception cref="StateException">It was made by a newer program, or a migration is not the one that was run.</exception>
     public void Migrate(StateSchema schema) => Migrate([StateSchema.Own, schema], isWhole: false);
@@ -154,7 +157,8 @@ public sealed partial class StateDatabase
             : connection.Query(
                 $"SELECT stage, number, {(columns.Contains("checksum") ? "checksum" : "NULL")} FROM migrations ORDER BY stage, number",
                 r => (Stage: r.GetValue(0) as string, Number: r.GetValue(1) as long?, Checksum: r.IsDBNull(2) ? "" : r.GetValue(2) as string))
-                .ToDictionary(m => m is { Stage: { } stage, Number: { } number, Checksum: not null } ? (stage, number) : throw Nonsense(connection), m => m.Checksum is { Length: > 0 } checksum ? checksum : null);
+                .DistinctBy(m => (m.Stage, m.Number))
+                .ToDictionary(m => m is { Stage: { } stage, Number: { } number and >= 0 and < MostMigrations, Checksum: not null } ? (stage, number) : throw Nonsense(connection), m => m.Checksum is { Length: > 0 } checksum ? checksum : null);
     }
 
     static StateException Nonsense(DbConnection connection) =>

@@ -113,6 +113,8 @@ public sealed partial class StateDatabase : IDisposable
 
     public DbConnection Open()
     {
+        if (_exchanged is { } exchanged)
+            throw new StateException(exchanged);
         try
         {
             return new StateConnection(this, _postgreSql is { } source ? new(source.OpenConnection(), false) : _idle.TryPop(out var kept) ? kept : OpenSqlite());
@@ -128,6 +130,7 @@ public sealed partial class StateDatabase : IDisposable
     {
         _isDisposed = true;
         Drain();
+        _anchor?.Dispose();
         _postgreSql?.Dispose();
         _markFile?.Dispose();
     }

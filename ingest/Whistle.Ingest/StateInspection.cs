@@ -109,8 +109,8 @@ static class StateInspection
         using var reader = command.ExecuteReader();
         var rows = new List<(string, long)>();
         while (reader.Read())
-            rows.Add(reader.GetValue(0) is string stage && reader.GetValue(1) is long number ? (stage, number) : throw new StateException(Damaged(file, "a row of the table migrations names no migration")));
-        return rows;
+            rows.Add(reader.GetValue(0) is string stage && reader.GetValue(1) is long and >= 0 and < StateDatabase.MostMigrations and var number ? (stage, number) : throw new StateException(Damaged(file, "a row of the table migrations names no migration")));
+        return [.. rows.Distinct()];
     }
 
     public static string Explain(string file, SqliteException e) => e.SqliteErrorCode switch

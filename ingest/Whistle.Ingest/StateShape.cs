@@ -34,7 +34,7 @@ static class StateShape
         // A table that is missing says it all; its columns and indexes are missing too.
         if (made.Except(found).OrderByDescending(IsTable).FirstOrDefault() is { } missing)
             return $"the {missing} is missing";
-        return known.Except(made).Where(IsTable).FirstOrDefault(found.Contains) is { } early
+        return known.Except(made).OrderByDescending(IsTable).FirstOrDefault(found.Contains) is { } early
             ? $"the {early} is there, but the table migrations does not have the migration that made it" : null;
 
         static bool IsTable(string text) => text.StartsWith("table ", StringComparison.Ordinal);

@@ -78,7 +78,14 @@ static class BackupCommand
         if (backup.Text("state") != "done")
             throw new CommandException(backup.Text("reason"));
         // What the server says of its own work is one thing; what lies there, read by another process, is the other.
-        Created(folder, Backup.Verify(folder, Show, cancellation));
+        try
+        {
+            Created(folder, Backup.Verify(folder, Show, cancellation));
+        }
+        catch (BackupException e)
+        {
+            throw new CommandException($"The server made it, but it is not whole: {e.Message}");
+        }
     }
 
     static void CreateOffline(ParseResult arguments, string data, CancellationToken cancellation)

@@ -24,7 +24,7 @@ public sealed class RunStore
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
     // Null where the row is damaged.
     static readonly RevisedRows<Run?> Rows = new(
-        "runs", RunTables.Bodies.Columns("r."), r => RunTables.Bodies.Holds(r, 2) ? JsonSerializer.Deserialize(r.GetString(3), RunJson.Default.Run) : null);
+        "runs", RunTables.Bodies.Columns("r."), r => RunTables.Bodies.Holds(r, 2) && JsonSerializer.Deserialize(r.GetString(3), RunJson.Default.Run) is { } run && run.Id == r.GetString(0) ? run : null);
     static readonly RevisedRows<RunSummary?> Summaries = new(
         "runs", RunTables.Summaries.Columns("r."), r => RunTables.Summaries.Holds(r, 2) ? ReadSummary(r) : null);
     static readonly RowReader Entries = new("run_timeline", "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");

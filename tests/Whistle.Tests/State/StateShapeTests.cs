@@ -46,6 +46,9 @@ public sealed class StateShapeTests : IDisposable
     [InlineData("DELETE FROM migrations WHERE stage = 'control' AND number = 0", "migration 4 of the stage control, but not all before it")]
     [InlineData("DROP TABLE migrations", "but not Whistle's")]
     [InlineData("UPDATE migrations SET number = 'one' WHERE number = 1", "names no migration")]
+    [InlineData("INSERT INTO migrations VALUES ('state', -1, 'c')", "names no migration")]
+    [InlineData("INSERT INTO migrations VALUES ('state', 9223372036854775807, 'c')", "names no migration")]
+    [InlineData("DELETE FROM migrations WHERE stage = 'control' AND number = 3", "is there, but the table migrations does not have the migration that made it")]
     [InlineData("UPDATE migrations SET stage = x'00ff' WHERE stage = 'control' AND number = 1", "names no migration")]
     [InlineData("ALTER TABLE migrations RENAME COLUMN stage TO step", "no such column")]
     public void What_is_missing_is_refused(string sql, string why)
@@ -55,10 +58,13 @@ public sealed class StateShapeTests : IDisposable
         AssertRefused(why);
     }
 
-    [Fact]
-    public void What_a_newer_version_made_is_refused_at_the_start_and_no_damage()
+    [Theory]
+    [InlineData("news", 0)]
+    [InlineData("a b", 3)]
+    [InlineData("control", 4)]
+    public void What_a_newer_version_made_is_refused_at_the_start_and_no_damage(string stage, int number)
     {
-        _folder.Sql("INSERT INTO migrations (stage, number) VALUES ('news', 0)");
+        _folder.Sql($"INSERT INTO migrations (stage, number) VALUES ('{stage}', {number})");
 
         Assert.Contains("made by a newer version", Assert.Throws<StateException>(Start).Message, StringComparison.Ordinal);
         Assert.False(Look().IsDamage);

@@ -109,6 +109,68 @@ public sealed class StateTroubleTests : IDisposable
         Assert.False(File.Exists(_folder.File));
     }
 
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Another_content_in_the_same_file_is_believed_by_nobody(bool older, bool isLooked)
+    {
+        using var other = new StateFolder();
+        using (var connection = _state.Open())
+            Add(connection);
+        if (older)
+        {
+            _folder.Sql($"VACUUM INTO '{other.File}'");
+            using var connection = _state.Open();
+            Add(connection);
+        }
+        else
+        {
+            using var foreign = new StateDatabase(other.File);
+            foreign.Migrate("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
+            using var connection = foreign.Open();
+            for (var i = 0; i < 10; i++)
+                Add(connection);
+        }
+
+        var mark = File.ReadAllText(_folder.File + "-instance");
+        using (var from = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={other.File};Pooling=False"))
+        using (var into = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={_folder.File};Pooling=False"))
+        {
+            from.Open();
+            into.Open();
+            from.BackupDatabase(into);
+        }
+
+        if (isLooked)
+        {
+            _state.LookAtFile();
+        }
+        else
+        {
+            using var connection = _state.Open();
+            Assert.Contains("was replaced by an older state or another server's", Assert.Throws<StateException>(() => Add(connection)).Message, StringComparison.Ordinal);
+        }
+
+        Assert.Throws<StateException>(_state.Open);
+        _state.LookAtFile();
+        Assert.Equal(("file", HealthState.Failed), (Assert.Single(_health.Problems()).Subject, _health.Problems()[0].State));
+        Assert.Equal(mark, File.ReadAllText(_folder.File + "-instance"));
+    }
+
+    [Fact]
+    public void A_log_that_is_deleted_while_it_is_in_use_is_told_of()
+    {
+        using (var connection = _state.Open())
+            Add(connection);
+        _state.LookAtFile();
+        Assert.Empty(_health.Problems());
+        File.Delete(_folder.Log);
+
+        _state.LookAtFile();
+        Assert.Contains("-wal was deleted or replaced", Assert.Single(_health.Problems()).Reason, StringComparison.Ordinal);
+    }
+
     static void Add(System.Data.Common.DbConnection connection, int length = 200_000) =>
         connection.Execute("INSERT INTO blobs (text) VALUES ($text)", ("$text", new string('x', length)));
 
