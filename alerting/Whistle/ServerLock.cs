@@ -110,7 +110,12 @@ sealed class ServerLock : IDisposable
         return $"{Path} was deleted or replaced while the server runs, and was made and locked again: by it other processes know that this one uses the folder. Delete no single files of a data folder.";
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        if (Native.IsKnown && !_file.IsClosed)
+            Native.Unlock((int)_file.DangerousGetHandle());
+        _file.Dispose();
+    }
 
     static uint User => Native.IsKnown ? Native.EffectiveUser : 0;
 

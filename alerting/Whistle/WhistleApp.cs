@@ -216,12 +216,14 @@ public sealed class WhistleApp : IAsyncDisposable
         try
         {
             var state = _app.Services.GetRequiredService<StateDatabase>();
+            state.Expect(_options.DataFolder, StateStages.HasHistory(_options.DataFolder), _options.AcceptState);
             // A state beside which there is telemetry is complete. One that is there is changed by the process alone that has the store.
             if (state.IsNew)
                 Ready(state);
             _app.Services.GetRequiredService<DuckDbStore>();
             if (!state.IsNew)
                 Ready(state);
+            state.RememberIn(_options.DataFolder);
             // Each stage makes its tables; on a full disk it is one of them that does not fit.
             _app.Services.GetRequiredService<Gateway>();
             _app.Services.GetRequiredService<RulesHost>();

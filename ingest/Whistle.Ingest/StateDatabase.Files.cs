@@ -22,7 +22,7 @@ public sealed partial class StateDatabase
     bool _isDoubted;
 
     /// <summary>What was wrong with the file and was accepted (<see cref="StateOpening.Accept"/>); null where nothing was.</summary>
-    public string? Accepted { get; private init; }
+    public string? Accepted { get; private set; }
 
     /// <summary>Nothing was in it yet.</summary>
     public bool IsNew { get; private init; }

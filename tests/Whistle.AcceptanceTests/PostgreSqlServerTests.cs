@@ -36,6 +36,45 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         folder.Delete(recursive: true);
     }
 
+    [Theory]
+    [InlineData(false, "has no state, but")]
+    [InlineData(true, "has another state than")]
+    public async Task A_database_that_is_not_the_folders_is_refused_or_accepted_with_the_kill_switch_on(bool used, string why)
+    {
+        var (own, other) = (await server.NewDatabaseAsync(Cancellation), await server.NewDatabaseAsync(Cancellation));
+        var folder = Directory.CreateTempSubdirectory("whistle");
+        await (await StartAsync(own)).DisposeAsync();
+        if (used)
+        {
+            using var state = StateDatabase.PostgreSql(other);
+            state.Upgrade(StateStages.All, _ => { });
+        }
+
+        var error = await Assert.ThrowsAsync<StartException>(() => StartAsync(other));
+        Assert.Contains(why, error.Message, StringComparison.Ordinal);
+        if (!used)
+        {
+            using var state = StateDatabase.PostgreSql(other);
+            using var connection = state.Open();
+            Assert.Empty(connection.Query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'", _ => true));
+        }
+
+        await (await StartAsync(own)).DisposeAsync();
+        for (var accept = true; ; accept = false)
+        {
+            await using var whistle = await StartAsync(other, accept);
+            Assert.Contains("The state was accepted as it is", await whistle.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
+            if (!accept)
+                break;
+        }
+
+        await Assert.ThrowsAsync<StartException>(() => StartAsync(own));
+        folder.Delete(recursive: true);
+
+        Task<InProcessServer> StartAsync(string database, bool accept = false) =>
+            InProcessServer.StartAsync(Cancellation, folder.FullName, o => o with { Database = database, AcceptState = accept });
+    }
+
     [Fact]
     public async Task The_command_line_enrols_in_the_database_of_the_settings()
     {

@@ -23,12 +23,18 @@ public sealed class StopTests : IDisposable
         process.OutputDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
         process.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
         using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
-        await process.UntilAnswersAsync(http, "-/ready", Cancellation);
+        try
+        {
+            await process.UntilAnswersAsync(http, "-/ready", Cancellation);
+            Shell.Run(string.Join("; ", Enumerable.Repeat($"kill -{signal} {process.Id}", times)));
+            await process.WaitForExitAsync(Cancellation);
+            Assert.True(process.ExitCode == 0, $"{process.ExitCode}: {string.Join('\n', lines)}");
+        }
+        finally
+        {
+            await process.KillAndWaitAsync();
+        }
 
-        Shell.Run(string.Join("; ", Enumerable.Repeat($"kill -{signal} {process.Id}", times)));
-        await process.WaitForExitAsync(Cancellation);
-
-        Assert.True(process.ExitCode == 0, $"{process.ExitCode}: {string.Join('\n', lines)}");
         Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "telemetry"), "*.wal"));
         Assert.DoesNotContain(lines, l => l.Contains("Exception", StringComparison.Ordinal));
     }

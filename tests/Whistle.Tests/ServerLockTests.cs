@@ -35,6 +35,28 @@ public sealed class ServerLockTests : IDisposable
     }
 
     [Fact]
+    public void A_lock_that_was_given_back_is_free_while_a_program_that_was_started_still_has_the_file_open()
+    {
+        Assert.SkipUnless(Native.IsKnown, "The lock is the kernel's on Linux alone.");
+        // As a fork has it, until it runs its program.
+        int copy;
+        using (ServerLock.TakeForServer(_folder))
+        {
+            var opened = Directory.GetFiles("/proc/self/fd").First(f => new FileInfo(f).LinkTarget == LockFile);
+            copy = Duplicate(int.Parse(Path.GetFileName(opened), System.Globalization.CultureInfo.InvariantCulture));
+            Assert.True(copy > 0);
+        }
+
+        using var held = new Microsoft.Win32.SafeHandles.SafeFileHandle(copy, ownsHandle: true);
+        using var again = ServerLock.TakeForServer(_folder);
+    }
+
+#pragma warning disable SYSLIB1054, CA5392 // The generated code would be unsafe, which this project has none of; libc is not looked for here.
+    [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "dup")]
+    static extern int Duplicate(int file);
+#pragma warning restore SYSLIB1054, CA5392
+
+    [Fact]
     public void A_folder_that_was_away_and_is_back_is_no_failure_for_ever()
     {
         using var held = ServerLock.TakeForServer(_folder);

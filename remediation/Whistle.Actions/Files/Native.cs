@@ -56,6 +56,7 @@ static unsafe partial class Native
     const nint DoNotReplace = 1;
     const nint ExchangeNames = 2;
     const int LockExclusive = 2;
+    const int LockNothing = 8;
     const int LockNonBlocking = 4;
     const int ReadWrite = 2;
     const int Create = 0x40;
@@ -267,6 +268,9 @@ static unsafe partial class Native
             return error;
         }
     }
+
+    /// <summary>Gives the lock back at once, whoever else has the file open: a program that is being started has, until it runs.</summary>
+    public static void Unlock(int file) => LockCall(file, LockNothing);
 
     /// <summary>Takes the lock of an open file, which goes with the last process that has it open; <see cref="WouldBlock"/> where another has it.</summary>
     public static int Lock(int file)
