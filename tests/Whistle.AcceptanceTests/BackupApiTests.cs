@@ -123,7 +123,9 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
 
         var manifest = Backup.Verify(backup, _ => { }, Cancellation);
         Assert.Equal("postgresql", manifest.State);
-        Assert.DoesNotContain(manifest.Files, f => f.Path.StartsWith("state", StringComparison.Ordinal));
+        Assert.DoesNotContain(manifest.Files, f => f.Path.StartsWith("state.", StringComparison.Ordinal));
+        // By it the restored folder knows the dump that belongs to it.
+        Assert.Contains(manifest.Files, f => f.Path == StateDatabase.FolderMark);
         var restored = Path.Combine(_folder, "restored");
         Restore.Run(backup, restored, replace: false, TimeProvider.System, _ => { }, Cancellation);
         await using (var server = await InProcessServer.StartAsync(Cancellation, restored, o => o with { Database = database }))

@@ -1,3 +1,4 @@
+using System.Net.Http.Json;
 using System.Text.RegularExpressions;
 
 using Npgsql;
@@ -76,7 +77,10 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         var config = Path.Combine(_folder, "settings.json");
         await File.WriteAllTextAsync(config, $$"""{ "DatabaseFile": "{{file}}" }""", Cancellation);
-        await StartOnOldDataAsync("--config", config);
+        // The old data has its state in a file, so the empty database is accepted first, and what that calls for is looked at.
+        await StartOnOldDataAsync("--config", config, "--accept-state");
+        using (var off = await _server!.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = false, reason = "looked at" }, Cancellation))
+            off.EnsureSuccessStatusCode();
         await DoAsync("State in PostgreSQL");
         await OldData.AssertSamplesAsync(_server!.Http, Cancellation);
         Assert.Contains("restored from the backup of", await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
