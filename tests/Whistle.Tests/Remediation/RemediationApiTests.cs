@@ -54,8 +54,11 @@ public sealed class RemediationApiTests
         Assert.False(denied.Granted);
         Assert.Contains("The kill switch is on.", denied.Reason);
         (await people.PutAsJsonAsync("kill-switch", new { on = true })).EnsureSuccessStatusCode();
-        Assert.Equal((true, KillSwitch.NoReason), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
+        Assert.Equal((true, "stop"), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
         Assert.Equal(HttpStatusCode.BadRequest, (await people.PutAsJsonAsync("kill-switch", new { on = false })).StatusCode);
+        (await people.PutAsJsonAsync("kill-switch", new { on = false, reason = "go on" })).EnsureSuccessStatusCode();
+        (await people.PutAsJsonAsync("kill-switch", new { on = true })).EnsureSuccessStatusCode();
+        Assert.Equal((true, KillSwitch.NoReason), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
         (await people.PutAsJsonAsync("kill-switch", new { on = false, reason = "go on" })).EnsureSuccessStatusCode();
         await bench.RunUntilAsync(r => r.Issued == 2);
         leased = Assert.Single((await (await agent.PostAsJsonAsync("lease", new { waitSeconds = 0 })).Content.ReadFromJsonAsync(AgentProtocolJson.Default.ListLeasedCommand))!);
