@@ -8,10 +8,11 @@ using Whistle.Health;
 // Before anything is made: all of it is for the user that runs this.
 Umask.Close();
 FileSizeSignal.Ignore();
+var isServer = args is [] or ["serve" or "demo" or ['-', ..], ..];
 try
 {
     // With too few files the runtime cannot load what would say so later.
-    if (args is [] or ["serve" or "demo" or ['-', ..], ..])
+    if (isServer)
     {
         ProcessLimits.Check();
         ProcessLimits.ProvideWorkers();
@@ -23,6 +24,8 @@ catch (StartException e)
     return 1;
 }
 
-// A server's host hears of signals itself, and takes the time that it needs to stop.
-var isServer = args is [] or ["serve" or ['-', ..], ..];
-return await CommandLine.Build().Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isServer ? null : TimeSpan.FromSeconds(2) });
+var command = CommandLine.Build().Parse(args);
+if (!isServer)
+    return await command.InvokeAsync();
+using var signals = new StopSignals();
+return await command.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }, signals.Token);

@@ -25,7 +25,7 @@ sealed class ServerLock : IDisposable
     const int SharingViolation = unchecked((int)0x80070020);
     const int WouldBlockOnMac = 35;
 
-    // Each try after the first is because somebody exchanged the file in that moment.
+    // A further try means that somebody exchanged the file in that moment.
     const int MostTries = 100;
 
     static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
@@ -45,8 +45,8 @@ sealed class ServerLock : IDisposable
     string Path => System.IO.Path.Combine(_real, FileName);
 
     /// <summary>For a server. Makes the folder where there is none; nothing else is read or written before.</summary>
-    /// <exception cref="StartException">Another process has it, or somebody else could have put something there.</exception>
-    /// <param name="tell">Told once what is waited for.</param>
+    /// <param name="tell">Called once with what the server waits for, where a command has the lock.</param>
+    /// <exception cref="StartException">Another server has it, or somebody else could have put something there.</exception>
     public static ServerLock TakeForServer(string folder, Action<string>? tell = null) => ServerFolder.Trusted(folder, () =>
     {
         for (var isTold = false; ; isTold = true)
@@ -55,7 +55,7 @@ sealed class ServerLock : IDisposable
             {
                 return new ServerLock(folder, ServerFolder.Make(folder), User, Server);
             }
-            // A command ends by itself, and whoever supervises the server would not start it again.
+            // A command ends by itself. After a refusal the supervisor would not start the server again.
             catch (FolderInUseException e) when (!e.IsServer)
             {
                 if (!isTold)
@@ -94,8 +94,8 @@ sealed class ServerLock : IDisposable
     public bool RefuseOlderServer() => RunningServer.HasStore(_real) ? throw new FolderInUseException(_folder, "") : true;
 
     /// <summary>
-    /// Who deletes the file of a running server takes its lock away from the folder, not from the server: it is made and locked again. By what a server of
-    /// the same version holds in its databases, one that starts in between is refused too.
+    /// Makes and locks the file again where somebody deleted it under the running server. A server that starts in between is refused by the locks of
+    /// the databases.
     /// </summary>
     /// <returns>What was wrong, in sentences; null where the name still stands for the locked file.</returns>
     /// <exception cref="FolderInUseException">Another process has the new one.</exception>
@@ -221,61 +221,6 @@ sealed class ServerLock : IDisposable
         catch (IOException)
         {
             return "";
-        }
-    }
-}
-
-/// <summary>Sees once a second of real time, whatever clock the engine is on, that the server's lock is still the folder's.</summary>
-sealed class ServerLockWatch(ServerLock held, Ingest.HealthBoard health, ILogger<ServerLockWatch> logger) : BackgroundService
-{
-    const string Component = "data-folder";
-    const string Subject = "lock";
-
-    static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
-
-    bool _isLost;
-    string? _told;
-
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(Every, TimeProvider.System);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-                Look();
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-        }
-    }
-
-    internal void Look()
-    {
-        try
-        {
-            var renewed = held.Renew();
-            if (renewed is not null)
-            {
-                logger.LockRenewed(renewed);
-                _told = renewed;
-            }
-
-            // It stays on the board until the server is started again, so that somebody sees it.
-            if (_isLost)
-                _told ??= "The lock of the data folder could not be seen for a while, and is there again: the folder was moved, or its rights were taken. See that no other process used it.";
-            if (_told is not null && (renewed is not null || _isLost))
-                health.Report(Component, Subject, Ingest.HealthState.Degraded, _told);
-            _isLost = false;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            var reason = e is FolderInUseException other
-                ? $"The lock of the data folder was deleted or moved while this server runs, and {other.By} has it now: two processes work on one folder. Stop one of them."
-                : $"The lock of the data folder is gone, so that others cannot see that this server runs: {e.Message}";
-            if (!_isLost)
-                logger.LockLost(reason);
-            _isLost = true;
-            health.Report(Component, Subject, Ingest.HealthState.Failed, reason);
         }
     }
 }

@@ -182,7 +182,11 @@ public sealed class WhistleApp : IAsyncDisposable
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
             .AddSingleton<BackupApi>();
         if (options.RunTimers)
-            services.AddHostedService<ResourceHost>().AddHostedService<ServerLockWatch>();
+        {
+            services.AddSingleton<ServerLockWatch>().AddHostedService(s => new ResourceHost(
+                [s.GetRequiredService<DiskWatch>().Look, () => _ = s.GetRequiredService<ProcessWatch>().Shortage, s.GetRequiredService<ServerLockWatch>().Look],
+                s.GetRequiredService<ILogger<ResourceHost>>()));
+        }
     }
 
     static void AddDetectors(IServiceCollection services, WhistleOptions options)

@@ -31,7 +31,8 @@ static class AgentCommand
             Once(),
             ActionsCommand.Make(Policy, Buffer),
         };
-        return await root.Parse(args).InvokeAsync().ConfigureAwait(false);
+        using var signals = new StopSignals();
+        return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }, signals.Token).ConfigureAwait(false);
     }
 
     static Command Run()

@@ -10,13 +10,13 @@ public static partial class BackgroundThread
     const int Niceness = 10;
 
     /// <remarks>
-    /// A niceness cannot be taken back without a privilege, and goes over to the threads that a thread makes. So the work has a thread that does nothing else, and one of the
-    /// usual priority waits for it: on that one whoever awaits goes on, and makes new workers of the pool.
+    /// Lowering a thread's priority cannot be undone without a privilege, and threads inherit it. So the work has a thread of its own, and a thread of
+    /// normal priority waits for it: the awaiting code continues on that one, and may make new workers of the pool there.
     /// </remarks>
     public static Task<T> Run<T>(Func<T> work, CancellationToken cancellation) =>
-        Task.Factory.StartNew(() => Aside(work), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task.Factory.StartNew(() => RunNice(work), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
-    static T Aside<T>(Func<T> work)
+    static T RunNice<T>(Func<T> work)
     {
         var (result, failure) = (default(T)!, default(ExceptionDispatchInfo));
         var thread = new Thread(() =>
@@ -41,7 +41,7 @@ public static partial class BackgroundThread
         return result;
     }
 
-    // On Linux it is the calling thread's alone.
+    // On Linux it applies to the calling thread alone.
     [LibraryImport("libc", EntryPoint = "nice")]
     private static partial int Nice(int more);
 }

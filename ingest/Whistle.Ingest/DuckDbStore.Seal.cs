@@ -60,7 +60,7 @@ public sealed partial class DuckDbStore
         return failure is null ? due.Count : throw failure;
     }
 
-    /// <summary>Who deletes or replaces the file of a running store takes nothing from it yet, but all of it with the next start.</summary>
+    /// <summary>A running store goes on without its file, and loses everything at the next start.</summary>
     internal void LookAtHotFile()
     {
         if (_hotFile.Loss is { } loss)

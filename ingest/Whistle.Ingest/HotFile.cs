@@ -39,7 +39,7 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     ];
 
     string? _lineage;
-    // In an object, since it is read without the lock under which it is set.
+    // A FileIdentity; boxed, since it is read without the lock.
     volatile object? _opened;
 
     string Path => System.IO.Path.Combine(options.Folder, Name);
@@ -53,7 +53,7 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
 
     public bool Exists => File.Exists(Path);
 
-    /// <summary>What befell the file since it was opened here; null where nothing did.</summary>
+    /// <summary>What happened to the file since it was opened; null where it is still in its place.</summary>
     public string? Loss => !Exists ? $"{Name} was deleted or moved."
         : _opened is FileIdentity opened && FileIdentity.Of(Path) is { } now && now != opened ? $"{Name} was replaced by another file." : null;
 

@@ -3,8 +3,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Whistle.Ingest;
 
-/// <summary>Looks at disk, memory and handles once a second of real time, whatever clock the engine is on.</summary>
-public sealed class ResourceHost(DiskWatch disk, ProcessWatch process, ILogger<ResourceHost> logger) : BackgroundService
+/// <summary>Runs checks once a second of real time, whatever clock the engine is on.</summary>
+/// <param name="looks">One that fails is logged and keeps no other from running.</param>
+public sealed class ResourceHost(IReadOnlyList<Action> looks, ILogger<ResourceHost> logger) : BackgroundService
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
 
@@ -14,19 +15,21 @@ public sealed class ResourceHost(DiskWatch disk, ProcessWatch process, ILogger<R
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
-                Look();
+            {
+                foreach (var look in looks)
+                    Look(look);
+            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
         }
     }
 
-    void Look()
+    void Look(Action look)
     {
         try
         {
-            disk.Look();
-            _ = process.Shortage;
+            look();
         }
         catch (Exception e)
         {

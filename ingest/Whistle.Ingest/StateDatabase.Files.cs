@@ -34,7 +34,8 @@ public sealed partial class StateDatabase
         if (_mark is not { } mark || Changes(connection.Kept.Inner) == changesBefore)
             return 0;
         var found = connection.Query(
-            "UPDATE seals SET total = total + 1 WHERE scope = $scope RETURNING total, (SELECT id FROM instance)", r => (Number: r.GetInt64(0), Id: r.OptionalText(1)), ("$scope", StateMark.Scope));
+            "UPDATE seals SET total = total + 1 WHERE scope = $scope RETURNING total, (SELECT id FROM instance)",
+            r => (Number: r.GetInt64(0), Id: r.OptionalText(1)), ("$scope", StateMark.Scope));
         return found is [{ } commit] && commit.Id == mark.Id && commit.Number > mark.Commits ? commit.Number : throw new StateException(Exchanged());
     }
 

@@ -6,8 +6,8 @@ public sealed partial class StateDatabase
     public const string FolderMark = "state-id";
 
     /// <summary>
-    /// Where the state is in PostgreSQL, sees that it is the one that belongs to the data folder: a new schema or an empty database would be made a state of, without
-    /// the kill switch and the pauses that hold. A state file has a mark of its own.
+    /// Checks that a state in PostgreSQL is the one that belongs to the data folder. An empty database or a new schema would otherwise be taken for a first
+    /// start, without the kill switch and the pauses that apply. A state file has a mark of its own.
     /// </summary>
     /// <param name="hasHistory">The folder holds what a server only leaves beside a state.</param>
     /// <param name="accept">Goes on with what is there, as <see cref="StateOpening.Accept"/>.</param>
@@ -17,7 +17,10 @@ public sealed partial class StateDatabase
         if (!IsPostgreSql || Doubt(folder, hasHistory) is not { } doubt)
             return;
         Accepted = accept ? doubt
-            : throw new StateException($"{doubt} Name the database and the schema that it is in, or load the dump that belongs to the folder. Or start with --accept-state, which continues with what is in the database: pauses, freezes and runs that it does not have are lost, and the kill switch is turned on until somebody has looked.");
+            : throw new StateException(
+                $"{doubt} Name the database and the schema that it is in, or load the dump that belongs to the folder. Or start with --accept-state, which "
+                + "continues with what is in the database: pauses, freezes and runs that it does not have are lost, and the kill switch is turned on until "
+                + "somebody has looked.");
     }
 
     /// <summary>To be called once the state is ready.</summary>
@@ -40,6 +43,6 @@ public sealed partial class StateDatabase
     string? IdentityIfAny()
     {
         using var connection = Open();
-        return connection.Query("SELECT 1 FROM pg_class WHERE relname = 'instance' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())", _ => true).Count == 0 ? null : Identity;
+        return connection.Query("SELECT 1 FROM pg_tables WHERE tablename = 'instance' AND schemaname = current_schema()", _ => true).Count > 0 ? Identity : null;
     }
 }

@@ -12,11 +12,8 @@ public sealed partial class StateDatabase
         {
             if (StateInspection.Look(file, new StateOpening { HasHistory = hasHistory }).IsNew)
                 return new(part, false, "There is none yet.");
-            IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
-            if (StateInspection.IsNewer(file, schemas))
-                return new(part, false, "It can be read. It was made by a newer version of Whistle, so whether all its tables are there was not looked at.");
-            StateInspection.LookAtShape(file, schemas);
-            return new(part, false, "It is whole.");
+            return new(part, false, StateInspection.HasShape(file, [StateSchema.Own, .. program]) ? "It is whole."
+                : "It can be read. It was made by a newer version of Whistle, so this one cannot tell whether all its tables are there.");
         }
         catch (StateException e)
         {

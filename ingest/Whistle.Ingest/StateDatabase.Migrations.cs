@@ -4,8 +4,8 @@ namespace Whistle.Ingest;
 
 public sealed partial class StateDatabase
 {
-    // Of one stage; more would be nonsense.
-    internal const int MostMigrations = 10_000;
+    // Of one stage; a higher number is damage.
+    const int MostMigrations = 10_000;
 
     /// <summary>Runs the migrations of one stage that this database has not seen yet, all in one transaction.</summary>
     /// <exception cref="StateException">It was made by a newer program, or a migration is not the one that was run.</exception>
@@ -50,7 +50,7 @@ public sealed partial class StateDatabase
         Migrate(schemas, isWhole: true);
     }
 
-    // All as of one moment: another process may migrate it meanwhile. What is missing would else be missed by whoever needs it, and a migration run a second time.
+    // In one transaction, since another process may migrate in between. Without the check, a missing table would come to light only when somebody needs it.
     static bool IsWhole(DbConnection connection, IReadOnlyList<StateSchema> schemas, out int found)
     {
         using var picture = connection.BeginRead();
@@ -58,15 +58,16 @@ public sealed partial class StateDatabase
         found = applied.Count;
         var isCurrent = IsCurrent(applied, schemas, isWhole: true);
         var state = (StateConnection)connection;
-        return state.Guarded(c => Misshape(c.Kept.Inner, schemas, applied.Keys)) is { } fault
-            ? throw new StateException(StateInspection.Damaged(state.Source._file ?? "in PostgreSQL", fault)) : isCurrent;
+        return state.Guarded(c => ShapeFault(c.Kept.Inner, schemas, applied.Keys)) is { } fault ? throw Damaged(state, fault) : isCurrent;
     }
 
-    internal static string? Misshape(DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied)
+    /// <summary>What the migrations that were run made and is not as they made it; null where nothing is wrong.</summary>
+    internal static string? ShapeFault(DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied)
     {
         var numbers = applied.ToLookup(m => m.Stage, m => m.Number);
         var gap = numbers.FirstOrDefault(stage => stage.Max() >= stage.Count());
-        return gap is not null ? $"the table migrations has migration {gap.Max() + 1} of the stage {gap.Key}, but not all before it"
+        return gap is not null
+            ? $"the table migrations has migration {gap.Max() + 1} of the stage {gap.Key}, but not all before it"
             : StateShape.Fault(connection, schemas, stage => numbers[stage].Count());
     }
 
@@ -116,7 +117,9 @@ public sealed partial class StateDatabase
         }
         catch (DbException e) when (e is not StateException)
         {
-            throw new StateException($"Migration {number + 1} of the stage {schema.Stage} failed: {e.Message} Nothing was changed. Restore a backup from before the upgrade with `whistle backup restore`, or go back to the version that ran before.", e);
+            throw new StateException(
+                $"Migration {number + 1} of the stage {schema.Stage} failed: {e.Message} Nothing was changed. "
+                + "Restore a backup from before the upgrade with `whistle backup restore`, or go back to the version that ran before.", e);
         }
     }
 
@@ -156,13 +159,17 @@ public sealed partial class StateDatabase
             ? []
             : connection.Query(
                 $"SELECT stage, number, {(columns.Contains("checksum") ? "checksum" : "NULL")} FROM migrations ORDER BY stage, number",
-                r => (Stage: r.GetValue(0) as string, Number: r.GetValue(1) as long?, Checksum: r.IsDBNull(2) ? "" : r.GetValue(2) as string))
-                .DistinctBy(m => (m.Stage, m.Number))
-                .ToDictionary(m => m is { Stage: { } stage, Number: { } number and >= 0 and < MostMigrations, Checksum: not null } ? (stage, number) : throw Nonsense(connection), m => m.Checksum is { Length: > 0 } checksum ? checksum : null);
+                r => (Key: MigrationOf(r) ?? throw Damaged((StateConnection)connection, NoMigration), Checksum: r.IsDBNull(2) ? null : r.GetValue(2).ToString()))
+                .DistinctBy(m => m.Key).ToDictionary(m => m.Key, m => m.Checksum);
     }
 
-    static StateException Nonsense(DbConnection connection) =>
-        new(StateInspection.Damaged(((StateConnection)connection).Source._file ?? "in PostgreSQL", "a row of the table migrations names no migration"));
+    /// <summary>The stage and number that a row of <c>migrations</c> begins with; null where it names none.</summary>
+    internal static (string Stage, long Number)? MigrationOf(DbDataReader row) =>
+        row.GetValue(0) is string stage && row.GetValue(1) is long and >= 0 and < MostMigrations and var number ? (stage, number) : null;
+
+    internal const string NoMigration = "a row of the table migrations names no migration";
+
+    static StateException Damaged(StateConnection connection, string what) => new(StateInspection.Damaged(connection.Source._file ?? "in PostgreSQL", what));
 
     static void MakeTable(DbConnection connection)
     {

@@ -169,7 +169,7 @@ public sealed partial class StateDatabase : IDisposable
             kept.Dispose();
     }
 
-    static string FileConnection(string file, SqliteOpenMode mode) =>
+    internal static string FileConnection(string file, SqliteOpenMode mode) =>
         new SqliteConnectionStringBuilder { DataSource = file, Mode = mode, DefaultTimeout = 10, Pooling = false }.ToString();
 
     static void Make(string file)

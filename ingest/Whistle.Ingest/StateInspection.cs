@@ -71,15 +71,18 @@ static class StateInspection
         }
     }
 
-    /// <summary>Looks whether a file that was found whole has the tables that its migrations made.</summary>
-    /// <exception cref="StateException">It has not, or is a newer program's.</exception>
-    public static void LookAtShape(string file, IReadOnlyList<StateSchema> program)
+    /// <summary>Checks that a whole file has the tables, columns and indexes that its migrations made.</summary>
+    /// <returns>False where a newer program made it: its tables are not known here.</returns>
+    /// <exception cref="StateException">Something is missing.</exception>
+    public static bool HasShape(string file, IReadOnlyList<StateSchema> program)
     {
         try
         {
             using var connection = OpenToLook(file);
-            if (StateDatabase.Misshape(connection, program, Migrations(connection, file)) is { } fault)
-                throw new StateException(Damaged(file, fault));
+            var applied = Migrations(connection, file);
+            if (applied.Any(m => program.FirstOrDefault(s => s.Stage == m.Stage) is not { } schema || m.Number >= schema.Scripts.Count))
+                return false;
+            return StateDatabase.ShapeFault(connection, program, applied) is { } fault ? throw new StateException(Damaged(file, fault)) : true;
         }
         catch (SqliteException e)
         {
@@ -87,30 +90,15 @@ static class StateInspection
         }
     }
 
-    /// <summary>Whether a newer program made it, whose tables this one does not know.</summary>
-    public static bool IsNewer(string file, IReadOnlyList<StateSchema> program)
-    {
-        try
-        {
-            using var connection = OpenToLook(file);
-            return Migrations(connection, file).Any(m => program.FirstOrDefault(s => s.Stage == m.Stage) is not { } schema || m.Number >= schema.Scripts.Count);
-        }
-        catch (Exception e) when (e is SqliteException or StateException)
-        {
-            // It is looked at again, and said then.
-            return false;
-        }
-    }
-
     static List<(string Stage, long Number)> Migrations(SqliteConnection connection, string file)
     {
         using var command = connection.CreateCommand();
-        command.CommandText = "SELECT stage, number FROM migrations";
+        command.CommandText = "SELECT DISTINCT stage, number FROM migrations";
         using var reader = command.ExecuteReader();
         var rows = new List<(string, long)>();
         while (reader.Read())
-            rows.Add(reader.GetValue(0) is string stage && reader.GetValue(1) is long and >= 0 and < StateDatabase.MostMigrations and var number ? (stage, number) : throw new StateException(Damaged(file, "a row of the table migrations names no migration")));
-        return [.. rows.Distinct()];
+            rows.Add(StateDatabase.MigrationOf(reader) ?? throw new StateException(Damaged(file, StateDatabase.NoMigration)));
+        return rows;
     }
 
     public static string Explain(string file, SqliteException e) => e.SqliteErrorCode switch
@@ -149,7 +137,7 @@ static class StateInspection
 
     static SqliteConnection OpenToLook(string file)
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadWrite, DefaultTimeout = 10, Pooling = false }.ToString());
+        var connection = new SqliteConnection(StateDatabase.FileConnection(file, SqliteOpenMode.ReadWrite));
         connection.Open();
         // Whatever is found, the log is not written into the file.
         raw.sqlite3_db_config(connection.Handle, raw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, out _);

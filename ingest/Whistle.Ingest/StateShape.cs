@@ -17,11 +17,13 @@ static class StateShape
 
     const string PostgreSql =
         """
-        SELECT 'table ' || relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r'
+        WITH own AS (
+            SELECT c.oid, relname, relkind FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = current_schema())
+        SELECT 'table ' || relname FROM own WHERE relkind = 'r'
         UNION ALL SELECT 'column ' || attname || ' of ' || relname || CASE WHEN attnum = ANY (indkey) THEN ', a part of its key' ELSE '' END
-            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid LEFT JOIN pg_index ON indrelid = pg_class.oid AND indisprimary
-            WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
-        UNION ALL SELECT 'index ' || relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'i'
+            FROM own JOIN pg_attribute ON attrelid = own.oid LEFT JOIN pg_index ON indrelid = own.oid AND indisprimary
+            WHERE relkind = 'r' AND attnum > 0 AND NOT attisdropped
+        UNION ALL SELECT 'index ' || relname FROM own WHERE relkind = 'i'
         """;
 
     /// <summary>What its migrations made and is no longer there, or is there though no migration says so; null where nothing is wrong.</summary>
@@ -30,7 +32,8 @@ static class StateShape
     {
         var found = Of(connection);
         var known = Of(program);
-        var made = Of([.. program.Select(s => s with { Scripts = [.. s.Scripts.Take(applied(s.Stage))] })]);
+        var made = program.All(s => applied(s.Stage) == s.Scripts.Count) ? known
+            : Of([.. program.Select(s => s with { Scripts = [.. s.Scripts.Take(applied(s.Stage))] })]);
         // A table that is missing says it all; its columns and indexes are missing too.
         if (made.Except(found).OrderByDescending(IsTable).FirstOrDefault() is { } missing)
             return $"the {missing} is missing";
@@ -46,10 +49,13 @@ static class StateShape
         made.Migrate(schemas, isWhole: true);
         using var connection = made.Open();
         var shape = Of(((StateConnection)connection).Kept.Inner);
-        // The one is SQLite's own; the other is made by whoever runs migrations, in several steps.
-        shape.RemoveWhere(text => text.Contains("sqlite_", StringComparison.Ordinal) || text.EndsWith(" migrations", StringComparison.Ordinal) || text.Contains(" of migrations", StringComparison.Ordinal));
+        shape.RemoveWhere(IsNobodys);
         return shape;
     }
+
+    // SQLite's own tables, and the one that the runner of migrations makes itself.
+    static bool IsNobodys(string text) => text.Contains("sqlite_", StringComparison.Ordinal)
+        || text.EndsWith(" migrations", StringComparison.Ordinal) || text.Contains(" of migrations", StringComparison.Ordinal);
 
     static HashSet<string> Of(DbConnection connection)
     {

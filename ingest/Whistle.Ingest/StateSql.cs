@@ -85,9 +85,12 @@ public static partial class StateSql
         {
             return read(reader);
         }
-        catch (Exception e) when (e is InvalidCastException or FormatException or OverflowException or ArgumentException or InvalidDataException or InvalidOperationException or JsonException)
+        catch (Exception e) when (
+            e is InvalidCastException or FormatException or OverflowException or ArgumentException or InvalidDataException or InvalidOperationException or JsonException)
         {
-            throw new DamagedRowException($"A row of {Table().Match(sql).Groups[1].Value} is damaged: {e.Message.TrimEnd('.')}. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.", e);
+            throw new DamagedRowException(
+                $"A row of {Table().Match(sql).Groups[1].Value} is damaged: {e.Message.TrimEnd('.')}. "
+                + "Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.", e);
         }
     }
 

@@ -22,15 +22,15 @@ static class Restore
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         var partial = folder + Partial;
         Check(backup, folder, partial, replace);
-        var isMade = !Directory.Exists(folder);
-        using var held = Lock(folder);
+        var isNew = !Directory.Exists(folder);
         try
         {
-            // What was there before it was locked may be another by now.
+            using var held = Lock(folder);
+            // The folder may have changed before it was locked.
             Check(backup, folder, partial, replace);
             return Run(backup, folder, partial, replace, time, progress, cancellation);
         }
-        catch when (isMade)
+        catch (Exception e) when (isNew && e.InnerException is not FolderInUseException)
         {
             Unmake(folder);
             throw;
@@ -63,17 +63,14 @@ static class Restore
 
     static ServerLock Lock(string folder)
     {
-        var isMade = !Directory.Exists(folder);
         try
         {
-            if (isMade)
+            if (!Directory.Exists(folder))
                 FileCopy.MakeFolder(folder);
             return ServerLock.Take(folder, "whistle backup restore");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            if (isMade && e is not FolderInUseException)
-                Unmake(folder);
             throw new BackupException(e.Message, e);
         }
     }

@@ -41,10 +41,10 @@ static class DataCommand
             return Say($"There is no telemetry in {folder}, and only that can be repaired. Name the server's data folder with --data.", NoFolder);
         try
         {
-            var deeds = new Deeds();
-            using var store = new DuckDbStore(new StoreOptions(telemetry, TimeSpan.MaxValue), TimeProvider.System, logger: deeds);
+            var done = new RepairLog();
+            using var store = new DuckDbStore(new StoreOptions(telemetry, TimeSpan.MaxValue), TimeProvider.System, logger: done);
             var hours = store.ProveAll();
-            if (deeds.Count == 0)
+            if (done.Count == 0)
                 Console.WriteLine("Nothing had to be repaired.");
             Console.WriteLine(hours == 1 ? "1 sealed hour holds what was written." : $"{hours} sealed hours hold what was written.");
         }
@@ -56,7 +56,7 @@ static class DataCommand
         return Report(folder, Look(folder));
     }, other => Say($"{folder} is in use by {other.By}, so nothing was repaired. {(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}", InUse));
 
-    // Held until all is done, so that no server starts in the midst of it.
+    // The lock is held to the end, so that no server starts before it.
     static int Locked(string folder, string by, Func<int> work, Func<FolderInUseException, int> whenInUse)
     {
         try
@@ -120,10 +120,15 @@ static class DataCommand
 
         if (aside > 0)
             Console.WriteLine($"{(aside == 1 ? "1 entry was" : $"{aside} entries were")} set aside earlier, and counts as no damage. Restore what you need of it from a backup (docs/operations.md, A damaged file); then delete its folder below {Path.Combine(folder, ServerFolder.Telemetry)} with rm -r.");
-        // Beside the findings, so that both stay in their order wherever they go.
-        Console.WriteLine(state + telemetry == 0 ? "Nothing is damaged." : $"{(state + telemetry == 1 ? "1 part is" : $"{state + telemetry} parts are")} damaged.{(state > 0 ? " The state: do what is said of it above; no command repairs it." : "")}{(telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "")}");
+        // Not on stderr: redirected together, the summary would come before the findings.
+        Console.WriteLine(Summary(state, telemetry, folder));
         return state + telemetry == 0 ? 0 : Damaged;
     }
+
+    static string Summary(int state, int telemetry, string folder) => state + telemetry == 0 ? "Nothing is damaged."
+        : (state + telemetry == 1 ? "1 part is damaged." : $"{state + telemetry} parts are damaged.")
+            + (state > 0 ? " The state: do what is said of it above; no command repairs it." : "")
+            + (telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "");
 
     static void Print(DataFinding finding) =>
         Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : finding.IsAside ? "aside  " : "ok     ")}  {ConsoleTable.Printable(finding.Part)}: {ConsoleTable.Printable(finding.Text)}");
@@ -135,7 +140,7 @@ static class DataCommand
     }
 
     /// <summary>Prints each thing that the store does to the folder.</summary>
-    sealed class Deeds : ILogger<DuckDbStore>
+    sealed class RepairLog : ILogger<DuckDbStore>
     {
         public int Count { get; private set; }
 

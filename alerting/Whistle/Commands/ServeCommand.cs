@@ -103,6 +103,11 @@ static class ServeCommand
             await Console.Error.WriteLineAsync(LastLine(failure));
             return Broken;
         }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // It was told to stop before it was ready.
+            return 0;
+        }
         catch (StartException e)
         {
             await Console.Error.WriteLineAsync(e.Message);

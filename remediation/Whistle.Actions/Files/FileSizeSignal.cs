@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Whistle.Actions.Files;
 
 /// <summary>
-/// A write beyond the size that the process's files may have (<c>ulimit -f</c>) fails as any other, with a reason; by itself, the signal that comes with it ends
-/// the process without one.
+/// Lets a write beyond the limit of file size (<c>ulimit -f</c>) fail like any other, with a reason. The signal that comes with it would otherwise end the
+/// process without one.
 /// </summary>
 public static class FileSizeSignal
 {

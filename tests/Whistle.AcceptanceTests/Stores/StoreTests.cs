@@ -21,7 +21,7 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>What every stage asks of the state, the same on every engine.</summary>
-public abstract class StoreTests : IAsyncLifetime
+public abstract partial class StoreTests : IAsyncLifetime
 {
     const string Text =
         """
@@ -209,33 +209,6 @@ public abstract class StoreTests : IAsyncLifetime
         Assert.Equal([("i1-1", "look")], fleet.Approvals.Keys);
         Assert.Equal(new TaskDone("i1-1", "look", "ann", "seen", Now), fleet.Tasks[("i1-1", "look")]);
         Assert.Equal("look is approved by ann until 2026-01-01 01:00:00Z.", runs.Timeline("i1-1")[1].Text);
-    }
-
-    [Theory]
-    [InlineData("DROP TABLE kill_switch", "the table kill_switch is missing")]
-    [InlineData("ALTER TABLE pauses DROP COLUMN reason", "the column reason of pauses is missing")]
-    [InlineData("DROP INDEX alerting_tickets_incident", "the index alerting_tickets_incident is missing")]
-    [InlineData("DELETE FROM migrations WHERE stage = 'control'", "is there, but the table migrations does not have the migration that made it")]
-    public void What_was_dropped_is_refused_at_the_start(string sql, string why)
-    {
-        Database.Upgrade(StateStages.All, _ => { });
-        Database.Upgrade(StateStages.All, _ => { });
-        Database.RequireCurrent(StateStages.All);
-        using (var connection = Database.Open())
-            connection.Script(sql);
-
-        Assert.Contains(why, Assert.Throws<StateException>(() => Database.Upgrade(StateStages.All, _ => { })).Message, StringComparison.Ordinal);
-        Assert.Contains(why, Assert.Throws<StateException>(() => Database.RequireCurrent(StateStages.All)).Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void A_table_that_is_dropped_while_it_is_used_is_trouble_of_the_state()
-    {
-        var control = Stores().Control;
-        using (var connection = Database.Open())
-            connection.Script("DROP TABLE control_timeline");
-
-        Assert.Contains("control_timeline", Assert.Throws<StateException>(() => control.Timeline(1)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -615,52 +588,5 @@ public abstract class StoreTests : IAsyncLifetime
                     database.Dispose();
             },
             Cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
-    }
-}
-
-public sealed class SqliteStoreTests : SealedStoreTests
-{
-    readonly string _folder = Directory.CreateTempSubdirectory("whistle-stores-").FullName;
-
-    protected override StateDatabase Open() => new(Path.Combine(_folder, "state.sqlite"));
-
-    protected override ValueTask DropAsync()
-    {
-        Directory.Delete(_folder, recursive: true);
-        return ValueTask.CompletedTask;
-    }
-}
-
-public sealed class InMemoryStoreTests : StoreTests
-{
-    protected override StateDatabase Open() => StateDatabase.InMemory();
-
-    protected override StateDatabase Again() => Database;
-}
-
-public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests, IClassFixture<PostgreSqlServer>
-{
-    string _connectionString = "";
-
-    protected override async ValueTask PrepareAsync(CancellationToken cancellation) => _connectionString = await server.NewDatabaseAsync(cancellation);
-
-    protected override StateDatabase Open() => StateDatabase.PostgreSql(_connectionString);
-
-    [Theory]
-    [InlineData("Whistle")]
-    [InlineData("whistle-prod")]
-    [InlineData("select \"x\"")]
-    public void Its_tables_may_be_in_a_schema_of_any_name(string schema)
-    {
-        var quoted = $"\"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
-        using (var connection = Database.Open())
-            connection.Script($"CREATE SCHEMA {quoted}");
-        using var state = StateDatabase.PostgreSql($"{_connectionString};Search Path='{quoted}'");
-        state.Upgrade(StateStages.All, _ => { });
-        state.Upgrade(StateStages.All, _ => { });
-        using (var connection = state.Open())
-            connection.Script("DROP TABLE kill_switch");
-
-        Assert.Contains("the table kill_switch is missing", Assert.Throws<StateException>(() => state.Upgrade(StateStages.All, _ => { })).Message, StringComparison.Ordinal);
     }
 }
