@@ -99,7 +99,10 @@ public sealed class AlertingHost : BackgroundService
 
     public TicketStore Tickets { get; }
 
-    /// <summary>Incidents that people were paged for and that are not over, with when they were paged last. None where there is no channel: earlier versions noted pages without one.</summary>
+    /// <summary>
+    /// Incidents that people were paged for and that are not over, with when they were paged last. None where there is no channel: earlier
+    /// versions noted pages without one.
+    /// </summary>
     public IReadOnlyDictionary<string, DateTimeOffset> Paged() => HasChannel ? _store.Paged() : new Dictionary<string, DateTimeOffset>();
 
     /// <summary>Incidents that people would have been paged for, with since when; there is no channel to page over.</summary>

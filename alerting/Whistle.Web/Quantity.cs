@@ -61,7 +61,8 @@ public static partial class Quantity
     public static string Clock(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'");
 
     /// <summary>
-    /// A sentence for people: an instant such as <c>2026-03-01 14:05:00Z</c> becomes <c>14:05</c>, with the date where it is another day than now.
+    /// A sentence for people: an instant such as <c>2026-03-01 14:05:00Z</c> becomes <c>14:05</c>, with the date where it is another day
+    /// than now.
     /// </summary>
     public static string Prose(string? text, DateTimeOffset now, string zone = "") => text is null ? "" : Instants().Replace(text, match =>
         DateTimeOffset.TryParse(match.Value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) ? ShortInstant(at, now) + zone : match.Value);

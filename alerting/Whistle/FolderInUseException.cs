@@ -2,7 +2,7 @@ namespace Whistle;
 
 /// <summary>Another process works on the data folder.</summary>
 /// <param name="folder">The data folder.</param>
-/// <param name="by">What that process says of itself; empty where it says nothing, as one of a version without <see cref="ServerLock"/>.</param>
+/// <param name="by">What that process wrote to the lock file; empty where it wrote nothing, as older versions do.</param>
 sealed class FolderInUseException(string folder, string by) : IOException(
     $"{(by.Length == 0 ? "Another process" : Described(by))} uses {folder}. Stop it first, or name another folder with --data.")
 {

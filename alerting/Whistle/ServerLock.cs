@@ -9,8 +9,8 @@ using Whistle.Backups;
 namespace Whistle;
 
 /// <summary>
-/// One process at a time works on a data folder: a server for as long as it lives, or a command that needs a stopped one for as long as it takes. It
-/// holds the lock of a file in the folder. The file stays; the lock goes with the process, however that ends.
+/// One process at a time works on a data folder: a server for as long as it lives, or a command that needs a stopped one for as long as it
+/// takes. It holds the lock of a file in the folder. The file stays; the lock goes with the process, however that ends.
 /// </summary>
 sealed class ServerLock : IDisposable
 {
@@ -73,7 +73,7 @@ sealed class ServerLock : IDisposable
     /// <exception cref="UnauthorizedAccessException">This user may not.</exception>
     public static ServerLock Take(string folder, string by)
     {
-        // Behind a link lies the server's folder, whoever made the link.
+        // The owner of the folder counts, not that of a link to it.
         var real = Native.IsKnown ? Native.RealPath(folder) ?? folder : folder;
         var held = new ServerLock(folder, real, PrivateFolder.OwnerForRoot(real) ?? User, by);
         try
@@ -94,8 +94,8 @@ sealed class ServerLock : IDisposable
     public bool RefuseOlderServer() => RunningServer.HasStore(_real) ? throw new FolderInUseException(_folder, "") : true;
 
     /// <summary>
-    /// Makes and locks the file again where somebody deleted it under the running server. A server that starts in between is refused by the locks of
-    /// the databases.
+    /// Makes and locks the file again where somebody deleted it under the running server. A server that starts in between is refused by the
+    /// locks of the databases.
     /// </summary>
     /// <returns>What was wrong, in sentences; null where the name still stands for the locked file.</returns>
     /// <exception cref="FolderInUseException">Another process has the new one.</exception>

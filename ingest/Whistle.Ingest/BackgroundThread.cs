@@ -10,8 +10,8 @@ public static partial class BackgroundThread
     const int Niceness = 10;
 
     /// <remarks>
-    /// Lowering a thread's priority cannot be undone without a privilege, and threads inherit it. So the work has a thread of its own, and a thread of
-    /// normal priority waits for it: the awaiting code continues on that one, and may make new workers of the pool there.
+    /// Lowering a thread's priority cannot be undone without a privilege, and threads inherit it. So the work has a thread of its own, and
+    /// a thread of normal priority waits for it: the awaiting code continues on that one, and may make new workers of the pool there.
     /// </remarks>
     public static Task<T> Run<T>(Func<T> work, CancellationToken cancellation) =>
         Task.Factory.StartNew(() => RunNice(work), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);

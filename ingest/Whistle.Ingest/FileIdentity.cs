@@ -3,15 +3,15 @@ using System.Text;
 
 namespace Whistle.Ingest;
 
-/// <summary>Which file a name stands for now: another one that is put in its place has another identity, whatever it holds.</summary>
-/// <param name="Born">In seconds since 1970 UTC; 0 where the file system does not say. A number that was freed is given again.</param>
+/// <summary>Which file a path leads to now. A file that replaces it has another identity, whatever its content.</summary>
+/// <param name="Born">In seconds since 1970 UTC; 0 where the file system does not say. An inode number may be used again after its file was deleted.</param>
 readonly partial record struct FileIdentity(ulong Device, ulong Inode, long Born)
 {
     const int CurrentFolder = -100;
     const uint InodeAndBirth = 0x900;
     const uint HasBirth = 0x800;
 
-    /// <summary>Null where there is no such file, or it cannot be told here.</summary>
+    /// <summary>Null where there is no such file, or the platform does not say.</summary>
     public static unsafe FileIdentity? Of(string path)
     {
         if (!OperatingSystem.IsLinux())

@@ -6,8 +6,8 @@ public sealed partial class StateDatabase
     public const string FolderMark = "state-id";
 
     /// <summary>
-    /// Checks that a state in PostgreSQL is the one that belongs to the data folder. An empty database or a new schema would otherwise be taken for a first
-    /// start, without the kill switch and the pauses that apply. A state file has a mark of its own.
+    /// Checks that a state in PostgreSQL is the one that belongs to the data folder. An empty database or a new schema would otherwise be
+    /// taken for a first start, without the kill switch and the pauses that apply. A state file has a mark of its own.
     /// </summary>
     /// <param name="hasHistory">The folder holds what a server only leaves beside a state.</param>
     /// <param name="accept">Goes on with what is there, as <see cref="StateOpening.Accept"/>.</param>

@@ -9,7 +9,9 @@ public sealed partial class StateDatabase
     KeptConnection? _anchor;
     FileIdentity? _log;
 
-    /// <summary>Reports a file that was deleted, moved or replaced while it is in use: what is written from here on is gone with the process.</summary>
+    /// <summary>
+    /// Reports a file that was deleted, moved or replaced while it is in use: what is written from here on is gone with the process.
+    /// </summary>
     internal void LookAtFile()
     {
         if (_file is null)

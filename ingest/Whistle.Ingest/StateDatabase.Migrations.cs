@@ -50,7 +50,8 @@ public sealed partial class StateDatabase
         Migrate(schemas, isWhole: true);
     }
 
-    // In one transaction, since another process may migrate in between. Without the check, a missing table would come to light only when somebody needs it.
+    // In one transaction, since another process may migrate in between. Without the check, a missing table would come to light only when
+    // somebody needs it.
     static bool IsWhole(DbConnection connection, IReadOnlyList<StateSchema> schemas, out int found)
     {
         using var picture = connection.BeginRead();

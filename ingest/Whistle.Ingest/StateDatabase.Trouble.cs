@@ -70,7 +70,8 @@ public sealed partial class StateDatabase
 
     static readonly string[] Lacking = ["no such column", "no such table", "has no column named"];
 
-    // Damaged data (XX), no resources (53), an operator (57), the system (58), no connection (08); a table or column that is missing or forbidden.
+    // Damaged data (XX), no resources (53), an operator (57), the system (58), no connection (08); a table or column that is missing or
+    // forbidden.
     static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08"
         || state is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InsufficientPrivilege;
 }

@@ -26,7 +26,9 @@ static class StateShape
         UNION ALL SELECT 'index ' || relname FROM own WHERE relkind = 'i'
         """;
 
-    /// <summary>What its migrations made and is no longer there, or is there though no migration says so; null where nothing is wrong.</summary>
+    /// <summary>
+    /// What the migrations that were run made and is missing, or is there although its migration was not run; null where nothing is wrong.
+    /// </summary>
     /// <param name="applied">How many migrations of a stage were run.</param>
     public static string? Fault(DbConnection connection, IReadOnlyList<StateSchema> program, Func<string, int> applied)
     {

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>What runs until it is told to stop takes the time that it needs then, however often it is told.</summary>
+/// <summary>Server, demo and agent stop in order, however long it takes and however many signals come.</summary>
 public sealed class StopTests : IDisposable
 {
     readonly string _base = Directory.CreateTempSubdirectory("whistle-stop").FullName;

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Whistle.Tests;
 
-/// <summary>Who has the lock of a data folder, and what becomes of it when its file goes away.</summary>
+/// <summary>Who has the lock of a data folder, and what happens when its file is deleted.</summary>
 public sealed class ServerLockTests : IDisposable
 {
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-lock").FullName;

@@ -9,7 +9,8 @@ static class DataFiles
     /// <summary>What the machine's own agent has not sent yet, and its journal of commands. A copy would be older than what it did since.</summary>
     public const string AgentBuffer = "agent/buffer";
 
-    // Sessions that were ended since the backup must not come back, room that is kept free is no content, the store's own mark tells of another moment, and a lock is of its process.
+    // Sessions that were ended since the backup must not come back; the reserve has no content; the store's mark would be of another moment;
+    // and a lock belongs to its process.
     static readonly string[] Others =
     [
         $"{Backup.Telemetry}/hot.", $"{Backup.Telemetry}/sealed/", $"{Backup.Telemetry}/spill/", $"{Backup.Telemetry}/{CommitMark.FileName}", Backup.StateFile,

@@ -149,7 +149,8 @@ static class Restore
         }
     }
 
-    // At no moment is the place empty, so that no server begins a new state there. What a crash right before the exchange leaves beside it is what was restored.
+    // The place is never empty, so that no server begins a new state there. A crash right before the exchange leaves the restored folder
+    // beside it.
     static bool TryExchange(string partial, string folder, string? aside)
     {
         var beside = aside ?? partial;

@@ -1,8 +1,8 @@
 namespace Whistle.Backups;
 
 /// <summary>
-/// A server of a version before <see cref="ServerLock"/>, and one whose lock file was deleted, is told by DuckDB's lock on its hot database and SQLite's on
-/// its state.
+/// Finds a server of a version before <see cref="ServerLock"/>, or one whose lock file was deleted, by DuckDB's lock on its hot database and
+/// SQLite's on its state.
 /// </summary>
 static class RunningServer
 {

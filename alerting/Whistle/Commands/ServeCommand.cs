@@ -105,7 +105,7 @@ static class ServeCommand
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            // It was told to stop before it was ready.
+            // Stopped before it was ready.
             return 0;
         }
         catch (StartException e)

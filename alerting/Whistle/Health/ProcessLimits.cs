@@ -39,8 +39,8 @@ static class ProcessLimits
     }
 
     /// <summary>
-    /// Lets the pool have more workers at once than there are processors. Decoding a request or committing a group keeps a worker busy for many
-    /// milliseconds; with two, the usual on two processors, a query would wait for the end of both before it begins.
+    /// Lets the pool have more workers at once than there are processors. Decoding a request or committing a group keeps a worker busy for
+    /// many milliseconds; with two, the usual on two processors, a query would wait for the end of both before it begins.
     /// </summary>
     public static void ProvideWorkers()
     {

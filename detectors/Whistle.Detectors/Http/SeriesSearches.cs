@@ -27,8 +27,9 @@ public sealed record SearchOptions
 }
 
 /// <summary>
-/// Runs questions about labels: few at a time, each in the background, and up to a deadline, so that what is asked of one tenant's many series costs the others
-/// little. Only a question whose selectors all name one tenant counts as that tenant's; those that do not share a line of their own.
+/// Runs questions about labels: few at a time, each in the background, and up to a deadline, so that what is asked of one tenant's many
+/// series costs the others little. Only a question whose selectors all name one tenant counts as that tenant's; those that do not share a
+/// line of their own.
 /// </summary>
 sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimeProvider time)
 {

@@ -269,10 +269,12 @@ static unsafe partial class Native
         }
     }
 
-    /// <summary>Gives the lock back at once, whoever else has the file open: a program that is being started has, until it runs.</summary>
+    /// <summary>Releases the lock at once, even while a child process that is being started still has the file open.</summary>
     public static void Unlock(int file) => LockCall(file, LockNothing);
 
-    /// <summary>Takes the lock of an open file, which goes with the last process that has it open; <see cref="WouldBlock"/> where another has it.</summary>
+    /// <summary>
+    /// Takes the lock of an open file, which goes with the last process that has it open; <see cref="WouldBlock"/> where another has it.
+    /// </summary>
     public static int Lock(int file)
     {
         while (LockCall(file, LockExclusive | LockNonBlocking) != 0)
@@ -287,7 +289,7 @@ static unsafe partial class Native
     /// <summary>Gives an open file to another user.</summary>
     public static int Give(int file, uint user) => OwnerCall(file, user, uint.MaxValue) != 0 ? Marshal.GetLastPInvokeError() : 0;
 
-    /// <summary>Each of two names stands for what the other did, at once. Some file systems cannot.</summary>
+    /// <summary>Exchanges two names in one step. Not every file system can.</summary>
     public static int Exchange(string one, string other)
     {
         fixed (byte* a = Terminated(one), b = Terminated(other))

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Whistle.Actions.Files;
 
 /// <summary>
-/// Cancels when the process is told to stop (SIGTERM, Ctrl-C), however often, and leaves it all the time that it needs. System.CommandLine by itself
-/// ends a process after two seconds, and fails where a second signal follows at once.
+/// Cancels when the process is told to stop (SIGTERM, Ctrl-C), however often, and leaves it all the time that it needs. System.CommandLine
+/// by itself ends a process after two seconds, and fails where a second signal follows at once.
 /// </summary>
 public sealed class StopSignals : IDisposable
 {

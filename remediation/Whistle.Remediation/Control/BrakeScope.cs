@@ -8,8 +8,8 @@ sealed record NamedScope(string? Tenant, string? Cluster, string? Node, string? 
 sealed record BrakeScope(string Tenant, string Cluster, string Node, string Runbook);
 
 /// <summary>
-/// All names that a brake may have: a brake for a name that does not exist would stop nothing, silently. Names are taken as they are: another case or a
-/// space makes another name.
+/// All names that a brake may have: a brake for a name that does not exist would stop nothing, silently. Names are taken as they are:
+/// another case or a space makes another name.
 /// </summary>
 sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyCollection<string> runbooks)
 {

@@ -420,7 +420,7 @@ public sealed class RunStore
         transaction.Commit();
     }
 
-    /// <summary>When each cluster had its last storm. One of which that cannot be told counts as in the midst of it.</summary>
+    /// <summary>When each cluster had its last storm. Where that is damaged, it counts as now, so that nothing new begins.</summary>
     internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection, DateTimeOffset now, ICollection<StateFault> faults)
     {
         var storms = connection.Query(

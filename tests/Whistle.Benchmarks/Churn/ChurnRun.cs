@@ -105,7 +105,7 @@ sealed class ChurnRun
             $"  {question,-48} {(int)answer.StatusCode} {Stopwatch.GetElapsedTime(started).TotalSeconds,8:0.00} s {length,12:N0} bytes, peak {Mebibytes(server.PeakBytes())} ({Mebibytes(server.PeakBytes() - before)} more)");
     }
 
-    // What it costs b that the processors have work at all, whoever's it is.
+    // The reference: what busy processors alone cost b.
     static Task BusyAsync(CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(_ => Task.Factory.StartNew(
         () =>
         {

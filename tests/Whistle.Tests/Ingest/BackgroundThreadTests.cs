@@ -18,7 +18,7 @@ public sealed class BackgroundThreadTests
 
         Assert.Equal((Math.Min(19, before + 10), false), (within, pooled));
         Assert.Equal(before, Niceness());
-        // As under a server: no context leads whoever awaits back to the thread that it came from.
+        // As under a server, where no context leads back to the thread that awaited.
         var after = await Task.Run(
             async () =>
             {

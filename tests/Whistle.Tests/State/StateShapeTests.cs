@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Whistle.Tests.State;
 
-/// <summary>What somebody dropped from the state is missed at the start, not by whoever needs it first.</summary>
+/// <summary>What was dropped from the state is found at the start, not when it is first needed.</summary>
 public sealed class StateShapeTests : IDisposable
 {
     readonly StateFolder _folder = new();
