@@ -10,7 +10,8 @@ using Whistle.Alerting.Mail;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.PagerDuty;
 using Whistle.Alerting.Tickets;
-using Whistle.Ingest;
+using Whistle.State;
+using Whistle.State.Health;
 
 namespace Whistle.Alerting;
 

@@ -5,7 +5,7 @@ using System.Text.Json.Serialization;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
-using Whistle.Ingest;
+using Whistle.State;
 
 namespace Whistle.Alerting;
 

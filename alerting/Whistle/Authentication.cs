@@ -9,7 +9,8 @@ using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.Extensions.Options;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State.Health;
 using Whistle.Web;
 
 namespace Whistle;

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Inventory;
 
 namespace Whistle;
 

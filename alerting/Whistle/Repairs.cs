@@ -4,13 +4,16 @@ using Whistle.Alerting;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runs;
+using Whistle.State;
+using Whistle.State.Health;
+using Whistle.State.Memory;
 
 namespace Whistle;
 

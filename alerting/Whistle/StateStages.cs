@@ -1,9 +1,12 @@
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
+using Whistle.State;
+using Whistle.State.Health;
 
 namespace Whistle;
 

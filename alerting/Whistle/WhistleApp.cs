@@ -15,8 +15,17 @@ using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Health;
 using Whistle.Ingest;
+using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Stores;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
+using Whistle.State;
+using Whistle.State.Files;
+using Whistle.State.Health;
+using Whistle.State.Memory;
 using Whistle.Web;
 
 namespace Whistle;

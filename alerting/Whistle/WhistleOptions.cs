@@ -8,8 +8,13 @@ using Whistle.Alerting;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
+using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Logs;
 using Whistle.PromQL;
 using Whistle.Remediation.Control;
+using Whistle.State;
+using Whistle.State.Memory;
 
 namespace Whistle;
 

@@ -6,8 +6,10 @@ using Prometheus;
 using Whistle.Detectors.Evaluation;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.State;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors;

@@ -1,5 +1,6 @@
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Stores;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

@@ -1,5 +1,11 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Stores;
+using Whistle.State;
+using Whistle.State.Files;
+using Whistle.State.Health;
+
 namespace Whistle.Ingest;
 
 /// <summary>How the server shares its disk with others.</summary>

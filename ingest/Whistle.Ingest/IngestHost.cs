@@ -1,6 +1,11 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Stores;
+using Whistle.State.Health;
+
 namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>

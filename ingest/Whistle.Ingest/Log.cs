@@ -69,13 +69,4 @@ static partial class Log
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The hot store is a new one; {Samples} samples that the head still had were written to it again.")]
     public static partial void HotStoreRefilled(this ILogger logger, long samples);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "The state cannot be used; what needs it is tried again. {Reason}")]
-    public static partial void StateTroubled(this ILogger logger, string reason);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Reason}")]
-    public static partial void RowDamaged(this ILogger logger, string reason);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "The state is written again.")]
-    public static partial void StateRecovered(this ILogger logger);
 }

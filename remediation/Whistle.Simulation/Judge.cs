@@ -1,10 +1,10 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Simulation;

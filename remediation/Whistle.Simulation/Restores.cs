@@ -1,5 +1,5 @@
-using Whistle.Ingest;
 using Whistle.Remediation.Control;
+using Whistle.State;
 
 namespace Whistle.Simulation;
 

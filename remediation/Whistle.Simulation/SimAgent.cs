@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 

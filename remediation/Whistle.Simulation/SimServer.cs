@@ -3,10 +3,10 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Prometheus;
 
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 
 namespace Whistle.Simulation;
 

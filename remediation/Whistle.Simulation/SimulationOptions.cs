@@ -1,6 +1,6 @@
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 
 namespace Whistle.Simulation;
 

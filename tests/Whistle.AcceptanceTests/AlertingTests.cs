@@ -9,7 +9,7 @@ using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Incidents;
 using Whistle.Fixtures;
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -3,8 +3,9 @@ using System.Net.Http.Json;
 using System.Text.Json;
 
 using Whistle.Backups;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 using Whistle.Remediation.Control;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -6,7 +6,7 @@ using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
 using Whistle.Commands;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

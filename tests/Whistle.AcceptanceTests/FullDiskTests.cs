@@ -4,7 +4,10 @@ using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
-using Whistle.Ingest;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -4,7 +4,7 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Alerting;
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 using Xunit;
 

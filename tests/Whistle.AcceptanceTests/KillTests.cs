@@ -7,7 +7,8 @@ using System.Threading.Channels;
 
 using Whistle.Backups;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

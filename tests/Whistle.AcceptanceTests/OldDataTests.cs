@@ -2,7 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Backups;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 
 using Xunit;
 

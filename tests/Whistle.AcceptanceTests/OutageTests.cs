@@ -4,7 +4,7 @@ using Microsoft.Extensions.Time.Testing;
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -3,7 +3,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 using Whistle.Fixtures;
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State;
 
 using Xunit;
 

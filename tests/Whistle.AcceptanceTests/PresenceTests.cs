@@ -4,7 +4,8 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 using Xunit;

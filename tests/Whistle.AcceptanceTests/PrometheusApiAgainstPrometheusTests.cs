@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 
 using Xunit;
 

@@ -7,7 +7,7 @@ using Whistle.Agent;
 using Whistle.Agent.Sending;
 using Whistle.Commands;
 using Whistle.Fixtures;
-using Whistle.Ingest;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Fixtures;
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

@@ -2,8 +2,9 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 using Whistle.Remediation.Control;
+using Whistle.State;
 
 using Xunit;
 

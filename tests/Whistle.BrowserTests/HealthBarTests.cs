@@ -3,7 +3,7 @@ using Deque.AxeCore.Playwright;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Playwright;
 
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 using Xunit;
 

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Time.Testing;
 
 using Prometheus;
 
-using Whistle.Ingest;
 using Whistle.Remediation;
+using Whistle.State.Health;
 using Whistle.Tests.Remediation;
 
 using Xunit;

@@ -10,19 +10,27 @@ public sealed class ReferenceGraphTests
     static readonly Dictionary<string, string[]> Allowed = new()
     {
         ["Whistle.Telemetry"] = [],
+        ["Whistle.State"] = [],
+        ["Whistle.Inventory"] = ["Whistle.Telemetry", "Whistle.State"],
         ["Whistle.Agent"] = ["Whistle.Telemetry", "Whistle.Actions"],
-        ["Whistle.Ingest"] = ["Whistle.Telemetry"],
+        ["Whistle.Ingest"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory"],
         ["Whistle.PromQL"] = ["Whistle.Telemetry"],
-        ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL"],
+        ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Ingest", "Whistle.PromQL"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
-        ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
-        ["Whistle.Simulation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
-        ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
-        ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation", "Whistle.Alerting"],
+        ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors"],
+        ["Whistle.Simulation"] =
+            ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
+        ["Whistle.Alerting"] =
+            ["Whistle.Telemetry", "Whistle.State", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
+        ["Whistle.Web"] =
+        [
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation",
+            "Whistle.Alerting",
+        ],
         ["Whistle"] =
         [
-            "Whistle.Telemetry", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation",
-            "Whistle.Simulation", "Whistle.Alerting", "Whistle.Web",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL",
+            "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation", "Whistle.Simulation", "Whistle.Alerting", "Whistle.Web",
         ],
     };
 

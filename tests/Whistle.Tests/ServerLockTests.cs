@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Actions.Files;
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 using Xunit;
 

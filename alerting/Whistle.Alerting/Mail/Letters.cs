@@ -6,7 +6,7 @@ using System.Text.Json;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
-using Whistle.Ingest;
+using Whistle.State;
 
 namespace Whistle.Alerting.Mail;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 namespace Whistle.Alerting.Outbox;
 

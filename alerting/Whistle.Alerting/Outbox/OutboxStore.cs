@@ -1,6 +1,6 @@
 using System.Data.Common;
 
-using Whistle.Ingest;
+using Whistle.State;
 
 namespace Whistle.Alerting.Outbox;
 

@@ -1,9 +1,10 @@
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State.Health;
 using Whistle.Web.Nodes;
 
 namespace Whistle.Web.Live;

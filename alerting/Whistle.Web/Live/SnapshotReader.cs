@@ -2,8 +2,9 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Alerting;
 using Whistle.Detectors;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation;
+using Whistle.State.Health;
 using Whistle.Web.Nodes;
 
 namespace Whistle.Web.Live;

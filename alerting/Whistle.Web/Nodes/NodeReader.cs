@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 using Whistle.Web.Live;

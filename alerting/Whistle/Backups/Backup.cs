@@ -1,5 +1,7 @@
 using Whistle.Agent;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State;
+using Whistle.State.Files;
 
 namespace Whistle.Backups;
 

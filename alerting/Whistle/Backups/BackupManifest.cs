@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-using Whistle.Ingest;
+using Whistle.State.Files;
 
 namespace Whistle.Backups;
 

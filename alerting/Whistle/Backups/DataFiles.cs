@@ -1,5 +1,6 @@
 using Whistle.Actions.Files;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
 
 namespace Whistle.Backups;
 

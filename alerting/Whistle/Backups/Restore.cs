@@ -1,7 +1,8 @@
 using System.Globalization;
 
 using Whistle.Actions.Files;
-using Whistle.Ingest;
+using Whistle.State;
+using Whistle.State.Files;
 
 namespace Whistle.Backups;
 

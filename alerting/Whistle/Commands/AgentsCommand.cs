@@ -2,7 +2,8 @@ using System.CommandLine;
 using System.Globalization;
 
 using Whistle.Configuration;
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State;
 
 namespace Whistle.Commands;
 

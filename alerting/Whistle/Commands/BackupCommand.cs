@@ -3,7 +3,9 @@ using System.Globalization;
 
 using Whistle.Backups;
 using Whistle.Configuration;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State;
+using Whistle.State.Files;
 
 namespace Whistle.Commands;
 

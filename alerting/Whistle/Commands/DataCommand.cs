@@ -1,7 +1,9 @@
 using System.CommandLine;
 
 using Whistle.Actions.Files;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State;
+using Whistle.State.Files;
 
 namespace Whistle.Commands;
 

@@ -10,9 +10,9 @@ using Prometheus;
 
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation.Runs;
 using Whistle.Simulation;
+using Whistle.State;
 
 namespace Whistle.Commands;
 

@@ -4,6 +4,7 @@ using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Control;
+using Whistle.State.Memory;
 
 namespace Whistle.Configuration;
 

@@ -1,5 +1,5 @@
 using Whistle.Agent;
-using Whistle.Ingest;
+using Whistle.Inventory;
 
 namespace Whistle.Demo;
 

@@ -1,6 +1,7 @@
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Logs;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
 

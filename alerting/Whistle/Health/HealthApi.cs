@@ -1,7 +1,7 @@
 using Prometheus;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 namespace Whistle.Health;
 

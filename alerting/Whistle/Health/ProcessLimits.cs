@@ -1,4 +1,4 @@
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 namespace Whistle.Health;
 

@@ -1,6 +1,6 @@
 using Microsoft.AspNetCore.Http.Features;
 
-using Whistle.Ingest;
+using Whistle.State.Memory;
 
 namespace Whistle.Health;
 

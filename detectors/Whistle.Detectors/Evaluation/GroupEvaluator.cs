@@ -2,8 +2,9 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Evaluation;

@@ -1,4 +1,4 @@
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

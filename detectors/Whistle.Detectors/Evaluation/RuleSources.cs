@@ -1,5 +1,5 @@
 using Whistle.Detectors.Rules;
-using Whistle.Ingest;
+using Whistle.Inventory;
 
 namespace Whistle.Detectors.Evaluation;
 

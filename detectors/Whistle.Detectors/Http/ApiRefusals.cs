@@ -8,7 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-using Whistle.Ingest;
+using Whistle.State;
 
 namespace Whistle.Detectors.Http;
 

@@ -6,8 +6,10 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 using Whistle.PromQL;
+using Whistle.State.Files;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;

@@ -3,8 +3,8 @@ using System.Text.RegularExpressions;
 
 using Microsoft.AspNetCore.Http;
 
-using Whistle.Ingest;
 using Whistle.PromQL;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;

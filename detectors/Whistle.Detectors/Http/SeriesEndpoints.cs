@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;

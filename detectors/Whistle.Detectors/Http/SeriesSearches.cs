@@ -1,4 +1,8 @@
 using Whistle.Ingest;
+using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Stores;
+using Whistle.Inventory;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Incidents;

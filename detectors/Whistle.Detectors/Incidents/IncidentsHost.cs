@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging;
 using Prometheus;
 
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.State;
+using Whistle.State.Health;
 
 namespace Whistle.Detectors.Incidents;
 

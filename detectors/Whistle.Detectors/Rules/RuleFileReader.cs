@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 using Whistle.Detectors.Templates;
 using Whistle.Detectors.Yaml;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

@@ -2,7 +2,7 @@ using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
 
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Signals;

@@ -1,5 +1,5 @@
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

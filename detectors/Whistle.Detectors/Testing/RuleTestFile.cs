@@ -1,6 +1,6 @@
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

@@ -3,7 +3,7 @@ using System.Globalization;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Yaml;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

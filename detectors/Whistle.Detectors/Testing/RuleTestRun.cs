@@ -7,8 +7,9 @@ using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Templates;
 using Whistle.Detectors.Yaml;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using YamlDotNet.RepresentationModel;

@@ -7,7 +7,8 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Commands;

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 
 namespace Whistle.Remediation.Commands;
 

@@ -1,12 +1,13 @@
 using System.Data.Common;
 using System.Text.Json;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Commands;

@@ -1,8 +1,8 @@
 using System.Data.Common;
 using System.Globalization;
 
-using Whistle.Ingest;
 using Whistle.Remediation.Runbooks;
+using Whistle.State;
 
 namespace Whistle.Remediation.Control;
 

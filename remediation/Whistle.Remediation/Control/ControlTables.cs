@@ -1,7 +1,7 @@
 using System.Data.Common;
 
-using Whistle.Ingest;
 using Whistle.Remediation.Runbooks;
+using Whistle.State;
 
 namespace Whistle.Remediation.Control;
 

@@ -1,7 +1,7 @@
 using System.Data.Common;
 using System.Globalization;
 
-using Whistle.Ingest;
+using Whistle.State;
 
 namespace Whistle.Remediation.Control;
 

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 
 using Microsoft.Extensions.Logging;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

@@ -1,11 +1,11 @@
 using System.Data.Common;
 
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 
 namespace Whistle.Remediation.Gates;
 

@@ -1,10 +1,11 @@
 using System.Data.Common;
 
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Restored;

@@ -1,9 +1,9 @@
 using System.Data.Common;
 
-using Whistle.Ingest;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 
 namespace Whistle.Remediation.Restored;
 

@@ -33,7 +33,7 @@ sealed record Rung(Runbook Runbook, Runbook Origin, IReadOnlyList<string> Next)
 static class Proposal
 {
     /// <param name="before">The incident's runs, of any runbook.</param>
-    /// <param name="suffix">See <see cref="Ingest.Lineage.Suffix"/>.</param>
+    /// <param name="suffix">See the suffix of the lineage.</param>
     public static (Run Run, IReadOnlyList<RunNote> Notes) Of(
         Incident incident, Rung rung, Signal signal, IReadOnlyList<RunSummary> before, DateTimeOffset now, string suffix = "")
     {

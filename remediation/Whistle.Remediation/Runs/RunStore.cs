@@ -3,12 +3,12 @@ using System.Data.Common;
 using System.Text.Json;
 
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;

@@ -1,8 +1,8 @@
 using System.Data.Common;
 
-using Whistle.Ingest;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Restored;
+using Whistle.State;
 
 namespace Whistle.Remediation.Runs;
 

@@ -1,5 +1,5 @@
 using Whistle.Detectors;
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

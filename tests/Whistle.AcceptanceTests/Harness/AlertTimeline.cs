@@ -11,8 +11,9 @@ using Whistle.Detectors.Signals;
 using Whistle.Detectors.Templates;
 using Whistle.Detectors.Testing;
 using Whistle.Fixtures;
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
 using Whistle.PromQL;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

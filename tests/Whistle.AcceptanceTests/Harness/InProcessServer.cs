@@ -1,6 +1,6 @@
 using System.Net.Http.Headers;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Logs;
 
 namespace Whistle.AcceptanceTests;
 

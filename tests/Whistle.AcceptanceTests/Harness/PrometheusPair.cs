@@ -2,7 +2,7 @@ using System.Net;
 
 using Microsoft.Extensions.DependencyInjection;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
 using Whistle.Telemetry;
 
 using Xunit;

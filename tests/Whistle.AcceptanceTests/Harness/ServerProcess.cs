@@ -2,7 +2,8 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net.Http.Headers;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State;
 
 namespace Whistle.AcceptanceTests;
 

@@ -6,8 +6,8 @@ using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Incidents;
 using Whistle.Fixtures;
-using Whistle.Ingest;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 
 using Xunit;
 

@@ -8,12 +8,13 @@ using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -9,12 +9,12 @@ using Prometheus;
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Benchmarks.Remediation;

@@ -7,8 +7,10 @@ using Prometheus;
 
 using Whistle.Detectors;
 using Whistle.Fixtures;
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Series;
 using Whistle.PromQL;
+using Whistle.State;
 
 namespace Whistle.Benchmarks.Rules;
 

@@ -8,7 +8,8 @@ using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Mail;
 using Whistle.Alerting.Outbox;
-using Whistle.Ingest;
+using Whistle.State;
+using Whistle.State.Health;
 using Whistle.Tests.Agent;
 
 namespace Whistle.Tests.Alerting;

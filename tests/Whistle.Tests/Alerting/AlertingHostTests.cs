@@ -1,7 +1,7 @@
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 using Xunit;
 

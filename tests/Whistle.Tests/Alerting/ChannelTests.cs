@@ -8,7 +8,7 @@ using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.PagerDuty;
 using Whistle.Alerting.Tickets;
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Tests.Agent;
 
 using Xunit;

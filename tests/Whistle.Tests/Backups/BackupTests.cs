@@ -1,8 +1,9 @@
 using System.Text.Json.Nodes;
 
 using Whistle.Backups;
-using Whistle.Ingest;
 using Whistle.Remediation.Control;
+using Whistle.State;
+using Whistle.State.Files;
 
 using Xunit;
 

@@ -2,8 +2,10 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Backups;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
 using Whistle.Remediation.Control;
+using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Tests.Backups;

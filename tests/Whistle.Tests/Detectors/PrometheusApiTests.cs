@@ -8,7 +8,8 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.State.Files;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 using Xunit;

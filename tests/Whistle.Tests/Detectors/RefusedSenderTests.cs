@@ -1,5 +1,6 @@
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
+using Whistle.State.Health;
 
 using Xunit;
 

@@ -6,8 +6,11 @@ using Prometheus;
 using Whistle.Detectors;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Testing;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.State;
+using Whistle.State.Files;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 using Xunit;

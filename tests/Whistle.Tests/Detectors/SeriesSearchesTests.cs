@@ -1,7 +1,8 @@
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 using Xunit;

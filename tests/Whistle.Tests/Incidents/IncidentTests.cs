@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -1,6 +1,9 @@
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
+using Whistle.State.Health;
 
 using Xunit;
 

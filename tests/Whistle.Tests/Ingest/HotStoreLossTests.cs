@@ -4,6 +4,13 @@ using Microsoft.Extensions.Time.Testing;
 using Prometheus;
 
 using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
+using Whistle.State.Health;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 using Xunit;

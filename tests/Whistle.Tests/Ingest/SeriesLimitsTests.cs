@@ -4,6 +4,14 @@ using Microsoft.Extensions.Time.Testing;
 using Prometheus;
 
 using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
+using Whistle.Inventory;
+using Whistle.State;
+using Whistle.State.Files;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 using Xunit;

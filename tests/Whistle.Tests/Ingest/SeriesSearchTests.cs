@@ -2,7 +2,9 @@ using CsCheck;
 
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -1,4 +1,6 @@
-using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -1,4 +1,7 @@
-using Whistle.Ingest;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -1,4 +1,5 @@
-using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.State.Files;
 
 using Xunit;
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
+using Whistle.Ingest.Series;
+using Whistle.Ingest.Stores;
 using Whistle.Telemetry;
 
 namespace Whistle.Tests.Ingest;

@@ -4,6 +4,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Ingest;
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Stores;
+using Whistle.Inventory;
+using Whistle.State.Files;
+using Whistle.State.Health;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 using Xunit;

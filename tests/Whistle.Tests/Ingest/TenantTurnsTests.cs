@@ -1,4 +1,7 @@
-using Whistle.Ingest;
+using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Logs;
+using Whistle.Ingest.Series;
+using Whistle.State.Memory;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -7,7 +7,7 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation.Gates;
 using Whistle.Telemetry;

@@ -6,7 +6,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 
 using Whistle.Detectors.Http;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;

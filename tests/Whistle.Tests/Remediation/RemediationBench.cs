@@ -8,12 +8,13 @@ using Prometheus;
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Testing;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

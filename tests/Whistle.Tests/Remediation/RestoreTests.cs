@@ -1,8 +1,9 @@
 using Whistle.Agent.Running;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

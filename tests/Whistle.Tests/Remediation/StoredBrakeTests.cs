@@ -1,9 +1,10 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Ingest;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
+using Whistle.State;
+using Whistle.State.Health;
 
 using Xunit;
 

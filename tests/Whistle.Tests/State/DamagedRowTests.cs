@@ -3,10 +3,12 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runs;
+using Whistle.State;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 using Whistle.Tests.Alerting;
 

@@ -2,12 +2,12 @@ using System.Globalization;
 using System.Text.Json;
 
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;

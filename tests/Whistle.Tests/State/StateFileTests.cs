@@ -1,5 +1,5 @@
 using Whistle.Backups;
-using Whistle.Ingest;
+using Whistle.State;
 
 using Xunit;
 

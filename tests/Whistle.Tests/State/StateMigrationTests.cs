@@ -1,7 +1,8 @@
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 
 using Xunit;
 

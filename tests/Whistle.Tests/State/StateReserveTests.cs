@@ -1,7 +1,8 @@
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Ingest;
+using Whistle.State;
+using Whistle.State.Health;
 
 using Xunit;
 

@@ -1,8 +1,10 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
 using Whistle.Remediation.Control;
+using Whistle.State;
+using Whistle.State.Files;
+using Whistle.State.Health;
 
 using Xunit;
 

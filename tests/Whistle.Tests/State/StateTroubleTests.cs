@@ -1,7 +1,8 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Ingest;
+using Whistle.State;
+using Whistle.State.Health;
 
 using Xunit;
 

@@ -1,8 +1,8 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
 using Whistle.Remediation.Control;
+using Whistle.State.Files;
 using Whistle.Telemetry;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;

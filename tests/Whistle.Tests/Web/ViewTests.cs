@@ -1,9 +1,10 @@
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 using Whistle.Web;
 using Whistle.Web.Clusters;

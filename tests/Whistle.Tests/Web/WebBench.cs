@@ -4,11 +4,13 @@ using Prometheus;
 
 using Whistle.Alerting;
 using Whistle.Detectors.Incidents;
-using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
+using Whistle.State;
+using Whistle.State.Health;
 using Whistle.Telemetry;
 using Whistle.Tests.Detectors;
 using Whistle.Web.Live;

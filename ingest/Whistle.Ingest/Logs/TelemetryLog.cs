@@ -1,0 +1,452 @@
+using Microsoft.Extensions.Logging;
+
+using Whistle.Ingest.Heads;
+using Whistle.Ingest.Stores;
+using Whistle.Inventory;
+using Whistle.State.Files;
+using Whistle.State.Health;
+using Whistle.State.Memory;
+using Whistle.Telemetry;
+
+namespace Whistle.Ingest.Logs;
+
+/// <summary>Limits and pace of the embedded log.</summary>
+public sealed record TelemetryLogOptions
+{
+    /// <summary>How long the first of a group waits for others to share its commit. Real time, whatever clock the engine is on.</summary>
+    public TimeSpan GroupCommit { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
+    public int MaxPendingSamples { get; init; } = 1_000_000;
+
+    /// <summary>Samples of one request: they wait in memory together. Prometheus sends 2,000.</summary>
+    public int MaxSamplesPerRequest { get; init; } = 250_000;
+
+    public TimeSpan MaxPast { get; init; } = TimeSpan.FromHours(24);
+
+    public TimeSpan MaxFuture { get; init; } = TimeSpan.FromMinutes(10);
+
+    public LabelLimits LabelLimits { get; init; } = new();
+}
+
+/// <summary>When <see cref="TelemetryLog.Fault"/> is called.</summary>
+enum CommitMoment
+{
+    Staging,
+    Storing,
+
+    /// <summary>The store has the batch; the head does not.</summary>
+    Publishing,
+}
+
+/// <summary>
+/// The embedded telemetry log: an append completes when the store has committed the samples and the head holds them.
+/// Requests are decoded on their own threads; one committer groups what waits into a transaction.
+/// </summary>
+/// <remarks>
+/// What the server itself records is in the head even where the store does not take it: rules judge by the head, and nobody would send it
+/// again. Whatever goes wrong with a batch, only that batch is refused.
+/// </remarks>
+public sealed class TelemetryLog(
+    TelemetryLogOptions options, MemoryOptions memory, Head head, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time,
+    ILogger<TelemetryLog> logger)
+{
+    const string Component = "telemetry-store";
+
+    // A group that is this large is committed at once; one transaction takes no more than the second.
+    const int WorthwhileSamples = 4_096;
+    const int GroupSamples = 65_536;
+
+    // A larger request becomes durable in parts, so that others' come in between. What the server records stays whole: rules read it.
+    const int PartSamples = 2_048;
+
+    // A series that the store does not have yet costs it as much as so many samples.
+    const int NewSeriesSamples = 32;
+
+    static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    readonly FairQueue _queue = new();
+    readonly SeriesResolver _resolver = new(head, options, time);
+    readonly TenantBudgets _pending = new(memory.PendingSamples, "The samples that wait for the store");
+    readonly ByteBudget _recorded = new(long.MaxValue, "");
+    readonly CommitBatch _batch = new();
+    // Held while samples go from the batch into the head, and while the head is pruned.
+    readonly Lock _committing = new();
+    int _pendingSamples;
+    long _failedAt;
+    volatile bool _failed;
+    // What the head has is not yet in a store that replaced a damaged one.
+    bool _mustRefill;
+    volatile string? _refusal;
+    bool _isUnpublished;
+
+    /// <summary>Called within every commit; what it throws is as if it had happened there.</summary>
+    internal Action<CommitMoment>? Fault { get; set; }
+
+    /// <summary>Bytes that wait for the store.</summary>
+    internal long PendingBytes => _pending.Held;
+
+    /// <summary>Nothing goes to the store, for this reason, until it is called with null.</summary>
+    public void Refuse(string? reason) => _refusal = reason;
+
+    /// <summary>Decodes the request, resolves its series, and waits until its samples are durable.</summary>
+    /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
+    /// <exception cref="StoreException">The samples are not known to be durable; send them again.</exception>
+    /// <exception cref="BusyException">There is no memory for them now; likewise.</exception>
+    public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
+    {
+        ThrowIfFull(sender.Tenant);
+        var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest, _pending.Open(sender.Tenant));
+        try
+        {
+            metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+            metrics.Renamed.Inc(write.Renamed);
+        }
+        catch
+        {
+            write.Dispose();
+            throw;
+        }
+
+        return EnqueueAsync(write);
+    }
+
+    /// <summary>
+    /// Appends what the server itself records; the labels are taken as they are. Once it completes the head has them, and the store unless it
+    /// takes nothing now.
+    /// </summary>
+    public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
+    {
+        var write = new StagedWrite("", int.MaxValue, _recorded.Open());
+        _resolver.Add(samples, write);
+        return EnqueueAsync(write);
+    }
+
+    /// <summary>Commits until told to stop, and then what was accepted before.</summary>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        await using var _ = stopping.Register(() => _queue.Complete());
+        try
+        {
+            while (await _queue.WaitToReadAsync(CancellationToken.None))
+                await CommitGroupAsync(stopping);
+        }
+        catch (Exception e)
+        {
+            health.Report(Component, "log", HealthState.Failed, $"The telemetry log stopped: {e.Message} Restart the server.");
+            logger.LogStopped(e);
+            _queue.Complete();
+            while (_queue.TryRead(out var write))
+                write.Fail(new StoreException("The telemetry log stopped.", e));
+            throw;
+        }
+    }
+
+    /// <summary>Drops from the head what fell out of its window. Runs between two commits.</summary>
+    public void Prune()
+    {
+        foreach (var part in head.Parts())
+        {
+            lock (_committing)
+                head.Prune(part);
+        }
+
+        head.ForgetTexts();
+        metrics.HeadSeries.Set(head.SeriesCount);
+    }
+
+    // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
+    string? WhyNot() => _refusal
+        ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store does not take samples; see the server's log." : null);
+
+    void ThrowIfFull(string tenant)
+    {
+        if (WhyNot() is { } reason)
+            throw new StoreException(reason);
+        if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
+            throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
+        // One alone must not use up what there is for all.
+        if (_queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 4 * 3)
+            throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
+    }
+
+    async Task<AppendResult> EnqueueAsync(StagedWrite write)
+    {
+        using var _ = write;
+        foreach (var (reason, count) in write.Refusals)
+            metrics.Dropped.WithLabels(reason).Inc(count);
+        if (write.Count == 0)
+            return write.Result();
+        var parts = write.Parts(write.IsRecorded ? int.MaxValue : PartSamples);
+        foreach (var part in parts)
+            Enqueue(part);
+        await Task.WhenAll(parts.Select(p => p.Completion.Task));
+        return write.Result();
+    }
+
+    void Enqueue(StagedWrite part)
+    {
+        Interlocked.Add(ref _pendingSamples, part.Count);
+        if (_queue.TryWrite(part))
+            return;
+        Interlocked.Add(ref _pendingSamples, -part.Count);
+        throw new StoreException("The server is stopping.");
+    }
+
+    async Task CommitGroupAsync(CancellationToken stopping)
+    {
+        var group = new List<StagedWrite>();
+        try
+        {
+            var samples = Take(group);
+            if (options.GroupCommit > TimeSpan.Zero && samples < WorthwhileSamples)
+                await GatherAsync(group, samples, stopping);
+            lock (_committing)
+                Commit(group);
+        }
+        catch (Exception e)
+        {
+            // Out of memory, most likely. The senders send it again, and the log goes on.
+            logger.CommitFailed(e);
+            var reason = new StoreException($"The batch could not be committed: {e.Message}", e);
+            group.ForEach(write => write.Fail(reason));
+        }
+        finally
+        {
+            foreach (var write in group)
+            {
+                Interlocked.Add(ref _pendingSamples, -write.Count);
+                write.Dispose();
+            }
+        }
+    }
+
+    // A transaction has its price whatever is in it, so a small group waits a little for company; a large one does not.
+    async Task GatherAsync(List<StagedWrite> group, int samples, CancellationToken stopping)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        limit.CancelAfter(options.GroupCommit);
+        try
+        {
+            while (samples < WorthwhileSamples && await _queue.WaitToReadAsync(limit.Token))
+                samples += Take(group);
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
+        {
+        }
+    }
+
+    int Take(List<StagedWrite> group)
+    {
+        var (samples, cost) = (0, 0);
+        // What is read must be in the group, or its sender would wait forever.
+        while (cost < GroupSamples && group.EnsureCapacity(group.Count + 1) > 0 && _queue.TryRead(out var write))
+        {
+            group.Add(write);
+            samples += write.Count;
+            cost += Cost(write);
+        }
+
+        return samples;
+    }
+
+    // The group that runs is what everybody else's next write waits for.
+    static int Cost(StagedWrite write)
+    {
+        var cost = write.Count;
+        foreach (var series in write.Series.AsSpan(0, write.Count))
+        {
+            if (!series.Persisted)
+                cost += NewSeriesSamples;
+        }
+
+        return cost;
+    }
+
+    void Commit(List<StagedWrite> group)
+    {
+        // What the store has and the head could not take then comes before all else.
+        if (_isUnpublished)
+            Publish();
+        if (WhyNot() is { } reason)
+        {
+            Refuse(group, new StoreException(reason));
+            return;
+        }
+
+        if (!TryStore(group))
+            return;
+        if (_failed)
+            logger.StoreRecovered();
+        _failed = false;
+        health.Clear(Component, "");
+        Publish();
+        group.ForEach(write => write.Complete());
+    }
+
+    bool TryStore(List<StagedWrite> group)
+    {
+        _batch.Clear();
+        try
+        {
+            if (store.IsSuspect || _mustRefill)
+                Reopen();
+            Fault?.Invoke(CommitMoment.Staging);
+            foreach (var write in group)
+                Stage(write);
+            if (_batch.Count > 0)
+                Store();
+            return _isUnpublished = true;
+        }
+        catch (Exception e)
+        {
+            Unstage();
+            metrics.StoreFailures.WithLabels("append").Inc();
+            if (!_failed)
+                logger.BatchFailed(_batch.Count, e.Message);
+            (_failedAt, _failed) = (TimeProvider.System.GetTimestamp(), true);
+            health.Failing(Component, "", $"The store takes no samples, and senders are told to try again: {e.Message}");
+            Refuse(group, e as StoreException ?? new StoreException($"The batch could not be stored: {e.Message}", e));
+            return false;
+        }
+    }
+
+    void Refuse(List<StagedWrite> group, StoreException reason)
+    {
+        foreach (var write in group)
+        {
+            if (write.IsRecorded)
+                PublishAlone(write);
+            else
+                write.Fail(reason);
+        }
+    }
+
+    void PublishAlone(StagedWrite write)
+    {
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        for (var i = 0; i < write.Count; i++)
+        {
+            var series = write.Series[i].Evicted ? head.Revive(write.Series[i]) : write.Series[i];
+            series.Append(write.Times[i], write.Values[i]);
+            series.StagedTime = Math.Max(series.StagedTime, series.LastTime);
+            series.HeardAt = now;
+        }
+
+        metrics.Unstored.Inc(write.Count);
+        write.Complete();
+    }
+
+    // What its series already holds is left out: a sender that got no answer sends again.
+    void Stage(StagedWrite write)
+    {
+        for (var i = 0; i < write.Count; i++)
+        {
+            var series = write.Series[i].Evicted ? head.Revive(write.Series[i]) : write.Series[i];
+            var at = write.Times[i];
+            var late = at <= series.StagedTime;
+            if (late && (at == series.StagedTime || series.Contains(at)))
+            {
+                if (series.IsProof)
+                    continue;
+                write.Duplicates++;
+                metrics.Dropped.WithLabels("duplicate").Inc();
+                continue;
+            }
+
+            if (!series.Persisted)
+            {
+                // In this order: a series that is thought to be stored and is not would lose its labels.
+                _batch.NewSeries.Add(series);
+                series.Persisted = true;
+            }
+
+            _batch.Add(series, at, write.Values[i], late);
+            if (late)
+                metrics.Late.Inc();
+            else
+                series.StagedTime = at;
+        }
+    }
+
+    void Store()
+    {
+        using var timer = Prometheus.TimerExtensions.NewTimer(metrics.CommitSeconds);
+        var number = store.NextCommit;
+        try
+        {
+            Fault?.Invoke(CommitMoment.Storing);
+            store.Append(_batch);
+        }
+        catch (Exception)
+        {
+            // Whatever it was, a transaction may be open.
+            if (Reopen() < number)
+                throw;
+        }
+    }
+
+    /// <returns>The number of the last commit that the store holds: whether the batch that failed is durable after all.</returns>
+    long Reopen()
+    {
+        var recovery = store.Recover();
+        _mustRefill |= recovery.IsReplaced;
+        if (_mustRefill)
+            Refill();
+        _mustRefill = false;
+        return recovery.IsReplaced ? 0 : recovery.Commits;
+    }
+
+    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again. As late samples, since it
+    // may have some of them, and those are compared with it when their hour is sealed.
+    void Refill()
+    {
+        var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);
+        foreach (var series in head.Parts().SelectMany(part => part))
+        {
+            series.Persisted = false;
+            if (series.Read(sealedUntil, long.MaxValue) is not { } recent)
+                continue;
+            batch.NewSeries.Add(series);
+            for (var i = 0; i < recent.Times.Length; i++)
+                batch.Add(series, recent.Times[i], recent.Values[i], late: true);
+            if (batch.Count >= GroupSamples)
+                Flush();
+        }
+
+        Flush();
+        logger.HotStoreRefilled(samples);
+
+        void Flush()
+        {
+            if (batch.Count > 0)
+                store.Append(batch);
+            batch.NewSeries.ForEach(s => s.Persisted = true);
+            samples += batch.Count;
+            batch.Clear();
+        }
+    }
+
+    void Unstage()
+    {
+        foreach (var series in _batch.NewSeries)
+            series.Persisted = false;
+        for (var i = _batch.Count - 1; i >= 0; i--)
+            _batch.Series[i].StagedTime = _batch.StagedBefore[i];
+    }
+
+    void Publish()
+    {
+        // Done again from the start where it was interrupted: what a series has is not added twice.
+        Fault?.Invoke(CommitMoment.Publishing);
+        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        for (var i = 0; i < _batch.Count; i++)
+        {
+            _batch.Series[i].Append(_batch.Times[i], _batch.Values[i]);
+            _batch.Series[i].HeardAt = now;
+        }
+
+        _isUnpublished = false;
+        metrics.Samples.Inc(_batch.Count);
+    }
+}

@@ -1,0 +1,189 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Data.Common;
+using System.IO.Hashing;
+using System.Text;
+
+namespace Whistle.State;
+
+/// <summary>
+/// A table whose rows carry a checksum over what they say, the table's name and their key. It is against damage, not against forgery: whoever
+/// may write the state may write a checksum.
+/// </summary>
+/// <param name="name">The table's.</param>
+/// <param name="key">Its key, a part of the columns.</param>
+/// <param name="columns">What is checked.</param>
+/// <param name="checksum">The column of the checksum; null in a row that is to be sealed.</param>
+public sealed class CheckedTable(string name, string[] key, string[] columns, string checksum = "checksum")
+{
+    [ThreadStatic]
+    static ArrayBufferWriter<byte>? _buffer;
+
+    readonly string _where = string.Join(" AND ", key.Select(k => $"{k} = ${k}"));
+
+    public string Name => name;
+
+    public IReadOnlyList<string> Key => key;
+
+    /// <summary>The columns and, after them, the checksum; of an alias where one is named.</summary>
+    public string Columns(string alias = "") => string.Join(", ", columns.Append(checksum).Select(c => alias + c));
+
+    public int Count => columns.Length;
+
+    /// <param name="values">In the order of the columns, as they are written.</param>
+    public long Of(params ReadOnlySpan<object?> values)
+    {
+        var buffer = _buffer ??= new(512);
+        buffer.ResetWrittenCount();
+        Add(buffer, name);
+        foreach (var value in values)
+            Add(buffer, StateSql.Stored(value, isPostgreSql: true));
+        return (long)XxHash3.HashToUInt64(buffer.WrittenSpan);
+    }
+
+    /// <summary>Whether the row at the reader says what was written.</summary>
+    /// <param name="from">Where the columns stand that <see cref="Columns"/> names.</param>
+    public bool Holds(DbDataReader reader, int from = 0) => reader.GetValue(from + columns.Length) is long stored && stored == Of(Values(reader, from));
+
+    /// <summary>Gives a checksum to the rows that have none.</summary>
+    public void Fill(DbConnection connection)
+    {
+        var update = $"UPDATE {name} SET {checksum} = $checksum WHERE {_where}";
+        foreach (var values in connection.Query($"SELECT {string.Join(", ", columns)} FROM {name} WHERE {checksum} IS NULL", r => Values(r, 0)))
+            connection.Execute(update, [("$checksum", Of(values)), .. key.Select(k => ($"${k}", (object?)values[Array.IndexOf(columns, k)]))]);
+    }
+
+    /// <summary>Makes the table again from these rows alone: a damaged row may not be found by its key.</summary>
+    internal void Rewrite(DbConnection connection, IEnumerable<object?[]> rows)
+    {
+        connection.Execute($"DELETE FROM {name}");
+        var insert = $"INSERT INTO {name} ({Columns()}) VALUES ({string.Join(", ", columns.Append(checksum).Select(c => $"${c}"))})";
+        foreach (var values in rows)
+            connection.Execute(insert, [.. columns.Zip(values, (c, v) => ($"${c}", v)), ($"${checksum}", Of(values))]);
+    }
+
+    internal object?[] Values(DbDataReader reader, int from)
+    {
+        var values = new object?[columns.Length];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = reader.GetValue(from + i);
+        return values;
+    }
+
+    // Each value with its type and length, so that no two rows are written alike.
+    static void Add(ArrayBufferWriter<byte> buffer, object? value)
+    {
+        switch (value)
+        {
+            case null or DBNull:
+                Add(buffer, 'n', 0);
+                break;
+            case string text:
+                // Beyond what an engine could not keep as it was, such as NUL, they do not read the same.
+                var read = StateDialect.Text(text).AsSpan();
+                read = read.IndexOf('\uFFFD') is >= 0 and var end ? read[..end] : read;
+                Add(buffer, 's', Encoding.UTF8.GetByteCount(read));
+                Encoding.UTF8.GetBytes(read, buffer);
+                break;
+            case byte[] bytes:
+                Add(buffer, 'b', bytes.Length);
+                buffer.Write(bytes);
+                break;
+            case double number:
+                Add(buffer, 'd', BitConverter.DoubleToInt64Bits(number));
+                break;
+            default:
+                Add(buffer, 'i', Convert.ToInt64(value, System.Globalization.CultureInfo.InvariantCulture));
+                break;
+        }
+    }
+
+    static void Add(ArrayBufferWriter<byte> buffer, char type, long number)
+    {
+        var span = buffer.GetSpan(9);
+        span[0] = (byte)type;
+        BinaryPrimitives.WriteInt64LittleEndian(span[1..], number);
+        buffer.Advance(9);
+    }
+}
+
+/// <summary>What was read of a table that is sealed.</summary>
+/// <param name="Rows">Those whose checksum is right.</param>
+/// <param name="Fault">What is wrong with the table; null where it is whole.</param>
+public sealed record SealedRows<T>(IReadOnlyList<T> Rows, string? Fault);
+
+/// <summary>
+/// A checked table of which the state also keeps how many rows it has and the sum of their checksums, so that a row which is missing or came back is
+/// seen too. Read again only when that sum is another.
+/// </summary>
+public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> read)
+{
+    readonly System.Runtime.CompilerServices.ConditionalWeakTable<StateDatabase, Known> _known = [];
+
+    /// <param name="seals">From the same transaction.</param>
+    public SealedRows<T> Read(DbConnection connection, StateSeals seals)
+    {
+        var database = ((StateConnection)connection).Source;
+        var seal = seals[table.Name];
+        if (seal is not null && _known.TryGetValue(database, out var known) && known.Seal == seal)
+            return new(known.Rows, null);
+        var (rows, damaged, found) = All(connection);
+        var fault = damaged > 0 ? $"{damaged} of the {found.Size} rows of {table.Name} are damaged" : found != seal ? $"rows of {table.Name} are missing or were not written by Whistle" : null;
+        if (fault is null)
+            _known.AddOrUpdate(database, new(found, [.. rows.Select(r => r.Row)]));
+        return new([.. rows.Select(r => r.Row)], fault);
+    }
+
+    /// <summary>Drops what is damaged, and takes the rest for the table.</summary>
+    public void Rewrite(DbConnection connection)
+    {
+        table.Rewrite(connection, [.. All(connection).Rows.Select(r => r.Values)]);
+        Seal(connection);
+    }
+
+    /// <summary>Gives new rows their checksums, and seals the table as it is. To be called only where it was whole before the change.</summary>
+    public void Seal(DbConnection connection)
+    {
+        table.Fill(connection);
+        StateSeals.Set(connection, table.Name, All(connection).Found);
+    }
+
+    (List<(T Row, object?[] Values)> Rows, int Damaged, StateSeal Found) All(DbConnection connection)
+    {
+        var rows = connection.Query(
+            $"SELECT {table.Columns()} FROM {table.Name} ORDER BY {string.Join(", ", table.Key)}",
+            r => table.Holds(r) ? (Row: read(r), Values: table.Values(r, 0), Checksum: r.GetInt64(table.Count)) : default((T Row, object?[] Values, long Checksum)?));
+        var whole = rows.Where(r => r is not null).Select(r => r!.Value).ToList();
+        return ([.. whole.Select(r => (r.Row, r.Values))], rows.Count - whole.Count, new(rows.Count, whole.Aggregate(0L, (sum, r) => unchecked(sum + r.Checksum))));
+    }
+
+    sealed record Known(StateSeal Seal, IReadOnlyList<T> Rows);
+}
+
+/// <summary>How many rows a table has, and the sum of their checksums.</summary>
+public sealed record StateSeal(long Size, long Total);
+
+/// <summary>The seals of all tables, as of one transaction.</summary>
+public sealed class StateSeals
+{
+    readonly Dictionary<string, StateSeal> _seals;
+
+    StateSeals(Dictionary<string, StateSeal> seals) => _seals = seals;
+
+    /// <summary>Null where it is missing.</summary>
+    public StateSeal? this[string table] => _seals.GetValueOrDefault(table);
+
+    public static StateSeals Read(DbConnection connection) =>
+        new(connection.Query("SELECT scope, size, total FROM seals", r => (Scope: r.GetString(0), Seal: new StateSeal(r.GetInt64(1), r.GetInt64(2)))).DistinctBy(s => s.Scope).ToDictionary(s => s.Scope, s => s.Seal));
+
+    /// <summary>One row more, or less; of a table that was whole before.</summary>
+    public static void Add(DbConnection connection, string table, int rows, long checksum)
+    {
+        if (Read(connection)[table] is { } seal)
+            Set(connection, table, new(seal.Size + rows, unchecked(seal.Total + (rows * checksum))));
+    }
+
+    internal static void Set(DbConnection connection, string table, StateSeal seal) => connection.Execute(
+        "INSERT INTO seals (scope, size, total) VALUES ($scope, $size, $total) ON CONFLICT (scope) DO UPDATE SET size = excluded.size, total = excluded.total",
+        ("$scope", table), ("$size", seal.Size), ("$total", seal.Total));
+}

@@ -1,0 +1,85 @@
+using Microsoft.Data.Sqlite;
+
+using Whistle.State.Files;
+
+namespace Whistle.State;
+
+public sealed partial class StateDatabase
+{
+    /// <summary>Which state it is, through all backups and restores.</summary>
+    public string Identity
+    {
+        get
+        {
+            using var connection = Open();
+            return connection.Query("SELECT id FROM instance", r => r.GetString(0)) is [var id] ? id : throw new StateException("The state does not say which one it is. Stop the server and look at it with `whistle data check`.");
+        }
+    }
+
+    /// <summary>Writes all that is committed now into a new SQLite file, while others go on to read and write.</summary>
+    /// <exception cref="StoreException">It could not be written whole.</exception>
+    public void CopyTo(string file)
+    {
+        if (IsPostgreSql)
+            throw new InvalidOperationException("A PostgreSQL state is copied with pg_dump.");
+        try
+        {
+            using var connection = OpenSqlite();
+            // One transaction that reads: it sees one moment, and no writer waits for it.
+            using var command = connection.Inner.CreateCommand();
+            command.CommandText = "VACUUM INTO $file";
+            command.Parameters.Add(new SqliteParameter("$file", file));
+            command.ExecuteNonQuery();
+        }
+        catch (SqliteException e)
+        {
+            throw new StoreException($"The state could not be copied to {file}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Puts another database's content in place of this one's, which nobody uses meanwhile; both are SQLite's.</summary>
+    public void Overwrite(StateDatabase with)
+    {
+        using var from = with.OpenSqlite();
+        using var to = OpenSqlite();
+        ((SqliteConnection)from.Inner).BackupDatabase((SqliteConnection)to.Inner);
+    }
+
+    /// <summary>The next row of a table that numbers its rows gets a number that is so much higher.</summary>
+    /// <param name="table">A constant of the stage that calls; its column is <c>id</c>.</param>
+    public void SkipNumbers(string table, int count)
+    {
+        using var connection = Open();
+        using var transaction = connection.BeginWrite();
+        if (IsPostgreSql)
+        {
+            connection.Query(
+                "SELECT setval(pg_get_serial_sequence($table, 'id'), nextval(pg_get_serial_sequence($table, 'id')) + $count)", r => r.GetInt64(0),
+                ("$table", table), ("$count", (long)count));
+        }
+        else if (connection.Execute("UPDATE sqlite_sequence SET seq = seq + $count WHERE name = $table", ("$count", count), ("$table", table)) == 0)
+        {
+            connection.Execute("INSERT INTO sqlite_sequence (name, seq) VALUES ($table, $count)", ("$table", table), ("$count", count));
+        }
+
+        transaction.Commit();
+    }
+
+    /// <summary>What SQLite finds wrong with a file of state that nobody writes; null where it is whole.</summary>
+    public static string? Damage(string file)
+    {
+        try
+        {
+            using var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "PRAGMA integrity_check(1)";
+            var found = $"{command.ExecuteScalar()}";
+            return found == "ok" ? null : found;
+        }
+        catch (SqliteException e)
+        {
+            return e.Message;
+        }
+    }
+}

@@ -1,0 +1,195 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
+
+using Microsoft.Data.Sqlite;
+
+using Npgsql;
+
+using Whistle.State.Files;
+
+namespace Whistle.State;
+
+/// <summary>When <see cref="StateDatabase.Fault"/> is called.</summary>
+enum StateMoment
+{
+    /// <summary>No lock is held yet: other connections may still write.</summary>
+    BeforeBegin,
+
+    BeforeCommit,
+
+    /// <summary>It is durable; nobody was told yet.</summary>
+    AfterCommit,
+}
+
+/// <summary>
+/// The state: one SQLite file, a database in memory, or a PostgreSQL database. Each stage owns its tables and numbers its own migrations.
+/// The statements are SQLite's that PostgreSQL takes too; see <see cref="StateDialect"/> for what it does not.
+/// </summary>
+public sealed partial class StateDatabase : IDisposable
+{
+    static long _memories;
+    static long _numbers;
+
+    readonly string _connectionString;
+    readonly NpgsqlDataSource? _postgreSql;
+    readonly string? _file;
+    readonly FileIdentity? _opened;
+
+    // Connections to SQLite that nobody uses, with their prepared statements. One in memory lives as long as one of them is open.
+    readonly ConcurrentStack<KeptConnection> _idle = [];
+    volatile bool _isDisposed;
+
+    /// <exception cref="StateException">The file cannot be used as it is.</exception>
+    public StateDatabase(string file, StateOpening? opening = null)
+    {
+        _file = Path.GetFullPath(file);
+        Directory.CreateDirectory(Path.GetDirectoryName(_file)!);
+        var found = StateInspection.Look(_file, opening ?? new());
+        (IsNew, Accepted, _isDoubted) = (found.IsNew, found.Accepted, found.Accepted is not null);
+        if (_isDoubted)
+            StateFiles.CreatePrivate(_file + StateMark.Suffix).Dispose();
+        if (IsNew)
+            Make(_file);
+        // One that is moved away while it is in use is not made again, empty.
+        _connectionString = FileConnection(_file, SqliteOpenMode.ReadWrite);
+        using var connection = Open();
+        _opened = FileIdentity.Of(_file);
+        Remember(connection);
+    }
+
+    StateDatabase(NpgsqlDataSource? postgreSql, string connectionString)
+    {
+        (_connectionString, _postgreSql) = (connectionString, postgreSql);
+        IsNew = postgreSql is null;
+        using var connection = Open();
+    }
+
+    /// <param name="connectionString">As Npgsql takes it. The database must exist, and its user be allowed to make tables in it.</param>
+    public static StateDatabase PostgreSql(string connectionString)
+    {
+        var source = NpgsqlDataSource.Create(connectionString);
+        try
+        {
+            return new StateDatabase(source, connectionString);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether <see cref="PostgreSql"/> can read it and it names a host; nothing is connected to.</summary>
+    public static bool IsConnectionString(string text)
+    {
+        try
+        {
+            return !string.IsNullOrEmpty(new NpgsqlConnectionStringBuilder(text).Host);
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>A database of its own, gone with the object.</summary>
+    public static StateDatabase InMemory() => new(
+        null,
+        new SqliteConnectionStringBuilder
+        {
+            DataSource = $"file:/whistle-{Interlocked.Increment(ref _memories)}?vfs=memdb",
+            DefaultTimeout = 10,
+            Pooling = false,
+        }.ToString());
+
+    /// <summary>
+    /// Called around every transaction that writes. What it throws goes to whoever writes, and what is not committed by then is rolled back.
+    /// At <see cref="StateMoment.BeforeBegin"/> it may use the database itself.
+    /// </summary>
+    internal Action<StateMoment>? Fault { get; set; }
+
+    /// <summary>No other database of this process has it.</summary>
+    internal long Number { get; } = Interlocked.Increment(ref _numbers);
+
+    public bool IsPostgreSql => _postgreSql is not null;
+
+    public DbConnection Open()
+    {
+        if (_exchanged is { } exchanged)
+            throw new StateException(exchanged);
+        try
+        {
+            return new StateConnection(this, _postgreSql is { } source ? new(source.OpenConnection(), false) : _idle.TryPop(out var kept) ? kept : OpenSqlite());
+        }
+        catch (DbException e) when (Trouble(e) is { } trouble)
+        {
+            throw trouble;
+        }
+    }
+
+    /// <summary>Closes the connections that are kept open, so that a file can be moved or its disk unmounted.</summary>
+    public void Dispose()
+    {
+        _isDisposed = true;
+        Drain();
+        _anchor?.Dispose();
+        _postgreSql?.Dispose();
+        _markFile?.Dispose();
+    }
+
+    internal void Release(KeptConnection kept)
+    {
+        if (!kept.KeepsCommands || kept.IsSpent)
+        {
+            kept.Dispose();
+            return;
+        }
+
+        _idle.Push(kept);
+        if (_isDisposed)
+            Drain();
+    }
+
+    KeptConnection OpenSqlite()
+    {
+        // Half of what is asked would be answered by another state, which may allow what this one forbids.
+        if (_opened is not null && FileLoss() is { } loss)
+            throw new StateException(loss);
+        var connection = new SqliteConnection(_connectionString);
+        connection.Open();
+        using var command = connection.CreateCommand();
+        // FULL: what a caller was told is written survives the loss of power too. The cache takes up to 32 MiB, as far as there is so much to read.
+        // Checkpoints are this class's own. A copy that a backup made has no log yet.
+        command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 0";
+        command.ExecuteNonQuery();
+        return new(connection, true);
+    }
+
+    void Drain()
+    {
+        while (_idle.TryPop(out var kept))
+            kept.Dispose();
+    }
+
+    internal static string FileConnection(string file, SqliteOpenMode mode) =>
+        new SqliteConnectionStringBuilder { DataSource = file, Mode = mode, DefaultTimeout = 10, Pooling = false }.ToString();
+
+    static void Make(string file)
+    {
+        using var connection = new SqliteConnection(FileConnection(file, SqliteOpenMode.ReadWriteCreate));
+        try
+        {
+            connection.Open();
+            // Its log takes the mode over.
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            using var command = connection.CreateCommand();
+            command.CommandText = "PRAGMA journal_mode = WAL";
+            command.ExecuteNonQuery();
+        }
+        catch (SqliteException e)
+        {
+            throw new StateException(StateInspection.Explain(file, e), e);
+        }
+    }
+}
