@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -19,7 +17,7 @@ namespace Whistle.Alerting;
 public sealed record AlertingEnvironment
 {
     /// <summary>All incidents that are not closed, and those that closed at or after the instant, with their repairs.</summary>
-    public required Func<DateTimeOffset, IReadOnlyList<IncidentView>> Incidents { get; init; }
+    public required Func<DateTimeOffset, CancellationToken, Task<IReadOnlyList<IncidentView>>> Incidents { get; init; }
 
     public required StateDatabase Database { get; init; }
 
@@ -29,7 +27,8 @@ public sealed record AlertingEnvironment
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
 
     /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
-    public Action<DbTransaction, string, DateTimeOffset, string, string> Note { get; init; } = (_, _, _, _, _) => { };
+    public Func<StateTransaction, string, DateTimeOffset, string, string, CancellationToken, Task> Note { get; init; } =
+        (_, _, _, _, _, _) => Task.CompletedTask;
 
     public PassWatch? Watch { get; init; }
 
@@ -72,6 +71,7 @@ public sealed class AlertingHost : BackgroundService
     readonly Letters? _letters;
     readonly List<(string Channel, OutboxSender Sender)> _senders = [];
     DateTimeOffset? _watermark;
+    bool _isWatermarkRead;
 
     /// <exception cref="ArgumentException">The options will not do; the message has all reasons.</exception>
     public AlertingHost(AlertingEnvironment environment, AlertingOptions options, TimeProvider time, ILogger<AlertingHost> logger)
@@ -85,8 +85,6 @@ public sealed class AlertingHost : BackgroundService
         _store = new AlertingStore(environment.Database);
         _outbox = new OutboxStore(environment.Database);
         _metrics = new AlertingMetrics(environment.Metrics);
-        // One of the future would hide incidents that closed.
-        _watermark = _store.Watermark() is { } seen && seen >= DateTimeOffset.UnixEpoch && seen <= time.GetUtcNow() ? seen : null;
         Tickets = new TicketStore(environment.Database, time);
         if (!options.HasChannel)
             environment.Health.Report(Component, "channels", HealthState.Warning, $"{NoChannel.Hint} {NoChannel.Help}");
@@ -104,27 +102,27 @@ public sealed class AlertingHost : BackgroundService
     /// Incidents that people were paged for and that are not over, with when they were paged last. None where there is no channel: earlier
     /// versions noted pages without one.
     /// </summary>
-    public IReadOnlyDictionary<string, DateTimeOffset> Paged() => HasChannel ? _store.Paged() : new Dictionary<string, DateTimeOffset>();
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) => HasChannel ? await _store.PagedAsync(cancellation) : new Dictionary<string, DateTimeOffset>();
 
     /// <summary>Incidents that people would have been paged for, with since when; there is no channel to page over.</summary>
-    public IReadOnlyDictionary<string, DateTimeOffset> Unpaged() => _store.Unpaged();
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> UnpagedAsync(CancellationToken cancellation) => await _store.UnpagedAsync(cancellation);
 
     /// <summary>False where nobody can be paged.</summary>
     public bool HasChannel => _options.HasChannel;
 
     /// <summary>The latest notifications first: of one state (pending, sent, failed, overtaken) or incident, or all.</summary>
-    public IReadOnlyList<Notification> Notifications(string? state = null, string? incident = null, int limit = 500) => _outbox.List(state, incident, limit);
+    public async Task<IReadOnlyList<Notification>> NotificationsAsync(string? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default) => await _outbox.ListAsync(state, incident, limit, cancellation);
 
     /// <summary>All that was settled on for an incident, the first first.</summary>
-    public IReadOnlyList<KeptDecision> Decisions(string incident) => _store.Decisions(incident);
+    public async Task<IReadOnlyList<KeptDecision>> DecisionsAsync(string incident, CancellationToken cancellation) => await _store.DecisionsAsync(incident, cancellation);
 
     /// <summary>The state was restored from a backup: no number is given again that may have been given since.</summary>
-    public void BeginGeneration() => _environment.Database.SkipNumbers("alerting_tickets", TicketsSinceBackup);
+    public async Task BeginGenerationAsync(CancellationToken cancellation) => await _environment.Database.SkipNumbersAsync("alerting_tickets", TicketsSinceBackup, cancellation);
 
     /// <summary>One pass: decide on every incident as of <paramref name="now"/>, then send what may go.</summary>
     public async Task RunOnceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        Decide(now);
+        await DecideAsync(now, cancellation);
         foreach (var (_, sender) in _senders)
             await sender.DrainAsync(cancellation);
     }
@@ -156,12 +154,12 @@ public sealed class AlertingHost : BackgroundService
         return LoopAsync(c => DecideOnceAsync(pass, c), cancellation);
     }
 
-    Task DecideOnceAsync(WatchedPass? pass, CancellationToken cancellation)
+    async Task DecideOnceAsync(WatchedPass? pass, CancellationToken cancellation)
     {
         try
         {
             pass?.Begin();
-            Decide(_time.GetUtcNow());
+            await DecideAsync(_time.GetUtcNow(), cancellation);
             pass?.Succeed();
         }
         catch (StateException)
@@ -175,8 +173,6 @@ public sealed class AlertingHost : BackgroundService
             _metrics.PassFailures.Inc();
             _logger.PassFailed(e);
         }
-
-        return Task.CompletedTask;
     }
 
     async Task DrainAsync(string channel, OutboxSender sender, CancellationToken cancellation)
@@ -197,14 +193,17 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    void Decide(DateTimeOffset now)
+    async Task DecideAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        var known = _store.Unsettled();
+        var since = (await ReadWatermarkAsync(now, cancellation) ?? now - FirstLook) - Overlap;
+        var known = await _store.UnsettledAsync(cancellation);
         var (whole, failure) = (true, default(string));
-        foreach (var view in _environment.Incidents((_watermark ?? now - FirstLook) - Overlap))
+        foreach (var view in await _environment.Incidents(since, cancellation))
         {
-            whole &= TryDecide(view, known, now, out var saved, ref failure);
-            if (saved)
+            var tried = await TryDecideAsync(view, known, now, cancellation);
+            whole &= tried.IsWhole;
+            failure = tried.Failure ?? failure;
+            if (tried.Saved)
                 _environment.Persisted("decided");
         }
 
@@ -213,52 +212,64 @@ public sealed class AlertingHost : BackgroundService
         else
             _environment.Health.Failing(Component, "incidents", $"Whistle cannot decide whether to page for an incident: {failure} See the server's log.");
         if (_letters is not null)
-            _store.TakeDigest(now - _options.DigestAfter, MostDigestLines, (transaction, first, lines) => _letters.Digest(transaction, first, lines, now));
+            await _store.TakeDigestAsync(now - _options.DigestAfter, MostDigestLines, (transaction, first, lines) => _letters.DigestAsync(transaction, first, lines, now, cancellation), cancellation);
         // Held where a closed incident is not settled yet: it must be read again however long that lasts.
         if (whole && !(now - _watermark < AdvanceEvery))
         {
-            _store.Advance(now, now - _options.Retention);
+            await _store.AdvanceAsync(now, now - _options.Retention, cancellation);
             _watermark = now;
         }
 
         _metrics.LastPass.Set(now.ToUnixTimeMilliseconds() / 1000.0);
     }
 
-    bool TryDecide(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, out bool saved, ref string? failure)
+    // One of the future would hide incidents that closed.
+    async Task<DateTimeOffset?> ReadWatermarkAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        saved = false;
+        if (!_isWatermarkRead)
+            _watermark = await _store.WatermarkAsync(cancellation) is { } seen && seen >= DateTimeOffset.UnixEpoch && seen <= now ? seen : null;
+        _isWatermarkRead = true;
+        return _watermark;
+    }
+
+    async Task<Tried> TryDecideAsync(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var saved = false;
         try
         {
-            var before = known.GetValueOrDefault(view.Incident.Id) ?? _store.Find(view.Incident.Id);
+            var before = known.GetValueOrDefault(view.Incident.Id) ?? await _store.FindAsync(view.Incident.Id, cancellation);
             if (before is null && _environment.Database.IsDamaged(AlertingStore.Incidents, view.Incident.Id))
-                return view.Incident.ClosedAt is null;
+                return new(view.Incident.ClosedAt is null, false, null);
             var (after, decisions) = AlertingEngine.Decide(view, before ?? AlertState.New, _options, now);
             saved = before is null || decisions.Count > 0 || (before != after && AlertingStore.Text(before) != AlertingStore.Text(after));
             if (saved)
-                Save(view, after, decisions, now);
-            return after.Settled || !after.Closed;
+                await SaveAsync(view, after, decisions, now, cancellation);
+            return new(after.Settled || !after.Closed, saved, null);
         }
         // Whatever is the matter with one incident, the others are looked at.
-        catch (Exception e) when (e is not StateException)
+        catch (Exception e) when (e is not StateException && !cancellation.IsCancellationRequested)
         {
             _metrics.PassFailures.Inc();
-            failure = $"{view.Incident.Id}: {e.Message}";
             _logger.DecisionFailed(e, view.Incident.Id);
-            return false;
+            return new(false, saved, $"{view.Incident.Id}: {e.Message}");
         }
     }
 
-    void Save(IncidentView view, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now)
+    /// <param name="IsWhole">It need not be read again once it is closed.</param>
+    /// <param name="Failure">What went wrong; null where nothing did.</param>
+    readonly record struct Tried(bool IsWhole, bool Saved, string? Failure);
+
+    async Task SaveAsync(IncidentView view, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, CancellationToken cancellation)
     {
         var id = view.Incident.Id;
-        _store.Save(id, state, decisions, now, transaction =>
+        await _store.SaveAsync(view.Incident, state, decisions, now, async transaction =>
         {
             foreach (var decision in decisions)
             {
-                Apply(transaction, view, decision, now);
-                _environment.Note(transaction, id, now, decision.Kind, decision.Text);
+                await ApplyAsync(transaction, view, decision, now, cancellation);
+                await _environment.Note(transaction, id, now, decision.Kind, decision.Text, cancellation);
             }
-        });
+        }, cancellation);
         foreach (var decision in decisions)
         {
             _metrics.Decisions.WithLabels(decision.Kind).Inc();
@@ -266,32 +277,32 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    void Apply(DbTransaction transaction, IncidentView view, Decision decision, DateTimeOffset now)
+    async Task ApplyAsync(StateTransaction transaction, IncidentView view, Decision decision, DateTimeOffset now, CancellationToken cancellation)
     {
         switch (decision)
         {
             case Decision.Page page:
-                AddPage(transaction, view, page, now);
+                await AddPageAsync(transaction, view, page, now, cancellation);
                 break;
             case Decision.Resolve resolve:
-                AddResolve(transaction, view.Incident.Id, resolve.Number, now);
+                await AddResolveAsync(transaction, view.Incident.Id, resolve.Number, now, cancellation);
                 break;
             case Decision.Announce announce:
-                _letters?.Closed(transaction, view, announce, now);
+                await (_letters?.ClosedAsync(transaction, view, announce, now, cancellation) ?? Task.CompletedTask);
                 break;
             case Decision.Change change:
-                AddChange(transaction, view, change.Repair, now);
+                await AddChangeAsync(transaction, view, change.Repair, now, cancellation);
                 break;
             case Decision.OpenTicket open:
-                var (ticket, entry) = TicketStore.Open(transaction, view.Incident, open.Repair, now);
-                _letters?.Ticket(transaction, ticket, entry, now);
+                var (ticket, entry) = await TicketStore.OpenAsync(transaction, view.Incident, open.Repair, now, cancellation);
+                await (_letters?.TicketAsync(transaction, ticket, entry, now, cancellation) ?? Task.CompletedTask);
                 break;
             case Decision.ResolveTicket:
-                if (TicketStore.Resolve(transaction, view.Incident.Id, now) is { } resolved)
-                    _letters?.Ticket(transaction, resolved.Ticket, resolved.Entry, now);
+                if (await TicketStore.ResolveAsync(transaction, view.Incident.Id, now, cancellation) is { } resolved)
+                    await (_letters?.TicketAsync(transaction, resolved.Ticket, resolved.Entry, now, cancellation) ?? Task.CompletedTask);
                 break;
             case Decision.Digest digest:
-                AlertingStore.AddDigestLine(transaction, view.Incident.Id, digest.Text, now);
+                await AlertingStore.AddDigestLineAsync(transaction, view.Incident.Id, digest.Text, now, cancellation);
                 break;
             case Decision.Hold or Decision.Unpaged:
                 break;
@@ -300,32 +311,32 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    void AddPage(DbTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now)
+    async Task AddPageAsync(StateTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now, CancellationToken cancellation)
     {
         var id = view.Incident.Id;
         if (_options.PagerDuty is not null)
         {
-            OutboxStore.Add(
+            await OutboxStore.AddAsync(
                 transaction, PagerDutyEvent.Channel, PagerDutyEvent.DedupKey(id, page.Number), PagerDutyEvent.Trigger, id,
-                PagerDutyEvent.TriggerBody(view, page, _options, now), now);
+                PagerDutyEvent.TriggerBody(view, page, _options, now), now, cancellation: cancellation);
         }
 
-        _letters?.Page(transaction, view, page, now);
+        await (_letters?.PageAsync(transaction, view, page, now, cancellation) ?? Task.CompletedTask);
     }
 
-    void AddResolve(DbTransaction transaction, string incident, int number, DateTimeOffset now)
+    async Task AddResolveAsync(StateTransaction transaction, string incident, int number, DateTimeOffset now, CancellationToken cancellation)
     {
         if (_options.PagerDuty is not null)
         {
-            OutboxStore.AddEnd(
+            await OutboxStore.AddEndAsync(
                 transaction, PagerDutyEvent.Channel, PagerDutyEvent.DedupKey(incident, number), PagerDutyEvent.Trigger, PagerDutyEvent.Resolve, incident,
-                PagerDutyEvent.ResolveBody(incident, number), now);
+                PagerDutyEvent.ResolveBody(incident, number), now, cancellation);
         }
     }
 
-    void AddChange(DbTransaction transaction, IncidentView view, Repair repair, DateTimeOffset now)
+    async Task AddChangeAsync(StateTransaction transaction, IncidentView view, Repair repair, DateTimeOffset now, CancellationToken cancellation)
     {
         if (_options.PagerDuty is not null)
-            OutboxStore.Add(transaction, PagerDutyEvent.Channel, repair.Id, PagerDutyEvent.Change, view.Incident.Id, PagerDutyEvent.ChangeBody(view, repair), now);
+            await OutboxStore.AddAsync(transaction, PagerDutyEvent.Channel, repair.Id, PagerDutyEvent.Change, view.Incident.Id, PagerDutyEvent.ChangeBody(view, repair), now, cancellation: cancellation);
     }
 }

@@ -1,10 +1,10 @@
-using System.Data.Common;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
+using Whistle.Detectors.Incidents;
 using Whistle.State;
 
 namespace Whistle.Alerting;
@@ -41,6 +41,8 @@ sealed class AlertingStore
 
     internal static readonly StateSchema Tables = new("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
 
+    static readonly StateScope Shared = StateScope.Of("alerting");
+
     readonly StateDatabase _database;
 
     public AlertingStore(StateDatabase database)
@@ -49,97 +51,100 @@ sealed class AlertingStore
         Migrate(database);
     }
 
-    public static void Migrate(StateDatabase database) => database.Migrate(Tables);
+    public static void Migrate(StateDatabase database) => database.Add(Tables);
 
     /// <summary>The states of incidents that are not settled.</summary>
-    public Dictionary<string, AlertState> Unsettled()
+    public async Task<Dictionary<string, AlertState>> UnsettledAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Held.Query(connection, "SELECT incident, state, incident FROM alerting_incidents WHERE settled = 0", r => (Id: r.GetString(0), State: State(r.GetString(1))))
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await Held.QueryAsync(connection, "SELECT incident, state, incident FROM alerting_incidents WHERE settled = 0", r => (Id: r.GetString(0), State: State(r.GetString(1))), cancellation))
             .ToDictionary(s => s.Id, s => s.State);
     }
 
     /// <summary>The incidents that have a page which is not resolved, with the time of the latest.</summary>
-    public IReadOnlyDictionary<string, DateTimeOffset> Paged() =>
-        Unsettled().Where(s => s.Value is { PagedAt: not null, OpenPages.Count: > 0 }).ToDictionary(s => s.Key, s => s.Value.PagedAt!.Value);
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) =>
+        (await UnsettledAsync(cancellation)).Where(s => s.Value is { PagedAt: not null, OpenPages.Count: > 0 }).ToDictionary(s => s.Key, s => s.Value.PagedAt!.Value);
 
     /// <summary>The incidents for which a page is due and no channel is there, with the time since when.</summary>
-    public IReadOnlyDictionary<string, DateTimeOffset> Unpaged() =>
-        Unsettled().Where(s => s.Value.UnpagedSince is not null).ToDictionary(s => s.Key, s => s.Value.UnpagedSince!.Value);
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> UnpagedAsync(CancellationToken cancellation) =>
+        (await UnsettledAsync(cancellation)).Where(s => s.Value.UnpagedSince is not null).ToDictionary(s => s.Key, s => s.Value.UnpagedSince!.Value);
 
-    public AlertState? Find(string incident)
+    public async Task<AlertState?> FindAsync(string incident, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Held.Query(connection, "SELECT state, incident FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)), ("$incident", incident)).FirstOrDefault();
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await Held.QueryAsync(connection, "SELECT state, incident FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)), cancellation, ("$incident", incident))).FirstOrDefault();
     }
 
     /// <summary>Up to when every incident that had closed was seen; null at the first start.</summary>
-    public DateTimeOffset? Watermark()
+    public async Task<DateTimeOffset?> WatermarkAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Seen.Query(connection, "SELECT at, \"only\" FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0)).FirstOrDefault();
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await Seen.QueryAsync(connection, "SELECT at, \"only\" FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0), cancellation)).FirstOrDefault();
     }
 
     /// <summary>Everything in one transaction: <paramref name="apply"/> writes what follows from the decisions.</summary>
-    public void Save(string incident, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, Action<DbTransaction> apply)
+    public async Task SaveAsync(
+        Incident of, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, Func<StateTransaction, Task> apply,
+        CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        transaction.Execute(
+        var incident = of.Id;
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Cluster(of.Tenant, of.Cluster), cancellation);
+        await transaction.ExecuteAsync(
             """
             INSERT INTO alerting_incidents VALUES ($incident, $state, $settled, $now)
             ON CONFLICT (incident) DO UPDATE SET state = excluded.state, settled = excluded.settled, updated_at = excluded.updated_at
             """,
-            ("$incident", incident), ("$state", Text(state)), ("$settled", state.Settled ? 1 : 0), ("$now", now));
+            cancellation, ("$incident", incident), ("$state", Text(state)), ("$settled", state.Settled ? 1 : 0), ("$now", now));
         foreach (var decision in decisions)
         {
-            transaction.Execute(
+            await transaction.ExecuteAsync(
                 "INSERT INTO alerting_decisions (incident, at, kind, text) VALUES ($incident, $now, $kind, $text)",
-                ("$incident", incident), ("$now", now), ("$kind", decision.Kind), ("$text", decision.Text));
+                cancellation, ("$incident", incident), ("$now", now), ("$kind", decision.Kind), ("$text", decision.Text));
         }
 
-        apply(transaction);
-        transaction.Commit();
+        await apply(transaction);
+        await transaction.CommitAsync(cancellation);
     }
 
-    public static void AddDigestLine(DbTransaction transaction, string incident, string text, DateTimeOffset now) =>
-        transaction.Execute("INSERT INTO alerting_digest (incident, at, text) VALUES ($incident, $now, $text)", ("$incident", incident), ("$now", now), ("$text", text));
+    public static async Task AddDigestLineAsync(StateTransaction transaction, string incident, string text, DateTimeOffset now, CancellationToken cancellation) =>
+        await transaction.ExecuteAsync("INSERT INTO alerting_digest (incident, at, text) VALUES ($incident, $now, $text)", cancellation, ("$incident", incident), ("$now", now), ("$text", text));
 
     /// <summary>Hands over the waiting lines once the oldest is as old as that; marked as sent in the same transaction.</summary>
-    public void TakeDigest(DateTimeOffset oldest, int most, Action<DbTransaction, long, IReadOnlyList<string>> send)
+    public async Task TakeDigestAsync(DateTimeOffset oldest, int most, Func<StateTransaction, long, IReadOnlyList<string>, Task> send, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        if (connection.Query("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0))[0] is not { } first || first > oldest.ToUnixTimeMilliseconds())
+        await using var connection = await _database.OpenAsync(cancellation);
+        if ((await connection.QueryAsync("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0), cancellation))[0] is not { } first || first > oldest.ToUnixTimeMilliseconds())
             return;
-        using var transaction = connection.BeginWrite();
-        var lines = Lines.Query(
+        await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
+        var lines = await Lines.QueryAsync(
             connection, "SELECT id, at, text, id FROM alerting_digest WHERE sent = 0 ORDER BY id LIMIT $most",
-            r => (Id: r.GetInt64(0), Text: $"{r.Instant(1):u} {r.GetString(2)}"), ("$most", most));
+            r => (Id: r.GetInt64(0), Text: $"{r.Instant(1):u} {r.GetString(2)}"), cancellation, ("$most", most));
         if (lines is [])
             return;
-        send(transaction, lines[0].Id, [.. lines.Select(l => l.Text)]);
-        transaction.Execute("UPDATE alerting_digest SET sent = 1 WHERE id <= $last", ("$last", lines[^1].Id));
-        transaction.Commit();
+        await send(transaction, lines[0].Id, [.. lines.Select(l => l.Text)]);
+        await transaction.ExecuteAsync("UPDATE alerting_digest SET sent = 1 WHERE id <= $last", cancellation, ("$last", lines[^1].Id));
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Notes how far the incidents are seen, and drops what is older than <paramref name="kept"/>.</summary>
-    public void Advance(DateTimeOffset now, DateTimeOffset kept)
+    public async Task AdvanceAsync(DateTimeOffset now, DateTimeOffset kept, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        transaction.Execute("INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", ("$now", now));
-        transaction.Execute("DELETE FROM alerting_decisions WHERE at < $kept", ("$kept", kept));
-        transaction.Execute("DELETE FROM alerting_digest WHERE at < $kept", ("$kept", kept));
-        transaction.Execute("DELETE FROM alerting_outbox WHERE created_at < $kept AND state IN ('sent', 'overtaken')", ("$kept", kept));
-        transaction.Commit();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
+        await transaction.ExecuteAsync("INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", cancellation, ("$now", now));
+        await transaction.ExecuteAsync("DELETE FROM alerting_decisions WHERE at < $kept", cancellation, ("$kept", kept));
+        await transaction.ExecuteAsync("DELETE FROM alerting_digest WHERE at < $kept", cancellation, ("$kept", kept));
+        await transaction.ExecuteAsync("DELETE FROM alerting_outbox WHERE created_at < $kept AND state IN ('sent', 'overtaken')", cancellation, ("$kept", kept));
+        await transaction.CommitAsync(cancellation);
     }
 
-    public IReadOnlyList<KeptDecision> Decisions(string incident)
+    public async Task<IReadOnlyList<KeptDecision>> DecisionsAsync(string incident, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Kept.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Kept.QueryAsync(
             connection, "SELECT incident, at, kind, text, id FROM alerting_decisions WHERE incident = $incident ORDER BY id",
-            r => new KeptDecision(r.GetString(0), r.Instant(1), r.GetString(2), r.GetString(3)), ("$incident", incident));
+            r => new KeptDecision(r.GetString(0), r.Instant(1), r.GetString(2), r.GetString(3)), cancellation, ("$incident", incident));
     }
 
     public static string Text(AlertState state) => JsonSerializer.Serialize(state, AlertStateJson.Default.AlertState);

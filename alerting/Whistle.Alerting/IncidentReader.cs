@@ -17,11 +17,11 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeP
     const int LongestPath = 4096;
 
     /// <summary>For <see cref="AlertingEnvironment.Incidents"/>.</summary>
-    public IReadOnlyList<IncidentView> Since(DateTimeOffset since)
+    public async Task<IReadOnlyList<IncidentView>> SinceAsync(DateTimeOffset since, CancellationToken cancellation)
     {
-        var attempts = runs.OfIncidents(since);
-        var taken = incidents.AllAcknowledgements(time.GetUtcNow()).ToDictionary(a => a.IncidentId);
-        return [.. incidents.Since(since).Select(i => View(i, [.. attempts[i.Id]], taken.GetValueOrDefault(i.Id)))];
+        var attempts = await runs.OfIncidentsAsync(since, cancellation);
+        var taken = (await incidents.AllAcknowledgementsAsync(time.GetUtcNow(), cancellation)).ToDictionary(a => a.IncidentId);
+        return [.. (await incidents.SinceAsync(since, cancellation)).Select(i => View(i, [.. attempts[i.Id]], taken.GetValueOrDefault(i.Id)))];
     }
 
     static IncidentView View(Incident incident, IReadOnlyList<Run> attempts, Acknowledgement? taken)

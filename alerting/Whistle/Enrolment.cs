@@ -28,32 +28,33 @@ static class Enrolment
         var group = WhistleApi.Group(app, "agents");
         // A browser's cookie makes no senders.
         group.RequireAuthorization(Authentication.TokenOnly);
-        group.MapGet("/agents", () => TypedResults.Ok(credentials.Agents())).WithName("listAgents").WithSummary("The nodes that should report.");
-        group.MapPost("/agents", Results<Ok<EnrolledAnswer>, BadRequest<ApiError>> (EnrolmentRequest request) =>
+        group.MapGet("/agents", async (CancellationToken cancellation) => TypedResults.Ok(await credentials.AgentsAsync(cancellation))).WithName("listAgents").WithSummary("The nodes that should report.");
+        group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (EnrolmentRequest request, CancellationToken cancellation) =>
         {
             try
             {
-                return TypedResults.Ok(new EnrolledAnswer(credentials.Enroll(request.Tenant ?? DefaultTenant, request.Cluster, request.Node)));
+                return TypedResults.Ok(new EnrolledAnswer(await credentials.EnrollAsync(request.Tenant ?? DefaultTenant, request.Cluster, request.Node, cancellation)));
             }
             catch (ArgumentException e)
             {
                 return WhistleApi.BadRequest(e.Message);
             }
         }).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
-        group.MapDelete("/agents", Results<Ok<RevokedAnswer>, NotFound<ApiError>> ([Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node, [Description("default if not given.")] string? tenant) =>
-            Revoke(credentials, tenant ?? DefaultTenant, cluster, node) is var (count, mistake) && mistake is null ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
+        group.MapDelete("/agents", async Task<Results<Ok<RevokedAnswer>, NotFound<ApiError>>> (
+            [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node, [Description("default if not given.")] string? tenant, CancellationToken cancellation) =>
+            await RevokeAsync(credentials, tenant ?? DefaultTenant, cluster, node, cancellation) is var (count, mistake) && mistake is null ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
             .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
     }
 
     /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
-    public static (int Count, string? Mistake) Revoke(Credentials credentials, string tenant, string cluster, string? node) =>
-        credentials.Revoke(tenant, cluster, node) is > 0 and var count ? (count, null) : (0, Missing(credentials, tenant, cluster, node));
+    public static async Task<(int Count, string? Mistake)> RevokeAsync(Credentials credentials, string tenant, string cluster, string? node, CancellationToken cancellation) =>
+        await credentials.RevokeAsync(tenant, cluster, node, cancellation) is > 0 and var count ? (count, null) : (0, await MissingAsync(credentials, tenant, cluster, node, cancellation));
 
     // Whoever revokes a token must learn that a typing error revoked nothing.
-    static string Missing(Credentials credentials, string tenant, string cluster, string? node)
+    static async Task<string> MissingAsync(Credentials credentials, string tenant, string cluster, string? node, CancellationToken cancellation)
     {
         var wanted = Place(tenant, cluster, node);
-        var nearest = credentials.Senders().Select(s => Place(s.Tenant, s.Cluster, s.Node)).OrderByDescending(p => Common(p, wanted)).Take(3).ToList();
+        var nearest = (await credentials.SendersAsync(cancellation)).Select(s => Place(s.Tenant, s.Cluster, s.Node)).OrderByDescending(p => Common(p, wanted)).Take(3).ToList();
         return $"No token of {wanted} is in force, so none was revoked. {(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
     }
 

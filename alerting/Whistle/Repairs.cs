@@ -31,17 +31,17 @@ static class Repairs
             {
                 Watch = s.GetRequiredService<PassWatch>(),
                 Signals = () => s.GetRequiredService<RulesHost>() is { Loaded: true } rules ? rules.Signals : null,
-                Ended = s.GetRequiredService<RulesHost>().EndedSignals,
-                Worked = s.GetRequiredService<RunStore>().WorkedIncidents,
+                Ended = s.GetRequiredService<RulesHost>().EndedSignalsAsync,
+                Worked = s.GetRequiredService<RunStore>().WorkedIncidentsAsync,
                 Store = s.GetRequiredService<IncidentStore>(),
                 Options = options.Incidents,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
                 Health = s.GetRequiredService<HealthBoard>(),
             })
-            .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().Agents, s.GetRequiredService<ILogger<ClusterReader>>()))
+            .AddSingleton(s => new ClusterReader(s.GetRequiredService<PromQLEngine>(), s.GetRequiredService<Credentials>().AgentsAsync, s.GetRequiredService<ILogger<ClusterReader>>()))
             .AddSingleton(s => new RemediationEnvironment
             {
-                Senders = s.GetRequiredService<Credentials>().Senders,
+                Senders = s.GetRequiredService<Credentials>().SendersAsync,
                 Limits = options.Brakes,
                 Health = s.GetRequiredService<HealthBoard>(),
                 Watch = s.GetRequiredService<PassWatch>(),
@@ -60,11 +60,12 @@ static class Repairs
             .AddSingleton(s => new AlertingEnvironment
             {
                 Watch = s.GetRequiredService<PassWatch>(),
-                Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).Since,
+                Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).SinceAsync,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
                 Health = s.GetRequiredService<HealthBoard>(),
-                Note = (transaction, incident, at, kind, text) => IncidentStore.Append(transaction.Connection!, incident, at, kind, text),
+                Note = (transaction, incident, at, kind, text, cancellation) =>
+                    IncidentStore.AppendAsync(transaction.Connection, incident, at, kind, text, cancellation: cancellation),
             })
             .AddSingleton(options.Alerting)
             .AddSingleton<IncidentsHost>().AddSingleton<RemediationHost>().AddSingleton<AlertingHost>();

@@ -23,18 +23,18 @@ static class StateStages
     public static bool HasHistory(string folder) => Left.Select(f => Path.Combine(folder, f)).Any(f => Directory.Exists(f) && Directory.EnumerateFileSystemEntries(f).Any());
 
     /// <summary>Migrates the state, and holds everything back where it is not what it was.</summary>
-    public static void Ready(StateDatabase state, HealthBoard health, TimeProvider time, ILogger logger)
+    public static async Task ReadyAsync(StateDatabase state, HealthBoard health, TimeProvider time, ILogger logger, CancellationToken cancellation)
     {
         state.Watch(health, logger);
-        state.Upgrade(All, logger.StateMigrated);
+        await state.UpgradeAsync(All, logger.StateMigrated, cancellation);
         if (state.Accepted is not { } accepted)
             return;
         logger.StateAccepted(accepted);
-        new ControlStore(state).Set(new KillSwitch(
-            true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.", "whistle", time.GetUtcNow()));
+        await new ControlStore(state).SetAsync(new KillSwitch(
+            true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.", "whistle", time.GetUtcNow()), cancellation);
         // Agents know what was done since; nobody knows since when.
-        new RunStore(state).BeginGeneration(Lineage.NewGeneration(), DateTimeOffset.UnixEpoch, time.GetUtcNow());
-        state.Settle();
+        await new RunStore(state).BeginGenerationAsync(Lineage.NewGeneration(), DateTimeOffset.UnixEpoch, time.GetUtcNow(), cancellation);
+        await state.SettleAsync(cancellation);
     }
 
     /// <summary>Whoever needs the state while it cannot be used is told to come again; Whistle's own API says why.</summary>

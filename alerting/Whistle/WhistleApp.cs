@@ -47,8 +47,7 @@ public sealed class WhistleApp : IAsyncDisposable
     readonly CancellationTokenSource _stopping = new();
     Task _agent = Task.CompletedTask;
 
-    /// <exception cref="StartException">The options, the data or the rules do not let it start.</exception>
-    public WhistleApp(WhistleOptions options)
+    WhistleApp(WhistleOptions options)
     {
         if (options.Errors() is { Count: > 0 } errors)
             throw new StartException(string.Join(Environment.NewLine, errors));
@@ -95,18 +94,40 @@ public sealed class WhistleApp : IAsyncDisposable
             _bodies = new ByteBudget(options.Memory.OtherBodies, "The bodies of requests in work");
             _app = builder.Build();
             Say(closed, setAside);
-            OpenStore();
-            MapEndpoints();
         }
         catch
         {
-            // What was opened by then is another start's to open.
-            ((IDisposable?)_app)?.Dispose();
-            _access?.Dispose();
-            _reserve?.Dispose();
-            _lock.Dispose();
+            Close();
             throw;
         }
+    }
+
+    /// <summary>Puts the server together and opens its data; nothing runs before <see cref="StartAsync"/>.</summary>
+    /// <exception cref="StartException">The options, the data or the rules do not let it start.</exception>
+    public static async Task<WhistleApp> OpenAsync(WhistleOptions options, CancellationToken cancellation)
+    {
+        var app = new WhistleApp(options);
+        try
+        {
+            await app.OpenStoreAsync(cancellation);
+            app.MapEndpoints();
+            return app;
+        }
+        catch
+        {
+            app.Close();
+            throw;
+        }
+    }
+
+    // What was opened by then is another start's to open.
+    void Close()
+    {
+        ((IDisposable?)_app)?.Dispose();
+        _access?.Dispose();
+        _reserve?.Dispose();
+        _lock.Dispose();
+        _stopping.Dispose();
     }
 
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
@@ -193,10 +214,19 @@ public sealed class WhistleApp : IAsyncDisposable
         if (options.RunTimers)
         {
             services.AddSingleton<ServerLockWatch>().AddHostedService(s => new ResourceHost(
-                [s.GetRequiredService<DiskWatch>().Look, () => _ = s.GetRequiredService<ProcessWatch>().Shortage, s.GetRequiredService<ServerLockWatch>().Look],
+                [
+                    s.GetRequiredService<DiskWatch>().LookAsync, Check(() => _ = s.GetRequiredService<ProcessWatch>().Shortage),
+                    Check(s.GetRequiredService<ServerLockWatch>().Look),
+                ],
                 s.GetRequiredService<ILogger<ResourceHost>>()));
         }
     }
+
+    static Func<CancellationToken, Task> Check(Action look) => _ =>
+    {
+        look();
+        return Task.CompletedTask;
+    };
 
     static void AddDetectors(IServiceCollection services, WhistleOptions options)
     {
@@ -213,8 +243,8 @@ public sealed class WhistleApp : IAsyncDisposable
                 Write = async (series, _) => await s.GetRequiredService<TelemetryLog>().RecordAsync(series),
                 Health = s.GetRequiredService<HealthBoard>(),
                 Refused = s.GetRequiredService<RefusedSenders>(),
-                Inventory = s.GetRequiredService<Credentials>().Agents,
-                Collectors = s.GetRequiredService<Credentials>().Collectors,
+                Inventory = s.GetRequiredService<Credentials>().AgentsAsync,
+                Collectors = s.GetRequiredService<Credentials>().CollectorsAsync,
                 Loading = rules => s.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()),
@@ -224,25 +254,27 @@ public sealed class WhistleApp : IAsyncDisposable
             services.AddHostedService(s => s.GetRequiredService<RulesHost>());
     }
 
-    void OpenStore()
+    async Task OpenStoreAsync(CancellationToken cancellation)
     {
         try
         {
             var state = _app.Services.GetRequiredService<StateDatabase>();
-            state.Expect(_options.DataFolder, StateStages.HasHistory(_options.DataFolder), _options.AcceptState);
-            // A state beside which there is telemetry is complete. One that is there is changed by the process alone that has the store.
-            if (state.IsNew)
-                Ready(state);
+            await state.ExpectAsync(_options.DataFolder, StateStages.HasHistory(_options.DataFolder), _options.AcceptState, cancellation);
+            // A state beside which there is telemetry is complete. One that is there is changed by the process alone that has the store, unless
+            // it is in PostgreSQL: a first start that may not make tables there must leave nothing that a second takes for history.
+            var isFirst = state.IsNew || state.IsPostgreSql;
+            if (isFirst)
+                await ReadyAsync(state, cancellation);
             _app.Services.GetRequiredService<DuckDbStore>();
-            if (!state.IsNew)
-                Ready(state);
-            state.RememberIn(_options.DataFolder);
+            if (!isFirst)
+                await ReadyAsync(state, cancellation);
+            await state.RememberInAsync(_options.DataFolder, cancellation);
             // Each stage makes its tables; on a full disk it is one of them that does not fit.
             _app.Services.GetRequiredService<Gateway>();
             _app.Services.GetRequiredService<RulesHost>();
             _app.Services.GetRequiredService<RemediationHost>();
             _app.Services.GetRequiredService<AlertingHost>();
-            RestoreMark.TakeIn(_options.DataFolder, _app.Services, _options.Time.GetUtcNow());
+            await RestoreMark.TakeInAsync(_options.DataFolder, _app.Services, _options.Time.GetUtcNow(), cancellation);
             _app.Services.GetRequiredService<DiskWatch>().Open();
         }
         catch (StateException e)
@@ -259,8 +291,8 @@ public sealed class WhistleApp : IAsyncDisposable
         }
     }
 
-    void Ready(StateDatabase state) =>
-        StateStages.Ready(state, _app.Services.GetRequiredService<HealthBoard>(), _options.Time, _app.Services.GetRequiredService<ILogger<StateDatabase>>());
+    async Task ReadyAsync(StateDatabase state, CancellationToken cancellation) =>
+        await StateStages.ReadyAsync(state, _app.Services.GetRequiredService<HealthBoard>(), _options.Time, _app.Services.GetRequiredService<ILogger<StateDatabase>>(), cancellation);
 
     // Whoever tells ages by an answer needs the clock that its times are from.
     Task DateAsync(HttpContext context, RequestDelegate next)
@@ -314,7 +346,7 @@ public sealed class WhistleApp : IAsyncDisposable
         try
         {
             Directory.CreateDirectory(folder);
-            EnrolAgent(new SecretFile(tokenFile, ServerFolder.AgentTokenForm));
+            await EnrolAgentAsync(new SecretFile(tokenFile, ServerFolder.AgentTokenForm), _stopping.Token);
             using var agent = new WhistleAgent(
                 new AgentOptions
                 {
@@ -337,14 +369,23 @@ public sealed class WhistleApp : IAsyncDisposable
         }
     }
 
-    void EnrolAgent(SecretFile file)
+    async Task EnrolAgentAsync(SecretFile file, CancellationToken cancellation)
     {
-        string Token() => file.ReadOrMake(() => Credentials.Enroll("default", "local", NodeName()), _options.Time, what => Report("agent-token", what));
+        var token = await AgentTokenAsync(file, cancellation);
         // A revoked token stays as it is; one that the state never had is of a state that was lost.
-        if (Credentials.Has(Token()))
+        if (await Credentials.HasAsync(token, cancellation))
             return;
         Report("agent-token", $"The state does not know the token of this machine's agent. It is set aside as {file.SetAside(_options.Time)}, and the agent is enrolled again.");
-        Token();
+        await AgentTokenAsync(file, cancellation);
+    }
+
+    // It is known before it is written: one that nobody has costs less than a file with one that the state never had.
+    async Task<string> AgentTokenAsync(SecretFile file, CancellationToken cancellation)
+    {
+        var made = file.Fault() is null ? null : await Credentials.EnrollAsync("default", "local", NodeName(), cancellation);
+        return file.ReadOrMake(
+            () => made ?? throw new IOException("The agent's token changed while it was read. Start the server again."), _options.Time,
+            what => Report("agent-token", what));
     }
 
     static T Secret<T>(Func<T> get)

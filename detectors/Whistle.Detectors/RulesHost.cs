@@ -31,10 +31,11 @@ public sealed record RulesEnvironment
     public required Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> Write { get; init; }
 
     /// <summary>The agents that should report.</summary>
-    public required Func<IReadOnlyList<EnrolledAgent>> Inventory { get; init; }
+    public required Func<CancellationToken, Task<IReadOnlyList<EnrolledAgent>>> Inventory { get; init; }
 
     /// <summary>The collectors of whole clusters that should report.</summary>
-    public Func<IReadOnlyList<EnrolledCollector>> Collectors { get; init; } = () => [];
+    public Func<CancellationToken, Task<IReadOnlyList<EnrolledCollector>>> Collectors { get; init; } =
+        _ => Task.FromResult<IReadOnlyList<EnrolledCollector>>([]);
 
     /// <summary>Who was refused for the server's own sake: alive, and not known otherwise.</summary>
     public RefusedSenders Refused { get; init; } = new(TimeProvider.System);
@@ -111,7 +112,7 @@ public sealed class RulesHost : BackgroundService
     }
 
     /// <summary>Signals that ended within the last 24 hours, the latest first.</summary>
-    public IReadOnlyList<Signal> EndedSignals(DateTimeOffset since) => _store.Ended(since);
+    public async Task<IReadOnlyList<Signal>> EndedSignalsAsync(DateTimeOffset since, CancellationToken cancellation) => await _store.EndedAsync(since, cancellation);
 
     /// <summary>The rules in force.</summary>
     public RuleSet Rules => Volatile.Read(ref _running).Rules;
@@ -140,7 +141,7 @@ public sealed class RulesHost : BackgroundService
         await _passes.WaitAsync(cancellation);
         try
         {
-            Swap(rules);
+            await SwapAsync(rules, cancellation);
         }
         finally
         {
@@ -158,7 +159,7 @@ public sealed class RulesHost : BackgroundService
         await _passes.WaitAsync(cancellation);
         try
         {
-            var agents = _environment.Inventory();
+            var agents = await _environment.Inventory(cancellation);
             await ObservePresenceAsync(agents, now, cancellation);
             var due = Groups.Select(g => (Group: g, Slot: Due(g, now))).Where(g => g.Slot is not null).ToList();
             if (due.Count == 0)
@@ -213,7 +214,7 @@ public sealed class RulesHost : BackgroundService
             RecordedSample[] samples =
             [
                 .. await _presence.ObserveAsync(agents, now, cancellation),
-                .. await _collectors.ObserveAsync(_environment.Collectors(), now, cancellation),
+                .. await _collectors.ObserveAsync(await _environment.Collectors(cancellation), now, cancellation),
                 .. OverduePasses(now),
             ];
             if (samples.Length > 0)
@@ -255,7 +256,7 @@ public sealed class RulesHost : BackgroundService
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
             _metrics.Overruns.WithLabels(group.Group.Key).Inc();
-            _evaluator.Save(group, slot);
+            await _evaluator.SaveAsync(group, slot, cancellation);
         }
 
         ReportHealth(group);
@@ -276,27 +277,27 @@ public sealed class RulesHost : BackgroundService
             _environment.Health.Clear(Component, subject);
     }
 
-    void Swap(RuleSet rules)
+    async Task SwapAsync(RuleSet rules, CancellationToken cancellation)
     {
         var before = Groups;
-        var signals = before.Count > 0 ? Current(before) : Stored();
+        var signals = before.Count > 0 ? Current(before) : await StoredAsync(cancellation);
         var recorded = before.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Recorded);
         var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
         foreach (var group in groups)
             group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
         foreach (var gone in before.Select(g => g.Group.Name).Except(rules.Groups.Select(g => g.Name)))
             _environment.Health.Clear(Component, $"group {gone}");
-        Withdraw(signals.Values.SelectMany(s => s), groups);
+        await WithdrawAsync(signals.Values.SelectMany(s => s), groups, cancellation);
         Volatile.Write(ref _running, new(rules, groups));
     }
 
     static Dictionary<string, List<Signal>> Current(IReadOnlyList<GroupState> groups) =>
         groups.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Signals.Values.ToList());
 
-    Dictionary<string, List<Signal>> Stored()
+    async Task<Dictionary<string, List<Signal>>> StoredAsync(CancellationToken cancellation)
     {
-        var evaluations = _store.LoadEvaluations();
-        return _store.Load().GroupBy(s => s.Rule).ToDictionary(g => g.Key, g => g.Select(s => Seen(s, evaluations)).ToList());
+        var evaluations = await _store.LoadEvaluationsAsync(cancellation);
+        return (await _store.LoadAsync(cancellation)).GroupBy(s => s.Rule).ToDictionary(g => g.Key, g => g.Select(s => Seen(s, evaluations)).ToList());
     }
 
     // A signal's row is written when it changes; its group's evaluations are known to have gone on since.
@@ -328,14 +329,14 @@ public sealed class RulesHost : BackgroundService
         }
     }
 
-    void Withdraw(IEnumerable<Signal> signals, List<GroupState> groups)
+    async Task WithdrawAsync(IEnumerable<Signal> signals, List<GroupState> groups, CancellationToken cancellation)
     {
         var now = _time.GetUtcNow();
         var kept = groups.SelectMany(g => g.Rules).Select(r => r.Key).ToHashSet();
         var withdrawn = signals.Where(s => !kept.Contains(s.Rule))
             .Select(s => new SignalEvent(s with { Condition = Transition.End(s.Condition, SignalEnd.Withdrawn, now) }, s.State, now)).ToList();
         if (withdrawn.Count > 0)
-            _store.Save("", now, withdrawn.Select(e => e.Signal), withdrawn);
+            await _store.SaveAsync("", now, withdrawn.Select(e => e.Signal), withdrawn, cancellation);
     }
 
     void CountSignals()

@@ -67,7 +67,7 @@ public sealed class DiskWatch(
         Judge(SpaceOf(Folder));
     }
 
-    public void Look()
+    public async Task LookAsync(CancellationToken cancellation)
     {
         try
         {
@@ -85,9 +85,9 @@ public sealed class DiskWatch(
                 health.Clear(Component, Dropped);
             }
 
-            Hold(space);
+            await HoldAsync(space, cancellation);
             store.LookAtHotFile();
-            database.LookAtFile();
+            await database.LookAtFileAsync(cancellation);
         }
         catch (IOException e)
         {
@@ -168,12 +168,12 @@ public sealed class DiskWatch(
         health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from {_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped early. Add space or shorten Retention. Disk:DropOldest=false refuses new samples instead.");
     }
 
-    void Hold(DiskSpace space)
+    async Task HoldAsync(DiskSpace space, CancellationToken cancellation)
     {
         if (_refuses || (_heldAt is { } at && TimeProvider.System.GetElapsedTime(at) < HoldEvery))
             return;
         _heldAt = TimeProvider.System.GetTimestamp();
-        if (reserve.Hold(database))
+        if (await reserve.HoldAsync(database, cancellation))
             health.Clear(Component, "reserve");
         else
             health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no room can be reserved for the state in {Path.GetDirectoryName(Folder)}, so on a full disk no incident could be saved. Check that the folder is writable and on a file system that allocates ahead (ext4, xfs).");

@@ -5,7 +5,7 @@ namespace Whistle.Ingest;
 
 /// <summary>Runs checks once a second of real time, whatever clock the engine is on.</summary>
 /// <param name="looks">One that fails is logged and keeps no other from running.</param>
-public sealed class ResourceHost(IReadOnlyList<Action> looks, ILogger<ResourceHost> logger) : BackgroundService
+public sealed class ResourceHost(IReadOnlyList<Func<CancellationToken, Task>> looks, ILogger<ResourceHost> logger) : BackgroundService
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
 
@@ -17,7 +17,7 @@ public sealed class ResourceHost(IReadOnlyList<Action> looks, ILogger<ResourceHo
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
                 foreach (var look in looks)
-                    Look(look);
+                    await LookAsync(look, stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -25,13 +25,13 @@ public sealed class ResourceHost(IReadOnlyList<Action> looks, ILogger<ResourceHo
         }
     }
 
-    void Look(Action look)
+    async Task LookAsync(Func<CancellationToken, Task> look, CancellationToken cancellation)
     {
         try
         {
-            look();
+            await look(cancellation);
         }
-        catch (Exception e)
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
             logger.WatchFailed(e);
         }

@@ -42,7 +42,7 @@ public sealed partial class Credentials
             enrolled_at INTEGER NOT NULL,
             revoked_at INTEGER NULL)
         """,
-        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", static c => Rows.Fill(c)));
+        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync));
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
@@ -53,12 +53,12 @@ public sealed partial class Credentials
     {
         _state = state;
         _time = time;
-        state.Migrate(Tables);
+        state.Add(Tables);
     }
 
     /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>
     /// <exception cref="ArgumentException">A name is not valid.</exception>
-    public string Enroll(string tenant, string cluster, string? node)
+    public async Task<string> EnrollAsync(string tenant, string cluster, string? node, CancellationToken cancellation)
     {
         CheckName(nameof(tenant), tenant);
         CheckName(nameof(cluster), cluster);
@@ -66,33 +66,34 @@ public sealed partial class Credentials
             CheckName(nameof(node), node);
         var token = AccessToken.New(AccessToken.OfSender);
         var (hash, now) = (Hash(token), _time.GetUtcNow());
-        using var connection = _state.Open();
-        connection.Execute(
+        await using var connection = await _state.OpenAsync(cancellation);
+        await connection.ExecuteAsync(
             "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
+            cancellation,
             ("$hash", hash), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", now), ("$checksum", Rows.Of(hash, tenant, cluster, node, now, null)));
         return token;
     }
 
     /// <summary>Takes every token of the node, or of the cluster's collector, back. Returns how many there were.</summary>
-    public int Revoke(string tenant, string cluster, string? node)
+    public async Task<int> RevokeAsync(string tenant, string cluster, string? node, CancellationToken cancellation)
     {
-        using var connection = _state.Open();
-        using var transaction = connection.BeginWrite();
-        var count = connection.Execute(
+        await using var connection = await _state.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Of("credentials"), cancellation);
+        var count = await connection.ExecuteAsync(
             """
             UPDATE credentials SET revoked_at = $at, checksum = NULL
             WHERE tenant = $tenant AND cluster = $cluster AND node IS NOT DISTINCT FROM $node AND revoked_at IS NULL
             """,
-            ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
-        Rows.Fill(connection);
-        transaction.Commit();
+            cancellation, ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+        await Rows.FillAsync(connection, cancellation);
+        await transaction.CommitAsync(cancellation);
         _known.Clear();
         return count;
     }
 
     /// <summary>The sender that the token belongs to, or null where it is unknown or was revoked.</summary>
     // Looked up by its hash, so that the time a comparison takes says nothing about a token.
-    public Sender? Authenticate(string token)
+    public async Task<Sender?> AuthenticateAsync(string token, CancellationToken cancellation)
     {
         if (!AccessToken.IsWhole(AccessToken.OfSender, token))
             return null;
@@ -100,7 +101,7 @@ public sealed partial class Credentials
         var now = _time.GetUtcNow();
         if (_known.TryGetValue(hash, out var known) && known.Until > now)
             return known.Sender;
-        var sender = Find(hash);
+        var sender = await FindAsync(hash, cancellation);
         // Unknown tokens are not remembered: guesses would fill the memory.
         if (sender is null)
             _known.TryRemove(hash, out _);
@@ -110,45 +111,45 @@ public sealed partial class Credentials
     }
 
     /// <summary>Whether the token was ever made here, revoked or not.</summary>
-    public bool Has(string token)
+    public async Task<bool> HasAsync(string token, CancellationToken cancellation)
     {
-        using var connection = _state.Open();
-        return connection.Query("SELECT token_hash FROM credentials WHERE token_hash = $hash", r => r.GetString(0), ("$hash", Hash(token))).Count > 0;
+        await using var connection = await _state.OpenAsync(cancellation);
+        return (await connection.QueryAsync("SELECT token_hash FROM credentials WHERE token_hash = $hash", r => r.GetString(0), cancellation, ("$hash", Hash(token)))).Count > 0;
     }
 
     /// <summary>Every node with a living credential, by its first enrolment.</summary>
-    public IReadOnlyList<EnrolledAgent> Agents() =>
-        [.. First(Living().Where(c => c.Sender.Node is not null)).Select(c => new EnrolledAgent(c.Sender.Tenant, c.Sender.Cluster, c.Sender.Node!, c.At))];
+    public async Task<IReadOnlyList<EnrolledAgent>> AgentsAsync(CancellationToken cancellation) =>
+        [.. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is not null)).Select(c => new EnrolledAgent(c.Sender.Tenant, c.Sender.Cluster, c.Sender.Node!, c.At))];
 
     /// <summary>Everybody with a living credential, each once.</summary>
-    public IReadOnlyList<EnrolledSender> Senders() => [.. Living().Select(c => c.Sender).Distinct()];
+    public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) => [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
     /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
-    public IReadOnlyList<EnrolledCollector> Collectors() =>
-        [.. First(Living().Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.Tenant, c.Sender.Cluster, c.At))];
+    public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
+        [.. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.Tenant, c.Sender.Cluster, c.At))];
 
     static IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> First(IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> living) =>
         living.GroupBy(c => c.Sender).Select(g => (g.Key, At: g.Min(c => c.At)))
             .OrderBy(c => c.Key.Tenant, StringComparer.Ordinal).ThenBy(c => c.Key.Cluster, StringComparer.Ordinal).ThenBy(c => c.Key.Node, StringComparer.Ordinal);
 
-    IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> Living()
+    async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At)>> LivingAsync(CancellationToken cancellation)
     {
-        using var connection = _state.Open();
+        await using var connection = await _state.OpenAsync(cancellation);
         // The revoked ones too: one that became so by damage is to be seen.
-        return Reader.Query(
+        return (await Reader.QueryAsync(
             connection,
             $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) FROM credentials",
             r => !Rows.Holds(r) ? throw new InvalidDataException("its checksum is not that of its values")
-                : r.IsDBNull(5) ? (new EnrolledSender(r.GetString(1), r.GetString(2), r.OptionalText(3)), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?))
+                : r.IsDBNull(5) ? (new EnrolledSender(r.GetString(1), r.GetString(2), r.OptionalText(3)), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?), cancellation))
             .OfType<(EnrolledSender Sender, DateTimeOffset At)>();
     }
 
-    Sender? Find(string hash)
+    async Task<Sender?> FindAsync(string hash, CancellationToken cancellation)
     {
-        using var connection = _state.Open();
-        var found = connection.Query(
+        await using var connection = await _state.OpenAsync(cancellation);
+        var found = await connection.QueryAsync(
             $"SELECT {Rows.Columns()} FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
-            r => Rows.Holds(r) ? (Tenant: r.GetString(1), Cluster: r.GetString(2), Node: r.OptionalText(3)) : default((string Tenant, string Cluster, string? Node)?), ("$hash", hash));
+            r => Rows.Holds(r) ? (Tenant: r.GetString(1), Cluster: r.GetString(2), Node: r.OptionalText(3)) : default((string Tenant, string Cluster, string? Node)?), cancellation, ("$hash", hash));
         if (found is not [{ } key])
             return null;
         // One object a sender: its key seed decides which encodings the head remembers.

@@ -46,20 +46,27 @@ public sealed class CheckedTable(string name, string[] key, string[] columns, st
     public bool Holds(DbDataReader reader, int from = 0) => reader.GetValue(from + columns.Length) is long stored && stored == Of(Values(reader, from));
 
     /// <summary>Gives a checksum to the rows that have none.</summary>
-    public void Fill(DbConnection connection)
+    public async Task FillAsync(StateConnection connection, CancellationToken cancellation)
     {
         var update = $"UPDATE {name} SET {checksum} = $checksum WHERE {_where}";
-        foreach (var values in connection.Query($"SELECT {string.Join(", ", columns)} FROM {name} WHERE {checksum} IS NULL", r => Values(r, 0)))
-            connection.Execute(update, [("$checksum", Of(values)), .. key.Select(k => ($"${k}", (object?)values[Array.IndexOf(columns, k)]))]);
+        var select = $"SELECT {string.Join(", ", columns)} FROM {name} WHERE {checksum} IS NULL";
+        foreach (var values in await connection.QueryAsync(select, r => Values(r, 0), cancellation))
+        {
+            (string, object?)[] parameters = [("$checksum", Of(values)), .. key.Select(k => ($"${k}", values[Array.IndexOf(columns, k)]))];
+            await connection.ExecuteAsync(update, cancellation, parameters);
+        }
     }
 
     /// <summary>Makes the table again from these rows alone: a damaged row may not be found by its key.</summary>
-    internal void Rewrite(DbConnection connection, IEnumerable<object?[]> rows)
+    internal async Task RewriteAsync(StateConnection connection, IEnumerable<object?[]> rows, CancellationToken cancellation)
     {
-        connection.Execute($"DELETE FROM {name}");
+        await connection.ExecuteAsync($"DELETE FROM {name}", cancellation);
         var insert = $"INSERT INTO {name} ({Columns()}) VALUES ({string.Join(", ", columns.Append(checksum).Select(c => $"${c}"))})";
         foreach (var values in rows)
-            connection.Execute(insert, [.. columns.Zip(values, (c, v) => ($"${c}", v)), ($"${checksum}", Of(values))]);
+        {
+            (string, object?)[] parameters = [.. columns.Zip(values, (c, v) => ($"${c}", v)), ($"${checksum}", Of(values))];
+            await connection.ExecuteAsync(insert, cancellation, parameters);
+        }
     }
 
     internal object?[] Values(DbDataReader reader, int from)
@@ -121,51 +128,63 @@ public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> rea
     readonly System.Runtime.CompilerServices.ConditionalWeakTable<StateDatabase, Known> _known = [];
 
     /// <param name="seals">From the same transaction.</param>
-    public SealedRows<T> Read(DbConnection connection, StateSeals seals)
+    public async Task<SealedRows<T>> ReadAsync(StateConnection connection, StateSeals seals, CancellationToken cancellation)
     {
-        var database = ((StateConnection)connection).Source;
+        var database = connection.Source;
         var seal = seals[table.Name];
         if (seal is not null && _known.TryGetValue(database, out var known) && known.Seal == seal)
             return new(known.Rows, null);
-        var (rows, damaged, found) = All(connection);
-        var fault = damaged > 0 ? $"{damaged} of the {found.Size} rows of {table.Name} are damaged" : found != seal ? $"rows of {table.Name} are missing or were not written by Whistle" : null;
+        var (rows, damaged, found) = await AllAsync(connection, cancellation);
+        var fault = damaged > 0 ? $"{damaged} of the {found.Size} rows of {table.Name} are damaged"
+            : found != seal ? $"rows of {table.Name} are missing or were not written by Whistle" : null;
         if (fault is null)
             _known.AddOrUpdate(database, new(found, [.. rows.Select(r => r.Row)]));
         return new([.. rows.Select(r => r.Row)], fault);
     }
 
     /// <summary>Drops what is damaged, and takes the rest for the table.</summary>
-    public void Rewrite(DbConnection connection)
+    public async Task RewriteAsync(StateConnection connection, CancellationToken cancellation)
     {
-        table.Rewrite(connection, [.. All(connection).Rows.Select(r => r.Values)]);
-        Seal(connection);
+        var (rows, _, _) = await AllAsync(connection, cancellation);
+        await table.RewriteAsync(connection, [.. rows.Select(r => r.Values)], cancellation);
+        await SealAsync(connection, cancellation);
     }
 
     /// <summary>Gives new rows their checksums, and seals the table as it is. To be called only where it was whole before the change.</summary>
-    public void Seal(DbConnection connection)
+    public async Task SealAsync(StateConnection connection, CancellationToken cancellation)
     {
-        table.Fill(connection);
-        StateSeals.Set(connection, table.Name, All(connection).Found);
+        await table.FillAsync(connection, cancellation);
+        var (_, _, found) = await AllAsync(connection, cancellation);
+        await StateSeals.SetAsync(connection, table.Name, found, cancellation);
     }
 
-    (List<(T Row, object?[] Values)> Rows, int Damaged, StateSeal Found) All(DbConnection connection)
+    async Task<(List<(T Row, object?[] Values)> Rows, int Damaged, StateSeal Found)> AllAsync(StateConnection connection, CancellationToken cancellation)
     {
-        var rows = connection.Query(
+        var rows = await connection.QueryAsync(
             $"SELECT {table.Columns()} FROM {table.Name} ORDER BY {string.Join(", ", table.Key)}",
-            r => table.Holds(r) ? (Row: read(r), Values: table.Values(r, 0), Checksum: r.GetInt64(table.Count)) : default((T Row, object?[] Values, long Checksum)?));
+            r => table.Holds(r) ? (Row: read(r), Values: table.Values(r, 0), Checksum: r.GetInt64(table.Count))
+                : default((T Row, object?[] Values, long Checksum)?),
+            cancellation);
         var whole = rows.Where(r => r is not null).Select(r => r!.Value).ToList();
-        return ([.. whole.Select(r => (r.Row, r.Values))], rows.Count - whole.Count, new(rows.Count, whole.Aggregate(0L, (sum, r) => unchecked(sum + r.Checksum))));
+        var total = whole.Aggregate(0L, (sum, r) => unchecked(sum + r.Checksum));
+        return ([.. whole.Select(r => (r.Row, r.Values))], rows.Count - whole.Count, new(rows.Count, total));
     }
 
     sealed record Known(StateSeal Seal, IReadOnlyList<T> Rows);
 }
 
 /// <summary>How many rows a table has, and the sum of their checksums.</summary>
-public sealed record StateSeal(long Size, long Total);
+public sealed record StateSeal(long Size, long Total)
+{
+    internal StateSeal Plus(StateSeal other) => new(Size + other.Size, unchecked(Total + other.Total));
+}
 
 /// <summary>The seals of all tables, as of one transaction.</summary>
 public sealed class StateSeals
 {
+    // Parts of a table's seal, which clusters change apart from one another, have its name and theirs.
+    const char Part = '\n';
+
     readonly Dictionary<string, StateSeal> _seals;
 
     StateSeals(Dictionary<string, StateSeal> seals) => _seals = seals;
@@ -173,17 +192,36 @@ public sealed class StateSeals
     /// <summary>Null where it is missing.</summary>
     public StateSeal? this[string table] => _seals.GetValueOrDefault(table);
 
-    public static StateSeals Read(DbConnection connection) =>
-        new(connection.Query("SELECT scope, size, total FROM seals", r => (Scope: r.GetString(0), Seal: new StateSeal(r.GetInt64(1), r.GetInt64(2)))).DistinctBy(s => s.Scope).ToDictionary(s => s.Scope, s => s.Seal));
-
-    /// <summary>One row more, or less; of a table that was whole before.</summary>
-    public static void Add(DbConnection connection, string table, int rows, long checksum)
+    public static async Task<StateSeals> ReadAsync(StateConnection connection, CancellationToken cancellation)
     {
-        if (Read(connection)[table] is { } seal)
-            Set(connection, table, new(seal.Size + rows, unchecked(seal.Total + (rows * checksum))));
+        var rows = await connection.QueryAsync(
+            "SELECT scope, size, total FROM seals", r => (Scope: r.GetString(0), Seal: new StateSeal(r.GetInt64(1), r.GetInt64(2))), cancellation);
+        // A part without the whole says nothing.
+        return new(rows.DistinctBy(s => s.Scope).GroupBy(s => s.Scope.Split(Part)[0]).Where(g => g.Any(s => s.Scope == g.Key))
+            .ToDictionary(g => g.Key, g => g.Select(s => s.Seal).Aggregate((a, b) => a.Plus(b))));
     }
 
-    internal static void Set(DbConnection connection, string table, StateSeal seal) => connection.Execute(
-        "INSERT INTO seals (scope, size, total) VALUES ($scope, $size, $total) ON CONFLICT (scope) DO UPDATE SET size = excluded.size, total = excluded.total",
-        ("$scope", table), ("$size", seal.Size), ("$total", seal.Total));
+    /// <summary>One row more, or less; of a table that was whole before.</summary>
+    /// <param name="part">What of the table the caller has the scope of, such as a cluster; others change theirs at the same time.</param>
+    public static async Task AddAsync(StateConnection connection, string table, string part, int rows, long checksum, CancellationToken cancellation)
+    {
+        var scope = $"{table}{Part}{part}";
+        var seal = (await connection.QueryAsync(
+            "SELECT size, total FROM seals WHERE scope = $scope", r => new StateSeal(r.GetInt64(0), r.GetInt64(1)), cancellation, ("$scope", scope)))
+            .FirstOrDefault() ?? new(0, 0);
+        await SetAsync(connection, scope, seal.Plus(new(rows, unchecked(rows * checksum))), cancellation);
+    }
+
+    internal static async Task SetAsync(StateConnection connection, string table, StateSeal seal, CancellationToken cancellation)
+    {
+        // The whole stands for all of its parts.
+        if (!table.Contains(Part))
+            await connection.ExecuteAsync("DELETE FROM seals WHERE scope LIKE $parts", cancellation, ("$parts", $"{table}{Part}%"));
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO seals (scope, size, total) VALUES ($scope, $size, $total)
+            ON CONFLICT (scope) DO UPDATE SET size = excluded.size, total = excluded.total
+            """,
+            cancellation, ("$scope", table), ("$size", seal.Size), ("$total", seal.Total));
+    }
 }

@@ -10,10 +10,12 @@ namespace Whistle.State;
 public sealed record RowReader(string Table, string Means)
 {
     /// <param name="sql">Its last column names the row.</param>
-    public List<T> Query<T>(DbConnection connection, string sql, Func<DbDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    public Task<List<T>> QueryAsync<T>(
+        StateConnection connection, string sql, Func<DbDataReader, T> read, CancellationToken cancellation,
+        params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
-        var database = ((StateConnection)connection).Source;
-        var rows = connection.Query(
+        var database = connection.Source;
+        return WholeAsync(connection.QueryAsync(
             sql,
             reader =>
             {
@@ -30,9 +32,11 @@ public sealed record RowReader(string Table, string Means)
                     return (IsWhole: false, Value: default(T)!);
                 }
             },
-            parameters);
-        return [.. rows.Where(r => r.IsWhole).Select(r => r.Value)];
+            cancellation,
+            parameters));
     }
+
+    static async Task<List<T>> WholeAsync<T>(Task<List<(bool IsWhole, T Value)>> rows) => [.. (await rows).Where(r => r.IsWhole).Select(r => r.Value)];
 }
 
 public static class StoredNames

@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Security.Cryptography;
 
 namespace Whistle.State;
@@ -20,10 +19,10 @@ public sealed record Lineage(string Generation, DateTimeOffset BackupAt, DateTim
         CREATE TABLE lineage (
             id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, backup_at INTEGER NOT NULL, restored_at INTEGER NOT NULL, checksum INTEGER);
         """,
-        static connection =>
+        static async (connection, cancellation) =>
         {
-            connection.Execute("INSERT INTO lineage (id, generation, backup_at, restored_at) VALUES (1, '', 0, 0)");
-            Checked.Fill(connection);
+            await connection.ExecuteAsync("INSERT INTO lineage (id, generation, backup_at, restored_at) VALUES (1, '', 0, 0)", cancellation);
+            await Checked.FillAsync(connection, cancellation);
         });
 
     static readonly Lineage Damaged = new("damaged", DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch);
@@ -39,15 +38,23 @@ public sealed record Lineage(string Generation, DateTimeOffset BackupAt, DateTim
     public static string NewGeneration() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4));
 
     /// <summary>As it is in the caller's transaction.</summary>
-    public static Lineage Read(DbConnection connection) => connection.Query(
-        $"SELECT {Checked.Columns()} FROM lineage",
-        r => Checked.Holds(r) ? new Lineage(r.GetString(1), r.Instant(2), r.Instant(3)) : Damaged) is [var only] ? only : Damaged;
+    public static async Task<Lineage> ReadAsync(StateConnection connection, CancellationToken cancellation)
+    {
+        var rows = await connection.QueryAsync(
+            $"SELECT {Checked.Columns()} FROM lineage",
+            r => Checked.Holds(r) ? new Lineage(r.GetString(1), r.Instant(2), r.Instant(3)) : Damaged, cancellation);
+        return rows is [var only] ? only : Damaged;
+    }
 
     /// <summary>Begins a new generation inside the caller's transaction.</summary>
-    public static void Begin(DbConnection connection, string generation, DateTimeOffset backupAt, DateTimeOffset now) => connection.Execute(
-        """
-        INSERT INTO lineage (id, generation, backup_at, restored_at, checksum) VALUES (1, $generation, $backup, $now, $checksum)
-        ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, backup_at = excluded.backup_at, restored_at = excluded.restored_at, checksum = excluded.checksum
-        """,
-        ("$generation", generation), ("$backup", backupAt), ("$now", now), ("$checksum", Checked.Of(1, generation, backupAt, now)));
+    public static Task BeginAsync(
+        StateConnection connection, string generation, DateTimeOffset backupAt, DateTimeOffset now, CancellationToken cancellation) =>
+        connection.ExecuteAsync(
+            """
+            INSERT INTO lineage (id, generation, backup_at, restored_at, checksum) VALUES (1, $generation, $backup, $now, $checksum)
+            ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, backup_at = excluded.backup_at, restored_at = excluded.restored_at,
+                checksum = excluded.checksum
+            """,
+            cancellation,
+            ("$generation", generation), ("$backup", backupAt), ("$now", now), ("$checksum", Checked.Of(1, generation, backupAt, now)));
 }

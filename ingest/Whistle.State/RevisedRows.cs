@@ -20,31 +20,40 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
     readonly RowReader? _reader = means is null ? null : new(table, means);
 
     /// <param name="sql">Selects <c>id</c> and <c>revision</c>, in the order of the answer.</param>
-    public IReadOnlyList<T> Query(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    public Task<IReadOnlyList<T>> QueryAsync(
+        StateConnection connection, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        QueryAsync(connection, sql, parameters.ToArray(), cancellation);
+
+    async Task<IReadOnlyList<T>> QueryAsync(StateConnection connection, string sql, (string Name, object? Value)[] parameters, CancellationToken cancellation)
     {
-        var database = ((StateConnection)connection).Source.Number;
-        var keys = connection.Query(sql, static r => (Id: r.GetString(0), Revision: r.GetInt64(1)), parameters);
+        var database = connection.Source.Number;
+        var keys = await connection.QueryAsync(sql, static r => (Id: r.GetString(0), Revision: r.GetInt64(1)), cancellation, parameters);
         var rows = new List<T>(keys.Count);
         Dictionary<string, T>? fresh = null;
         if (keys.Count(k => !_known.ContainsKey((database, k.Revision))) > Many)
-            fresh = Read(connection, $"{_select} IN (SELECT k.id FROM ({sql}) k)", parameters).ToDictionary(r => r.Id, r => r.Row);
+        {
+            var all = await ReadAsync(connection, $"{_select} IN (SELECT k.id FROM ({sql}) k)", cancellation, parameters);
+            fresh = all.ToDictionary(r => r.Id, r => r.Row);
+        }
+
         foreach (var (id, revision) in keys)
         {
             if (_known.TryGetValue((database, revision), out var known) || fresh?.TryGetValue(id, out known) is true)
                 rows.Add(known!);
-            else if (Read(connection, $"{_select} = $id", ("$id", id)) is [var found])
+            else if (await ReadAsync(connection, $"{_select} = $id", cancellation, ("$id", id)) is [var found])
                 rows.Add(found.Row);
         }
 
         return rows;
     }
 
-    List<(string Id, T Row)> Read(DbConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    Task<List<(string Id, T Row)>> ReadAsync(
+        StateConnection connection, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
-        var database = ((StateConnection)connection).Source.Number;
+        var database = connection.Source.Number;
         return _reader is null
-            ? connection.Query(sql, r => Keep(database, r), parameters)
-            : _reader.Query(connection, sql, r => Keep(database, r), parameters);
+            ? connection.QueryAsync(sql, r => Keep(database, r), cancellation, parameters)
+            : _reader.QueryAsync(connection, sql, r => Keep(database, r), cancellation, parameters);
     }
 
     (string Id, T Row) Keep(long database, DbDataReader reader)

@@ -1,13 +1,12 @@
 using System.Data;
 using System.Data.Common;
-using System.Diagnostics.CodeAnalysis;
 
 using Microsoft.Data.Sqlite;
 
 namespace Whistle.State;
 
 /// <summary>A connection of the provider's. On SQLite it outlives its users, with a prepared command a text.</summary>
-sealed class KeptConnection(DbConnection inner, bool keepsCommands) : IDisposable
+sealed class KeptConnection(DbConnection inner, bool keepsCommands) : IAsyncDisposable, IDisposable
 {
     readonly Dictionary<string, DbCommand> _commands = [];
 
@@ -43,191 +42,302 @@ sealed class KeptConnection(DbConnection inner, bool keepsCommands) : IDisposabl
             command.Dispose();
         inner.Dispose();
     }
+
+    public ValueTask DisposeAsync()
+    {
+        foreach (var command in _commands.Values)
+            command.Dispose();
+        return inner.DisposeAsync();
+    }
 }
 
 /// <summary>
-/// A connection to the state, of either engine. Writers follow one another: on SQLite by its own lock, on PostgreSQL by an advisory lock,
-/// so that what a transaction has read holds until it commits.
+/// A connection to the state, of either engine, for one user at a time. Statements take part in the open transaction; one that changes rows
+/// outside of any is a transaction of its own. Texts of statements are constants, values always parameters; instants are stored as
+/// milliseconds since 1970 UTC.
 /// </summary>
-sealed class StateConnection(StateDatabase database, KeptConnection kept) : DbConnection
+public sealed class StateConnection : IAsyncDisposable
 {
-    // "Whistle" in ASCII; the number is of its own within a PostgreSQL database.
-    const long WriteLock = 0x57686973746C65;
-
     // As long as SQLite waits for another writer.
     const int LockSeconds = 10;
 
-    KeptConnection? _kept = kept;
+    readonly StateDatabase _database;
+    KeptConnection? _kept;
 
-    public StateDatabase Source => database;
+    internal StateConnection(StateDatabase database, KeptConnection kept) => (_database, _kept) = (database, kept);
 
-    /// <summary>The one that statements take part in; null where each is one of its own.</summary>
-    public StateTransaction? Current { get; private set; }
+    internal StateDatabase Source => _database;
 
-    public KeptConnection Kept => _kept ?? throw new ObjectDisposedException(nameof(StateConnection));
+    internal StateTransaction? Current { get; private set; }
 
-    [AllowNull]
-    public override string ConnectionString
+    internal KeptConnection Kept => _kept ?? throw new ObjectDisposedException(nameof(StateConnection));
+
+    /// <summary>
+    /// Begins a transaction that reads and writes, under <see cref="StateScope.Everything"/>. To be used wherever a write depends on what was
+    /// read. Others go on to read what was before.
+    /// </summary>
+    public Task<StateTransaction> BeginWriteAsync(CancellationToken cancellation) => BeginWriteAsync([StateScope.Everything], cancellation);
+
+    /// <summary>As <see cref="BeginWriteAsync(CancellationToken)"/>, under one scope.</summary>
+    public Task<StateTransaction> BeginWriteAsync(StateScope scope, CancellationToken cancellation) => BeginWriteAsync([scope], cancellation);
+
+    /// <summary>As <see cref="BeginWriteAsync(CancellationToken)"/>, under several scopes.</summary>
+    public async Task<StateTransaction> BeginWriteAsync(IReadOnlyCollection<StateScope> scopes, CancellationToken cancellation)
     {
-        get => Kept.Inner.ConnectionString;
-        set => throw new NotSupportedException();
-    }
-
-    public override string Database => Kept.Inner.Database;
-
-    public override string DataSource => Kept.Inner.DataSource;
-
-    public override string ServerVersion => Kept.Inner.ServerVersion;
-
-    public override ConnectionState State => _kept?.Inner.State ?? ConnectionState.Closed;
-
-    public StateTransaction BeginWrite()
-    {
-        database.Fault?.Invoke(StateMoment.BeforeBegin);
-        database.MakeRoom();
-        return Guarded(static c =>
+        if (_database.Fault is { } fault)
+            await fault(StateMoment.BeforeBegin);
+        await _database.MakeRoomAsync(cancellation);
+        var turn = await _database.WaitForTurnAsync(cancellation);
+        try
         {
-            var inner = c.Kept.Inner is SqliteConnection sqlite ? sqlite.BeginTransaction(deferred: false) : c.BeginLocked();
-            return c.Current = new(c, inner, isWrite: true);
-        });
+            var inner = await GuardedAsync(() => BeginAsync(scopes, cancellation));
+            return Current = new StateTransaction(this, inner, isWrite: true, turn);
+        }
+        catch
+        {
+            turn?.Dispose();
+            throw;
+        }
     }
 
-    public StateTransaction BeginRead() => Guarded(static c =>
+    /// <summary>Begins a transaction that only reads, all of it as of one moment.</summary>
+    public async Task<StateTransaction> BeginReadAsync(CancellationToken cancellation)
     {
-        if (c.Kept.Inner is SqliteConnection sqlite)
-            return c.Current = new(c, sqlite.BeginTransaction(deferred: true), isWrite: false);
-        var inner = c.Kept.Inner.BeginTransaction(IsolationLevel.RepeatableRead);
-        c.Run(inner, "SET TRANSACTION READ ONLY");
-        return c.Current = new(c, inner, isWrite: false);
-    });
+        var inner = await GuardedAsync(async () =>
+        {
+            if (Kept.Inner is SqliteConnection sqlite)
+                return sqlite.BeginTransaction(deferred: true);
+            var begun = await Kept.Inner.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellation);
+            await RunAsync(begun, "SET TRANSACTION READ ONLY", cancellation);
+            return begun;
+        });
+        return Current = new StateTransaction(this, inner, isWrite: false, turn: null);
+    }
+
+    /// <summary>Returns the number of rows that were changed.</summary>
+    public Task<int> ExecuteAsync(string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        if (Current is { IsWrite: false })
+            throw new InvalidOperationException("A transaction that reads cannot write; begin it with BeginWriteAsync.");
+        return Current is null ? ExecuteAloneAsync(sql, parameters.ToArray(), cancellation) : ChangeAsync(sql, Command(sql, parameters), cancellation);
+    }
+
+    /// <summary>A statement that changes rows and returns them needs <see cref="BeginWriteAsync(StateScope, CancellationToken)"/>.</summary>
+    /// <param name="read">Called for each row, which it must not keep.</param>
+    public Task<List<T>> QueryAsync<T>(
+        string sql, Func<DbDataReader, T> read, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        ReadAsync(sql, Command(sql, parameters), read, cancellation);
+
+    /// <summary>Runs a script of several statements, in the open transaction where there is one.</summary>
+    internal async Task RunScriptAsync(string sql, CancellationToken cancellation)
+    {
+        await using var command = Kept.Inner.CreateCommand();
+#pragma warning disable CA2100 // Every script is a constant of the stage that calls.
+        command.CommandText = Source.IsPostgreSql ? StateDialect.Script(sql) : sql;
+#pragma warning restore CA2100
+        await GuardedAsync(() => command.ExecuteNonQueryAsync(cancellation));
+    }
 
     /// <summary>Reports what is wrong with the state as a whole, and throws it as a <see cref="StateException"/>.</summary>
-    public T Guarded<T>(Func<StateConnection, T> work)
+    internal async Task<T> GuardedAsync<T>(Func<Task<T>> work)
     {
         try
         {
-            return work(this);
+            return await work();
         }
-        catch (DbException e) when (database.Trouble(e) is { } trouble)
+        catch (DbException e) when (_database.Trouble(e) is { } trouble)
         {
             _kept?.IsSpent = true;
             throw trouble;
         }
     }
 
-    public void Ended(StateTransaction transaction)
+    internal void Ended(StateTransaction transaction)
     {
         if (Current == transaction)
             Current = null;
     }
 
-    public override void ChangeDatabase(string databaseName) => throw new NotSupportedException();
-
-    public override void Open() => throw new NotSupportedException("The database opens its connections itself.");
-
-    public override void Close()
+    public async ValueTask DisposeAsync()
     {
         if (_kept is not { } kept)
             return;
         _kept = null;
         try
         {
-            Current?.Dispose();
+            if (Current is { } open)
+                await open.DisposeAsync();
         }
         catch
         {
             // Nobody knows what became of its transaction.
-            kept.Dispose();
+            await kept.DisposeAsync();
             throw;
         }
 
-        database.Release(kept);
+        await _database.ReleaseAsync(kept);
     }
 
-    protected override DbTransaction BeginDbTransaction(IsolationLevel isolationLevel) => BeginWrite();
-
-    protected override DbCommand CreateDbCommand() => Kept.Inner.CreateCommand();
-
-    protected override void Dispose(bool disposing)
+    async Task<DbTransaction> BeginAsync(IReadOnlyCollection<StateScope> scopes, CancellationToken cancellation)
     {
-        if (disposing)
-            Close();
-        base.Dispose(disposing);
-    }
-
-    // Each statement after the lock sees all that the writer before has committed.
-    DbTransaction BeginLocked()
-    {
-        var inner = Kept.Inner.BeginTransaction(IsolationLevel.ReadCommitted);
-        Run(inner, $"SELECT pg_advisory_xact_lock({WriteLock})");
+        if (Kept.Inner is SqliteConnection sqlite)
+            return sqlite.BeginTransaction(deferred: false);
+        // Each statement after the locks sees all that the writers before have committed.
+        var inner = await Kept.Inner.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation);
+        await RunAsync(inner, StateScope.Statement(scopes), cancellation);
         return inner;
     }
 
-    void Run(DbTransaction inner, string sql)
+    async Task RunAsync(DbTransaction inner, string sql, CancellationToken cancellation)
     {
         try
         {
-            using var command = Kept.Inner.CreateCommand();
-#pragma warning disable CA2100 // A constant of this file.
+            await using var command = Kept.Inner.CreateCommand();
+#pragma warning disable CA2100 // Made of constants and numbers.
             command.CommandText = sql;
 #pragma warning restore CA2100
             command.CommandTimeout = LockSeconds;
-            command.ExecuteNonQuery();
+            await command.ExecuteNonQueryAsync(cancellation);
         }
         catch
         {
-            inner.Dispose();
+            await inner.DisposeAsync();
             throw;
         }
+    }
+
+    async Task<int> ExecuteAloneAsync(string sql, (string Name, object? Value)[] parameters, CancellationToken cancellation)
+    {
+        await using var own = await BeginWriteAsync(StateScope.Rows, cancellation);
+        var changed = await ChangeAsync(sql, Command(sql, parameters), cancellation);
+        await own.CommitAsync(cancellation);
+        return changed;
+    }
+
+    Task<int> ChangeAsync(string sql, DbCommand command, CancellationToken cancellation) =>
+        RunAsync(sql, command, c => c.ExecuteNonQueryAsync(cancellation));
+
+    Task<List<T>> ReadAsync<T>(string sql, DbCommand command, Func<DbDataReader, T> read, CancellationToken cancellation) => RunAsync(
+        sql, command, async c =>
+        {
+            await using var reader = await c.ExecuteReaderAsync(cancellation);
+            var rows = new List<T>();
+            while (await reader.ReadAsync(cancellation))
+                rows.Add(StateSql.Row(sql, reader, read));
+            return rows;
+        });
+
+    // A command that failed is not used again.
+    async Task<T> RunAsync<T>(string sql, DbCommand command, Func<DbCommand, Task<T>> work)
+    {
+        try
+        {
+            var result = await GuardedAsync(() => work(command));
+            Kept.Give(sql, command);
+            return result;
+        }
+        catch
+        {
+            await command.DisposeAsync();
+            throw;
+        }
+    }
+
+    DbCommand Command(string sql, ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        var command = Kept.Take(sql);
+        command.Transaction = Current?.Inner;
+        if (!HasNames(command, parameters))
+        {
+            command.Parameters.Clear();
+            foreach (var (name, _) in parameters)
+            {
+                var parameter = command.CreateParameter();
+                parameter.ParameterName = Source.IsPostgreSql ? name[1..] : name;
+                command.Parameters.Add(parameter);
+            }
+        }
+
+        for (var i = 0; i < parameters.Length; i++)
+            command.Parameters[i].Value = StateSql.Stored(parameters[i].Value, Source.IsPostgreSql);
+        return command;
+    }
+
+    static bool HasNames(DbCommand command, ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        if (command.Parameters.Count != parameters.Length)
+            return false;
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            if (command.Parameters[i].ParameterName != parameters[i].Name)
+                return false;
+        }
+
+        return true;
     }
 }
 
 /// <summary>Rolled back where it is disposed without a commit.</summary>
-sealed class StateTransaction(StateConnection connection, DbTransaction inner, bool isWrite) : DbTransaction
+public sealed class StateTransaction : IAsyncDisposable
 {
-    readonly int _changes = isWrite ? StateDatabase.Changes(connection.Kept.Inner) : 0;
+    readonly StateConnection _connection;
+    readonly DbTransaction _inner;
+    readonly IDisposable? _turn;
+    readonly int _changes;
 
-    public DbTransaction Inner => inner;
-
-    public bool IsWrite => isWrite;
-
-    public override IsolationLevel IsolationLevel => inner.IsolationLevel;
-
-    protected override DbConnection DbConnection => connection;
-
-    public override void Commit()
+    /// <param name="turn">Given back when the transaction ends.</param>
+    internal StateTransaction(StateConnection connection, DbTransaction inner, bool isWrite, IDisposable? turn)
     {
-        if (isWrite)
-            connection.Source.Fault?.Invoke(StateMoment.BeforeCommit);
-        var number = isWrite ? connection.Source.Count(connection, _changes) : 0;
-        connection.Guarded(_ => Commit(inner));
-        connection.Ended(this);
-        if (!isWrite)
-            return;
-        connection.Source.Committed(connection, number);
-        connection.Source.Fault?.Invoke(StateMoment.AfterCommit);
+        (_connection, _inner, _turn, IsWrite) = (connection, inner, turn, isWrite);
+        _changes = isWrite ? StateDatabase.Changes(connection.Kept.Inner) : 0;
     }
 
-    static bool Commit(DbTransaction inner)
-    {
-        inner.Commit();
-        return true;
-    }
+    /// <summary>Statements of this connection take part in it.</summary>
+    public StateConnection Connection => _connection;
 
-    public override void Rollback()
-    {
-        inner.Rollback();
-        connection.Ended(this);
-    }
+    internal DbTransaction Inner => _inner;
 
-    protected override void Dispose(bool disposing)
+    internal bool IsWrite { get; }
+
+    /// <summary>Once it has begun to commit, it is not cancelled: nobody would know whether it did.</summary>
+    public async Task CommitAsync(CancellationToken cancellation)
     {
-        if (disposing)
+        cancellation.ThrowIfCancellationRequested();
+        var database = _connection.Source;
+        if (IsWrite && database.Fault is { } before)
+            await before(StateMoment.BeforeCommit);
+        var number = IsWrite ? await database.CountAsync(_connection, _changes) : 0;
+        await _connection.GuardedAsync(async () =>
         {
-            inner.Dispose();
-            connection.Ended(this);
-        }
+            await _inner.CommitAsync(CancellationToken.None);
+            return true;
+        });
+        _connection.Ended(this);
+        if (!IsWrite)
+            return;
+        database.Committed(_connection, number);
+        _turn?.Dispose();
+        if (database.Fault is { } after)
+            await after(StateMoment.AfterCommit);
+    }
 
-        base.Dispose(disposing);
+    public async Task RollbackAsync(CancellationToken cancellation)
+    {
+        await _inner.RollbackAsync(cancellation);
+        _connection.Ended(this);
+        _turn?.Dispose();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await _inner.DisposeAsync();
+        }
+        finally
+        {
+            _connection.Ended(this);
+            _turn?.Dispose();
+        }
     }
 }

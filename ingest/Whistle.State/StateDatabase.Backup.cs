@@ -7,13 +7,16 @@ namespace Whistle.State;
 public sealed partial class StateDatabase
 {
     /// <summary>Which state it is, through all backups and restores.</summary>
-    public string Identity
+    public async Task<string> IdentityAsync(CancellationToken cancellation)
     {
-        get
-        {
-            using var connection = Open();
-            return connection.Query("SELECT id FROM instance", r => r.GetString(0)) is [var id] ? id : throw new StateException("The state does not say which one it is. Stop the server and look at it with `whistle data check`.");
-        }
+        await using var connection = await OpenAsync(cancellation);
+        return await IdentityAsync(connection, cancellation);
+    }
+
+    static async Task<string> IdentityAsync(StateConnection connection, CancellationToken cancellation)
+    {
+        return await connection.QueryAsync("SELECT id FROM instance", r => r.GetString(0), cancellation) is [var id]
+            ? id : throw new StateException("The state does not say which one it is. Stop the server and look at it with `whistle data check`.");
     }
 
     /// <summary>Writes all that is committed now into a new SQLite file, while others go on to read and write.</summary>
@@ -47,22 +50,17 @@ public sealed partial class StateDatabase
 
     /// <summary>The next row of a table that numbers its rows gets a number that is so much higher.</summary>
     /// <param name="table">A constant of the stage that calls; its column is <c>id</c>.</param>
-    public void SkipNumbers(string table, int count)
+    public async Task SkipNumbersAsync(string table, int count, CancellationToken cancellation)
     {
-        using var connection = Open();
-        using var transaction = connection.BeginWrite();
+        const string next = "SELECT setval(pg_get_serial_sequence($table, 'id'), nextval(pg_get_serial_sequence($table, 'id')) + $count)";
+        await using var connection = await OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(cancellation);
         if (IsPostgreSql)
-        {
-            connection.Query(
-                "SELECT setval(pg_get_serial_sequence($table, 'id'), nextval(pg_get_serial_sequence($table, 'id')) + $count)", r => r.GetInt64(0),
-                ("$table", table), ("$count", (long)count));
-        }
-        else if (connection.Execute("UPDATE sqlite_sequence SET seq = seq + $count WHERE name = $table", ("$count", count), ("$table", table)) == 0)
-        {
-            connection.Execute("INSERT INTO sqlite_sequence (name, seq) VALUES ($table, $count)", ("$table", table), ("$count", count));
-        }
-
-        transaction.Commit();
+            await connection.QueryAsync(next, r => r.GetInt64(0), cancellation, ("$table", table), ("$count", (long)count));
+        else if (await connection.ExecuteAsync(
+            "UPDATE sqlite_sequence SET seq = seq + $count WHERE name = $table", cancellation, ("$count", count), ("$table", table)) == 0)
+            await connection.ExecuteAsync("INSERT INTO sqlite_sequence (name, seq) VALUES ($table, $count)", cancellation, ("$table", table), ("$count", count));
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>What SQLite finds wrong with a file of state that nobody writes; null where it is whole.</summary>

@@ -29,13 +29,13 @@ public sealed partial class StateDatabase
 
     /// <summary>Counts a commit that changes something, in its transaction; 0 where none are counted.</summary>
     /// <exception cref="StateException">It is not the state that was written last: its content was exchanged.</exception>
-    internal long Count(StateConnection connection, int changesBefore)
+    internal async Task<long> CountAsync(StateConnection connection, int changesBefore)
     {
         if (_mark is not { } mark || Changes(connection.Kept.Inner) == changesBefore)
             return 0;
-        var found = connection.Query(
+        var found = await connection.QueryAsync(
             "UPDATE seals SET total = total + 1 WHERE scope = $scope RETURNING total, (SELECT id FROM instance)",
-            r => (Number: r.GetInt64(0), Id: r.OptionalText(1)), ("$scope", StateMark.Scope));
+            r => (Number: r.GetInt64(0), Id: r.OptionalText(1)), CancellationToken.None, ("$scope", StateMark.Scope));
         return found is [{ } commit] && commit.Id == mark.Id && commit.Number > mark.Commits ? commit.Number : throw new StateException(Exchanged());
     }
 
@@ -51,7 +51,7 @@ public sealed partial class StateDatabase
             if (number - mark.Base >= CheckpointCommits && number - _triedAt >= CheckpointCommits / 4)
             {
                 _triedAt = number;
-                if (Checkpoint(connection, "PASSIVE"))
+                if (Checkpoint(connection.Kept, "PASSIVE"))
                     mark = mark with { Base = number };
             }
 
@@ -68,15 +68,15 @@ public sealed partial class StateDatabase
     }
 
     /// <summary>Writes the log into the file and waits for who reads it, so that the next write begins the log again, in the room that it has.</summary>
-    internal void RestartLog()
+    internal async Task RestartLogAsync(CancellationToken cancellation)
     {
-        using var connection = (StateConnection)Open();
+        await using var connection = await ConnectAsync(cancellation);
         lock (_marking)
         {
             if (_mark is not { } mark || _markFile is not { IsClosed: false } file)
                 return;
             raw.sqlite3_busy_timeout(((SqliteConnection)connection.Kept.Inner).Handle, ReaderMilliseconds);
-            var isDone = Checkpoint(connection, "RESTART");
+            var isDone = Checkpoint(connection.Kept, "RESTART");
             raw.sqlite3_busy_timeout(((SqliteConnection)connection.Kept.Inner).Handle, 0);
             if (!isDone)
                 return;
@@ -95,11 +95,16 @@ public sealed partial class StateDatabase
     internal static int Changes(DbConnection connection) => connection is SqliteConnection sqlite ? raw.sqlite3_total_changes(sqlite.Handle) : 0;
 
     // SQLite's own checkpoints would let the log begin again without the mark's knowing how far the file has come.
-    static bool Checkpoint(StateConnection connection, string mode)
+    static bool Checkpoint(KeptConnection kept, string mode)
     {
         try
         {
-            return connection.Query($"PRAGMA wal_checkpoint({mode})", r => (Busy: r.GetInt64(0), Log: r.GetInt64(1), Done: r.GetInt64(2))) is [{ Busy: 0 } pages] && pages.Log == pages.Done;
+            using var command = kept.Inner.CreateCommand();
+#pragma warning disable CA2100 // A constant of this file.
+            command.CommandText = $"PRAGMA wal_checkpoint({mode})";
+#pragma warning restore CA2100
+            using var reader = command.ExecuteReader();
+            return reader.Read() && reader.GetInt64(0) == 0 && reader.GetInt64(1) == reader.GetInt64(2);
         }
         catch (DbException)
         {
@@ -112,25 +117,28 @@ public sealed partial class StateDatabase
     /// To be called once what an accepted state calls for is committed: the kill switch is on. Until then its mark is empty, so that the next start is
     /// refused too if this one ends early.
     /// </summary>
-    public void Settle()
+    public Task SettleAsync(CancellationToken cancellation)
     {
-        using var connection = Open();
         _isDoubted = false;
-        Remember(connection);
+        return RememberAsync(cancellation);
     }
 
     /// <summary>Begins to keep the mark, once the database can say which it is.</summary>
-    void Remember(DbConnection connection)
+    async Task RememberAsync(CancellationToken cancellation)
     {
+        if (_file is null || _mark is not null || _isDoubted)
+            return;
+        await using var connection = await ConnectAsync(cancellation);
+        if ((await connection.QueryAsync("SELECT name FROM sqlite_schema WHERE name = 'seals'", r => r.GetString(0), cancellation)).Count == 0)
+            return;
+        var now = await connection.QueryAsync(
+            "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => new StateMark(r.GetString(0), r.GetInt64(1), 0), cancellation,
+            ("$scope", StateMark.Scope));
         lock (_marking)
         {
-            if (_file is null || _mark is not null || _isDoubted || connection.Query("SELECT name FROM sqlite_schema WHERE name = 'seals'", r => r.GetString(0)).Count == 0)
+            if (_mark is not null || now is not [var fresh])
                 return;
             var path = _file + StateMark.Suffix;
-            var now = connection.Query(
-                "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => new StateMark(r.GetString(0), r.GetInt64(1), 0), ("$scope", StateMark.Scope));
-            if (now is not [var fresh])
-                return;
             var before = Accepted is null ? StateMark.Read(path) : null;
             if (before is null)
                 fresh.Create(path);

@@ -14,9 +14,9 @@ public sealed partial class StateDatabase
     /// <param name="hasHistory">The folder holds what a server only leaves beside a state.</param>
     /// <param name="accept">Goes on with what is there, as <see cref="StateOpening.Accept"/>.</param>
     /// <exception cref="StateException">It is another one, or none.</exception>
-    public void Expect(string folder, bool hasHistory, bool accept)
+    public async Task ExpectAsync(string folder, bool hasHistory, bool accept, CancellationToken cancellation)
     {
-        if (!IsPostgreSql || Doubt(folder, hasHistory) is not { } doubt)
+        if (!IsPostgreSql || await DoubtAsync(folder, hasHistory, cancellation) is not { } doubt)
             return;
         Accepted = accept ? doubt
             : throw new StateException(
@@ -26,13 +26,14 @@ public sealed partial class StateDatabase
     }
 
     /// <summary>To be called once the state is ready.</summary>
-    public void RememberIn(string folder)
+    public async Task RememberInAsync(string folder, CancellationToken cancellation)
     {
-        if (IsPostgreSql && Remembered(folder) != Identity)
-            DurableFile.Write(Path.Combine(folder, FolderMark), $"{Identity}\n");
+        if (IsPostgreSql && await IdentityAsync(cancellation) is var identity && Remembered(folder) != identity)
+            DurableFile.Write(Path.Combine(folder, FolderMark), $"{identity}\n");
     }
 
-    string? Doubt(string folder, bool hasHistory) => (Remembered(folder), IdentityIfAny()) switch
+    async Task<string?> DoubtAsync(string folder, bool hasHistory, CancellationToken cancellation) =>
+        (Remembered(folder), await IdentityIfAnyAsync(cancellation)) switch
     {
         (null, null) => hasHistory ? $"The database has no state yet, but {folder} has what a server leaves beside one." : null,
         (null, _) => null,
@@ -42,9 +43,10 @@ public sealed partial class StateDatabase
 
     static string? Remembered(string folder) => Path.Combine(folder, FolderMark) is var file && File.Exists(file) ? File.ReadAllText(file).Trim() : null;
 
-    string? IdentityIfAny()
+    async Task<string?> IdentityIfAnyAsync(CancellationToken cancellation)
     {
-        using var connection = Open();
-        return connection.Query("SELECT 1 FROM pg_tables WHERE tablename = 'instance' AND schemaname = current_schema()", _ => true).Count > 0 ? Identity : null;
+        const string table = "SELECT 1 FROM pg_tables WHERE tablename = 'instance' AND schemaname = current_schema()";
+        await using var connection = await ConnectAsync(cancellation);
+        return (await connection.QueryAsync(table, _ => true, cancellation)).Count > 0 ? await IdentityAsync(connection, cancellation) : null;
     }
 }

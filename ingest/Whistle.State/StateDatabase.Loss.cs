@@ -15,11 +15,11 @@ public sealed partial class StateDatabase
     /// <summary>
     /// Reports a file that was deleted, moved or replaced while it is in use: what is written from here on is gone with the process.
     /// </summary>
-    public void LookAtFile()
+    public async Task LookAtFileAsync(CancellationToken cancellation)
     {
         if (_file is null)
             return;
-        if ((FileLoss() ?? LogLoss() ?? Exchange()) is { } loss)
+        if ((FileLoss() ?? LogLoss() ?? await ExchangeAsync(cancellation)) is { } loss)
             _health?.Report(Component, "file", HealthState.Failed, loss);
         else
             _health?.Clear(Component, "file");
@@ -63,15 +63,15 @@ public sealed partial class StateDatabase
     }
 
     // SQLite takes another content in the same file for a change like any other.
-    string? Exchange()
+    async Task<string?> ExchangeAsync(CancellationToken cancellation)
     {
         if (_exchanged is not null || _mark is not { } mark)
             return _exchanged;
         try
         {
-            using var connection = Open();
-            var now = connection.Query(
-                "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => (Id: r.GetString(0), Commits: r.GetInt64(1)),
+            await using var connection = await ConnectAsync(cancellation);
+            var now = await connection.QueryAsync(
+                "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => (Id: r.GetString(0), Commits: r.GetInt64(1)), cancellation,
                 ("$scope", StateMark.Scope));
             return now is [{ } found] && found.Id == mark.Id && found.Commits >= mark.Commits ? null : Exchanged();
         }

@@ -7,12 +7,60 @@ public sealed partial class StateDatabase
     // Of one stage; a higher number is damage.
     const int MostMigrations = 10_000;
 
+    // What the connections of this object may count on.
+    readonly List<StateSchema> _added = [];
+    readonly SemaphoreSlim _migrating = new(1);
+    volatile bool _isCurrent;
+
+    /// <summary>Adds the tables of one stage, whose migrations the next <see cref="OpenAsync"/> runs where this database has not seen them.</summary>
+    public void Add(StateSchema schema)
+    {
+        lock (_added)
+        {
+            if (_added.Contains(schema))
+                return;
+            _added.Add(schema);
+            _isCurrent = false;
+        }
+    }
+
     /// <summary>Runs the migrations of one stage that this database has not seen yet, all in one transaction.</summary>
     /// <exception cref="StateException">It was made by a newer program, or a migration is not the one that was run.</exception>
-    public void Migrate(StateSchema schema) => Migrate([StateSchema.Own, schema], isWhole: false);
+    public Task MigrateAsync(StateSchema schema, CancellationToken cancellation) =>
+        MigrateAsync([StateSchema.Own, schema], isWhole: false, cancellation);
 
-    /// <summary>As <see cref="Migrate(StateSchema)"/>.</summary>
-    public void Migrate(string stage, params IReadOnlyList<StateScript> scripts) => Migrate(new StateSchema(stage, scripts));
+    async Task MigrateAddedAsync(CancellationToken cancellation)
+    {
+        await _migrating.WaitAsync(cancellation);
+        try
+        {
+            StateSchema[] added;
+            lock (_added)
+                added = [.. _added];
+            if (_isCurrent)
+                return;
+            if (added.Length > 0)
+                await MigrateAsync([StateSchema.Own, .. added], isWhole: false, cancellation);
+            else
+                await RememberAsync(cancellation);
+            lock (_added)
+                _isCurrent = _added.Count == added.Length;
+        }
+        finally
+        {
+            _migrating.Release();
+        }
+    }
+
+    // The stages that the program as a whole has migrated are not looked at one by one.
+    void KnowAll(IReadOnlyList<StateSchema> program)
+    {
+        lock (_added)
+        {
+            _added.AddRange(program.Except(_added));
+            _isCurrent = true;
+        }
+    }
 
     /// <summary>
     /// Brings the state to what the whole program knows, or changes nothing: what was made by a newer one is refused. Of an older file a copy
@@ -21,100 +69,113 @@ public sealed partial class StateDatabase
     /// <param name="program">All its stages.</param>
     /// <param name="tell">Told what is done.</param>
     /// <exception cref="StateException">It was made by a newer program, a migration is not the one that was run, or no copy can be made.</exception>
-    public void Upgrade(IReadOnlyList<StateSchema> program, Action<string> tell)
+    public async Task UpgradeAsync(IReadOnlyList<StateSchema> program, Action<string> tell, CancellationToken cancellation)
     {
         IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
-        int found;
-        using (var connection = Open())
+        var (isWhole, found) = await IsWholeAsync(schemas, cancellation);
+        if (!isWhole)
         {
-            if (IsWhole(connection, schemas, out found))
-                return;
+            var known = schemas.Sum(s => s.Scripts.Count);
+            if (found > 0)
+                tell($"The state has schema version {found}, this program has {known}: it is migrated.{CopyBefore(found, known)}");
+            await MigrateAsync(schemas, isWhole: true, cancellation);
         }
 
-        var known = schemas.Sum(s => s.Scripts.Count);
-        if (found > 0)
-            tell($"The state has schema version {found}, this program has {known}: it is migrated.{CopyBefore(found, known)}");
-        Migrate(schemas, isWhole: true);
+        await RememberAsync(cancellation);
+        KnowAll(program);
     }
 
-    /// <summary>As <see cref="Upgrade"/> where the state is new; else it must be current.</summary>
+    /// <summary>As <see cref="UpgradeAsync"/> where the state is new; else it must be current.</summary>
     /// <exception cref="StateException">Besides: it is older than this program.</exception>
-    public void RequireCurrent(IReadOnlyList<StateSchema> program)
+    public async Task RequireCurrentAsync(IReadOnlyList<StateSchema> program, CancellationToken cancellation)
     {
         IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
-        using var connection = Open();
-        if (IsWhole(connection, schemas, out var found))
-            return;
-        if (found > 0)
-            throw new StateException($"The state has schema version {found}, this program has {schemas.Sum(s => s.Scripts.Count)}. Start `whistle serve` of this version once, which migrates it.");
-        Migrate(schemas, isWhole: true);
+        var (isWhole, found) = await IsWholeAsync(schemas, cancellation);
+        if (!isWhole && found > 0)
+        {
+            throw new StateException(
+                $"The state has schema version {found}, this program has {schemas.Sum(s => s.Scripts.Count)}. "
+                + "Start `whistle serve` of this version once, which migrates it.");
+        }
+
+        if (!isWhole)
+            await MigrateAsync(schemas, isWhole: true, cancellation);
+        await RememberAsync(cancellation);
+        KnowAll(program);
     }
 
     // In one transaction, since another process may migrate in between. Without the check, a missing table would come to light only when
     // somebody needs it.
-    static bool IsWhole(DbConnection connection, IReadOnlyList<StateSchema> schemas, out int found)
+    async Task<(bool IsWhole, int Found)> IsWholeAsync(IReadOnlyList<StateSchema> schemas, CancellationToken cancellation)
     {
-        using var picture = connection.BeginRead();
-        var applied = Applied(connection);
-        found = applied.Count;
+        await using var connection = await ConnectAsync(cancellation);
+        await using var picture = await connection.BeginReadAsync(cancellation);
+        var applied = await AppliedAsync(connection, cancellation);
         var isCurrent = IsCurrent(applied, schemas, isWhole: true);
-        var state = (StateConnection)connection;
-        return state.Guarded(c => ShapeFault(c.Kept.Inner, schemas, applied.Keys)) is { } fault ? throw Damaged(state, fault) : isCurrent;
+        var fault = await connection.GuardedAsync(() => ShapeFaultAsync(connection.Kept.Inner, schemas, applied.Keys, cancellation));
+        return fault is null ? (isCurrent, applied.Count) : throw Damaged(connection, fault);
     }
 
     /// <summary>What the migrations that were run made and is not as they made it; null where nothing is wrong.</summary>
-    internal static string? ShapeFault(DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied)
+    internal static async Task<string?> ShapeFaultAsync(
+        DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied, CancellationToken cancellation)
     {
         var numbers = applied.ToLookup(m => m.Stage, m => m.Number);
         var gap = numbers.FirstOrDefault(stage => stage.Max() >= stage.Count());
         return gap is not null
             ? $"the table migrations has migration {gap.Max() + 1} of the stage {gap.Key}, but not all before it"
-            : StateShape.Fault(connection, schemas, stage => numbers[stage].Count());
+            : await StateShape.FaultAsync(connection, schemas, stage => numbers[stage].Count(), cancellation);
     }
 
-    internal void Migrate(IReadOnlyList<StateSchema> schemas, bool isWhole)
+    internal async Task MigrateAsync(IReadOnlyList<StateSchema> schemas, bool isWhole, CancellationToken cancellation)
     {
-        using var connection = Open();
-        if (!IsCurrent(Applied(connection), schemas, isWhole))
+        await using (var connection = await ConnectAsync(cancellation))
         {
-            using var transaction = connection.BeginWrite();
-            MakeTable(connection);
-            IsCurrent(Applied(connection), schemas, isWhole);
-            var applied = Applied(connection);
-            foreach (var schema in schemas)
+            if (!IsCurrent(await AppliedAsync(connection, cancellation), schemas, isWhole))
             {
-                for (var number = 0; number < schema.Scripts.Count; number++)
-                    Apply(connection, schema, number, applied);
-            }
+                await using var transaction = await connection.BeginWriteAsync(cancellation);
+                await MakeTableAsync(connection, cancellation);
+                var applied = await AppliedAsync(connection, cancellation);
+                IsCurrent(applied, schemas, isWhole);
+                foreach (var schema in schemas)
+                {
+                    for (var number = 0; number < schema.Scripts.Count; number++)
+                        await ApplyAsync(connection, schema, number, applied, cancellation);
+                }
 
-            transaction.Commit();
+                await transaction.CommitAsync(cancellation);
+            }
         }
 
-        Remember(connection);
+        await RememberAsync(cancellation);
     }
 
-    static void Apply(DbConnection connection, StateSchema schema, int number, Dictionary<(string Stage, long Number), string?> applied)
+    static async Task ApplyAsync(
+        StateConnection connection, StateSchema schema, int number, Dictionary<(string Stage, long Number), string?> applied,
+        CancellationToken cancellation)
     {
         var script = schema.Scripts[number];
         (string, object?)[] row = [("$stage", schema.Stage), ("$number", number), ("$checksum", script.Checksum)];
         if (!applied.TryGetValue((schema.Stage, number), out var checksum))
         {
-            Run(connection, schema, number);
-            connection.Execute("INSERT INTO migrations (stage, number, checksum) VALUES ($stage, $number, $checksum)", row);
+            await RunAsync(connection, schema, number, cancellation);
+            await connection.ExecuteAsync("INSERT INTO migrations (stage, number, checksum) VALUES ($stage, $number, $checksum)", cancellation, row);
         }
         else if (checksum is null)
         {
             // Run by a version that kept no checksums.
-            connection.Execute("UPDATE migrations SET checksum = $checksum WHERE stage = $stage AND number = $number", row);
+            await connection.ExecuteAsync(
+                "UPDATE migrations SET checksum = $checksum WHERE stage = $stage AND number = $number", cancellation, row);
         }
     }
 
-    static void Run(DbConnection connection, StateSchema schema, int number)
+    static async Task RunAsync(StateConnection connection, StateSchema schema, int number, CancellationToken cancellation)
     {
         try
         {
-            connection.Script(schema.Scripts[number].Sql);
-            schema.Scripts[number].Then?.Invoke(connection);
+            await connection.RunScriptAsync(schema.Scripts[number].Sql, cancellation);
+            if (schema.Scripts[number].Then is { } then)
+                await then(connection, cancellation);
         }
         catch (DbException e) when (e is not StateException)
         {
@@ -153,15 +214,16 @@ public sealed partial class StateDatabase
         $"The state has schema version {found} and this program knows version {known}: it was made by a newer version of Whistle, for it has {what}. Nothing was changed. Start the newer version again, or restore a backup from before the upgrade with `whistle backup restore`.");
 
     /// <summary>The checksums of the migrations that were run; null where an older version kept none.</summary>
-    static Dictionary<(string Stage, long Number), string?> Applied(DbConnection connection)
+    static async Task<Dictionary<(string Stage, long Number), string?>> AppliedAsync(StateConnection connection, CancellationToken cancellation)
     {
-        var columns = Columns(connection);
-        return columns.Count == 0
-            ? []
-            : connection.Query(
-                $"SELECT stage, number, {(columns.Contains("checksum") ? "checksum" : "NULL")} FROM migrations ORDER BY stage, number",
-                r => (Key: MigrationOf(r) ?? throw Damaged((StateConnection)connection, NoMigration), Checksum: r.IsDBNull(2) ? null : r.GetValue(2).ToString()))
-                .DistinctBy(m => m.Key).ToDictionary(m => m.Key, m => m.Checksum);
+        var columns = await ColumnsAsync(connection, cancellation);
+        if (columns.Count == 0)
+            return [];
+        var rows = await connection.QueryAsync(
+            $"SELECT stage, number, {(columns.Contains("checksum") ? "checksum" : "NULL")} FROM migrations ORDER BY stage, number",
+            r => (Key: MigrationOf(r) ?? throw Damaged(connection, NoMigration), Checksum: r.IsDBNull(2) ? null : r.GetValue(2).ToString()),
+            cancellation);
+        return rows.DistinctBy(m => m.Key).ToDictionary(m => m.Key, m => m.Checksum);
     }
 
     /// <summary>The stage and number that a row of <c>migrations</c> begins with; null where it names none.</summary>
@@ -172,16 +234,17 @@ public sealed partial class StateDatabase
 
     static StateException Damaged(StateConnection connection, string what) => new(StateInspection.Damaged(connection.Source._file ?? "in PostgreSQL", what));
 
-    static void MakeTable(DbConnection connection)
+    static async Task MakeTableAsync(StateConnection connection, CancellationToken cancellation)
     {
-        connection.Script("CREATE TABLE IF NOT EXISTS migrations (stage TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stage, number))");
-        if (!Columns(connection).Contains("checksum"))
-            connection.Script("ALTER TABLE migrations ADD COLUMN checksum TEXT");
+        await connection.RunScriptAsync(
+            "CREATE TABLE IF NOT EXISTS migrations (stage TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stage, number))", cancellation);
+        if (!(await ColumnsAsync(connection, cancellation)).Contains("checksum"))
+            await connection.RunScriptAsync("ALTER TABLE migrations ADD COLUMN checksum TEXT", cancellation);
     }
 
-    static List<string> Columns(DbConnection connection) => connection.Query(
-        ((StateConnection)connection).Source.IsPostgreSql
+    static Task<List<string>> ColumnsAsync(StateConnection connection, CancellationToken cancellation) => connection.QueryAsync(
+        connection.Source.IsPostgreSql
             ? "SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'migrations'"
             : "SELECT name FROM pragma_table_info('migrations')",
-        r => r.GetString(0));
+        r => r.GetString(0), cancellation);
 }

@@ -46,12 +46,12 @@ public sealed partial class StateDatabase
     }
 
     /// <summary>Where a write found no room, the log has grown to the end of its own; the file may still have some.</summary>
-    internal void MakeRoom()
+    internal Task MakeRoomAsync(CancellationToken cancellation)
     {
         if (!_isLogFull)
-            return;
+            return Task.CompletedTask;
         _isLogFull = false;
-        RestartLog();
+        return RestartLogAsync(cancellation);
     }
 
     /// <summary>Something was written, so what was wrong is over.</summary>

@@ -10,7 +10,7 @@ using Whistle.State.Files;
 namespace Whistle.State;
 
 /// <summary>When <see cref="StateDatabase.Fault"/> is called.</summary>
-enum StateMoment
+public enum StateMoment
 {
     /// <summary>No lock is held yet: other connections may still write.</summary>
     BeforeBegin,
@@ -27,6 +27,9 @@ enum StateMoment
 /// </summary>
 public sealed partial class StateDatabase : IDisposable
 {
+    // As long as SQLite waits for another process that writes.
+    static readonly TimeSpan LongestTurn = TimeSpan.FromSeconds(10);
+
     static long _memories;
     static long _numbers;
 
@@ -37,6 +40,8 @@ public sealed partial class StateDatabase : IDisposable
 
     // Connections to SQLite that nobody uses, with their prepared statements. One in memory lives as long as one of them is open.
     readonly ConcurrentStack<KeptConnection> _idle = [];
+    // SQLite has one writer at a time. Those of this process wait here, where they hold no thread.
+    readonly SemaphoreSlim? _turns;
     volatile bool _isDisposed;
 
     /// <exception cref="StateException">The file cannot be used as it is.</exception>
@@ -52,32 +57,24 @@ public sealed partial class StateDatabase : IDisposable
             Make(_file);
         // One that is moved away while it is in use is not made again, empty.
         _connectionString = FileConnection(_file, SqliteOpenMode.ReadWrite);
-        using var connection = Open();
+        _turns = new(1);
+        Keep(OpenSqliteOrTrouble());
         _opened = FileIdentity.Of(_file);
-        Remember(connection);
     }
 
     StateDatabase(NpgsqlDataSource? postgreSql, string connectionString)
     {
         (_connectionString, _postgreSql) = (connectionString, postgreSql);
         IsNew = postgreSql is null;
-        using var connection = Open();
+        if (postgreSql is not null)
+            return;
+        _turns = new(1);
+        Keep(OpenSqlite());
     }
 
+    /// <summary>Nothing is connected to before it is first used.</summary>
     /// <param name="connectionString">As Npgsql takes it. The database must exist, and its user be allowed to make tables in it.</param>
-    public static StateDatabase PostgreSql(string connectionString)
-    {
-        var source = NpgsqlDataSource.Create(connectionString);
-        try
-        {
-            return new StateDatabase(source, connectionString);
-        }
-        catch
-        {
-            source.Dispose();
-            throw;
-        }
-    }
+    public static StateDatabase PostgreSql(string connectionString) => new(NpgsqlDataSource.Create(connectionString), connectionString);
 
     /// <summary>Whether <see cref="PostgreSql"/> can read it and it names a host; nothing is connected to.</summary>
     public static bool IsConnectionString(string text)
@@ -103,28 +100,52 @@ public sealed partial class StateDatabase : IDisposable
         }.ToString());
 
     /// <summary>
-    /// Called around every transaction that writes. What it throws goes to whoever writes, and what is not committed by then is rolled back.
-    /// At <see cref="StateMoment.BeforeBegin"/> it may use the database itself.
+    /// Called around every transaction that writes: what tests and the simulator break the state with. What it throws goes to whoever writes, and
+    /// what is not committed by then is rolled back. At <see cref="StateMoment.BeforeBegin"/> it may use the database itself.
     /// </summary>
-    internal Action<StateMoment>? Fault { get; set; }
+    public Func<StateMoment, Task>? Fault { get; set; }
 
     /// <summary>No other database of this process has it.</summary>
     internal long Number { get; } = Interlocked.Increment(ref _numbers);
 
     public bool IsPostgreSql => _postgreSql is not null;
 
-    public DbConnection Open()
+    /// <summary>
+    /// A connection for one user at a time. The first one brings the tables of the stages up that were added until then
+    /// (<see cref="Add"/>).
+    /// </summary>
+    /// <exception cref="StateException">The state cannot be used as it is.</exception>
+    public async Task<StateConnection> OpenAsync(CancellationToken cancellation)
+    {
+        if (!_isCurrent)
+            await MigrateAddedAsync(cancellation);
+        return await ConnectAsync(cancellation);
+    }
+
+    async Task<StateConnection> ConnectAsync(CancellationToken cancellation)
     {
         if (_exchanged is { } exchanged)
             throw new StateException(exchanged);
         try
         {
-            return new StateConnection(this, _postgreSql is { } source ? new(source.OpenConnection(), false) : _idle.TryPop(out var kept) ? kept : OpenSqlite());
+            if (_postgreSql is { } source)
+                return new StateConnection(this, new(await source.OpenConnectionAsync(cancellation), false));
+            return new StateConnection(this, _idle.TryPop(out var kept) ? kept : OpenSqlite());
         }
         catch (DbException e) when (Trouble(e) is { } trouble)
         {
             throw trouble;
         }
+    }
+
+    /// <summary>Waits until it is this writer's turn in the process. Null where the engine lets several write.</summary>
+    internal async Task<IDisposable?> WaitForTurnAsync(CancellationToken cancellation)
+    {
+        if (_turns is null)
+            return null;
+        if (!await _turns.WaitAsync(LongestTurn, cancellation))
+            throw new TimeoutException($"The state was not written: another writer held it for {LongestTurn.TotalSeconds:0} s. Try it again.");
+        return new Turn(_turns);
     }
 
     /// <summary>Closes the connections that are kept open, so that a file can be moved or its disk unmounted.</summary>
@@ -137,17 +158,36 @@ public sealed partial class StateDatabase : IDisposable
         _markFile?.Dispose();
     }
 
-    internal void Release(KeptConnection kept)
+    internal ValueTask ReleaseAsync(KeptConnection kept)
     {
         if (!kept.KeepsCommands || kept.IsSpent)
-        {
-            kept.Dispose();
-            return;
-        }
+            return kept.DisposeAsync();
+        Keep(kept);
+        return ValueTask.CompletedTask;
+    }
 
+    void Keep(KeptConnection kept)
+    {
         _idle.Push(kept);
         if (_isDisposed)
             Drain();
+    }
+
+    // Its schema is read at once: a file that is damaged is found, and its log is made.
+    KeptConnection OpenSqliteOrTrouble()
+    {
+        try
+        {
+            var kept = OpenSqlite();
+            using var look = kept.Inner.CreateCommand();
+            look.CommandText = "SELECT count(*) FROM sqlite_schema";
+            look.ExecuteScalar();
+            return kept;
+        }
+        catch (DbException e) when (Trouble(e) is { } trouble)
+        {
+            throw trouble;
+        }
     }
 
     KeptConnection OpenSqlite()
@@ -191,5 +231,12 @@ public sealed partial class StateDatabase : IDisposable
         {
             throw new StateException(StateInspection.Explain(file, e), e);
         }
+    }
+
+    sealed class Turn(SemaphoreSlim turns) : IDisposable
+    {
+        SemaphoreSlim? _turns = turns;
+
+        public void Dispose() => Interlocked.Exchange(ref _turns, null)?.Release();
     }
 }

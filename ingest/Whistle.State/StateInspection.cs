@@ -76,7 +76,7 @@ static class StateInspection
     /// <summary>Checks that a whole file has the tables, columns and indexes that its migrations made.</summary>
     /// <returns>False where a newer program made it: its tables are not known here.</returns>
     /// <exception cref="StateException">Something is missing.</exception>
-    public static bool HasShape(string file, IReadOnlyList<StateSchema> program)
+    public static async Task<bool> HasShapeAsync(string file, IReadOnlyList<StateSchema> program, CancellationToken cancellation)
     {
         try
         {
@@ -84,7 +84,7 @@ static class StateInspection
             var applied = Migrations(connection, file);
             if (applied.Any(m => program.FirstOrDefault(s => s.Stage == m.Stage) is not { } schema || m.Number >= schema.Scripts.Count))
                 return false;
-            return StateDatabase.ShapeFault(connection, program, applied) is { } fault ? throw new StateException(Damaged(file, fault)) : true;
+            return await StateDatabase.ShapeFaultAsync(connection, program, applied, cancellation) is { } fault ? throw new StateException(Damaged(file, fault)) : true;
         }
         catch (SqliteException e)
         {

@@ -94,7 +94,7 @@ public sealed class StateReserve : IDisposable
     }
 
     /// <summary>Makes sure of all of it. False where there is no room.</summary>
-    public bool Hold(StateDatabase database)
+    public async Task<bool> HoldAsync(StateDatabase database, CancellationToken cancellation)
     {
         if (database.IsPostgreSql)
             return true;
@@ -103,7 +103,7 @@ public sealed class StateReserve : IDisposable
         {
             if (!HoldLog(database))
                 return false;
-            HoldPages(database);
+            await HoldPagesAsync(database, cancellation);
             TakeFiles();
             return true;
         }
@@ -128,12 +128,13 @@ public sealed class StateReserve : IDisposable
         }
     }
 
-    void HoldPages(StateDatabase database)
+    async Task HoldPagesAsync(StateDatabase database, CancellationToken cancellation)
     {
-        using var connection = database.Open();
+        const string pages = "SELECT (SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)";
+        await using var connection = await database.OpenAsync(cancellation);
         // What a process left that ended between the two.
-        connection.Execute("DELETE FROM reserve");
-        var free = connection.Query("SELECT (SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)", r => r.GetInt64(0))[0];
+        await connection.ExecuteAsync("DELETE FROM reserve", cancellation);
+        var free = (await connection.QueryAsync(pages, r => r.GetInt64(0), cancellation))[0];
         // A little use is no reason to write it all again.
         if (free >= _bytes / 2)
             return;
@@ -143,13 +144,14 @@ public sealed class StateReserve : IDisposable
             // Nor may the log grow beyond its own room: the pages are the file's once they are written there.
             for (var filled = 0L; filled < _bytes; filled += Chunk)
             {
-                connection.Execute("INSERT INTO reserve (filling) VALUES (zeroblob($bytes))", ("$bytes", Math.Min(Chunk, _bytes - filled)));
-                database.RestartLog();
+                await connection.ExecuteAsync(
+                    "INSERT INTO reserve (filling) VALUES (zeroblob($bytes))", cancellation, ("$bytes", Math.Min(Chunk, _bytes - filled)));
+                await database.RestartLogAsync(cancellation);
             }
         }
         finally
         {
-            connection.Execute("DELETE FROM reserve");
+            await connection.ExecuteAsync("DELETE FROM reserve", CancellationToken.None);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.IO.Hashing;
 using System.Text;
 
@@ -6,7 +5,7 @@ namespace Whistle.State;
 
 /// <summary>One migration. Once released, its text never changes: the database keeps its checksum.</summary>
 /// <param name="Then">What SQL cannot say, in the same transaction.</param>
-public readonly record struct StateScript(string Sql, Action<DbConnection>? Then = null)
+public readonly record struct StateScript(string Sql, Func<StateConnection, CancellationToken, Task>? Then = null)
 {
     public static implicit operator StateScript(string sql) => new(sql);
 
@@ -25,10 +24,10 @@ public sealed record StateSchema(string Stage, params IReadOnlyList<StateScript>
         CREATE TABLE seals (scope TEXT PRIMARY KEY, size INTEGER NOT NULL, total INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE instance (id TEXT PRIMARY KEY) WITHOUT ROWID;
         """,
-        static connection =>
+        static async (connection, cancellation) =>
         {
-            connection.Execute("INSERT INTO seals (scope, size, total) VALUES ($scope, 0, 0)", ("$scope", StateMark.Scope));
-            connection.Execute("INSERT INTO instance (id) VALUES ($id)", ("$id", Guid.NewGuid().ToString("N")));
+            await connection.ExecuteAsync("INSERT INTO seals (scope, size, total) VALUES ($scope, 0, 0)", cancellation, ("$scope", StateMark.Scope));
+            await connection.ExecuteAsync("INSERT INTO instance (id) VALUES ($id)", cancellation, ("$id", Guid.NewGuid().ToString("N")));
         }),
         Lineage.Table);
 }

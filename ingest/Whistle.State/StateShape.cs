@@ -30,12 +30,13 @@ static class StateShape
     /// What the migrations that were run made and is missing, or is there although its migration was not run; null where nothing is wrong.
     /// </summary>
     /// <param name="applied">How many migrations of a stage were run.</param>
-    public static string? Fault(DbConnection connection, IReadOnlyList<StateSchema> program, Func<string, int> applied)
+    public static async Task<string?> FaultAsync(
+        DbConnection connection, IReadOnlyList<StateSchema> program, Func<string, int> applied, CancellationToken cancellation)
     {
-        var found = Of(connection);
-        var known = Of(program);
+        var found = await OfAsync(connection, cancellation);
+        var known = await OfAsync(program, cancellation);
         var made = program.All(s => applied(s.Stage) == s.Scripts.Count) ? known
-            : Of([.. program.Select(s => s with { Scripts = [.. s.Scripts.Take(applied(s.Stage))] })]);
+            : await OfAsync([.. program.Select(s => s with { Scripts = [.. s.Scripts.Take(applied(s.Stage))] })], cancellation);
         // A table that is missing says it all; its columns and indexes are missing too.
         if (made.Except(found).OrderByDescending(IsTable).FirstOrDefault() is { } missing)
             return $"the {missing} is missing";
@@ -45,12 +46,12 @@ static class StateShape
         static bool IsTable(string text) => text.StartsWith("table ", StringComparison.Ordinal);
     }
 
-    static HashSet<string> Of(IReadOnlyList<StateSchema> schemas)
+    static async Task<HashSet<string>> OfAsync(IReadOnlyList<StateSchema> schemas, CancellationToken cancellation)
     {
         using var made = StateDatabase.InMemory();
-        made.Migrate(schemas, isWhole: true);
-        using var connection = made.Open();
-        var shape = Of(((StateConnection)connection).Kept.Inner);
+        await made.MigrateAsync(schemas, isWhole: true, cancellation);
+        await using var connection = await made.OpenAsync(cancellation);
+        var shape = await OfAsync(connection.Kept.Inner, cancellation);
         shape.RemoveWhere(IsNobodys);
         return shape;
     }
@@ -59,13 +60,13 @@ static class StateShape
     static bool IsNobodys(string text) => text.Contains("sqlite_", StringComparison.Ordinal)
         || text.EndsWith(" migrations", StringComparison.Ordinal) || text.Contains(" of migrations", StringComparison.Ordinal);
 
-    static HashSet<string> Of(DbConnection connection)
+    static async Task<HashSet<string>> OfAsync(DbConnection connection, CancellationToken cancellation)
     {
-        using var command = connection.CreateCommand();
+        await using var command = connection.CreateCommand();
         command.CommandText = connection is NpgsqlConnection ? PostgreSql : Sqlite;
-        using var reader = command.ExecuteReader();
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
         HashSet<string> shape = [];
-        while (reader.Read())
+        while (await reader.ReadAsync(cancellation))
             shape.Add(reader.GetString(0));
         return shape;
     }

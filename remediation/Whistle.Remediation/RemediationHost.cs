@@ -59,7 +59,8 @@ public sealed record RemediationEnvironment
     public required IMetricFactory Metrics { get; init; }
 
     /// <summary>The senders that are enrolled: together with what incidents and facts of clusters name, what a brake may name.</summary>
-    public Func<IReadOnlyList<EnrolledSender>> Senders { get; init; } = () => [];
+    public Func<CancellationToken, Task<IReadOnlyList<EnrolledSender>>> Senders { get; init; } =
+        _ => Task.FromResult<IReadOnlyList<EnrolledSender>>([]);
 
     public BrakeLimits Limits { get; init; } = new();
 
@@ -149,14 +150,14 @@ public sealed class RemediationHost : BackgroundService
     {
         if (Signals() is not { } signals)
             return;
-        await _environment.RefreshClusters(_environment.Runs.Clusters(), now, cancellation);
-        _environment.Runs.Own(_environment.Owner, now);
-        var fleet = Read(now);
-        Report(fleet.Faults, now);
-        NoteStorms(fleet, signals, now);
+        await _environment.RefreshClusters(await _environment.Runs.ClustersAsync(cancellation), now, cancellation);
+        await _environment.Runs.OwnAsync(_environment.Owner, now, cancellation);
+        var fleet = await ReadAsync(now, cancellation);
+        await ReportAsync(fleet.Faults, now, cancellation);
+        await NoteStormsAsync(fleet, signals, now, cancellation);
         NextDue = null;
         foreach (var incident in fleet.Incidents.Values.Where(i => i.ClosedAt is null && !i.IsStorm && i.Signals.Any(s => !s.IsClear)))
-            Propose(incident, fleet, signals, now);
+            await ProposeAsync(incident, fleet, signals, now, cancellation);
         string? failure = null;
         var decided = new List<(RunDecision Decision, long Token)>();
         foreach (var (run, token) in fleet.Runs)
@@ -176,7 +177,7 @@ public sealed class RemediationHost : BackgroundService
             }
         }
 
-        failure = Apply(decided, now, cancellation) ?? failure;
+        failure = await ApplyAsync(decided, now, cancellation) ?? failure;
         if (failure is null)
             _environment.Health.Clear(Component, "runs");
         else
@@ -184,7 +185,7 @@ public sealed class RemediationHost : BackgroundService
     }
 
     // Each is said once, and again when it is another.
-    void Report(IReadOnlyList<StateFault> faults, DateTimeOffset now)
+    async Task ReportAsync(IReadOnlyList<StateFault> faults, DateTimeOffset now, CancellationToken cancellation)
     {
         foreach (var fault in faults.Except(_faults))
         {
@@ -197,16 +198,16 @@ public sealed class RemediationHost : BackgroundService
         _faults = faults;
         if (faults.Any(f => f.Subject == FleetState.Uncalled))
         {
-            _environment.Control.Set(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now));
-            _environment.Runs.ResetCancellations();
+            await _environment.Control.SetAsync(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now), cancellation);
+            await _environment.Runs.ResetCancellationsAsync(cancellation);
         }
 
         if (faults.Any(f => f.Subject == FleetState.Unreserved))
-            _environment.Runs.ResetReservations();
+            await _environment.Runs.ResetReservationsAsync(cancellation);
     }
 
     // Returns what kept a run where it was.
-    string? Apply(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
+    async Task<string?> ApplyAsync(List<(RunDecision Decision, long Token)> decided, DateTimeOffset now, CancellationToken cancellation)
     {
         var together = _together;
         _together = Together;
@@ -216,7 +217,7 @@ public sealed class RemediationHost : BackgroundService
             cancellation.ThrowIfCancellationRequested();
             try
             {
-                var applied = _environment.Runs.Apply(chunk, _environment.Owner, now);
+                var applied = await _environment.Runs.ApplyAsync(chunk, _environment.Owner, now, cancellation);
                 for (var i = 0; i < chunk.Length; i++)
                 {
                     if (applied[i])
@@ -238,41 +239,41 @@ public sealed class RemediationHost : BackgroundService
     }
 
     /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>
-    public string? Explain(string runId) => _environment.Runs.Find(runId) is { } run
-        ? Explanation.Of(run, run.Issued > 0 ? Commands.Find(run.CommandId) : null)
+    public async Task<string?> ExplainAsync(string runId, CancellationToken cancellation) => await _environment.Runs.FindAsync(runId, cancellation) is { } run
+        ? Explanation.Of(run, run.Issued > 0 ? await Commands.FindAsync(run.CommandId, cancellation) : null)
         : null;
 
-    /// <summary>As <see cref="Explain(string)"/>, for all runs that have not ended, by their ids; two queries, however many there are.</summary>
-    public IReadOnlyDictionary<string, string> ExplainLive()
+    /// <summary>As <see cref="ExplainAsync(string, CancellationToken)"/>, for all runs that have not ended, by their ids; two queries, however many there are.</summary>
+    public async Task<IReadOnlyDictionary<string, string>> ExplainLiveAsync(CancellationToken cancellation)
     {
-        var commands = Commands.OfLiveRuns().ToDictionary(c => c.Id);
-        return _environment.Runs.Live().ToDictionary(r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId)));
+        var commands = (await Commands.OfLiveRunsAsync(cancellation)).ToDictionary(c => c.Id);
+        return (await _environment.Runs.LiveAsync(cancellation)).ToDictionary(r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId)));
     }
 
     /// <summary>What every gate says to a live run now, in their order; empty where the run has ended or the signals are not known.</summary>
-    public IReadOnlyList<GateReply> AskGates(string runId)
+    public async Task<IReadOnlyList<GateReply>> AskGatesAsync(string runId, CancellationToken cancellation)
     {
         var now = _time.GetUtcNow();
         if (Signals() is not { } signals)
             return [];
-        PrepareWindows(now);
+        await PrepareWindowsAsync(now, cancellation);
         FleetState fleet;
         Runbook? runbook;
-        using (var connection = _environment.Runs.Database.Open())
-        using (connection.BeginRead())
+        await using (var connection = await _environment.Runs.Database.OpenAsync(cancellation))
+        await using (await connection.BeginReadAsync(cancellation))
         {
-            fleet = FleetState.Read(connection, now, runId);
-            runbook = fleet.Runs is [{ Run: var found }] ? RunStore.RunbookOf(connection, found) : null;
+            fleet = await FleetState.ReadAsync(connection, now, runId, cancellation: cancellation);
+            runbook = fleet.Runs is [{ Run: var found }] ? await RunStore.RunbookOfAsync(connection, found, cancellation) : null;
         }
 
         return fleet.Runs is [{ Run: var run }] && runbook is not null && GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is { } read
             ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
-    internal BeginAnswer? Begin(Sender sender, string id, long token)
+    internal async Task<BeginAnswer?> BeginAsync(Sender sender, string id, long token, CancellationToken cancellation)
     {
-        PrepareWindows(_time.GetUtcNow());
-        return Commands.Begin(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()));
+        await PrepareWindowsAsync(_time.GetUtcNow(), cancellation);
+        return await Commands.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
     }
 
     // Indexed once as long as the detectors hand out the same list.
@@ -288,24 +289,24 @@ public sealed class RemediationHost : BackgroundService
     ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
 
     // No transaction works out when a window opens: that is done before, as far ahead as is needed.
-    ControlState PrepareWindows(DateTimeOffset now)
+    async Task<ControlState> PrepareWindowsAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        var control = _environment.Control.Read();
+        var control = await _environment.Control.ReadAsync(cancellation);
         WindowOpenings.Prepare(control.Windows, now);
         return control;
     }
 
-    FleetState Read(DateTimeOffset now)
+    async Task<FleetState> ReadAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        var control = PrepareWindows(now);
+        var control = await PrepareWindowsAsync(now, cancellation);
         _brakeProblems?.Note(control, now);
-        using var connection = _environment.Runs.Database.Open();
-        using var picture = connection.BeginRead();
-        return FleetState.Read(connection, now, owner: _environment.Owner);
+        await using var connection = await _environment.Runs.Database.OpenAsync(cancellation);
+        await using var picture = await connection.BeginReadAsync(cancellation);
+        return await FleetState.ReadAsync(connection, now, owner: _environment.Owner, cancellation: cancellation);
     }
 
     // Also where no run is there to ask: what begins right after a storm must know of it.
-    void NoteStorms(FleetState fleet, SignalIndex signals, DateTimeOffset now)
+    async Task NoteStormsAsync(FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
     {
         var usual = new GateNumbers();
         var storms = signals.TroubledClusters(fleet).Where(c =>
@@ -313,7 +314,7 @@ public sealed class RemediationHost : BackgroundService
             && _environment.Clusters(c.Tenant, c.Cluster) is { } view
             && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c.Tenant, c.Cluster), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
         if (storms.Count > 0)
-            _environment.Runs.NoteStorms(storms, now);
+            await _environment.Runs.NoteStormsAsync(storms, now, cancellation);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -340,7 +341,7 @@ public sealed class RemediationHost : BackgroundService
         }
     }
 
-    void Propose(Incident incident, FleetState fleet, SignalIndex signals, DateTimeOffset now)
+    async Task ProposeAsync(Incident incident, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
     {
         List<RunSummary>? before = null;
         foreach (var runbook in Runbooks.Runbooks)
@@ -357,7 +358,7 @@ public sealed class RemediationHost : BackgroundService
             }
 
             var (run, notes) = Proposal.Of(incident, rung, signal, before, now, fleet.Restored.Lineage.Suffix);
-            if (!_environment.Runs.Propose(run, rung.Runbook, notes, now))
+            if (!await _environment.Runs.ProposeAsync(run, rung.Runbook, notes, now, cancellation))
                 continue;
             Due(now);
             before.Add(new(run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
@@ -371,7 +372,7 @@ public sealed class RemediationHost : BackgroundService
 
     async Task<RunDecision?> DecideAsync(Run run, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (_environment.Runs.RunbookOf(run) is not { } runbook || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
+        if (await _environment.Runs.RunbookOfAsync(run, cancellation) is not { } runbook || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
         {
             _logger.RunUnreadable(run.Id);
             return null;

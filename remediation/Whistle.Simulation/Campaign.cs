@@ -5,7 +5,7 @@ public static class Campaign
 {
     /// <summary>Runs simulations with consecutive seeds. The first violation ends it.</summary>
     /// <param name="years">Of a fleet of so many clusters, all simulations together.</param>
-    public static (SimulationReport Total, IReadOnlyList<SimulationReport> Failed) Run(
+    public static async Task<(SimulationReport Total, IReadOnlyList<SimulationReport> Failed)> RunAsync(
         SimulationOptions options, double years, int parallel, Action<SimulationReport> each, CancellationToken cancellation)
     {
         var total = new SimulationReport { Seed = options.Seed };
@@ -14,7 +14,7 @@ public static class Campaign
         var next = options.Seed;
         var gate = new Lock();
         var goal = years * 365.25 * 24 * options.Clusters;
-        void Work()
+        async Task Work()
         {
             while (!cancellation.IsCancellationRequested)
             {
@@ -26,7 +26,7 @@ public static class Campaign
                     seed = next++;
                 }
 
-                var report = Simulator.Run(options with { Seed = seed });
+                var report = await Simulator.RunAsync(options with { Seed = seed }, cancellation);
                 lock (gate)
                 {
                     total.Add(report);
@@ -38,9 +38,8 @@ public static class Campaign
             }
         }
 
-        var threads = Enumerable.Range(0, parallel).Select(_ => new Thread(Work)).ToList();
-        threads.ForEach(t => t.Start());
-        threads.ForEach(t => t.Join());
+        // On SQLite in memory nothing is waited for: each keeps its thread.
+        await Task.WhenAll(Enumerable.Range(0, parallel).Select(_ => Task.Run(Work, cancellation)));
         return (total with { ClusterHours = hours }, failed);
     }
 
@@ -48,7 +47,7 @@ public static class Campaign
     /// The fewest faults of a failed simulation with which the same is still violated: halves, quarters and so on are left out as long as that
     /// is so (delta debugging), and nothing after the violation is simulated.
     /// </summary>
-    public static (SimulationOptions Options, SimulationReport Report) Shrink(SimulationOptions options, SimulationReport failed, int most = 400)
+    public static async Task<(SimulationOptions Options, SimulationReport Report)> ShrinkAsync(SimulationOptions options, SimulationReport failed, int most = 400, CancellationToken cancellation = default)
     {
         var violation = failed.Violation ?? throw new ArgumentException("Nothing was violated in it.", nameof(failed));
         var end = violation.At - Simulator.Start;
@@ -69,7 +68,7 @@ public static class Campaign
             for (var from = 0; from < left.Count && tried < most; from += size, tried++)
             {
                 var fewer = best.Options with { Only = left.Where((_, i) => i < from || i >= from + size).ToHashSet() };
-                if (Simulator.Run(fewer) is { Violation: { } again } report && again.Invariant == violation.Invariant)
+                if (await Simulator.RunAsync(fewer, cancellation) is { Violation: { } again } report && again.Invariant == violation.Invariant)
                 {
                     (best, smaller) = ((fewer, report), true);
                     break;

@@ -53,31 +53,31 @@ sealed class Judge(Simulator simulator)
     /// <summary>A person has seen this plan and said yes to it.</summary>
     public void Approved(string run, string step, string hash, DateTimeOffset until) => _approved[$"{run}/{step}"] = (hash, until);
 
-    public void Leased(SimNode node, string id)
+    public async Task LeasedAsync(SimNode node, string id, CancellationToken cancellation)
     {
         Hold(!_finished.Contains(id), "no command executed twice", $"{id} was leased to {node.Name} again after its result.");
-        var command = Find(id);
+        var command = await FindAsync(id, cancellation);
         if (command is not null && command.Action != ActionCatalogue.Uncordon)
             Hold(!_indeterminate.Contains((command.RunId, $"{command.Undo}{command.Step}")), "an indeterminate command is never sent again", $"{id} repeats {command.Step}, whose result is not known.");
     }
 
-    public void Permitted(SimServer server, SimNode node, LeasedCommand leased)
+    public async Task PermittedAsync(SimServer server, SimNode node, LeasedCommand leased, CancellationToken cancellation)
     {
-        Observe(server.Runs);
-        var command = Find(leased.Id)!;
-        var run = server.Runs.Find(command.RunId)!;
-        var runbook = server.Runs.RunbookOf(run)!;
+        await ObserveAsync(server.Runs, cancellation);
+        var command = (await FindAsync(leased.Id, cancellation))!;
+        var run = (await server.Runs.FindAsync(command.RunId, cancellation))!;
+        var runbook = (await server.Runs.RunbookOfAsync(run, cancellation))!;
         var cluster = simulator.World.Find(run.Tenant, run.Cluster);
         var target = cluster.Find(run.Node);
         var traits = ActionCatalogue.TraitsOf(command.Action, n => leased.Parameters.TryGetProperty(n, out var v) ? v.GetString() : null);
         var what = $"{command.Id} ({run.Runbook}: {command.Step}) on {run.Cluster}/{run.Node}";
         simulator.Say($"permit: {what}");
         var control = simulator.Control;
-        Hold(!control.KillSwitch().On, "no permit after the kill switch", what);
-        Hold(!control.Pauses(Now).Any(p => p.Holds(run.Tenant, run.Cluster, run.Node, run.Runbook, Now)), "no permit in a paused scope", what);
+        Hold(!(await control.KillSwitchAsync(cancellation)).On, "no permit after the kill switch", what);
+        Hold(!(await control.PausesAsync(Now, cancellation)).Any(p => p.Holds(run.Tenant, run.Cluster, run.Node, run.Runbook, Now)), "no permit in a paused scope", what);
         Quorum(run, target, cluster, traits, what);
         if (!command.Undo)
-            Forward(server, run, runbook, target, traits, what);
+            await ForwardAsync(server, run, runbook, target, traits, what, cancellation);
         var live = _active.TryGetValue(run.Id, out var known) ? known : _active[run.Id] = new() { Run = run, Runbook = runbook, ControlPlane = target.ControlPlane, Traits = traits };
         live.Traits = live.Traits.And(traits);
         live.Under = true;
@@ -87,10 +87,10 @@ sealed class Judge(Simulator simulator)
             Hold(node.ControlPlane && node.Cluster == cluster, "what acts on another node is a control plane", what);
     }
 
-    void Forward(SimServer server, Run run, Runbook runbook, SimNode target, ActionTraits traits, string what)
+    async Task ForwardAsync(SimServer server, Run run, Runbook runbook, SimNode target, ActionTraits traits, string what, CancellationToken cancellation)
     {
         var control = simulator.Control;
-        var (mode, _) = ControlStore.ModeOf(control.Modes(), runbook, run.Tenant, run.Cluster);
+        var (mode, _) = ControlStore.ModeOf(await control.ModesAsync(cancellation), runbook, run.Tenant, run.Cluster);
         Hold(mode is RunbookMode.Automatic or RunbookMode.Approve, "no permit in mode off or observe", $"{what}: {mode}");
         if (mode is RunbookMode.Approve)
         {
@@ -100,9 +100,9 @@ sealed class Judge(Simulator simulator)
 
         var now = server.Clock.GetUtcNow();
         if (traits.TakesNodeDown && runbook.Gates.Window is not WindowRule.Ignored && !run.Reports.Any(r => r.Changed))
-            Hold(WindowView.Of(control.Windows(), run.Tenant, run.Cluster, now).OpenUntil > now, "nothing outside of its window", what);
+            Hold(WindowView.Of(await control.WindowsAsync(cancellation), run.Tenant, run.Cluster, now).OpenUntil > now, "nothing outside of its window", what);
         if (traits.Disruptive && !run.Reports.Any(r => r.Changed))
-            Hold(!control.Freezes(now).Any(f => f.Holds(run.Tenant, run.Cluster, now)), "nothing during a change freeze", what);
+            Hold(!(await control.FreezesAsync(now, cancellation)).Any(f => f.Holds(run.Tenant, run.Cluster, now)), "nothing during a change freeze", what);
         // As the detector last said, which may be a little ago; how long at most, comes next.
         var told = simulator.World.StalledSince is { } since && since < now ? since : now;
         var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _)).OfType<Condition>().ToList();
@@ -153,10 +153,10 @@ sealed class Judge(Simulator simulator)
         }
     }
 
-    public void Executed(string id, string action, SimNode target, bool replaces)
+    public async Task ExecutedAsync(string id, string action, SimNode target, bool replaces, CancellationToken cancellation)
     {
         Hold(_executed.Add(id), "no command executed twice", $"{id} ({action}) on {target.Name}");
-        if (Find(id) is { Undo: false } command)
+        if (await FindAsync(id, cancellation) is { Undo: false } command)
         {
             _changed.Add(command.RunId);
             Hold(_steps.Add((command.RunId, command.Step)), "no step of a run done twice", $"{id} ({action}) on {target.Name}");
@@ -173,19 +173,19 @@ sealed class Judge(Simulator simulator)
         Hold(owner is null || owner == by, "no foreign cordon removed", $"{by} took the cordon of {owner} off {node.Name}");
 
     /// <summary>After everything that may have changed the state.</summary>
-    public void Observe(RunStore runs)
+    public async Task ObserveAsync(RunStore runs, CancellationToken cancellation)
     {
         var now = new HashSet<string>();
-        using var connection = runs.Database.Open();
-        foreach (var id in connection.Query("SELECT id FROM runs WHERE ended_at IS NULL", r => r.GetString(0)))
+        await using var connection = await runs.Database.OpenAsync(cancellation);
+        foreach (var id in await connection.QueryAsync("SELECT id FROM runs WHERE ended_at IS NULL", r => r.GetString(0), cancellation))
         {
             now.Add(id);
             _live.Add(id);
         }
 
-        foreach (var (id, state, run, step, undo) in connection.Query(
+        foreach (var (id, state, run, step, undo) in await connection.QueryAsync(
             "SELECT id, outcome, run, step, undo FROM commands WHERE state = 'Done' AND run IN (SELECT id FROM runs WHERE ended_at IS NULL)",
-            r => (r.GetString(0), r.OptionalText(1), r.GetString(2), r.GetString(3), r.GetInt64(4) != 0)))
+            r => (r.GetString(0), r.OptionalText(1), r.GetString(2), r.GetString(3), r.GetInt64(4) != 0), cancellation))
         {
             _finished.Add(id);
             if (state is "Indeterminate")
@@ -194,23 +194,23 @@ sealed class Judge(Simulator simulator)
 
         foreach (var (id, live) in _active)
         {
-            if (now.Contains(id) && runs.Find(id) is { } run)
+            if (now.Contains(id) && await runs.FindAsync(id, cancellation) is { } run)
             {
                 live.Run = run;
                 live.Changed |= run.Reports.Any(r => r.Changed);
                 // A command that ended without a change leaves the run where it was.
-                live.Under = run.State is RunState.Running && simulator.Begun(run);
+                live.Under = run.State is RunState.Running && await simulator.BegunAsync(run, cancellation);
             }
         }
 
         foreach (var id in _live.Where(id => !now.Contains(id)).ToList())
         {
             _live.Remove(id);
-            Ended(runs.Find(id)!);
+            await EndedAsync((await runs.FindAsync(id, cancellation))!, cancellation);
         }
     }
 
-    void Ended(Run run)
+    async Task EndedAsync(Run run, CancellationToken cancellation)
     {
         _active.Remove(run.Id);
         simulator.Ended(run);
@@ -221,13 +221,13 @@ sealed class Judge(Simulator simulator)
 
         if (run.State is not RunState.Succeeded)
             return;
-        var incident = simulator.Incidents.Find(run.IncidentId)!;
+        var incident = (await simulator.Incidents.FindAsync(run.IncidentId, cancellation))!;
         Hold(!incident.Signals.Any(s => s.Unknown), "unknown is not repaired", $"{run.Id} succeeded while {string.Join(", ", incident.Signals.Where(s => s.Unknown).Select(s => s.Name))} is unknown");
         Hold(incident.Signals.All(s => s.IsClear), "only the detector says that it is repaired", $"{run.Id} succeeded while signals of {incident.Id} hold");
     }
 
     /// <summary>Incidents and runs as they are kept, every now and then.</summary>
-    public void Watch(IReadOnlyList<Incident> active, IReadOnlyDictionary<string, DateTimeOffset> paged)
+    public async Task WatchAsync(IReadOnlyList<Incident> active, IReadOnlyDictionary<string, DateTimeOffset> paged, CancellationToken cancellation)
     {
         foreach (var incident in active)
         {
@@ -238,7 +238,7 @@ sealed class Judge(Simulator simulator)
             }
 
             // A person who has taken it on, quiet signals and a server that is down hold a page; nothing else does.
-            var held = incident.State is IncidentState.Recovering || simulator.Incidents.Acknowledgement(incident.Id, Now) is not null || simulator.DownLately(PageSlack);
+            var held = incident.State is IncidentState.Recovering || await simulator.Incidents.AcknowledgementAsync(incident.Id, Now, cancellation) is not null || simulator.DownLately(PageSlack);
             // What held it may have ended, and it may have become worse, just before this look.
             var before = _watched.GetValueOrDefault(incident.Id, (held, incident.Severity));
             _watched[incident.Id] = (held, incident.Severity);
@@ -251,29 +251,29 @@ sealed class Judge(Simulator simulator)
                 due = later;
             if (Now <= due)
                 continue;
-            foreach (var entry in simulator.Incidents.Timeline(incident.Id))
+            foreach (var entry in await simulator.Incidents.TimelineAsync(incident.Id, cancellation))
                 simulator.Say($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind}: {entry.Text} ({entry.Count}×)");
             Hold(false, "closed or paged within the deadline", $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
         }
     }
 
     /// <summary>After a pass that nothing disturbed.</summary>
-    public void Passed(SimServer server)
+    public async Task PassedAsync(SimServer server, CancellationToken cancellation)
     {
-        using var connection = simulator.Runs.Database.Open();
-        foreach (var (id, owner) in connection.Query(
+        await using var connection = await simulator.Runs.Database.OpenAsync(cancellation);
+        foreach (var (id, owner) in await connection.QueryAsync(
             """
             SELECT id, owner FROM runs WHERE ended_at IS NULL AND created_at < $now
                 AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at >= $now)
             """,
-            r => (r.GetString(0), r.GetString(1)), ("$now", server.Clock.GetUtcNow() - LeaseSlack)))
+            r => (r.GetString(0), r.GetString(1)), cancellation, ("$now", server.Clock.GetUtcNow() - LeaseSlack)))
             Hold(false, "no run without an owner for longer than the lease", $"{id}, of {owner}, has none after a pass of {server.Owner}");
     }
 
     /// <summary>An older state is back: of what it has lost, only that counts on which something was done, and it ended now at the latest.</summary>
-    public void Restored()
+    public async Task RestoredAsync(CancellationToken cancellation)
     {
-        var known = simulator.Runs.Since(Simulator.Start).ToDictionary(r => r.Id);
+        var known = (await simulator.Runs.SinceAsync(Simulator.Start, cancellation)).ToDictionary(r => r.Id);
         foreach (var (id, live) in _active.Where(a => !known.ContainsKey(a.Key) && _changed.Contains(a.Key)).ToList())
             _attempts.TryAdd(id, (live.Run, Now));
         foreach (var id in _attempts.Keys.Where(id => known.ContainsKey(id) || !_changed.Contains(id)).ToList())
@@ -286,21 +286,21 @@ sealed class Judge(Simulator simulator)
     }
 
     /// <summary>Every agent that could has told a restored server what it did.</summary>
-    public void Agreed(DateTimeOffset restoredAt, TimeSpan within)
+    public async Task AgreedAsync(DateTimeOffset restoredAt, TimeSpan within, CancellationToken cancellation)
     {
-        if (simulator.Runs.Lineage.RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds() || simulator.DownLately(within))
+        if ((await simulator.Runs.LineageAsync(cancellation)).RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds() || simulator.DownLately(within))
             return;
         foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
         {
-            var asked = simulator.Commands.Asked(new(node.Cluster.Tenant, node.Cluster.Name, node.Name));
+            var asked = await simulator.Commands.AskedAsync(new(node.Cluster.Tenant, node.Cluster.Name, node.Name), cancellation);
             Hold(asked is null, "agents and a restored server agree", $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
         }
     }
 
     /// <summary>All is mended and the fleet had its time.</summary>
-    public void AtRest(IReadOnlyList<Incident> active)
+    public async Task AtRestAsync(IReadOnlyList<Incident> active, CancellationToken cancellation)
     {
-        var live = simulator.Runs.Live();
+        var live = await simulator.Runs.LiveAsync(cancellation);
         Hold(live.Count == 0, "every run ends", string.Join(", ", live.Select(r => $"{r.Id} of {r.Runbook} is {r.State}: {r.Reason} {r.Undoing}")));
         Hold(active.Count == 0, "every incident ends", string.Join(", ", active.Select(i => $"{i.Id} is {i.State}")));
         var cordoned = simulator.World.Nodes.Where(n => n.CordonedBy is not null and not Simulator.Somebody).ToList();
@@ -313,7 +313,7 @@ sealed class Judge(Simulator simulator)
             simulator.Violate(invariant, what);
     }
 
-    Command? Find(string id) => simulator.Commands.Find(id);
+    async Task<Command?> FindAsync(string id, CancellationToken cancellation) => await simulator.Commands.FindAsync(id, cancellation);
 
     static bool SameCluster(Run a, Run b) => a.Tenant == b.Tenant && a.Cluster == b.Cluster;
 

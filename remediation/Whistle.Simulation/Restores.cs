@@ -17,15 +17,15 @@ public sealed partial class Simulator
         var copy = StateDatabase.InMemory();
         copy.Overwrite(_database);
         var at = Now;
-        In(fault.Length / 2, () => BringBack(copy, at));
+        In(fault.Length / 2, () => BringBackAsync(copy, at, Stop));
     }
 
-    void BringBack(StateDatabase copy, DateTimeOffset backupAt)
+    async Task BringBackAsync(StateDatabase copy, DateTimeOffset backupAt, CancellationToken cancellation)
     {
         // A server that stands still is in the midst of a pass: a restore waits until none runs.
         if (_nested)
         {
-            In(TimeSpan.FromMinutes(2), () => BringBack(copy, backupAt));
+            In(TimeSpan.FromMinutes(2), () => BringBackAsync(copy, backupAt, cancellation));
             return;
         }
 
@@ -40,12 +40,12 @@ public sealed partial class Simulator
 
         _database.Overwrite(copy);
         copy.Dispose();
-        Control.StopAfterRestore("restored", Now);
-        Runs.BeginGeneration($"{(int)(Chance.Next("generation") * int.MaxValue):x8}", backupAt, Now);
-        _database.Fault = Moment;
+        await Control.StopAfterRestoreAsync("restored", Now, cancellation);
+        await Runs.BeginGenerationAsync($"{(int)(Chance.Next("generation") * int.MaxValue):x8}", backupAt, Now, cancellation);
+        _database.Fault = MomentAsync;
         _dirty = true;
         _troubledUntil = Now + Down;
-        Judge.Restored();
+        await Judge.RestoredAsync(cancellation);
         for (var i = 0; i < _servers.Length; i++)
         {
             var index = i;
@@ -56,16 +56,20 @@ public sealed partial class Simulator
         foreach (var node in World.Nodes)
             node.Agent.Wake();
         var within = Options.Calm ? AgreeCalm : AgreeTroubled;
-        In(Down + TimeSpan.FromSeconds(1) + within, () => Judge.Agreed(restoredAt, within));
-        In(Chance.Seconds("restore", 60, 1800), LookAtRestored);
+        In(Down + TimeSpan.FromSeconds(1) + within, () => Judge.AgreedAsync(restoredAt, within, cancellation));
+        In(Chance.Seconds("restore", 60, 1800), () => LookAtRestoredAsync(Stop));
     }
 
     // As docs/operations.md says: cordons of runs that are lost are let go by hand, and then repairs may go again.
-    void LookAtRestored()
+    async Task LookAtRestoredAsync(CancellationToken cancellation)
     {
-        foreach (var node in World.Nodes.Where(n => n.CordonedBy is not null and not Somebody && Runs.Find(n.CordonedBy) is null))
-            node.CordonedBy = null;
-        Control.Set(new KillSwitch(false, "looked at", Somebody, Now));
-        Stir();
+        foreach (var node in World.Nodes)
+        {
+            if (node.CordonedBy is { } owner and not Somebody && await Runs.FindAsync(owner, cancellation) is null)
+                node.CordonedBy = null;
+        }
+
+        await Control.SetAsync(new KillSwitch(false, "looked at", Somebody, Now), cancellation);
+        await StirAsync(cancellation);
     }
 }

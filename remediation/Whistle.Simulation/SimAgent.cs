@@ -75,17 +75,17 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         if (_polling)
             return;
         _polling = true;
-        simulator.In(Chance.Seconds(_stream, 0.1, 4), Poll);
+        simulator.In(Chance.Seconds(_stream, 0.1, 4), () => PollAsync(simulator.Stop));
     }
 
     public void Crash(TimeSpan length)
     {
         (DeadFrom, DeadUntil) = (Now, Now + length);
-        simulator.In(length + TimeSpan.FromSeconds(1), Start);
+        simulator.In(length + TimeSpan.FromSeconds(1), () => StartAsync(simulator.Stop));
     }
 
     /// <summary>After a new start: what it began and has no result of is indeterminate.</summary>
-    public void Start()
+    public async Task StartAsync(CancellationToken cancellation)
     {
         if (!IsAlive)
             return;
@@ -95,11 +95,11 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         foreach (var entry in _journal.Values.Where(e => !e.Intent && e.Result is null).ToList())
             _journal.Remove(entry.Command.Id);
         foreach (var id in _journal.Keys.ToList())
-            Report(id);
+            await ReportAsync(id, cancellation);
         Wake();
     }
 
-    void Poll()
+    async Task PollAsync(CancellationToken cancellation)
     {
         _polling = false;
         if (_busy is not null || !Reaches || _journal.Values.Any(e => e.Result is not null))
@@ -115,14 +115,14 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
-        if (Asked(server) is { } generation)
+        if (await AskedAsync(server, cancellation) is { } generation)
         {
-            Tell(server, generation);
+            await TellAsync(server, generation, cancellation);
             return;
         }
 
         IReadOnlyList<LeasedCommand>? leased = null;
-        simulator.As(server, () => leased = [.. server.Host.Commands.Lease(_sender, server.Clock.GetUtcNow()).Select(Remediation.Commands.CommandStore.ToLeased)]);
+        await simulator.AsAsync(server, async () => leased = [.. (await server.Host.Commands.LeaseAsync(_sender, server.Clock.GetUtcNow(), cancellation)).Select(Remediation.Commands.CommandStore.ToLeased)], cancellation);
         if (leased is null || simulator.Unlucky($"{_stream} lease lost", 0.02))
         {
             simulator.Trouble("lost lease");
@@ -131,24 +131,24 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         }
 
         if (leased.Count > 0)
-            Take(leased[0]);
+            await TakeAsync(leased[0], cancellation);
     }
 
-    string? Asked(SimServer server)
+    async Task<string?> AskedAsync(SimServer server, CancellationToken cancellation)
     {
         string? generation = null;
-        simulator.As(server, () => generation = server.Host.Commands.Asked(_sender));
+        await simulator.AsAsync(server, async () => generation = await server.Host.Commands.AskedAsync(_sender, cancellation), cancellation);
         return generation;
     }
 
     // All that it remembers; some of it was written by an earlier release, which did not note whether it had begun.
-    void Tell(SimServer server, string generation)
+    async Task TellAsync(SimServer server, string generation, CancellationToken cancellation)
     {
         var entries = _done.Values.Concat(_journal.Values.Where(e => e.Result is not null)).OrderBy(e => e.At).ThenBy(e => e.Command.Id, StringComparer.Ordinal).Select(e => new JournalEntry(
             e.Command.Id, e.Command.Action, e.At.ToUnixTimeMilliseconds(), e.Result!.Outcome, e.Result.Summary,
             simulator.Unlucky($"{_stream} old journal", 0.1) ? null : e.Intent, e.Command.Step, e.Command.Undo)).ToList();
-        simulator.As(server, () => server.Host.Commands.Hear(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow()));
-        simulator.Stir();
+        await simulator.AsAsync(server, () => server.Host.Commands.HearAsync(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(), cancellation), cancellation);
+        await simulator.StirAsync(cancellation);
         Wake();
     }
 
@@ -161,7 +161,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             Wake();
     });
 
-    void Take(LeasedCommand command)
+    async Task TakeAsync(LeasedCommand command, CancellationToken cancellation)
     {
         // The same id is never done twice, whatever the server sends.
         if (_done.ContainsKey(command.Id))
@@ -170,62 +170,62 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         {
             if (known.Result is not null)
                 known.Result = known.Result with { Token = command.Token };
-            Report(command.Id);
+            await ReportAsync(command.Id, cancellation);
             return;
         }
 
         _busy = command.Id;
         _journal[command.Id] = new() { Command = command };
-        simulator.Judge.Leased(node, command.Id);
+        await simulator.Judge.LeasedAsync(node, command.Id, cancellation);
         var traits = ActionCatalogue.TraitsOf(command.Action, n => Text(command, n));
         if (traits.ReadOnly || command.DryRun)
-            simulator.In(Chance.Seconds(_stream, 1, 20), () => Finish(command, CommandOutcome.Succeeded, "read.", "{}"));
+            simulator.In(Chance.Seconds(_stream, 1, 20), async () => await FinishAsync(command, CommandOutcome.Succeeded, "read.", "{}", cancellation));
         else
-            simulator.In(Chance.Seconds(_stream, 0.05, 5), () => Ask(command, tries: 0));
+            simulator.In(Chance.Seconds(_stream, 0.05, 5), () => AskAsync(command, tries: 0, cancellation: cancellation));
     }
 
-    void Ask(LeasedCommand command, int tries)
+    async Task AskAsync(LeasedCommand command, int tries, CancellationToken cancellation)
     {
         if (_busy != command.Id)
             return;
         if (tries == 5)
         {
-            Finish(command, CommandOutcome.Refused, "The server gave no answer.", null);
+            await FinishAsync(command, CommandOutcome.Refused, "The server gave no answer.", null, cancellation);
             return;
         }
 
         if (!Reaches || simulator.Server(_stream) is not { } server)
         {
-            simulator.In(Chance.Seconds(_stream, 2, 10), () => Ask(command, tries + 1));
+            simulator.In(Chance.Seconds(_stream, 2, 10), () => AskAsync(command, tries + 1, cancellation));
             return;
         }
 
-        simulator.People.AboutToBegin(command.Id);
+        await simulator.People.AboutToBeginAsync(command.Id, cancellation);
         var asked = Now;
         BeginAnswer? answer = null;
-        simulator.As(server, () => answer = server.Host.Begin(_sender, command.Id, command.Token));
+        await simulator.AsAsync(server, async () => answer = await server.Host.BeginAsync(_sender, command.Id, command.Token, cancellation), cancellation);
         // As the real one, it counts from when it asked.
         var late = answer is { Granted: true } && Now - asked >= TimeSpan.FromSeconds(answer.Seconds);
         if (answer is { Granted: true } && !late)
-            simulator.Judge.Permitted(server, node, command);
-        simulator.Stir();
+            await simulator.Judge.PermittedAsync(server, node, command, cancellation);
+        await simulator.StirAsync(cancellation);
         if (answer is null || late || simulator.Unlucky($"{_stream} permit lost", 0.02))
         {
             simulator.Trouble(late ? "late permit" : "lost permit");
-            simulator.In(Chance.Seconds(_stream, 2, 10), () => Ask(command, tries + 1));
+            simulator.In(Chance.Seconds(_stream, 2, 10), () => AskAsync(command, tries + 1, cancellation));
         }
         else if (!answer.Granted)
         {
-            Finish(command, CommandOutcome.Refused, answer.Reason ?? "no", null);
+            await FinishAsync(command, CommandOutcome.Refused, answer.Reason ?? "no", null, cancellation);
         }
         else
         {
             _journal[command.Id].Intent = true;
-            Act(command);
+            await ActAsync(command, cancellation);
         }
     }
 
-    void Act(LeasedCommand command)
+    async Task ActAsync(LeasedCommand command, CancellationToken cancellation)
     {
         if (simulator.Unlucky($"{_stream} dies", 0.01))
         {
@@ -234,7 +234,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
-        var (outcome, summary, output) = Now < LiesUntil ? (CommandOutcome.Succeeded, "It says so.", "{}") : simulator.Carry(node, command, n => Text(command, n));
+        var (outcome, summary, output) = Now < LiesUntil ? (CommandOutcome.Succeeded, "It says so.", "{}") : await simulator.CarryAsync(node, command, n => Text(command, n), cancellation);
         if (Now < LiesUntil)
             simulator.Trouble("agent lies");
         if (simulator.Unlucky($"{_stream} dies after", 0.01))
@@ -254,52 +254,52 @@ sealed class SimAgent(Simulator simulator, SimNode node)
 
         // A node that restarts answers when it is back.
         var wait = node.IsDown(Now) ? node.DownUntil - Now + TimeSpan.FromSeconds(20) : Chance.Seconds(_stream, 0.5, 30);
-        simulator.In(wait, () => Finish(command, outcome, summary, output));
+        simulator.In(wait, () => FinishAsync(command, outcome, summary, output, cancellation));
     }
 
-    void Finish(LeasedCommand command, CommandOutcome outcome, string summary, string? output)
+    async Task FinishAsync(LeasedCommand command, CommandOutcome outcome, string summary, string? output, CancellationToken cancellation)
     {
         if (_busy != command.Id || !_journal.TryGetValue(command.Id, out var entry))
             return;
         entry.At = Now;
         entry.Result = new(command.Token, outcome, summary, output is null ? null : JsonDocument.Parse(output).RootElement);
         _busy = null;
-        Report(command.Id);
+        await ReportAsync(command.Id, cancellation);
     }
 
-    void Report(string id)
+    async Task ReportAsync(string id, CancellationToken cancellation)
     {
         if (!_journal.TryGetValue(id, out var entry) || entry.Result is not { } result || !IsAlive)
             return;
         if (!Reaches || simulator.Server(_stream) is not { } server)
         {
-            simulator.In(Chance.Seconds(_stream, 5, 30), () => Report(id));
+            simulator.In(Chance.Seconds(_stream, 5, 30), () => ReportAsync(id, cancellation));
             return;
         }
 
         if (simulator.Unlucky($"{_stream} late", 0.03))
         {
             simulator.Trouble("late report");
-            simulator.In(Chance.Seconds(_stream, 60, 900), () => Report(id));
+            simulator.In(Chance.Seconds(_stream, 60, 900), () => ReportAsync(id, cancellation));
             return;
         }
 
-        simulator.Stir();
+        await simulator.StirAsync(cancellation);
         // A server that was restored may not know the command: that is final.
         var answered = false;
-        simulator.As(server, () =>
+        await simulator.AsAsync(server, async () =>
         {
-            server.Host.Commands.Finish(_sender, id, result);
+            await server.Host.Commands.FinishAsync(_sender, id, result, cancellation);
             answered = true;
-        });
+        }, cancellation);
         if (simulator.Unlucky($"{_stream} twice", 0.03))
         {
             simulator.Trouble("double report");
-            simulator.In(Chance.Seconds(_stream, 1, 300), () => simulator.As(simulator.Server(_stream), s => s.Host.Commands.Finish(_sender, id, result with { Outcome = CommandOutcome.Failed })));
+            simulator.In(Chance.Seconds(_stream, 1, 300), async () => await simulator.AsAsync(simulator.Server(_stream), async s => await s.Host.Commands.FinishAsync(_sender, id, result with { Outcome = CommandOutcome.Failed }, cancellation), cancellation));
         }
 
         if (!answered || simulator.Unlucky($"{_stream} answer lost", 0.02))
-            simulator.In(Chance.Seconds(_stream, 5, 30), () => Report(id));
+            simulator.In(Chance.Seconds(_stream, 5, 30), () => ReportAsync(id, cancellation));
         else if (_journal.Remove(id))
             _done[id] = entry;
     }

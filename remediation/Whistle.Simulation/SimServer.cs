@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Prometheus;
 
 using Whistle.Detectors.Incidents;
+using Whistle.Detectors.Signals;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
@@ -47,8 +48,8 @@ sealed class SimServer : IDisposable
             new()
             {
                 Signals = () => simulator.World.Signals(Clock.GetUtcNow()),
-                Ended = _ => [],
-                Worked = Runs.WorkedIncidents,
+                Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([]),
+                Worked = Runs.WorkedIncidentsAsync,
                 Store = _incidentStore,
                 Metrics = metrics,
             },
@@ -104,15 +105,15 @@ sealed class SimServer : IDisposable
 
     public DateTimeOffset? NextPass { get; set; }
 
-    public void Pass()
+    public async Task PassAsync(CancellationToken cancellation)
     {
         IsDisturbed = false;
         IsAside = true;
-        Try(() => _incidents.ReconcileAsync(Clock.GetUtcNow()).GetAwaiter().GetResult());
+        await TryAsync(() => _incidents.ReconcileAsync(Clock.GetUtcNow(), cancellation));
         IsAside = false;
-        Try(() => Host.AdvanceAsync(Clock.GetUtcNow(), CancellationToken.None).GetAwaiter().GetResult());
+        await TryAsync(() => Host.AdvanceAsync(Clock.GetUtcNow(), cancellation));
         IsAside = true;
-        Try(() => Pager.Decide(Clock.GetUtcNow()));
+        await TryAsync(() => Pager.DecideAsync(Clock.GetUtcNow(), cancellation));
         IsAside = false;
     }
 
@@ -150,13 +151,13 @@ sealed class SimServer : IDisposable
         Pager.Dispose();
     }
 
-    void Try(Action act)
+    async Task TryAsync(Func<Task> act)
     {
         if (IsDead)
             return;
         try
         {
-            act();
+            await act();
         }
         catch (SimulatedFault e)
         {

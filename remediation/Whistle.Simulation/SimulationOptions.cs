@@ -8,10 +8,10 @@ namespace Whistle.Simulation;
 public interface ISimulatedPager : IDisposable
 {
     /// <summary>One pass.</summary>
-    void Decide(DateTimeOffset now);
+    Task DecideAsync(DateTimeOffset now, CancellationToken cancellation);
 
     /// <summary>Incidents that people were called for and that are not over.</summary>
-    IReadOnlyDictionary<string, DateTimeOffset> Paged();
+    Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation);
 
     /// <summary>How long an incident of the severity may be open before it pages; null where it never does.</summary>
     TimeSpan? Deadline(string severity);

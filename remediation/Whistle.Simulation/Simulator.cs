@@ -26,7 +26,7 @@ public sealed partial class Simulator : IDisposable
 
     static readonly TimeSpan Rest = TimeSpan.FromHours(30);
 
-    readonly PriorityQueue<Action, (long At, long Number)> _queue = new();
+    readonly PriorityQueue<Func<Task>, (long At, long Number)> _queue = new();
     readonly StateDatabase _database = StateDatabase.InMemory();
     readonly SimServer?[] _servers = new SimServer?[2];
     readonly int[] _generations = new int[2];
@@ -55,15 +55,14 @@ public sealed partial class Simulator : IDisposable
         People = new(this);
         foreach (var node in World.Nodes)
             node.Agent = new(this, node);
-        // The inventory: a restored server asks whom it knows.
-        var credentials = new Credentials(_database, new SimClock(this));
-        foreach (var node in World.Nodes)
-            credentials.Enroll(node.Cluster.Tenant, node.Cluster.Name, node.Name);
     }
 
     internal static DateTimeOffset Start { get; } = new(2026, 1, 5, 0, 0, 0, TimeSpan.Zero);
 
     internal DateTimeOffset Now { get; private set; } = Start;
+
+    /// <summary>Ends the simulation before its time.</summary>
+    internal CancellationToken Stop { get; private set; }
 
     internal SimulationOptions Options { get; }
 
@@ -90,39 +89,57 @@ public sealed partial class Simulator : IDisposable
     internal IReadOnlyList<Incident> Active { get; private set; } = [];
 
     /// <summary>Runs one simulation to its end, or to the first violation.</summary>
-    public static SimulationReport Run(SimulationOptions options)
+    public static async Task<SimulationReport> RunAsync(SimulationOptions options, CancellationToken cancellation)
     {
         var load = RunbookSet.Load(options.Runbooks);
         if (load.Runbooks is not { } runbooks)
             throw new ArgumentException(string.Join(Environment.NewLine, load.Errors), nameof(options));
         using var simulator = new Simulator(options, runbooks);
-        return simulator.Go();
+        return await simulator.GoAsync(cancellation);
     }
 
-    SimulationReport Go()
+    // The inventory: a restored server asks whom it knows.
+    async Task EnrollAsync(CancellationToken cancellation)
     {
-        People.Arrange();
+        var credentials = new Credentials(_database, new SimClock(this));
+        foreach (var node in World.Nodes)
+            await credentials.EnrollAsync(node.Cluster.Tenant, node.Cluster.Name, node.Name, cancellation);
+    }
+
+    async Task<SimulationReport> GoAsync(CancellationToken cancellation)
+    {
+        Stop = cancellation;
+        await EnrollAsync(cancellation);
+        await People.ArrangeAsync(cancellation);
         var faults = Options.Script ?? Scenario.Of(Options);
         foreach (var fault in faults.Where(f => Options.Only?.Contains(f.Number) is not false))
-            At(Start + fault.At, () => Strike(fault));
-        _database.Fault = Moment;
+            At(Start + fault.At, () => StrikeAsync(fault, cancellation));
+        _database.Fault = MomentAsync;
         for (var i = 0; i < _servers.Length; i++)
             Boot(i);
         var end = Start + Options.Length;
-        At(end, People.MendEverything);
-        RunUntil(end + Rest);
+        At(end, () => People.MendEverythingAsync(cancellation));
+        await RunUntilAsync(end + Rest, cancellation);
         if (_violation is null)
         {
-            Refresh();
-            Judge.AtRest(Active);
+            await RefreshAsync(cancellation);
+            await Judge.AtRestAsync(Active, cancellation);
         }
 
-        return _report with { End = Ending(), Violation = _violation, ClusterHours = (Now - Start).TotalHours * Options.Clusters, FaultsPlanned = faults.Count };
+        return _report with { End = await EndingAsync(cancellation), Violation = _violation, ClusterHours = (Now - Start).TotalHours * Options.Clusters, FaultsPlanned = faults.Count };
     }
 
-    internal void At(DateTimeOffset at, Action act) => _queue.Enqueue(act, ((at > Now ? at : Now).Ticks, _number++));
+    internal void At(DateTimeOffset at, Action act) => At(at, () =>
+    {
+        act();
+        return Task.CompletedTask;
+    });
+
+    internal void At(DateTimeOffset at, Func<Task> act) => _queue.Enqueue(act, ((at > Now ? at : Now).Ticks, _number++));
 
     internal void In(TimeSpan delay, Action act) => At(Now + delay, act);
+
+    internal void In(TimeSpan delay, Func<Task> act) => At(Now + delay, act);
 
     internal void Say(string what) => Options.Trace?.Invoke($"{Now:MM-dd HH:mm:ss.fff} {what}");
 
@@ -138,15 +155,15 @@ public sealed partial class Simulator : IDisposable
         Say($"VIOLATION {invariant}: {what}");
     }
 
-    void RunUntil(DateTimeOffset end)
+    async Task RunUntilAsync(DateTimeOffset end, CancellationToken cancellation)
     {
         while (_violation is null && _queue.TryPeek(out _, out var next) && next.At <= end.Ticks)
         {
             var act = _queue.Dequeue();
             Now = new(next.At, TimeSpan.Zero);
-            act();
+            await act();
             if (_dirty)
-                AfterChange();
+                await AfterChangeAsync(cancellation);
         }
 
         if (_violation is null && Now < end)
@@ -154,7 +171,7 @@ public sealed partial class Simulator : IDisposable
     }
 
     /// <summary>What the database tells of every write: here processes die, stores fail, and others act in between.</summary>
-    void Moment(StateMoment moment)
+    async Task MomentAsync(StateMoment moment)
     {
         _dirty = true;
         if (_acting is not { } server)
@@ -183,23 +200,23 @@ public sealed partial class Simulator : IDisposable
         }
 
         if (moment is StateMoment.BeforeBegin && !_nested && Unlucky("freeze", 0.01))
-            Freeze(server);
+            await FreezeAsync(server, Stop);
     }
 
     /// <summary>Something goes wrong now.</summary>
     internal bool Unlucky(string stream, double probability) => !Options.Calm && Chance.Is(stream, probability);
 
-    string Ending()
+    async Task<string> EndingAsync(CancellationToken cancellation)
     {
-        var runs = Runs.Since(Start).Select(r =>
+        var runs = (await Runs.SinceAsync(Start, cancellation)).Select(r =>
             $"{r.Runbook} {r.Attempt} {r.State}: {string.Join(", ", r.Reports.Select(s => $"{(s.Undo ? "undo " : "")}{s.Step} {s.Outcome}"))}");
-        var incidents = Incidents.Since(Start).Select(i => $"{i.Title} {i.State}, {i.Reopened} times back");
+        var incidents = (await Incidents.SinceAsync(Start, cancellation)).Select(i => $"{i.Title} {i.State}, {i.Reopened} times back");
         var cordons = World.Nodes.Where(n => n.CordonedBy is not null).Select(n => $"{n.Name} cordoned by {n.CordonedBy}");
         return string.Join('\n', [.. runs, .. incidents, .. cordons]);
     }
 
     // The process stands still while all others go on; then it writes what it had decided.
-    void Freeze(SimServer server)
+    async Task FreezeAsync(SimServer server, CancellationToken cancellation)
     {
         Trouble("server stands still");
         var length = Chance.Is("long freeze", 0.3) ? Chance.Seconds("freeze", 20, 90) : Chance.Seconds("freeze", 0, 6);
@@ -208,10 +225,10 @@ public sealed partial class Simulator : IDisposable
         var acting = _acting;
         _acting = null;
         // What it did until now is judged before others act.
-        AfterChange();
+        await AfterChangeAsync(cancellation);
         TakeOver();
-        Stir();
-        RunUntil(Now + length);
+        await StirAsync(cancellation);
+        await RunUntilAsync(Now + length, cancellation);
         _acting = acting;
         (_nested, server.IsFrozen) = (false, false);
         _troubledUntil = Now + TimeSpan.FromSeconds(30);
@@ -231,7 +248,7 @@ public sealed partial class Simulator : IDisposable
     }
 
     // Passes are only made when something is due; in a server they come every second, so that the other sees a lease end at once.
-    void TakeOver() => In(TimeSpan.FromSeconds(31 + Chance.Below("takeover", 5)), Stir);
+    void TakeOver() => In(TimeSpan.FromSeconds(31 + Chance.Below("takeover", 5)), () => StirAsync(Stop));
 
     void Boot(int index)
     {
@@ -248,10 +265,10 @@ public sealed partial class Simulator : IDisposable
         if (server.NextPass is { } planned && planned <= at)
             return;
         server.NextPass = at;
-        At(at, () => Pass(server, at));
+        At(at, () => PassAsync(server, at, Stop));
     }
 
-    void Pass(SimServer server, DateTimeOffset at)
+    async Task PassAsync(SimServer server, DateTimeOffset at, CancellationToken cancellation)
     {
         if (server.IsDead || server.NextPass != at)
             return;
@@ -264,11 +281,11 @@ public sealed partial class Simulator : IDisposable
 
         var began = Now;
         _report.Passes++;
-        As(server, () => server.Pass());
-        Refresh();
+        await AsAsync(server, () => server.PassAsync(cancellation), cancellation);
+        await RefreshAsync(cancellation);
         // One that stood still in its midst took its leases with an old clock.
         if (server is { IsDead: false, IsDisturbed: false } && Now == began)
-            Judge.Passed(server);
+            await Judge.PassedAsync(server, cancellation);
         if (server.IsDead)
             server.Dispose();
         else
@@ -276,9 +293,9 @@ public sealed partial class Simulator : IDisposable
     }
 
     /// <summary>Something that a server process does; it may fail or die in the midst of it.</summary>
-    internal void As(SimServer? server, Action act) => As(server, _ => act());
+    internal Task AsAsync(SimServer? server, Func<Task> act, CancellationToken cancellation) => AsAsync(server, _ => act(), cancellation);
 
-    internal void As(SimServer? server, Action<SimServer> act)
+    internal async Task AsAsync(SimServer? server, Func<SimServer, Task> act, CancellationToken cancellation)
     {
         if (server is null || server.IsDead)
             return;
@@ -286,7 +303,7 @@ public sealed partial class Simulator : IDisposable
         _acting = server;
         try
         {
-            act(server);
+            await act(server);
         }
         catch (SimulatedFault e)
         {
@@ -305,20 +322,20 @@ public sealed partial class Simulator : IDisposable
         return able.Count == 0 ? null : Chance.Pick($"{stream} server", able);
     }
 
-    void AfterChange()
+    async Task AfterChangeAsync(CancellationToken cancellation)
     {
-        Refresh();
-        Judge.Observe(Runs);
+        await RefreshAsync(cancellation);
+        await Judge.ObserveAsync(Runs, cancellation);
         if (Active.Count > 0 && _servers.FirstOrDefault(s => s is not null) is { } any)
-            Judge.Watch(Active, any.Pager.Paged());
-        foreach (var (tenant, cluster, node) in Waiting())
+            await Judge.WatchAsync(Active, await any.Pager.PagedAsync(cancellation), cancellation);
+        foreach (var (tenant, cluster, node) in await WaitingAsync(cancellation))
             World.Find(tenant, cluster).Find(node).Agent.Wake();
-        People.Look(Active);
+        await People.LookAsync(Active, cancellation);
         _dirty = false;
     }
 
     /// <summary>Something has changed: the next passes come soon.</summary>
-    internal void Stir()
+    internal async Task StirAsync(CancellationToken cancellation)
     {
         foreach (var server in _servers)
         {
@@ -327,16 +344,16 @@ public sealed partial class Simulator : IDisposable
         }
     }
 
-    void Refresh()
+    async Task RefreshAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        Active = IncidentStore.Active(connection);
+        await using var connection = await _database.OpenAsync(cancellation);
+        Active = await IncidentStore.ActiveAsync(connection, cancellation: cancellation);
     }
 
-    List<(string, string, string)> Waiting()
+    async Task<List<(string, string, string)>> WaitingAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return connection.Query("SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased', 'Begun') AND state <> 'Begun'", r => (r.GetString(0), r.GetString(1), r.GetString(2)));
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await connection.QueryAsync("SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased', 'Begun') AND state <> 'Begun'", r => (r.GetString(0), r.GetString(1), r.GetString(2)), cancellation);
     }
 
     internal ClusterFacts? Facts(string tenant, string cluster)
@@ -353,7 +370,7 @@ public sealed partial class Simulator : IDisposable
     /// <summary>No server was well all the time lately.</summary>
     internal bool DownLately(TimeSpan slack) => Now < _troubledUntil + slack || Now < _storesFailUntil + slack || _servers.All(s => s is null);
 
-    internal bool Begun(Run run) => Commands.Find(run.CommandId) is { State: CommandState.Begun };
+    internal async Task<bool> BegunAsync(Run run, CancellationToken cancellation) => await Commands.FindAsync(run.CommandId, cancellation) is { State: CommandState.Begun };
 
     internal void FailStores(TimeSpan length) => _storesFailUntil = Now + length;
 
@@ -371,12 +388,12 @@ public sealed partial class Simulator : IDisposable
     }
 
     /// <summary>What an action does to the world, and what its agent says of it.</summary>
-    internal (CommandOutcome Outcome, string Summary, string? Output) Carry(SimNode executor, LeasedCommand command, Func<string, string?> text)
+    internal async Task<(CommandOutcome Outcome, string Summary, string? Output)> CarryAsync(SimNode executor, LeasedCommand command, Func<string, string?> text, CancellationToken cancellation)
     {
         var other = command.Action.StartsWith("kubernetes.", StringComparison.Ordinal) || command.Action.StartsWith("etcd.", StringComparison.Ordinal) ? text("node") : null;
         var target = other is null ? executor : executor.Cluster.Find(other);
         Say($"does {command.Id} {command.Action} on {target.Cluster.Name}/{target.Name}");
-        Judge.Executed(command.Id, command.Action, target, command.Action == "etcd.replace-member");
+        await Judge.ExecutedAsync(command.Id, command.Action, target, command.Action == "etcd.replace-member", cancellation);
         switch (command.Action)
         {
             case ActionCatalogue.Cordon:
@@ -412,7 +429,7 @@ public sealed partial class Simulator : IDisposable
 
         if (command.Action is "unit.restart" && text("unit") is "systemd-timesyncd.service" or "ntp.service")
             return (CommandOutcome.Refused, "there is no such unit.", null);
-        Stir();
+        await StirAsync(cancellation);
         return (CommandOutcome.Succeeded, "done.", """{"was":100,"is":150,"changed":["kubelet"]}""");
     }
 
@@ -421,13 +438,13 @@ public sealed partial class Simulator : IDisposable
         if (problem.Node.Problems.Remove(problem))
             _cured[$"{problem.Node.Cluster.Tenant}/{problem.Node.Cluster.Name}/{problem.Node.Name}/{problem.Ailment.Name}"] = (problem.Since, problem.Ailment.Name);
         // The detector sees it at its next evaluation.
-        In(World.Interval, Stir);
+        In(World.Interval, () => StirAsync(Stop));
     }
 
     internal void Heal(Problem problem)
     {
         problem.Node.Problems.Remove(problem);
-        In(World.Interval, Stir);
+        In(World.Interval, () => StirAsync(Stop));
     }
 
     public void Dispose()

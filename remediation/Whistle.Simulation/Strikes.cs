@@ -3,7 +3,7 @@ namespace Whistle.Simulation;
 /// <summary>What each kind of fault does.</summary>
 public sealed partial class Simulator
 {
-    void Strike(Fault fault)
+    async Task StrikeAsync(Fault fault, CancellationToken cancellation)
     {
         Count(_report.Faults, fault.Kind);
         Say($"fault {fault.Number}: {fault.Kind} at {fault.Cluster}/{fault.Node} for {fault.Length.TotalMinutes:0} min");
@@ -13,17 +13,17 @@ public sealed partial class Simulator
         {
             case "storm":
                 foreach (var other in cluster.Nodes.Where(n => n.Zone == node.Zone))
-                    Break(other, fault.Twist < 0.5 ? "kubelet" : "sick", fault with { Twist = 0.5 });
+                    await BreakAsync(other, fault.Twist < 0.5 ? "kubelet" : "sick", fault with { Twist = 0.5 }, cancellation);
                 break;
             case "burst":
                 foreach (var other in cluster.Nodes.Skip(fault.Node).Take(6))
-                    Break(other, fault.Twist < 0.4 ? "disk" : fault.Twist < 0.7 ? "runtime" : "sick", fault with { Twist = 0.5 });
+                    await BreakAsync(other, fault.Twist < 0.4 ? "disk" : fault.Twist < 0.7 ? "runtime" : "sick", fault with { Twist = 0.5 }, cancellation);
                 break;
             case "flap":
-                Add(new(node, Ailment.Find(fault.Twist < 0.5 ? "runtime" : "conntrack"), Now) { Hopeless = true, Flaps = TimeSpan.FromMinutes(2 + (10 * fault.Twist)) }, fault.Length * 3);
+                await AddAsync(new(node, Ailment.Find(fault.Twist < 0.5 ? "runtime" : "conntrack"), Now) { Hopeless = true, Flaps = TimeSpan.FromMinutes(2 + (10 * fault.Twist)) }, fault.Length * 3, cancellation);
                 break;
             case "etcd":
-                Break(cluster.Nodes[fault.Node % cluster.Voters.Count()], "etcd", fault);
+                await BreakAsync(cluster.Nodes[fault.Node % cluster.Voters.Count()], "etcd", fault, cancellation);
                 break;
             case "agent dies":
                 node.Agent.Crash(fault.Length / 4);
@@ -36,15 +36,15 @@ public sealed partial class Simulator
                 break;
             case "cluster silent":
                 (cluster.SilentFrom, cluster.SilentUntil) = (Now, Now + (fault.Length / 2));
-                In(fault.Length / 2, Stir);
+                In(fault.Length / 2, () => StirAsync(Stop));
                 break;
             case "detector stalls":
                 // Alone, or because nothing comes in.
                 (World.StalledSince, World.LateSince) = (Now, fault.Twist < 0.5 ? Now : null);
-                In(fault.Length / 4, () =>
+                In(fault.Length / 4, async () =>
                 {
                     (World.StalledSince, World.LateSince) = (null, null);
-                    Stir();
+                    await StirAsync(cancellation);
                 });
                 break;
             case "stores fail":
@@ -65,33 +65,33 @@ public sealed partial class Simulator
                 cluster.BudgetSpentUntil = Now + fault.Length;
                 break;
             default:
-                if (!People.Act(fault, cluster, node))
-                    Break(node, fault.Kind, fault);
+                if (!await People.ActAsync(fault, cluster, node, cancellation))
+                    await BreakAsync(node, fault.Kind, fault, cancellation);
                 break;
         }
 
-        In(World.Interval + TimeSpan.FromSeconds(1), Stir);
+        In(World.Interval + TimeSpan.FromSeconds(1), () => StirAsync(Stop));
     }
 
-    void Break(SimNode node, string ailment, Fault fault) =>
-        Add(new(node, Ailment.Find(ailment), Now) { Hopeless = fault.Twist < 0.1 }, fault.Length * 4);
+    async Task BreakAsync(SimNode node, string ailment, Fault fault, CancellationToken cancellation) =>
+        await AddAsync(new(node, Ailment.Find(ailment), Now) { Hopeless = fault.Twist < 0.1 }, fault.Length * 4, cancellation);
 
-    void Add(Problem problem, TimeSpan length)
+    async Task AddAsync(Problem problem, TimeSpan length, CancellationToken cancellation)
     {
         if (problem.Node.Problems.Exists(p => p.Ailment == problem.Ailment))
             return;
         problem.Node.Problems.Add(problem);
         if (problem.Flaps > TimeSpan.Zero)
-            Flap(problem);
+            await FlapAsync(problem, cancellation);
         // In the end somebody mends it.
         In(length, () => Heal(problem));
     }
 
-    void Flap(Problem problem)
+    async Task FlapAsync(Problem problem, CancellationToken cancellation)
     {
         if (!problem.Node.Problems.Contains(problem))
             return;
-        Stir();
-        In(problem.Flaps, () => Flap(problem));
+        await StirAsync(cancellation);
+        In(problem.Flaps, () => FlapAsync(problem, cancellation));
     }
 }

@@ -66,7 +66,7 @@ public sealed class AlertingTests : IDisposable
 
         Assert.Equal(["trigger i1/1 error", "resolve i1/1"], pagerDuty.Events.Select(Line));
         Assert.Single(pagerDuty.Changes);
-        Assert.Equal(TicketState.Resolved, Assert.Single(host.Tickets.List()).State);
+        Assert.Equal(TicketState.Resolved, Assert.Single(await host.Tickets.ListAsync(cancellation: Cancellation)).State);
         var mails = await smtp.MessagesAsync(4, Cancellation);
         Assert.Equal(
             ["<ticket.1.1@example.com>", "<incident.i1.1@example.com>", "<incident.i1.1.closed@example.com>", "<ticket.1.2@example.com>"],
@@ -76,7 +76,7 @@ public sealed class AlertingTests : IDisposable
         Assert.Equal("<ticket.1.1@example.com>", Header(mails[3], "References"));
         Assert.Contains(mails[0], l => l.Contains("/data/&lt;models&gt;", StringComparison.Ordinal));
         Assert.DoesNotContain(mails.SelectMany(m => m), l => l.Contains("<models></td>", StringComparison.Ordinal));
-        Assert.Empty(host.Notifications("pending"));
+        Assert.Empty(await host.NotificationsAsync("pending", cancellation: Cancellation));
     }
 
     [Theory]
@@ -89,12 +89,12 @@ public sealed class AlertingTests : IDisposable
         using var host = Host(pagerDuty.Address, null);
         _view = _view with { Repairs = [GaveUp()] };
         await PassAsync(host);
-        Assert.Equal(2, host.Notifications("pending").Count);
+        Assert.Equal(2, (await host.NotificationsAsync("pending", cancellation: Cancellation)).Count);
         pagerDuty.Mood = PagerDutyMood.Well;
         await PassAsync(host);
 
-        Assert.Empty(host.Notifications("pending"));
-        Assert.Equal(2, host.Notifications("sent").Count);
+        Assert.Empty(await host.NotificationsAsync("pending", cancellation: Cancellation));
+        Assert.Equal(2, (await host.NotificationsAsync("sent", cancellation: Cancellation)).Count);
     }
 
     [Fact]
@@ -109,8 +109,8 @@ public sealed class AlertingTests : IDisposable
         _view = _view with { Repairs = [GaveUp()] };
         await PassAsync(host);
 
-        Assert.Equal(2, host.Notifications("failed").Count);
-        Assert.All(host.Notifications("failed"), n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
+        Assert.Equal(2, (await host.NotificationsAsync("failed", cancellation: Cancellation)).Count);
+        Assert.All(await host.NotificationsAsync("failed", cancellation: Cancellation), n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -121,15 +121,15 @@ public sealed class AlertingTests : IDisposable
         {
             _view = _view with { Repairs = [GaveUp()] };
             await PassAsync(host);
-            Assert.Equal(["failed", "failed"], host.Notifications().Select(n => n.State is "failed" ? n.State : n.Reason));
-            Assert.All(host.Notifications("failed"), n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
+            Assert.Equal(["failed", "failed"], (await host.NotificationsAsync(cancellation: Cancellation)).Select(n => n.State is "failed" ? n.State : n.Reason));
+            Assert.All(await host.NotificationsAsync("failed", cancellation: Cancellation), n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
         }
 
         Close();
         using var strict = Host(null, smtp.Port, security: MailSecurity.StartTls);
         await PassAsync(strict);
-        Assert.Equal(2, strict.Notifications("pending").Count);
-        Assert.Contains("STARTTLS", strict.Notifications("pending")[^1].Reason, StringComparison.Ordinal);
+        Assert.Equal(2, (await strict.NotificationsAsync("pending", cancellation: Cancellation)).Count);
+        Assert.Contains("STARTTLS", (await strict.NotificationsAsync("pending", cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
         Assert.Empty(smtp.Messages);
     }
 
@@ -146,14 +146,14 @@ public sealed class AlertingTests : IDisposable
         _time.Advance(TimeSpan.FromSeconds(31));
         await pass;
 
-        Assert.Equal(2, host.Notifications("pending").Count);
-        Assert.Contains("30 s", host.Notifications("pending")[^1].Reason, StringComparison.Ordinal);
+        Assert.Equal(2, (await host.NotificationsAsync("pending", cancellation: Cancellation)).Count);
+        Assert.Contains("30 s", (await host.NotificationsAsync("pending", cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
     }
 
     AlertingHost Host(Uri? pagerDuty, int? smtpPort, string? routingKeyFile = null, MailSecurity security = MailSecurity.None) => new(
         new AlertingEnvironment
         {
-            Incidents = _ => [_view],
+            Incidents = (_, _) => Task.FromResult<IReadOnlyList<IncidentView>>([_view]),
             Database = _database,
             Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
         },

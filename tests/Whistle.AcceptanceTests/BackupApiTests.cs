@@ -57,17 +57,17 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
     {
         using var disk = LoopDisk.Mount(160);
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var sender = server.Sender();
+        using var sender = await server.SenderAsync();
         await SendAsync(sender, 1);
         var folder = Path.Combine(disk.Folder, "b");
         var source = (BackupSource)server.App.Services.GetService(typeof(BackupSource))!;
-        var error = Assert.Throws<BackupException>(() => Backup.Create(source, folder, _ => disk.Fill(), Cancellation));
+        var error = await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(source, folder, _ => disk.Fill(), Cancellation));
         Assert.Contains("was not made", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(folder));
         Assert.False(Directory.Exists(folder + Backup.Partial));
         await SendAsync(sender, 2);
         // Said before anything is written, where it is known.
-        Assert.Contains("MiB free", Assert.Throws<BackupException>(() => Backup.Create(source, folder, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains("MiB free", (await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(source, folder, _ => { }, Cancellation))).Message, StringComparison.Ordinal);
         disk.Free();
         using var started = await StartAsync(server, folder);
         Assert.Equal("done", (await EndAsync(server, started)).GetProperty("state").GetString());
@@ -115,7 +115,7 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         var (data, backup) = (Path.Combine(_folder, "data"), Path.Combine(_folder, "b"));
         await using (var server = await InProcessServer.StartAsync(Cancellation, data, o => o with { Database = database }))
         {
-            using var sender = server.Sender();
+            using var sender = await server.SenderAsync();
             await SendAsync(sender, 1);
             using var started = await StartAsync(server, backup);
             var end = await EndAsync(server, started);
@@ -132,9 +132,9 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         await using (var server = await InProcessServer.StartAsync(Cancellation, restored, o => o with { Database = database }))
         {
             using var state = StateDatabase.PostgreSql(database);
-            using (var connection = state.Open())
-                Assert.True(Lineage.Read(connection).IsRestored);
-            Assert.True(new ControlStore(state).KillSwitch().On);
+            await using (var connection = await state.OpenAsync(Cancellation))
+                Assert.True((await Lineage.ReadAsync(connection, Cancellation)).IsRestored);
+            Assert.True((await new ControlStore(state).KillSwitchAsync(Cancellation)).On);
         }
 
         Assert.False(File.Exists(Path.Combine(restored, "restored.json")));

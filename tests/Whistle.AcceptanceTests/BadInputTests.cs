@@ -35,7 +35,7 @@ public sealed class BadInputTests
     public async Task A_request_that_can_never_succeed_is_refused_with_the_reason(string kind)
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var sender = server.Sender();
+        using var sender = await server.SenderAsync();
         var (body, status, reason, says) = Bodies[kind]();
 
         using var answer = await sender.SendAsync(body, Cancellation);
@@ -50,7 +50,7 @@ public sealed class BadInputTests
     public async Task Bad_series_and_samples_are_refused_by_themselves_and_the_good_ones_beside_them_are_stored()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var sender = server.Sender();
+        using var sender = await server.SenderAsync();
         var manyLabels = Labels.From(Enumerable.Range(0, 10_000).Select(i => new Label($"l{i}", "v")).Append(new Label(Labels.MetricName, "m")));
         (Labels Labels, DateTimeOffset At, string Reason, string Says)[] bad =
         [
@@ -78,7 +78,7 @@ public sealed class BadInputTests
     public async Task A_label_that_is_not_UTF8_is_refused()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var sender = server.Sender();
+        using var sender = await server.SenderAsync();
         var body = Snappy.DecompressToArray(RemoteWriteClient.Body([One(Labels.OfMetric("m", ("bad", "QQQQ")), Now)]));
         body.AsSpan(body.AsSpan().IndexOf("QQQQ"u8), 4).Fill(0xFF);
 
@@ -93,7 +93,7 @@ public sealed class BadInputTests
     public async Task A_repeated_sample_is_taken_once_and_a_late_one_finds_its_place()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var sender = server.Sender();
+        using var sender = await server.SenderAsync();
         foreach (var minutes in new[] { 0, -5, 0, -5, -3 })
         {
             using var answer = await sender.SendAsync([One(Labels.OfMetric("m"), Now.AddMinutes(minutes), minutes)], Cancellation);
@@ -124,7 +124,7 @@ public sealed class BadInputTests
 
         // An agent's token opens the gateway and nothing else.
         using var asAgent = new HttpRequestMessage(HttpMethod.Get, "api/v1/query?query=up");
-        asAgent.Headers.Authorization = new("Bearer", server.App.Credentials.Enroll("default", "c1", "n2"));
+        asAgent.Headers.Authorization = new("Bearer", await server.App.Credentials.EnrollAsync("default", "c1", "n2", Cancellation));
         using var agentAnswer = await anonymous.SendAsync(asAgent, Cancellation);
         Assert.Equal(HttpStatusCode.Unauthorized, agentAnswer.StatusCode);
     }
@@ -133,8 +133,8 @@ public sealed class BadInputTests
     public async Task A_revoked_token_is_refused()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var sender = server.Sender(node: "n7");
-        server.App.Credentials.Revoke("default", "c1", "n7");
+        using var sender = await server.SenderAsync(node: "n7");
+        await server.App.Credentials.RevokeAsync("default", "c1", "n7", Cancellation);
 
         using var answer = await sender.SendAsync([One(Labels.OfMetric("m"), Now)], Cancellation);
 
@@ -149,7 +149,7 @@ public sealed class BadInputTests
             MaxSeriesPerTenant = 2,
             Gateway = o.Gateway with { MaxSamplesPerSecond = 1 },
         });
-        using var sender = server.Sender("greedy");
+        using var sender = await server.SenderAsync("greedy");
         using var over = await sender.SendAsync([.. Enumerable.Range(0, 20).Select(i => One(Labels.OfMetric($"m{i % 3}"), Now.AddMilliseconds(i)))], Cancellation);
         Assert.Equal(HttpStatusCode.TooManyRequests, over.StatusCode);
         Assert.Equal("14", over.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written").Single());
@@ -159,7 +159,7 @@ public sealed class BadInputTests
         Assert.Equal(HttpStatusCode.TooManyRequests, fast.StatusCode);
         Assert.NotNull(fast.Headers.RetryAfter);
 
-        using var other = server.Sender("modest");
+        using var other = await server.SenderAsync("modest");
         await AssertGoesOnAsync(server, other);
     }
 
@@ -168,7 +168,7 @@ public sealed class BadInputTests
     {
         using var disk = LoopDisk.Mount(96);
         await using var server = await InProcessServer.StartAsync(Cancellation, disk.Folder);
-        using var sender = server.Sender();
+        using var sender = await server.SenderAsync();
         await AssertGoesOnAsync(server, sender);
         disk.Fill();
         var acknowledged = 0;

@@ -45,7 +45,7 @@ public sealed class CommandLineTests : IDisposable
         await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--rules", Path.Combine(_folder, "hidden.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
         await server.StartAsync(Cancellation);
         await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c","force":true}""", null, "application/json"), Cancellation);
-        OpenTicket();
+        await OpenTicketAsync();
         var run = await AwaitingRunAsync(server);
         var (id, plan, incident) = (run.GetProperty("id").GetString()!, run.GetProperty("planHash").GetString()!, run.GetProperty("incident").GetString()!);
 
@@ -256,12 +256,12 @@ public sealed class CommandLineTests : IDisposable
     }
 
     // As alerting does when a repair gives up.
-    void OpenTicket()
+    async Task OpenTicketAsync()
     {
         var now = TimeProvider.System.GetUtcNow();
         using var database = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await database.OpenAsync(Cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Cancellation);
         var incident = new Incident
         {
             Id = "i1",
@@ -274,8 +274,8 @@ public sealed class CommandLineTests : IDisposable
             OpenedAt = now,
         };
         var repair = new Repair { Id = "i1-1", Runbook = "mine", State = RepairState.GaveUp, StartedAt = now, Summary = "nothing helped", LargestDirectories = [new("/data/models", 1 << 30)] };
-        TicketStore.Open(transaction, incident, repair, now);
-        transaction.Commit();
+        await TicketStore.OpenAsync(transaction, incident, repair, now, Cancellation);
+        await transaction.CommitAsync(Cancellation);
     }
 
     async Task<(int Exit, string Output, string Error)> RunAsync(ServerProcess? server, string[] verb)

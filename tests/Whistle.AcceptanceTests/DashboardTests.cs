@@ -145,7 +145,7 @@ public sealed partial class DashboardTests
             OpenedAt = now,
             Signals = [new(1, text, labels, text, now, null)],
         };
-        server.App.Services.GetRequiredService<IncidentStore>().Save([new(incident, [(text, text)])], now);
+        await server.App.Services.GetRequiredService<IncidentStore>().SaveAsync([new(incident, [(text, text)])], now, Cancellation);
         return server;
     }
 

@@ -64,7 +64,7 @@ public sealed partial class DataFolderTests : IDisposable
     {
         await MakeAsync();
         Run(fault);
-        var refusal = Assert.Throws<StartException>(Start).Message;
+        var refusal = (await Assert.ThrowsAsync<StartException>(StartAsync)).Message;
         Assert.Contains(Above, refusal, StringComparison.Ordinal);
 
         // A fault may hide another, and each is named with its command.
@@ -75,7 +75,7 @@ public sealed partial class DataFolderTests : IDisposable
             Shell.Run(command.Groups[1].Value);
             try
             {
-                Start();
+                await StartAsync();
                 return;
             }
             catch (StartException e)
@@ -140,10 +140,11 @@ public sealed partial class DataFolderTests : IDisposable
     }
 
     [Fact]
-    public void Another_users_folder_serves_that_user_and_not_root()
+    public async Task Another_users_folder_serves_that_user_and_not_root()
     {
         Shell.Run($"chmod 0755 '{_base}'; install -d -o {Stranger} -g {Stranger} -m 0700 '{Above}' '{Folder}'");
-        Assert.Contains($"uid {Stranger}", Assert.Throws<StartException>(Start).Message, StringComparison.Ordinal);
+        var refusal = await Assert.ThrowsAsync<StartException>(StartAsync);
+        Assert.Contains($"uid {Stranger}", refusal.Message, StringComparison.Ordinal);
 
         var theirs = Whistle($"agents add --data '{Folder}' --cluster c --node n");
         Assert.Equal((0, true), (theirs.Exit, theirs.Output.StartsWith("wst_", StringComparison.Ordinal)));
@@ -193,10 +194,10 @@ public sealed partial class DataFolderTests : IDisposable
     }
 
     // Not left running: what is asked is whether it may.
-    void Start()
+    async Task StartAsync()
     {
         var options = new WhistleOptions { DataFolder = Folder, Listen = new Uri("http://127.0.0.1:0"), Agent = false, LeastLogged = Microsoft.Extensions.Logging.LogLevel.None };
-        new WhistleApp(options).DisposeAsync().AsTask().GetAwaiter().GetResult();
+        await (await WhistleApp.OpenAsync(options, Cancellation)).DisposeAsync();
     }
 
     void Run(string command) => Shell.Run($"A='{Above}' D='{Folder}'; {command}");

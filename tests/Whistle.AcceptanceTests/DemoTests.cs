@@ -31,25 +31,25 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         await using var run = await DemoRun.StartAsync(options, new Uri("http://127.0.0.1:0"), _folder, Live, cancellation);
         await run.FillAsync(cancellation);
         Assert.Equal(Live, run.Now);
-        Assert.Empty(run.Incidents.Active());
+        Assert.Empty(await run.Incidents.ActiveAsync(Cancellation));
         var lines = new List<string>();
         var teller = new DemoTeller(run, "", lines.Add);
         run.Pager.Taken += _pager.Add;
 
         await UntilAsync(run, teller, TimeSpan.FromMinutes(8));
-        var waiting = Assert.Single(run.Runs.Since(Live), r => r.Node == "worker-02");
+        var waiting = Assert.Single(await run.Runs.SinceAsync(Live, Cancellation), r => r.Node == "worker-02");
         Assert.Equal(RunState.AwaitingApproval, waiting.State);
         await ApproveAsync(run, waiting);
         await UntilAsync(run, teller, DemoOptions.Show + TimeSpan.FromMinutes(1));
         lines.ForEach(output.WriteLine);
 
         Assert.Equal(0, run.LostReports);
-        Cleaned(run, "prod-eu-1", "worker-03");
-        Cleaned(run, "prod-us-1", waiting.Node);
-        HandedOver(run);
-        Silent(run);
-        LeftAlone(run);
-        OnlyPlanned(run);
+        await CleanedAsync(run, "prod-eu-1", "worker-03");
+        await CleanedAsync(run, "prod-us-1", waiting.Node);
+        await HandedOverAsync(run);
+        await SilentAsync(run);
+        await LeftAloneAsync(run);
+        await OnlyPlannedAsync(run);
         Assert.Contains(lines, l => l.Contains($"whistle runs approve {waiting.Id} --plan {waiting.PlanHash}", StringComparison.Ordinal));
     }
 
@@ -76,7 +76,7 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         while (run.Now < Live + time)
         {
             await run.StepAsync(DemoRun.Step, Cancellation);
-            teller.Look();
+            await teller.LookAsync(Cancellation);
         }
     }
 
@@ -90,46 +90,46 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
     }
 
-    static Incident Find(DemoRun run, string cluster, string node) =>
-        Assert.Single(run.Incidents.Since(Live), i => i.Cluster == cluster && i.Subject["node"] == node);
+    static async Task<Incident> FindAsync(DemoRun run, string cluster, string node) =>
+        Assert.Single(await run.Incidents.SinceAsync(Live, Cancellation), i => i.Cluster == cluster && i.Subject["node"] == node);
 
-    void Cleaned(DemoRun run, string cluster, string node)
+    async Task CleanedAsync(DemoRun run, string cluster, string node)
     {
-        var incident = Find(run, cluster, node);
+        var incident = await FindAsync(run, cluster, node);
         Assert.Equal(IncidentState.Closed, incident.State);
-        Assert.Equal(RunState.Succeeded, Assert.Single(run.Runs.OfIncident(incident.Id)).State);
+        Assert.Equal(RunState.Succeeded, Assert.Single(await run.Runs.OfIncidentAsync(incident.Id, Cancellation)).State);
         Assert.DoesNotContain(_pager, e => e.Key.StartsWith(incident.Id, StringComparison.Ordinal));
         Assert.Contains(_pager, e => e.Action == "change" && e.Summary.StartsWith($"[{cluster}] node-disk-filling: Deleted", StringComparison.Ordinal));
     }
 
-    void HandedOver(DemoRun run)
+    async Task HandedOverAsync(DemoRun run)
     {
-        var incident = Find(run, "prod-eu-1", "worker-07");
-        Assert.Equal([RunState.Failed, RunState.Escalated], run.Runs.OfIncident(incident.Id).Select(r => r.State));
+        var incident = await FindAsync(run, "prod-eu-1", "worker-07");
+        Assert.Equal([RunState.Failed, RunState.Escalated], (await run.Runs.OfIncidentAsync(incident.Id, Cancellation)).Select(r => r.State));
         Assert.Contains(_pager, e => e.Action == "trigger" && e.Key == $"{incident.Id}/1");
-        var ticket = Assert.Single(run.App.Alerting.Tickets.List());
+        var ticket = Assert.Single(await run.App.Alerting.Tickets.ListAsync(cancellation: Cancellation));
         Assert.Equal((incident.Id, TicketState.Open), (ticket.Incident, ticket.State));
         Assert.Equal("/var/lib/postgresql/16/main/pg_wal", ticket.LargestDirectories[0].Path);
     }
 
-    void Silent(DemoRun run)
+    async Task SilentAsync(DemoRun run)
     {
-        var incident = Find(run, "prod-eu-1", "worker-05");
+        var incident = await FindAsync(run, "prod-eu-1", "worker-05");
         Assert.Equal("NodeSilent", Assert.Single(incident.Signals).Name);
         Assert.Contains(_pager, e => e.Action == "trigger" && e.Key == $"{incident.Id}/1");
         var unknown = Assert.Single(run.App.Rules.Signals, s => s.State is SignalState.Unknown);
         Assert.Equal(("worker-05", "/srv/scratch", SignalState.Pending), (unknown.Labels["node"], unknown.Labels["mountpoint"], unknown.Condition.Before));
     }
 
-    static void LeftAlone(DemoRun run) =>
-        Assert.DoesNotContain(run.App.Rules.Signals.Concat(run.App.Rules.EndedSignals(Live - DemoScript.History)), s => s.Labels["mountpoint"] == "/var/log");
+    static async Task LeftAloneAsync(DemoRun run) =>
+        Assert.DoesNotContain(run.App.Rules.Signals.Concat(await run.App.Rules.EndedSignalsAsync(Live - DemoScript.History, Cancellation)), s => s.Labels["mountpoint"] == "/var/log");
 
-    void OnlyPlanned(DemoRun run)
+    async Task OnlyPlannedAsync(DemoRun run)
     {
-        var incident = Find(run, "staging", "worker-04");
-        var attempt = Assert.Single(run.Runs.OfIncident(incident.Id));
+        var incident = await FindAsync(run, "staging", "worker-04");
+        var attempt = Assert.Single(await run.Runs.OfIncidentAsync(incident.Id, Cancellation));
         Assert.Equal((RunState.Waiting, 0), (attempt.State, attempt.Reports.Count));
-        var timeline = run.Incidents.Timeline(incident.Id);
+        var timeline = await run.Incidents.TimelineAsync(incident.Id, Cancellation);
         Assert.Contains(timeline, e => e.Kind == "plan" && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
         Assert.Contains(timeline, e => e.Kind == "gate" && e.Text.Contains("The mode is observe", StringComparison.Ordinal));
         Assert.Contains(_pager, e => e.Action == "trigger" && e.Key == $"{incident.Id}/1");

@@ -64,8 +64,8 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
         await node.RunAsync(5 * Minute, QuarterMinute, cancellation);
 
         Assert.Empty(node.SignalsOf(disk));
-        Assert.NotEmpty(node.EndedOf(disk));
-        Assert.All(node.EndedOf(disk), s => Assert.Equal(SignalEnd.Gone, s.Condition.Reason));
+        Assert.NotEmpty(await node.EndedOfAsync(disk));
+        Assert.All(await node.EndedOfAsync(disk), s => Assert.Equal(SignalEnd.Gone, s.Condition.Reason));
     }
 
     [Fact(Timeout = 900_000)]
@@ -93,7 +93,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
         });
 
         Assert.Empty(node.SignalsOf(disk));
-        Assert.DoesNotContain(node.EndedOf(disk), s => s.Condition.FiringSince is not null);
+        Assert.DoesNotContain(await node.EndedOfAsync(disk), s => s.Condition.FiringSince is not null);
     }
 
     [Theory(Timeout = 600_000)]
@@ -117,7 +117,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
 
         Assert.Equal(2, node.SignalsOf(disk).Count);
         Assert.All(node.SignalsOf(disk), s => Assert.Equal(SignalState.Unknown, s.State));
-        Assert.Empty(node.EndedOf(disk));
+        Assert.Empty(await node.EndedOfAsync(disk));
         var silent = Assert.Single(node.Server.Rules.Signals, s => s.Name == "NodeSilent");
         Assert.Equal(("n1", SignalState.Firing), (silent.Labels["node"], silent.State));
 

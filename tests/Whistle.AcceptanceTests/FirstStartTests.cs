@@ -57,9 +57,10 @@ public sealed class FirstStartTests
         try
         {
             Shell.Try($"head -c 1M /dev/zero > '{folder}/ballast'");
-            Assert.Throws<StartException>(() => new WhistleApp(Options(folder)));
+            await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(Options(folder), Cancellation));
             AssertSecretsWhole(folder);
-            Assert.Contains(folder, Assert.Throws<StartException>(() => new WhistleApp(Options(folder))).Message, StringComparison.Ordinal);
+            var error = await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(Options(folder), Cancellation));
+            Assert.Contains(folder, error.Message, StringComparison.Ordinal);
 
             Shell.Run($"mount -o remount,size=256m '{folder}'; rm '{folder}/ballast'");
             await using var server = await InProcessServer.StartAsync(Cancellation, folder);
@@ -86,7 +87,7 @@ public sealed class FirstStartTests
             Shell.Run($"mount -t tmpfs -o size={pages * 4}k,nr_inodes={pages + 2},mode=0700 whistle-test '{folder}'");
             try
             {
-                await new WhistleApp(Options(folder)).DisposeAsync();
+                await (await WhistleApp.OpenAsync(Options(folder), Cancellation)).DisposeAsync();
             }
             catch (StartException)
             {

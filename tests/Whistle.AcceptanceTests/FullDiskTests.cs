@@ -60,7 +60,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         using var filler = new Filler(disk, inodes);
         await using (var server = await StartAsync(folder))
         {
-            using var sender = server.Sender();
+            using var sender = await server.SenderAsync();
             await SendAsync(sender, "before", acknowledged);
             await HeldAsync(server);
             // From here on, over stop and start, not a block is free for longer than some milliseconds.
@@ -76,7 +76,7 @@ public sealed class FullDiskTests : IAsyncLifetime
 
             await KillAsync(server, true, "on a full disk");
             // Never heard, so silent once it should have been.
-            server.App.Credentials.Enroll("default", "c1", "dead");
+            await server.App.Credentials.EnrollAsync("default", "c1", "dead", Cancellation);
             await PagedAsync("dead is silent");
             filler.AssertFull();
         }
@@ -86,13 +86,13 @@ public sealed class FullDiskTests : IAsyncLifetime
             await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
             Assert.True(await KillSwitchAsync(server), "The kill switch was lost over a restart on a full disk.");
             Assert.NotEmpty(JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/incidents", cancellation)).RootElement.ToString());
-            server.App.Credentials.Enroll("default", "c1", "dead-too");
+            await server.App.Credentials.EnrollAsync("default", "c1", "dead-too", Cancellation);
             await PagedAsync("dead-too is silent");
             await KillAsync(server, false, "off again");
             filler.AssertFull();
             filler.Dispose();
 
-            using var sender = server.Sender();
+            using var sender = await server.SenderAsync();
             while (await SendAsync(sender, $"after{acknowledged.Count}", acknowledged) is not HttpStatusCode.NoContent)
                 await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
             while (!(await server.Http.GetAsync(new Uri("-/ready", UriKind.Relative), cancellation)).IsSuccessStatusCode)
@@ -113,11 +113,11 @@ public sealed class FullDiskTests : IAsyncLifetime
         using var disk = LoopDisk.Mount(128);
         using var filler = new Filler(disk, inodes: false);
         await using var server = await StartAsync(Path.Combine(disk.Folder, "data"));
-        using var sender = server.Sender(node: "alive");
+        using var sender = await server.SenderAsync(node: "alive");
         await HeldAsync(server);
         filler.Start();
         await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
-        server.App.Credentials.Enroll("default", "c1", "dead");
+        await server.App.Credentials.EnrollAsync("default", "c1", "dead", Cancellation);
         // Both were never stored; only one of them tries.
         while (!_pagerDuty.Events.Any(e => e.ToString().Contains("dead is silent", StringComparison.Ordinal)))
         {
@@ -142,7 +142,7 @@ public sealed class FullDiskTests : IAsyncLifetime
 
         Assert.Contains("were dropped early", dropped.Reason, StringComparison.Ordinal);
         // Samples are taken again once no more hours go.
-        using var sender = again.Sender();
+        using var sender = await again.SenderAsync();
         while (await SendAsync(sender, "m", []) is not HttpStatusCode.NoContent)
             await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
         var left = Directory.GetFiles(Path.Combine(folder, "telemetry", "sealed"), "*.samples.parquet");

@@ -39,24 +39,24 @@ public sealed class InhibitionTests
             Rules = [Shipped("disk.yaml"), Shipped("node.yaml"), Shipped("inhibitions.yaml")],
             Alerting = new AlertingOptions { PagerDuty = new() { Address = pagerDuty.Address, RoutingKey = new string('k', 32) } },
         });
-        using var node = _node = server.Sender();
-        using var collector = _collector = server.Sender(node: null);
+        using var node = _node = await server.SenderAsync();
+        using var collector = _collector = await server.SenderAsync(node: null);
 
         // The warning fires after five minutes, and would call people after fifteen more.
         await RunAsync(6, cancellation);
-        var disk = Assert.Single(Open);
+        var disk = Assert.Single(await OpenAsync());
         Assert.Equal(Disk, disk.Signals[0].Name);
 
         (_reports, _ready) = (false, false);
         await RunAsync(20, cancellation);
-        var silent = Open.Single(i => i.Id != disk.Id);
+        var silent = (await OpenAsync()).Single(i => i.Id != disk.Id);
         Assert.Equal(("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Hides)));
         Assert.Equal([$"trigger {silent.Id}/1"], Told(pagerDuty));
-        Assert.Equal("NodeSilent (node n1)", Incidents.Find(disk.Id)!.HiddenBy);
-        Assert.Equal("Page held: NodeSilent (node n1) explains all its signals.", Assert.Single(Incidents.Timeline(disk.Id), e => e.Kind == "hold").Text);
+        Assert.Equal("NodeSilent (node n1)", (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.HiddenBy);
+        Assert.Equal("Page held: NodeSilent (node n1) explains all its signals.", Assert.Single(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "hold").Text);
         Assert.Equal([SignalState.Unknown, SignalState.Firing], Hidden.OrderBy(s => s.Name == "NodeNotReady").Select(s => s.State));
-        var run = Assert.Single(server.App.Services.GetRequiredService<RunStore>().OfIncident(disk.Id));
-        Assert.Contains("explained by NodeSilent (node n1)", server.App.Remediation.AskGates(run.Id).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
+        var run = Assert.Single(await server.App.Services.GetRequiredService<RunStore>().OfIncidentAsync(disk.Id, TestContext.Current.CancellationToken));
+        Assert.Contains("explained by NodeSilent (node n1)", (await server.App.Remediation.AskGatesAsync(run.Id, TestContext.Current.CancellationToken)).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
         Assert.Contains("\"inhibitedBy\":{\"name\":\"NodeSilent\"", await server.Http.GetStringAsync("api/whistle/v1/signals", cancellation), StringComparison.Ordinal);
         Assert.DoesNotContain("inhibitedBy", await server.Http.GetStringAsync("api/v1/alerts", cancellation), StringComparison.Ordinal);
         Assert.Equal(2, await server.MetricAsync("whistle_signals_inhibited", cancellation));
@@ -67,16 +67,16 @@ public sealed class InhibitionTests
         _ready = true;
         await RunAsync(2, cancellation);
         Assert.Empty(Hidden);
-        Assert.Equal((IncidentState.Recovering, IncidentState.Open), (Incidents.Find(silent.Id)!.State, Incidents.Find(disk.Id)!.State));
+        Assert.Equal((IncidentState.Recovering, IncidentState.Open), ((await Incidents.FindAsync(silent.Id, TestContext.Current.CancellationToken))!.State, (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.State));
         await RunAsync(16, cancellation);
         Assert.Equal([$"trigger {silent.Id}/1", $"resolve {silent.Id}/1", $"trigger {disk.Id}/1"], Told(pagerDuty));
-        Assert.Contains(Incidents.Timeline(disk.Id), e => e.Kind == "page" && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
-        Assert.Equal(2, Incidents.Timeline(disk.Id).Count(e => e.Kind == "hidden"));
+        Assert.Contains(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "page" && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
+        Assert.Equal(2, (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "hidden"));
     }
 
     IncidentStore Incidents => _server.App.Services.GetRequiredService<IncidentStore>();
 
-    IReadOnlyList<Incident> Open => Incidents.Active();
+    async Task<IReadOnlyList<Incident>> OpenAsync() => await Incidents.ActiveAsync(TestContext.Current.CancellationToken);
 
     IEnumerable<Signal> Hidden => _server.App.Rules.Signals.Where(s => s.InhibitedBy is not null);
 
@@ -96,7 +96,7 @@ public sealed class InhibitionTests
                 await SendAsync(_node, [.. Report()], cancellation);
             await SendAsync(_collector, [Of("up", 1, Kube), Of("kube_node_status_condition", _ready ? 1 : 0, [.. Kube, ("node", "n1"), ("condition", "Ready"), ("status", "true")])], cancellation);
             await _server.App.Rules.EvaluateAsync(now, cancellation);
-            await _server.App.Incidents.ReconcileAsync(now);
+            await _server.App.Incidents.ReconcileAsync(now, cancellation);
             await _server.App.Remediation.AdvanceAsync(now, cancellation);
             await _server.App.Alerting.RunOnceAsync(now, cancellation);
         }

@@ -40,7 +40,7 @@ public sealed class KillTests : IDisposable
                     for: 1h
             """, cancellation);
         await using var server = new ServerProcess(_folder, "--no-agent", "--rules", RuleFile);
-        var token = server.Enroll("load");
+        var token = await server.EnrollAsync("load");
         await server.StartAsync(cancellation);
         var pendingSince = await PendingSinceAsync(server, cancellation);
         var senders = Enumerable.Range(0, 4).Select(i => new LoadSender(server.Address, token, i)).ToList();
@@ -64,7 +64,7 @@ public sealed class KillTests : IDisposable
         // It is still the clock that began first, though the time in which no server ran does not count.
         using (var state = new StateDatabase(Path.Combine(_folder, "state.sqlite")))
         {
-            var condition = Assert.Single(new SignalStore(state).Load()).Condition;
+            var condition = Assert.Single(await new SignalStore(state).LoadAsync(TestContext.Current.CancellationToken)).Condition;
             Assert.Equal(pendingSince, condition.Since);
             Assert.InRange(condition.Paused, TimeSpan.Zero, condition.LastEvaluation - condition.Since);
         }
@@ -79,7 +79,7 @@ public sealed class KillTests : IDisposable
         var random = Seed.New();
         var data = Path.Combine(_folder, "data");
         await using var server = new ServerProcess(data, "--no-agent");
-        var token = server.Enroll("load");
+        var token = await server.EnrollAsync("load");
         await server.StartAsync(cancellation);
         var senders = Enumerable.Range(0, 2).Select(i => new LoadSender(server.Address, token, i)).ToList();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);

@@ -45,7 +45,7 @@ public sealed class OldDataTests : IDisposable
         {
             if (afterUpkeep)
                 server.App.Services.GetRequiredService<DuckDbStore>().Maintain();
-            Backup.Create(server.App.Services.GetRequiredService<BackupSource>(), backup, _ => { }, Cancellation);
+            await Backup.CreateAsync(server.App.Services.GetRequiredService<BackupSource>(), backup, _ => { }, Cancellation);
         }
 
         var restored = Path.Combine(_folder, "restored");

@@ -56,22 +56,22 @@ public sealed class OutageTests : IDisposable
 
         var tried = pagerDuty.Events.Count;
         Assert.InRange(tried, 10, 60);
-        Assert.Equal(2 * Count, host.Notifications("pending", limit: 1000).Count);
+        Assert.Equal(2 * Count, (await host.NotificationsAsync("pending", limit: 1000, cancellation: TestContext.Current.CancellationToken)).Count);
 
         pagerDuty.Mood = PagerDutyMood.Well;
         pagerDuty.Events.Clear();
         smtp ??= await SmtpServer.StartAsync(cancellation, port: smtpPort);
         smtp.Mood = SmtpMood.Well;
         var taken = new List<int>();
-        for (var second = 0; second < 20 * 60 && host.Notifications("pending", limit: 1).Count > 0; second++)
+        for (var second = 0; second < 20 * 60 && (await host.NotificationsAsync("pending", limit: 1, cancellation: TestContext.Current.CancellationToken)).Count > 0; second++)
         {
             var before = pagerDuty.Events.Count;
             await PassAsync(host, Second, cancellation);
             taken.Add(pagerDuty.Events.Count - before);
         }
 
-        Assert.Empty(host.Notifications("pending"));
-        Assert.Empty(host.Notifications("failed"));
+        Assert.Empty(await host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
+        Assert.Empty(await host.NotificationsAsync("failed", cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(Enumerable.Range(0, Count).Select(i => $"i{i:000}/1"), pagerDuty.Events.Select(e => e.GetProperty("dedup_key").GetString()).Order());
         Assert.All(Enumerable.Range(0, taken.Count), second => Assert.InRange(taken.Skip(second).Take(60).Sum(), 0, CallsPerMinute));
         var mails = await smtp.MessagesAsync(Count, cancellation);
@@ -82,7 +82,7 @@ public sealed class OutageTests : IDisposable
     AlertingHost Host(Uri pagerDuty, int smtpPort) => new(
         new AlertingEnvironment
         {
-            Incidents = _ => _views,
+            Incidents = (_, _) => Task.FromResult<IReadOnlyList<IncidentView>>(_views),
             Database = _database,
             Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
         },

@@ -22,8 +22,8 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         string token;
         await using (var whistle = await InProcessServer.StartAsync(Cancellation, folder.FullName, o => o with { Database = database }))
         {
-            token = whistle.App.Credentials.Enroll("default", "c1", "n1");
-            await whistle.App.Incidents.ReconcileAsync(TimeProvider.System.GetUtcNow());
+            token = await whistle.App.Credentials.EnrollAsync("default", "c1", "n1", Cancellation);
+            await whistle.App.Incidents.ReconcileAsync(TimeProvider.System.GetUtcNow(), Cancellation);
             await whistle.App.Remediation.AdvanceAsync(TimeProvider.System.GetUtcNow(), Cancellation);
             await whistle.App.Alerting.RunOnceAsync(TimeProvider.System.GetUtcNow(), Cancellation);
             foreach (var path in new[] { "incidents", "runs", "tickets", "pauses", "runbook-modes", "control-timeline" })
@@ -33,7 +33,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
 
         Assert.False(File.Exists(Path.Combine(folder.FullName, "state.sqlite")));
         using (var state = StateDatabase.PostgreSql(database))
-            Assert.Equal("n1", new Credentials(state, TimeProvider.System).Authenticate(token)!.Node);
+            Assert.Equal("n1", (await new Credentials(state, TimeProvider.System).AuthenticateAsync(token, Cancellation))!.Node);
         folder.Delete(recursive: true);
     }
 
@@ -48,7 +48,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         if (used)
         {
             using var state = StateDatabase.PostgreSql(other);
-            state.Upgrade(StateStages.All, _ => { });
+            await state.UpgradeAsync(StateStages.All, _ => { }, Cancellation);
         }
 
         var error = await Assert.ThrowsAsync<StartException>(() => StartAsync(other));
@@ -56,8 +56,8 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         if (!used)
         {
             using var state = StateDatabase.PostgreSql(other);
-            using var connection = state.Open();
-            Assert.Empty(connection.Query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'", _ => true));
+            await using var connection = await state.OpenAsync(Cancellation);
+            Assert.Empty(await connection.QueryAsync("SELECT 1 FROM pg_tables WHERE schemaname = 'public'", _ => true, Cancellation));
         }
 
         await (await StartAsync(own)).DisposeAsync();
@@ -90,7 +90,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         }
 
         using (var state = StateDatabase.PostgreSql(database))
-            Assert.Equal("n", Assert.Single(new Credentials(state, TimeProvider.System).Agents()).Node);
+            Assert.Equal("n", Assert.Single(await new Credentials(state, TimeProvider.System).AgentsAsync(Cancellation)).Node);
         folder.Delete(recursive: true);
     }
 
@@ -98,11 +98,19 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
     public async Task A_database_that_is_not_there_is_told_without_the_password()
     {
         var database = await server.NewDatabaseAsync(Cancellation);
-        var options = new WhistleOptions { Database = new NpgsqlConnectionStringBuilder(database) { Database = "missing", Password = "s3cr3t" }.ToString() };
+        var folder = Directory.CreateTempSubdirectory("whistle");
+        var options = new WhistleOptions
+        {
+            DataFolder = folder.FullName,
+            Listen = new Uri("http://127.0.0.1:0"),
+            Agent = false,
+            Database = new NpgsqlConnectionStringBuilder(database) { Database = "missing", Password = "s3cr3t" }.ToString(),
+        };
 
-        var error = Assert.Throws<StartException>(() => options.OpenState().Dispose());
+        var error = await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(options, Cancellation));
         Assert.Contains("missing", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("s3cr3t", error.Message + options, StringComparison.Ordinal);
         Assert.Equal(nameof(WhistleOptions.Database), Assert.Single(new WhistleOptions { Database = "s3cr3t" }.Errors()).Key);
+        folder.Delete(recursive: true);
     }
 }

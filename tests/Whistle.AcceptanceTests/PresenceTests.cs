@@ -49,8 +49,8 @@ public sealed class PresenceTests : IAsyncLifetime
     [InlineData(RemoteWriteVersion.V2)]
     public async Task A_collector_cannot_speak_for_a_node_that_is_silent(RemoteWriteVersion version)
     {
-        _server.App.Credentials.Enroll("default", "c1", "n1");
-        using var collector = _server.Sender(node: null);
+        await _server.App.Credentials.EnrollAsync("default", "c1", "n1", Cancellation);
+        using var collector = await _server.SenderAsync(node: null);
         for (var i = 0; i < 8; i++)
         {
             _clock.Advance(Step);
@@ -68,8 +68,8 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task A_silent_node_is_silent_though_a_collector_goes_on_writing_the_same_series()
     {
-        using var agent = _server.Sender();
-        using var collector = _server.Sender(node: null);
+        using var agent = await _server.SenderAsync();
+        using var collector = await _server.SenderAsync(node: null);
         _clock.Advance(Step);
         await SendAsync(agent, RemoteWriteVersion.V1, [.. Report(), Disk(5)]);
         await EvaluateAsync();
@@ -94,9 +94,9 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task Another_nodes_agent_cannot_speak_for_a_node_either()
     {
-        _server.App.Credentials.Enroll("default", "c1", "n1");
-        using var other = _server.Sender(node: "n2");
-        using var foreign = _server.Sender(tenant: "other", node: "n1");
+        await _server.App.Credentials.EnrollAsync("default", "c1", "n1", Cancellation);
+        using var other = await _server.SenderAsync(node: "n2");
+        using var foreign = await _server.SenderAsync(tenant: "other", node: "n1");
         for (var i = 0; i < 8; i++)
         {
             _clock.Advance(Step);
@@ -113,9 +113,9 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task An_agent_cannot_ask_never_to_be_silent_nor_stop_the_judgement_of_others()
     {
-        using var liar = _server.Sender(node: "liar");
-        using var odd = _server.Sender(node: "odd");
-        _server.App.Credentials.Enroll("default", "c1", "gone");
+        using var liar = await _server.SenderAsync(node: "liar");
+        using var odd = await _server.SenderAsync(node: "odd");
+        await _server.App.Credentials.EnrollAsync("default", "c1", "gone", Cancellation);
         _clock.Advance(Step);
         await SendAsync(liar, RemoteWriteVersion.V1, Report(interval: 1e9));
         await SendAsync(odd, RemoteWriteVersion.V1, Report(interval: 1e300));
@@ -131,7 +131,7 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task What_senders_call_as_the_server_does_is_kept_under_another_name_and_none_is_lost_in_it()
     {
-        using var sender = _server.Sender();
+        using var sender = await _server.SenderAsync();
         _clock.Advance(Step);
         await SendAsync(sender, RemoteWriteVersion.V1, [Of("ALERTS", 1), Of("exported_ALERTS", 2), Of("exported_exported_ALERTS", 3), Of("exported_load", 4), Of("whistle_agent_info", 5)]);
 
@@ -147,7 +147,7 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task A_collector_that_falls_silent_is_down()
     {
-        using var collector = _server.Sender(node: null);
+        using var collector = await _server.SenderAsync(node: null);
         _clock.Advance(Step);
         await EvaluateAsync();
         await HoldsAsync("whistle_collector_up");
@@ -165,8 +165,8 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task The_reserved_names_are_all_that_the_server_records_of_itself_and_no_more()
     {
-        using var agent = _server.Sender();
-        using var collector = _server.Sender(node: null);
+        using var agent = await _server.SenderAsync();
+        using var collector = await _server.SenderAsync(node: null);
         // No pass runs by a timer here.
         _server.App.Services.GetRequiredService<PassWatch>().Watch("rules", TimeSpan.FromSeconds(1));
         TimeSeries[] reports = [.. Report(), Disk(5), Of("load", 1)];

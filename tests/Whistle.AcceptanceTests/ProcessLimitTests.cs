@@ -65,7 +65,7 @@ public sealed class ProcessLimitTests : IDisposable
         using var process = Start("true", out var address);
         using var http = new HttpClient { BaseAddress = address };
         await process.UntilAnswersAsync(http, "-/ready", cancellation);
-        using var sender = new RemoteWriteClient(address, Enroll("t"));
+        using var sender = new RemoteWriteClient(address, await EnrollAsync("t"));
         Assert.Equal(HttpStatusCode.NoContent, await TrySendAsync(sender, Flood("before", 0), cancellation));
         http.DefaultRequestHeaders.Authorization = new("Bearer", (await File.ReadAllTextAsync(Path.Combine(_folder, "token"), cancellation)).Trim());
 
@@ -85,7 +85,9 @@ public sealed class ProcessLimitTests : IDisposable
         using var process = Start("export DOTNET_GCHeapHardLimit=0xA000000", out var address);
         using var http = new HttpClient { BaseAddress = address };
         await process.UntilAnswersAsync(http, "-/ready", cancellation);
-        string[] tokens = [.. Enumerable.Range(0, 8).Select(i => Enroll($"t{i}"))];
+        List<string> tokens = [];
+        for (var i = 0; i < 8; i++)
+            tokens.Add(await EnrollAsync($"t{i}"));
         var answers = new ConcurrentBag<HttpStatusCode>();
         await Parallel.ForEachAsync(tokens, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellation }, async (token, c) =>
         {
@@ -113,10 +115,10 @@ public sealed class ProcessLimitTests : IDisposable
         return process;
     }
 
-    string Enroll(string tenant)
+    async Task<string> EnrollAsync(string tenant)
     {
         using var state = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
-        return new Credentials(state, TimeProvider.System).Enroll(tenant, "c", null);
+        return await new Credentials(state, TimeProvider.System).EnrollAsync(tenant, "c", null, Cancellation);
     }
 
     static async Task<HttpStatusCode> TrySendAsync(RemoteWriteClient sender, IReadOnlyList<TimeSeries> series, CancellationToken cancellation)

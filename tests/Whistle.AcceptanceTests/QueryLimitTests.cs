@@ -204,7 +204,7 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
 
         async Task SendAsync(string tenant, TimeSeries[] series)
         {
-            using var sender = Server.Sender(tenant);
+            using var sender = await Server.SenderAsync(tenant);
             using var answer = await sender.SendAsync(series, Cancellation);
             Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
         }

@@ -52,8 +52,8 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         var agents = fleet.Nodes.Select(n => n.StartAgent(fleet.Address, "")).ToList();
         try
         {
-            await fleet.LiveAsync(() => AreOver(fleet, deaths.Length), cancellation);
-            await fleet.LiveAsync(() => fleet.Notifications.All(n => n.State != "pending"), cancellation);
+            await fleet.LiveAsync(async () => await AreOverAsync(fleet, deaths.Length), cancellation);
+            await fleet.LiveAsync(async () => (await fleet.NotificationsAsync()).All(n => n.State != "pending"), cancellation);
         }
         finally
         {
@@ -68,7 +68,7 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         Assert.Empty(fleet.PagerDuty.Events);
         foreach (var (node, dies) in fleet.Nodes.Zip(deaths))
         {
-            var runs = fleet.Runs(fleet.Incidents.Single(i => i.Subject["node"] == node.Name));
+            var runs = await fleet.RunsAsync((await fleet.IncidentsAsync()).Single(i => i.Subject["node"] == node.Name));
             output.WriteLine($"{dies}: {string.Join(" ", runs.Select(r => $"{r.State} ({string.Join(", ", r.Reports.Select(p => $"{p.Step} {p.Outcome}"))})"))}");
             // Nothing was cleaned in the first attempt, or not all of it: the signal said so, and the second one did it.
             RunState[] states = dies is nameof(RunnerStep.BeforeIntent) or nameof(RunnerStep.AfterIntent) or MortalAgent.Deleting
@@ -84,12 +84,13 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         using var agent = new WhistleAgent(MortalAgent.Options(node.Home, fleet.Address, (_, _) => { }), NullLogger.Instance);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var running = agent.RunAsync(stop.Token);
-        bool Reached()
+        async Task<bool> Reached()
         {
             // The hand that empties the disk, once it was called.
-            if (!cleanable && fleet.Tickets.Count > 0 && fleet.Notifications.Any(n => n is { Action: "trigger", State: "sent" }))
+            if (!cleanable && (await fleet.TicketsAsync()).Count > 0
+                && (await fleet.NotificationsAsync()).Any(n => n is { Action: "trigger", State: "sent" }))
                 node.Disk.Free();
-            return AreOver(fleet, 1) && IsAllTold(fleet, cleanable);
+            return await AreOverAsync(fleet, 1) && await IsAllToldAsync(fleet, cleanable);
         }
 
         if (mortal)
@@ -101,31 +102,42 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
 
         AssertNothingTwice(node);
         var notes = await File.ReadAllLinesAsync(mortal ? fleet.Deaths : fleet.Steps, cancellation);
-        AssertTold(fleet);
-        return (End(fleet), notes);
+        await AssertToldAsync(fleet);
+        return (await EndAsync(fleet), notes);
     }
 
     // An incident may close while its run still waits for the same proof.
-    static bool AreOver(MortalFleet fleet, int count) => fleet.Incidents is { } all && all.Count == count
-        && all.All(i => i.State is IncidentState.Closed && fleet.Runs(i).All(r => r.EndedAt is not null));
+    static async Task<bool> AreOverAsync(MortalFleet fleet, int count)
+    {
+        var all = await fleet.IncidentsAsync();
+        if (all.Count != count)
+            return false;
+        foreach (var incident in all)
+        {
+            if (incident.State is not IncidentState.Closed || !(await fleet.RunsAsync(incident)).All(r => r.EndedAt is not null))
+                return false;
+        }
+
+        return true;
+    }
 
     // The digest's line is written with the closing, and sent a second later; a page's end is told in a mail instead. A repair is told as a change
     // by the pass after its run's end, which may come after the incident's.
-    static bool IsAllTold(MortalFleet fleet, bool cleanable) =>
-        fleet.Notifications is { Count: > 0 } all && all.All(n => n.State != "pending")
+    static async Task<bool> IsAllToldAsync(MortalFleet fleet, bool cleanable) =>
+        await fleet.NotificationsAsync() is { Count: > 0 } all && all.All(n => n.State != "pending")
         && (cleanable
             ? all.Any(n => n.Key.StartsWith("digest", StringComparison.Ordinal)) && all.Any(n => n.Action == "change")
             : all.Any(n => n.Action == "resolve"));
 
-    static string End(MortalFleet fleet)
+    static async Task<string> EndAsync(MortalFleet fleet)
     {
-        var incident = Assert.Single(fleet.Incidents);
+        var incident = Assert.Single(await fleet.IncidentsAsync());
         string[] lines =
         [
             $"incident {incident.State}",
-            .. fleet.Runs(incident).Select(r => $"run {r.Attempt} {r.State}: {string.Join(", ", r.Reports.Select(p => $"{p.Step} {p.Outcome} {(p.Changed ? "changed" : "")}"))}"),
-            .. fleet.Tickets.Select(t => $"ticket {t.State}"),
-            .. fleet.Notifications.Select(n => $"{n.Channel} {n.Action} {n.State}").Order(),
+            .. (await fleet.RunsAsync(incident)).Select(r => $"run {r.Attempt} {r.State}: {string.Join(", ", r.Reports.Select(p => $"{p.Step} {p.Outcome} {(p.Changed ? "changed" : "")}"))}"),
+            .. (await fleet.TicketsAsync()).Select(t => $"ticket {t.State}"),
+            .. (await fleet.NotificationsAsync()).Select(n => $"{n.Channel} {n.Action} {n.State}").Order(),
         ];
         return string.Join('\n', lines);
     }
@@ -134,9 +146,9 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         Assert.All(node.Notes.Where(n => n.Step == nameof(RunnerStep.AfterIntent)).CountBy(n => n.Command), n => Assert.Equal(1, n.Value));
 
     /// <summary>PagerDuty and the mail server have had all that the outbox says was sent, each at most as often as an attempt was written down before it was made.</summary>
-    void AssertTold(MortalFleet fleet)
+    async Task AssertToldAsync(MortalFleet fleet)
     {
-        var sent = fleet.Notifications.Where(n => n.State == "sent").ToList();
+        var sent = (await fleet.NotificationsAsync()).Where(n => n.State == "sent").ToList();
         var attempts = sent.Where(n => n.Channel != "mail").ToDictionary(n => $"{n.Action} {n.Key}", n => n.Attempts);
         var events = fleet.PagerDuty.Events.Select(e => $"{e.GetProperty("event_action").GetString()} {e.GetProperty("dedup_key").GetString()}")
             .Concat(fleet.PagerDuty.Changes.Select(c => $"change {Run(c)}")).CountBy(e => e).ToDictionary();

@@ -21,21 +21,22 @@ public sealed class RepairTests(ITestOutputHelper output)
         await node.SetModeAsync("automatic", cancellation);
         await node.FillUntilPredictedAsync(cancellation);
         var used = node.Disk.Used;
-        await node.UntilAsync(() => node.Incident.State is IncidentState.Closed, PageDeadline, cancellation);
+        await node.UntilAsync(async () => (await node.IncidentAsync()).State is IncidentState.Closed, PageDeadline, cancellation);
         await node.MinutesAsync(65, cancellation);
-        Show(node);
+        await ShowAsync(node);
 
-        Assert.Equal(RunState.Succeeded, Assert.Single(node.Runs).State);
+        Assert.Equal(RunState.Succeeded, Assert.Single(await node.RunsAsync()).State);
         Assert.True(node.Disk.Used < used - 0.15, $"{used:P0} were used before, {node.Disk.Used:P0} now");
-        Assert.True(node.Incident.ClosedAt - node.Incident.OpenedAt < PageDeadline);
+        var incident = await node.IncidentAsync();
+        Assert.True(incident.ClosedAt - incident.OpenedAt < PageDeadline);
         Assert.Empty(node.PagerDuty.Events);
         var change = Assert.Single(node.PagerDuty.Changes).GetProperty("payload");
         Assert.Contains("Deleted", change.GetProperty("summary").GetString(), StringComparison.Ordinal);
         var mail = Assert.Single(await node.Smtp.MessagesAsync(1, cancellation));
         Assert.Contains("Subject: [digest] 1 incident that needed nobody", mail);
-        Assert.Empty(node.Node.Server.Alerting.Tickets.List());
+        Assert.Empty(await node.Node.Server.Alerting.Tickets.ListAsync(cancellation: cancellation));
         AssertInOrder(
-            node.Timeline, "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) has been firing", "proposed: ", "plan: node-disk-filling, attempt 1: Step 1, measure",
+            await node.TimelineAsync(), "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) has been firing", "proposed: ", "plan: node-disk-filling, attempt 1: Step 1, measure",
             "plan: node-disk-filling, attempt 1: Step 2, clean", "plan: node-disk-filling, attempt 1: Step 3, vacuum",
             "gate: node-disk-filling, attempt 1: evidence", "measure succeeded", "clean: disk.clean-paths", "clean succeeded: Deleted", "verify: ",
             "signal: NodeFilesystemSpaceFillingUp (warning) cleared at", "ended: node-disk-filling, attempt 1: Succeeded", "change: ", "closed: ", "digest: ");
@@ -52,35 +53,38 @@ public sealed class RepairTests(ITestOutputHelper output)
         if (cleanableBytes > 0)
             LoopDisk.Append(Path.Combine(node.Spool, "old.log"), cleanableBytes);
         await node.FillUntilPredictedAsync(cancellation);
-        await node.UntilAsync(() => !node.PagerDuty.Events.IsEmpty, PageDeadline, cancellation);
+        await node.UntilAsync(() => Task.FromResult(!node.PagerDuty.Events.IsEmpty), PageDeadline, cancellation);
 
-        Assert.Equal([RunState.Failed, RunState.Escalated], node.Runs.Select(r => r.State));
-        var cooled = node.Runs[1].Reports[0].At - node.Runs[0].EndedAt;
+        var runs = await node.RunsAsync();
+        Assert.Equal([RunState.Failed, RunState.Escalated], runs.Select(r => r.State));
+        var cooled = runs[1].Reports[0].At - runs[0].EndedAt;
         Assert.True(cooled >= TimeSpan.FromMinutes(5), $"it cooled down for {cooled}");
-        Assert.Equal($"trigger {node.Incident.Id}/1 error", Line(Assert.Single(node.PagerDuty.Events)));
-        var ticket = Assert.Single(node.Node.Server.Alerting.Tickets.List());
+        var incident = await node.IncidentAsync();
+        Assert.Equal($"trigger {incident.Id}/1 error", Line(Assert.Single(node.PagerDuty.Events)));
+        var ticket = Assert.Single(await node.Node.Server.Alerting.Tickets.ListAsync(cancellation: cancellation));
         Assert.Equal(node.Data, ticket.LargestDirectories[0].Path);
 
         // Time for a third attempt, with a cool-down twice as long.
         await node.SecondsAsync(12 * 60, cancellation);
-        Assert.Equal(2, node.Runs.Count);
+        Assert.Equal(2, (await node.RunsAsync()).Count);
         Assert.Single(node.PagerDuty.Events);
 
         node.Fills = false;
         Directory.Delete(node.Data, recursive: true);
-        await node.UntilAsync(() => node.Incident.State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
+        await node.UntilAsync(async () => (await node.IncidentAsync()).State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
         await node.SecondsAsync(2, cancellation);
-        Show(node);
+        await ShowAsync(node);
 
-        Assert.Equal([$"trigger {node.Incident.Id}/1 error", $"resolve {node.Incident.Id}/1"], node.PagerDuty.Events.Select(Line));
+        incident = await node.IncidentAsync();
+        Assert.Equal([$"trigger {incident.Id}/1 error", $"resolve {incident.Id}/1"], node.PagerDuty.Events.Select(Line));
         // Where nothing could be changed there is nothing to tell as a change.
         Assert.Equal(cleanableBytes > 0 ? 1 : 0, node.PagerDuty.Changes.Count);
-        Assert.Equal(2, node.Runs.Count);
-        Assert.Equal(TicketState.Resolved, Assert.Single(node.Node.Server.Alerting.Tickets.List()).State);
+        Assert.Equal(2, (await node.RunsAsync()).Count);
+        Assert.Equal(TicketState.Resolved, Assert.Single(await node.Node.Server.Alerting.Tickets.ListAsync(cancellation: cancellation)).State);
         var mails = await node.Smtp.MessagesAsync(4, cancellation);
         Assert.Contains(mails, m => m.Any(l => l.Contains($"{node.Data}", StringComparison.Ordinal)));
         AssertInOrder(
-            node.Timeline, $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: It cools down until", "attempt 2: Escalated: Nothing was changed", "page: Page 1 with severity error",
+            await node.TimelineAsync(), $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: It cools down until", "attempt 2: Escalated: Nothing was changed", "page: Page 1 with severity error",
             "closed: ", "resolve: Page 1 resolved");
     }
 
@@ -93,14 +97,14 @@ public sealed class RepairTests(ITestOutputHelper output)
         node.Fills = false;
         await node.SecondsAsync(60, cancellation);
         LoopDisk.Append(Path.Combine(node.Spool, "burst.log"), (long)(node.Disk.Drive.TotalSize * (0.93 - node.Disk.Used)));
-        await node.UntilAsync(() => node.Incidents.Any(i => i.Severity == "critical"), TimeSpan.FromMinutes(4), cancellation);
-        await node.UntilAsync(() => node.Incident.State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
-        Show(node);
+        await node.UntilAsync(async () => (await node.IncidentsAsync()).Any(i => i.Severity == "critical"), TimeSpan.FromMinutes(4), cancellation);
+        await node.UntilAsync(async () => (await node.IncidentAsync()).State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
+        await ShowAsync(node);
 
-        Assert.Equal(RunState.Succeeded, Assert.Single(node.Runs).State);
+        Assert.Equal(RunState.Succeeded, Assert.Single(await node.RunsAsync()).State);
         Assert.Empty(node.PagerDuty.Events);
         Assert.Single(node.PagerDuty.Changes);
-        AssertInOrder(node.Timeline, "clean succeeded: Deleted", "state: All signals have cleared", "hold: Page held: all its signals cleared at", "closed: ");
+        AssertInOrder(await node.TimelineAsync(), "clean succeeded: Deleted", "state: All signals have cleared", "hold: Page held: all its signals cleared at", "closed: ");
     }
 
     [Fact(Timeout = 600_000)]
@@ -111,16 +115,16 @@ public sealed class RepairTests(ITestOutputHelper output)
         await node.FillUntilPredictedAsync(cancellation);
         node.Fills = false;
         var before = node.Files();
-        await node.UntilAsync(() => !node.PagerDuty.Events.IsEmpty, PageDeadline + TimeSpan.FromMinutes(1), cancellation);
-        Show(node);
+        await node.UntilAsync(() => Task.FromResult(!node.PagerDuty.Events.IsEmpty), PageDeadline + TimeSpan.FromMinutes(1), cancellation);
+        await ShowAsync(node);
 
         Assert.Equal(before, node.Files());
-        var run = Assert.Single(node.Runs);
+        var run = Assert.Single(await node.RunsAsync());
         Assert.Equal((RunState.Waiting, 0), (run.State, run.Issued));
         AssertInOrder(
-            node.Timeline, $$"""plan: node-disk-filling, attempt 1: Step 1, measure: disk.largest-directories {"mountPoint":"{{node.Disk.Folder}}","count":20}, at most 120 s, only reads.""",
+            await node.TimelineAsync(), $$"""plan: node-disk-filling, attempt 1: Step 1, measure: disk.largest-directories {"mountPoint":"{{node.Disk.Folder}}","count":20}, at most 120 s, only reads.""",
             $$"""Step 2, clean: disk.clean-paths {"mountPoint":"{{node.Disk.Folder}}"}""", "Step 3, vacuum: disk.vacuum-journal", "gate: node-disk-filling, attempt 1: mode: The mode is observe", "page: Page 1 with severity warning");
-        Assert.Contains("The mode is observe", node.Node.Server.Remediation.Explain(run.Id), StringComparison.Ordinal);
+        Assert.Contains("The mode is observe", await node.Node.Server.Remediation.ExplainAsync(run.Id, TestContext.Current.CancellationToken), StringComparison.Ordinal);
         Assert.Empty(node.PagerDuty.Changes);
     }
 
@@ -144,16 +148,16 @@ public sealed class RepairTests(ITestOutputHelper output)
             "policy revoked" => Task.Run(() => File.Delete(node.PolicyFile)),
             _ => File.WriteAllTextAsync(node.PolicyFile, $$"""{ "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.tmp"], "minimumAge": "7d" } ] }"""),
         };
-        await node.UntilAsync(() => node.Timeline.Any(l => l.Contains(reason, StringComparison.Ordinal)), TimeSpan.FromMinutes(3), cancellation);
+        await node.UntilAsync(async () => (await node.TimelineAsync()).Any(l => l.Contains(reason, StringComparison.Ordinal)), TimeSpan.FromMinutes(3), cancellation);
         await node.SecondsAsync(60, cancellation);
-        Show(node);
+        await ShowAsync(node);
 
         Assert.Equal(before, node.Files());
     }
 
-    void Show(RepairTimeline node)
+    async Task ShowAsync(RepairTimeline node)
     {
-        foreach (var line in node.Timeline)
+        foreach (var line in await node.TimelineAsync())
             output.WriteLine(line);
     }
 

@@ -27,26 +27,27 @@ public sealed class RestoredServerTests(ITestOutputHelper output)
         using var agent = new WhistleAgent(MortalAgent.Options(node.Home, fleet.Address, (_, _) => { }) with { Handler = network }, NullLogger.Instance);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var running = agent.RunAsync(stop.Token);
-        await fleet.LiveAsync(() => IsOver(fleet), cancellation);
-        Assert.Equal(RunState.Succeeded, Assert.Single(fleet.Runs(fleet.Incidents[0])).State);
+        await fleet.LiveAsync(async () => await IsOverAsync(fleet), cancellation);
+        Assert.Equal(RunState.Succeeded, Assert.Single(await fleet.RunsAsync((await fleet.IncidentsAsync())[0])).State);
         Assert.Empty(Directory.GetFiles(node.Spool));
 
         await fleet.WithoutServerAsync(() => WhistleAsync(["backup", "restore", backup, "--data", fleet.DataFolder, "--replace"], cancellation), cancellation);
-        Assert.Null(Assert.Single(fleet.Runs(fleet.Incidents[0])).EndedAt);
-        await fleet.LiveAsync(() => fleet.Runs(fleet.Incidents[0])[0].Reports.Any(r => r is { Step: "clean", Outcome: CommandOutcome.Indeterminate, Changed: true }), cancellation);
+        Assert.Null(Assert.Single(await fleet.RunsAsync((await fleet.IncidentsAsync())[0])).EndedAt);
+        await fleet.LiveAsync(async () => (await fleet.RunsAsync((await fleet.IncidentsAsync())[0]))[0].Reports.Any(r => r is { Step: "clean", Outcome: CommandOutcome.Indeterminate, Changed: true }), cancellation);
         await WhistleAsync(["kill-switch", "off", "--reason", "looked at", "--data", fleet.DataFolder, "--server", $"{fleet.Address}"], cancellation);
-        await fleet.LiveAsync(() => IsOver(fleet), cancellation);
+        await fleet.LiveAsync(async () => await IsOverAsync(fleet), cancellation);
         await stop.CancelAsync();
         await Task.WhenAny(running);
 
-        var run = Assert.Single(fleet.Runs(fleet.Incidents[0]));
-        output.WriteLine(string.Join('\n', fleet.Timeline(fleet.Incidents[0])));
+        var run = Assert.Single(await fleet.RunsAsync((await fleet.IncidentsAsync())[0]));
+        output.WriteLine(string.Join('\n', await fleet.TimelineAsync((await fleet.IncidentsAsync())[0])));
         Assert.Equal(RunState.Succeeded, run.State);
         Assert.Single(node.Notes, n => n.Step == nameof(RunnerStep.AfterIntent));
         Assert.Single(Directory.GetDirectories(Path.GetDirectoryName(fleet.DataFolder)!, "data.before-*"));
     }
 
-    static bool IsOver(MortalFleet fleet) => fleet.Incidents is [{ State: IncidentState.Closed } incident] && fleet.Runs(incident).All(r => r.EndedAt is not null);
+    static async Task<bool> IsOverAsync(MortalFleet fleet) =>
+        await fleet.IncidentsAsync() is [{ State: IncidentState.Closed } incident] && (await fleet.RunsAsync(incident)).All(r => r.EndedAt is not null);
 
     static async Task WhistleAsync(string[] arguments, CancellationToken cancellation)
     {

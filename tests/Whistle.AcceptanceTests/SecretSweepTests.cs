@@ -213,7 +213,7 @@ public sealed class SecretSweepTests : IDisposable
         try
         {
             var options = new WhistleOptions { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = agent, AcceptState = agent, LeastLogged = LogLevel.None, RunTimers = false };
-            await using var app = new WhistleApp(options);
+            await using var app = await WhistleApp.OpenAsync(options, Cancellation);
             await use(app);
             var problems = app.Services.GetRequiredService<HealthBoard>().Problems();
             _said.AddRange(problems.Select(p => p.Reason));

@@ -39,12 +39,12 @@ public sealed class SeriesLimitTests : IDisposable
     public async Task Past_a_limit_new_series_are_refused_with_its_name_and_known_ones_are_stored(string limit, RemoteWriteVersion version, bool isNode)
     {
         await using var server = await StartAsync(limit);
-        using var sender = server.Sender("greedy", node: isNode ? "n1" : null);
+        using var sender = await server.SenderAsync("greedy", node: isNode ? "n1" : null);
         using var first = await sender.SendAsync([.. Enumerable.Range(0, 4).Select(i => One(i, 0))], Cancellation, version);
         Assert.Equal(HttpStatusCode.NoContent, first.StatusCode);
 
         // Over another credential of the tenant, too.
-        using var second = server.Sender("greedy", "c2", node: isNode ? null : "n2");
+        using var second = await server.SenderAsync("greedy", "c2", node: isNode ? null : "n2");
         foreach (var (by, own) in ((RemoteWriteClient, int)[])[(sender, 4), (second, 0)])
         {
             using var over = await by.SendAsync([.. Enumerable.Range(0, 6).Select(i => One(i, 1))], Cancellation, version);
@@ -57,7 +57,7 @@ public sealed class SeriesLimitTests : IDisposable
         }
 
         Assert.Equal(8, await server.MetricAsync($"whistle_ingest_dropped_samples_total{{reason=\"{limit}\"}}", Cancellation));
-        using var other = server.Sender("modest");
+        using var other = await server.SenderAsync("modest");
         using var fine = await other.SendAsync([One(0, 0)], Cancellation, version);
         Assert.Equal(HttpStatusCode.NoContent, fine.StatusCode);
         Assert.Equal(["greedy", "modest"], await TextsAsync(server, "label/tenant/values"));
@@ -70,7 +70,7 @@ public sealed class SeriesLimitTests : IDisposable
         for (var start = 0; start < 3; start++)
         {
             await using var server = await StartAsync("new_series_limit");
-            using var sender = server.Sender("greedy", node: $"n{start}");
+            using var sender = await server.SenderAsync("greedy", node: $"n{start}");
             using var answer = await sender.SendAsync([.. Enumerable.Range(0, 3).Select(i => One(i, -60 * (i + 2)))], Cancellation);
 
             Assert.Equal(start == 0 ? "3" : start == 1 ? "1" : "0", answer.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written").Single());

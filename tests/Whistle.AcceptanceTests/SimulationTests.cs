@@ -34,15 +34,15 @@ public sealed class SimulationTests(ITestOutputHelper output)
             Length = TimeSpan.FromHours(ailment == "sick" ? 10 : 5),
             Script = [new(0, TimeSpan.FromMinutes(10), ailment, 0, ailment == "etcd" ? 1 : 4, TimeSpan.FromHours(ailment == "sick" ? 2 : 1), curable ? 0.5 : 0.05)],
         };
-        var calm = Simulator.Run(options);
+        var calm = await Simulator.RunAsync(options, TestContext.Current.CancellationToken);
         Assert.Null(calm.Violation);
         output.WriteLine($"{calm.Moments} moments of death\n{calm.End}");
         Assert.InRange(calm.Moments, 20, 2000);
         var others = new ConcurrentBag<string>();
         var cores = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = TestContext.Current.CancellationToken };
-        Parallel.For(0, calm.Moments, cores, at =>
+        await Parallel.ForAsync(0, calm.Moments, cores, async (at, cancellation) =>
         {
-            var report = Simulator.Run(options with { DieAt = at });
+            var report = await Simulator.RunAsync(options with { DieAt = at }, cancellation);
             if (report.Violation is { } violation)
                 others.Add($"a death at {at}: {violation}");
             else if (report.End != calm.End)
@@ -63,23 +63,24 @@ public sealed class SimulationTests(ITestOutputHelper output)
     public async Task A_seed_gives_the_same_course_again()
     {
         await Task.Yield();
-        List<string> Course()
+        async Task<List<string>> Course()
         {
             var lines = new List<string>();
-            Simulator.Run(SimulateCommand.Options(7) with { Length = TimeSpan.FromDays(5), Trace = lines.Add });
+            await Simulator.RunAsync(SimulateCommand.Options(7) with { Length = TimeSpan.FromDays(5), Trace = lines.Add }, TestContext.Current.CancellationToken);
             return lines;
         }
 
-        var first = Course();
+        var first = await Course();
         Assert.True(first.Count > 50);
-        Assert.Equal(first, Course());
+        Assert.Equal(first, await Course());
     }
 
     async Task SimulateAsync(ulong seed, double years, CancellationToken cancellation)
     {
         await Task.Yield();
         output.WriteLine($"seed {seed}");
-        var (total, failed) = Campaign.Run(SimulateCommand.Options(seed), years, Environment.ProcessorCount, _ => { }, cancellation);
+        var (total, failed) = await Campaign.RunAsync(
+            SimulateCommand.Options(seed), years, Environment.ProcessorCount, _ => { }, cancellation);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{total.ClusterHours:0} cluster-hours, {total.Runs.Values.Sum()} runs, {total.Repairs} repairs"));
         Assert.True(failed.Count == 0, string.Join('\n', failed.Select(f => $"whistle simulate --seed {f.Seed} --trace: {f.Violation}")));
     }

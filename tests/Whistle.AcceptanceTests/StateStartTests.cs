@@ -23,11 +23,11 @@ public sealed class StateStartTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         await using (var server = await InProcessServer.StartAsync(Cancellation, _base))
-            server.App.Credentials.Enroll("default", "c", "n");
+            await server.App.Credentials.EnrollAsync("default", "c", "n", Cancellation);
         File.Copy(Path.Combine(_base, "state.sqlite"), Path.Combine(_base, "older"));
         using var state = new StateDatabase(Path.Combine(_base, "state.sqlite"));
         for (var i = 0; i < 300; i++)
-            new ControlStore(state).Set(new KillSwitch(i % 2 == 1, "stop", "ann", Now));
+            await new ControlStore(state).SetAsync(new KillSwitch(i % 2 == 1, "stop", "ann", Now), Cancellation);
         // As a killed server leaves it: the last changes are in the log alone.
         foreach (var file in Directory.GetFiles(_base, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith("-shm", StringComparison.Ordinal)))
         {

@@ -7,6 +7,7 @@ using Whistle.Benchmarks.Ingest;
 using Whistle.Benchmarks.Latency;
 using Whistle.Benchmarks.Remediation;
 using Whistle.Benchmarks.Rules;
+using Whistle.Benchmarks.State;
 
 if (args is ["ingest", ..])
     return await IngestComparison.RunAsync(args[1..]);
@@ -20,7 +21,9 @@ if (args is ["fuzz", ..])
     return await FuzzRun.RunAsync(args[1..]);
 if (args is ["latency", ..])
     return await LatencyComparison.RunAsync(args[1..]);
+if (args is ["state", ..])
+    return await SharedState.RunAsync(args[1..]);
 if (args is ["remediation"])
-    return EngineLoad.Run();
+    return await EngineLoad.RunAsync();
 BenchmarkSwitcher.FromAssembly(typeof(RemoteWriteBenchmarks).Assembly).Run(args);
 return 0;

@@ -18,7 +18,7 @@ public sealed class AccessibilityTests(Chromium chromium)
         await using var empty = await Scene.StartAsync(Cancellation);
         List<string> found = [];
         await using var person = await BrowserPage.OpenAsync(browser, scene);
-        foreach (var (name, address) in Scenes.Pages(scene))
+        foreach (var (name, address) in await Scenes.PagesAsync(scene))
             found.AddRange(await LooksAsync(person, name, address));
         await using var newcomer = await BrowserPage.OpenAsync(browser, empty);
         foreach (var (name, address) in new[] { ("empty-fleet", "/"), ("empty-incidents", "/incidents"), ("empty-tickets", "/tickets"), ("missing", "/no/such") })
@@ -34,7 +34,7 @@ public sealed class AccessibilityTests(Chromium chromium)
         await using var broken = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
         await using var many = await Scenes.ManyAsync(1000, Cancellation);
         await using var person = await BrowserPage.OpenAsync(browser, broken);
-        broken.Break(true);
+        await broken.BreakAsync(true);
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data is missing or out of date." }));
         List<string> found = [.. await LooksAsync(person, "error-fleet", "/"), .. await LooksAsync(person, "error-incidents", "/incidents"), .. await LooksAsync(person, "error-tickets", "/tickets")];
         await using var other = await BrowserPage.OpenAsync(browser, many);
@@ -49,7 +49,7 @@ public sealed class AccessibilityTests(Chromium chromium)
         await using var scene = await Scenes.BusyAsync(Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene, ColorScheme.Dark);
         List<string> found = [];
-        var incident = Scenes.Pages(scene).First(p => p.Name == "incident-approve").Address;
+        var incident = (await Scenes.PagesAsync(scene)).First(p => p.Name == "incident-approve").Address;
         foreach (var (address, key) in new[] { (incident, "y"), (incident, "p"), (incident, "a"), ("/clusters/acme/production", "m"), ("/", "s"), ("/", "?") })
         {
             await person.GoAsync(address);

@@ -41,7 +41,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
 
         scene.Clock.Advance(TimeSpan.FromMinutes(7));
         await scene.ComeAsync(Cancellation);
-        scene.Add([Scene.Incident(1, scene.Now, "web-3 came up while nobody saw", Labels.Of(("node", "web-3")))]);
+        await scene.AddAsync([Scene.Incident(1, scene.Now, "web-3 came up while nobody saw", Labels.Of(("node", "web-3")))]);
         await person.SeesAsync(page.GetByText("web-3 came up while nobody saw").First);
         Assert.EndsWith("/incidents?state=all&q=web", page.Url, StringComparison.Ordinal);
         await Assertions.Expect(banner).ToBeHiddenAsync(new() { Timeout = 15_000 });
@@ -53,10 +53,10 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var alert = person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data is missing or out of date." });
-        scene.Break(true);
+        await scene.BreakAsync(true);
         await person.SeesAsync(alert);
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Link, new() { Name = "web-3" }).First);
-        scene.Break(false);
+        await scene.BreakAsync(false);
         await Assertions.Expect(alert).ToHaveCountAsync(0, new() { Timeout = 15_000 });
     }
 
@@ -64,10 +64,10 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     public async Task Markup_in_names_and_texts_is_shown_as_text_and_never_runs()
     {
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", $"/{Hostile}", 0.8) { GainAnHour = 0.03 });
-        await scene.UntilAsync(() => scene.Incidents.Active().Count > 0, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
-        var incident = scene.Incidents.Active()[0].Id;
+        var incident = (await scene.Incidents.ActiveAsync(Cancellation))[0].Id;
         foreach (var address in new[] { "/", "/incidents", $"/incidents/{incident}", "/clusters/acme/production", "/nodes/acme/production/web-3" })
         {
             await person.GoAsync(address);

@@ -18,23 +18,23 @@ public sealed class RepairOnThePageTests(Chromium chromium)
     public async Task An_incident_appears_is_repaired_and_closes_without_a_reload()
     {
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.73) { GainAnHour = 0.6, Cleaned = 0.4 });
-        scene.SetMode("production", RunbookMode.Automatic);
+        await scene.SetModeAsync("production", RunbookMode.Automatic);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await page.EvaluateAsync("window.sameDocument = true");
         await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "All is well." }));
 
-        await scene.UntilAsync(() => scene.Incidents.Active().Count > 0, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
         var link = page.GetByRole(AriaRole.Link, new() { Name = "/data on web-3 runs out of space within 24 hours" }).First;
         await person.SeesAsync(link);
         await link.ClickAsync();
         await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "/data on web-3" }));
         await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "held back" }));
 
-        await scene.UntilAsync(() => scene.Runs.Since(scene.Now)[0].State is RunState.Verifying, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation))[0].State is RunState.Verifying, Cancellation);
         await person.SeesAsync(page.Locator(".run > .card-line .badge", new() { HasText = "verifying" }));
         await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
-        await scene.UntilAsync(() => scene.Incidents.Active().Count == 0, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).Count == 0, Cancellation);
         await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "closed" }));
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "Closed: all signals have been clear" }));
         Assert.True(await page.EvaluateAsync<bool>("window.sameDocument === true"));
@@ -86,8 +86,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
               - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" } }
             """;
         await using var scene = await Scene.StartAsync(runbook, Cancellation, new Disk("acme", "staging", "build-1", "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
-        scene.SetMode("staging", RunbookMode.Automatic);
-        await scene.UntilAsync(() => scene.Runs.Since(scene.Now) is [{ State: RunState.Running }], Cancellation);
+        await scene.SetModeAsync("staging", RunbookMode.Automatic);
+        await scene.UntilAsync(async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.Running }], Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
@@ -98,12 +98,12 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Mark as done" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "operator has done ask-owner: The owner said yes." }));
 
-        await scene.UntilAsync(() => scene.Runs.Since(scene.Now)[0].State is RunState.AwaitingApproval, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation))[0].State is RunState.AwaitingApproval, Cancellation);
         await page.GetByRole(AriaRole.Button, new() { Name = "Approve…" }).ClickAsync();
         await person.SeesAsync(dialog.GetByRole(AriaRole.Heading, new() { Name = "Approve consent" }));
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "consent is approved by operator" }));
-        await scene.UntilAsync(() => scene.Incidents.Active() is [{ State: IncidentState.Recovering }], Cancellation);
+        await scene.UntilAsync(async () => await scene.Incidents.ActiveAsync(Cancellation) is [{ State: IncidentState.Recovering }], Cancellation);
         await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
     }
 
@@ -113,7 +113,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
     public async Task Why_the_other_cluster_does_nothing_is_found_and_mended(bool byKeyboard)
     {
         await using var scene = await Scene.StartAsync(Cancellation, new Disk("globex", "edge", "edge-7", "/data", 0.8) { GainAnHour = 0.02 });
-        await scene.UntilAsync(() => scene.Runs.Since(scene.Now).Count > 0, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation)).Count > 0, Cancellation);
         await scene.StepsAsync(4, Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
@@ -160,14 +160,14 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         }
 
         await person.SeesAsync(page.Locator(".modes .badge", new() { HasText = "automatic" }));
-        Assert.Equal(("operator", "node-disk-filling", RunbookMode.Automatic), scene.Control.Modes().Select(m => (m.Author, m.Runbook, m.Mode)).Single());
+        Assert.Equal(("operator", "node-disk-filling", RunbookMode.Automatic), (await scene.Control.ModesAsync(Cancellation)).Select(m => (m.Author, m.Runbook, m.Mode)).Single());
     }
 
     [Fact]
     public async Task Acknowledging_pausing_cancelling_and_stopping_ask_once_and_leave_the_persons_name()
     {
         await using var scene = await WaitingAsync();
-        var id = scene.Incidents.Active()[0].Id;
+        var id = (await scene.Incidents.ActiveAsync(Cancellation))[0].Id;
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await person.GoAsync($"/incidents/{id}");
@@ -175,11 +175,11 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Acknowledge" })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Release…" }));
-        Assert.Equal("operator", scene.Incidents.Acknowledgement(id, scene.Now)!.Author);
+        Assert.Equal("operator", (await scene.Incidents.AcknowledgementAsync(id, scene.Now, Cancellation))!.Author);
 
         await ActAsync(person, "p", "we work on it");
         await scene.StepAsync(Cancellation);
-        Assert.Equal(("operator", "we work on it", "build-1"), scene.Control.Pauses(scene.Now).Select(p => (p.Author, p.Reason, p.Node)).Single());
+        Assert.Equal(("operator", "we work on it", "build-1"), (await scene.Control.PausesAsync(scene.Now, Cancellation)).Select(p => (p.Author, p.Reason, p.Node)).Single());
 
         // In an emergency it stops without a reason; resuming needs one.
         await person.KeysAsync("s");
@@ -193,12 +193,12 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.SeesAsync(page.GetByText("Give a reason; it is recorded."));
         await person.KeysAsync("Escape");
         await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
-        Assert.Equal(("operator", KillSwitch.NoReason, true), (scene.Control.KillSwitch().Author, scene.Control.KillSwitch().Reason, scene.Control.KillSwitch().On));
+        Assert.Equal(("operator", KillSwitch.NoReason, true), ((await scene.Control.KillSwitchAsync(Cancellation)).Author, (await scene.Control.KillSwitchAsync(Cancellation)).Reason, (await scene.Control.KillSwitchAsync(Cancellation)).On));
 
         await ActAsync(person, "x", "no longer wanted");
         await scene.StepAsync(Cancellation);
         await person.SeesAsync(page.Locator(".run > .card-line .badge", new() { HasText = "cancelled" }));
-        Assert.Equal("operator", Assert.Single(scene.Runs.OfIncident(id)).CancelledBy);
+        Assert.Equal("operator", Assert.Single(await scene.Runs.OfIncidentAsync(id, Cancellation)).CancelledBy);
     }
 
     static async Task ActAsync(BrowserPage person, string key, string reason)
@@ -214,15 +214,15 @@ public sealed class RepairOnThePageTests(Chromium chromium)
     static async Task<Scene> WaitingAsync()
     {
         var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "staging", "build-1", "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
-        scene.SetMode("staging", RunbookMode.Approve);
-        await scene.UntilAsync(() => scene.Runs.Since(scene.Now) is [{ State: RunState.AwaitingApproval }], Cancellation);
+        await scene.SetModeAsync("staging", RunbookMode.Approve);
+        await scene.UntilAsync(async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.AwaitingApproval }], Cancellation);
         return scene;
     }
 
     static async Task ApprovedAsync(Scene scene, BrowserPage person)
     {
         await person.SeesAsync(person.Page.Locator(".timeline", new() { HasText = "Approved by operator" }));
-        await scene.UntilAsync(() => scene.Incidents.Active().All(i => i.State is IncidentState.Recovering) && scene.Incidents.Active().Count > 0, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).All(i => i.State is IncidentState.Recovering) && (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
         await person.SeesAsync(person.Page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
     }
 }

@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -22,7 +21,7 @@ sealed class Letters(MailOptions options, Uri? server)
     const int MostReferences = 20;
     const int LongestId = 100;
 
-    public void Page(DbTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now)
+    public async Task PageAsync(StateTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now, CancellationToken cancellation)
     {
         var incident = view.Incident;
         var body = new LetterBody()
@@ -34,23 +33,23 @@ sealed class Letters(MailOptions options, Uri? server)
         foreach (var repair in view.Repairs)
             AddRepair(body, repair);
         var thread = IncidentThread(incident.Id);
-        Post(
+        await PostAsync(
             transaction, options.To, incident.Id, $"{thread}.{page.Number}", [.. Enumerable.Range(1, page.Number - 1).Select(n => $"{thread}.{n}")],
-            $"[{page.Severity}] {incident.Cluster}: {incident.Title}", body, now);
+            $"[{page.Severity}] {incident.Cluster}: {incident.Title}", body, now, cancellation);
     }
 
-    public void Closed(DbTransaction transaction, IncidentView view, Decision.Announce announce, DateTimeOffset now)
+    public async Task ClosedAsync(StateTransaction transaction, IncidentView view, Decision.Announce announce, DateTimeOffset now, CancellationToken cancellation)
     {
         var incident = view.Incident;
         var thread = IncidentThread(incident.Id);
         var body = new LetterBody().Paragraph(announce.Text).Facts(("Incident", incident.Id), ("Closed", incident.ClosedAt?.ToString("u")), ("Whistle", server?.ToString()));
-        Post(
+        await PostAsync(
             transaction, options.To, incident.Id, $"{thread}.{announce.Pages}.closed", [.. Enumerable.Range(1, announce.Pages).Select(n => $"{thread}.{n}")],
-            $"[closed] {incident.Cluster}: {incident.Title}", body, now);
+            $"[closed] {incident.Cluster}: {incident.Title}", body, now, cancellation);
     }
 
     /// <summary>Tells an entry of a ticket's timeline; the first one opens the thread.</summary>
-    public void Ticket(DbTransaction transaction, Ticket ticket, TicketEntry entry, DateTimeOffset now)
+    public async Task TicketAsync(StateTransaction transaction, Ticket ticket, TicketEntry entry, DateTimeOffset now, CancellationToken cancellation)
     {
         var body = new LetterBody()
             .Paragraph(entry.Text)
@@ -59,16 +58,16 @@ sealed class Letters(MailOptions options, Uri? server)
                 ("Incident", ticket.Incident), ("Whistle", server?.ToString()))
             .List("Largest directories", [.. ticket.LargestDirectories.Select(d => $"{Bytes.Text(d.Bytes)} {d.Path}")]);
         var thread = $"ticket.{ticket.Id}";
-        Post(
+        await PostAsync(
             transaction, options.TicketsTo is [] ? options.To : options.TicketsTo, ticket.Incident, $"{thread}.{entry.Number}",
-            entry.Number == 1 ? [] : [$"{thread}.1"], $"[ticket {ticket.Id}] {ticket.Cluster}: {ticket.Title}", body, now);
+            entry.Number == 1 ? [] : [$"{thread}.1"], $"[ticket {ticket.Id}] {ticket.Cluster}: {ticket.Title}", body, now, cancellation);
     }
 
-    public void Digest(DbTransaction transaction, long first, IReadOnlyList<string> lines, DateTimeOffset now)
+    public async Task DigestAsync(StateTransaction transaction, long first, IReadOnlyList<string> lines, DateTimeOffset now, CancellationToken cancellation)
     {
         var body = new LetterBody().Paragraph("This needed nobody.").List("What happened", lines);
         var count = lines.Count == 1 ? "1 incident" : $"{lines.Count} incidents";
-        Post(transaction, options.DigestTo is [] ? options.To : options.DigestTo, null, $"digest.{first}", [], $"[digest] {count} that needed nobody", body, now);
+        await PostAsync(transaction, options.DigestTo is [] ? options.To : options.DigestTo, null, $"digest.{first}", [], $"[digest] {count} that needed nobody", body, now, cancellation);
     }
 
     static void AddRepair(LetterBody body, Repair repair) => body
@@ -77,11 +76,11 @@ sealed class Letters(MailOptions options, Uri? server)
         .List("Largest directories", [.. repair.LargestDirectories.Select(d => $"{Bytes.Text(d.Bytes)} {d.Path}")]);
 
     // One row a recipient, so that one whose mailbox refuses costs the others nothing.
-    void Post(
-        DbTransaction transaction, IReadOnlyList<string> recipients, string? incident, string id, IReadOnlyList<string> before, string subject, LetterBody body, DateTimeOffset now)
+    async Task PostAsync(
+        StateTransaction transaction, IReadOnlyList<string> recipients, string? incident, string id, IReadOnlyList<string> before, string subject, LetterBody body, DateTimeOffset now, CancellationToken cancellation)
     {
         // A state that was restored tells other things under the numbers that it has given before, and a mail whose id is known is dropped.
-        var suffix = Lineage.Read(transaction.Connection!).Suffix;
+        var suffix = (await Lineage.ReadAsync(transaction.Connection, cancellation)).Suffix;
         string Address(string letter) => $"{letter}{suffix}@{options.Domain}";
         IEnumerable<string> Addresses(string letter) => suffix.Length == 0 ? [Address(letter)] : [$"{letter}@{options.Domain}", Address(letter)];
         var letter = new Letter
@@ -99,7 +98,7 @@ sealed class Letters(MailOptions options, Uri? server)
         foreach (var to in recipients.Distinct())
         {
             var payload = JsonSerializer.Serialize(letter with { To = to }, LetterJson.Default.Letter);
-            OutboxStore.Add(transaction, Channel, $"{letter.MessageId} {to}", Action, incident, payload, now);
+            await OutboxStore.AddAsync(transaction, Channel, $"{letter.MessageId} {to}", Action, incident, payload, now, cancellation: cancellation);
         }
     }
 

@@ -18,7 +18,7 @@ sealed class OutboxSender(
 
     public async Task DrainAsync(CancellationToken cancellation)
     {
-        while (store.Next(notifier.Channel, time.GetUtcNow()) is { } row && pace.TryCall())
+        while (await store.NextAsync(notifier.Channel, time.GetUtcNow(), cancellation: cancellation) is { } row && pace.TryCall())
         {
             if (await AttemptAsync(row, cancellation) is not Delivery.Retryable { OnlyThis: false } failure)
                 continue;
@@ -28,21 +28,21 @@ sealed class OutboxSender(
                 break;
             }
 
-            store.SetAside(row, time.GetUtcNow() + Pace.LongestWait);
+            await store.SetAsideAsync(row, time.GetUtcNow() + Pace.LongestWait, cancellation);
         }
 
-        metrics.Pending.WithLabels(notifier.Channel).Set(store.Pending(notifier.Channel));
+        metrics.Pending.WithLabels(notifier.Channel).Set(await store.PendingAsync(notifier.Channel, cancellation));
     }
 
     public void Dispose() => notifier.Dispose();
 
     async Task<bool> PassesAsync(OutboxRow blocked, CancellationToken cancellation) =>
-        store.Next(notifier.Channel, time.GetUtcNow(), blocked.Id) is { } other && pace.TryCall()
+        await store.NextAsync(notifier.Channel, time.GetUtcNow(), blocked.Id, cancellation) is { } other && pace.TryCall()
         && await AttemptAsync(other, cancellation) is not Delivery.Retryable { OnlyThis: false };
 
     async Task<Delivery?> AttemptAsync(OutboxRow row, CancellationToken cancellation)
     {
-        if (!store.Begin(row, out var maybeBefore))
+        if (await store.BeginAsync(row, cancellation) is not { } maybeBefore)
             return null;
         persisted("begun");
         var start = time.GetTimestamp();
@@ -51,7 +51,7 @@ sealed class OutboxSender(
         persisted("told");
         var now = time.GetUtcNow();
         DateTimeOffset? notBefore = delivery is Delivery.Retryable { OnlyThis: true } ? now + pace.WaitAfter(row.Attempts) : null;
-        store.End(row, delivery, maybeBefore, notBefore, now);
+        await store.EndAsync(row, delivery, maybeBefore, notBefore, now, cancellation);
         persisted("ended");
         Count(row, delivery);
         return delivery;

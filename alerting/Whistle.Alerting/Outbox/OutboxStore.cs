@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.State;
 
 namespace Whistle.Alerting.Outbox;
@@ -27,105 +25,110 @@ sealed class OutboxStore(StateDatabase database)
 
     static readonly RowReader Rows = new("alerting_outbox", "the notification is not listed. It is dropped with its age.");
 
-    public static void Add(
-        DbTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending") =>
-        transaction.Execute(
+    public static async Task AddAsync(
+        StateTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending", CancellationToken cancellation = default) =>
+        await transaction.ExecuteAsync(
             """
             INSERT INTO alerting_outbox (channel, key, action, incident, payload, state, created_at, ended_at)
             VALUES ($channel, $key, $action, $incident, $payload, $state, $now, CASE WHEN $state = 'pending' THEN NULL ELSE $now END)
             ON CONFLICT DO NOTHING
             """,
+            cancellation,
             ("$channel", channel), ("$key", key), ("$action", action), ("$incident", incident), ("$payload", payload), ("$state", state), ("$now", now));
 
     /// <summary>
     /// Adds the end of what <paramref name="opening"/> began under the key. An opening that is still waiting is not sent any more; where the
     /// other side cannot have it, the end is not sent either.
     /// </summary>
-    public static void AddEnd(
-        DbTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now)
+    public static async Task AddEndAsync(
+        StateTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now, CancellationToken cancellation)
     {
-        var unknown = transaction.Number(
+        // Its row is locked first: no attempt may begin between the question and the answer to it.
+        const string opened = "UPDATE alerting_outbox SET attempts = attempts WHERE channel = $channel AND key = $key AND action = $action";
+        await transaction.ExecuteAsync(opened, cancellation, ("$channel", channel), ("$key", key), ("$action", opening));
+        var unknown = await transaction.NumberAsync(
             """
             SELECT CASE WHEN state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) THEN 1 ELSE 0 END FROM alerting_outbox
             WHERE channel = $channel AND key = $key AND action = $action
             """,
-            ("$channel", channel), ("$key", key), ("$action", opening));
-        transaction.Execute(
+            cancellation, ("$channel", channel), ("$key", key), ("$action", opening));
+        await transaction.ExecuteAsync(
             """
             UPDATE alerting_outbox SET state = 'overtaken', ended_at = $now, reason = 'It was over before it could be told.'
             WHERE channel = $channel AND key = $key AND action = $action AND state = 'pending'
             """,
-            ("$channel", channel), ("$key", key), ("$action", opening), ("$now", now));
-        Add(transaction, channel, key, action, incident, payload, now, unknown is 1 ? "overtaken" : "pending");
+            cancellation, ("$channel", channel), ("$key", key), ("$action", opening), ("$now", now));
+        await AddAsync(transaction, channel, key, action, incident, payload, now, unknown is 1 ? "overtaken" : "pending", cancellation);
     }
 
     /// <summary>The oldest that may go now, after the row <paramref name="after"/>.</summary>
-    public OutboxRow? Next(string channel, DateTimeOffset now, long after = 0)
+    public async Task<OutboxRow?> NextAsync(string channel, DateTimeOffset now, long after = 0, CancellationToken cancellation = default)
     {
-        using var connection = database.Open();
-        return connection.Query(
+        await using var connection = await database.OpenAsync(cancellation);
+        return (await connection.QueryAsync(
             """
             SELECT id, key, action, payload, attempts FROM alerting_outbox
             WHERE channel = $channel AND state = 'pending' AND id > $after AND not_before <= $now ORDER BY id LIMIT 1
             """,
             r => new OutboxRow(r.GetInt64(0), channel, r.GetString(1), r.GetString(2), r.GetString(3), (int)Math.Clamp(r.GetInt64(4), 0, int.MaxValue - 1) + 1),
-            ("$channel", channel), ("$after", after), ("$now", now)).FirstOrDefault();
+            cancellation, ("$channel", channel), ("$after", after), ("$now", now))).FirstOrDefault();
     }
 
-    /// <summary>Writes that an attempt begins. False where it is not wanted any more.</summary>
-    public bool Begin(OutboxRow row, out bool maybeBefore)
+    /// <summary>Writes that an attempt begins.</summary>
+    /// <returns>Whether the other side may have it from an attempt before; null where it is not wanted any more.</returns>
+    public async Task<bool?> BeginAsync(OutboxRow row, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
-        maybeBefore = transaction.Number("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", ("$id", row.Id)) is 1;
-        var begun = transaction.Execute(
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Rows, cancellation);
+        var maybeBefore = await transaction.NumberAsync("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", cancellation, ("$id", row.Id)) is 1;
+        var begun = await transaction.ExecuteAsync(
             "UPDATE alerting_outbox SET attempts = $attempts, maybe_sent = 1 WHERE id = $id AND state = 'pending'",
-            ("$attempts", row.Attempts), ("$id", row.Id));
-        transaction.Commit();
-        return begun > 0;
+            cancellation, ("$attempts", row.Attempts), ("$id", row.Id));
+        await transaction.CommitAsync(cancellation);
+        return begun > 0 ? maybeBefore : null;
     }
 
-    public void End(OutboxRow row, Delivery delivery, bool maybeBefore, DateTimeOffset? notBefore, DateTimeOffset now)
+    public async Task EndAsync(OutboxRow row, Delivery delivery, bool maybeBefore, DateTimeOffset? notBefore, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Rows, cancellation);
         _ = delivery switch
         {
-            Delivery.Delivered => transaction.Execute(
-                "UPDATE alerting_outbox SET state = 'sent', ended_at = $now, reason = NULL WHERE id = $id", ("$now", now), ("$id", row.Id)),
-            Delivery.Final final => transaction.Execute(
+            Delivery.Delivered => await transaction.ExecuteAsync(
+                "UPDATE alerting_outbox SET state = 'sent', ended_at = $now, reason = NULL WHERE id = $id", cancellation, ("$now", now), ("$id", row.Id)),
+            Delivery.Final final => await transaction.ExecuteAsync(
                 "UPDATE alerting_outbox SET state = 'failed', ended_at = $now, reason = $reason WHERE id = $id AND state = 'pending'",
-                ("$now", now), ("$reason", final.Reason), ("$id", row.Id)),
-            Delivery.Retryable retryable => transaction.Execute(
+                cancellation, ("$now", now), ("$reason", final.Reason), ("$id", row.Id)),
+            Delivery.Retryable retryable => await transaction.ExecuteAsync(
                 "UPDATE alerting_outbox SET maybe_sent = $maybe, not_before = $before, reason = $reason WHERE id = $id AND state = 'pending'",
-                ("$maybe", !retryable.NotTaken || maybeBefore ? 1 : 0), ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0),
+                cancellation, ("$maybe", !retryable.NotTaken || maybeBefore ? 1 : 0), ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0),
                 ("$reason", retryable.Reason), ("$id", row.Id)),
             _ => throw new InvalidOperationException($"{delivery} is no delivery."),
         };
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Puts a row behind the others until then.</summary>
-    public void SetAside(OutboxRow row, DateTimeOffset notBefore)
+    public async Task SetAsideAsync(OutboxRow row, DateTimeOffset notBefore, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
-        transaction.Execute("UPDATE alerting_outbox SET not_before = $before WHERE id = $id AND state = 'pending'", ("$before", notBefore), ("$id", row.Id));
-        transaction.Commit();
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Rows, cancellation);
+        await transaction.ExecuteAsync("UPDATE alerting_outbox SET not_before = $before WHERE id = $id AND state = 'pending'", cancellation, ("$before", notBefore), ("$id", row.Id));
+        await transaction.CommitAsync(cancellation);
     }
 
-    public long Pending(string channel)
+    public async Task<long> PendingAsync(string channel, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        return connection.Query(
-            "SELECT count(*) FROM alerting_outbox WHERE channel = $channel AND state = 'pending'", r => r.GetInt64(0), ("$channel", channel))[0];
+        await using var connection = await database.OpenAsync(cancellation);
+        return (await connection.QueryAsync(
+            "SELECT count(*) FROM alerting_outbox WHERE channel = $channel AND state = 'pending'", r => r.GetInt64(0), cancellation, ("$channel", channel)))[0];
     }
 
     /// <summary>The latest notifications first, of one state or of all.</summary>
-    public IReadOnlyList<Notification> List(string? state, string? incident, int limit)
+    public async Task<IReadOnlyList<Notification>> ListAsync(string? state, string? incident, int limit, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        return Rows.Query(
+        await using var connection = await database.OpenAsync(cancellation);
+        return await Rows.QueryAsync(
             connection,
             """
             SELECT id, channel, key, action, incident, state, attempts, created_at, ended_at, reason, id FROM alerting_outbox
@@ -134,6 +137,6 @@ sealed class OutboxStore(StateDatabase database)
             r => new Notification(
                 r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.GetString(5), r.GetInt32(6),
                 r.Instant(7), r.OptionalInstant(8), r.OptionalText(9)),
-            ("$state", state), ("$incident", incident), ("$limit", limit));
+            cancellation, ("$state", state), ("$incident", incident), ("$limit", limit));
     }
 }

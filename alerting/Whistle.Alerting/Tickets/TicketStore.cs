@@ -49,119 +49,122 @@ public sealed class TicketStore
     }
 
     /// <summary>The latest first; of one state or incident where they are named.</summary>
-    public IReadOnlyList<Ticket> List(TicketState? state = null, string? incident = null, int limit = 500)
+    public async Task<IReadOnlyList<Ticket>> ListAsync(TicketState? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default)
     {
-        using var connection = _database.Open();
-        return Rows.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Rows.QueryAsync(
             connection,
             $"""
             SELECT {Columns} FROM alerting_tickets
             WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
             """,
-            Read, ("$state", state is { } s ? TicketStates.Name(s) : null), ("$incident", incident), ("$limit", limit));
+            Read, cancellation, ("$state", state is { } s ? TicketStates.Name(s) : null), ("$incident", incident), ("$limit", limit));
     }
 
-    public Ticket? Find(long id)
+    public async Task<Ticket?> FindAsync(long id, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Rows.Query(connection, $"SELECT {Columns} FROM alerting_tickets WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await Rows.QueryAsync(connection, $"SELECT {Columns} FROM alerting_tickets WHERE id = $id", Read, cancellation, ("$id", id))).FirstOrDefault();
     }
 
-    public IReadOnlyList<TicketEntry> Timeline(long id)
+    public async Task<IReadOnlyList<TicketEntry>> TimelineAsync(long id, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Entries.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Entries.QueryAsync(
             connection,
             "SELECT number, at, author, kind, text, ticket || ' ' || number FROM alerting_ticket_entries WHERE ticket = $id ORDER BY number",
             r => new TicketEntry(r.GetInt32(0), r.Instant(1), r.GetString(2), r.GetString(3), r.GetString(4)),
-            ("$id", id));
+            cancellation, ("$id", id));
     }
 
     /// <summary>Moves a ticket on, with a remark of the person who does.</summary>
-    public TicketChange Move(long id, TicketState to, string author, string? remark) => Change(id, (transaction, ticket) =>
+    public async Task<TicketChange> MoveAsync(long id, TicketState to, string author, string? remark, CancellationToken cancellation) => await ChangeAsync(id, async (transaction, ticket) =>
     {
         if (TicketStates.Refusal(ticket.State, to) is { } refusal)
             return refusal;
-        SetState(transaction, ticket, to, author, string.IsNullOrWhiteSpace(remark) ? $"{TicketStates.Name(ticket.State)} → {TicketStates.Name(to)}" : remark, _time.GetUtcNow());
+        await SetStateAsync(transaction, ticket, to, author, string.IsNullOrWhiteSpace(remark) ? $"{TicketStates.Name(ticket.State)} → {TicketStates.Name(to)}" : remark, _time.GetUtcNow(), cancellation);
         return null;
-    });
+    }, cancellation);
 
-    public TicketChange Comment(long id, string author, string text) => Change(id, (transaction, ticket) =>
+    public async Task<TicketChange> CommentAsync(long id, string author, string text, CancellationToken cancellation) => await ChangeAsync(id, async (transaction, ticket) =>
     {
         if (ticket.State is TicketState.Closed)
             return "The ticket is closed and takes no comments. Open another one.";
-        Append(transaction, id, author, "comment", text, _time.GetUtcNow());
+        await AppendAsync(transaction, id, author, "comment", text, _time.GetUtcNow(), cancellation);
         return null;
-    });
+    }, cancellation);
 
     /// <summary>Opens a ticket, or opens the incident's own again. The entry is the one that tells of it.</summary>
-    internal static (Ticket Ticket, TicketEntry Entry) Open(DbTransaction transaction, Incident incident, Repair repair, DateTimeOffset now)
+    internal static async Task<(Ticket Ticket, TicketEntry Entry)> OpenAsync(StateTransaction transaction, Incident incident, Repair repair, DateTimeOffset now, CancellationToken cancellation)
     {
         var text = $"The repair by {repair.Runbook} gave up: {repair.Summary}";
         var directories = JsonSerializer.Serialize(repair.LargestDirectories, TicketJson.Default.IReadOnlyListDirectorySize);
-        if (Current(transaction, incident.Id) is { } known)
+        if (await CurrentAsync(transaction, incident.Id, cancellation) is { } known)
         {
-            transaction.Execute(
+            await transaction.ExecuteAsync(
                 "UPDATE alerting_tickets SET directories = $directories, severity = $severity WHERE id = $id",
-                ("$directories", directories), ("$severity", incident.Severity), ("$id", known.Id));
+                cancellation, ("$directories", directories), ("$severity", incident.Severity), ("$id", known.Id));
             var state = known.State is TicketState.Resolved ? TicketState.Open : known.State;
-            var entry = SetState(transaction, known, state, Whistle, text, now);
-            return (Current(transaction, incident.Id)!, entry);
+            var entry = await SetStateAsync(transaction, known, state, Whistle, text, now, cancellation);
+            return ((await CurrentAsync(transaction, incident.Id, cancellation))!, entry);
         }
 
-        transaction.Execute(
+        await transaction.ExecuteAsync(
             """
             INSERT INTO alerting_tickets (incident, tenant, cluster, title, severity, state, opened_at, updated_at, directories)
             VALUES ($incident, $tenant, $cluster, $title, $severity, 'open', $now, $now, $directories)
             """,
+            cancellation,
             ("$incident", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$title", incident.Title),
             ("$severity", incident.Severity), ("$directories", directories), ("$now", now));
-        var ticket = Current(transaction, incident.Id)!;
-        return (ticket, Append(transaction, ticket.Id, Whistle, "opened", text, now));
+        var ticket = (await CurrentAsync(transaction, incident.Id, cancellation))!;
+        return (ticket, await AppendAsync(transaction, ticket.Id, Whistle, "opened", text, now, cancellation));
     }
 
     /// <summary>Resolves the incident's ticket; null where a person has already.</summary>
-    internal static (Ticket Ticket, TicketEntry Entry)? Resolve(DbTransaction transaction, string incident, DateTimeOffset now)
+    internal static async Task<(Ticket Ticket, TicketEntry Entry)?> ResolveAsync(StateTransaction transaction, string incident, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (Current(transaction, incident) is not { State: not TicketState.Resolved } ticket)
+        if (await CurrentAsync(transaction, incident, cancellation) is not { State: not TicketState.Resolved } ticket)
             return null;
-        var entry = SetState(transaction, ticket, TicketState.Resolved, Whistle, "The incident is closed: its signals are clear and stayed so.", now);
+        var entry = await SetStateAsync(transaction, ticket, TicketState.Resolved, Whistle, "The incident is closed: its signals are clear and stayed so.", now, cancellation);
         return (ticket with { State = TicketState.Resolved }, entry);
     }
 
-    TicketChange Change(long id, Func<DbTransaction, Ticket, string?> change)
+    async Task<TicketChange> ChangeAsync(long id, Func<StateTransaction, Ticket, Task<string?>> change, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        if (One(transaction, "id = $value", id) is not { } ticket)
+        await using var connection = await _database.OpenAsync(cancellation);
+        if (await FindAsync(id, cancellation) is not { } of)
             return new(null, $"There is no ticket {id}.");
-        if (change(transaction, ticket) is { } refusal)
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Cluster(of.Tenant, of.Cluster), cancellation);
+        if (await OneAsync(transaction, "id = $value", id, cancellation) is not { } ticket)
+            return new(null, $"There is no ticket {id}.");
+        if (await change(transaction, ticket) is { } refusal)
             return new(ticket, refusal);
-        var after = One(transaction, "id = $value", id);
-        transaction.Commit();
+        var after = await OneAsync(transaction, "id = $value", id, cancellation);
+        await transaction.CommitAsync(cancellation);
         return new(after, null);
     }
 
-    static TicketEntry SetState(DbTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now)
+    static async Task<TicketEntry> SetStateAsync(StateTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now, CancellationToken cancellation)
     {
-        transaction.Execute("UPDATE alerting_tickets SET state = $state WHERE id = $id", ("$state", TicketStates.Name(to)), ("$id", ticket.Id));
-        return Append(transaction, ticket.Id, author, "state", text, now);
+        await transaction.ExecuteAsync("UPDATE alerting_tickets SET state = $state WHERE id = $id", cancellation, ("$state", TicketStates.Name(to)), ("$id", ticket.Id));
+        return await AppendAsync(transaction, ticket.Id, author, "state", text, now, cancellation);
     }
 
-    static TicketEntry Append(DbTransaction transaction, long ticket, string author, string kind, string text, DateTimeOffset now)
+    static async Task<TicketEntry> AppendAsync(StateTransaction transaction, long ticket, string author, string kind, string text, DateTimeOffset now, CancellationToken cancellation)
     {
-        var number = transaction.Number("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", ("$ticket", ticket))!.Value;
-        transaction.Execute(
+        var number = (await transaction.NumberAsync("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", cancellation, ("$ticket", ticket)))!.Value;
+        await transaction.ExecuteAsync(
             "INSERT INTO alerting_ticket_entries VALUES ($ticket, $number, $now, $author, $kind, $text)",
-            ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind), ("$text", text));
-        transaction.Execute("UPDATE alerting_tickets SET updated_at = $now WHERE id = $ticket", ("$now", now), ("$ticket", ticket));
+            cancellation, ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind), ("$text", text));
+        await transaction.ExecuteAsync("UPDATE alerting_tickets SET updated_at = $now WHERE id = $ticket", cancellation, ("$now", now), ("$ticket", ticket));
         return new((int)number, now, author, kind, text);
     }
 
-    static Ticket? Current(DbTransaction transaction, string incident) => One(transaction, "incident = $value AND state <> 'closed'", incident);
+    static async Task<Ticket?> CurrentAsync(StateTransaction transaction, string incident, CancellationToken cancellation) => await OneAsync(transaction, "incident = $value AND state <> 'closed'", incident, cancellation);
 
-    static Ticket? One(DbTransaction transaction, string condition, object value) =>
-        transaction.Query($"SELECT {Columns} FROM alerting_tickets WHERE {condition}", Read, ("$value", value)).FirstOrDefault();
+    static async Task<Ticket?> OneAsync(StateTransaction transaction, string condition, object value, CancellationToken cancellation) =>
+        (await transaction.QueryAsync($"SELECT {Columns} FROM alerting_tickets WHERE {condition}", Read, cancellation, ("$value", value))).FirstOrDefault();
 
     static Ticket Read(DbDataReader reader) => new()
     {

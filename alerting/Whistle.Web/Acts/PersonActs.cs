@@ -20,72 +20,72 @@ sealed class PersonActs(
 {
     const int LongestText = 64 << 10;
 
-    public Task<string?> AcknowledgeAsync(string incident, TimeSpan duration) => DoAsync((author, now) =>
+    public Task<string?> AcknowledgeAsync(string incident, TimeSpan duration) => DoAsync(async (author, now) =>
         environment.Limits.RefuseAcknowledgement(duration) is { } tooLong ? tooLong
-            : environment.Incidents.Acknowledge(new(incident, author, now, now + duration)) ? null : "The incident has already closed, so there is nothing to acknowledge.");
+            : await environment.Incidents.AcknowledgeAsync(new(incident, author, now, now + duration), CancellationToken.None) ? null : "The incident has already closed, so there is nothing to acknowledge.");
 
-    public Task<string?> ReleaseAsync(string incident) => DoAsync((author, now) =>
-        environment.Incidents.Release(incident, author, now) ? null : "This incident is no longer acknowledged, or it has closed.");
+    public Task<string?> ReleaseAsync(string incident) => DoAsync(async (author, now) =>
+        await environment.Incidents.ReleaseAsync(incident, author, now, CancellationToken.None) ? null : "This incident is no longer acknowledged, or it has closed.");
 
     /// <param name="step">That asks for a yes of its own; empty for the plan.</param>
     /// <param name="planHash">Of the plan that the person saw.</param>
-    public Task<string?> ApproveAsync(string run, string step, string planHash, TimeSpan duration) => DoAsync((author, now) =>
+    public Task<string?> ApproveAsync(string run, string step, string planHash, TimeSpan duration) => DoAsync(async (author, now) =>
     {
-        if (environment.Runs.Find(run) is not { EndedAt: null } current)
+        if (await environment.Runs.FindAsync(run, CancellationToken.None) is not { EndedAt: null } current)
             return "The run has already ended, so there is nothing to approve.";
         if (current.PlanHash != planHash)
             return "The plan has changed since you opened it. Close this, read the new plan and approve that.";
         if (environment.Limits.RefuseApproval(duration) is { } tooLong)
             return tooLong;
-        environment.Runs.Approve(new Approval(run, planHash, author, now, now + duration, step));
+        await environment.Runs.ApproveAsync(new Approval(run, planHash, author, now, now + duration, step), CancellationToken.None);
         return null;
     });
 
-    public Task<string?> CompleteAsync(string run, string step, string note) => DoAsync((author, now) =>
-        environment.Runs.Complete(new(run, step, author, note, now)) ? null : "The run has already ended, so nothing is waiting for this.");
+    public Task<string?> CompleteAsync(string run, string step, string note) => DoAsync(async (author, now) =>
+        await environment.Runs.CompleteAsync(new(run, step, author, note, now), CancellationToken.None) ? null : "The run has already ended, so nothing is waiting for this.");
 
-    public Task<string?> CancelAsync(string run, string reason) => DoAsync((author, now) =>
-        environment.Runs.Cancel(new(run, author, reason, now)) ? null : "The run has already ended, so there is nothing to cancel.");
+    public Task<string?> CancelAsync(string run, string reason) => DoAsync(async (author, now) =>
+        await environment.Runs.CancelAsync(new(run, author, reason, now), CancellationToken.None) ? null : "The run has already ended, so there is nothing to cancel.");
 
-    public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) => DoAsync((author, now) =>
+    public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) => DoAsync(async (author, now) =>
     {
         if (environment.Limits.RefusePause(duration) is { } tooLong)
             return tooLong;
-        environment.Control.Add(new Pause(0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, reason, author, now, now + duration));
+        await environment.Control.AddAsync(new Pause(0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, reason, author, now, now + duration), CancellationToken.None);
         return null;
     });
 
-    public Task<string?> EndPauseAsync(long pause) => DoAsync((author, now) =>
-        environment.Control.EndPause(pause, author, now) ? null : "The pause has already ended.");
+    public Task<string?> EndPauseAsync(long pause) => DoAsync(async (author, now) =>
+        await environment.Control.EndPauseAsync(pause, author, now, CancellationToken.None) ? null : "The pause has already ended.");
 
-    public Task<string?> KillAsync(bool on, string reason) => DoAsync((author, now) =>
+    public Task<string?> KillAsync(bool on, string reason) => DoAsync(async (author, now) =>
     {
-        environment.Control.Set(new KillSwitch(on, on && reason.Length == 0 ? KillSwitch.NoReason : reason, author, now));
+        await environment.Control.SetAsync(new KillSwitch(on, on && reason.Length == 0 ? KillSwitch.NoReason : reason, author, now), CancellationToken.None);
         return null;
     });
 
     /// <summary>For one runbook in one cluster. The strictest of all that is set wins, so it may stay stricter; the answer says what holds it.</summary>
-    public Task<string?> SetModeAsync(Runbook runbook, ClusterKey cluster, RunbookMode mode) => DoAsync((author, now) =>
+    public Task<string?> SetModeAsync(Runbook runbook, ClusterKey cluster, RunbookMode mode) => DoAsync(async (author, now) =>
     {
-        environment.Control.Set(new ModeEntry(runbook.Name, cluster.Tenant, cluster.Cluster, mode, author, now));
-        var (effective, from) = ControlStore.ModeOf(environment.Control.Modes(), runbook, cluster.Tenant, cluster.Cluster);
+        await environment.Control.SetAsync(new ModeEntry(runbook.Name, cluster.Tenant, cluster.Cluster, mode, author, now), CancellationToken.None);
+        var (effective, from) = ControlStore.ModeOf(await environment.Control.ModesAsync(CancellationToken.None), runbook, cluster.Tenant, cluster.Cluster);
         return effective == mode ? null : $"Set, but the mode in effect is still {effective.ToString().ToLowerInvariant()} ({from}). The strictest setting wins; change that one too.";
     });
 
-    public Task<string?> MoveTicketAsync(long ticket, TicketState state, string remark) => DoAsync((author, _) => alerting.Tickets.Move(ticket, state, author, remark).Refusal);
+    public Task<string?> MoveTicketAsync(long ticket, TicketState state, string remark) => DoAsync(async (author, _) => (await alerting.Tickets.MoveAsync(ticket, state, author, remark, CancellationToken.None)).Refusal);
 
-    public Task<string?> CommentAsync(long ticket, string text) => DoAsync((author, _) => text.Trim() is { Length: > 0 and <= LongestText } comment
-        ? alerting.Tickets.Comment(ticket, author, comment).Refusal
+    public Task<string?> CommentAsync(long ticket, string text) => DoAsync(async (author, _) => text.Trim() is { Length: > 0 and <= LongestText } comment
+        ? (await alerting.Tickets.CommentAsync(ticket, author, comment, CancellationToken.None)).Refusal
         : $"A comment has between 1 and {LongestText} characters.");
 
-    async Task<string?> DoAsync(Func<string, DateTimeOffset, string?> act)
+    async Task<string?> DoAsync(Func<string, DateTimeOffset, Task<string?>> act)
     {
         var author = (await people.GetAuthenticationStateAsync()).User.Identity is { IsAuthenticated: true, Name: { Length: > 0 } name } ? name : null;
         if (author is null)
             return "Your session has ended. Reload the page to see how to log in again.";
         try
         {
-            var refusal = act(author, time.GetUtcNow());
+            var refusal = await act(author, time.GetUtcNow());
             await feed.RefreshAsync(CancellationToken.None);
             return refusal;
         }

@@ -73,31 +73,34 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
     readonly SharedReads<string, IncidentStory?> _stories = new();
 
     /// <summary>Null where there is no such incident.</summary>
-    public Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) => _stories.GetAsync(id, snapshot.Version, () => Task.FromResult(Read(snapshot, id)));
+    public Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) => _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot, id, CancellationToken.None));
 
-    IncidentStory? Read(FleetSnapshot snapshot, string id)
+    async Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id, CancellationToken cancellation)
     {
-        if ((snapshot.Incidents.FirstOrDefault(i => i.Id == id) ?? environment.Incidents.Find(id)) is not { } incident)
+        if ((snapshot.Incidents.FirstOrDefault(i => i.Id == id) ?? await environment.Incidents.FindAsync(id, cancellation)) is not { } incident)
             return null;
-        var runs = environment.Runs.OfIncident(id);
+        var runs = await environment.Runs.OfIncidentAsync(id, cancellation);
         var signals = incident.Signals.Where(s => s.ClearedAt is null).Select(s => s.Fingerprint).ToHashSet();
+        var cards = new List<RunCard>();
+        foreach (var run in runs.Reverse())
+            cards.Add(await CardAsync(snapshot, run, cancellation));
         return new IncidentStory
         {
             Row = IncidentRow.Of(snapshot, incident, runs),
-            Runs = [.. runs.Reverse().Select(r => Card(snapshot, r))],
-            Timeline = environment.Incidents.Timeline(id),
+            Runs = cards,
+            Timeline = await environment.Incidents.TimelineAsync(id, cancellation),
             Ticket = snapshot.Tickets.FirstOrDefault(t => t.Incident == id),
             Now = [.. snapshot.Signals.Where(s => signals.Contains(s.Fingerprint))],
             Hidden = [.. snapshot.Signals.Where(s => s.InhibitedBy is { } by && signals.Contains(by.Fingerprint))],
         };
     }
 
-    RunCard Card(FleetSnapshot snapshot, Run run)
+    async Task<RunCard> CardAsync(FleetSnapshot snapshot, Run run, CancellationToken cancellation)
     {
-        var plan = environment.Runs.PlanOf(run);
-        return new(run, snapshot.Explanations.GetValueOrDefault(run.Id), plan, run.EndedAt is null ? host.AskGates(run.Id) : [])
+        var plan = await environment.Runs.PlanOfAsync(run, cancellation);
+        return new(run, snapshot.Explanations.GetValueOrDefault(run.Id), plan, run.EndedAt is null ? await host.AskGatesAsync(run.Id, cancellation) : [])
         {
-            Task = environment.Runs.AsksPerson(run) ? plan[run.Step] : null,
+            Task = await environment.Runs.AsksPersonAsync(run, cancellation) ? plan[run.Step] : null,
         };
     }
 }

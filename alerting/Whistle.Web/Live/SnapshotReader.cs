@@ -4,6 +4,7 @@ using Whistle.Alerting;
 using Whistle.Detectors;
 using Whistle.Inventory;
 using Whistle.Remediation;
+using Whistle.Remediation.Runs;
 using Whistle.State.Health;
 using Whistle.Web.Nodes;
 
@@ -31,7 +32,7 @@ sealed class SnapshotReader(
         var next = (before ?? new FleetSnapshot { Version = 0, Now = now }) with { Version = (before?.Version ?? 0) + 1, Now = now, Error = null, Health = health.Problems() };
         try
         {
-            next = State(next, before, now);
+            next = await StateAsync(next, before, now, cancellation);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
@@ -42,28 +43,40 @@ sealed class SnapshotReader(
         return await TelemetryAsync(next, before, now, cancellation);
     }
 
-    FleetSnapshot State(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now)
+    async Task<FleetSnapshot> StateAsync(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now, CancellationToken cancellation)
     {
         var since = before is null || before.Error is not null ? now - Kept : before.Now - Overlap;
-        var runs = remediation.Runs.Since(since);
+        var runs = await remediation.Runs.SinceAsync(since, cancellation);
         return next with
         {
-            Incidents = Merge(before?.Incidents, remediation.Incidents.Since(since), i => i.Id, i => i.OpenedAt, i => i.ClosedAt, now),
+            Incidents = Merge(before?.Incidents, await remediation.Incidents.SinceAsync(since, cancellation), i => i.Id, i => i.OpenedAt, i => i.ClosedAt, now),
             Runs = Merge(before?.Runs, runs, r => r.Id, r => r.CreatedAt, r => r.EndedAt, now),
-            Explanations = host.ExplainLive(),
-            Asking = runs.Where(remediation.Runs.AsksPerson).Select(r => r.Id).ToHashSet(),
-            Taken = remediation.Incidents.AllAcknowledgements(now).ToDictionary(a => a.IncidentId),
-            Paged = alerting.Paged(),
-            Unpaged = alerting.Unpaged(),
+            Explanations = await host.ExplainLiveAsync(cancellation),
+            Asking = await AskingAsync(runs, cancellation),
+            Taken = (await remediation.Incidents.AllAcknowledgementsAsync(now, cancellation)).ToDictionary(a => a.IncidentId),
+            Paged = await alerting.PagedAsync(cancellation),
+            Unpaged = await alerting.UnpagedAsync(cancellation),
             HasChannel = alerting.HasChannel,
-            Kill = remediation.Control.KillSwitch(),
-            Pauses = remediation.Control.Pauses(now),
-            Modes = remediation.Control.Modes(),
+            Kill = await remediation.Control.KillSwitchAsync(cancellation),
+            Pauses = await remediation.Control.PausesAsync(now, cancellation),
+            Modes = await remediation.Control.ModesAsync(cancellation),
             Runbooks = host.Runbooks.Runbooks,
-            Tickets = alerting.Tickets.List(),
-            Agents = credentials.Agents(),
+            Tickets = await alerting.Tickets.ListAsync(cancellation: cancellation),
+            Agents = await credentials.AgentsAsync(cancellation),
             Signals = SignalView.Active(rules.Signals),
         };
+    }
+
+    async Task<HashSet<string>> AskingAsync(IReadOnlyList<Run> runs, CancellationToken cancellation)
+    {
+        var asking = new HashSet<string>();
+        foreach (var run in runs)
+        {
+            if (await remediation.Runs.AsksPersonAsync(run, cancellation))
+                asking.Add(run.Id);
+        }
+
+        return asking;
     }
 
     // What has not ended is always among those just read, so of those before only the ended stay.

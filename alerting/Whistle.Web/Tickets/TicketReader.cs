@@ -13,6 +13,10 @@ sealed class TicketReader(AlertingHost alerting)
     readonly SharedReads<long, TicketStory?> _stories = new();
 
     /// <summary>Null where there is no such ticket.</summary>
-    public Task<TicketStory?> ReadAsync(FleetSnapshot snapshot, long id) => _stories.GetAsync(id, snapshot.Version, () => Task.FromResult(
-        (snapshot.Tickets.FirstOrDefault(t => t.Id == id) ?? alerting.Tickets.Find(id)) is { } ticket ? new TicketStory(ticket, alerting.Tickets.Timeline(id)) : null));
+    public Task<TicketStory?> ReadAsync(FleetSnapshot snapshot, long id) =>
+        _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot, id, CancellationToken.None));
+
+    async Task<TicketStory?> ReadAsync(FleetSnapshot snapshot, long id, CancellationToken cancellation) =>
+        (snapshot.Tickets.FirstOrDefault(t => t.Id == id) ?? await alerting.Tickets.FindAsync(id, cancellation)) is { } ticket
+            ? new TicketStory(ticket, await alerting.Tickets.TimelineAsync(id, cancellation)) : null;
 }

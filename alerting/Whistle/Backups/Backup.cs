@@ -28,7 +28,7 @@ static class Backup
     const long Spare = 64 << 20;
 
     /// <exception cref="BackupException">It could not be made; nothing is left in its place but where the message says so.</exception>
-    public static BackupManifest Create(BackupSource source, string folder, Action<BackupProgress> progress, CancellationToken cancellation)
+    public static async Task<BackupManifest> CreateAsync(BackupSource source, string folder, Action<BackupProgress> progress, CancellationToken cancellation)
     {
         BackupTarget.Check(folder, source.DataFolder);
         var partial = Path.TrimEndingDirectorySeparator(folder) + Partial;
@@ -39,7 +39,7 @@ static class Backup
         try
         {
             FileCopy.MakeFolder(partial);
-            var manifest = Write(source, partial, progress, expected, cancellation);
+            var manifest = await WriteAsync(source, partial, progress, expected, cancellation);
             BackupTarget.Publish(partial, folder);
             return manifest;
         }
@@ -77,7 +77,7 @@ static class Backup
         return manifest;
     }
 
-    static BackupManifest Write(BackupSource source, string partial, Action<BackupProgress> progress, long expected, CancellationToken cancellation)
+    static async Task<BackupManifest> WriteAsync(BackupSource source, string partial, Action<BackupProgress> progress, long expected, CancellationToken cancellation)
     {
         var (files, done) = (new List<FileSum>(), 0L);
         var at = source.Time.GetUtcNow();
@@ -108,7 +108,7 @@ static class Backup
             Format = BackupManifest.CurrentFormat,
             Program = AgentOptions.Version,
             At = at,
-            Instance = source.State.Identity,
+            Instance = await source.State.IdentityAsync(cancellation),
             State = engine,
             HotSamples = hot,
             SealedSamples = parquet,

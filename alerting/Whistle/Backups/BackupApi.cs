@@ -64,7 +64,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
             Set(started = new((_latest?.Id ?? 0) + 1, request.Folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow()));
         }
 
-        _ = Task.Run(() => Make(started), CancellationToken.None);
+        _ = Task.Run(() => MakeAsync(started), CancellationToken.None);
         return TypedResults.Accepted($"{WhistleApi.Root}/backups/{started.Id}", started);
     }
 
@@ -74,11 +74,11 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
             return _answers.FirstOrDefault(a => a?.Id == id) is { } found ? TypedResults.Ok(found) : WhistleApi.NotFound($"Backup {id} is not among the last {Kept} since the server started. Look at its folder with `whistle backup verify`.");
     }
 
-    void Make(BackupAnswer started)
+    async Task MakeAsync(BackupAnswer started)
     {
         try
         {
-            var manifest = Backup.Create(source, started.Folder, p => Set(_latest! with { Doing = p.Doing, BytesDone = p.Done, BytesTotal = p.Total }), lifetime.ApplicationStopping);
+            var manifest = await Backup.CreateAsync(source, started.Folder, p => Set(_latest! with { Doing = p.Doing, BytesDone = p.Done, BytesTotal = p.Total }), lifetime.ApplicationStopping);
             Set(_latest! with
             {
                 State = BackupState.Done,

@@ -20,19 +20,19 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
 
     /// <summary>Takes the mark in before anything is leased or decided. Whatever is done twice because the process dies in between does no harm.</summary>
     /// <exception cref="StartException">The mark cannot be read.</exception>
-    public static void TakeIn(string dataFolder, IServiceProvider services, DateTimeOffset now)
+    public static async Task TakeInAsync(string dataFolder, IServiceProvider services, DateTimeOffset now, CancellationToken cancellation)
     {
         var file = Path.Combine(dataFolder, FileName);
         if (!File.Exists(file))
             return;
         var mark = Read(file);
         var runs = services.GetRequiredService<RunStore>();
-        if (runs.Lineage.Generation != mark.Generation)
+        if ((await runs.LineageAsync(cancellation)).Generation != mark.Generation)
         {
-            services.GetRequiredService<ControlStore>().StopAfterRestore(
-                $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now);
-            services.GetRequiredService<AlertingHost>().BeginGeneration();
-            runs.BeginGeneration(mark.Generation, mark.BackupAt, now);
+            await services.GetRequiredService<ControlStore>().StopAfterRestoreAsync(
+                $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now, cancellation);
+            await services.GetRequiredService<AlertingHost>().BeginGenerationAsync(cancellation);
+            await runs.BeginGenerationAsync(mark.Generation, mark.BackupAt, now, cancellation);
         }
 
         File.Delete(file);

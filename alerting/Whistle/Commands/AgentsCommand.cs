@@ -20,12 +20,12 @@ static class AgentsCommand
 
     public static Command Build() => new("agents", "Lists, enrols and revokes senders of telemetry.")
     {
-        Verb("list", "Lists the nodes that should report.", [ServeCommand.Config, Server, Data], List, ListAsync),
-        Verb("add", "Enrols a sender and prints its token, this once.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], Add, AddAsync),
-        Verb("revoke", "Revokes a sender's tokens.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], Revoke, RevokeAsync),
+        Verb("list", "Lists the nodes that should report.", [ServeCommand.Config, Server, Data], ListAsync, ListAsync),
+        Verb("add", "Enrols a sender and prints its token, this once.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], AddAsync, AddAsync),
+        Verb("revoke", "Revokes a sender's tokens.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], RevokeAsync, RevokeAsync),
     };
 
-    static Command Verb(string name, string description, IEnumerable<Option> options, Action<ParseResult, Credentials> onState, Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
+    static Command Verb(string name, string description, IEnumerable<Option> options, Func<ParseResult, Credentials, CancellationToken, Task> onState, Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
     {
         var command = new Command(name, description);
         foreach (var option in options)
@@ -53,8 +53,8 @@ static class AgentsCommand
                 if (ServerFolder.Prepare(folder) is { } closed)
                     await Console.Error.WriteLineAsync(closed);
                 using var state = configuration.Options.OpenState(verify: false);
-                state.RequireCurrent(StateStages.All);
-                onState(arguments, new Credentials(state, TimeProvider.System));
+                await state.RequireCurrentAsync(StateStages.All, cancellation);
+                await onState(arguments, new Credentials(state, TimeProvider.System), cancellation);
                 return 0;
             }
             catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException or DamagedRowException)
@@ -84,16 +84,16 @@ static class AgentsCommand
 
     static void PrintRevoked(string count) => Console.WriteLine($"{count} token(s) revoked. The server follows within seconds.");
 
-    static void List(ParseResult arguments, Credentials credentials) =>
-        Print([.. credentials.Agents().Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") })]);
+    static async Task ListAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation) =>
+        Print([.. (await credentials.AgentsAsync(cancellation)).Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") })]);
 
     static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation) => Print(
         [.. (await server.GetAsync(Root, cancellation)).EnumerateArray().Select(a => new[] { a.Text("tenant"), a.Text("cluster"), a.Text("node"), a.Time("enrolledAt")?.ToString("u") ?? "" })]);
 
-    static void Add(ParseResult arguments, Credentials credentials)
+    static async Task AddAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        Console.WriteLine(credentials.Enroll(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node)));
+        Console.WriteLine(await credentials.EnrollAsync(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node), cancellation));
     }
 
     static async Task AddAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
@@ -103,9 +103,9 @@ static class AgentsCommand
         Console.WriteLine((await server.PostAsync(Root, body, cancellation)).Text("token"));
     }
 
-    static void Revoke(ParseResult arguments, Credentials credentials)
+    static async Task RevokeAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
-        var (count, mistake) = Enrolment.Revoke(credentials, arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node));
+        var (count, mistake) = await Enrolment.RevokeAsync(credentials, arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node), cancellation);
         PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
     }
 

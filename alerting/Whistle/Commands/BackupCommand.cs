@@ -23,9 +23,10 @@ static class BackupCommand
     public static Command Build()
     {
         var verify = new Command("verify", "Reads a whole backup and says whether it can be restored.") { Folder };
-        verify.SetAction((arguments, cancellation) => TryAsync(token => Describe(Backup.Verify(arguments.GetValue(Folder)!, Show, token), "Whole"), cancellation));
+        verify.SetAction((arguments, cancellation) => TryAsync(
+            token => Task.Run(() => Describe(Backup.Verify(arguments.GetValue(Folder)!, Show, token), "Whole"), CancellationToken.None), cancellation));
         var restore = new Command("restore", "Makes a data folder of a backup. No server may run on it.") { Folder, Data, Replace };
-        restore.SetAction((arguments, cancellation) => TryAsync(token => RestoreTo(arguments, token), cancellation));
+        restore.SetAction((arguments, cancellation) => TryAsync(token => Task.Run(() => RestoreTo(arguments, token), CancellationToken.None), cancellation));
         return new Command("backup", "Makes, verifies and restores copies of all that a server keeps.") { Create(), verify, restore };
     }
 
@@ -41,7 +42,7 @@ static class BackupCommand
             {
                 // Held until the copy is made, so that no server starts on the folder before.
                 using var held = Directory.Exists(Path.Combine(data, Backup.Telemetry)) ? ServerLock.Take(data, "whistle backup create") : null;
-                return await TryAsync(token => CreateOffline(arguments, data, token), cancellation);
+                return await TryAsync(token => CreateOfflineAsync(arguments, data, token), cancellation);
             }
             catch (FolderInUseException e) when (!e.IsServer)
             {
@@ -90,7 +91,7 @@ static class BackupCommand
         }
     }
 
-    static void CreateOffline(ParseResult arguments, string data, CancellationToken cancellation)
+    static async Task CreateOfflineAsync(ParseResult arguments, string data, CancellationToken cancellation)
     {
         if (!Directory.Exists(Path.Combine(data, Backup.Telemetry)))
             throw new BackupException($"There is no telemetry in {data}, so it is no data folder of a server. Name that with --data.");
@@ -101,10 +102,10 @@ static class BackupCommand
         var options = configuration.Options;
         using var state = options.OpenState();
         // A folder of an earlier version stays as it is: to open its telemetry would upgrade it.
-        state.RequireCurrent(StateStages.All);
+        await state.RequireCurrentAsync(StateStages.All, cancellation);
         using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
         var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
-        Created(folder, Backup.Create(new(data, state, telemetry, TimeProvider.System), folder, Show, cancellation));
+        Created(folder, await Backup.CreateAsync(new(data, state, telemetry, TimeProvider.System), folder, Show, cancellation));
     }
 
     static void RestoreTo(ParseResult arguments, CancellationToken cancellation)
@@ -134,7 +135,7 @@ static class BackupCommand
         CultureInfo.InvariantCulture,
         $"{what}: {manifest.Files.Count} files, {manifest.Bytes / 1048576.0:0.0} MiB, {manifest.SealedSamples} samples in sealed hours and {manifest.HotSamples} in the hot store, as of {manifest.At:yyyy-MM-dd HH:mm:ss}Z (Whistle {manifest.Program}, format {manifest.Format})."));
 
-    static async Task<int> TryAsync(Action<CancellationToken> work, CancellationToken cancellation)
+    static async Task<int> TryAsync(Func<CancellationToken, Task> work, CancellationToken cancellation)
     {
         try
         {

@@ -23,20 +23,20 @@ static class DataCommand
     public static Command Build()
     {
         var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing but its lock file, server.lock. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is no data folder to look at, 3 where another process uses it, 4 where not all of it could be looked at.") { Data };
-        check.SetAction(arguments => Check(arguments.GetValue(Data)!));
+        check.SetAction((arguments, cancellation) => CheckAsync(arguments.GetValue(Data)!, cancellation));
         var repair = new Command("repair", "Does for the telemetry what the next start would, and says each thing that it does: sets damaged files aside, saves what can be read, writes lost manifests again. A damaged state stays as it is: restore a backup. Ends as check does.") { Data };
-        repair.SetAction(arguments => Repair(arguments.GetValue(Data)!));
+        repair.SetAction((arguments, cancellation) => RepairAsync(arguments.GetValue(Data)!, cancellation));
         return new Command("data", "Checks and repairs the data folder of a stopped server.") { check, repair };
     }
 
-    static int Check(string folder) => Locked(folder, "whistle data check", () => Report(folder, Look(folder)), other =>
+    static Task<int> CheckAsync(string folder, CancellationToken cancellation) => LockedAsync(folder, "whistle data check", async () => Report(folder, await LookAsync(folder, cancellation)), other =>
     {
         foreach (var entry in StoreInspection.LookAside(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System))
             Print(entry);
         return Say($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
     });
 
-    static int Repair(string folder) => Locked(folder, "whistle data repair", () =>
+    static Task<int> RepairAsync(string folder, CancellationToken cancellation) => LockedAsync(folder, "whistle data repair", async () =>
     {
         var telemetry = Path.Combine(folder, ServerFolder.Telemetry);
         if (!Directory.Exists(telemetry))
@@ -55,18 +55,18 @@ static class DataCommand
             return Say(e.Message, Damaged);
         }
 
-        return Report(folder, Look(folder));
+        return Report(folder, await LookAsync(folder, cancellation));
     }, other => Say($"{folder} is in use by {other.By}, so nothing was repaired. {(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}", InUse));
 
     // The lock is held to the end, so that no server starts before it.
-    static int Locked(string folder, string by, Func<int> work, Func<FolderInUseException, int> whenInUse)
+    static async Task<int> LockedAsync(string folder, string by, Func<Task<int>> work, Func<FolderInUseException, int> whenInUse)
     {
         try
         {
             if (Refusal(folder) is { } refusal)
                 return Say(refusal, NoFolder);
             using var held = ServerLock.Take(folder, by);
-            return work();
+            return await work();
         }
         catch (FolderInUseException e)
         {
@@ -93,18 +93,18 @@ static class DataCommand
         return ServerFolder.IsServers(folder) ? null : $"{folder} is no data folder of a server: it has neither a state nor telemetry. Name the server's data folder with --data.";
     }
 
-    static IEnumerable<DataFinding> Look(string folder) =>
+    static async Task<IEnumerable<DataFinding>> LookAsync(string folder, CancellationToken cancellation) =>
     [
-        LookAtState(folder),
+        await LookAtStateAsync(folder, cancellation),
         .. StoreInspection.Look(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System),
     ];
 
-    static DataFinding LookAtState(string folder)
+    static async Task<DataFinding> LookAtStateAsync(string folder, CancellationToken cancellation)
     {
         var file = Path.Combine(folder, WhistleApp.StateFileName);
         return !Path.Exists(file) && File.Exists(Path.Combine(folder, ServerFolder.Owner))
             ? new("state", false, "It is in PostgreSQL, and is not looked at here.")
-            : StateDatabase.Look(file, StateStages.HasHistory(folder), StateStages.All);
+            : await StateDatabase.LookAsync(file, StateStages.HasHistory(folder), StateStages.All, cancellation);
     }
 
     static int Report(string folder, IEnumerable<DataFinding> findings)

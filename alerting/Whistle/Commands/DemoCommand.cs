@@ -108,7 +108,7 @@ static class DemoCommand
             while (pace.TryTake(DemoRun.Step, run.Now))
             {
                 await StepAsync(run, cancellation);
-                teller.Look();
+                await teller.LookAsync(cancellation);
             }
 
             await Task.Delay(pace.Wait(DemoRun.Step, run.Now), real, cancellation);

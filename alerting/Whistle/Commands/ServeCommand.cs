@@ -86,7 +86,7 @@ static class ServeCommand
         AppDomain.CurrentDomain.UnhandledException += End;
         try
         {
-            await using var app = new WhistleApp(configuration.Options with { AcceptState = acceptState });
+            await using var app = await WhistleApp.OpenAsync(configuration.Options with { AcceptState = acceptState }, cancellation);
             await app.StartAsync(cancellation);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 

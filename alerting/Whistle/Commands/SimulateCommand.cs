@@ -34,7 +34,7 @@ static class SimulateCommand
         {
             Years, Seed, Clusters, Nodes, Faults, Parallel, Runbooks, Trace,
         };
-        command.SetAction((arguments, cancellation) => Task.Run(() => Run(arguments, cancellation), cancellation));
+        command.SetAction((arguments, cancellation) => Task.Run(() => RunAsync(arguments, cancellation), cancellation));
         return command;
     }
 
@@ -45,7 +45,7 @@ static class SimulateCommand
         Pager = (database, incidents, runs, time) => new SimulatedPager(database, incidents, runs, time),
     };
 
-    static int Run(ParseResult arguments, CancellationToken cancellation)
+    static async Task<int> RunAsync(ParseResult arguments, CancellationToken cancellation)
     {
         if (SeedOf(arguments.GetValue(Seed)) is not { } seed || arguments.GetValue(Nodes) < 5 || arguments.GetValue(Clusters) < 1)
         {
@@ -61,21 +61,21 @@ static class SimulateCommand
         };
         Console.WriteLine($"seed {seed}");
         if (arguments.GetValue(Trace))
-            return Told(Simulator.Run(options with { Trace = Console.WriteLine }));
+            return Told(await Simulator.RunAsync(options with { Trace = Console.WriteLine }, cancellation));
         var (watch, done) = (Stopwatch.StartNew(), 0);
         var parallel = Math.Max(1, arguments.GetValue(Parallel));
-        var (total, failed) = Campaign.Run(options, arguments.GetValue(Years), parallel, _ => done++, cancellation);
+        var (total, failed) = await Campaign.RunAsync(options, arguments.GetValue(Years), parallel, _ => done++, cancellation);
         Print(total, done, watch.Elapsed, parallel);
-        return failed.Count == 0 ? 0 : Shrunk(options, failed[0]);
+        return failed.Count == 0 ? 0 : await ShrunkAsync(options, failed[0], cancellation);
     }
 
-    static int Shrunk(SimulationOptions options, SimulationReport failed)
+    static async Task<int> ShrunkAsync(SimulationOptions options, SimulationReport failed, CancellationToken cancellation)
     {
         Console.WriteLine($"\nSeed {failed.Seed}: {failed.Violation}");
         Console.WriteLine("It is looked for the fewest faults that do it…");
-        var (small, report) = Campaign.Shrink(options with { Seed = failed.Seed }, failed);
+        var (small, report) = await Campaign.ShrinkAsync(options with { Seed = failed.Seed }, failed, cancellation: cancellation);
         Console.WriteLine($"{small.Only!.Count} of {failed.FaultsPlanned} faults: {string.Join(", ", small.Only.Order())}\n{report.Violation}\n");
-        Simulator.Run(small with { Trace = Console.WriteLine });
+        await Simulator.RunAsync(small with { Trace = Console.WriteLine }, cancellation);
         Console.WriteLine($"\nThe whole again: whistle simulate --seed {failed.Seed} --trace");
         return 2;
     }
@@ -114,15 +114,15 @@ static class SimulateCommand
         readonly AlertingHost _host = new(
             new()
             {
-                Incidents = new IncidentReader(incidents, runs, time).Since,
+                Incidents = new IncidentReader(incidents, runs, time).SinceAsync,
                 Database = database,
                 Metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()),
             },
             Options, time, NullLogger<AlertingHost>.Instance);
 
-        public void Decide(DateTimeOffset now) => _host.RunOnceAsync(now, CancellationToken.None).GetAwaiter().GetResult();
+        public Task DecideAsync(DateTimeOffset now, CancellationToken cancellation) => _host.RunOnceAsync(now, cancellation);
 
-        public IReadOnlyDictionary<string, DateTimeOffset> Paged() => _host.Paged();
+        public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) => await _host.PagedAsync(cancellation);
 
         public TimeSpan? Deadline(string severity) => severity switch
         {

@@ -22,17 +22,16 @@ sealed class DemoFleet : IDisposable
     readonly List<SimulatedNode>[] _bySecond;
     readonly IReadOnlyList<SimulatedNode> _nodes;
 
-    /// <param name="folder">Where the nodes remember the commands that they have run.</param>
-    public DemoFleet(DemoScript script, Uri server, Credentials credentials, string folder, TimeProvider clock)
+    DemoFleet(IReadOnlyList<(NodeSpec Spec, string Token)> enrolled, Uri server, string folder, TimeProvider clock)
     {
         _nodes =
         [
-            .. script.Nodes.Select(spec => new SimulatedNode(spec, new AgentOptions
+            .. enrolled.Select(e => new SimulatedNode(e.Spec, new AgentOptions
             {
                 Server = server,
-                Token = credentials.Enroll(NodeSpec.Tenant, spec.Cluster, spec.Name),
-                Buffer = new BufferOptions { Folder = Path.Combine(folder, spec.Cluster, spec.Name) },
-                Instance = spec.Name,
+                Token = e.Token,
+                Buffer = new BufferOptions { Folder = Path.Combine(folder, e.Spec.Cluster, e.Spec.Name) },
+                Instance = e.Spec.Name,
                 PolicyFile = null,
                 Time = clock,
                 Handler = _network,
@@ -40,6 +39,16 @@ sealed class DemoFleet : IDisposable
         ];
         _byName = _nodes.ToDictionary(n => (n.Spec.Cluster, n.Spec.Name));
         _bySecond = [.. Enumerable.Range(0, Interval).Select(second => _nodes.Where((_, i) => i * 7 % Interval == second).ToList())];
+    }
+
+    /// <param name="folder">Where the nodes remember the commands that they have run.</param>
+    public static async Task<DemoFleet> EnrollAsync(
+        DemoScript script, Uri server, Credentials credentials, string folder, TimeProvider clock, CancellationToken cancellation)
+    {
+        var enrolled = new List<(NodeSpec, string)>();
+        foreach (var spec in script.Nodes)
+            enrolled.Add((spec, await credentials.EnrollAsync(NodeSpec.Tenant, spec.Cluster, spec.Name, cancellation)));
+        return new DemoFleet(enrolled, server, folder, clock);
     }
 
     /// <summary>Reports that the server did not take.</summary>

@@ -52,11 +52,11 @@ sealed class DemoRun : IAsyncDisposable
         WhistleApp? app = null;
         try
         {
-            app = new WhistleApp(Options(listen, folder, clock, pager));
+            app = await WhistleApp.OpenAsync(Options(listen, folder, clock, pager), cancellation);
             await app.StartAsync(cancellation);
-            SetModes(app, clock);
+            await SetModesAsync(app, clock, cancellation);
             var script = new DemoScript(options, live);
-            var fleet = new DemoFleet(script, app.Address, app.Credentials, Path.Combine(folder, "nodes"), clock);
+            var fleet = await DemoFleet.EnrollAsync(script, app.Address, app.Credentials, Path.Combine(folder, "nodes"), clock, cancellation);
             return new DemoRun(app, script, fleet, clock, pager, live);
         }
         catch
@@ -87,9 +87,9 @@ sealed class DemoRun : IAsyncDisposable
         Clock.Advance(step);
         await (step < Minute ? _fleet.ReportAsync(Now, cancellation) : _fleet.ReportAllAsync(Now, cancellation));
         await App.Rules.EvaluateAsync(Now, cancellation);
-        await App.Incidents.ReconcileAsync(Now);
+        await App.Incidents.ReconcileAsync(Now, cancellation);
         await App.Remediation.AdvanceAsync(Now, cancellation);
-        await _fleet.ObeyAsync(Runs.Since(Now).Where(r => r.State is RunState.Running).Select(r => (r.Cluster, r.Node)), cancellation);
+        await _fleet.ObeyAsync((await Runs.SinceAsync(Now, cancellation)).Where(r => r.State is RunState.Running).Select(r => (r.Cluster, r.Node)), cancellation);
         await App.Alerting.RunOnceAsync(Now, cancellation);
     }
 
@@ -118,10 +118,10 @@ sealed class DemoRun : IAsyncDisposable
         RunTimers = false,
     };
 
-    static void SetModes(WhistleApp app, DemoClock clock)
+    static async Task SetModesAsync(WhistleApp app, DemoClock clock, CancellationToken cancellation)
     {
         var control = app.Services.GetRequiredService<ControlStore>();
         foreach (var cluster in DemoScript.Clusters)
-            control.Set(new ModeEntry(DemoScript.Runbook, "", cluster.Name, cluster.Mode, "demo", clock.GetUtcNow()));
+            await control.SetAsync(new ModeEntry(DemoScript.Runbook, "", cluster.Name, cluster.Mode, "demo", clock.GetUtcNow()), cancellation);
     }
 }

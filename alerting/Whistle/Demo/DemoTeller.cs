@@ -29,20 +29,20 @@ sealed class DemoTeller
     }
 
     /// <summary>Tells what is new since the last look.</summary>
-    public void Look()
+    public async Task LookAsync(CancellationToken cancellation)
     {
-        foreach (var incident in _run.Incidents.Since(_run.Now - TimeSpan.FromHours(1)))
-            Tell(incident);
-        foreach (var run in _run.Runs.Since(_run.Now).Where(r => r.State is RunState.AwaitingApproval && _asked.Add($"{r.Id} {r.PlanHash}")))
+        foreach (var incident in await _run.Incidents.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
+            await TellAsync(incident, cancellation);
+        foreach (var run in (await _run.Runs.SinceAsync(_run.Now, cancellation)).Where(r => r.State is RunState.AwaitingApproval && _asked.Add($"{r.Id} {r.PlanHash}")))
             Write(run.Cluster, run.Node, $"a plan is waiting for approval: whistle runs approve {run.Id} --plan {run.PlanHash} {_verb}");
         foreach (var signal in _run.App.Rules.Signals.Where(s => s.State is SignalState.Unknown && _unknown.Add(s.Fingerprint)))
             Write(signal.Labels["cluster"], signal.Labels["node"], $"{signal.Name} of {signal.Labels["mountpoint"]} is unknown: the node does not report");
     }
 
-    void Tell(Incident incident)
+    async Task TellAsync(Incident incident, CancellationToken cancellation)
     {
         var seen = _seen.GetValueOrDefault(incident.Id);
-        foreach (var entry in _run.Incidents.Timeline(incident.Id).Where(e => e.Number > seen))
+        foreach (var entry in (await _run.Incidents.TimelineAsync(incident.Id, cancellation)).Where(e => e.Number > seen))
         {
             _seen[incident.Id] = entry.Number;
             if (IsTold(entry))

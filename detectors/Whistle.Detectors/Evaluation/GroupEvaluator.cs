@@ -42,18 +42,18 @@ sealed class GroupEvaluator(
             await WriteAsync(pass);
         }
 
-        Save(group, at);
+        await SaveAsync(group, at, cancellation);
     }
 
     /// <summary>Writes what is not saved yet; a failure leaves it for the next time.</summary>
-    public void Save(GroupState group, DateTimeOffset at)
+    public async Task SaveAsync(GroupState group, DateTimeOffset at, CancellationToken cancellation)
     {
         // The last evaluation matters to signals only, so a quiet group costs no write.
         if (group.UnsavedEvents.Count == 0 && group.Rules.All(r => r.Signals.Count == 0))
             return;
         try
         {
-            store.Save(group.Group.Key, at, group.UnsavedSignals, group.UnsavedEvents);
+            await store.SaveAsync(group.Group.Key, at, group.UnsavedSignals, group.UnsavedEvents, cancellation);
             group.UnsavedSignals.Clear();
             group.UnsavedEvents.Clear();
         }

@@ -47,13 +47,13 @@ public static class SignalsApi
     public static void Map(IEndpointRouteBuilder routes, RulesHost rules, TimeProvider time)
     {
         var group = WhistleApi.Group(routes, "signals");
-        group.MapGet("/signals", Results<SignalsResult, BadRequest<ApiError>> (
-            [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended) =>
+        group.MapGet("/signals", async Task<Results<SignalsResult, BadRequest<ApiError>>> (
+            [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended, CancellationToken cancellation) =>
         {
             if (ended is null)
                 return new SignalsResult(rules.Signals, null);
             return WhistleApi.Duration(ended) is { } duration
-                ? new SignalsResult(rules.Signals, rules.EndedSignals(time.GetUtcNow() - duration))
+                ? new SignalsResult(rules.Signals, await rules.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation))
                 : WhistleApi.BadDuration("ended", ended);
         }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on wish what ended.");
         group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList())).WithName("listInhibitRules")

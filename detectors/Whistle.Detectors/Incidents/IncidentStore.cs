@@ -10,7 +10,7 @@ namespace Whistle.Detectors.Incidents;
 
 /// <summary>
 /// Incidents and their timelines. What changes an incident writes its timeline in the same transaction; the stages
-/// downstream add their entries through <see cref="Append"/> inside theirs.
+/// downstream add their entries through <see cref="AppendAsync"/> inside theirs.
 /// </summary>
 public sealed class IncidentStore
 {
@@ -61,162 +61,171 @@ public sealed class IncidentStore
     public IncidentStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate(Tables);
+        database.Add(Tables);
     }
 
     /// <summary>All that are not closed, the oldest first.</summary>
-    public IReadOnlyList<Incident> Active()
+    public async Task<IReadOnlyList<Incident>> ActiveAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Active(connection);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await ActiveAsync(connection, cancellation: cancellation);
     }
 
-    /// <summary>As <see cref="Active()"/>, inside the caller's transaction; of one cluster where it is given.</summary>
-    public static IReadOnlyList<Incident> Active(DbConnection connection, (string Tenant, string Cluster)? of = null) => of is { } cluster
-        ? Rows.Query(
-            connection, $"{Keys} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
-        : Rows.Query(connection, $"{Keys} WHERE closed_at IS NULL ORDER BY opened_at, id");
+    /// <summary>As <see cref="ActiveAsync(CancellationToken)"/>, inside the caller's transaction; of one cluster where it is given.</summary>
+    public static async Task<IReadOnlyList<Incident>> ActiveAsync(StateConnection connection, (string Tenant, string Cluster)? of = null, CancellationToken cancellation = default) => of is { } cluster
+        ? await Rows.QueryAsync(
+            connection, $"{Keys} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
+        : await Rows.QueryAsync(connection, $"{Keys} WHERE closed_at IS NULL ORDER BY opened_at, id", cancellation);
 
     /// <summary>All that were not closed at some time since then, the oldest first.</summary>
-    public IReadOnlyList<Incident> Since(DateTimeOffset since)
+    public async Task<IReadOnlyList<Incident>> SinceAsync(DateTimeOffset since, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Rows.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Rows.QueryAsync(
             connection,
             """
             SELECT id, revision FROM (
                 SELECT id, revision, opened_at FROM incidents WHERE closed_at IS NULL UNION ALL
                 SELECT id, revision, opened_at FROM incidents WHERE closed_at >= $since) i ORDER BY opened_at, id
             """,
-            ("$since", since));
+            cancellation, ("$since", since));
     }
 
-    public Incident? Find(string id)
+    public async Task<Incident?> FindAsync(string id, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Find(connection, id);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await FindAsync(connection, id, cancellation);
     }
 
-    /// <summary>As <see cref="Find(string)"/>, inside the caller's transaction.</summary>
-    public static Incident? Find(DbConnection connection, string id) => Rows.Query(connection, $"{Keys} WHERE id = $id", ("$id", id)) is [var found] ? found : null;
+    /// <summary>As <see cref="FindAsync(string, CancellationToken)"/>, inside the caller's transaction.</summary>
+    public static async Task<Incident?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) => await Rows.QueryAsync(connection, $"{Keys} WHERE id = $id", cancellation, ("$id", id)) is [var found] ? found : null;
 
     /// <summary>The oldest entry first.</summary>
-    public IReadOnlyList<TimelineEntry> Timeline(string id)
+    public async Task<IReadOnlyList<TimelineEntry>> TimelineAsync(string id, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Entries.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Entries.QueryAsync(
             connection,
             "SELECT incident, number, at, kind, text, count, incident || ' ' || number FROM incident_timeline WHERE incident = $id ORDER BY number",
             r => new TimelineEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)),
-            ("$id", id));
+            cancellation, ("$id", id));
     }
 
     /// <summary>Adds an entry in a transaction of its own.</summary>
-    public void AppendTimeline(string id, DateTimeOffset at, string kind, string text, bool repeats = false)
+    public async Task AppendTimelineAsync(string id, DateTimeOffset at, string kind, string text, bool repeats = false, CancellationToken cancellation = default)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        Append(connection, id, at, kind, text, repeats);
-        transaction.Commit();
+        await using var connection = await _database.OpenAsync(cancellation);
+        if (await FindAsync(connection, id, cancellation) is not { } of)
+            return;
+        await using var transaction = await connection.BeginWriteAsync(Scope(of), cancellation);
+        await AppendAsync(connection, id, at, kind, text, repeats, cancellation);
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Adds an entry inside the caller's transaction.</summary>
     /// <param name="repeats">Where the latest entry of this kind says the same, it is counted up instead.</param>
-    public static void Append(DbConnection connection, string id, DateTimeOffset at, string kind, string text, bool repeats = false)
+    public static async Task AppendAsync(StateConnection connection, string id, DateTimeOffset at, string kind, string text, bool repeats = false, CancellationToken cancellation = default)
     {
         const string latest =
             """
             UPDATE incident_timeline SET count = count + 1 WHERE incident = $id AND text = $text AND number =
                 (SELECT max(number) FROM incident_timeline WHERE incident = $id AND kind = $kind)
             """;
-        if (repeats && connection.Execute(latest, ("$id", id), ("$text", text), ("$kind", kind)) > 0)
+        if (repeats && await connection.ExecuteAsync(latest, cancellation, ("$id", id), ("$text", text), ("$kind", kind)) > 0)
             return;
-        connection.Execute(
+        await connection.ExecuteAsync(
             """
             INSERT INTO incident_timeline SELECT $id, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM incident_timeline WHERE incident = $id
             """,
-            ("$id", id), ("$at", at), ("$kind", kind), ("$text", text));
+            cancellation, ("$id", id), ("$at", at), ("$kind", kind), ("$text", text));
     }
 
     /// <summary>Takes the incident on, or takes it over from another. False where it is closed or not there.</summary>
-    public bool Acknowledge(Acknowledgement acknowledgement) => WhileOpen(acknowledgement.IncidentId, connection =>
+    public async Task<bool> AcknowledgeAsync(Acknowledgement acknowledgement, CancellationToken cancellation) => await WhileOpenAsync(acknowledgement.IncidentId, async connection =>
     {
-        connection.Execute(
+        await connection.ExecuteAsync(
             """
             INSERT INTO acknowledgements VALUES ($incident, $author, $at, $until)
             ON CONFLICT (incident) DO UPDATE SET author = excluded.author, at = excluded.at, until_at = excluded.until_at
             """,
+            cancellation,
             ("$incident", acknowledgement.IncidentId), ("$author", acknowledgement.Author), ("$at", acknowledgement.At), ("$until", acknowledgement.Until));
-        Append(
+        await AppendAsync(
             connection, acknowledgement.IncidentId, acknowledgement.At, "acknowledged",
-            $"Acknowledged by {acknowledgement.Author} until {acknowledgement.Until:yyyy-MM-dd HH:mm:ss}Z. Nobody is paged until then.");
+            $"Acknowledged by {acknowledgement.Author} until {acknowledgement.Until:yyyy-MM-dd HH:mm:ss}Z. Nobody is paged until then.", cancellation: cancellation);
         return true;
-    });
+    }, cancellation);
 
     /// <summary>Ends the acknowledgement, so that pages and repairs go on. False where there is none.</summary>
-    public bool Release(string id, string author, DateTimeOffset now) => WhileOpen(id, connection =>
+    public async Task<bool> ReleaseAsync(string id, string author, DateTimeOffset now, CancellationToken cancellation) => await WhileOpenAsync(id, async connection =>
     {
-        if (connection.Execute("DELETE FROM acknowledgements WHERE incident = $incident AND until_at > $now", ("$incident", id), ("$now", now)) == 0)
+        if (await connection.ExecuteAsync("DELETE FROM acknowledgements WHERE incident = $incident AND until_at > $now", cancellation, ("$incident", id), ("$now", now)) == 0)
             return false;
-        Append(connection, id, now, "acknowledged", $"Released by {author}. Pages and repairs resume.");
+        await AppendAsync(connection, id, now, "acknowledged", $"Released by {author}. Pages and repairs resume.", cancellation: cancellation);
         return true;
-    });
+    }, cancellation);
 
     /// <summary>The one that holds now; null where there is none.</summary>
-    public Acknowledgement? Acknowledgement(string id, DateTimeOffset now)
+    public async Task<Acknowledgement?> AcknowledgementAsync(string id, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Acknowledgement(connection, id, now);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await AcknowledgementAsync(connection, id, now, cancellation);
     }
 
-    /// <summary>As <see cref="Acknowledgement(string, DateTimeOffset)"/>, inside the caller's transaction.</summary>
-    public static Acknowledgement? Acknowledgement(DbConnection connection, string id, DateTimeOffset now) => Taken.Query(
+    /// <summary>As <see cref="AcknowledgementAsync(string, DateTimeOffset, CancellationToken)"/>, inside the caller's transaction.</summary>
+    public static async Task<Acknowledgement?> AcknowledgementAsync(StateConnection connection, string id, DateTimeOffset now, CancellationToken cancellation) => (await Taken.QueryAsync(
         connection, "SELECT incident, author, at, until_at, incident FROM acknowledgements WHERE incident = $incident AND until_at > $now",
-        r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$incident", id), ("$now", now)).FirstOrDefault();
+        r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), cancellation, ("$incident", id), ("$now", now))).FirstOrDefault();
 
     /// <summary>All that hold now.</summary>
-    public IReadOnlyList<Acknowledgement> AllAcknowledgements(DateTimeOffset now)
+    public async Task<IReadOnlyList<Acknowledgement>> AllAcknowledgementsAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Acknowledgements(connection, now);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await AcknowledgementsAsync(connection, now, cancellation);
     }
 
-    /// <summary>As <see cref="AllAcknowledgements"/>, inside the caller's transaction.</summary>
-    public static IReadOnlyList<Acknowledgement> Acknowledgements(DbConnection connection, DateTimeOffset now) => Taken.Query(
+    /// <summary>As <see cref="AllAcknowledgementsAsync"/>, inside the caller's transaction.</summary>
+    public static async Task<IReadOnlyList<Acknowledgement>> AcknowledgementsAsync(StateConnection connection, DateTimeOffset now, CancellationToken cancellation) => await Taken.QueryAsync(
         connection, "SELECT incident, author, at, until_at, incident FROM acknowledgements WHERE until_at > $now",
-        r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), ("$now", now));
+        r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), cancellation, ("$now", now));
 
-    bool WhileOpen(string id, Func<DbConnection, bool> change)
+    // An incident never leaves its cluster.
+    static StateScope Scope(Incident incident) => StateScope.Cluster(incident.Tenant, incident.Cluster);
+
+    async Task<bool> WhileOpenAsync(string id, Func<StateConnection, Task<bool>> change, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        if (Find(connection, id) is not { ClosedAt: null } || !change(connection))
+        await using var connection = await _database.OpenAsync(cancellation);
+        if (await FindAsync(connection, id, cancellation) is not { } of)
             return false;
-        transaction.Commit();
+        await using var transaction = await connection.BeginWriteAsync(Scope(of), cancellation);
+        if (await FindAsync(connection, id, cancellation) is not { ClosedAt: null } || !await change(connection))
+            return false;
+        await transaction.CommitAsync(cancellation);
         return true;
     }
 
-    internal void Save(IReadOnlyList<IncidentChange> changes, DateTimeOffset now)
+    internal async Task SaveAsync(IReadOnlyList<IncidentChange> changes, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync([.. changes.Select(c => Scope(c.Incident)).Distinct()], cancellation);
         foreach (var change in changes)
         {
-            Upsert(connection, change.Incident);
+            await UpsertAsync(connection, change.Incident, cancellation);
             foreach (var (kind, text) in change.Entries)
-                Append(connection, change.Incident.Id, now, kind, text);
+                await AppendAsync(connection, change.Incident.Id, now, kind, text, cancellation: cancellation);
         }
 
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
     }
 
-    static void Upsert(DbConnection connection, Incident incident) => connection.Execute(
+    static async Task UpsertAsync(StateConnection connection, Incident incident, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         INSERT INTO incidents VALUES ($id, $tenant, $cluster, $subject, $title, $severity, $state, $opened, $closed, $clear, $reopened, $signals, $onsets, $revision, $hides)
         ON CONFLICT (id) DO UPDATE SET title = excluded.title, severity = excluded.severity, state = excluded.state, closed_at = excluded.closed_at,
             clear_since = excluded.clear_since, reopened = excluded.reopened, signals = excluded.signals, onsets = excluded.onsets, revision = excluded.revision,
             hides = excluded.hides
         """,
+        cancellation,
         ("$id", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$subject", Json(incident.Subject)),
         ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
         ("$revision", StateSql.NewRevision()), ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),

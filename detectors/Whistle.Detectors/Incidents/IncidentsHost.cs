@@ -16,10 +16,11 @@ public sealed record IncidentsEnvironment
     public required Func<IReadOnlyList<Signal>?> Signals { get; init; }
 
     /// <summary>Signals that ended since then, the latest first.</summary>
-    public required Func<DateTimeOffset, IReadOnlyList<Signal>> Ended { get; init; }
+    public required Func<DateTimeOffset, CancellationToken, Task<IReadOnlyList<Signal>>> Ended { get; init; }
 
     /// <summary>The incidents that a run works on.</summary>
-    public Func<IReadOnlySet<string>> Worked { get; init; } = () => new HashSet<string>();
+    public Func<CancellationToken, Task<IReadOnlySet<string>>> Worked { get; init; } =
+        _ => Task.FromResult<IReadOnlySet<string>>(new HashSet<string>());
 
     public required IncidentStore Store { get; init; }
 
@@ -41,22 +42,21 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
     readonly Gauge _active = environment.Metrics.CreateGauge("whistle_incidents", "Incidents that are not closed.", ["state"]);
     SignalView? _view;
 
-    public Task ReconcileAsync(DateTimeOffset now)
+    public async Task ReconcileAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         if (environment.Signals() is not { } active)
-            return Task.CompletedTask;
-        var held = environment.Store.Since(now - environment.Options.ReopenWithin);
+            return;
+        var held = await environment.Store.SinceAsync(now - environment.Options.ReopenWithin, cancellation);
         // How signals ended matters only to those that an incident holds.
-        var ended = held.Any(i => i.ClosedAt is null) ? environment.Ended(now - TimeSpan.FromHours(24)) : [];
-        var worked = environment.Worked();
+        var ended = held.Any(i => i.ClosedAt is null) ? await environment.Ended(now - TimeSpan.FromHours(24), cancellation) : [];
+        var worked = await environment.Worked(cancellation);
         _view = _view is { } before && ReferenceEquals(before.Active, active) ? before with { Ended = ended, Worked = worked } : new(active, ended, worked);
         var changes = IncidentEngine.Reconcile(held, _view, environment.Options, now);
         if (changes.Count > 0)
-            environment.Store.Save(changes, now);
+            await environment.Store.SaveAsync(changes, now, cancellation);
         foreach (var change in changes)
             logger.IncidentChanged(change.Incident.Id, change.Incident.State, string.Join(" ", change.Entries.Select(e => e.Text)));
         Count(held, changes);
-        return Task.CompletedTask;
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -68,7 +68,7 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
             try
             {
                 pass?.Begin();
-                await ReconcileAsync(time.GetUtcNow());
+                await ReconcileAsync(time.GetUtcNow(), stoppingToken);
                 pass?.Succeed();
             }
             catch (StateException)

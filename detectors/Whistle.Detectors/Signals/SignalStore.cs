@@ -41,61 +41,61 @@ sealed class SignalStore
     public SignalStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate(Tables);
+        database.Add(Tables);
     }
 
     /// <summary>All active signals, each with the last evaluation that its group is known to have made.</summary>
-    public IReadOnlyList<Signal> Load()
+    public async Task<IReadOnlyList<Signal>> LoadAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Held.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Held.QueryAsync(
             connection,
             """
             SELECT rule, name, labels, element, annotations, value, state, before, since, last_evaluation, firing_since,
                 keep_since, unknown_since, paused, name || ' ' || fingerprint FROM signals
             """,
-            Read);
+            Read, cancellation);
     }
 
     /// <summary>When each group was last evaluated.</summary>
-    public Dictionary<string, DateTimeOffset> LoadEvaluations()
+    public async Task<Dictionary<string, DateTimeOffset>> LoadEvaluationsAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Evaluations.Query(connection, "SELECT name, last_evaluation, name FROM rule_groups", r => (Name: r.GetString(0), At: r.Instant(1))).ToDictionary(e => e.Name, e => e.At);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await Evaluations.QueryAsync(connection, "SELECT name, last_evaluation, name FROM rule_groups", r => (Name: r.GetString(0), At: r.Instant(1)), cancellation)).ToDictionary(e => e.Name, e => e.At);
     }
 
     /// <summary>Writes what a group's evaluation changed: signals that are now so, those that ended, and the events.</summary>
-    public void Save(string group, DateTimeOffset at, IEnumerable<Signal> changed, IEnumerable<SignalEvent> events)
+    public async Task SaveAsync(string group, DateTimeOffset at, IEnumerable<Signal> changed, IEnumerable<SignalEvent> events, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Of($"rules\n{group}"), cancellation);
         foreach (var signal in changed)
         {
             if (signal.State is SignalState.Resolved)
-                Delete(connection, signal);
+                await DeleteAsync(connection, signal, cancellation);
             else
-                Upsert(connection, signal);
+                await UpsertAsync(connection, signal, cancellation);
         }
 
         foreach (var e in events)
-            Append(connection, e);
-        connection.Execute(
-            "INSERT INTO rule_groups VALUES ($group, $at) ON CONFLICT (name) DO UPDATE SET last_evaluation = excluded.last_evaluation", ("$group", group), ("$at", at));
-        connection.Execute("DELETE FROM signal_events WHERE at < $at", ("$at", at - EventsKept));
-        transaction.Commit();
+            await AppendAsync(connection, e, cancellation);
+        await connection.ExecuteAsync(
+            "INSERT INTO rule_groups VALUES ($group, $at) ON CONFLICT (name) DO UPDATE SET last_evaluation = excluded.last_evaluation", cancellation, ("$group", group), ("$at", at));
+        await connection.ExecuteAsync("DELETE FROM signal_events WHERE at < $at", cancellation, ("$at", at - EventsKept));
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Signals that ended since then, the latest first.</summary>
-    public IReadOnlyList<Signal> Ended(DateTimeOffset since)
+    public async Task<IReadOnlyList<Signal>> EndedAsync(DateTimeOffset since, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Events.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Events.QueryAsync(
             connection,
             """
             SELECT rule, name, labels, annotations, value, since, firing_since, at, reason, id FROM signal_events
             WHERE state = 'Resolved' AND at >= $since ORDER BY at DESC, id DESC
             """,
-            ReadEnded, ("$since", since));
+            ReadEnded, cancellation, ("$since", since));
     }
 
     static Signal Read(DbDataReader reader) => new()
@@ -138,10 +138,10 @@ sealed class SignalStore
         };
     }
 
-    static void Upsert(DbConnection connection, Signal signal)
+    static async Task UpsertAsync(StateConnection connection, Signal signal, CancellationToken cancellation)
     {
         var condition = signal.Condition;
-        connection.Execute(
+        await connection.ExecuteAsync(
             """
             INSERT INTO signals VALUES ($rule, $fingerprint, $name, $labels, $element, $annotations, $value, $state, $before,
                 $since, $last, $firing, $keep, $unknown, $paused)
@@ -150,7 +150,7 @@ sealed class SignalStore
                 last_evaluation = excluded.last_evaluation, firing_since = excluded.firing_since, keep_since = excluded.keep_since,
                 unknown_since = excluded.unknown_since, paused = excluded.paused
             """,
-            ("$rule", signal.Rule), ("$fingerprint", Key(signal)), ("$name", signal.Name), ("$labels", Json(signal.Labels)),
+            cancellation, ("$rule", signal.Rule), ("$fingerprint", Key(signal)), ("$name", signal.Name), ("$labels", Json(signal.Labels)),
             ("$element", Json(signal.Element)), ("$annotations", Json(signal.Annotations)), ("$value", signal.Value.ToString("R")),
             ("$state", condition.State.ToString()), ("$before", condition.Before.ToString()), ("$since", condition.Since),
             ("$last", condition.LastEvaluation), ("$firing", condition.FiringSince),
@@ -158,15 +158,15 @@ sealed class SignalStore
             ("$paused", (long)condition.Paused.TotalMilliseconds));
     }
 
-    static void Delete(DbConnection connection, Signal signal) => connection.Execute(
-        "DELETE FROM signals WHERE rule = $rule AND fingerprint = $fingerprint", ("$rule", signal.Rule), ("$fingerprint", Key(signal)));
+    static async Task DeleteAsync(StateConnection connection, Signal signal, CancellationToken cancellation) => await connection.ExecuteAsync(
+        "DELETE FROM signals WHERE rule = $rule AND fingerprint = $fingerprint", cancellation, ("$rule", signal.Rule), ("$fingerprint", Key(signal)));
 
-    static void Append(DbConnection connection, SignalEvent e) => connection.Execute(
+    static async Task AppendAsync(StateConnection connection, SignalEvent e, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         INSERT INTO signal_events (at, rule, fingerprint, name, labels, annotations, value, before, state, reason, since, firing_since)
         VALUES ($at, $rule, $fingerprint, $name, $labels, $annotations, $value, $before, $state, $reason, $since, $firing)
         """,
-        ("$at", e.At), ("$rule", e.Signal.Rule), ("$fingerprint", Key(e.Signal)), ("$name", e.Signal.Name),
+        cancellation, ("$at", e.At), ("$rule", e.Signal.Rule), ("$fingerprint", Key(e.Signal)), ("$name", e.Signal.Name),
         ("$labels", Json(e.Signal.Labels)), ("$annotations", Json(e.Signal.Annotations)), ("$value", e.Signal.Value.ToString("R")),
         ("$before", e.From?.ToString()), ("$state", e.Signal.State.ToString()), ("$reason", e.Signal.Condition.Reason?.ToString()),
         ("$since", e.Signal.Condition.Since), ("$firing", e.Signal.Condition.FiringSince));

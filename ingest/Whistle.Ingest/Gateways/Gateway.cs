@@ -61,7 +61,7 @@ public sealed class Gateway(
 
     async Task<WriteAnswer> HandleAsync(HttpContext context)
     {
-        if (Authenticate(context.Request) is not { } sender)
+        if (await AuthenticateAsync(context) is not { } sender)
             return Reject("unauthorized", new WriteAnswer(401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
         if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
             return Reject("content_type", new WriteAnswer(415, $"This is no remote-write content type. {RemoteWriteBody.Accepted}"));
@@ -147,7 +147,8 @@ public sealed class Gateway(
         return Reject(reason, WriteAnswer.Busy(why));
     }
 
-    Sender? Authenticate(HttpRequest request) => Bearer.TokenOf(request) is { } token ? credentials.Authenticate(token) : null;
+    async Task<Sender?> AuthenticateAsync(HttpContext context) =>
+        Bearer.TokenOf(context.Request) is { } token ? await credentials.AuthenticateAsync(token, context.RequestAborted) : null;
 
     async Task<(byte[] Buffer, int Length)> ReadBodyAsync(HttpContext context, ByteShare share)
     {

@@ -27,6 +27,8 @@ sealed class NewSeries
     const int FewestAtOnce = 64;
     const int PartAtOnce = 100;
 
+    static readonly StateScope Scope = StateScope.Of("new_series");
+
     readonly int _limit;
     readonly TimeProvider _time;
     readonly StateDatabase? _state;
@@ -38,10 +40,8 @@ sealed class NewSeries
         (_limit, _time, _state) = (limit, time, state);
         if (state is null)
             return;
-        state.Migrate(Tables);
-        using var connection = state.Open();
-        Fold(connection, Slot());
-        foreach (var (tenant, slot, reserved) in connection.Query("SELECT tenant, slot, reserved FROM new_series", r => (r.GetString(0), r.GetInt64(1), r.GetInt64(2))))
+        state.Add(Tables);
+        foreach (var (tenant, slot, reserved) in Wait(LoadAsync(state, Slot())))
             Of(tenant).Used[slot] = Of(tenant).Reserved[slot] = reserved;
     }
 
@@ -108,20 +108,32 @@ sealed class NewSeries
     }
 
     // Before any of it is used.
-    static void Fold(DbConnection connection, long slot)
+    static async Task<List<(string Tenant, long Slot, long Reserved)>> LoadAsync(StateDatabase state, long slot)
     {
-        if (connection.Query("SELECT 1 FROM new_series WHERE slot > $ahead", r => true, ("$ahead", slot + MostAhead)).Count == 0)
+        await using var connection = await state.OpenAsync(CancellationToken.None);
+        await FoldAsync(connection, slot);
+        return await connection.QueryAsync(
+            "SELECT tenant, slot, reserved FROM new_series", r => (r.GetString(0), r.GetInt64(1), r.GetInt64(2)), CancellationToken.None);
+    }
+
+    static async Task FoldAsync(StateConnection connection, long slot)
+    {
+        const string ahead = "SELECT 1 FROM new_series WHERE slot > $ahead";
+        if ((await connection.QueryAsync(ahead, _ => true, CancellationToken.None, ("$ahead", slot + MostAhead))).Count == 0)
             return;
-        using var transaction = connection.BeginWrite();
-        connection.Execute(
+        await using var transaction = await connection.BeginWriteAsync(Scope, CancellationToken.None);
+        await connection.ExecuteAsync(
             """
             INSERT INTO new_series (tenant, slot, reserved) SELECT tenant, $slot, sum(reserved) FROM new_series WHERE slot > $ahead GROUP BY tenant
             ON CONFLICT (tenant, slot) DO UPDATE SET reserved = new_series.reserved + excluded.reserved
             """,
-            ("$slot", slot), ("$ahead", slot + MostAhead));
-        connection.Execute("DELETE FROM new_series WHERE slot > $ahead", ("$ahead", slot + MostAhead));
-        transaction.Commit();
+            CancellationToken.None, ("$slot", slot), ("$ahead", slot + MostAhead));
+        await connection.ExecuteAsync("DELETE FROM new_series WHERE slot > $ahead", CancellationToken.None, ("$ahead", slot + MostAhead));
+        await transaction.CommitAsync(CancellationToken.None);
     }
+
+    // Decoding is synchronous, and its thread has nothing else to do before it knows: one write for a hundredth of the limit.
+    static T Wait<T>(Task<T> write) => write.GetAwaiter().GetResult();
 
     void Reserve_NeedsLock(Window window, string tenant, long slot, long used)
     {
@@ -130,7 +142,7 @@ sealed class NewSeries
         try
         {
             if (_state is not null)
-                Write(tenant, slot, reserved);
+                Wait(WriteAsync(_state, tenant, slot, reserved));
         }
         catch (DbException e)
         {
@@ -140,21 +152,22 @@ sealed class NewSeries
         window.Reserved[slot] = reserved;
     }
 
-    void Write(string tenant, long slot, long reserved)
+    static async Task<bool> WriteAsync(StateDatabase state, string tenant, long slot, long reserved)
     {
-        using var connection = _state!.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await state.OpenAsync(CancellationToken.None);
+        await using var transaction = await connection.BeginWriteAsync(Scope, CancellationToken.None);
         // What this tenant used under a clock ahead is part of what it reserves now.
-        connection.Execute(
+        await connection.ExecuteAsync(
             "DELETE FROM new_series WHERE slot <= $old OR (tenant = $tenant AND slot > $ahead)",
-            ("$old", slot - Slots), ("$tenant", tenant), ("$ahead", slot + MostAhead));
-        connection.Execute(
+            CancellationToken.None, ("$old", slot - Slots), ("$tenant", tenant), ("$ahead", slot + MostAhead));
+        await connection.ExecuteAsync(
             """
             INSERT INTO new_series (tenant, slot, reserved) VALUES ($tenant, $slot, $reserved)
             ON CONFLICT (tenant, slot) DO UPDATE SET reserved = excluded.reserved
             """,
-            ("$tenant", tenant), ("$slot", slot), ("$reserved", reserved));
-        transaction.Commit();
+            CancellationToken.None, ("$tenant", tenant), ("$slot", slot), ("$reserved", reserved));
+        await transaction.CommitAsync(CancellationToken.None);
+        return true;
     }
 
     long Slot() => _time.GetUtcNow().ToUnixTimeMilliseconds() / SlotMilliseconds;

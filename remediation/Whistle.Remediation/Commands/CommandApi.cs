@@ -54,7 +54,7 @@ public sealed class CommandApi
 
     async Task AnswerAsync(HttpContext context, Func<HttpContext, Sender, Task> answer)
     {
-        var sender = Bearer.TokenOf(context.Request) is { } token ? _credentials.Authenticate(token) : null;
+        var sender = Bearer.TokenOf(context.Request) is { } token ? await _credentials.AuthenticateAsync(token, context.RequestAborted) : null;
         if (sender is null)
             await RefuseAsync(context, 401, "The bearer token is missing, unknown or revoked. Enrol the agent with `whistle agents add` and give it the token.");
         else if (sender.Node is null)
@@ -76,7 +76,7 @@ public sealed class CommandApi
                 return;
             }
 
-            if (request.TellsJournal && _host.Commands.Asked(sender) is { } generation)
+            if (request.TellsJournal && await _host.Commands.AskedAsync(sender, context.RequestAborted) is { } generation)
             {
                 context.Response.Headers[AgentProtocol.TellJournal] = generation;
                 context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -105,7 +105,7 @@ public sealed class CommandApi
         while (true)
         {
             var next = _host.Bell.Next(sender);
-            var leased = _host.Commands.Lease(sender, _time.GetUtcNow());
+            var leased = await _host.Commands.LeaseAsync(sender, _time.GetUtcNow(), cancellation);
             var left = end - _time.GetUtcNow();
             if (leased.Count > 0 || left <= TimeSpan.Zero)
                 return [.. leased.Select(CommandStore.ToLeased)];
@@ -124,7 +124,7 @@ public sealed class CommandApi
     {
         if (await ReadAsync(context, AgentProtocolJson.Default.BeginRequest) is not { } request)
             return;
-        if (_host.Begin(sender, (string)context.Request.RouteValues["id"]!, request.Token) is { } answer)
+        if (await _host.BeginAsync(sender, (string)context.Request.RouteValues["id"]!, request.Token, context.RequestAborted) is { } answer)
             await WriteAsync(context, answer, AgentProtocolJson.Default.BeginAnswer);
         else
             await RefuseAsync(context, 404, "This node has no such command.");
@@ -134,7 +134,7 @@ public sealed class CommandApi
     {
         if (await ReadAsync(context, AgentProtocolJson.Default.JournalReport) is not { } report)
             return;
-        if (_host.Commands.Hear(sender, report, _time.GetUtcNow()))
+        if (await _host.Commands.HearAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
             await RefuseAsync(context, 409, "Nobody asks for the journal under this generation, or it tells of more than a journal holds; lease again.");
@@ -144,7 +144,7 @@ public sealed class CommandApi
     {
         if (await ReadAsync(context, AgentProtocolJson.Default.CommandResult) is not { } result)
             return;
-        if (_host.Commands.Finish(sender, (string)context.Request.RouteValues["id"]!, result))
+        if (await _host.Commands.FinishAsync(sender, (string)context.Request.RouteValues["id"]!, result, context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
             await RefuseAsync(context, 404, "This node has no such command.");

@@ -29,22 +29,22 @@ sealed class CommandStore(StateDatabase database)
     /// <summary>A permit lasts so long on the agent's own clock.</summary>
     public static readonly TimeSpan Permit = TimeSpan.FromSeconds(10);
 
-    public Command? Find(string id)
+    public async Task<Command?> FindAsync(string id, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        return Find(connection, id);
+        await using var connection = await database.OpenAsync(cancellation);
+        return await FindAsync(connection, id, cancellation);
     }
 
     /// <summary>The commands of all runs that have not ended.</summary>
-    public IReadOnlyList<Command> OfLiveRuns()
+    public async Task<IReadOnlyList<Command>> OfLiveRunsAsync(CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        return OfLiveRuns(connection, []);
+        await using var connection = await database.OpenAsync(cancellation);
+        return await OfLiveRunsAsync(connection, [], cancellation);
     }
 
-    internal static IReadOnlyList<Command> OfLiveRuns(DbConnection connection, ICollection<StateFault> faults)
+    internal static async Task<IReadOnlyList<Command>> OfLiveRunsAsync(StateConnection connection, ICollection<StateFault> faults, CancellationToken cancellation)
     {
-        var rows = connection.Query($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read);
+        var rows = await connection.QueryAsync($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read, cancellation);
         if (!rows.Contains(null))
             return rows!;
         faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, and their outcome is unknown. Their runs move on to verification; look at them with `whistle runs list`."));
@@ -55,32 +55,32 @@ sealed class CommandStore(StateDatabase database)
     /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows before
     /// it asks for more: a lease that it did not hear of is given again, and what it began and has no result of is lost.
     /// </summary>
-    public IReadOnlyList<Command> Lease(Sender sender, DateTimeOffset now)
+    public async Task<IReadOnlyList<Command>> LeaseAsync(Sender sender, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        var open = Open(connection, sender);
-        if (open.Count == 0 || RestoreStore.Asked(connection, sender) is not null)
+        await using var connection = await database.OpenAsync(cancellation);
+        var open = await OpenAsync(connection, sender, cancellation);
+        if (open.Count == 0 || await RestoreStore.AskedAsync(connection, sender, cancellation) is not null)
             return [];
-        using var transaction = connection.BeginWrite();
-        open = Open(connection, sender);
+        await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Brakes.Shared()], cancellation);
+        open = await OpenAsync(connection, sender, cancellation);
         foreach (var lost in open.Where(c => c.State is CommandState.Begun))
         {
-            Save(connection, lost with
+            await SaveAsync(connection, lost with
             {
                 State = CommandState.Done,
                 Outcome = CommandOutcome.Indeterminate,
                 Summary = "The agent began it, and after a new start it knows no more of it.",
-            });
+            }, cancellation);
         }
 
-        var leased = ControlState.Read(connection).Kill.On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
+        var leased = (await ControlState.ReadAsync(connection, cancellation)).Kill.On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
         for (var i = 0; i < leased.Count; i++)
         {
             leased[i] = leased[i] with { State = CommandState.Leased, Token = leased[i].Token + 1, LeasedUntil = now + LeasedFor };
-            Save(connection, leased[i]);
+            await SaveAsync(connection, leased[i], cancellation);
         }
 
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
         return leased;
     }
 
@@ -89,44 +89,44 @@ sealed class CommandStore(StateDatabase database)
     /// under the same lease is answered anew: an agent renews its permit while it works, and the first answer may have been lost.
     /// </summary>
     /// <param name="look">The signals, null while they are not known, and the time; asked once no other writer can come between, however long that took.</param>
-    public BeginAnswer? Begin(
-        Sender sender, string id, long token, Func<string, string, ClusterFacts?> clusters, Func<(SignalIndex? Signals, DateTimeOffset Now)> look)
+    public async Task<BeginAnswer?> BeginAsync(
+        Sender sender, string id, long token, Func<string, string, ClusterFacts?> clusters, Func<(SignalIndex? Signals, DateTimeOffset Now)> look, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Brakes.Shared(), StateScopes.Budgets], cancellation);
         var (known, now) = look();
         if (known is not { } signals)
             return new(false, 0, "The server has just started and knows no signals yet; ask again.");
-        if (RestoreStore.Asked(connection, sender) is not null)
+        if (await RestoreStore.AskedAsync(connection, sender, cancellation) is not null)
             return new(false, 0, "The server was restored from a backup; first report what you did since.");
-        if (Find(connection, id) is not { } command || !IsOf(command, sender))
+        if (await FindAsync(connection, id, cancellation) is not { } command || !IsOf(command, sender))
             return null;
         if (WhyNot(command, token, now) is { } reason)
             return new(false, 0, reason);
-        var (refused, place) = Ask(connection, command, signals, clusters, now);
+        var (refused, place) = await AskAsync(connection, command, signals, clusters, now, cancellation);
         var refusal = refused?.Reason;
         if (place is not null)
         {
-            Save(connection, command with { State = CommandState.Begun, BegunAt = command.BegunAt ?? now });
-            RunTables.Reserve(connection, place);
+            await SaveAsync(connection, command with { State = CommandState.Begun, BegunAt = command.BegunAt ?? now }, cancellation);
+            await RunTables.ReserveAsync(connection, place, cancellation);
         }
         else if (command.State is CommandState.Leased)
         {
-            Save(connection, command with { State = CommandState.Denied, Reason = refusal });
+            await SaveAsync(connection, command with { State = CommandState.Denied, Reason = refusal }, cancellation);
         }
 
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
         if (refused is not null)
             Refused(refused.Gate);
         return place is not null ? new(true, (int)Permit.TotalSeconds, null) : new(false, 0, refusal);
     }
 
     /// <summary>What the gates say to the command now: why not, or the place that the run takes in the budgets.</summary>
-    static (Refusal? Refused, Reservation? Place) Ask(
-        DbConnection connection, Command command, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now)
+    static async Task<(Refusal? Refused, Reservation? Place)> AskAsync(
+        StateConnection connection, Command command, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now, CancellationToken cancellation)
     {
-        var fleet = FleetState.Read(connection, now, command.RunId);
-        if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || RunStore.RunbookOf(connection, run) is not { } runbook)
+        var fleet = await FleetState.ReadAsync(connection, now, command.RunId, cancellation: cancellation);
+        if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || await RunStore.RunbookOfAsync(connection, run, cancellation) is not { } runbook)
             return (new("run", "The run of this command no longer waits for it.", default, false), null);
         var cluster = clusters(run.Tenant, run.Cluster);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
@@ -151,60 +151,64 @@ sealed class CommandStore(StateDatabase database)
     /// Takes the first result of a command from whoever holds it; what comes later or from a lease that another has followed is
     /// acknowledged and changes nothing. False where the node has no such command.
     /// </summary>
-    public bool Finish(Sender sender, string id, CommandResult result)
+    public async Task<bool> FinishAsync(Sender sender, string id, CommandResult result, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
-        if (Find(connection, id) is not { } command || !IsOf(command, sender))
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope(sender), cancellation);
+        if (await FindAsync(connection, id, cancellation) is not { } command || !IsOf(command, sender))
             return false;
         // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
         if (command.Token == result.Token && (command.State is CommandState.Leased or CommandState.Begun))
         {
-            Save(connection, command with { State = CommandState.Done, Outcome = result.Outcome, Summary = Cut(result.Summary), Output = result.Output?.GetRawText() });
+            await SaveAsync(connection, command with { State = CommandState.Done, Outcome = result.Outcome, Summary = Cut(result.Summary), Output = result.Output?.GetRawText() }, cancellation);
         }
 
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
         return true;
     }
 
     /// <summary>The generation under which the node's agent is to tell what it remembers before it is given anything; null where it need not.</summary>
-    public string? Asked(Sender sender)
+    public async Task<string?> AskedAsync(Sender sender, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        return RestoreStore.Asked(connection, sender);
+        await using var connection = await database.OpenAsync(cancellation);
+        return await RestoreStore.AskedAsync(connection, sender, cancellation);
     }
 
     /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
-    public bool Hear(Sender sender, JournalReport report, DateTimeOffset now)
+    public async Task<bool> HearAsync(Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = database.Open();
-        using var transaction = connection.BeginWrite();
-        if (!RestoreStore.Hear(connection, sender, report, now))
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Budgets], cancellation);
+        if (!await RestoreStore.HearAsync(connection, sender, report, now, cancellation))
             return false;
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
         return true;
     }
+
+    static StateScope Scope(Sender sender) => StateScope.Cluster(sender.Tenant, sender.Cluster);
 
     // It becomes a line of timelines, tickets and mails.
     static string? Cut(string? summary) => summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
 
-    internal static void Insert(DbConnection connection, Command command) => connection.Execute(
+    internal static async Task InsertAsync(StateConnection connection, Command command, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo, checksum)
         VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo, $checksum)
         """,
+        cancellation,
         ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
         ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
         ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0),
         ("$checksum", Checksum(command)));
 
     // Whatever may change after it was offered.
-    internal static void Save(DbConnection connection, Command command) => connection.Execute(
+    internal static async Task SaveAsync(StateConnection connection, Command command, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         UPDATE commands SET state = $state, token = $token, leased_until = $leased, begun_at = $begun, reason = $reason, outcome = $outcome, summary = $summary,
             output = $output, checksum = $checksum
         WHERE id = $id
         """,
+        cancellation,
         ("$state", command.State), ("$token", command.Token), ("$leased", command.LeasedUntil), ("$begun", command.BegunAt), ("$reason", command.Reason),
         ("$outcome", command.Outcome), ("$summary", command.Summary), ("$output", command.Output), ("$checksum", Checksum(command)), ("$id", command.Id));
 
@@ -213,11 +217,11 @@ sealed class CommandStore(StateDatabase database)
         c.Reason, c.Outcome, c.Summary, c.Output, c.Undo ? 1 : 0);
 
     /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
-    internal static bool Withdraw(DbConnection connection, string id)
+    internal static async Task<bool> WithdrawAsync(StateConnection connection, string id, CancellationToken cancellation)
     {
-        if (Find(connection, id) is not { State: CommandState.Offered or CommandState.Leased } command)
+        if (await FindAsync(connection, id, cancellation) is not { State: CommandState.Offered or CommandState.Leased } command)
             return false;
-        Save(connection, command with { State = CommandState.Withdrawn });
+        await SaveAsync(connection, command with { State = CommandState.Withdrawn }, cancellation);
         return true;
     }
 
@@ -239,18 +243,18 @@ sealed class CommandStore(StateDatabase database)
         command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
 
     // A damaged one is neither leased nor begun.
-    static List<Command> Open(DbConnection connection, Sender sender) => connection.Query(
+    static async Task<List<Command>> OpenAsync(StateConnection connection, Sender sender, CancellationToken cancellation) => (await connection.QueryAsync(
         $"""
         {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node ORDER BY offered_at, id
         """,
-        Read, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).OfType<Command>().ToList();
+        Read, cancellation, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node))).OfType<Command>().ToList();
 
     /// <summary>Those that may still be leased, begun or ended, of all nodes.</summary>
-    internal static IReadOnlyList<Command> AllOpen(DbConnection connection) =>
-        [.. connection.Query($"{Columns} WHERE state IN ('Offered', 'Leased', 'Begun')", Read).OfType<Command>()];
+    internal static async Task<IReadOnlyList<Command>> AllOpenAsync(StateConnection connection, CancellationToken cancellation) =>
+        [.. (await connection.QueryAsync($"{Columns} WHERE state IN ('Offered', 'Leased', 'Begun')", Read, cancellation)).OfType<Command>()];
 
     /// <summary>Null where there is none, or it is damaged.</summary>
-    internal static Command? Find(DbConnection connection, string id) => connection.Query($"{Columns} WHERE id = $id", Read, ("$id", id)).FirstOrDefault();
+    internal static async Task<Command?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) => (await connection.QueryAsync($"{Columns} WHERE id = $id", Read, cancellation, ("$id", id))).FirstOrDefault();
 
     /// <summary>Null where it is damaged.</summary>
     static Command? Read(DbDataReader reader) => !RunTables.Commands.Holds(reader) ? null : new()

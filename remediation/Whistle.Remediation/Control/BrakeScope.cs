@@ -19,12 +19,12 @@ sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyC
     public readonly record struct Place(string Tenant, string Cluster, string Node);
 
     /// <summary>Of the senders that are enrolled; of nodes behind a cluster's collector, those that its facts or open incidents name.</summary>
-    public static KnownNames Of(RemediationEnvironment environment, RemediationHost host, DateTimeOffset now)
+    public static async Task<KnownNames> OfAsync(RemediationEnvironment environment, RemediationHost host, DateTimeOffset now, CancellationToken cancellation)
     {
-        HashSet<Place> places = [.. environment.Senders().Select(s => new Place(s.Tenant, s.Cluster, s.Node ?? ""))];
+        HashSet<Place> places = [.. (await environment.Senders(cancellation)).Select(s => new Place(s.Tenant, s.Cluster, s.Node ?? ""))];
         foreach (var (tenant, cluster) in places.Select(p => (p.Tenant, p.Cluster)).Distinct().ToList())
             places.UnionWith(environment.Clusters(tenant, cluster)?.Nodes.Select(n => new Place(tenant, cluster, n.Name)) ?? []);
-        foreach (var incident in environment.Incidents.Since(now))
+        foreach (var incident in await environment.Incidents.SinceAsync(now, cancellation))
             places.UnionWith(incident.Signals.Select(s => new Place(incident.Tenant, incident.Cluster, s.Labels["node"])));
         return new(places, [.. host.Runbooks.Runbooks.Select(r => r.Name)]);
     }

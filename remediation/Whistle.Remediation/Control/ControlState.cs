@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.State;
 
 namespace Whistle.Remediation.Control;
@@ -9,7 +7,7 @@ sealed record ControlState(
     KillSwitch Kill, IReadOnlyList<ModeEntry> Modes, IReadOnlyList<Pause> Pauses, IReadOnlyList<MaintenanceWindow> Windows, IReadOnlyList<ChangeFreeze> Freezes,
     IReadOnlyList<StateFault> Faults)
 {
-    public static ControlState Read(DbConnection connection) => Read(connection, StateSeals.Read(connection));
+    public static async Task<ControlState> ReadAsync(StateConnection connection, CancellationToken cancellation) => await ReadAsync(connection, await StateSeals.ReadAsync(connection, cancellation), cancellation);
 
-    public static ControlState Read(DbConnection connection, StateSeals seals) => ControlTables.Read(connection, seals);
+    public static async Task<ControlState> ReadAsync(StateConnection connection, StateSeals seals, CancellationToken cancellation) => await ControlTables.ReadAsync(connection, seals, cancellation);
 }

@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Globalization;
 
 using Whistle.Remediation.Runbooks;
@@ -55,7 +54,7 @@ public sealed class ControlStore
 
     const string Revision = "ALTER TABLE control_timeline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;";
 
-    public static readonly StateSchema Tables = new("control", Schema, WindowTables, Revision, new StateScript(ControlTables.Checksums, ControlTables.Seal));
+    public static readonly StateSchema Tables = new("control", Schema, WindowTables, Revision, new StateScript(ControlTables.Checksums, ControlTables.SealAsync));
 
     static readonly RowReader Entries = new("control_timeline", "the change is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
 
@@ -64,84 +63,85 @@ public sealed class ControlStore
     public ControlStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate(Tables);
+        database.Add(Tables);
     }
 
     /// <summary>All of it as of one moment: rows beside the sums of another would be taken for damaged.</summary>
-    internal ControlState Read()
+    internal async Task<ControlState> ReadAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var picture = connection.BeginRead();
-        return ControlState.Read(connection);
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var picture = await connection.BeginReadAsync(cancellation);
+        return await ControlState.ReadAsync(connection, cancellation);
     }
 
-    public IReadOnlyList<Pause> Pauses(DateTimeOffset now) => [.. Read().Pauses.Where(p => p.Until > now)];
+    public async Task<IReadOnlyList<Pause>> PausesAsync(DateTimeOffset now, CancellationToken cancellation) => [.. (await ReadAsync(cancellation)).Pauses.Where(p => p.Until > now)];
 
-    public KillSwitch KillSwitch() => Read().Kill;
+    public async Task<KillSwitch> KillSwitchAsync(CancellationToken cancellation) => (await ReadAsync(cancellation)).Kill;
 
-    public IReadOnlyList<ModeEntry> Modes() => Read().Modes;
+    public async Task<IReadOnlyList<ModeEntry>> ModesAsync(CancellationToken cancellation) => (await ReadAsync(cancellation)).Modes;
 
     /// <summary>The latest first.</summary>
-    public IReadOnlyList<ControlEntry> Timeline(int most)
+    public async Task<IReadOnlyList<ControlEntry>> TimelineAsync(int most, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Entries.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Entries.QueryAsync(
             connection, "SELECT number, at, author, text, number FROM control_timeline ORDER BY number DESC LIMIT $most",
-            r => new ControlEntry(r.GetInt64(0), r.Instant(1), r.GetString(2), r.GetString(3)), ("$most", most));
+            r => new ControlEntry(r.GetInt64(0), r.Instant(1), r.GetString(2), r.GetString(3)), cancellation, ("$most", most));
     }
 
     /// <summary>Returns the pause with its id.</summary>
-    public Pause Add(Pause pause) => Change(pause.From, pause.Author, $"Paused {Words(pause)} until {pause.Until:yyyy-MM-dd HH:mm:ss}Z: {pause.Reason}", connection =>
-        pause with { Id = ControlTables.Insert(connection, pause, isNew: true) });
+    public async Task<Pause> AddAsync(Pause pause, CancellationToken cancellation) => await ChangeAsync(pause.From, pause.Author, $"Paused {Words(pause)} until {pause.Until:yyyy-MM-dd HH:mm:ss}Z: {pause.Reason}", async connection =>
+        pause with { Id = await ControlTables.InsertAsync(connection, pause, isNew: true, cancellation: cancellation) }, cancellation);
 
     /// <summary>False where no such pause is in force.</summary>
-    public bool EndPause(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the pause {id}.", connection =>
-        connection.Execute("UPDATE pauses SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+    public async Task<bool> EndPauseAsync(long id, string author, DateTimeOffset now, CancellationToken cancellation) => await ChangeAsync(now, author, $"Ended the pause {id}.", async connection =>
+        await connection.ExecuteAsync("UPDATE pauses SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", cancellation, ("$id", id), ("$now", now)) > 0, cancellation);
 
-    public IReadOnlyList<MaintenanceWindow> Windows() => Read().Windows;
+    public async Task<IReadOnlyList<MaintenanceWindow>> WindowsAsync(CancellationToken cancellation) => (await ReadAsync(cancellation)).Windows;
 
     /// <summary>Those that hold or are to come.</summary>
-    public IReadOnlyList<ChangeFreeze> Freezes(DateTimeOffset now) => [.. Read().Freezes.Where(f => f.Until > now)];
+    public async Task<IReadOnlyList<ChangeFreeze>> FreezesAsync(DateTimeOffset now, CancellationToken cancellation) => [.. (await ReadAsync(cancellation)).Freezes.Where(f => f.Until > now)];
 
     /// <summary>Returns the window with its id.</summary>
-    public MaintenanceWindow Add(MaintenanceWindow window) =>
-        Change(window.SetAt, window.Author, $"Maintenance window of {Words("", "", window.Cluster, window.Tenant)}: {window.Recurrence}, from {window.Start:HH:mm} {window.TimeZone} for {window.Length}", connection =>
+    public async Task<MaintenanceWindow> AddAsync(MaintenanceWindow window, CancellationToken cancellation) =>
+        await ChangeAsync(window.SetAt, window.Author, $"Maintenance window of {Words("", "", window.Cluster, window.Tenant)}: {window.Recurrence}, from {window.Start:HH:mm} {window.TimeZone} for {window.Length}", async connection =>
             window with
             {
-                Id = connection.Query(
+                Id = (await connection.QueryAsync(
                     "INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) VALUES ($tenant, $cluster, $recurrence, $start, $seconds, $zone, $author, $at) RETURNING id",
                     r => r.GetInt64(0),
+                    cancellation,
                     ("$tenant", window.Tenant), ("$cluster", window.Cluster), ("$recurrence", window.Recurrence), ("$start", window.Start.ToString("s", CultureInfo.InvariantCulture)),
-                    ("$seconds", (long)window.Length.TotalSeconds), ("$zone", window.TimeZone), ("$author", window.Author), ("$at", window.SetAt)).Single(),
-            });
+                    ("$seconds", (long)window.Length.TotalSeconds), ("$zone", window.TimeZone), ("$author", window.Author), ("$at", window.SetAt))).Single(),
+            }, cancellation);
 
     /// <summary>False where there is no such window.</summary>
-    public bool RemoveWindow(long id, string author, DateTimeOffset now) =>
-        Change(now, author, $"Removed the maintenance window {id}.", connection => connection.Execute("DELETE FROM windows WHERE id = $id", ("$id", id)) > 0);
+    public async Task<bool> RemoveWindowAsync(long id, string author, DateTimeOffset now, CancellationToken cancellation) =>
+        await ChangeAsync(now, author, $"Removed the maintenance window {id}.", async connection => await connection.ExecuteAsync("DELETE FROM windows WHERE id = $id", cancellation, ("$id", id)) > 0, cancellation);
 
     /// <summary>Returns the freeze with its id.</summary>
-    public ChangeFreeze Add(ChangeFreeze freeze) =>
-        Change(freeze.From, freeze.Author, $"Changes are frozen in {Words("", "", freeze.Cluster, freeze.Tenant)} until {freeze.Until:yyyy-MM-dd HH:mm:ss}Z: {freeze.Reason}", connection =>
-            freeze with { Id = ControlTables.Insert(connection, freeze, isNew: true) });
+    public async Task<ChangeFreeze> AddAsync(ChangeFreeze freeze, CancellationToken cancellation) =>
+        await ChangeAsync(freeze.From, freeze.Author, $"Changes are frozen in {Words("", "", freeze.Cluster, freeze.Tenant)} until {freeze.Until:yyyy-MM-dd HH:mm:ss}Z: {freeze.Reason}", async connection =>
+            freeze with { Id = await ControlTables.InsertAsync(connection, freeze, isNew: true, cancellation: cancellation) }, cancellation);
 
     /// <summary>False where no such freeze holds or is to come.</summary>
-    public bool EndFreeze(long id, string author, DateTimeOffset now) => Change(now, author, $"Ended the change freeze {id}.", connection =>
-        ControlState.Read(connection).Freezes.Any(f => f.Id == id && f.Unreadable is not null)
-            ? connection.Execute("DELETE FROM freezes WHERE id = $id", ("$id", id)) > 0
-            : connection.Execute("UPDATE freezes SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", ("$id", id), ("$now", now)) > 0);
+    public async Task<bool> EndFreezeAsync(long id, string author, DateTimeOffset now, CancellationToken cancellation) => await ChangeAsync(now, author, $"Ended the change freeze {id}.", async connection =>
+        (await ControlState.ReadAsync(connection, cancellation)).Freezes.Any(f => f.Id == id && f.Unreadable is not null)
+            ? await connection.ExecuteAsync("DELETE FROM freezes WHERE id = $id", cancellation, ("$id", id)) > 0
+            : await connection.ExecuteAsync("UPDATE freezes SET until_at = $now, checksum = NULL WHERE id = $id AND until_at > $now", cancellation, ("$id", id), ("$now", now)) > 0, cancellation);
 
-    public void Set(KillSwitch kill) => Change(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", connection =>
-        ControlTables.Set(connection, kill));
+    public async Task SetAsync(KillSwitch kill, CancellationToken cancellation) => await ChangeAsync(kill.Since, kill.Author, kill.On ? $"Kill switch on: {kill.Reason}" : $"Kill switch off: {kill.Reason}", async connection =>
+        await ControlTables.SetAsync(connection, kill, cancellation), cancellation);
 
     /// <summary>Stops all repairs, until a person has looked; who has stopped them already stays named.</summary>
-    public void StopAfterRestore(string reason, DateTimeOffset now)
+    public async Task StopAfterRestoreAsync(string reason, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (!KillSwitch().On)
-            Set(new KillSwitch(true, reason, "whistle", now));
+        if (!(await KillSwitchAsync(cancellation)).On)
+            await SetAsync(new KillSwitch(true, reason, "whistle", now), cancellation);
     }
 
-    public void Set(ModeEntry entry) => Change(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", connection =>
-        ControlTables.Set(connection, entry));
+    public async Task SetAsync(ModeEntry entry, CancellationToken cancellation) => await ChangeAsync(entry.At, entry.Author, $"{Words(entry)}: {entry.Mode.ToString().ToLowerInvariant()}", async connection =>
+        await ControlTables.SetAsync(connection, entry, cancellation), cancellation);
 
     /// <summary>
     /// The strictest of all that was set for it. Where nothing names the runbook, its file's mode joins in; where nothing names the
@@ -172,23 +172,23 @@ public sealed class ControlStore
         (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == tenant)
             && (entry.Cluster.Length == 0 || entry.Cluster == cluster);
 
-    T Change<T>(DateTimeOffset at, string author, string text, Func<DbConnection, T> change)
+    async Task<T> ChangeAsync<T>(DateTimeOffset at, string author, string text, Func<StateConnection, Task<T>> change, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        foreach (var mended in ControlTables.Mend(connection))
-            Note(connection, at, "whistle", mended);
-        var result = change(connection);
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(StateScopes.Brakes, cancellation);
+        foreach (var mended in await ControlTables.MendAsync(connection, cancellation))
+            await NoteAsync(connection, at, "whistle", mended, cancellation);
+        var result = await change(connection);
         if (result is not false)
-            Note(connection, at, author, text);
-        ControlTables.Seal(connection);
-        transaction.Commit();
+            await NoteAsync(connection, at, author, text, cancellation);
+        await ControlTables.SealAsync(connection, cancellation);
+        await transaction.CommitAsync(cancellation);
         return result;
     }
 
-    static void Note(DbConnection connection, DateTimeOffset at, string author, string text) => connection.Execute(
+    static async Task NoteAsync(StateConnection connection, DateTimeOffset at, string author, string text, CancellationToken cancellation) => await connection.ExecuteAsync(
         "INSERT INTO control_timeline (at, author, text, revision) VALUES ($at, $author, $text, $revision)",
-        ("$at", at), ("$author", author), ("$text", text), ("$revision", StateSql.NewRevision()));
+        cancellation, ("$at", at), ("$author", author), ("$text", text), ("$revision", StateSql.NewRevision()));
 
     static string Words(ModeEntry entry) =>
         $"the mode of {(entry.Runbook.Length > 0 ? entry.Runbook : "all runbooks")} in {(entry.Cluster.Length > 0 ? $"cluster {entry.Cluster}" : "all clusters")}"

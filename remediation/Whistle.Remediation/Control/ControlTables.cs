@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.Remediation.Runbooks;
 using Whistle.State;
 
@@ -44,19 +42,19 @@ static class ControlTables
         StoredBrakes.Freeze);
 
     /// <summary>In the transaction of the migration, when all rows are taken for what they say.</summary>
-    public static void Seal(DbConnection connection)
+    public static async Task SealAsync(StateConnection connection, CancellationToken cancellation)
     {
-        Kill.Seal(connection);
-        Modes.Seal(connection);
-        Pauses.Seal(connection);
-        Windows.Seal(connection);
-        Freezes.Seal(connection);
+        await Kill.SealAsync(connection, cancellation);
+        await Modes.SealAsync(connection, cancellation);
+        await Pauses.SealAsync(connection, cancellation);
+        await Windows.SealAsync(connection, cancellation);
+        await Freezes.SealAsync(connection, cancellation);
     }
 
-    public static ControlState Read(DbConnection connection, StateSeals seals)
+    public static async Task<ControlState> ReadAsync(StateConnection connection, StateSeals seals, CancellationToken cancellation)
     {
-        var (kill, modes, pauses) = (Kill.Read(connection, seals), Modes.Read(connection, seals), Pauses.Read(connection, seals));
-        var (windows, freezes) = (Windows.Read(connection, seals), Freezes.Read(connection, seals));
+        var (kill, modes, pauses) = (await Kill.ReadAsync(connection, seals, cancellation), await Modes.ReadAsync(connection, seals, cancellation), await Pauses.ReadAsync(connection, seals, cancellation));
+        var (windows, freezes) = (await Windows.ReadAsync(connection, seals, cancellation), await Freezes.ReadAsync(connection, seals, cancellation));
         var faults = new List<StateFault>();
         bool IsDamaged(string table, string means, string undo, params ReadOnlySpan<string?> faultsOfTable)
         {
@@ -87,76 +85,79 @@ static class ControlTables
     /// Before a person changes anything: what stands in for a damaged table becomes a row like any other, which the usual command takes away. Returns
     /// what was done.
     /// </summary>
-    public static IReadOnlyList<string> Mend(DbConnection connection)
+    public static async Task<IReadOnlyList<string>> MendAsync(StateConnection connection, CancellationToken cancellation)
     {
-        var seals = StateSeals.Read(connection);
-        var state = Read(connection, seals);
+        var seals = await StateSeals.ReadAsync(connection, cancellation);
+        var state = await ReadAsync(connection, seals, cancellation);
         if (state.Faults.Count == 0)
             return [];
-        if (Kill.Read(connection, seals).Fault is not null)
+        if ((await Kill.ReadAsync(connection, seals, cancellation)).Fault is not null)
         {
-            Kill.Rewrite(connection);
-            Set(connection, DamagedKill);
+            await Kill.RewriteAsync(connection, cancellation);
+            await SetAsync(connection, DamagedKill, cancellation);
         }
 
-        if (Modes.Read(connection, seals).Fault is not null)
+        if ((await Modes.ReadAsync(connection, seals, cancellation)).Fault is not null)
         {
-            Modes.Rewrite(connection);
-            Set(connection, DamagedMode);
+            await Modes.RewriteAsync(connection, cancellation);
+            await SetAsync(connection, DamagedMode, cancellation);
         }
 
-        if (Pauses.Read(connection, seals).Fault is not null)
+        if ((await Pauses.ReadAsync(connection, seals, cancellation)).Fault is not null)
         {
-            Pauses.Rewrite(connection);
-            connection.Execute("DELETE FROM pauses WHERE id = $id", ("$id", StandIn));
-            Insert(connection, DamagedPause);
+            await Pauses.RewriteAsync(connection, cancellation);
+            await connection.ExecuteAsync("DELETE FROM pauses WHERE id = $id", cancellation, ("$id", StandIn));
+            await InsertAsync(connection, DamagedPause, cancellation: cancellation);
         }
 
-        if (Windows.Read(connection, seals).Fault is not null || Freezes.Read(connection, seals).Fault is not null)
+        if ((await Windows.ReadAsync(connection, seals, cancellation)).Fault is not null || (await Freezes.ReadAsync(connection, seals, cancellation)).Fault is not null)
         {
-            Windows.Rewrite(connection);
-            Freezes.Rewrite(connection);
-            connection.Execute("DELETE FROM freezes WHERE id = $id", ("$id", StandIn));
-            Insert(connection, DamagedFreeze);
+            await Windows.RewriteAsync(connection, cancellation);
+            await Freezes.RewriteAsync(connection, cancellation);
+            await connection.ExecuteAsync("DELETE FROM freezes WHERE id = $id", cancellation, ("$id", StandIn));
+            await InsertAsync(connection, DamagedFreeze, cancellation: cancellation);
         }
 
-        Seal(connection);
+        await SealAsync(connection, cancellation);
         return [.. state.Faults.Select(f => $"Damage found: {f.Reason}")];
     }
 
-    public static int Set(DbConnection connection, KillSwitch kill) => connection.Execute(
+    public static async Task<int> SetAsync(StateConnection connection, KillSwitch kill, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         INSERT INTO kill_switch (id, active, reason, author, since) VALUES (1, $active, $reason, $author, $since)
         ON CONFLICT (id) DO UPDATE SET active = excluded.active, reason = excluded.reason, author = excluded.author, since = excluded.since, checksum = NULL
         """,
-        ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since));
+        cancellation, ("$active", kill.On ? 1 : 0), ("$reason", kill.Reason), ("$author", kill.Author), ("$since", kill.Since));
 
-    public static int Set(DbConnection connection, ModeEntry entry) => connection.Execute(
+    public static async Task<int> SetAsync(StateConnection connection, ModeEntry entry, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         INSERT INTO runbook_modes (runbook, tenant, cluster, mode, author, at) VALUES ($runbook, $tenant, $cluster, $mode, $author, $at)
         ON CONFLICT (runbook, tenant, cluster) DO UPDATE SET mode = excluded.mode, author = excluded.author, at = excluded.at, checksum = NULL
         """,
+        cancellation,
         ("$runbook", entry.Runbook), ("$tenant", entry.Tenant), ("$cluster", entry.Cluster), ("$mode", entry.Mode), ("$author", entry.Author), ("$at", entry.At));
 
     /// <summary>Returns its id.</summary>
-    public static long Insert(DbConnection connection, Pause pause, bool isNew = false) => connection.Query(
+    public static async Task<long> InsertAsync(StateConnection connection, Pause pause, bool isNew = false, CancellationToken cancellation = default) => (await connection.QueryAsync(
         $"""
         INSERT INTO pauses ({(isNew ? "" : "id, ")}tenant, cluster, node, runbook, reason, author, from_at, until_at)
         VALUES ({(isNew ? "" : "$id, ")}$tenant, $cluster, $node, $runbook, $reason, $author, $from, $until) RETURNING id
         """,
         r => r.GetInt64(0),
+        cancellation,
         [.. Id(pause.Id, isNew), ("$tenant", pause.Tenant), ("$cluster", pause.Cluster), ("$node", pause.Node), ("$runbook", pause.Runbook),
-        ("$reason", pause.Reason), ("$author", pause.Author), ("$from", pause.From), ("$until", pause.Until)]).Single();
+        ("$reason", pause.Reason), ("$author", pause.Author), ("$from", pause.From), ("$until", pause.Until)])).Single();
 
     /// <summary>Returns its id.</summary>
-    public static long Insert(DbConnection connection, ChangeFreeze freeze, bool isNew = false) => connection.Query(
+    public static async Task<long> InsertAsync(StateConnection connection, ChangeFreeze freeze, bool isNew = false, CancellationToken cancellation = default) => (await connection.QueryAsync(
         $"""
         INSERT INTO freezes ({(isNew ? "" : "id, ")}tenant, cluster, reason, author, from_at, until_at)
         VALUES ({(isNew ? "" : "$id, ")}$tenant, $cluster, $reason, $author, $from, $until) RETURNING id
         """,
         r => r.GetInt64(0),
+        cancellation,
         [.. Id(freeze.Id, isNew), ("$tenant", freeze.Tenant), ("$cluster", freeze.Cluster), ("$reason", freeze.Reason), ("$author", freeze.Author),
-        ("$from", freeze.From), ("$until", freeze.Until)]).Single();
+        ("$from", freeze.From), ("$until", freeze.Until)])).Single();
 
     static (string, object?)[] Id(long id, bool isNew) => isNew ? [] : [("$id", id)];
 

@@ -48,38 +48,38 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
     public static void Map(RouteGroupBuilder group, RemediationEnvironment environment, RemediationHost host, TimeProvider time)
     {
         var api = new WindowsApi(environment, host, time);
-        group.MapGet("/windows", api.Windows).WithName("listWindows").WithSummary("The maintenance windows, with whether they are open and when they open next.");
-        group.MapPost("/windows", api.AddWindow).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
-        group.MapDelete("/windows/{id:long}", api.RemoveWindow).WithName("removeWindow").WithSummary("Removes a maintenance window.");
-        group.MapGet("/freezes", api.Freezes).WithName("listFreezes").WithSummary("The change freezes in force or to come.");
-        group.MapPost("/freezes", api.AddFreeze).WithName("addFreeze").WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
-        group.MapDelete("/freezes/{id:long}", api.EndFreeze).WithName("endFreeze").WithSummary("Ends a change freeze before its time.");
+        group.MapGet("/windows", api.WindowsAsync).WithName("listWindows").WithSummary("The maintenance windows, with whether they are open and when they open next.");
+        group.MapPost("/windows", api.AddWindowAsync).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
+        group.MapDelete("/windows/{id:long}", api.RemoveWindowAsync).WithName("removeWindow").WithSummary("Removes a maintenance window.");
+        group.MapGet("/freezes", api.FreezesAsync).WithName("listFreezes").WithSummary("The change freezes in force or to come.");
+        group.MapPost("/freezes", api.AddFreezeAsync).WithName("addFreeze").WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
+        group.MapDelete("/freezes/{id:long}", api.EndFreezeAsync).WithName("endFreeze").WithSummary("Ends a change freeze before its time.");
     }
 
-    Ok<List<WindowAnswer>> Windows() => TypedResults.Ok(Control.Windows().Select(ToAnswer).ToList());
+    async Task<Ok<List<WindowAnswer>>> WindowsAsync(CancellationToken cancellation) => TypedResults.Ok((await Control.WindowsAsync(cancellation)).Select(ToAnswer).ToList());
 
-    Results<Ok<WindowAnswer>, BadRequest<ApiError>> AddWindow(WindowRequest request, HttpContext context)
+    async Task<Results<Ok<WindowAnswer>, BadRequest<ApiError>>> AddWindowAsync(WindowRequest request, HttpContext context, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } length)
             return WhistleApi.BadDuration("for", request.For);
         if (!DateTime.TryParseExact(request.Start, ["yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss"], null, default, out var start))
             return WhistleApi.BadRequest($"start: \"{request.Start}\" is not a local time; write it like 2026-01-03T22:00.");
-        var (scope, mistake) = KnownNames.Of(environment, host, time.GetUtcNow()).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
+        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
         if (scope is null)
             return WhistleApi.BadRequest(mistake!);
-        if (Control.Windows().Count >= MostWindows)
+        if ((await Control.WindowsAsync(cancellation)).Count >= MostWindows)
             return WhistleApi.BadRequest($"There are {MostWindows} maintenance windows already; remove some that are over (`whistle windows list`).");
         var window = new MaintenanceWindow(
             0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context), time.GetUtcNow());
-        return window.MistakeWhenAdded(time.GetUtcNow()) is { } wrong ? WhistleApi.BadRequest(wrong) : TypedResults.Ok(ToAnswer(Control.Add(window)));
+        return window.MistakeWhenAdded(time.GetUtcNow()) is { } wrong ? WhistleApi.BadRequest(wrong) : TypedResults.Ok(ToAnswer(await Control.AddAsync(window, cancellation)));
     }
 
-    Results<NoContent, NotFound<ApiError>> RemoveWindow([Description("The window's number.")] long id, HttpContext context) =>
-        Control.RemoveWindow(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no maintenance window {id}.");
+    async Task<Results<NoContent, NotFound<ApiError>>> RemoveWindowAsync([Description("The window's number.")] long id, HttpContext context, CancellationToken cancellation) =>
+        await Control.RemoveWindowAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no maintenance window {id}.");
 
-    Ok<IReadOnlyList<ChangeFreeze>> Freezes() => TypedResults.Ok(Control.Freezes(time.GetUtcNow()));
+    async Task<Ok<IReadOnlyList<ChangeFreeze>>> FreezesAsync(CancellationToken cancellation) => TypedResults.Ok(await Control.FreezesAsync(time.GetUtcNow(), cancellation));
 
-    Results<Ok<ChangeFreeze>, BadRequest<ApiError>> AddFreeze(FreezeRequest request, HttpContext context)
+    async Task<Results<Ok<ChangeFreeze>, BadRequest<ApiError>>> AddFreezeAsync(FreezeRequest request, HttpContext context, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } length || length <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
@@ -92,13 +92,13 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
             return WhistleApi.BadRequest("from: a freeze begins within ten years.");
         if (from + length <= time.GetUtcNow())
             return WhistleApi.BadRequest("from: the freeze would be over already; let it begin later or last longer.");
-        var (scope, mistake) = KnownNames.Of(environment, host, time.GetUtcNow()).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
+        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
         return scope is null ? WhistleApi.BadRequest(mistake!)
-            : TypedResults.Ok(Control.Add(new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, RemediationApi.Author(context), from, from + length)));
+            : TypedResults.Ok(await Control.AddAsync(new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, RemediationApi.Author(context), from, from + length), cancellation));
     }
 
-    Results<NoContent, NotFound<ApiError>> EndFreeze([Description("The freeze's number.")] long id, HttpContext context) =>
-        Control.EndFreeze(id, RemediationApi.Author(context), time.GetUtcNow()) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
+    async Task<Results<NoContent, NotFound<ApiError>>> EndFreezeAsync([Description("The freeze's number.")] long id, HttpContext context, CancellationToken cancellation) =>
+        await Control.EndFreezeAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
 
     WindowAnswer ToAnswer(MaintenanceWindow window)
     {

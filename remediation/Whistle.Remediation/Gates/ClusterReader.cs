@@ -12,7 +12,7 @@ namespace Whistle.Remediation.Gates;
 /// Reads from telemetry what is known of clusters: that of the agents and the server, kube-state-metrics where a collector sends it, and
 /// etcd's own. Where the queries fail, what was known stays and grows old.
 /// </summary>
-public sealed class ClusterReader(PromQLEngine engine, Func<IReadOnlyList<EnrolledAgent>> agents, ILogger<ClusterReader> logger)
+public sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IReadOnlyList<EnrolledAgent>>> agents, ILogger<ClusterReader> logger)
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(15);
     static readonly TimeSpan Late = TimeSpan.FromMinutes(1);
@@ -31,7 +31,7 @@ public sealed class ClusterReader(PromQLEngine engine, Func<IReadOnlyList<Enroll
         var due = clusters.Where(c => !_known.TryGetValue(c, out var known) || now - known.AskedAt >= Every).ToList();
         if (due.Count == 0)
             return;
-        var enrolled = agents().ToLookup(a => (a.Tenant, a.Cluster), a => a.Node);
+        var enrolled = (await agents(cancellation)).ToLookup(a => (a.Tenant, a.Cluster), a => a.Node);
         foreach (var key in due)
         {
             var before = Find(key.Tenant, key.Cluster);
@@ -48,8 +48,8 @@ public sealed class ClusterReader(PromQLEngine engine, Func<IReadOnlyList<Enroll
     }
 
     /// <summary>What was known at a time.</summary>
-    public Task<ClusterFacts?> ReadAsync(string tenant, string cluster, DateTimeOffset at, CancellationToken cancellation) => ReadAsync(
-        tenant, cluster, [.. agents().Where(a => a.Tenant == tenant && a.Cluster == cluster && a.EnrolledAt <= at).Select(a => a.Node)], null, at, cancellation);
+    public async Task<ClusterFacts?> ReadAsync(string tenant, string cluster, DateTimeOffset at, CancellationToken cancellation) => await ReadAsync(
+        tenant, cluster, [.. (await agents(cancellation)).Where(a => a.Tenant == tenant && a.Cluster == cluster && a.EnrolledAt <= at).Select(a => a.Node)], null, at, cancellation);
 
     async Task<ClusterFacts?> ReadAsync(string tenant, string cluster, IReadOnlyList<string> enrolled, ClusterFacts? before, DateTimeOffset now, CancellationToken cancellation)
     {

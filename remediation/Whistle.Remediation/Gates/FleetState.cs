@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
@@ -83,27 +81,27 @@ sealed record FleetState
 
     /// <param name="run">Only this one and what its gates ask about; null for all.</param>
     /// <param name="owner">Whose tokens are given.</param>
-    public static FleetState Read(DbConnection connection, DateTimeOffset now, string? run = null, string owner = "")
+    public static async Task<FleetState> ReadAsync(StateConnection connection, DateTimeOffset now, string? run = null, string owner = "", CancellationToken cancellation = default)
     {
-        var seals = StateSeals.Read(connection);
-        var control = ControlState.Read(connection, seals);
+        var seals = await StateSeals.ReadAsync(connection, cancellation);
+        var control = await ControlState.ReadAsync(connection, seals, cancellation);
         var faults = new List<StateFault>(control.Faults);
-        var runs = RunStore.Live(connection, owner, run, faults);
-        var incidents = IncidentStore.Active(connection, run is null ? null : runs.Select(r => (r.Run.Tenant, r.Run.Cluster)).FirstOrDefault()).ToDictionary(i => i.Id);
+        var runs = await RunStore.LiveAsync(connection, owner, run, faults, cancellation);
+        var incidents = (await IncidentStore.ActiveAsync(connection, run is null ? null : runs.Select(r => (r.Run.Tenant, r.Run.Cluster)).FirstOrDefault(), cancellation)).ToDictionary(i => i.Id);
         foreach (var missing in runs.Select(r => r.Run.IncidentId).Distinct().Where(id => !incidents.ContainsKey(id)).ToList())
         {
-            if (IncidentStore.Find(connection, missing) is { } closed)
+            if (await IncidentStore.FindAsync(connection, missing, cancellation) is { } closed)
                 incidents.Add(closed.Id, closed);
         }
 
-        var cancellations = RunTables.SealedCancellations.Read(connection, seals);
+        var cancellations = await RunTables.SealedCancellations.ReadAsync(connection, seals, cancellation);
         if (cancellations.Fault is { } uncalled)
         {
             faults.Add(new(Uncalled, $"{uncalled}, so the kill switch is turned on. Cancel again the runs that should be, then turn it off with `whistle kill-switch off`."));
             control = control with { Kill = new(true, "cancellations in the state are damaged", "whistle", DateTimeOffset.UnixEpoch) };
         }
 
-        var reservations = RunTables.SealedReservations.Read(connection, seals);
+        var reservations = await RunTables.SealedReservations.ReadAsync(connection, seals, cancellation);
         if (reservations.Fault is { } unreserved)
             faults.Add(new(Unreserved, $"{unreserved}, so no run starts until every run under way has ended."));
         return new()
@@ -114,16 +112,16 @@ sealed record FleetState
             Windows = control.Windows,
             Freezes = control.Freezes,
             Runs = runs,
-            Known = RunStore.Known(connection, now, run, faults),
+            Known = await RunStore.KnownAsync(connection, now, run, faults, cancellation),
             Incidents = incidents,
-            Acknowledgements = IncidentStore.Acknowledgements(connection, now).ToDictionary(a => a.IncidentId),
-            Approvals = RunStore.Approvals(connection, run, faults).ToDictionary(a => (a.RunId, a.Step)),
-            Tasks = RunStore.TasksDone(connection, run, faults).ToDictionary(t => (t.RunId, t.Step)),
+            Acknowledgements = (await IncidentStore.AcknowledgementsAsync(connection, now, cancellation)).ToDictionary(a => a.IncidentId),
+            Approvals = (await RunStore.ApprovalsAsync(connection, run, faults, cancellation)).ToDictionary(a => (a.RunId, a.Step)),
+            Tasks = (await RunStore.TasksDoneAsync(connection, run, faults, cancellation)).ToDictionary(t => (t.RunId, t.Step)),
             Cancellations = OfLive(cancellations, runs),
-            Commands = run is null ? CommandStore.OfLiveRuns(connection, faults).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
+            Commands = run is null ? (await CommandStore.OfLiveRunsAsync(connection, faults, cancellation)).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
             AtWork = reservations.Rows,
-            Storms = RunStore.Storms(connection, now, faults),
-            Restored = RestoreView.Read(connection),
+            Storms = await RunStore.StormsAsync(connection, now, faults, cancellation),
+            Restored = await RestoreView.ReadAsync(connection, cancellation),
             Faults = faults,
         };
     }

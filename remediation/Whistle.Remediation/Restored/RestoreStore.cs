@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.Detectors.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Commands;
@@ -43,49 +41,57 @@ static class RestoreStore
         "restored_nodes", ["generation", "tenant", "cluster", "node"], ["generation", "tenant", "cluster", "node", "heard_at", "known_since"]);
 
     /// <summary>What was given out before the restore is void from now on, whatever numbers it has.</summary>
-    public static void Begin(DbConnection connection, string generation, DateTimeOffset backupAt, DateTimeOffset now)
+    public static async Task BeginAsync(StateConnection connection, string generation, DateTimeOffset backupAt, DateTimeOffset now, CancellationToken cancellation)
     {
-        Lineage.Begin(connection, generation, backupAt, now);
-        foreach (var command in CommandStore.AllOpen(connection))
-            CommandStore.Save(connection, command with { Token = command.Token + Beyond });
-        connection.Execute("UPDATE runs SET token = token + $beyond WHERE ended_at IS NULL", ("$beyond", Beyond));
+        await Lineage.BeginAsync(connection, generation, backupAt, now, cancellation);
+        foreach (var command in await CommandStore.AllOpenAsync(connection, cancellation))
+            await CommandStore.SaveAsync(connection, command with { Token = command.Token + Beyond }, cancellation);
+        await connection.ExecuteAsync("UPDATE runs SET token = token + $beyond WHERE ended_at IS NULL", cancellation, ("$beyond", Beyond));
     }
 
     /// <summary>The nodes whose agents have told, with since when they remember.</summary>
-    public static Dictionary<(string Tenant, string Cluster, string Node), DateTimeOffset> Heard(DbConnection connection, Lineage lineage) => connection.Query(
+    public static async Task<Dictionary<(string Tenant, string Cluster, string Node), DateTimeOffset>> HeardAsync(StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
         $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation",
         r => Nodes.Holds(r) ? (Node: (r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
-        ("$generation", lineage.Generation)).Where(n => n.Node.Item1 is not null).ToDictionary(n => n.Node, n => n.Since);
+        cancellation, ("$generation", lineage.Generation))).Where(n => n.Node.Item1 is not null).ToDictionary(n => n.Node, n => n.Since);
 
     /// <summary>The generation under which the node's agent is to tell what it remembers; null where it has, or nothing was restored.</summary>
-    public static string? Asked(DbConnection connection, Sender sender)
+    public static async Task<string?> AskedAsync(StateConnection connection, Sender sender, CancellationToken cancellation)
     {
-        var lineage = Lineage.Read(connection);
-        return lineage.IsRestored && !connection.Query(
+        var lineage = await Lineage.ReadAsync(connection, cancellation);
+        return lineage.IsRestored && !(await connection.QueryAsync(
             $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node", r => Nodes.Holds(r),
-            ("$generation", lineage.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Contains(true) ? lineage.Generation : null;
+            cancellation,
+            ("$generation", lineage.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node))).Contains(true) ? lineage.Generation : null;
     }
 
     /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
-    public static bool Hear(DbConnection connection, Sender sender, JournalReport report, DateTimeOffset now)
+    public static async Task<bool> HearAsync(StateConnection connection, Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (Lineage.Read(connection).Generation != report.Generation || report.Generation.Length == 0 || !report.Commands.All(Fits))
+        if ((await Lineage.ReadAsync(connection, cancellation)).Generation != report.Generation || report.Generation.Length == 0 || !report.Commands.All(Fits))
             return false;
-        var fresh = report.Commands.Where(e => !IsKnown(connection, sender, report.Generation, e.Id)).Select(e => e with { Summary = Cut(e.Summary) }).ToList();
-        if (Kept(connection, sender, report.Generation) + fresh.Count > MostOfNode)
+        var fresh = new List<JournalEntry>();
+        foreach (var entry in report.Commands)
+        {
+            if (!await IsKnownAsync(connection, sender, report.Generation, entry.Id, cancellation))
+                fresh.Add(entry with { Summary = Cut(entry.Summary) });
+        }
+
+        if (await KeptAsync(connection, sender, report.Generation, cancellation) + fresh.Count > MostOfNode)
             return false;
         foreach (var entry in fresh)
-            Keep(connection, sender, report.Generation, entry);
+            await KeepAsync(connection, sender, report.Generation, entry, cancellation);
         foreach (var run in fresh.GroupBy(e => RunOf(e.Id)))
-            Follow(connection, sender, run.Key, [.. run], now);
+            await FollowAsync(connection, sender, run.Key, [.. run], now, cancellation);
         if (!report.More)
         {
             var since = DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(report.KnownSince, 0, now.ToUnixTimeMilliseconds()));
-            connection.Execute(
+            await connection.ExecuteAsync(
                 """
                 INSERT INTO restored_nodes VALUES ($generation, $tenant, $cluster, $node, $now, $since, $checksum)
                 ON CONFLICT (generation, tenant, cluster, node) DO UPDATE SET heard_at = excluded.heard_at, known_since = excluded.known_since, checksum = excluded.checksum
                 """,
+                cancellation,
                 ("$generation", report.Generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$now", now), ("$since", since),
                 ("$checksum", Nodes.Of(report.Generation, sender.Tenant, sender.Cluster, sender.Node, now, since)));
         }
@@ -94,67 +100,69 @@ static class RestoreStore
     }
 
     // The state has its end: it is older than the backup, or was told a moment ago.
-    static bool IsKnown(DbConnection connection, Sender sender, string generation, string id) => connection.Query(
+    static async Task<bool> IsKnownAsync(StateConnection connection, Sender sender, string generation, string id, CancellationToken cancellation) => (await connection.QueryAsync(
         """
         SELECT 1 FROM commands WHERE id = $id AND (state = 'Done' OR tenant <> $tenant OR cluster <> $cluster OR node <> $node) UNION ALL
         SELECT 1 FROM restored_commands WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node AND id = $id
         """,
-        _ => true, ("$id", id), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$generation", generation)).Count > 0;
+        _ => true, cancellation, ("$id", id), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$generation", generation))).Count > 0;
 
     static bool Fits(JournalEntry entry) => entry is
         { Id.Length: > 0 and <= LongestName, Action.Length: > 0 and <= LongestName, Step: null or { Length: <= LongestName }, Summary: not null };
 
     static string Cut(string summary) => summary.Length <= LongestSummary ? summary : summary[..LongestSummary];
 
-    static long Kept(DbConnection connection, Sender sender, string generation) => connection.Query(
+    static async Task<long> KeptAsync(StateConnection connection, Sender sender, string generation, CancellationToken cancellation) => (await connection.QueryAsync(
         "SELECT count(*) FROM restored_commands WHERE generation = $generation AND tenant = $tenant AND cluster = $cluster AND node = $node", r => r.GetInt64(0),
-        ("$generation", generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)).Single();
+        cancellation,
+        ("$generation", generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node))).Single();
 
-    static void Keep(DbConnection connection, Sender sender, string generation, JournalEntry entry) => connection.Execute(
+    static async Task KeepAsync(StateConnection connection, Sender sender, string generation, JournalEntry entry, CancellationToken cancellation) => await connection.ExecuteAsync(
         """
         INSERT INTO restored_commands VALUES ($generation, $tenant, $cluster, $node, $id, $run, $incident, $action, $at, $outcome, $summary, $began)
         ON CONFLICT (generation, tenant, cluster, node, id) DO NOTHING
         """,
+        cancellation,
         ("$generation", generation), ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node), ("$id", entry.Id), ("$run", RunOf(entry.Id)),
         ("$incident", IncidentOf(entry.Id)), ("$action", entry.Action), ("$at", entry.At), ("$outcome", entry.Outcome), ("$summary", entry.Summary),
         ("$began", HasBegun(entry) ? 1 : 0));
 
-    static void Follow(DbConnection connection, Sender sender, string id, IReadOnlyList<JournalEntry> entries, DateTimeOffset now)
+    static async Task FollowAsync(StateConnection connection, Sender sender, string id, IReadOnlyList<JournalEntry> entries, DateTimeOffset now, CancellationToken cancellation)
     {
         foreach (var entry in entries)
-            End(connection, entry);
+            await EndAsync(connection, entry, cancellation);
         var begun = entries.Where(HasBegun).ToList();
         if (begun.Count == 0)
             return;
-        if (RunStore.Find(connection, id) is not { } run)
+        if (await RunStore.FindAsync(connection, id, cancellation) is not { } run)
         {
-            if (IncidentStore.Find(connection, IncidentOf(id)) is { } incident && incident.Tenant == sender.Tenant && incident.Cluster == sender.Cluster)
-                IncidentStore.Append(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.");
+            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.Tenant == sender.Tenant && incident.Cluster == sender.Cluster)
+                await IncidentStore.AppendAsync(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.", cancellation: cancellation);
         }
         else if (run.EndedAt is null && run.Tenant == sender.Tenant && run.Cluster == sender.Cluster)
         {
-            RunStore.Overrule(connection, RunEngine.Lost(run, RunStore.RunbookOf(connection, run), begun, now), now);
+            await RunStore.OverruleAsync(connection, RunEngine.Lost(run, await RunStore.RunbookOfAsync(connection, run, cancellation), begun, now), now, cancellation);
         }
     }
 
     // A command that changed nothing has the end that its agent tells; of one that may have, the signals tell.
-    static void End(DbConnection connection, JournalEntry entry)
+    static async Task EndAsync(StateConnection connection, JournalEntry entry, CancellationToken cancellation)
     {
-        if (CommandStore.Find(connection, entry.Id) is not { } command || command.State is CommandState.Done)
+        if (await CommandStore.FindAsync(connection, entry.Id, cancellation) is not { } command || command.State is CommandState.Done)
             return;
         if (HasBegun(entry))
         {
-            CommandStore.Save(connection, command with
+            await CommandStore.SaveAsync(connection, command with
             {
                 State = CommandState.Done,
                 Outcome = CommandOutcome.Indeterminate,
                 Summary = entry.Summary,
                 BegunAt = command.BegunAt ?? DateTimeOffset.FromUnixTimeMilliseconds(entry.At),
-            });
+            }, cancellation);
         }
         else if (command.State is CommandState.Offered or CommandState.Leased or CommandState.Begun)
         {
-            CommandStore.Save(connection, command with { State = CommandState.Done, Outcome = entry.Outcome, Summary = entry.Summary });
+            await CommandStore.SaveAsync(connection, command with { State = CommandState.Done, Outcome = entry.Outcome, Summary = entry.Summary }, cancellation);
         }
     }
 

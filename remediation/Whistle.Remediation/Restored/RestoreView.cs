@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -26,23 +24,23 @@ sealed record RestoreView(
 {
     static readonly IReadOnlySet<(string, string, string)> Nobody = new HashSet<(string, string, string)>();
 
-    public static RestoreView Read(DbConnection connection)
+    public static async Task<RestoreView> ReadAsync(StateConnection connection, CancellationToken cancellation)
     {
-        var lineage = Lineage.Read(connection);
+        var lineage = await Lineage.ReadAsync(connection, cancellation);
         if (!lineage.IsRestored)
             return new(lineage, Nobody, Nobody, []);
-        var heard = RestoreStore.Heard(connection, lineage);
+        var heard = await RestoreStore.HeardAsync(connection, lineage, cancellation);
         return new(
             lineage,
-            connection.Query("SELECT DISTINCT tenant, cluster, node FROM credentials WHERE node IS NOT NULL AND revoked_at IS NULL", r => (r.GetString(0), r.GetString(1), r.GetString(2)))
+            (await connection.QueryAsync("SELECT DISTINCT tenant, cluster, node FROM credentials WHERE node IS NOT NULL AND revoked_at IS NULL", r => (r.GetString(0), r.GetString(1), r.GetString(2)), cancellation))
                 .Except(heard.Keys).ToHashSet(),
             heard.Where(n => n.Value > lineage.BackupAt).Select(n => n.Key).ToHashSet(),
-            connection.Query(
+            await connection.QueryAsync(
                 """
                 SELECT tenant, cluster, node, run, incident, action FROM restored_commands l
                 WHERE generation = $generation AND began = 1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = l.run)
                 """,
-                r => new LostCommand(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5)), ("$generation", lineage.Generation)));
+                r => new LostCommand(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5)), cancellation, ("$generation", lineage.Generation)));
     }
 
     /// <summary>What stands for the attempts that the state has lost: they ended before the restore, nobody knows how.</summary>

@@ -49,11 +49,11 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
             return WhistleApi.BadDuration("to", to);
         if (since <= until)
             return WhistleApi.BadRequest("from: it must be further back than to.");
-        var all = environment.Incidents.Since(now - since);
+        var all = await environment.Incidents.SinceAsync(now - since, cancellation);
         var asked = all.Where(i => i.OpenedAt >= now - since && i.OpenedAt <= now - until).ToList();
         if (asked.Count > Most)
             return WhistleApi.BadRequest($"from: {asked.Count} incidents opened in this time, and at most {Most} are looked at; ask for a shorter one.");
-        var past = new Past(all, environment.Runs.Since(now - since - TimeSpan.FromDays(1)), environment.Control.Modes(), environment.Control.Windows(), now - until);
+        var past = new Past(all, await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation), await environment.Control.ModesAsync(cancellation), await environment.Control.WindowsAsync(cancellation), now - until);
         var answers = new List<ReplayAnswer>();
         foreach (var incident in asked)
         {
@@ -82,7 +82,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         for (var i = 0; i < MostAsked; i++)
         {
             var cluster = await environment.ClusterAt(incident.Tenant, incident.Cluster, at, cancellation);
-            refusal = GatePipeline.FirstRefusal(Snapshot(past, incident, runbook, run, plan, cluster, at));
+            refusal = GatePipeline.FirstRefusal(await SnapshotAsync(past, incident, runbook, run, plan, cluster, at, cancellation));
             // Evidence comes with time; what another gate says is the answer.
             if (refusal?.Gate is not "evidence" || at + refusal.RetryAfter > (incident.ClosedAt < past.Until ? incident.ClosedAt : past.Until))
                 break;
@@ -92,7 +92,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         return refusal is null ? Answer("would-act", "", commands) : Answer("refused", $"{refusal.Gate}: {refusal.Reason}", commands);
     }
 
-    GateSnapshot Snapshot(Past past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at) => new()
+    async Task<GateSnapshot> SnapshotAsync(Past past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at, CancellationToken cancellation) => new()
     {
         Now = at,
         Kill = new(false, "", "", DateTimeOffset.UnixEpoch),
@@ -100,13 +100,13 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         ModeFrom = "replay",
         Approval = null,
         Cancellation = null,
-        Acknowledgement = environment.Incidents.Acknowledgement(incident.Id, at) is { } taken && taken.At <= at ? taken : null,
-        Pauses = [.. environment.Control.Pauses(at).Where(p => p.From <= at)],
+        Acknowledgement = await environment.Incidents.AcknowledgementAsync(incident.Id, at, cancellation) is { } taken && taken.At <= at ? taken : null,
+        Pauses = [.. (await environment.Control.PausesAsync(at, cancellation)).Where(p => p.From <= at)],
         Runbook = runbook,
         Run = run,
         Traits = plan.From(0),
         Signals = [.. incident.Signals.Where(s => run.Answers.Contains(s.Name) && s.Since <= at && !(s.ClearedAt <= at)).Select(s => Fired(s, at))],
-        AtWork = [.. past.Runs.Where(r => r.IncidentId != incident.Id && r.Reports.FirstOrDefault(p => p.Changed)?.At <= at && !(r.EndedAt <= at)).Select(Place)],
+        AtWork = await AtWorkAsync(past, incident, at, cancellation),
         Earlier =
         [
             .. past.Runs.Where(r => r.Runbook == runbook.Name && r.HasTarget(run) && r.IsAttempt && r.EndedAt <= at && r.EndedAt > at.AddDays(-1))
@@ -116,14 +116,22 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         Troubled = past.Incidents.Where(i => i.Tenant == incident.Tenant && i.Cluster == incident.Cluster && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
             .Select(i => i.Subject["node"]).ToHashSet(),
         Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.Tenant, incident.Cluster, at),
-        Freeze = environment.Control.Freezes(at).FirstOrDefault(f => f.Holds(incident.Tenant, incident.Cluster, at)),
+        Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Holds(incident.Tenant, incident.Cluster, at)),
         Onsets = [.. incident.Onsets.Where(o => o <= at)],
     };
 
+    async Task<IReadOnlyList<Reservation>> AtWorkAsync(Past past, Incident incident, DateTimeOffset at, CancellationToken cancellation)
+    {
+        var places = new List<Reservation>();
+        foreach (var run in past.Runs.Where(r => r.IncidentId != incident.Id && r.Reports.FirstOrDefault(p => p.Changed)?.At <= at && !(r.EndedAt <= at)))
+            places.Add(await PlaceAsync(run, cancellation));
+        return places;
+    }
+
     // What its zone and its part in the cluster were is left out.
-    Reservation Place(Run run) => new(
+    async Task<Reservation> PlaceAsync(Run run, CancellationToken cancellation) => new(
         run.Id, run.Runbook, run.Tenant, run.Cluster, "", run.Node, run.Subject,
-        environment.Runs.RunbookOf(run) is not { } book || Rendering.Plan(book, run.Labels).From(0).Disruptive, ControlPlane: false);
+        await environment.Runs.RunbookOfAsync(run, cancellation) is not { } book || Rendering.Plan(book, run.Labels).From(0).Disruptive, ControlPlane: false);
 
     static Signal Fired(IncidentSignal signal, DateTimeOffset at) => new()
     {

@@ -40,222 +40,232 @@ public sealed class RunStore
     public RunStore(StateDatabase database)
     {
         _database = database;
-        database.Migrate(RunTables.Schema);
+        database.Add(RunTables.Schema);
     }
 
     /// <summary>All that had not ended at some time since then, the oldest first.</summary>
-    public IReadOnlyList<Run> Since(DateTimeOffset since)
+    public async Task<IReadOnlyList<Run>> SinceAsync(DateTimeOffset since, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Whole(Rows.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return Whole(await Rows.QueryAsync(
             connection,
             """
             SELECT id, revision FROM (
                 SELECT id, revision, created_at FROM runs WHERE ended_at IS NULL UNION ALL
                 SELECT id, revision, created_at FROM runs WHERE ended_at >= $since) r ORDER BY created_at, id
             """,
-            ("$since", since)));
+            cancellation, ("$since", since)));
     }
 
-    public IReadOnlyList<Run> OfIncident(string incident)
+    public async Task<IReadOnlyList<Run>> OfIncidentAsync(string incident, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Whole(Rows.Query(connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", ("$incident", incident)));
+        await using var connection = await _database.OpenAsync(cancellation);
+        return Whole(await Rows.QueryAsync(connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", cancellation, ("$incident", incident)));
     }
 
     /// <summary>All runs of the incidents that were not closed at some time since then, the oldest first.</summary>
-    public ILookup<string, Run> OfIncidents(DateTimeOffset since)
+    public async Task<ILookup<string, Run>> OfIncidentsAsync(DateTimeOffset since, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Whole(Rows.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return Whole(await Rows.QueryAsync(
             connection,
             $"""
             {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL UNION ALL SELECT id FROM incidents WHERE closed_at >= $since)
             ORDER BY created_at, id
             """,
-            ("$since", since))).ToLookup(r => r.IncidentId);
+            cancellation, ("$since", since))).ToLookup(r => r.IncidentId);
     }
 
-    public Run? Find(string id)
+    public async Task<Run?> FindAsync(string id, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Find(connection, id);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await FindAsync(connection, id, cancellation);
     }
 
     /// <summary>The oldest entry first.</summary>
-    public IReadOnlyList<RunEntry> Timeline(string id)
+    public async Task<IReadOnlyList<RunEntry>> TimelineAsync(string id, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Entries.Query(
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Entries.QueryAsync(
             connection, "SELECT run, number, at, kind, text, count, run || ' ' || number FROM run_timeline WHERE run = $id ORDER BY number",
-            r => new RunEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)), ("$id", id));
+            r => new RunEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)), cancellation, ("$id", id));
     }
 
     /// <summary>The incidents that a run works on: what <see cref="IncidentsEnvironment.Worked"/> asks for.</summary>
-    public IReadOnlySet<string> WorkedIncidents()
+    public async Task<IReadOnlySet<string>> WorkedIncidentsAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return connection.Query(
-            "SELECT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0)).ToHashSet();
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await connection.QueryAsync(
+            "SELECT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0), cancellation)).ToHashSet();
     }
 
     /// <summary>Where an incident is open or a run goes on.</summary>
-    public IReadOnlyList<(string Tenant, string Cluster)> Clusters()
+    public async Task<IReadOnlyList<(string Tenant, string Cluster)>> ClustersAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return connection.Query(
-            "SELECT tenant, cluster FROM incidents WHERE closed_at IS NULL UNION SELECT tenant, cluster FROM runs WHERE ended_at IS NULL", r => (r.GetString(0), r.GetString(1)));
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await connection.QueryAsync(
+            "SELECT tenant, cluster FROM incidents WHERE closed_at IS NULL UNION SELECT tenant, cluster FROM runs WHERE ended_at IS NULL", r => (r.GetString(0), r.GetString(1)), cancellation);
     }
 
     /// <summary>Repairs that gave up since then, the oldest first.</summary>
-    public IReadOnlyList<Escalation> Escalations(DateTimeOffset since)
+    public async Task<IReadOnlyList<Escalation>> EscalationsAsync(DateTimeOffset since, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var picture = connection.BeginRead();
-        return [.. Whole(Rows.Query(connection, $"{Keys} WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", ("$since", since))).Select(r => ToEscalation(connection, r))];
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var picture = await connection.BeginReadAsync(cancellation);
+        var runs = await Rows.QueryAsync(
+            connection, $"{Keys} WHERE state = 'Escalated' AND ended_at >= $since ORDER BY ended_at, id", cancellation, ("$since", since));
+        var escalations = new List<Escalation>();
+        foreach (var run in Whole(runs))
+            escalations.Add(await ToEscalationAsync(connection, run, cancellation));
+        return escalations;
     }
 
     /// <summary>A yes to the plan of that hash, which the gates ask for in mode approve.</summary>
-    public bool Approve(Approval approval)
+    public async Task<bool> ApproveAsync(Approval approval, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        if (Find(connection, approval.RunId) is not { EndedAt: null } run)
+        await using var connection = await _database.OpenAsync(cancellation);
+        if (await FindAsync(connection, approval.RunId, cancellation) is not { } of)
             return false;
-        connection.Execute(
+        await using var transaction = await connection.BeginWriteAsync(Scope(of), cancellation);
+        if (await FindAsync(connection, approval.RunId, cancellation) is not { EndedAt: null } run)
+            return false;
+        await connection.ExecuteAsync(
             """
             INSERT INTO approvals (run, step, plan_hash, author, at, until_at, checksum) VALUES ($run, $step, $hash, $author, $at, $until, $checksum)
             ON CONFLICT (run, step) DO UPDATE SET
                 plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at, checksum = excluded.checksum
             """,
+            cancellation,
             ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until),
             ("$checksum", RunTables.Approvals.Of(approval.RunId, approval.PlanHash, approval.Author, approval.At, approval.Until, approval.Step)));
-        Append(connection, run, new("approval", $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At);
-        transaction.Commit();
+        await AppendAsync(connection, run, new("approval", $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At, cancellation);
+        await transaction.CommitAsync(cancellation);
         return true;
     }
 
     /// <summary>A person says that they have done what a step asks. False where the run has ended, is not there, or asks nothing of the kind.</summary>
-    public bool Complete(TaskDone done)
+    public async Task<bool> CompleteAsync(TaskDone done, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        if (Find(connection, done.RunId) is not { EndedAt: null } run || RunbookOf(connection, run)?.Steps.Any(s => s.Kind is StepKind.Task && s.Name == done.Step) is not true)
+        await using var connection = await _database.OpenAsync(cancellation);
+        if (await FindAsync(connection, done.RunId, cancellation) is not { } of)
             return false;
-        DropDamaged(connection, done);
-        connection.Execute(
+        await using var transaction = await connection.BeginWriteAsync(Scope(of), cancellation);
+        if (await FindAsync(connection, done.RunId, cancellation) is not { EndedAt: null } run || (await RunbookOfAsync(connection, run, cancellation))?.Steps.Any(s => s.Kind is StepKind.Task && s.Name == done.Step) is not true)
+            return false;
+        await DropDamagedAsync(connection, done, cancellation);
+        await connection.ExecuteAsync(
             "INSERT INTO tasks_done (run, step, author, note, at, checksum) VALUES ($run, $step, $author, $note, $at, $checksum) ON CONFLICT (run, step) DO NOTHING",
-            ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At),
+            cancellation, ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At),
             ("$checksum", RunTables.TasksDone.Of(done.RunId, done.Step, done.Author, done.Note, done.At)));
-        Append(connection, run, new("task", $"{done.Author} has done {done.Step}: {done.Note}"), done.At);
-        transaction.Commit();
+        await AppendAsync(connection, run, new("task", $"{done.Author} has done {done.Step}: {done.Note}"), done.At, cancellation);
+        await transaction.CommitAsync(cancellation);
         return true;
     }
 
-    static void DropDamaged(DbConnection connection, TaskDone done)
+    static async Task DropDamagedAsync(StateConnection connection, TaskDone done, CancellationToken cancellation)
     {
         const string where = "FROM tasks_done WHERE run = $run AND step = $step";
-        if (connection.Query($"SELECT {RunTables.TasksDone.Columns()} {where}", r => RunTables.TasksDone.Holds(r), ("$run", done.RunId), ("$step", done.Step)) is [false])
-            connection.Execute($"DELETE {where}", ("$run", done.RunId), ("$step", done.Step));
+        if (await connection.QueryAsync($"SELECT {RunTables.TasksDone.Columns()} {where}", r => RunTables.TasksDone.Holds(r), cancellation, ("$run", done.RunId), ("$step", done.Step)) is [false])
+            await connection.ExecuteAsync($"DELETE {where}", cancellation, ("$run", done.RunId), ("$step", done.Step));
     }
 
     /// <summary>Calls a run off at its next step's boundary. False where it has ended or is not there.</summary>
-    public bool Cancel(Cancellation cancellation)
+    public async Task<bool> CancelAsync(Cancellation cancelled, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        if (Find(connection, cancellation.RunId) is not { EndedAt: null } run)
+        await using var connection = await _database.OpenAsync(cancellation);
+        if (await FindAsync(connection, cancelled.RunId, cancellation) is not { } of)
             return false;
-        var added = RunTables.Insert(connection, cancellation);
+        await using var transaction = await connection.BeginWriteAsync([Scope(of), StateScopes.Brakes], cancellation);
+        if (await FindAsync(connection, cancelled.RunId, cancellation) is not { EndedAt: null } run)
+            return false;
+        var added = await RunTables.InsertAsync(connection, run, cancelled, cancellation);
         if (added)
-            Append(connection, run, new("cancel", $"Cancelled by {cancellation.Author}: {cancellation.Reason}"), cancellation.At);
-        transaction.Commit();
+            await AppendAsync(connection, run, new("cancel", $"Cancelled by {cancelled.Author}: {cancelled.Reason}"), cancelled.At, cancellation);
+        await transaction.CommitAsync(cancellation);
         return true;
     }
 
     internal StateDatabase Database => _database;
 
     /// <summary>What the state descends from.</summary>
-    public Lineage Lineage
+    public async Task<Lineage> LineageAsync(CancellationToken cancellation)
     {
-        get
-        {
-            using var connection = _database.Open();
-            return Lineage.Read(connection);
-        }
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await Lineage.ReadAsync(connection, cancellation);
     }
 
     /// <summary>The state was restored from a backup: all agents are to tell what they did since.</summary>
-    public void BeginGeneration(string generation, DateTimeOffset backupAt, DateTimeOffset now)
+    public async Task BeginGenerationAsync(string generation, DateTimeOffset backupAt, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        RestoreStore.Begin(connection, generation, backupAt, now);
-        transaction.Commit();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(cancellation);
+        await RestoreStore.BeginAsync(connection, generation, backupAt, now, cancellation);
+        await transaction.CommitAsync(cancellation);
     }
 
-    internal IReadOnlyList<Run> Live()
+    internal async Task<IReadOnlyList<Run>> LiveAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        return Live(connection);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await LiveAsync(connection, cancellation);
     }
 
-    static IReadOnlyList<Run> Live(DbConnection connection) => Whole(LiveRows(connection));
+    static async Task<IReadOnlyList<Run>> LiveAsync(StateConnection connection, CancellationToken cancellation) => Whole(await LiveRowsAsync(connection, cancellation));
 
-    static IReadOnlyList<Run?> LiveRows(DbConnection connection) => Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id");
+    static async Task<IReadOnlyList<Run?>> LiveRowsAsync(StateConnection connection, CancellationToken cancellation) => await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id", cancellation);
 
     static IReadOnlyList<T> Whole<T>(IReadOnlyList<T?> rows)
         where T : class => rows.Contains(null) ? [.. rows.OfType<T>()] : (rows as IReadOnlyList<T>)!;
 
     /// <summary>The version of the runbook that the run began with; null where this release cannot read it.</summary>
-    public Runbook? RunbookOf(Run run)
+    public async Task<Runbook?> RunbookOfAsync(Run run, CancellationToken cancellation)
     {
         if (Parsed.TryGetValue(run.RunbookHash, out var known))
             return known;
-        using var connection = _database.Open();
-        return RunbookOf(connection, run);
+        await using var connection = await _database.OpenAsync(cancellation);
+        return await RunbookOfAsync(connection, run, cancellation);
     }
 
     /// <summary>It goes on once a person says that they have done what its step asks of them.</summary>
-    public bool AsksPerson(Run run) => run is { State: RunState.Running, Undoing: null }
-        && RunbookOf(run) is { } runbook && run.Step < runbook.Steps.Count && runbook.Steps[run.Step].Kind is StepKind.Task;
+    public async Task<bool> AsksPersonAsync(Run run, CancellationToken cancellation) => run is { State: RunState.Running, Undoing: null }
+        && await RunbookOfAsync(run, cancellation) is { } runbook && run.Step < runbook.Steps.Count && runbook.Steps[run.Step].Kind is StepKind.Task;
 
     /// <summary>The plan that the run's hash is over; empty where none could be made, or this release cannot read the runbook.</summary>
-    public IReadOnlyList<PlanStep> PlanOf(Run run) =>
-        run.PlanHash.Length == 0 || RunbookOf(run) is not { } runbook ? [] : [.. Rendering.Plan(runbook, run.Labels).Steps.Select(PlanStep.Of)];
+    public async Task<IReadOnlyList<PlanStep>> PlanOfAsync(Run run, CancellationToken cancellation) =>
+        run.PlanHash.Length == 0 || await RunbookOfAsync(run, cancellation) is not { } runbook ? [] : [.. Rendering.Plan(runbook, run.Labels).Steps.Select(PlanStep.Of)];
 
     // A handful of versions are alive at a time.
-    internal static Runbook? RunbookOf(DbConnection connection, Run run)
+    internal static async Task<Runbook?> RunbookOfAsync(StateConnection connection, Run run, CancellationToken cancellation)
     {
         if (Parsed.TryGetValue(run.RunbookHash, out var known))
             return known;
-        return connection.Query("SELECT text FROM runbook_versions WHERE hash = $hash", r => r.GetString(0), ("$hash", run.RunbookHash)) is [var text]
+        return await connection.QueryAsync("SELECT text FROM runbook_versions WHERE hash = $hash", r => r.GetString(0), cancellation, ("$hash", run.RunbookHash)) is [var text]
             ? Parsed.GetOrAdd(run.RunbookHash, static (_, t) => RunbookSet.Parse(t), text) : null;
     }
 
     /// <summary>False where the run exists already: whoever proposed it first has it.</summary>
-    internal bool Propose(Run run, Runbook runbook, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    internal async Task<bool> ProposeAsync(Run run, Runbook runbook, IReadOnlyList<RunNote> notes, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope(run), cancellation);
         var body = Json(run);
-        var added = connection.Execute(
+        var added = await connection.ExecuteAsync(
             """
             INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs, revision,
                 checksum, summary_checksum)
             VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, $rungs, $revision, $checksum, $summary) ON CONFLICT (id) DO NOTHING
             """,
+            cancellation,
             ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster), ("$node", run.Node),
             ("$runbook", run.Runbook), ("$state", run.State), ("$ended", run.EndedAt), ("$created", run.CreatedAt), ("$body", body),
             ("$subject", Json(run.Subject)), ("$origin", run.Origin), ("$rungs", Rungs(run)), ("$revision", StateSql.NewRevision()),
             ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run))) > 0;
         if (added)
         {
-            connection.Execute("INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", ("$hash", runbook.Hash), ("$text", runbook.Text));
-            AppendAll(connection, run, notes, now);
+            await connection.ExecuteAsync("INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", cancellation, ("$hash", runbook.Hash), ("$text", runbook.Text));
+            await AppendAllAsync(connection, run, notes, now, cancellation);
         }
 
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
         return added;
     }
 
@@ -263,120 +273,131 @@ public sealed class RunStore
     /// Renews the owner's lease, which is one for all its runs, and takes the runs that nobody holds. A run that changes hands gets a higher
     /// fencing token, which makes void what its owner before still writes.
     /// </summary>
-    internal void Own(string owner, DateTimeOffset now)
+    internal async Task OwnAsync(string owner, DateTimeOffset now, CancellationToken cancellation)
     {
         const string free =
             """
             ended_at IS NULL AND owner <> $owner AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at > $now)
             """;
-        using var connection = _database.Open();
-        var kept = connection.Query("SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, ("$owner", owner), ("$soon", now + (OwnedFor / 2))).Count > 0;
+        await using var connection = await _database.OpenAsync(cancellation);
+        var kept = (await connection.QueryAsync("SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, cancellation, ("$owner", owner), ("$soon", now + (OwnedFor / 2)))).Count > 0;
         // The lease of whoever owns nothing may end.
-        if (connection.Query($"SELECT 1 FROM runs WHERE {(kept ? free : "ended_at IS NULL")} LIMIT 1", _ => true, ("$owner", owner), ("$now", now)).Count == 0)
+        if ((await connection.QueryAsync($"SELECT 1 FROM runs WHERE {(kept ? free : "ended_at IS NULL")} LIMIT 1", _ => true, cancellation, ("$owner", owner), ("$now", now))).Count == 0)
             return;
-        using var transaction = connection.BeginWrite();
-        connection.Execute(
+        await using var transaction = await connection.BeginWriteAsync(StateScope.Of("run_owners"), cancellation);
+        await connection.ExecuteAsync(
             "INSERT INTO run_owners (owner, until_at) VALUES ($owner, $until) ON CONFLICT (owner) DO UPDATE SET until_at = excluded.until_at",
-            ("$owner", owner), ("$until", now + OwnedFor));
+            cancellation, ("$owner", owner), ("$until", now + OwnedFor));
         // Long gone, and owner of nothing.
-        connection.Execute("DELETE FROM run_owners WHERE until_at < $past", ("$past", now - TimeSpan.FromDays(1)));
-        connection.Execute($"UPDATE runs SET token = token + 1, owner = $owner WHERE {free}", ("$owner", owner), ("$now", now));
-        transaction.Commit();
+        await connection.ExecuteAsync("DELETE FROM run_owners WHERE until_at < $past", cancellation, ("$past", now - TimeSpan.FromDays(1)));
+        await connection.ExecuteAsync($"UPDATE runs SET token = token + 1, owner = $owner WHERE {free}", cancellation, ("$owner", owner), ("$now", now));
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Makes a decision durable, whole or not at all. False where the token is stale or the command to be taken back has begun.</summary>
-    internal bool Apply(RunDecision decision, string owner, long token, DateTimeOffset now) => Apply([(decision, token)], owner, now)[0];
+    internal async Task<bool> ApplyAsync(RunDecision decision, string owner, long token, DateTimeOffset now, CancellationToken cancellation) => (await ApplyAsync([(decision, token)], owner, now, cancellation))[0];
 
-    /// <summary>As <see cref="Apply(RunDecision, string, long, DateTimeOffset)"/> for several in one transaction, of which each stands or falls by itself.</summary>
-    internal IReadOnlyList<bool> Apply(IReadOnlyList<(RunDecision Decision, long Token)> decisions, string owner, DateTimeOffset now)
+    /// <summary>As <see cref="ApplyAsync(RunDecision, string, long, DateTimeOffset, CancellationToken)"/> for several in one transaction, of which each stands or falls by itself.</summary>
+    internal async Task<IReadOnlyList<bool>> ApplyAsync(IReadOnlyList<(RunDecision Decision, long Token)> decisions, string owner, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scopes([.. decisions.Select(d => d.Decision.Run)]), cancellation);
         var applied = new bool[decisions.Count];
         for (var i = 0; i < applied.Length; i++)
         {
-            connection.Execute("SAVEPOINT decision");
-            applied[i] = Write(connection, decisions[i].Decision, owner, decisions[i].Token, now);
-            connection.Execute(applied[i] ? "RELEASE SAVEPOINT decision" : "ROLLBACK TO SAVEPOINT decision");
+            await connection.ExecuteAsync("SAVEPOINT decision", cancellation);
+            applied[i] = await WriteAsync(connection, decisions[i].Decision, owner, decisions[i].Token, now, cancellation);
+            await connection.ExecuteAsync(applied[i] ? "RELEASE SAVEPOINT decision" : "ROLLBACK TO SAVEPOINT decision", cancellation);
         }
 
         if (applied.Contains(true))
-            transaction.Commit();
+            await transaction.CommitAsync(cancellation);
         return applied;
     }
 
     /// <summary>What was found out elsewhere than in a pass of its owner; a decision that the owner is about to write is void by its token.</summary>
-    internal static void Overrule(DbConnection connection, RunDecision decision, DateTimeOffset now)
+    internal static async Task OverruleAsync(StateConnection connection, RunDecision decision, DateTimeOffset now, CancellationToken cancellation)
     {
         var run = decision.Run;
         var body = Json(run);
-        connection.Execute(
+        await connection.ExecuteAsync(
             "UPDATE runs SET state = $state, body = $body, token = token + 1, revision = $revision, checksum = $checksum, summary_checksum = $summary WHERE id = $id AND ended_at IS NULL",
+            cancellation,
             ("$state", run.State), ("$body", body), ("$revision", StateSql.NewRevision()), ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id));
-        foreach (var open in CommandStore.AllOpen(connection).Where(c => c.RunId == run.Id))
-            CommandStore.Withdraw(connection, open.Id);
+        foreach (var open in (await CommandStore.AllOpenAsync(connection, cancellation)).Where(c => c.RunId == run.Id))
+            await CommandStore.WithdrawAsync(connection, open.Id, cancellation);
         // It has its place in the budgets until it ends, as it had when the permit was given. What it is about in the cluster is not known here.
-        var disruptive = RunbookOf(connection, run) is not { } runbook || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
-        RunTables.Reserve(connection, new(run.Id, run.Runbook, run.Tenant, run.Cluster, "", run.Node, run.Subject, disruptive, ControlPlane: false));
-        AppendAll(connection, run, decision.Notes, now);
+        var disruptive = await RunbookOfAsync(connection, run, cancellation) is not { } runbook || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
+        await RunTables.ReserveAsync(connection, new(run.Id, run.Runbook, run.Tenant, run.Cluster, "", run.Node, run.Subject, disruptive, ControlPlane: false), cancellation);
+        await AppendAllAsync(connection, run, decision.Notes, now, cancellation);
     }
 
-    static bool Write(DbConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now)
+    static async Task<bool> WriteAsync(StateConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now, CancellationToken cancellation)
     {
         var run = decision.Run;
         var body = Json(run);
-        if (connection.Execute(
+        if (await connection.ExecuteAsync(
             """
             UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs, revision = $revision,
                 checksum = $checksum, summary_checksum = $summary
             WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL
             """,
-            ("$state", run.State), ("$ended", run.EndedAt), ("$body", body), ("$cancelled", run.CancelledBy is null ? 0 : 1),
+            cancellation, ("$state", run.State), ("$ended", run.EndedAt), ("$body", body), ("$cancelled", run.CancelledBy is null ? 0 : 1),
             ("$rungs", Rungs(run)), ("$revision", StateSql.NewRevision()), ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
             return false;
         // What is known when it is written counts, not what was when it was decided.
-        if (run.State is RunState.Succeeded && IncidentStore.Find(connection, run.IncidentId) is { } incident && incident.Signals.Any(s => !s.IsClear))
+        if (run.State is RunState.Succeeded && await IncidentStore.FindAsync(connection, run.IncidentId, cancellation) is { } incident && incident.Signals.Any(s => !s.IsClear))
             return false;
-        if (decision.Withdraw is { } withdrawn && !CommandStore.Withdraw(connection, withdrawn))
+        if (decision.Withdraw is { } withdrawn && !await CommandStore.WithdrawAsync(connection, withdrawn, cancellation))
             return false;
         if (decision.Offer is { } offer)
-            CommandStore.Insert(connection, offer);
+            await CommandStore.InsertAsync(connection, offer, cancellation);
         // Whoever has changed nothing and waits holds nobody else up.
-        if (run.EndedAt is not null || (run.State is RunState.Waiting or RunState.AwaitingApproval && !run.Reports.Any(r => r.Changed)))
-            RunTables.Release(connection, run.Id);
-        AppendAll(connection, run, decision.Notes, now);
+        if (Releases(run))
+            await RunTables.ReleaseAsync(connection, run.Id, cancellation);
+        await AppendAllAsync(connection, run, decision.Notes, now, cancellation);
         return true;
     }
 
+    static bool Releases(Run run) =>
+        run.EndedAt is not null || (run.State is RunState.Waiting or RunState.AwaitingApproval && !run.Reports.Any(r => r.Changed));
+
+    // A run never leaves its cluster.
+    static StateScope Scope(Run run) => StateScope.Cluster(run.Tenant, run.Cluster);
+
+    // Whoever gives a place back changes what a permit counts.
+    static IReadOnlyCollection<StateScope> Scopes(IReadOnlyList<Run> runs) =>
+        [.. runs.Select(Scope).Distinct(), .. runs.Any(Releases) ? [StateScopes.Budgets.Shared()] : Array.Empty<StateScope>()];
+
     /// <summary>Notes that so much of a cluster is in trouble that its cause is elsewhere.</summary>
-    internal void NoteStorms(IReadOnlyList<(string Tenant, string Cluster)> clusters, DateTimeOffset now)
+    internal async Task NoteStormsAsync(IReadOnlyList<(string Tenant, string Cluster)> clusters, DateTimeOffset now, CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync([.. clusters.Select(c => StateScope.Cluster(c.Tenant, c.Cluster))], cancellation);
         foreach (var (tenant, cluster) in clusters)
         {
-            connection.Execute(
+            await connection.ExecuteAsync(
                 "INSERT INTO storms (tenant, cluster, at) VALUES ($tenant, $cluster, $at) ON CONFLICT (tenant, cluster) DO UPDATE SET at = excluded.at",
-                ("$tenant", tenant), ("$cluster", cluster), ("$at", now));
+                cancellation, ("$tenant", tenant), ("$cluster", cluster), ("$at", now));
         }
 
-        transaction.Commit();
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Those that have not ended and, of those, the tokens that the owner holds; null where another does.</summary>
-    internal static IReadOnlyList<OwnedRun> Live(DbConnection connection, string owner, string? run, ICollection<StateFault> faults)
+    internal static async Task<IReadOnlyList<OwnedRun>> LiveAsync(StateConnection connection, string owner, string? run, ICollection<StateFault> faults, CancellationToken cancellation)
     {
-        var tokens = connection.Query(
+        var tokens = (await connection.QueryAsync(
             $"SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner{(run is null ? "" : " AND id = $id")}", r => (Id: r.GetString(0), Token: r.GetInt64(1)),
-            ("$owner", owner), ("$id", run)).ToDictionary(t => t.Id, t => t.Token);
-        var runs = run is null ? LiveRows(connection) : Rows.Query(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", ("$id", run));
+            cancellation, ("$owner", owner), ("$id", run))).ToDictionary(t => t.Id, t => t.Token);
+        var runs = run is null ? await LiveRowsAsync(connection, cancellation) : await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", cancellation, ("$id", run));
         if (runs.Contains(null))
             faults.Add(new("runs", $"{runs.Count(r => r is null)} run(s) that have not ended are damaged, so nothing is done with them and nothing else begins on their targets. Repair their nodes by hand, or restore a backup with `whistle backup restore`."));
         return [.. runs.OfType<Run>().Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
     }
 
     /// <summary>Of the live runs (or one of them): all runs of the same incidents, and those that ended on the same targets within the last day.</summary>
-    internal static IReadOnlyList<RunSummary> Known(DbConnection connection, DateTimeOffset now, string? run, ICollection<StateFault> faults)
+    internal static async Task<IReadOnlyList<RunSummary>> KnownAsync(StateConnection connection, DateTimeOffset now, string? run, ICollection<StateFault> faults, CancellationToken cancellation)
     {
         const string byTarget =
             $"""
@@ -385,104 +406,104 @@ public sealed class RunStore
             """;
         var since = now - TimeSpan.FromDays(1);
         var known = run is null
-            ? Summaries.Query(
+            ? await Summaries.QueryAsync(
                 connection,
                 $"""
                 {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL) UNION
                 {Keys} WHERE incident IN (SELECT incident FROM runs WHERE ended_at IS NULL) UNION {byTarget}
                 """,
-                ("$since", since))
-            : Summaries.Query(
-                connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", ("$since", since), ("$id", run));
+                cancellation, ("$since", since))
+            : await Summaries.QueryAsync(
+                connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", cancellation, ("$since", since), ("$id", run));
         if (known.Contains(null))
             faults.Add(new("runs", $"{known.Count(r => r is null)} run(s) are damaged, so attempts and cool-down are not known, and nothing begins. Restore a backup with `whistle backup restore`, or wait a day until they count no more."));
         return Whole(known);
     }
 
     /// <summary>Takes the cancellations that are there for all, where they are damaged.</summary>
-    internal void ResetCancellations()
+    internal async Task ResetCancellationsAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        RunTables.SealedCancellations.Rewrite(connection);
-        transaction.Commit();
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(cancellation);
+        await RunTables.SealedCancellations.RewriteAsync(connection, cancellation);
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>Empties the reservations where they are damaged and no run can hold one.</summary>
-    internal void ResetReservations()
+    internal async Task ResetReservationsAsync(CancellationToken cancellation)
     {
-        using var connection = _database.Open();
-        using var transaction = connection.BeginWrite();
-        if (RunTables.SealedReservations.Read(connection, StateSeals.Read(connection)).Fault is null || Live(connection).Any(r => r.IsAtWork || r.Reports.Any(p => p.Changed)))
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(cancellation);
+        if ((await RunTables.SealedReservations.ReadAsync(connection, await StateSeals.ReadAsync(connection, cancellation), cancellation)).Fault is null || (await LiveAsync(connection, cancellation)).Any(r => r.IsAtWork || r.Reports.Any(p => p.Changed)))
             return;
-        connection.Execute("DELETE FROM reservations");
-        RunTables.SealedReservations.Seal(connection);
-        transaction.Commit();
+        await connection.ExecuteAsync("DELETE FROM reservations", cancellation);
+        await RunTables.SealedReservations.SealAsync(connection, cancellation);
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>When each cluster had its last storm. Where that is damaged, it counts as now, so that nothing new begins.</summary>
-    internal static IReadOnlyDictionary<(string, string), DateTimeOffset> Storms(DbConnection connection, DateTimeOffset now, ICollection<StateFault> faults)
+    internal static async Task<IReadOnlyDictionary<(string, string), DateTimeOffset>> StormsAsync(StateConnection connection, DateTimeOffset now, ICollection<StateFault> faults, CancellationToken cancellation)
     {
-        var storms = connection.Query(
+        var storms = await connection.QueryAsync(
             "SELECT tenant, cluster, at FROM storms",
-            r => (Key: (r.GetString(0), r.GetString(1)), At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds() ? r.Instant(2) : default(DateTimeOffset?)));
+            r => (Key: (r.GetString(0), r.GetString(1)), At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds() ? r.Instant(2) : default(DateTimeOffset?)), cancellation);
         foreach (var ((tenant, cluster), _) in storms.Where(s => s.At is null))
             faults.Add(new("storms", $"The row of storms for {tenant}/{cluster} is damaged, so nothing new begins there. Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
         return storms.ToDictionary(s => s.Key, s => s.At ?? now);
     }
 
-    internal static IReadOnlyList<Approval> Approvals(DbConnection connection, string? run, ICollection<StateFault> faults) => OfLive(
+    internal static async Task<IReadOnlyList<Approval>> ApprovalsAsync(StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) => await OfLiveAsync(
         connection, RunTables.Approvals, run, faults, "they approve nothing. Approve the plan again with `whistle runs approve`.",
-        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)));
+        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)), cancellation);
 
-    internal static IReadOnlyList<TaskDone> TasksDone(DbConnection connection, string? run, ICollection<StateFault> faults) => OfLive(
+    internal static async Task<IReadOnlyList<TaskDone>> TasksDoneAsync(StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) => await OfLiveAsync(
         connection, RunTables.TasksDone, run, faults, "the task is not done. Say again that it is, or cancel the run with `whistle runs cancel`.",
-        r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)));
+        r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)), cancellation);
 
-    static List<T> OfLive<T>(DbConnection connection, CheckedTable table, string? run, ICollection<StateFault> faults, string means, Func<DbDataReader, T> read)
+    static async Task<List<T>> OfLiveAsync<T>(StateConnection connection, CheckedTable table, string? run, ICollection<StateFault> faults, string means, Func<DbDataReader, T> read, CancellationToken cancellation)
         where T : class
     {
-        var rows = connection.Query(
+        var rows = await connection.QueryAsync(
             $"SELECT {table.Columns()} FROM {table.Name} WHERE run {(run is null ? "IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "= $run")}",
-            r => table.Holds(r) ? read(r) : null, run is null ? [] : [("$run", run)]);
+            r => table.Holds(r) ? read(r) : null, cancellation, run is null ? [] : [("$run", run)]);
         if (rows.Contains(null))
             faults.Add(new(table.Name, $"{rows.Count(r => r is null)} row(s) of {table.Name} are damaged, so {means}"));
         return [.. rows.OfType<T>()];
     }
 
-    internal static Run? Find(DbConnection connection, string id) =>
-        Rows.Query(connection, $"{Keys} WHERE id = $id", ("$id", id)) is [{ } found] ? found : null;
+    internal static async Task<Run?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) =>
+        await Rows.QueryAsync(connection, $"{Keys} WHERE id = $id", cancellation, ("$id", id)) is [{ } found] ? found : null;
 
-    internal static void Append(DbConnection connection, Run run, RunNote note, DateTimeOffset now)
+    internal static async Task AppendAsync(StateConnection connection, Run run, RunNote note, DateTimeOffset now, CancellationToken cancellation)
     {
         const string latest =
             """
             UPDATE run_timeline SET count = count + 1 WHERE run = $run AND text = $text AND number =
                 (SELECT max(number) FROM run_timeline WHERE run = $run AND kind = $kind)
             """;
-        if (!note.Repeats || connection.Execute(latest, ("$run", run.Id), ("$text", note.Text), ("$kind", note.Kind)) == 0)
+        if (!note.Repeats || await connection.ExecuteAsync(latest, cancellation, ("$run", run.Id), ("$text", note.Text), ("$kind", note.Kind)) == 0)
         {
-            connection.Execute(
+            await connection.ExecuteAsync(
                 "INSERT INTO run_timeline SELECT $run, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM run_timeline WHERE run = $run",
-                ("$run", run.Id), ("$at", now), ("$kind", note.Kind), ("$text", note.Text));
+                cancellation, ("$run", run.Id), ("$at", now), ("$kind", note.Kind), ("$text", note.Text));
         }
 
-        IncidentStore.Append(connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats);
+        await IncidentStore.AppendAsync(connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats, cancellation);
     }
 
-    static void AppendAll(DbConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now)
+    static async Task AppendAllAsync(StateConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now, CancellationToken cancellation)
     {
         foreach (var note in notes)
-            Append(connection, run, note, now);
+            await AppendAsync(connection, run, note, now, cancellation);
     }
 
-    static Escalation ToEscalation(DbConnection connection, Run run)
+    static async Task<Escalation> ToEscalationAsync(StateConnection connection, Run run, CancellationToken cancellation)
     {
-        var runbook = RunbookOf(connection, run);
+        var runbook = await RunbookOfAsync(connection, run, cancellation);
         string[] wanted = [.. runbook?.PageAttaches ?? [], .. runbook?.TicketAttaches ?? []];
-        var attempts = Whole(Rows.Query(
+        var attempts = Whole(await Rows.QueryAsync(
             connection, $"{Keys} WHERE incident = $incident AND runbook = $runbook ORDER BY created_at DESC, id DESC",
-            ("$incident", run.IncidentId), ("$runbook", run.Runbook))).Where(r => r.IsAttempt).ToList();
+            cancellation, ("$incident", run.IncidentId), ("$runbook", run.Runbook))).Where(r => r.IsAttempt).ToList();
         var reports = attempts.SelectMany(r => r.Reports.Reverse()).Where(r => r.Output is not null && wanted.Contains(r.Step)).DistinctBy(r => r.Step);
         return new(
             run.Id, run.IncidentId, run.Runbook, run.EndedAt!.Value, run.Reason, attempts.Count, [.. reports], runbook?.PageAttaches ?? [],

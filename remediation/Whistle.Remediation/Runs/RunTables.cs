@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Restored;
 using Whistle.State;
@@ -118,47 +116,54 @@ static class RunTables
         r => new(
             r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), RunStore.ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
 
-    public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, Fill), RestoreStore.Tables);
+    public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), RestoreStore.Tables);
 
     /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
-    public static void Reserve(DbConnection connection, Reservation place)
+    public static async Task ReserveAsync(StateConnection connection, Reservation place, CancellationToken cancellation)
     {
         object?[] values = [place.RunId, place.Runbook, place.Tenant, place.Cluster, place.Zone, place.Node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0];
         var checksum = CheckedReservations.Of(values);
-        if (connection.Execute(
+        if (await connection.ExecuteAsync(
             """
             INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane, checksum)
             VALUES ($run, $runbook, $tenant, $cluster, $zone, $node, $subject, $disruptive, $control, $checksum) ON CONFLICT (run) DO NOTHING
             """,
+            cancellation,
             ("$run", values[0]), ("$runbook", values[1]), ("$tenant", values[2]), ("$cluster", values[3]), ("$zone", values[4]), ("$node", values[5]),
             ("$subject", values[6]), ("$disruptive", values[7]), ("$control", values[8]), ("$checksum", checksum)) > 0)
-            StateSeals.Add(connection, "reservations", 1, checksum);
+            await StateSeals.AddAsync(connection, "reservations", Part(place.Tenant, place.Cluster), 1, checksum, cancellation);
     }
 
-    public static void Release(DbConnection connection, string run)
+    public static async Task ReleaseAsync(StateConnection connection, string run, CancellationToken cancellation)
     {
-        foreach (var checksum in connection.Query("DELETE FROM reservations WHERE run = $run RETURNING checksum", r => r.IsDBNull(0) ? 0 : r.GetInt64(0), ("$run", run)))
-            StateSeals.Add(connection, "reservations", -1, checksum);
+        var released = await connection.QueryAsync(
+            "DELETE FROM reservations WHERE run = $run RETURNING tenant, cluster, checksum",
+            r => (Part: Part(r.GetString(0), r.GetString(1)), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)), cancellation, ("$run", run));
+        foreach (var (part, checksum) in released)
+            await StateSeals.AddAsync(connection, "reservations", part, -1, checksum, cancellation);
     }
 
     /// <summary>False where the run has one.</summary>
-    public static bool Insert(DbConnection connection, Cancellation cancellation)
+    public static async Task<bool> InsertAsync(StateConnection connection, Run run, Cancellation cancelled, CancellationToken cancellation)
     {
-        var checksum = CheckedCancellations.Of(cancellation.RunId, cancellation.Author, cancellation.Reason, cancellation.At);
-        var added = connection.Execute(
+        var checksum = CheckedCancellations.Of(cancelled.RunId, cancelled.Author, cancelled.Reason, cancelled.At);
+        var added = await connection.ExecuteAsync(
             "INSERT INTO cancellations (run, author, reason, at, checksum) VALUES ($run, $author, $reason, $at, $checksum) ON CONFLICT (run) DO NOTHING",
-            ("$run", cancellation.RunId), ("$author", cancellation.Author), ("$reason", cancellation.Reason), ("$at", cancellation.At), ("$checksum", checksum)) > 0;
+            cancellation,
+            ("$run", cancelled.RunId), ("$author", cancelled.Author), ("$reason", cancelled.Reason), ("$at", cancelled.At), ("$checksum", checksum)) > 0;
         if (added)
-            StateSeals.Add(connection, "cancellations", 1, checksum);
+            await StateSeals.AddAsync(connection, "cancellations", Part(run.Tenant, run.Cluster), 1, checksum, cancellation);
         return added;
     }
 
+    static string Part(string tenant, string cluster) => $"{tenant}\n{cluster}";
+
     // All rows of an older version are taken for what they say.
-    static void Fill(DbConnection connection)
+    static async Task FillAsync(StateConnection connection, CancellationToken cancellation)
     {
         foreach (var table in new[] { Bodies, Summaries, Approvals, TasksDone, Commands })
-            table.Fill(connection);
-        SealedCancellations.Seal(connection);
-        SealedReservations.Seal(connection);
+            await table.FillAsync(connection, cancellation);
+        await SealedCancellations.SealAsync(connection, cancellation);
+        await SealedReservations.SealAsync(connection, cancellation);
     }
 }

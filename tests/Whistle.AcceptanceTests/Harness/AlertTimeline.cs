@@ -12,6 +12,7 @@ using Whistle.Detectors.Templates;
 using Whistle.Detectors.Testing;
 using Whistle.Fixtures;
 using Whistle.Ingest.Heads;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.State;
 using Whistle.Telemetry;
@@ -184,7 +185,7 @@ sealed class AlertReplay : IDisposable
                 Engine = new PromQLEngine(_source),
                 Series = _source,
                 Write = WriteAsync,
-                Inventory = () => [],
+                Inventory = _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>([]),
                 Database = _database,
                 Metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()),
             },
@@ -202,7 +203,7 @@ sealed class AlertReplay : IDisposable
         await _host!.EvaluateAsync(now, cancellation);
         Assert.All(_host.Groups.SelectMany(g => g.Rules), r => Assert.Null(r.Report.Error));
         Told[instant] = [.. _host.Signals.Where(s => s.Labels["group"] == _group).Select(Seen)];
-        Ended = [.. _host.EndedSignals(now.AddHours(-1)).Where(s => s.Labels["group"] == _group)];
+        Ended = [.. (await _host.EndedSignalsAsync(now.AddHours(-1), TestContext.Current.CancellationToken)).Where(s => s.Labels["group"] == _group)];
     }
 
     public Task<MatrixValue> RangeAsync(string expression, long start, long end, CancellationToken cancellation) =>

@@ -2,6 +2,8 @@ using System.Net.Http.Headers;
 
 using Whistle.Ingest.Logs;
 
+using Xunit;
+
 namespace Whistle.AcceptanceTests;
 
 /// <summary>The server in this process, on a folder and a port of its own.</summary>
@@ -10,12 +12,7 @@ sealed class InProcessServer : IAsyncDisposable
     readonly WhistleApp _app;
     readonly bool _ownsFolder;
 
-    InProcessServer(WhistleOptions options, bool ownsFolder)
-    {
-        _ownsFolder = ownsFolder;
-        Folder = options.DataFolder;
-        _app = new WhistleApp(options);
-    }
+    InProcessServer(WhistleApp app, string folder, bool ownsFolder) => (_app, Folder, _ownsFolder) = (app, folder, ownsFolder);
 
     public string Folder { get; }
 
@@ -32,7 +29,8 @@ sealed class InProcessServer : IAsyncDisposable
             Agent = false,
             Log = new TelemetryLogOptions { GroupCommit = TimeSpan.Zero },
         };
-        var server = new InProcessServer(change?.Invoke(options) ?? options, folder is null);
+        options = change?.Invoke(options) ?? options;
+        var server = new InProcessServer(await WhistleApp.OpenAsync(options, cancellation), options.DataFolder, folder is null);
         await server._app.StartAsync(cancellation);
         server.Http.BaseAddress = server._app.Address;
         server.Http.DefaultRequestHeaders.Authorization =
@@ -40,8 +38,8 @@ sealed class InProcessServer : IAsyncDisposable
         return server;
     }
 
-    public RemoteWriteClient Sender(string tenant = "default", string cluster = "c1", string? node = "n1") =>
-        new(_app.Address, _app.Credentials.Enroll(tenant, cluster, node));
+    public async Task<RemoteWriteClient> SenderAsync(string tenant = "default", string cluster = "c1", string? node = "n1") =>
+        new(_app.Address, await _app.Credentials.EnrollAsync(tenant, cluster, node, TestContext.Current.CancellationToken));
 
     /// <summary>The value of one of the server's own metrics; 0 where it has not been counted yet.</summary>
     public async Task<double> MetricAsync(string series, CancellationToken cancellation)

@@ -4,6 +4,8 @@ using Microsoft.Extensions.Time.Testing;
 using Whistle.Agent;
 using Whistle.Detectors.Signals;
 
+using Xunit;
+
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
@@ -18,14 +20,14 @@ sealed class NodeTimeline : IAsyncDisposable
     readonly string _buffer = Directory.CreateTempSubdirectory("whistle-buffer").FullName;
     readonly WhistleAgent _agent;
 
-    NodeTimeline(InProcessServer server, FakeTimeProvider clock, Func<AgentOptions, AgentOptions>? agent)
+    NodeTimeline(InProcessServer server, string token, FakeTimeProvider clock, Func<AgentOptions, AgentOptions>? agent)
     {
         _server = server;
         Clock = clock;
         var options = new AgentOptions
         {
             Server = server.App.Address,
-            Token = server.App.Credentials.Enroll("default", "c1", "n1"),
+            Token = token,
             Buffer = new BufferOptions { Folder = _buffer },
             Time = clock,
         };
@@ -55,7 +57,7 @@ sealed class NodeTimeline : IAsyncDisposable
             var options = o with { Rules = [Shipped("disk.yaml"), Shipped("node.yaml")] };
             return (server?.Invoke(options) ?? options) with { Time = clock, RunTimers = false };
         });
-        return new NodeTimeline(app, clock, agent);
+        return new NodeTimeline(app, await app.App.Credentials.EnrollAsync("default", "c1", "n1", cancellation), clock, agent);
     }
 
     // The agent is real, and the clock, memory and network of the test's own machine are not what these timelines are about.
@@ -90,7 +92,11 @@ sealed class NodeTimeline : IAsyncDisposable
 
     public IReadOnlyList<Signal> SignalsOf(LoopDisk disk) => [.. Server.Rules.Signals.Where(s => s.Labels["mountpoint"] == disk.Folder)];
 
-    public IReadOnlyList<Signal> EndedOf(LoopDisk disk) => [.. Server.Rules.EndedSignals(Start).Where(s => s.Labels["mountpoint"] == disk.Folder)];
+    public async Task<IReadOnlyList<Signal>> EndedOfAsync(LoopDisk disk)
+    {
+        var ended = await Server.Rules.EndedSignalsAsync(Start, TestContext.Current.CancellationToken);
+        return [.. ended.Where(s => s.Labels["mountpoint"] == disk.Folder)];
+    }
 
     public Signal? Find(string name, string severity, LoopDisk disk) =>
         SignalsOf(disk).SingleOrDefault(s => s.Name == name && s.Labels["severity"] == severity);

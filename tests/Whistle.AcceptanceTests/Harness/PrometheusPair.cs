@@ -78,7 +78,7 @@ sealed class PrometheusPair : IAsyncDisposable
     {
         var series = Series(Now);
         await Prometheus.WriteAsync(series, cancellation);
-        using var sender = Whistle.Sender(node: null);
+        using var sender = await Whistle.SenderAsync(node: null);
         using var answer = await sender.SendAsync(
             [.. series.Select(s => new TimeSeries(s.Labels, [.. s.Times.Zip(s.Values, (time, value) => new Sample(time, value))]))], cancellation);
         Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);

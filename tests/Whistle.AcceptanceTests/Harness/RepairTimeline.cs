@@ -64,14 +64,29 @@ sealed class RepairTimeline : IAsyncDisposable
         set => _network.BeforeBegin = value;
     }
 
-    public IReadOnlyList<Incident> Incidents => [.. Store.Since(Start).Where(i => i.Subject["mountpoint"] == Disk.Folder)];
+    public async Task<IReadOnlyList<Incident>> IncidentsAsync()
+    {
+        var incidents = await Store.SinceAsync(Start, TestContext.Current.CancellationToken);
+        return [.. incidents.Where(i => i.Subject["mountpoint"] == Disk.Folder)];
+    }
 
-    public Incident Incident => Assert.Single(Incidents);
+    public async Task<Incident> IncidentAsync() => Assert.Single(await IncidentsAsync());
 
-    public IReadOnlyList<Run> Runs => RunStore.OfIncident(Incident.Id);
+    public async Task<IReadOnlyList<Run>> RunsAsync() =>
+        await RunStore.OfIncidentAsync((await IncidentAsync()).Id, TestContext.Current.CancellationToken);
 
     /// <summary>What is told of the disk's incidents, one line an entry.</summary>
-    public IReadOnlyList<string> Timeline => [.. Incidents.SelectMany(i => Store.Timeline(i.Id)).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}{(e.Count > 1 ? $" ({e.Count} times)" : "")}")];
+    public async Task<IReadOnlyList<string>> TimelineAsync()
+    {
+        List<string> lines = [];
+        foreach (var incident in await IncidentsAsync())
+        {
+            var entries = await Store.TimelineAsync(incident.Id, TestContext.Current.CancellationToken);
+            lines.AddRange(entries.Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}{(e.Count > 1 ? $" ({e.Count} times)" : "")}"));
+        }
+
+        return lines;
+    }
 
     IncidentStore Store => Node.Server.Services.GetRequiredService<IncidentStore>();
 
@@ -137,12 +152,16 @@ sealed class RepairTimeline : IAsyncDisposable
         await SecondsAsync(1, cancellation);
     }
 
-    public async Task UntilAsync(Func<bool> reached, TimeSpan most, CancellationToken cancellation)
+    public async Task UntilAsync(Func<Task<bool>> reached, TimeSpan most, CancellationToken cancellation)
     {
-        for (var end = Now + most; !reached();)
+        for (var end = Now + most; !await reached();)
         {
             if (Now >= end)
-                Assert.Fail($"Not reached within {most}, {Disk.Used:P1} used, {string.Join(' ', Node.SignalsOf(Disk).Select(s => $"{s.Name} {s.State}"))}:\n{string.Join('\n', Timeline)}");
+            {
+                var signals = string.Join(' ', Node.SignalsOf(Disk).Select(s => $"{s.Name} {s.State}"));
+                Assert.Fail($"Not reached within {most}, {Disk.Used:P1} used, {signals}:\n{string.Join('\n', await TimelineAsync())}");
+            }
+
             await SecondsAsync(1, cancellation);
         }
     }
@@ -191,10 +210,10 @@ sealed class RepairTimeline : IAsyncDisposable
     async Task PassAsync(CancellationToken cancellation)
     {
         await Node.Server.Rules.EvaluateAsync(Now, cancellation);
-        await Node.Server.Incidents.ReconcileAsync(Now);
+        await Node.Server.Incidents.ReconcileAsync(Now, cancellation);
         await Node.Server.Remediation.AdvanceAsync(Now, cancellation);
         // The agent's poll would wait on this clock; it is asked where there is something for it.
-        if (RunStore.Live().Any(r => r.State is RunState.Running))
+        if ((await RunStore.LiveAsync(cancellation)).Any(r => r.State is RunState.Running))
             await Node.LeaseAsync(cancellation);
         await Node.Server.Alerting.RunOnceAsync(Now, cancellation);
     }

@@ -5,6 +5,8 @@ using System.Net.Http.Headers;
 using Whistle.Inventory;
 using Whistle.State;
 
+using Xunit;
+
 namespace Whistle.AcceptanceTests;
 
 /// <summary>The real server as a process of its own, that can be killed at any moment and started again on its data.</summary>
@@ -34,10 +36,10 @@ sealed class ServerProcess : IAsyncDisposable
     public HttpClient Http { get; }
 
     /// <summary>Works before the first start too: enrolment needs only the data folder.</summary>
-    public string Enroll(string cluster, string? node = null)
+    public async Task<string> EnrollAsync(string cluster, string? node = null)
     {
         using var state = new StateDatabase(Path.Combine(DataFolder, "state.sqlite"));
-        return new Credentials(state, TimeProvider.System).Enroll("default", cluster, node);
+        return await new Credentials(state, TimeProvider.System).EnrollAsync("default", cluster, node, TestContext.Current.CancellationToken);
     }
 
     public async Task StartAsync(CancellationToken cancellation)

@@ -89,15 +89,18 @@ sealed class MortalFleet : IAsyncDisposable
     /// <summary>The steps of a server that lived.</summary>
     public string Steps => Path.Combine(_folder, "steps");
 
-    public IReadOnlyList<Incident> Incidents => new IncidentStore(_state).Since(_start);
+    public async Task<IReadOnlyList<Incident>> IncidentsAsync() => await new IncidentStore(_state).SinceAsync(_start, Cancellation);
 
-    public IReadOnlyList<Notification> Notifications => new OutboxStore(_state).List(null, null, 10_000);
+    public async Task<IReadOnlyList<Notification>> NotificationsAsync() => await new OutboxStore(_state).ListAsync(null, null, 10_000, Cancellation);
 
-    public IReadOnlyList<Ticket> Tickets => new TicketStore(_state, TimeProvider.System).List();
+    public async Task<IReadOnlyList<Ticket>> TicketsAsync() => await new TicketStore(_state, TimeProvider.System).ListAsync(cancellation: Cancellation);
 
-    public IReadOnlyList<Run> Runs(Incident incident) => new RunStore(_state).OfIncident(incident.Id);
+    public async Task<IReadOnlyList<Run>> RunsAsync(Incident incident) => await new RunStore(_state).OfIncidentAsync(incident.Id, Cancellation);
 
-    public IEnumerable<string> Timeline(Incident incident) => new IncidentStore(_state).Timeline(incident.Id).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}");
+    public async Task<IEnumerable<string>> TimelineAsync(Incident incident) =>
+        (await new IncidentStore(_state).TimelineAsync(incident.Id, Cancellation)).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}");
+
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     /// <param name="create">Makes the nodes below the folder it is given.</param>
     public static async Task<MortalFleet> StartAsync(Func<string, IReadOnlyList<MortalNode>> create, CancellationToken cancellation)
@@ -120,7 +123,7 @@ sealed class MortalFleet : IAsyncDisposable
         // Its first life makes the tables, and nothing has happened in it yet.
         await server.StartAsync(cancellation);
         foreach (var node in nodes)
-            PrivateText.Write(Path.Combine(node.Home, "token"), server.Enroll("c1", node.Name));
+            PrivateText.Write(Path.Combine(node.Home, "token"), await server.EnrollAsync("c1", node.Name));
         using var answer = await server.Http.PutAsJsonAsync(
             new Uri("api/whistle/v1/runbook-modes", UriKind.Relative), new { runbook = "disk-full", cluster = "c1", mode = "automatic" }, cancellation);
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(cancellation));
@@ -140,15 +143,15 @@ sealed class MortalFleet : IAsyncDisposable
     }
 
     /// <summary>Goes on until it is reached; the server stays alive.</summary>
-    public async Task LiveAsync(Func<bool> reached, CancellationToken cancellation)
+    public async Task LiveAsync(Func<Task<bool>> reached, CancellationToken cancellation)
     {
-        while (!reached())
+        while (!await reached())
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, cancellation);
     }
 
     /// <summary>One server after another, each of which dies at its first step, until it is reached.</summary>
     /// <returns>How many died.</returns>
-    public async Task<int> LiveAndDieAsync(Func<bool> reached, CancellationToken cancellation)
+    public async Task<int> LiveAndDieAsync(Func<Task<bool>> reached, CancellationToken cancellation)
     {
         await _server.KillAsync();
         for (var deaths = 0; ; deaths++)
@@ -157,7 +160,7 @@ sealed class MortalFleet : IAsyncDisposable
             // The poll is of another process's real progress.
             while (!process.HasExited)
             {
-                if (reached())
+                if (await reached())
                 {
                     await process.KillAndWaitAsync();
                     return deaths;

@@ -3,7 +3,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.State;
 
 using Xunit;
 
@@ -21,20 +20,20 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("DELETE FROM seals WHERE scope = 'kill_switch'")]
     [InlineData("UPDATE seals SET scope = 'kill_swotch' WHERE scope = 'kill_switch'")]
     [InlineData("UPDATE seals SET total = total - 1 WHERE scope = 'kill_switch'")]
-    public void A_damaged_kill_switch_is_on_until_a_person_sets_it(string damage)
+    public async Task A_damaged_kill_switch_is_on_until_a_person_sets_it(string damage)
     {
-        var (_, control, commands) = Running();
-        control.Set(new KillSwitch(true, "stop", "ann", Now));
-        Harm(damage);
+        var (_, control, commands) = await RunningAsync();
+        await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
+        await HarmAsync(damage);
 
         (control, commands) = (new ControlStore(Database), new CommandStore(Database));
-        Assert.True(control.KillSwitch().On);
-        Assert.Contains(Fleet().Faults, f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
-        Assert.Empty(commands.Lease(Node, Now));
-        control.Set(new KillSwitch(false, "go", "ann", Now));
-        Assert.False(control.KillSwitch().On);
-        Assert.Empty(Fleet().Faults);
-        Assert.StartsWith("Damage found", control.Timeline(2)[1].Text, StringComparison.Ordinal);
+        Assert.True((await control.KillSwitchAsync(Cancellation)).On);
+        Assert.Contains((await FleetAsync()).Faults, f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
+        Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
+        await control.SetAsync(new KillSwitch(false, "go", "ann", Now), Cancellation);
+        Assert.False((await control.KillSwitchAsync(Cancellation)).On);
+        Assert.Empty((await FleetAsync()).Faults);
+        Assert.StartsWith("Damage found", (await control.TimelineAsync(2, Cancellation))[1].Text, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -47,25 +46,25 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("DELETE FROM runbook_modes WHERE cluster = 'd'")]
     [InlineData("DELETE FROM runbook_modes")]
     [InlineData("DELETE FROM seals WHERE scope = 'runbook_modes'")]
-    public void Damaged_modes_are_off_until_a_person_sets_that_of_all(string damage)
+    public async Task Damaged_modes_are_off_until_a_person_sets_that_of_all(string damage)
     {
-        Stores();
+        await StoresAsync();
         var control = new ControlStore(Database);
-        control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
-        control.Set(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now));
-        control.Set(new ModeEntry("", "t", "", RunbookMode.Automatic, "ann", Now));
-        RunbookMode Mode(string cluster) => ControlStore.ModeOf(control.Modes(), Book, "t", cluster).Mode;
-        Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (Mode("c"), Mode("d")));
-        Harm(damage);
+        await control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("", "t", "", RunbookMode.Automatic, "ann", Now), Cancellation);
+        async Task<RunbookMode> Mode(string cluster) => ControlStore.ModeOf(await control.ModesAsync(Cancellation), Book, "t", cluster).Mode;
+        Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (await Mode("c"), await Mode("d")));
+        await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Equal((RunbookMode.Off, RunbookMode.Off), (Mode("c"), Mode("d")));
-        control.Set(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now));
-        Assert.Equal((RunbookMode.Off, RunbookMode.Off), (Mode("c"), Mode("d")));
-        control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
-        control.Set(new ModeEntry("", "", "", RunbookMode.Automatic, "ann", Now));
-        Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (Mode("c"), Mode("d")));
-        Assert.Empty(Fleet().Faults);
+        Assert.Equal((RunbookMode.Off, RunbookMode.Off), (await Mode("c"), await Mode("d")));
+        await control.SetAsync(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now), Cancellation);
+        Assert.Equal((RunbookMode.Off, RunbookMode.Off), (await Mode("c"), await Mode("d")));
+        await control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("", "", "", RunbookMode.Automatic, "ann", Now), Cancellation);
+        Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (await Mode("c"), await Mode("d")));
+        Assert.Empty((await FleetAsync()).Faults);
     }
 
     [Theory]
@@ -73,20 +72,20 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("UPDATE pauses SET node = 'm'")]
     [InlineData("UPDATE pauses SET id = id + 7")]
     [InlineData("DELETE FROM pauses")]
-    public void Damaged_pauses_pause_everything_until_a_person_ends_that(string damage)
+    public async Task Damaged_pauses_pause_everything_until_a_person_ends_that(string damage)
     {
-        Stores();
+        await StoresAsync();
         var control = new ControlStore(Database);
-        control.Add(new Pause(0, "t", "c", "n", "", "new disk", "ann", Now, Now.AddDays(1)));
-        Harm(damage);
+        await control.AddAsync(new Pause(0, "t", "c", "n", "", "new disk", "ann", Now, Now.AddDays(1)), Cancellation);
+        await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Contains(Fleet().Pauses, p => p.Holds("t", "c", "n", "disk", Now));
-        Assert.Contains(control.Pauses(Now), p => p.Holds("any", "other", "node", "disk", Now));
-        Assert.Contains("whistle pause end 0", Assert.Single(Fleet().Faults).Reason, StringComparison.Ordinal);
-        Assert.True(control.EndPause(0, "ann", Now));
-        Assert.DoesNotContain(control.Pauses(Now), p => p.Node.Length == 0);
-        Assert.Empty(Fleet().Faults);
+        Assert.Contains((await FleetAsync()).Pauses, p => p.Holds("t", "c", "n", "disk", Now));
+        Assert.Contains(await control.PausesAsync(Now, Cancellation), p => p.Holds("any", "other", "node", "disk", Now));
+        Assert.Contains("whistle pause end 0", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
+        Assert.True(await control.EndPauseAsync(0, "ann", Now, Cancellation));
+        Assert.DoesNotContain(await control.PausesAsync(Now, Cancellation), p => p.Node.Length == 0);
+        Assert.Empty((await FleetAsync()).Faults);
     }
 
     [Theory]
@@ -96,20 +95,20 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("UPDATE freezes SET until_at = from_at")]
     [InlineData("UPDATE freezes SET cluster = 'd'")]
     [InlineData("DELETE FROM freezes")]
-    public void Damaged_windows_and_freezes_freeze_everything_until_a_person_ends_that(string damage)
+    public async Task Damaged_windows_and_freezes_freeze_everything_until_a_person_ends_that(string damage)
     {
-        Stores();
+        await StoresAsync();
         var control = new ControlStore(Database);
-        control.Add(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now));
-        control.Add(new ChangeFreeze(0, "t", "c", "the fair", "ann", Now, Now.AddDays(3)));
-        Harm(damage);
+        await control.AddAsync(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now), Cancellation);
+        await control.AddAsync(new ChangeFreeze(0, "t", "c", "the fair", "ann", Now, Now.AddDays(3)), Cancellation);
+        await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Contains(Fleet().Freezes, f => f.Holds("t", "c", Now) && f.Holds("any", "other", Now));
-        Assert.Contains("whistle freezes end 0", Assert.Single(Fleet().Faults).Reason, StringComparison.Ordinal);
-        Assert.True(control.EndFreeze(0, "ann", Now));
-        Assert.Empty(Fleet().Faults);
-        Assert.DoesNotContain(control.Freezes(Now), f => f.Cluster.Length == 0);
+        Assert.Contains((await FleetAsync()).Freezes, f => f.Holds("t", "c", Now) && f.Holds("any", "other", Now));
+        Assert.Contains("whistle freezes end 0", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
+        Assert.True(await control.EndFreezeAsync(0, "ann", Now, Cancellation));
+        Assert.Empty((await FleetAsync()).Faults);
+        Assert.DoesNotContain(await control.FreezesAsync(Now, Cancellation), f => f.Cluster.Length == 0);
     }
 
     [Theory]
@@ -118,48 +117,48 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("UPDATE approvals SET step = 'look'")]
     [InlineData("UPDATE approvals SET author = 'eve'")]
     [InlineData("UPDATE approvals SET checksum = NULL")]
-    public void A_damaged_approval_approves_nothing_until_it_is_given_again(string damage)
+    public async Task A_damaged_approval_approves_nothing_until_it_is_given_again(string damage)
     {
-        var runs = Stores().Runs;
+        var runs = (await StoresAsync()).Runs;
         var approval = new Approval("i1-1", "p", "ann", Now, Now.AddHours(1));
-        runs.Approve(approval);
-        Harm(damage);
+        await runs.ApproveAsync(approval, Cancellation);
+        await HarmAsync(damage);
 
         runs = new RunStore(Database);
-        Assert.Empty(Fleet().Approvals);
-        Assert.Contains("whistle runs approve", Assert.Single(Fleet().Faults).Reason, StringComparison.Ordinal);
-        runs.Approve(approval);
-        Assert.Equal(approval, Fleet().Approvals[("i1-1", "")]);
+        Assert.Empty((await FleetAsync()).Approvals);
+        Assert.Contains("whistle runs approve", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
+        await runs.ApproveAsync(approval, Cancellation);
+        Assert.Equal(approval, (await FleetAsync()).Approvals[("i1-1", "")]);
     }
 
     [Fact]
-    public void A_damaged_task_is_not_done_until_it_is_said_again()
+    public async Task A_damaged_task_is_not_done_until_it_is_said_again()
     {
-        var runs = Stores().Runs;
-        runs.Complete(new("i1-1", "look", "ann", "seen", Now));
-        Harm("UPDATE tasks_done SET note = 'unseen'");
+        var runs = (await StoresAsync()).Runs;
+        await runs.CompleteAsync(new("i1-1", "look", "ann", "seen", Now), Cancellation);
+        await HarmAsync("UPDATE tasks_done SET note = 'unseen'");
 
         runs = new RunStore(Database);
-        Assert.Empty(Fleet().Tasks);
-        Assert.True(runs.Complete(new("i1-1", "look", "ann", "seen again", Now)));
-        Assert.Equal("seen again", Assert.Single(Fleet().Tasks.Values).Note);
-        Assert.Empty(Fleet().Faults);
+        Assert.Empty((await FleetAsync()).Tasks);
+        Assert.True(await runs.CompleteAsync(new("i1-1", "look", "ann", "seen again", Now), Cancellation));
+        Assert.Equal("seen again", Assert.Single((await FleetAsync()).Tasks.Values).Note);
+        Assert.Empty((await FleetAsync()).Faults);
     }
 
     [Theory]
     [InlineData("DELETE FROM cancellations")]
     [InlineData("UPDATE cancellations SET author = 'eve'")]
     [InlineData("DELETE FROM seals WHERE scope = 'cancellations'")]
-    public void A_lost_cancellation_turns_the_kill_switch_on(string damage)
+    public async Task A_lost_cancellation_turns_the_kill_switch_on(string damage)
     {
-        var runs = Stores().Runs;
-        runs.Cancel(new("i1-1", "ann", "not now", Now));
-        Harm(damage);
+        var runs = (await StoresAsync()).Runs;
+        await runs.CancelAsync(new("i1-1", "ann", "not now", Now), Cancellation);
+        await HarmAsync(damage);
 
         runs = new RunStore(Database);
-        Assert.True(Fleet().Kill.On);
-        runs.ResetCancellations();
-        Assert.Empty(Fleet().Faults);
+        Assert.True((await FleetAsync()).Kill.On);
+        await runs.ResetCancellationsAsync(Cancellation);
+        Assert.Empty((await FleetAsync()).Faults);
     }
 
     [Theory]
@@ -167,21 +166,21 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("UPDATE reservations SET node = 'm'")]
     [InlineData("UPDATE reservations SET disruptive = 1 - disruptive")]
     [InlineData("DELETE FROM seals WHERE scope = 'reservations'")]
-    public void A_lost_reservation_keeps_all_from_beginning_until_none_is_at_work(string damage)
+    public async Task A_lost_reservation_keeps_all_from_beginning_until_none_is_at_work(string damage)
     {
-        var (runs, _, commands) = Running();
-        commands.Lease(Node, Now);
-        Assert.True(commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
-        Harm(damage);
+        var (runs, _, commands) = await RunningAsync();
+        await commands.LeaseAsync(Node, Now, Cancellation);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        await HarmAsync(damage);
 
         (runs, commands) = (new RunStore(Database), new CommandStore(Database));
-        Assert.Contains("The runs under way are unknown", commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Reason, StringComparison.Ordinal);
-        runs.ResetReservations();
-        Assert.NotNull(Fleet().BudgetFault);
-        var run = runs.Find("i1-1")!;
-        Assert.True(runs.Apply(new(run with { State = RunState.Failed, EndedAt = Now }, []), "a", 1, Now));
-        runs.ResetReservations();
-        Assert.Null(Fleet().BudgetFault);
+        Assert.Contains("The runs under way are unknown", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        await runs.ResetReservationsAsync(Cancellation);
+        Assert.NotNull((await FleetAsync()).BudgetFault);
+        var run = (await runs.FindAsync("i1-1", Cancellation))!;
+        Assert.True(await runs.ApplyAsync(new(run with { State = RunState.Failed, EndedAt = Now }, []), "a", 1, Now, Cancellation));
+        await runs.ResetReservationsAsync(Cancellation);
+        Assert.Null((await FleetAsync()).BudgetFault);
     }
 
     [Theory]
@@ -193,17 +192,17 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("state = 'Nonsense'")]
     [InlineData("undo = 1")]
     [InlineData("checksum = NULL")]
-    public void A_damaged_command_is_neither_leased_nor_begun(string damage)
+    public async Task A_damaged_command_is_neither_leased_nor_begun(string damage)
     {
-        var (_, _, commands) = Running();
-        commands.Lease(Node, Now);
-        Harm($"UPDATE commands SET {damage}");
+        var (_, _, commands) = await RunningAsync();
+        await commands.LeaseAsync(Node, Now, Cancellation);
+        await HarmAsync($"UPDATE commands SET {damage}");
 
         commands = new CommandStore(Database);
-        Assert.Empty(commands.Lease(Node, Now));
-        Assert.Null(commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now)));
-        Assert.Empty(Fleet().Commands);
-        Assert.Equal("commands", Assert.Single(Fleet().Faults).Subject);
+        Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
+        Assert.Null(await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation));
+        Assert.Empty((await FleetAsync()).Commands);
+        Assert.Equal("commands", Assert.Single((await FleetAsync()).Faults).Subject);
     }
 
     [Theory]
@@ -213,18 +212,18 @@ public abstract class SealedStoreTests : StoreTests
     [InlineData("state = 'Succeeded', revision = revision + 1")]
     [InlineData("state = 'Nonsense', revision = revision + 1")]
     [InlineData("incident = 'i1', cancelled = 1, revision = revision + 1")]
-    public void A_damaged_run_keeps_its_command_from_beginning(string damage)
+    public async Task A_damaged_run_keeps_its_command_from_beginning(string damage)
     {
-        var (_, _, commands) = Running();
-        commands.Lease(Node, Now);
-        Harm($"UPDATE runs SET {damage}");
-        Assert.False(new CommandStore(Database).Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
+        var (_, _, commands) = await RunningAsync();
+        await commands.LeaseAsync(Node, Now, Cancellation);
+        await HarmAsync($"UPDATE runs SET {damage}");
+        Assert.False((await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
     }
 
     // What a process has read it knows, so another one looks.
-    void Harm(string sql)
+    async Task HarmAsync(string sql)
     {
-        InWrite(t => Assert.True(t.Connection!.Execute(sql) > 0));
+        await InWriteAsync(async t => Assert.True(await t.Connection.ExecuteAsync(sql, Cancellation) > 0));
         var again = Again();
         Assert.NotSame(Database, again);
         Database.Dispose();

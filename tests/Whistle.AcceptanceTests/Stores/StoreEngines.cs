@@ -36,17 +36,19 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
     [InlineData("Whistle")]
     [InlineData("whistle-prod")]
     [InlineData("select \"x\"")]
-    public void Its_tables_may_be_in_a_schema_of_any_name(string schema)
+    public async Task Its_tables_may_be_in_a_schema_of_any_name(string schema)
     {
         var quoted = $"\"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
-        using (var connection = Database.Open())
-            connection.Script($"CREATE SCHEMA {quoted}");
+        await using (var connection = await Database.OpenAsync(Cancellation))
+            await connection.RunScriptAsync($"CREATE SCHEMA {quoted}", Cancellation);
         using var state = StateDatabase.PostgreSql($"{_connectionString};Search Path='{quoted}'");
-        state.Upgrade(StateStages.All, _ => { });
-        state.Upgrade(StateStages.All, _ => { });
-        using (var connection = state.Open())
-            connection.Script("DROP TABLE kill_switch");
+        await state.UpgradeAsync(StateStages.All, _ => { }, Cancellation);
+        await state.UpgradeAsync(StateStages.All, _ => { }, Cancellation);
+        await using (var connection = await state.OpenAsync(Cancellation))
+            await connection.RunScriptAsync("DROP TABLE kill_switch", Cancellation);
 
-        Assert.Contains("the table kill_switch is missing", Assert.Throws<StateException>(() => state.Upgrade(StateStages.All, _ => { })).Message, StringComparison.Ordinal);
+        var error = await Assert.ThrowsAsync<StateException>(
+            () => state.UpgradeAsync(StateStages.All, _ => { }, Cancellation));
+        Assert.Contains("the table kill_switch is missing", error.Message, StringComparison.Ordinal);
     }
 }

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Data.Common;
 using System.Text.Json;
 
 using Whistle.Alerting;
@@ -88,7 +87,7 @@ public abstract partial class StoreTests : IAsyncLifetime
 
     private protected static readonly SignalIndex Active = new([Firing]);
 
-    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+    private protected static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     protected StateDatabase Database { get; private protected set; } = null!;
 
@@ -115,408 +114,417 @@ public abstract partial class StoreTests : IAsyncLifetime
     protected virtual ValueTask DropAsync() => ValueTask.CompletedTask;
 
     [Fact]
-    public void Signals_come_back_as_they_were_and_events_tell_how_they_ended()
+    public async Task Signals_come_back_as_they_were_and_events_tell_how_they_ended()
     {
         var store = new SignalStore(Database);
-        store.Save("group", Now, [Firing], [new(Firing, null, Now)]);
-        store.Save("group", Now.AddMinutes(1), [Firing with { Value = double.NaN }], []);
+        await store.SaveAsync("group", Now, [Firing], [new(Firing, null, Now)], Cancellation);
+        await store.SaveAsync("group", Now.AddMinutes(1), [Firing with { Value = double.NaN }], [], Cancellation);
 
-        var kept = Assert.Single(store.Load());
+        var kept = Assert.Single(await store.LoadAsync(Cancellation));
         Assert.Equal((Firing.Labels, Firing.Condition, double.NaN), (kept.Labels, kept.Condition, kept.Value));
         Assert.Equal(Firing.Annotations, kept.Annotations);
-        Assert.Equal(Now.AddMinutes(1), store.LoadEvaluations()["group"]);
+        Assert.Equal(Now.AddMinutes(1), (await store.LoadEvaluationsAsync(Cancellation))["group"]);
         var ended = Firing with { Condition = Transition.End(Firing.Condition, SignalEnd.Gone, Now.AddMinutes(2)) };
-        store.Save("group", Now.AddMinutes(2), [ended], [new(ended, SignalState.Firing, Now.AddMinutes(2))]);
-        Assert.Empty(store.Load());
-        Assert.Equal(SignalEnd.Gone, Assert.Single(store.Ended(Now)).Condition.Reason);
-        Assert.Empty(store.Ended(Now.AddMinutes(3)));
+        await store.SaveAsync("group", Now.AddMinutes(2), [ended], [new(ended, SignalState.Firing, Now.AddMinutes(2))], Cancellation);
+        Assert.Empty(await store.LoadAsync(Cancellation));
+        Assert.Equal(SignalEnd.Gone, Assert.Single(await store.EndedAsync(Now, Cancellation)).Condition.Reason);
+        Assert.Empty(await store.EndedAsync(Now.AddMinutes(3), Cancellation));
     }
 
     [Fact]
-    public void An_incident_keeps_its_timeline_and_whoever_took_it_on_last()
+    public async Task An_incident_keeps_its_timeline_and_whoever_took_it_on_last()
     {
         var store = new IncidentStore(Database);
-        store.Save([new(Disk, [("opened", "It opened."), ("signal", "Filling")])], Now);
-        store.Save([new(Disk with { Severity = "critical", Reopened = 3, ClearSince = Now }, [])], Now);
+        await store.SaveAsync([new(Disk, [("opened", "It opened."), ("signal", "Filling")])], Now, Cancellation);
+        await store.SaveAsync([new(Disk with { Severity = "critical", Reopened = 3, ClearSince = Now }, [])], Now, Cancellation);
 
-        var found = store.Find("i1")!;
+        var found = (await store.FindAsync("i1", Cancellation))!;
         Assert.Equal(("critical", 3, Now, null), (found.Severity, found.Reopened, found.ClearSince, found.ClosedAt));
         Assert.Equal((Disk.Subject, Disk.Signals[0]), (found.Subject, found.Signals[0]));
-        store.AppendTimeline("i1", Now, "gate", "closed", repeats: true);
-        store.AppendTimeline("i1", Now, "gate", "closed", repeats: true);
-        Assert.Equal(["1 It opened. 1", "2 Filling 1", "3 closed 2"], store.Timeline("i1").Select(e => $"{e.Number} {e.Text} {e.Count}"));
-        Assert.True(store.Acknowledge(new("i1", "ann", Now, Now.AddHours(1))));
-        Assert.True(store.Acknowledge(new("i1", "bob", Now, Now.AddHours(2))));
-        Assert.Equal("bob", store.Acknowledgement("i1", Now)!.Author);
-        Assert.True(store.Release("i1", "bob", Now));
-        Assert.False(store.Release("i1", "bob", Now.AddHours(3)));
-        store.Save([new(Disk with { State = IncidentState.Closed, ClosedAt = Now }, [])], Now);
-        Assert.False(store.Acknowledge(new("i1", "ann", Now, Now.AddHours(1))));
-        Assert.Empty(store.Active());
-        Assert.Single(store.Since(Now));
+        await store.AppendTimelineAsync("i1", Now, "gate", "closed", repeats: true, cancellation: Cancellation);
+        await store.AppendTimelineAsync("i1", Now, "gate", "closed", repeats: true, cancellation: Cancellation);
+        Assert.Equal(["1 It opened. 1", "2 Filling 1", "3 closed 2"], (await store.TimelineAsync("i1", Cancellation)).Select(e => $"{e.Number} {e.Text} {e.Count}"));
+        Assert.True(await store.AcknowledgeAsync(new("i1", "ann", Now, Now.AddHours(1)), Cancellation));
+        Assert.True(await store.AcknowledgeAsync(new("i1", "bob", Now, Now.AddHours(2)), Cancellation));
+        Assert.Equal("bob", (await store.AcknowledgementAsync("i1", Now, Cancellation))!.Author);
+        Assert.True(await store.ReleaseAsync("i1", "bob", Now, Cancellation));
+        Assert.False(await store.ReleaseAsync("i1", "bob", Now.AddHours(3), Cancellation));
+        await store.SaveAsync([new(Disk with { State = IncidentState.Closed, ClosedAt = Now }, [])], Now, Cancellation);
+        Assert.False(await store.AcknowledgeAsync(new("i1", "ann", Now, Now.AddHours(1)), Cancellation));
+        Assert.Empty(await store.ActiveAsync(Cancellation));
+        Assert.Single(await store.SinceAsync(Now, Cancellation));
     }
 
     [Fact]
-    public void A_run_has_one_owner_and_a_stale_token_changes_nothing()
+    public async Task A_run_has_one_owner_and_a_stale_token_changes_nothing()
     {
-        var runs = Stores().Runs;
-        Assert.False(runs.Propose(Proposed, Book, [new("run", "again")], Now));
+        var runs = (await StoresAsync()).Runs;
+        Assert.False(await runs.ProposeAsync(Proposed, Book, [new("run", "again")], Now, Cancellation));
 
-        Assert.Equal(1, Own("a", Now));
-        Assert.Equal(1, Own("a", Now.AddSeconds(20)));
-        Assert.Null(Own("b", Now.AddSeconds(20)));
-        Assert.Equal(2, Own("b", Now.AddMinutes(2)));
-        Assert.Equal("disk", runs.RunbookOf(Proposed)!.Name);
+        Assert.Equal(1, await OwnAsync("a", Now));
+        Assert.Equal(1, await OwnAsync("a", Now.AddSeconds(20)));
+        Assert.Null(await OwnAsync("b", Now.AddSeconds(20)));
+        Assert.Equal(2, await OwnAsync("b", Now.AddMinutes(2)));
+        Assert.Equal("disk", (await runs.RunbookOfAsync(Proposed, Cancellation))!.Name);
         var running = Proposed with { State = RunState.Running, Issued = 1 };
-        Assert.False(runs.Apply(new(running, [new("step", "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2)));
-        Assert.True(runs.Apply(new(running, [new("step", "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2)));
-        Assert.Equal(["proposed", "from b"], runs.Timeline("i1-1").Select(e => e.Text));
-        Assert.Equal(["i1"], runs.WorkedIncidents());
-        Assert.True(runs.Apply(new(running with { Issued = 2 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2)));
-        Assert.False(runs.Apply(new(running with { Issued = 3 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2)));
-        Assert.Equal(2, runs.Find("i1-1")!.Issued);
+        Assert.False(await runs.ApplyAsync(new(running, [new("step", "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2), Cancellation));
+        Assert.True(await runs.ApplyAsync(new(running, [new("step", "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.Equal(["proposed", "from b"], (await runs.TimelineAsync("i1-1", Cancellation)).Select(e => e.Text));
+        Assert.Equal(["i1"], await runs.WorkedIncidentsAsync(Cancellation));
+        Assert.True(await runs.ApplyAsync(new(running with { Issued = 2 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.False(await runs.ApplyAsync(new(running with { Issued = 3 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.Equal(2, (await runs.FindAsync("i1-1", Cancellation))!.Issued);
     }
 
     [Fact]
-    public void The_latest_approval_and_the_first_cancellation_count()
+    public async Task The_latest_approval_and_the_first_cancellation_count()
     {
-        var runs = Stores().Runs;
-        runs.Approve(new("i1-1", "p", "ann", Now, Now.AddHours(1)));
-        runs.Approve(new("i1-1", "p", "bob", Now, Now.AddHours(2)));
-        Assert.True(runs.Cancel(new("i1-1", "ann", "not now", Now)));
-        Assert.True(runs.Cancel(new("i1-1", "bob", "nor ever", Now)));
-        Assert.False(runs.Cancel(new("i1-2", "ann", "not now", Now)));
+        var runs = (await StoresAsync()).Runs;
+        await runs.ApproveAsync(new("i1-1", "p", "ann", Now, Now.AddHours(1)), Cancellation);
+        await runs.ApproveAsync(new("i1-1", "p", "bob", Now, Now.AddHours(2)), Cancellation);
+        Assert.True(await runs.CancelAsync(new("i1-1", "ann", "not now", Now), Cancellation));
+        Assert.True(await runs.CancelAsync(new("i1-1", "bob", "nor ever", Now), Cancellation));
+        Assert.False(await runs.CancelAsync(new("i1-2", "ann", "not now", Now), Cancellation));
 
-        var fleet = Fleet();
+        var fleet = await FleetAsync();
         Assert.Equal(("bob", "ann"), (fleet.Approvals[("i1-1", "")].Author, fleet.Cancellations["i1-1"].Author));
-        Assert.Equal(1, Own("a", Now));
+        Assert.Equal(1, await OwnAsync("a", Now));
         var ended = Proposed with { State = RunState.Escalated, EndedAt = Now, Reason = "Nothing helped." };
-        Assert.True(runs.Apply(new(ended, []), "a", 1, Now));
-        Assert.Equal(("i1", 1), (Assert.Single(runs.Escalations(Now)).IncidentId, runs.Escalations(Now)[0].Attempts));
-        Assert.Empty(runs.Live());
+        Assert.True(await runs.ApplyAsync(new(ended, []), "a", 1, Now, Cancellation));
+        Assert.Equal(("i1", 1), (Assert.Single(await runs.EscalationsAsync(Now, Cancellation)).IncidentId, (await runs.EscalationsAsync(Now, Cancellation))[0].Attempts));
+        Assert.Empty(await runs.LiveAsync(Cancellation));
     }
 
     [Fact]
-    public void A_yes_to_a_step_is_none_to_the_plan_and_a_task_is_done_once()
+    public async Task A_yes_to_a_step_is_none_to_the_plan_and_a_task_is_done_once()
     {
-        var runs = Stores().Runs;
-        Assert.True(runs.Approve(new("i1-1", "p", "ann", Now, Now.AddHours(1), "look")));
-        Assert.False(runs.Complete(new("i1-1", "clean", "ann", "an action is no task", Now)));
-        Assert.False(runs.Complete(new("i1-2", "look", "ann", "no such run", Now)));
-        Assert.True(runs.Complete(new("i1-1", "look", "ann", "seen", Now)));
-        Assert.True(runs.Complete(new("i1-1", "look", "bob", "seen too", Now)));
+        var runs = (await StoresAsync()).Runs;
+        Assert.True(await runs.ApproveAsync(new("i1-1", "p", "ann", Now, Now.AddHours(1), "look"), Cancellation));
+        Assert.False(await runs.CompleteAsync(new("i1-1", "clean", "ann", "an action is no task", Now), Cancellation));
+        Assert.False(await runs.CompleteAsync(new("i1-2", "look", "ann", "no such run", Now), Cancellation));
+        Assert.True(await runs.CompleteAsync(new("i1-1", "look", "ann", "seen", Now), Cancellation));
+        Assert.True(await runs.CompleteAsync(new("i1-1", "look", "bob", "seen too", Now), Cancellation));
 
-        var fleet = Fleet();
+        var fleet = await FleetAsync();
         Assert.Equal([("i1-1", "look")], fleet.Approvals.Keys);
         Assert.Equal(new TaskDone("i1-1", "look", "ann", "seen", Now), fleet.Tasks[("i1-1", "look")]);
-        Assert.Equal("look is approved by ann until 2026-01-01 01:00:00Z.", runs.Timeline("i1-1")[1].Text);
+        Assert.Equal("look is approved by ann until 2026-01-01 01:00:00Z.", (await runs.TimelineAsync("i1-1", Cancellation))[1].Text);
     }
 
     [Fact]
-    public void Windows_freezes_and_storms_are_read_with_the_fleet()
+    public async Task Windows_freezes_and_storms_are_read_with_the_fleet()
     {
-        var (runs, control, _) = Stores();
-        var window = control.Add(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now));
-        var freeze = control.Add(new ChangeFreeze(0, "t", "", "the fair", "ann", Now, Now.AddDays(3)));
-        runs.NoteStorms([("t", "c"), ("t", "d")], Now.AddMinutes(-1));
-        runs.NoteStorms([("t", "c")], Now);
+        var (runs, control, _) = await StoresAsync();
+        var window = await control.AddAsync(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now), Cancellation);
+        var freeze = await control.AddAsync(new ChangeFreeze(0, "t", "", "the fair", "ann", Now, Now.AddDays(3)), Cancellation);
+        await runs.NoteStormsAsync([("t", "c"), ("t", "d")], Now.AddMinutes(-1), Cancellation);
+        await runs.NoteStormsAsync([("t", "c")], Now, Cancellation);
 
-        var fleet = Fleet();
+        var fleet = await FleetAsync();
         Assert.Equal((window, freeze), (Assert.Single(fleet.Windows), Assert.Single(fleet.Freezes)));
         Assert.Equal(new DateTimeOffset(2026, 1, 3, 21, 0, 0, TimeSpan.Zero), WindowView.Of(fleet.Windows, "t", "c", Now).NextAt);
         Assert.Equal((Now, Now.AddMinutes(-1)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
-        Assert.True(control.EndFreeze(freeze.Id, "ann", Now));
-        Assert.False(control.EndFreeze(freeze.Id, "ann", Now));
-        Assert.True(control.RemoveWindow(window.Id, "ann", Now));
-        Assert.False(control.RemoveWindow(window.Id, "ann", Now));
-        Assert.Equal((0, 0), (control.Freezes(Now).Count, control.Windows().Count));
-        Assert.Equal([4, 3, 2, 1], control.Timeline(100).Select(e => e.Number));
+        Assert.True(await control.EndFreezeAsync(freeze.Id, "ann", Now, Cancellation));
+        Assert.False(await control.EndFreezeAsync(freeze.Id, "ann", Now, Cancellation));
+        Assert.True(await control.RemoveWindowAsync(window.Id, "ann", Now, Cancellation));
+        Assert.False(await control.RemoveWindowAsync(window.Id, "ann", Now, Cancellation));
+        Assert.Equal((0, 0), ((await control.FreezesAsync(Now, Cancellation)).Count, (await control.WindowsAsync(Cancellation)).Count));
+        Assert.Equal([4, 3, 2, 1], (await control.TimelineAsync(100, Cancellation)).Select(e => e.Number));
     }
 
     [Fact]
     public async Task Of_two_that_begin_at_a_time_one_gets_the_nodes_only_place()
     {
-        var (runs, _, commands) = Running();
+        var (runs, _, commands) = await RunningAsync();
         var labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/var"), ("alertname", "Filling"));
         var firing = Firing with { Labels = labels, Element = labels };
         var incident = Disk with { Id = "i2", Subject = Labels.Of(("node", "n"), ("mountpoint", "/var")), Signals = [new(firing.Fingerprint, firing.Name, labels, "warning", Now, null)] };
         var second = Proposed with { Id = "i2-1", IncidentId = "i2", Subject = incident.Subject, Labels = labels };
-        new IncidentStore(Database).Save([new(incident, [])], Now);
-        Assert.True(runs.Propose(second, Book, [], Now));
-        runs.Own("a", Now);
-        Assert.True(runs.Apply(new(second with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer with { Id = "i2-1.1", RunId = "i2-1" } }, "a", 1, Now));
-        var ids = new System.Collections.Concurrent.ConcurrentQueue<string>(commands.Lease(Node, Now).Select(c => c.Id));
+        await new IncidentStore(Database).SaveAsync([new(incident, [])], Now, Cancellation);
+        Assert.True(await runs.ProposeAsync(second, Book, [], Now, Cancellation));
+        await runs.OwnAsync("a", Now, Cancellation);
+        Assert.True(await runs.ApplyAsync(new(second with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer with { Id = "i2-1.1", RunId = "i2-1" } }, "a", 1, Now, Cancellation));
+        var ids = new System.Collections.Concurrent.ConcurrentQueue<string>((await commands.LeaseAsync(Node, Now, Cancellation)).Select(c => c.Id));
         var answers = new System.Collections.Concurrent.ConcurrentBag<BeginAnswer>();
-        await SideBySideAsync(2, database =>
+        await SideBySideAsync(2, async database =>
         {
             Assert.True(ids.TryDequeue(out var id));
-            answers.Add(new CommandStore(database).Begin(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now))!);
+            answers.Add((await new CommandStore(database).BeginAsync(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now), Cancellation))!);
         });
 
         Assert.Single(answers, a => a.Granted);
         Assert.Equal("The limit of concurrent runs in the node (1) is reached.", Assert.Single(answers, a => !a.Granted).Reason);
-        Assert.Single(Fleet().AtWork);
-        var (winner, _) = Fleet().Runs.Single(r => r.Run.Id == Fleet().AtWork[0].RunId);
-        Assert.True(runs.Apply(new(winner with { State = RunState.Failed, EndedAt = Now }, []), "a", 1, Now));
-        Assert.Empty(Fleet().AtWork);
+        Assert.Single((await FleetAsync()).AtWork);
+        var fleet = await FleetAsync();
+        var (winner, _) = fleet.Runs.Single(r => r.Run.Id == fleet.AtWork[0].RunId);
+        Assert.True(await runs.ApplyAsync(new(winner with { State = RunState.Failed, EndedAt = Now }, []), "a", 1, Now, Cancellation));
+        Assert.Empty((await FleetAsync()).AtWork);
     }
 
     [Fact]
-    public void A_command_is_leased_under_rising_tokens_begun_and_ended_once()
+    public async Task A_command_is_leased_under_rising_tokens_begun_and_ended_once()
     {
-        var commands = Running().Commands;
-        Assert.Equal(1, Assert.Single(commands.Lease(Node, Now)).Token);
-        Assert.Equal(2, Assert.Single(commands.Lease(Node, Now)).Token);
+        var commands = (await RunningAsync()).Commands;
+        Assert.Equal(1, Assert.Single(await commands.LeaseAsync(Node, Now, Cancellation)).Token);
+        Assert.Equal(2, Assert.Single(await commands.LeaseAsync(Node, Now, Cancellation)).Token);
 
-        Assert.False(commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Granted);
-        Assert.True(commands.Begin(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now))!.Granted);
-        Assert.True(commands.Begin(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now))!.Granted);
-        Assert.True(commands.Finish(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null)));
-        Assert.Equal(CommandState.Begun, commands.Find(Offer.Id)!.State);
+        Assert.False((await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True(await commands.FinishAsync(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null), Cancellation));
+        Assert.Equal(CommandState.Begun, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
         var output = JsonDocument.Parse("""{"freed": 1}""").RootElement;
-        Assert.True(commands.Finish(Node, Offer.Id, new(2, CommandOutcome.Succeeded, "a\0b \uD800", output)));
-        Assert.True(commands.Finish(Node, Offer.Id, new(2, CommandOutcome.Failed, "late", null)));
-        var done = commands.Find(Offer.Id)!;
+        Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Succeeded, "a\0b \uD800", output), Cancellation));
+        Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Failed, "late", null), Cancellation));
+        var done = (await commands.FindAsync(Offer.Id, Cancellation))!;
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
-        Assert.Empty(commands.Lease(Node, Now));
-        Assert.Null(commands.Begin(new Sender("t", "c", "other"), Offer.Id, 2, (_, _) => null, () => (Active, Now)));
+        Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
+        Assert.Null(await commands.BeginAsync(new Sender("t", "c", "other"), Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation));
     }
 
     [Fact]
-    public void What_a_person_forbids_is_denied_at_begin()
+    public async Task What_a_person_forbids_is_denied_at_begin()
     {
-        var (_, control, commands) = Running();
-        commands.Lease(Node, Now);
-        control.Set(new KillSwitch(true, "stop", "ann", Now));
+        var (_, control, commands) = await RunningAsync();
+        await commands.LeaseAsync(Node, Now, Cancellation);
+        await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
 
-        Assert.Contains("kill switch", commands.Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now))!.Reason, StringComparison.Ordinal);
-        Assert.Equal(CommandState.Denied, commands.Find(Offer.Id)!.State);
+        Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        Assert.Equal(CommandState.Denied, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
     }
 
     [Fact]
-    public void Control_keeps_the_latest_of_each_and_a_line_for_every_change()
+    public async Task Control_keeps_the_latest_of_each_and_a_line_for_every_change()
     {
         var control = new ControlStore(Database);
-        control.Set(new KillSwitch(true, "stop", "ann", Now));
-        control.Set(new KillSwitch(false, "go", "bob", Now));
-        control.Set(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", Now));
-        control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
-        control.Set(new ModeEntry("Zebra", "t", "c", RunbookMode.Off, "ann", Now));
-        control.Set(new ModeEntry("apple", "t", "c", RunbookMode.Off, "ann", Now));
-        var pause = control.Add(new Pause(0, "t", "", "", "", "why", "ann", Now, Now.AddHours(1)));
+        await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
+        await control.SetAsync(new KillSwitch(false, "go", "bob", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("Zebra", "t", "c", RunbookMode.Off, "ann", Now), Cancellation);
+        await control.SetAsync(new ModeEntry("apple", "t", "c", RunbookMode.Off, "ann", Now), Cancellation);
+        var pause = await control.AddAsync(new Pause(0, "t", "", "", "", "why", "ann", Now, Now.AddHours(1)), Cancellation);
 
-        Assert.Equal((false, "bob"), (control.KillSwitch().On, control.KillSwitch().Author));
+        Assert.Equal((false, "bob"), ((await control.KillSwitchAsync(Cancellation)).On, (await control.KillSwitchAsync(Cancellation)).Author));
         // By their bytes, as ordinal comparison has it.
-        Assert.Equal([": Automatic", "Zebra: Off", "apple: Off"], control.Modes().Select(m => $"{m.Runbook}: {m.Mode}"));
-        Assert.Equal(pause, Assert.Single(control.Pauses(Now)));
-        Assert.True(control.EndPause(pause.Id, "ann", Now.AddMinutes(1)));
-        Assert.False(control.EndPause(pause.Id, "ann", Now.AddMinutes(1)));
-        Assert.Empty(control.Pauses(Now.AddMinutes(1)));
-        Assert.Equal([8, 7, 6, 5, 4, 3, 2, 1], control.Timeline(100).Select(e => e.Number));
-        Assert.Equal(2, control.Timeline(2).Count);
+        Assert.Equal([": Automatic", "Zebra: Off", "apple: Off"], (await control.ModesAsync(Cancellation)).Select(m => $"{m.Runbook}: {m.Mode}"));
+        Assert.Equal(pause, Assert.Single(await control.PausesAsync(Now, Cancellation)));
+        Assert.True(await control.EndPauseAsync(pause.Id, "ann", Now.AddMinutes(1), Cancellation));
+        Assert.False(await control.EndPauseAsync(pause.Id, "ann", Now.AddMinutes(1), Cancellation));
+        Assert.Empty(await control.PausesAsync(Now.AddMinutes(1), Cancellation));
+        Assert.Equal([8, 7, 6, 5, 4, 3, 2, 1], (await control.TimelineAsync(100, Cancellation)).Select(e => e.Number));
+        Assert.Equal(2, (await control.TimelineAsync(2, Cancellation)).Count);
     }
 
     [Fact]
-    public void Alerting_tells_nothing_twice_and_no_end_of_what_was_never_told()
+    public async Task Alerting_tells_nothing_twice_and_no_end_of_what_was_never_told()
     {
         var store = new AlertingStore(Database);
         var outbox = new OutboxStore(Database);
-        store.Save("i1", AlertState.New with { Pages = 1 }, [new Decision.Page(1, "critical", "it lasts")], Now, t =>
+        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [new Decision.Page(1, "critical", "it lasts")], Now, async t =>
         {
-            OutboxStore.Add(t, "pd", "i1/1", "trigger", "i1", "{}", Now);
-            OutboxStore.Add(t, "pd", "i1/1", "trigger", "i1", "{}", Now);
-            OutboxStore.Add(t, "pd", "i2/1", "trigger", null, "{}", Now);
-            AlertingStore.AddDigestLine(t, "i1", "it was", Now);
-        });
-        var first = outbox.Next("pd", Now)!;
-        Assert.True(outbox.Begin(first, out var maybe));
+            await OutboxStore.AddAsync(t, "pd", "i1/1", "trigger", "i1", "{}", Now, cancellation: Cancellation);
+            await OutboxStore.AddAsync(t, "pd", "i1/1", "trigger", "i1", "{}", Now, cancellation: Cancellation);
+            await OutboxStore.AddAsync(t, "pd", "i2/1", "trigger", null, "{}", Now, cancellation: Cancellation);
+            await AlertingStore.AddDigestLineAsync(t, "i1", "it was", Now, Cancellation);
+        }, Cancellation);
+        var first = (await outbox.NextAsync("pd", Now, cancellation: Cancellation))!;
+        var maybe = Assert.NotNull(await outbox.BeginAsync(first, Cancellation));
         Assert.False(maybe);
-        outbox.End(first, new Delivery.Delivered(), maybe, null, Now);
-        store.Save("i1", AlertState.New with { Pages = 2 }, [], Now, t =>
+        await outbox.EndAsync(first, new Delivery.Delivered(), maybe, null, Now, Cancellation);
+        await store.SaveAsync(Disk, AlertState.New with { Pages = 2 }, [], Now, async t =>
         {
-            OutboxStore.AddEnd(t, "pd", "i1/1", "trigger", "resolve", "i1", "{}", Now);
-            OutboxStore.AddEnd(t, "pd", "i2/1", "trigger", "resolve", null, "{}", Now);
-        });
+            await OutboxStore.AddEndAsync(t, "pd", "i1/1", "trigger", "resolve", "i1", "{}", Now, Cancellation);
+            await OutboxStore.AddEndAsync(t, "pd", "i2/1", "trigger", "resolve", null, "{}", Now, Cancellation);
+        }, Cancellation);
 
         Assert.Equal(
-            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], outbox.List(null, null, 10).Select(n => $"{n.Action} {n.State}"));
-        Assert.Equal(["resolve"], outbox.List("pending", "i1", 10).Select(n => n.Action));
-        Assert.Equal((1, 2), (outbox.Pending("pd"), store.Find("i1")!.Pages));
-        outbox.SetAside(outbox.Next("pd", Now)!, Now.AddMinutes(1));
-        Assert.Null(outbox.Next("pd", Now));
+            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State}"));
+        Assert.Equal(["resolve"], (await outbox.ListAsync("pending", "i1", 10, Cancellation)).Select(n => n.Action));
+        Assert.Equal((1, 2), (await outbox.PendingAsync("pd", Cancellation), (await store.FindAsync("i1", Cancellation))!.Pages));
+        await outbox.SetAsideAsync((await outbox.NextAsync("pd", Now, cancellation: Cancellation))!, Now.AddMinutes(1), Cancellation);
+        Assert.Null(await outbox.NextAsync("pd", Now, cancellation: Cancellation));
         var lines = new List<string>();
-        store.TakeDigest(Now, 10, (_, _, l) => lines.AddRange(l));
-        store.TakeDigest(Now, 10, (_, _, l) => lines.AddRange(l));
+        Task Take(StateTransaction transaction, long first, IReadOnlyList<string> taken)
+        {
+            lines.AddRange(taken);
+            return Task.CompletedTask;
+        }
+
+        await store.TakeDigestAsync(Now, 10, Take, Cancellation);
+        await store.TakeDigestAsync(Now, 10, Take, Cancellation);
         Assert.Single(lines);
-        Assert.Null(store.Watermark());
-        store.Advance(Now, Now);
-        store.Advance(Now.AddDays(1), Now.AddDays(1));
-        Assert.Equal(Now.AddDays(1), store.Watermark());
-        Assert.Empty(store.Decisions("i1"));
-        Assert.Single(outbox.List(null, null, 10));
+        Assert.Null(await store.WatermarkAsync(Cancellation));
+        await store.AdvanceAsync(Now, Now, Cancellation);
+        await store.AdvanceAsync(Now.AddDays(1), Now.AddDays(1), Cancellation);
+        Assert.Equal(Now.AddDays(1), await store.WatermarkAsync(Cancellation));
+        Assert.Empty(await store.DecisionsAsync("i1", Cancellation));
+        Assert.Single(await outbox.ListAsync(null, null, 10, Cancellation));
     }
 
     [Fact]
-    public void A_ticket_is_one_an_incident_and_keeps_every_step()
+    public async Task A_ticket_is_one_an_incident_and_keeps_every_step()
     {
         var tickets = new TicketStore(Database, TimeProvider.System);
         var repair = new Repair { Id = "i1-1", Runbook = "disk", State = RepairState.GaveUp, StartedAt = Now, Summary = "nothing helped", LargestDirectories = [new("/data", 1L << 40)] };
         for (var i = 0; i < 2; i++)
-            InWrite(t => TicketStore.Open(t, Disk, repair, Now));
+            await InWriteAsync(async t => await TicketStore.OpenAsync(t, Disk, repair, Now, Cancellation));
 
-        var ticket = Assert.Single(tickets.List());
+        var ticket = Assert.Single(await tickets.ListAsync(cancellation: Cancellation));
         Assert.Equal((1, 1L << 40), (ticket.Id, ticket.LargestDirectories[0].Bytes));
-        Assert.Null(tickets.Comment(1, "bob", "all of May").Refusal);
-        InWrite(t => TicketStore.Resolve(t, "i1", Now));
-        Assert.Null(tickets.Move(1, TicketState.Closed, "ann", null).Refusal);
-        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], tickets.Timeline(1).Select(e => $"{e.Number} {e.Kind}"));
-        InWrite(t => TicketStore.Open(t, Disk, repair, Now));
-        Assert.Equal([2, 1], tickets.List(incident: "i1").Select(t => t.Id));
-        Assert.Equal([1], tickets.List(TicketState.Closed).Select(t => t.Id));
+        Assert.Null((await tickets.CommentAsync(1, "bob", "all of May", Cancellation)).Refusal);
+        await InWriteAsync(async t => await TicketStore.ResolveAsync(t, "i1", Now, Cancellation));
+        Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, Cancellation)).Refusal);
+        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind}"));
+        await InWriteAsync(async t => await TicketStore.OpenAsync(t, Disk, repair, Now, Cancellation));
+        Assert.Equal([2, 1], (await tickets.ListAsync(incident: "i1", cancellation: Cancellation)).Select(t => t.Id));
+        Assert.Equal([1], (await tickets.ListAsync(TicketState.Closed, cancellation: Cancellation)).Select(t => t.Id));
     }
 
     [Fact]
-    public void Credentials_are_known_until_they_are_revoked()
+    public async Task Credentials_are_known_until_they_are_revoked()
     {
         var credentials = new Credentials(Database, TimeProvider.System);
-        var (node, collector) = (credentials.Enroll("t", "c", "n"), credentials.Enroll("t", "c", null));
+        var (node, collector) = (await credentials.EnrollAsync("t", "c", "n", Cancellation), await credentials.EnrollAsync("t", "c", null, Cancellation));
 
-        Assert.Equal(("n", null), (credentials.Authenticate(node)!.Node, credentials.Authenticate(collector)!.Node));
-        Assert.Equal("n", Assert.Single(credentials.Agents()).Node);
-        Assert.Equal(1, credentials.Revoke("t", "c", null));
-        Assert.Null(credentials.Authenticate(collector));
-        Assert.NotNull(credentials.Authenticate(node));
-        Assert.Equal(0, credentials.Revoke("t", "c", null));
+        Assert.Equal(("n", null), ((await credentials.AuthenticateAsync(node, Cancellation))!.Node, (await credentials.AuthenticateAsync(collector, Cancellation))!.Node));
+        Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).Node);
+        Assert.Equal(1, await credentials.RevokeAsync("t", "c", null, Cancellation));
+        Assert.Null(await credentials.AuthenticateAsync(collector, Cancellation));
+        Assert.NotNull(await credentials.AuthenticateAsync(node, Cancellation));
+        Assert.Equal(0, await credentials.RevokeAsync("t", "c", null, Cancellation));
     }
 
     [Fact]
     public async Task Migrations_run_once_however_many_start_at_a_time()
     {
-        await SideBySideAsync(4, database =>
+        var mine = new StateSchema(
+            "mine", "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", "INSERT INTO mine (text) VALUES ('once')");
+        await SideBySideAsync(4, async database =>
         {
-            database.Migrate("mine", "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", "INSERT INTO mine (text) VALUES ('once')");
-            Assert.Empty(new ControlStore(database).Timeline(1));
+            await database.MigrateAsync(mine, Cancellation);
+            Assert.Empty(await new ControlStore(database).TimelineAsync(1, Cancellation));
         });
-        Database.Migrate("mine", "CREATE TABLE mine (id INTEGER PRIMARY KEY, text TEXT NOT NULL)", "INSERT INTO mine (text) VALUES ('once')");
+        await Database.MigrateAsync(mine, Cancellation);
 
-        using var connection = Database.Open();
-        Assert.Equal(["1 once"], connection.Query("SELECT id, text FROM mine", r => $"{r.GetInt32(0)} {r.GetString(1)}"));
+        await using var connection = await Database.OpenAsync(Cancellation);
+        Assert.Equal(["1 once"], await connection.QueryAsync("SELECT id, text FROM mine", r => $"{r.GetInt32(0)} {r.GetString(1)}", Cancellation));
     }
 
     [Fact]
     public async Task Of_owners_that_race_one_wins_and_of_lines_none_is_lost()
     {
-        Stores();
+        await StoresAsync();
         var tokens = new ConcurrentBag<long>();
-        await SideBySideAsync(4, database =>
+        await SideBySideAsync(4, async database =>
         {
-            if (Own(Guid.NewGuid().ToString(), Now, database) is { } token)
+            if (await OwnAsync(Guid.NewGuid().ToString(), Now, database) is { } token)
                 tokens.Add(token);
             var incidents = new IncidentStore(database);
             for (var i = 0; i < 10; i++)
-                incidents.AppendTimeline("i1", Now, "note", "a line");
+                await incidents.AppendTimelineAsync("i1", Now, "note", "a line", cancellation: Cancellation);
         });
 
         Assert.Equal([1L], tokens);
-        Assert.Equal(Enumerable.Range(1, 42).Select(n => (long)n), new IncidentStore(Database).Timeline("i1").Select(e => e.Number));
+        Assert.Equal(Enumerable.Range(1, 42).Select(n => (long)n), (await new IncidentStore(Database).TimelineAsync("i1", Cancellation)).Select(e => e.Number));
     }
 
     [Fact]
     public async Task A_kill_switch_that_races_a_begin_comes_before_it_or_after()
     {
-        Running().Commands.Lease(Node, Now);
+        await (await RunningAsync()).Commands.LeaseAsync(Node, Now, Cancellation);
         BeginAnswer? answer = null;
         await Task.WhenAll(
-            Task.Run(() => new ControlStore(Database).Set(new KillSwitch(true, "stop", "ann", Now)), Cancellation),
-            Task.Run(() => answer = new CommandStore(Database).Begin(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now)), Cancellation));
+            Task.Run(async () => await new ControlStore(Database).SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation), Cancellation),
+            Task.Run(async () => answer = await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation), Cancellation));
 
-        Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, new CommandStore(Database).Find(Offer.Id)!.State);
+        Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
 
     [Fact]
     public async Task Whoever_reads_and_writes_waits_for_the_writer_before()
     {
-        Stores();
+        await StoresAsync();
         var other = Task.CompletedTask;
-        using (var connection = Database.Open())
-        using (var transaction = connection.BeginWrite())
+        await using (var connection = await Database.OpenAsync(Cancellation))
+        await using (var transaction = await connection.BeginWriteAsync(Cancellation))
         {
-            RunStore.Append(connection, Proposed, new("note", "first"), Now);
-            other = Task.Run(() => new RunStore(Database).Cancel(new("i1-1", "ann", "second", Now)), Cancellation);
-            transaction.Commit();
+            await RunStore.AppendAsync(connection, Proposed, new("note", "first"), Now, Cancellation);
+            other = Task.Run(async () => await new RunStore(Database).CancelAsync(new("i1-1", "ann", "second", Now), Cancellation), Cancellation);
+            await transaction.CommitAsync(Cancellation);
         }
 
         await other;
-        Assert.Equal(["1 proposed", "2 first", "3 Cancelled by ann: second"], new RunStore(Database).Timeline("i1-1").Select(e => $"{e.Number} {e.Text}"));
+        Assert.Equal(["1 proposed", "2 first", "3 Cancelled by ann: second"], (await new RunStore(Database).TimelineAsync("i1-1", Cancellation)).Select(e => $"{e.Number} {e.Text}"));
     }
 
     [Theory]
     [InlineData(StateMoment.BeforeBegin, 0)]
     [InlineData(StateMoment.BeforeCommit, 0)]
     [InlineData(StateMoment.AfterCommit, 1)]
-    internal void A_fault_loses_what_was_not_committed_and_nothing_else(StateMoment at, int kept)
+    internal async Task A_fault_loses_what_was_not_committed_and_nothing_else(StateMoment at, int kept)
     {
         var incidents = new IncidentStore(Database);
         var credentials = new Credentials(Database, TimeProvider.System);
-        Database.Fault = moment =>
-        {
-            if (moment == at)
-                throw new TimeoutException();
-        };
+        // Makes the tables: what is broken is what comes after.
+        await (await Database.OpenAsync(Cancellation)).DisposeAsync();
+        Database.Fault = moment => moment == at ? throw new TimeoutException() : Task.CompletedTask;
 
-        Assert.Throws<TimeoutException>(() => incidents.Save([new(Disk, [("opened", "")])], Now));
-        Assert.Throws<TimeoutException>(() => credentials.Enroll("t", "c", "n"));
+        await Assert.ThrowsAsync<TimeoutException>(async () => await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation));
+        await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync("t", "c", "n", Cancellation));
         Database.Fault = null;
-        Assert.Equal((kept, kept, kept), (incidents.Active().Count, incidents.Timeline("i1").Count, credentials.Agents().Count));
-        incidents.Save([new(Disk, [("opened", "")])], Now);
-        Assert.Equal(kept + 1, incidents.Timeline("i1").Count);
+        Assert.Equal((kept, kept, kept), ((await incidents.ActiveAsync(Cancellation)).Count, (await incidents.TimelineAsync("i1", Cancellation)).Count, (await credentials.AgentsAsync(Cancellation)).Count));
+        await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation);
+        Assert.Equal(kept + 1, (await incidents.TimelineAsync("i1", Cancellation)).Count);
     }
 
     [Fact]
-    public void Before_it_begins_another_may_write()
+    public async Task Before_it_begins_another_may_write()
     {
         var incidents = new IncidentStore(Database);
         var moments = new List<StateMoment>();
         var isInside = false;
-        Database.Fault = moment =>
+        // Makes the tables, so that no migration is among the moments.
+        await (await Database.OpenAsync(Cancellation)).DisposeAsync();
+        Database.Fault = async moment =>
         {
             moments.Add(moment);
             if (moment != StateMoment.BeforeBegin || isInside)
                 return;
             isInside = true;
-            incidents.Save([new(Disk, [("opened", "inside")])], Now);
+            await incidents.SaveAsync([new(Disk, [("opened", "inside")])], Now, Cancellation);
         };
-        incidents.Save([new(Disk, [("signal", "outside")])], Now);
+        await incidents.SaveAsync([new(Disk, [("signal", "outside")])], Now, Cancellation);
 
-        Assert.Equal(["inside", "outside"], incidents.Timeline("i1").Select(e => e.Text));
+        Assert.Equal(["inside", "outside"], (await incidents.TimelineAsync("i1", Cancellation)).Select(e => e.Text));
         Assert.Equal(
             [StateMoment.BeforeBegin, StateMoment.BeforeBegin, StateMoment.BeforeCommit, StateMoment.AfterCommit, StateMoment.BeforeCommit, StateMoment.AfterCommit],
             moments);
     }
 
     [Fact]
-    public void A_transaction_that_only_reads_cannot_write()
+    public async Task A_transaction_that_only_reads_cannot_write()
     {
-        new IncidentStore(Database).Save([new(Disk, [])], Now);
-        using var connection = Database.Open();
-        using var picture = connection.BeginRead();
+        await new IncidentStore(Database).SaveAsync([new(Disk, [])], Now, Cancellation);
+        await using var connection = await Database.OpenAsync(Cancellation);
+        await using var picture = await connection.BeginReadAsync(Cancellation);
 
-        Assert.NotNull(IncidentStore.Find(connection, "i1"));
-        Assert.Throws<InvalidOperationException>(() => IncidentStore.Append(connection, "i1", Now, "note", ""));
+        Assert.NotNull(await IncidentStore.FindAsync(connection, "i1", Cancellation));
+        await Assert.ThrowsAsync<InvalidOperationException>(async () => await IncidentStore.AppendAsync(connection, "i1", Now, "note", "", cancellation: Cancellation));
     }
 
     [Fact]
-    public void A_connection_given_back_in_the_middle_leaves_nothing_behind()
+    public async Task A_connection_given_back_in_the_middle_leaves_nothing_behind()
     {
-        new IncidentStore(Database).Save([new(Disk, [])], Now);
-        using (var connection = Database.Open())
+        await new IncidentStore(Database).SaveAsync([new(Disk, [])], Now, Cancellation);
+        await using (var connection = await Database.OpenAsync(Cancellation))
         {
-            connection.BeginWrite();
-            connection.Execute("UPDATE incidents SET title = $title", ("$title", "half"));
+            await connection.BeginWriteAsync(Cancellation);
+            await connection.ExecuteAsync("UPDATE incidents SET title = $title", Cancellation, ("$title", "half"));
         }
 
-        Assert.Equal(Disk.Title, new IncidentStore(Database).Find("i1")!.Title);
+        Assert.Equal(Disk.Title, (await new IncidentStore(Database).FindAsync("i1", Cancellation))!.Title);
     }
 
     private protected static Command Offer => new()
@@ -535,59 +543,59 @@ public abstract partial class StoreTests : IAsyncLifetime
     };
 
     // An incident with a run that is proposed.
-    private protected (RunStore Runs, ControlStore Control, CommandStore Commands) Stores()
+    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> StoresAsync()
     {
-        new IncidentStore(Database).Save([new(Disk, [("opened", "It opened.")])], Now);
+        await new IncidentStore(Database).SaveAsync([new(Disk, [("opened", "It opened.")])], Now, Cancellation);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
-        Assert.True(runs.Propose(Proposed, Book, [new("run", "proposed")], Now));
+        Assert.True(await runs.ProposeAsync(Proposed, Book, [new("run", "proposed")], Now, Cancellation));
         return (runs, control, new CommandStore(Database));
     }
 
     // All gates are open, and the command is on offer.
-    private protected (RunStore Runs, ControlStore Control, CommandStore Commands) Running()
+    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> RunningAsync()
     {
-        var stores = Stores();
-        stores.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now));
-        Assert.Equal(1, Own("a", Now));
-        Assert.True(stores.Runs.Apply(new(Proposed with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer }, "a", 1, Now));
+        var stores = await StoresAsync();
+        await stores.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
+        Assert.Equal(1, await OwnAsync("a", Now));
+        Assert.True(await stores.Runs.ApplyAsync(new(Proposed with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer }, "a", 1, Now, Cancellation));
         return stores;
     }
 
     // Under which the owner holds the run, once it has asked; null where another does.
-    long? Own(string owner, DateTimeOffset now, StateDatabase? database = null)
+    async Task<long?> OwnAsync(string owner, DateTimeOffset now, StateDatabase? database = null)
     {
-        new RunStore(database ?? Database).Own(owner, now);
-        using var connection = (database ?? Database).Open();
-        return Assert.Single(RunStore.Live(connection, owner, "i1-1", [])).Token;
+        await new RunStore(database ?? Database).OwnAsync(owner, now, Cancellation);
+        await using var connection = await (database ?? Database).OpenAsync(Cancellation);
+        return Assert.Single(await RunStore.LiveAsync(connection, owner, "i1-1", [], Cancellation)).Token;
     }
 
-    private protected FleetState Fleet()
+    private protected async Task<FleetState> FleetAsync()
     {
-        using var connection = Database.Open();
-        using var picture = connection.BeginRead();
-        return FleetState.Read(connection, Now, owner: "a");
+        await using var connection = await Database.OpenAsync(Cancellation);
+        await using var picture = await connection.BeginReadAsync(Cancellation);
+        return await FleetState.ReadAsync(connection, Now, owner: "a", cancellation: Cancellation);
     }
 
-    private protected void InWrite(Action<DbTransaction> work)
+    private protected async Task InWriteAsync(Func<StateTransaction, Task> work)
     {
-        using var connection = Database.Open();
-        using var transaction = connection.BeginWrite();
-        work(transaction);
-        transaction.Commit();
+        await using var connection = await Database.OpenAsync(Cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Cancellation);
+        await work(transaction);
+        await transaction.CommitAsync(Cancellation);
     }
 
-    async Task SideBySideAsync(int count, Action<StateDatabase> work)
+    async Task SideBySideAsync(int count, Func<StateDatabase, Task> work)
     {
         using var barrier = new Barrier(count);
         await Task.WhenAll(Enumerable.Range(0, count).Select(_ => Task.Factory.StartNew(
-            () =>
+            async () =>
             {
                 var database = Again();
                 barrier.SignalAndWait(Cancellation);
-                work(database);
+                await work(database);
                 if (database != Database)
                     database.Dispose();
             },
-            Cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+            Cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 }

@@ -27,31 +27,36 @@ static class EngineLoad
 {
     static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static int Run()
+    public static async Task<int> RunAsync()
     {
         Console.WriteLine("A cluster of 20 nodes dies: 5,000 signals at once, ten minutes of passes");
-        using (var engine = new Engine([.. Dead()]))
+        using (var engine = await Engine.OpenAsync([.. Dead()]))
         {
             var before = Process.GetCurrentProcess().TotalProcessorTime;
             var slowest = TimeSpan.Zero;
             for (var second = 0; second < 600; second++)
-                slowest = TimeSpan.FromTicks(Math.Max(slowest.Ticks, engine.Pass().Ticks));
+                slowest = TimeSpan.FromTicks(Math.Max(slowest.Ticks, (await engine.PassAsync()).Ticks));
             var cpu = Process.GetCurrentProcess().TotalProcessorTime - before;
+            var (incidents, pages) = ((await engine.Incidents.ActiveAsync(default)).Count, await engine.PagesAsync());
+            var (runs, commands) = ((await engine.Runs.LiveAsync(default)).Count, await engine.CommandCountAsync());
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {engine.Incidents.Active().Count} incident, {engine.Pages} page, {engine.Runs.Live().Count} runs, {engine.CommandCount()} commands; CPU {cpu.TotalSeconds:0.0} s, slowest pass {slowest.TotalMilliseconds:0} ms, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
+                $"  {incidents} incident, {pages} page, {runs} runs, {commands} commands; CPU {cpu.TotalSeconds:0.0} s, slowest pass {slowest.TotalMilliseconds:0} ms, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
         }
 
         Console.WriteLine("10,000 nodes, each with a disk that fills, in mode observe: 10,000 open runs");
-        using (var engine = new Engine([.. Disks(10_000)], RunbookMode.Observe))
+        using (var engine = await Engine.OpenAsync([.. Disks(10_000)], RunbookMode.Observe))
         {
             // The first ones propose and refuse all of them, and compile.
-            var first = Enumerable.Range(0, 90).Max(_ => engine.Pass());
+            var first = TimeSpan.Zero;
+            for (var second = 0; second < 90; second++)
+                first = TimeSpan.FromTicks(Math.Max(first.Ticks, (await engine.PassAsync()).Ticks));
             List<TimeSpan> passes = [];
             for (var second = 0; second < 30; second++)
-                passes.Add(engine.Pass());
+                passes.Add(await engine.PassAsync());
             passes.Sort();
+            var open = (await engine.Runs.LiveAsync(default)).Count;
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {engine.Runs.Live().Count} open runs; remediation's pass: median {passes[15].TotalMilliseconds:0} ms, slowest {passes[^1].TotalMilliseconds:0} ms; where all are refused at once {first.TotalMilliseconds:0} ms; peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
+                $"  {open} open runs; remediation's pass: median {passes[15].TotalMilliseconds:0} ms, slowest {passes[^1].TotalMilliseconds:0} ms; where all are refused at once {first.TotalMilliseconds:0} ms; peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
         }
 
         return 0;
@@ -86,17 +91,25 @@ static class EngineLoad
         readonly RemediationHost _remediation;
         readonly AlertingHost _alerting;
 
-        public Engine(IReadOnlyList<Signal> signals, RunbookMode mode = RunbookMode.Automatic)
+        Engine(IReadOnlyList<Signal> signals)
         {
             _database = new(Path.Combine(_folder, "state.db"));
             Incidents = new(_database);
             Runs = new(_database);
             var control = new ControlStore(_database);
-            control.Set(new ModeEntry("", "t", "", mode, "load", Start));
             var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
             // The detectors give the same list until something changes, and evaluate all the time.
             IReadOnlyList<Signal> Signals() => signals;
-            _incidents = new(new() { Signals = Signals, Ended = _ => [], Worked = Runs.WorkedIncidents, Store = Incidents, Metrics = metrics }, _clock, NullLogger<IncidentsHost>.Instance);
+            _incidents = new(
+                new()
+                {
+                    Signals = Signals,
+                    Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([]),
+                    Worked = Runs.WorkedIncidentsAsync,
+                    Store = Incidents,
+                    Metrics = metrics,
+                },
+                _clock, NullLogger<IncidentsHost>.Instance);
             var nodes = signals.GroupBy(s => s.Labels["cluster"]).ToDictionary(
                 g => g.Key, g => g.Select(s => s.Labels["node"]).Distinct().Select(n => new NodeFacts(n, "", false, Ready: false)).ToList());
             _remediation = new(
@@ -115,30 +128,43 @@ static class EngineLoad
             if (_remediation.Reload().Errors is { Count: > 0 } errors)
                 throw new InvalidOperationException(string.Join('\n', errors));
             _alerting = new(
-                new() { Incidents = new IncidentReader(Incidents, Runs, _clock).Since, Database = _database, Metrics = metrics }, new(), _clock, NullLogger<AlertingHost>.Instance);
+                new() { Incidents = new IncidentReader(Incidents, Runs, _clock).SinceAsync, Database = _database, Metrics = metrics }, new(), _clock, NullLogger<AlertingHost>.Instance);
+        }
+
+        public static async Task<Engine> OpenAsync(IReadOnlyList<Signal> signals, RunbookMode mode = RunbookMode.Automatic)
+        {
+            var engine = new Engine(signals);
+            await new ControlStore(engine._database).SetAsync(new ModeEntry("", "t", "", mode, "load", Start), default);
+            return engine;
         }
 
         public IncidentStore Incidents { get; }
 
         public RunStore Runs { get; }
 
-        public int Pages => _alerting.Unpaged().Keys.Sum(i => _alerting.Decisions(i).Count(d => d.Kind == "unpaged"));
-
-        public long CommandCount()
+        public async Task<int> PagesAsync()
         {
-            using var connection = _database.Open();
-            return connection.Query("SELECT count(*) FROM commands", r => r.GetInt64(0)).Single();
+            var pages = 0;
+            foreach (var incident in (await _alerting.UnpagedAsync(default)).Keys)
+                pages += (await _alerting.DecisionsAsync(incident, default)).Count(d => d.Kind == "unpaged");
+            return pages;
+        }
+
+        public async Task<long> CommandCountAsync()
+        {
+            await using var connection = await _database.OpenAsync(default);
+            return (await connection.QueryAsync("SELECT count(*) FROM commands", r => r.GetInt64(0), default)).Single();
         }
 
         /// <summary>One second passes. Returns how long remediation took.</summary>
-        public TimeSpan Pass()
+        public async Task<TimeSpan> PassAsync()
         {
             _clock.Advance(TimeSpan.FromSeconds(1));
-            _incidents.ReconcileAsync(_clock.GetUtcNow()).GetAwaiter().GetResult();
+            await _incidents.ReconcileAsync(_clock.GetUtcNow(), default);
             var began = Stopwatch.GetTimestamp();
-            _remediation.AdvanceAsync(_clock.GetUtcNow(), CancellationToken.None).GetAwaiter().GetResult();
+            await _remediation.AdvanceAsync(_clock.GetUtcNow(), default);
             var took = Stopwatch.GetElapsedTime(began);
-            _alerting.RunOnceAsync(_clock.GetUtcNow(), CancellationToken.None).GetAwaiter().GetResult();
+            await _alerting.RunOnceAsync(_clock.GetUtcNow(), default);
             return took;
         }
 

@@ -9,6 +9,7 @@ using Whistle.Detectors;
 using Whistle.Fixtures;
 using Whistle.Ingest.Heads;
 using Whistle.Ingest.Series;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.State;
 
@@ -89,7 +90,7 @@ static class RuleCosts
 
                     return ValueTask.CompletedTask;
                 },
-                Inventory = () => [],
+                Inventory = _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>([]),
                 Database = database,
                 Metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()),
             },

@@ -12,6 +12,8 @@ using Whistle.Remediation.Runs;
 using Whistle.State;
 using Whistle.Telemetry;
 
+using Xunit;
+
 namespace Whistle.BrowserTests;
 
 /// <summary>
@@ -78,7 +80,7 @@ sealed class Scene : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(scene._folder, "rules.yaml"), Rules, cancellation);
         await scene.ComeAsync(cancellation);
         foreach (var (tenant, cluster, node) in disks.Select(d => (d.Tenant, d.Cluster, d.Node)).Distinct())
-            scene.App.Credentials.Enroll(tenant, cluster, node);
+            await scene.App.Credentials.EnrollAsync(tenant, cluster, node, TestContext.Current.CancellationToken);
         if (disks.Count > 0)
             await scene.ReportAsync([.. Enumerable.Range(0, 361).Select(m => scene.Now.AddMinutes(m - 360))]);
         return scene;
@@ -100,21 +102,21 @@ sealed class Scene : IAsyncDisposable
             Time = Clock,
             RunTimers = false,
         };
-        App = new WhistleApp(_runbook is null ? options : options with { Runbooks = [_runbook] });
+        App = await WhistleApp.OpenAsync(_runbook is null ? options : options with { Runbooks = [_runbook] }, cancellation);
         await App.StartAsync(cancellation);
         _listen = App.Address;
     }
 
     /// <summary>A table that is gone: what a state file that cannot be read looks like from above.</summary>
-    public void Break(bool isBroken)
+    public async Task BreakAsync(bool isBroken)
     {
-        using var connection = App.Services.GetRequiredService<StateDatabase>().Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = isBroken ? "ALTER TABLE acknowledgements RENAME TO lost" : "ALTER TABLE lost RENAME TO acknowledgements";
-        command.ExecuteNonQuery();
+        await using var connection = await App.Services.GetRequiredService<StateDatabase>().OpenAsync(TestContext.Current.CancellationToken);
+        await connection.RunScriptAsync(
+            isBroken ? "ALTER TABLE acknowledgements RENAME TO lost" : "ALTER TABLE lost RENAME TO acknowledgements",
+            TestContext.Current.CancellationToken);
     }
 
-    public void SetMode(string cluster, RunbookMode mode) => Control.Set(new ModeEntry("node-disk-filling", "", cluster, mode, "test", Now));
+    public async Task SetModeAsync(string cluster, RunbookMode mode) => await Control.SetAsync(new ModeEntry("node-disk-filling", "", cluster, mode, "test", Now), TestContext.Current.CancellationToken);
 
     /// <summary>Every stage once, 15 seconds later than before.</summary>
     public async Task StepAsync(CancellationToken cancellation)
@@ -123,10 +125,10 @@ sealed class Scene : IAsyncDisposable
         Disks.ForEach(d => d.Grow(Step));
         await ReportAsync([Now]);
         await App.Rules.EvaluateAsync(Now, cancellation);
-        await App.Incidents.ReconcileAsync(Now);
+        await App.Incidents.ReconcileAsync(Now, cancellation);
         await App.Remediation.AdvanceAsync(Now, cancellation);
         if (AgentWorks)
-            Work();
+            await WorkAsync();
         await App.Alerting.RunOnceAsync(Now, cancellation);
     }
 
@@ -136,16 +138,16 @@ sealed class Scene : IAsyncDisposable
             await StepAsync(cancellation);
     }
 
-    public async Task UntilAsync(Func<bool> reached, CancellationToken cancellation)
+    public async Task UntilAsync(Func<Task<bool>> reached, CancellationToken cancellation)
     {
-        for (var i = 0; i < 200 && !reached(); i++)
+        for (var i = 0; i < 200 && !await reached(); i++)
             await StepAsync(cancellation);
-        if (!reached())
-            throw new InvalidOperationException($"Not reached by {Now:u}: {string.Join("; ", Incidents.Active().Select(x => $"{x.Title} {x.State}"))}");
+        if (!await reached())
+            throw new InvalidOperationException($"Not reached by {Now:u}: {string.Join("; ", (await Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Select(x => $"{x.Title} {x.State}"))}");
     }
 
     /// <summary>Incidents that no rule has made, as a busy day would have left them.</summary>
-    public void Add(IEnumerable<Incident> incidents) => Incidents.Save([.. incidents.Select(i => new IncidentChange(i, [("opened", i.Title)]))], Now);
+    public async Task AddAsync(IEnumerable<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [("opened", i.Title)]))], Now, TestContext.Current.CancellationToken);
 
     public static Incident Incident(int number, DateTimeOffset at, string title, Labels subject, string severity = "warning", string cluster = "production") => new()
     {
@@ -176,21 +178,21 @@ sealed class Scene : IAsyncDisposable
         ]);
     }
 
-    void Work()
+    async Task WorkAsync()
     {
         foreach (var disk in Disks)
         {
             var sender = new Sender(disk.Tenant, disk.Cluster, disk.Node);
-            foreach (var command in App.Remediation.Commands.Lease(sender, Now))
-                App.Remediation.Commands.Finish(sender, command.Id, Do(disk, sender, command));
+            foreach (var command in await App.Remediation.Commands.LeaseAsync(sender, Now, TestContext.Current.CancellationToken))
+                await App.Remediation.Commands.FinishAsync(sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
         }
     }
 
-    CommandResult Do(Disk disk, Sender sender, Remediation.Commands.Command command)
+    async Task<CommandResult> DoAsync(Disk disk, Sender sender, Remediation.Commands.Command command)
     {
         if (command.Action == "disk.largest-directories")
             return new(command.Token, CommandOutcome.Succeeded, $"Measured {disk.Mountpoint}: {disk.Mountpoint}/spool is the largest with 41.2 GiB.", Json($$"""{"largestDirectories":[{"path":"{{disk.Mountpoint}}/spool","bytes":44239000000},{"path":"{{disk.Mountpoint}}/images","bytes":12100000000}]}"""));
-        if (App.Remediation.Begin(sender, command.Id, command.Token) is not { Granted: true } answer)
+        if (await App.Remediation.BeginAsync(sender, command.Id, command.Token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
             return new(command.Token, CommandOutcome.Refused, "The permit was not given.", null);
         if (disk.Cleaned is not { } left)
             return new(command.Token, CommandOutcome.Refused, "The node's policy names nothing below this mount that may be cleaned.", null);

@@ -3,6 +3,8 @@ using Microsoft.Playwright;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
+using Xunit;
+
 namespace Whistle.BrowserTests;
 
 /// <summary>Fleets to look at.</summary>
@@ -22,9 +24,9 @@ static class Scenes
             new Disk("acme", "staging", "build-1", "/data", 0.77) { GainAnHour = 0.04, Cleaned = 0.3 },
             new Disk("globex", "edge-warehouse-14", "edge-7", "/data", 0.8) { GainAnHour = 0.015 },
             new Disk("globex", "a-cluster-with-a-name-that-was-generated-by-a-machine-and-never-read-by-a-person-7f3a9c", "node-pool-default-4f7b6c9d8e-xk2p9.europe-west3-a.internal.example.com", "/var/lib/kubelet/pods/7d3c1b9e-6f0a-4d5b-9a1c-2e8f7b6a5c4d/volumes/kubernetes.io~csi/pvc-0b1c2d3e-4f5a-6b7c-8d9e-0f1a2b3c4d5e/mount", 0.79) { GainAnHour = 0.01 });
-        scene.SetMode("production", RunbookMode.Automatic);
-        scene.SetMode("staging", RunbookMode.Approve);
-        await scene.UntilAsync(() => scene.App.Alerting.Tickets.List().Count > 0, cancellation);
+        await scene.SetModeAsync("production", RunbookMode.Automatic);
+        await scene.SetModeAsync("staging", RunbookMode.Approve);
+        await scene.UntilAsync(async () => (await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).Count > 0, cancellation);
         await scene.StepsAsync(2, cancellation);
         return scene;
     }
@@ -32,21 +34,21 @@ static class Scenes
     public static async Task<Scene> ManyAsync(int count, CancellationToken cancellation)
     {
         var scene = await Scene.StartAsync(cancellation, [.. Enumerable.Range(0, 40).Select(i => new Disk("acme", $"c{i % 7}", $"node-{i:000}", "/data", 0.2 + (i % 9 * 0.05)))]);
-        scene.Add(Enumerable.Range(0, count).Select(i => Scene.Incident(
+        await scene.AddAsync(Enumerable.Range(0, count).Select(i => Scene.Incident(
             i, scene.Now.AddMinutes(-i), $"/data on node-{i:0000} runs out of space within 24 hours", Labels.Of(("node", $"node-{i:0000}"), ("mountpoint", "/data")),
             i % 50 == 0 ? "critical" : "warning", $"c{i % 7}")));
         return scene;
     }
 
-    public static IReadOnlyList<(string Name, string Address)> Pages(Scene scene)
+    public static async Task<IReadOnlyList<(string Name, string Address)>> PagesAsync(Scene scene)
     {
-        var incidents = scene.Incidents.Since(scene.Now.AddDays(-1));
+        var incidents = await scene.Incidents.SinceAsync(scene.Now.AddDays(-1), TestContext.Current.CancellationToken);
         string Of(string node) => $"/incidents/{incidents.First(i => i.Subject["node"] == node).Id}";
         return
         [
             ("fleet", "/"), ("cluster", "/clusters/acme/production"), ("cluster-observe", "/clusters/globex/edge-warehouse-14"), ("node", "/nodes/acme/production/web-3?mount=%2Fvar%2Flib%2Fcontainers"),
             ("node-filling", "/nodes/acme/staging/build-1?range=24h"), ("incidents", "/incidents"), ("incidents-all", "/incidents?state=all"), ("incident-approve", Of("build-1")), ("incident-repaired", Of("web-3")),
-            ("incident-observe", Of("edge-7")), ("incident-gave-up", Of("db-1")), ("incident-long", $"/incidents/{incidents.First(i => i.Cluster.StartsWith("a-cluster", StringComparison.Ordinal)).Id}"), ("tickets", "/tickets"), ("ticket", $"/tickets/{scene.App.Alerting.Tickets.List()[0].Id}"),
+            ("incident-observe", Of("edge-7")), ("incident-gave-up", Of("db-1")), ("incident-long", $"/incidents/{incidents.First(i => i.Cluster.StartsWith("a-cluster", StringComparison.Ordinal)).Id}"), ("tickets", "/tickets"), ("ticket", $"/tickets/{(await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken))[0].Id}"),
         ];
     }
 }

@@ -115,13 +115,15 @@ sealed class AlertingBench : IDisposable
         Host = new AlertingHost(
             new AlertingEnvironment
             {
-                Incidents = since => [.. Incidents.Values.Where(v => v.Incident.ClosedAt is not { } closed || closed >= since)],
+                Incidents = (since, _) => Task.FromResult<IReadOnlyList<IncidentView>>(
+                    [.. Incidents.Values.Where(v => v.Incident.ClosedAt is not { } closed || closed >= since)]),
                 Database = _database,
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
-                Note = (_, _, _, kind, text) =>
+                Note = (_, _, _, kind, text, _) =>
                 {
                     Notes.Add(kind);
                     Texts.Add(text);
+                    return Task.CompletedTask;
                 },
                 Mail = Mail,
                 Health = Health,

@@ -33,10 +33,10 @@ public sealed class AlertingHostTests : IDisposable
             Assert.Equal(_bench.PagerDuty.Taken.Distinct(), bench.PagerDuty.Taken.Distinct());
             Assert.InRange(bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count + 1);
             Assert.InRange(bench.Mail.Letters.Count, letters.Count, letters.Count + 1);
-            Assert.Equal(TicketState.Resolved, Assert.Single(bench.Host.Tickets.List()).State);
-            Assert.Equal(2, bench.Host.Tickets.Timeline(1).Count);
+            Assert.Equal(TicketState.Resolved, Assert.Single(await bench.Host.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).State);
+            Assert.Equal(2, (await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Count);
             Assert.Equal(_bench.Notes, bench.Notes);
-            Assert.Empty(bench.Host.Notifications("pending"));
+            Assert.Empty(await bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
             if (bench.CrashAfter >= 0)
                 break;
         }
@@ -47,13 +47,13 @@ public sealed class AlertingHostTests : IDisposable
     [Fact]
     public async Task Who_was_called_is_known_until_it_is_over()
     {
-        Assert.Empty(_bench.Host.Paged());
+        Assert.Empty(await _bench.Host.PagedAsync(TestContext.Current.CancellationToken));
         _bench.Set(new(Fleet.Incident(), []));
         await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
-        Assert.Equal(["i1"], _bench.Host.Paged().Keys);
+        Assert.Equal(["i1"], (await _bench.Host.PagedAsync(TestContext.Current.CancellationToken)).Keys);
         _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), []));
         await _bench.RunAsync(Minute, Second * 5);
-        Assert.Empty(_bench.Host.Paged());
+        Assert.Empty(await _bench.Host.PagedAsync(TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -64,8 +64,8 @@ public sealed class AlertingHostTests : IDisposable
         _bench.Set(new(Fleet.Incident(), [Fleet.Repair(RepairState.GaveUp, Fleet.Start)]));
         await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
 
-        Assert.Empty(_bench.Host.Paged());
-        Assert.Equal(["i1"], _bench.Host.Unpaged().Keys);
+        Assert.Empty(await _bench.Host.PagedAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(["i1"], (await _bench.Host.UnpagedAsync(TestContext.Current.CancellationToken)).Keys);
         Assert.DoesNotContain("page", _bench.Notes);
         Assert.Contains(_bench.Texts, t => t.Contains("no notification channel is configured", StringComparison.Ordinal));
         Assert.DoesNotContain(_bench.Texts, t => t.Contains("is told", StringComparison.Ordinal));
@@ -78,7 +78,7 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(TimeSpan.FromMinutes(1), Second * 5);
         Assert.Empty(_bench.Health.Problems());
         Assert.Equal("trigger i1/1", Assert.Single(_bench.PagerDuty.Taken, c => c != "change"));
-        Assert.Empty(_bench.Host.Unpaged());
+        Assert.Empty(await _bench.Host.UnpagedAsync(TestContext.Current.CancellationToken));
     }
 
     [Theory]
@@ -129,8 +129,8 @@ public sealed class AlertingHostTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 299).Select(i => $"trigger i{i:000}/1"), _bench.PagerDuty.Taken);
         var calls = _bench.PagerDuty.Calls.ConvertAll(c => c.At);
         Assert.All(calls, at => Assert.InRange(calls.Count(c => c >= at && c < at + Minute), 1, 120));
-        Assert.Equal(2, _bench.Host.Notifications("overtaken").Count);
-        Assert.Empty(_bench.Host.Notifications("pending"));
+        Assert.Equal(2, (await _bench.Host.NotificationsAsync("overtaken", cancellation: TestContext.Current.CancellationToken)).Count);
+        Assert.Empty(await _bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -155,7 +155,7 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 5, Minute);
 
         Assert.Equal(["trigger i2/1"], _bench.PagerDuty.Taken);
-        var refused = Assert.Single(_bench.Host.Notifications("failed"));
+        var refused = Assert.Single(await _bench.Host.NotificationsAsync("failed", cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(("i1/1", 1), (refused.Key, refused.Attempts));
         Assert.Contains("because", refused.Reason, StringComparison.Ordinal);
     }
@@ -169,7 +169,7 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 30, Second * 10);
 
         Assert.Equal(["trigger i2/1", "trigger i3/1"], _bench.PagerDuty.Taken);
-        Assert.Equal("i1/1", Assert.Single(_bench.Host.Notifications("pending")).Key);
+        Assert.Equal("i1/1", Assert.Single(await _bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken)).Key);
     }
 
     [Fact]
@@ -217,7 +217,7 @@ public sealed class AlertingHostTests : IDisposable
             var taken = bench.PagerDuty.Taken;
             foreach (var key in taken.Where(c => c.StartsWith("trigger ", StringComparison.Ordinal)).Select(c => c["trigger ".Length..]).Distinct())
                 Assert.InRange(taken.IndexOf($"resolve {key}"), taken.LastIndexOf($"trigger {key}") + 1, taken.Count);
-            Assert.Empty(bench.Host.Notifications("pending"));
+            Assert.Empty(await bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
             Assert.Contains("change", taken);
         }
     }

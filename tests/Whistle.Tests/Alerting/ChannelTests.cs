@@ -109,26 +109,26 @@ public sealed class ChannelTests : IDisposable
     }
 
     [Fact]
-    public void A_ticket_goes_only_where_it_may_and_keeps_every_step()
+    public async Task A_ticket_goes_only_where_it_may_and_keeps_every_step()
     {
         using var database = new StateDatabase(Path.Combine(_disk.Folder, "state.sqlite"));
         var tickets = new TicketStore(database, _time);
-        using (var connection = database.Open())
-        using (var transaction = connection.BeginWrite())
+        await using (var connection = await database.OpenAsync(TestContext.Current.CancellationToken))
+        await using (var transaction = await connection.BeginWriteAsync(TestContext.Current.CancellationToken))
         {
-            TicketStore.Open(transaction, Fleet.Incident(), Fleet.Repair(RepairState.GaveUp, Fleet.Start), Fleet.Start);
-            transaction.Commit();
+            await TicketStore.OpenAsync(transaction, Fleet.Incident(), Fleet.Repair(RepairState.GaveUp, Fleet.Start), Fleet.Start, TestContext.Current.CancellationToken);
+            await transaction.CommitAsync(TestContext.Current.CancellationToken);
         }
 
-        Assert.Null(tickets.Move(1, TicketState.WaitingOnCustomer, "ann", "which of the models may go?").Refusal);
-        Assert.Null(tickets.Comment(1, "bob", "all of May").Refusal);
-        Assert.Null(tickets.Move(1, TicketState.InProgress, "ann", null).Refusal);
-        Assert.Contains("cannot become open", tickets.Move(1, TicketState.Open, "ann", null).Refusal, StringComparison.Ordinal);
-        Assert.Null(tickets.Move(1, TicketState.Closed, "ann", null).Refusal);
-        Assert.Contains("Open another", tickets.Comment(1, "bob", "thanks").Refusal, StringComparison.Ordinal);
-        Assert.Null(tickets.Move(2, TicketState.Closed, "ann", null).Ticket);
-        Assert.Equal(["opened whistle", "state ann", "comment bob", "state ann", "state ann"], tickets.Timeline(1).Select(e => $"{e.Kind} {e.Author}"));
-        Assert.Equal("/data/<models>", tickets.Find(1)!.LargestDirectories[0].Path);
+        Assert.Null((await tickets.MoveAsync(1, TicketState.WaitingOnCustomer, "ann", "which of the models may go?", TestContext.Current.CancellationToken)).Refusal);
+        Assert.Null((await tickets.CommentAsync(1, "bob", "all of May", TestContext.Current.CancellationToken)).Refusal);
+        Assert.Null((await tickets.MoveAsync(1, TicketState.InProgress, "ann", null, TestContext.Current.CancellationToken)).Refusal);
+        Assert.Contains("cannot become open", (await tickets.MoveAsync(1, TicketState.Open, "ann", null, TestContext.Current.CancellationToken)).Refusal, StringComparison.Ordinal);
+        Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Refusal);
+        Assert.Contains("Open another", (await tickets.CommentAsync(1, "bob", "thanks", TestContext.Current.CancellationToken)).Refusal, StringComparison.Ordinal);
+        Assert.Null((await tickets.MoveAsync(2, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Ticket);
+        Assert.Equal(["opened whistle", "state ann", "comment bob", "state ann", "state ann"], (await tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Select(e => $"{e.Kind} {e.Author}"));
+        Assert.Equal("/data/<models>", (await tickets.FindAsync(1, TestContext.Current.CancellationToken))!.LargestDirectories[0].Path);
     }
 
     PagerDutyNotifier Notifier(HttpMessageHandler handler) =>

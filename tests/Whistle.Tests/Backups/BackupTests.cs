@@ -14,12 +14,12 @@ public sealed class BackupTests
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public void A_backup_holds_all_samples_the_state_and_the_secrets_for_its_owner_alone()
+    public async Task A_backup_holds_all_samples_the_state_and_the_secrets_for_its_owner_alone()
     {
         using var bench = new DataFolderBench().Fill();
-        bench.Control.Set(new KillSwitch(true, "before", "ann", DataFolderBench.Start));
-        var manifest = bench.Backup(Cancellation);
-        bench.Control.Set(new KillSwitch(false, "after", "ann", DataFolderBench.Start));
+        await bench.Control.SetAsync(new KillSwitch(true, "before", "ann", DataFolderBench.Start), TestContext.Current.CancellationToken);
+        var manifest = await bench.BackupAsync(Cancellation);
+        await bench.Control.SetAsync(new KillSwitch(false, "after", "ann", DataFolderBench.Start), TestContext.Current.CancellationToken);
         bench.Append();
 
         Assert.Equal(bench.Books.Count - 5, manifest.HotSamples + manifest.SealedSamples);
@@ -29,7 +29,7 @@ public sealed class BackupTests
         Assert.Equal(
             Directory.GetFiles(Path.Combine(bench.Data, "telemetry", "sealed")).Select(f => $"telemetry/sealed/{Path.GetFileName(f)}").Order(StringComparer.Ordinal),
             manifest.Files.Select(f => f.Path).Where(f => f.StartsWith("telemetry/sealed/", StringComparison.Ordinal)));
-        Assert.Equal((1, bench.State.Identity, "sqlite", bench.Time.GetUtcNow()), (manifest.Format, manifest.Instance, manifest.State, manifest.At));
+        Assert.Equal((1, await bench.State.IdentityAsync(Cancellation), "sqlite", bench.Time.GetUtcNow()), (manifest.Format, manifest.Instance, manifest.State, manifest.At));
         if (!OperatingSystem.IsWindows())
         {
             foreach (var file in Directory.GetFiles(bench.Target, "*", SearchOption.AllDirectories))
@@ -40,7 +40,7 @@ public sealed class BackupTests
 
         Assert.Equal(manifest.Files, Backup.Verify(bench.Target, _ => { }, Cancellation).Files);
         using (var state = new StateDatabase(Path.Combine(bench.Target, "state.sqlite")))
-            Assert.True(new ControlStore(state).KillSwitch().On);
+            Assert.True((await new ControlStore(state).KillSwitchAsync(TestContext.Current.CancellationToken)).On);
         var there = DataFolderBench.Samples(Path.Combine(bench.Target, "telemetry"));
         Assert.Equal(bench.Books.Count - 5, there.Count);
         Assert.All(there, s => Assert.Equal(bench.Books[s.Key], s.Value));
@@ -66,7 +66,7 @@ public sealed class BackupTests
         {
             before = Snapshot(bench);
             var target = $"{bench.Target}-{i}";
-            Backup.Create(bench.Source, target, _ => { }, Cancellation);
+            await Backup.CreateAsync(bench.Source, target, _ => { }, Cancellation);
             Backup.Verify(target, _ => { }, Cancellation);
             var there = DataFolderBench.Samples(Path.Combine(target, "telemetry"));
             Assert.All(before, s => Assert.Equal(s.Value, there[s.Key]));
@@ -98,10 +98,10 @@ public sealed class BackupTests
 
     [Theory]
     [MemberData(nameof(Damages))]
-    public void A_backup_of_which_any_file_is_damaged_is_neither_verified_nor_restored(string name, string damage)
+    public async Task A_backup_of_which_any_file_is_damaged_is_neither_verified_nor_restored(string name, string damage)
     {
         using var bench = new DataFolderBench().Fill();
-        bench.Backup(Cancellation);
+        await bench.BackupAsync(Cancellation);
         var file = Path.Combine(bench.Target, name);
         var bytes = File.ReadAllBytes(file);
         switch (damage)
@@ -136,10 +136,10 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void A_file_that_is_no_part_of_the_backup_or_would_lie_outside_of_it_is_refused()
+    public async Task A_file_that_is_no_part_of_the_backup_or_would_lie_outside_of_it_is_refused()
     {
         using var bench = new DataFolderBench();
-        var manifest = bench.Backup(Cancellation);
+        var manifest = await bench.BackupAsync(Cancellation);
         File.WriteAllText(Path.Combine(bench.Target, "telemetry", "sealed", "2026-03-01T09Z.samples.parquet"), "planted");
         Assert.Contains("is no part of the backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
         File.Delete(Path.Combine(bench.Target, "telemetry", "sealed", "2026-03-01T09Z.samples.parquet"));
@@ -150,10 +150,10 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void A_backup_of_a_newer_format_is_refused_with_both_numbers_whatever_else_it_says()
+    public async Task A_backup_of_a_newer_format_is_refused_with_both_numbers_whatever_else_it_says()
     {
         using var bench = new DataFolderBench();
-        bench.Backup(Cancellation);
+        await bench.BackupAsync(Cancellation);
         File.WriteAllText(Path.Combine(bench.Target, "backup.json"), """{ "format": 7, "files": "elsewhere" }""");
         var message = Assert.Throws<BackupException>(() => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation)).Message;
         Assert.Contains("has format 7; this program reads formats up to 1", message, StringComparison.Ordinal);
@@ -163,10 +163,10 @@ public sealed class BackupTests
     [InlineData("state.sqlite")]
     [InlineData("telemetry/hot.duckdb")]
     [InlineData("telemetry/sealed/2026-03-01T10Z.1.samples.parquet")]
-    public void A_database_that_cannot_be_opened_is_found_even_where_its_checksum_is_right(string name)
+    public async Task A_database_that_cannot_be_opened_is_found_even_where_its_checksum_is_right(string name)
     {
         using var bench = new DataFolderBench().Fill();
-        var manifest = bench.Backup(Cancellation);
+        var manifest = await bench.BackupAsync(Cancellation);
         File.WriteAllBytes(Path.Combine(bench.Target, name), new byte[8192]);
         var files = manifest.Files.Select(f => f.Path == name ? FileCopy.Describe(bench.Target, name) : f).ToList();
         File.WriteAllBytes(Path.Combine(bench.Target, "backup.json"), (manifest with { Files = files }).ToBytes());
@@ -174,12 +174,12 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void A_backup_that_is_stopped_or_fails_leaves_nothing_that_looks_like_one()
+    public async Task A_backup_that_is_stopped_or_fails_leaves_nothing_that_looks_like_one()
     {
         using var bench = new DataFolderBench().Fill();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var copied = 0;
-        Assert.ThrowsAny<OperationCanceledException>(() => bench.Backup(
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await bench.BackupAsync(
             _ =>
             {
                 if (++copied == 3)
@@ -189,56 +189,56 @@ public sealed class BackupTests
         Assert.Equal([bench.Data], Directory.GetFileSystemEntries(bench.Root));
 
         File.CreateSymbolicLink(Path.Combine(bench.Data, "keys", "key-2.xml"), "/etc/passwd");
-        Assert.Contains("key-2.xml is a link", Assert.Throws<BackupException>(() => bench.Backup(Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains("key-2.xml is a link", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message, StringComparison.Ordinal);
         Assert.Equal([bench.Data], Directory.GetFileSystemEntries(bench.Root));
     }
 
     [Fact]
-    public void What_a_killed_backup_left_is_no_backup_and_is_not_written_over()
+    public async Task What_a_killed_backup_left_is_no_backup_and_is_not_written_over()
     {
         using var bench = new DataFolderBench();
         Directory.CreateDirectory(bench.Target + Backup.Partial);
-        Assert.Contains("did not finish", Assert.Throws<BackupException>(() => bench.Backup(Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains("did not finish", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message, StringComparison.Ordinal);
         Assert.Contains("is no finished backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target + Backup.Partial, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_folder_that_will_not_do_is_refused_with_the_reason()
+    public async Task A_folder_that_will_not_do_is_refused_with_the_reason()
     {
         using var bench = new DataFolderBench();
-        string Refusal(string folder) => Assert.Throws<BackupException>(() => Backup.Create(bench.Source, folder, _ => { }, Cancellation)).Message;
-        Assert.Contains("is not an absolute path", Refusal("backup"), StringComparison.Ordinal);
-        Assert.Contains("inside of the data folder", Refusal(Path.Combine(bench.Data, "backup")), StringComparison.Ordinal);
-        Assert.Contains("inside of the data folder", Refusal(bench.Root), StringComparison.Ordinal);
-        Assert.Contains("does not exist", Refusal(Path.Combine(bench.Root, "no", "backup")), StringComparison.Ordinal);
+        async Task<string> RefusalAsync(string folder) => (await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(bench.Source, folder, _ => { }, Cancellation))).Message;
+        Assert.Contains("is not an absolute path", await RefusalAsync("backup"), StringComparison.Ordinal);
+        Assert.Contains("inside of the data folder", await RefusalAsync(Path.Combine(bench.Data, "backup")), StringComparison.Ordinal);
+        Assert.Contains("inside of the data folder", await RefusalAsync(bench.Root), StringComparison.Ordinal);
+        Assert.Contains("does not exist", await RefusalAsync(Path.Combine(bench.Root, "no", "backup")), StringComparison.Ordinal);
         Directory.CreateSymbolicLink(Path.Combine(bench.Root, "link"), bench.Data);
-        Assert.Contains("inside of the data folder", Refusal(Path.Combine(bench.Root, "link", "backup")), StringComparison.Ordinal);
+        Assert.Contains("inside of the data folder", await RefusalAsync(Path.Combine(bench.Root, "link", "backup")), StringComparison.Ordinal);
         var full = Directory.CreateDirectory(Path.Combine(bench.Root, "full")).FullName;
         File.WriteAllText(Path.Combine(full, "x"), "");
-        Assert.Contains("is not empty", Refusal(full), StringComparison.Ordinal);
-        Assert.Contains("is a file", Refusal(Path.Combine(full, "x")), StringComparison.Ordinal);
-        bench.Backup(Cancellation);
-        Assert.Contains($"inside of the backup {bench.Target}", Refusal(Path.Combine(bench.Target, "sub")), StringComparison.Ordinal);
-        Assert.Contains($"inside of the backup {bench.Target}", Refusal(Path.Combine(bench.Target, "keys", "sub")), StringComparison.Ordinal);
+        Assert.Contains("is not empty", await RefusalAsync(full), StringComparison.Ordinal);
+        Assert.Contains("is a file", await RefusalAsync(Path.Combine(full, "x")), StringComparison.Ordinal);
+        await bench.BackupAsync(Cancellation);
+        Assert.Contains($"inside of the backup {bench.Target}", await RefusalAsync(Path.Combine(bench.Target, "sub")), StringComparison.Ordinal);
+        Assert.Contains($"inside of the backup {bench.Target}", await RefusalAsync(Path.Combine(bench.Target, "keys", "sub")), StringComparison.Ordinal);
         if (OperatingSystem.IsWindows())
             return;
         var open = Directory.CreateDirectory(Path.Combine(bench.Root, "open")).FullName;
         File.SetUnixFileMode(open, (UnixFileMode)0b111_111_111);
-        Assert.Contains("can be written by others", Refusal(open), StringComparison.Ordinal);
-        Assert.Contains("can be written by others", Refusal(Path.Combine(open, "backup")), StringComparison.Ordinal);
+        Assert.Contains("can be written by others", await RefusalAsync(open), StringComparison.Ordinal);
+        Assert.Contains("can be written by others", await RefusalAsync(Path.Combine(open, "backup")), StringComparison.Ordinal);
         // An empty folder of one's own is taken.
         File.SetUnixFileMode(open, (UnixFileMode)0b111_000_000);
-        Backup.Create(bench.Source, open, _ => { }, Cancellation);
+        await Backup.CreateAsync(bench.Source, open, _ => { }, Cancellation);
         Backup.Verify(open, _ => { }, Cancellation);
     }
 
     [Fact]
-    public void A_restore_is_refused_where_others_may_write_on_a_link_and_in_a_backup()
+    public async Task A_restore_is_refused_where_others_may_write_on_a_link_and_in_a_backup()
     {
         if (OperatingSystem.IsWindows())
             return;
         using var bench = new DataFolderBench();
-        bench.Backup(Cancellation);
+        await bench.BackupAsync(Cancellation);
         string Refusal(string folder, bool replace = false) =>
             Assert.Throws<BackupException>(() => Restore.Run(bench.Target, folder, replace, bench.Time, _ => { }, Cancellation)).Message;
         var open = Directory.CreateDirectory(Path.Combine(bench.Root, "open")).FullName;
@@ -250,15 +250,15 @@ public sealed class BackupTests
         Assert.Contains($"is a link to {real}", Refusal(link, replace: true), StringComparison.Ordinal);
         Assert.Equal(real, new FileInfo(link).LinkTarget);
         var other = Path.Combine(bench.Root, "other");
-        Backup.Create(bench.Source, other, _ => { }, Cancellation);
+        await Backup.CreateAsync(bench.Source, other, _ => { }, Cancellation);
         Assert.Contains($"inside of the backup {other}", Refusal(Path.Combine(other, "r")), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_restore_makes_a_whole_folder_with_a_mark_of_a_new_generation()
+    public async Task A_restore_makes_a_whole_folder_with_a_mark_of_a_new_generation()
     {
         using var bench = new DataFolderBench().Fill();
-        var manifest = bench.Backup(Cancellation);
+        var manifest = await bench.BackupAsync(Cancellation);
         var restored = Path.Combine(bench.Root, "restored");
         var (same, aside) = Restore.Run(bench.Target, restored, replace: false, bench.Time, _ => { }, Cancellation);
         Assert.Equal((manifest.Checksum.Length, null), (same.Checksum.Length - 64, aside));
@@ -271,10 +271,10 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void A_folder_that_is_replaced_is_kept_aside_and_what_its_agent_remembers_stays()
+    public async Task A_folder_that_is_replaced_is_kept_aside_and_what_its_agent_remembers_stays()
     {
         using var bench = new DataFolderBench();
-        bench.Backup(Cancellation);
+        await bench.BackupAsync(Cancellation);
         var old = Path.Combine(bench.Root, "old");
         Directory.CreateDirectory(Path.Combine(old, "agent", "buffer", "commands"));
         File.WriteAllText(Path.Combine(old, "agent", "buffer", "commands", "y.command"), "since the backup");
@@ -287,10 +287,10 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void Nobody_else_has_a_folder_from_the_first_look_of_a_restore_to_its_end()
+    public async Task Nobody_else_has_a_folder_from_the_first_look_of_a_restore_to_its_end()
     {
         using var bench = new DataFolderBench();
-        bench.Backup(Cancellation);
+        await bench.BackupAsync(Cancellation);
         foreach (var (name, replace) in new[] { ("old", true), ("new", false) })
         {
             var folder = Path.Combine(bench.Root, name);
@@ -310,10 +310,10 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void A_restore_that_fails_leaves_no_folder_where_there_was_none()
+    public async Task A_restore_that_fails_leaves_no_folder_where_there_was_none()
     {
         using var bench = new DataFolderBench();
-        bench.Backup(Cancellation);
+        await bench.BackupAsync(Cancellation);
         File.Delete(Path.Combine(bench.Target, "token"));
         var before = Directory.GetFileSystemEntries(bench.Root);
         Assert.Throws<BackupException>(() => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation));
@@ -321,12 +321,12 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public void While_a_server_has_the_lock_its_folder_is_not_restored_and_a_backup_leaves_the_lock_out()
+    public async Task While_a_server_has_the_lock_its_folder_is_not_restored_and_a_backup_leaves_the_lock_out()
     {
         using var bench = new DataFolderBench();
         using (ServerLock.TakeForServer(bench.Data))
         {
-            Assert.DoesNotContain(bench.Backup(Cancellation).Files, f => f.Path == ServerLock.FileName);
+            Assert.DoesNotContain((await bench.BackupAsync(Cancellation)).Files, f => f.Path == ServerLock.FileName);
             var refusal = Assert.Throws<BackupException>(() => Restore.Run(bench.Target, bench.Data, true, bench.Time, _ => { }, Cancellation)).Message;
             Assert.Contains("whistle serve (process ", refusal, StringComparison.Ordinal);
         }

@@ -104,10 +104,10 @@ sealed class DataFolderBench : IDisposable
         return store.Select(All, 0, long.MaxValue).SelectMany(s => s.Times.Zip(s.Values).Select(p => (Key: (s.Labels["part"], p.First), p.Second))).ToDictionary(p => p.Key, p => p.Second);
     }
 
-    public BackupManifest Backup(Action<BackupProgress>? progress, CancellationToken cancellation) =>
-        Whistle.Backups.Backup.Create(Source, Target, progress ?? (_ => { }), cancellation);
+    public async Task<BackupManifest> BackupAsync(Action<BackupProgress>? progress, CancellationToken cancellation) =>
+        await Whistle.Backups.Backup.CreateAsync(Source, Target, progress ?? (_ => { }), cancellation);
 
-    public BackupManifest Backup(CancellationToken cancellation) => Backup(null, cancellation);
+    public async Task<BackupManifest> BackupAsync(CancellationToken cancellation) => await BackupAsync(null, cancellation);
 
     public void Dispose()
     {

@@ -78,7 +78,7 @@ sealed class RulesBench : IDisposable
                 Engine = Engine,
                 Series = Series,
                 Write = Series.WriteAsync,
-                Inventory = () => Inventory,
+                Inventory = _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>(Inventory),
                 Health = Health,
                 Refused = Refused,
                 Database = _database,

@@ -79,7 +79,7 @@ public sealed class RulesHostTests
     {
         using var bench = new RulesBench(Threshold);
         await LiveAsync(bench, "ddddm");
-        var ended = Assert.Single(bench.Host.EndedSignals(RulesBench.Start));
+        var ended = Assert.Single(await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken));
 
         Assert.Equal(SignalEnd.Gone, ended.Condition.Reason);
         Assert.Equal("/data", ended.Labels["mountpoint"]);
@@ -136,7 +136,7 @@ public sealed class RulesHostTests
         File.WriteAllText(bench.RulesFile, "groups: []");
         await bench.LoadAsync();
         Assert.Empty(bench.Host.Signals);
-        Assert.Equal(SignalEnd.Withdrawn, Assert.Single(bench.Host.EndedSignals(RulesBench.Start)).Condition.Reason);
+        Assert.Equal(SignalEnd.Withdrawn, Assert.Single(await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken)).Condition.Reason);
     }
 
     [Fact]
@@ -259,7 +259,7 @@ public sealed class RulesHostTests
 
         // The first is back in minute 11, the other is taken out in minute 14, and both are kept firing for two more.
         Assert.Equal("000000" + "1111" + "222" + "111" + "00", states);
-        Assert.Equal([SignalEnd.Gone, SignalEnd.Cleared], bench.Host.EndedSignals(RulesBench.Start).Select(s => s.Condition.Reason!.Value));
+        Assert.Equal([SignalEnd.Gone, SignalEnd.Cleared], (await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken)).Select(s => s.Condition.Reason!.Value));
     }
 
     [Fact]
@@ -325,7 +325,7 @@ public sealed class RulesHostTests
                 bench.Pass();
             else
                 await bench.StepAsync();
-            states += letter == 's' ? '.' : Letter(bench, before);
+            states += letter == 's' ? '.' : await LetterAsync(bench, before);
         }
 
         return states;
@@ -344,7 +344,7 @@ public sealed class RulesHostTests
             bench.Unmount();
     }
 
-    static char Letter(RulesBench bench, int before)
+    static async Task<char> LetterAsync(RulesBench bench, int before)
     {
         if (bench.Signal("Low") is { } signal)
             return signal.State switch
@@ -355,6 +355,6 @@ public sealed class RulesHostTests
             };
         if (before == 0)
             return '.';
-        return bench.Host.EndedSignals(RulesBench.Start)[0].Condition.Reason is SignalEnd.Gone ? 'G' : 'C';
+        return (await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken))[0].Condition.Reason is SignalEnd.Gone ? 'G' : 'C';
     }
 }

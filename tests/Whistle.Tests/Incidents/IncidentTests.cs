@@ -30,8 +30,8 @@ public sealed class IncidentTests : IDisposable
             new()
             {
                 Signals = () => [.. _active],
-                Ended = _ => _ended,
-                Worked = () => _worked,
+                Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>(_ended),
+                Worked = _ => Task.FromResult<IReadOnlySet<string>>(_worked),
                 Store = _store,
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
             },
@@ -55,19 +55,19 @@ public sealed class IncidentTests : IDisposable
         Fire("Filling", "warning", "/late");
         await PassAsync(1);
 
-        var storm = Assert.Single(_store.Active());
+        var storm = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.True(storm.IsStorm);
         Assert.Equal(("critical", 100), (storm.Severity, storm.Signals.Count));
         Assert.StartsWith("Much of c is in trouble at once: 300 signals", storm.Title);
-        Assert.InRange(_store.Timeline(storm.Id).Count, 1, 3);
+        Assert.InRange((await _store.TimelineAsync(storm.Id, TestContext.Current.CancellationToken)).Count, 1, 3);
 
         _active.Clear();
         await PassAsync(2);
         await PassAsync(8);
-        Assert.Empty(_store.Active());
+        Assert.Empty(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Fire("Filling", "warning", "/a");
         await PassAsync(9);
-        Assert.False(Assert.Single(_store.Active()).IsStorm);
+        Assert.False(Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).IsStorm);
     }
 
     [Fact]
@@ -79,10 +79,10 @@ public sealed class IncidentTests : IDisposable
         Fire("NodeSilent", "critical", "");
         await PassAsync(0);
 
-        Assert.Equal(3, _store.Active().Count);
-        var disk = _store.Active().Single(i => i.Subject["mountpoint"] == "/a");
+        Assert.Equal(3, (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
+        var disk = (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Single(i => i.Subject["mountpoint"] == "/a");
         Assert.Equal(("critical", 2, "Filling critical"), (disk.Severity, disk.Signals.Count, disk.Title));
-        Assert.Equal(disk.Signals[0], _store.Find(disk.Id)!.Signals[0]);
+        Assert.Equal(disk.Signals[0], (await _store.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.Signals[0]);
     }
 
     [Fact]
@@ -90,31 +90,31 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         _worked.Add(id);
         await PassAsync(1);
-        Assert.Equal(IncidentState.Mitigating, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Mitigating, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
         End(SignalEnd.Cleared);
         await PassAsync(1);
-        Assert.Equal(IncidentState.Recovering, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Recovering, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
         await PassAsync(4.9);
-        Assert.NotEmpty(_store.Active());
+        Assert.NotEmpty(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         await PassAsync(0.1);
-        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
 
         Fire("Filling", "warning", "/a");
         await PassAsync(59);
-        Assert.Equal((1, IncidentState.Mitigating), (_store.Find(id)!.Reopened, _store.Find(id)!.State));
+        Assert.Equal((1, IncidentState.Mitigating), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Reopened, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State));
         End(SignalEnd.Gone);
         await PassAsync(1);
-        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
 
         Fire("Filling", "warning", "/a");
         await PassAsync(61);
-        Assert.NotEqual(id, Assert.Single(_store.Active()).Id);
+        Assert.NotEqual(id, Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id);
         Assert.Equal(
             ["opened", "signal", "state", "signal", "state", "closed", "reopened", "signal", "state", "signal", "closed"],
-            _store.Timeline(id).Select(e => e.Kind));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Select(e => e.Kind));
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class IncidentTests : IDisposable
         _active.Add(never with { Condition = never.Condition with { State = SignalState.Unknown, Before = SignalState.Pending } });
         await PassAsync(120);
 
-        var incident = Assert.Single(_store.Active());
+        var incident = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.True(Assert.Single(incident.Signals).Unknown);
         Assert.Equal(IncidentState.Open, incident.State);
     }
@@ -137,18 +137,18 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         Keep();
         await PassAsync(1);
-        var incident = _store.Find(id)!;
+        var incident = (await _store.FindAsync(id, TestContext.Current.CancellationToken))!;
         Assert.Equal((IncidentState.Recovering, _now), (incident.State, incident.ClearSince));
         Assert.Equal((true, null), (incident.Signals[0].IsClear, incident.Signals[0].ClearedAt));
         // Both clocks run side by side, and the longer one decides.
         await PassAsync(9);
-        Assert.Equal(IncidentState.Recovering, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Recovering, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
         End(SignalEnd.Cleared);
         await PassAsync(0.1);
-        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
     }
 
     [Fact]
@@ -156,20 +156,20 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         Keep();
         await PassAsync(1);
         _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Unknown, Before = SignalState.Firing } };
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, false, null), (_store.Find(id)!.State, _store.Find(id)!.Signals[0].IsClear, _store.Find(id)!.ClearSince));
+        Assert.Equal((IncidentState.Open, false, null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].IsClear, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.ClearSince));
         _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Firing, KeepSince = null } };
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, false), (_store.Find(id)!.State, _store.Find(id)!.Signals[0].Unknown));
+        Assert.Equal((IncidentState.Open, false), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].Unknown));
 
         Fire("Filling", "warning", "/b");
         _active[1] = _active[1] with { Condition = _active[1].Condition with { KeepSince = _now } };
         await PassAsync(1);
-        Assert.Single(_store.Active());
+        Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -177,19 +177,19 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
-        Assert.True(_store.Acknowledge(new(id, "ann", _now, _now.AddMinutes(30))));
-        Assert.Equal("ann", _store.Acknowledgement(id, _now.AddMinutes(29))?.Author);
-        Assert.Null(_store.Acknowledgement(id, _now.AddMinutes(30)));
-        Assert.True(_store.Acknowledge(new(id, "bob", _now, _now.AddMinutes(30))));
-        Assert.True(_store.Release(id, "bob", _now));
-        Assert.False(_store.Release(id, "bob", _now));
-        Assert.Null(_store.Acknowledgement(id, _now));
-        Assert.Equal(3, _store.Timeline(id).Count(e => e.Kind == "acknowledged"));
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
+        Assert.True(await _store.AcknowledgeAsync(new(id, "ann", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
+        Assert.Equal("ann", (await _store.AcknowledgementAsync(id, _now.AddMinutes(29), TestContext.Current.CancellationToken))?.Author);
+        Assert.Null(await _store.AcknowledgementAsync(id, _now.AddMinutes(30), TestContext.Current.CancellationToken));
+        Assert.True(await _store.AcknowledgeAsync(new(id, "bob", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
+        Assert.True(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
+        Assert.False(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
+        Assert.Null(await _store.AcknowledgementAsync(id, _now, TestContext.Current.CancellationToken));
+        Assert.Equal(3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "acknowledged"));
         End(SignalEnd.Gone);
         await PassAsync(1);
-        Assert.False(_store.Acknowledge(new(id, "ann", _now, _now.AddMinutes(30))));
-        Assert.False(_store.Acknowledge(new("none", "ann", _now, _now.AddMinutes(30))));
+        Assert.False(await _store.AcknowledgeAsync(new(id, "ann", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
+        Assert.False(await _store.AcknowledgeAsync(new("none", "ann", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -197,15 +197,15 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         await PassAsync(1);
-        Assert.Equal(2, _store.Timeline(id).Count);
+        Assert.Equal(2, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count);
         for (var i = 0; i < 3; i++)
-            _store.AppendTimeline(id, _now, "gate", "paused", repeats: true);
-        _store.AppendTimeline(id, _now, "gate", "cooling", repeats: true);
-        _store.AppendTimeline(id, _now, "gate", "paused", repeats: true);
+            await _store.AppendTimelineAsync(id, _now, "gate", "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(id, _now, "gate", "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(id, _now, "gate", "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
 
-        Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], _store.Timeline(id).Skip(2).Select(e => (e.Count, e.Text)));
+        Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Skip(2).Select(e => (e.Count, e.Text)));
     }
 
     [Fact]
@@ -219,15 +219,15 @@ public sealed class IncidentTests : IDisposable
         await PassAsync(0);
         await PassAsync(30);
 
-        var silent = Assert.Single(_store.Active());
+        var silent = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.Equal(["Filling"], silent.Hides);
-        Assert.Equal("Explains Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(_store.Timeline(silent.Id), e => e.Kind == "hidden").Text);
+        Assert.Equal("Explains Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind == "hidden").Text);
 
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
-        Assert.Equal(3, _store.Active().Count);
-        Assert.All(_store.Active().Skip(1), i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.HiddenBy)));
+        Assert.Equal(3, (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
+        Assert.All((await _store.ActiveAsync(TestContext.Current.CancellationToken)).Skip(1), i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.HiddenBy)));
     }
 
     [Fact]
@@ -236,22 +236,22 @@ public sealed class IncidentTests : IDisposable
         Fire("Filling", "warning", "/a");
         Fire("Filling", "critical", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         Fire("NodeSilent", "critical", "");
         Hide(0);
         await PassAsync(1);
-        Assert.Equal(("NodeSilent (node n)", null), (_store.Find(id)!.Signals[0].InhibitedBy!.ToString(), _store.Find(id)!.HiddenBy));
+        Assert.Equal(("NodeSilent (node n)", null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].InhibitedBy!.ToString(), (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy));
 
         Hide(1);
         await PassAsync(1);
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), (_store.Find(id)!.State, _store.Find(id)!.HiddenBy));
+        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy));
 
         _active.RemoveAt(2);
         Show();
         await PassAsync(1);
         await PassAsync(1);
-        Assert.Null(_store.Find(id)!.HiddenBy);
+        Assert.Null((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy);
         Assert.Equal(
             [
                 "Filling (warning) is hidden by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
@@ -259,7 +259,7 @@ public sealed class IncidentTests : IDisposable
                 "Filling (warning) is no longer hidden by NodeSilent (node n).",
                 "Filling (critical) is no longer hidden by NodeSilent (node n).",
             ],
-            _store.Timeline(id).Where(e => e.Kind == "hidden").Select(e => e.Text));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind == "hidden").Select(e => e.Text));
     }
 
     [Fact]
@@ -267,28 +267,28 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         Fire("NodeSilent", "critical", "");
         Fire("AlmostFull", "critical", "/a");
         Hide(0);
         Hide(2);
         await PassAsync(1);
-        Assert.Equal(("warning", 1), (_store.Find(id)!.Severity, _store.Find(id)!.Signals.Count));
+        Assert.Equal(("warning", 1), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count));
         _active.RemoveAt(0);
         await PassAsync(1);
-        Assert.Null(Assert.Single(_store.Find(id)!.Signals).InhibitedBy);
+        Assert.Null(Assert.Single((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals).InhibitedBy);
         await PassAsync(6);
-        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
 
         Fire("Filling", "warning", "/a");
         Hide(2);
         await PassAsync(1);
-        Assert.Equal(IncidentState.Closed, _store.Find(id)!.State);
+        Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
 
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, 1, 2), (_store.Find(id)!.State, _store.Find(id)!.Reopened, _store.Find(id)!.Signals.Count(s => !s.IsClear)));
+        Assert.Equal((IncidentState.Open, 1, 2), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Reopened, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count(s => !s.IsClear)));
     }
 
     [Fact]
@@ -298,15 +298,15 @@ public sealed class IncidentTests : IDisposable
         Fire("NotReady", "critical", "");
         Hide(1);
         await PassAsync(0);
-        var id = Assert.Single(_store.Active()).Id;
-        Assert.Equal(("warning", null, 2, 0), (_store.Find(id)!.Severity, _store.Find(id)!.HiddenBy, _store.Find(id)!.Signals.Count, _store.Find(id)!.Hides.Count));
+        var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
+        Assert.Equal(("warning", null, 2, 0), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Hides.Count));
         Keep();
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, null), (_store.Find(id)!.State, _store.Find(id)!.HiddenBy));
+        Assert.Equal((IncidentState.Open, null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy));
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
-        Assert.Equal(("critical", IncidentState.Open), (_store.Find(id)!.Severity, _store.Find(id)!.State));
+        Assert.Equal(("critical", IncidentState.Open), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State));
     }
 
     [Fact]
@@ -315,22 +315,22 @@ public sealed class IncidentTests : IDisposable
         for (var i = 0; i < 300; i++)
             Fire("Filling", "warning", $"/{i}");
         await PassAsync(0);
-        var storm = Assert.Single(_store.Active());
+        var storm = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Fire("NodeSilent", "critical", "");
         for (var i = 0; i < 300; i++)
             Hide(i);
         await PassAsync(1);
 
         Assert.True(storm.IsStorm);
-        storm = Assert.Single(_store.Active());
+        storm = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.Equal((100, null), (storm.Signals.Count(s => s.InhibitedBy is not null), storm.HiddenBy));
-        Assert.InRange(_store.Timeline(storm.Id).Count, 2, 3);
+        Assert.InRange((await _store.TimelineAsync(storm.Id, TestContext.Current.CancellationToken)).Count, 2, 3);
     }
 
     async Task PassAsync(double minutes)
     {
         _now += TimeSpan.FromMinutes(minutes);
-        await _host.ReconcileAsync(_now);
+        await _host.ReconcileAsync(_now, TestContext.Current.CancellationToken);
     }
 
     void Fire(string name, string severity, string mountpoint) => _active.Add(Signal(name, severity, mountpoint));

@@ -77,12 +77,12 @@ public sealed class DiskWatchTests : IDisposable
     int Left => Sealed("*.samples.parquet").Length;
 
     [Fact]
-    public void The_oldest_hours_go_until_samples_are_taken_again()
+    public async Task The_oldest_hours_go_until_samples_are_taken_again()
     {
         var full = Bytes();
         _free = () => full - Bytes();
 
-        _watch.Look();
+        await _watch.LookAsync(TestContext.Current.CancellationToken);
 
         Assert.Equal(Hours - 3, Left);
         Assert.NotEqual(HealthState.Failed, _health.State);
@@ -90,13 +90,13 @@ public sealed class DiskWatchTests : IDisposable
     }
 
     [Fact]
-    public void Where_deleting_hours_frees_nothing_no_more_are_dropped_than_would_have_been_enough_until_there_is_room()
+    public async Task Where_deleting_hours_frees_nothing_no_more_are_dropped_than_would_have_been_enough_until_there_is_room()
     {
         var free = _hour;
         _free = () => free;
 
         for (var look = 0; look < 10; look++)
-            _watch.Look();
+            await _watch.LookAsync(TestContext.Current.CancellationToken);
 
         Assert.Equal(Hours - 2, Left);
         Assert.Contains("No more are dropped", Problem("retention")!.Reason, StringComparison.Ordinal);
@@ -104,10 +104,10 @@ public sealed class DiskWatchTests : IDisposable
 
         // What was deleted is freed later.
         free += _hour + 100;
-        _watch.Look();
+        await _watch.LookAsync(TestContext.Current.CancellationToken);
         Assert.Equal(Hours - 3, Left);
         free = 10 * _hour;
-        _watch.Look();
+        await _watch.LookAsync(TestContext.Current.CancellationToken);
         Assert.Null(Problem("retention"));
         Assert.Null(Problem(""));
     }
@@ -128,7 +128,7 @@ public sealed class DiskWatchTests : IDisposable
         try
         {
             _free = () => 0;
-            await Task.Run(_watch.Look, TestContext.Current.CancellationToken);
+            await Task.Run(() => _watch.LookAsync(TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
 
             Assert.Equal(HealthState.Failed, Problem("")!.State);
             await Assert.ThrowsAsync<StoreException>(async () => await _log.AppendAsync(new Sender("t", "c", "n"), RemoteWriteVersion.V1, Body()));
@@ -140,7 +140,7 @@ public sealed class DiskWatchTests : IDisposable
         }
 
         Assert.Single(await query);
-        _watch.Look();
+        await _watch.LookAsync(TestContext.Current.CancellationToken);
         Assert.Equal(Hours - 3, Left);
         await stopping.CancelAsync();
         await running;

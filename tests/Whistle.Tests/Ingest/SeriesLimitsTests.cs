@@ -124,7 +124,7 @@ public sealed class SeriesLimitsTests : IDisposable
     }
 
     [Fact]
-    public void What_was_used_under_a_clock_ahead_is_written_down_once_with_what_is_used_afterwards()
+    public async Task What_was_used_under_a_clock_ahead_is_written_down_once_with_what_is_used_afterwards()
     {
         _time.Advance(TimeSpan.FromDays(365));
         var counts = new NewSeries(200, _time, _state);
@@ -135,8 +135,8 @@ public sealed class SeriesLimitsTests : IDisposable
 
         // Not reserved twice.
         Assert.InRange(new NewSeries(200, _time, _state).Count("t"), 101, 110);
-        using var connection = _state.Open();
-        Assert.Equal(1, connection.Query("SELECT count(*) FROM new_series", r => r.GetInt64(0))[0]);
+        await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, (await connection.QueryAsync("SELECT count(*) FROM new_series", r => r.GetInt64(0), TestContext.Current.CancellationToken))[0]);
     }
 
     [Theory]

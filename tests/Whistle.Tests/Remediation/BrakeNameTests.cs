@@ -70,9 +70,9 @@ public sealed class BrakeNameTests
             Assert.Contains($"There is no {field} \"{wrong}\": did you mean {Known[field]}?", error, StringComparison.Ordinal);
         if (!string.IsNullOrWhiteSpace(wrong))
             Assert.Contains("add --force", error, StringComparison.Ordinal);
-        Assert.Empty(bench.Control.Pauses(bench.Now));
-        Assert.Empty(bench.Control.Windows());
-        Assert.Empty(bench.Control.Freezes(bench.Now));
+        Assert.Empty(await bench.Control.PausesAsync(bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Control.WindowsAsync(TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Control.FreezesAsync(bench.Now, TestContext.Current.CancellationToken));
 
         using var forced = await SendAsync(people, path, (field, wrong), ("force", true));
         Assert.Equal(wrong.Trim() == wrong && wrong.Length > 0 ? HttpStatusCode.OK : HttpStatusCode.BadRequest, forced.StatusCode);
@@ -108,12 +108,12 @@ public sealed class BrakeNameTests
     {
         using var bench = new RemediationBench();
         await using var app = await StartAsync(bench, ("acme", "prod", "n1"));
-        bench.Control.Set(new ModeEntry("disk", "", "prod", Whistle.Remediation.Runbooks.RunbookMode.Observe, "old", bench.Now));
+        await bench.Control.SetAsync(new ModeEntry("disk", "", "prod", Whistle.Remediation.Runbooks.RunbookMode.Observe, "old", bench.Now), TestContext.Current.CancellationToken);
         using var people = People(app);
 
         using var set = await SendAsync(people, "runbook-modes", ("cluster", "prod"), ("runbook", "disk"), ("mode", "automatic"));
 
-        Assert.Equal("automatic", ControlStore.ModeOf(bench.Control.Modes(), bench.Host.Runbooks.Runbooks[0], "acme", "prod").Mode.ToString().ToLowerInvariant());
+        Assert.Equal("automatic", ControlStore.ModeOf(await bench.Control.ModesAsync(TestContext.Current.CancellationToken), bench.Host.Runbooks.Runbooks[0], "acme", "prod").Mode.ToString().ToLowerInvariant());
     }
 
     [Fact]
@@ -174,13 +174,13 @@ public sealed class BrakeNameTests
     {
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
         foreach (var (tenant, cluster, node) in senders)
-            credentials.Enroll(tenant, cluster, node);
+            await credentials.EnrollAsync(tenant, cluster, node, TestContext.Current.CancellationToken);
         var builder = WebApplication.CreateSlimBuilder();
         WhistleApi.Add(builder.Services);
         var app = builder.Build();
         WhistleApi.Use(app);
         app.Urls.Add("http://127.0.0.1:0");
-        RemediationApi.Map(app, bench.Environment with { Senders = credentials.Senders }, bench.Host, bench.Clock);
+        RemediationApi.Map(app, bench.Environment with { Senders = credentials.SendersAsync }, bench.Host, bench.Clock);
         await app.StartAsync(TestContext.Current.CancellationToken);
         return app;
     }

@@ -119,7 +119,7 @@ public sealed class ClusterReaderTests
     public async Task What_cannot_be_read_stays_and_grows_old_and_nothing_is_asked_twice_within_15_s()
     {
         var source = new FailingSource(new MemorySeriesSource(Series(Kubernetes)));
-        var reader = new ClusterReader(new PromQLEngine(source), () => [], NullLogger<ClusterReader>.Instance);
+        var reader = new ClusterReader(new PromQLEngine(source), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>([]), NullLogger<ClusterReader>.Instance);
         (string, string)[] clusters = [("t", "c"), ("t", "none")];
         await reader.RefreshAsync(clusters, Minutes(10), TestContext.Current.CancellationToken);
         var asked = source.Asked;
@@ -142,7 +142,7 @@ public sealed class ClusterReaderTests
     static async Task<ClusterFacts?> ReadAsync(string series, IReadOnlyList<string>? enrolled = null)
     {
         var agents = (enrolled ?? ["cp1", "cp2", "w3", "w4"]).Select(n => new EnrolledAgent("t", "c", n, DateTimeOffset.UnixEpoch)).ToList();
-        var reader = new ClusterReader(new PromQLEngine(new MemorySeriesSource(Series(series))), () => agents, NullLogger<ClusterReader>.Instance);
+        var reader = new ClusterReader(new PromQLEngine(new MemorySeriesSource(Series(series))), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>(agents), NullLogger<ClusterReader>.Instance);
         await reader.RefreshAsync([("t", "c")], Minutes(10), TestContext.Current.CancellationToken);
         return reader.Find("t", "c");
     }

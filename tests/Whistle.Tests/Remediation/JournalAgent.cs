@@ -9,6 +9,7 @@ using Whistle.Agent;
 using Whistle.Agent.Running;
 using Whistle.Remediation.Commands;
 using Whistle.Telemetry;
+using Xunit;
 
 namespace Whistle.Tests.Remediation;
 
@@ -58,7 +59,7 @@ sealed class JournalAgent : IDisposable
             Restart();
         }
 
-        _bench.Persisted();
+        await _bench.PersistedAsync();
     }
 
     public void Restart()
@@ -157,20 +158,20 @@ sealed class JournalAgent : IDisposable
             var sender = RemediationBench.Node;
             switch (path)
             {
-                case "lease" when !IsOld && bench.Host.Commands.Asked(sender) is { } generation:
+                case "lease" when !IsOld && await bench.Host.Commands.AskedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
                     var answer = new HttpResponseMessage(HttpStatusCode.NoContent);
                     answer.Headers.Add(AgentProtocol.TellJournal, generation);
                     return answer;
                 case "lease":
-                    return Json(bench.Host.Commands.Lease(sender, bench.Now).Select(CommandStore.ToLeased).ToList(), AgentProtocolJson.Default.ListLeasedCommand);
+                    return Json((await bench.Host.Commands.LeaseAsync(sender, bench.Now, TestContext.Current.CancellationToken)).Select(CommandStore.ToLeased).ToList(), AgentProtocolJson.Default.ListLeasedCommand);
                 case "begin":
                     var asked = JsonSerializer.Deserialize(body, AgentProtocolJson.Default.BeginRequest)!;
-                    return bench.Host.Begin(sender, id, asked.Token) is { } permit ? Json(permit, AgentProtocolJson.Default.BeginAnswer) : new(HttpStatusCode.NotFound);
+                    return await bench.Host.BeginAsync(sender, id, asked.Token, TestContext.Current.CancellationToken) is { } permit ? Json(permit, AgentProtocolJson.Default.BeginAnswer) : new(HttpStatusCode.NotFound);
                 case "result":
-                    return new(bench.Host.Commands.Finish(sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
+                    return new(await bench.Host.Commands.FinishAsync(sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
                 case "journal":
                     Told.Add(JsonSerializer.Deserialize(body, AgentProtocolJson.Default.JournalReport)!);
-                    return new(bench.Host.Commands.Hear(sender, Told[^1], bench.Now) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
+                    return new(await bench.Host.Commands.HearAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
                 default:
                     return new(HttpStatusCode.NotFound);
             }

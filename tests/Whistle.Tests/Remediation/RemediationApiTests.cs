@@ -28,8 +28,8 @@ public sealed class RemediationApiTests
         await using var app = await StartAsync(bench);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
         using var people = People(app);
-        using var agent = Agent(app.Urls.First(), credentials.Enroll("t", "c", "n"));
-        using var other = Agent(app.Urls.First(), credentials.Enroll("t", "c", "m"));
+        using var agent = Agent(app.Urls.First(), await credentials.EnrollAsync("t", "c", "n", TestContext.Current.CancellationToken));
+        using var other = Agent(app.Urls.First(), await credentials.EnrollAsync("t", "c", "m", TestContext.Current.CancellationToken));
         using var nobody = Agent(app.Urls.First(), "wst_none");
 
         bench.Agent.Absent = true;
@@ -54,11 +54,11 @@ public sealed class RemediationApiTests
         Assert.False(denied.Granted);
         Assert.Contains("The kill switch is on.", denied.Reason);
         (await people.PutAsJsonAsync("kill-switch", new { on = true })).EnsureSuccessStatusCode();
-        Assert.Equal((true, "stop"), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
+        Assert.Equal((true, "stop"), ((await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On, (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).Reason));
         Assert.Equal(HttpStatusCode.BadRequest, (await people.PutAsJsonAsync("kill-switch", new { on = false })).StatusCode);
         (await people.PutAsJsonAsync("kill-switch", new { on = false, reason = "go on" })).EnsureSuccessStatusCode();
         (await people.PutAsJsonAsync("kill-switch", new { on = true })).EnsureSuccessStatusCode();
-        Assert.Equal((true, KillSwitch.NoReason), (bench.Control.KillSwitch().On, bench.Control.KillSwitch().Reason));
+        Assert.Equal((true, KillSwitch.NoReason), ((await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On, (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).Reason));
         (await people.PutAsJsonAsync("kill-switch", new { on = false, reason = "go on" })).EnsureSuccessStatusCode();
         await bench.RunUntilAsync(r => r.Issued == 2);
         leased = Assert.Single((await (await agent.PostAsJsonAsync("lease", new { waitSeconds = 0 })).Content.ReadFromJsonAsync(AgentProtocolJson.Default.ListLeasedCommand))!);
@@ -163,7 +163,7 @@ public sealed class RemediationApiTests
         // A lone signal must have fired for the runbook's minute.
         Assert.Equal(RemediationBench.Start.AddMinutes(1), answer.GetProperty("at").GetDateTimeOffset());
 
-        bench.Control.Add(new Pause(0, "t", "", "", "", "work", "ann", RemediationBench.Start, RemediationBench.Start.AddMinutes(2)));
+        await bench.Control.AddAsync(new Pause(0, "t", "", "", "", "work", "ann", RemediationBench.Start, RemediationBench.Start.AddMinutes(2)), TestContext.Current.CancellationToken);
         Assert.Equal("pause: Paused by ann until 2026-01-01 00:02:00Z: work.", Text(await ReplayAsync(), "why"));
         File.WriteAllText(bench.RunbookFile, File.ReadAllText(bench.RunbookFile).Replace("${mountpoint}", "${volume}", StringComparison.Ordinal));
         Assert.Empty(bench.Host.Reload().Errors);
@@ -185,8 +185,8 @@ public sealed class RemediationApiTests
         app.Urls.Add("http://127.0.0.1:0");
         CommandApi.Map(app, bench.Host, new Credentials(bench.Runs.Database, bench.Clock), bench.Clock);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
-        credentials.Enroll("t", "c", "n");
-        RemediationApi.Map(app, bench.Environment with { Senders = credentials.Senders }, bench.Host, bench.Clock);
+        await credentials.EnrollAsync("t", "c", "n", TestContext.Current.CancellationToken);
+        RemediationApi.Map(app, bench.Environment with { Senders = credentials.SendersAsync }, bench.Host, bench.Clock);
         await app.StartAsync(TestContext.Current.CancellationToken);
         return app;
     }

@@ -52,8 +52,9 @@ sealed class RemediationBench : IDisposable
     public RemediationBench(RunbookMode mode = RunbookMode.Automatic)
     {
         File.WriteAllText(RunbookFile, Runbook);
-        Restart();
-        Control.Set(new ModeEntry("", "t", "c", mode, "test", Start));
+        // On SQLite nothing is waited for.
+        RestartAsync().GetAwaiter().GetResult();
+        Control.SetAsync(new ModeEntry("", "t", "c", mode, "test", Start), CancellationToken.None).GetAwaiter().GetResult();
     }
 
     public string RunbookFile => Path.Combine(_folder, "disk.yaml");
@@ -78,22 +79,22 @@ sealed class RemediationBench : IDisposable
     public Signal? Signal { get; private set; }
 
     /// <summary>As a new process on the same state.</summary>
-    public void Restart()
+    public async Task RestartAsync()
     {
         Host?.Dispose();
         _incidentsHost?.Dispose();
         _database?.Dispose();
         _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         var credentials = new Credentials(_database, Clock);
-        if (credentials.Agents().Count == 0)
-            credentials.Enroll(Node.Tenant, Node.Cluster, Node.Node);
+        if ((await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Count == 0)
+            await credentials.EnrollAsync(Node.Tenant, Node.Cluster, Node.Node, TestContext.Current.CancellationToken);
         Incidents = new(_database);
         Runs = new(_database);
         Control = new(_database);
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
         IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal];
         _incidentsHost = new(
-            new() { Signals = Signals, Ended = _ => [.. _ended.Select(e => e.Signal)], Worked = Runs.WorkedIncidents, Store = Incidents, Metrics = metrics },
+            new() { Signals = Signals, Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([.. _ended.Select(e => e.Signal)]), Worked = Runs.WorkedIncidentsAsync, Store = Incidents, Metrics = metrics },
             Clock,
             NullLogger<IncidentsHost>.Instance);
         Environment = new()
@@ -114,7 +115,7 @@ sealed class RemediationBench : IDisposable
     public void CopyState(string file) => _database!.CopyTo(file);
 
     /// <summary>As the first server on a folder that was restored from that backup, and then a person who has looked at it.</summary>
-    public void Restore(string file, DateTimeOffset backupAt)
+    public async Task RestoreAsync(string file, DateTimeOffset backupAt)
     {
         Host.Dispose();
         _incidentsHost.Dispose();
@@ -122,9 +123,9 @@ sealed class RemediationBench : IDisposable
         foreach (var old in Directory.GetFiles(_folder, "state.db*"))
             File.Delete(old);
         File.Copy(file, Path.Combine(_folder, "state.db"));
-        Restart();
-        Control.StopAfterRestore("restored", Now);
-        Runs.BeginGeneration(Lineage.NewGeneration(), backupAt, Now);
+        await RestartAsync();
+        await Control.StopAfterRestoreAsync("restored", Now, TestContext.Current.CancellationToken);
+        await Runs.BeginGenerationAsync(Lineage.NewGeneration(), backupAt, Now, TestContext.Current.CancellationToken);
     }
 
     public void Fire()
@@ -165,18 +166,18 @@ sealed class RemediationBench : IDisposable
         if (Signal is not null && Agent.Emptied)
             Clear();
         await PassAsync();
-        Agent.Work(this);
+        await Agent.WorkAsync(this);
     }
 
     /// <summary>Incidents alone: no run is proposed yet.</summary>
-    public Task ReconcileAsync() => _incidentsHost.ReconcileAsync(Now);
+    public Task ReconcileAsync() => _incidentsHost.ReconcileAsync(Now, TestContext.Current.CancellationToken);
 
     public async Task PassAsync()
     {
-        await _incidentsHost.ReconcileAsync(Now);
-        Persisted();
+        await _incidentsHost.ReconcileAsync(Now, TestContext.Current.CancellationToken);
+        await PersistedAsync();
         await Host.AdvanceAsync(Now, TestContext.Current.CancellationToken);
-        Persisted();
+        await PersistedAsync();
     }
 
     /// <summary>How often anything became durable.</summary>
@@ -186,17 +187,17 @@ sealed class RemediationBench : IDisposable
     public int CrashAfter { get; set; } = -1;
 
     /// <summary>To be called after whatever may have changed the database.</summary>
-    public void Persisted()
+    public async Task PersistedAsync()
     {
-        using var connection = Runs.Database.Open();
-        var state = string.Join('\n', connection.Query(
+        await using var connection = await Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
+        var state = string.Join('\n', await connection.QueryAsync(
             "SELECT id || state || token FROM commands UNION ALL SELECT id || body FROM runs UNION ALL SELECT id || state || signals FROM incidents UNION ALL SELECT incident || number FROM incident_timeline",
-            r => r.GetString(0)));
+            r => r.GetString(0), TestContext.Current.CancellationToken));
         if (state == _lastState)
             return;
         _lastState = state;
         if (Points++ == CrashAfter)
-            Restart();
+            await RestartAsync();
     }
 
     public async Task StepsAsync(double minutes)
@@ -217,7 +218,7 @@ sealed class RemediationBench : IDisposable
         throw new InvalidOperationException($"Never reached; the run is {Latest}");
     }
 
-    public Run? Latest => Runs.Since(Start) is [.., var last] ? last : null;
+    public Run? Latest => Runs.SinceAsync(Start, CancellationToken.None).GetAwaiter().GetResult() is [.., var last] ? last : null;
 
     public void Dispose()
     {
@@ -254,41 +255,41 @@ sealed class ScriptedAgent
     public CommandOutcome Outcome { get; set; } = CommandOutcome.Succeeded;
 
     /// <summary>Called between lease and begin.</summary>
-    public Action<RemediationBench> BeforeBegin { get; set; } = _ => { };
+    public Func<RemediationBench, Task> BeforeBegin { get; set; } = _ => Task.CompletedTask;
 
-    public void Work(RemediationBench bench)
+    public async Task WorkAsync(RemediationBench bench)
     {
         foreach (var (id, result) in _reports)
-            Assert.True(bench.Host.Commands.Finish(RemediationBench.Node, id, result));
+            Assert.True(await bench.Host.Commands.FinishAsync(RemediationBench.Node, id, result, TestContext.Current.CancellationToken));
         _reports.Clear();
         if (Absent)
             return;
-        foreach (var command in bench.Host.Commands.Lease(RemediationBench.Node, bench.Now))
+        foreach (var command in await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken))
         {
-            bench.Persisted();
-            BeforeBegin(bench);
-            var result = Execute(bench, command.Id, command.Action, command.Token);
+            await bench.PersistedAsync();
+            await BeforeBegin(bench);
+            var result = await ExecuteAsync(bench, command.Id, command.Action, command.Token);
             if (!Mute)
-                Assert.True(bench.Host.Commands.Finish(RemediationBench.Node, command.Id, result));
-            bench.Persisted();
+                Assert.True(await bench.Host.Commands.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
+            await bench.PersistedAsync();
             if (Duplicates)
                 _reports.Add((command.Id, result with { Outcome = CommandOutcome.Failed }));
         }
     }
 
-    CommandResult Execute(RemediationBench bench, string id, string action, long token)
+    async Task<CommandResult> ExecuteAsync(RemediationBench bench, string id, string action, long token)
     {
         if (action == "disk.largest-directories")
             return new(token, CommandOutcome.Succeeded, "measured", JsonDocument.Parse("""{"largest":"/data/spool"}""").RootElement);
-        if (bench.Host.Begin(RemediationBench.Node, id, token) is not { Granted: true } answer)
+        if (await bench.Host.BeginAsync(RemediationBench.Node, id, token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
         {
-            Refusals.Add(bench.Host.Begin(RemediationBench.Node, id, token)!.Reason!);
+            Refusals.Add((await bench.Host.BeginAsync(RemediationBench.Node, id, token, TestContext.Current.CancellationToken))!.Reason!);
             return new(token, CommandOutcome.Refused, Refusals[^1], null);
         }
 
         Assert.InRange(answer.Seconds, 1, 10);
         Done.Add(id);
-        bench.Persisted();
+        await bench.PersistedAsync();
         Emptied = Helps;
         return new(token, Outcome, "freed what it could", null);
     }

@@ -3,7 +3,6 @@ using Whistle.Detectors.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
-using Whistle.State;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -30,21 +29,21 @@ public sealed class RestoreTests : IDisposable
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count == 1);
         var begun = bench.Latest!.CommandId;
 
-        bench.Restore(Copy, backupAt);
+        await bench.RestoreAsync(Copy, backupAt);
         Assert.Equal(RunState.Running, bench.Latest!.State);
         var restoredAt = bench.Now;
         await StepsUntilAsync(bench, agent, () => bench.Latest!.State is RunState.Verifying);
         Assert.InRange(bench.Now - restoredAt, TimeSpan.Zero, TimeSpan.FromMinutes(1));
         Assert.Equal(("clean", CommandOutcome.Indeterminate, true), bench.Latest.Reports[^1] is var last ? (last.Step, last.Outcome, last.Changed) : default);
-        Assert.Equal(CommandOutcome.Indeterminate, bench.Host.Commands.Find(begun)!.Outcome);
-        Assert.Contains(bench.Runs.Timeline(bench.Latest.Id), e => e.Kind == "restored" && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
+        Assert.Equal(CommandOutcome.Indeterminate, (await bench.Host.Commands.FindAsync(begun, TestContext.Current.CancellationToken))!.Outcome);
+        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind == "restored" && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
 
-        Release(bench);
+        await ReleaseAsync(bench);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.EndedAt is not null);
         await StepsAsync(bench, agent, 60);
         Assert.Equal(RunState.Succeeded, bench.Latest!.State);
         Assert.Single(agent.Changes);
-        Assert.Equal(IncidentState.Closed, Assert.Single(bench.Incidents.Since(RemediationBench.Start)).State);
+        Assert.Equal(IncidentState.Closed, Assert.Single(await bench.Incidents.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).State);
     }
 
     [Fact]
@@ -53,17 +52,17 @@ public sealed class RestoreTests : IDisposable
         using var bench = new RemediationBench();
         using var agent = new JournalAgent(bench);
         bench.CopyState(Copy);
-        bench.Restore(Copy, bench.Now);
-        Assert.Equal(("whistle", true), (bench.Control.KillSwitch().Author, bench.Control.KillSwitch().On));
+        await bench.RestoreAsync(Copy, bench.Now);
+        Assert.Equal(("whistle", true), ((await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).Author, (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On));
         bench.Fire();
         await StepsAsync(bench, agent, 60);
         Assert.Empty(agent.Changes);
 
-        bench.Control.Set(new KillSwitch(true, "the fair", "ann", bench.Now));
+        await bench.Control.SetAsync(new KillSwitch(true, "the fair", "ann", bench.Now), TestContext.Current.CancellationToken);
         File.Delete(Copy);
         bench.CopyState(Copy);
-        bench.Restore(Copy, bench.Now);
-        Assert.Equal("ann", bench.Control.KillSwitch().Author);
+        await bench.RestoreAsync(Copy, bench.Now);
+        Assert.Equal("ann", (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).Author);
     }
 
     [Fact]
@@ -72,12 +71,12 @@ public sealed class RestoreTests : IDisposable
         using var bench = new RemediationBench();
         using var agent = new JournalAgent(bench);
         var backupAt = await UntilCleanIsOfferedAsync(bench, agent);
-        var (id, token) = (bench.Latest!.CommandId, bench.Host.Commands.Find(bench.Latest.CommandId)!.Token);
-        bench.Restore(Copy, backupAt);
-        Release(bench);
-        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+        var (id, token) = (bench.Latest!.CommandId, (await bench.Host.Commands.FindAsync(bench.Latest.CommandId, TestContext.Current.CancellationToken))!.Token);
+        await bench.RestoreAsync(Copy, backupAt);
+        await ReleaseAsync(bench);
+        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
         for (var guess = token; guess < token + 5; guess++)
-            Assert.False(bench.Host.Begin(RemediationBench.Node, id, guess)!.Granted);
+            Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, id, guess, TestContext.Current.CancellationToken))!.Granted);
 
         // An agent of an earlier release cannot tell, so it waits; one that is upgraded tells at once.
         agent.IsOld = true;
@@ -94,8 +93,8 @@ public sealed class RestoreTests : IDisposable
         using var bench = new RemediationBench();
         using var agent = new JournalAgent(bench);
         var backupAt = await UntilCleanIsOfferedAsync(bench, agent);
-        bench.Restore(Copy, backupAt);
-        Release(bench);
+        await bench.RestoreAsync(Copy, backupAt);
+        await ReleaseAsync(bench);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.EndedAt is not null);
         Assert.Equal(RunState.Succeeded, bench.Latest!.State);
         Assert.Single(agent.Changes);
@@ -121,20 +120,20 @@ public sealed class RestoreTests : IDisposable
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count == 2);
         var lost = bench.Latest!;
 
-        bench.Restore(Copy, backupAt);
-        Release(bench);
+        await bench.RestoreAsync(Copy, backupAt);
+        await ReleaseAsync(bench);
         var restoredAt = bench.Now;
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count > 2);
         Assert.InRange(agent.Changes[2].At - restoredAt, CoolDown, CoolDown + TimeSpan.FromMinutes(2));
         Assert.NotEqual(lost.Id, bench.Latest!.Id);
-        Assert.EndsWith($"-{bench.Runs.Lineage.Generation}", bench.Latest.Id, StringComparison.Ordinal);
-        Assert.EndsWith($"-{bench.Runs.Lineage.Generation}", bench.Latest.CommandId, StringComparison.Ordinal);
+        Assert.EndsWith($"-{(await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation}", bench.Latest.Id, StringComparison.Ordinal);
+        Assert.EndsWith($"-{(await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation}", bench.Latest.CommandId, StringComparison.Ordinal);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.State is RunState.Escalated, steps: 600);
         if (knowsIncident)
         {
             // The attempt that was lost and this one are the two that may be.
             Assert.Equal(4, agent.Changes.Count);
-            Assert.Contains(bench.Incidents.Timeline(bench.Latest.IncidentId), e => e.Kind == "restored" && e.Text.Contains(lost.Id, StringComparison.Ordinal));
+            Assert.Contains(await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken), e => e.Kind == "restored" && e.Text.Contains(lost.Id, StringComparison.Ordinal));
         }
     }
 
@@ -147,8 +146,8 @@ public sealed class RestoreTests : IDisposable
         var backupAt = bench.Now;
         await StepsAsync(bench, agent, 6);
         agent.Forget();
-        bench.Restore(Copy, backupAt);
-        Release(bench);
+        await bench.RestoreAsync(Copy, backupAt);
+        await ReleaseAsync(bench);
         var restoredAt = bench.Now;
         bench.Fire();
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count > 0);
@@ -163,8 +162,8 @@ public sealed class RestoreTests : IDisposable
         var backupAt = await UntilCleanIsOfferedAsync(bench, agent);
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count == 1);
         agent.AgeJournal();
-        bench.Restore(Copy, backupAt);
-        Release(bench);
+        await bench.RestoreAsync(Copy, backupAt);
+        await ReleaseAsync(bench);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.EndedAt is not null);
         Assert.Null(agent.Told[0].Commands[^1].Began);
         Assert.Equal((RunState.Succeeded, CommandOutcome.Indeterminate), (bench.Latest!.State, bench.Latest.Reports[^1].Outcome));
@@ -178,8 +177,8 @@ public sealed class RestoreTests : IDisposable
         using var agent = new JournalAgent(bench) { Dies = RunnerStep.AfterAction };
         var backupAt = await UntilCleanIsOfferedAsync(bench, agent, before: () => agent.Dies = RunnerStep.AfterAction);
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count == 1);
-        bench.Restore(Copy, backupAt);
-        Release(bench);
+        await bench.RestoreAsync(Copy, backupAt);
+        await ReleaseAsync(bench);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.EndedAt is not null);
         Assert.Equal(RunState.Succeeded, bench.Latest!.State);
         Assert.Single(agent.Changes);
@@ -192,17 +191,17 @@ public sealed class RestoreTests : IDisposable
         using var agent = new JournalAgent(bench);
         var backupAt = await UntilCleanIsOfferedAsync(bench, agent);
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count == 1);
-        bench.Restore(Copy, backupAt);
+        await bench.RestoreAsync(Copy, backupAt);
         await StepsUntilAsync(bench, agent, () => agent.Told.Count == 1);
         var reports = bench.Latest!.Reports.Count;
-        Assert.False(bench.Host.Commands.Hear(RemediationBench.Node, agent.Told[0] with { Generation = "" }, bench.Now));
-        Assert.False(bench.Host.Commands.Hear(RemediationBench.Node, agent.Told[0] with { Generation = "another" }, bench.Now));
-        Assert.True(bench.Host.Commands.Hear(RemediationBench.Node, agent.Told[0], bench.Now));
+        Assert.False(await bench.Host.Commands.HearAsync(RemediationBench.Node, agent.Told[0] with { Generation = "" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.False(await bench.Host.Commands.HearAsync(RemediationBench.Node, agent.Told[0] with { Generation = "another" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Host.Commands.HearAsync(RemediationBench.Node, agent.Told[0], bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
         // Another node's commands are not this one's to tell of.
         var stranger = new Sender("t", "c", "m");
         var told = agent.Told[0] with { Commands = [.. agent.Told[0].Commands.Select(c => c with { Outcome = CommandOutcome.Failed })] };
-        Assert.True(bench.Host.Commands.Hear(stranger, told, bench.Now));
+        Assert.True(await bench.Host.Commands.HearAsync(stranger, told, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
     }
 
@@ -213,45 +212,45 @@ public sealed class RestoreTests : IDisposable
         bench.Fire();
         await bench.ReconcileAsync();
         bench.CopyState(Copy);
-        bench.Restore(Copy, bench.Now);
-        var incident = Assert.Single(bench.Incidents.Active()).Id;
-        int Lines() => bench.Incidents.Timeline(incident).Count(e => e.Kind == "restored");
+        await bench.RestoreAsync(Copy, bench.Now);
+        var incident = Assert.Single(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Id;
+        async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(e => e.Kind == "restored");
 
         foreach (var stranger in new[] { new Sender("u", "c", "n"), new Sender("t", "d", "n") })
-            Assert.True(bench.Host.Commands.Hear(stranger, Report(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now));
-        Assert.Equal(0, Lines());
-        Assert.True(bench.Host.Commands.Hear(RemediationBench.Node, Report(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now));
-        Assert.Equal(1, Lines());
+            Assert.True(await bench.Host.Commands.HearAsync(stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
+        Assert.Equal(0, await Lines());
+        Assert.True(await bench.Host.Commands.HearAsync(RemediationBench.Node, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
+        Assert.Equal(1, await Lines());
     }
 
     [Fact]
-    public void An_agent_that_tells_of_more_than_a_journal_holds_is_refused()
+    public async Task An_agent_that_tells_of_more_than_a_journal_holds_is_refused()
     {
         using var bench = new RemediationBench();
         bench.CopyState(Copy);
-        bench.Restore(Copy, bench.Now);
-        bool Tell(params JournalEntry[] entries) => bench.Host.Commands.Hear(RemediationBench.Node, Report(bench, entries) with { More = true }, bench.Now);
-        List<long> Sql(string sql)
+        await bench.RestoreAsync(Copy, bench.Now);
+        async Task<bool> Tell(params JournalEntry[] entries) => await bench.Host.Commands.HearAsync(RemediationBench.Node, await ReportAsync(bench, entries) with { More = true }, bench.Now, TestContext.Current.CancellationToken);
+        async Task<List<long>> Sql(string sql)
         {
-            using var connection = bench.Runs.Database.Open();
-            return connection.Query(sql, r => r.GetInt64(0));
+            await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
+            return await connection.QueryAsync(sql, r => r.GetInt64(0), TestContext.Current.CancellationToken);
         }
 
-        Assert.False(Tell(Entry(new string('i', 10_000))));
-        Assert.False(Tell(Entry("i") with { Action = new string('a', 10_000) }));
-        Assert.False(Tell(Entry("i") with { Step = new string('s', 10_000) }));
-        Assert.True(Tell(Entry("i") with { Summary = new string('s', 10_000) }));
-        Assert.Equal([300], Sql("SELECT max(length(summary)) FROM restored_commands"));
+        Assert.False(await Tell(Entry(new string('i', 10_000))));
+        Assert.False(await Tell(Entry("i") with { Action = new string('a', 10_000) }));
+        Assert.False(await Tell(Entry("i") with { Step = new string('s', 10_000) }));
+        Assert.True(await Tell(Entry("i") with { Summary = new string('s', 10_000) }));
+        Assert.Equal([300], await Sql("SELECT max(length(summary)) FROM restored_commands"));
 
         foreach (var part in Enumerable.Range(1, CommandJournal.Most - 1).Select(i => Entry($"i-{i}.1")).Chunk(1000))
-            Assert.True(Tell(part));
-        Assert.False(Tell(Entry("one more")));
-        Assert.Equal([CommandJournal.Most], Sql("SELECT count(*) FROM restored_commands"));
+            Assert.True(await Tell(part));
+        Assert.False(await Tell(Entry("one more")));
+        Assert.Equal([CommandJournal.Most], await Sql("SELECT count(*) FROM restored_commands"));
         // What was told already may be told again.
-        Assert.True(Tell(Entry("i-1.1")));
+        Assert.True(await Tell(Entry("i-1.1")));
     }
 
-    static JournalReport Report(RemediationBench bench, params JournalEntry[] entries) => new(bench.Runs.Lineage.Generation, 0, entries, More: false);
+    static async Task<JournalReport> ReportAsync(RemediationBench bench, params JournalEntry[] entries) => new((await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation, 0, entries, More: false);
 
     static JournalEntry Entry(string id) => new(id, "disk.clean-paths", RemediationBench.Start.ToUnixTimeMilliseconds(), CommandOutcome.Refused, "no", Began: false);
 
@@ -289,21 +288,21 @@ public sealed class RestoreTests : IDisposable
 
             if (backupAt is not null && restoredAt is null && bench.Points > restore)
             {
-                bench.Restore(Copy, backupAt.Value);
-                Release(bench);
+                await bench.RestoreAsync(Copy, backupAt.Value);
+                await ReleaseAsync(bench);
                 restoredAt = bench.Now;
             }
 
             if (restoredAt is { } at && bench.Now - at >= TimeSpan.FromMinutes(1))
-                Assert.True(bench.Host.Commands.Asked(RemediationBench.Node) is null, $"{what}: a minute later the agent has not told what it did.");
+                Assert.True(await bench.Host.Commands.AskedAsync(RemediationBench.Node, TestContext.Current.CancellationToken) is null, $"{what}: a minute later the agent has not told what it did.");
             // Nothing more is to come.
-            if (bench.Now - restoredAt > TimeSpan.FromMinutes(2) && bench.Runs.Live().Count == 0 && (helps ? bench.Incidents.Active().Count == 0 : bench.Latest?.State is RunState.Escalated))
+            if (bench.Now - restoredAt > TimeSpan.FromMinutes(2) && (await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0 && (helps ? (await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Count == 0 : bench.Latest?.State is RunState.Escalated))
                 break;
             if (restoredAt is null && restore == int.MaxValue && bench.Latest is { EndedAt: not null } latest && (helps || latest.State is RunState.Escalated))
                 return bench.Points;
         }
 
-        Assert.True(bench.Runs.Live().Count == 0, $"{what}: a run did not end: {bench.Latest}");
+        Assert.True((await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0, $"{what}: a run did not end: {bench.Latest}");
         foreach (var action in agent.Changes.GroupBy(c => c.Action))
         {
             var times = action.Select(c => c.At).ToList();
@@ -320,7 +319,7 @@ public sealed class RestoreTests : IDisposable
     async Task<DateTimeOffset> UntilCleanIsOfferedAsync(RemediationBench bench, JournalAgent agent, Action? before = null)
     {
         bench.Fire();
-        while (bench.Latest is not { State: RunState.Running, Step: 1 } run || bench.Host.Commands.Find(run.CommandId) is null)
+        while (bench.Latest is not { State: RunState.Running, Step: 1 } run || await bench.Host.Commands.FindAsync(run.CommandId, TestContext.Current.CancellationToken) is null)
         {
             await agent.WorkAsync();
             await bench.StepAsync();
@@ -331,7 +330,7 @@ public sealed class RestoreTests : IDisposable
         return bench.Now;
     }
 
-    static void Release(RemediationBench bench) => bench.Control.Set(new KillSwitch(false, "looked at", "ann", bench.Now));
+    static async Task ReleaseAsync(RemediationBench bench) => await bench.Control.SetAsync(new KillSwitch(false, "looked at", "ann", bench.Now), TestContext.Current.CancellationToken);
 
     static async Task StepAsync(RemediationBench bench, JournalAgent agent)
     {

@@ -22,13 +22,13 @@ public sealed class RunTests
 
         Assert.Equal(RunState.Succeeded, run.State);
         Assert.Equal(["measure", "clean"], run.Reports.Select(r => r.Step));
-        var incident = Assert.Single(bench.Incidents.Since(RemediationBench.Start));
+        var incident = Assert.Single(await bench.Incidents.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal(IncidentState.Closed, incident.State);
-        var kinds = bench.Incidents.Timeline(incident.Id).Select(e => e.Kind).ToList();
+        var kinds = (await bench.Incidents.TimelineAsync(incident.Id, TestContext.Current.CancellationToken)).Select(e => e.Kind).ToList();
         Assert.Equal("opened", kinds[0]);
         Assert.Equal("closed", kinds[^1]);
         Assert.Equal(3, kinds.Count(k => k == "plan"));
-        Assert.Empty(bench.Runs.Escalations(RemediationBench.Start));
+        Assert.Empty(await bench.Runs.EscalationsAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -41,7 +41,7 @@ public sealed class RunTests
         await bench.StepsAsync(5);
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
-            bench.Incidents.Timeline(bench.Latest.IncidentId),
+            await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
             e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are explained by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
 
         bench.Hide(false);
@@ -60,13 +60,13 @@ public sealed class RunTests
     }
 
     [Fact]
-    public void A_node_whose_trouble_is_explained_counts_as_troubled_all_the_same()
+    public async Task A_node_whose_trouble_is_explained_counts_as_troubled_all_the_same()
     {
         using var bench = new RemediationBench();
         bench.Fire();
         bench.Hide(true);
-        using var connection = bench.Runs.Database.Open();
-        var fleet = FleetState.Read(connection, bench.Now);
+        await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
+        var fleet = await FleetState.ReadAsync(connection, bench.Now, cancellation: TestContext.Current.CancellationToken);
         var signals = new SignalIndex([bench.Signal!]);
 
         Assert.Equal([("t", "c")], signals.TroubledClusters(fleet));
@@ -81,18 +81,18 @@ public sealed class RunTests
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State is RunState.Waiting && r.Reason.Contains("observe", StringComparison.Ordinal));
 
-        var gates = bench.Host.AskGates(run.Id);
+        var gates = await bench.Host.AskGatesAsync(run.Id, TestContext.Current.CancellationToken);
         Assert.Equal(15, gates.Count);
         Assert.Equal(run.Reason, gates.First(g => g.Reason is not null).Reason);
         Assert.True(gates.Single(g => g.Name == "mode").NextAt > bench.Now);
-        Assert.Equal(bench.Host.Explain(run.Id), bench.Host.ExplainLive()[run.Id]);
-        Assert.Equal(["measure", "clean", "vacuum"], bench.Runs.PlanOf(run).Select(s => s.Name));
-        Assert.Equal("""{"mountPoint":"/data"}""", bench.Runs.PlanOf(run)[0].Parameters);
-        Assert.Equal([true, false, false], bench.Runs.PlanOf(run).Select(s => s.OnlyReads));
+        Assert.Equal(await bench.Host.ExplainAsync(run.Id, TestContext.Current.CancellationToken), (await bench.Host.ExplainLiveAsync(TestContext.Current.CancellationToken))[run.Id]);
+        Assert.Equal(["measure", "clean", "vacuum"], (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken)).Select(s => s.Name));
+        Assert.Equal("""{"mountPoint":"/data"}""", (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken))[0].Parameters);
+        Assert.Equal([true, false, false], (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken)).Select(s => s.OnlyReads));
         bench.Clear();
         await bench.StepsAsync(1);
-        Assert.Empty(bench.Host.AskGates(run.Id));
-        Assert.Empty(bench.Host.ExplainLive());
+        Assert.Empty(await bench.Host.AskGatesAsync(run.Id, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.ExplainLiveAsync(TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -103,22 +103,22 @@ public sealed class RunTests
         bench.Fire();
         await bench.StepsAsync(120);
 
-        var runs = bench.Runs.Since(RemediationBench.Start);
+        var runs = await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken);
         Assert.Equal([RunState.Failed, RunState.Escalated], runs.Select(r => r.State));
         Assert.Equal(4, bench.Agent.Done.Count);
-        Assert.Contains(bench.Runs.Timeline(runs[1].Id), e => e.Text.Contains("cools down", StringComparison.Ordinal));
+        Assert.Contains(await bench.Runs.TimelineAsync(runs[1].Id, TestContext.Current.CancellationToken), e => e.Text.Contains("cools down", StringComparison.Ordinal));
         Assert.True(runs[1].Reports[0].At - runs[0].EndedAt >= TimeSpan.FromMinutes(15));
-        var escalation = Assert.Single(bench.Runs.Escalations(RemediationBench.Start));
+        var escalation = Assert.Single(await bench.Runs.EscalationsAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal(2, escalation.Attempts);
         Assert.Equal("/data/spool", Assert.Single(escalation.Evidence).Output!.Value.GetProperty("largest").GetString());
-        Assert.Equal(IncidentState.Open, Assert.Single(bench.Incidents.Active()).State);
+        Assert.Equal(IncidentState.Open, Assert.Single(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).State);
 
         bench.Clear();
         await bench.StepsAsync(6);
-        Assert.Empty(bench.Incidents.Active());
+        Assert.Empty(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken));
         bench.Fire();
         await bench.StepsAsync(60);
-        Assert.Equal(2, bench.Runs.Since(RemediationBench.Start).Count);
+        Assert.Equal(2, (await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Count);
     }
 
     [Fact]
@@ -128,15 +128,15 @@ public sealed class RunTests
         bench.Fire();
         await bench.StepsAsync(20);
 
-        var run = Assert.Single(bench.Runs.Since(RemediationBench.Start));
+        var run = Assert.Single(await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal((RunState.Waiting, 0), (run.State, run.Issued));
-        var timeline = bench.Runs.Timeline(run.Id);
+        var timeline = await bench.Runs.TimelineAsync(run.Id, TestContext.Current.CancellationToken);
         Assert.Equal(["proposed", "plan", "plan", "plan", "gates", "gate"], timeline.Select(e => e.Kind));
         Assert.Equal(1, timeline[^1].Count);
         Assert.Contains("""disk.clean-paths {"mountPoint":"/data"}""", timeline[2].Text);
-        Assert.Contains("The mode is observe", bench.Host.Explain(run.Id));
+        Assert.Contains("The mode is observe", await bench.Host.ExplainAsync(run.Id, TestContext.Current.CancellationToken));
 
-        bench.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "test", bench.Now));
+        await bench.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "test", bench.Now), TestContext.Current.CancellationToken);
         Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
     }
 
@@ -146,10 +146,10 @@ public sealed class RunTests
         using var bench = new RemediationBench(RunbookMode.Approve);
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State is RunState.AwaitingApproval);
-        bench.Runs.Approve(new(run.Id, "another", "ann", bench.Now, bench.Now.AddHours(1)));
+        await bench.Runs.ApproveAsync(new(run.Id, "another", "ann", bench.Now, bench.Now.AddHours(1)), TestContext.Current.CancellationToken);
         await bench.StepsAsync(5);
         Assert.Empty(bench.Agent.Done);
-        bench.Runs.Approve(new(run.Id, run.PlanHash, "ann", bench.Now, bench.Now.AddHours(1)));
+        await bench.Runs.ApproveAsync(new(run.Id, run.PlanHash, "ann", bench.Now, bench.Now.AddHours(1)), TestContext.Current.CancellationToken);
 
         Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
     }
@@ -165,23 +165,23 @@ public sealed class RunTests
         bench.Agent.Absent = at is RunState.Running;
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State == at);
-        Assert.True(bench.Runs.Cancel(new(run.Id, "ann", "not today", bench.Now)));
+        Assert.True(await bench.Runs.CancelAsync(new(run.Id, "ann", "not today", bench.Now), TestContext.Current.CancellationToken));
         await bench.StepsAsync(1);
         bench.Agent.Absent = false;
         await bench.StepsAsync(30);
 
-        run = Assert.Single(bench.Runs.Since(RemediationBench.Start));
+        run = Assert.Single(await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal((RunState.Cancelled, "ann", "Cancelled by ann: not today"), (run.State, run.CancelledBy, run.Reason));
         Assert.Equal(done, bench.Agent.Done.Count);
-        Assert.False(bench.Runs.Cancel(new(run.Id, "ann", "again", bench.Now)));
-        Assert.Equal(IncidentState.Open, Assert.Single(bench.Incidents.Active()).State);
+        Assert.False(await bench.Runs.CancelAsync(new(run.Id, "ann", "again", bench.Now), TestContext.Current.CancellationToken));
+        Assert.Equal(IncidentState.Open, Assert.Single(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).State);
     }
 
     [Fact]
     public async Task A_run_that_is_called_off_between_lease_and_begin_gets_no_permit_and_one_that_has_begun_is_waited_for()
     {
         using var bench = new RemediationBench();
-        bench.Agent.BeforeBegin = b => b.Runs.Cancel(new(b.Latest!.Id, "ann", "stop", b.Now));
+        bench.Agent.BeforeBegin = async b => await b.Runs.CancelAsync(new(b.Latest!.Id, "ann", "stop", b.Now), TestContext.Current.CancellationToken);
         bench.Fire();
         Assert.Equal("ann", (await bench.RunUntilAsync(r => r.EndedAt is not null)).CancelledBy);
         Assert.Empty(bench.Agent.Done);
@@ -191,12 +191,12 @@ public sealed class RunTests
         await late.RunUntilAsync(r => r.State is RunState.Running);
         late.Agent.Absent = true;
         var run = await late.RunUntilAsync(r => r.Step == 1);
-        var command = Assert.Single(late.Host.Commands.Lease(RemediationBench.Node, late.Now));
-        Assert.True(late.Host.Begin(RemediationBench.Node, command.Id, command.Token)!.Granted);
-        Assert.True(late.Runs.Cancel(new(run.Id, "ann", "stop", late.Now)));
+        var command = Assert.Single(await late.Host.Commands.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
+        Assert.True((await late.Host.BeginAsync(RemediationBench.Node, command.Id, command.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.True(await late.Runs.CancelAsync(new(run.Id, "ann", "stop", late.Now), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Null(late.Latest!.EndedAt);
-        Assert.True(late.Host.Commands.Finish(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null)));
+        Assert.True(await late.Host.Commands.FinishAsync(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Equal((RunState.Cancelled, 2), (late.Latest!.State, late.Latest.Reports.Count));
     }
@@ -209,15 +209,15 @@ public sealed class RunTests
     public async Task What_holds_it_back_between_lease_and_begin_is_the_agents_answer_and_nothing_is_touched(string what, string reason)
     {
         using var bench = new RemediationBench();
-        bench.Agent.BeforeBegin = b =>
+        bench.Agent.BeforeBegin = async b =>
         {
             if (b.Latest!.Step != 1)
                 return;
             switch (what)
             {
-                case "kill": b.Control.Set(new KillSwitch(true, "stop", "ann", b.Now)); break;
-                case "pause": b.Control.Add(new Pause(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1))); break;
-                case "observe": b.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", b.Now)); break;
+                case "kill": await b.Control.SetAsync(new KillSwitch(true, "stop", "ann", b.Now), TestContext.Current.CancellationToken); break;
+                case "pause": await b.Control.AddAsync(new Pause(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1)), TestContext.Current.CancellationToken); break;
+                case "observe": await b.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", b.Now), TestContext.Current.CancellationToken); break;
                 default: b.Lose(true); break;
             }
         };
@@ -228,11 +228,11 @@ public sealed class RunTests
         Assert.Empty(bench.Agent.Done);
         Assert.StartsWith(reason, bench.Agent.Refusals[0]);
         Assert.StartsWith(reason, bench.Latest!.Reason);
-        Assert.Contains(bench.Runs.Timeline(bench.Latest.Id), e => e.Kind == "gate" && e.Text.Contains(reason, StringComparison.Ordinal));
+        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind == "gate" && e.Text.Contains(reason, StringComparison.Ordinal));
 
-        bench.Agent.BeforeBegin = _ => { };
-        bench.Control.Set(new KillSwitch(false, "go on", "ann", bench.Now));
-        bench.Control.Set(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", bench.Now));
+        bench.Agent.BeforeBegin = _ => Task.CompletedTask;
+        await bench.Control.SetAsync(new KillSwitch(false, "go on", "ann", bench.Now), TestContext.Current.CancellationToken);
+        await bench.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", bench.Now), TestContext.Current.CancellationToken);
         bench.Lose(false);
         Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
         Assert.Single(bench.Agent.Done);
@@ -274,7 +274,7 @@ public sealed class RunTests
         bench.Fire();
         await bench.StepsAsync(60);
 
-        Assert.Equal([RunState.Failed, RunState.Escalated], bench.Runs.Since(RemediationBench.Start).Select(r => r.State));
+        Assert.Equal([RunState.Failed, RunState.Escalated], (await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Select(r => r.State));
         Assert.StartsWith("Nothing was changed", bench.Latest!.Reason);
     }
 
@@ -309,19 +309,19 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var first = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
-        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1)));
-        Assert.Null(bench.Host.Begin(RemediationBench.Node with { Node = "other" }, first.Id, first.Token));
-        var second = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
+        var first = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
+        Assert.Null(await bench.Host.BeginAsync(RemediationBench.Node with { Node = "other" }, first.Id, first.Token, TestContext.Current.CancellationToken));
+        var second = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
 
         Assert.Equal((first.Id, first.Token + 1), (second.Id, second.Token));
-        Assert.False(bench.Host.Begin(RemediationBench.Node, first.Id, first.Token)!.Granted);
-        Assert.True(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
+        Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, first.Id, first.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
         bench.Clock.Advance(TimeSpan.FromSeconds(11));
         bench.Lose(false);
-        Assert.True(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
+        Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
-        Assert.False(bench.Host.Begin(RemediationBench.Node, second.Id, second.Token)!.Granted);
+        Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
     }
 
     [Fact]
@@ -331,14 +331,14 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var leased = Assert.Single(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
-        Assert.True(bench.Host.Begin(RemediationBench.Node, leased.Id, leased.Token)!.Granted);
-        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node with { Node = "other" }, bench.Now));
-        Assert.Equal(CommandState.Begun, bench.Host.Commands.Find(leased.Id)!.State);
+        var leased = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Equal(CommandState.Begun, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State);
 
-        Assert.Empty(bench.Host.Commands.Lease(RemediationBench.Node, bench.Now));
-        Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), (bench.Host.Commands.Find(leased.Id)!.State, bench.Host.Commands.Find(leased.Id)!.Outcome));
-        Assert.False(bench.Host.Begin(RemediationBench.Node, leased.Id, leased.Token)!.Granted);
+        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), ((await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.Outcome));
+        Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
         await bench.StepsAsync(1);
         Assert.Equal(RunState.Verifying, (await bench.RunUntilAsync(r => r.State is not RunState.Running)).State);
     }
@@ -359,7 +359,7 @@ public sealed class RunTests
 
         Assert.Equal(hash, bench.Host.Runbooks.Runbooks[0].Hash);
         Assert.NotEqual(hash, run.RunbookHash);
-        Assert.Equal(RunState.Failed, bench.Runs.Find(run.Id)!.State);
+        Assert.Equal(RunState.Failed, (await bench.Runs.FindAsync(run.Id, TestContext.Current.CancellationToken))!.State);
     }
 
     /// <summary>Every durable change of a whole life is followed by a new process once: same end, and nothing is done twice.</summary>
@@ -385,21 +385,21 @@ public sealed class RunTests
         using var bench = new RemediationBench();
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State is RunState.Running);
-        bench.Runs.Own("b", bench.Now);
-        Assert.Null(Token(bench));
+        await bench.Runs.OwnAsync("b", bench.Now, TestContext.Current.CancellationToken);
+        Assert.Null(await TokenAsync(bench));
         var later = bench.Now.AddMinutes(1);
-        bench.Runs.Own("b", later);
-        var token = Token(bench)!.Value;
+        await bench.Runs.OwnAsync("b", later, TestContext.Current.CancellationToken);
+        var token = (await TokenAsync(bench))!.Value;
         var decision = new RunDecision(run with { State = RunState.Cancelled }, []);
 
-        Assert.False(bench.Runs.Apply(decision, "a", token - 1, later));
-        Assert.True(bench.Runs.Apply(decision, "b", token, later));
+        Assert.False(await bench.Runs.ApplyAsync(decision, "a", token - 1, later, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Runs.ApplyAsync(decision, "b", token, later, TestContext.Current.CancellationToken));
     }
 
-    static long? Token(RemediationBench bench)
+    static async Task<long?> TokenAsync(RemediationBench bench)
     {
-        using var connection = bench.Runs.Database.Open();
-        return Assert.Single(RunStore.Live(connection, "b", null, [])).Token;
+        await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
+        return Assert.Single(await RunStore.LiveAsync(connection, "b", null, [], TestContext.Current.CancellationToken)).Token;
     }
 
     static async Task<string> LiveAsync(RemediationBench bench, bool helps)
@@ -410,6 +410,6 @@ public sealed class RunTests
         for (var i = 0; i < 90 && bench.Latest is not { State: RunState.Succeeded or RunState.Escalated }; i++)
             await bench.StepAsync();
         Assert.Equal(bench.Agent.Done.Count, bench.Agent.Done.Distinct().Count());
-        return $"{string.Join(' ', bench.Runs.Since(RemediationBench.Start).Select(r => r.State))}, {bench.Agent.Done.Count} done";
+        return $"{string.Join(' ', (await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Select(r => r.State))}, {bench.Agent.Done.Count} done";
     }
 }

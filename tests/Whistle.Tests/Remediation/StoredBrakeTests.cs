@@ -42,15 +42,15 @@ public sealed class StoredBrakeTests
     public async Task A_change_in_the_midst_of_a_look_is_not_taken_for_damage()
     {
         using var bench = new RemediationBench();
-        bench.Control.Set(new KillSwitch(false, "looked at", "ann", bench.Now));
-        var changes = Task.Run(() =>
+        await bench.Control.SetAsync(new KillSwitch(false, "looked at", "ann", bench.Now), TestContext.Current.CancellationToken);
+        var changes = Task.Run(async () =>
         {
             for (var i = 0; i < 300; i++)
-                bench.Control.Set(new KillSwitch(false, $"looked at {i}", "ann", bench.Now));
+                await bench.Control.SetAsync(new KillSwitch(false, $"looked at {i}", "ann", bench.Now), TestContext.Current.CancellationToken);
         }, TestContext.Current.CancellationToken);
 
         while (!changes.IsCompleted)
-            Assert.Equal((false, 1, 0), (bench.Control.KillSwitch().On, bench.Control.Modes().Count, bench.Control.Read().Faults.Count));
+            Assert.Equal((false, 1, 0), ((await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On, (await bench.Control.ModesAsync(TestContext.Current.CancellationToken)).Count, (await bench.Control.ReadAsync(TestContext.Current.CancellationToken)).Faults.Count));
         await changes;
     }
 
@@ -66,7 +66,7 @@ public sealed class StoredBrakeTests
         Assert.Empty(bench.Host.Reload().Errors);
         bench.Fire();
         await bench.PassAsync();
-        Store(bench, $"INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) VALUES ('', '', {columns}, 'eve', 0)");
+        await StoreAsync(bench, $"INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) VALUES ('', '', {columns}, 'eve', 0)");
 
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
         await host.AdvanceAsync(bench.Now.AddMinutes(2), TestContext.Current.CancellationToken);
@@ -75,13 +75,13 @@ public sealed class StoredBrakeTests
         Assert.Equal(("remediation", "maintenance window 1", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
         Assert.Contains(reason, problem.Reason, StringComparison.Ordinal);
         Assert.Contains("whistle windows remove 1", problem.Reason, StringComparison.Ordinal);
-        var view = WindowView.OfKnown(bench.Control.Windows(), "t", "c", bench.Now);
+        var view = WindowView.OfKnown(await bench.Control.WindowsAsync(TestContext.Current.CancellationToken), "t", "c", bench.Now);
         Assert.Equal((null, null), (view.OpenUntil, view.NextAt));
         Assert.Contains(reason, view.Problem, StringComparison.Ordinal);
-        var id = Assert.Single(bench.Runs.Since(RemediationBench.Start)).Id;
-        Assert.Contains(host.AskGates(id), g => g.Name == "window" && g.Reason!.Contains(reason, StringComparison.Ordinal));
+        var id = Assert.Single(await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Id;
+        Assert.Contains(await host.AskGatesAsync(id, TestContext.Current.CancellationToken), g => g.Name == "window" && g.Reason!.Contains(reason, StringComparison.Ordinal));
 
-        Assert.True(bench.Control.RemoveWindow(1, "ann", bench.Now));
+        Assert.True(await bench.Control.RemoveWindowAsync(1, "ann", bench.Now, TestContext.Current.CancellationToken));
         await host.AdvanceAsync(bench.Now.AddMinutes(3), TestContext.Current.CancellationToken);
         Assert.Empty(board.Problems());
     }
@@ -96,19 +96,19 @@ public sealed class StoredBrakeTests
         using var bench = new RemediationBench();
         var board = new HealthBoard(bench.Clock);
         using var host = new RemediationHost(bench.Environment with { Health = board }, bench.Clock, NullLogger<RemediationHost>.Instance);
-        Store(bench, $"INSERT INTO freezes (tenant, cluster, reason, author, from_at, until_at) VALUES ('t', 'other', 'the fair', 'eve', {times})");
+        await StoreAsync(bench, $"INSERT INTO freezes (tenant, cluster, reason, author, from_at, until_at) VALUES ('t', 'other', 'the fair', 'eve', {times})");
 
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
 
-        var freeze = Assert.Single(bench.Control.Freezes(bench.Now));
+        var freeze = Assert.Single(await bench.Control.FreezesAsync(bench.Now, TestContext.Current.CancellationToken));
         Assert.True(freeze.Holds("t", "c", bench.Now.AddYears(100)));
         Assert.Contains("whistle freezes end 1", Assert.Single(board.Problems()).Reason, StringComparison.Ordinal);
         var snapshot = GateFacts.Read("action node.reboot") with { Freeze = freeze };
         Assert.Contains("cannot be read", PeopleGates.Window(snapshot).Reason, StringComparison.Ordinal);
 
-        Assert.True(bench.Control.EndFreeze(1, "ann", bench.Now));
+        Assert.True(await bench.Control.EndFreezeAsync(1, "ann", bench.Now, TestContext.Current.CancellationToken));
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
-        Assert.Empty(bench.Control.Freezes(bench.Now));
+        Assert.Empty(await bench.Control.FreezesAsync(bench.Now, TestContext.Current.CancellationToken));
         Assert.Empty(board.Problems());
     }
 
@@ -127,14 +127,14 @@ public sealed class StoredBrakeTests
         Assert.Equal(now.AddDays(1), WindowView.OfKnown([window], "t", "c", now.AddHours(5)).NextAt);
     }
 
-    static void Store(RemediationBench bench, string sql)
+    static async Task StoreAsync(RemediationBench bench, string sql)
     {
-        using var connection = bench.Runs.Database.Open();
-        using var transaction = connection.BeginWrite();
-        connection.Execute(sql);
+        await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginWriteAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(sql, TestContext.Current.CancellationToken);
         // As the migration of an older version's rows does.
-        ControlTables.Seal(connection);
-        connection.Execute("INSERT INTO control_timeline (at, author, text, revision) VALUES (0, 'eve', 'by hand', $revision)", ("$revision", StateSql.NewRevision()));
-        transaction.Commit();
+        await ControlTables.SealAsync(connection, TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync("INSERT INTO control_timeline (at, author, text, revision) VALUES (0, 'eve', 'by hand', $revision)", TestContext.Current.CancellationToken, ("$revision", StateSql.NewRevision()));
+        await transaction.CommitAsync(TestContext.Current.CancellationToken);
     }
 }

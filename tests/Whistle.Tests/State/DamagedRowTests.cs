@@ -43,23 +43,23 @@ public sealed class DamagedRowTests : IDisposable
     [InlineData("subject = '{\"zz'")]
     [InlineData("opened_at = " + TooLate)]
     [InlineData("signals = '[{'")]
-    public void A_damaged_incident_is_skipped_and_reported_until_it_is_repaired(string damage)
+    public async Task A_damaged_incident_is_skipped_and_reported_until_it_is_repaired(string damage)
     {
         var store = new IncidentStore(_state);
-        store.Save([new(Fleet.Incident("i1"), []), new(Fleet.Incident("i2"), [])], Fleet.Start);
-        Execute($"UPDATE incidents SET revision = revision + 1000000, {damage} WHERE id = 'i1'");
+        await store.SaveAsync([new(Fleet.Incident("i1"), []), new(Fleet.Incident("i2"), [])], Fleet.Start, TestContext.Current.CancellationToken);
+        await ExecuteAsync($"UPDATE incidents SET revision = revision + 1000000, {damage} WHERE id = 'i1'");
 
         for (var pass = 0; pass < 2; pass++)
         {
-            Assert.Equal("i2", Assert.Single(store.Active()).Id);
-            Assert.Equal("i2", Assert.Single(store.Since(Fleet.Start)).Id);
-            Assert.Null(store.Find("i1"));
+            Assert.Equal("i2", Assert.Single(await store.ActiveAsync(TestContext.Current.CancellationToken)).Id);
+            Assert.Equal("i2", Assert.Single(await store.SinceAsync(Fleet.Start, TestContext.Current.CancellationToken)).Id);
+            Assert.Null(await store.FindAsync("i1", TestContext.Current.CancellationToken));
             AssertReported("incidents i1");
         }
 
-        store.Save([new(Fleet.Incident("i1"), [])], Fleet.Start);
-        Execute("UPDATE incidents SET subject = (SELECT subject FROM incidents WHERE id = 'i2'), opened_at = (SELECT opened_at FROM incidents WHERE id = 'i2') WHERE id = 'i1'");
-        Assert.Equal(2, store.Active().Count);
+        await store.SaveAsync([new(Fleet.Incident("i1"), [])], Fleet.Start, TestContext.Current.CancellationToken);
+        await ExecuteAsync("UPDATE incidents SET subject = (SELECT subject FROM incidents WHERE id = 'i2'), opened_at = (SELECT opened_at FROM incidents WHERE id = 'i2') WHERE id = 'i1'");
+        Assert.Equal(2, (await store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
         Assert.Empty(_health.Problems());
     }
 
@@ -68,25 +68,25 @@ public sealed class DamagedRowTests : IDisposable
     [InlineData("element = '{\"zz'")]
     [InlineData("state = 'Firimg'")]
     [InlineData("since = " + TooLate)]
-    public void A_damaged_signal_is_left_out(string damage)
+    public async Task A_damaged_signal_is_left_out(string damage)
     {
         var store = new SignalStore(_state);
-        store.Save("g", Fleet.Start, [Signal("a"), Signal("b")], []);
-        Execute($"UPDATE signals SET {damage} WHERE name = 'a'");
+        await store.SaveAsync("g", Fleet.Start, [Signal("a"), Signal("b")], [], TestContext.Current.CancellationToken);
+        await ExecuteAsync($"UPDATE signals SET {damage} WHERE name = 'a'");
 
-        Assert.Equal("b", Assert.Single(store.Load()).Name);
+        Assert.Equal("b", Assert.Single(await store.LoadAsync(TestContext.Current.CancellationToken)).Name);
         AssertReported($"signals a {Signal("a").Fingerprint:x16}");
     }
 
     [Fact]
-    public void A_damaged_evaluation_is_left_out()
+    public async Task A_damaged_evaluation_is_left_out()
     {
         var store = new SignalStore(_state);
-        store.Save("g", Fleet.Start, [], []);
-        store.Save("h", Fleet.Start, [], []);
-        Execute($"UPDATE rule_groups SET last_evaluation = {TooLate} WHERE name = 'g'");
+        await store.SaveAsync("g", Fleet.Start, [], [], TestContext.Current.CancellationToken);
+        await store.SaveAsync("h", Fleet.Start, [], [], TestContext.Current.CancellationToken);
+        await ExecuteAsync($"UPDATE rule_groups SET last_evaluation = {TooLate} WHERE name = 'g'");
 
-        Assert.Equal("h", Assert.Single(store.LoadEvaluations()).Key);
+        Assert.Equal("h", Assert.Single(await store.LoadEvaluationsAsync(TestContext.Current.CancellationToken)).Key);
         AssertReported("rule_groups g");
     }
 
@@ -94,17 +94,17 @@ public sealed class DamagedRowTests : IDisposable
     [InlineData("enrolled_at = " + TooLate)]
     [InlineData("cluster = 'd'")]
     [InlineData("revoked_at = 1")]
-    public void A_damaged_credential_is_reported_and_the_others_are_known(string damage)
+    public async Task A_damaged_credential_is_reported_and_the_others_are_known(string damage)
     {
         var credentials = new Credentials(_state, new FakeTimeProvider(Fleet.Start));
-        credentials.Enroll("t", "c", "n1");
-        credentials.Enroll("t", "c", "n2");
-        credentials.Enroll("t", "c", null);
-        Execute($"UPDATE credentials SET {damage} WHERE node = 'n1'");
+        await credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync("t", "c", "n2", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync("t", "c", null, TestContext.Current.CancellationToken);
+        await ExecuteAsync($"UPDATE credentials SET {damage} WHERE node = 'n1'");
 
-        Assert.Equal("n2", Assert.Single(credentials.Agents()).Node);
-        Assert.Single(credentials.Collectors());
-        Assert.Equal(2, credentials.Senders().Count);
+        Assert.Equal("n2", Assert.Single(await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Node);
+        Assert.Single(await credentials.CollectorsAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(2, (await credentials.SendersAsync(TestContext.Current.CancellationToken)).Count);
         Assert.StartsWith("credentials t/", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
     }
 
@@ -115,8 +115,8 @@ public sealed class DamagedRowTests : IDisposable
         bench.Database.Watch(_health, NullLogger.Instance);
         bench.Set(new(Fleet.Incident("i1"), []));
         await bench.PassAsync(TimeSpan.FromSeconds(1));
-        using (var connection = bench.Database.Open())
-            connection.Execute("UPDATE alerting_incidents SET state = '{\"zz' WHERE incident = 'i1'");
+        await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
+            await connection.ExecuteAsync("UPDATE alerting_incidents SET state = '{\"zz' WHERE incident = 'i1'", TestContext.Current.CancellationToken);
         bench.Set(new(Fleet.Incident("i2"), []));
         await bench.RunAsync(TimeSpan.FromMinutes(10), TimeSpan.FromSeconds(30));
 
@@ -133,8 +133,8 @@ public sealed class DamagedRowTests : IDisposable
     {
         using var bench = new AlertingBench();
         await bench.PassAsync(TimeSpan.FromSeconds(1));
-        using (var connection = bench.Database.Open())
-            Assert.Equal(1, connection.Execute($"UPDATE alerting_watermark SET at = {at}"));
+        await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
+            Assert.Equal(1, await connection.ExecuteAsync($"UPDATE alerting_watermark SET at = {at}", TestContext.Current.CancellationToken));
 
         bench.Start();
         bench.Set(new(Fleet.Incident("i1"), []));
@@ -145,14 +145,14 @@ public sealed class DamagedRowTests : IDisposable
     [Theory]
     [InlineData("at = " + TooLate)]
     [InlineData("at = 'noon'")]
-    public void A_damaged_change_of_a_brake_is_not_shown_and_the_others_are(string damage)
+    public async Task A_damaged_change_of_a_brake_is_not_shown_and_the_others_are(string damage)
     {
         var control = new ControlStore(_state);
-        control.Set(new KillSwitch(true, "a flood", "ann", Fleet.Start));
-        control.Set(new KillSwitch(false, "dry again", "ann", Fleet.Start));
-        Execute($"UPDATE control_timeline SET {damage} WHERE number = 1");
+        await control.SetAsync(new KillSwitch(true, "a flood", "ann", Fleet.Start), TestContext.Current.CancellationToken);
+        await control.SetAsync(new KillSwitch(false, "dry again", "ann", Fleet.Start), TestContext.Current.CancellationToken);
+        await ExecuteAsync($"UPDATE control_timeline SET {damage} WHERE number = 1");
 
-        Assert.Equal(2, Assert.Single(control.Timeline(10)).Number);
+        Assert.Equal(2, Assert.Single(await control.TimelineAsync(10, TestContext.Current.CancellationToken)).Number);
         AssertReported("control_timeline 1");
     }
 
@@ -160,30 +160,30 @@ public sealed class DamagedRowTests : IDisposable
     [InlineData(TooLate)]
     [InlineData("-1")]
     [InlineData("'noon'")]
-    public void A_cluster_whose_last_storm_cannot_be_told_is_taken_to_be_in_one(string at)
+    public async Task A_cluster_whose_last_storm_cannot_be_told_is_taken_to_be_in_one(string at)
     {
         var runs = new RunStore(_state);
         _ = (new ControlStore(_state), new IncidentStore(_state));
-        runs.NoteStorms([("t", "c"), ("t", "d")], Fleet.Start.AddHours(-3));
-        Execute($"UPDATE storms SET at = {at} WHERE cluster = 'c'");
+        await runs.NoteStormsAsync([("t", "c"), ("t", "d")], Fleet.Start.AddHours(-3), TestContext.Current.CancellationToken);
+        await ExecuteAsync($"UPDATE storms SET at = {at} WHERE cluster = 'c'");
 
-        using var connection = _state.Open();
-        var fleet = FleetState.Read(connection, Fleet.Start);
+        await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+        var fleet = await FleetState.ReadAsync(connection, Fleet.Start, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
         Assert.Contains("t/c", Assert.Single(fleet.Faults).Reason, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Whoever_needs_a_row_that_is_damaged_is_told_so()
+    public async Task Whoever_needs_a_row_that_is_damaged_is_told_so()
     {
-        _state.Migrate("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)");
-        using var connection = _state.Open();
-        connection.Execute($"INSERT INTO blobs VALUES (1, {TooLate})");
+        await _state.MigrateAsync(new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)"), TestContext.Current.CancellationToken);
+        await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync($"INSERT INTO blobs VALUES (1, {TooLate})", TestContext.Current.CancellationToken);
 
-        Assert.Throws<DamagedRowException>(() => connection.Query("SELECT NULL FROM blobs WHERE id = 1", r => r.GetString(0)));
-        var error = Assert.Throws<DamagedRowException>(() => connection.Query("SELECT at FROM blobs WHERE id = 1", r => r.Instant(0)));
+        await Assert.ThrowsAsync<DamagedRowException>(async () => await connection.QueryAsync("SELECT NULL FROM blobs WHERE id = 1", r => r.GetString(0), TestContext.Current.CancellationToken));
+        var error = await Assert.ThrowsAsync<DamagedRowException>(async () => await connection.QueryAsync("SELECT at FROM blobs WHERE id = 1", r => r.Instant(0), TestContext.Current.CancellationToken));
         Assert.Contains("A row of blobs is damaged", error.Message, StringComparison.Ordinal);
-        Assert.Equal(1, connection.Query("SELECT id FROM blobs", r => r.GetInt64(0)).Single());
+        Assert.Equal(1, (await connection.QueryAsync("SELECT id FROM blobs", r => r.GetInt64(0), TestContext.Current.CancellationToken)).Single());
     }
 
     static Signal Signal(string name) => new()
@@ -197,10 +197,10 @@ public sealed class DamagedRowTests : IDisposable
         Condition = new(SignalState.Firing, Fleet.Start, Fleet.Start),
     };
 
-    void Execute(string sql)
+    async Task ExecuteAsync(string sql)
     {
-        using var connection = _state.Open();
-        Assert.Equal(1, connection.Execute(sql));
+        await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, await connection.ExecuteAsync(sql, TestContext.Current.CancellationToken));
     }
 
     void AssertReported(string subject)

@@ -48,12 +48,12 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Damage_never_permits_what_was_forbidden(bool killSwitch)
+    public async Task Damage_never_permits_what_was_forbidden(bool killSwitch)
     {
-        var (stopped, killed) = Scene(killSwitch);
+        var (stopped, killed) = await SceneAsync(killSwitch);
         foreach (var whole in new[] { stopped, killed })
         {
-            var error = Ask(whole.Copy(), out var fleet);
+            var (error, fleet) = await AskAsync(whole.Copy());
             Assert.Null(error);
             Assert.Null(Wrong(fleet!, killSwitch));
             Assert.Empty(fleet!.Faults);
@@ -66,7 +66,7 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         {
             using var folder = (seed % 2 == 0 ? stopped : killed).Copy();
             var what = Harm(folder, new Random(seed));
-            var error = Ask(folder, out var fleet);
+            var (error, fleet) = await AskAsync(folder);
             Assert.True(error is null or StateException, $"Seed {seed} ({what}): {error}");
             refused += error is null ? 0 : 1;
             if (fleet is null)
@@ -137,21 +137,19 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         public static readonly Dictionary<string, string> Bodies = [];
     }
 
-    static Exception? Ask(StateFolder folder, out FleetState? fleet)
+    static async Task<(Exception? Error, FleetState? Fleet)> AskAsync(StateFolder folder)
     {
-        fleet = null;
         try
         {
             using var state = new StateDatabase(folder.File, new StateOpening { HasHistory = true });
-            state.Upgrade([IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { });
-            using var connection = state.Open();
-            using var picture = connection.BeginRead();
-            fleet = FleetState.Read(connection, Now, owner: "a");
-            return null;
+            await state.UpgradeAsync([IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { }, TestContext.Current.CancellationToken);
+            await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
+            await using var picture = await connection.BeginReadAsync(TestContext.Current.CancellationToken);
+            return (null, await FleetState.ReadAsync(connection, Now, owner: "a", cancellation: TestContext.Current.CancellationToken));
         }
         catch (Exception e)
         {
-            return e;
+            return (e, null);
         }
     }
 
@@ -186,32 +184,32 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         return $"{Path.GetFileName(path)}, kind {kind}, {times} times";
     }
 
-    (StateFolder Stopped, StateFolder Killed) Scene(bool killSwitch)
+    async Task<(StateFolder Stopped, StateFolder Killed)> SceneAsync(bool killSwitch)
     {
         var folder = Keep(new StateFolder());
         using (var state = new StateDatabase(folder.File))
         {
-            state.Upgrade([IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { });
+            await state.UpgradeAsync([IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { }, TestContext.Current.CancellationToken);
             // What is taken back later would permit more than it should if it came to light again.
             var control = new ControlStore(state);
-            control.Set(new KillSwitch(false, "go", "ann", Now));
+            await control.SetAsync(new KillSwitch(false, "go", "ann", Now), TestContext.Current.CancellationToken);
             foreach (var cluster in new[] { "auto", "ask", "watch", "off" })
-                control.Set(new ModeEntry("", "t", cluster, RunbookMode.Automatic, "ann", Now));
-            Runs(state);
+                await control.SetAsync(new ModeEntry("", "t", cluster, RunbookMode.Automatic, "ann", Now), TestContext.Current.CancellationToken);
+            await RunsAsync(state);
         }
 
         using (var state = new StateDatabase(folder.File))
         {
             var control = new ControlStore(state);
-            control.Set(new ModeEntry("", "t", "ask", RunbookMode.Approve, "ann", Now));
-            control.Set(new ModeEntry("", "t", "watch", RunbookMode.Observe, "ann", Now));
-            control.Set(new ModeEntry("", "t", "off", RunbookMode.Off, "ann", Now));
-            control.Add(new Pause(0, "t", "auto", "paused", "", "new disk", "ann", Now, Now.AddDays(2)));
-            control.Add(new ChangeFreeze(0, "t", "ask", "the fair", "ann", Now, Now.AddDays(3)));
-            control.Add(new MaintenanceWindow(0, "t", "auto", "FREQ=WEEKLY;BYDAY=SA", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(1), "UTC", "ann", Now));
-            Assert.True(new RunStore(state).Cancel(new("run-2", "ann", "not this one", Now)));
+            await control.SetAsync(new ModeEntry("", "t", "ask", RunbookMode.Approve, "ann", Now), TestContext.Current.CancellationToken);
+            await control.SetAsync(new ModeEntry("", "t", "watch", RunbookMode.Observe, "ann", Now), TestContext.Current.CancellationToken);
+            await control.SetAsync(new ModeEntry("", "t", "off", RunbookMode.Off, "ann", Now), TestContext.Current.CancellationToken);
+            await control.AddAsync(new Pause(0, "t", "auto", "paused", "", "new disk", "ann", Now, Now.AddDays(2)), TestContext.Current.CancellationToken);
+            await control.AddAsync(new ChangeFreeze(0, "t", "ask", "the fair", "ann", Now, Now.AddDays(3)), TestContext.Current.CancellationToken);
+            await control.AddAsync(new MaintenanceWindow(0, "t", "auto", "FREQ=WEEKLY;BYDAY=SA", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(1), "UTC", "ann", Now), TestContext.Current.CancellationToken);
+            Assert.True(await new RunStore(state).CancelAsync(new("run-2", "ann", "not this one", Now), TestContext.Current.CancellationToken));
             if (killSwitch)
-                control.Set(new KillSwitch(true, "stop", "ann", Now));
+                await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), TestContext.Current.CancellationToken);
             return (StoppedAfter(folder, state), _folders[1]);
         }
     }
@@ -224,27 +222,27 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         return Keep(folder.Copy());
     }
 
-    static void Runs(StateDatabase state)
+    static async Task RunsAsync(StateDatabase state)
     {
-        new IncidentStore(state).Save([new(Incident, [("opened", "It opened.")])], Now);
+        await new IncidentStore(state).SaveAsync([new(Incident, [("opened", "It opened.")])], Now, TestContext.Current.CancellationToken);
         var runs = new RunStore(state);
         foreach (var id in new[] { "run-1", "run-2" })
-            Assert.True(runs.Propose(Run(id), Book, [new("run", "proposed")], Now));
-        runs.Own("a", Now);
+            Assert.True(await runs.ProposeAsync(Run(id), Book, [new("run", "proposed")], Now, TestContext.Current.CancellationToken));
+        await runs.OwnAsync("a", Now, TestContext.Current.CancellationToken);
         foreach (var id in new[] { "run-1", "run-2" })
         {
             var running = Run(id) with { State = RunState.Running, Issued = 1 };
-            Assert.True(runs.Apply(new(running, []) { Offer = Offer(id) }, "a", 1, Now));
+            Assert.True(await runs.ApplyAsync(new(running, []) { Offer = Offer(id) }, "a", 1, Now, TestContext.Current.CancellationToken));
             Said.Bodies[id] = JsonSerializer.Serialize(running, RunJson.Default.Run);
         }
 
-        Assert.True(runs.Approve(Said.Approval));
-        Assert.True(runs.Complete(Said.Task));
-        using var connection = state.Open();
-        using var transaction = connection.BeginWrite();
-        RunTables.Reserve(connection, new("run-1", "disk", "t", "auto", "z", "n1", Incident.Subject, Disruptive: true, ControlPlane: false));
-        CommandStore.Save(connection, Offer("run-1") with { State = CommandState.Begun, Token = 1, BegunAt = Now });
-        transaction.Commit();
+        Assert.True(await runs.ApproveAsync(Said.Approval, TestContext.Current.CancellationToken));
+        Assert.True(await runs.CompleteAsync(Said.Task, TestContext.Current.CancellationToken));
+        await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginWriteAsync(TestContext.Current.CancellationToken);
+        await RunTables.ReserveAsync(connection, new("run-1", "disk", "t", "auto", "z", "n1", Incident.Subject, Disruptive: true, ControlPlane: false), TestContext.Current.CancellationToken);
+        await CommandStore.SaveAsync(connection, Offer("run-1") with { State = CommandState.Begun, Token = 1, BegunAt = Now }, TestContext.Current.CancellationToken);
+        await transaction.CommitAsync(TestContext.Current.CancellationToken);
     }
 
     static readonly Incident Incident = new()

@@ -6,21 +6,21 @@ using Xunit;
 namespace Whistle.Tests.State;
 
 /// <summary>The files of a state of <see cref="Facts"/> facts; tests work on copies.</summary>
-public sealed class StateScenes : IDisposable
+public sealed class StateScenes : IAsyncLifetime
 {
     // Some more than the checkpoint before them has taken into the file.
     public const int Facts = 430;
 
     public const string Table = "CREATE TABLE facts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)";
 
-    public StateScenes()
+    public async ValueTask InitializeAsync()
     {
-        using (var state = Open(Closed))
-            Add(state, 0, 150);
+        using (var state = await OpenAsync(Closed))
+            await AddAsync(state, 0, 150);
         Older = Closed.Copy();
-        using (var state = Open(Closed))
+        using (var state = await OpenAsync(Closed))
         {
-            Add(state, 150, Facts);
+            await AddAsync(state, 150, Facts);
             Killed = Closed.Copy();
         }
     }
@@ -29,23 +29,24 @@ public sealed class StateScenes : IDisposable
     internal StateFolder Closed { get; } = new();
 
     /// <summary>Of a killed one: what was written last is in the log alone.</summary>
-    internal StateFolder Killed { get; }
+    internal StateFolder Killed { get; private set; } = null!;
 
     /// <summary>As the killed one was when it had been stopped before, some checkpoints ago.</summary>
-    internal StateFolder Older { get; }
+    internal StateFolder Older { get; private set; } = null!;
 
-    public void Dispose()
+    public ValueTask DisposeAsync()
     {
         foreach (var folder in new[] { Closed, Killed, Older })
             folder.Dispose();
+        return ValueTask.CompletedTask;
     }
 
-    internal static StateDatabase Open(StateFolder folder)
+    internal static async Task<StateDatabase> OpenAsync(StateFolder folder)
     {
         var state = new StateDatabase(folder.File, new StateOpening { HasHistory = Directory.GetFiles(folder.Path).Length > 0 });
         try
         {
-            state.Upgrade([new StateSchema("facts", Table)], _ => { });
+            await state.UpgradeAsync([new StateSchema("facts", Table)], _ => { }, TestContext.Current.CancellationToken);
             return state;
         }
         catch
@@ -55,11 +56,11 @@ public sealed class StateScenes : IDisposable
         }
     }
 
-    internal static void Add(StateDatabase state, int from, int to)
+    internal static async Task AddAsync(StateDatabase state, int from, int to)
     {
-        using var connection = state.Open();
+        await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
         for (var i = from; i < to; i++)
-            connection.Execute("INSERT INTO facts (text) VALUES ($text)", ("$text", $"fact {i}"));
+            await connection.ExecuteAsync("INSERT INTO facts (text) VALUES ($text)", TestContext.Current.CancellationToken, ("$text", $"fact {i}"));
     }
 }
 
@@ -88,13 +89,13 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
 
     [Theory]
     [MemberData(nameof(Cells))]
-    public void A_state_is_refused_and_left_alone_or_holds_all_that_was_written(string file, Fate fate, bool isKilled)
+    public async Task A_state_is_refused_and_left_alone_or_holds_all_that_was_written(string file, Fate fate, bool isKilled)
     {
         using var folder = (isKilled ? scenes.Killed : scenes.Closed).Copy();
         Befall(folder, folder.File + file, fate);
         var before = folder.Contents();
 
-        if (Ask(folder) is { } refused)
+        if (await AskAsync(folder) is { } refused)
         {
             Assert.Contains(folder.File, refused, StringComparison.Ordinal);
             Assert.Matches("Restore|restore|Look after|See that|Move it away|Stop what", refused);
@@ -105,18 +106,18 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     [Theory]
     [InlineData("")]
     [InlineData("-wal")]
-    public void What_a_killed_server_wrote_last_is_never_lost_in_silence(string file)
+    public async Task What_a_killed_server_wrote_last_is_never_lost_in_silence(string file)
     {
         foreach (var fate in new[] { Fate.Missing, Fate.Empty, Fate.Cut100, Fate.ZeroedHead, Fate.Older })
         {
             using var folder = scenes.Killed.Copy();
             Befall(folder, folder.File + file, fate);
-            Assert.NotNull(Ask(folder));
+            Assert.NotNull(await AskAsync(folder));
         }
     }
 
     [Fact]
-    public void A_log_that_lost_any_of_its_changes_is_noticed()
+    public async Task A_log_that_lost_any_of_its_changes_is_noticed()
     {
         var noticed = 0;
         // A frame is a page with 24 bytes before it; the log begins with 32.
@@ -124,7 +125,7 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         {
             using var folder = scenes.Killed.Copy();
             Cut(folder.Log, length);
-            noticed += Ask(folder) is { } refused && refused.Contains("is older than it was", StringComparison.Ordinal) ? 1 : 0;
+            noticed += await AskAsync(folder) is { } refused && refused.Contains("is older than it was", StringComparison.Ordinal) ? 1 : 0;
         }
 
         Assert.InRange(noticed, StateScenes.Facts % 100, int.MaxValue);
@@ -152,17 +153,17 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     }
 
     [Fact]
-    public void What_is_accepted_is_said_and_from_then_on_right()
+    public async Task What_is_accepted_is_said_and_from_then_on_right()
     {
         using var folder = scenes.Killed.Copy();
         File.Delete(folder.Log);
-        Assert.NotNull(Ask(folder));
+        Assert.NotNull(await AskAsync(folder));
 
         using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true }))
         {
             Assert.Contains("is older than it was", state.Accepted, StringComparison.Ordinal);
-            state.Migrate("facts", StateScenes.Table);
-            state.Settle();
+            await state.MigrateAsync(new StateSchema("facts", StateScenes.Table), TestContext.Current.CancellationToken);
+            await state.SettleAsync(TestContext.Current.CancellationToken);
         }
 
         using (var state = new StateDatabase(folder.File))
@@ -171,8 +172,8 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true }))
         {
             Assert.Contains("is missing", state.Accepted, StringComparison.Ordinal);
-            state.Migrate("facts", StateScenes.Table);
-            state.Settle();
+            await state.MigrateAsync(new StateSchema("facts", StateScenes.Table), TestContext.Current.CancellationToken);
+            await state.SettleAsync(TestContext.Current.CancellationToken);
         }
 
         using (new StateDatabase(folder.File))
@@ -185,14 +186,14 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     [InlineData("", Fate.Older)]
     [InlineData("-instance", Fate.Missing)]
     [InlineData("-instance", Fate.GarbledHead)]
-    public void A_start_that_accepts_a_state_and_ends_early_leaves_it_refused(string file, Fate fate)
+    public async Task A_start_that_accepts_a_state_and_ends_early_leaves_it_refused(string file, Fate fate)
     {
         using var folder = scenes.Killed.Copy();
         Befall(folder, folder.File + file, fate);
         using (var state = new StateDatabase(folder.File, new StateOpening { Accept = true, HasHistory = true }))
-            state.Migrate("facts", StateScenes.Table);
+            await state.MigrateAsync(new StateSchema("facts", StateScenes.Table), TestContext.Current.CancellationToken);
 
-        Assert.Contains("--accept-state", Ask(folder), StringComparison.Ordinal);
+        Assert.Contains("--accept-state", await AskAsync(folder), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -209,52 +210,53 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     }
 
     [Fact]
-    public void The_state_of_another_folder_is_told()
+    public async Task The_state_of_another_folder_is_told()
     {
         using var other = new StateFolder();
-        using (var state = StateScenes.Open(other))
-            StateScenes.Add(state, 0, 3);
+        using (var state = await StateScenes.OpenAsync(other))
+            await StateScenes.AddAsync(state, 0, 3);
         using var folder = scenes.Closed.Copy();
         File.Copy(other.File, folder.File, overwrite: true);
 
-        Assert.Contains("is not the state that was last here", Ask(folder), StringComparison.Ordinal);
+        Assert.Contains("is not the state that was last here", await AskAsync(folder), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_state_without_its_mark_is_refused_where_a_server_has_run()
+    public async Task A_state_without_its_mark_is_refused_where_a_server_has_run()
     {
         using var folder = scenes.Closed.Copy();
         File.Delete(folder.File + "-instance");
 
-        Assert.Contains("-instance is missing", Ask(folder), StringComparison.Ordinal);
+        Assert.Contains("-instance is missing", await AskAsync(folder), StringComparison.Ordinal);
         Assert.False(File.Exists(folder.File + "-instance"));
-        using (new StateDatabase(folder.File))
-            Assert.True(File.Exists(folder.File + "-instance"));
-        Assert.Null(Ask(folder));
+        using (var state = new StateDatabase(folder.File))
+            await (await state.OpenAsync(TestContext.Current.CancellationToken)).DisposeAsync();
+        Assert.True(File.Exists(folder.File + "-instance"));
+        Assert.Null(await AskAsync(folder));
     }
 
     [Fact]
-    public void A_restored_state_and_one_of_a_version_that_kept_no_mark_are_taken_and_marked()
+    public async Task A_restored_state_and_one_of_a_version_that_kept_no_mark_are_taken_and_marked()
     {
         using var folder = scenes.Closed.Copy();
         File.Delete(folder.File + "-instance");
         var restored = Path.Combine(folder.Path, RestoreMark.FileName);
         File.WriteAllText(restored, "{}");
-        Assert.Null(Ask(folder));
+        Assert.Null(await AskAsync(folder));
         File.Delete(restored);
-        Assert.Null(Ask(folder));
+        Assert.Null(await AskAsync(folder));
 
         File.Delete(folder.File + "-instance");
         folder.Sql("DROP TABLE seals; DROP TABLE instance; DROP TABLE lineage; DELETE FROM migrations WHERE stage = 'state'");
-        Assert.Null(Ask(folder));
+        Assert.Null(await AskAsync(folder));
         Assert.True(File.Exists(folder.File + "-instance"));
     }
 
     [Fact]
-    public void New_files_are_for_their_owner_alone()
+    public async Task New_files_are_for_their_owner_alone()
     {
         using var folder = new StateFolder();
-        using var state = StateScenes.Open(folder);
+        using var state = await StateScenes.OpenAsync(folder);
         foreach (var file in Directory.GetFiles(folder.Path))
         {
             if (!OperatingSystem.IsWindows())
@@ -263,13 +265,13 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     }
 
     // Null where the state was taken, and then it holds every fact.
-    static string? Ask(StateFolder folder)
+    static async Task<string?> AskAsync(StateFolder folder)
     {
         try
         {
-            using var state = StateScenes.Open(folder);
-            using var connection = state.Open();
-            Assert.Equal(Enumerable.Range(0, StateScenes.Facts).Select(i => $"fact {i}"), connection.Query("SELECT text FROM facts ORDER BY id", r => r.GetString(0)));
+            using var state = await StateScenes.OpenAsync(folder);
+            await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(Enumerable.Range(0, StateScenes.Facts).Select(i => $"fact {i}"), await connection.QueryAsync("SELECT text FROM facts ORDER BY id", r => r.GetString(0), TestContext.Current.CancellationToken));
             return null;
         }
         catch (StateException e)

@@ -19,27 +19,27 @@ public sealed class StateMigrationTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public void Each_migration_is_kept_with_a_checksum_of_its_text()
+    public async Task Each_migration_is_kept_with_a_checksum_of_its_text()
     {
-        Upgrade(new StateSchema("things", Table, Column));
+        await UpgradeAsync(new StateSchema("things", Table, Column));
 
         Assert.Equal(["things 0", "things 1"], _folder.Sql("SELECT stage, number FROM migrations WHERE stage = 'things' AND length(checksum) = 32 ORDER BY number"));
         Assert.Equal(["2"], _folder.Sql("SELECT count(DISTINCT checksum) FROM migrations WHERE stage = 'things'"));
     }
 
     [Fact]
-    public void Line_ends_of_the_source_do_not_count()
+    public async Task Line_ends_of_the_source_do_not_count()
     {
-        Upgrade(new StateSchema("things", Table + ";\r\nSELECT 1"));
-        Upgrade(new StateSchema("things", Table + ";\nSELECT 1"));
+        await UpgradeAsync(new StateSchema("things", Table + ";\r\nSELECT 1"));
+        await UpgradeAsync(new StateSchema("things", Table + ";\nSELECT 1"));
     }
 
     [Fact]
-    public void A_migration_that_was_changed_since_is_refused_with_its_stage_and_number()
+    public async Task A_migration_that_was_changed_since_is_refused_with_its_stage_and_number()
     {
-        Upgrade(new StateSchema("things", Table, Column));
+        await UpgradeAsync(new StateSchema("things", Table, Column));
 
-        var error = Assert.Throws<StateException>(() => Upgrade(new StateSchema("things", Table, Column + " DEFAULT 7", "CREATE TABLE third (id INTEGER)")));
+        var error = await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column + " DEFAULT 7", "CREATE TABLE third (id INTEGER)")));
 
         Assert.Contains("Migration 2 of the stage things", error.Message, StringComparison.Ordinal);
         Assert.Contains("whistle backup restore", error.Message, StringComparison.Ordinal);
@@ -47,56 +47,56 @@ public sealed class StateMigrationTests : IDisposable
     }
 
     [Fact]
-    public void Rows_of_a_version_that_kept_no_checksums_are_given_theirs()
+    public async Task Rows_of_a_version_that_kept_no_checksums_are_given_theirs()
     {
-        Upgrade(new StateSchema("things", Table));
+        await UpgradeAsync(new StateSchema("things", Table));
         _folder.Sql("UPDATE migrations SET checksum = NULL; ALTER TABLE migrations DROP COLUMN checksum");
 
-        Upgrade(new StateSchema("things", Table));
+        await UpgradeAsync(new StateSchema("things", Table));
 
         Assert.Equal(["0"], _folder.Sql("SELECT count(*) FROM migrations WHERE checksum IS NULL"));
-        Assert.Throws<StateException>(() => Upgrade(new StateSchema("things", Column)));
+        await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("things", Column)));
     }
 
     [Theory]
     [InlineData("INSERT INTO migrations (stage, number) VALUES ('things', 2)", "version 5", "version 4", "migration 3 of the stage things")]
     [InlineData("INSERT INTO migrations (stage, number) VALUES ('news', 0)", "version 5", "version 4", "the stage news")]
-    public void What_a_newer_program_made_is_refused_with_both_numbers_and_stays_as_it_is(string newer, string found, string known, string what)
+    public async Task What_a_newer_program_made_is_refused_with_both_numbers_and_stays_as_it_is(string newer, string found, string known, string what)
     {
-        Upgrade(new StateSchema("things", Table, Column));
+        await UpgradeAsync(new StateSchema("things", Table, Column));
         _folder.Sql(newer);
         var before = _folder.Contents();
 
-        var error = Assert.Throws<StateException>(() => Upgrade(new StateSchema("things", Table, Column)));
+        var error = await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column)));
 
         Assert.All(new[] { found, known, what, "Start the newer version again" }, w => Assert.Contains(w, error.Message, StringComparison.Ordinal));
         Assert.Equal(before, _folder.Contents());
     }
 
     [Fact]
-    public void Nothing_is_changed_where_one_stage_of_several_is_newer()
+    public async Task Nothing_is_changed_where_one_stage_of_several_is_newer()
     {
-        Upgrade(new StateSchema("first", "CREATE TABLE one (id INTEGER)"), new StateSchema("second", Table, Column));
+        await UpgradeAsync(new StateSchema("first", "CREATE TABLE one (id INTEGER)"), new StateSchema("second", Table, Column));
         var before = _folder.Contents();
 
-        Assert.Throws<StateException>(() => Upgrade(new StateSchema("first", "CREATE TABLE one (id INTEGER)", "CREATE TABLE two (id INTEGER)"), new StateSchema("second", Table)));
+        await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("first", "CREATE TABLE one (id INTEGER)", "CREATE TABLE two (id INTEGER)"), new StateSchema("second", Table)));
 
         Assert.Equal(before, _folder.Contents());
     }
 
     [Fact]
-    public void An_older_state_is_migrated_after_a_copy_which_only_its_owner_can_read()
+    public async Task An_older_state_is_migrated_after_a_copy_which_only_its_owner_can_read()
     {
-        Upgrade(new StateSchema("things", Table));
+        await UpgradeAsync(new StateSchema("things", Table));
         using (var running = new StateDatabase(_folder.File))
         {
-            running.Migrate("things", Table);
-            using var connection = running.Open();
-            connection.Execute("INSERT INTO things (text) VALUES ('in the log')");
+            await running.MigrateAsync(new StateSchema("things", Table), TestContext.Current.CancellationToken);
+            await using var connection = await running.OpenAsync(TestContext.Current.CancellationToken);
+            await connection.ExecuteAsync("INSERT INTO things (text) VALUES ('in the log')", TestContext.Current.CancellationToken);
 
             // The log is not in the file yet.
             using var other = new StateDatabase(_folder.File);
-            other.Upgrade([new StateSchema("things", Table, Column)], _told.Add);
+            await other.UpgradeAsync([new StateSchema("things", Table, Column)], _told.Add, TestContext.Current.CancellationToken);
         }
 
         var copy = _folder.File + ".before-3-to-4";
@@ -110,36 +110,36 @@ public sealed class StateMigrationTests : IDisposable
         // It can be put back as it is.
         File.Delete(_folder.File + "-instance");
         File.Move(copy, _folder.File, overwrite: true);
-        Upgrade(new StateSchema("things", Table));
+        await UpgradeAsync(new StateSchema("things", Table));
     }
 
     [Fact]
-    public void Without_room_for_the_copy_nothing_is_changed()
+    public async Task Without_room_for_the_copy_nothing_is_changed()
     {
-        Upgrade(new StateSchema("things", Table));
+        await UpgradeAsync(new StateSchema("things", Table));
         Directory.CreateDirectory(_folder.File + ".before-3-to-4");
         var before = _folder.Contents();
 
-        var error = Assert.Throws<StateException>(() => Upgrade(new StateSchema("things", Table, Column)));
+        var error = await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column)));
 
         Assert.Contains("No copy of the state can be made", error.Message, StringComparison.Ordinal);
         Assert.Equal(before, _folder.Contents());
     }
 
     [Fact]
-    public void A_migration_that_fails_leaves_none_of_all()
+    public async Task A_migration_that_fails_leaves_none_of_all()
     {
-        Upgrade(new StateSchema("things", Table));
+        await UpgradeAsync(new StateSchema("things", Table));
 
-        Assert.ThrowsAny<System.Data.Common.DbException>(() => Upgrade(new StateSchema("things", Table, Column), new StateSchema("others", "no SQL at all")));
+        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column), new StateSchema("others", "no SQL at all")));
 
         Assert.Equal(["id", "text"], _folder.Sql("SELECT name FROM pragma_table_info('things')"));
     }
 
     [Fact]
-    public void Rows_of_a_version_without_checksums_are_taken_for_what_they_say()
+    public async Task Rows_of_a_version_without_checksums_are_taken_for_what_they_say()
     {
-        Upgrade(Before(Credentials.Tables, 1), Before(RunStore.Tables, 5), Before(ControlStore.Tables, 3));
+        await UpgradeAsync(Before(Credentials.Tables, 1), Before(RunStore.Tables, 5), Before(ControlStore.Tables, 3));
         _folder.Sql(
             """
             INSERT INTO kill_switch (id, active, reason, author, since) VALUES (1, 1, 'stop', 'ann', 5);
@@ -151,19 +151,19 @@ public sealed class StateMigrationTests : IDisposable
             INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane) VALUES ('r', 'disk', 't', 'c', 'z', 'n', '{}', 1, 0);
             """);
 
-        Upgrade(Credentials.Tables, RunStore.Tables, ControlStore.Tables);
+        await UpgradeAsync(Credentials.Tables, RunStore.Tables, ControlStore.Tables);
 
         using var state = new StateDatabase(_folder.File);
-        using var connection = state.Open();
-        var control = ControlState.Read(connection);
+        await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
+        var control = await ControlState.ReadAsync(connection, TestContext.Current.CancellationToken);
         Assert.Empty(control.Faults);
         Assert.Equal((true, "stop"), (control.Kill.On, control.Kill.Reason));
         Assert.Equal((RunbookMode.Approve, "n"), (Assert.Single(control.Modes).Mode, Assert.Single(control.Pauses).Node));
-        var seals = StateSeals.Read(connection);
-        Assert.Equal((null, 1), (RunTables.SealedCancellations.Read(connection, seals).Fault, RunTables.SealedCancellations.Read(connection, seals).Rows.Count));
-        Assert.Equal((null, "z"), (RunTables.SealedReservations.Read(connection, seals).Fault, RunTables.SealedReservations.Read(connection, seals).Rows[0].Zone));
+        var seals = await StateSeals.ReadAsync(connection, TestContext.Current.CancellationToken);
+        Assert.Equal((null, 1), ((await RunTables.SealedCancellations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Fault, (await RunTables.SealedCancellations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Rows.Count));
+        Assert.Equal((null, "z"), ((await RunTables.SealedReservations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Fault, (await RunTables.SealedReservations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Rows[0].Zone));
         var faults = new List<StateFault>();
-        Assert.Equal("p", Assert.Single(RunStore.Approvals(connection, "r", faults)).PlanHash);
+        Assert.Equal("p", Assert.Single(await RunStore.ApprovalsAsync(connection, "r", faults, TestContext.Current.CancellationToken)).PlanHash);
         Assert.Empty(faults);
         Assert.Equal(["0"], _folder.Sql("SELECT count(*) FROM runs WHERE checksum IS NULL OR summary_checksum IS NULL"));
     }
@@ -171,20 +171,20 @@ public sealed class StateMigrationTests : IDisposable
     static StateSchema Before(StateSchema schema, int count) => new(schema.Stage, [.. schema.Scripts.Take(count)]);
 
     [Fact]
-    public void The_command_line_makes_a_new_state_whole_and_leaves_the_upgrade_of_an_older_one_to_the_server()
+    public async Task The_command_line_makes_a_new_state_whole_and_leaves_the_upgrade_of_an_older_one_to_the_server()
     {
         using (var state = new StateDatabase(_folder.File))
-            state.RequireCurrent([new StateSchema("things", Table)]);
+            await state.RequireCurrentAsync([new StateSchema("things", Table)], TestContext.Current.CancellationToken);
         using (var state = new StateDatabase(_folder.File))
         {
-            state.RequireCurrent([new StateSchema("things", Table)]);
-            Assert.Contains("Start `whistle serve`", Assert.Throws<StateException>(() => state.RequireCurrent([new StateSchema("things", Table, Column)])).Message, StringComparison.Ordinal);
+            await state.RequireCurrentAsync([new StateSchema("things", Table)], TestContext.Current.CancellationToken);
+            Assert.Contains("Start `whistle serve`", (await Assert.ThrowsAsync<StateException>(async () => await state.RequireCurrentAsync([new StateSchema("things", Table, Column)], TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         }
     }
 
-    void Upgrade(params StateSchema[] program)
+    async Task UpgradeAsync(params StateSchema[] program)
     {
         using var state = new StateDatabase(_folder.File);
-        state.Upgrade(program, _told.Add);
+        await state.UpgradeAsync(program, _told.Add, TestContext.Current.CancellationToken);
     }
 }

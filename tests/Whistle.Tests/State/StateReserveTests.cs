@@ -18,7 +18,7 @@ public sealed class StateReserveTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_restored_state_gets_its_room_wherever_its_folder_is(bool linked)
+    public async Task A_restored_state_gets_its_room_wherever_its_folder_is(bool linked)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Blocks are allocated ahead on Linux.");
         var data = Directory.CreateDirectory(Path.Combine(_folder, "real", "data")).FullName;
@@ -30,7 +30,7 @@ public sealed class StateReserveTests : IDisposable
 
         var file = Path.Combine(data, "state.sqlite");
         using (var made = new StateDatabase(file))
-            made.Migrate(StateReserve.Tables);
+            await made.MigrateAsync(StateReserve.Tables, TestContext.Current.CancellationToken);
         using (var plain = new SqliteConnection($"Data Source={file};Pooling=False"))
         {
             plain.Open();
@@ -43,33 +43,33 @@ public sealed class StateReserveTests : IDisposable
         reserve.Open();
         using var state = new StateDatabase(file);
 
-        Assert.True(reserve.Hold(state));
+        Assert.True(await reserve.HoldAsync(state, TestContext.Current.CancellationToken));
         Assert.True(File.Exists(Path.Combine(data, "reserve", "space")));
     }
 
     [Fact]
-    public void A_state_that_is_deleted_while_it_is_in_use_is_reported_until_it_is_back()
+    public async Task A_state_that_is_deleted_while_it_is_in_use_is_reported_until_it_is_back()
     {
         var file = Path.Combine(_folder, "state.sqlite");
         var health = new HealthBoard(TimeProvider.System);
         using var state = new StateDatabase(file);
         state.Watch(health, NullLogger.Instance);
-        state.LookAtFile();
+        await state.LookAtFileAsync(TestContext.Current.CancellationToken);
         Assert.Empty(health.Problems());
 
         File.Move(file, file + ".away");
-        state.LookAtFile();
+        await state.LookAtFileAsync(TestContext.Current.CancellationToken);
         var problem = Assert.Single(health.Problems());
         Assert.Equal(HealthState.Failed, problem.State);
         Assert.Contains($"{file} was deleted or moved", problem.Reason, StringComparison.Ordinal);
 
         File.Move(file + ".away", file);
-        state.LookAtFile();
+        await state.LookAtFileAsync(TestContext.Current.CancellationToken);
         Assert.Empty(health.Problems());
     }
 
     [Fact]
-    public void A_state_that_is_replaced_while_it_is_in_use_is_reported_and_the_other_file_is_not_used()
+    public async Task A_state_that_is_replaced_while_it_is_in_use_is_reported_and_the_other_file_is_not_used()
     {
         var (file, other) = (Path.Combine(_folder, "state.sqlite"), Path.Combine(_folder, "other.sqlite"));
         var health = new HealthBoard(TimeProvider.System);
@@ -79,20 +79,20 @@ public sealed class StateReserveTests : IDisposable
 
         using var state = new StateDatabase(file);
         state.Watch(health, NullLogger.Instance);
-        using var held = state.Open();
+        await using var held = await state.OpenAsync(TestContext.Current.CancellationToken);
         File.Move(file, file + ".away");
         File.Move(other, file);
 
-        state.LookAtFile();
+        await state.LookAtFileAsync(TestContext.Current.CancellationToken);
         var problem = Assert.Single(health.Problems());
         Assert.Equal(HealthState.Failed, problem.State);
         Assert.Contains($"{file} was replaced by another file", problem.Reason, StringComparison.Ordinal);
-        Assert.Contains("was replaced by another file", Assert.Throws<StateException>(() => state.Open()).Message, StringComparison.Ordinal);
+        Assert.Contains("was replaced by another file", (await Assert.ThrowsAsync<StateException>(async () => await state.OpenAsync(TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
 
         File.Move(file, other);
         File.Move(file + ".away", file);
-        state.LookAtFile();
+        await state.LookAtFileAsync(TestContext.Current.CancellationToken);
         Assert.Empty(health.Problems());
-        using var back = state.Open();
+        await using var back = await state.OpenAsync(TestContext.Current.CancellationToken);
     }
 }

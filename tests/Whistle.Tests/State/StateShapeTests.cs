@@ -11,31 +11,35 @@ using Xunit;
 namespace Whistle.Tests.State;
 
 /// <summary>What was dropped from the state is found at the start, not when it is first needed.</summary>
-public sealed class StateShapeTests : IDisposable
+public sealed class StateShapeTests : IAsyncLifetime
 {
     readonly StateFolder _folder = new();
 
-    public StateShapeTests() => Start();
-
-    public static TheoryData<string> Tables()
+    public static async Task<TheoryData<string>> Tables()
     {
         using var state = StateDatabase.InMemory();
-        state.Upgrade(StateStages.All, _ => { });
-        using var connection = state.Open();
-        return [.. connection.Query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('migrations', 'sqlite_sequence')", r => r.GetString(0))];
+        await state.UpgradeAsync(StateStages.All, _ => { }, TestContext.Current.CancellationToken);
+        await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
+        return [.. await connection.QueryAsync("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('migrations', 'sqlite_sequence')", r => r.GetString(0), TestContext.Current.CancellationToken)];
     }
 
-    public void Dispose() => _folder.Dispose();
+    public async ValueTask InitializeAsync() => await StartAsync();
+
+    public ValueTask DisposeAsync()
+    {
+        _folder.Dispose();
+        return ValueTask.CompletedTask;
+    }
 
     [Theory]
     [MemberData(nameof(Tables))]
-    public void A_table_that_is_missing_is_refused_with_its_name(string table)
+    public async Task A_table_that_is_missing_is_refused_with_its_name(string table)
     {
         // Foreign keys are not asked.
         _folder.Sql($"PRAGMA foreign_keys = OFF; DROP TABLE {table}");
 
         // These two are asked for before all else; without seals it is taken for one from before an upgrade.
-        AssertRefused(table switch { "seals" => "is from before an upgrade", "instance" => "no such table: instance", _ => $"the table {table} is missing" });
+        await AssertRefusedAsync(table switch { "seals" => "is from before an upgrade", "instance" => "no such table: instance", _ => $"the table {table} is missing" });
     }
 
     [Theory]
@@ -53,48 +57,48 @@ public sealed class StateShapeTests : IDisposable
     [InlineData("DELETE FROM migrations WHERE stage = 'control' AND number = 3", "is there, but the table migrations does not have the migration that made it")]
     [InlineData("UPDATE migrations SET stage = x'00ff' WHERE stage = 'control' AND number = 1", "names no migration")]
     [InlineData("ALTER TABLE migrations RENAME COLUMN stage TO step", "no such column")]
-    public void What_is_missing_is_refused(string sql, string why)
+    public async Task What_is_missing_is_refused(string sql, string why)
     {
         _folder.Sql(sql);
 
-        AssertRefused(why);
+        await AssertRefusedAsync(why);
     }
 
     [Theory]
     [InlineData("news", 0)]
     [InlineData("a b", 3)]
     [InlineData("control", 4)]
-    public void What_a_newer_version_made_is_refused_at_the_start_and_no_damage(string stage, int number)
+    public async Task What_a_newer_version_made_is_refused_at_the_start_and_no_damage(string stage, int number)
     {
         _folder.Sql($"INSERT INTO migrations (stage, number) VALUES ('{stage}', {number})");
 
-        Assert.Contains("made by a newer version", Assert.Throws<StateException>(Start).Message, StringComparison.Ordinal);
-        Assert.False(Look().IsDamage);
-        Assert.Contains("newer version", Look().Text, StringComparison.Ordinal);
+        Assert.Contains("made by a newer version", (await Assert.ThrowsAsync<StateException>(StartAsync)).Message, StringComparison.Ordinal);
+        Assert.False((await LookAsync()).IsDamage);
+        Assert.Contains("newer version", (await LookAsync()).Text, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void What_others_made_beside_it_is_left_alone()
+    public async Task What_others_made_beside_it_is_left_alone()
     {
         _folder.Sql("CREATE TABLE notes (text TEXT); CREATE INDEX notes_text ON notes (text); ALTER TABLE pauses ADD COLUMN ticket TEXT; ANALYZE");
 
-        Start();
-        Assert.False(Look().IsDamage);
+        await StartAsync();
+        Assert.False((await LookAsync()).IsDamage);
     }
 
     [Fact]
-    public void A_migration_that_fails_is_told_with_its_stage_and_number()
+    public async Task A_migration_that_fails_is_told_with_its_stage_and_number()
     {
         _folder.Sql("CREATE VIEW later AS SELECT 1");
 
         using var state = new StateDatabase(_folder.File);
-        var error = Assert.Throws<StateException>(() => state.Upgrade([.. StateStages.All, new StateSchema("late", "CREATE TABLE earlier (id INTEGER)", "CREATE TABLE later (id INTEGER)")], _ => { }));
+        var error = await Assert.ThrowsAsync<StateException>(async () => await state.UpgradeAsync([.. StateStages.All, new StateSchema("late", "CREATE TABLE earlier (id INTEGER)", "CREATE TABLE later (id INTEGER)")], _ => { }, TestContext.Current.CancellationToken));
         Assert.Contains("Migration 2 of the stage late failed", error.Message, StringComparison.Ordinal);
         Assert.Empty(_folder.Sql("SELECT name FROM sqlite_schema WHERE name = 'earlier'"));
     }
 
     [Fact]
-    public void What_is_dropped_under_a_running_server_is_trouble_that_health_tells()
+    public async Task What_is_dropped_under_a_running_server_is_trouble_that_health_tells()
     {
         var health = new HealthBoard(new FakeTimeProvider());
         using var state = new StateDatabase(_folder.File);
@@ -103,29 +107,30 @@ public sealed class StateShapeTests : IDisposable
         var on = new KillSwitch(true, "a flood", "ann", DateTimeOffset.UnixEpoch);
         _folder.Sql("DROP TABLE kill_switch; DROP TABLE control_timeline");
 
-        Assert.Contains("no such table: control_timeline", Assert.Throws<StateException>(() => control.Timeline(1)).Message, StringComparison.Ordinal);
-        Assert.Contains("no such table: kill_switch", Assert.Throws<StateException>(() => control.Set(on)).Message, StringComparison.Ordinal);
+        Assert.Contains("no such table: control_timeline", (await Assert.ThrowsAsync<StateException>(async () => await control.TimelineAsync(1, TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+        Assert.Contains("no such table: kill_switch", (await Assert.ThrowsAsync<StateException>(async () => await control.SetAsync(on, TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         Assert.Equal(("state", HealthState.Failed), (Assert.Single(health.Problems()).Component, health.Problems()[0].State));
     }
 
-    void AssertRefused(string why)
+    async Task AssertRefusedAsync(string why)
     {
         var before = _folder.Contents();
-        var error = Assert.Throws<StateException>(Start);
+        var error = await Assert.ThrowsAsync<StateException>(StartAsync);
 
         Assert.Contains(why, error.Message, StringComparison.Ordinal);
         Assert.Contains("whistle backup restore", error.Message, StringComparison.Ordinal);
         Assert.Equal(before, _folder.Contents());
-        var finding = Look();
+        var finding = await LookAsync();
         Assert.True(finding.IsDamage);
         Assert.Contains(why, finding.Text, StringComparison.Ordinal);
     }
 
-    DataFinding Look() => StateDatabase.Look(_folder.File, hasHistory: false, StateStages.All);
+    Task<DataFinding> LookAsync() =>
+        StateDatabase.LookAsync(_folder.File, hasHistory: false, StateStages.All, TestContext.Current.CancellationToken);
 
-    void Start()
+    async Task StartAsync()
     {
         using var state = new StateDatabase(_folder.File);
-        state.Upgrade(StateStages.All, _ => { });
+        await state.UpgradeAsync(StateStages.All, _ => { }, TestContext.Current.CancellationToken);
     }
 }

@@ -19,7 +19,7 @@ public sealed class StateTroubleTests : IDisposable
     public StateTroubleTests()
     {
         _state = new StateDatabase(_folder.File);
-        _state.Migrate("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
+        _state.Add(new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"));
         _state.Watch(_health, _log);
     }
 
@@ -30,32 +30,32 @@ public sealed class StateTroubleTests : IDisposable
     }
 
     [Fact]
-    public void A_full_disk_is_said_once_reported_and_over_with_the_next_write()
+    public async Task A_full_disk_is_said_once_reported_and_over_with_the_next_write()
     {
-        using (var connection = _state.Open())
+        await using (var connection = await _state.OpenAsync(TestContext.Current.CancellationToken))
         {
             // SQLite's own bound stands for the disk's.
-            connection.Query("PRAGMA max_page_count = 20", r => r.GetInt64(0));
-            var error = Assert.Throws<StateException>(() => Add(connection));
+            await connection.QueryAsync("PRAGMA max_page_count = 20", r => r.GetInt64(0), TestContext.Current.CancellationToken);
+            var error = await Assert.ThrowsAsync<StateException>(async () => await AddAsync(connection));
             Assert.Contains("The disk of", error.Message, StringComparison.Ordinal);
-            Assert.Throws<StateException>(() => Add(connection));
+            await Assert.ThrowsAsync<StateException>(async () => await AddAsync(connection));
         }
 
         var problem = Assert.Single(_health.Problems());
         Assert.Equal(("state", "", HealthState.Failed), (problem.Component, problem.Subject, problem.State));
         Assert.Single(_log.Errors);
-        using (var connection = _state.Open())
-            Add(connection);
+        await using (var connection = await _state.OpenAsync(TestContext.Current.CancellationToken))
+            await AddAsync(connection);
         Assert.Empty(_health.Problems());
     }
 
     [Fact]
-    public void Pages_that_were_damaged_under_a_running_server_are_reported_and_read_by_nobody()
+    public async Task Pages_that_were_damaged_under_a_running_server_are_reported_and_read_by_nobody()
     {
-        using (var connection = _state.Open())
+        await using (var connection = await _state.OpenAsync(TestContext.Current.CancellationToken))
         {
             for (var i = 0; i < 100; i++)
-                Add(connection, 10_000);
+                await AddAsync(connection, 10_000);
         }
 
         // Another process's view, so that nothing of it is in the memory of this one.
@@ -68,14 +68,15 @@ public sealed class StateTroubleTests : IDisposable
             file.Write(new byte[file.Length - file.Position]);
         }
 
-        using (var connection = again.Open())
-            Assert.Contains("is damaged", Assert.Throws<StateException>(() => connection.Query("SELECT text FROM blobs", r => r.GetString(0))).Message, StringComparison.Ordinal);
+        await using (var connection = await again.OpenAsync(TestContext.Current.CancellationToken))
+            Assert.Contains("is damaged", (await Assert.ThrowsAsync<StateException>(async () => await connection.QueryAsync("SELECT text FROM blobs", r => r.GetString(0), TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         Assert.Equal(HealthState.Failed, Assert.Single(_health.Problems()).State);
     }
 
     [Fact]
-    public void A_column_whose_name_was_garbled_in_the_schema_is_damage_of_the_state()
+    public async Task A_column_whose_name_was_garbled_in_the_schema_is_damage_of_the_state()
     {
+        await (await _state.OpenAsync(TestContext.Current.CancellationToken)).DisposeAsync();
         _state.Dispose();
         var bytes = File.ReadAllBytes(_folder.File);
         var at = bytes.AsSpan().IndexOf("text TEXT NOT NULL"u8);
@@ -84,29 +85,29 @@ public sealed class StateTroubleTests : IDisposable
         using var again = new StateDatabase(_folder.File);
         again.Watch(_health, _log);
 
-        using var connection = again.Open();
-        Assert.Contains("is damaged", Assert.Throws<StateException>(() => connection.Query("SELECT text FROM blobs", r => r.GetString(0))).Message, StringComparison.Ordinal);
+        await using var connection = await again.OpenAsync(TestContext.Current.CancellationToken);
+        Assert.Contains("is damaged", (await Assert.ThrowsAsync<StateException>(async () => await connection.QueryAsync("SELECT text FROM blobs", r => r.GetString(0), TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         Assert.Equal(HealthState.Failed, Assert.Single(_health.Problems()).State);
     }
 
     [Fact]
-    public void A_statement_that_is_wrong_by_itself_is_no_trouble_of_the_state()
+    public async Task A_statement_that_is_wrong_by_itself_is_no_trouble_of_the_state()
     {
-        using var connection = _state.Open();
-        connection.Execute("INSERT INTO blobs (id, text) VALUES (1, 'one')");
+        await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync("INSERT INTO blobs (id, text) VALUES (1, 'one')", TestContext.Current.CancellationToken);
 
-        Assert.IsNotType<StateException>(Assert.ThrowsAny<System.Data.Common.DbException>(() => connection.Execute("INSERT INTO blobs (id, text) VALUES (1, 'again')")));
+        Assert.IsNotType<StateException>(await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(async () => await connection.ExecuteAsync("INSERT INTO blobs (id, text) VALUES (1, 'again')", TestContext.Current.CancellationToken)));
         Assert.Empty(_health.Problems());
     }
 
     [Fact]
-    public void A_state_that_is_moved_away_while_it_is_used_is_not_made_again_empty()
+    public async Task A_state_that_is_moved_away_while_it_is_used_is_not_made_again_empty()
     {
-        using var held = _state.Open();
+        await using var held = await _state.OpenAsync(TestContext.Current.CancellationToken);
         File.Delete(_folder.File);
         File.Delete(_folder.Log);
 
-        Assert.Throws<StateException>(() => _state.Open());
+        await Assert.ThrowsAsync<StateException>(async () => await _state.OpenAsync(TestContext.Current.CancellationToken));
         Assert.False(File.Exists(_folder.File));
     }
 
@@ -114,24 +115,24 @@ public sealed class StateTroubleTests : IDisposable
     [InlineData(true, true)]
     [InlineData(true, false)]
     [InlineData(false, true)]
-    public void Another_content_in_the_same_file_is_believed_by_nobody(bool older, bool isLooked)
+    public async Task Another_content_in_the_same_file_is_believed_by_nobody(bool older, bool isLooked)
     {
         using var other = new StateFolder();
-        using (var connection = _state.Open())
-            Add(connection);
+        await using (var connection = await _state.OpenAsync(TestContext.Current.CancellationToken))
+            await AddAsync(connection);
         if (older)
         {
             _folder.Sql($"VACUUM INTO '{other.File}'");
-            using var connection = _state.Open();
-            Add(connection);
+            await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+            await AddAsync(connection);
         }
         else
         {
             using var foreign = new StateDatabase(other.File);
-            foreign.Migrate("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
-            using var connection = foreign.Open();
+            await foreign.MigrateAsync(new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"), TestContext.Current.CancellationToken);
+            await using var connection = await foreign.OpenAsync(TestContext.Current.CancellationToken);
             for (var i = 0; i < 10; i++)
-                Add(connection);
+                await AddAsync(connection);
         }
 
         var mark = File.ReadAllText(_folder.File + "-instance");
@@ -145,35 +146,35 @@ public sealed class StateTroubleTests : IDisposable
 
         if (isLooked)
         {
-            _state.LookAtFile();
+            await _state.LookAtFileAsync(TestContext.Current.CancellationToken);
         }
         else
         {
-            using var connection = _state.Open();
-            Assert.Contains("was replaced by an older state or another server's", Assert.Throws<StateException>(() => Add(connection)).Message, StringComparison.Ordinal);
+            await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
+            Assert.Contains("was replaced by an older state or another server's", (await Assert.ThrowsAsync<StateException>(async () => await AddAsync(connection))).Message, StringComparison.Ordinal);
         }
 
-        Assert.Throws<StateException>(_state.Open);
-        _state.LookAtFile();
+        await Assert.ThrowsAsync<StateException>(() => _state.OpenAsync(TestContext.Current.CancellationToken));
+        await _state.LookAtFileAsync(TestContext.Current.CancellationToken);
         Assert.Equal(("file", HealthState.Failed), (Assert.Single(_health.Problems()).Subject, _health.Problems()[0].State));
         Assert.Equal(mark, File.ReadAllText(_folder.File + "-instance"));
     }
 
     [Fact]
-    public void A_log_that_is_deleted_while_it_is_in_use_is_told_of()
+    public async Task A_log_that_is_deleted_while_it_is_in_use_is_told_of()
     {
-        using (var connection = _state.Open())
-            Add(connection);
-        _state.LookAtFile();
+        await using (var connection = await _state.OpenAsync(TestContext.Current.CancellationToken))
+            await AddAsync(connection);
+        await _state.LookAtFileAsync(TestContext.Current.CancellationToken);
         Assert.Empty(_health.Problems());
         File.Delete(_folder.Log);
 
-        _state.LookAtFile();
+        await _state.LookAtFileAsync(TestContext.Current.CancellationToken);
         Assert.Contains("-wal was deleted or replaced", Assert.Single(_health.Problems()).Reason, StringComparison.Ordinal);
     }
 
-    static void Add(System.Data.Common.DbConnection connection, int length = 200_000) =>
-        connection.Execute("INSERT INTO blobs (text) VALUES ($text)", ("$text", new string('x', length)));
+    static async Task AddAsync(StateConnection connection, int length = 200_000) =>
+        await connection.ExecuteAsync("INSERT INTO blobs (text) VALUES ($text)", TestContext.Current.CancellationToken, ("$text", new string('x', length)));
 
     sealed class Lines : ILogger
     {

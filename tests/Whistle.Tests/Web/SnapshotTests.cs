@@ -35,7 +35,7 @@ public sealed class SnapshotTests : IDisposable
     {
         var first = await _bench.ReadAsync();
         var selections = _bench.Selections;
-        _bench.Add(Some("i1"));
+        await _bench.AddAsync(Some("i1"));
         var second = await _bench.ReadAsync(first);
         Assert.Equal((selections, 1), (_bench.Selections, second.Incidents.Count));
 
@@ -49,17 +49,17 @@ public sealed class SnapshotTests : IDisposable
     public async Task What_has_closed_stays_for_a_day_without_being_read_again_and_is_back_when_it_reopens()
     {
         var closed = Some("i1") with { State = IncidentState.Closed, ClosedAt = _bench.Now };
-        _bench.Add(closed);
+        await _bench.AddAsync(closed);
         var snapshot = await _bench.ReadAsync();
         _bench.Rules.Clock.Advance(TimeSpan.FromHours(2));
         snapshot = await _bench.ReadAsync(snapshot);
         Assert.Equal(IncidentState.Closed, Assert.Single(snapshot.Incidents).State);
 
-        _bench.Add(closed with { State = IncidentState.Open, ClosedAt = null, Reopened = 1 });
+        await _bench.AddAsync(closed with { State = IncidentState.Open, ClosedAt = null, Reopened = 1 });
         snapshot = await _bench.ReadAsync(snapshot);
         Assert.Equal((IncidentState.Open, 1), (Assert.Single(snapshot.Incidents).State, snapshot.Incidents[0].Reopened));
 
-        _bench.Add(closed);
+        await _bench.AddAsync(closed);
         snapshot = await _bench.ReadAsync(snapshot);
         _bench.Rules.Clock.Advance(TimeSpan.FromHours(25));
         Assert.Empty((await _bench.ReadAsync(snapshot)).Incidents);
@@ -68,8 +68,8 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task Who_has_taken_an_incident_on_is_known_until_it_ends()
     {
-        _bench.Add(Some("i1"), Some("i2"));
-        Assert.True(_bench.Incidents.Acknowledge(new("i1", "somebody", _bench.Now, _bench.Now.AddHours(1))));
+        await _bench.AddAsync(Some("i1"), Some("i2"));
+        Assert.True(await _bench.Incidents.AcknowledgeAsync(new("i1", "somebody", _bench.Now, _bench.Now.AddHours(1)), TestContext.Current.CancellationToken));
 
         var snapshot = await _bench.ReadAsync();
         Assert.Equal(["i1"], snapshot.Taken.Keys);
@@ -80,9 +80,9 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task A_store_that_does_not_answer_costs_the_data_not_the_state()
     {
-        _bench.Credentials.Enroll("t", "c", "n1");
-        _bench.Add(Some("i1"));
-        _bench.Control.Set(new KillSwitch(true, "stop", "somebody", _bench.Now));
+        await _bench.Credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
+        await _bench.AddAsync(Some("i1"));
+        await _bench.Control.SetAsync(new KillSwitch(true, "stop", "somebody", _bench.Now), TestContext.Current.CancellationToken);
         _bench.Failure = new StoreException("The disk is full.");
 
         var snapshot = await _bench.ReadAsync();
@@ -98,7 +98,7 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task A_silent_node_shows_what_it_said_last()
     {
-        _bench.Credentials.Enroll("t", "c", "n1");
+        await _bench.Credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
         for (var minute = 0; minute < 20; minute++)
         {
             if (minute < 5)

@@ -50,7 +50,7 @@ sealed class WebBench : ISeriesSource, IDisposable
         _remediation = new RemediationHost(Environment, Rules.Clock, NullLogger<RemediationHost>.Instance);
         Assert.Empty(_remediation.Reload().Errors);
         _alerting = new AlertingHost(
-            new AlertingEnvironment { Incidents = _ => [], Database = database, Metrics = metrics }, new AlertingOptions(), Rules.Clock, NullLogger<AlertingHost>.Instance);
+            new AlertingEnvironment { Incidents = (_, _) => Task.FromResult<IReadOnlyList<Whistle.Alerting.Deciding.IncidentView>>([]), Database = database, Metrics = metrics }, new AlertingOptions(), Rules.Clock, NullLogger<AlertingHost>.Instance);
         Nodes = new NodeReader(new PromQLEngine(this));
         Pace = new LivePace(Rules.Clock);
         Reader = new SnapshotReader(
@@ -83,7 +83,7 @@ sealed class WebBench : ISeriesSource, IDisposable
 
     public Task<FleetSnapshot> ReadAsync(FleetSnapshot? before = null) => Reader.ReadAsync(before, TestContext.Current.CancellationToken);
 
-    public void Add(params IReadOnlyList<Incident> incidents) => Incidents.Save([.. incidents.Select(i => new IncidentChange(i, [("opened", i.Title)]))], Now);
+    public async Task AddAsync(params IReadOnlyList<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [("opened", i.Title)]))], Now, TestContext.Current.CancellationToken);
 
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
