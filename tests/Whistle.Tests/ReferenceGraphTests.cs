@@ -15,8 +15,9 @@ public sealed class ReferenceGraphTests
         ["Whistle.PromQL"] = ["Whistle.Telemetry"],
         ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
-        ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors"],
-        ["Whistle.Simulation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
+        ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions"],
+        ["Whistle.Simulation"] =
+            ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
         ["Whistle.Alerting"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
         ["Whistle.Web"] = ["Whistle.Telemetry", "Whistle.Ingest", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation", "Whistle.Alerting"],
         ["Whistle"] =
