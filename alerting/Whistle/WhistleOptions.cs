@@ -1,8 +1,8 @@
 using System.Data.Common;
 using System.Net;
 
-using Whistle.Actions;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Agent;
 using Whistle.Alerting;
 using Whistle.Detectors.Http;

@@ -2,6 +2,8 @@ using System.CommandLine;
 using System.Text.Json;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Agent.Running;
 using Whistle.Telemetry;
 
@@ -38,7 +40,11 @@ static class ActionsCommand
     {
         var policy = NodePolicy.Read(options.PolicyFile, options.Protected, out var refusal);
         foreach (var action in NodeActions.All)
-            Console.WriteLine($"{action.Name,-26} {action.Description}\n{"",-26} {(policy is null && action.Mutates ? "refused" : action.Allowance(policy))}");
+        {
+            Console.WriteLine($"{action.Descriptor.Name,-26} {action.Descriptor.Summary}");
+            Console.WriteLine($"{"",-26} {(policy is null && action.Descriptor.Mutates ? "refused" : action.Allowance(policy))}");
+        }
+
         if (refusal is not null)
             Console.Error.WriteLine(refusal);
         return 0;
@@ -46,9 +52,9 @@ static class ActionsCommand
 
     static async Task<int> RunAsync(string name, bool dryRun, string text, AgentOptions options, CancellationToken cancellation)
     {
-        if (NodeActions.All.FirstOrDefault(a => a.Name == name) is not { } action)
-            return Refuse($"There is no action {name}. There are {string.Join(", ", NodeActions.All.Select(a => a.Name))}.");
-        if (action.Mutates && !dryRun)
+        if (NodeActions.All.FirstOrDefault(a => a.Descriptor.Name == name) is not { } action)
+            return Refuse($"There is no action {name}. There are {string.Join(", ", NodeActions.All.Select(a => a.Descriptor.Name))}.");
+        if (action.Descriptor.Mutates && !dryRun)
             return Refuse($"{name} changes the node, which needs the server's permit. Add --dry-run to see what it would do.");
         JsonDocument parameters;
         try

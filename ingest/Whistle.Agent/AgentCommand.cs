@@ -19,7 +19,8 @@ static class AgentCommand
     static readonly Option<string?> Root = Text("--path.rootfs", "Where the host's root is.", "/");
     static readonly Option<TimeSpan> Interval = Parsed("--interval", "Time between reports, 1s to 15s.", Seconds, "15s");
     static readonly Option<long> BufferSize = Parsed("--buffer-size", "The most that may wait on disk, like 512MB.", Size, "512MB");
-    static readonly Option<string?> Policy = Text("--policy-file", "What actions may change on this node; only root may write it.", Actions.NodePolicy.DefaultFile);
+    static readonly Option<string?> Policy =
+        Text("--policy-file", "What actions may change on this node; only root may write it.", Actions.Policy.NodePolicy.DefaultFile);
     static readonly Option<bool> NoCommands = new("--no-commands") { Description = "Only report; run nothing for the server." };
     static readonly Option<bool> Insecure = new("--insecure") { Description = "Allow plain http to another machine." };
 

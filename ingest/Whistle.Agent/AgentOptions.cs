@@ -56,8 +56,8 @@ public sealed record AgentOptions
     /// <summary>Whether the server may have actions run here. What they may change is up to <see cref="PolicyFile"/>.</summary>
     public bool CommandsEnabled { get; init; } = true;
 
-    /// <summary>What actions may change on this node; null allows no change. See <see cref="Actions.NodePolicy"/>.</summary>
-    public string? PolicyFile { get; init; } = Actions.NodePolicy.DefaultFile;
+    /// <summary>What actions may change on this node; null allows no change. See <see cref="Actions.Policy.NodePolicy"/>.</summary>
+    public string? PolicyFile { get; init; } = Actions.Policy.NodePolicy.DefaultFile;
 
     /// <summary>Folders that no action may clean, such as those of a server that hosts the agent.</summary>
     public IReadOnlyList<string> ProtectedFolders { get; init; } = [];

@@ -32,7 +32,8 @@ public sealed partial class StateDatabase
             StateException => null,
             SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || LacksSchema(sqlite) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
             PostgresException { SqlState: var state } when !IsTrouble(state) => null,
-            NpgsqlException => $"The state's database cannot be used: {error.Message} See that PostgreSQL runs, can be reached and has room.",
+            NpgsqlException => $"The state's database cannot be used: {error.Message} See that PostgreSQL runs, can be reached and has room, and that the database and "
+                + "its user exist.",
             _ => null,
         };
         if (message is null)
@@ -72,8 +73,8 @@ public sealed partial class StateDatabase
 
     static readonly string[] Lacking = ["no such column", "no such table", "has no column named"];
 
-    // Damaged data (XX), no resources (53), an operator (57), the system (58), no connection (08); a table or column that is missing or
-    // forbidden.
-    static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08"
+    // Damaged data (XX), no resources (53), an operator (57), the system (58), no connection (08), no such user (28) or database (3D); a table
+    // or column that is missing or forbidden.
+    static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08" or "28" or "3D"
         || state is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InsufficientPrivilege;
 }

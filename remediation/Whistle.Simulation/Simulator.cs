@@ -114,9 +114,11 @@ public sealed partial class Simulator : IDisposable
         var faults = Options.Script ?? Scenario.Of(Options);
         foreach (var fault in faults.Where(f => Options.Only?.Contains(f.Number) is not false))
             At(Start + fault.At, () => StrikeAsync(fault, cancellation));
-        _database.Fault = MomentAsync;
         for (var i = 0; i < _servers.Length; i++)
             Boot(i);
+        // All stages have their tables before anything goes wrong.
+        await (await _database.OpenAsync(cancellation)).DisposeAsync();
+        _database.Fault = MomentAsync;
         var end = Start + Options.Length;
         At(end, () => People.MendEverythingAsync(cancellation));
         await RunUntilAsync(end + Rest, cancellation);

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
 using Whistle.Telemetry;
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Units;
 using Whistle.Telemetry;
 
@@ -59,7 +60,8 @@ public sealed class NodeJournalTests : IAsyncLifetime
         _journald.LogFields("MESSAGE=dial https://admin:hunter2@10.0.0.1:6443 failed", "SYSLOG_IDENTIFIER=kubelet", "PRIORITY=3");
         await _journald.JournalctlAsync("--sync");
 
-        var report = await NodeActions.All.Single(a => a.Name == "diagnostics.capture").RunAsync(default, Context(), Cancellation);
+        var report = await NodeActions.All.Single(a => a.Descriptor.Name == "diagnostics.capture")
+            .RunAsync(default(JsonElement), Context(), Cancellation);
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         var journal = report.Output!.Value.GetProperty("parts").EnumerateArray().Single(p => p.GetProperty("name").GetString() == "journal");
         var text = journal.GetProperty("text").GetString();

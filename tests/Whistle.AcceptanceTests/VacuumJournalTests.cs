@@ -3,6 +3,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
 using Whistle.Telemetry;
 
@@ -283,7 +284,8 @@ public sealed class VacuumJournalTests : IAsyncLifetime
             MachineIdFile = _journald.MachineIdFile,
             BetweenLookAndAct = _betweenLookAndAct,
         };
-        return await NodeActions.All.Single(a => a.Name == "disk.vacuum-journal").RunAsync(json.RootElement, context, cancellation);
+        return await NodeActions.All.Single(a => a.Descriptor.Name == "disk.vacuum-journal")
+            .RunAsync(json.RootElement, context, cancellation);
     }
 
     BeginAnswer Begin()

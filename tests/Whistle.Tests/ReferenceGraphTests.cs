@@ -17,9 +17,13 @@ public sealed class ReferenceGraphTests
         ["Whistle.PromQL"] = ["Whistle.Telemetry"],
         ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Ingest", "Whistle.PromQL"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
-        ["Whistle.Remediation"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors"],
+        ["Whistle.Remediation"] =
+            ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions"],
         ["Whistle.Simulation"] =
-            ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation"],
+        [
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions",
+            "Whistle.Remediation",
+        ],
         ["Whistle.Alerting"] =
             ["Whistle.Telemetry", "Whistle.State", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
         ["Whistle.Web"] =

@@ -2,7 +2,7 @@ using System.Collections;
 using System.CommandLine;
 using System.Globalization;
 
-using Whistle.Actions;
+using Whistle.Actions.Policy;
 using Whistle.Alerting;
 using Whistle.Configuration;
 

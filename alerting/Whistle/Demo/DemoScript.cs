@@ -1,4 +1,4 @@
-using Whistle.Actions;
+using Whistle.Actions.Policy;
 using Whistle.Remediation.Runbooks;
 
 namespace Whistle.Demo;

@@ -1,4 +1,4 @@
-using Whistle.Actions;
+using Whistle.Actions.Policy;
 using Whistle.Agent.Collectors;
 using Whistle.Telemetry;
 

@@ -1,7 +1,8 @@
 using System.Text.Json;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Disk;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Demo;
@@ -26,51 +27,43 @@ static class SimulatedActions
     {
         const long BytesAFile = 1 << 20;
 
-        public string Name => "disk.largest-directories";
-
-        public string Description => "Lists the largest directories of a simulated disk.";
-
-        public bool Mutates => false;
+        public ActionDescriptor Descriptor { get; } =
+            new LargestDirectories().Descriptor with { Summary = "Lists the largest directories of a simulated disk." };
 
         public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 
-        public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+        public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
         {
-            var asked = ActionParameters.Read(parameters, ActionsJson.Default.LargestParameters, Name, out var refusal);
-            var disk = asked is null ? null : node.Disks.FirstOrDefault(d => d.Mountpoint == asked.MountPoint);
-            if (disk is null)
-                return Task.FromResult(ActionReport.Refuse(refusal ?? $"{asked!.MountPoint} does not exist on this node."));
+            var mountPoint = asked.Text(LargestDirectories.From);
+            if (node.Disks.FirstOrDefault(d => d.Mountpoint == mountPoint) is not { } disk)
+                return Task.FromResult(ActionReport.Refuse($"{mountPoint} does not exist on this node."));
             var now = context.Time.GetUtcNow();
-            var folders = disk.FoldersAt(now).Where(f => f.Bytes > 0).Take(asked!.Count).Select(f => new SizedPath(f.Path, f.Bytes)).ToList();
+            var folders = disk.FoldersAt(now).Where(f => f.Bytes > 0).Take((int)asked.Whole(LargestDirectories.Count)!)
+                .Select(f => new SizedPath(f.Path, f.Bytes)).ToList();
             var used = disk.UsedAt(now);
             var report = new LargestReport(disk.Mountpoint, used, used / BytesAFile, 40 + folders.Count, 0, 0, 0, true, false, folders, []);
             var largest = folders.Count > 0 ? $" The largest directory is {folders[0].Path} with {Bytes.Text(folders[0].Bytes)}." : "";
             return Task.FromResult(new ActionReport(
                 CommandOutcome.Succeeded, $"{Bytes.Text(used)} in {report.Files} files below {disk.Mountpoint}.{largest}",
-                JsonSerializer.SerializeToElement(report, ActionsJson.Default.LargestReport)));
+                JsonSerializer.SerializeToElement(report, LargestJson.Default.LargestReport)));
         }
     }
 
     sealed class Clean(NodeSpec node) : INodeAction
     {
-        public string Name => "disk.clean-paths";
-
-        public string Description => "Takes old files off a simulated disk.";
-
-        public bool Mutates => true;
+        public ActionDescriptor Descriptor { get; } =
+            new CleanPaths().Descriptor with { Summary = "Takes old files off a simulated disk." };
 
         public string Allowance(NodePolicy? policy) => string.Join("; ", node.Policy.CleanPaths.Select(r => $"{r.Root}: {string.Join(' ', r.Patterns)} older than {r.MinimumAge}"));
 
-        public async Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+        public async Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
         {
-            var asked = ActionParameters.Read(parameters, ActionsJson.Default.CleanParameters, Name, out var refusal);
-            if (asked is null)
-                return ActionReport.Refuse(refusal!);
             if (node.Policy.CleanPaths.Count == 0)
                 return ActionReport.Refuse("The node's policy names no cleanPaths, so no file may be deleted.");
             var report = new CleanReport { DryRun = context.DryRun };
-            foreach (var rule in node.Policy.CleanPaths.Where(r => asked.Roots?.Contains(r.Root) ?? true))
-                await CleanAsync(rule, asked.MountPoint, report, context, cancellation);
+            var roots = asked.Texts(CleanPaths.Roots);
+            foreach (var rule in node.Policy.CleanPaths.Where(r => roots?.Contains(r.Root) ?? true))
+                await CleanAsync(rule, asked.Text(CleanPaths.On), report, context, cancellation);
             return Answer(report);
         }
 
@@ -104,7 +97,7 @@ static class SimulatedActions
             if (report.Roots.All(r => r.NotCleaned is not null))
                 return ActionReport.Refuse("No root of the node's policy can be cleaned: " + string.Join(" ", report.Roots.Select(r => r.NotCleaned)));
             var summary = $"{(report.DryRun ? "Would delete" : "Deleted")} {report.Files} files of {Bytes.Text(report.Bytes)}.";
-            var output = JsonSerializer.SerializeToElement(report, ActionsJson.Default.CleanReport);
+            var output = JsonSerializer.SerializeToElement(report, CleanJson.Default.CleanReport);
             return report.Stopped is { } stopped
                 ? new ActionReport(report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output)
                 : new ActionReport(CommandOutcome.Succeeded, summary, output);
@@ -119,30 +112,24 @@ static class SimulatedActions
         // Read and changed by one command at a time, as the agent runs them.
         long _archived = 18 * FileBytes;
 
-        public string Name => "disk.vacuum-journal";
-
-        public string Description => "Takes the oldest archived files off a simulated journal.";
-
-        public bool Mutates => true;
+        public ActionDescriptor Descriptor { get; } =
+            new VacuumJournal().Descriptor with { Summary = "Takes the oldest archived files off a simulated journal." };
 
         public string Allowance(NodePolicy? policy) => node.Policy.VacuumJournal is { } rule
             ? $"all archived files but the newest {Bytes.Text(rule.KeepBytes)}"
             : "refused: the node's policy has no vacuumJournal";
 
-        public async Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+        public async Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
         {
-            var asked = ActionParameters.Read(parameters, ActionsJson.Default.VacuumParameters, Name, out var refusal);
-            if (asked is null)
-                return ActionReport.Refuse(refusal!);
             if (node.Policy.VacuumJournal is not { } rule)
                 return ActionReport.Refuse("The node's policy has no vacuumJournal, so the journal may not be touched.");
             var disk = DiskOf(node, Journal)!;
-            if (asked.MountPoint is { } mountPoint && disk.Mountpoint != mountPoint)
+            if (asked.Text(VacuumJournal.On) is { } mountPoint && disk.Mountpoint != mountPoint)
                 return ActionReport.Refuse($"The journal is on another file system than {mountPoint}, so vacuuming it would free nothing there.");
-            var files = Math.Max(_archived - Math.Max(rule.KeepBytes, asked.MaximumBytes ?? 0), 0) / FileBytes;
+            var files = Math.Max(_archived - Math.Max(rule.KeepBytes, asked.Whole(VacuumJournal.MaximumBytes) ?? 0), 0) / FileBytes;
             var report = new VacuumReport { DryRun = context.DryRun, ArchivedBefore = _archived };
             if (files > 0 && await RefusalAsync(context, cancellation) is { } refused)
-                return new ActionReport(CommandOutcome.Refused, $"Stopped: {refused}", JsonSerializer.SerializeToElement(report, ActionsJson.Default.VacuumReport));
+                return Answer(CommandOutcome.Refused, $"Stopped: {refused}", report);
             (report.Files, report.Bytes) = (files, files * FileBytes);
             if (!context.DryRun)
             {
@@ -151,7 +138,10 @@ static class SimulatedActions
             }
 
             var summary = $"{(context.DryRun ? "Would delete" : "Deleted")} {files} archived journal files of {Bytes.Text(report.Bytes)}; {Bytes.Text(report.ArchivedAfter)} of the archived journal stay.";
-            return new ActionReport(CommandOutcome.Succeeded, summary, JsonSerializer.SerializeToElement(report, ActionsJson.Default.VacuumReport));
+            return Answer(CommandOutcome.Succeeded, summary, report);
         }
+
+        static ActionReport Answer(CommandOutcome outcome, string summary, VacuumReport report) =>
+            new(outcome, summary, JsonSerializer.SerializeToElement(report, VacuumJson.Default.VacuumReport));
     }
 }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Agent.Sending;
 using Whistle.Telemetry;
 
@@ -164,9 +165,9 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
 
     async Task<CommandResult> ExecuteAsync(CommandJournal journal, LeasedCommand command, CancellationToken cancellation)
     {
-        if (_actions.FirstOrDefault(a => a.Name == command.Action) is not { } action)
+        if (_actions.FirstOrDefault(a => a.Descriptor.Name == command.Action) is not { } action)
             return new CommandResult(command.Token, CommandOutcome.Refused, $"This agent ({AgentOptions.Version}) has no action {command.Action}. Upgrade it, or correct the name.", null);
-        var guard = action.Mutates && !command.DryRun ? Guard(journal, command) : MutationGuard.Closed(options.Time);
+        var guard = action.Descriptor.Mutates && !command.DryRun ? Guard(journal, command) : MutationGuard.Closed(options.Time);
         var seconds = Math.Clamp(command.TimeoutSeconds, 1, (int)LongestTime.TotalSeconds);
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(seconds), options.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, limit.Token);

@@ -1,21 +1,21 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
-using Whistle.Actions.Kernel;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Certificates;
-
-sealed record CheckParameters
-{
-    /// <summary>Certificates that end within this are counted as expiring, like <c>30d</c>.</summary>
-    public string Within { get; set; } = "30d";
-}
 
 /// <param name="Expiring">So many end within what was asked for, or have ended; null where the clock does not let that be said.</param>
 /// <param name="Certificates">Those that end first, first.</param>
 /// <param name="Unreadable">Why files that were named could not be read.</param>
 sealed record CheckReport(
     bool ClockSynchronised, DateTimeOffset Now, int Files, int? Expiring, IReadOnlyList<FoundCertificate> Certificates, IReadOnlyList<string> Unreadable);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(CheckReport))]
+sealed partial class CheckJson : JsonSerializerContext;
 
 /// <summary>When certificates end. By a clock that may be wrong it concludes nothing.</summary>
 sealed class CheckCertificates : INodeAction
@@ -25,27 +25,27 @@ sealed class CheckCertificates : INodeAction
     const int Deepest = 4;
     const int MostUnreadable = 20;
 
-    public string Name => "certificates.check";
+    static readonly ActionParameter Within =
+        new("within", ParameterKind.Age, "What ends within this is counted as expiring.") { Default = "30d" };
 
-    public string Description => "Lists when the node's certificates end.";
-
-    public bool Mutates => false;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "certificates.check",
+        Summary = "Lists when the node's certificates end.",
+        Reads = "certificates and kubeconfig files",
+        Parameters = [Within],
+        PolicyKeys = ["certificates"],
+        Report = CheckJson.Default.CheckReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy is { Certificates.Count: > 0 }
         ? string.Join("; ", policy.Certificates.Select(r => r.Path))
         : "kubeadm's own certificates, because it changes nothing";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.CheckParameters, Name, out var refusal);
-        if (asked is not null && Age.Parse(asked.Within) is null)
-            refusal = Age.Refusal("within", asked.Within);
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return NodeWork.RunAsync(context, () => Task.FromResult(Check(asked!, context, cancellation)), cancellation);
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => Task.FromResult(Check(asked, context, cancellation)), cancellation);
 
-    static ActionReport Check(CheckParameters asked, ActionContext context, CancellationToken cancellation)
+    static ActionReport Check(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         if (Files(context, out var refusal) is not { } files)
             return ActionReport.Refuse(refusal!);
@@ -65,25 +65,28 @@ sealed class CheckCertificates : INodeAction
 
         if (found.Count == 0)
             return ActionReport.Refuse($"There is no certificate to look at in {Where(context)}. Name files in certificates of the node's policy. {string.Join(" ", unreadable)}".TrimEnd());
-        var expiring = found.Count(c => c.NotAfter <= now + Age.Parse(asked.Within)!.Value);
+        var expiring = found.Count(c => c.NotAfter <= now + asked.Age(Within)!.Value);
         var first = found.MinBy(c => c.NotAfter)!;
         var listed = found.OrderBy(c => c.NotAfter).Take(MostListed)
             .Select(c => synchronised ? c with { DaysLeft = Math.Round((c.NotAfter - now).TotalDays, 1) } : c).ToList();
         var report = new CheckReport(synchronised, now, read, synchronised ? expiring : null, listed, unreadable);
         // A certificate from the future is a clock from the past.
         var future = found.FirstOrDefault(c => c.NotBefore > now);
+        var counted = $"{expiring} of {found.Count} certificates end within {asked.Text(Within)}";
         return (synchronised, future) switch
         {
             (false, _) => Answer(CommandOutcome.Refused, ClockReading.Mend, report),
             (_, not null) => Answer(
                 CommandOutcome.Refused, $"{future.Path} begins on {future.NotBefore:u}, which is in the future: this node's clock ({now:u}) or the one that signed it is wrong.",
                 report with { Expiring = null }),
-            _ => Answer(CommandOutcome.Succeeded, $"{expiring} of {found.Count} certificates end within {asked.Within}; the first is {first.Path} on {first.NotAfter:u}.", report),
+            _ => Answer(
+                CommandOutcome.Succeeded,
+                $"{counted}; the first is {first.Path} on {first.NotAfter:u}.", report),
         };
     }
 
     static ActionReport Answer(CommandOutcome outcome, string summary, CheckReport report) =>
-        NodeWork.Report(outcome, summary, report, ActionsJson.Default.CheckReport);
+        NodeWork.Report(outcome, summary, report, CheckJson.Default.CheckReport);
 
     static string Where(ActionContext context) => Path.Join(context.KubernetesFolder, "pki");
 

@@ -1,20 +1,13 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
-using Whistle.Actions.Kernel;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Certificates;
-
-sealed record RenewParameters
-{
-    /// <summary>Only what ends within this is renewed, like <c>30d</c>. Needed.</summary>
-    public string? Within { get; init; }
-
-    /// <summary>Some of the policy's names; all where it is left out.</summary>
-    public IReadOnlyList<string>? Names { get; init; }
-}
 
 /// <param name="After">Null in a dry run, and where it was not renewed.</param>
 sealed record RenewedCertificate(string Name, DateTimeOffset Before, DateTimeOffset? After);
@@ -38,51 +31,62 @@ sealed record RenewReport
     public string? Stopped { get; set; }
 }
 
-/// <summary>Renews kubeadm's certificates that end soon, one by one, and keeps the old files. Who uses them must be restarted afterwards.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(RenewReport))]
+sealed partial class RenewJson : JsonSerializerContext;
+
+/// <summary>
+/// Renews kubeadm's certificates that end soon, one by one, and keeps the old files. Who uses them must be restarted afterwards.
+/// </summary>
 sealed class RenewCertificates : INodeAction
 {
-    public string Name => "certificates.renew";
+    static readonly ActionParameter Within =
+        new("within", ParameterKind.Age, "Only what ends within this is renewed.") { Required = true, Example = "\"30d\"" };
 
-    public string Description => "Renews kubeadm's certificates that end soon, and keeps the old ones.";
+    static readonly ActionParameter Only =
+        new("names", ParameterKind.Texts, "Only these of the policy's; another one is refused.") { WithoutIt = "all" };
 
-    public bool Mutates => true;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "certificates.renew",
+        Summary = "Renews kubeadm's certificates that end soon, and keeps the old ones.",
+        Reads = "kubeadm's certificates, and the clock's state",
+        Changes = "these certificates and their keys",
+        DryRun = "lists what is due",
+        Parameters = [Within, Only],
+        PolicyKeys = ["renewCertificates"],
+        Report = RenewJson.Default.RenewReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy?.RenewCertificates is not { } rule
         ? "refused: the node's policy has no renewCertificates"
         : $"{string.Join(' ', rule.Names)}, with the old ones kept in {rule.BackupFolder}";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.RenewParameters, Name, out var refusal);
-        if (asked is not null && Age.Parse(asked.Within) is null)
-            refusal = asked.Within is null ? $"{Name} needs within: how soon a certificate must end to be renewed, like 30d." : Age.Refusal("within", asked.Within);
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return NodeWork.RunAsync(context, () => RunAsync(asked!, context, cancellation), cancellation);
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => RenewAsync(asked, context, cancellation), cancellation);
 
-    static async Task<ActionReport> RunAsync(RenewParameters asked, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> RenewAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         if (Rule(asked, context, out var refusal) is not { } rule)
             return ActionReport.Refuse(refusal!);
         if (!context.ReadClock().Synchronised)
             return ActionReport.Refuse(ClockReading.Mend);
         var run = new RenewRun(rule, context);
-        foreach (var name in asked.Names ?? rule.Names)
+        foreach (var name in asked.Texts(Only) ?? rule.Names)
         {
-            if (!await run.RenewAsync(name, Age.Parse(asked.Within)!.Value, cancellation).ConfigureAwait(false))
+            if (!await run.RenewAsync(name, asked.Age(Within)!.Value, cancellation).ConfigureAwait(false))
                 break;
         }
 
         return run.Answer();
     }
 
-    static RenewRule? Rule(RenewParameters asked, ActionContext context, out string? refusal)
+    static RenewRule? Rule(Arguments asked, ActionContext context, out string? refusal)
     {
         var policy = context.Policy(out refusal);
         if (policy is { RenewCertificates: null })
             refusal = $"The node's policy {context.PolicyFile} has no renewCertificates, so no certificate may be renewed.";
-        if (policy?.RenewCertificates is { } rule && asked.Names?.FirstOrDefault(n => !rule.Names.Contains(n)) is { } foreign)
+        if (policy?.RenewCertificates is { } rule && asked.Texts(Only)?.FirstOrDefault(n => !rule.Names.Contains(n)) is { } foreign)
             refusal = $"The node's policy {context.PolicyFile} does not name {foreign} in its renewCertificates, so it may not be renewed.";
         return refusal is null ? policy!.RenewCertificates : null;
     }
@@ -131,7 +135,8 @@ sealed class RenewRun(RenewRule rule, ActionContext context)
         var missing = _report.Missing.Count > 0 ? $" {string.Join(", ", _report.Missing)} are not on this node." : "";
         var restart = done > 0 && !context.DryRun ? " Restart who uses them, one at a time." : "";
         var summary = $"{(context.DryRun ? "Would renew" : "Renewed")} {done} certificates; {_report.NotDue.Count} are not due.{missing}{restart}";
-        return NodeWork.Report(outcome, _report.Stopped is { } stopped ? $"Stopped: {stopped} {summary}" : summary, _report, ActionsJson.Default.RenewReport);
+        return NodeWork.Report(
+            outcome, _report.Stopped is { } stopped ? $"Stopped: {stopped} {summary}" : summary, _report, RenewJson.Default.RenewReport);
     }
 
     bool Verify(string name, string path, FoundCertificate before, Ended ended)

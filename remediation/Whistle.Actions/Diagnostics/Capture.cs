@@ -1,17 +1,14 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
-using Whistle.Actions.Disk;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
+using Whistle.Actions.Secrets;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Diagnostics;
-
-sealed record CaptureParameters
-{
-    /// <summary>The journal of this unit only.</summary>
-    public string? Unit { get; init; }
-}
 
 /// <param name="Cut">It was longer than there is room for: of the journal the newest was kept, of the others the first.</param>
 /// <param name="Missing">Why it is not there, or not whole.</param>
@@ -19,6 +16,10 @@ sealed record CapturedPart(string Name, string Text, bool Cut, string? Missing);
 
 /// <param name="Redacted">So many places that looked like secrets were taken out.</param>
 sealed record CaptureReport(DateTimeOffset Since, DateTimeOffset Now, int Redacted, IReadOnlyList<CapturedPart> Parts);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(CaptureReport))]
+sealed partial class CaptureJson : JsonSerializerContext;
 
 /// <summary>The state of the node before a repair destroys it. It writes nothing here, and no secret that it knows for one leaves.</summary>
 sealed class Capture : INodeAction
@@ -29,36 +30,40 @@ sealed class Capture : INodeAction
     const int MostLines = 5000;
     static readonly TimeSpan Window = TimeSpan.FromMinutes(15);
 
-    public string Name => "diagnostics.capture";
+    static readonly ActionParameter Unit = new("unit", ParameterKind.Text, "The journal of this unit only.")
+    {
+        WithoutIt = "all", Example = "\"kubelet.service\"", Form = Names.IsUnit,
+        FormWords = "the name of a unit with its ending, like kubelet.service",
+    };
 
-    public string Description => "Reads the last journal, the processes, disks, network and load, without secrets.";
-
-    public bool Mutates => false;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "diagnostics.capture",
+        Summary = "Reads the last journal, the processes, disks, network and load, without secrets.",
+        Reads = "the journal and `/proc`",
+        Parameters = [Unit],
+        PolicyKeys = ["diagnostics"],
+        Report = CaptureJson.Default.CaptureReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy?.Diagnostics is not { } rule ? "always allowed, because it changes nothing"
         : rule.Nothing ? "refused: the node's policy forbids all of it"
         : $"{(Forbidden(rule).Any() ? $"all but {string.Join(", ", Forbidden(rule))}" : "all parts")}{(rule.JournalUnits is { } units ? $"; the journal of {string.Join(", ", units)} only" : "")}";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.CaptureParameters, Name, out var refusal);
-        if (asked?.Unit is { } unit && !Names.IsUnit(unit))
-            refusal = "unit is no name of a unit. Write it with its ending, like kubelet.service.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return NodeWork.RunAsync(context, () => RunAsync(asked!, context, cancellation), cancellation);
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => CaptureAsync(asked.Text(Unit), context, cancellation), cancellation);
 
-    static Task<ActionReport> RunAsync(CaptureParameters asked, ActionContext context, CancellationToken cancellation)
+    static Task<ActionReport> CaptureAsync(string? asked, ActionContext context, CancellationToken cancellation)
     {
         if (NodePolicy.ReadDiagnostics(context.PolicyFile, context.ProtectedFolders, out var refusal) is not { } allowed)
             return Task.FromResult(ActionReport.Refuse(refusal!));
-        if (allowed.Journal && asked.Unit is { } unit && allowed.JournalUnits?.Contains(unit) == false)
+        if (allowed.Journal && asked is { } unit && allowed.JournalUnits?.Contains(unit) == false)
             return Task.FromResult(ActionReport.Refuse($"The node's policy {context.PolicyFile} does not name {unit} in its journalUnits, so its journal is not captured."));
-        return RunAsync(asked, allowed, context, cancellation);
+        return CaptureAsync(asked, allowed, context, cancellation);
     }
 
-    static async Task<ActionReport> RunAsync(CaptureParameters asked, DiagnosticsRule allowed, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> CaptureAsync(
+        string? asked, DiagnosticsRule allowed, ActionContext context, CancellationToken cancellation)
     {
         var now = context.Time.GetUtcNow();
         // The quick ones first, so that they are there when the time is over.
@@ -67,7 +72,7 @@ sealed class Capture : INodeAction
         Add(allowed.Processes, "processes", 44 << 10, () => (ProcessPart.Read(context.ProcPath, cancellation), null));
         Add(allowed.Network, "network", 32 << 10, () => (NetworkPart.Read(context.ProcPath), null));
         Add(allowed.Disk, "disk", 24 << 10, () => (DiskPart.Read(context.ProcPath, cancellation), null));
-        IReadOnlyList<string> units = asked.Unit is { } one ? [one] : allowed.JournalUnits ?? [];
+        IReadOnlyList<string> units = asked is { } one ? [one] : allowed.JournalUnits ?? [];
         var (journal, cut, missing) = allowed.Journal ? await JournalAsync(units, now - Window, context, cancellation).ConfigureAwait(false) : ("", false, null);
         Add(allowed.Journal, "journal", 140 << 10, () => (journal, missing), cut, keepEnd: true);
         var redacted = parts.Sum(p => p.Text.AsSpan().Count(Redaction.Gone));
@@ -76,7 +81,9 @@ sealed class Capture : INodeAction
         var told = string.Concat(
             Told("cut", parts.Where(p => p.Cut)), Told("not there or not whole", parts.Where(p => p.Missing is not null)),
             redacted > 0 ? $" {redacted} places were taken out as secrets." : "");
-        return NodeWork.Report(CommandOutcome.Succeeded, $"Captured {Bytes.Text(size)} in {parts.Count} parts.{told}", report, ActionsJson.Default.CaptureReport);
+        return NodeWork.Report(
+            CommandOutcome.Succeeded, $"Captured {Bytes.Text(size)} in {parts.Count} parts.{told}", report,
+            CaptureJson.Default.CaptureReport);
 
         void Add(bool isAllowed, string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
         {

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using System.Text;
 
-using Whistle.Actions.Disk;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Secrets;
 
 namespace Whistle.Actions.Diagnostics;
 

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text;
 
+using Whistle.Actions.Secrets;
+
 namespace Whistle.Actions.Diagnostics;
 
 /// <summary>The processes, those with the most memory first.</summary>

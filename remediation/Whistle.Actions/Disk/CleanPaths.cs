@@ -1,25 +1,13 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
-
-/// <summary>All are optional and can only narrow what the node's policy allows.</summary>
-sealed record CleanParameters
-{
-    /// <summary>Only roots on the file system of this folder.</summary>
-    public string? MountPoint { get; init; }
-
-    /// <summary>Only these of the policy's roots.</summary>
-    public IReadOnlyList<string>? Roots { get; init; }
-
-    public IReadOnlyList<string>? Patterns { get; init; }
-
-    /// <summary>Takes effect where it is more than the policy's, like <c>7d</c>.</summary>
-    public string? MinimumAge { get; init; }
-}
 
 sealed record CleanReport
 {
@@ -64,35 +52,50 @@ sealed record CleanedRoot(string Root)
     internal bool WantsOpenExample => OpenExamples.Count < MostExamples;
 }
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(CleanReport))]
+sealed partial class CleanJson : JsonSerializerContext;
+
 /// <summary>
 /// Deletes regular files below roots that the node's policy names, by pattern and age. The dry run walks the same way and leaves out nothing
-/// but the deletion itself.
+/// but the deletion itself. Its parameters can only narrow what the policy allows.
 /// </summary>
 sealed class CleanPaths : INodeAction
 {
-    public string Name => "disk.clean-paths";
+    internal static readonly ActionParameter On =
+        new("mountPoint", ParameterKind.Text, "Only roots on the file system of this folder.") { WithoutIt = "any" };
 
-    public string Description => "Deletes old files below the folders that the node's policy names.";
+    internal static readonly ActionParameter Roots =
+        new("roots", ParameterKind.Texts, "Only these of the policy's roots; another one is refused.") { WithoutIt = "all" };
 
-    public bool Mutates => true;
+    internal static readonly ActionParameter Patterns = new("patterns", ParameterKind.Texts, "Names must match one of these too.")
+    {
+        WithoutIt = "all", Least = 1, Form = text => text.Length > 0, FormWords = "a name with * and ?",
+    };
+
+    internal static readonly ActionParameter MinimumAge =
+        new("minimumAge", ParameterKind.Age, "Counts where it is more.") { WithoutIt = "the policy's" };
+
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "disk.clean-paths",
+        Summary = "Deletes old files below the folders that the node's policy names.",
+        Reads = "these folders, and which files are open",
+        Changes = "files below these folders",
+        DryRun = "walks the same way and leaves out the deletion",
+        Parameters = [On, Roots, Patterns, MinimumAge],
+        PolicyKeys = ["cleanPaths", "vitalCleanRoots", "acceptUnseenProcesses"],
+        Report = CleanJson.Default.CleanReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy is not { CleanPaths.Count: > 0 }
         ? "refused: the node's policy names no cleanPaths"
         : string.Join("; ", policy.CleanPaths.Select(r => $"{r.Root}: {string.Join(' ', r.Patterns)} older than {r.MinimumAge}"));
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.CleanParameters, Name, out var refusal);
-        if (asked?.MinimumAge is { } age && Age.Parse(age) is null)
-            refusal = Age.Refusal("minimumAge", age);
-        if (asked?.Patterns is { } patterns && (patterns.Count == 0 || patterns.Any(string.IsNullOrEmpty)))
-            refusal = "patterns is empty or has an empty pattern. Leave it out, or give names with * and ?.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return Task.Run(() => RunAsync(asked!, context, cancellation), CancellationToken.None);
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        Task.Run(() => CleanAsync(asked, context, cancellation), CancellationToken.None);
 
-    static async Task<ActionReport> RunAsync(CleanParameters asked, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> CleanAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         if (NodePolicy.Read(context.PolicyFile, context.ProtectedFolders, out var refusal) is not { } policy)
             return ActionReport.Refuse(refusal!);
@@ -118,9 +121,11 @@ sealed class CleanPaths : INodeAction
 sealed record OpenRoot(string Path, IReadOnlyList<CleanRule> Rules, int Folder, FileStat Stat);
 
 /// <summary>Opens the roots that the policy names and the parameters want.</summary>
-sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposable
+sealed class CleanRoots(Arguments asked, ActionContext context) : IDisposable
 {
     readonly Queue<OpenRoot> _opened = new();
+    readonly IReadOnlyList<string>? _roots = asked.Texts(CleanPaths.Roots);
+    readonly string? _mountPoint = asked.Text(CleanPaths.On);
 
     public List<CleanedRoot> NotCleaned { get; } = [];
 
@@ -141,10 +146,10 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
     {
         if (policy.CleanPaths.Count == 0)
             return $"The node's policy {context.PolicyFile} names no cleanPaths, so no file may be deleted.";
-        if (asked.Roots?.FirstOrDefault(r => policy.CleanPaths.All(rule => rule.Root != r)) is { } foreign)
+        if (_roots?.FirstOrDefault(r => policy.CleanPaths.All(rule => rule.Root != r)) is { } foreign)
             return $"The node's policy {context.PolicyFile} does not name {foreign} in its cleanPaths, so nothing there may be deleted.";
         FileStat? mount = null;
-        if (asked.MountPoint is { } path)
+        if (_mountPoint is { } path)
         {
             Native.Close(MountPoint.Open(path, out var stat, out var refusal));
             if (refusal is not null)
@@ -152,7 +157,7 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
             mount = stat;
         }
 
-        foreach (var rules in policy.CleanPaths.GroupBy(r => r.Root).Where(g => asked.Roots?.Contains(g.Key) ?? true))
+        foreach (var rules in policy.CleanPaths.GroupBy(r => r.Root).Where(g => _roots?.Contains(g.Key) ?? true))
             Open(rules.Key, [.. rules], mount, policy);
         if (_opened.Count > 0)
             return null;
@@ -169,7 +174,7 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
     {
         var folder = MountPoint.Open(path, out var stat, out var refusal);
         if (refusal is null && mount is { } on && on.Device != stat.Device)
-            refusal = $"{path} is on another file system than {asked.MountPoint}.";
+            refusal = $"{path} is on another file system than {_mountPoint}.";
         if (refusal is null)
             refusal = VitalFolders.Alias(path, stat, context.ProtectedFolders, policy.VitalCleanRoots);
         if (refusal is null && Native.MayWrite(folder) is Native.ReadOnly)
@@ -188,13 +193,13 @@ sealed class CleanRoots(CleanParameters asked, ActionContext context) : IDisposa
 }
 
 /// <summary>One run over all roots. What is decided for a file does not depend on whether it is a dry run.</summary>
-sealed class CleanRun(CleanParameters asked, ActionContext context, bool acceptUnseen, IReadOnlySet<ulong> devices, OpenFiles open)
+sealed class CleanRun(Arguments asked, ActionContext context, bool acceptUnseen, IReadOnlySet<ulong> devices, OpenFiles open)
 {
     const int PolicyEvery = 256;
     const string Failure = "failed: ";
 
     readonly long _now = context.Time.GetUtcNow().ToUnixTimeSeconds();
-    readonly byte[][]? _patterns = asked.Patterns is null ? null : Encode(asked.Patterns);
+    readonly byte[][]? _patterns = asked.Texts(CleanPaths.Patterns) is { } patterns ? Encode(patterns) : null;
     int _sincePolicy;
     OpenFiles _open = open;
 
@@ -225,7 +230,7 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, bool acceptU
         var done = $"{Report.Files} files of {Bytes.Text(Report.Bytes)}";
         var left = Report.Roots.SelectMany(r => r.Left).GroupBy(l => l.Key, l => l.Value).ToDictionary(g => g.Key, g => g.Sum());
         var summary = (context.DryRun ? $"Would delete {done}." : $"Deleted {done}.") + string.Concat(left.Select(WorthSaying));
-        var output = JsonSerializer.SerializeToElement(Report, ActionsJson.Default.CleanReport);
+        var output = JsonSerializer.SerializeToElement(Report, CleanJson.Default.CleanReport);
         if (Report.Stopped is not { } stopped)
             return new ActionReport(Report.Files == 0 && left.Keys.Any(IsFailure) ? CommandOutcome.Failed : CommandOutcome.Succeeded, summary, output);
         var outcome = Report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed;
@@ -376,7 +381,7 @@ sealed class CleanRun(CleanParameters asked, ActionContext context, bool acceptU
     long Oldest(CleanRule rule)
     {
         var age = Age.Parse(rule.MinimumAge)!.Value;
-        if (Age.Parse(asked.MinimumAge) is { } more && more > age)
+        if (asked.Age(CleanPaths.MinimumAge) is { } more && more > age)
             age = more;
         return age == TimeSpan.Zero ? long.MaxValue : _now - (long)age.TotalSeconds;
     }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Programs;
 
 namespace Whistle.Actions.Disk;

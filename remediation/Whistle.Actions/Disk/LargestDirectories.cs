@@ -1,6 +1,9 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
@@ -9,56 +12,53 @@ namespace Whistle.Actions.Disk;
 /// <param name="Bytes">Allocated on disk; of a directory with all that is below it.</param>
 sealed record SizedPath(string Path, long Bytes);
 
-// Set, not init: the generated reader would put nothing in the place of what is left out.
-sealed record LargestParameters
-{
-    public string MountPoint { get; set; } = "/";
-
-    /// <summary>Directories so many levels below the mount point are listed, with all that is below them. 1 to 32.</summary>
-    public int Depth { get; set; } = 4;
-
-    /// <summary>Of directories and of files each. 1 to 100.</summary>
-    public int Count { get; set; } = 20;
-}
-
 /// <param name="Complete">False where time ran out, or something could not be read.</param>
 /// <param name="HardLinksShared">There were more hard-linked files than could be remembered; of the rest each name counts as its share.</param>
 sealed record LargestReport(
     string MountPoint, long Bytes, long Files, long Directories, long OtherMounts, long Unreadable, long TooDeep, bool Complete, bool HardLinksShared,
     IReadOnlyList<SizedPath> LargestDirectories, IReadOnlyList<SizedPath> LargestFiles);
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(LargestReport))]
+sealed partial class LargestJson : JsonSerializerContext;
+
 /// <summary>Where the space of one file system went. It reads only, never crosses a mount and counts a file with several names once.</summary>
 sealed class LargestDirectories : INodeAction
 {
-    public string Name => "disk.largest-directories";
+    internal static readonly ActionParameter From = new("mountPoint", ParameterKind.Text, "Where it begins.") { Default = "/" };
 
-    public string Description => "Lists the largest directories and files below a mount point.";
+    internal static readonly ActionParameter Depth =
+        new("depth", ParameterKind.Whole, "Directories so many levels below are listed, each with all that is below it.")
+        { Default = 4L, Least = 1, Most = 32, Unit = "levels" };
 
-    public bool Mutates => false;
+    internal static readonly ActionParameter Count =
+        new("count", ParameterKind.Whole, "Of directories and of files each.") { Default = 20L, Least = 1, Most = 100 };
+
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "disk.largest-directories",
+        Summary = "Lists the largest directories and files below a mount point.",
+        Reads = "the sizes of all files on one file system",
+        Parameters = [From, Depth, Count],
+        Report = LargestJson.Default.LargestReport,
+    };
 
     public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.LargestParameters, Name, out var refusal);
-        if (asked is not null && asked is not { Depth: >= 1 and <= 32, Count: >= 1 and <= 100 })
-            refusal = $"{Name} takes a depth of 1 to 32 and a count of 1 to 100.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        // It reads for as long as the file system takes.
-        return Task.Run(() => Measure(asked!, context, cancellation), CancellationToken.None);
-    }
+    // It reads for as long as the file system takes.
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        Task.Run(() => Measure(asked, context, cancellation), CancellationToken.None);
 
-    static ActionReport Measure(LargestParameters asked, ActionContext context, CancellationToken cancellation)
+    static ActionReport Measure(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         Native.RequireLinux();
-        var folder = MountPoint.Open(asked.MountPoint, out var stat, out var refusal);
+        var folder = MountPoint.Open(asked.Text(From)!, out var stat, out var refusal);
         if (refusal is not null)
             return ActionReport.Refuse(refusal);
         using var walk = new TreeWalk(folder, stat, context.BetweenLookAndAct);
-        var sizes = new TreeSizes(walk, asked);
+        var sizes = new TreeSizes(walk, asked.Text(From)!, (int)asked.Whole(Depth)!, (int)asked.Whole(Count)!);
         var report = sizes.Measure(cancellation);
-        return new ActionReport(CommandOutcome.Succeeded, Summary(report), JsonSerializer.SerializeToElement(report, ActionsJson.Default.LargestReport));
+        return NodeWork.Report(CommandOutcome.Succeeded, Summary(report), report, LargestJson.Default.LargestReport);
     }
 
     static string Summary(LargestReport report)
@@ -70,13 +70,13 @@ sealed class LargestDirectories : INodeAction
 }
 
 /// <summary>Adds up one walk in memory that does not grow with the number of files.</summary>
-sealed class TreeSizes(TreeWalk walk, LargestParameters asked)
+sealed class TreeSizes(TreeWalk walk, string mountPoint, int depth, int count)
 {
     const int MostLinked = 1 << 18;
 
     readonly HashSet<ulong> _linked = [];
-    readonly Largest _directories = new(asked.Count, asked.MountPoint);
-    readonly Largest _files = new(asked.Count, asked.MountPoint);
+    readonly Largest _directories = new(count, mountPoint);
+    readonly Largest _files = new(count, mountPoint);
     long _total;
     long _fileCount;
     long _directoryCount;
@@ -99,7 +99,8 @@ sealed class TreeSizes(TreeWalk walk, LargestParameters asked)
         }
 
         return new LargestReport(
-            asked.MountPoint, _total, _fileCount, _directoryCount, _mounts, _unreadable, _tooDeep, complete && _unreadable + _tooDeep == 0, _shared,
+            mountPoint, _total, _fileCount, _directoryCount, _mounts, _unreadable, _tooDeep,
+            complete && _unreadable + _tooDeep == 0, _shared,
             _directories.List(), _files.List());
     }
 
@@ -165,7 +166,7 @@ sealed class TreeSizes(TreeWalk walk, LargestParameters asked)
         if (walk.Depth == 0)
             return;
         var size = walk.FolderTotal;
-        if (walk.Depth <= asked.Depth && size > _directories.Least)
+        if (walk.Depth <= depth && size > _directories.Least)
             _directories.Add(size, walk.Path());
         walk.AddToParent(size);
     }

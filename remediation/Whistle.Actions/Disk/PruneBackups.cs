@@ -1,16 +1,13 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
-
-sealed record PruneBackupsParameters
-{
-    /// <summary>Only roots on the file system of this folder.</summary>
-    public string? MountPoint { get; init; }
-}
 
 sealed record PruneBackupsReport
 {
@@ -31,40 +28,50 @@ sealed record PruneBackupsReport
     public string? Stopped { get; set; }
 }
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(PruneBackupsReport))]
+sealed partial class PruneBackupsJson : JsonSerializerContext;
+
 /// <summary>Deletes old backup folders as a whole, the oldest first, and keeps the newest of each rule.</summary>
 sealed class PruneBackups : INodeAction
 {
-    public string Name => "disk.prune-backups";
+    static readonly ActionParameter On =
+        new("mountPoint", ParameterKind.Text, "Only roots on the file system of this folder.") { WithoutIt = "any" };
 
-    public string Description => "Deletes old backup folders, and keeps the newest.";
-
-    public bool Mutates => true;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "disk.prune-backups",
+        Summary = "Deletes old backup folders, and keeps the newest.",
+        Reads = "the folders that the node's policy names",
+        Changes = "backup folders below these",
+        DryRun = "walks the same way and leaves out the deletion",
+        Parameters = [On],
+        PolicyKeys = ["pruneBackups", "vitalCleanRoots"],
+        Report = PruneBackupsJson.Default.PruneBackupsReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy is not { PruneBackups.Count: > 0 }
         ? "refused: the node's policy names no pruneBackups"
         : string.Join("; ", policy.PruneBackups.Select(r => $"{r.Root}/{r.Pattern} but the newest {r.Keep}"));
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.PruneBackupsParameters, Name, out var refusal);
-        return refusal is null ? NodeWork.RunAsync(context, () => RunAsync(asked!, context, cancellation), cancellation) : Task.FromResult(ActionReport.Refuse(refusal));
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => PruneAsync(asked, context, cancellation), cancellation);
 
-    static async Task<ActionReport> RunAsync(PruneBackupsParameters asked, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> PruneAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         if (context.Policy(out var refusal) is not { } policy)
             return ActionReport.Refuse(refusal!);
         if (policy.PruneBackups.Count == 0)
             return ActionReport.Refuse($"The node's policy {context.PolicyFile} names no pruneBackups, so no backup may be deleted.");
         FileStat mount = default;
-        if (asked.MountPoint is { } path)
+        if (asked.Text(On) is { } path)
             Native.Close(MountPoint.Open(path, out mount, out refusal));
         if (refusal is not null)
             return ActionReport.Refuse(refusal);
         var run = new PruneRun(context);
         foreach (var rule in policy.PruneBackups)
         {
-            if (!await run.PruneAsync(rule, policy, asked.MountPoint is null ? null : mount, cancellation).ConfigureAwait(false))
+            if (!await run.PruneAsync(rule, policy, asked.Text(On) is null ? null : mount, cancellation).ConfigureAwait(false))
                 break;
         }
 
@@ -113,7 +120,8 @@ sealed class PruneRun(ActionContext context)
         return Report(_report.Left.Count > 0 && _report.Deleted.Count == 0 && _report.Kept.Count == 0 ? CommandOutcome.Refused : CommandOutcome.Succeeded, summary);
     }
 
-    ActionReport Report(CommandOutcome outcome, string summary) => NodeWork.Report(outcome, summary, _report, ActionsJson.Default.PruneBackupsReport);
+    ActionReport Report(CommandOutcome outcome, string summary) =>
+        NodeWork.Report(outcome, summary, _report, PruneBackupsJson.Default.PruneBackupsReport);
 
     /// <summary>The newest first. Links and mounts are no backups.</summary>
     static List<(string Path, long Modified)> Backups(BackupRule rule, FileStat root)

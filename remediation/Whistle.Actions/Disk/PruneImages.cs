@@ -1,15 +1,12 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
-
-sealed record PruneImagesParameters
-{
-    /// <summary>Only where the images lie on the file system of this folder.</summary>
-    public string? MountPoint { get; init; }
-}
 
 /// <param name="Images">By name or id; in a dry run those that would go. The first 50.</param>
 /// <param name="Bytes">What the runtime says of their size; layers that others share count for each.</param>
@@ -17,28 +14,41 @@ sealed record PruneImagesParameters
 /// <param name="Folder">Where the images lie; null where the runtime does not say.</param>
 sealed record PruneImagesReport(bool DryRun, int Count, long Bytes, IReadOnlyList<string> Images, string? Folder, long BytesFreed);
 
-/// <summary>Deletes images that no container uses, by <c>crictl rmi --prune</c>; the runtime decides which, and passes over those that are pinned.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(PruneImagesReport))]
+sealed partial class PruneImagesJson : JsonSerializerContext;
+
+/// <summary>
+/// Deletes images that no container uses, by <c>crictl rmi --prune</c>; the runtime decides which, and passes over those that are pinned.
+/// </summary>
 sealed class PruneImages : INodeAction
 {
     const int MostListed = 50;
 
-    public string Name => "images.prune";
+    static readonly ActionParameter On =
+        new("mountPoint", ParameterKind.Text, "Refused where the images lie on another file system than this folder.")
+        { WithoutIt = "any" };
 
-    public string Description => "Deletes container images that no container uses.";
-
-    public bool Mutates => true;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "images.prune",
+        Summary = "Deletes container images that no container uses.",
+        Reads = "images and containers, by crictl",
+        Changes = "images of the container runtime",
+        DryRun = "lists images that no container uses",
+        Parameters = [On],
+        PolicyKeys = ["pruneImages", "crictl"],
+        Report = PruneImagesJson.Default.PruneImagesReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy is not { PruneImages: true }
         ? "refused: the node's policy does not have pruneImages"
         : $"all that no container uses, by {policy.Crictl}";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.PruneImagesParameters, Name, out var refusal);
-        return refusal is null ? NodeWork.RunAsync(context, () => RunAsync(asked!, context, cancellation), cancellation) : Task.FromResult(ActionReport.Refuse(refusal));
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => PruneAsync(asked, context, cancellation), cancellation);
 
-    static async Task<ActionReport> RunAsync(PruneImagesParameters asked, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> PruneAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         if (context.Policy(out var refusal) is not { } policy)
             return ActionReport.Refuse(refusal!);
@@ -46,7 +56,7 @@ sealed class PruneImages : INodeAction
             return ActionReport.Refuse($"The node's policy {context.PolicyFile} does not have pruneImages, so no image may be deleted.");
         var runtime = new ImageRuntime(context, policy.Crictl);
         var folder = await runtime.FolderAsync(cancellation).ConfigureAwait(false);
-        if (asked.MountPoint is { } mount && OnOther(folder, mount) is { } other)
+        if (asked.Text(On) is { } mount && OnOther(folder, mount) is { } other)
             return ActionReport.Refuse(other);
         var (images, failure) = await runtime.ImagesAsync(cancellation).ConfigureAwait(false);
         var (used, unknown) = await runtime.UsedAsync(cancellation).ConfigureAwait(false);
@@ -73,7 +83,9 @@ sealed class PruneImages : INodeAction
     {
         var report = new PruneImagesReport(dryRun, images.Count, images.Sum(i => i.Bytes), [.. images.Take(MostListed).Select(i => i.Name)], folder, freed);
         var told = dryRun || folder is null ? "" : $" {folder} has {Bytes.Text(Math.Abs(freed))} {(freed < 0 ? "less" : "more")} than before.";
-        return NodeWork.Report(outcome, $"{done} {images.Count} images of {Bytes.Text(report.Bytes)}.{told}", report, ActionsJson.Default.PruneImagesReport);
+        return NodeWork.Report(
+            outcome, $"{done} {images.Count} images of {Bytes.Text(report.Bytes)}.{told}", report,
+            PruneImagesJson.Default.PruneImagesReport);
     }
 
     static long Free(string? folder) => folder is null ? 0 : new DriveInfo(folder).AvailableFreeSpace;

@@ -1,23 +1,13 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
-
-/// <summary>All are optional and can only narrow what the node's policy allows. Without any limit, as much goes as the policy allows.</summary>
-sealed record VacuumParameters
-{
-    /// <summary>The archived journal shall have at most so much.</summary>
-    public long? MaximumBytes { get; init; }
-
-    /// <summary>Files whose last entry is older shall go, like <c>7d</c>.</summary>
-    public string? MaximumAge { get; init; }
-
-    /// <summary>Only the journal on the file system of this folder.</summary>
-    public string? MountPoint { get; init; }
-}
 
 /// <summary>What was deleted, or would be.</summary>
 sealed record VacuumReport
@@ -50,40 +40,50 @@ sealed record VacuumReport
     }
 }
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(VacuumReport))]
+sealed partial class VacuumJson : JsonSerializerContext;
+
 /// <summary>
 /// Deletes the oldest archived files of this machine's journal. It does so itself: journalctl chooses its files anew when it runs, counts the active
 /// ones too in some versions, goes by a file's first entry, and so can neither be planned nor held to what must stay.
 /// </summary>
 sealed class VacuumJournal : INodeAction
 {
-    public string Name => "disk.vacuum-journal";
+    internal static readonly ActionParameter MaximumBytes =
+        new("maximumBytes", ParameterKind.Whole, "The archived journal shall have at most so much.") { Least = 0, Unit = "bytes" };
 
-    public string Description => "Deletes the oldest archived files of systemd's journal.";
+    internal static readonly ActionParameter MaximumAge = new("maximumAge", ParameterKind.Age, "Files whose last entry is older shall go.");
 
-    public bool Mutates => true;
+    internal static readonly ActionParameter On =
+        new("mountPoint", ParameterKind.Text, "Only the journal on the file system of this folder; where there is none, it is refused.")
+        { WithoutIt = "any" };
+
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "disk.vacuum-journal",
+        Summary = "Deletes the oldest archived files of systemd's journal.",
+        Reads = "the headers of this machine's archived journal files",
+        Changes = "these files",
+        DryRun = "plans the same way and leaves out the deletion",
+        Parameters = [MaximumBytes, MaximumAge, On],
+        PolicyKeys = ["vacuumJournal"],
+        Report = VacuumJson.Default.VacuumReport,
+    };
 
     public string Allowance(NodePolicy? policy) => policy?.VacuumJournal is not { } rule
         ? "refused: the node's policy has no vacuumJournal"
         : $"all archived files but the newest {Bytes.Text(rule.KeepBytes)} and those with entries younger than {rule.KeepAge}";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.VacuumParameters, Name, out var refusal);
-        if (asked?.MaximumAge is { } age && Age.Parse(age) is null)
-            refusal = Age.Refusal("maximumAge", age);
-        if (asked?.MaximumBytes < 0)
-            refusal = "maximumBytes is below 0.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return Task.Run(() => RunAsync(asked!, context, cancellation), CancellationToken.None);
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        Task.Run(() => VacuumAsync(asked, context, cancellation), CancellationToken.None);
 
-    static async Task<ActionReport> RunAsync(VacuumParameters asked, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> VacuumAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
         if (Rule(context, out var refusal) is not { } rule)
             return ActionReport.Refuse(refusal!);
         using var journal = new MachineJournal();
-        if (journal.Open(asked.MountPoint, context) is { } why)
+        if (journal.Open(asked.Text(On), context) is { } why)
             return ActionReport.Refuse(why);
         if (journal.Archived(cancellation) is not { } archived)
             return ActionReport.Refuse(ActionReport.OutOfTime);
@@ -106,15 +106,17 @@ sealed class VacuumJournal : INodeAction
     }
 
     /// <summary>The oldest first, up to the first that must stay or that nobody wants to go.</summary>
-    static IEnumerable<ArchivedJournal> Doomed(IReadOnlyList<ArchivedJournal> archived, VacuumParameters asked, JournalRule rule, DateTimeOffset now)
+    static IEnumerable<ArchivedJournal> Doomed(
+        IReadOnlyList<ArchivedJournal> archived, Arguments asked, JournalRule rule, DateTimeOffset now)
     {
         var keepFrom = now - Age.Parse(rule.KeepAge)!.Value;
-        var wantedBefore = asked.MaximumAge is null ? DateTimeOffset.MinValue : now - Age.Parse(asked.MaximumAge)!.Value;
-        var wantsAll = asked is { MaximumBytes: null, MaximumAge: null };
+        var wantedBefore = asked.Age(MaximumAge) is { } age ? now - age : DateTimeOffset.MinValue;
+        var most = asked.Whole(MaximumBytes);
+        var wantsAll = most is null && asked.Age(MaximumAge) is null;
         var rest = archived.Sum(f => f.Stat.Allocated);
         foreach (var file in archived)
         {
-            var wanted = wantsAll || rest > asked.MaximumBytes || file.LastEntry < wantedBefore;
+            var wanted = wantsAll || rest > most || file.LastEntry < wantedBefore;
             rest -= file.Stat.Allocated;
             if (!wanted || rest < rule.KeepBytes || file.LastEntry >= keepFrom)
                 yield break;
@@ -154,7 +156,7 @@ sealed class VacuumRun(JournalRule rule, ActionContext context, IReadOnlyList<Ar
     {
         var done = $"{_report.Files} archived journal files of {Bytes.Text(_report.Bytes)}";
         var summary = (context.DryRun ? "Would delete " : "Deleted ") + $"{done}; {Bytes.Text(_report.ArchivedAfter)} of the archived journal stay.";
-        var output = JsonSerializer.SerializeToElement(_report, ActionsJson.Default.VacuumReport);
+        var output = JsonSerializer.SerializeToElement(_report, VacuumJson.Default.VacuumReport);
         if (_report.Stopped is not { } stopped)
             return new ActionReport(CommandOutcome.Succeeded, summary, output);
         return new ActionReport(_report.Files == 0 && !_failed ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output);

@@ -36,7 +36,7 @@ static class VitalFolders
     /// <summary>Why a root cannot be cleaned, or null.</summary>
     /// <param name="root">As the policy names it.</param>
     /// <param name="others">The agent's own files and folders, which are never cleaned.</param>
-    /// <param name="named">The policy's <see cref="NodePolicy.VitalCleanRoots"/>.</param>
+    /// <param name="named">The policy's <c>vitalCleanRoots</c>.</param>
     public static string? Refusal(string root, IReadOnlyList<string> others, IReadOnlyList<string> named)
     {
         if (!root.StartsWith('/'))

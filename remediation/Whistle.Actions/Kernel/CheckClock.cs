@@ -1,11 +1,12 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Actions.Units;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Kernel;
-
-sealed record ClockParameters;
 
 /// <param name="Services">The time services that systemd knows here, by the names of their units, each with its state.</param>
 /// <param name="ServicesUnknown">Why they are not known.</param>
@@ -13,7 +14,14 @@ sealed record ClockReport(
     bool Synchronised, double? OffsetSeconds, double MaximumErrorSeconds, double EstimatedErrorSeconds, DateTimeOffset Now,
     IReadOnlyDictionary<string, string> Services, string? ServicesUnknown);
 
-/// <summary>Whether the node's clock is kept, and by what. It never steps the clock: a time service does that, once <c>unit.restart</c> has restarted it.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ClockReport))]
+sealed partial class ClockJson : JsonSerializerContext;
+
+/// <summary>
+/// Whether the node's clock is kept, and by what. It never steps the clock: a time service does that, once <c>unit.restart</c> has
+/// restarted it.
+/// </summary>
 sealed class CheckClock : INodeAction
 {
     static readonly string[] TimeServices =
@@ -21,21 +29,20 @@ sealed class CheckClock : INodeAction
         "chrony.service", "chronyd.service", "systemd-timesyncd.service", "ntp.service", "ntpd.service", "ntpsec.service", "openntpd.service",
     ];
 
-    public string Name => "clock.check";
-
-    public string Description => "Says whether the clock is synchronised, and by which time service.";
-
-    public bool Mutates => false;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "clock.check",
+        Summary = "Says whether the clock is synchronised, and by which time service.",
+        Reads = "the kernel's clock, and the state of the time services",
+        Report = ClockJson.Default.ClockReport,
+    };
 
     public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
-    {
-        ActionParameters.Read(parameters, ActionsJson.Default.ClockParameters, Name, out var refusal);
-        return refusal is null ? NodeWork.RunAsync(context, () => RunAsync(context, cancellation), cancellation) : Task.FromResult(ActionReport.Refuse(refusal));
-    }
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => CheckAsync(context, cancellation), cancellation);
 
-    static async Task<ActionReport> RunAsync(ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> CheckAsync(ActionContext context, CancellationToken cancellation)
     {
         var clock = context.ReadClock();
         var (units, unknown) = await SystemUnit.ShowAsync(context, TimeServices, cancellation).ConfigureAwait(false);
@@ -52,6 +59,7 @@ sealed class CheckClock : INodeAction
         };
         var offset = clock.Offset is { } seconds ? $", {seconds * 1000:0.0} ms off" : "";
         return NodeWork.Report(
-            CommandOutcome.Succeeded, $"The clock is {(clock.Synchronised ? "" : "not ")}synchronised{offset}.{by}", report, ActionsJson.Default.ClockReport);
+            CommandOutcome.Succeeded, $"The clock is {(clock.Synchronised ? "" : "not ")}synchronised{offset}.{by}", report,
+            ClockJson.Default.ClockReport);
     }
 }

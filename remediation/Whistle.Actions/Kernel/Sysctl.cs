@@ -1,15 +1,22 @@
 using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Kernel;
 
 /// <summary>What changed, or would.</summary>
-/// <param name="Was">Before; <c>sysctl.restore</c> takes it as its <c>value</c>.</param>
-/// <param name="Is">After, read back; <c>sysctl.restore</c> takes it as its <c>expected</c>.</param>
+/// <param name="Was">Before; <see cref="RestoreSysctl"/> takes it as its <c>value</c>.</param>
+/// <param name="Is">After, read back; <see cref="RestoreSysctl"/> takes it as its <c>expected</c>.</param>
 /// <param name="Limit">The policy's cap, or what it may not be set back below.</param>
 /// <param name="InUse">How much of it is taken, where the kernel tells.</param>
 sealed record SysctlReport(bool DryRun, string Name, long Was, long Is, long Limit, long? InUse);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(SysctlReport))]
+sealed partial class SysctlJson : JsonSerializerContext;
 
 /// <summary>A kernel limit of one whole number, below <c>/proc/sys</c>. It holds until the node restarts.</summary>
 sealed class Sysctl(ActionContext context, string name)
@@ -58,7 +65,8 @@ sealed class Sysctl(ActionContext context, string name)
 
     /// <summary>Says what it is after a write that failed, since that may be neither the old value nor the new one.</summary>
     public ActionReport Failed(string failure, long was, long limit) => NodeWork.Report(
-        CommandOutcome.Failed, failure, new SysctlReport(false, name, was, Read(out _) ?? was, limit, InUse()), ActionsJson.Default.SysctlReport);
+        CommandOutcome.Failed, failure, new SysctlReport(false, name, was, Read(out _) ?? was, limit, InUse()),
+        SysctlJson.Default.SysctlReport);
 
     /// <summary>How much of the limit is taken, or null where that is not known for it.</summary>
     public long? InUse() => name switch

@@ -1,15 +1,11 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
-using Whistle.Actions.Programs;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Packages;
-
-sealed record CheckPackagesParameters
-{
-    /// <summary>Versions by the names of Debian packages. A version may end in <c>*</c>: <c>1.31.4-*</c>. Up to 100; needed.</summary>
-    public IReadOnlyDictionary<string, string>? Packages { get; init; }
-}
 
 /// <param name="Installed">Null where it is not installed.</param>
 sealed record CheckedPackage(string Name, string Wanted, string? Installed, bool AsWanted, bool Held);
@@ -17,33 +13,44 @@ sealed record CheckedPackage(string Name, string Wanted, string? Installed, bool
 /// <param name="Drifted">So many are not as wanted.</param>
 sealed record CheckPackagesReport(int Drifted, IReadOnlyList<CheckedPackage> Packages);
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(CheckPackagesReport))]
+sealed partial class CheckPackagesJson : JsonSerializerContext;
+
 /// <summary>Compares the installed versions of packages with those that should be.</summary>
 sealed class CheckPackages : INodeAction
 {
     const int Most = 100;
     const int LongestVersion = 100;
 
-    public string Name => "packages.check";
+    static readonly ActionParameter Wanted =
+        new("packages", ParameterKind.TextMap, "Versions by the names of packages. A `*` at the end stands for any rest.")
+        {
+            Required = true, Least = 1, Most = Most, Example = """{ "kubelet": "1.31.4-*" }""",
+            Form = Names.IsPackage, FormWords = "the name of a Debian package",
+        };
 
-    public string Description => "Compares the versions of Debian packages with those that should be.";
-
-    public bool Mutates => false;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "packages.check",
+        Summary = "Compares the versions of Debian packages with those that should be.",
+        Reads = "dpkg's list of packages",
+        Parameters = [Wanted],
+        Report = CheckPackagesJson.Default.CheckPackagesReport,
+    };
 
     public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
     {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.CheckPackagesParameters, Name, out var refusal);
-        if (asked is not null && asked.Packages is not { Count: > 0 and <= Most })
-            refusal = $"{Name} needs packages: up to {Most} names with their versions, like {{ \"kubelet\": \"1.31.4-1.1\" }}.";
-        if (asked?.Packages?.FirstOrDefault(p => !Names.IsPackage(p.Key) || p.Value is not { Length: > 0 and <= LongestVersion }) is { Key: { } bad })
-            refusal = $"{bad} is no name of a Debian package, or its version is empty or too long.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return NodeWork.RunAsync(context, () => RunAsync(asked!.Packages!, context, cancellation), cancellation);
+        var wanted = asked.TextMap(Wanted)!;
+        if (wanted.FirstOrDefault(p => p.Value.Length is 0 or > LongestVersion) is { Key: { } bad })
+            return Task.FromResult(ActionReport.Refuse($"The version of {bad} is empty or too long."));
+        return NodeWork.RunAsync(context, () => CheckAsync(wanted, context, cancellation), cancellation);
     }
 
-    static async Task<ActionReport> RunAsync(IReadOnlyDictionary<string, string> wanted, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> CheckAsync(
+        IReadOnlyDictionary<string, string> wanted, ActionContext context, CancellationToken cancellation)
     {
         var (installed, failure) = await Dpkg.QueryAsync(context, [.. wanted.Keys], cancellation).ConfigureAwait(false);
         if (installed is null)
@@ -58,7 +65,7 @@ sealed class CheckPackages : INodeAction
         var first = drifted.Count == 0 ? "" : $"; {drifted[0].Name} is {drifted[0].Installed ?? "not installed"} instead of {drifted[0].Wanted}";
         return NodeWork.Report(
             CommandOutcome.Succeeded, $"{drifted.Count} of {packages.Count} packages are not as they should be{first}.",
-            new CheckPackagesReport(drifted.Count, packages), ActionsJson.Default.CheckPackagesReport);
+            new CheckPackagesReport(drifted.Count, packages), CheckPackagesJson.Default.CheckPackagesReport);
     }
 
     static bool Matches(string version, string wanted) =>

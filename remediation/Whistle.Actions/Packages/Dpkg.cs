@@ -1,3 +1,4 @@
+using Whistle.Actions.Contract;
 using Whistle.Actions.Programs;
 
 namespace Whistle.Actions.Packages;

@@ -1,75 +1,89 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Packages;
-
-sealed record PinParameters
-{
-    /// <summary>Some of the policy's packages. <c>packages.pin</c> takes all where it is left out; <c>packages.unpin</c> needs it.</summary>
-    public IReadOnlyList<string>? Packages { get; init; }
-}
 
 /// <param name="HeldBefore">Of those asked for.</param>
 /// <param name="Changed">What was put on hold, or taken off it; <c>packages.unpin</c> takes it to undo exactly this.</param>
 /// <param name="Missing">Those that are not installed.</param>
 sealed record PinReport(bool DryRun, IReadOnlyList<string> HeldBefore, IReadOnlyList<string> Changed, IReadOnlyList<string> Missing);
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(PinReport))]
+sealed partial class PinJson : JsonSerializerContext;
+
 /// <summary>Puts packages on hold, so that no upgrade touches them. It installs and removes nothing.</summary>
 sealed class PinPackages : INodeAction
 {
-    public string Name => "packages.pin";
+    static readonly ActionParameter Packages =
+        new("packages", ParameterKind.Texts, "Only these of the policy's `pinPackages`; another one is refused.")
+        { WithoutIt = "all", Least = 1 };
 
-    public string Description => "Puts Debian packages on hold that the node's policy names.";
-
-    public bool Mutates => true;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "packages.pin",
+        Summary = "Puts Debian packages on hold that the node's policy names.",
+        Reads = "dpkg's list of packages",
+        Changes = "their holds",
+        DryRun = "lists what it would put on hold",
+        Undo = UnpinPackages.Own.Name,
+        Parameters = [Packages],
+        PolicyKeys = ["pinPackages"],
+        Report = PinJson.Default.PinReport,
+    };
 
     public string Allowance(NodePolicy? policy) => Holds.Allowance(policy);
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation) =>
-        new Holds(Name, hold: true, context).RunAsync(parameters, cancellation);
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => new Holds(hold: true, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
 }
 
 /// <summary>Takes packages off hold again.</summary>
 sealed class UnpinPackages : INodeAction
 {
-    public string Name => "packages.unpin";
+    static readonly ActionParameter Packages =
+        new("packages", ParameterKind.Texts, "What to take off hold; all must be in the policy's `pinPackages`.")
+        { Required = true, Least = 1, Example = """["kubelet"]""" };
 
-    public string Description => "Takes Debian packages off hold that packages.pin has put on it.";
+    internal static ActionDescriptor Own { get; } = new()
+    {
+        Name = "packages.unpin",
+        Summary = "Takes Debian packages off hold that packages.pin has put on it.",
+        Reads = "dpkg's list of packages",
+        Changes = "their holds",
+        DryRun = "lists what it would take off hold",
+        Parameters = [Packages],
+        PolicyKeys = ["pinPackages"],
+        Report = PinJson.Default.PinReport,
+    };
 
-    public bool Mutates => true;
+    public ActionDescriptor Descriptor => Own;
 
     public string Allowance(NodePolicy? policy) => Holds.Allowance(policy);
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation) =>
-        new Holds(Name, hold: false, context).RunAsync(parameters, cancellation);
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => new Holds(hold: false, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
 }
 
 /// <summary>One change of holds by apt-mark, looked at before and after.</summary>
-sealed class Holds(string action, bool hold, ActionContext context)
+sealed class Holds(bool hold, ActionContext context)
 {
     public static string Allowance(NodePolicy? policy) => policy is not { PinPackages.Count: > 0 }
         ? "refused: the node's policy names no pinPackages"
         : string.Join(' ', policy.PinPackages);
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, CancellationToken cancellation)
-    {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.PinParameters, action, out var refusal);
-        if (asked is not null && (asked.Packages is { Count: 0 } || (asked.Packages is null && !hold)))
-            refusal = $"{action} needs packages: the names of those that packages.pin has put on hold, from the changed of its report.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return NodeWork.RunAsync(context, () => RunAsync(asked!, cancellation), cancellation);
-    }
-
-    async Task<ActionReport> RunAsync(PinParameters asked, CancellationToken cancellation)
+    public async Task<ActionReport> ChangeAsync(IReadOnlyList<string>? asked, CancellationToken cancellation)
     {
         if (context.Policy(out var refusal) is not { } policy)
             return ActionReport.Refuse(refusal!);
         if (policy.PinPackages.Count == 0)
             return ActionReport.Refuse($"The node's policy {context.PolicyFile} names no pinPackages, so no hold may be changed.");
-        IReadOnlyList<string> names = [.. (asked.Packages ?? policy.PinPackages).Distinct()];
+        IReadOnlyList<string> names = [.. (asked ?? policy.PinPackages).Distinct()];
         if (names.FirstOrDefault(n => !policy.PinPackages.Contains(n)) is { } foreign)
             return ActionReport.Refuse($"The node's policy {context.PolicyFile} does not name {foreign} in its pinPackages, so its hold may not be changed.");
         var (before, failure) = await Dpkg.QueryAsync(context, names, cancellation).ConfigureAwait(false);
@@ -103,6 +117,6 @@ sealed class Holds(string action, bool hold, ActionContext context)
     {
         var missing = report.Missing.Count > 0 ? $" Not installed: {string.Join(", ", report.Missing)}." : "";
         var changed = report.Changed.Count > 0 ? string.Join(", ", report.Changed) : "nothing more";
-        return NodeWork.Report(outcome, $"{done}: {changed}.{missing}", report, ActionsJson.Default.PinReport);
+        return NodeWork.Report(outcome, $"{done}: {changed}.{missing}", report, PinJson.Default.PinReport);
     }
 }

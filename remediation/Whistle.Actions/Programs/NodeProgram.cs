@@ -2,7 +2,9 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
+using Whistle.Actions.Secrets;
 
 namespace Whistle.Actions.Programs;
 
@@ -24,7 +26,7 @@ sealed record Ended(int? ExitCode, string Output, string Error, bool Cut, string
     {
         if (Failure is not null)
             return Failure;
-        var said = Diagnostics.Redaction.Redact((Error.Trim() is { Length: > 0 } error ? error : Output.Trim()).ReplaceLineEndings(" "), out _);
+        var said = Redaction.Redact((Error.Trim() is { Length: > 0 } error ? error : Output.Trim()).ReplaceLineEndings(" "), out _);
         return $"{program} ended with {ExitCode}" + (said.Length == 0 ? " and said nothing." : $": {(said.Length > LongestShown ? "…" + said[^LongestShown..] : said)}");
     }
 }

@@ -1,15 +1,12 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
 using Whistle.Telemetry;
 
 namespace Whistle.Actions.Units;
-
-sealed record RestartParameters
-{
-    /// <summary>As the policy names it: <c>kubelet.service</c>.</summary>
-    public string? Unit { get; init; }
-}
 
 /// <param name="StartsIn20Minutes">Before this restart, whoever asked for them.</param>
 /// <param name="StateBefore">Such as <c>failed (exit-code)</c>.</param>
@@ -18,6 +15,10 @@ sealed record RestartParameters
 sealed record RestartReport(
     bool DryRun, string Unit, int StartsIn20Minutes, int MostStartsIn20Minutes, string StateBefore, string? StateAfter, int MainProcessBefore, int? MainProcessAfter);
 
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(RestartReport))]
+sealed partial class RestartJson : JsonSerializerContext;
+
 /// <summary>Restarts a service once, unless restarting it has not helped already.</summary>
 sealed class RestartUnit : INodeAction
 {
@@ -25,27 +26,47 @@ sealed class RestartUnit : INodeAction
     static readonly TimeSpan LongestSettling = TimeSpan.FromSeconds(60);
     static readonly TimeSpan BetweenLooks = TimeSpan.FromSeconds(1);
 
-    public string Name => "unit.restart";
+    static readonly string[] TimeServices = ["chrony", "ntp", "systemd-timesyncd", "openntpd", "ptp4l"];
 
-    public string Description => "Restarts a service that the node's policy names, and waits until it is active.";
+    static readonly ActionParameter Unit = new("unit", ParameterKind.Text, "A service as the policy names it: `kubelet.service`.")
+    {
+        Required = true, Example = "\"kubelet.service\"", Form = Names.IsService,
+        FormWords = "the name of a service with its ending, like kubelet.service",
+    };
 
-    public bool Mutates => true;
+    public ActionDescriptor Descriptor { get; } = new()
+    {
+        Name = "unit.restart",
+        Summary = "Restarts a service that the node's policy names, and waits until it is active.",
+        Reads = "the state of the unit, and its starts in the journal",
+        Changes = "the unit's processes",
+        Disturbs = "whoever uses the service",
+        DryRun = "asks all that must be known and leaves out the restart",
+        Parameters = [Unit],
+        PolicyKeys = ["restartUnits"],
+        Report = RestartJson.Default.RestartReport,
+        TraitsOf = text => OfUnit(text(Unit.Name)),
+    };
 
     public string Allowance(NodePolicy? policy) => policy is not { RestartUnits.Count: > 0 }
         ? "refused: the node's policy names no restartUnits"
         : string.Join("; ", policy.RestartUnits.Select(r => $"{r.Unit} with fewer than {r.MostStartsIn20Minutes} starts in 20 minutes"));
 
-    public Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+    public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
+        NodeWork.RunAsync(context, () => RestartAsync(asked.Text(Unit)!, context, cancellation), cancellation);
+
+    // A new start of the time service may step the clock, which an etcd member may not survive in time.
+    static ActionTraits OfUnit(string? unit)
     {
-        var asked = ActionParameters.Read(parameters, ActionsJson.Default.RestartParameters, Name, out var refusal);
-        if (asked is not null && !Names.IsService(asked.Unit ?? ""))
-            refusal = $"{Name} needs a unit: the name of a service with its ending, like kubelet.service.";
-        if (refusal is not null)
-            return Task.FromResult(ActionReport.Refuse(refusal));
-        return NodeWork.RunAsync(context, () => RunAsync(asked!.Unit!, context, cancellation), cancellation);
+        if (unit is null)
+            return ActionTraits.Unknown;
+        if (unit.Contains("etcd", StringComparison.OrdinalIgnoreCase))
+            return new() { Disruptive = true, StopsVoter = true };
+        return Array.Exists(TimeServices, t => unit.StartsWith(t, StringComparison.OrdinalIgnoreCase))
+            ? new() { StopsVoter = true } : new() { Disruptive = true };
     }
 
-    static async Task<ActionReport> RunAsync(string unit, ActionContext context, CancellationToken cancellation)
+    static async Task<ActionReport> RestartAsync(string unit, ActionContext context, CancellationToken cancellation)
     {
         if (Rule(context, unit, out var refusal) is not { } rule)
             return ActionReport.Refuse(refusal!);
@@ -122,5 +143,5 @@ sealed class RestartUnit : INodeAction
     }
 
     static ActionReport Answer(CommandOutcome outcome, string summary, RestartReport report) =>
-        NodeWork.Report(outcome, summary, report, ActionsJson.Default.RestartReport);
+        NodeWork.Report(outcome, summary, report, RestartJson.Default.RestartReport);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 
+using Whistle.Actions.Contract;
 using Whistle.Actions.Programs;
 
 namespace Whistle.Actions.Units;

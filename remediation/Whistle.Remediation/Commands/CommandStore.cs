@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Text.Json;
 
+using Whistle.Actions.Contract;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;

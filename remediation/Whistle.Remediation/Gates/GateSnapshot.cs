@@ -1,3 +1,4 @@
+using Whistle.Actions.Contract;
 using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Remediation.Control;

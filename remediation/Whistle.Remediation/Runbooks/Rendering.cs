@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
+using Whistle.Actions.Contract;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 

@@ -1,11 +1,16 @@
 using System.Text.Json.Nodes;
 
+using Whistle.Actions.Contract;
+
 namespace Whistle.Remediation.Runbooks;
 
 /// <summary>A JSON schema (draft 2020-12) of a runbook for editors, made of the readers' own keys, actions and parameters. What it cannot say, the reader does.</summary>
 public static class RunbookSchema
 {
     const string Duration = @"^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$|^0$";
+
+    // A label's place may stand for the whole of it or for a part.
+    const string Age = @"^[0-9]{1,10}[smhdw]$|\$\{";
 
     // By key, wherever it stands; a key of the readers that is missing here cannot be described and makes this throw.
     static readonly Dictionary<string, Func<JsonObject>> Shapes = new()
@@ -73,10 +78,11 @@ public static class RunbookSchema
 
     static JsonArray Parameters(bool undo) => [.. ActionCatalogue.Names.Select(name => (JsonNode)ParametersOf(ActionCatalogue.Find(name)!, undo))];
 
-    static JsonObject ParametersOf(KnownAction action, bool undo)
+    static JsonObject ParametersOf(ActionDescriptor action, bool undo)
     {
         var required = action.Parameters.Where(p => p.Required).Select(p => p.Name).ToArray();
-        var then = new JsonObject { ["properties"] = new JsonObject { ["parameters"] = Object(action.Parameters.Select(p => (p.Name, Parameter(p.Kind, undo))), required) } };
+        var parameters = Object(action.Parameters.Select(p => (p.Name, Parameter(p, undo))), required);
+        var then = new JsonObject { ["properties"] = new JsonObject { ["parameters"] = parameters } };
         if (required.Length > 0)
             then["required"] = new JsonArray("parameters");
         return new()
@@ -86,19 +92,31 @@ public static class RunbookSchema
         };
     }
 
-    static JsonObject Parameter(ParameterKind kind, bool undo)
+    static JsonObject Parameter(ActionParameter parameter, bool undo)
     {
-        var shape = kind switch
+        var shape = parameter.Kind switch
         {
             ParameterKind.Text => Text(),
-            ParameterKind.Number => new() { ["type"] = "number" },
+            ParameterKind.Age => new() { ["type"] = "string", ["pattern"] = Age },
+            ParameterKind.Whole => Bounded(new() { ["type"] = "integer" }, parameter),
+            ParameterKind.Number => Bounded(new() { ["type"] = "number" }, parameter),
             ParameterKind.Truth => new() { ["type"] = "boolean" },
-            ParameterKind.Texts => ListOf(Text()),
-            ParameterKind.TextMap => MapOf(Text()),
-            _ => throw new InvalidOperationException($"Unknown kind {kind}."),
+            ParameterKind.Texts => Bounded(ListOf(Text()), parameter, "Items"),
+            ParameterKind.TextMap => Bounded(MapOf(Text()), parameter, "Properties"),
+            _ => throw new InvalidOperationException($"Unknown kind {parameter.Kind}."),
         };
+        shape["description"] = parameter.Meaning;
         // A field of the step's own report keeps its type.
         return undo ? new() { ["anyOf"] = new JsonArray(shape, new JsonObject { ["type"] = "string", ["pattern"] = @"^\$\{output\." }) } : shape;
+    }
+
+    static JsonObject Bounded(JsonObject shape, ActionParameter parameter, string of = "imum")
+    {
+        (string Key, double? Bound)[] bounds =
+            [("min" + of, parameter.Least), ("exclusiveMinimum", parameter.Above), ("max" + of, parameter.Most)];
+        foreach (var (key, bound) in bounds.Where(b => b.Bound is not null))
+            shape[key] = bound;
+        return shape;
     }
 
     static JsonObject Shape(string key) => Durations.Contains(key)

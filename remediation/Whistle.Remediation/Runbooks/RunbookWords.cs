@@ -1,3 +1,4 @@
+using Whistle.Actions.Contract;
 using Whistle.PromQL;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;

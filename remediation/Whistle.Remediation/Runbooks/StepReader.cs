@@ -1,5 +1,6 @@
 using System.Globalization;
 
+using Whistle.Actions.Contract;
 using Whistle.Detectors.Yaml;
 using Whistle.PromQL;
 
@@ -82,7 +83,7 @@ sealed class StepReader(YamlReader yaml)
         var parameters = Tree(fields.Pairs("parameters"), undo);
         if (known is not null)
             Check(fields, known, parameters, undo);
-        var timeout = Timeout(fields, TimeSpan.FromMinutes(5), TimeSpan.FromHours(1));
+        var timeout = Timeout(fields, known?.TimeLimit ?? ActionDescriptor.DefaultTimeLimit, TimeSpan.FromHours(1));
         if (undo)
             return action is null ? null : new(name, action, parameters, timeout, false, false) { Proof = Expression(fields, "expr") };
         var goesOn = fields.Choice("onFailure", RunbookKeys.OnFailure) == "continue";
@@ -130,38 +131,34 @@ sealed class StepReader(YamlReader yaml)
         return timeout;
     }
 
-    static void Check(YamlFields fields, KnownAction action, Dictionary<string, object?> given, bool undo)
+    static void Check(YamlFields fields, ActionDescriptor action, Dictionary<string, object?> given, bool undo)
     {
         foreach (var (name, value) in given)
         {
-            if (action.Parameters.FirstOrDefault(p => p.Name == name) is not { } parameter)
+            if (action.Find(name) is not { } parameter)
                 fields.Fail("parameters", $"{action.Name} has no parameter {name}; it takes {(action.Parameters.Count == 0 ? "none" : string.Join(", ", action.Parameters.Select(p => p.Name)))}");
-            else if (!Fits(value, parameter.Kind) && !(undo && value is string text && text.StartsWith($"${{{Rendering.Output}", StringComparison.Ordinal)))
-                fields.Fail("parameters", $"{name} of {action.Name} must be {Words(parameter.Kind)}");
+            else if (!Fits(value, parameter) && !(undo && IsOutput(value)))
+                fields.Fail("parameters", $"{name} of {action.Name} must be {parameter.Words}");
         }
 
         foreach (var missing in action.Parameters.Where(p => p.Required && !given.ContainsKey(p.Name)))
-            fields.Fail("parameters", $"{action.Name} needs the parameter {missing.Name}, {Words(missing.Kind)}");
+            fields.Fail("parameters", $"{action.Name} needs the parameter {missing.Name}, {missing.Words}");
     }
 
-    static bool Fits(object? value, ParameterKind kind) => kind switch
+    static bool IsOutput(object? value) => value is string text && text.StartsWith($"${{{Rendering.Output}", StringComparison.Ordinal);
+
+    // What a text must look like is asked on the node, where it is whole.
+    static bool Fits(object? value, ActionParameter parameter) => parameter.Kind switch
     {
         ParameterKind.Text => value is string,
-        ParameterKind.Number => value is long or double,
+        ParameterKind.Age => value is string text && (Rendering.Place().IsMatch(text) || ActionParameter.IsAge(text)),
+        ParameterKind.Whole => value is long whole && parameter.Allows(whole),
+        ParameterKind.Number => value is long or double && parameter.Allows(Convert.ToDouble(value, CultureInfo.InvariantCulture)),
         ParameterKind.Truth => value is bool,
-        ParameterKind.Texts => value is IReadOnlyList<object?> list && list.All(i => i is string),
-        ParameterKind.TextMap => value is IReadOnlyDictionary<string, object?> map && map.Values.All(i => i is string),
-        _ => throw new InvalidOperationException($"Unknown kind {kind}."),
-    };
-
-    static string Words(ParameterKind kind) => kind switch
-    {
-        ParameterKind.Text => "a text (quote what looks like a number)",
-        ParameterKind.Number => "a number",
-        ParameterKind.Truth => "true or false",
-        ParameterKind.Texts => "a list of texts",
-        ParameterKind.TextMap => "a mapping of texts",
-        _ => throw new InvalidOperationException($"Unknown kind {kind}."),
+        ParameterKind.Texts => value is IReadOnlyList<object?> list && list.All(i => i is string) && parameter.Allows(list.Count),
+        ParameterKind.TextMap =>
+            value is IReadOnlyDictionary<string, object?> map && map.Values.All(i => i is string) && parameter.Allows(map.Count),
+        _ => throw new InvalidOperationException($"Unknown kind {parameter.Kind}."),
     };
 
     internal Dictionary<string, object?> Tree(IEnumerable<KeyValuePair<YamlNode, YamlNode>> pairs, bool undo)

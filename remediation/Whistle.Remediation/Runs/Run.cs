@@ -1,5 +1,6 @@
 using System.Text.Json;
 
+using Whistle.Actions.Contract;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 

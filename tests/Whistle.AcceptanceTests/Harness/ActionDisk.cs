@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -82,7 +83,8 @@ sealed class ActionDisk : IDisposable
             ProtectedFolders = ProtectedFolders,
             BetweenLookAndAct = BetweenLookAndAct,
         };
-        return await NodeActions.All.Single(a => a.Name == action).RunAsync(json.RootElement, context, TestContext.Current.CancellationToken);
+        return await NodeActions.All.Single(a => a.Descriptor.Name == action)
+            .RunAsync(json.RootElement, context, TestContext.Current.CancellationToken);
     }
 
     /// <summary>As <c>mount</c> has it; the last argument, where it is mounted, is made.</summary>

@@ -1,13 +1,11 @@
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 
 using Whistle.Actions;
-using Whistle.Actions.Certificates;
-using Whistle.Actions.Diagnostics;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
-using Whistle.Actions.Kernel;
-using Whistle.Actions.Packages;
-using Whistle.Actions.Units;
+using Whistle.Actions.Policy;
 using Whistle.Remediation.Runbooks;
 
 using Xunit;
@@ -17,23 +15,10 @@ namespace Whistle.Tests.Actions;
 /// <summary>docs/actions.md is what people write policies and runbooks by.</summary>
 public sealed class ActionDocumentTests
 {
-    const string Document = "docs/actions.md";
+    const string Document = ActionTables.Document;
     const string PolicyDocument = "docs/node-policy.md";
 
-    // Where a report is shown under another action already, it is null here.
-    static readonly (string Action, Type Parameters, Type? Report)[] Shapes =
-    [
-        ("disk.largest-directories", typeof(LargestParameters), typeof(LargestReport)), ("disk.clean-paths", typeof(CleanParameters), typeof(CleanReport)),
-        ("disk.vacuum-journal", typeof(VacuumParameters), typeof(VacuumReport)), ("disk.prune-backups", typeof(PruneBackupsParameters), typeof(PruneBackupsReport)),
-        ("images.prune", typeof(PruneImagesParameters), typeof(PruneImagesReport)), ("logs.rotate", typeof(RotateParameters), typeof(RotateReport)),
-        ("diagnostics.capture", typeof(CaptureParameters), typeof(CaptureReport)), ("unit.restart", typeof(RestartParameters), typeof(RestartReport)),
-        ("sysctl.raise", typeof(RaiseParameters), typeof(SysctlReport)), ("sysctl.restore", typeof(RestoreParameters), null),
-        ("clock.check", typeof(ClockParameters), typeof(ClockReport)), ("certificates.check", typeof(CheckParameters), typeof(CheckReport)),
-        ("certificates.renew", typeof(RenewParameters), typeof(RenewReport)), ("packages.check", typeof(CheckPackagesParameters), typeof(CheckPackagesReport)),
-        ("packages.pin", typeof(PinParameters), typeof(PinReport)), ("packages.unpin", typeof(PinParameters), null),
-    ];
-
-    static readonly IReadOnlyList<string> Examples = Repository.Examples(Document, "json");
+    static readonly IReadOnlyList<ActionDescriptor> All = [.. NodeActions.All.Select(a => a.Descriptor)];
 
     [Fact]
     public void The_policy_of_the_documentation_is_taken_and_allows_what_it_says()
@@ -46,16 +31,29 @@ public sealed class ActionDocumentTests
         Assert.Equal(["/var/tmp/builds", "/data/spool"], policy!.CleanPaths.Select(r => r.Root));
         Assert.Equal("all archived files but the newest 256.0 MiB and those with entries younger than 2d", new VacuumJournal().Allowance(policy));
         Assert.All(NodeActions.All, a => Assert.DoesNotContain("refused", a.Allowance(policy), StringComparison.Ordinal));
-        Assert.All(NodeActions.All.Where(a => a.Mutates), a => Assert.StartsWith("refused: the node's policy ", a.Allowance(new NodePolicy()), StringComparison.Ordinal));
+        Assert.All(
+            NodeActions.All.Where(a => a.Descriptor.Mutates),
+            a => Assert.StartsWith("refused: the node's policy ", a.Allowance(new NodePolicy()), StringComparison.Ordinal));
+    }
+
+    /// <summary>With WHISTLE_TEST_WRITE_DOCS=1 it writes them.</summary>
+    [Fact]
+    public void The_tables_of_actions_and_parameters_are_those_of_the_descriptors()
+    {
+        var filled = ActionTables.Fill(Repository.Document(Document));
+        if (Environment.GetEnvironmentVariable("WHISTLE_TEST_WRITE_DOCS") == "1")
+            File.WriteAllText(Path.Combine(Repository.Root, Document), filled);
+        Assert.True(
+            filled == Repository.Document(Document),
+            $"The tables of {Document} are not those of the descriptors. Write them with: "
+            + "WHISTLE_TEST_WRITE_DOCS=1 dotnet test --project tests/Whistle.Tests -- --filter-class '*.ActionDocumentTests'");
+        Assert.Equal(All.Select(a => a.Name), Repository.FirstCells(Document, "# Actions"));
     }
 
     [Fact]
-    public void The_actions_their_parameters_and_the_keys_of_the_policy_are_those_that_there_are()
+    public void The_keys_of_the_policy_are_those_that_there_are_and_each_belongs_to_an_action()
     {
-        Assert.Equal(NodeActions.All.Select(a => a.Name), Repository.FirstCells(Document, "# Actions"));
-        Assert.Equal(NodeActions.All.Select(a => a.Name), Shapes.Select(s => s.Action));
-        Assert.All(Shapes, s => Assert.Equal(
-            Names(s.Parameters).Order(), Repository.FirstCells(Document, $"## {s.Action}").TakeWhile(c => c != "not-matching").Order()));
+        Assert.Equal(Names(typeof(NodePolicy)).Order(), All.SelectMany(a => a.PolicyKeys).Distinct().Order());
         Assert.Equal(
             Names(typeof(NodePolicy)).Concat(Keys<CleanRule>("cleanPaths[]")).Concat(Keys<JournalRule>("vacuumJournal")).Concat(Keys<UnitRule>("restartUnits[]"))
                 .Concat(Keys<SysctlRule>("raiseSysctls[]")).Concat(Keys<CertificateRule>("certificates[]")).Concat(Keys<RenewRule>("renewCertificates"))
@@ -64,16 +62,27 @@ public sealed class ActionDocumentTests
     }
 
     [Fact]
-    public void The_server_knows_every_action_and_which_only_read() =>
-        Assert.All(NodeActions.All, a => Assert.Equal((a.Name, !a.Mutates), (a.Name, ActionCatalogue.Find(a.Name)?.Traits.ReadOnly)));
+    public void The_server_knows_every_action_as_it_is() => Assert.All(All, a => Assert.Same(a, ActionCatalogue.Find(a.Name)));
 
     [Fact]
-    public void The_reports_have_the_fields_that_are_shown()
+    public void Descriptors_say_all_that_people_and_gates_need()
     {
-        var shown = Shapes.Where(s => s.Report is not null).ToList();
-        Assert.Equal(shown.Count, Examples.Count);
-        Assert.All(shown.Zip(Examples), e => AssertShown(e.First.Report!, e.Second));
-        AssertShown(typeof(CleanedRoot), JsonDocument.Parse(Examples[1]).RootElement.GetProperty("roots")[0].GetRawText());
+        Assert.Equal(All.Count, All.DistinctBy(a => a.Name).Count());
+        Assert.All(All, a => Assert.Matches(@"^[a-z]+\.[a-z-]+$", a.Name));
+        Assert.All(All, a => Assert.EndsWith(".", a.Summary, StringComparison.Ordinal));
+        Assert.All(All, a => Assert.NotNull(a.Report));
+        Assert.All(All, a => Assert.Equal((a.Name, a.Mutates), (a.Name, a.DryRun is not null)));
+        Assert.All(All.Where(a => a.Mutates), a => Assert.NotEmpty(a.PolicyKeys));
+        Assert.All(All.Where(a => a.Undo is not null), a => Assert.True(ActionCatalogue.Find(a.Undo!)!.Mutates));
+        Assert.All(All.SelectMany(a => a.Parameters), p => Assert.Equal((p.Name, true), (p.Name, !p.Required || p.Example is not null)));
+    }
+
+    [Fact]
+    public void Each_report_is_shown_once_with_all_its_fields()
+    {
+        Assert.All(All.DistinctBy(a => a.Report!.Type), a => AssertShown(a.Report!, ActionTables.Example(a)));
+        AssertShown(
+            CleanJson.Default.CleanedRoot, ActionTables.Example(All.Single(a => a.Name == "disk.clean-paths")).GetProperty("roots")[0]);
     }
 
     [Fact]
@@ -92,9 +101,10 @@ public sealed class ActionDocumentTests
 
     static IEnumerable<string> Keys<T>(string mapping) => Names(typeof(T)).Select(k => $"{mapping}.{k}");
 
-    static IEnumerable<string> Names(Type type) => ActionsJson.Default.GetTypeInfo(type)!.Properties.Select(p => p.Name);
+    static IEnumerable<string> Names(Type type) => PolicyJson.Default.GetTypeInfo(type)!.Properties.Select(p => p.Name);
 
     // All but what is told only where it applies.
-    static void AssertShown(Type type, string json) => Assert.Equal(
-        Names(type).Except(["stopped", "notCleaned", "servicesUnknown"]).Order(), JsonDocument.Parse(json).RootElement.EnumerateObject().Select(p => p.Name).Order());
+    static void AssertShown(JsonTypeInfo type, JsonElement shown) => Assert.Equal(
+        type.Properties.Select(p => p.Name).Except(["stopped", "notCleaned", "servicesUnknown"]).Order(),
+        shown.EnumerateObject().Select(p => p.Name).Order());
 }

@@ -4,7 +4,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Actions;
-using Whistle.Actions.Kernel;
+using Whistle.Actions.Contract;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -99,7 +99,7 @@ sealed class ActionFixture : IDisposable
     public async Task<ActionReport> RunAsync(string action, string parameters = "{}", bool dryRun = false)
     {
         using var json = JsonDocument.Parse(parameters);
-        return await NodeActions.All.Single(a => a.Name == action).RunAsync(json.RootElement, Context(dryRun), Cancellation);
+        return await NodeActions.All.Single(a => a.Descriptor.Name == action).RunAsync(json.RootElement, Context(dryRun), Cancellation);
     }
 
     internal ActionContext Context(bool dryRun) => new()

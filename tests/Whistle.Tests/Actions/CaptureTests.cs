@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using System.Text.Json;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Diagnostics;
+using Whistle.Actions.Secrets;
 using Whistle.Telemetry;
 
 using Xunit;

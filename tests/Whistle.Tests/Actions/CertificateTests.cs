@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Telemetry;
 
 using Xunit;

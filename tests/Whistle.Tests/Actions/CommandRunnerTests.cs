@@ -4,7 +4,8 @@ using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Agent;
 using Whistle.Agent.Running;
 using Whistle.Telemetry;
@@ -172,15 +173,11 @@ public sealed class CommandRunnerTests : IDisposable
     {
         public int Mutations { get; private set; }
 
-        public string Name => "test.count";
-
-        public string Description => "";
-
-        public bool Mutates => true;
+        public ActionDescriptor Descriptor { get; } = new() { Name = "test.count", Summary = "", Reads = "nothing", Changes = "a count" };
 
         public string Allowance(NodePolicy? policy) => "";
 
-        public async Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+        public async Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
         {
             if (context.DryRun)
                 return new ActionReport(CommandOutcome.Succeeded, "would count");

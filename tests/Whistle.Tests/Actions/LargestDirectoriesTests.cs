@@ -89,7 +89,7 @@ public sealed class LargestDirectoriesTests : IDisposable
         Fill("open/file", 5);
         ActionFixture.Run("chmod", "go-rwx", Path.Join(_node.Root, "closed"));
         using var walk = Walk();
-        var report = Unprivileged.Run(() => new TreeSizes(walk, new LargestParameters { MountPoint = _node.Root }).Measure(CancellationToken.None));
+        var report = Unprivileged.Run(() => new TreeSizes(walk, _node.Root, depth: 4, count: 20).Measure(CancellationToken.None));
         Assert.Equal((1, 1, false), (report.Unreadable, report.Files, report.Complete));
     }
 
@@ -117,7 +117,7 @@ public sealed class LargestDirectoriesTests : IDisposable
             if (name == "b")
                 limit.Cancel();
         });
-        var report = new TreeSizes(walk, new LargestParameters { MountPoint = _node.Root }).Measure(limit.Token);
+        var report = new TreeSizes(walk, _node.Root, depth: 4, count: 20).Measure(limit.Token);
         Assert.False(report.Complete);
         Assert.Equal(0, report.Files);
         Assert.Equal([Path.Join(_node.Root, "a"), Path.Join(_node.Root, "a/b")], report.LargestDirectories.Select(d => d.Path));
@@ -144,10 +144,10 @@ public sealed class LargestDirectoriesTests : IDisposable
     }
 
     [Theory]
-    [InlineData("""{ "depth": 0 }""", "depth of 1 to 32")]
-    [InlineData("""{ "depth": 33 }""", "depth of 1 to 32")]
-    [InlineData("""{ "count": 0 }""", "count of 1 to 100")]
-    [InlineData("""{ "count": 101 }""", "count of 1 to 100")]
+    [InlineData("""{ "depth": 0 }""", "depth must be a whole number, 1 to 32")]
+    [InlineData("""{ "depth": 33 }""", "depth must be a whole number, 1 to 32")]
+    [InlineData("""{ "count": 0 }""", "count must be a whole number, 1 to 100")]
+    [InlineData("""{ "count": 101 }""", "count must be a whole number, 1 to 100")]
     [InlineData("""{ "count": "many" }""", "cannot be read")]
     [InlineData("""{ "mountPoint": null }""", "cannot be read")]
     [InlineData("""{ "path": "/" }""", "no parameter path")]

@@ -1,4 +1,6 @@
 using Whistle.Actions;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -85,17 +87,9 @@ public sealed class NodePolicyTests : IDisposable
     public async Task Every_action_that_changes_something_is_refused_without_a_policy_and_touches_nothing()
     {
         File.Delete(_node.PolicyFile);
-        var needed = new Dictionary<string, string>
+        foreach (var action in NodeActions.All.Select(a => a.Descriptor).Where(d => d.Mutates))
         {
-            ["unit.restart"] = """{ "unit": "a.service" }""",
-            ["sysctl.raise"] = """{ "name": "fs.file-max", "factor": 2 }""",
-            ["sysctl.restore"] = """{ "name": "fs.file-max", "value": 1, "expected": 2 }""",
-            ["certificates.renew"] = """{ "within": "1d" }""",
-            ["packages.unpin"] = """{ "packages": ["a1"] }""",
-        };
-        foreach (var action in NodeActions.All.Where(a => a.Mutates))
-        {
-            var report = await _node.RunAsync(action.Name, needed.GetValueOrDefault(action.Name, "{}"));
+            var report = await _node.RunAsync(action.Name, Example(action));
             Assert.Equal((action.Name, CommandOutcome.Refused), (action.Name, report.Outcome));
             Assert.Contains("does not exist, so nothing may be changed", report.Summary, StringComparison.Ordinal);
         }
@@ -108,6 +102,9 @@ public sealed class NodePolicyTests : IDisposable
     {
         _node.Cancellation = new CancellationToken(canceled: true);
         foreach (var action in NodeActions.All)
-            Assert.NotEmpty((await _node.RunAsync(action.Name)).Summary);
+            Assert.NotEmpty((await _node.RunAsync(action.Descriptor.Name, Example(action.Descriptor))).Summary);
     }
+
+    static string Example(ActionDescriptor action) =>
+        $"{{ {string.Join(", ", action.Parameters.Where(p => p.Example is not null).Select(p => $"\"{p.Name}\": {p.Example}"))} }}";
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
 using Whistle.Telemetry;
 

@@ -1,4 +1,4 @@
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -54,8 +54,8 @@ public sealed class PackageTests : IDisposable
 
     [Theory]
     [InlineData("{}", "needs packages")]
-    [InlineData("""{ "packages": { } }""", "needs packages")]
-    [InlineData("""{ "packages": { "-rf": "1" } }""", "no name of a Debian package")]
+    [InlineData("""{ "packages": { } }""", "packages has 0 values")]
+    [InlineData("""{ "packages": { "-rf": "1" } }""", "must be the name of a Debian package")]
     [InlineData("""{ "packages": { "bash": "" } }""", "empty or too long")]
     public async Task Bad_parameters_are_refused(string parameters, string reason) => AssertRefused(await _node.RunAsync("packages.check", parameters), reason);
 

@@ -1,4 +1,4 @@
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Telemetry;
 
 using Xunit;

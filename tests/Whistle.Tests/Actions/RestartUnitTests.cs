@@ -103,7 +103,7 @@ public sealed class RestartUnitTests : IDisposable
     [InlineData("""{ "unit": "kubelet" }""", "with its ending")]
     [InlineData("""{ "unit": "-H.service" }""", "with its ending")]
     [InlineData("""{ "unit": "a b.service" }""", "with its ending")]
-    [InlineData("{}", "needs a unit")]
+    [InlineData("{}", "unit.restart needs unit")]
     public async Task What_the_policy_does_not_name_or_is_no_name_is_refused(string parameters, string reason) => await AssertRefusedAsync(parameters, reason);
 
     [Fact]

@@ -1,4 +1,5 @@
 using Whistle.Actions.Diagnostics;
+using Whistle.Actions.Secrets;
 
 using Xunit;
 

@@ -1,5 +1,5 @@
-using Whistle.Actions;
 using Whistle.Actions.Files;
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
 using Xunit;

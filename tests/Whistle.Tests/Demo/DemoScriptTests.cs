@@ -1,6 +1,7 @@
 using System.Text.Json;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Agent.Collectors;
 using Whistle.Demo;
 using Whistle.Telemetry;
@@ -102,7 +103,7 @@ public sealed class DemoScriptTests
         var (node, _) = Cleanable();
         var simulated = SimulatedActions.For(node);
 
-        Assert.Subset(NodeActions.All.Select(a => a.Name).ToHashSet(), simulated.Select(a => a.Name).ToHashSet());
+        Assert.Subset(NodeActions.All.Select(a => a.Descriptor.Name).ToHashSet(), simulated.Select(a => a.Descriptor.Name).ToHashSet());
         Assert.All(simulated, a => Assert.Equal(typeof(SimulatedActions), a.GetType().DeclaringType));
     }
 
@@ -119,7 +120,7 @@ public sealed class DemoScriptTests
         var clock = new DemoClock(Live);
         var guard = new MutationGuard(
             clock, _ => ValueTask.FromResult(new BeginAnswer(granted, 10, granted ? null : "no permit today")), _ => ValueTask.FromResult<string?>(null));
-        var action = SimulatedActions.For(node).Single(a => a.Name == "disk.clean-paths");
+        var action = SimulatedActions.For(node).Single(a => a.Descriptor.Name == "disk.clean-paths");
         var parameters = JsonSerializer.SerializeToElement(new { mountPoint = "/srv/ci-cache" });
         return action.RunAsync(parameters, new ActionContext { DryRun = dryRun, Guard = guard, Time = clock }, TestContext.Current.CancellationToken);
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
 
+using Whistle.Actions.Contract;
 using Whistle.Detectors.Signals;
 using Whistle.PromQL;
 using Whistle.Remediation.Gates;

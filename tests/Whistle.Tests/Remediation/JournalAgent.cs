@@ -5,6 +5,8 @@ using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Actions;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Agent;
 using Whistle.Agent.Running;
 using Whistle.Remediation.Commands;
@@ -116,28 +118,28 @@ sealed class JournalAgent : IDisposable
             },
         },
         NullLogger.Instance,
-        [new CountingAction(this, "disk.largest-directories", mutates: false), new CountingAction(this, "disk.clean-paths", mutates: true), new CountingAction(this, "disk.vacuum-journal", mutates: true)]);
+        [
+            .. NodeActions.All.Select(a => a.Descriptor)
+                .Where(d => d.Name is "disk.largest-directories" or "disk.clean-paths" or "disk.vacuum-journal")
+                .Select(d => new CountingAction(this, d)),
+        ]);
 
     // Of the kind that a runner never takes for an action's failure.
     sealed class DeathException : OperationCanceledException;
 
-    sealed class CountingAction(JournalAgent agent, string name, bool mutates) : INodeAction
+    sealed class CountingAction(JournalAgent agent, ActionDescriptor descriptor) : INodeAction
     {
-        public string Name => name;
-
-        public string Description => "";
-
-        public bool Mutates => mutates;
+        public ActionDescriptor Descriptor => descriptor;
 
         public string Allowance(NodePolicy? policy) => "";
 
-        public async Task<ActionReport> RunAsync(JsonElement parameters, ActionContext context, CancellationToken cancellation)
+        public async Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
         {
-            if (!mutates)
+            if (!descriptor.Mutates)
                 return new ActionReport(CommandOutcome.Succeeded, "measured");
             if (!await context.Guard.MayMutateAsync(cancellation))
                 return new ActionReport(CommandOutcome.Refused, context.Guard.Refusal!);
-            agent.Changes.Add((agent._bench.Now, name));
+            agent.Changes.Add((agent._bench.Now, descriptor.Name));
             if (agent.Helps && agent._bench.Signal is not null)
                 agent._bench.Clear();
             return new ActionReport(CommandOutcome.Succeeded, "freed what it could");

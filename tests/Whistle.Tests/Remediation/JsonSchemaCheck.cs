@@ -9,7 +9,7 @@ namespace Whistle.Tests.Remediation;
 /// <summary>As much of JSON schema as runbooks' schema uses; a keyword beyond that throws.</summary>
 static class JsonSchemaCheck
 {
-    static readonly string[] Silent = ["$schema", "title", "then"];
+    static readonly string[] Silent = ["$schema", "title", "description", "then"];
 
     /// <summary>The places where it does not hold.</summary>
     public static IEnumerable<string> Faults(JsonNode schema, JsonNode? value, string at = "$") => schema.AsObject().Where(k => !Silent.Contains(k.Key)).SelectMany(keyword => keyword switch
@@ -21,9 +21,12 @@ static class JsonSchemaCheck
         { Key: "minLength" } => value is not JsonValue text || !Is("string", text) || ((string)text!).Length > 0 ? [] : [$"{at} minLength"],
         { Key: "pattern" } => !Is("string", value) || Regex.IsMatch((string)value!, (string)keyword.Value!) ? [] : [$"{at} pattern"],
         { Key: "minimum" } => !Is("number", value) || (double)value! >= (double)keyword.Value! ? [] : [$"{at} minimum"],
+        { Key: "exclusiveMinimum" } => !Is("number", value) || (double)value! > (double)keyword.Value! ? [] : [$"{at} exclusiveMinimum"],
         { Key: "maximum" } => !Is("number", value) || (double)value! <= (double)keyword.Value! ? [] : [$"{at} maximum"],
         { Key: "minItems" } => value is not JsonArray list || list.Count >= (int)keyword.Value! ? [] : [$"{at} minItems"],
         { Key: "maxItems" } => value is not JsonArray list || list.Count <= (int)keyword.Value! ? [] : [$"{at} maxItems"],
+        { Key: "minProperties" } => value is not JsonObject map || map.Count >= (int)keyword.Value! ? [] : [$"{at} minProperties"],
+        { Key: "maxProperties" } => value is not JsonObject map || map.Count <= (int)keyword.Value! ? [] : [$"{at} maxProperties"],
         { Key: "items" } => value is not JsonArray list ? [] : list.SelectMany((item, i) => Faults(keyword.Value!, item, $"{at}[{i}]")),
         { Key: "properties" } => value is not JsonObject map ? [] : map.Where(p => keyword.Value![p.Key] is not null).SelectMany(p => Faults(keyword.Value![p.Key]!, p.Value, $"{at}.{p.Key}")),
         { Key: "additionalProperties" } => value is not JsonObject map ? [] : map.Where(p => schema["properties"]?[p.Key] is null)

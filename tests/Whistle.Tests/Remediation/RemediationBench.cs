@@ -12,6 +12,7 @@ using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
@@ -47,10 +48,13 @@ sealed class RemediationBench : IDisposable
     readonly List<(DateTimeOffset At, Signal Signal)> _ended = [];
     StateDatabase? _database;
     IncidentsHost _incidentsHost = null!;
+    readonly string _runbooks;
     string _lastState = "";
 
-    public RemediationBench(RunbookMode mode = RunbookMode.Automatic)
+    /// <param name="runbooks">A folder of others than the one above; whatever they ask of telemetry holds.</param>
+    public RemediationBench(RunbookMode mode = RunbookMode.Automatic, string? runbooks = null)
     {
+        _runbooks = runbooks ?? RunbookFile;
         File.WriteAllText(RunbookFile, Runbook);
         // On SQLite nothing is waited for.
         RestartAsync().GetAwaiter().GetResult();
@@ -74,6 +78,9 @@ sealed class RemediationBench : IDisposable
     public ControlStore Control { get; private set; } = null!;
 
     public ScriptedAgent Agent { get; } = new();
+
+    /// <summary>What is known of the cluster; null where nothing is.</summary>
+    public Func<ClusterFacts>? Facts { get; set; }
 
     /// <summary>Null while the disk is well.</summary>
     public Signal? Signal { get; private set; }
@@ -99,9 +106,12 @@ sealed class RemediationBench : IDisposable
             NullLogger<IncidentsHost>.Instance);
         Environment = new()
         {
-            RunbookFiles = [RunbookFile],
+            RunbookFiles = [_runbooks],
             Signals = Signals,
-            Holds = RemediationEnvironment.HoldsBy(new PromQLEngine(new MemorySeries())),
+            Holds = _runbooks == RunbookFile
+                ? RemediationEnvironment.HoldsBy(new PromQLEngine(new MemorySeries()))
+                : (_, _, _) => ValueTask.FromResult(true),
+            Clusters = (_, _) => Facts?.Invoke(),
             Incidents = Incidents,
             Runs = Runs,
             Control = Control,
@@ -128,13 +138,14 @@ sealed class RemediationBench : IDisposable
         await Runs.BeginGenerationAsync(Lineage.NewGeneration(), backupAt, Now, TestContext.Current.CancellationToken);
     }
 
-    public void Fire()
+    public void Fire(string signal = "Filling")
     {
-        var labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"), ("severity", "warning"));
+        var labels = Labels.Of(
+            ("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", signal), ("severity", "warning"));
         Signal = new()
         {
             Rule = "r",
-            Name = "Filling",
+            Name = signal,
             Labels = labels,
             Element = labels,
             Condition = new(SignalState.Firing, Now, Now) { FiringSince = Now },
@@ -254,6 +265,12 @@ sealed class ScriptedAgent
 
     public CommandOutcome Outcome { get; set; } = CommandOutcome.Succeeded;
 
+    /// <summary>What an action that changed something answers with.</summary>
+    public Func<string, JsonElement?> Report { get; set; } = _ => null;
+
+    /// <summary>Actions that were leased, in order.</summary>
+    public List<string> Leased { get; } = [];
+
     /// <summary>Called between lease and begin.</summary>
     public Func<RemediationBench, Task> BeforeBegin { get; set; } = _ => Task.CompletedTask;
 
@@ -279,7 +296,8 @@ sealed class ScriptedAgent
 
     async Task<CommandResult> ExecuteAsync(RemediationBench bench, string id, string action, long token)
     {
-        if (action == "disk.largest-directories")
+        Leased.Add(action);
+        if (ActionCatalogue.Find(action)!.Traits.ReadOnly)
             return new(token, CommandOutcome.Succeeded, "measured", JsonDocument.Parse("""{"largest":"/data/spool"}""").RootElement);
         if (await bench.Host.BeginAsync(RemediationBench.Node, id, token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
         {
@@ -291,6 +309,6 @@ sealed class ScriptedAgent
         Done.Add(id);
         await bench.PersistedAsync();
         Emptied = Helps;
-        return new(token, Outcome, "freed what it could", null);
+        return new(token, Outcome, "freed what it could", Report(action));
     }
 }

@@ -19,12 +19,15 @@ public sealed class RunbookToolTests : IDisposable
         steps:
           - { name: wait, wait: 'up{node="${node}"}' }
           - { name: restart, action: unit.restart, parameters: { unit: "${unit}" }, timeout: 1m }
-          - { name: raise, action: sysctl.raise, parameters: { name: a.b, factor: 2 }, rollback: { action: sysctl.restore, parameters: { name: a.b, value: "${output.before}", expected: "${output.after}" } } }
+          - { name: raise, action: sysctl.raise, parameters: { name: a.b, factor: 2 },
+              rollback: { action: packages.unpin, parameters: { packages: "${output.before}" } } }
           - { name: agree, approval: customer }
           - { name: look, task: "Look at ${node}" }
         verify: { within: 5m, expr: 'up{node="${node}"} == 1' }
         ladder: [reboot, escalate]
         """;
+
+    const string Raise = "sysctl.raise, parameters: { name: a.b, factor: 2 }";
 
     const string Reboot =
         """
@@ -57,7 +60,7 @@ public sealed class RunbookToolTests : IDisposable
                 """  1. wait: waits until up{node="${node}"}, at most 5m; where it fails, the attempt ends.""",
                 """  2. restart: unit.restart {"unit":"chrony.service"}, may stop an etcd member, at most 1m; where it fails, the attempt ends.""",
                 """  3. raise: sysctl.raise {"name":"a.b","factor":2}, at most 5m; where it fails, the attempt ends.""",
-                """     Taken back by sysctl.restore {"name":"a.b","value":"${output.before}","expected":"${output.after}"}, at most 5m.""",
+                """     Taken back by packages.unpin {"packages":"${output.before}"}, at most 5m.""",
                 "  4. agree: waits for approval by customer, at most 1d; where it fails, the attempt ends.",
                 "  5. look: a person does this: Look at ${node}, at most 1d; where it fails, the attempt ends.",
             ],
@@ -116,8 +119,13 @@ public sealed class RunbookToolTests : IDisposable
     [InlineData("action: unit.restart", "action: unit.stop", "$.steps[1].action enum")]
     [InlineData("parameters: { unit: \"${unit}\" }", "dryRun: true", "$.steps[1] needs parameters")]
     [InlineData("unit: \"${unit}\" }", "unit: 7 }", "$.steps[1].parameters.unit type")]
+    [InlineData("factor: 2", "factor: 1", "$.steps[2].parameters.factor exclusiveMinimum")]
+    [InlineData("factor: 2", "factor: 10.5", "$.steps[2].parameters.factor maximum")]
+    [InlineData("factor: 2", "value: 1.5", "$.steps[2].parameters.value type")]
+    [InlineData(Raise, "certificates.renew, parameters: { within: soon }", "$.steps[2].parameters.within pattern")]
+    [InlineData(Raise, "packages.pin, parameters: { packages: [] }", "$.steps[2].parameters.packages minItems")]
     [InlineData("factor: 2", "factor: two", "$.steps[2].parameters.factor type")]
-    [InlineData("\"${output.before}\"", "\"${before}\"", "$.steps[2].rollback.parameters.value anyOf")]
+    [InlineData("\"${output.before}\"", "\"${before}\"", "$.steps[2].rollback.parameters.packages anyOf")]
     [InlineData("task: \"Look", "wait: x, task: \"Look", "$.steps[4] oneOf")]
     [InlineData("verify:", "proof:", "$.proof unknown")]
     [InlineData("node: n.*", "node: [n]", "$.answers[0].labels.node type")]

@@ -3,9 +3,8 @@ using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 
 using Whistle.Actions.Files;
-using Whistle.Actions.Programs;
 
-namespace Whistle.Actions;
+namespace Whistle.Actions.Policy;
 
 /// <summary>What the owner of a node lets the agent change on it: a JSON file that only root can write. What it does not name is refused.</summary>
 public sealed record NodePolicy
@@ -62,7 +61,7 @@ public sealed record NodePolicy
 
         try
         {
-            var policy = JsonSerializer.Deserialize(ReadBytes(path), ActionsJson.Default.NodePolicy);
+            var policy = JsonSerializer.Deserialize(ReadBytes(path), PolicyJson.Default.NodePolicy);
             refusal = policy is null ? $"The policy file {path} is empty." : policy.Mistake(path, protectedFolders);
             return refusal is null ? policy : null;
         }

@@ -2,9 +2,10 @@ using System.ComponentModel;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
+using Whistle.Actions.Policy;
 using Whistle.Telemetry;
 
-namespace Whistle.Actions;
+namespace Whistle.Actions.Contract;
 
 /// <summary>What actions that run programs and change files have in common.</summary>
 static class NodeWork

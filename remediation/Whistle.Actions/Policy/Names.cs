@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace Whistle.Actions.Programs;
+namespace Whistle.Actions.Policy;
 
 /// <summary>What a text must look like before it becomes an argument of a program: none can be taken for an option or a path.</summary>
 static partial class Names

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
 
-namespace Whistle.Actions.Diagnostics;
+namespace Whistle.Actions.Secrets;
 
 /// <summary>
 /// What may be shown of a command line: the program, the names of its options, and the values of options that are known to be harmless.

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Whistle.Actions;
+namespace Whistle.Actions.Policy;
 
 /// <summary>An age as people write it: a whole number and one of s, m, h, d, w.</summary>
 static class Age

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace Whistle.Actions.Diagnostics;
+namespace Whistle.Actions.Secrets;
 
 /// <summary>Takes secrets out of text that leaves the node. It rather takes too much: what looks like a secret is one.</summary>
 static partial class Redaction

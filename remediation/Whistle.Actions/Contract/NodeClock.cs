@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 using Whistle.Actions.Files;
 
-namespace Whistle.Actions.Kernel;
+namespace Whistle.Actions.Contract;
 
 /// <summary>How well the kernel's clock is kept. Errors in seconds.</summary>
 /// <param name="Offset">Null where the time service steers the clock without telling the kernel the offset, as chrony does.</param>

@@ -1,7 +1,7 @@
 using System.Collections.Frozen;
 using System.Text.RegularExpressions;
 
-namespace Whistle.Actions.Diagnostics;
+namespace Whistle.Actions.Secrets;
 
 /// <summary>
 /// Options whose values are shown, by program, and what such a value must look like: nothing that could be a secret fits. A program or an option that is

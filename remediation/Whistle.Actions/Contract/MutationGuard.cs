@@ -1,6 +1,6 @@
 using Whistle.Telemetry;
 
-namespace Whistle.Actions;
+namespace Whistle.Actions.Contract;
 
 /// <summary>
 /// Stands before every mutation: asks for a permit, has the intent recorded before the first one, and asks again when the permit has run

@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 
-namespace Whistle.Actions.Certificates;
+namespace Whistle.Actions.Policy;
 
 /// <summary>The files behind kubeadm's names for what <c>kubeadm certs renew</c> renews, below its folder. The first holds the certificate.</summary>
 static class KubeadmFiles

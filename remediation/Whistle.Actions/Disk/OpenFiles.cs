@@ -1,6 +1,9 @@
 using System.Globalization;
 
-namespace Whistle.Actions.Files;
+using Whistle.Actions.Contract;
+using Whistle.Actions.Files;
+
+namespace Whistle.Actions.Disk;
 
 /// <summary>
 /// The files that some process holds open or mapped, or that a loop device is made of, by device and inode. Deleting one frees nothing until it

@@ -1,8 +1,6 @@
-using Whistle.Actions.Certificates;
 using Whistle.Actions.Files;
-using Whistle.Actions.Programs;
 
-namespace Whistle.Actions;
+namespace Whistle.Actions.Policy;
 
 /// <summary>A service that may be restarted.</summary>
 public sealed record UnitRule
@@ -62,7 +60,7 @@ public sealed record RenewRule
         Command.Count == 0 || Command.Any(a => string.IsNullOrEmpty(a) || a.Any(char.IsControl)) ? "command of renewCertificates is empty or has an empty argument."
         : Names.Count == 0 || Names.Any(n => n is null || !KubeadmFiles.Knows(n))
             ? $"names of renewCertificates must be some of {string.Join(", ", KubeadmFiles.Names)}."
-        : !Programs.Names.IsPath(BackupFolder) ? "backupFolder of renewCertificates is not absolute, or has a slash or a dot too many."
+        : !Policy.Names.IsPath(BackupFolder) ? "backupFolder of renewCertificates is not absolute, or has a slash or a dot too many."
         : null;
 
     internal bool SameAs(RenewRule? other) =>
@@ -118,6 +116,6 @@ public sealed record DiagnosticsRule
 
     internal bool Nothing => !(Load || Processes || Network || Disk || Journal);
 
-    internal string? Mistake() => JournalUnits is { } units && (units.Count == 0 || units.Any(u => u is null || !Programs.Names.IsUnit(u)))
+    internal string? Mistake() => JournalUnits is { } units && (units.Count == 0 || units.Any(u => u is null || !Policy.Names.IsUnit(u)))
         ? "journalUnits of diagnostics must be names of units with their ending, like kubelet.service. To take no journal along, write \"journal\": false." : null;
 }

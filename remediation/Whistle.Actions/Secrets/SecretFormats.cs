@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace Whistle.Actions.Diagnostics;
+namespace Whistle.Actions.Secrets;
 
 /// <summary>Secrets that are known by their own form, whatever stands around them; their issuers publish it.</summary>
 static partial class SecretFormats
