@@ -3,6 +3,7 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent;

@@ -2,8 +2,8 @@ using System.Diagnostics;
 
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Agent;
 using Whistle.Agent.Buffering;
+using Whistle.Agent.Settings;
 
 using Xunit;
 

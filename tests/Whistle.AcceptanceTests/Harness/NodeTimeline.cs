@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Detectors.Signals;
 
 namespace Whistle.AcceptanceTests;

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Agent;
-using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 
 namespace Whistle.AcceptanceTests.Killing;
 

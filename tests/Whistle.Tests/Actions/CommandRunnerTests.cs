@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Actions;
-using Whistle.Agent;
 using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 using Whistle.Tests.Agent;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
 
 using Whistle.Actions;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
 using Whistle.Demo;
 using Whistle.Telemetry;
 

@@ -5,8 +5,8 @@ using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Actions;
-using Whistle.Agent;
 using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Remediation.Commands;
 using Whistle.Telemetry;
 
