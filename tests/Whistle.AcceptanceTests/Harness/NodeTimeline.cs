@@ -8,8 +8,8 @@ using Whistle.Detectors.Signals;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// This host with its real agent, and the server with its shipped rules, on one clock that the test moves: each step is a report
-/// that is sent over HTTP and stored, and then an evaluation.
+/// This host with its real agent, which sees one disk, and the server with its shipped rules, on one clock that the test moves: each
+/// step is a report that is sent over HTTP and stored, and then an evaluation.
 /// </summary>
 sealed class NodeTimeline : IAsyncDisposable
 {
@@ -19,7 +19,7 @@ sealed class NodeTimeline : IAsyncDisposable
     readonly string _buffer = Directory.CreateTempSubdirectory("whistle-buffer").FullName;
     readonly WhistleAgent _agent;
 
-    NodeTimeline(InProcessServer server, FakeTimeProvider clock, Func<AgentOptions, AgentOptions>? agent)
+    NodeTimeline(InProcessServer server, FakeTimeProvider clock, LoopDisk disk, Func<AgentOptions, AgentOptions>? agent)
     {
         _server = server;
         Clock = clock;
@@ -30,7 +30,8 @@ sealed class NodeTimeline : IAsyncDisposable
             Buffer = new BufferOptions { Folder = _buffer },
             Time = clock,
         };
-        _agent = new WhistleAgent(agent?.Invoke(options) ?? options, NullLogger.Instance);
+        options = agent?.Invoke(options) ?? options;
+        _agent = new WhistleAgent(options, NullLogger.Instance, OwnMounts.SourcesOf(options, disk.Folder, _buffer));
     }
 
     public FakeTimeProvider Clock { get; }
@@ -47,8 +48,10 @@ sealed class NodeTimeline : IAsyncDisposable
 
     public HttpClient Http => _server.Http;
 
+    /// <param name="disk">The one that the agent sees.</param>
     public static async Task<NodeTimeline> StartAsync(
-        CancellationToken cancellation, DateTimeOffset? start = null, Func<WhistleOptions, WhistleOptions>? server = null, Func<AgentOptions, AgentOptions>? agent = null)
+        LoopDisk disk, CancellationToken cancellation, DateTimeOffset? start = null, Func<WhistleOptions, WhistleOptions>? server = null,
+        Func<AgentOptions, AgentOptions>? agent = null)
     {
         var clock = new FakeTimeProvider(start ?? Start);
         var app = await InProcessServer.StartAsync(cancellation, change: o =>
@@ -56,7 +59,7 @@ sealed class NodeTimeline : IAsyncDisposable
             var options = o with { Rules = [Shipped("disk.yaml"), Shipped("node.yaml")] };
             return (server?.Invoke(options) ?? options) with { Time = clock, RunTimers = false };
         });
-        return new NodeTimeline(app, clock, agent);
+        return new NodeTimeline(app, clock, disk, agent);
     }
 
     // The agent is real, and the clock, memory and network of the test's own machine are not what these timelines are about.

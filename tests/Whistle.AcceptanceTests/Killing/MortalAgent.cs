@@ -56,7 +56,8 @@ static class MortalAgent
             if (step.ToString() == dies && (step is RunnerStep.BeforeIntent || command == written))
                 Death.Now();
         });
-        using var agent = new WhistleAgent(options, NullLogger.Instance);
+        var sources = OwnMounts.SourcesOf(options, Environment.GetEnvironmentVariable(Disk)!, home);
+        using var agent = new WhistleAgent(options, NullLogger.Instance, sources);
         agent.RunAsync(CancellationToken.None).GetAwaiter().GetResult();
     }
 
