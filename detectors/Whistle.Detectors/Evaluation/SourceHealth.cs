@@ -94,14 +94,16 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
             new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
             new("node", MatchOperator.Equal, agent.Node),
         ];
-        var intervals = (await SelectAsync(ReservedMetrics.AgentInterval, node, Lookback, cancellation)).ToLookup(s => s.Labels[Source]);
-        var window = Window(Latest(intervals[""]) ?? DefaultInterval);
-        var own = intervals.Where(i => i.Key.Length > 0)
+        var intervals = await SelectAsync(ReservedMetrics.AgentInterval, node, Lookback, cancellation);
+        var window = Window(Latest(intervals.Where(s => !s.Labels.Has(Source))) ?? DefaultInterval);
+        var own = intervals.Where(s => s.Labels.Has(Source)).GroupBy(s => s.Labels[Source])
             .ToDictionary(i => i.Key, i => Longer(window, Window(Latest(i) ?? DefaultInterval)));
         var successes = await SelectAsync(ReservedMetrics.CollectorSuccess, node, own.Values.Aggregate(window, Longer), cancellation);
         return _nodes[key] = new(window, own, successes.Where(Succeeded).Select(s => s.Labels[Source]).ToHashSet());
 
-        bool Succeeded(SeriesSamples samples) => Recent(samples, own.GetValueOrDefault(samples.Labels[Source], window)).Contains(1);
+        // Most agents have no other window than the one that was read.
+        bool Succeeded(SeriesSamples samples) => own.Count == 0 ? Array.IndexOf(samples.Values, 1.0) >= 0
+            : Recent(samples, own.GetValueOrDefault(samples.Labels[Source], window)).Contains(1);
     }
 
     static TimeSpan? Latest(IEnumerable<SeriesSamples> intervals) =>

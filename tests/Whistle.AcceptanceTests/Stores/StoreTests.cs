@@ -168,6 +168,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal("disk", runs.RunbookOf(Proposed)!.Name);
         var running = Proposed with { State = RunState.Running, Issued = 1 };
         Assert.False(runs.Apply(new(running, [new("step", "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2)));
+        Assert.False(runs.Apply(new(running, [new("step", "from b before")]) { Offer = Offer }, "b", 1, Now.AddMinutes(2)));
         Assert.True(runs.Apply(new(running, [new("step", "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2)));
         Assert.Equal(["proposed", "from b"], runs.Timeline("i1-1").Select(e => e.Text));
         Assert.Equal(["i1"], runs.WorkedIncidents());

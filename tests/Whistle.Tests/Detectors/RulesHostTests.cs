@@ -75,6 +75,19 @@ public sealed class RulesHostTests
     }
 
     [Fact]
+    public async Task The_interval_of_a_source_is_not_that_of_its_agent()
+    {
+        using var bench = new RulesBench("groups: [{ name: g, rules: [{ alert: Silent, expr: whistle_agent_up == 0 }] }]");
+        await bench.LoadAsync();
+        bench.Report("cpu");
+        bench.Series.Add(RulesBench.Of("whistle_agent_interval_seconds", ("collector", "slow")), bench.Now, 600);
+        for (var minute = 0; minute < 4; minute++)
+            await bench.StepAsync();
+
+        Assert.Equal(SignalState.Firing, bench.Signal("Silent")?.State);
+    }
+
+    [Fact]
     public async Task The_for_clock_stands_in_silence_and_goes_on_after_it() =>
         Assert.Equal("p" + "ppuuu" + "ppFF", await LiveAsync(Threshold.Replace("3m", "5m"), "d" + "xxxxx" + "dddd"));
 
