@@ -96,10 +96,10 @@ public sealed class HostReportTests
         Assert.Equal(
             [
                 "m a h1 node-exporter", "m b 127.0.0.1:10250 kubelet", "node_scrape_collector_success cpu h1 node-exporter",
-                "node_scrape_collector_success kubelet 127.0.0.1:10250 kubelet", "whistle_agent_info h1 whistle-agent",
+                "node_scrape_collector_success kubelet 127.0.0.1:10250 kubelet", "whistle_agent_info  h1 whistle-agent",
             ],
             report.Select(s => s.Labels).Where(l => !l.Name.EndsWith("_duration_seconds", StringComparison.Ordinal))
-                .Select(l => string.Join(' ', ((string[])[l.Name, l["device"], l["collector"], l["instance"], l["job"]]).Where(p => p.Length > 0)))
+                .Select(l => $"{l.Name} {l["device"]}{l["collector"]} {l["instance"]} {l["job"]}")
                 .Order(StringComparer.Ordinal));
     }
 
