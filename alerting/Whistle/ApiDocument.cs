@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 using Microsoft.OpenApi;
 
-using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Detectors.Http;
 
 namespace Whistle;

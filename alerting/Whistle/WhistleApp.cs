@@ -8,6 +8,7 @@ using Prometheus;
 
 using Whistle.Actions.Files;
 using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Alerting;
 using Whistle.Backups;
 using Whistle.Detectors;

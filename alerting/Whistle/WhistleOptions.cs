@@ -3,7 +3,7 @@ using System.Net;
 
 using Whistle.Actions.Files;
 using Whistle.Actions.Policy;
-using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Alerting;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Incidents;

@@ -5,6 +5,7 @@ using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent;

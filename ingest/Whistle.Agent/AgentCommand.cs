@@ -3,7 +3,8 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 
 using Whistle.Actions.Files;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
+using Whistle.Agent.Settings;
 
 namespace Whistle.Agent;
 
@@ -58,9 +59,9 @@ static class AgentCommand
         command.SetAction(parsed =>
         {
             var options = Options(parsed);
-            var report = new HostReport(HostReport.HostCollectors(options), options.Instance, options.Time, new StderrLogger());
+            var report = new HostReport(HostSources.Of(options), options.Instance, options.Time, new StderrLogger());
             var time = options.Time.GetUtcNow().ToUnixTimeMilliseconds();
-            TextFormat.Write(report.Collect(time, series => WhistleAgent.WriteIdentity(series, options)), Console.Out);
+            TextFormat.Write(report.Collect(time, series => AgentReport.WriteIdentity(series, options)), Console.Out);
             return 0;
         });
         return command;

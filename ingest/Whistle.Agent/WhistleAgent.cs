@@ -3,9 +3,10 @@ using System.Buffers;
 using Microsoft.Extensions.Logging;
 
 using Whistle.Agent.Buffering;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
 using Whistle.Agent.Running;
 using Whistle.Agent.Sending;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent;
@@ -31,18 +32,18 @@ public sealed class WhistleAgent : IDisposable
     /// <exception cref="ArgumentException">The options will not do; the message has all that is wrong.</exception>
     /// <exception cref="InvalidOperationException">Another agent uses the buffer's folder.</exception>
     public WhistleAgent(AgentOptions options, ILogger log)
-        : this(options, log, HostReport.HostCollectors(options))
+        : this(options, log, HostSources.Of(options))
     {
     }
 
-    internal WhistleAgent(AgentOptions options, ILogger log, IEnumerable<ICollector> collectors)
+    internal WhistleAgent(AgentOptions options, ILogger log, IEnumerable<IReportSource> sources)
     {
         var errors = options.Server is null ? [.. options.Errors(), "The server is missing. Give its address with --server."] : options.Errors();
         if (errors.Count > 0)
             throw new ArgumentException(string.Join(Environment.NewLine, errors), nameof(options));
         _options = options;
         _log = log;
-        _report = new HostReport(collectors, options.Instance, options.Time, log);
+        _report = new HostReport(sources, options.Instance, options.Time, log);
         _buffer = new ReportBuffer(options.Buffer, options.Time, log);
         _known = new KnownSeries(options.Buffer.Folder, _report);
         _known.Load();
@@ -204,17 +205,11 @@ public sealed class WhistleAgent : IDisposable
 
     void WriteOwn(SeriesSet series)
     {
-        WriteIdentity(series, _options);
+        AgentReport.WriteIdentity(series, _options);
         series.Add("whistle_agent_buffer_bytes", _buffer.Bytes);
         series.Add("whistle_agent_buffered_reports", _buffer.Count);
         foreach (var reason in Enum.GetValues<DropReason>())
             series.Add("whistle_agent_dropped_samples_total", _buffer.Dropped(reason), "reason", Label(reason));
-    }
-
-    internal static void WriteIdentity(SeriesSet series, AgentOptions options)
-    {
-        series.Add("whistle_agent_info", 1, "version", AgentOptions.Version);
-        series.Add("whistle_agent_interval_seconds", options.Interval.TotalSeconds);
     }
 
     static string Label(DropReason reason) => reason switch

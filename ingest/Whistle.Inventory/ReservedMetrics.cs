@@ -30,10 +30,10 @@ public static class ReservedMetrics
     /// <summary>The value is since when the alert's <c>for</c> counts, in seconds since 1970 UTC.</summary>
     public const string AlertsForState = "ALERTS_FOR_STATE";
 
-    /// <summary>What an agent says of its collectors, under node_exporter's name: whoever runs a node_exporter may send it.</summary>
+    /// <summary>What an agent says of its sources, under node_exporter's name: whoever runs a node_exporter may send it.</summary>
     public const string CollectorSuccess = "node_scrape_collector_success";
 
-    /// <summary>How often an agent reports.</summary>
+    /// <summary>How often an agent reports; with the label <c>collector</c>, how often it reads that source.</summary>
     public const string AgentInterval = "whistle_agent_interval_seconds";
 
     const string Exported = "exported_";

@@ -6,6 +6,7 @@ using Snappier;
 
 using Whistle.Agent;
 using Whistle.Agent.Buffering;
+using Whistle.Agent.Settings;
 using Whistle.Fixtures;
 using Whistle.Telemetry;
 

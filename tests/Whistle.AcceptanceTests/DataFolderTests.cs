@@ -159,22 +159,24 @@ public sealed partial class DataFolderTests : IDisposable
         Assert.Contains($"{Folder}/token cannot be read by uid {Stranger}", placed.Output, StringComparison.Ordinal);
     }
 
-    [Fact]
+    [Fact(Timeout = 60_000)]
     public async Task An_agent_refuses_a_buffer_that_others_may_write_and_closes_one_that_they_could_read()
     {
+        var cancellation = TestContext.Current.CancellationToken;
         var token = PrivateText.Write(Path.Combine(_base, "token"), "wst_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         var buffer = Path.Combine(_base, "buffer");
         Shell.Run($"mkdir -m 0777 '{buffer}'; chmod 0644 '{token}'");
         string[] arguments = ["run", "--server", "http://127.0.0.1:1", "--token-file", token, "--buffer", buffer, "--no-commands"];
         using (var refused = ChildProcess.StartProject("Whistle.Agent", "whistle-agent.dll", arguments))
         {
-            await refused.WaitForExitAsync(Cancellation);
+            using var kill = cancellation.Register(refused.Kill);
+            await refused.WaitForExitAsync(CancellationToken.None);
             Assert.Equal(2, refused.ExitCode);
         }
 
         Shell.Run($"chmod 0755 '{buffer}'");
         using var agent = ChildProcess.StartProject("Whistle.Agent", "whistle-agent.dll", arguments);
-        await agent.UntilAsync(_ => Task.FromResult(Directory.GetFiles(buffer, "*.reports").Length > 0), Cancellation);
+        await agent.UntilAsync(_ => Task.FromResult(Directory.GetFiles(buffer, "*.reports").Length > 0), cancellation);
         Assert.Equal("600", Shell.Mode(token));
         Assert.Equal("", Shell.Run($"find '{buffer}' -perm /077"));
         await agent.KillAndWaitAsync();

@@ -17,7 +17,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(256);
-        await using var node = await NodeTimeline.StartAsync(cancellation);
+        await using var node = await NodeTimeline.StartAsync(disk, cancellation);
         disk.FillTo(0.45);
         await node.StepAsync(QuarterMinute, cancellation);
         (DateTimeOffset At, double Used)? warned = null, predicted = null;
@@ -48,7 +48,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(64);
-        await using var node = await NodeTimeline.StartAsync(cancellation);
+        await using var node = await NodeTimeline.StartAsync(disk, cancellation);
         disk.FillTo(0.45);
         await node.RunAsync(TimeSpan.FromHours(6.8), Minute, cancellation, () =>
         {
@@ -73,7 +73,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(64);
-        await using var node = await NodeTimeline.StartAsync(cancellation);
+        await using var node = await NodeTimeline.StartAsync(disk, cancellation);
         disk.FillTo(0.55);
         var hours = 0.0;
 
@@ -103,7 +103,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
     {
         var cancellation = TestContext.Current.CancellationToken;
         using var disk = LoopDisk.Mount(64);
-        await using var node = await NodeTimeline.StartAsync(cancellation);
+        await using var node = await NodeTimeline.StartAsync(disk, cancellation);
         disk.FillTo(0.96);
         await node.RunAsync(3 * Minute, QuarterMinute, cancellation);
         var before = node.Find("NodeFilesystemAlmostOutOfSpace", "warning", disk);

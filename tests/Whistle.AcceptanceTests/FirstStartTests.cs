@@ -51,40 +51,31 @@ public sealed class FirstStartTests
     [InlineData(64)]
     public async Task A_first_start_on_a_full_disk_is_refused_leaves_no_half_secret_and_goes_well_once_there_is_room(int kibibytes)
     {
-        Requirement.Root();
-        var folder = Directory.CreateTempSubdirectory("whistle").FullName;
-        Shell.Run($"mount -t tmpfs -o size={kibibytes}k,mode=0700 whistle-test '{folder}'");
-        try
-        {
-            Shell.Try($"head -c 1M /dev/zero > '{folder}/ballast'");
-            await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(Options(folder), Cancellation));
-            AssertSecretsWhole(folder);
-            var error = await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(Options(folder), Cancellation));
-            Assert.Contains(folder, error.Message, StringComparison.Ordinal);
+        using var disk = MountFolder.Create();
+        var folder = disk.Mount("-t", "tmpfs", "-o", $"size={kibibytes}k,mode=0700", "whistle-test", Path.Combine(disk.FullPath, "mnt"));
+        Shell.Try($"head -c 1M /dev/zero > '{folder}/ballast'");
+        await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(Options(folder), Cancellation));
+        AssertSecretsWhole(folder);
+        var error = await Assert.ThrowsAsync<StartException>(() => WhistleApp.OpenAsync(Options(folder), Cancellation));
+        Assert.Contains(folder, error.Message, StringComparison.Ordinal);
 
-            Shell.Run($"mount -o remount,size=256m '{folder}'; rm '{folder}/ballast'");
-            await using var server = await InProcessServer.StartAsync(Cancellation, folder);
-            using var answer = await server.Http.GetAsync("api/whistle/v1/incidents", Cancellation);
-            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
-            AssertSecretsWhole(folder);
-            Assert.Empty(Directory.GetFiles(folder, "*.damaged-*"));
-        }
-        finally
-        {
-            Shell.Run($"umount '{folder}'");
-            Directory.Delete(folder);
-        }
+        Shell.Run($"mount -o remount,size=256m '{folder}'; rm '{folder}/ballast'");
+        await using var server = await InProcessServer.StartAsync(Cancellation, folder);
+        using var answer = await server.Http.GetAsync("api/whistle/v1/incidents", Cancellation);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        AssertSecretsWhole(folder);
+        Assert.Empty(Directory.GetFiles(folder, "*.damaged-*"));
     }
 
     // Wherever the space ends: a secret is whole or not there.
     [Fact]
     public async Task A_disk_that_fills_at_any_byte_leaves_whole_secrets_or_none()
     {
-        Requirement.Root();
-        var folder = Directory.CreateTempSubdirectory("whistle").FullName;
         foreach (var pages in new[] { 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256 })
         {
-            Shell.Run($"mount -t tmpfs -o size={pages * 4}k,nr_inodes={pages + 2},mode=0700 whistle-test '{folder}'");
+            using var disk = MountFolder.Create();
+            var options = $"size={pages * 4}k,nr_inodes={pages + 2},mode=0700";
+            var folder = disk.Mount("-t", "tmpfs", "-o", options, "whistle-test", Path.Combine(disk.FullPath, "mnt"));
             try
             {
                 await (await WhistleApp.OpenAsync(Options(folder), Cancellation)).DisposeAsync();
@@ -96,12 +87,8 @@ public sealed class FirstStartTests
             finally
             {
                 AssertSecretsWhole(folder);
-                // Lazily: what the store had open when it failed is closed by the collector.
-                Shell.Run($"umount -l '{folder}'");
             }
         }
-
-        Directory.Delete(folder);
     }
 
     static WhistleOptions Options(string folder) => new() { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = false, LeastLogged = LogLevel.None };

@@ -1,9 +1,7 @@
-using System.Diagnostics;
-
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Agent;
 using Whistle.Agent.Buffering;
+using Whistle.Agent.Settings;
 
 using Xunit;
 
@@ -15,34 +13,25 @@ public sealed class FullBufferDiskTests
     [Fact]
     public void Reports_wait_in_memory_while_the_disk_is_full_and_all_arrive_in_order()
     {
-        Requirement.Root();
-        var folder = Directory.CreateTempSubdirectory("whistle").FullName;
-        Run("mount", "-t", "tmpfs", "-o", "size=64k", "whistle-test", folder);
-        try
+        using var disk = MountFolder.Create();
+        var folder = disk.Mount("-t", "tmpfs", "-o", "size=64k", "whistle-test", Path.Combine(disk.FullPath, "mnt"));
+        using (var buffer = Open(folder))
         {
-            using (var buffer = Open(folder))
-            {
-                for (byte i = 0; i < 100; i++)
-                    buffer.Append(Now(), 1, Report(i));
-                Assert.Equal(100, buffer.Count);
-                // The disk took what it could and no torn report.
-                Assert.InRange(new FileInfo(Directory.GetFiles(folder, "*.reports").Single()).Length, 32 << 10, 64 << 10);
-                for (byte i = 0; i < 70; i++)
-                    Assert.Equal(i, Take(buffer));
+            for (byte i = 0; i < 100; i++)
+                buffer.Append(Now(), 1, Report(i));
+            Assert.Equal(100, buffer.Count);
+            // The disk took what it could and no torn report.
+            Assert.InRange(new FileInfo(Directory.GetFiles(folder, "*.reports").Single()).Length, 32 << 10, 64 << 10);
+            for (byte i = 0; i < 70; i++)
+                Assert.Equal(i, Take(buffer));
 
-                // What fitted on the disk is sent, which makes room, so the next report takes those in memory to the disk with it.
-                buffer.Append(Now(), 1, Report(100));
-            }
+            // What fitted on the disk is sent, which makes room, so the next report takes those in memory to the disk with it.
+            buffer.Append(Now(), 1, Report(100));
+        }
 
-            using var restarted = Open(folder);
-            Assert.Equal(Enumerable.Range(70, 31), Enumerable.Range(70, 31).Select(_ => (int)Take(restarted)));
-            Assert.Null(restarted.Peek());
-        }
-        finally
-        {
-            Run("umount", folder);
-            Directory.Delete(folder);
-        }
+        using var restarted = Open(folder);
+        Assert.Equal(Enumerable.Range(70, 31), Enumerable.Range(70, 31).Select(_ => (int)Take(restarted)));
+        Assert.Null(restarted.Peek());
     }
 
     static ReportBuffer Open(string folder) =>
@@ -64,11 +53,4 @@ public sealed class FullBufferDiskTests
     }
 
     static long Now() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
-
-    static void Run(string program, params string[] arguments)
-    {
-        using var process = Process.Start(program, arguments);
-        process.WaitForExit();
-        Assert.Equal(0, process.ExitCode);
-    }
 }

@@ -2,8 +2,8 @@ using System.Globalization;
 
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Agent;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -68,7 +68,8 @@ public sealed class NodeExporterTests
     static Dictionary<Labels, double> Collect()
     {
         var options = new AgentOptions { Buffer = new BufferOptions { Folder = "unused" } };
-        var report = new HostReport(HostReport.HostCollectors(options), "h1", TimeProvider.System, NullLogger.Instance);
+        var collectors = HostSources.Of(options).Where(s => s.Description.Job == SourceDescription.NodeExporter);
+        var report = new HostReport(collectors, "h1", TimeProvider.System, NullLogger.Instance);
         return report.Collect(1, _ => { }).ToDictionary(s => s.Labels.Drop(["job", "instance"]), s => s.Samples[0].Value);
     }
 

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 using Xunit;

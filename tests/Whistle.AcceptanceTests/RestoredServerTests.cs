@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.AcceptanceTests.Killing;
 using Whistle.Agent;
-using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Detectors.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;

@@ -3,8 +3,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 using Whistle.Actions.Files;
-using Whistle.Agent;
 using Whistle.Agent.Sending;
+using Whistle.Agent.Settings;
 using Whistle.Commands;
 using Whistle.Fixtures;
 using Whistle.State.Health;

@@ -125,29 +125,21 @@ public sealed class SessionTests : IDisposable
     [Fact]
     public void On_a_full_disk_a_session_that_was_ended_does_not_come_back_with_a_restart()
     {
-        Requirement.Root();
-        var disk = Directory.CreateDirectory(Path.Combine(_folder, "disk")).FullName;
-        Shell.Run($"mount -t tmpfs -o size=8k,mode=0700 whistle-test '{disk}'");
-        try
+        using var mounts = MountFolder.Create();
+        var disk = mounts.Mount("-t", "tmpfs", "-o", "size=8k,mode=0700", "whistle-test", Path.Combine(mounts.FullPath, "mnt"));
+        var file = Path.Combine(disk, "sessions");
+        string id;
+        using (var sessions = new Sessions(file, "token", TimeProvider.System, Assert.Fail))
         {
-            var file = Path.Combine(disk, "sessions");
-            string id;
-            using (var sessions = new Sessions(file, "token", TimeProvider.System, Assert.Fail))
-            {
-                id = sessions.Begin();
-                sessions.Begin();
-                Shell.Try($"head -c 1M /dev/zero > '{disk}/ballast'");
-                sessions.End(id);
-                Assert.False(sessions.IsOpen(id));
-            }
+            id = sessions.Begin();
+            sessions.Begin();
+            Shell.Try($"head -c 1M /dev/zero > '{disk}/ballast'");
+            sessions.End(id);
+            Assert.False(sessions.IsOpen(id));
+        }
 
-            using var restarted = new Sessions(file, "token", TimeProvider.System, Assert.Fail);
-            Assert.False(restarted.IsOpen(id));
-        }
-        finally
-        {
-            Shell.Run($"umount '{disk}'");
-        }
+        using var restarted = new Sessions(file, "token", TimeProvider.System, Assert.Fail);
+        Assert.False(restarted.IsOpen(id));
     }
 
     async Task<Browser> LoginAsync()

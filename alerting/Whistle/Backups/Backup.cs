@@ -1,4 +1,4 @@
-using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Ingest.Stores;
 using Whistle.State;
 using Whistle.State.Files;

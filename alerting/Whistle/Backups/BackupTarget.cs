@@ -82,14 +82,14 @@ static class BackupTarget
         if (Directory.Exists(folder))
             Directory.Delete(folder);
         Directory.Move(partial, Path.TrimEndingDirectorySeparator(folder));
-        Agent.Collectors.Native.SyncFolder(Parent(folder));
+        Agent.Linux.Native.SyncFolder(Parent(folder));
     }
 
     /// <summary>What is in the folders is on the disk; their files were flushed one by one.</summary>
     public static void SyncFolders(string folder)
     {
         foreach (var inner in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories).Append(folder))
-            Agent.Collectors.Native.SyncFolder(inner);
+            Agent.Linux.Native.SyncFolder(inner);
     }
 
     public static bool IsWithin(string path, string folder) => path == folder || path.StartsWith(Path.TrimEndingDirectorySeparator(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal);

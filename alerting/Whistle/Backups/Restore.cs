@@ -166,7 +166,7 @@ static class Restore
 
         if (aside is null)
             Backup.TryDelete(beside);
-        Agent.Collectors.Native.SyncFolder(BackupTarget.Parent(folder));
+        Agent.Linux.Native.SyncFolder(BackupTarget.Parent(folder));
         return true;
     }
 

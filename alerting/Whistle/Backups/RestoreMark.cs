@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
 using Whistle.Alerting;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;

@@ -1,4 +1,4 @@
-using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Inventory;
 
 namespace Whistle.Demo;

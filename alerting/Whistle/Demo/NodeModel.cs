@@ -1,5 +1,5 @@
 using Whistle.Actions.Policy;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
 using Whistle.Telemetry;
 
 namespace Whistle.Demo;
@@ -50,7 +50,7 @@ sealed class NodeModel
         ];
     }
 
-    public IReadOnlyList<ICollector> Collectors { get; }
+    public IReadOnlyList<IReportSource> Collectors { get; }
 
     /// <summary>The instant that the collectors see.</summary>
     public DateTimeOffset Now { get; set; }
@@ -162,9 +162,9 @@ sealed class NodeModel
 
     static double Pages(double bytes) => Math.Floor(bytes / 4096) * 4096;
 
-    sealed class Collector(string name, Action<SeriesSet> collect) : ICollector
+    sealed class Collector(string name, Action<SeriesSet> collect) : IReportSource
     {
-        public string Name => name;
+        public SourceDescription Description { get; } = new() { Name = name, Sends = ["node_*"], Timeout = Timeout.InfiniteTimeSpan };
 
         public void Collect(SeriesSet series) => collect(series);
     }

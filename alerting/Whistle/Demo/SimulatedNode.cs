@@ -2,10 +2,10 @@ using System.Buffers;
 
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Agent;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
 using Whistle.Agent.Running;
 using Whistle.Agent.Sending;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 namespace Whistle.Demo;
@@ -94,7 +94,7 @@ sealed class SimulatedNode : IDisposable
 
     void WriteOwn(SeriesSet series)
     {
-        WhistleAgent.WriteIdentity(series, _options);
+        AgentReport.WriteIdentity(series, _options);
         series.Add("whistle_agent_buffer_bytes", 0);
         series.Add("whistle_agent_buffered_reports", 0);
     }

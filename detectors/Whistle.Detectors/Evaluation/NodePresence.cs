@@ -93,7 +93,10 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 
         foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.AgentInterval), .. node], from, to, cancellation))
         {
-            if (SourceHealth.Interval(samples.Values[^1]) is { } interval && latest.TryGetValue(Key(samples.Labels), out var sighting))
+            // A source may have an interval of its own; that is not the agent's.
+            if (samples.Labels.Has("collector") || SourceHealth.Interval(samples.Values[^1]) is not { } interval)
+                continue;
+            if (latest.TryGetValue(Key(samples.Labels), out var sighting))
                 latest[Key(samples.Labels)] = sighting with { Interval = interval };
         }
 

@@ -4,11 +4,11 @@ using Whistle.Inventory;
 namespace Whistle.Detectors.Evaluation;
 
 /// <summary>
-/// Where a rule's inputs come from in the end: the collectors behind its metrics, seen through recording rules.
+/// Where a rule's inputs come from in the end: the agents' sources behind its metrics, seen through recording rules.
 /// <see cref="ServerOnly"/>: every metric is made by the server itself, so its source is always known. <see cref="ScrapeOnly"/>: every
 /// metric is the scraper's own about its target (<c>up</c>, <c>scrape_…</c>), which it states also of a target that does not answer.
 /// </summary>
-sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly, bool ScrapeOnly)
+sealed record RuleSources(IReadOnlyList<string> Reported, bool ServerOnly, bool ScrapeOnly)
 {
     const string ScrapePrefix = "scrape_";
 
@@ -17,7 +17,7 @@ sealed record RuleSources(IReadOnlyList<string> Collectors, bool ServerOnly, boo
         var metrics = new HashSet<string>();
         var any = Collect(rule.Expression.Inputs, rules, metrics);
         return new(
-            [.. metrics.Select(Evaluation.Collectors.Of).OfType<string>().Distinct().Order(StringComparer.Ordinal)],
+            [.. metrics.Select(ReportSources.Shipped.Of).OfType<string>().Distinct().Order(StringComparer.Ordinal)],
             !any && metrics.Count > 0 && metrics.All(ReservedMetrics.Presence.Contains),
             !any && metrics.Count > 0 && metrics.All(m => m is "up" || m.StartsWith(ScrapePrefix, StringComparison.Ordinal)));
     }

@@ -15,8 +15,8 @@ namespace Whistle.Detectors.Evaluation;
 readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed = false, bool Answers = true);
 
 /// <summary>
-/// Answers at one instant for any number of signals, reading each source once. The source is the node's agent with the
-/// rule's collectors; else the scrape target (<c>up</c>); an aggregate's are all agents enrolled under its labels.
+/// Answers at one instant for any number of signals, reading each source once. The source is the node's agent with its
+/// sources that the rule reads; else the scrape target (<c>up</c>); an aggregate's are all agents enrolled under its labels.
 /// </summary>
 /// <param name="series">In a server <see cref="OwnReports"/>.</param>
 /// <param name="agents">Who should report.</param>
@@ -24,6 +24,9 @@ readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed 
 /// <param name="refuses">The server refuses samples for its own sake, so an unknown source cannot be told to have succeeded.</param>
 sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, bool refuses = false)
 {
+    // The label of a success, and of the interval of a source that has one of its own.
+    const string Source = "collector";
+
     public static readonly TimeSpan DefaultInterval = TimeSpan.FromSeconds(15);
 
     // An agent may say how often it reports, but not that it need never be heard.
@@ -53,10 +56,10 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
             return new(true, Window(DefaultInterval));
         var enrolled = agents.Where(a => Covers(element, a)).ToList();
         var target = element.Has("job") && element.Has("instance");
-        if (sources.Collectors.Count == 0 && target)
+        if (sources.Reported.Count == 0 && target)
             return await TargetAsync(element, sources.ScrapeOnly, cancellation);
-        if (enrolled.Count > 0 && (sources.Collectors.Count > 0 || element.Has("node")))
-            return await AgentsAsync(enrolled, sources.Collectors, cancellation);
+        if (enrolled.Count > 0 && (sources.Reported.Count > 0 || element.Has("node")))
+            return await AgentsAsync(enrolled, sources.Reported, cancellation);
         // While the server refuses samples, that something is absent says nothing.
         return target ? await TargetAsync(element, sources.ScrapeOnly, cancellation) : new(!refuses, Lookback);
     }
@@ -67,15 +70,15 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
 
     static bool Fits(string label, string value) => label.Length == 0 || label == value;
 
-    async ValueTask<SourceState> AgentsAsync(List<EnrolledAgent> enrolled, IReadOnlyList<string> collectors, CancellationToken cancellation)
+    async ValueTask<SourceState> AgentsAsync(List<EnrolledAgent> enrolled, IReadOnlyList<string> sources, CancellationToken cancellation)
     {
         var window = TimeSpan.Zero;
         var healthy = true;
         foreach (var agent in enrolled)
         {
             var report = await ReportAsync(agent, cancellation);
-            healthy &= report.Has(collectors);
-            window = report.Window > window ? report.Window : window;
+            healthy &= report.Has(sources);
+            window = Longer(window, report.WindowOf(sources));
         }
 
         return new(healthy, window);
@@ -92,11 +95,21 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
             new("node", MatchOperator.Equal, agent.Node),
         ];
         var intervals = await SelectAsync(ReservedMetrics.AgentInterval, node, Lookback, cancellation);
-        var interval = intervals.Select(Last).OfType<Sample>().OrderBy(s => s.Time).Select(s => Interval(s.Value)).OfType<TimeSpan>().LastOrDefault(DefaultInterval);
-        var window = Window(interval);
-        var successes = await SelectAsync(ReservedMetrics.CollectorSuccess, node, window, cancellation);
-        return _nodes[key] = new(window, successes.Where(Succeeded).Select(s => s.Labels["collector"]).ToHashSet());
+        var window = Window(Latest(intervals.Where(s => !s.Labels.Has(Source))) ?? DefaultInterval);
+        var own = intervals.Where(s => s.Labels.Has(Source)).GroupBy(s => s.Labels[Source])
+            .ToDictionary(i => i.Key, i => Longer(window, Window(Latest(i) ?? DefaultInterval)));
+        var successes = await SelectAsync(ReservedMetrics.CollectorSuccess, node, own.Values.Aggregate(window, Longer), cancellation);
+        return _nodes[key] = new(window, own, successes.Where(Succeeded).Select(s => s.Labels[Source]).ToHashSet());
+
+        // Most agents have no other window than the one that was read.
+        bool Succeeded(SeriesSamples samples) => own.Count == 0 ? Array.IndexOf(samples.Values, 1.0) >= 0
+            : Recent(samples, own.GetValueOrDefault(samples.Labels[Source], window)).Contains(1);
     }
+
+    static TimeSpan? Latest(IEnumerable<SeriesSamples> intervals) =>
+        intervals.Select(Last).OfType<Sample>().OrderBy(s => s.Time).Select(s => Interval(s.Value)).LastOrDefault(i => i is not null);
+
+    static TimeSpan Longer(TimeSpan one, TimeSpan other) => one > other ? one : other;
 
     // That a target is down is known from the scraper, which need only be heard.
     async ValueTask<SourceState> TargetAsync(Labels element, bool scraped, CancellationToken cancellation)
@@ -125,8 +138,6 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>
         series.SelectAsync([new(Labels.MetricName, MatchOperator.Equal, metric), .. labels], _now - (long)back.TotalMilliseconds, _now, cancellation);
 
-    static bool Succeeded(SeriesSamples samples) => Array.IndexOf(samples.Values, 1.0) >= 0;
-
     IEnumerable<double> Recent(SeriesSamples samples, TimeSpan window) =>
         samples.Times.Zip(samples.Values).Where(s => s.First >= _now - window.TotalMilliseconds).Select(s => s.Second);
 
@@ -143,10 +154,13 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
         return gaps.Count == 0 ? TimeSpan.FromMinutes(1) : TimeSpan.FromMilliseconds(gaps[gaps.Count / 2]);
     }
 
-    /// <summary>The collectors of a node that succeeded within the window.</summary>
-    sealed record NodeReport(TimeSpan Window, HashSet<string> Successful)
+    /// <summary>The sources of a node that succeeded, each within its window.</summary>
+    /// <param name="Window">Of those that are read for each report.</param>
+    /// <param name="Own">Of those that have an interval of their own.</param>
+    sealed record NodeReport(TimeSpan Window, IReadOnlyDictionary<string, TimeSpan> Own, HashSet<string> Successful)
     {
-        public bool Has(IReadOnlyList<string> collectors) =>
-            collectors.Count == 0 ? Successful.Count > 0 : collectors.All(Successful.Contains);
+        public bool Has(IReadOnlyList<string> sources) => sources.Count == 0 ? Successful.Count > 0 : sources.All(Successful.Contains);
+
+        public TimeSpan WindowOf(IReadOnlyList<string> sources) => sources.Select(s => Own.GetValueOrDefault(s)).Aggregate(Window, Longer);
     }
 }

@@ -1,6 +1,6 @@
 using System.Text;
 
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent.Buffering;
@@ -33,7 +33,7 @@ sealed class KnownSeries(string folder, HostReport report)
 
     public void Save()
     {
-        if (report.Changes == _saved)
+        if (report.Changes == _saved || !report.IsAtRest)
             return;
         try
         {

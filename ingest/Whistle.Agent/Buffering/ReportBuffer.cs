@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Agent.Settings;
+
 namespace Whistle.Agent.Buffering;
 
 /// <param name="Sequence">Rises with every report of this process.</param>

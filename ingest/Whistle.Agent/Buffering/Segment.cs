@@ -1,6 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
 
 namespace Whistle.Agent.Buffering;
 

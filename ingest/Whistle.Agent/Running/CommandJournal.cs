@@ -6,7 +6,7 @@ using System.Text.Json.Serialization;
 
 using Microsoft.Extensions.Logging;
 
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent.Running;

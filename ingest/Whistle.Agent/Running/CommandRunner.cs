@@ -3,20 +3,10 @@ using Microsoft.Extensions.Logging;
 using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Agent.Sending;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent.Running;
-
-/// <summary>Where a process may die; a test makes it die there.</summary>
-enum RunnerStep
-{
-    BeforeIntent,
-    AfterIntent,
-    AfterAction,
-    AfterResult,
-    AfterReport,
-    AfterForgetting,
-}
 
 /// <summary>
 /// Leases commands and runs them one at a time: permit, intent on disk, action, result on disk, report. A command whose id was seen before

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 
 using Whistle.Actions.Files;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 namespace Whistle.Agent.Sending;

@@ -12,20 +12,19 @@ namespace Whistle.AcceptanceTests;
 /// <summary>A mounted file system with a root that may be cleaned and a folder outside of it that must never change.</summary>
 sealed class ActionDisk : IDisposable
 {
-    readonly string _base = Directory.CreateTempSubdirectory("whistle-clean").FullName;
-    readonly Stack<string> _mounts = new();
+    readonly MountFolder _base = MountFolder.Create();
 
     ActionDisk()
     {
     }
 
-    public string Disk => Path.Join(_base, "disk");
+    public string Disk => Path.Join(_base.FullPath, "disk");
 
     public string Root => Path.Join(Disk, "root");
 
     public string Outside => Path.Join(Disk, "outside");
 
-    public string PolicyFile => Path.Join(_base, "policy.json");
+    public string PolicyFile => Path.Join(_base.FullPath, "policy.json");
 
     public Action<string>? BetweenLookAndAct { get; set; }
 
@@ -41,12 +40,7 @@ sealed class ActionDisk : IDisposable
     public static ActionDisk Ext4()
     {
         Requirement.LoopDevice();
-        return new ActionDisk().With(d =>
-        {
-            Run("truncate", "-s", "64M", Path.Join(d._base, "image"));
-            Run("mkfs.ext4", "-q", "-F", Path.Join(d._base, "image"));
-            d.Mount("-o", "loop", Path.Join(d._base, "image"), d.Disk);
-        });
+        return new ActionDisk().With(d => d._base.MountExt4(64, d.Disk));
     }
 
     /// <summary>Whatever its age and name.</summary>
@@ -88,14 +82,7 @@ sealed class ActionDisk : IDisposable
     }
 
     /// <summary>As <c>mount</c> has it; the last argument, where it is mounted, is made.</summary>
-    public string Mount(params string[] arguments)
-    {
-        if (!Path.Exists(arguments[^1]))
-            Directory.CreateDirectory(arguments[^1]);
-        Run("mount", arguments);
-        _mounts.Push(arguments[^1]);
-        return arguments[^1];
-    }
+    public string Mount(params string[] arguments) => _base.Mount(arguments);
 
     public static void Run(string program, params string[] arguments)
     {
@@ -104,12 +91,7 @@ sealed class ActionDisk : IDisposable
         Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}");
     }
 
-    public void Dispose()
-    {
-        while (_mounts.TryPop(out var mount))
-            Run("umount", mount);
-        Directory.Delete(_base, recursive: true);
-    }
+    public void Dispose() => _base.Dispose();
 
     ActionDisk With(Action<ActionDisk> mount)
     {

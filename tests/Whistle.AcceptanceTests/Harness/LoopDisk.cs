@@ -1,29 +1,16 @@
-using System.Diagnostics;
-
 namespace Whistle.AcceptanceTests;
 
 /// <summary>A real ext4 file system in a file, mounted through a loop device.</summary>
 sealed class LoopDisk : IDisposable
 {
-    readonly string _base = Directory.CreateTempSubdirectory("whistle-disk").FullName;
-    bool _mounted;
+    readonly MountFolder _base = MountFolder.Create();
 
-    LoopDisk(int mebibytes)
-    {
-        Folder = Path.Combine(_base, "mnt");
-        Directory.CreateDirectory(Folder);
-        Run("truncate", "-s", $"{mebibytes}M", Image);
-        Run("mkfs.ext4", "-q", "-F", Image);
-        Run("mount", "-o", "loop", Image, Folder);
-        _mounted = true;
-    }
+    LoopDisk(int mebibytes) => Folder = _base.MountExt4(mebibytes, Path.Combine(_base.FullPath, "mnt"));
 
     /// <summary>Where it is mounted.</summary>
     public string Folder { get; }
 
     public DriveInfo Drive => new(Folder);
-
-    string Image => Path.Combine(_base, "image");
 
     string Ballast => Path.Combine(Folder, "ballast");
 
@@ -58,18 +45,9 @@ sealed class LoopDisk : IDisposable
 
     public void Free() => File.Delete(Ballast);
 
-    public void Unmount()
-    {
-        if (_mounted)
-            Run("umount", Folder);
-        _mounted = false;
-    }
+    public void Unmount() => _base.Unmount();
 
-    public void Dispose()
-    {
-        Unmount();
-        Directory.Delete(_base, recursive: true);
-    }
+    public void Dispose() => _base.Dispose();
 
     public static bool Append(string path, long count)
     {
@@ -87,14 +65,5 @@ sealed class LoopDisk : IDisposable
         {
             return false;
         }
-    }
-
-    static void Run(string program, params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-        var error = process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        if (process.ExitCode != 0)
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} failed: {error}");
     }
 }

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Agent;
+using Whistle.Agent.Settings;
 using Whistle.Detectors.Signals;
 
 using Xunit;
@@ -9,8 +10,8 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// This host with its real agent, and the server with its shipped rules, on one clock that the test moves: each step is a report
-/// that is sent over HTTP and stored, and then an evaluation.
+/// This host with its real agent, which sees one disk, and the server with its shipped rules, on one clock that the test moves: each
+/// step is a report that is sent over HTTP and stored, and then an evaluation.
 /// </summary>
 sealed class NodeTimeline : IAsyncDisposable
 {
@@ -20,7 +21,7 @@ sealed class NodeTimeline : IAsyncDisposable
     readonly string _buffer = Directory.CreateTempSubdirectory("whistle-buffer").FullName;
     readonly WhistleAgent _agent;
 
-    NodeTimeline(InProcessServer server, string token, FakeTimeProvider clock, Func<AgentOptions, AgentOptions>? agent)
+    NodeTimeline(InProcessServer server, string token, FakeTimeProvider clock, LoopDisk disk, Func<AgentOptions, AgentOptions>? agent)
     {
         _server = server;
         Clock = clock;
@@ -31,7 +32,8 @@ sealed class NodeTimeline : IAsyncDisposable
             Buffer = new BufferOptions { Folder = _buffer },
             Time = clock,
         };
-        _agent = new WhistleAgent(agent?.Invoke(options) ?? options, NullLogger.Instance);
+        options = agent?.Invoke(options) ?? options;
+        _agent = new WhistleAgent(options, NullLogger.Instance, OwnMounts.SourcesOf(options, disk.Folder, _buffer));
     }
 
     public FakeTimeProvider Clock { get; }
@@ -48,8 +50,10 @@ sealed class NodeTimeline : IAsyncDisposable
 
     public HttpClient Http => _server.Http;
 
+    /// <param name="disk">The one that the agent sees.</param>
     public static async Task<NodeTimeline> StartAsync(
-        CancellationToken cancellation, DateTimeOffset? start = null, Func<WhistleOptions, WhistleOptions>? server = null, Func<AgentOptions, AgentOptions>? agent = null)
+        LoopDisk disk, CancellationToken cancellation, DateTimeOffset? start = null, Func<WhistleOptions, WhistleOptions>? server = null,
+        Func<AgentOptions, AgentOptions>? agent = null)
     {
         var clock = new FakeTimeProvider(start ?? Start);
         var app = await InProcessServer.StartAsync(cancellation, change: o =>
@@ -57,7 +61,8 @@ sealed class NodeTimeline : IAsyncDisposable
             var options = o with { Rules = [Shipped("disk.yaml"), Shipped("node.yaml")] };
             return (server?.Invoke(options) ?? options) with { Time = clock, RunTimers = false };
         });
-        return new NodeTimeline(app, await app.App.Credentials.EnrollAsync("default", "c1", "n1", cancellation), clock, agent);
+        var token = await app.App.Credentials.EnrollAsync("default", "c1", "n1", cancellation);
+        return new NodeTimeline(app, token, clock, disk, agent);
     }
 
     // The agent is real, and the clock, memory and network of the test's own machine are not what these timelines are about.

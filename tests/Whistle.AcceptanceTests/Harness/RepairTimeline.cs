@@ -106,7 +106,8 @@ sealed class RepairTimeline : IAsyncDisposable
             Mail = new() { Host = "127.0.0.1", Port = smtp.Port, Security = MailSecurity.None, From = "Whistle <whistle@example.com>", To = ["ops@example.com"] },
         };
         var node = await NodeTimeline.StartAsync(
-            cancellation, Start, o => o with { Alerting = alerting }, a => a with { PolicyFile = Path.Combine(policyFolder, "policy.json"), Handler = network });
+            disk, cancellation, Start, o => o with { Alerting = alerting },
+            a => a with { PolicyFile = Path.Combine(policyFolder, "policy.json"), Handler = network });
         var timeline = new RepairTimeline(node, disk, smtp, pagerDuty, network, policyFolder) { FilledFolder = "" };
         timeline.FilledFolder = cleanable ? timeline.Spool : timeline.Data;
         Directory.CreateDirectory(timeline.Spool);

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Agent;
-using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 
 namespace Whistle.AcceptanceTests.Killing;
 
@@ -56,7 +56,8 @@ static class MortalAgent
             if (step.ToString() == dies && (step is RunnerStep.BeforeIntent || command == written))
                 Death.Now();
         });
-        using var agent = new WhistleAgent(options, NullLogger.Instance);
+        var sources = OwnMounts.SourcesOf(options, Environment.GetEnvironmentVariable(Disk)!, home);
+        using var agent = new WhistleAgent(options, NullLogger.Instance, sources);
         agent.RunAsync(CancellationToken.None).GetAwaiter().GetResult();
     }
 

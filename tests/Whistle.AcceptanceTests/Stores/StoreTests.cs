@@ -168,6 +168,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal("disk", (await runs.RunbookOfAsync(Proposed, Cancellation))!.Name);
         var running = Proposed with { State = RunState.Running, Issued = 1 };
         Assert.False(await runs.ApplyAsync(new(running, [new("step", "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2), Cancellation));
+        var stale = new RunDecision(running, [new("step", "from b before")]) { Offer = Offer };
+        Assert.False(await runs.ApplyAsync(stale, "b", 1, Now.AddMinutes(2), Cancellation));
         Assert.True(await runs.ApplyAsync(new(running, [new("step", "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2), Cancellation));
         Assert.Equal(["proposed", "from b"], (await runs.TimelineAsync("i1-1", Cancellation)).Select(e => e.Text));
         Assert.Equal(["i1"], await runs.WorkedIncidentsAsync(Cancellation));

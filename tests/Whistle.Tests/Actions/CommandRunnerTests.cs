@@ -6,8 +6,8 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
-using Whistle.Agent;
 using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 using Whistle.Tests.Agent;
 

@@ -1,7 +1,8 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
 using Whistle.Telemetry;
 
 using Xunit;
@@ -27,14 +28,14 @@ sealed class HostFixture : IDisposable
 
 static class Reports
 {
-    public static HostReport Of(params ICollector[] collectors) =>
-        new(collectors, "h1", new FakeTimeProvider(), NullLogger.Instance);
+    public static HostReport Of(params IReportSource[] sources) =>
+        new(sources, "h1", new FakeTimeProvider(), NullLogger.Instance);
 
     /// <summary>One report as sorted lines without the labels that all series share, and without the report about itself.</summary>
     public static string[] Lines(this HostReport report, long time = 1000) =>
     [
         .. report.Collect(time, _ => { })
-            .Where(s => !s.Labels.Name.StartsWith("node_scrape_", StringComparison.Ordinal))
+            .Where(s => !s.Labels.Has("collector"))
             .Select(Line).Order(StringComparer.Ordinal),
     ];
 
@@ -52,9 +53,9 @@ static class Reports
 }
 
 /// <summary>Says what it is told to say; throws where it is told to.</summary>
-sealed class ScriptedCollector(string name, Action<SeriesSet> collect) : ICollector
+sealed class ScriptedCollector(string name, Action<SeriesSet> collect) : IReportSource
 {
-    public string Name => name;
+    public SourceDescription Description { get; init; } = new() { Name = name, Sends = ["*"], Timeout = Timeout.InfiniteTimeSpan };
 
     public Action<SeriesSet> Script { get; set; } = collect;
 

@@ -5,8 +5,8 @@ using CsCheck;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Agent;
 using Whistle.Agent.Buffering;
+using Whistle.Agent.Settings;
 
 using Xunit;
 

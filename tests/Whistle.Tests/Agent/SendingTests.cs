@@ -3,8 +3,8 @@ using System.Net.Http.Headers;
 
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Agent;
 using Whistle.Agent.Sending;
+using Whistle.Agent.Settings;
 using Whistle.Fixtures;
 using Whistle.Telemetry;
 

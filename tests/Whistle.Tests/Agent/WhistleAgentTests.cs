@@ -4,6 +4,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Agent;
+using Whistle.Agent.Reporting;
+using Whistle.Agent.Settings;
 using Whistle.Telemetry;
 
 using Xunit;

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Actions.Contract;
-using Whistle.Agent.Collectors;
+using Whistle.Agent.Reporting;
 using Whistle.Demo;
 using Whistle.Telemetry;
 

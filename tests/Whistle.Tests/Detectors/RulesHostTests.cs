@@ -51,6 +51,43 @@ public sealed class RulesHostTests
     }
 
     [Fact]
+    public async Task A_source_with_an_interval_of_its_own_is_unknown_after_two_of_those()
+    {
+        using var bench = new RulesBench(Threshold);
+        await bench.LoadAsync();
+        var states = "";
+        for (var minute = 0; minute < 10; minute++)
+        {
+            bench.Report("cpu");
+            if (minute is 0 or 2 or 4)
+            {
+                bench.Report("filesystem");
+                bench.Disk(used: 90);
+            }
+
+            // Every report of the agent may say it; only some are of the source.
+            bench.Series.Add(RulesBench.Of("whistle_agent_interval_seconds", ("collector", "filesystem")), bench.Now, 120);
+            await bench.StepAsync();
+            states += bench.Signal("Low")?.State.ToString()[0] ?? '.';
+        }
+
+        Assert.Equal("PPPFFFFFFU", states);
+    }
+
+    [Fact]
+    public async Task The_interval_of_a_source_is_not_that_of_its_agent()
+    {
+        using var bench = new RulesBench("groups: [{ name: g, rules: [{ alert: Silent, expr: whistle_agent_up == 0 }] }]");
+        await bench.LoadAsync();
+        bench.Report("cpu");
+        bench.Series.Add(RulesBench.Of("whistle_agent_interval_seconds", ("collector", "slow")), bench.Now, 600);
+        for (var minute = 0; minute < 4; minute++)
+            await bench.StepAsync();
+
+        Assert.Equal(SignalState.Firing, bench.Signal("Silent")?.State);
+    }
+
+    [Fact]
     public async Task The_for_clock_stands_in_silence_and_goes_on_after_it() =>
         Assert.Equal("p" + "ppuuu" + "ppFF", await LiveAsync(Threshold.Replace("3m", "5m"), "d" + "xxxxx" + "dddd"));
 

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 using Whistle.Remediation.Runbooks;
 
 using Xunit;
@@ -117,11 +115,11 @@ public sealed class BadRunbookTests : IDisposable
         return [.. load.Errors.Select(e => e.ToString())];
     }
 
+    // Work is counted in bytes, which no other load of the machine changes.
     static void Bounded(Action action)
     {
-        var (allocated, watch) = (GC.GetAllocatedBytesForCurrentThread(), Stopwatch.StartNew());
+        var allocated = GC.GetAllocatedBytesForCurrentThread();
         action();
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - allocated, 0, 400L << 20);
-        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(20));
     }
 }

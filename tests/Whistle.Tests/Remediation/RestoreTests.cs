@@ -1,4 +1,5 @@
 using Whistle.Agent.Running;
+using Whistle.Agent.Settings;
 using Whistle.Detectors.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;

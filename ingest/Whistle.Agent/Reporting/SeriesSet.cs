@@ -1,6 +1,6 @@
 using Whistle.Telemetry;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Reporting;
 
 /// <summary>
 /// The series of one collector from report to report. Label sets and sample arrays are made once and used again, so a

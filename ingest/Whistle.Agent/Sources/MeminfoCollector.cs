@@ -1,14 +1,21 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
-namespace Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
+
+namespace Whistle.Agent.Sources;
 
 /// <summary>Every line of <c>/proc/meminfo</c>; what the kernel gives in kB becomes bytes.</summary>
-sealed class MeminfoCollector(HostFile proc) : ICollector
+sealed class MeminfoCollector(HostFile proc) : IReportSource
 {
     readonly Names _names = new();
     readonly Dictionary<(string Field, bool InBytes), string> _metrics = [];
 
-    public string Name => "meminfo";
+    public SourceDescription Description { get; } = new() { Name = "meminfo", Sends = ["node_memory_*"] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new MeminfoCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {

@@ -2,7 +2,7 @@ using System.ComponentModel;
 using System.Runtime.InteropServices;
 using System.Text;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Linux;
 
 /// <summary>Space and inodes of a file system; sizes in bytes.</summary>
 readonly record struct Usage(double Size, double Free, double Available, double Files, double FilesFree);

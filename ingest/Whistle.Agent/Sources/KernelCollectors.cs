@@ -1,10 +1,17 @@
+using System.Runtime.CompilerServices;
+
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
 using Whistle.Telemetry;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Sources;
 
-sealed class LoadavgCollector(HostFile proc) : ICollector
+sealed class LoadavgCollector(HostFile proc) : IReportSource
 {
-    public string Name => "loadavg";
+    public SourceDescription Description { get; } = new() { Name = "loadavg", Sends = ["node_load1", "node_load5", "node_load15"] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new LoadavgCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {
@@ -18,7 +25,7 @@ sealed class LoadavgCollector(HostFile proc) : ICollector
 }
 
 /// <summary>Pressure stall information: seconds that some or all tasks waited for a resource.</summary>
-sealed class PressureCollector(HostFile proc) : ICollector
+sealed class PressureCollector(HostFile proc) : IReportSource
 {
     // The kernel states microseconds. The line "full" of cpu has no meaning for a whole host.
     static readonly (string File, string Some, string? Full)[] Resources =
@@ -28,7 +35,14 @@ sealed class PressureCollector(HostFile proc) : ICollector
         ("pressure/memory", "node_pressure_memory_waiting_seconds_total", "node_pressure_memory_stalled_seconds_total"),
     ];
 
-    public string Name => "pressure";
+    public SourceDescription Description { get; } = new()
+    {
+        Name = "pressure",
+        Sends = [.. Resources.SelectMany(r => new[] { r.Some, r.Full }).OfType<string>()],
+    };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new PressureCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {
@@ -49,9 +63,22 @@ sealed class PressureCollector(HostFile proc) : ICollector
 }
 
 /// <summary>Boot time and counters of the whole system, from <c>/proc/stat</c>.</summary>
-sealed class StatCollector(HostFile proc) : ICollector
+sealed class StatCollector(HostFile proc) : IReportSource
 {
-    public string Name => "stat";
+    static readonly (byte[] Key, string Metric)[] Values =
+    [
+        ("btime"u8.ToArray(), "node_boot_time_seconds"),
+        ("ctxt"u8.ToArray(), "node_context_switches_total"),
+        ("processes"u8.ToArray(), "node_forks_total"),
+        ("intr"u8.ToArray(), "node_intr_total"),
+        ("procs_running"u8.ToArray(), "node_procs_running"),
+        ("procs_blocked"u8.ToArray(), "node_procs_blocked"),
+    ];
+
+    public SourceDescription Description { get; } = new() { Name = "stat", Sends = [.. Values.Select(v => v.Metric)] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new StatCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {
@@ -66,30 +93,29 @@ sealed class StatCollector(HostFile proc) : ICollector
 
     static string? Metric(ReadOnlySpan<byte> key)
     {
-        if (key.SequenceEqual("btime"u8))
-            return "node_boot_time_seconds";
-        if (key.SequenceEqual("ctxt"u8))
-            return "node_context_switches_total";
-        if (key.SequenceEqual("processes"u8))
-            return "node_forks_total";
-        if (key.SequenceEqual("intr"u8))
-            return "node_intr_total";
-        if (key.SequenceEqual("procs_running"u8))
-            return "node_procs_running";
-        return key.SequenceEqual("procs_blocked"u8) ? "node_procs_blocked" : null;
+        foreach (var (known, metric) in Values)
+        {
+            if (key.SequenceEqual(known))
+                return metric;
+        }
+
+        return null;
     }
 }
 
-sealed class TimeCollector(TimeProvider time) : ICollector
+sealed class TimeCollector(TimeProvider time) : IReportSource
 {
-    public string Name => "time";
+    public SourceDescription Description { get; } = new() { Name = "time", Sends = ["node_time_seconds"] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new TimeCollector(options.Time));
 
     public void Collect(SeriesSet series) =>
         series.Add("node_time_seconds", (time.GetUtcNow() - DateTimeOffset.UnixEpoch).TotalSeconds);
 }
 
 /// <summary>How well the kernel's clock is kept, from <c>adjtimex(2)</c> in its reading mode.</summary>
-sealed class TimexCollector : ICollector
+sealed class TimexCollector : IReportSource
 {
     // STA_NANO: offset and jitter are in nanoseconds instead of microseconds.
     const int StatusNano = 0x2000;
@@ -100,7 +126,19 @@ sealed class TimexCollector : ICollector
     // Frequencies are parts per million with 16 binary digits after the point.
     const double PartsPerMillion = 65536e6;
 
-    public string Name => "timex";
+    public SourceDescription Description { get; } = new()
+    {
+        Name = "timex",
+        Sends =
+        [
+            "node_timex_sync_status", "node_timex_offset_seconds", "node_timex_frequency_adjustment_ratio", "node_timex_maxerror_seconds",
+            "node_timex_estimated_error_seconds", "node_timex_status", "node_timex_loop_time_constant", "node_timex_tick_seconds",
+            "node_timex_tai_offset_seconds",
+        ],
+    };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(_ => new TimexCollector());
 
     public void Collect(SeriesSet series)
     {
@@ -118,9 +156,12 @@ sealed class TimexCollector : ICollector
     }
 }
 
-sealed class UnameCollector : ICollector
+sealed class UnameCollector : IReportSource
 {
-    public string Name => "uname";
+    public SourceDescription Description { get; } = new() { Name = "uname", Sends = ["node_uname_info"] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(_ => new UnameCollector());
 
     public void Collect(SeriesSet series)
     {

@@ -1,9 +1,13 @@
+using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 
-namespace Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
+
+namespace Whistle.Agent.Sources;
 
 /// <summary>Requests, bytes and times of each block device, from <c>/proc/diskstats</c>.</summary>
-sealed partial class DiskstatsCollector(HostFile proc) : ICollector
+sealed partial class DiskstatsCollector(HostFile proc) : IReportSource
 {
     // The kernel counts sectors of this size whatever the device has.
     const double Sector = 512;
@@ -34,7 +38,10 @@ sealed partial class DiskstatsCollector(HostFile proc) : ICollector
     readonly Names _names = new();
     readonly Dictionary<string, bool> _excluded = [];
 
-    public string Name => "diskstats";
+    public SourceDescription Description { get; } = new() { Name = "diskstats", Sends = [.. Columns.Select(c => c.Metric)] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new DiskstatsCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {

@@ -1,4 +1,4 @@
-namespace Whistle.Agent;
+namespace Whistle.Agent.Reporting;
 
 /// <summary>
 /// The instants at which reports are due: every interval, counted from 1970 plus an offset that depends on the host, so

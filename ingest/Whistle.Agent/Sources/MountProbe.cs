@@ -1,4 +1,6 @@
-namespace Whistle.Agent.Collectors;
+using Whistle.Agent.Linux;
+
+namespace Whistle.Agent.Sources;
 
 /// <param name="Device">What is mounted.</param>
 /// <param name="Point">Where, as the host names it.</param>
@@ -23,6 +25,9 @@ sealed class MountProbe(Func<string, Usage> ask, TimeSpan patience, TimeSpan bud
 {
     readonly Lock _lock = new();
     readonly HashSet<string> _stuck = [];
+
+    // Long enough for a host under heavy load, short enough that a mount which begins to hang costs no default tick.
+    public static MountProbe OfHost() => new(Native.FileSystemUsage, patience: TimeSpan.FromSeconds(2), budget: TimeSpan.FromSeconds(6));
 
     /// <summary>The usage of each mount, null where it failed, hangs or could not be asked in time.</summary>
     public IReadOnlyList<(Mount Mount, Usage? Usage)> Ask(IReadOnlyList<Mount> mounts)

@@ -1,12 +1,15 @@
 using System.Buffers.Text;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
 using Whistle.Telemetry;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Sources;
 
 /// <summary>Seconds that each processor spent in each mode, from <c>/proc/stat</c>.</summary>
-sealed class CpuCollector(HostFile proc) : ICollector
+sealed class CpuCollector(HostFile proc) : IReportSource
 {
     // USER_HZ, which Linux fixes at 100 for every architecture that .NET runs on.
     const double TicksPerSecond = 100;
@@ -17,10 +20,16 @@ sealed class CpuCollector(HostFile proc) : ICollector
     static readonly string[] Modes = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "user", "nice"];
     const int FirstGuestMode = 8;
 
+    const string Seconds = "node_cpu_seconds_total";
+    const string GuestSeconds = "node_cpu_guest_seconds_total";
+
     readonly Dictionary<int, double[]> _last = [];
     readonly Names _names = new();
 
-    public string Name => "cpu";
+    public SourceDescription Description { get; } = new() { Name = "cpu", Sends = [GuestSeconds, Seconds] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new CpuCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {
@@ -47,7 +56,7 @@ sealed class CpuCollector(HostFile proc) : ICollector
             var seconds = ticks / TicksPerSecond;
             if (seconds > last[mode] || last[mode] - seconds > LargestStepBack)
                 last[mode] = seconds;
-            var metric = mode < FirstGuestMode ? "node_cpu_seconds_total" : "node_cpu_guest_seconds_total";
+            var metric = mode < FirstGuestMode ? Seconds : GuestSeconds;
             series.Add(metric, last[mode], new Label("cpu", name), new Label("mode", Modes[mode]));
         }
     }

@@ -1,7 +1,12 @@
-namespace Whistle.Agent.Collectors;
+using System.Runtime.CompilerServices;
+
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
+
+namespace Whistle.Agent.Sources;
 
 /// <summary>Bytes, packets and errors of each network interface, from <c>/proc/net/dev</c> of the agent's network namespace.</summary>
-sealed class NetdevCollector(HostFile proc) : ICollector
+sealed class NetdevCollector(HostFile proc) : IReportSource
 {
     static readonly string[] Metrics =
     [
@@ -11,7 +16,10 @@ sealed class NetdevCollector(HostFile proc) : ICollector
 
     readonly Names _names = new();
 
-    public string Name => "netdev";
+    public SourceDescription Description { get; } = new() { Name = "netdev", Sends = Metrics };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new NetdevCollector(new HostFile(options.ProcPath)));
 
     public void Collect(SeriesSet series)
     {
@@ -34,9 +42,12 @@ sealed class NetdevCollector(HostFile proc) : ICollector
 }
 
 /// <summary>Whether each interface is up, from <c>/sys/class/net</c>.</summary>
-sealed class NetclassCollector(HostFile sys) : ICollector
+sealed class NetclassCollector(HostFile sys) : IReportSource
 {
-    public string Name => "netclass";
+    public SourceDescription Description { get; } = new() { Name = "netclass", Sends = ["node_network_up"] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new NetclassCollector(new HostFile(options.SysPath)));
 
     public void Collect(SeriesSet series)
     {

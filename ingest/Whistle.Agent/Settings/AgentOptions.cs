@@ -1,7 +1,7 @@
 using Whistle.Actions.Files;
 using Whistle.Telemetry;
 
-namespace Whistle.Agent;
+namespace Whistle.Agent.Settings;
 
 /// <summary>Where reports wait, and how much may.</summary>
 public sealed record BufferOptions
@@ -78,7 +78,7 @@ public sealed record AgentOptions
     public int Seed { get; init; } = Environment.ProcessId;
 
     /// <summary>Told how far a command has come, with its id; a test ends the process there.</summary>
-    internal Action<Running.RunnerStep, string>? At { get; init; }
+    internal Action<RunnerStep, string>? At { get; init; }
 
     /// <summary>All that is wrong, each with its mend; empty where the options will do.</summary>
     public IReadOnlyList<string> Errors()

@@ -1,7 +1,7 @@
 using System.Buffers.Text;
 using System.Text;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Linux;
 
 /// <summary>
 /// Reads a small file under a root such as <c>/proc</c>, whole, into a buffer that is used again. The span is valid

@@ -1,6 +1,6 @@
 using Whistle.Telemetry;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Reporting;
 
 /// <summary>Prometheus's text format 0.0.4, sorted by name, without times.</summary>
 static class TextFormat

@@ -1,18 +1,24 @@
 using System.Collections.Frozen;
-using System.Text;
+using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
+using System.Text;
 
+using Whistle.Agent.Linux;
+using Whistle.Agent.Reporting;
 using Whistle.Telemetry;
 
-namespace Whistle.Agent.Collectors;
+namespace Whistle.Agent.Sources;
 
 /// <summary>Space and inodes of every mounted file system that node_exporter 1.5 shows by default.</summary>
-sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe probe) : ICollector
+sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe probe) : IReportSource
 {
     static readonly FrozenSet<string> ExcludedTypes = FrozenSet.Create(
         "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "fusectl", "hugetlbfs",
         "iso9660", "mqueue", "nsfs", "overlay", "proc", "procfs", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "squashfs",
         "sysfs", "tracefs");
+
+    const string DeviceError = "node_filesystem_device_error";
+    const string ReadOnly = "node_filesystem_readonly";
 
     static readonly string[] UsageMetrics =
     [
@@ -25,7 +31,11 @@ sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe 
     readonly Names _names = new();
     readonly List<Mount> _mounts = [];
 
-    public string Name => "filesystem";
+    public SourceDescription Description { get; } = new() { Name = "filesystem", Sends = [DeviceError, ReadOnly, .. UsageMetrics] };
+
+    [ModuleInitializer]
+    internal static void Add() => HostSources.Add(options => new FilesystemCollector(
+        new HostFile(options.ProcPath), options.RootPath, MountProbe.OfHost()));
 
     public void Collect(SeriesSet series)
     {
@@ -38,8 +48,8 @@ sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe 
     {
         ReadOnlySpan<Label> labels =
             [new("device", mount.Device), new("fstype", mount.Type), new("mountpoint", mount.Point)];
-        series.Add("node_filesystem_device_error", usage is null ? 1 : 0, labels);
-        series.Add("node_filesystem_readonly", mount.ReadOnly ? 1 : 0, labels);
+        series.Add(DeviceError, usage is null ? 1 : 0, labels);
+        series.Add(ReadOnly, mount.ReadOnly ? 1 : 0, labels);
         ReadOnlySpan<double> values = usage is { } u ? [u.Size, u.Free, u.Available, u.Files, u.FilesFree] : [];
         for (var i = 0; i < UsageMetrics.Length; i++)
         {

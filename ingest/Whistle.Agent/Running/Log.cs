@@ -1,0 +1,32 @@
+using Microsoft.Extensions.Logging;
+
+using Whistle.Telemetry;
+
+namespace Whistle.Agent.Running;
+
+static partial class Log
+{
+    [LoggerMessage(LogLevel.Information, "The command {Id} ({Action}) ended as {Outcome}: {Summary}")]
+    public static partial void CommandEnded(this ILogger log, string id, string action, CommandOutcome outcome, string summary);
+
+    [LoggerMessage(LogLevel.Warning, "Commands wait, next try in {Wait:0.0} s: {Reason}")]
+    public static partial void CommandsWait(this ILogger log, double wait, string reason);
+
+    [LoggerMessage(LogLevel.Error, "The server does not take the result of the command {Id}, so it is dropped: {Reason}")]
+    public static partial void ResultRefused(this ILogger log, string id, string reason);
+
+    [LoggerMessage(
+        LogLevel.Information,
+        "The server was restored from a backup (generation {Generation}); it was told all {Count} commands that are remembered here.")]
+    public static partial void JournalTold(this ILogger log, string generation, int count);
+
+    [LoggerMessage(
+        LogLevel.Error,
+        "The record of a command cannot be kept in {Folder}: {Reason} Free space on that disk or mend its rights.")]
+    public static partial void CommandRecordFails(this ILogger log, string folder, string reason);
+
+    [LoggerMessage(
+        LogLevel.Error,
+        "The record of a command {Path} is damaged; should that command come again, it is answered as indeterminate.")]
+    public static partial void CommandRecordDamaged(this ILogger log, string path);
+}
