@@ -168,7 +168,7 @@ public sealed partial class DataFolderTests : IDisposable
         using (var refused = ChildProcess.StartProject("Whistle.Agent", "whistle-agent.dll", arguments))
         {
             await refused.WaitForExitAsync(Cancellation);
-            Assert.Equal(2, refused.ExitCode);
+            Assert.Equal(1, refused.ExitCode);
         }
 
         Shell.Run($"chmod 0755 '{buffer}'");

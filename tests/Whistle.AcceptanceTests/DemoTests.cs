@@ -29,7 +29,7 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         var options = new DemoOptions { Nodes = DemoOptions.FewestNodes };
         var cancellation = TestContext.Current.CancellationToken;
         await using var run = await DemoRun.StartAsync(options, new Uri("http://127.0.0.1:0"), _folder, Live, cancellation);
-        await run.FillAsync(cancellation);
+        await run.FillAsync((_, _) => { }, cancellation);
         Assert.Equal(Live, run.Now);
         Assert.Empty(run.Incidents.Active());
         var lines = new List<string>();
