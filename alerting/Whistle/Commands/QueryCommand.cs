@@ -21,9 +21,11 @@ static class QueryCommand
             var answer = await server.GetAsync(Path(arguments), cancellation);
             // A program reads numbers as they are.
             ListOutput.Write(arguments, answer, server.Now, ListOutput.IsTable(arguments)
-                ? view => Print(answer, view with { Raw = view.Raw || Console.IsOutputRedirected })
-                : view => Table(answer, view));
+                ? view => Print(answer, RawInPipe(view))
+                : view => Table(answer, RawInPipe(view)));
         });
+
+    static View RawInPipe(View view) => view with { Raw = view.Raw || Console.IsOutputRedirected };
 
     static string Path(ParseResult arguments)
     {

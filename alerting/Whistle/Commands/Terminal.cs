@@ -40,8 +40,10 @@ static class Terminal
             ColorSystem = isTerminal && HasColour ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
             Interactive = isTerminal && !Console.IsInputRedirected ? InteractionSupport.Yes : InteractionSupport.No,
             Out = new AnsiConsoleOutput(writer),
+            // Where a build server is recognised, they would write colours into its pipe.
+            Enrichment = new ProfileEnrichment { UseDefaultEnrichers = false },
         });
-        console.Profile.Width = Math.Max(20, Width ?? 200);
+        console.Profile.Width = Math.Max(20, Width ?? 80);
         return console;
     }
 }
