@@ -1,5 +1,3 @@
-using System.CommandLine;
-
 using Whistle;
 using Whistle.Actions.Files;
 using Whistle.Commands;
@@ -8,7 +6,8 @@ using Whistle.Health;
 // Before anything is made: all of it is for the user that runs this.
 Umask.Close();
 FileSizeSignal.Ignore();
-var isServer = args is [] or ["serve" or "demo" or ['-', ..], ..];
+args = Renames.Apply(args, Console.Error.WriteLine);
+var isServer = args is ["serve" or "demo", ..];
 try
 {
     // With too few files the runtime cannot load what would say so later.
@@ -21,11 +20,11 @@ try
 catch (StartException e)
 {
     Console.Error.WriteLine(e.Message);
-    return 1;
+    return ExitCode.Failed;
 }
 
 var command = CommandLine.Build().Parse(args);
 if (!isServer)
-    return await command.InvokeAsync();
+    return await CommandLine.InvokeAsync(command, new());
 using var signals = new StopSignals();
-return await command.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }, signals.Token);
+return await CommandLine.InvokeAsync(command, new() { ProcessTerminationTimeout = null }, signals.Token);

@@ -15,7 +15,9 @@ static class ActionsCommand
 {
     public static Command Make(Option<string?> policy, Option<string?> buffer)
     {
-        var command = new Command("actions", "Lists the actions with what this node's policy allows.") { policy, buffer, Run(policy, buffer) };
+        var command = new Command(
+            "actions", "Lists the actions with what this node's policy allows. Example: whistle-agent actions") { policy, buffer,
+            Run(policy, buffer) };
         command.SetAction(parsed => List(Options(parsed, policy, buffer)));
         return command;
     }
@@ -25,7 +27,9 @@ static class ActionsCommand
         var name = new Argument<string>("name") { Description = "Such as disk.clean-paths." };
         var dryRun = new Option<bool>("--dry-run") { Description = "Only say what would be done." };
         var parameters = new Option<string>("--parameters") { Description = "A JSON object of the action's own shape.", DefaultValueFactory = _ => "{}" };
-        var command = new Command("run", "Runs one action here, in dry run unless it only reads.") { name, dryRun, parameters, policy, buffer };
+        var command = new Command(
+            "run", "Runs one action here, in dry run unless it only reads. Example: whistle-agent actions run disk.clean-paths --dry-run")
+            { name, dryRun, parameters, policy, buffer };
         command.SetAction((parsed, cancellation) =>
             RunAsync(parsed.GetValue(name)!, parsed.GetValue(dryRun), parsed.GetValue(parameters)!, Options(parsed, policy, buffer), cancellation));
         return command;
@@ -74,13 +78,13 @@ static class ActionsCommand
             if (report.Output is { } output)
                 Console.WriteLine(output.GetRawText());
             await Console.Error.WriteLineAsync(report.Summary).ConfigureAwait(false);
-            return report.Outcome == CommandOutcome.Succeeded ? 0 : 2;
+            return report.Outcome == CommandOutcome.Succeeded ? 0 : AgentCommand.Failed;
         }
     }
 
     static int Refuse(string reason)
     {
         Console.Error.WriteLine(reason);
-        return 1;
+        return AgentCommand.Usage;
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Globalization;
 
@@ -8,9 +9,14 @@ using Whistle.Agent.Settings;
 
 namespace Whistle.Agent;
 
-/// <summary>The command line. Exit codes: 0 done or stopped, 1 wrong usage or options, 2 a failure while running.</summary>
+/// <summary>
+/// The command line. Exit codes, as those of <c>whistle</c>: 0 done or stopped, 1 a failure while running, 2 wrong usage or options.
+/// </summary>
 static class AgentCommand
 {
+    public const int Failed = 1;
+    public const int Usage = 2;
+
     static readonly Option<string?> Server = Text("--server", "The server's address, like https://whistle.example.com.", null);
     static readonly Option<string?> TokenFile = Text("--token-file", "The file that contains the agent's token.", null);
     static readonly Option<string?> Instance = Text("--instance", "The label instance.", Environment.MachineName);
@@ -27,19 +33,28 @@ static class AgentCommand
 
     public static async Task<int> RunAsync(string[] args)
     {
-        var root = new RootCommand("Reads this host and reports it to a Whistle server. Each option can come from the environment too: --token-file as WHISTLE_AGENT_TOKEN_FILE.")
+        var root = new RootCommand("""
+            Reads this host and reports it to a Whistle server.
+            Each option can come from the environment too: --token-file as WHISTLE_AGENT_TOKEN_FILE.
+
+            Example: whistle-agent run --server http://127.0.0.1:9480 --token-file node-7.token
+            """)
         {
             Run(),
             Once(),
             ActionsCommand.Make(Policy, Buffer),
         };
         using var signals = new StopSignals();
-        return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null }, signals.Token).ConfigureAwait(false);
+        var parsed = root.Parse(args);
+        var code = await parsed.InvokeAsync(
+            new InvocationConfiguration { ProcessTerminationTimeout = null }, signals.Token).ConfigureAwait(false);
+        return parsed.Action is ParseErrorAction ? Usage : code;
     }
 
     static Command Run()
     {
-        var command = new Command("run", "Reports until it is stopped.")
+        var command = new Command(
+            "run", "Reports until it is stopped. Example: whistle-agent run --server http://127.0.0.1:9480 --token-file node-7.token")
             { Server, TokenFile, Interval, Instance, Buffer, BufferSize, Policy, NoCommands, Insecure, Proc, Sys, Root };
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -55,7 +70,9 @@ static class AgentCommand
 
     static Command Once()
     {
-        var command = new Command("once", "Prints one report in Prometheus's text format.") { Interval, Instance, Proc, Sys, Root };
+        var command = new Command(
+            "once", "Prints one report in Prometheus's text format. Example: whistle-agent once | grep node_filesystem") { Interval,
+            Instance, Proc, Sys, Root };
         command.SetAction(parsed =>
         {
             var options = Options(parsed);
@@ -80,7 +97,7 @@ static class AgentCommand
         catch (Exception e) when (e is InvalidOperationException or UntrustedFolderException)
         {
             await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
-            return 2;
+            return Failed;
         }
     }
 
@@ -121,7 +138,7 @@ static class AgentCommand
     {
         foreach (var error in errors)
             Console.Error.WriteLine(error);
-        return 1;
+        return Usage;
     }
 
     static Option<string?> Text(string name, string description, string? fallback) =>

@@ -6,6 +6,7 @@ using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
 using Whistle.Commands;
 using Whistle.Detectors.Incidents;
+using Whistle.Fixtures;
 using Whistle.State;
 using Whistle.Telemetry;
 
@@ -82,7 +83,20 @@ public sealed class CommandLineTests : IDisposable
             (["mode", "set", "automatic", "--runbook", "mine"], "But observe still counts where both apply: it is set for mine in cluster c of tenant default."),
             (["mode", "list"], "all runbooks in cluster c"),
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is cancelled."),
-            (["rules", "list"], "firing  mine   Filling  alerting  ok      1 "),
+            (["rules", "list"], "firing  critical  mine   Filling  alerting  ok      1 "),
+            (["rules", "list", "--output", "csv"], ",vector(1)\n"),
+            (["alerts", "--all", "--output", "csv"],
+                "state,severity,name,where,since,ended,value,labels,summary\nfiring,critical,Filling,c/n /data,20"),
+            (["alerts", "--output", "wide"], "mountpoint=/data"),
+            (["runs", "list", "--output", "csv", "--all"], $"state,runbook,where,since,attempt,incident,id,why\n"),
+            (["tickets", "1", "--raw"], "1073741824  /data/models"),
+            (["tickets", "1"], "1.0 GiB  /data/models"),
+            (["query", "vector(1)", "--output", "csv"], "value,series\n1,{}\n"),
+            (["query", "vector(1)", "--json"], "\"resultType\":\"vector\""),
+            (["mode", "list", "--output", "csv"], "mode,of,set,by\n"),
+            (["health", "--output", "csv"], "state,component,subject,since,reason\n"),
+            (["agents", "list", "--json"], "["),
+            (["completion", "bash"], "-F _whistle whistle"),
             (["rules", "check", Path.Combine(_folder, "rules.yaml")], "1 group, 1 alert, 0 recordings"),
             (["rules", "list"], "alertname=\"Away\"  alertname=\"Filling\"  node"),
             (["rules", "check"], "disk.yaml: 1 group, "),
@@ -102,9 +116,9 @@ public sealed class CommandLineTests : IDisposable
             (["agents", "add", "--cluster", "c", "--node", "m"], "wst_"),
             (["agents", "list"], "m "),
             (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
-            (["agents", "add", "--cluster", "c", "--node", "far", "--server", server.Address.ToString()], "wst_"),
-            (["agents", "list", "--server", server.Address.ToString()], "far "),
-            (["agents", "revoke", "--cluster", "c", "--node", "far", "--server", server.Address.ToString()], "1 token(s) revoked"),
+            (["agents", "add", "--cluster", "c", "--node", "near", "--offline"], "wst_"),
+            (["agents", "list", "--offline", "--output", "csv"], "tenant,cluster,node,enrolled\ndefault,c,near,20"),
+            (["agents", "revoke", "--cluster", "c", "--node", "near", "--offline"], "1 token(s) revoked"),
             (["health"], NoChannel.Hint),
             (["login"], "/login?token="),
             (["logout", "--all"], "0 sessions have ended."),
@@ -131,13 +145,12 @@ public sealed class CommandLineTests : IDisposable
         (string[] Verb, string Says)[] verbs =
         [
             (["incidents", "i0"], "There is no incident i0. List the open ones with `whistle incidents`"),
-            (["agents", "revoke", "--cluster", "c", "--node", "gone", "--server", server.Address.ToString()], "No token of default/c/gone is in force"),
-            (["agents", "add", "--cluster", "C", "--server", server.Address.ToString()], "\"C\" is no valid cluster name"),
+            (["agents", "revoke", "--cluster", "c", "--node", "gone"], "No token of default/c/gone is in force"),
+            (["agents", "add", "--cluster", "C"], "\"C\" is no valid cluster name"),
             (["runs", "approve", "r", "--plan", "p"], "There is no run r."),
             (["incidents", "acknowledge", "i0"], "There is no open incident i0."),
             (["incidents", "release", "i0"], "There is no open, acknowledged incident i0."),
             (["runs", "cancel", "r", "--reason", "x"], "There is no run r."),
-            (["logout"], "This ends every session, on whatever machine it is. Say so with --all."),
             (["mode", "set", "always"], "mode must be one of off, observe, approve, automatic."),
             (["pause", "add", "--reason", "x", "--for", "soon"], "for: \"soon\" is not a duration; write it like 30s, 5m or 1h30m."),
             (["runbooks", "replay", "--from", "1h", "--to", "2h"], "from: it must be further back than to."),
@@ -160,6 +173,85 @@ public sealed class CommandLineTests : IDisposable
             Assert.Equal(1, exit);
             Assert.StartsWith(says, error, StringComparison.Ordinal);
             Assert.Single(error.TrimEnd().Split('\n'));
+        }
+    }
+
+    [Fact]
+    public async Task A_wrong_call_ends_with_2_and_a_server_that_is_not_there_with_3()
+    {
+        var nowhere = $"http://127.0.0.1:{ChildProcess.FreePort()}";
+        var token = PrivateText.Write(Path.Combine(_folder, "token-file"), AccessToken.New(AccessToken.OfServer));
+
+        (string[] Verb, int Code, string Says)[] calls =
+        [
+            (["alerts", "--server", nowhere, "--token-file", token], 3, $"The server at {nowhere}/ does not answer ("),
+            (["agents", "list", "--server", nowhere, "--token-file", token], 3, $"The server at {nowhere}/ does not answer ("),
+            (["alerts", "--server", nowhere, "--token-file", token + "2"], 1, $"There is no token file {token}2."),
+            (["logout", "--server", nowhere, "--token-file", token], 2,
+                "This ends every session, on whatever machine it is. Say so with --all."),
+            (["runs", "approve", "r", "--server", nowhere, "--token-file", token], 2, "Name the plan that you have seen with --plan HASH"),
+            (["query", "up", "--range", "soon", "--server", nowhere, "--token-file", token], 2, "\"soon\" is no duration."),
+            (["simulate", "--nodes", "2"], 2, "--seed is a whole number, --nodes at least 5"),
+            (["alrts"], 2, "Unrecognized command or argument 'alrts'."),
+            (["runs"], 2, "`whistle runs` needs one of: list, "),
+        ];
+        foreach (var (verb, code, says) in calls)
+        {
+            var (exit, output, error) = await RunAsync(null, verb);
+            Assert.Equal((code, ""), (exit, output));
+            Assert.StartsWith(says, error, StringComparison.Ordinal);
+        }
+
+        var (help, text, _) = await RunAsync(null, []);
+        Assert.Equal(0, help);
+        Assert.Contains("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers.", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_environment_names_server_and_token_file_for_every_verb()
+    {
+        await using var server = new ServerProcess(_folder, "--no-agent");
+        await server.StartAsync(Cancellation);
+        var elsewhere = Directory.CreateTempSubdirectory("whistle-elsewhere").FullName;
+        File.Copy(Path.Combine(_folder, "token"), Path.Combine(elsewhere, "copied"));
+        var environment = new Dictionary<string, string>
+        {
+            ["WHISTLE_SERVER"] = server.Address.ToString(),
+            ["WHISTLE_TOKEN_FILE"] = Path.Combine(elsewhere, "copied"),
+            ["WHISTLE_DATA"] = Path.Combine(elsewhere, "nothing"),
+        };
+        foreach (var verb in new string[][] { ["incidents"], ["agents", "list"], ["kill-switch", "status"], ["health"] })
+        {
+            using var process = ChildProcess.StartProject("Whistle", "whistle.dll", verb, environment);
+            await process.WaitForExitAsync(Cancellation);
+            Assert.Equal(0, process.ExitCode);
+        }
+
+        Directory.Delete(elsewhere, recursive: true);
+    }
+
+    [Fact]
+    public async Task Every_old_name_still_does_what_it_did()
+    {
+        var address = $"http://127.0.0.1:{ChildProcess.FreePort()}/";
+        var calls = new Dictionary<string, string[]>
+        {
+            [""] = ["--no-agent", "--data", _folder, "--listen", address],
+        };
+        foreach (var rename in Renames.All.Where(r => r.Kind is not RenameKind.ApiField))
+        {
+            using var process = ChildProcess.StartProject("Whistle", "whistle.dll", calls[rename.Old]);
+            var lines = new System.Collections.Concurrent.ConcurrentQueue<string>();
+            process.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+            if (rename.New == "serve")
+            {
+                using var http = new HttpClient { BaseAddress = new Uri(address) };
+                await process.UntilAnswersAsync(http, "-/ready", Cancellation);
+                process.Kill();
+            }
+
+            await process.WaitForExitAsync(Cancellation);
+            Assert.Contains(lines, l => l.StartsWith($"Warning: write `whistle {rename.New}", StringComparison.Ordinal));
         }
     }
 
@@ -280,8 +372,11 @@ public sealed class CommandLineTests : IDisposable
 
     async Task<(int Exit, string Output, string Error)> RunAsync(ServerProcess? server, string[] verb)
     {
-        string[] where = server is null ? [] : verb[0] == "agents" ? ["--data", _folder] : ["--server", server.Address.ToString(), "--data", _folder];
-        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. verb is ["runbooks" or "rules", "check" or "explain" or "test" or "schema", ..] ? [] : where]);
+        string[] data = ["--data", _folder];
+        string[] where = server is null
+            || verb is ["runbooks" or "rules", "check" or "explain" or "test" or "schema", ..] or ["completion", ..] ? []
+            : verb.Contains("--offline") ? data : ["--server", server.Address.ToString(), .. data];
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, .. where]);
         var (output, error) = (new StringWriter(), new StringWriter());
         process.OutputDataReceived += (_, line) => output.Write(line.Data is null ? "" : line.Data + "\n");
         process.ErrorDataReceived += (_, line) => error.Write(line.Data is null ? "" : line.Data + "\n");

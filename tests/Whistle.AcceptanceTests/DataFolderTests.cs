@@ -171,7 +171,7 @@ public sealed partial class DataFolderTests : IDisposable
         {
             using var kill = cancellation.Register(refused.Kill);
             await refused.WaitForExitAsync(CancellationToken.None);
-            Assert.Equal(2, refused.ExitCode);
+            Assert.Equal(1, refused.ExitCode);
         }
 
         Shell.Run($"chmod 0755 '{buffer}'");

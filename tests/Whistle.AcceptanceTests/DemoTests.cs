@@ -29,7 +29,7 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         var options = new DemoOptions { Nodes = DemoOptions.FewestNodes };
         var cancellation = TestContext.Current.CancellationToken;
         await using var run = await DemoRun.StartAsync(options, new Uri("http://127.0.0.1:0"), _folder, Live, cancellation);
-        await run.FillAsync(cancellation);
+        await run.FillAsync((_, _) => { }, cancellation);
         Assert.Equal(Live, run.Now);
         Assert.Empty(await run.Incidents.ActiveAsync(Cancellation));
         var lines = new List<string>();
@@ -56,8 +56,8 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
     [Theory]
     [InlineData(new[] { "--help" }, 0, "--nodes")]
     [InlineData(new[] { "--nodes", "5" }, 2, "--nodes: 5 is not between 12, which the script needs, and 2000.")]
-    [InlineData(new[] { "--nodes", "many" }, 1, "\"many\" is no whole number.")]
-    [InlineData(new[] { "--listen", "http://192.0.2.1:80" }, 1, "is no http address of this machine's loopback")]
+    [InlineData(new[] { "--nodes", "many" }, 2, "\"many\" is no whole number.")]
+    [InlineData(new[] { "--listen", "http://192.0.2.1:80" }, 2, "is no http address of this machine's loopback")]
     [InlineData(new[] { "--data", "/proc" }, 2, "--data: /proc is not empty")]
     public async Task Options_that_will_not_do_are_refused_in_words(string[] options, int exit, string says)
     {

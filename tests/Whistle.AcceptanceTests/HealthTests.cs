@@ -61,8 +61,8 @@ public sealed class HealthTests
     [Theory]
     [InlineData(HealthState.Ok, 0, "The server is well.")]
     [InlineData(HealthState.Warning, 0, "warning  outbox")]
-    [InlineData(HealthState.Degraded, 2, "degraded  outbox")]
-    [InlineData(HealthState.Failed, 3, "failed  outbox")]
+    [InlineData(HealthState.Degraded, 4, "degraded  outbox")]
+    [InlineData(HealthState.Failed, 1, "failed  outbox")]
     public async Task The_command_line_says_it_and_ends_with_how_bad_it_is(HealthState state, int code, string says)
     {
         await using var server = await StartAsync();
@@ -96,7 +96,7 @@ public sealed class HealthTests
     {
         await using var server = await StartAsync();
         var (_, well, nothing) = await RunWithErrorAsync(server, verb);
-        server.App.Services.GetRequiredService<HealthBoard>().Report("rules", "pass", state, Reason);
+        server.App.Services.GetRequiredService<HealthBoard>().Report("rules", "test", state, Reason);
         var (exit, output, warning) = await RunWithErrorAsync(server, verb);
 
         Assert.DoesNotContain("not an all-clear", well, StringComparison.Ordinal);

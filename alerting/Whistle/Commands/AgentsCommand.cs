@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 
 using Whistle.Configuration;
 using Whistle.Inventory;
@@ -7,28 +8,42 @@ using Whistle.State;
 
 namespace Whistle.Commands;
 
-/// <summary>Enrolment works on the state itself, server running or not; with <c>--server</c>, over a running server's API.</summary>
+/// <summary>
+/// Enrolment asks the server, as every verb does. Where none runs on the data folder and none is named, it works on the state there, so
+/// that agents
+/// can be enrolled before the first start.
+/// </summary>
 static class AgentsCommand
 {
     const string Root = "api/whistle/v1/agents";
 
-    static readonly Option<Uri?> Server = Address.Optional("--server", "The address of a running server; WHISTLE_SERVER, where that is set. Without both, this works on the state in the data folder.", "WHISTLE_SERVER");
-    static readonly Option<string> Data = DataFolder.Option("The server's data folder, which contains its token.");
+    static readonly Option<Uri?> Server = Address.Optional(
+        "--server", "The server's address; WHISTLE_SERVER where that is set, else where the server on the data folder listens.",
+            "WHISTLE_SERVER");
+
+    static readonly Option<bool> Offline = new("--offline") { Description = "Works on the state in the data folder and asks no server." };
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
-    static readonly Option<string?> Node = new("--node") { Description = "The node. Without it, the token is for a collector that sends for the whole cluster, such as a Prometheus." };
+
+    static readonly Option<string?> Node = new("--node")
+    {
+        Description = "The node. Without it, the token is for a collector that sends for the whole cluster, such as a Prometheus.",
+    };
+
+    static readonly string[] Header = ["TENANT", "CLUSTER", "NODE", "ENROLLED"];
 
     public static Command Build() => new("agents", "Lists, enrols and revokes senders of telemetry.")
     {
-        Verb("list", "Lists the nodes that should report.", [ServeCommand.Config, Server, Data], ListAsync, ListAsync),
-        Verb("add", "Enrols a sender and prints its token, this once.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], AddAsync, AddAsync),
-        Verb("revoke", "Revokes a sender's tokens.", [ServeCommand.Config, Server, Data, Tenant, Cluster, Node], RevokeAsync, RevokeAsync),
+        Verb(new Command("list", "Lists the nodes that should report.").Lists(), ListAsync, ListAsync),
+        Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node }, AddAsync, AddAsync),
+        Verb(new Command("revoke", "Revokes a sender's tokens.") { Tenant, Cluster, Node }, RevokeAsync, RevokeAsync),
     };
 
-    static Command Verb(string name, string description, IEnumerable<Option> options, Func<ParseResult, Credentials, CancellationToken, Task> onState, Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
+    static Command Verb(
+        Command command, Func<ParseResult, Credentials, CancellationToken, Task> onState,
+        Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
     {
-        var command = new Command(name, description);
-        foreach (var option in options)
+        foreach (var option in new Option[] { ServeCommand.Config, Server, ServerConnection.TokenFile, ServerConnection.Data, Offline })
             command.Options.Add(option);
         command.SetAction(async (arguments, cancellation) =>
         {
@@ -36,59 +51,131 @@ static class AgentsCommand
             foreach (var error in configuration.Errors)
                 await Console.Error.WriteLineAsync(error);
             if (configuration.Errors.Count > 0)
-                return 2;
+                return ExitCode.Usage;
             try
             {
-                var folder = configuration.Options.DataFolder;
-                if (arguments.GetValue(Server) is { } address)
-                {
-                    // It may have been set for something else.
-                    if (arguments.GetResult(Server) is { Implicit: true })
-                        await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
-                    using var server = new ServerConnection(address, folder);
-                    await onServer(arguments, server, cancellation);
-                    return 0;
-                }
-
-                if (ServerFolder.Prepare(folder) is { } closed)
-                    await Console.Error.WriteLineAsync(closed);
-                using var state = configuration.Options.OpenState(verify: false);
-                await state.RequireCurrentAsync(StateStages.All, cancellation);
-                await onState(arguments, new Credentials(state, TimeProvider.System), cancellation);
-                return 0;
+                await RunAsync(arguments, configuration.Options, onState, onServer, cancellation);
+                return ExitCode.Fine;
             }
-            catch (Exception e) when (e is ArgumentException or StartException or CommandException or StateException or DamagedRowException)
+            catch (CommandException e)
             {
                 await Console.Error.WriteLineAsync(e.Message);
-                return 1;
+                return e.ExitCode;
+            }
+            catch (Exception e) when (e is ArgumentException or StartException or StateException or DamagedRowException)
+            {
+                await Console.Error.WriteLineAsync(e.Message);
+                return ExitCode.Failed;
             }
         });
         return command;
     }
 
+    static async Task RunAsync(
+        ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,
+        Func<ParseResult, ServerConnection, CancellationToken, Task> onServer, CancellationToken cancellation)
+    {
+        var (address, held) = Where(arguments, options);
+        using var whileItWorks = held;
+        if (address is null)
+        {
+            await OnStateAsync(arguments, options, onState, cancellation);
+            return;
+        }
+
+        // It may have been set for something else.
+        if (arguments.GetResult(Server) is { Implicit: true } && arguments.GetValue(Server) is not null)
+            await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
+        try
+        {
+            using var server = new ServerConnection(address, options.DataFolder, arguments.GetValue(ServerConnection.TokenFile));
+            await onServer(arguments, server, cancellation);
+        }
+        catch (UnreachableException) when (!IsNamed(arguments))
+        {
+            // It was started with an address that no setting has. It reads enrolments from the state within seconds.
+            await Console.Error.WriteLineAsync(
+                $"The server on {options.DataFolder} does not listen at {address}, so this works on its state. "
+                + "Name its address with --server.");
+            await OnStateAsync(arguments, options, onState, cancellation);
+        }
+    }
+
+    static bool IsNamed(ParseResult arguments) =>
+        arguments.GetValue(Server) is not null || arguments.GetValue(ServerConnection.TokenFile) is not null;
+
+    /// <summary>
+    /// The server to ask; null where the state is to be worked on, with the lock that keeps a server from starting in between.
+    /// </summary>
+    static (Uri? Address, IDisposable? Held) Where(ParseResult arguments, WhistleOptions options)
+    {
+        if (arguments.GetValue(Offline))
+            return (null, null);
+        if (arguments.GetValue(Server) is { } named)
+            return (named, null);
+        if (arguments.GetValue(ServerConnection.TokenFile) is not null)
+            return (options.Listen, null);
+        if (!Directory.Exists(options.DataFolder))
+            return (null, null);
+        try
+        {
+            return (null, ServerLock.Take(options.DataFolder, "whistle agents"));
+        }
+        catch (FolderInUseException e)
+        {
+            // A command that has the lock for a moment does not touch enrolments.
+            return (e.IsServer ? options.Listen : null, null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Told by what follows, in terms of what was to be done.
+            return (null, null);
+        }
+    }
+
+    static async Task OnStateAsync(
+        ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState, CancellationToken cancellation)
+    {
+        if (ServerFolder.Prepare(options.DataFolder) is { } closed)
+            Console.Error.WriteLine(closed);
+        using var state = options.OpenState(verify: false);
+        await state.RequireCurrentAsync(StateStages.All, cancellation);
+        await onState(arguments, new Credentials(state, TimeProvider.System), cancellation);
+    }
+
     static SettingsLayer Given(ParseResult arguments)
     {
         var layer = new SettingsLayer();
-        if (arguments.GetResult(Data) is { Implicit: false })
-            layer[nameof(WhistleOptions.DataFolder)] = new(arguments.GetValue(Data), Data.Name, Environment.CurrentDirectory);
+        if (arguments.GetResult(ServerConnection.Data) is { Implicit: false })
+        {
+            var folder = arguments.GetValue(ServerConnection.Data);
+            layer[nameof(WhistleOptions.DataFolder)] = new(folder, ServerConnection.Data.Name, Environment.CurrentDirectory);
+        }
+
         return layer;
     }
 
-    static void Print(IReadOnlyCollection<string[]> agents)
+    static Listing Table(JsonElement agents, View view) => new(Header, [.. agents.EnumerateArray().Select(a => new[]
     {
-        if (agents.Count == 0)
-            Console.WriteLine("No agent is enrolled. Enrol one with `whistle agents add --cluster C --node N`.");
-        else
-            ConsoleTable.Write(["TENANT", "CLUSTER", "NODE", "ENROLLED"], agents);
-    }
+        a.Text("tenant"), a.Text("cluster"), a.Text("node"), a.Time("enrolledAt", view),
+    })])
+    {
+        Empty = "No agent is enrolled. Enrol one with `whistle agents add --cluster C --node N`.",
+    };
 
     static void PrintRevoked(string count) => Console.WriteLine($"{count} token(s) revoked. The server follows within seconds.");
 
-    static async Task ListAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation) =>
-        Print([.. (await credentials.AgentsAsync(cancellation)).Select(a => new[] { a.Tenant, a.Cluster, a.Node, a.EnrolledAt.ToString("u") })]);
+    static async Task ListAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
+    {
+        var answer = JsonSerializer.SerializeToElement(await credentials.AgentsAsync(cancellation), JsonSerializerOptions.Web);
+        ListOutput.Write(arguments, answer, TimeProvider.System.GetUtcNow(), view => Table(answer, view));
+    }
 
-    static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation) => Print(
-        [.. (await server.GetAsync(Root, cancellation)).EnumerateArray().Select(a => new[] { a.Text("tenant"), a.Text("cluster"), a.Text("node"), a.Time("enrolledAt")?.ToString("u") ?? "" })]);
+    static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var answer = await server.GetAsync(Root, cancellation);
+        ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
+    }
 
     static async Task AddAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
@@ -105,7 +192,8 @@ static class AgentsCommand
 
     static async Task RevokeAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
-        var (count, mistake) = await Enrolment.RevokeAsync(credentials, arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node), cancellation);
+        var (tenant, cluster) = (arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!);
+        var (count, mistake) = await Enrolment.RevokeAsync(credentials, tenant, cluster, arguments.GetValue(Node), cancellation);
         PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
     }
 

@@ -24,16 +24,25 @@ static class BackupCommand
     {
         var verify = new Command("verify", "Reads a whole backup and says whether it can be restored.") { Folder };
         verify.SetAction((arguments, cancellation) => TryAsync(
-            token => Task.Run(() => Describe(Backup.Verify(arguments.GetValue(Folder)!, Show, token), "Whole"), CancellationToken.None), cancellation));
+            (show, token) =>
+            {
+                var manifest = Backup.Verify(arguments.GetValue(Folder)!, show, token);
+                return Task.FromResult<Action>(() => Describe(manifest, "Whole"));
+            },
+            cancellation));
         var restore = new Command("restore", "Makes a data folder of a backup. No server may run on it.") { Folder, Data, Replace };
-        restore.SetAction((arguments, cancellation) => TryAsync(token => Task.Run(() => RestoreTo(arguments, token), CancellationToken.None), cancellation));
+        restore.SetAction((arguments, cancellation) => TryAsync((show, token) => Task.FromResult(RestoreTo(arguments, show, token)), cancellation));
         return new Command("backup", "Makes, verifies and restores copies of all that a server keeps.") { Create(), verify, restore };
     }
 
     static Command Create()
     {
         var create = new Command("create", "Makes a verified copy of state and telemetry, while the server runs or not.") { Folder, ServeCommand.Config };
-        var withServer = ServerConnection.With(create, (arguments, server, cancellation) => CreateByServerAsync(Path.GetFullPath(arguments.GetValue(Folder)!), server, cancellation));
+        var withServer = ServerConnection.With(create, async (arguments, server, cancellation) =>
+        {
+            var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
+            Created(folder, await ProgressBars.RunAsync(report => CreateByServerAsync(folder, server, Showing(report), cancellation)));
+        });
         var byServer = (System.CommandLine.Invocation.AsynchronousCommandLineAction)withServer.Action!;
         withServer.SetAction(async (arguments, cancellation) =>
         {
@@ -42,7 +51,7 @@ static class BackupCommand
             {
                 // Held until the copy is made, so that no server starts on the folder before.
                 using var held = Directory.Exists(Path.Combine(data, Backup.Telemetry)) ? ServerLock.Take(data, "whistle backup create") : null;
-                return await TryAsync(token => CreateOfflineAsync(arguments, data, token), cancellation);
+                return await TryAsync((show, token) => CreateOfflineAsync(arguments, data, show, token), cancellation);
             }
             catch (FolderInUseException e) when (!e.IsServer)
             {
@@ -67,23 +76,23 @@ static class BackupCommand
         return withServer;
     }
 
-    static async Task CreateByServerAsync(string folder, ServerConnection server, CancellationToken cancellation)
+    static async Task<BackupManifest> CreateByServerAsync(
+        string folder, ServerConnection server, Action<BackupProgress> show, CancellationToken cancellation)
     {
         var backup = await server.PostAsync("api/whistle/v1/backups", new { folder }, cancellation);
         while (backup.Text("state") == "running")
         {
             await Task.Delay(Look, TimeProvider.System, cancellation);
             backup = await server.GetAsync($"api/whistle/v1/backups/{backup.Text("id")}", cancellation);
-            Show(new(backup.Text("doing"), backup.GetProperty("bytesDone").GetInt64(), backup.GetProperty("bytesTotal").GetInt64()));
+            show(new(backup.Text("doing"), backup.GetProperty("bytesDone").GetInt64(), backup.GetProperty("bytesTotal").GetInt64()));
         }
 
-        End();
         if (backup.Text("state") != "done")
             throw new CommandException(backup.Text("reason"));
         // What the server says of its own work is one thing; what lies there, read by another process, is the other.
         try
         {
-            Created(folder, Backup.Verify(folder, Show, cancellation));
+            return Backup.Verify(folder, show, cancellation);
         }
         catch (BackupException e)
         {
@@ -91,7 +100,8 @@ static class BackupCommand
         }
     }
 
-    static async Task CreateOfflineAsync(ParseResult arguments, string data, CancellationToken cancellation)
+    static async Task<Action> CreateOfflineAsync(
+        ParseResult arguments, string data, Action<BackupProgress> show, CancellationToken cancellation)
     {
         if (!Directory.Exists(Path.Combine(data, Backup.Telemetry)))
             throw new BackupException($"There is no telemetry in {data}, so it is no data folder of a server. Name that with --data.");
@@ -105,13 +115,19 @@ static class BackupCommand
         await state.RequireCurrentAsync(StateStages.All, cancellation);
         using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
         var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
-        Created(folder, await Backup.CreateAsync(new(data, state, telemetry, TimeProvider.System), folder, Show, cancellation));
+        var manifest = await Backup.CreateAsync(new(data, state, telemetry, TimeProvider.System), folder, show, cancellation);
+        return () => Created(folder, manifest);
     }
 
-    static void RestoreTo(ParseResult arguments, CancellationToken cancellation)
+    static Action RestoreTo(ParseResult arguments, Action<BackupProgress> show, CancellationToken cancellation)
     {
         var (backup, data) = (Path.GetFullPath(arguments.GetValue(Folder)!), arguments.GetValue(Data)!);
-        var (manifest, aside) = Restore.Run(backup, data, arguments.GetValue(Replace), TimeProvider.System, Show, cancellation);
+        var (manifest, aside) = Restore.Run(backup, data, arguments.GetValue(Replace), TimeProvider.System, show, cancellation);
+        return () => Restored(manifest, data, aside);
+    }
+
+    static void Restored(BackupManifest manifest, string data, string? aside)
+    {
         Describe(manifest, $"Restored to {data}");
         if (aside is not null)
             Console.WriteLine($"What was there before is in {aside}.");
@@ -135,37 +151,26 @@ static class BackupCommand
         CultureInfo.InvariantCulture,
         $"{what}: {manifest.Files.Count} files, {manifest.Bytes / 1048576.0:0.0} MiB, {manifest.SealedSamples} samples in sealed hours and {manifest.HotSamples} in the hot store, as of {manifest.At:yyyy-MM-dd HH:mm:ss}Z (Whistle {manifest.Program}, format {manifest.Format})."));
 
-    static async Task<int> TryAsync(Func<CancellationToken, Task> work, CancellationToken cancellation)
+    // What the work says comes after its progress.
+    static async Task<int> TryAsync(Func<Action<BackupProgress>, CancellationToken, Task<Action>> work, CancellationToken cancellation)
     {
         try
         {
-            await Task.Run(() => work(cancellation), CancellationToken.None);
-            return 0;
+            var tell = await ProgressBars.RunAsync(report => Task.Run(() => work(Showing(report), cancellation), CancellationToken.None));
+            tell();
+            return ExitCode.Fine;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            End();
             await Console.Error.WriteLineAsync("Stopped; nothing was made.");
         }
         catch (Exception e) when (e is BackupException or StoreException or StateException or DamagedRowException or StartException or CommandException or IOException or UnauthorizedAccessException)
         {
-            End();
             await Console.Error.WriteLineAsync(e.Message);
         }
 
-        return 1;
+        return ExitCode.Failed;
     }
 
-    // One line that is written over, and only for a person.
-    static void Show(BackupProgress progress)
-    {
-        if (!Console.IsErrorRedirected)
-            Console.Error.Write($"\r{progress.Doing}: {progress.Done >> 20} of {progress.Total >> 20} MiB  {(progress.Done >= progress.Total ? "\n" : "")}");
-    }
-
-    static void End()
-    {
-        if (!Console.IsErrorRedirected)
-            Console.Error.WriteLine();
-    }
+    static Action<BackupProgress> Showing(ProgressReport report) => progress => report(progress.Doing, progress.Done, progress.Total);
 }

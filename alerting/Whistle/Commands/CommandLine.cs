@@ -1,16 +1,19 @@
 using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
 
 namespace Whistle.Commands;
 
-/// <summary>The verbs. Without one, the server starts.</summary>
+/// <summary>The verbs. Without one, they are listed.</summary>
 static class CommandLine
 {
+    const string NoCommand = "Required command was not provided.";
+
     public static RootCommand Build()
     {
-        var serve = ServeCommand.Build();
-        var root = new RootCommand("Whistle watches fleets of Kubernetes clusters and predicts what will break. Without a command it runs the server, as `whistle serve` does.")
+        var root = new RootCommand("Whistle watches fleets of Kubernetes clusters and predicts what will break.")
         {
-            serve,
+            ServeCommand.Build(),
             DemoCommand.Build(),
             QueryCommand.Build(),
             AlertsCommand.Build(),
@@ -26,12 +29,97 @@ static class CommandLine
             LogoutCommand.Build(),
             SimulateCommand.Build(),
             DataCommand.Build(),
+            CompletionCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))
             root.Subcommands.Add(command);
-        foreach (var option in serve.Options)
-            root.Options.Add(option);
-        root.Action = serve.Action;
+        var help = root.Options.OfType<HelpOption>().Single();
+        var written = (HelpAction)help.Action!;
+        help.Action = new HelpWithExamples(written, isAskedFor: true);
+        root.Action = new HelpWithExamples(written, isAskedFor: false);
         return root;
+    }
+
+    /// <summary>Every command of the tree with its path, such as <c>runs list</c>; that of the root is empty.</summary>
+    public static IEnumerable<(string Path, Command Command)> Tree(Command root) => Below("", root);
+
+    static IEnumerable<(string Path, Command Command)> Below(string path, Command command) =>
+        command.Subcommands.SelectMany(c => Below($"{path} {c.Name}".TrimStart(), c)).Prepend((path, command));
+
+    public static string PathOf(Command command) => command.Parents.OfType<Command>().FirstOrDefault() is not { } parent ? ""
+        : $"{PathOf(parent)} {command.Name}".TrimStart();
+
+    public static Task<int> InvokeAsync(ParseResult parsed, InvocationConfiguration configuration, CancellationToken cancellation = default)
+    {
+        if (parsed.Action is ParseErrorAction)
+            return Task.FromResult(Refuse(parsed, configuration.Error));
+        return parsed.InvokeAsync(configuration, cancellation);
+    }
+
+    // On stderr, and without the whole help: the mistake is what must be seen, and a pipe must not take help for an answer.
+    static int Refuse(ParseResult parsed, TextWriter error)
+    {
+        var command = parsed.CommandResult.Command;
+        var path = $"whistle {PathOf(command)}".TrimEnd();
+        if (command is { Action: null, Subcommands.Count: > 0 } && parsed.UnmatchedTokens.Count == 0)
+            error.WriteLine($"`{path}` needs one of: {string.Join(", ", command.Subcommands.Select(c => c.Name))}.");
+        else
+            WriteErrors(parsed, command, error);
+        error.WriteLine($"Run `{path} --help`.");
+        return ExitCode.Usage;
+    }
+
+    static void WriteErrors(ParseResult parsed, Command command, TextWriter error)
+    {
+        // That a verb is missing follows from one that is not known.
+        var isKnown = parsed.UnmatchedTokens.Count == 0;
+        foreach (var message in parsed.Errors.Select(e => e.Message).Distinct().Where(m => isKnown || m != NoCommand))
+            error.WriteLine(Printable.Of(message));
+        foreach (var nearest in parsed.UnmatchedTokens.Select(t => Nearest(t, command)).OfType<string>())
+            error.WriteLine($"Did you mean {nearest}?");
+    }
+
+    static string? Nearest(string word, Command command)
+    {
+        var names = word.StartsWith('-') ? command.Options.Where(o => !o.Hidden).Select(o => o.Name)
+            : command.Subcommands.Select(c => c.Name);
+        return names.Select(n => (Name: n, Distance: Distance(word, n))).Where(n => n.Distance <= Math.Max(1, n.Name.Length / 3))
+            .OrderBy(n => n.Distance).Select(n => n.Name).FirstOrDefault();
+    }
+
+    // Levenshtein's, row by row.
+    static int Distance(string a, string b)
+    {
+        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
+        for (var i = 1; i <= a.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= b.Length; j++)
+                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
+        }
+
+        return row[^1];
+    }
+
+    /// <summary>Help with what one would type.</summary>
+    /// <param name="isAskedFor">Then nothing else that was typed matters.</param>
+    sealed class HelpWithExamples(HelpAction help, bool isAskedFor) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => isAskedFor;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            var result = help.Invoke(parseResult);
+            var output = parseResult.InvocationConfiguration.Output;
+            var command = parseResult.CommandResult.Command;
+            output.WriteLine("Examples:");
+            foreach (var line in Examples.Of(command))
+                output.WriteLine($"  {line}");
+            output.WriteLine();
+            if (command is RootCommand)
+                output.WriteLine("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers.\n");
+            return result;
+        }
     }
 }

@@ -17,7 +17,9 @@ static class ControlCommands
     static readonly Option<string> For = new("--for") { Description = "How long, such as 2h. Every pause ends.", Required = true };
     internal static readonly Option<bool> Force = new("--force") { Description = "Accepts names that do not exist yet." };
     static readonly Argument<long> PauseId = new("id") { Description = "The pause's number." };
-    static readonly Argument<string> Mode = new("mode") { Description = "off, observe (plan and show), approve (ask a person) or automatic." };
+    static readonly Argument<string> Mode =
+        new Argument<string>("mode") { Description = "off, observe (plan and show), approve (ask a person) or automatic." }
+        .Suggests("off", "observe", "approve", "automatic");
 
     static readonly string[] PauseHeader = ["ID", "PAUSES", "ENDS", "BY", "REASON"];
     static readonly string[] ModeHeader = ["MODE", "OF", "SET", "BY"];
@@ -38,10 +40,10 @@ static class ControlCommands
                 runbook = arguments.GetValue(Runbook),
                 force = arguments.GetValue(Force),
             }, cancellation);
-            Console.WriteLine($"Pause {pause.Text("id")} stops {Scope(pause)} until {pause.Clock("until", server.Now)}. End it earlier with `whistle pause end {pause.Text("id")}`.");
+            Console.WriteLine($"Pause {pause.Text("id")} stops {Scope(pause)} until {pause.Clock("until", new View(server.Now))}. "
+                + $"End it earlier with `whistle pause end {pause.Text("id")}`.");
         }),
-        ServerConnection.With(new Command("list", "Lists the pauses in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/pauses", cancellation), pauses => PrintPauses(pauses, server.Now))),
+        ServerConnection.WithList(new Command("list", "Lists the pauses in force."), $"{Root}/pauses", Pauses),
         ServerConnection.With(new Command("end", "Ends a pause early.") { PauseId }, async (arguments, server, cancellation) =>
         {
             await server.DeleteAsync($"{Root}/pauses/{arguments.GetValue(PauseId)}", cancellation);
@@ -54,14 +56,17 @@ static class ControlCommands
         ServerConnection.With(new Command("on", "Stops all repairs at once, also those that an agent is running.") { OptionalReason }, (arguments, server, cancellation) =>
             SetAsync(true, arguments.GetValue(OptionalReason), server, cancellation)),
         ServerConnection.With(new Command("off", "Resumes repairs.") { Reason }, (arguments, server, cancellation) => SetAsync(false, arguments.GetValue(Reason), server, cancellation)),
-        ServerConnection.With(new Command("status", "Shows whether it is on, and who set it.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/kill-switch", cancellation), kill => PrintKillSwitch(kill, server.Now))),
+        ServerConnection.With(
+            new Command("status", "Shows whether it is on, and who set it.").Shows(), async (arguments, server, cancellation) =>
+            JsonOutput.Write(
+                arguments,
+                await server.GetAsync($"{Root}/kill-switch", cancellation),
+                kill => PrintKillSwitch(kill, View.Of(arguments, server.Now)))),
     };
 
     static Command Modes() => new("mode", "Shows and sets the modes of runbooks.")
     {
-        ServerConnection.With(new Command("list", "Lists what was set.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/runbook-modes", cancellation), modes => PrintModes(modes, server.Now))),
+        ServerConnection.WithList(new Command("list", "Lists what was set."), $"{Root}/runbook-modes", ModesTable),
         ServerConnection.With(new Command("set", "Sets a runbook's mode; without names, that of all runbooks everywhere. The strictest of all modes that apply counts.") { Mode, Runbook, Cluster, Tenant, Force }, async (arguments, server, cancellation) =>
         {
             var mode = await server.PutAsync($"{Root}/runbook-modes", new
@@ -90,29 +95,32 @@ static class ControlCommands
     static readonly string[] Places = ["runbook", "tenant", "cluster"];
 
     static async Task SetAsync(bool on, string? reason, ServerConnection server, CancellationToken cancellation) =>
-        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason }, cancellation), server.Now);
+        PrintKillSwitch(await server.PutAsync($"{Root}/kill-switch", new { on, reason }, cancellation), new View(server.Now));
 
-    static void PrintKillSwitch(JsonElement kill, DateTimeOffset now)
+    static void PrintKillSwitch(JsonElement kill, View view)
     {
         var on = kill.GetProperty("on").GetBoolean();
-        var how = kill.Text("author").Length == 0 ? "" : $". Turned {(on ? "on" : "off")} {kill.Ago("since", now)} by {kill.Text("author")}: {kill.Text("reason")}";
+        var how = kill.Text("author").Length == 0 ? ""
+            : $". Turned {(on ? "on" : "off")} {kill.Time("since", view)} by {kill.Text("author")}: {kill.Text("reason")}";
         Console.WriteLine(on ? $"The kill switch is ON: all repairs are stopped{how}" : $"The kill switch is off{how}");
     }
 
-    static void PrintPauses(JsonElement pauses, DateTimeOffset now)
+    static Listing Pauses(JsonElement pauses, View view) => new(PauseHeader, [.. pauses.EnumerateArray().Select(p => new[]
     {
-        if (pauses.GetArrayLength() == 0)
-            Console.WriteLine("No pause is in force.");
-        else
-            ConsoleTable.Write(PauseHeader, pauses.EnumerateArray().Select(p => new[] { p.Text("id"), Scope(p), p.Ago("until", now), p.Text("author"), p.Text("reason") }), ["REASON"]);
-    }
+        p.Text("id"), Scope(p), p.Time("until", view), p.Text("author"), p.Text("reason"),
+    })])
+    {
+        Details = ["REASON"],
+        Empty = "No pause is in force.",
+    };
 
-    static void PrintModes(JsonElement modes, DateTimeOffset now)
+    static Listing ModesTable(JsonElement modes, View view) => new(ModeHeader, [.. modes.EnumerateArray().Select(m => new[]
     {
-        if (modes.GetArrayLength() > 0)
-            ConsoleTable.Write(ModeHeader, modes.EnumerateArray().Select(m => new[] { m.Text("mode"), Scope(m), m.Ago("at", now), m.Text("author") }), colour: StateColours.Of);
-        ConsoleTable.WriteParagraph("", "Other runbooks have their file's mode (`whistle runbooks list`). In other clusters, the mode is at most observe.");
-    }
+        m.Text("mode"), Scope(m), m.Time("at", view), m.Text("author"),
+    })])
+    {
+        Notes = ["Other runbooks have their file's mode (`whistle runbooks list`). In other clusters, the mode is at most observe."],
+    };
 
     /// <summary>What a pause or a mode is about, such as <c>node-disk-filling in cluster prod</c>.</summary>
     static string Scope(JsonElement entry)

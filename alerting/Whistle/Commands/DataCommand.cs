@@ -133,7 +133,8 @@ static class DataCommand
             + (telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "");
 
     static void Print(DataFinding finding) =>
-        Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : finding.IsAside ? "aside  " : "ok     ")}  {ConsoleTable.Printable(finding.Part)}: {ConsoleTable.Printable(finding.Text)}");
+        Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : finding.IsAside ? "aside  " : "ok     ")}  "
+            + $"{Printable.Of(finding.Part)}: {Printable.Of(finding.Text)}");
 
     static int Say(string text, int exitCode)
     {
@@ -156,7 +157,7 @@ static class DataCommand
             if (!IsEnabled(logLevel))
                 return;
             Count++;
-            Console.WriteLine($"- {ConsoleTable.Printable(formatter(state, exception))}");
+            Console.WriteLine($"- {Printable.Of(formatter(state, exception))}");
         }
     }
 }

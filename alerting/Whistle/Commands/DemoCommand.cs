@@ -98,8 +98,9 @@ static class DemoCommand
         var begun = Stopwatch.GetTimestamp();
         var live = DemoPace.Start(real.GetUtcNow(), DemoOptions.Show, options.Factor);
         await using var run = await DemoRun.StartAsync(options, options.Listen ?? FreeAddress(), folder, live, cancellation);
-        Console.WriteLine($"Whistle sets up {options.Nodes} nodes in {DemoScript.Clusters.Count} clusters (seed {options.Seed}) and fills in six and a half hours of their history...");
-        await run.FillAsync(cancellation);
+        Console.WriteLine($"Whistle sets up {options.Nodes} nodes in {DemoScript.Clusters.Count} clusters (seed {options.Seed}) "
+            + "and fills in six and a half hours of their history...");
+        await ProgressBars.RunAsync(progress => run.FillAsync((done, total) => progress("Filling in history", done, total), cancellation));
         Console.WriteLine(DemoGuide.Text(options, run, folder, Stopwatch.GetElapsedTime(begun)));
         var teller = new DemoTeller(run, DemoGuide.VerbOptions(run, folder), Console.WriteLine);
         var pace = new DemoPace(real, options.Factor);

@@ -6,26 +6,34 @@ namespace Whistle.Commands;
 /// <summary>What is wrong with the server itself. The exit code says how much, for scripts.</summary>
 static class HealthCommand
 {
-    const int Degraded = 2;
-    const int Failed = 3;
-
     static readonly string[] Header = ["STATE", "COMPONENT", "SUBJECT", "SINCE", "REASON"];
 
     public static Command Build() => ServerConnection.With(
-        new Command("health", "Shows what is wrong with the server itself. Exits with 0 if nothing is or it only warns, 2 if it is degraded, 3 if it has failed, 1 if it does not answer.") { JsonOutput.Option },
+        new Command("health", $"Shows what is wrong with the server itself. Exits with {ExitCode.Fine} if nothing is or it only warns, "
+            + $"{ExitCode.Degraded} if it is degraded, {ExitCode.Failed} if it has failed, "
+            + $"{ExitCode.Unreachable} if it does not answer.").Lists(),
         async (arguments, server, cancellation) =>
         {
             var answer = await server.GetAsync("api/whistle/v1/health", cancellation);
-            JsonOutput.Write(arguments, answer, a => Print(a, server.Now));
-            return answer.Text("state") switch { "ok" or "warning" => 0, "degraded" => Degraded, _ => Failed };
+            ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
+            return answer.Text("state") switch
+            {
+                "ok" or "warning" => ExitCode.Fine,
+                "degraded" => ExitCode.Degraded,
+                _ =>
+                ExitCode.Failed
+            };
         });
 
-    static void Print(JsonElement answer, DateTimeOffset now)
+    static Listing Table(JsonElement answer, View view) => new(Header,
+    [
+        .. answer.Items("problems").Select(p => new[]
+        {
+            p.Text("state"), p.Text("component"), p.Text("subject"), p.Time("since", view), p.Text("reason"),
+        }),
+    ])
     {
-        var rows = answer.Items("problems").Select(p => new[] { p.Text("state"), p.Text("component"), p.Text("subject"), p.Ago("since", now), p.Text("reason") }).ToList();
-        if (rows.Count == 0)
-            Console.WriteLine("The server is well.");
-        else
-            ConsoleTable.Write(Header, rows, ["SUBJECT", "REASON"], StateColours.Of);
-    }
+        Details = ["SUBJECT", "REASON"],
+        Empty = "The server is well.",
+    };
 }

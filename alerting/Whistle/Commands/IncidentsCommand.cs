@@ -19,10 +19,13 @@ static class IncidentsCommand
     static readonly string[] SignalHeader = ["STATE", "SEVERITY", "NAME", "WHERE", "SINCE"];
 
     public static Command Build() => ServerConnection.With(
-        new Command("incidents", "Lists what is broken now, the worst first, or shows one incident.") { Id, All, JsonOutput.Option, Acknowledge(), Release() }, async (arguments, server, cancellation) =>
+        new Command("incidents", "Lists what is broken now, the worst first, or shows one incident.") { Id, All, Acknowledge(), Release() }
+            .Lists(),
+        async (arguments, server, cancellation) =>
         {
             if (arguments.GetValue(Id) is { } id)
-                JsonOutput.Write(arguments, await server.GetAsync(PathOf(id), cancellation), incident => PrintOne(incident, server.Now));
+                JsonOutput.Write(arguments, await server.GetAsync(PathOf(id), cancellation), i =>
+                    PrintOne(i, View.Of(arguments, server.Now)));
             else
                 await ListAsync(arguments, server, cancellation);
         });
@@ -31,14 +34,20 @@ static class IncidentsCommand
     {
         var answer = await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation);
         var isWell = await server.IsWellAsync(cancellation);
-        JsonOutput.Write(arguments, answer, incidents => PrintAll(incidents, isWell, server.Now));
+        ListOutput.Write(arguments, answer, server.Now, view => IncidentRows.Of(answer, view) with
+        {
+            Empty = isWell ? "No incident is open. --all also lists those of the last 24 hours."
+                : "No incident is listed, but the server is not well: this is not an all-clear.",
+        });
     }
 
     static Command Acknowledge() => ServerConnection.With(
         new Command("acknowledge", "Acknowledges an incident: nobody is paged for it until then.") { Open, For }, async (arguments, server, cancellation) =>
         {
             var taken = await server.PostAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", new { @for = arguments.GetValue(For) }, cancellation);
-            Console.WriteLine($"Acknowledged by {taken.Text("author")} until {taken.Clock("until", server.Now)}. Release it earlier with `whistle incidents release {taken.Text("incidentId")}`.");
+            var until = taken.Clock("until", new View(server.Now));
+            Console.WriteLine($"Acknowledged by {taken.Text("author")} until {until}. "
+                + $"Release it earlier with `whistle incidents release {taken.Text("incidentId")}`.");
         });
 
     static Command Release() => ServerConnection.With(
@@ -50,40 +59,35 @@ static class IncidentsCommand
 
     static string PathOf(string id) => $"{Root}/{Uri.EscapeDataString(id)}";
 
-    static void PrintAll(JsonElement incidents, bool isWell, DateTimeOffset now)
+    static void PrintOne(JsonElement incident, View view)
     {
-        if (incidents.GetArrayLength() == 0)
-            Console.WriteLine(isWell ? "No incident is open. --all also lists those of the last 24 hours." : "No incident is listed, but the server is not well: this is not an all-clear.");
-        else
-            ConsoleTable.Write(IncidentRows.Header, IncidentRows.Of(incidents, now), IncidentRows.Details, StateColours.Of);
-    }
-
-    static void PrintOne(JsonElement incident, DateTimeOffset now)
-    {
-        ConsoleTable.WriteParagraph("", incident.Text("title"));
+        ConsoleTable.WriteHeading(incident.Text("title"));
         ConsoleTable.WriteFields(
             ("state", incident.Text("state")),
             ("severity", incident.Text("severity")),
             ("id", incident.Text("id")),
             ("where", JsonFields.Place(incident, incident.GetProperty("subject"))),
-            ("opened", incident.Ago("openedAt", now)),
-            ("clear", incident.Time("clearSince") is { } clear ? $"for {Quantity.Span(now - clear)}" : ""),
-            ("closed", incident.Ago("closedAt", now)),
-            ("hides", string.Join(", ", incident.Items("hides").Select(h => ConsoleTable.Printable(h.ToString())))),
+            ("opened", incident.Time("openedAt", view)),
+            ("clear", incident.Time("clearSince") is { } clear ? $"for {Quantity.Span(view.Now - clear)}" : ""),
+            ("closed", incident.Time("closedAt", view)),
+            ("hides", string.Join(", ", incident.Items("hides").Select(h => Printable.Of(h.ToString())))),
             ("reopened", incident.Text("reopened") is "0" ? "" : $"{incident.Text("reopened")} times"));
-        ConsoleTable.WriteSection("Signals", SignalHeader, incident.Items("signals").Select(s => SignalRow(s, now)), ["WHERE"]);
-        ConsoleTable.WriteSection("Runs", RunRows.HeaderOfIncident, incident.Items("runs").Select(r => RunRows.OfIncident(r, now)), RunRows.Details);
+        ConsoleTable.WriteSection("Signals", SignalHeader, incident.Items("signals").Select(s => SignalRow(s, view)), ["WHERE"]);
+        ConsoleTable.WriteSection(
+            "Runs", RunRows.HeaderOfIncident, incident.Items("runs").Select(r => RunRows.OfIncident(r, view)), RunRows.Details);
         TimelineText.Write(incident);
     }
 
-    static string[] SignalRow(JsonElement signal, DateTimeOffset now)
+    static string[] SignalRow(JsonElement signal, View view)
     {
         var cleared = signal.Time("clearedAt") is not null;
         var labels = signal.GetProperty("labels");
         return
         [
-            (cleared ? "cleared" : signal.Text("unknown") is "True" ? "unknown" : "firing") + (signal.Text("inhibitedBy").Length > 0 ? ", hidden" : ""), signal.Text("severity"), signal.Text("name"), JsonFields.Place(labels, labels),
-            signal.Ago(cleared ? "clearedAt" : "since", now),
+            (cleared ? "cleared" : signal.Text("unknown") is "True" ? "unknown" : "firing")
+                + (signal.Text("inhibitedBy").Length > 0 ? ", hidden" : ""),
+            signal.Text("severity"), signal.Text("name"), JsonFields.Place(labels, labels),
+                signal.Time(cleared ? "clearedAt" : "since", view),
         ];
     }
 }
@@ -91,21 +95,26 @@ static class IncidentsCommand
 /// <summary>Incidents of the API as rows of a table, the worst first.</summary>
 static class IncidentRows
 {
-    public static readonly string[] Header = ["STATE", "SEVERITY", "WHERE", "OPENED", "ID", "TITLE"];
-    public static readonly string[] Details = ["WHERE", "TITLE"];
-
+    static readonly string[] Header = ["STATE", "SEVERITY", "WHERE", "OPENED", "CLOSED", "SIGNALS", "ID", "TITLE"];
     static readonly string[] States = ["open", "mitigating", "recovering", "closed"];
     static readonly string[] Severities = ["critical", "warning", "info"];
 
-    public static IReadOnlyList<string[]> Of(JsonElement incidents, DateTimeOffset now) =>
-    [
-        .. incidents.EnumerateArray()
-            .OrderBy(i => i.Text("state") is "closed").ThenBy(i => Rank(Severities, i.Text("severity"))).ThenBy(i => Rank(States, i.Text("state"))).ThenBy(i => i.Time("openedAt"))
-            .Select(i => new[]
-            {
-                i.Text("state"), i.Text("severity"), JsonFields.Place(i, i.GetProperty("subject")), i.Ago("openedAt", now), i.Text("id"), i.Text("title"),
-            }),
-    ];
+    public static Listing Of(JsonElement incidents, View view) => new(Header, [.. Sorted(incidents).Select(i => new[]
+    {
+        i.Text("state"), i.Text("severity"), JsonFields.Place(i, i.GetProperty("subject")), i.Time("openedAt", view),
+            i.Time("closedAt", view),
+        string.Join(' ', i.Items("signals").Select(s => s.Text("name")).Distinct()), i.Text("id"), i.Text("title"),
+    })])
+    {
+        Details = ["WHERE", "TITLE"],
+        Wide = ["CLOSED", "SIGNALS"],
+    };
+
+    static IEnumerable<JsonElement> Sorted(JsonElement incidents) => incidents.EnumerateArray()
+        .OrderBy(i => i.Text("state") is "closed")
+        .ThenBy(i => Rank(Severities, i.Text("severity")))
+        .ThenBy(i => Rank(States, i.Text("state")))
+        .ThenBy(i => i.Time("openedAt"));
 
     // What is not known here is not the worst.
     public static int Rank(string[] order, string name) => Array.IndexOf(order, name) is >= 0 and var rank ? rank : order.Length;

@@ -10,11 +10,13 @@ static class JsonOutput
 
     public static void Write(ParseResult arguments, JsonElement answer, Action<JsonElement> print)
     {
-        if (arguments.GetValue(Option))
-            Console.WriteLine(answer);
+        if (ListOutput.IsJson(arguments))
+            Write(answer);
         else
             print(answer);
     }
+
+    public static void Write(JsonElement answer) => Console.WriteLine(Printable.OfJson(answer.ToString()));
 }
 
 /// <summary>The timeline of an incident, a run or a ticket.</summary>
@@ -22,10 +24,11 @@ static class TimelineText
 {
     const int KindWidth = 10;
 
+    // Instants, as what came after what is the point of it.
     public static void Write(JsonElement owner)
     {
         Console.WriteLine();
-        Console.WriteLine("Timeline");
+        ConsoleTable.WriteHeading("Timeline");
         foreach (var entry in owner.Items("timeline"))
         {
             var times = entry.Text("count") is "" or "1" ? "" : $" ({entry.Text("count")} times)";
@@ -33,26 +36,4 @@ static class TimelineText
             ConsoleTable.WriteParagraph($"  {entry.Time("at"):u}  {entry.Text("kind"),-KindWidth}  ", $"{author}{entry.Text("text")}{times}");
         }
     }
-}
-
-/// <summary>One colour for one meaning, in every table.</summary>
-static class StateColours
-{
-    const string Bad = "1;31";
-    const string Warning = "33";
-    const string Unknown = "35";
-    const string UnderWay = "36";
-    const string Good = "32";
-
-    /// <summary>The SGR parameters (ECMA-48) for a cell; null for none.</summary>
-    public static string? Of(string header, string cell) => header is not ("STATE" or "SEVERITY" or "ENDED AS" or "OUTCOME" or "MODE") ? null : cell switch
-    {
-        _ when cell.EndsWith(", hidden", StringComparison.Ordinal) => null,
-        "firing" or "critical" or "open" or "failed" or "escalated" or "rolled-back" or "indeterminate" => Bad,
-        "warning" or "degraded" or "awaiting-approval" or "waiting-on-customer" or "refused" => Warning,
-        "pending" or "mitigating" or "recovering" or "running" or "verifying" or "in-progress" or "automatic" => UnderWay,
-        "cleared" or "succeeded" or "resolved" => Good,
-        _ when cell.StartsWith("unknown", StringComparison.Ordinal) => Unknown,
-        _ => null,
-    };
 }

@@ -9,9 +9,13 @@ static class LogoutCommand
 
     public static Command Build() => ServerConnection.With(new Command("logout", "Ends the dashboard's sessions.") { All }, async (arguments, server, cancellation) =>
     {
-        if (!arguments.GetValue(All))
-            throw new CommandException("This ends every session, on whatever machine it is. Say so with --all.");
+        if (!arguments.GetValue(All) && !await AskAsync(cancellation))
+            throw new CommandException("No session was ended.");
         var ended = (await server.DeleteAsync("api/whistle/v1/sessions", cancellation)).GetProperty("ended").GetInt32();
         Console.WriteLine(ended == 1 ? "1 session has ended." : $"{ended} sessions have ended.");
     });
+
+    static Task<bool> AskAsync(CancellationToken cancellation) => Terminal.CanAsk
+        ? Terminal.ConfirmAsync("End every session, on whatever machine it is?", cancellation)
+        : throw new UsageException("This ends every session, on whatever machine it is. Say so with --all.");
 }

@@ -3,9 +3,10 @@ using System.CommandLine.Parsing;
 
 namespace Whistle.Commands;
 
-/// <summary>A path on the command line. An empty one, as an unset variable of a shell leaves it, is refused.</summary>
+/// <summary>What arguments and options have beyond their names.</summary>
 static class NamedPath
 {
+    /// <summary>A path: an empty one, as an unset variable of a shell leaves it, is refused.</summary>
     public static Option<T> NotEmpty<T>(this Option<T> option)
     {
         option.Validators.Add(result => Check(result, option.Name));
@@ -15,6 +16,13 @@ static class NamedPath
     public static Argument<T> NotEmpty<T>(this Argument<T> argument)
     {
         argument.Validators.Add(result => Check(result, argument.Name));
+        return argument;
+    }
+
+    /// <summary>Values that a shell completes. Whether another is good is for who gets it to say.</summary>
+    public static Argument<T> Suggests<T>(this Argument<T> argument, params string[] values)
+    {
+        argument.CompletionSources.Add(values);
         return argument;
     }
 

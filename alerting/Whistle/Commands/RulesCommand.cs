@@ -14,9 +14,6 @@ static class RulesCommand
     static readonly Argument<string[]> Checked = new Argument<string[]>("file") { Description = "Rule files, PrometheusRule manifests, and folders of them; the shipped rules where none is given.", Arity = ArgumentArity.ZeroOrMore }.NotEmpty();
     static readonly Argument<string[]> Tested = new Argument<string[]>("file") { Description = "Files of tests, and folders of them.", Arity = ArgumentArity.OneOrMore }.NotEmpty();
 
-    static readonly string[] InhibitHeader = ["WHILE", "HIDDEN ARE", "EQUAL"];
-    static readonly string[] Header = ["STATE", "GROUP", "NAME", "KIND", "HEALTH", "SIGNALS", "EVALUATED", "TOOK"];
-
     public static Command Build()
     {
         var check = new Command("check", "Reads rules as a server would, and says what is wrong with them. Needs no server.") { Checked };
@@ -25,10 +22,14 @@ static class RulesCommand
         test.SetAction((arguments, cancellation) => TestAsync(arguments.GetValue(Tested)!, cancellation));
         return new("rules", "Lists, checks and tests rules.")
         {
-            ServerConnection.With(new Command("list", "Lists the rules in force, and which signals hide others.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
+            ServerConnection.With(
+                new Command("list", "Lists the rules in force, and which signals hide others.").Lists(),
+                async (arguments, server, cancellation) =>
             {
                 var inhibitRules = await server.GetAsync("api/whistle/v1/inhibit-rules", cancellation);
-                JsonOutput.Write(arguments, await server.GetAsync("api/v1/rules", cancellation), a => Print(a, inhibitRules, server.Now));
+                var rules = await server.GetAsync("api/v1/rules", cancellation);
+                ListOutput.Write(arguments, rules, server.Now, view => RuleRows.Of(rules, view), _ =>
+                    RuleRows.OfInhibitRules(inhibitRules));
             }),
             check, test,
         };
@@ -59,9 +60,8 @@ static class RulesCommand
     {
         var files = Expand(paths);
         var good = files.Count > 0;
-        foreach (var file in files)
+        foreach (var (file, report) in await ProgressBars.RunAsync(progress => ReportsAsync(files, progress, cancellation)))
         {
-            var report = await RuleTester.RunAsync(file, cancellation);
             foreach (var warning in report.Warnings)
                 Console.Error.WriteLine($"{warning} (warning)");
             foreach (var error in report.Errors)
@@ -74,6 +74,20 @@ static class RulesCommand
         return good ? 0 : 1;
     }
 
+    static async Task<List<(string File, RuleTestReport Report)>> ReportsAsync(
+        List<string> files, ProgressReport progress, CancellationToken cancellation)
+    {
+        var reports = new List<(string, RuleTestReport)>();
+        foreach (var file in files)
+        {
+            // Of one file nobody knows how far it is.
+            progress("Testing rules", reports.Count, files.Count > 1 ? files.Count : 0);
+            reports.Add((file, await RuleTester.RunAsync(file, cancellation)));
+        }
+
+        return reports;
+    }
+
     static List<string> Expand(IEnumerable<string> paths)
     {
         List<string> files = [.. YamlFiles.Expand(paths)];
@@ -83,38 +97,60 @@ static class RulesCommand
     }
 
     static string Of(int count, string what) => $"{count} {what}{(count == 1 ? "" : "s")}";
+}
 
-    static void Print(JsonElement answer, JsonElement inhibitRules, DateTimeOffset now)
+/// <summary>Rules of the API as rows of a table.</summary>
+static class RuleRows
+{
+    static readonly string[] InhibitHeader = ["WHILE", "HIDDEN ARE", "EQUAL"];
+    static readonly string[] Header =
+        ["STATE", "SEVERITY", "GROUP", "NAME", "KIND", "HEALTH", "SIGNALS", "FOR", "EVALUATED", "TOOK", "FILE", "EXPRESSION"];
+
+    public static Listing Of(JsonElement answer, View view)
     {
-        var rules = answer.Items("groups").SelectMany(g => g.Items("rules").Select(r => (Group: g.Text("name"), Rule: r))).ToList();
-        if (rules.Count == 0)
+        var rules = answer.Items("groups").SelectMany(g => g.Items("rules").Select(r => (Group: g, Rule: r))).ToList();
+        var failed = rules.Where(r => r.Rule.Text("lastError").Length > 0)
+            .Select(r => $"{r.Group.Text("name")}/{r.Rule.Text("name")} failed: {r.Rule.Text("lastError")}");
+        return new(Header, [.. rules.Select(r => Row(r.Group, r.Rule, view))])
         {
-            Console.WriteLine("There is no rule. Name files or folders of them with `whistle serve --rules`.");
-            return;
-        }
-
-        ConsoleTable.Write(Header, rules.Select(r => Row(r.Group, r.Rule, now)), colour: StateColours.Of);
-        foreach (var (group, rule) in rules.Where(r => r.Rule.Text("lastError").Length > 0))
-            ConsoleTable.WriteParagraph("", $"{group}/{rule.Text("name")} failed: {rule.Text("lastError")}");
-        if (inhibitRules.GetArrayLength() == 0)
-            return;
-        Console.WriteLine();
-        ConsoleTable.Write(InhibitHeader, inhibitRules.EnumerateArray().Select(r => new[] { Joined(r, "sourceMatchers"), Joined(r, "targetMatchers"), Joined(r, "equal") }), InhibitHeader);
+            Details = ["EXPRESSION"],
+            Wide = ["FOR", "FILE"],
+            Spare = ["TOOK", "KIND", "HEALTH", "GROUP", "EVALUATED"],
+            Empty = "There is no rule. Name files or folders of them with `whistle serve --rules`.",
+            Notes = [.. failed],
+        };
     }
 
-    static string Joined(JsonElement rule, string name) => string.Join(", ", rule.Items(name).Select(m => ConsoleTable.Printable(m.ToString())));
+    public static Listing OfInhibitRules(JsonElement rules) => new(InhibitHeader, [.. rules.EnumerateArray().Select(r => new[]
+    {
+        Joined(r, "sourceMatchers"), Joined(r, "targetMatchers"), Joined(r, "equal"),
+    })])
+    {
+        Details = InhibitHeader,
+    };
 
-    static string[] Row(string group, JsonElement rule, DateTimeOffset now)
+    static string Joined(JsonElement rule, string name) => string.Join(", ", rule.Items(name).Select(m => Printable.Of(m.ToString())));
+
+    static string[] Row(JsonElement group, JsonElement rule, View view)
     {
         var alerting = rule.Text("type") is "alerting";
         // Prometheus's API has year 1 where there was none.
-        var isEvaluated = rule.Time("lastEvaluation") is { Year: > 1 };
+        var evaluated = rule.Time("lastEvaluation") is { Year: > 1 } at ? at : (DateTimeOffset?)null;
         return
         [
-            rule.Text("state"), group, rule.Text("name"), rule.Text("type"), rule.Text("health"),
-            alerting ? rule.Items("alerts").Count().ToString(CultureInfo.InvariantCulture) : "",
-            isEvaluated ? rule.Ago("lastEvaluation", now) : "",
-            isEvaluated ? $"{rule.GetProperty("evaluationTime").GetDouble() * 1000:0.0} ms" : "",
+            rule.Text("state"), rule.TryGetProperty("labels", out var labels) ? labels.Text("severity")
+                : "", group.Text("name"), rule.Text("name"),
+            rule.Text("type"), rule.Text("health"), alerting ? rule.Items("alerts").Count().ToString(CultureInfo.InvariantCulture) : "",
+            alerting ? view.Span(TimeSpan.FromSeconds(rule.GetProperty("duration").GetDouble())) : "",
+            view.Time(evaluated), evaluated is null ? ""
+                : Took(rule.GetProperty("evaluationTime").GetDouble(), view), group.Text("file"), Expression(rule),
         ];
     }
+
+    static string Took(double seconds, View view) =>
+        view.Raw ? seconds.ToString(CultureInfo.InvariantCulture) : string.Create(CultureInfo.InvariantCulture, $"{seconds * 1000:0.0} ms");
+
+    // In one line: line ends mean nothing to PromQL but within a string, where they are rare.
+    static string Expression(JsonElement rule) =>
+        Printable.Of(string.Join(' ', rule.GetProperty("query").ToString().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
 }

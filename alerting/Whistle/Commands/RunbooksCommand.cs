@@ -20,7 +20,11 @@ static class RunbooksCommand
 
     static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    static readonly string[] Header = ["NAME", "MODE", "FILE", "SUMMARY"];
+    const string NothingReplayed = "No incident opened in this time that a runbook in force answers.";
+
+    static readonly string[] Header = ["NAME", "MODE", "FILE", "HASH", "SUMMARY"];
+    static readonly string[] ReplayHeader =
+        ["AT", "CLUSTER", "NODE", "INCIDENT", "RUNBOOK", "VERDICT", "MODE", "WHY", "COMMANDS", "TITLE"];
 
     public static Command Build()
     {
@@ -34,12 +38,14 @@ static class RunbooksCommand
         schema.SetAction(_ => Console.WriteLine(RunbookSchema.Build().ToJsonString(Indented)));
         return new("runbooks", "Lists, checks, explains and tests runbooks.")
         {
-            ServerConnection.With(new Command("list", "Lists the runbooks in force.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-                JsonOutput.Write(arguments, await server.GetAsync("api/whistle/v1/runbooks", cancellation), Print)),
+            ServerConnection.WithList(
+                new Command("list", "Lists the runbooks in force."), "api/whistle/v1/runbooks", (runbooks, _) => Table(runbooks)),
             check, explain, test, schema,
-            ServerConnection.With(new Command("replay", "Says what the runbooks in force would have done about past incidents, as far as what was so then is kept.") { From, To, JsonOutput.Option }, async (arguments, server, cancellation) =>
-                JsonOutput.Write(arguments, await server.GetAsync(
-                    $"api/whistle/v1/runbook-replay?from={Uri.EscapeDataString(arguments.GetValue(From)!)}&to={Uri.EscapeDataString(arguments.GetValue(To)!)}", cancellation), PrintReplay)),
+            ServerConnection.With(
+                new Command(
+                    "replay", "Says what the runbooks in force would have done about past incidents, as far as what was so then is kept.")
+                    { From, To }.Lists(),
+                ReplayAsync),
         };
     }
 
@@ -56,7 +62,7 @@ static class RunbooksCommand
         if (labels.FirstOrDefault(l => l.IndexOf('=', StringComparison.Ordinal) <= 0) is { } wrong)
         {
             Console.Error.WriteLine($"--label: \"{wrong}\" is not a label; write it like mountpoint=/var.");
-            return 1;
+            return ExitCode.Usage;
         }
 
         if (Load(files) is not { } good)
@@ -90,31 +96,59 @@ static class RunbooksCommand
         return runbooks is { Runbooks.Count: > 0 } ? runbooks : null;
     }
 
-    static void PrintReplay(JsonElement answers)
+    static async Task ReplayAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var (from, to) = (Uri.EscapeDataString(arguments.GetValue(From)!), Uri.EscapeDataString(arguments.GetValue(To)!));
+        var answer = await ProgressBars.RunAsync(async progress =>
+        {
+            progress("Replaying incidents", 0, 0);
+            return await server.GetAsync($"api/whistle/v1/runbook-replay?from={from}&to={to}", cancellation);
+        });
+        if (ListOutput.IsTable(arguments))
+            PrintReplay(answer, View.Of(arguments, server.Now));
+        else
+            ListOutput.Write(arguments, answer, server.Now, view => ReplayTable(answer, view));
+    }
+
+    static Listing ReplayTable(JsonElement answers, View view) => new(ReplayHeader, [.. answers.EnumerateArray().Select(a => new[]
+    {
+        a.Time("at", view), a.Text("cluster"), a.Text("node"), a.Text("incident"), a.Text("runbook"), a.Text("verdict"), a.Text("mode"),
+            a.Text("why"),
+        string.Join("; ", a.Items("commands").Select(c => Printable.Of(c.ToString()))), a.Text("title"),
+    })])
+    {
+        Empty = NothingReplayed,
+    };
+
+    static void PrintReplay(JsonElement answers, View view)
     {
         foreach (var answer in answers.EnumerateArray())
         {
             var place = $"{answer.Text("cluster")}/{answer.Text("node")}";
-            ConsoleTable.WriteParagraph("", $"{answer.Time("at"):u}  {answer.Text("title")} ({place}, {answer.Text("incident")})");
-            ConsoleTable.WriteParagraph("  ", $"{answer.Text("runbook")}: {answer.Text("verdict") switch
-            {
-                "would-act" => $"would have acted{(answer.Text("mode") is "automatic" ? "" : $", were its mode not {answer.Text("mode")}")}.",
-                "no-plan" => $"no plan can be made: {answer.Text("why")}",
-                _ => $"refused by {answer.Text("why")}",
-            }}");
+            ConsoleTable.WriteParagraph("", $"{answer.Time("at", view)}  {answer.Text("title")} ({place}, {answer.Text("incident")})");
+            ConsoleTable.WriteParagraph("  ", $"{answer.Text("runbook")}: {Verdict(answer)}");
             foreach (var command in answer.Items("commands"))
-                ConsoleTable.WriteParagraph("    ", ConsoleTable.Printable(command.GetString()!));
+                ConsoleTable.WriteParagraph("    ", Printable.Of(command.ToString()));
         }
 
-        ConsoleTable.WriteParagraph("", answers.GetArrayLength() == 0 ? "No incident opened in this time that a runbook in force answers."
+        ConsoleTable.WriteParagraph("", answers.GetArrayLength() == 0 ? NothingReplayed
             : "The kill switch, modes, removed windows and storms of the time are not kept: the gates were asked as if the switch were off and the mode automatic.");
     }
 
-    static void Print(JsonElement runbooks)
+    static string Verdict(JsonElement answer) => answer.Text("verdict") switch
     {
-        if (runbooks.GetArrayLength() == 0)
-            Console.WriteLine("There is no runbook. Name a folder of them with `whistle serve --runbooks`.");
-        else
-            ConsoleTable.Write(Header, runbooks.EnumerateArray().Select(r => new[] { r.Text("name"), r.Text("mode"), r.Text("file"), r.Text("summary") }), ["SUMMARY"], StateColours.Of);
-    }
+        "would-act" => $"would have acted{(answer.Text("mode") is "automatic" ? "" : $", were its mode not {answer.Text("mode")}")}.",
+        "no-plan" => $"no plan can be made: {answer.Text("why")}",
+        _ => $"refused by {answer.Text("why")}",
+    };
+
+    static Listing Table(JsonElement runbooks) => new(Header, [.. runbooks.EnumerateArray().Select(r => new[]
+    {
+        r.Text("name"), r.Text("mode"), r.Text("file"), r.Text("hash"), r.Text("summary"),
+    })])
+    {
+        Details = ["SUMMARY"],
+        Wide = ["HASH"],
+        Empty = "There is no runbook. Name a folder of them with `whistle serve --runbooks`.",
+    };
 }

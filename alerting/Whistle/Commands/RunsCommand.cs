@@ -1,8 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 
-using Whistle.Web;
-
 namespace Whistle.Commands;
 
 /// <summary>What Whistle does about what is broken.</summary>
@@ -12,7 +10,7 @@ static class RunsCommand
 
     static readonly Argument<string> Id = new("id") { Description = "The run." };
     static readonly Option<bool> All = new("--all") { Description = "Also lists those that ended in the last 24 hours." };
-    static readonly Option<string> Plan = new("--plan") { Description = "The hash of the plan that you have seen (`whistle runs show`).", Required = true };
+    static readonly Option<string?> Plan = new("--plan") { Description = "The hash of the plan that you have seen (`whistle runs show`)." };
     static readonly Option<string> For = new("--for") { Description = "How long the approval is valid.", DefaultValueFactory = _ => "1h" };
     static readonly Option<string> Reason = new("--reason") { Description = "Why; it is recorded.", Required = true };
 
@@ -25,21 +23,34 @@ static class RunsCommand
 
     public static Command Build() => new("runs", "Lists, shows, explains, approves and cancels repairs, and marks their tasks as done.")
     {
-        ServerConnection.With(new Command("list", "Lists the repairs under way, those that wait for you first.") { All, JsonOutput.Option }, async (arguments, server, cancellation) =>
+        ServerConnection.With(
+            new Command("list", "Lists the repairs under way, those that wait for you first.") { All }.Lists(),
+            async (arguments, server, cancellation) =>
         {
             var answer = await server.GetAsync($"{Root}?since={(arguments.GetValue(All) ? "24h" : "0s")}", cancellation);
             var isWell = await server.IsWellAsync(cancellation);
-            JsonOutput.Write(arguments, answer, runs => PrintAll(runs, isWell, server.Now));
+            ListOutput.Write(arguments, answer, server.Now, view => RunRows.Of(answer, view) with
+            {
+                Empty = isWell ? "No repair is under way. --all also lists those that ended in the last 24 hours."
+                    : "No repair is listed, but the server is not well: there may be some.",
+            });
         }),
-        ServerConnection.With(new Command("show", "Shows a repair with its plan, its steps and its timeline.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync(PathOf(arguments), cancellation), run => PrintOne(run, server.Now))),
-        ServerConnection.With(new Command("explain", "Explains what the repair is waiting for, and what every gate says.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{PathOf(arguments)}/explain", cancellation), run => PrintExplanation(run, server.Now))),
-        ServerConnection.With(new Command("approve", "Approves a repair's plan, as it is now.") { Id, Plan, For, ApprovedStep }, async (arguments, server, cancellation) =>
-        {
-            var approval = await server.PostAsync($"{PathOf(arguments)}/approve", new { planHash = arguments.GetValue(Plan), @for = arguments.GetValue(For), step = arguments.GetValue(ApprovedStep) }, cancellation);
-            Console.WriteLine($"Approved until {approval.Clock("until", server.Now)}.");
-        }),
+        ServerConnection.With(
+            new Command("show", "Shows a repair with its plan, its steps and its timeline.") { Id }.Shows(),
+            async (arguments, server, cancellation) => JsonOutput.Write(
+                arguments,
+                await server.GetAsync(PathOf(arguments), cancellation),
+                run => PrintOne(run, View.Of(arguments, server.Now)))),
+        ServerConnection.With(
+            new Command("explain", "Explains what the repair is waiting for, and what every gate says.") { Id }.Shows(),
+            async (arguments, server, cancellation) => JsonOutput.Write(
+                arguments,
+                await server.GetAsync($"{PathOf(arguments)}/explain", cancellation),
+                run => PrintExplanation(run, View.Of(arguments, server.Now)))),
+        ServerConnection.With(
+            new Command("approve", "Approves a repair's plan, as it is now. Without --plan, shows it and asks.")
+                { Id, Plan, For, ApprovedStep },
+            ApproveAsync),
         ServerConnection.With(new Command("done", "Marks a step that a person had to do as done.") { Id, Task, Note }, async (arguments, server, cancellation) =>
         {
             await server.PostAsync($"{PathOf(arguments)}/tasks/{Uri.EscapeDataString(arguments.GetValue(Task)!)}", new { note = arguments.GetValue(Note) }, cancellation);
@@ -54,68 +65,88 @@ static class RunsCommand
 
     static string PathOf(ParseResult arguments) => $"{Root}/{Uri.EscapeDataString(arguments.GetValue(Id)!)}";
 
-    static void PrintAll(JsonElement runs, bool isWell, DateTimeOffset now)
+    static async Task ApproveAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
-        if (runs.GetArrayLength() == 0)
-            Console.WriteLine(isWell ? "No repair is under way. --all also lists those that ended in the last 24 hours." : "No repair is listed, but the server is not well: there may be some.");
-        else
-            ConsoleTable.Write(RunRows.Header, RunRows.Of(runs, now), RunRows.Details, StateColours.Of);
+        var plan = arguments.GetValue(Plan) ?? await AskForPlanAsync(arguments, server, cancellation);
+        var body = new { planHash = plan, @for = arguments.GetValue(For), step = arguments.GetValue(ApprovedStep) };
+        var approval = await server.PostAsync($"{PathOf(arguments)}/approve", body, cancellation);
+        Console.WriteLine($"Approved until {approval.Clock("until", new View(server.Now))}.");
     }
 
-    static void PrintExplanation(JsonElement run, DateTimeOffset now)
+    // What is approved is the plan that was shown, not one that was made since.
+    static async Task<string> AskForPlanAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
-        ConsoleTable.WriteParagraph("", run.Prose("explanation", now));
+        if (!Terminal.CanAsk)
+            throw new UsageException(
+                "Name the plan that you have seen with --plan HASH; `whistle runs show` has it. Only at a terminal are you asked.");
+        var run = await server.GetAsync(PathOf(arguments), cancellation);
+        PrintOne(run, new View(server.Now));
+        Console.WriteLine();
+        return await Terminal.ConfirmAsync($"Approve this plan for {arguments.GetValue(For)}?", cancellation)
+            ? run.Text("planHash")
+            : throw new CommandException("Not approved.");
+    }
+
+    static void PrintExplanation(JsonElement run, View view)
+    {
+        ConsoleTable.WriteParagraph("", run.Prose("explanation", view));
         ConsoleTable.WriteSection("Gates", GateHeader, run.Items("gates").Select(g => new[]
         {
             g.Text("name"),
             g.Text("notAsked").Length > 0 ? "not asked" : g.Text("reason").Length == 0 ? "yes" : "no",
-            g.Ago("nextAt", now),
-            g.Prose("reason", now) is { Length: > 0 } reason ? reason : g.Text("notAsked"),
+            g.Time("nextAt", view),
+            g.Prose("reason", view) is { Length: > 0 } reason ? reason : g.Text("notAsked"),
         }), ["WHY"]);
     }
 
-    static void PrintOne(JsonElement run, DateTimeOffset now)
+    static void PrintOne(JsonElement run, View view)
     {
-        Console.WriteLine($"Run {run.Text("id")} of {run.Text("runbook")}");
+        ConsoleTable.WriteHeading($"Run {run.Text("id")} of {run.Text("runbook")}");
         ConsoleTable.WriteFields(
             ("state", run.Text("state")),
             ("where", RunRows.Place(run)),
             ("incident", run.Text("incident")),
-            ("proposed", run.Ago("createdAt", now)),
-            ("ended", run.Ago("endedAt", now)),
+            ("proposed", run.Time("createdAt", view)),
+            ("ended", run.Time("endedAt", view)),
             ("attempt", run.Text("attempt")),
             ("plan", run.Text("planHash")),
-            ("why", run.Prose("explanation", now)));
-        ConsoleTable.WriteSection("Steps done", StepHeader, run.Items("steps").Select(s => StepRow(s, now)), ["SUMMARY"]);
+            ("why", run.Prose("explanation", view)));
+        ConsoleTable.WriteSection("Steps done", StepHeader, run.Items("steps").Select(s => StepRow(s, view)), ["SUMMARY"]);
         TimelineText.Write(run);
         if (run.Text("state") is "awaiting-approval")
             Console.WriteLine($"\nThe plan is in the timeline. To approve it:\nwhistle runs approve {run.Text("id")} --plan {run.Text("planHash")}");
     }
 
-    static string[] StepRow(JsonElement step, DateTimeOffset now) =>
-        [step.Text("outcome"), step.Text("step"), step.Text("action"), step.Ago("at", now), step.Text("summary")];
+    static string[] StepRow(JsonElement step, View view) =>
+        [step.Text("outcome"), step.Text("step"), step.Text("action"), step.Time("at", view), step.Text("summary")];
 }
 
 /// <summary>Runs of the API as rows of a table: those that wait for a person first, then what is under way, then what ended, the latest first.</summary>
 static class RunRows
 {
-    public static readonly string[] Header = ["STATE", "RUNBOOK", "WHERE", "SINCE", "ID", "WHY"];
+    static readonly string[] Header = ["STATE", "RUNBOOK", "WHERE", "SINCE", "ATTEMPT", "INCIDENT", "ID", "WHY"];
     public static readonly string[] HeaderOfIncident = ["STATE", "RUNBOOK", "SINCE", "ID", "WHY"];
     public static readonly string[] Details = ["WHERE", "WHY"];
 
     static readonly string[] Live = ["awaiting-approval", "running", "verifying", "waiting", "proposed"];
 
-    public static IReadOnlyList<string[]> Of(JsonElement runs, DateTimeOffset now) =>
-    [
-        .. runs.EnumerateArray()
-            .OrderBy(r => IncidentRows.Rank(Live, r.Text("state"))).ThenByDescending(r => r.Time("endedAt")).ThenBy(r => r.Time("since"))
-            .Select(r => new[] { r.Text("state"), r.Text("runbook"), Place(r), Since(r, now), r.Text("id"), r.Prose("explanation", now) }),
-    ];
+    public static Listing Of(JsonElement runs, View view) => new(Header, [.. Sorted(runs).Select(r => new[]
+    {
+        r.Text("state"), r.Text("runbook"), Place(r), Since(r, view), r.Text("attempt"), r.Text("incident"), r.Text("id"),
+            r.Prose("explanation", view),
+    })])
+    {
+        Details = Details,
+        Wide = ["ATTEMPT", "INCIDENT"],
+    };
 
-    public static string[] OfIncident(JsonElement run, DateTimeOffset now) =>
-        [run.Text("state"), run.Text("runbook"), Since(run, now), run.Text("id"), run.Prose("explanation", now)];
+    static IEnumerable<JsonElement> Sorted(JsonElement runs) => runs.EnumerateArray()
+        .OrderBy(r => IncidentRows.Rank(Live, r.Text("state"))).ThenByDescending(r => r.Time("endedAt")).ThenBy(r => r.Time("since"));
+
+    public static string[] OfIncident(JsonElement run, View view) =>
+        [run.Text("state"), run.Text("runbook"), Since(run, view), run.Text("id"), run.Prose("explanation", view)];
 
     public static string Place(JsonElement run) => JsonFields.Place(run, run.GetProperty("subject"));
 
-    static string Since(JsonElement run, DateTimeOffset now) => Quantity.Ago(run.Time("endedAt") ?? run.Time("since") ?? now, now);
+    static string Since(JsonElement run, View view) => view.Time(run.Time("endedAt") ?? run.Time("since") ?? view.Now);
 }

@@ -10,9 +10,6 @@ namespace Whistle.Commands;
 
 static class ServeCommand
 {
-    // EX_SOFTWARE of sysexits.h.
-    const int Broken = 70;
-
     static readonly WhistleOptions Defaults = new();
 
     public static readonly Option<string?> Config = new Option<string?>("--config")
@@ -80,7 +77,7 @@ static class ServeCommand
         {
             foreach (var error in configuration.Errors)
                 await Console.Error.WriteLineAsync(error);
-            return 2;
+            return ExitCode.Usage;
         }
 
         AppDomain.CurrentDomain.UnhandledException += End;
@@ -101,7 +98,7 @@ static class ServeCommand
             if (app.Failure is not { } failure)
                 return 0;
             await Console.Error.WriteLineAsync(LastLine(failure));
-            return Broken;
+            return ExitCode.Broken;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -124,7 +121,7 @@ static class ServeCommand
     static void End(object sender, UnhandledExceptionEventArgs e)
     {
         Console.Error.WriteLine(LastLine((Exception)e.ExceptionObject));
-        System.Environment.Exit(Broken);
+        System.Environment.Exit(ExitCode.Broken);
     }
 
     static string LastLine(Exception failure) =>

@@ -8,19 +8,30 @@ using Whistle.Actions.Files;
 
 namespace Whistle.Commands;
 
-/// <summary>A verb's way to a running server: its address, and the token from its data folder.</summary>
+/// <summary>A verb's way to a running server: its address, and the token from a file or from its data folder.</summary>
 sealed class ServerConnection : IDisposable
 {
-    static readonly Option<Uri> Server = Address.Option("--server", "The server's address.", "WHISTLE_SERVER");
-    public static readonly Option<string> Data = DataFolder.Option("The server's data folder, which contains its token.");
+    const string TokenVariable = "WHISTLE_TOKEN_FILE";
+
+    static readonly Option<Uri> Server = Address.Option(
+        "--server", "The server's address; WHISTLE_SERVER where that is set.", "WHISTLE_SERVER");
+    public static readonly Option<string> Data = DataFolder.Option(
+        "The server's data folder, which contains its token; WHISTLE_DATA where that is set.");
+
+    public static readonly Option<string?> TokenFile = new Option<string?>("--token-file")
+    {
+        Description = $"A file with the token, instead of the data folder's; {TokenVariable} where that is set.",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } file ? file : null,
+    }.NotEmpty();
 
     static readonly JsonSerializerOptions Json = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     readonly HttpClient _http;
 
-    public ServerConnection(Uri server, string dataFolder)
+    /// <param name="tokenFile">Null for the token in the data folder.</param>
+    public ServerConnection(Uri server, string dataFolder, string? tokenFile)
     {
-        var token = TokenOf(dataFolder);
+        var token = tokenFile is null ? TokenOf(dataFolder) : TokenIn(tokenFile);
         _http = new HttpClient { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
         _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
@@ -46,29 +57,57 @@ sealed class ServerConnection : IDisposable
         }
     }
 
-    /// <summary>Gives the command the options, and runs its work against the server; what goes wrong is said in a line.</summary>
-    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work) => With(command, async (arguments, server, cancellation) =>
+    internal static string TokenIn(string file)
     {
-        await work(arguments, server, cancellation);
-        return 0;
-    });
+        try
+        {
+            return new SecretFile(file, ServerFolder.TokenForm).Read();
+        }
+        catch (SecretException e) when (e.Trouble is SecretTrouble.Missing)
+        {
+            throw new CommandException(
+                $"There is no token file {file}. Copy the file token from the server's data folder, or name another with --token-file.");
+        }
+        catch (SecretException e)
+        {
+            throw new CommandException(e.Message);
+        }
+    }
+
+    /// <summary>A verb that lists what the server answers at the path.</summary>
+    public static Command WithList(Command command, string path, Func<JsonElement, View, Listing> table) =>
+        With(command.Lists(), async (arguments, server, cancellation) =>
+        {
+            var answer = await server.GetAsync(path, cancellation);
+            ListOutput.Write(arguments, answer, server.Now, view => table(answer, view));
+        });
+
+    /// <summary>Gives the command the options, and runs its work against the server; what goes wrong is said in a line.</summary>
+    public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task> work) =>
+        With(command, async (arguments, server, cancellation) =>
+        {
+            await work(arguments, server, cancellation);
+            return ExitCode.Fine;
+        });
 
     /// <summary>As above, for work that has an exit code of its own.</summary>
     public static Command With(Command command, Func<ParseResult, ServerConnection, CancellationToken, Task<int>> work)
     {
         command.Options.Add(Server);
+        command.Options.Add(TokenFile);
         command.Options.Add(Data);
         command.SetAction(async (arguments, cancellation) =>
         {
             try
             {
-                using var connection = new ServerConnection(arguments.GetValue(Server)!, arguments.GetValue(Data)!);
+                using var connection = new ServerConnection(
+                    arguments.GetValue(Server)!, arguments.GetValue(Data)!, arguments.GetValue(TokenFile));
                 return await work(arguments, connection, cancellation);
             }
             catch (CommandException e)
             {
                 await Console.Error.WriteLineAsync(e.Message);
-                return 1;
+                return e.ExitCode;
             }
         });
         return command;
@@ -106,7 +145,7 @@ sealed class ServerConnection : IDisposable
         return false;
     }
 
-    static Task WarnAsync(string what) => Console.Error.WriteLineAsync(ConsoleTable.Printable($"Warning: {what}"));
+    static Task WarnAsync(string what) => Console.Error.WriteLineAsync(Printable.Of($"Warning: {what}"));
 
     async Task<JsonElement> SendAsync(HttpMethod method, string path, object? content, CancellationToken cancellation)
     {
@@ -119,24 +158,29 @@ sealed class ServerConnection : IDisposable
             Now = response.Headers.Date ?? Now;
             var body = await response.Content.ReadAsStringAsync(cancellation);
             if (response.StatusCode is HttpStatusCode.Unauthorized)
-                throw new CommandException($"The server at {_http.BaseAddress} rejected the token of this data folder. Name that server's folder with --data, or another server with --server.");
+                throw new CommandException($"The server at {_http.BaseAddress} rejected the token. "
+                    + "Name that server's folder with --data or a file with its token with --token-file, or another server with --server.");
             if (response.StatusCode is HttpStatusCode.NoContent)
                 return default;
             return response.IsSuccessStatusCode || body.StartsWith('{')
                 ? DataOf(JsonDocument.Parse(body).RootElement)
-                : throw new CommandException($"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {body.Trim()}");
+                : throw new CommandException(
+                    $"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {Printable.Of(body.Trim())}");
         }
         catch (HttpRequestException e)
         {
-            throw new CommandException($"The server at {_http.BaseAddress} does not answer ({e.Message}). Start it with `whistle serve`; if it listens elsewhere, name its address with --server or WHISTLE_SERVER.");
+            throw new UnreachableException($"The server at {_http.BaseAddress} does not answer ({e.Message}). "
+                + "Start it with `whistle serve`; if it listens elsewhere, name its address with --server or WHISTLE_SERVER.");
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new CommandException($"The server at {_http.BaseAddress} did not answer within {_http.Timeout.TotalMinutes:0} minutes. Ask for less, or see the server's log.");
+            throw new UnreachableException(
+                $"The server at {_http.BaseAddress} did not answer within {_http.Timeout.TotalMinutes:0} minutes. "
+                + "Ask for less, or see the server's log.");
         }
         catch (JsonException)
         {
-            throw new CommandException($"What answers at {_http.BaseAddress} is not a Whistle server. Name another with --server.");
+            throw new UnreachableException($"What answers at {_http.BaseAddress} is not a Whistle server. Name another with --server.");
         }
     }
 
@@ -146,17 +190,14 @@ sealed class ServerConnection : IDisposable
         if (answer.ValueKind != JsonValueKind.Object)
             return answer;
         if (answer.TryGetProperty("error", out var error))
-            throw new CommandException(error.GetString()!);
+            throw new CommandException(Printable.Of(error.GetString()!));
         // The answer is of what could be read; a pipe must not take this for a part of it.
         if (answer.TryGetProperty("warnings", out var warnings) && warnings.ValueKind == JsonValueKind.Array)
         {
             foreach (var warning in warnings.EnumerateArray())
-                Console.Error.WriteLine(ConsoleTable.Printable($"Warning: {warning.GetString()}"));
+                Console.Error.WriteLine(Printable.Of($"Warning: {warning.GetString()}"));
         }
 
         return answer.TryGetProperty("data", out var data) ? data : answer;
     }
 }
-
-/// <summary>Ends a verb with a message for the person who typed it.</summary>
-sealed class CommandException(string message) : Exception(message);

@@ -19,6 +19,9 @@ namespace Whistle.Commands;
 /// <summary>Tries to break the engine: years of simulated fleets, with everything going wrong that can.</summary>
 static class SimulateCommand
 {
+    const string Phase = "Simulating";
+    const double HoursOfYear = 365.25 * 24;
+
     static readonly Option<double> Years = new("--years") { Description = "How many fleet-years are simulated.", DefaultValueFactory = _ => 1 };
     static readonly Option<string?> Seed = new("--seed") { Description = "Where chance begins; without it a fresh one, which is printed." };
     static readonly Option<int> Clusters = new("--clusters") { Description = "Clusters in the fleet.", DefaultValueFactory = _ => 3 };
@@ -49,8 +52,8 @@ static class SimulateCommand
     {
         if (SeedOf(arguments.GetValue(Seed)) is not { } seed || arguments.GetValue(Nodes) < 5 || arguments.GetValue(Clusters) < 1)
         {
-            Console.Error.WriteLine("--seed is a whole number, --nodes at least 5 and --clusters at least 1.");
-            return 1;
+            await Console.Error.WriteLineAsync("--seed is a whole number, --nodes at least 5 and --clusters at least 1.");
+            return ExitCode.Usage;
         }
 
         var options = Options(seed, arguments.GetValue(Runbooks) is { Length: > 0 } given ? given : null) with
@@ -64,26 +67,41 @@ static class SimulateCommand
             return Told(await Simulator.RunAsync(options with { Trace = Console.WriteLine }, cancellation));
         var (watch, done) = (Stopwatch.StartNew(), 0);
         var parallel = Math.Max(1, arguments.GetValue(Parallel));
-        var (total, failed) = await Campaign.RunAsync(options, arguments.GetValue(Years), parallel, _ => done++, cancellation);
+        var (total, failed) = await ProgressBars.RunAsync(progress => Task.Run(() =>
+        {
+            var (hours, goal) = (0.0, arguments.GetValue(Years) * HoursOfYear * options.Clusters);
+            progress(Phase, 0, goal);
+            return Campaign.RunAsync(options, arguments.GetValue(Years), parallel, Each, cancellation);
+
+            void Each(SimulationReport report)
+            {
+                done++;
+                progress(Phase, hours += report.ClusterHours, goal);
+            }
+        }));
         Print(total, done, watch.Elapsed, parallel);
-        return failed.Count == 0 ? 0 : await ShrunkAsync(options, failed[0], cancellation);
+        return failed.Count == 0 ? ExitCode.Fine : await ShrunkAsync(options, failed[0], cancellation);
     }
 
     static async Task<int> ShrunkAsync(SimulationOptions options, SimulationReport failed, CancellationToken cancellation)
     {
         Console.WriteLine($"\nSeed {failed.Seed}: {failed.Violation}");
-        Console.WriteLine("It is looked for the fewest faults that do it…");
-        var (small, report) = await Campaign.ShrinkAsync(options with { Seed = failed.Seed }, failed, cancellation: cancellation);
+        Console.WriteLine("Looking for the fewest faults that do it…");
+        var (small, report) = await ProgressBars.RunAsync(progress => Task.Run(() =>
+        {
+            progress("Shrinking", 0, 0);
+            return Campaign.ShrinkAsync(options with { Seed = failed.Seed }, failed, cancellation: cancellation);
+        }));
         Console.WriteLine($"{small.Only!.Count} of {failed.FaultsPlanned} faults: {string.Join(", ", small.Only.Order())}\n{report.Violation}\n");
         await Simulator.RunAsync(small with { Trace = Console.WriteLine }, cancellation);
         Console.WriteLine($"\nThe whole again: whistle simulate --seed {failed.Seed} --trace");
-        return 2;
+        return ExitCode.Failed;
     }
 
     static int Told(SimulationReport report)
     {
         Console.WriteLine(report.Violation?.ToString() ?? "Nothing was violated.");
-        return report.Violation is null ? 0 : 2;
+        return report.Violation is null ? ExitCode.Fine : ExitCode.Failed;
     }
 
     static void Print(SimulationReport total, int simulations, TimeSpan took, int parallel)

@@ -1,8 +1,5 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
-
-using Whistle.Web;
 
 namespace Whistle.Commands;
 
@@ -14,20 +11,26 @@ static class TicketsCommand
     static readonly Argument<long?> Id = new("id") { Description = "Shows this one, with its timeline.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Argument<long> Ticket = new("id") { Description = "The ticket's number." };
     static readonly Argument<string> Comment = new("text") { Description = "What there is to say." };
-    static readonly Argument<string> State = new("state") { Description = "open, waiting-on-customer, in-progress, resolved or closed." };
+    static readonly Argument<string> State =
+        new Argument<string>("state") { Description = "open, waiting-on-customer, in-progress, resolved or closed." }
+        .Suggests("open", "waiting-on-customer", "in-progress", "resolved", "closed");
     static readonly Option<string?> Remark = new("--remark") { Description = "What to say about it." };
 
-    static readonly string[] Header = ["ID", "STATE", "SEVERITY", "CLUSTER", "OPENED", "TITLE"];
+    static readonly string[] Header = ["ID", "STATE", "SEVERITY", "CLUSTER", "OPENED", "UPDATED", "INCIDENT", "TITLE"];
     static readonly string[] Severities = ["critical", "warning", "info"];
 
     public static Command Build()
     {
-        var tickets = ServerConnection.With(new Command("tickets", "Lists the tickets, the worst first, or shows one.") { Id, JsonOutput.Option }, async (arguments, server, cancellation) =>
+        var tickets = ServerConnection.With(
+            new Command("tickets", "Lists the tickets, the worst first, or shows one.") { Id }.Lists(),
+            async (arguments, server, cancellation) =>
         {
-            if (arguments.GetValue(Id) is { } id)
-                JsonOutput.Write(arguments, await server.GetAsync($"{Root}/{id}", cancellation), ticket => PrintOne(ticket, server.Now));
+            var id = arguments.GetValue(Id);
+            var answer = await server.GetAsync(id is null ? Root : $"{Root}/{id}", cancellation);
+            if (id is null)
+                ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
             else
-                JsonOutput.Write(arguments, await server.GetAsync(Root, cancellation), tickets => PrintAll(tickets, server.Now));
+                JsonOutput.Write(arguments, answer, ticket => PrintOne(ticket, View.Of(arguments, server.Now)));
         });
         tickets.Subcommands.Add(ServerConnection.With(new Command("comment", "Adds a comment.") { Ticket, Comment }, async (arguments, server, cancellation) =>
         {
@@ -42,33 +45,38 @@ static class TicketsCommand
         return tickets;
     }
 
-    static void PrintAll(JsonElement answer, DateTimeOffset now)
+    static Listing Table(JsonElement answer, View view) => new(Header, [.. Sorted(answer.Items("tickets")).Select(t => new[]
     {
-        var tickets = answer.Items("tickets").ToList();
-        if (tickets.Count == 0)
-            Console.WriteLine("There is no ticket.");
-        else
-            ConsoleTable.Write(Header, Rows(tickets, now), ["TITLE"], StateColours.Of);
-    }
+        t.Text("id"), t.Text("state"), t.Text("severity"), Place(t), t.Time("openedAt", view), t.Time("updatedAt", view),
+            t.Text("incident"), t.Text("title"),
+    })])
+    {
+        Details = ["TITLE"],
+        Wide = ["UPDATED", "INCIDENT"],
+        Empty = "There is no ticket.",
+    };
 
-    static IEnumerable<string[]> Rows(IEnumerable<JsonElement> tickets, DateTimeOffset now) => tickets
-        .OrderBy(t => t.Text("state") is "resolved" or "closed").ThenBy(t => IncidentRows.Rank(Severities, t.Text("severity"))).ThenByDescending(t => t.Time("updatedAt"))
-        .Select(t => new[] { t.Text("id"), t.Text("state"), t.Text("severity"), t.Text("cluster"), t.Ago("openedAt", now), t.Text("title") });
+    static IEnumerable<JsonElement> Sorted(IEnumerable<JsonElement> tickets) => tickets
+        .OrderBy(t => t.Text("state") is "resolved" or "closed")
+        .ThenBy(t => IncidentRows.Rank(Severities, t.Text("severity")))
+        .ThenByDescending(t => t.Time("updatedAt"));
 
-    static void PrintOne(JsonElement answer, DateTimeOffset now)
+    static string Place(JsonElement ticket) =>
+        ticket.Text("tenant") is "default" ? ticket.Text("cluster") : $"{ticket.Text("tenant")}/{ticket.Text("cluster")}";
+
+    static void PrintOne(JsonElement answer, View view)
     {
         var ticket = answer.GetProperty("ticket");
-        ConsoleTable.WriteParagraph("", $"Ticket {ticket.Text("id")}: {ticket.Text("title")}");
+        ConsoleTable.WriteHeading($"Ticket {ticket.Text("id")}: {ticket.Text("title")}");
         ConsoleTable.WriteFields(
             ("state", ticket.Text("state")),
             ("severity", ticket.Text("severity")),
-            ("cluster", ticket.Text("tenant") is "default" ? ticket.Text("cluster") : $"{ticket.Text("tenant")}/{ticket.Text("cluster")}"),
+            ("cluster", Place(ticket)),
             ("incident", ticket.Text("incident")),
-            ("opened", ticket.Ago("openedAt", now)),
-            ("updated", ticket.Ago("updatedAt", now)));
-        ConsoleTable.WriteSection("Largest directories", ["SIZE", "PATH"], ticket.Items("largestDirectories").Select(d => new[] { Size(d), d.Text("path") }), []);
+            ("opened", ticket.Time("openedAt", view)),
+            ("updated", ticket.Time("updatedAt", view)));
+        var directories = ticket.Items("largestDirectories").Select(d => new[] { view.Bytes(d.Text("bytes")), d.Text("path") });
+        ConsoleTable.WriteSection("Largest directories", ["SIZE", "PATH"], directories, []);
         TimelineText.Write(answer);
     }
-
-    static string Size(JsonElement directory) => double.TryParse(directory.Text("bytes"), CultureInfo.InvariantCulture, out var bytes) ? Quantity.Bytes(bytes) : "";
 }

@@ -1,8 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 
-using Whistle.Web;
-
 namespace Whistle.Commands;
 
 /// <summary>When nodes may be taken down, and when nothing may be disturbed.</summary>
@@ -27,8 +25,9 @@ static class WindowsCommands
 
     static Command Windows() => new("windows", "Sets when nodes may be taken down.")
     {
-        ServerConnection.With(new Command("list", "Lists the maintenance windows, with whether they are open and when they open next.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/windows", cancellation), windows => PrintWindows(windows, server.Now))),
+        ServerConnection.WithList(
+            new Command("list", "Lists the maintenance windows, with whether they are open and when they open next."), $"{Root}/windows",
+                WindowsTable),
         ServerConnection.With(new Command("add", "Adds a maintenance window; without a name, of all clusters.") { Recurrence, Start, For, TimeZone, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
         {
             var window = await server.PostAsync($"{Root}/windows", new
@@ -41,7 +40,8 @@ static class WindowsCommands
                 tenant = arguments.GetValue(Tenant),
                 force = arguments.GetValue(ControlCommands.Force),
             }, cancellation);
-            Console.WriteLine($"Maintenance window {window.Text("id")} of {Scope(window)} {Opening(window, server.Now)}. Remove it with `whistle windows remove {window.Text("id")}`.");
+            Console.WriteLine($"Maintenance window {window.Text("id")} of {Scope(window)} {Opening(window, new View(server.Now))}. "
+                + $"Remove it with `whistle windows remove {window.Text("id")}`.");
         }),
         ServerConnection.With(new Command("remove", "Removes a maintenance window.") { Id }, async (arguments, server, cancellation) =>
         {
@@ -52,8 +52,7 @@ static class WindowsCommands
 
     static Command Freezes() => new("freezes", "Freezes everything that disturbs nodes, maintenance window or not.")
     {
-        ServerConnection.With(new Command("list", "Lists the change freezes in force or to come.") { JsonOutput.Option }, async (arguments, server, cancellation) =>
-            JsonOutput.Write(arguments, await server.GetAsync($"{Root}/freezes", cancellation), freezes => PrintFreezes(freezes, server.Now))),
+        ServerConnection.WithList(new Command("list", "Lists the change freezes in force or to come."), $"{Root}/freezes", FreezesTable),
         ServerConnection.With(new Command("add", "Freezes changes for a time; without a name, everywhere.") { Reason, For, From, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
         {
             var freeze = await server.PostAsync($"{Root}/freezes", new
@@ -65,7 +64,10 @@ static class WindowsCommands
                 tenant = arguments.GetValue(Tenant),
                 force = arguments.GetValue(ControlCommands.Force),
             }, cancellation);
-            Console.WriteLine($"Change freeze {freeze.Text("id")} applies to {Scope(freeze)} from {freeze.Clock("from", server.Now)} until {freeze.Clock("until", server.Now)}. End it earlier with `whistle freezes end {freeze.Text("id")}`.");
+            var view = new View(server.Now);
+            Console.WriteLine($"Change freeze {freeze.Text("id")} applies to {Scope(freeze)} "
+                + $"from {freeze.Clock("from", view)} until {freeze.Clock("until", view)}. "
+                + $"End it earlier with `whistle freezes end {freeze.Text("id")}`.");
         }),
         ServerConnection.With(new Command("end", "Ends a change freeze early.") { Id }, async (arguments, server, cancellation) =>
         {
@@ -74,25 +76,28 @@ static class WindowsCommands
         }),
     };
 
-    static void PrintWindows(JsonElement windows, DateTimeOffset now)
+    static Listing WindowsTable(JsonElement windows, View view) => new(WindowHeader, [.. windows.EnumerateArray().Select(w => new[]
     {
-        if (windows.GetArrayLength() == 0)
-            Console.WriteLine("There is no maintenance window, so no node is taken down. Add one with `whistle windows add`.");
-        else
-            ConsoleTable.Write(WindowHeader, windows.EnumerateArray().Select(w => new[] { w.Text("id"), Scope(w), w.Text("recurrence"), w.Text("length"), w.Text("timeZone"), Opening(w, now), w.Text("author") }));
-    }
+        w.Text("id"), Scope(w), w.Text("recurrence"), w.Text("length"), w.Text("timeZone"), Opening(w, view), w.Text("author"),
+    })])
+    {
+        Details = ["RECURRENCE", "OPEN"],
+        Empty = "There is no maintenance window, so no node is taken down. Add one with `whistle windows add`.",
+    };
 
-    static void PrintFreezes(JsonElement freezes, DateTimeOffset now)
+    static Listing FreezesTable(JsonElement freezes, View view) => new(FreezeHeader, [.. freezes.EnumerateArray().Select(f => new[]
     {
-        if (freezes.GetArrayLength() == 0)
-            Console.WriteLine("No change freeze is in force or to come.");
-        else
-            ConsoleTable.Write(FreezeHeader, freezes.EnumerateArray().Select(f => new[] { f.Text("id"), Scope(f), f.Ago("from", now), f.Ago("until", now), f.Text("author"), f.Text("reason") }), ["REASON"]);
-    }
+        f.Text("id"), Scope(f), f.Time("from", view), f.Time("until", view), f.Text("author"), f.Text("reason"),
+    })])
+    {
+        Details = ["REASON"],
+        Empty = "No change freeze is in force or to come.",
+    };
 
     static string Scope(JsonElement entry) =>
         $"{(entry.Text("cluster") is { Length: > 0 } cluster ? $"cluster {cluster}" : "all clusters")}{(entry.Text("tenant") is { Length: > 0 } tenant ? $" of tenant {tenant}" : "")}";
 
-    static string Opening(JsonElement window, DateTimeOffset now) => window.Text("problem").Length > 0 ? "cannot be evaluated and counts as closed" : window.Time("openUntil") is { } until ? $"is open until {Quantity.ShortInstant(until, now)} UTC"
-        : window.Time("nextAt") is { } next ? $"opens at {Quantity.ShortInstant(next, now)} UTC" : "never opens again";
+    static string Opening(JsonElement window, View view) => window.Text("problem").Length > 0 ? "cannot be evaluated and counts as closed"
+        : window.Time("openUntil") is { } until ? $"is open until {view.Clock(until)}"
+        : window.Time("nextAt") is { } next ? $"opens at {view.Clock(next)}" : "never opens again";
 }

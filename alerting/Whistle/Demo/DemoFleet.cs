@@ -56,14 +56,22 @@ sealed class DemoFleet : IDisposable
 
     int _lost;
 
+    public int Nodes => _nodes.Count;
+
     /// <summary>Sends each node's history, oldest samples first.</summary>
-    public Task BackfillAsync(DateTimeOffset from, DateTimeOffset until, CancellationToken cancellation)
+    /// <param name="sent">Called for each node whose history was sent, side by side.</param>
+    public Task BackfillAsync(DateTimeOffset from, DateTimeOffset until, Action sent, CancellationToken cancellation)
     {
         // Of a large fleet all but the file systems is what a page of one node shows, and that is about the last hour.
         var whole = _nodes.Count <= LargeFleet ? from : until - TimeSpan.FromHours(1);
-        return ForEachAsync(_nodes, Backfills, (node, token) => node.Spec.IsScripted
-            ? node.BackfillAsync(from, until, FineStep, from, token)
-            : node.BackfillAsync(from, until, CoarseStep, whole, token), cancellation);
+        return ForEachAsync(_nodes, Backfills, async (node, token) =>
+        {
+            var taken = await (node.Spec.IsScripted
+                ? node.BackfillAsync(from, until, FineStep, from, token)
+                : node.BackfillAsync(from, until, CoarseStep, whole, token));
+            sent();
+            return taken;
+        }, cancellation);
     }
 
     /// <summary>The reports of the nodes whose turn the second is.</summary>

@@ -71,13 +71,15 @@ sealed class DemoRun : IAsyncDisposable
     /// Six hours and a half that have been: sent over the same road, the last half hour bit by bit with the engine running. Its clocks run
     /// over two evaluations' time as if there had been one in between, so every second one will do.
     /// </summary>
-    public async Task FillAsync(CancellationToken cancellation)
+    /// <param name="progress">Told the work that is done, and all of it: a node's history is as much as a step.</param>
+    public async Task FillAsync(Action<double, double> progress, CancellationToken cancellation)
     {
         var lived = Live - DemoScript.Lived;
         var from = Now;
+        var (done, total) = (0, _fleet.Nodes + ((Live - lived) / (2 * Minute)));
         Clock.Advance(lived - from);
-        await _fleet.BackfillAsync(from, lived - Minute, cancellation);
-        while (Now < Live)
+        await _fleet.BackfillAsync(from, lived - Minute, () => progress(Interlocked.Increment(ref done), total), cancellation);
+        for (; Now < Live; progress(++done, total))
             await StepAsync(Live - Now < 2 * Minute ? Minute : 2 * Minute, cancellation);
     }
 

@@ -1,5 +1,7 @@
 using System.Text.Json;
 
+using Spectre.Console;
+
 using Whistle.Commands;
 
 using Xunit;
@@ -31,20 +33,93 @@ public sealed class ConsoleTableTests
         ],
         Lines(null));
 
-    [Fact]
-    public void A_narrow_terminal_has_place_and_summary_under_the_row() => Assert.Equal(
+    [Theory]
+    [InlineData(80, "     VALUE", "   0.025")]
+    [InlineData(76, "", "")]
+    public void A_narrow_terminal_has_place_and_summary_under_the_row_and_goes_without_what_is_spare(
+        int width, string header, string value) => Assert.Equal(
         [
-            "STATE                 SEVERITY  NAME                            SINCE     VALUE",
-            "firing                critical  NodeFilesystemAlmostOutOfSpace  2 h ago   0.025",
+            $"STATE                 SEVERITY  NAME                            SINCE{header}",
+            $"firing                critical  NodeFilesystemAlmostOutOfSpace  2 h ago{value}",
             """    acme/prod/n1 /data\u001b[2J""",
             "    /data on n1 has less than 3 % of its space left, and nobody has looked",
         ],
-        Lines(80).Take(4));
+        Lines(width).Take(4));
+
+    [Fact]
+    public void A_terminal_that_is_narrower_still_has_one_thing_a_line() => Assert.Equal(
+        [
+            "  STATE     firing",
+            "  SEVERITY  critical",
+            "  NAME      NodeFilesystemAlmostOutOfSpace",
+            """  WHERE     acme/prod/n1 /data\u001b[2J""",
+            "  SINCE     2 h ago",
+            "  VALUE     0.025",
+            "  SUMMARY   /data on n1 has less than 3 %",
+            "            of its space left, and nobody",
+            "            has looked",
+            "",
+            "  STATE     unknown (was firing)",
+        ],
+        Lines(42).Take(11));
+
+    [Fact]
+    public void Wide_characters_keep_the_columns_in_line_and_are_not_cut_in_half()
+    {
+        var table = new Listing(["NAME", "SUMMARY"], [["磁盘", "満杯です"], ["e\u0301", "x"], ["disk", "full"]]) { Details = ["SUMMARY"] };
+
+        Assert.Equal(["NAME  SUMMARY", "磁盘  満杯です", "e\u0301     x", "disk  full"], Lines(table, null));
+        var wide = new Listing(["NAME", "SUMMARY"], [["磁盘", string.Concat(Enumerable.Repeat("満", 40))]]) { Details = ["SUMMARY"] };
+        Assert.Equal($"磁盘  {string.Concat(Enumerable.Repeat("満", 16))}…", Lines(wide, 40)[1]);
+    }
+
+    [Theory]
+    [InlineData("\u001b]0;title\u0007", @"\u001b]0;title\u0007")]
+    [InlineData("\u009b2J", @"\u009b2J")]
+    [InlineData("a\u202eb", @"a\u202eb")]
+    [InlineData("a\u200bb\u2028c", @"a\u200bb\u2028c")]
+    [InlineData("\U000e0041", @"\udb40\udc41")]
+    [InlineData("é磁😀", "é磁😀")]
+    public void What_a_terminal_would_obey_is_shown(string text, string shown)
+    {
+        Assert.Equal(shown, Printable.Of(text));
+        Assert.Equal($"\"{shown}\"\n", Printable.OfJson($"\"{text}\"\n"));
+    }
+
+    [Fact]
+    public void Half_a_character_is_shown_as_what_it_is()
+    {
+        // No attribute can hold it.
+        Assert.Equal(@"a\ud800", Printable.Of("a" + (char)0xd800));
+        Assert.Equal(@"\udc00a", Printable.Of((char)0xdc00 + "a"));
+    }
+
+    [Fact]
+    public void A_detail_of_many_lines_is_shortened_on_a_narrow_terminal()
+    {
+        var table = new Listing(["NAME", "WHY"], [["x", string.Join(' ', Enumerable.Repeat("word", 30))]]) { Details = ["WHY"] };
+
+        Assert.Equal(["NAME", "x", "    word word word", "    word word word", "    word word word …"], Lines(table, 20));
+    }
+
+    [Fact]
+    public void Ten_thousand_rows_cost_one_pass_over_them()
+    {
+        string[] row = ["firing", "critical", "NodeFilesystemAlmostOutOfSpace", "prod/node-1 /data", "3 min ago", "0.025",
+            "/data on n1 is full"];
+        var table = new Listing(["STATE", "SEVERITY", "NAME", "WHERE", "SINCE", "VALUE", "SUMMARY"], [.. Enumerable.Repeat(row, 10_000)]);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var count = ConsoleTable.Lines(table, 160, StateColours.Of).Sum(line => line.Count());
+
+        Assert.Equal(10_001 * 13, count);
+        // A few hundred bytes a segment. Spectre's own table takes tens of times that.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, 60_000_000);
+    }
 
     [Fact]
     public void A_summary_is_cut_at_the_border_of_the_terminal()
     {
-        var line = Lines(160).ElementAt(1);
+        var line = Lines(160)[1];
 
         Assert.Equal(160, line.Length);
         Assert.EndsWith("…", line, StringComparison.Ordinal);
@@ -52,11 +127,12 @@ public sealed class ConsoleTableTests
 
     [Fact]
     public void Colours_are_around_the_padded_cell() =>
-        Assert.Contains("\e[1;31mfiring              \e[0m  \e[1;31mcritical\e[0m  Node", Lines(null, StateColours.Of).ElementAt(1), StringComparison.Ordinal);
+        Assert.Contains("\e[1;31mfiring              \e[0m  \e[1;31mcritical\e[0m  Node", Lines(Active(), null, hasColour: true)[1],
+            StringComparison.Ordinal);
 
     [Fact]
     public void A_detail_that_is_longer_than_the_terminal_is_broken_between_words() => Assert.Equal(
-        ["NAME", "x", "    one two", "    three"], ConsoleTable.Lines(["NAME", "WHY"], [["x", "one two three"]], ["WHY"], 12, null));
+        ["NAME", "x", "    one two", "    three"], Lines(new(["NAME", "WHY"], [["x", "one two three"]]) { Details = ["WHY"] }, 12));
 
     [Fact]
     public void A_paragraph_hangs_and_leaves_what_is_copied_whole() => Assert.Equal(
@@ -77,12 +153,30 @@ public sealed class ConsoleTableTests
             [
                 @"mitigating critical c device=sda 1 h ago i4 Full\u001b[2J", "open warning c 1 min ago i3 Odd", "recovering warning acme/c/n /data 3 h ago i2 Low", "closed critical c/n 3 h ago i1 Over",
             ],
-            IncidentRows.Of(json.RootElement, Now).Select(r => string.Join(' ', r)));
+            IncidentRows.Of(json.RootElement, new View(Now)) is var table
+                ? table.Without(table.Wide).Rows.Select(r => string.Join(' ', r)) : []);
     }
 
-    static IEnumerable<string> Lines(int? width, CellColour? colour = null)
+    static string[] Lines(int? width) => Lines(Active(), width);
+
+    static Listing Active()
     {
-        using var json = JsonDocument.Parse(Signals);
-        return [.. ConsoleTable.Lines(AlertRows.ActiveHeader, AlertRows.Active(json.RootElement, Now), AlertRows.Details, width, colour)];
+        using var json = JsonDocument.Parse($$"""{"signals":{{Signals}}}""");
+        var table = AlertRows.Active(json.RootElement, new View(Now), isWell: true);
+        return table.Without(table.Wide);
+    }
+
+    // As Spectre writes them.
+    static string[] Lines(Listing table, int? width, bool hasColour = false)
+    {
+        var writer = new StringWriter { NewLine = "\n" };
+        var console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = hasColour ? AnsiSupport.Yes : AnsiSupport.No,
+            ColorSystem = hasColour ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
+            Out = new AnsiConsoleOutput(writer),
+        });
+        console.Write(new ConsoleTable.Drawing(ConsoleTable.Lines(table, width, StateColours.Of)));
+        return writer.ToString().TrimEnd('\n').Split('\n');
     }
 }
