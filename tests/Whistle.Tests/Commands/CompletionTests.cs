@@ -40,7 +40,7 @@ public sealed class CompletionTests
     [Fact]
     public void Zsh_loads_the_script() =>
         Assert.Contains("_whistle",
-            Run("zsh", $"autoload -Uz compinit; compinit -u -d /dev/null\n{Script("zsh")}\nprint ${{_comps[whistle]}}"),
+            Run("zsh", $"autoload -Uz compinit; compinit -u -D\n{Script("zsh")}\nprint ${{_comps[whistle]}}"),
             StringComparison.Ordinal);
 
     [Theory]
