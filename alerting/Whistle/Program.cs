@@ -26,5 +26,4 @@ catch (StartException e)
 var command = CommandLine.Build().Parse(args);
 if (!isServer)
     return await CommandLine.InvokeAsync(command, new());
-using var signals = new StopSignals();
-return await CommandLine.InvokeAsync(command, new() { ProcessTerminationTimeout = null }, signals.Token);
+return await CommandLine.InvokeAsync(command, new() { ProcessTerminationTimeout = null }, StopSignals.Take());

@@ -44,10 +44,9 @@ static class AgentCommand
             Once(),
             ActionsCommand.Make(Policy, Buffer),
         };
-        using var signals = new StopSignals();
         var parsed = root.Parse(args);
         var code = await parsed.InvokeAsync(
-            new InvocationConfiguration { ProcessTerminationTimeout = null }, signals.Token).ConfigureAwait(false);
+            new InvocationConfiguration { ProcessTerminationTimeout = null }, StopSignals.Take()).ConfigureAwait(false);
         return parsed.Action is ParseErrorAction ? Usage : code;
     }
 

@@ -128,6 +128,14 @@ public sealed class StateConnection : IAsyncDisposable
         string sql, Func<DbDataReader, T> read, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
         ReadAsync(sql, Command(sql, parameters), read, cancellation);
 
+    /// <summary>
+    /// Says a text to all processes that listen (<see cref="StateDatabase.ListenAsync"/>), once the open transaction has committed. On SQLite
+    /// there is nobody else to hear it.
+    /// </summary>
+    public Task NotifyAsync(string channel, string text, CancellationToken cancellation) => Source.IsPostgreSql
+        ? QueryAsync("SELECT pg_notify($channel, $text)::text", _ => true, cancellation, ("$channel", channel), ("$text", text))
+        : Task.CompletedTask;
+
     /// <summary>Runs a script of several statements, in the open transaction where there is one.</summary>
     internal async Task RunScriptAsync(string sql, CancellationToken cancellation)
     {

@@ -317,7 +317,10 @@ public sealed class RemediationHost : BackgroundService
             await _environment.Runs.NoteStormsAsync(storms, now, cancellation);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(PassesAsync(stoppingToken), Bell.HearAsync(_environment.Runs.Database, _time, stoppingToken));
+
+    async Task PassesAsync(CancellationToken stoppingToken)
     {
         var pass = _environment.Watch?.Watch("remediation", Step);
         using var timer = new PeriodicTimer(Step, _time);

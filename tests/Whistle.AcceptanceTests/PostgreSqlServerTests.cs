@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 using Microsoft.Extensions.DependencyInjection;
 
 using Npgsql;
@@ -91,6 +93,48 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
 
         using (var state = StateDatabase.PostgreSql(database))
             Assert.Equal("n", Assert.Single(await new Credentials(state, TimeProvider.System).AgentsAsync(Cancellation)).Node);
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task A_first_start_that_may_make_no_tables_goes_well_once_it_may()
+    {
+        var database = await server.NewDatabaseAsync(Cancellation);
+        var folder = Directory.CreateTempSubdirectory("whistle");
+        await using var source = NpgsqlDataSource.Create(database);
+        await RunAsync("CREATE ROLE limited LOGIN");
+        var limited = new NpgsqlConnectionStringBuilder(database) { Username = "limited" }.ToString();
+
+        // As PostgreSQL grants it since version 15.
+        Assert.Contains("permission denied", (await Assert.ThrowsAsync<StartException>(StartAsync)).Message, StringComparison.Ordinal);
+        await RunAsync("GRANT CREATE ON SCHEMA public TO limited");
+        await (await StartAsync()).DisposeAsync();
+        folder.Delete(recursive: true);
+
+        Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(Cancellation, folder.FullName, o => o with { Database = limited });
+
+        async Task RunAsync(string sql)
+        {
+            await using var command = source.CreateCommand(sql);
+            await command.ExecuteNonQueryAsync(Cancellation);
+        }
+    }
+
+    [Fact]
+    public async Task The_command_line_says_in_a_line_that_a_database_is_not_there()
+    {
+        var database = await server.NewDatabaseAsync(Cancellation);
+        var folder = Directory.CreateTempSubdirectory("whistle");
+        PrivateText.Write(Path.Combine(folder.FullName, "database"), new NpgsqlConnectionStringBuilder(database) { Database = "missing" }.ToString());
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "appsettings.json"), """{ "DatabaseFile": "database" }""", Cancellation);
+        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["agents", "list", "--data", folder.FullName]);
+        var lines = new ConcurrentQueue<string>();
+        process.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
+        await process.WaitForExitAsync(Cancellation);
+
+        Assert.Equal(1, process.ExitCode);
+        Assert.Contains(lines, line => line.Contains("\"missing\" does not exist", StringComparison.Ordinal));
+        Assert.DoesNotContain(lines, line => line.Contains("   at ", StringComparison.Ordinal));
         folder.Delete(recursive: true);
     }
 

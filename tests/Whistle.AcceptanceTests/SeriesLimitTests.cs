@@ -77,11 +77,12 @@ public sealed class SeriesLimitTests : IDisposable
         }
     }
 
+    // Nothing but the senders writes: passes record series of the server's own.
     Task<InProcessServer> StartAsync(string limit) => InProcessServer.StartAsync(Cancellation, _folder, o => limit switch
     {
-        "series_limit" => o with { MaxSeriesPerTenant = 4, MaxNewSeriesPerHour = 100, MaxStoredSeriesPerTenant = 100 },
-        "new_series_limit" => o with { MaxSeriesPerTenant = 100, MaxNewSeriesPerHour = 4, MaxStoredSeriesPerTenant = 100 },
-        _ => o with { MaxSeriesPerTenant = 4, MaxNewSeriesPerHour = 100, MaxStoredSeriesPerTenant = 4 },
+        "series_limit" => o with { RunTimers = false, MaxSeriesPerTenant = 4, MaxNewSeriesPerHour = 100, MaxStoredSeriesPerTenant = 100 },
+        "new_series_limit" => o with { RunTimers = false, MaxSeriesPerTenant = 100, MaxNewSeriesPerHour = 4, MaxStoredSeriesPerTenant = 100 },
+        _ => o with { RunTimers = false, MaxSeriesPerTenant = 4, MaxNewSeriesPerHour = 100, MaxStoredSeriesPerTenant = 4 },
     });
 
     static async Task<string[]> TextsAsync(InProcessServer server, string path) =>

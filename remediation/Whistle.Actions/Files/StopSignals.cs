@@ -6,25 +6,23 @@ namespace Whistle.Actions.Files;
 /// Cancels when the process is told to stop (SIGTERM, Ctrl-C), however often, and leaves it all the time that it needs. System.CommandLine
 /// by itself ends a process after two seconds, and fails where a second signal follows at once.
 /// </summary>
-public sealed class StopSignals : IDisposable
+public static class StopSignals
 {
-    readonly CancellationTokenSource _stopping = new();
-    readonly PosixSignalRegistration[] _registered;
+    static readonly CancellationTokenSource Stopping = new();
 
-    public StopSignals() => _registered = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT }.Select(s => PosixSignalRegistration.Create(s, Stop))];
+    // Never given back: a signal that comes while the process ends must not end it in another way.
+    static PosixSignalRegistration[]? _registered;
 
-    public CancellationToken Token => _stopping.Token;
-
-    public void Dispose()
+    /// <summary>From here on, such a signal does nothing but cancel the token.</summary>
+    public static CancellationToken Take()
     {
-        foreach (var registration in _registered)
-            registration.Dispose();
-        _stopping.Dispose();
+        _registered ??= [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT }.Select(s => PosixSignalRegistration.Create(s, Stop))];
+        return Stopping.Token;
     }
 
-    void Stop(PosixSignalContext context)
+    static void Stop(PosixSignalContext context)
     {
         context.Cancel = true;
-        _stopping.Cancel();
+        Stopping.Cancel();
     }
 }

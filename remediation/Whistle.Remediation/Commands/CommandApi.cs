@@ -24,9 +24,6 @@ public sealed class CommandApi
 
     static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
 
-    // What another process offers rings no bell here.
-    static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(5);
-
     readonly ConcurrentDictionary<Sender, int> _polls = new();
     readonly RemediationHost _host;
     readonly Credentials _credentials;
@@ -111,7 +108,7 @@ public sealed class CommandApi
                 return [.. leased.Select(CommandStore.ToLeased)];
             try
             {
-                await next.WaitAsync(left < LookAgain ? left : LookAgain, _time, cancellation);
+                await next.WaitAsync(left < _host.Bell.LookAgain ? left : _host.Bell.LookAgain, _time, cancellation);
             }
             catch (TimeoutException)
             {

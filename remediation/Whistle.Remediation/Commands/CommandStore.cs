@@ -191,16 +191,21 @@ sealed class CommandStore(StateDatabase database)
     // It becomes a line of timelines, tickets and mails.
     static string? Cut(string? summary) => summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
 
-    internal static async Task InsertAsync(StateConnection connection, Command command, CancellationToken cancellation) => await connection.ExecuteAsync(
-        """
-        INSERT INTO commands (id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo, checksum)
-        VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo, $checksum)
-        """,
-        cancellation,
-        ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
-        ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
-        ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0),
-        ("$checksum", Checksum(command)));
+    internal static async Task InsertAsync(StateConnection connection, Command command, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO commands (
+                id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo, checksum)
+            VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo, $checksum)
+            """,
+            cancellation,
+            ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
+            ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
+            ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0),
+            ("$checksum", Checksum(command)));
+        await CommandBell.TellAsync(connection, command, cancellation);
+    }
 
     // Whatever may change after it was offered.
     internal static async Task SaveAsync(StateConnection connection, Command command, CancellationToken cancellation) => await connection.ExecuteAsync(

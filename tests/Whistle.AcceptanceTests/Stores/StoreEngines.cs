@@ -1,3 +1,6 @@
+using Whistle.Inventory;
+using Whistle.Remediation.Commands;
+using Whistle.Remediation.Runs;
 using Whistle.State;
 
 using Xunit;
@@ -31,6 +34,47 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
     protected override async ValueTask PrepareAsync(CancellationToken cancellation) => _connectionString = await server.NewDatabaseAsync(cancellation);
 
     protected override StateDatabase Open() => StateDatabase.PostgreSql(_connectionString);
+
+    [Fact]
+    public async Task An_offer_of_one_process_is_heard_by_another()
+    {
+        var stores = await StoresAsync();
+        using var other = Open();
+        var (heard, listens) = (new TaskCompletionSource<string>(), new TaskCompletionSource());
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var hears = other.ListenAsync(CommandBell.Channel, heard.SetResult, _ => listens.TrySetResult(), TimeProvider.System, stop.Token);
+        await listens.Task.WaitAsync(Cancellation);
+
+        Assert.Equal(1, await OwnAsync("a", Now));
+        var decision = new RunDecision(Proposed with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer };
+        Assert.True(await stores.Runs.ApplyAsync(decision, "a", 1, Now, Cancellation));
+
+        Assert.Equal($"{Offer.Tenant}\n{Offer.Cluster}\n{Offer.Node}", await heard.Task.WaitAsync(Cancellation));
+        await stop.CancelAsync();
+        await hears;
+    }
+
+    [Fact]
+    public async Task A_poll_is_woken_by_what_another_process_tells()
+    {
+        var bell = new CommandBell();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var hears = bell.HearAsync(Database, TimeProvider.System, stop.Token);
+        var woken = bell.Next(new Sender(Offer.Tenant, Offer.Cluster, Offer.Node));
+        await using (var connection = await Database.OpenAsync(Cancellation))
+        {
+            // What is said before the other listens is lost, which costs a look of its own.
+            while (!woken.IsCompleted)
+            {
+                Cancellation.ThrowIfCancellationRequested();
+                await CommandBell.TellAsync(connection, Offer, Cancellation);
+            }
+        }
+
+        Assert.Equal(TimeSpan.FromSeconds(30), bell.LookAgain);
+        await stop.CancelAsync();
+        await hears;
+    }
 
     [Theory]
     [InlineData("Whistle")]

@@ -65,7 +65,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Signals = [new(Firing.Fingerprint, Firing.Name, Labels, "warning", Now, null)],
     };
 
-    static readonly Run Proposed = new()
+    private protected static readonly Run Proposed = new()
     {
         Id = "i1-1",
         IncidentId = "i1",
@@ -564,7 +564,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     }
 
     // Under which the owner holds the run, once it has asked; null where another does.
-    async Task<long?> OwnAsync(string owner, DateTimeOffset now, StateDatabase? database = null)
+    private protected async Task<long?> OwnAsync(string owner, DateTimeOffset now, StateDatabase? database = null)
     {
         await new RunStore(database ?? Database).OwnAsync(owner, now, Cancellation);
         await using var connection = await (database ?? Database).OpenAsync(Cancellation);
