@@ -1,7 +1,7 @@
 using System.Text.Json;
 
 using Whistle.Alerting.Deciding;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
 namespace Whistle.Alerting;

@@ -3,7 +3,7 @@ using Prometheus;
 using Whistle.Alerting;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;

@@ -1,6 +1,6 @@
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Ingest.Heads;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;

@@ -6,7 +6,7 @@ using Whistle.Actions.Policy;
 using Whistle.Agent.Settings;
 using Whistle.Alerting;
 using Whistle.Detectors.Http;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Ingest;
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Heads;

@@ -25,12 +25,6 @@ static partial class Log
     [LoggerMessage(7, LogLevel.Error, "The presence of nodes could not be written")]
     public static partial void PresenceFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(8, LogLevel.Information, "Incident {Incident} is {State}: {What}")]
-    public static partial void IncidentChanged(this ILogger logger, string incident, Incidents.IncidentState state, string what);
-
-    [LoggerMessage(9, LogLevel.Error, "Incidents could not be reconciled with the signals, the next pass follows")]
-    public static partial void ReconcileFailed(this ILogger logger, Exception exception);
-
     [LoggerMessage(20, LogLevel.Error, "{Method} {Path} failed")]
     public static partial void RequestFailed(this ILogger logger, Exception exception, string method, string path);
 }

@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 
 using Prometheus;
 
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation.Commands;

@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 using Prometheus;
 
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Commands;

@@ -7,8 +7,8 @@ using Microsoft.Extensions.Time.Testing;
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
-using Whistle.Detectors.Incidents;
 using Whistle.Fixtures;
+using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
 

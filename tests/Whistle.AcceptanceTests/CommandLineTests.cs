@@ -5,8 +5,8 @@ using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
 using Whistle.Commands;
-using Whistle.Detectors.Incidents;
 using Whistle.Fixtures;
+using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
 

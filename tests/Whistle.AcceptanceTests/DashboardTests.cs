@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 using Microsoft.Extensions.DependencyInjection;
 
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Telemetry;
 
 using Xunit;

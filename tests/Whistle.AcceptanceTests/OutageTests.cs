@@ -3,7 +3,7 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
 

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Whistle.AcceptanceTests.Killing;
 using Whistle.Agent;
 using Whistle.Agent.Settings;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
 using Xunit;

@@ -1,7 +1,7 @@
 using System.Text.Json;
 
 using Whistle.Alerting.Tickets;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
 using Xunit;

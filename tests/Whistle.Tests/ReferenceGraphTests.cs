@@ -16,25 +16,26 @@ public sealed class ReferenceGraphTests
         ["Whistle.Ingest"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory"],
         ["Whistle.PromQL"] = ["Whistle.Telemetry"],
         ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Ingest", "Whistle.PromQL"],
+        ["Whistle.Incidents"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Detectors"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
         ["Whistle.Remediation"] =
-            ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions"],
+            ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions"],
         ["Whistle.Simulation"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions",
             "Whistle.Remediation",
         ],
         ["Whistle.Alerting"] =
-            ["Whistle.Telemetry", "Whistle.State", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation"],
+            ["Whistle.Telemetry", "Whistle.State", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation"],
         ["Whistle.Web"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Remediation",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Remediation",
             "Whistle.Alerting",
         ],
         ["Whistle"] =
         [
             "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Agent", "Whistle.Ingest", "Whistle.PromQL",
-            "Whistle.Detectors", "Whistle.Actions", "Whistle.Remediation", "Whistle.Simulation", "Whistle.Alerting", "Whistle.Web",
+            "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation", "Whistle.Simulation", "Whistle.Alerting", "Whistle.Web",
         ],
     };
 

@@ -1,4 +1,4 @@
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 
 namespace Whistle.Alerting.Deciding;
 

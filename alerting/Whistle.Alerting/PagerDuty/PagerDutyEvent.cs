@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 
 namespace Whistle.Alerting.PagerDuty;
 

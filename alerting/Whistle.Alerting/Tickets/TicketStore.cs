@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.State;
 
 namespace Whistle.Alerting.Tickets;

@@ -1,4 +1,4 @@
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;

@@ -1,5 +1,5 @@
 using Whistle.Alerting.Tickets;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;

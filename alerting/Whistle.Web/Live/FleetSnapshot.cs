@@ -1,5 +1,5 @@
 using Whistle.Alerting.Tickets;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;

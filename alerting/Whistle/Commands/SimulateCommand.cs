@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Prometheus;
 
 using Whistle.Alerting;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.Simulation;
 using Whistle.State;

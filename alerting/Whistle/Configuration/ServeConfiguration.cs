@@ -1,7 +1,7 @@
 using Whistle.Actions.Files;
 using Whistle.Alerting;
 using Whistle.Detectors.Http;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Control;
 using Whistle.State.Memory;

@@ -1,5 +1,5 @@
 using Whistle.Alerting;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Logs;
 using Whistle.Remediation.Control;

@@ -1,7 +1,7 @@
 using System.Globalization;
 
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
 namespace Whistle.Demo;

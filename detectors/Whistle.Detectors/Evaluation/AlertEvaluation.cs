@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Templates;

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 using Whistle.Inventory;
@@ -8,9 +9,6 @@ using Whistle.State;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Evaluation;
-
-/// <summary>An element of a rule's result.</summary>
-readonly record struct Element(Labels Labels, double Value);
 
 /// <summary>Evaluates one group at one instant: queries, moves signals on, writes series, saves state.</summary>
 sealed class GroupEvaluator(

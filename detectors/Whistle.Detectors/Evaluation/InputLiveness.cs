@@ -1,3 +1,4 @@
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Rules;
 using Whistle.PromQL;
 using Whistle.Telemetry;

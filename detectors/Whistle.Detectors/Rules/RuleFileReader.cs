@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Templates;
 using Whistle.Detectors.Yaml;
 using Whistle.Inventory;

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Yaml;
 using Whistle.Telemetry;
 

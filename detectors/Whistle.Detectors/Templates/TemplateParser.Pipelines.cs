@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-using Whistle.Detectors.Rules;
+using Whistle.Detectors.Expressions;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

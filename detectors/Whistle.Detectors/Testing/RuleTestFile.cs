@@ -1,4 +1,4 @@
-using Whistle.Detectors.Rules;
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Signals;
 using Whistle.Inventory;
 using Whistle.PromQL;

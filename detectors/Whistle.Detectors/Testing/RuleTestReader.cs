@@ -1,6 +1,6 @@
 using System.Globalization;
 
-using Whistle.Detectors.Rules;
+using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Yaml;
 using Whistle.Inventory;

@@ -1,6 +1,6 @@
 using Whistle.Actions.Contract;
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;

@@ -1,4 +1,4 @@
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Runbooks;

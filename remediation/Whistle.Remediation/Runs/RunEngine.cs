@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;

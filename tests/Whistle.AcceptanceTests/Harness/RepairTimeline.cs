@@ -3,8 +3,8 @@ using System.Net.Http.Json;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Alerting;
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
 using Xunit;

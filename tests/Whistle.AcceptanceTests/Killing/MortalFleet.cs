@@ -4,8 +4,8 @@ using System.Text.Json;
 
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
-using Whistle.Detectors.Incidents;
 using Whistle.Fixtures;
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.State;
 

@@ -7,8 +7,8 @@ using Microsoft.Extensions.Time.Testing;
 using Prometheus;
 
 using Whistle.Alerting;
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;

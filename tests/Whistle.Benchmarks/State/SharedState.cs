@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 
-
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;

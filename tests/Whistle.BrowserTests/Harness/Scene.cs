@@ -3,7 +3,7 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Ingest.Logs;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;

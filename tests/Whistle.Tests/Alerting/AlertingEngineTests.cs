@@ -2,7 +2,7 @@ using CsCheck;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Telemetry;
 
 using Xunit;

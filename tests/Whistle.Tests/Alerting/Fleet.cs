@@ -1,5 +1,5 @@
 using Whistle.Alerting.Deciding;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Telemetry;
 
 namespace Whistle.Tests.Alerting;

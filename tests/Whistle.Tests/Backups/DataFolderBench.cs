@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Backups;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Ingest.Series;
 using Whistle.Ingest.Stores;
 using Whistle.Remediation.Control;

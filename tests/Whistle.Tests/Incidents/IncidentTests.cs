@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
+using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
 

@@ -5,9 +5,9 @@ using Microsoft.Extensions.Time.Testing;
 
 using Prometheus;
 
-using Whistle.Detectors.Incidents;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Testing;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;

@@ -1,6 +1,6 @@
 using Whistle.Agent.Running;
 using Whistle.Agent.Settings;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;

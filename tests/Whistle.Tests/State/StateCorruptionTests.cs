@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;

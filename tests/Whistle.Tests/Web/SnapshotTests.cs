@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Remediation.Control;
 using Whistle.State.Files;
 using Whistle.Telemetry;

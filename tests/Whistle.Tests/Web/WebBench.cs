@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Prometheus;
 
 using Whistle.Alerting;
-using Whistle.Detectors.Incidents;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;

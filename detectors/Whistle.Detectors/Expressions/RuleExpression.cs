@@ -1,10 +1,9 @@
 using System.Text.RegularExpressions;
 
-using Whistle.Detectors.Evaluation;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
-namespace Whistle.Detectors.Rules;
+namespace Whistle.Detectors.Expressions;
 
 /// <summary>One selector of an expression; <paramref name="Metric"/> is null where the name is not fixed.</summary>
 public sealed record RuleInput(IReadOnlyList<LabelMatcher> Matchers, string? Metric, TimeSpan ReadsBack);

@@ -1,7 +1,7 @@
 using Whistle.Detectors.Signals;
 using Whistle.Telemetry;
 
-namespace Whistle.Detectors.Incidents;
+namespace Whistle.Incidents;
 
 public enum IncidentState
 {

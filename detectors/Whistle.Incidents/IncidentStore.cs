@@ -6,7 +6,7 @@ using System.Text.Json.Serialization;
 using Whistle.State;
 using Whistle.Telemetry;
 
-namespace Whistle.Detectors.Incidents;
+namespace Whistle.Incidents;
 
 /// <summary>
 /// Incidents and their timelines. What changes an incident writes its timeline in the same transaction; the stages

@@ -7,7 +7,7 @@ using Whistle.Detectors.Signals;
 using Whistle.State;
 using Whistle.State.Health;
 
-namespace Whistle.Detectors.Incidents;
+namespace Whistle.Incidents;
 
 /// <summary>What incidents are made from.</summary>
 public sealed record IncidentsEnvironment
