@@ -4,9 +4,9 @@ using System.Text.Json;
 using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Running;
 using Whistle.Agent.Settings;
-using Whistle.Telemetry;
 
 namespace Whistle.Agent;
 

@@ -1,12 +1,12 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation;
 

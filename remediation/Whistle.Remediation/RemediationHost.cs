@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 
 using Prometheus;
 
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
@@ -16,7 +17,6 @@ using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
 using Whistle.State.Health;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation;
 

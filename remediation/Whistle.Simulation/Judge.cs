@@ -1,4 +1,5 @@
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Commands;
@@ -6,7 +7,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
-using Whistle.Telemetry;
 
 namespace Whistle.Simulation;
 

@@ -1,8 +1,8 @@
 using System.Text.Json;
 
+using Whistle.Actions.Protocol;
 using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
-using Whistle.Telemetry;
 
 namespace Whistle.Simulation;
 

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
+using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation;
@@ -12,7 +13,6 @@ using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
-using Whistle.Telemetry;
 
 namespace Whistle.Simulation;
 

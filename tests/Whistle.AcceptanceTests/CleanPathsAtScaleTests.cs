@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 
+using Whistle.Actions.Protocol;
 using Whistle.Fixtures;
 using Whistle.Telemetry;
 

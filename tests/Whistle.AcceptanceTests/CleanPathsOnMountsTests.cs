@@ -2,7 +2,7 @@ using System.Text.Json;
 
 using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -3,8 +3,8 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Actions.Units;
-using Whistle.Telemetry;
 
 using Xunit;
 

@@ -1,11 +1,11 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.AcceptanceTests.Killing;
+using Whistle.Actions.Protocol;
 using Whistle.Agent;
 using Whistle.Agent.Settings;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 using Xunit;
 

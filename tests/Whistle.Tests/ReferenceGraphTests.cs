@@ -29,7 +29,7 @@ public sealed class ReferenceGraphTests
             ["Whistle.Telemetry", "Whistle.State", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation"],
         ["Whistle.Web"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Remediation",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation",
             "Whistle.Alerting",
         ],
         ["Whistle"] =

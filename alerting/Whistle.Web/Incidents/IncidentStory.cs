@@ -1,3 +1,4 @@
+using Whistle.Actions.Protocol;
 using Whistle.Alerting.Tickets;
 using Whistle.Incidents;
 using Whistle.Remediation;
@@ -5,7 +6,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
 

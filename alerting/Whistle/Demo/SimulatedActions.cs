@@ -3,7 +3,7 @@ using System.Text.Json;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Disk;
 using Whistle.Actions.Policy;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Demo;
 

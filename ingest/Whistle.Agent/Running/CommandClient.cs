@@ -4,9 +4,9 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Sending;
 using Whistle.Agent.Settings;
-using Whistle.Telemetry;
 
 namespace Whistle.Agent.Running;
 

@@ -6,8 +6,8 @@ using System.Text.Json.Serialization;
 
 using Microsoft.Extensions.Logging;
 
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Linux;
-using Whistle.Telemetry;
 
 namespace Whistle.Agent.Running;
 

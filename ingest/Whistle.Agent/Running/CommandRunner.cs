@@ -2,9 +2,9 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Actions;
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Sending;
 using Whistle.Agent.Settings;
-using Whistle.Telemetry;
 
 namespace Whistle.Agent.Running;
 

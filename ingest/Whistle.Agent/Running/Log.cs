@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Agent.Running;
 

@@ -5,7 +5,7 @@ using System.Text.Json.Serialization;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Actions.Certificates;
 

@@ -1,4 +1,4 @@
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Actions.Contract;
 

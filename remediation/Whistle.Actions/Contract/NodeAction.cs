@@ -1,7 +1,7 @@
 using System.Text.Json;
 
 using Whistle.Actions.Policy;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Actions.Contract;
 

@@ -3,7 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
 using Whistle.Actions.Policy;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Actions.Contract;
 

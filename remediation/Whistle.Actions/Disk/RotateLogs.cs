@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
+using Whistle.Actions.Protocol;
 using Whistle.Actions.Secrets;
-using Whistle.Telemetry;
 
 namespace Whistle.Actions.Disk;
 

@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
+using Whistle.Actions.Protocol;
 using Whistle.Actions.Units;
-using Whistle.Telemetry;
 
 namespace Whistle.Actions.Kernel;
 

@@ -1,6 +1,6 @@
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Actions.Kernel;
 

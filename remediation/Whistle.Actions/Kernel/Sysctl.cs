@@ -3,7 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Actions.Contract;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.Actions.Kernel;
 

@@ -7,9 +7,9 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Actions.Protocol;
 using Whistle.Inventory;
 using Whistle.State.Memory;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Commands;
 

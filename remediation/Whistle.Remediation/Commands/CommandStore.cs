@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Text.Json;
 
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -9,7 +10,6 @@ using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Commands;
 

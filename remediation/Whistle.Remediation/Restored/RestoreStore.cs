@@ -1,10 +1,10 @@
+using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Restored;
 

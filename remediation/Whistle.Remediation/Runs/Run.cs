@@ -1,6 +1,7 @@
 using System.Text.Json;
 
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 

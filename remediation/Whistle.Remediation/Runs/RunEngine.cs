@@ -1,10 +1,10 @@
 using System.Text.Json;
 
+using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
 

@@ -1,5 +1,5 @@
+using Whistle.Actions.Protocol;
 using Whistle.Remediation.Runbooks;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
 

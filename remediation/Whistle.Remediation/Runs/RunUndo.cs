@@ -1,7 +1,7 @@
+using Whistle.Actions.Protocol;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
 

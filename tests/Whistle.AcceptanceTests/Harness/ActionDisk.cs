@@ -3,7 +3,7 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Actions.Contract;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

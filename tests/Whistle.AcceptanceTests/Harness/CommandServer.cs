@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 namespace Whistle.AcceptanceTests;
 

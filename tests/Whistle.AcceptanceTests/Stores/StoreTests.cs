@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 
+using Whistle.Actions.Protocol;
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
+using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Ingest.Logs;
 using Whistle.Inventory;

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Actions;
 using Whistle.Actions.Contract;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -3,8 +3,8 @@ using System.Text.Json;
 
 using Whistle.Actions.Contract;
 using Whistle.Actions.Diagnostics;
+using Whistle.Actions.Protocol;
 using Whistle.Actions.Secrets;
-using Whistle.Telemetry;
 
 using Xunit;
 

@@ -3,7 +3,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
 using Whistle.Actions.Contract;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -1,6 +1,6 @@
 using Whistle.Actions.Contract;
 using Whistle.Actions.Files;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

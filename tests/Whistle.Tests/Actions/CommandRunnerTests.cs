@@ -6,9 +6,9 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Running;
 using Whistle.Agent.Settings;
-using Whistle.Telemetry;
 using Whistle.Tests.Agent;
 
 using Xunit;

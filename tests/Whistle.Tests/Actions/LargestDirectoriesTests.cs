@@ -3,7 +3,7 @@ using System.Text.Json;
 
 using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -1,7 +1,7 @@
 using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -1,5 +1,5 @@
 using Whistle.Actions.Contract;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

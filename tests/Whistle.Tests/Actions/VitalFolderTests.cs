@@ -1,6 +1,6 @@
 using Whistle.Actions.Files;
 using Whistle.Actions.Policy;
-using Whistle.Telemetry;
+using Whistle.Actions.Protocol;
 
 using Xunit;
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Reporting;
 using Whistle.Demo;
 using Whistle.Telemetry;

@@ -1,6 +1,7 @@
 using System.Globalization;
 
 using Whistle.Actions.Contract;
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.PromQL;
 using Whistle.Remediation.Gates;

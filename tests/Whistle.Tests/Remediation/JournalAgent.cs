@@ -7,10 +7,10 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Running;
 using Whistle.Agent.Settings;
 using Whistle.Remediation.Commands;
-using Whistle.Telemetry;
 using Xunit;
 
 namespace Whistle.Tests.Remediation;

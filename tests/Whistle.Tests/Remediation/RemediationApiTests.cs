@@ -5,6 +5,7 @@ using System.Text.Json;
 
 using Microsoft.AspNetCore.Builder;
 
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
 using Whistle.Remediation;
@@ -13,7 +14,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 using Xunit;
 

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 
 using Prometheus;
 
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Testing;
 using Whistle.Incidents;

@@ -1,10 +1,10 @@
+using Whistle.Actions.Protocol;
 using Whistle.Agent.Running;
 using Whistle.Agent.Settings;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 using Xunit;
 

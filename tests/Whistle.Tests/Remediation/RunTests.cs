@@ -1,10 +1,10 @@
+using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 using Xunit;
 

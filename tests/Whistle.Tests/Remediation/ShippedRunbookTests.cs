@@ -1,11 +1,11 @@
 using System.Text.Json;
 
 using Whistle.Actions;
+using Whistle.Actions.Protocol;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 using Whistle.Tests.Actions;
 
 using Xunit;

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Whistle.Telemetry;
+namespace Whistle.Actions.Protocol;
 
 /// <summary>
 /// A command that an agent holds until it reports a result or the lease ends. Leased by <c>POST /agent/v1/commands/lease</c>, a long poll
