@@ -11,7 +11,8 @@ sealed class DurablePostgreSql : IAsyncDisposable
     Process? _process;
     int _databases;
 
-    public static async Task<DurablePostgreSql> StartAsync(string binaries)
+    /// <param name="flush">What each commit waits besides, as for a slower disk or a replica; microseconds.</param>
+    public static async Task<DurablePostgreSql> StartAsync(string binaries, int flush)
     {
         var server = new DurablePostgreSql();
         var folder = server._folder.FullName;
@@ -20,7 +21,7 @@ sealed class DurablePostgreSql : IAsyncDisposable
         var data = Path.Combine(folder, "data");
         await Unprivileged(Path.Combine(binaries, "initdb"), ["-D", data, "-U", "whistle", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]).WaitForExitAsync();
         server._process = Unprivileged(
-            Path.Combine(binaries, "postgres"), ["-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={folder}"]);
+            Path.Combine(binaries, "postgres"), ["-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={folder}", "-c", $"commit_delay={flush}", "-c", "commit_siblings=0"]);
         while (!await server.AnswersAsync())
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System);
         return server;
