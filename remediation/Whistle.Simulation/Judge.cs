@@ -298,7 +298,7 @@ sealed class Judge(Simulator simulator)
         }
     }
 
-    /// <summary>All is mended and the fleet had its time.</summary>
+    /// <summary>Every fault is repaired and the fleet had its time.</summary>
     public async Task AtRestAsync(IReadOnlyList<Incident> active, CancellationToken cancellation)
     {
         var live = await simulator.Runs.LiveAsync(cancellation);

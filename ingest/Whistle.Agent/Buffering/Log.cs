@@ -6,7 +6,7 @@ static partial class Log
 {
     [LoggerMessage(
         LogLevel.Error,
-        "The buffer {Folder} takes nothing, so the newest reports wait in memory: {Reason} Free space on that disk or mend its rights.")]
+        "The buffer {Folder} takes nothing, so the newest reports wait in memory: {Reason} Free space on that disk or fix its permissions.")]
     public static partial void BufferDiskFails(this ILogger log, string folder, string reason);
 
     [LoggerMessage(LogLevel.Information, "The buffer {Folder} takes reports again.")]

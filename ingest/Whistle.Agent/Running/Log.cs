@@ -22,7 +22,7 @@ static partial class Log
 
     [LoggerMessage(
         LogLevel.Error,
-        "The record of a command cannot be kept in {Folder}: {Reason} Free space on that disk or mend its rights.")]
+        "The record of a command cannot be kept in {Folder}: {Reason} Free space on that disk or fix its permissions.")]
     public static partial void CommandRecordFails(this ILogger log, string folder, string reason);
 
     [LoggerMessage(

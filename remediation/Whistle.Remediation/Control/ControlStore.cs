@@ -176,8 +176,8 @@ public sealed class ControlStore
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScopes.Brakes, cancellation);
-        foreach (var mended in await ControlTables.MendAsync(connection, cancellation))
-            await NoteAsync(connection, at, "whistle", mended, cancellation);
+        foreach (var repaired in await ControlTables.RepairAsync(connection, cancellation))
+            await NoteAsync(connection, at, "whistle", repaired, cancellation);
         var result = await change(connection);
         if (result is not false)
             await NoteAsync(connection, at, author, text, cancellation);

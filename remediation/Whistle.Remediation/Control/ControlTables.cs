@@ -85,7 +85,7 @@ static class ControlTables
     /// Before a person changes anything: what stands in for a damaged table becomes a row like any other, which the usual command takes away. Returns
     /// what was done.
     /// </summary>
-    public static async Task<IReadOnlyList<string>> MendAsync(StateConnection connection, CancellationToken cancellation)
+    public static async Task<IReadOnlyList<string>> RepairAsync(StateConnection connection, CancellationToken cancellation)
     {
         var seals = await StateSeals.ReadAsync(connection, cancellation);
         var state = await ReadAsync(connection, seals, cancellation);
