@@ -11,7 +11,7 @@ static partial class Log
     public static partial void RunbooksRefused(this ILogger logger, string reason);
 
     [LoggerMessage(3, LogLevel.Information, "Run {Run} of {Runbook} on {Node} is {State}: {What}")]
-    public static partial void RunChanged(this ILogger logger, string run, string runbook, string node, Runs.RunState state, string what);
+    public static partial void RunChanged(this ILogger logger, string run, string runbook, string node, string state, string what);
 
     [LoggerMessage(4, LogLevel.Warning, "Run {Run} was changed meanwhile, it is looked at again at the next pass")]
     public static partial void RunNotApplied(this ILogger logger, string run);

@@ -10,8 +10,10 @@ using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Engine;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -107,7 +109,8 @@ public sealed class RemediationHost : BackgroundService
         _time = time;
         _logger = logger;
         _brakeProblems = environment.Health is { } health ? new BrakeProblems(health, logger) : null;
-        Commands = new CommandStore(environment.Runs.Database) { Refused = CountRefusal };
+        Commands = new CommandStore(environment.Runs.Database);
+        Agents = new AgentCommands(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
         _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
     }
@@ -116,6 +119,8 @@ public sealed class RemediationHost : BackgroundService
     public RunbookSet Runbooks => Volatile.Read(ref _runbooks);
 
     internal CommandStore Commands { get; }
+
+    internal AgentCommands Agents { get; }
 
     internal CommandBell Bell { get; } = new();
 
@@ -273,7 +278,7 @@ public sealed class RemediationHost : BackgroundService
     internal async Task<BeginAnswer?> BeginAsync(Sender sender, string id, long token, CancellationToken cancellation)
     {
         await PrepareWindowsAsync(_time.GetUtcNow(), cancellation);
-        return await Commands.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
+        return await Agents.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
     }
 
     // Indexed once as long as the detectors hand out the same list.
@@ -365,7 +370,7 @@ public sealed class RemediationHost : BackgroundService
                 continue;
             Due(now);
             before.Add(new(run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
-            _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, notes[0].Text);
+            _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), notes[0].Text);
         }
     }
 
@@ -383,7 +388,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? run.DamagedCommand() : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),
@@ -423,7 +428,7 @@ public sealed class RemediationHost : BackgroundService
                 CountRefusal(gate.Name);
         }
 
-        _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, string.Join(" ", decision.Notes.Select(n => n.Text)));
+        _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), string.Join(" ", decision.Notes.Select(n => n.Text)));
     }
 
     /// <summary>Whether the PromQL holds that the run waits for now; true where none is asked.</summary>

@@ -293,7 +293,7 @@ sealed class Judge(Simulator simulator)
             return;
         foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
         {
-            var asked = await simulator.Commands.AskedAsync(new(node.Cluster.Tenant, node.Cluster.Name, node.Name), cancellation);
+            var asked = await simulator.Agents.AskedAsync(new(node.Cluster.Tenant, node.Cluster.Name, node.Name), cancellation);
             Hold(asked is null, "agents and a restored server agree", $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
         }
     }

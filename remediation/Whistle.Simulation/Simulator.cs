@@ -7,6 +7,7 @@ using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -51,6 +52,7 @@ public sealed partial class Simulator : IDisposable
         Runs = new(_database);
         Control = new(_database);
         Commands = new(_database);
+        Agents = new(_database);
         _report = new() { Seed = options.Seed };
         People = new(this);
         foreach (var node in World.Nodes)
@@ -83,6 +85,8 @@ public sealed partial class Simulator : IDisposable
     internal ControlStore Control { get; }
 
     internal CommandStore Commands { get; }
+
+    internal AgentCommands Agents { get; }
 
     internal ILogger<RemediationHost> Logger { get; } = NullLogger<RemediationHost>.Instance;
 

@@ -5,8 +5,8 @@ using Whistle.Alerting;
 using Whistle.Alerting.Tickets;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 using Whistle.Web.Clusters;
 using Whistle.Web.Live;
 

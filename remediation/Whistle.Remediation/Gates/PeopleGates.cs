@@ -1,4 +1,5 @@
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
 using static Whistle.Remediation.Gates.GatePipeline;
 
@@ -36,7 +37,7 @@ static class PeopleGates
     }
 
     // A server that was restored knows neither what was done since the backup nor who has paused what.
-    public static GateAnswer Pause(GateSnapshot s) => s.Restore?.Ask(s) ?? Paused(s);
+    public static GateAnswer Pause(GateSnapshot s) => (s.Restore is { } hold ? RestoreGate.Ask(hold, s) : null) ?? Paused(s);
 
     static GateAnswer Paused(GateSnapshot s) =>
         s.Pauses.Where(p => p.Holds(s.Run.Tenant, s.Run.Cluster, s.Run.Node, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause

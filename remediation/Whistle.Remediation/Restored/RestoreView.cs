@@ -1,4 +1,3 @@
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
@@ -64,29 +63,4 @@ sealed record RestoreView(
 
 /// <summary>A cluster of which not all is known since the restore.</summary>
 /// <param name="Unheard">Its nodes whose agents have not told yet what they did.</param>
-sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard)
-{
-    /// <summary>So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
-
-    const string MakeItTell = "See that it runs, is of this release and may reach the server, or revoke its token if it is gone for good.";
-
-    /// <summary>Why the run is held back; the same sentence while it is.</summary>
-    public GateAnswer? Ask(GateSnapshot s)
-    {
-        if (Lineage.IsDamaged)
-            return new("The row that says whether this state was restored is damaged, so what was done before is unknown. Restore a backup with `whistle backup restore`.", GatePipeline.WhenChanged);
-        if (Unheard.Count == 0)
-            return null;
-        var restored = Lineage.BackupAt > DateTimeOffset.UnixEpoch ? $"This server was restored from the backup of {GatePipeline.Clock(Lineage.BackupAt)}" : "This server continues with an older state";
-        if (Unheard.Contains(s.Run.Node))
-            return new($"{restored}, and the agent of {s.Run.Node} has not reported yet what it did since. {MakeItTell}", GatePipeline.Soon);
-        // Any of them may have carried it out for this node.
-        if (s.Traits.ViaControlPlane)
-            return new($"{restored}, and not all agents of {s.Run.Cluster} have reported yet what they did since, which may be this. {MakeItTell}", GatePipeline.Soon);
-        var until = Lineage.RestoredAt + Patience;
-        return s.Now < until
-            ? new($"{restored}, and not all agents of {s.Run.Cluster} have reported yet what they did since. Waiting for them until {GatePipeline.Clock(until)}.", until - s.Now)
-            : null;
-    }
-}
+sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard);

@@ -1,8 +1,7 @@
 using System.Text.Json;
 
-using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
-using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Commands;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
@@ -133,6 +132,25 @@ public sealed record Run
 
     internal string CommandId => Generation.Length == 0 ? $"{Id}.{Issued}" : $"{Id}.{Issued}-{Generation}";
 
+    /// <summary>Stands for the run's command whose row is damaged: it may have begun, so it is never given out, and the run verifies.</summary>
+    internal Command DamagedCommand() => new()
+    {
+        Id = CommandId,
+        RunId = Id,
+        Tenant = Tenant,
+        Cluster = Cluster,
+        Node = Node,
+        Step = "",
+        Action = "",
+        Parameters = "{}",
+        DryRun = false,
+        TimeoutSeconds = 0,
+        OfferedAt = Since,
+        State = CommandState.Done,
+        Outcome = CommandOutcome.Indeterminate,
+        Summary = "Its row in the state is damaged or missing; whether it ran is not known.",
+    };
+
     internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
 }
 
@@ -162,29 +180,3 @@ public sealed record Escalation(
 
 /// <summary>A person has done what a step asked of them.</summary>
 public sealed record TaskDone(string RunId, string Step, string Author, string Note, DateTimeOffset At);
-
-/// <summary>A step of a run's plan, with its parameters as the node gets them (JSON).</summary>
-/// <param name="Action">The action; for other steps what they are: wait, task, approval.</param>
-/// <param name="Parameters">For other steps the condition, what a person is to do, or who says yes.</param>
-/// <param name="OnlyReads">It changes nothing, by its nature or because it is a dry run.</param>
-public sealed record PlanStep(string Name, string Action, string Parameters, TimeSpan Timeout, bool OnlyReads)
-{
-    internal static PlanStep Of(PlannedStep planned) => planned.Step.Kind is StepKind.Action
-        ? new(planned.Step.Name, planned.Step.Action, planned.Parameters, planned.Step.Timeout, planned.Traits.ReadOnly)
-        : new(planned.Step.Name, planned.Step.Kind.ToString().ToLowerInvariant(), planned.Text, planned.Step.Timeout, OnlyReads: true);
-}
-
-/// <summary>What a runbook makes of one signal: the commands, rendered.</summary>
-sealed record Plan(string Hash, IReadOnlyList<PlannedStep> Steps)
-{
-    /// <summary>What must be known before the step of that index and all that follow.</summary>
-    public ActionTraits From(int step) => Steps.Skip(step).Select(s => s.Traits).Aggregate(ActionTraits.None, (a, b) => a.And(b));
-}
-
-sealed record PlannedStep(RunbookStep Step, string Parameters)
-{
-    public required ActionTraits Traits { get; init; }
-
-    /// <summary>The condition of a wait, what a person is to do, or who says yes.</summary>
-    public string Text { get; init; } = "";
-}

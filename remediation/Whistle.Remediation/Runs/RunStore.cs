@@ -5,8 +5,6 @@ using System.Text.Json;
 using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
-using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.State;
 using Whistle.Telemetry;
@@ -19,6 +17,9 @@ namespace Whistle.Remediation.Runs;
 /// </summary>
 public sealed class RunStore
 {
+    // More than an agent or a server can have drawn since any backup.
+    const long Beyond = 1_000_000;
+
     const string Keys = "SELECT id, revision FROM runs";
 
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
@@ -199,7 +200,11 @@ public sealed class RunStore
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(cancellation);
-        await RestoreStore.BeginAsync(connection, generation, backupAt, now, cancellation);
+        await Lineage.BeginAsync(connection, generation, backupAt, now, cancellation);
+        // What was given out before is void from now on, whatever numbers it has.
+        foreach (var command in await CommandStore.AllOpenAsync(connection, cancellation))
+            await CommandStore.SaveAsync(connection, command with { Token = command.Token + Beyond }, cancellation);
+        await connection.ExecuteAsync("UPDATE runs SET token = token + $beyond WHERE ended_at IS NULL", cancellation, ("$beyond", Beyond));
         await transaction.CommitAsync(cancellation);
     }
 

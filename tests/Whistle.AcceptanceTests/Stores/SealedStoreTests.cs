@@ -1,6 +1,6 @@
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
@@ -26,7 +26,7 @@ public abstract class SealedStoreTests : StoreTests
         await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
         await HarmAsync(damage);
 
-        (control, commands) = (new ControlStore(Database), new CommandStore(Database));
+        (control, commands) = (new ControlStore(Database), new AgentCommands(Database));
         Assert.True((await control.KillSwitchAsync(Cancellation)).On);
         Assert.Contains((await FleetAsync()).Faults, f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
@@ -173,7 +173,7 @@ public abstract class SealedStoreTests : StoreTests
         Assert.True((await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
         await HarmAsync(damage);
 
-        (runs, commands) = (new RunStore(Database), new CommandStore(Database));
+        (runs, commands) = (new RunStore(Database), new AgentCommands(Database));
         Assert.Contains("The runs under way are unknown", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
         await runs.ResetReservationsAsync(Cancellation);
         Assert.NotNull((await FleetAsync()).BudgetFault);
@@ -198,7 +198,7 @@ public abstract class SealedStoreTests : StoreTests
         await commands.LeaseAsync(Node, Now, Cancellation);
         await HarmAsync($"UPDATE commands SET {damage}");
 
-        commands = new CommandStore(Database);
+        commands = new AgentCommands(Database);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
         Assert.Null(await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation));
         Assert.Empty((await FleetAsync()).Commands);
@@ -217,7 +217,7 @@ public abstract class SealedStoreTests : StoreTests
         var (_, _, commands) = await RunningAsync();
         await commands.LeaseAsync(Node, Now, Cancellation);
         await HarmAsync($"UPDATE runs SET {damage}");
-        Assert.False((await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.False((await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
     }
 
     // What a process has read it knows, so another one looks.

@@ -9,6 +9,7 @@ using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -252,7 +253,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await SideBySideAsync(2, async database =>
         {
             Assert.True(ids.TryDequeue(out var id));
-            answers.Add((await new CommandStore(database).BeginAsync(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now), Cancellation))!);
+            answers.Add((await new AgentCommands(database).BeginAsync(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now), Cancellation))!);
         });
 
         Assert.Single(answers, a => a.Granted);
@@ -275,11 +276,11 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
         Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null), Cancellation));
-        Assert.Equal(CommandState.Begun, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Equal(CommandState.Begun, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
         var output = JsonDocument.Parse("""{"freed": 1}""").RootElement;
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Succeeded, "a\0b \uD800", output), Cancellation));
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Failed, "late", null), Cancellation));
-        var done = (await commands.FindAsync(Offer.Id, Cancellation))!;
+        var done = (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!;
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
@@ -294,7 +295,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
 
         Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
-        Assert.Equal(CommandState.Denied, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Equal(CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
 
     [Fact]
@@ -440,7 +441,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         BeginAnswer? answer = null;
         await Task.WhenAll(
             Task.Run(async () => await new ControlStore(Database).SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation), Cancellation),
-            Task.Run(async () => answer = await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation), Cancellation));
+            Task.Run(async () => answer = await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation), Cancellation));
 
         Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
@@ -546,16 +547,16 @@ public abstract partial class StoreTests : IAsyncLifetime
     };
 
     // An incident with a run that is proposed.
-    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> StoresAsync()
+    private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> StoresAsync()
     {
         await new IncidentStore(Database).SaveAsync([new(Disk, [("opened", "It opened.")])], Now, Cancellation);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
         Assert.True(await runs.ProposeAsync(Proposed, Book, [new("run", "proposed")], Now, Cancellation));
-        return (runs, control, new CommandStore(Database));
+        return (runs, control, new AgentCommands(Database));
     }
 
     // All gates are open, and the command is on offer.
-    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> RunningAsync()
+    private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> RunningAsync()
     {
         var stores = await StoresAsync();
         await stores.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);

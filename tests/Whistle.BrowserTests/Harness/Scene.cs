@@ -184,8 +184,8 @@ sealed class Scene : IAsyncDisposable
         foreach (var disk in Disks)
         {
             var sender = new Sender(disk.Tenant, disk.Cluster, disk.Node);
-            foreach (var command in await App.Remediation.Commands.LeaseAsync(sender, Now, TestContext.Current.CancellationToken))
-                await App.Remediation.Commands.FinishAsync(sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
+            foreach (var command in await App.Remediation.Agents.LeaseAsync(sender, Now, TestContext.Current.CancellationToken))
+                await App.Remediation.Agents.FinishAsync(sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
         }
     }
 

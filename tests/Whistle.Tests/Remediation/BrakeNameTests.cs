@@ -8,8 +8,8 @@ using Microsoft.AspNetCore.Builder;
 
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
-using Whistle.Remediation;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Http;
 
 using Xunit;
 

@@ -8,10 +8,9 @@ using Microsoft.AspNetCore.Builder;
 using Whistle.Actions.Protocol;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
-using Whistle.Remediation;
-using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Http;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 

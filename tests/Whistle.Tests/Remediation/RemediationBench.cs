@@ -278,17 +278,17 @@ sealed class ScriptedAgent
     public async Task WorkAsync(RemediationBench bench)
     {
         foreach (var (id, result) in _reports)
-            Assert.True(await bench.Host.Commands.FinishAsync(RemediationBench.Node, id, result, TestContext.Current.CancellationToken));
+            Assert.True(await bench.Host.Agents.FinishAsync(RemediationBench.Node, id, result, TestContext.Current.CancellationToken));
         _reports.Clear();
         if (Absent)
             return;
-        foreach (var command in await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken))
+        foreach (var command in await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken))
         {
             await bench.PersistedAsync();
             await BeforeBegin(bench);
             var result = await ExecuteAsync(bench, command.Id, command.Action, command.Token);
             if (!Mute)
-                Assert.True(await bench.Host.Commands.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
+                Assert.True(await bench.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
             await bench.PersistedAsync();
             if (Duplicates)
                 _reports.Add((command.Id, result with { Outcome = CommandOutcome.Failed }));

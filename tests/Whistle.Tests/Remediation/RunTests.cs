@@ -191,12 +191,12 @@ public sealed class RunTests
         await late.RunUntilAsync(r => r.State is RunState.Running);
         late.Agent.Absent = true;
         var run = await late.RunUntilAsync(r => r.Step == 1);
-        var command = Assert.Single(await late.Host.Commands.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
+        var command = Assert.Single(await late.Host.Agents.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
         Assert.True((await late.Host.BeginAsync(RemediationBench.Node, command.Id, command.Token, TestContext.Current.CancellationToken))!.Granted);
         Assert.True(await late.Runs.CancelAsync(new(run.Id, "ann", "stop", late.Now), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Null(late.Latest!.EndedAt);
-        Assert.True(await late.Host.Commands.FinishAsync(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null), TestContext.Current.CancellationToken));
+        Assert.True(await late.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Equal((RunState.Cancelled, 2), (late.Latest!.State, late.Latest.Reports.Count));
     }
@@ -309,10 +309,10 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var first = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
-        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
+        var first = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
         Assert.Null(await bench.Host.BeginAsync(RemediationBench.Node with { Node = "other" }, first.Id, first.Token, TestContext.Current.CancellationToken));
-        var second = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        var second = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
 
         Assert.Equal((first.Id, first.Token + 1), (second.Id, second.Token));
         Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, first.Id, first.Token, TestContext.Current.CancellationToken))!.Granted);
@@ -331,12 +331,12 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var leased = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        var leased = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
         Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
-        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(CommandState.Begun, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State);
 
-        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), ((await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.Outcome));
         Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
         await bench.StepsAsync(1);

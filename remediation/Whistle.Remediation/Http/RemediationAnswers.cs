@@ -8,7 +8,7 @@ using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation;
+namespace Whistle.Remediation.Http;
 
 /// <summary>
 /// A signal of an incident. It is active while it has not cleared; unknown means that its source does not report; quietSince, that it has

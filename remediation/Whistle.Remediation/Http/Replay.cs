@@ -9,10 +9,12 @@ using Whistle.Detectors.Http;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Engine;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Http;
 
 /// <summary>What a runbook would have done about an incident.</summary>
 /// <param name="At">The time for which the gates were asked: when the incident opened, or its signals were evidence enough.</param>

@@ -8,11 +8,10 @@ using Microsoft.AspNetCore.Routing;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
-namespace Whistle.Remediation;
+namespace Whistle.Remediation.Http;
 
 /// <summary>
 /// Of <see cref="WhistleApi"/>: incidents, runs, runbooks, and what people set to hold repairs back or let them go. The author of a change is
