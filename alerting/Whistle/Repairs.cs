@@ -1,7 +1,6 @@
 using Prometheus;
 
 using Whistle.Alerting;
-using Whistle.Alerting.Tickets;
 using Whistle.Detectors;
 using Whistle.Incidents;
 using Whistle.Inventory;
@@ -11,7 +10,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Http;
 using Whistle.Remediation.Runs;
-using Whistle.State;
 using Whistle.State.Health;
 using Whistle.State.Memory;
 
@@ -57,24 +55,14 @@ static class Repairs
                 Owner = owner,
                 Metrics = s.GetRequiredService<IMetricFactory>(),
             })
-            .AddSingleton(s => new AlertingEnvironment
-            {
-                Watch = s.GetRequiredService<PassWatch>(),
-                Incidents = new IncidentReader(s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).SinceAsync,
-                Database = s.GetRequiredService<StateDatabase>(),
-                Metrics = s.GetRequiredService<IMetricFactory>(),
-                Health = s.GetRequiredService<HealthBoard>(),
-                Note = (transaction, incident, at, kind, text, cancellation) =>
-                    IncidentStore.AppendAsync(transaction.Connection, incident, at, kind, text, cancellation: cancellation),
-            })
-            .AddSingleton(options.Alerting)
-            .AddSingleton<IncidentsHost>().AddSingleton<RemediationHost>().AddSingleton<AlertingHost>();
+            .AddSingleton<IncidentsHost>().AddSingleton<RemediationHost>();
         if (options.RunTimers)
         {
             services.AddHostedService(s => s.GetRequiredService<IncidentsHost>())
-                .AddHostedService(s => s.GetRequiredService<RemediationHost>())
-                .AddHostedService(s => s.GetRequiredService<AlertingHost>());
+                .AddHostedService(s => s.GetRequiredService<RemediationHost>());
         }
+
+        services.AddAlerting(options.Alerting, options.RunTimers);
     }
 
     public static void Map(WebApplication app, TimeProvider time, ByteBudget bodies)
@@ -82,6 +70,6 @@ static class Repairs
         var host = app.Services.GetRequiredService<RemediationHost>();
         CommandApi.Map(app, host, app.Services.GetRequiredService<Credentials>(), time, bodies);
         RemediationApi.Map(app, app.Services.GetRequiredService<RemediationEnvironment>(), host, time);
-        TicketsApi.Map(app, app.Services.GetRequiredService<AlertingHost>().Tickets);
+        app.MapAlerting();
     }
 }

@@ -4,6 +4,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Ingest.Series;
 using Whistle.Ingest.Stores;
 using Whistle.State.Files;
@@ -159,7 +160,7 @@ public sealed class FullDiskTests : IAsyncLifetime
             Alerting = new AlertingOptions
             {
                 CriticalDeadline = TimeSpan.FromSeconds(1),
-                PagerDuty = new() { Address = _pagerDuty.Address, RoutingKey = new string('k', 32) },
+                Channels = [new PagerDutyOptions { Address = _pagerDuty.Address, RoutingKey = new string('k', 32) }],
             },
         };
         return change?.Invoke(options) ?? options;

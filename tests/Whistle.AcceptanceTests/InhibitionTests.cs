@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
@@ -37,7 +38,7 @@ public sealed class InhibitionTests
             Time = _clock,
             RunTimers = false,
             Rules = [Shipped("disk.yaml"), Shipped("node.yaml"), Shipped("inhibitions.yaml")],
-            Alerting = new AlertingOptions { PagerDuty = new() { Address = pagerDuty.Address, RoutingKey = new string('k', 32) } },
+            Alerting = new AlertingOptions { Channels = [new PagerDutyOptions { Address = pagerDuty.Address, RoutingKey = new string('k', 32) }] },
         });
         using var node = _node = await server.SenderAsync();
         using var collector = _collector = await server.SenderAsync(node: null);

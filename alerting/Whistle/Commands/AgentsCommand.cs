@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 
+using Whistle.Alerting.Configuration;
 using Whistle.Configuration;
 using Whistle.Inventory;
 using Whistle.State;

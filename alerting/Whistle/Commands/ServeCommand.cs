@@ -4,6 +4,8 @@ using System.Globalization;
 
 using Whistle.Actions.Policy;
 using Whistle.Alerting;
+using Whistle.Alerting.Configuration;
+using Whistle.Alerting.Deciding;
 using Whistle.Configuration;
 
 namespace Whistle.Commands;
@@ -127,9 +129,7 @@ static class ServeCommand
     static string LastLine(Exception failure) =>
         $"Whistle stopped after an error it cannot recover from: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} Acknowledged data is kept. Start it again, or use the systemd unit in docs/operations.md, which does.";
 
-    static string Paged(AlertingOptions alerting)
-    {
-        string[] channels = [.. new object?[] { alerting.PagerDuty, alerting.Mail }.Where(c => c is not null).Select(c => c!.ToString()!)];
-        return channels.Length == 0 ? $"{NoChannel.Hint} {NoChannel.Help}" : $"People are paged through {string.Join(" and ", channels)}";
-    }
+    static string Paged(AlertingOptions alerting) => alerting.HasChannel
+        ? $"People are paged through {string.Join(" and ", alerting.Channels)}"
+        : $"{NoChannel.Hint} {NoChannel.Help}";
 }

@@ -2,9 +2,9 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 
 using Whistle.Actions.Protocol;
-using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
+using Whistle.Alerting.Stores;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
@@ -326,11 +326,11 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var store = new AlertingStore(Database);
         var outbox = new OutboxStore(Database);
-        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [new Decision.Page(1, "critical", "it lasts")], Now, async t =>
+        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [new Decision.Page(1, Severity.Critical, new PageReason.AcknowledgementEnded())], Now, async t =>
         {
-            await OutboxStore.AddAsync(t, "pd", "i1/1", "trigger", "i1", "{}", Now, cancellation: Cancellation);
-            await OutboxStore.AddAsync(t, "pd", "i1/1", "trigger", "i1", "{}", Now, cancellation: Cancellation);
-            await OutboxStore.AddAsync(t, "pd", "i2/1", "trigger", null, "{}", Now, cancellation: Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i1/1", "trigger", "i1", "{}"), Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i1/1", "trigger", "i1", "{}"), Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i2/1", "trigger", null, "{}"), Now, Cancellation);
             await AlertingStore.AddDigestLineAsync(t, "i1", "it was", Now, Cancellation);
         }, Cancellation);
         var first = (await outbox.NextAsync("pd", Now, cancellation: Cancellation))!;
@@ -339,13 +339,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         await outbox.EndAsync(first, new Delivery.Delivered(), maybe, null, Now, Cancellation);
         await store.SaveAsync(Disk, AlertState.New with { Pages = 2 }, [], Now, async t =>
         {
-            await OutboxStore.AddEndAsync(t, "pd", "i1/1", "trigger", "resolve", "i1", "{}", Now, Cancellation);
-            await OutboxStore.AddEndAsync(t, "pd", "i2/1", "trigger", "resolve", null, "{}", Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i1/1", "resolve", "i1", "{}", Ends: "trigger"), Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i2/1", "resolve", null, "{}", Ends: "trigger"), Now, Cancellation);
         }, Cancellation);
 
         Assert.Equal(
-            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State}"));
-        Assert.Equal(["resolve"], (await outbox.ListAsync("pending", "i1", 10, Cancellation)).Select(n => n.Action));
+            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State.Word()}"));
+        Assert.Equal(["resolve"], (await outbox.ListAsync(NotificationState.Pending, "i1", 10, Cancellation)).Select(n => n.Action));
         Assert.Equal((1, 2), (await outbox.PendingAsync("pd", Cancellation), (await store.FindAsync("i1", Cancellation))!.Pages));
         await outbox.SetAsideAsync((await outbox.NextAsync("pd", Now, cancellation: Cancellation))!, Now.AddMinutes(1), Cancellation);
         Assert.Null(await outbox.NextAsync("pd", Now, cancellation: Cancellation));
@@ -360,8 +360,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         await store.TakeDigestAsync(Now, 10, Take, Cancellation);
         Assert.Single(lines);
         Assert.Null(await store.WatermarkAsync(Cancellation));
-        await store.AdvanceAsync(Now, Now, Cancellation);
-        await store.AdvanceAsync(Now.AddDays(1), Now.AddDays(1), Cancellation);
+        await store.AdvanceAsync(Now, Now, t => OutboxStore.DropAsync(t, Now, Cancellation), Cancellation);
+        await store.AdvanceAsync(Now.AddDays(1), Now.AddDays(1), t => OutboxStore.DropAsync(t, Now.AddDays(1), Cancellation), Cancellation);
         Assert.Equal(Now.AddDays(1), await store.WatermarkAsync(Cancellation));
         Assert.Empty(await store.DecisionsAsync("i1", Cancellation));
         Assert.Single(await outbox.ListAsync(null, null, 10, Cancellation));
@@ -380,7 +380,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Null((await tickets.CommentAsync(1, "bob", "all of May", Cancellation)).Refusal);
         await InWriteAsync(async t => await TicketStore.ResolveAsync(t, "i1", Now, Cancellation));
         Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, Cancellation)).Refusal);
-        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind}"));
+        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind.Word()}"));
         await InWriteAsync(async t => await TicketStore.OpenAsync(t, Disk, repair, Now, Cancellation));
         Assert.Equal([2, 1], (await tickets.ListAsync(incident: "i1", cancellation: Cancellation)).Select(t => t.Id));
         Assert.Equal([1], (await tickets.ListAsync(TicketState.Closed, cancellation: Cancellation)).Select(t => t.Id));

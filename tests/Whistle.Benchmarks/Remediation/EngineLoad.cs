@@ -7,6 +7,8 @@ using Microsoft.Extensions.Time.Testing;
 using Prometheus;
 
 using Whistle.Alerting;
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Stores;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation;
@@ -146,7 +148,7 @@ static class EngineLoad
         {
             var pages = 0;
             foreach (var incident in (await _alerting.UnpagedAsync(default)).Keys)
-                pages += (await _alerting.DecisionsAsync(incident, default)).Count(d => d.Kind == "unpaged");
+                pages += (await _alerting.DecisionsAsync(incident, default)).Count(d => d.Kind is DecisionKind.Unpaged);
             return pages;
         }
 

@@ -1,7 +1,10 @@
+using System.Text.Json;
+
 using CsCheck;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Stores;
 using Whistle.Incidents;
 using Whistle.Telemetry;
 
@@ -13,7 +16,8 @@ public sealed class AlertingEngineTests
 {
     const string AQuarter = "wwwwwwwwwwwwwww";
 
-    static readonly AlertingOptions Options = new() { PagerDuty = new() { RoutingKey = new string('k', 32) } };
+    static readonly PagingPolicy Policy = new AlertingOptions().Policy with { HasChannel = true };
+    static readonly PagingPolicy NoChannels = new AlertingOptions().Policy;
 
     /// <summary>
     /// One letter a minute, what the incident is then; what is decided stands after its minute. w, c, i: open as warning, critical, info.
@@ -65,22 +69,22 @@ public sealed class AlertingEngineTests
     public void Without_a_channel_nobody_was_paged_and_the_page_goes_out_once_there_is_one()
     {
         var view = new IncidentView(Fleet.Incident(), []);
-        AlertState Step(AlertState state, AlertingOptions options, int minute, out IReadOnlyList<Decision> decisions)
+        AlertState Step(AlertState state, PagingPolicy policy, int minute, out IReadOnlyList<Decision> decisions)
         {
-            (state, decisions) = AlertingEngine.Decide(view, state, options, Fleet.Start.AddMinutes(minute));
+            (state, decisions) = AlertingEngine.Decide(view, state, policy, Fleet.Start.AddMinutes(minute));
             return state;
         }
 
-        var state = Step(AlertState.New, new(), 0, out _);
-        state = Step(state, new(), 2, out var due);
+        var state = Step(AlertState.New, NoChannels, 0, out _);
+        state = Step(state, NoChannels, 2, out var due);
         var unpaged = Assert.IsType<Decision.Unpaged>(Assert.Single(due));
         Assert.StartsWith("Nobody was paged: a person would have been, with severity critical (the incident is still open 2 min after it opened), but no notification channel is configured. ", unpaged.Text, StringComparison.Ordinal);
         Assert.EndsWith(NoChannel.Help, unpaged.Text, StringComparison.Ordinal);
         Assert.Equal((0, Fleet.Start.AddMinutes(2)), (state.Pages, state.UnpagedSince));
 
-        state = Step(state, new(), 3, out var again);
+        state = Step(state, NoChannels, 3, out var again);
         Assert.Empty(again);
-        state = Step(state, Options, 4, out var paged);
+        state = Step(state, Policy, 4, out var paged);
         Assert.Equal(1, Assert.IsType<Decision.Page>(Assert.Single(paged)).Number);
         Assert.Null(state.UnpagedSince);
     }
@@ -93,10 +97,24 @@ public sealed class AlertingEngineTests
         var resolved = told.SelectMany(m => m.Decisions.OfType<Decision.Resolve>()).Select(r => r.Number).ToList();
         Assert.Equal(Enumerable.Range(1, pages.Count), pages);
         Assert.Equal(pages, resolved);
-        Assert.DoesNotContain(told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && !p.Reason.Contains("gave up", StringComparison.Ordinal)));
+        Assert.DoesNotContain(told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && p.Reason is not PageReason.GaveUp));
         var changes = told.SelectMany(m => m.Decisions.OfType<Decision.Change>()).Select(c => c.Repair.Id).ToList();
         Assert.Equal(changes.Distinct(), changes);
     });
+
+    [Fact]
+    public void A_state_that_an_earlier_version_stored_is_read_and_stored_as_it_was()
+    {
+        const string stored =
+            """
+            {"Since":"2027-01-15T08:00:00+00:00","Closed":false,"Pages":2,"OpenPages":[1,2],"PagedAt":"2027-01-15T08:15:00+00:00","PagedSeverity":"warning","PagedParties":["cause NodeDiskFilling","node n1"],"PagedGiveUp":"r1","TicketedGiveUp":"r2","AcknowledgedUntil":null,"HiddenSince":"2027-01-15T08:16:00+00:00","HiddenFor":"00:03:00","ToldRepairs":["r1","r2"],"Held":"acknowledged by ann until 2027-01-15 08:10:00Z.","UnpagedSince":null,"Settled":false}
+            """;
+        var state = JsonSerializer.Deserialize(stored, AlertStateJson.Default.AlertState)!;
+
+        Assert.Equal((Severity.Warning, "r1", "r2", TimeSpan.FromMinutes(3)), (state.PagedSeverity!.Value, state.PagedRepair, state.TicketedRepair, state.InhibitedFor));
+        Assert.Equal(["cause NodeDiskFilling", "node n1", "r1", "r2"], [.. state.PagedScope, .. state.ReportedRepairs]);
+        Assert.Equal(stored, AlertingStore.Text(state));
+    }
 
     static IEnumerable<(int Minute, IReadOnlyList<Decision> Decisions)> Live(string letters)
     {
@@ -109,7 +127,7 @@ public sealed class AlertingEngineTests
                 since = now;
             if (letters[minute] == '-')
                 continue;
-            (state, var decisions) = AlertingEngine.Decide(View(letters, minute, since, now), state, Options, now);
+            (state, var decisions) = AlertingEngine.Decide(View(letters, minute, since, now), state, Policy, now);
             if (decisions.Count > 0)
                 yield return (minute, decisions);
         }
@@ -157,5 +175,7 @@ public sealed class AlertingEngineTests
         return minute;
     }
 
-    static string Word(Decision decision) => decision is Decision.Page page ? $"page {page.Number} {page.Severity}" : decision.Kind;
+    static string Word(Decision decision) => decision is Decision.Page page
+        ? $"page {page.Number} {page.Severity.Name()}"
+        : decision.Kind.Word();
 }

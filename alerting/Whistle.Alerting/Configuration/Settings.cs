@@ -1,14 +1,12 @@
 using System.Globalization;
 
-using Whistle.Alerting;
-
-namespace Whistle.Configuration;
+namespace Whistle.Alerting.Configuration;
 
 /// <summary>
 /// The layers together: of one key the latest layer counts, of a list the latest that has any of it, whole. Whoever reads a value
 /// makes its key known by that; what nobody asked for is a mistake.
 /// </summary>
-sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> errors)
+public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> errors)
 {
     // The keys of each section; the topmost one has no name.
     readonly Dictionary<string, List<string>> _sections = new(StringComparer.OrdinalIgnoreCase);
@@ -23,24 +21,24 @@ sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> errors)
         return new(this, path);
     }
 
-    public bool Has(string section) => layers.Any(l => l.Any(s => s.Value.Value is not null && IsIn(s.Key, section)));
+    internal bool Has(string section) => layers.Any(l => l.Any(s => s.Value.Value is not null && IsIn(s.Key, section)));
 
     /// <summary>The value that counts, with the number of its layer.</summary>
-    public (Setting Setting, int Layer)? Find(string key)
+    internal (Setting Setting, int Layer)? Find(string key)
     {
         Know(key);
         return Value(key);
     }
 
     /// <summary>A list's items in order, with their keys; a lone text is a list of one.</summary>
-    public IReadOnlyList<(string Key, Setting Setting)> Items(string key)
+    internal IReadOnlyList<(string Key, Setting Setting)> Items(string key)
     {
         Know(key);
         _lists.Add(key);
         return Values(key);
     }
 
-    public void Fail(string key, Setting setting, string reason)
+    internal void Fail(string key, Setting setting, string reason)
     {
         _failed.Add(key);
         errors.Add($"{setting.Origin}: {reason}");

@@ -1,13 +1,9 @@
+using Whistle.Alerting.Configuration;
+
 namespace Whistle.Configuration;
 
-/// <summary>One value as it was given.</summary>
-/// <param name="Value">Null for a JSON null, which leaves the value to the layers before.</param>
-/// <param name="Origin">Where it stands: a file with line and key, a variable or an option.</param>
-/// <param name="Folder">Where a relative path begins.</param>
-sealed record Setting(string? Value, string Origin, string Folder);
-
-/// <summary>One source of settings by their keys, which are .NET's: sections and list items after colons (<c>Alerting:Mail:To:0</c>), in any case.</summary>
-sealed class SettingsLayer() : Dictionary<string, Setting>(StringComparer.OrdinalIgnoreCase)
+/// <summary>Settings from environment variables that begin with <c>WHISTLE_</c>.</summary>
+static class EnvironmentSettings
 {
     const string Prefix = "WHISTLE_";
 
@@ -20,7 +16,7 @@ sealed class SettingsLayer() : Dictionary<string, Setting>(StringComparer.Ordina
     static readonly string[] Sections = [nameof(WhistleOptions.Alerting), nameof(WhistleOptions.Incidents)];
 
     /// <summary><c>WHISTLE_Alerting__Mail__Host</c> is <c>Alerting:Mail:Host</c>. An empty variable counts as none.</summary>
-    public static SettingsLayer OfEnvironment(IReadOnlyDictionary<string, string> variables, Action<string> fail)
+    public static SettingsLayer Read(IReadOnlyDictionary<string, string> variables, Action<string> fail)
     {
         var layer = new SettingsLayer();
         foreach (var (name, value) in variables.Where(v => IsOurs(v.Key, v.Value)).OrderBy(v => v.Key, StringComparer.Ordinal))

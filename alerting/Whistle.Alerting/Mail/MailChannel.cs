@@ -7,26 +7,37 @@ using MailKit.Security;
 
 using MimeKit;
 
+using Whistle.Alerting.Channels;
 using Whistle.Alerting.Outbox;
 
 namespace Whistle.Alerting.Mail;
 
 /// <summary>
 /// Hands mails to an SMTP server. A refusal of the message (5xx) is final, a delay of it (4xx) concerns it alone; everything that concerns
-/// the server, its certificate or the account is tried again, for people mend that.
+/// the server, its certificate or the account is tried again, as people fix that.
 /// </summary>
-sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
+sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : IChannel
 {
     const int AuthenticationRequired = 530;
     const int AuthenticationInvalid = 535;
     const int ServiceNotAvailable = 421;
     const int TooLarge = 552;
 
-    public string Channel => Letters.Channel;
+    readonly MailComposer _composer = new(options, server);
+
+    public string Name => "mail";
+
+    public int CallsPerMinute => 120;
+
+    public bool SendsDigests => true;
+
+    public IEnumerable<OutboxMessage> Compose(AlertEvent alert, ComposeContext context) => _composer.Compose(alert, context);
 
     public async Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
     {
-        using var message = Message(JsonSerializer.Deserialize(row.Payload, LetterJson.Default.Letter)!);
+        if (row.Action != MailComposer.Action)
+            return new Delivery.Final($"the action \"{row.Action}\" is not \"{MailComposer.Action}\", so the row in the outbox is damaged.");
+        using var message = Message(JsonSerializer.Deserialize(row.Payload, MailJson.Default.ComposedMail)!);
         using var patience = new CancellationTokenSource(options.Timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try
@@ -64,7 +75,7 @@ sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
         {
             await client.ConnectAsync(options.Host, options.Port, options.SocketOptions, cancellation);
             if (options.User is { } user)
-                await client.AuthenticateAsync(user, Password(), cancellation);
+                await client.AuthenticateAsync(user, options.ReadPassword(), cancellation);
             return null;
         }
         catch (Exception e) when (e is SmtpCommandException or UnauthorizedAccessException || IsTrouble(e))
@@ -99,25 +110,23 @@ sealed class MailNotifier(MailOptions options, TimeProvider time) : INotifier
         };
     }
 
-    string Password() => options.PasswordFile is { } file ? MailOptions.SecretOf(file).Read() : options.Password ?? "";
-
     static bool IsTrouble(Exception e) =>
         e is SocketException or IOException or ProtocolException or SslHandshakeException or AuthenticationException
             or ServiceNotConnectedException or ServiceNotAuthenticatedException or NotSupportedException;
 
-    static MimeMessage Message(Letter letter)
+    static MimeMessage Message(ComposedMail mail)
     {
         var message = new MimeMessage
         {
-            MessageId = letter.MessageId,
-            Date = letter.Date,
-            Subject = letter.Subject,
-            InReplyTo = letter.InReplyTo,
-            Body = new BodyBuilder { TextBody = letter.Text, HtmlBody = letter.Html }.ToMessageBody(),
+            MessageId = mail.MessageId,
+            Date = mail.Date,
+            Subject = mail.Subject,
+            InReplyTo = mail.InReplyTo,
+            Body = new BodyBuilder { TextBody = mail.Text, HtmlBody = mail.Html }.ToMessageBody(),
         };
-        message.From.Add(MailboxAddress.Parse(letter.From));
-        message.To.Add(MailboxAddress.Parse(letter.To));
-        foreach (var reference in letter.References)
+        message.From.Add(MailboxAddress.Parse(mail.From));
+        message.To.Add(MailboxAddress.Parse(mail.To));
+        foreach (var reference in mail.References)
             message.References.Add(reference);
         message.Headers.Add("Auto-Submitted", "auto-generated");
         return message;

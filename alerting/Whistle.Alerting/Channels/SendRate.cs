@@ -1,10 +1,10 @@
-namespace Whistle.Alerting.Outbox;
+namespace Whistle.Alerting.Channels;
 
 /// <summary>
 /// How fast a channel may be used. Calls a minute are bounded by a bucket that holds a tenth of them, so a backlog drains evenly. After a
 /// failure it waits, doubling from 1 s to 5 min, each wait drawn between half and all of it. On the monotonic clock. Not thread-safe.
 /// </summary>
-sealed class Pace
+sealed class SendRate
 {
     public static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(5);
     static readonly TimeSpan FirstWait = TimeSpan.FromSeconds(1);
@@ -19,7 +19,7 @@ sealed class Pace
     TimeSpan _blockedUntil;
     TimeSpan _next = FirstWait;
 
-    public Pace(int callsPerMinute, int seed, TimeProvider time)
+    public SendRate(int callsPerMinute, int seed, TimeProvider time)
     {
         _time = time;
         _random = new Random(seed);
@@ -53,7 +53,7 @@ sealed class Pace
         _next = _next * 2 < LongestWait ? _next * 2 : LongestWait;
     }
 
-    /// <summary>The wait of one notification after its own n-th failure.</summary>
+    /// <summary>The wait of one message after its own n-th failure.</summary>
     public TimeSpan WaitAfter(int attempts)
     {
         var wait = FirstWait * Math.Pow(2, Math.Min(attempts - 1, 20));

@@ -2,10 +2,10 @@ using System.Data.Common;
 
 using Whistle.State;
 
-namespace Whistle.Alerting.Outbox;
+namespace Whistle.Alerting.Stores;
 
 /// <summary>Statements that name the transaction they belong to.</summary>
-static class Statement
+static class TransactionSql
 {
     public static Task<int> ExecuteAsync(
         this StateTransaction transaction, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>

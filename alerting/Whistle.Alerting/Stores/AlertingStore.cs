@@ -2,44 +2,29 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
-using Whistle.Alerting.Outbox;
-using Whistle.Alerting.Tickets;
 using Whistle.Incidents;
 using Whistle.State;
 
-namespace Whistle.Alerting;
+namespace Whistle.Alerting.Stores;
 
 [JsonSerializable(typeof(AlertState))]
 sealed partial class AlertStateJson : JsonSerializerContext;
 
-/// <summary>A decision as it is kept, so that anybody can see why they were called, or were not.</summary>
-public sealed record KeptDecision(string Incident, DateTimeOffset At, string Kind, string Text);
+/// <summary>A decision as it is kept, so that anybody can see why somebody was paged, or was not.</summary>
+sealed record StoredDecision(string Incident, DateTimeOffset At, DecisionKind Kind, string Text);
 
 /// <summary>What alerting remembers: its state of each incident, its decisions, and the lines that wait for a digest.</summary>
 sealed class AlertingStore
 {
-    const string Schema =
-        """
-        CREATE TABLE alerting_incidents (incident TEXT PRIMARY KEY, state TEXT NOT NULL, settled INTEGER NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
-        CREATE INDEX alerting_incidents_unsettled ON alerting_incidents (incident) WHERE settled = 0;
-        CREATE TABLE alerting_decisions (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
-        CREATE INDEX alerting_decisions_incident ON alerting_decisions (incident, id);
-        CREATE INDEX alerting_decisions_at ON alerting_decisions (at);
-        CREATE TABLE alerting_digest (id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0);
-        CREATE TABLE alerting_watermark ("only" INTEGER PRIMARY KEY CHECK ("only" = 1), at INTEGER NOT NULL);
-        """;
-
     static readonly ParsedTexts<AlertState> States = new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState) ?? throw new InvalidDataException("it says nothing"));
 
-    internal const string Incidents = "alerting_incidents";
-
     static readonly RowReader Held = new(
-        Incidents, "it is not known for what people were paged, and nobody is paged for that incident. See to it by hand; then restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+        AlertingTables.IncidentsTable,
+        "it is not known for what people were paged, and nobody is paged for that incident. See to it by hand; "
+        + "then restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
     static readonly RowReader Seen = new("alerting_watermark", "incidents that closed within the last 24 hours are looked at again. The row is written again; nothing is to be done.");
     static readonly RowReader Kept = new("alerting_decisions", "that decision is not shown. It is dropped with its age.");
     static readonly RowReader Lines = new("alerting_digest", "that line is not in the digest. It is dropped with its age.");
-
-    internal static readonly StateSchema Tables = new("alerting", Schema + OutboxStore.Schema + TicketStore.Schema);
 
     static readonly StateScope Shared = StateScope.Of("alerting");
 
@@ -48,10 +33,8 @@ sealed class AlertingStore
     public AlertingStore(StateDatabase database)
     {
         _database = database;
-        Migrate(database);
+        database.Add(AlertingTables.All);
     }
-
-    public static void Migrate(StateDatabase database) => database.Add(Tables);
 
     /// <summary>The states of incidents that are not settled.</summary>
     public async Task<Dictionary<string, AlertState>> UnsettledAsync(CancellationToken cancellation)
@@ -100,7 +83,7 @@ sealed class AlertingStore
         {
             await transaction.ExecuteAsync(
                 "INSERT INTO alerting_decisions (incident, at, kind, text) VALUES ($incident, $now, $kind, $text)",
-                cancellation, ("$incident", incident), ("$now", now), ("$kind", decision.Kind), ("$text", decision.Text));
+                cancellation, ("$incident", incident), ("$now", now), ("$kind", decision.Kind.Word()), ("$text", decision.Text));
         }
 
         await apply(transaction);
@@ -128,23 +111,24 @@ sealed class AlertingStore
     }
 
     /// <summary>Notes how far the incidents are seen, and drops what is older than <paramref name="kept"/>.</summary>
-    public async Task AdvanceAsync(DateTimeOffset now, DateTimeOffset kept, CancellationToken cancellation)
+    /// <param name="drop">Drops more in the same transaction.</param>
+    public async Task AdvanceAsync(DateTimeOffset now, DateTimeOffset kept, Func<StateTransaction, Task> drop, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
         await transaction.ExecuteAsync("INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", cancellation, ("$now", now));
         await transaction.ExecuteAsync("DELETE FROM alerting_decisions WHERE at < $kept", cancellation, ("$kept", kept));
         await transaction.ExecuteAsync("DELETE FROM alerting_digest WHERE at < $kept", cancellation, ("$kept", kept));
-        await transaction.ExecuteAsync("DELETE FROM alerting_outbox WHERE created_at < $kept AND state IN ('sent', 'overtaken')", cancellation, ("$kept", kept));
+        await drop(transaction);
         await transaction.CommitAsync(cancellation);
     }
 
-    public async Task<IReadOnlyList<KeptDecision>> DecisionsAsync(string incident, CancellationToken cancellation)
+    public async Task<IReadOnlyList<StoredDecision>> DecisionsAsync(string incident, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         return await Kept.QueryAsync(
             connection, "SELECT incident, at, kind, text, id FROM alerting_decisions WHERE incident = $incident ORDER BY id",
-            r => new KeptDecision(r.GetString(0), r.Instant(1), r.GetString(2), r.GetString(3)), cancellation, ("$incident", incident));
+            r => new StoredDecision(r.GetString(0), r.Instant(1), r.Word<DecisionKind>(2), r.GetString(3)), cancellation, ("$incident", incident));
     }
 
     public static string Text(AlertState state) => JsonSerializer.Serialize(state, AlertStateJson.Default.AlertState);

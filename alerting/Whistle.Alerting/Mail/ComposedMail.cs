@@ -6,7 +6,7 @@ using System.Text.Json.Serialization;
 namespace Whistle.Alerting.Mail;
 
 /// <summary>One mail to one recipient, as the outbox keeps it: every attempt sends the same, under the same Message-ID.</summary>
-sealed record Letter
+sealed record ComposedMail
 {
     /// <summary>Without angle brackets, as all ids here.</summary>
     public required string MessageId { get; init; }
@@ -28,14 +28,14 @@ sealed record Letter
     public required string Html { get; init; }
 }
 
-[JsonSerializable(typeof(Letter))]
-sealed partial class LetterJson : JsonSerializerContext;
+[JsonSerializable(typeof(ComposedMail))]
+sealed partial class MailJson : JsonSerializerContext;
 
 /// <summary>
 /// The same content as plain text and as HTML. Whatever comes from telemetry is text: it is encoded, and characters that steer a terminal or
 /// turn the direction of writing are taken out.
 /// </summary>
-sealed class LetterBody
+sealed class MailBody
 {
     const int LongestLine = 2000;
 
@@ -46,7 +46,7 @@ sealed class LetterBody
 
     public string Html => $"<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"font-family:sans-serif\">{_html}</body></html>";
 
-    public LetterBody Paragraph(string text)
+    public MailBody Paragraph(string text)
     {
         var clean = Clean(text);
         _text.Append(clean).Append("\n\n");
@@ -54,7 +54,7 @@ sealed class LetterBody
         return this;
     }
 
-    public LetterBody Facts(params ReadOnlySpan<(string Name, string? Value)> facts)
+    public MailBody Facts(params ReadOnlySpan<(string Name, string? Value)> facts)
     {
         _html.Append("<table>");
         foreach (var (name, value) in facts)
@@ -72,7 +72,7 @@ sealed class LetterBody
     }
 
     /// <summary>A list under a heading; nothing where it is empty.</summary>
-    public LetterBody List(string heading, IReadOnlyCollection<string> items)
+    public MailBody List(string heading, IReadOnlyCollection<string> items)
     {
         if (items.Count == 0)
             return this;

@@ -1,7 +1,7 @@
 namespace Whistle.Alerting.Deciding;
 
 /// <summary>Sizes as people say them, in powers of 1024.</summary>
-static class Bytes
+static class ByteSizes
 {
     static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 

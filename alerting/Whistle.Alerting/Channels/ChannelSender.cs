@@ -1,58 +1,63 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Alerting.Outbox;
 using Whistle.State.Health;
 
-namespace Whistle.Alerting.Outbox;
+namespace Whistle.Alerting.Channels;
 
-/// <summary>Empties one channel of the outbox in order, as fast as its pace allows.</summary>
-sealed class OutboxSender(
-    OutboxStore store, INotifier notifier, Pace pace, AlertingMetrics metrics, HealthBoard health, TimeProvider time, ILogger logger, Action<string> persisted) : IDisposable
+/// <summary>Sends what waits for one channel in order, as fast as its rate allows.</summary>
+/// <param name="persisted">Called after each step is durable.</param>
+sealed class ChannelSender(
+    OutboxStore store, IChannel channel, SendRate rate, AlertingMetrics metrics, HealthBoard health, TimeProvider time, ILogger logger,
+    Action persisted) : IDisposable
 {
     public const string Component = "outbox";
 
-    // What a channel does not take; the subject of the channel itself is whether the outbox can be read.
-    readonly string _undelivered = $"{notifier.Channel} delivery";
+    // What the channel does not take; whether the outbox can be read has the channel itself as its subject.
+    readonly string _undelivered = $"{channel.Name} delivery";
 
-    // A notification that was refused this often, while one behind it is taken, is itself what is wrong.
+    // A message that was refused this often, while one behind it is taken, is itself what is wrong.
     const int Doubtful = 10;
+
+    public IChannel Channel => channel;
 
     public async Task DrainAsync(CancellationToken cancellation)
     {
-        while (await store.NextAsync(notifier.Channel, time.GetUtcNow(), cancellation: cancellation) is { } row && pace.TryCall())
+        while (await store.NextAsync(channel.Name, time.GetUtcNow(), cancellation: cancellation) is { } row && rate.TryCall())
         {
             if (await AttemptAsync(row, cancellation) is not Delivery.Retryable { OnlyThis: false } failure)
                 continue;
             if (!failure.Answered || row.Attempts < Doubtful || !await PassesAsync(row, cancellation))
             {
-                pace.Failed(failure.After);
+                rate.Failed(failure.After);
                 break;
             }
 
-            await store.SetAsideAsync(row, time.GetUtcNow() + Pace.LongestWait, cancellation);
+            await store.SetAsideAsync(row, time.GetUtcNow() + SendRate.LongestWait, cancellation);
         }
 
-        metrics.Pending.WithLabels(notifier.Channel).Set(await store.PendingAsync(notifier.Channel, cancellation));
+        metrics.Pending.WithLabels(channel.Name).Set(await store.PendingAsync(channel.Name, cancellation));
     }
 
-    public void Dispose() => notifier.Dispose();
+    public void Dispose() => channel.Dispose();
 
     async Task<bool> PassesAsync(OutboxRow blocked, CancellationToken cancellation) =>
-        await store.NextAsync(notifier.Channel, time.GetUtcNow(), blocked.Id, cancellation) is { } other && pace.TryCall()
+        await store.NextAsync(channel.Name, time.GetUtcNow(), blocked.Id, cancellation) is { } other && rate.TryCall()
         && await AttemptAsync(other, cancellation) is not Delivery.Retryable { OnlyThis: false };
 
     async Task<Delivery?> AttemptAsync(OutboxRow row, CancellationToken cancellation)
     {
         if (await store.BeginAsync(row, cancellation) is not { } maybeBefore)
             return null;
-        persisted("begun");
+        persisted();
         var start = time.GetTimestamp();
         var delivery = await SendAsync(row, cancellation);
-        metrics.Duration.WithLabels(notifier.Channel).Observe(time.GetElapsedTime(start).TotalSeconds);
-        persisted("told");
+        metrics.Duration.WithLabels(channel.Name).Observe(time.GetElapsedTime(start).TotalSeconds);
+        persisted();
         var now = time.GetUtcNow();
-        DateTimeOffset? notBefore = delivery is Delivery.Retryable { OnlyThis: true } ? now + pace.WaitAfter(row.Attempts) : null;
+        DateTimeOffset? notBefore = delivery is Delivery.Retryable { OnlyThis: true } ? now + rate.WaitAfter(row.Attempts) : null;
         await store.EndAsync(row, delivery, maybeBefore, notBefore, now, cancellation);
-        persisted("ended");
+        persisted();
         Count(row, delivery);
         return delivery;
     }
@@ -61,22 +66,22 @@ sealed class OutboxSender(
     {
         try
         {
-            return await notifier.SendAsync(row, cancellation);
+            return await channel.SendAsync(row, cancellation);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
-            logger.SendFailed(e, notifier.Channel, row.Id);
+            logger.SendFailed(e, channel.Name, row.Id);
             return new Delivery.Retryable(e.Message, Answered: true);
         }
     }
 
-    // Outside, so not a failure of this process; but whoever is to be told does not hear.
+    // The fault is outside, so this process has not failed; but nobody is notified.
     void ReportHealth(OutboxRow row, Delivery delivery)
     {
         var reason = delivery switch
         {
-            Delivery.Final final => $"{notifier.Channel} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was notified over this channel.",
-            Delivery.Retryable retryable => $"{notifier.Channel} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}",
+            Delivery.Final final => $"{channel.Name} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was notified over this channel.",
+            Delivery.Retryable retryable => $"{channel.Name} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}",
             _ => null,
         };
         if (reason is null)
@@ -93,13 +98,13 @@ sealed class OutboxSender(
             Delivery.Final => "failed",
             _ => "retried",
         };
-        metrics.Deliveries.WithLabels(notifier.Channel, result).Inc();
+        metrics.Deliveries.WithLabels(channel.Name, result).Inc();
         ReportHealth(row, delivery);
         if (delivery is Delivery.Delivered or Delivery.Retryable { OnlyThis: true })
-            pace.Succeeded();
+            rate.Succeeded();
         if (delivery is Delivery.Final final)
         {
-            pace.Succeeded();
+            rate.Succeeded();
             logger.NotificationRefused(row.Channel, row.Action, row.Key, final.Reason);
         }
         else if (delivery is Delivery.Retryable retryable)

@@ -3,32 +3,50 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 
+using Whistle.Alerting.Channels;
 using Whistle.Alerting.Outbox;
 
 namespace Whistle.Alerting.PagerDuty;
 
 /// <summary>Posts events to PagerDuty's Events API v2. 202 is taken, 400 final; a full minute, a fault or silence is tried again.</summary>
-sealed class PagerDutyNotifier : INotifier
+sealed class PagerDutyChannel : IChannel
 {
     const int LongestReason = 512;
 
     readonly PagerDutyOptions _options;
+    readonly Uri? _server;
     readonly TimeProvider _time;
     readonly HttpClient _http;
 
-    public PagerDutyNotifier(PagerDutyOptions options, TimeProvider time)
+    public PagerDutyChannel(PagerDutyOptions options, Uri? server, TimeProvider time)
     {
         _options = options;
+        _server = server;
         _time = time;
-        // The wait is bounded with the host's own clock below, so not by the client's.
+        // The time limit runs on the given clock, so not in the client.
         _http = new HttpClient(options.Handler ?? DefaultHandler(), disposeHandler: options.Handler is null) { Timeout = Timeout.InfiniteTimeSpan };
     }
 
-    public string Channel => PagerDutyEvent.Channel;
+    public string Name => "pagerduty";
+
+    public int CallsPerMinute => _options.CallsPerMinute;
+
+    public bool SendsDigests => false;
+
+    public IEnumerable<OutboxMessage> Compose(AlertEvent alert, ComposeContext context) => alert switch
+    {
+        AlertEvent.Paged paged => [PagerDutyEvent.Triggered(paged, _server, context.Now)],
+        AlertEvent.PageResolved resolved => [PagerDutyEvent.Resolved(resolved)],
+        AlertEvent.Changed changed => [PagerDutyEvent.Changed(changed)],
+        // Resolving its pages says it.
+        AlertEvent.IncidentClosed or AlertEvent.TicketUpdated or AlertEvent.Digest => [],
+        _ => throw new InvalidOperationException($"{alert} is no event."),
+    };
 
     public async Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
     {
-        var address = Address(row.Action);
+        if (Address(row.Action) is not { } address)
+            return new Delivery.Final($"the action \"{row.Action}\" is none of trigger, resolve and change, so the row in the outbox is damaged.");
         using var patience = new CancellationTokenSource(_options.Timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try
@@ -57,19 +75,24 @@ sealed class PagerDutyNotifier : INotifier
 
     public void Dispose() => _http.Dispose();
 
-    Uri Address(string action) =>
-        new(_options.Address.AbsoluteUri.TrimEnd('/') + (action == PagerDutyEvent.Change ? "/v2/change/enqueue" : "/v2/enqueue"));
+    // Null where the action is not known.
+    Uri? Address(string action) => action switch
+    {
+        PagerDutyEvent.Trigger or PagerDutyEvent.Resolve => new($"{_options.Address.AbsoluteUri.TrimEnd('/')}/v2/enqueue"),
+        PagerDutyEvent.Change => new($"{_options.Address.AbsoluteUri.TrimEnd('/')}/v2/change/enqueue"),
+        _ => null,
+    };
 
     ByteArrayContent Content(OutboxRow row)
     {
         var body = JsonNode.Parse(row.Payload)!.AsObject();
-        body["routing_key"] = _options.RoutingKeyFile is { } file ? PagerDutyOptions.KeyFile(file).Read() : _options.RoutingKey;
+        body["routing_key"] = _options.ReadKey();
         var content = new ByteArrayContent(Encoding.UTF8.GetBytes(body.ToJsonString()));
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         return content;
     }
 
-    // What a wrong address, key service or proxy answers is mended by people, and the page must still be there then.
+    // A wrong address, key service or proxy is fixed by people, and the page must still be there then.
     Delivery Judge(HttpResponseMessage response, string reason) => response.StatusCode switch
     {
         HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity => new Delivery.Final(reason),
@@ -96,6 +119,6 @@ sealed class PagerDutyNotifier : INotifier
         e.HttpRequestError is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError
             or HttpRequestError.ProxyTunnelError;
 
-    // A redirect would turn the POST into a GET or carry the key elsewhere; the owner shall name the right address.
+    // A redirect would turn the POST into a GET or carry the key elsewhere; people must configure the right address.
     static SocketsHttpHandler DefaultHandler() => new() { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
 }

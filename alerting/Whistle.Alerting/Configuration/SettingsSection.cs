@@ -2,10 +2,10 @@ using System.Globalization;
 
 using Whistle.PromQL;
 
-namespace Whistle.Configuration;
+namespace Whistle.Alerting.Configuration;
 
 /// <summary>Reads the values of one section. What is not given, or cannot be read (which is an error then), is null.</summary>
-sealed class SettingsSection(Settings settings, string path)
+public sealed class SettingsSection(Settings settings, string path)
 {
     static readonly List<string> Units = ["KiB", "MiB", "GiB", "TiB"];
 

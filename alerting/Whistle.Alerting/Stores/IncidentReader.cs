@@ -4,10 +4,10 @@ using Whistle.Alerting.Deciding;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
-namespace Whistle.Alerting;
+namespace Whistle.Alerting.Stores;
 
-/// <summary>Reads incidents where they are kept, with their runs as people should hear of them.</summary>
-public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider time)
+/// <summary>Reads incidents where they are kept, with their runs as people are told of them.</summary>
+sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider time)
 {
     // Where the ticket's largest directories come from.
     const string Measure = "disk.largest-directories";
@@ -16,7 +16,7 @@ public sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeP
     const int MostDirectories = 50;
     const int LongestPath = 4096;
 
-    /// <summary>For <see cref="AlertingEnvironment.Incidents"/>.</summary>
+    /// <summary>All that are not closed, and those that closed at or after the instant.</summary>
     public async Task<IReadOnlyList<IncidentView>> SinceAsync(DateTimeOffset since, CancellationToken cancellation)
     {
         var attempts = await runs.OfIncidentsAsync(since, cancellation);
