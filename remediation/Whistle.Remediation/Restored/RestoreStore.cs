@@ -50,10 +50,11 @@ static class RestoreStore
     }
 
     /// <summary>The nodes whose agents have told, with since when they remember.</summary>
-    public static async Task<Dictionary<(string Tenant, string Cluster, string Node), DateTimeOffset>> HeardAsync(StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
+    public static async Task<Dictionary<NodeId, DateTimeOffset>> HeardAsync(
+        StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
         $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation",
-        r => Nodes.Holds(r) ? (Node: (r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
-        cancellation, ("$generation", lineage.Generation))).Where(n => n.Node.Item1 is not null).ToDictionary(n => n.Node, n => n.Since);
+        r => Nodes.Holds(r) ? (Node: new NodeId(r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
+        cancellation, ("$generation", lineage.Generation))).Where(n => n.Node != default).ToDictionary(n => n.Node, n => n.Since);
 
     /// <summary>The generation under which the node's agent is to tell what it remembers; null where it has, or nothing was restored.</summary>
     public static async Task<string?> AskedAsync(StateConnection connection, Sender sender, CancellationToken cancellation)
@@ -136,10 +137,10 @@ static class RestoreStore
             return;
         if (await RunStore.FindAsync(connection, id, cancellation) is not { } run)
         {
-            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.Tenant == sender.Tenant && incident.Cluster == sender.Cluster)
+            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.ClusterId == sender.ClusterId)
                 await IncidentStore.AppendAsync(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.", cancellation: cancellation);
         }
-        else if (run.EndedAt is null && run.Tenant == sender.Tenant && run.Cluster == sender.Cluster)
+        else if (run.EndedAt is null && run.ClusterId == sender.ClusterId)
         {
             await RunStore.OverruleAsync(connection, RunEngine.Lost(run, await RunStore.RunbookOfAsync(connection, run, cancellation), begun, now), now, cancellation);
         }

@@ -1,7 +1,9 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
+using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
@@ -55,6 +57,12 @@ public sealed record Run
     public required string Cluster { get; init; }
 
     public required string Node { get; init; }
+
+    [JsonIgnore]
+    public NodeId NodeId => new(Tenant, Cluster, Node);
+
+    [JsonIgnore]
+    public ClusterId ClusterId => new(Tenant, Cluster);
 
     /// <summary>As the incident's.</summary>
     public required Labels Subject { get; init; }
@@ -133,7 +141,7 @@ public sealed record Run
 
     internal string CommandId => Generation.Length == 0 ? $"{Id}.{Issued}" : $"{Id}.{Issued}-{Generation}";
 
-    internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
+    internal bool HasTarget(Run other) => NodeId == other.NodeId && Subject.Equals(other.Subject);
 }
 
 /// <param name="Token">Under which its owner, who asked, may change it; null where another owns it.</param>
@@ -142,8 +150,8 @@ sealed record OwnedRun(Run Run, long? Token);
 /// <summary>What of a run matters to those that follow it.</summary>
 /// <param name="Rungs">Where its rung is used up: what is left of the ladder; null where it is not.</param>
 sealed record RunSummary(
-    string Id, string IncidentId, string Tenant, string Cluster, string Node, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt, bool Cancelled,
-    IReadOnlyList<string>? Rungs)
+    string Id, string IncidentId, NodeId NodeId, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt,
+    bool Cancelled, IReadOnlyList<string>? Rungs)
 {
     public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
 }
