@@ -1,4 +1,5 @@
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Incidents;
@@ -27,6 +28,8 @@ public sealed record Incident
     public required string Tenant { get; init; }
 
     public required string Cluster { get; init; }
+
+    public ClusterId ClusterId => new(Tenant, Cluster);
 
     /// <summary>What it is about: the labels that all its signals share (node, mountpoint, device…), without severity and alert name.</summary>
     public required Labels Subject { get; init; }

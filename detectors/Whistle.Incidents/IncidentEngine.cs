@@ -1,4 +1,5 @@
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Incidents;
@@ -28,7 +29,7 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, stri
 sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
     /// <summary>What fires and is not hidden, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
-    public IReadOnlyDictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
+    public IReadOnlyDictionary<(ClusterId Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
 
     /// <summary>What is hidden by another signal, by fingerprint.</summary>
     public ILookup<ulong, Signal> Hidden => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.Fingerprint);
@@ -54,10 +55,10 @@ static class IncidentEngine
     {
         var trouble = view.Trouble.ToDictionary();
         var changes = new List<IncidentChange>();
-        var storms = held.Where(i => i.IsStorm).GroupBy(i => (i.Tenant, i.Cluster)).Select(g => g.MaxBy(i => i.OpenedAt)!).ToList();
+        var storms = held.Where(i => i.IsStorm).GroupBy(i => i.ClusterId).Select(g => g.MaxBy(i => i.OpenedAt)!).ToList();
         held = [.. held.Where(i => !i.IsStorm)];
         // Of several incidents of one subject, only the latest can take its signals.
-        foreach (var incidents in held.GroupBy(i => (i.Tenant, i.Cluster, i.Subject)))
+        foreach (var incidents in held.GroupBy(i => (i.ClusterId, i.Subject)))
         {
             var latest = incidents.MaxBy(i => i.OpenedAt)!;
             var mine = trouble.GetValueOrDefault(incidents.Key) ?? [];
@@ -78,13 +79,13 @@ static class IncidentEngine
     /// Takes what belongs to them out of <paramref name="trouble"/>.
     /// </summary>
     static IEnumerable<IncidentChange> Storms(
-        List<Incident> held, Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> trouble, SignalView view, IncidentOptions options, DateTimeOffset now)
+        List<Incident> held, Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> trouble, SignalView view, IncidentOptions options, DateTimeOffset now)
     {
-        var clusters = trouble.Keys.Select(k => (k.Tenant, k.Cluster)).Union(held.Where(i => i.ClosedAt is null).Select(i => (i.Tenant, i.Cluster))).ToList();
-        foreach (var (tenant, cluster) in clusters)
+        var clusters = trouble.Keys.Select(k => k.Cluster).Union(held.Where(i => i.ClosedAt is null).Select(i => i.ClusterId)).ToList();
+        foreach (var cluster in clusters)
         {
-            var open = held.Find(i => i.Tenant == tenant && i.Cluster == cluster && i.ClosedAt is null);
-            var groups = trouble.Where(t => t.Key.Tenant == tenant && t.Key.Cluster == cluster).ToList();
+            var open = held.Find(i => i.ClusterId == cluster && i.ClosedAt is null);
+            var groups = trouble.Where(t => t.Key.Cluster == cluster).ToList();
             if (open is null && groups.Count(g => g.Value.Exists(s => !s.IsKept)) <= options.StormSubjects)
                 continue;
             foreach (var group in groups)
@@ -92,9 +93,9 @@ static class IncidentEngine
             var all = groups.SelectMany(g => g.Value).ToList();
             var shown = all.OrderBy(s => Rank(SeverityOf(s))).ThenBy(s => s.Fingerprint).Take(options.StormShows).ToList();
             var nodes = all.Select(s => s.Labels["node"]).Where(n => n.Length > 0).Distinct().Count();
-            var title = $"Much of {cluster} is in trouble at once: {all.Count} signals on {nodes} nodes";
+            var title = $"Much of {cluster.Cluster} is in trouble at once: {all.Count} signals on {nodes} nodes";
             if (open is null)
-                yield return Open((tenant, cluster, Incident.StormSubject), shown, view, options, now, title);
+                yield return Open((cluster, Incident.StormSubject), shown, view, options, now, title);
             else if (Quiet(open, Next(open, shown, view, options, now), title) is { Entries.Count: > 0 } change)
                 yield return change;
         }
@@ -110,27 +111,27 @@ static class IncidentEngine
         return new(change.Incident with { Title = before.Title }, entries);
     }
 
-    public static Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> BySubject(IReadOnlyList<Signal> active) =>
+    public static Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> BySubject(IReadOnlyList<Signal> active) =>
         active.Where(s => s is { HasFired: true, InhibitedBy: null }).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
 
-    static (string Tenant, string Cluster, Labels Subject) KeyOf(Signal signal)
+    static (ClusterId Cluster, Labels Subject) KeyOf(Signal signal)
     {
         var subject = signal.Labels.Keep(SubjectLabels);
         // What is about a cluster as a whole is kept apart by what is wrong with it.
         if (subject.Count == 0)
             subject = Labels.Of(("alertname", signal.Name));
-        return (signal.Labels["tenant"], signal.Labels["cluster"], subject);
+        return (ClusterId.Of(signal.Labels), subject);
     }
 
     static IncidentChange Open(
-        (string Tenant, string Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now, string? storm = null)
+        (ClusterId Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now, string? storm = null)
     {
         var worst = Worst(signals);
         var incident = new Incident
         {
             Id = IdOf(key, now),
-            Tenant = key.Tenant,
-            Cluster = key.Cluster,
+            Tenant = key.Cluster.Tenant,
+            Cluster = key.Cluster.Cluster,
             Subject = key.Subject,
             Title = TitleOf(worst),
             Severity = SeverityOf(worst),
@@ -288,8 +289,8 @@ static class IncidentEngine
         signal.Annotations.FirstOrDefault(a => a.Name == "summary").Value is { Length: > 0 } summary ? summary : $"{signal.Name} on {signal.Labels}";
 
     // The same in every process, so that a crash between decision and row makes no second incident.
-    static string IdOf((string Tenant, string Cluster, Labels Subject) key, DateTimeOffset now) =>
-        "i" + Signal.FingerprintOf($"{key.Tenant}/{key.Cluster}/{now.ToUnixTimeMilliseconds()}", key.Subject).ToString("x16");
+    static string IdOf((ClusterId Cluster, Labels Subject) key, DateTimeOffset now) =>
+        "i" + Signal.FingerprintOf($"{key.Cluster}/{now.ToUnixTimeMilliseconds()}", key.Subject).ToString("x16");
 
     static string Ordinal(int number) => number switch
     {

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Inventory;
 using Whistle.State;
 using Whistle.Telemetry;
 
@@ -72,7 +73,8 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="ActiveAsync(CancellationToken)"/>, inside the caller's transaction; of one cluster where it is given.</summary>
-    public static async Task<IReadOnlyList<Incident>> ActiveAsync(StateConnection connection, (string Tenant, string Cluster)? of = null, CancellationToken cancellation = default) => of is { } cluster
+    public static async Task<IReadOnlyList<Incident>> ActiveAsync(
+        StateConnection connection, ClusterId? of = null, CancellationToken cancellation = default) => of is { } cluster
         ? await Rows.QueryAsync(
             connection, $"{Keys} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
         : await Rows.QueryAsync(connection, $"{Keys} WHERE closed_at IS NULL ORDER BY opened_at, id", cancellation);
@@ -190,7 +192,7 @@ public sealed class IncidentStore
         r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), cancellation, ("$now", now));
 
     // An incident never leaves its cluster.
-    static StateScope Scope(Incident incident) => StateScope.Cluster(incident.Tenant, incident.Cluster);
+    static StateScope Scope(Incident incident) => incident.ClusterId.Scope;
 
     async Task<bool> WhileOpenAsync(string id, Func<StateConnection, Task<bool>> change, CancellationToken cancellation)
     {

@@ -34,14 +34,16 @@ public sealed record RemediationEnvironment
     /// <summary>Whether a PromQL expression holds: it yields something, or a scalar that is not 0.</summary>
     public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> Holds { get; init; }
 
-    /// <summary>What is known of a cluster, by tenant and name; null where nothing is.</summary>
-    public Func<string, string, ClusterFacts?> Clusters { get; init; } = (_, _) => null;
+    /// <summary>What is known of a cluster; null where nothing is.</summary>
+    public Func<ClusterId, ClusterFacts?> Clusters { get; init; } = _ => null;
 
     /// <summary>What was known of a cluster at a time, from the telemetry that is kept.</summary>
-    public Func<string, string, DateTimeOffset, CancellationToken, Task<ClusterFacts?>> ClusterAt { get; init; } = (_, _, _, _) => Task.FromResult<ClusterFacts?>(null);
+    public Func<ClusterId, DateTimeOffset, CancellationToken, Task<ClusterFacts?>> ClusterAt { get; init; } =
+        (_, _, _) => Task.FromResult<ClusterFacts?>(null);
 
     /// <summary>Renews what is known of these clusters; asked before every pass.</summary>
-    public Func<IReadOnlyCollection<(string Tenant, string Cluster)>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } = (_, _, _) => ValueTask.CompletedTask;
+    public Func<IReadOnlyCollection<ClusterId>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } =
+        (_, _, _) => ValueTask.CompletedTask;
 
     /// <summary>For <see cref="Holds"/>.</summary>
     public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> HoldsBy(PromQLEngine engine) => async (expression, at, cancellation) =>
@@ -291,7 +293,7 @@ public sealed class RemediationHost : BackgroundService
         return indexed.Index;
     }
 
-    ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
+    ClusterFacts? Cluster(Run run) => _environment.Clusters(run.ClusterId);
 
     // No transaction works out when a window opens: that is done before, as far ahead as is needed.
     async Task<ControlState> PrepareWindowsAsync(DateTimeOffset now, CancellationToken cancellation)
@@ -316,8 +318,8 @@ public sealed class RemediationHost : BackgroundService
         var usual = new GateNumbers();
         var storms = signals.TroubledClusters(fleet).Where(c =>
             (!fleet.Storms.TryGetValue(c, out var at) || now - at >= StormStep)
-            && _environment.Clusters(c.Tenant, c.Cluster) is { } view
-            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c.Tenant, c.Cluster), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
+            && _environment.Clusters(c) is { } view
+            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
         if (storms.Count > 0)
             await _environment.Runs.NoteStormsAsync(storms, now, cancellation);
     }
@@ -355,7 +357,7 @@ public sealed class RemediationHost : BackgroundService
         foreach (var runbook in Runbooks.Runbooks)
         {
             if (Answered(incident, runbook, signals) is not { } signal
-                || ControlStore.ModeOf(fleet.Modes, runbook, incident.Tenant, incident.Cluster).Mode is RunbookMode.Off)
+                || ControlStore.ModeOf(fleet.Modes, runbook, incident.ClusterId).Mode is RunbookMode.Off)
                 continue;
             before ??= [.. fleet.OfIncident(incident.Id)];
             if (Rung.Of(runbook, before, Runbooks, out var missing) is not { } rung)
@@ -369,7 +371,7 @@ public sealed class RemediationHost : BackgroundService
             if (!await _environment.Runs.ProposeAsync(run, rung.Runbook, notes, now, cancellation))
                 continue;
             Due(now);
-            before.Add(new(run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
+            before.Add(new(run.Id, run.IncidentId, run.NodeId, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
             _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), notes[0].Text);
         }
     }

@@ -27,7 +27,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
 
     // Reported and acknowledged; the real one keeps them for a while too.
     readonly Dictionary<string, Entry> _done = [];
-    readonly Sender _sender = new(node.Cluster.Tenant, node.Cluster.Name, node.Name);
+    readonly Sender _sender = new(node.Id);
     readonly string _stream = $"agent {node.Cluster.Name}/{node.Name}";
     bool _polling;
     string? _busy;

@@ -1,7 +1,7 @@
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
-using Whistle.Web.Nodes;
 
 namespace Whistle.Web.Incidents;
 
@@ -35,7 +35,7 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     /// <summary>Since when a page has been due that no channel could carry; null where none is.</summary>
     public DateTimeOffset? UnpagedSince { get; init; }
 
-    public NodeKey Node => new(Incident.Tenant, Incident.Cluster, Incident.Subject["node"]);
+    public NodeId Node => Incident.ClusterId.Node(Incident.Subject["node"]);
 
     /// <summary>What it is about besides the node.</summary>
     public string About => string.Join(", ", Incident.Subject.Where(l => l.Name != "node").Select(l => l.Value));

@@ -1,6 +1,7 @@
 using Whistle.Actions.Protocol;
 using Whistle.Alerting.Tickets;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -108,9 +109,9 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
 /// <summary>What makes the mode of a run's runbook so in its cluster.</summary>
 public sealed record ModeWords(RunbookMode Mode, string From)
 {
-    public static ModeWords Of(FleetSnapshot snapshot, Runbook runbook, string tenant, string cluster)
+    public static ModeWords Of(FleetSnapshot snapshot, Runbook runbook, ClusterId cluster)
     {
-        var (mode, from) = ControlStore.ModeOf(snapshot.Modes, runbook, tenant, cluster);
+        var (mode, from) = ControlStore.ModeOf(snapshot.Modes, runbook, cluster);
         return new(mode, from);
     }
 }

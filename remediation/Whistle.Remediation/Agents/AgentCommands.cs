@@ -65,7 +65,7 @@ sealed class AgentCommands(StateDatabase database)
     /// </summary>
     /// <param name="look">The signals, null while they are not known, and the time; asked once no other writer can come between, however long that took.</param>
     public async Task<BeginAnswer?> BeginAsync(
-        Sender sender, string id, long token, Func<string, string, ClusterFacts?> clusters, Func<(SignalIndex? Signals, DateTimeOffset Now)> look, CancellationToken cancellation)
+        Sender sender, string id, long token, Func<ClusterId, ClusterFacts?> clusters, Func<(SignalIndex? Signals, DateTimeOffset Now)> look, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Brakes.Shared(), StateScopes.Budgets], cancellation);
@@ -98,12 +98,12 @@ sealed class AgentCommands(StateDatabase database)
 
     /// <summary>What the gates say to the command now: why not, or the place that the run takes in the budgets.</summary>
     static async Task<(Refusal? Refused, Reservation? Place)> AskAsync(
-        StateConnection connection, Command command, SignalIndex signals, Func<string, string, ClusterFacts?> clusters, DateTimeOffset now, CancellationToken cancellation)
+        StateConnection connection, Command command, SignalIndex signals, Func<ClusterId, ClusterFacts?> clusters, DateTimeOffset now, CancellationToken cancellation)
     {
         var fleet = await FleetState.ReadAsync(connection, now, command.RunId, cancellation: cancellation);
         if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || await RunStore.RunbookOfAsync(connection, run, cancellation) is not { } runbook)
             return (new("run", "The run of this command no longer waits for it.", default, false), null);
-        var cluster = clusters(run.Tenant, run.Cluster);
+        var cluster = clusters(run.ClusterId);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
             return (new("run", "The incident of this command's run is not known.", default, false), null);
         var traits = TraitsOf(command);
@@ -112,7 +112,7 @@ sealed class AgentCommands(StateDatabase database)
             return (refusal, null);
         var node = cluster?.Find(run.Node);
         return (null, new(
-            run.Id, run.Runbook, run.Tenant, run.Cluster, node?.Zone ?? "", run.Node, run.Subject, gates.Traits.Disruptive, node?.ControlPlane ?? false));
+            run.Id, run.Runbook, run.NodeId, node?.Zone ?? "", run.Subject, gates.Traits.Disruptive, node?.ControlPlane ?? false));
     }
 
     static ActionTraits TraitsOf(Command command)
@@ -160,7 +160,7 @@ sealed class AgentCommands(StateDatabase database)
         return true;
     }
 
-    static StateScope Scope(Sender sender) => StateScope.Cluster(sender.Tenant, sender.Cluster);
+    static StateScope Scope(Sender sender) => sender.ClusterId.Scope;
 
     // It becomes a line of timelines, tickets and mails.
     static string? Cut(string? summary) => summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
@@ -179,6 +179,5 @@ sealed class AgentCommands(StateDatabase database)
         _ => throw new InvalidOperationException($"Unknown state {command.State}."),
     };
 
-    static bool IsOf(Command command, Sender sender) =>
-        command.Tenant == sender.Tenant && command.Cluster == sender.Cluster && command.Node == sender.Node;
+    static bool IsOf(Command command, Sender sender) => command.NodeId == sender.NodeId;
 }

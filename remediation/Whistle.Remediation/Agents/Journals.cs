@@ -65,10 +65,10 @@ static class Journals
             return;
         if (await RunStore.FindAsync(connection, id, cancellation) is not { } run)
         {
-            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.Tenant == sender.Tenant && incident.Cluster == sender.Cluster)
+            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.ClusterId == sender.ClusterId)
                 await IncidentStore.AppendAsync(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.", cancellation: cancellation);
         }
-        else if (run.EndedAt is null && run.Tenant == sender.Tenant && run.Cluster == sender.Cluster)
+        else if (run.EndedAt is null && run.ClusterId == sender.ClusterId)
         {
             await RunStore.OverruleAsync(connection, RunEngine.Lost(run, await RunStore.RunbookOfAsync(connection, run, cancellation), begun, now), now, cancellation);
         }

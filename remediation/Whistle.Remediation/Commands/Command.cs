@@ -1,4 +1,5 @@
 using Whistle.Actions.Protocol;
+using Whistle.Inventory;
 
 namespace Whistle.Remediation.Commands;
 
@@ -33,6 +34,8 @@ sealed record Command
     public required string Cluster { get; init; }
 
     public required string Node { get; init; }
+
+    public NodeId NodeId => new(Tenant, Cluster, Node);
 
     public required string Step { get; init; }
 

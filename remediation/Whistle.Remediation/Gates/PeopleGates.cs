@@ -40,7 +40,7 @@ static class PeopleGates
     public static GateAnswer Pause(GateSnapshot s) => (s.Restore is { } hold ? RestoreGate.Ask(hold, s) : null) ?? Paused(s);
 
     static GateAnswer Paused(GateSnapshot s) =>
-        s.Pauses.Where(p => p.Holds(s.Run.Tenant, s.Run.Cluster, s.Run.Node, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
+        s.Pauses.Where(p => p.Holds(s.Run.NodeId, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
             ? new($"Paused by {pause.Author} until {Clock(pause.Until)}: {pause.Reason}.", pause.Until - s.Now)
             : Acknowledged(s);
 

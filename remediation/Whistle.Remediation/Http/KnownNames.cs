@@ -1,3 +1,4 @@
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 
 namespace Whistle.Remediation.Http;
@@ -6,21 +7,19 @@ namespace Whistle.Remediation.Http;
 /// All names that a brake may have: a brake for a name that does not exist would stop nothing, silently. Names are taken as they are:
 /// another case or a space makes another name.
 /// </summary>
-sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyCollection<string> runbooks)
+sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<string> runbooks)
 {
     const int LongestName = 253;
-
-    /// <summary>An empty node stands for the cluster as a whole.</summary>
-    public readonly record struct Place(string Tenant, string Cluster, string Node);
 
     /// <summary>Of the senders that are enrolled; of nodes behind a cluster's collector, those that its facts or open incidents name.</summary>
     public static async Task<KnownNames> OfAsync(RemediationEnvironment environment, RemediationHost host, DateTimeOffset now, CancellationToken cancellation)
     {
-        HashSet<Place> places = [.. (await environment.Senders(cancellation)).Select(s => new Place(s.Tenant, s.Cluster, s.Node ?? ""))];
-        foreach (var (tenant, cluster) in places.Select(p => (p.Tenant, p.Cluster)).Distinct().ToList())
-            places.UnionWith(environment.Clusters(tenant, cluster)?.Nodes.Select(n => new Place(tenant, cluster, n.Name)) ?? []);
+        // An empty node stands for the cluster as a whole.
+        HashSet<NodeId> places = [.. (await environment.Senders(cancellation)).Select(s => s.ClusterId.Node(s.Node ?? ""))];
+        foreach (var cluster in places.Select(p => p.ClusterId).Distinct().ToList())
+            places.UnionWith(environment.Clusters(cluster)?.Nodes.Select(n => cluster.Node(n.Name)) ?? []);
         foreach (var incident in await environment.Incidents.SinceAsync(now, cancellation))
-            places.UnionWith(incident.Signals.Select(s => new Place(incident.Tenant, incident.Cluster, s.Labels["node"])));
+            places.UnionWith(incident.Signals.Select(s => incident.ClusterId.Node(s.Labels["node"])));
         return new(places, [.. host.Runbooks.Runbooks.Select(r => r.Name)]);
     }
 
@@ -57,17 +56,17 @@ sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyC
         return null;
     }
 
-    (IReadOnlyList<Place> Found, string? Mistake) Narrow(NamedScope named)
+    (IReadOnlyList<NodeId> Found, string? Mistake) Narrow(NamedScope named)
     {
-        IReadOnlyList<Place> left = [.. places];
-        foreach (var (noun, name, nameOf) in new (string, string?, Func<Place, string>)[]
+        IReadOnlyList<NodeId> left = [.. places];
+        foreach (var (noun, name, nameOf) in new (string, string?, Func<NodeId, string>)[]
         {
             ("tenant", named.Tenant, p => p.Tenant), ("cluster", named.Cluster, p => p.Cluster), ("node", named.Node, p => p.Node),
         })
         {
             if (name is null)
                 continue;
-            List<Place> having = [.. left.Where(p => nameOf(p) == name)];
+            List<NodeId> having = [.. left.Where(p => nameOf(p) == name)];
             if (having.Count == 0)
                 return named.Force ? ([], null) : ([], $"There is no {noun} \"{name}\"{Within(named, noun)}{Nearest.Words(name, [.. left.Select(nameOf).Where(n => n.Length > 0).Distinct()], noun)}{ToCome}");
             left = having;
@@ -79,7 +78,7 @@ sealed class KnownNames(IReadOnlyCollection<KnownNames.Place> places, IReadOnlyC
     static string Within(NamedScope named, string noun) =>
         (noun is "node" && named.Cluster is { } cluster ? $" in cluster {cluster}" : "") + (noun is not "tenant" && named.Tenant is { } tenant ? $" of tenant {tenant}" : "");
 
-    static string? Ambiguous(NamedScope named, IReadOnlyList<Place> found)
+    static string? Ambiguous(NamedScope named, IReadOnlyList<NodeId> found)
     {
         List<string> tenants = [.. found.Select(p => p.Tenant).Distinct().Order(StringComparer.Ordinal)];
         if ((named.Cluster ?? named.Node) is { } name && tenants.Count > 1)

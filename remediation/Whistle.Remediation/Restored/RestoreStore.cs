@@ -12,10 +12,11 @@ static class RestoreStore
         "restored_nodes", ["generation", "tenant", "cluster", "node"], ["generation", "tenant", "cluster", "node", "heard_at", "known_since"]);
 
     /// <summary>The nodes whose agents have told, with since when they remember.</summary>
-    public static async Task<Dictionary<(string Tenant, string Cluster, string Node), DateTimeOffset>> HeardAsync(StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
+    public static async Task<Dictionary<NodeId, DateTimeOffset>> HeardAsync(
+        StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
         $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation",
-        r => Nodes.Holds(r) ? (Node: (r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
-        cancellation, ("$generation", lineage.Generation))).Where(n => n.Node.Item1 is not null).ToDictionary(n => n.Node, n => n.Since);
+        r => Nodes.Holds(r) ? (Node: new NodeId(r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
+        cancellation, ("$generation", lineage.Generation))).Where(n => n.Node != default).ToDictionary(n => n.Node, n => n.Since);
 
     /// <summary>The generation under which the node's agent is to tell what it remembers; null where it has, or nothing was restored.</summary>
     public static async Task<string?> AskedAsync(StateConnection connection, Sender sender, CancellationToken cancellation)

@@ -1,11 +1,14 @@
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
 
 /// <summary>What a run holds from its first permit until it ends: its place in every budget.</summary>
-public sealed record Reservation(string RunId, string Runbook, string Tenant, string Cluster, string Zone, string Node, Labels Subject, bool Disruptive, bool ControlPlane)
+public sealed record Reservation(string RunId, string Runbook, NodeId NodeId, string Zone, Labels Subject, bool Disruptive, bool ControlPlane)
 {
-    internal bool IsOn(Run run) => Tenant == run.Tenant && Cluster == run.Cluster && Node == run.Node;
+    public string Node => NodeId.Node;
+
+    internal bool IsOn(Run run) => NodeId == run.NodeId;
 }
 
 /// <summary>An attempt that ended.</summary>

@@ -1,6 +1,8 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 using Whistle.Actions.Protocol;
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Telemetry;
 
@@ -54,6 +56,12 @@ public sealed record Run
     public required string Cluster { get; init; }
 
     public required string Node { get; init; }
+
+    [JsonIgnore]
+    public NodeId NodeId => new(Tenant, Cluster, Node);
+
+    [JsonIgnore]
+    public ClusterId ClusterId => new(Tenant, Cluster);
 
     /// <summary>As the incident's.</summary>
     public required Labels Subject { get; init; }
@@ -151,7 +159,7 @@ public sealed record Run
         Summary = "Its row in the state is damaged or missing; whether it ran is not known.",
     };
 
-    internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
+    internal bool HasTarget(Run other) => NodeId == other.NodeId && Subject.Equals(other.Subject);
 }
 
 /// <param name="Token">Under which its owner, who asked, may change it; null where another owns it.</param>
@@ -160,8 +168,8 @@ sealed record OwnedRun(Run Run, long? Token);
 /// <summary>What of a run matters to those that follow it.</summary>
 /// <param name="Rungs">Where its rung is used up: what is left of the ladder; null where it is not.</param>
 sealed record RunSummary(
-    string Id, string IncidentId, string Tenant, string Cluster, string Node, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt, bool Cancelled,
-    IReadOnlyList<string>? Rungs)
+    string Id, string IncidentId, NodeId NodeId, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt,
+    bool Cancelled, IReadOnlyList<string>? Rungs)
 {
     public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
 }

@@ -1,3 +1,4 @@
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.State;
 
@@ -118,14 +119,19 @@ static class RunTables
     public static readonly SealedTable<Reservation> SealedReservations = new(
         CheckedReservations,
         r => new(
-            r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), RunStore.ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
+            r.GetString(0), r.GetString(1), new(r.GetString(2), r.GetString(3), r.GetString(5)), r.GetString(4), RunStore.ToLabels(r.GetString(6)),
+            r.GetInt64(7) != 0, r.GetInt64(8) != 0));
 
     public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), Restored);
 
     /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
     public static async Task ReserveAsync(StateConnection connection, Reservation place, CancellationToken cancellation)
     {
-        object?[] values = [place.RunId, place.Runbook, place.Tenant, place.Cluster, place.Zone, place.Node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0];
+        var ((tenant, cluster, node), zone) = (place.NodeId, place.Zone);
+        object?[] values =
+        [
+            place.RunId, place.Runbook, tenant, cluster, zone, node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0,
+        ];
         var checksum = CheckedReservations.Of(values);
         if (await connection.ExecuteAsync(
             """
@@ -135,14 +141,14 @@ static class RunTables
             cancellation,
             ("$run", values[0]), ("$runbook", values[1]), ("$tenant", values[2]), ("$cluster", values[3]), ("$zone", values[4]), ("$node", values[5]),
             ("$subject", values[6]), ("$disruptive", values[7]), ("$control", values[8]), ("$checksum", checksum)) > 0)
-            await StateSeals.AddAsync(connection, "reservations", Part(place.Tenant, place.Cluster), 1, checksum, cancellation);
+            await StateSeals.AddAsync(connection, "reservations", Part(place.NodeId.ClusterId), 1, checksum, cancellation);
     }
 
     public static async Task ReleaseAsync(StateConnection connection, string run, CancellationToken cancellation)
     {
         var released = await connection.QueryAsync(
             "DELETE FROM reservations WHERE run = $run RETURNING tenant, cluster, checksum",
-            r => (Part: Part(r.GetString(0), r.GetString(1)), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)), cancellation, ("$run", run));
+            r => (Part: Part(new(r.GetString(0), r.GetString(1))), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)), cancellation, ("$run", run));
         foreach (var (part, checksum) in released)
             await StateSeals.AddAsync(connection, "reservations", part, -1, checksum, cancellation);
     }
@@ -156,11 +162,11 @@ static class RunTables
             cancellation,
             ("$run", cancelled.RunId), ("$author", cancelled.Author), ("$reason", cancelled.Reason), ("$at", cancelled.At), ("$checksum", checksum)) > 0;
         if (added)
-            await StateSeals.AddAsync(connection, "cancellations", Part(run.Tenant, run.Cluster), 1, checksum, cancellation);
+            await StateSeals.AddAsync(connection, "cancellations", Part(run.ClusterId), 1, checksum, cancellation);
         return added;
     }
 
-    static string Part(string tenant, string cluster) => $"{tenant}\n{cluster}";
+    static string Part(ClusterId cluster) => $"{cluster.Tenant}\n{cluster.Cluster}";
 
     // All rows of an older version are taken for what they say.
     static async Task FillAsync(StateConnection connection, CancellationToken cancellation)

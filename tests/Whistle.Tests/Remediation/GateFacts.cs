@@ -111,7 +111,7 @@ sealed class GateFacts
     {
         var parts = text.Split('@', '/', ':');
         return new(
-            parts[0], "b", "t", parts[1], parts[3], parts[2], parts[4].Contains('s', StringComparison.Ordinal) ? RunOf("r").Subject : Labels.Of(("node", parts[2]), ("mountpoint", "/other")),
+            parts[0], "b", new("t", parts[1], parts[2]), parts[3], parts[4].Contains('s', StringComparison.Ordinal) ? RunOf("r").Subject : Labels.Of(("node", parts[2]), ("mountpoint", "/other")),
             parts[4].Contains('d', StringComparison.Ordinal), parts[4].Contains('c', StringComparison.Ordinal));
     }
 

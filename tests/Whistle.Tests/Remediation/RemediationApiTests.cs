@@ -27,8 +27,8 @@ public sealed class RemediationApiTests
         await using var app = await StartAsync(bench);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
         using var people = People(app);
-        using var agent = Agent(app.Urls.First(), await credentials.EnrollAsync("t", "c", "n", TestContext.Current.CancellationToken));
-        using var other = Agent(app.Urls.First(), await credentials.EnrollAsync("t", "c", "m", TestContext.Current.CancellationToken));
+        using var agent = Agent(app.Urls.First(), await credentials.EnrollAsync(new("t", "c"), "n", TestContext.Current.CancellationToken));
+        using var other = Agent(app.Urls.First(), await credentials.EnrollAsync(new("t", "c"), "m", TestContext.Current.CancellationToken));
         using var nobody = Agent(app.Urls.First(), "wst_none");
 
         bench.Agent.Absent = true;
@@ -184,7 +184,7 @@ public sealed class RemediationApiTests
         app.Urls.Add("http://127.0.0.1:0");
         CommandApi.Map(app, bench.Host, new Credentials(bench.Runs.Database, bench.Clock), bench.Clock);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
-        await credentials.EnrollAsync("t", "c", "n", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), "n", TestContext.Current.CancellationToken);
         RemediationApi.Map(app, bench.Environment with { Senders = credentials.SendersAsync }, bench.Host, bench.Clock);
         await app.StartAsync(TestContext.Current.CancellationToken);
         return app;

@@ -28,7 +28,7 @@ sealed class RemediationBench : IDisposable
 {
     public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static readonly Sender Node = new("t", "c", "n");
+    public static readonly Sender Node = new(new NodeId("t", "c", "n"));
 
     const string Runbook =
         """
@@ -95,7 +95,7 @@ sealed class RemediationBench : IDisposable
         _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         var credentials = new Credentials(_database, Clock);
         if ((await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Count == 0)
-            await credentials.EnrollAsync(Node.Tenant, Node.Cluster, Node.Node, TestContext.Current.CancellationToken);
+            await credentials.EnrollAsync(new(Node.Tenant, Node.Cluster), Node.Node, TestContext.Current.CancellationToken);
         Incidents = new(_database);
         Runs = new(_database);
         Control = new(_database);
@@ -112,7 +112,7 @@ sealed class RemediationBench : IDisposable
             Holds = _runbooks == RunbookFile
                 ? RemediationEnvironment.HoldsBy(new PromQLEngine(new MemorySeries()))
                 : (_, _, _) => ValueTask.FromResult(true),
-            Clusters = (_, _) => Facts?.Invoke(),
+            Clusters = _ => Facts?.Invoke(),
             Incidents = Incidents,
             Runs = Runs,
             Control = Control,

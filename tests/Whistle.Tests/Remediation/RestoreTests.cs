@@ -200,7 +200,7 @@ public sealed class RestoreTests : IDisposable
         Assert.True(await bench.Host.Agents.HearAsync(RemediationBench.Node, agent.Told[0], bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
         // Another node's commands are not this one's to tell of.
-        var stranger = new Sender("t", "c", "m");
+        var stranger = new Sender(new NodeId("t", "c", "m"));
         var told = agent.Told[0] with { Commands = [.. agent.Told[0].Commands.Select(c => c with { Outcome = CommandOutcome.Failed })] };
         Assert.True(await bench.Host.Agents.HearAsync(stranger, told, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
@@ -217,7 +217,7 @@ public sealed class RestoreTests : IDisposable
         var incident = Assert.Single(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(e => e.Kind == "restored");
 
-        foreach (var stranger in new[] { new Sender("u", "c", "n"), new Sender("t", "d", "n") })
+        foreach (var stranger in new[] { new Sender(new NodeId("u", "c", "n")), new Sender(new NodeId("t", "d", "n")) })
             Assert.True(await bench.Host.Agents.HearAsync(stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(0, await Lines());
         Assert.True(await bench.Host.Agents.HearAsync(RemediationBench.Node, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));

@@ -69,9 +69,9 @@ public sealed class RunTests
         var fleet = await FleetState.ReadAsync(connection, bench.Now, cancellation: TestContext.Current.CancellationToken);
         var signals = new SignalIndex([bench.Signal!]);
 
-        Assert.Equal([("t", "c")], signals.TroubledClusters(fleet));
-        Assert.Equal(["n"], signals.Troubled(fleet, "t", "c"));
-        Assert.Empty(signals.Troubled(fleet, "t", "d"));
+        Assert.Equal([new("t", "c")], signals.TroubledClusters(fleet));
+        Assert.Equal(["n"], signals.Troubled(fleet, new("t", "c")));
+        Assert.Empty(signals.Troubled(fleet, new("t", "d")));
     }
 
     [Fact]
