@@ -51,7 +51,7 @@ static class AlertingEngine
             state = state with { TicketedGiveUp = gaveUp.Id };
         }
 
-        state = NoteHiding(view.Incident, NoteAcknowledgement(view, state, now), now);
+        state = NoteInhibition(view.Incident, NoteAcknowledgement(view, state, now), now);
         if (Reason(view, state, gaveUp, options, now) is not { } reason)
             return state with { Held = null, UnpagedSince = null };
         if (HoldReason(view, options, now) is { } hold)
@@ -121,7 +121,7 @@ static class AlertingEngine
     }
 
     // While another incident tells it its own deadline stands still, and does not begin anew: a cause that comes and goes would put it off for ever.
-    static AlertState NoteHiding(Incident incident, AlertState state, DateTimeOffset now) => (incident.HiddenBy is not null, state.HiddenSince) switch
+    static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) => (incident.InhibitedBy is not null, state.HiddenSince) switch
     {
         (true, null) => state with { HiddenSince = now },
         (false, { } since) => state with { HiddenSince = null, HiddenFor = state.HiddenFor + (now - since) },
@@ -151,7 +151,7 @@ static class AlertingEngine
         var deadline = rank >= Severity.Rank(Severity.Error) ? options.CriticalDeadline : options.WarningDeadline;
         if (rank < Severity.Rank(Severity.Warning) || now - state.Since - state.HiddenFor < deadline)
             return null;
-        var hidden = state.HiddenFor > TimeSpan.Zero ? $", not counting the {Durations.Text(state.HiddenFor)} that another incident explained it" : "";
+        var hidden = state.HiddenFor > TimeSpan.Zero ? $", not counting the {Durations.Text(state.HiddenFor)} for which it was inhibited" : "";
         return $"the incident is still open {Durations.Text(deadline)} after it opened{hidden}.";
     }
 
@@ -159,8 +159,8 @@ static class AlertingEngine
     {
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
             return $"acknowledged by {acknowledgement.Author} until {acknowledgement.Until:u}.";
-        if (view.Incident.HiddenBy is { } cause)
-            return $"{cause} explains all its signals.";
+        if (view.Incident.InhibitedBy is { } cause)
+            return $"all its signals are inhibited by {cause}.";
         // Nothing is wrong at this moment, and a relapse pages at once. A closing that never comes is not waited for.
         return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < options.RecoveryPatience
             ? $"all its signals cleared at {clear:u}."

@@ -59,7 +59,7 @@ sealed record AlertState
     /// <summary>The end of the acknowledgement last seen.</summary>
     public DateTimeOffset? AcknowledgedUntil { get; init; }
 
-    /// <summary>Since when all that holds of it is explained by another signal; null where it is not.</summary>
+    /// <summary>Since when all its signals have been inhibited; null if they are not.</summary>
     public DateTimeOffset? HiddenSince { get; init; }
 
     /// <summary>How long that was so before, which the deadline does not count.</summary>
