@@ -25,7 +25,7 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, stri
 /// <param name="Active">All active signals, pending ones too.</param>
 /// <param name="Ended">Signals that ended lately, the latest first: how they ended.</param>
 /// <param name="Worked">Incidents that a run works on.</param>
-sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
+sealed record SignalView(SignalList Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
     /// <summary>What fires and is not hidden, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
     public IReadOnlyDictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);

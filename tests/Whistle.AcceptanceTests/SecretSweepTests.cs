@@ -6,6 +6,7 @@ using Whistle.Actions.Files;
 using Whistle.Agent.Sending;
 using Whistle.Agent.Settings;
 using Whistle.Commands;
+using Whistle.Data;
 using Whistle.Fixtures;
 using Whistle.State.Health;
 using Whistle.Telemetry;

@@ -7,8 +7,8 @@ using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
-using Whistle.Web.Clusters;
 using Whistle.Web.Live;
+using Whistle.Web.Places;
 
 namespace Whistle.Web.Acts;
 

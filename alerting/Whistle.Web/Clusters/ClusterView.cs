@@ -2,10 +2,10 @@ using Whistle.Remediation.Runbooks;
 using Whistle.Web.Incidents;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Clusters;
-
-public readonly record struct ClusterKey(string Tenant, string Cluster);
 
 /// <summary>How far one runbook may go in a cluster, and what made it so.</summary>
 public sealed record RunbookInCluster(Runbook Runbook, RunbookMode Mode, string From);

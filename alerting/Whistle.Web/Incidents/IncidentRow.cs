@@ -1,7 +1,9 @@
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
-using Whistle.Web.Nodes;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
+using Whistle.Web.Text;
 
 namespace Whistle.Web.Incidents;
 

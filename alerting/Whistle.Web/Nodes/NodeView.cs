@@ -1,13 +1,7 @@
-using Whistle.Telemetry;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Nodes;
-
-/// <summary>Where telemetry is from. The node is the scrape target where a collector sends for a whole cluster.</summary>
-public readonly record struct NodeKey(string Tenant, string Cluster, string Node)
-{
-    public static NodeKey Of(Labels labels) =>
-        new(labels["tenant"], labels["cluster"], labels["node"] is { Length: > 0 } node ? node : labels["instance"]);
-}
 
 public enum NodeState
 {
@@ -62,11 +56,6 @@ public sealed record NodeView
             return Signals.Count > 0 ? Math.Min(ofState, Signals[0].Rank) : ofState;
         }
     }
-}
-
-public readonly record struct FilesystemKey(NodeKey Node, string Device, string Type, string Mountpoint)
-{
-    public static FilesystemKey Of(Labels labels) => new(NodeKey.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
 }
 
 /// <summary>A filesystem of the page. NaN where a number is not known, bytes otherwise.</summary>

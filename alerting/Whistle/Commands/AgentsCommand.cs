@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 
+using Whistle.Access;
 using Whistle.Configuration;
+using Whistle.Data;
 using Whistle.Inventory;
 using Whistle.State;
 

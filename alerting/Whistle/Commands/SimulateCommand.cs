@@ -11,7 +11,7 @@ using Prometheus;
 using Whistle.Alerting;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
-using Whistle.Simulation;
+using Whistle.Remediation.Simulation;
 using Whistle.State;
 
 namespace Whistle.Commands;

@@ -1,0 +1,3 @@
+namespace Whistle.Web.Places;
+
+public readonly record struct ClusterKey(string Tenant, string Cluster);
