@@ -1,47 +1,24 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 using Prometheus;
 
+using Whistle.Alerting.Channels;
 using Whistle.Alerting.Deciding;
-using Whistle.Alerting.Mail;
 using Whistle.Alerting.Outbox;
-using Whistle.Alerting.PagerDuty;
+using Whistle.Alerting.Stores;
 using Whistle.Alerting.Tickets;
+using Whistle.Incidents;
+using Whistle.Remediation.Runs;
 using Whistle.State;
 using Whistle.State.Health;
 
 namespace Whistle.Alerting;
 
-/// <summary>What alerting reads, and where it writes.</summary>
-public sealed record AlertingEnvironment
-{
-    /// <summary>All incidents that are not closed, and those that closed at or after the instant, with their repairs.</summary>
-    public required Func<DateTimeOffset, CancellationToken, Task<IReadOnlyList<IncidentView>>> Incidents { get; init; }
-
-    public required StateDatabase Database { get; init; }
-
-    public required IMetricFactory Metrics { get; init; }
-
-    /// <summary>Where this stage says what is wrong with itself.</summary>
-    public HealthBoard Health { get; init; } = new(TimeProvider.System);
-
-    /// <summary>Adds a line to an incident's timeline (incident, at, kind, text) within the transaction of the decision.</summary>
-    public Func<StateTransaction, string, DateTimeOffset, string, string, CancellationToken, Task> Note { get; init; } =
-        (_, _, _, _, _, _) => Task.CompletedTask;
-
-    public PassWatch? Watch { get; init; }
-
-    /// <summary>Takes the place of the mail server.</summary>
-    internal INotifier? Mail { get; init; }
-
-    /// <summary>Called after each step is durable, so that a test can end the process there.</summary>
-    internal Action<string> Persisted { get; init; } = _ => { };
-}
-
 /// <summary>
-/// Reconciles what people were told with the incidents, and empties the outbox. The hosted loops and a test call the same steps; only the
-/// loops know a clock. Each channel has a loop of its own, so that a silent mail server delays no page.
+/// Reconciles what people were notified of with the incidents, and sends what waits in the outbox. The hosted loops and a test call the same
+/// steps; only the loops know a clock. Each channel has a loop of its own, so that a silent mail server delays no page.
 /// </summary>
 public sealed class AlertingHost : BackgroundService
 {
@@ -56,7 +33,6 @@ public sealed class AlertingHost : BackgroundService
     static readonly TimeSpan Overlap = TimeSpan.FromMinutes(10);
     static readonly TimeSpan AdvanceEvery = TimeSpan.FromMinutes(10);
     const int MostDigestLines = 500;
-    const int MailsPerMinute = 120;
 
     // More than can have been opened since any backup.
     const int TicketsSinceBackup = 1000;
@@ -68,13 +44,13 @@ public sealed class AlertingHost : BackgroundService
     readonly AlertingStore _store;
     readonly OutboxStore _outbox;
     readonly AlertingMetrics _metrics;
-    readonly Letters? _letters;
-    readonly List<(string Channel, OutboxSender Sender)> _senders = [];
+    readonly List<ChannelSender> _senders;
+    readonly HashSet<string> _unknownChannels = [];
     DateTimeOffset? _watermark;
     bool _isWatermarkRead;
 
-    /// <exception cref="ArgumentException">The options will not do; the message has all reasons.</exception>
-    public AlertingHost(AlertingEnvironment environment, AlertingOptions options, TimeProvider time, ILogger<AlertingHost> logger)
+    /// <exception cref="ArgumentException">The options are not valid; the message has all reasons.</exception>
+    internal AlertingHost(AlertingEnvironment environment, AlertingOptions options, TimeProvider time, ILogger<AlertingHost> logger)
     {
         if (options.Errors() is { Count: > 0 } errors)
             throw new ArgumentException(string.Join(Environment.NewLine, errors), nameof(options));
@@ -88,13 +64,14 @@ public sealed class AlertingHost : BackgroundService
         Tickets = new TicketStore(environment.Database, time);
         if (!options.HasChannel)
             environment.Health.Report(Component, "channels", HealthState.Warning, $"{NoChannel.Hint} {NoChannel.Help}");
-        if (options.PagerDuty is { } pagerDuty)
-            AddSender(new PagerDutyNotifier(pagerDuty, time), pagerDuty.CallsPerMinute);
-        if (options.Mail is not { } mail)
-            return;
-        _letters = new Letters(mail, options.Address);
-        AddSender(environment.Mail ?? new MailNotifier(mail, time), MailsPerMinute);
+        _senders = [.. options.Channels.Select(c => SenderOf(c.Open(options.Address, time)))];
     }
+
+    /// <summary>Alerting as it ships, without a server around it.</summary>
+    public static AlertingHost Over(
+        IncidentStore incidents, RunStore runs, StateDatabase database, IMetricFactory metrics, AlertingOptions options, TimeProvider time) => new(
+        new() { Incidents = new IncidentReader(incidents, runs, time).SinceAsync, Database = database, Metrics = metrics },
+        options, time, NullLogger<AlertingHost>.Instance);
 
     public TicketStore Tickets { get; }
 
@@ -102,44 +79,50 @@ public sealed class AlertingHost : BackgroundService
     /// Incidents that people were paged for and that are not over, with when they were paged last. None where there is no channel: earlier
     /// versions noted pages without one.
     /// </summary>
-    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) => HasChannel ? await _store.PagedAsync(cancellation) : new Dictionary<string, DateTimeOffset>();
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) =>
+        HasChannel ? await _store.PagedAsync(cancellation) : new Dictionary<string, DateTimeOffset>();
 
     /// <summary>Incidents that people would have been paged for, with since when; there is no channel to page over.</summary>
-    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> UnpagedAsync(CancellationToken cancellation) => await _store.UnpagedAsync(cancellation);
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> UnpagedAsync(CancellationToken cancellation) =>
+        await _store.UnpagedAsync(cancellation);
 
     /// <summary>False where nobody can be paged.</summary>
     public bool HasChannel => _options.HasChannel;
 
-    /// <summary>The latest notifications first: of one state (pending, sent, failed, overtaken) or incident, or all.</summary>
-    public async Task<IReadOnlyList<Notification>> NotificationsAsync(string? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default) => await _outbox.ListAsync(state, incident, limit, cancellation);
+    /// <summary>The latest notifications first: of one state or incident, or all.</summary>
+    internal async Task<IReadOnlyList<Notification>> NotificationsAsync(
+        NotificationState? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default) =>
+        await _outbox.ListAsync(state, incident, limit, cancellation);
 
-    /// <summary>All that was settled on for an incident, the first first.</summary>
-    public async Task<IReadOnlyList<KeptDecision>> DecisionsAsync(string incident, CancellationToken cancellation) => await _store.DecisionsAsync(incident, cancellation);
+    /// <summary>All decisions about an incident, the first first.</summary>
+    internal async Task<IReadOnlyList<StoredDecision>> DecisionsAsync(string incident, CancellationToken cancellation) =>
+        await _store.DecisionsAsync(incident, cancellation);
 
     /// <summary>The state was restored from a backup: no number is given again that may have been given since.</summary>
-    public async Task BeginGenerationAsync(CancellationToken cancellation) => await _environment.Database.SkipNumbersAsync("alerting_tickets", TicketsSinceBackup, cancellation);
+    public async Task BeginGenerationAsync(CancellationToken cancellation) =>
+        await _environment.Database.SkipNumbersAsync("alerting_tickets", TicketsSinceBackup, cancellation);
 
     /// <summary>One pass: decide on every incident as of <paramref name="now"/>, then send what may go.</summary>
     public async Task RunOnceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         await DecideAsync(now, cancellation);
-        foreach (var (_, sender) in _senders)
+        foreach (var sender in _senders)
             await sender.DrainAsync(cancellation);
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s.Channel, s.Sender, c), stoppingToken))]);
+        Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s, c), stoppingToken))]);
 
     public override void Dispose()
     {
-        foreach (var (_, sender) in _senders)
+        foreach (var sender in _senders)
             sender.Dispose();
         base.Dispose();
     }
 
-    void AddSender(INotifier notifier, int callsPerMinute) => _senders.Add((
-        notifier.Channel,
-        new OutboxSender(_outbox, notifier, new Pace(callsPerMinute, _options.Seed, _time), _metrics, _environment.Health, _time, _logger, _environment.Persisted)));
+    ChannelSender SenderOf(IChannel channel) => new(
+        _outbox, channel, new SendRate(channel.CallsPerMinute, _options.Seed, _time), _metrics, _environment.Health, _time, _logger,
+        _environment.Persisted);
 
     async Task LoopAsync(Func<CancellationToken, Task> step, CancellationToken cancellation)
     {
@@ -175,12 +158,13 @@ public sealed class AlertingHost : BackgroundService
         }
     }
 
-    async Task DrainAsync(string channel, OutboxSender sender, CancellationToken cancellation)
+    async Task DrainAsync(ChannelSender sender, CancellationToken cancellation)
     {
+        var channel = sender.Channel.Name;
         try
         {
             await sender.DrainAsync(cancellation);
-            _environment.Health.Clear(OutboxSender.Component, channel);
+            _environment.Health.Clear(ChannelSender.Component, channel);
         }
         catch (StateException)
         {
@@ -188,7 +172,8 @@ public sealed class AlertingHost : BackgroundService
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
-            _environment.Health.Failing(OutboxSender.Component, channel, $"Notifications cannot be read from the state: {e.Message} See the server's log.");
+            _environment.Health.Failing(
+                ChannelSender.Component, channel, $"Notifications cannot be read from the state: {e.Message} See the server's log.");
             _logger.DrainFailed(e, channel);
         }
     }
@@ -204,30 +189,71 @@ public sealed class AlertingHost : BackgroundService
             whole &= tried.IsWhole;
             failure = tried.Failure ?? failure;
             if (tried.Saved)
-                _environment.Persisted("decided");
+                _environment.Persisted();
         }
 
         if (failure is null)
             _environment.Health.Clear(Component, "incidents");
         else
             _environment.Health.Failing(Component, "incidents", $"Whistle cannot decide whether to page for an incident: {failure} See the server's log.");
-        if (_letters is not null)
-            await _store.TakeDigestAsync(now - _options.DigestAfter, MostDigestLines, (transaction, first, lines) => _letters.DigestAsync(transaction, first, lines, now, cancellation), cancellation);
-        // Held where a closed incident is not settled yet: it must be read again however long that lasts.
+        await ReportUnknownChannelsAsync(cancellation);
+        await SendDigestAsync(now, cancellation);
+        // Not where a closed incident is not settled yet: it must be read again however long that lasts.
         if (whole && !(now - _watermark < AdvanceEvery))
+            await AdvanceAsync(now, cancellation);
+        _metrics.LastPass.Set(now.ToUnixTimeMilliseconds() / 1000.0);
+    }
+
+    async Task SendDigestAsync(DateTimeOffset now, CancellationToken cancellation)
+    {
+        if (_senders.Exists(s => s.Channel.SendsDigests))
         {
-            await _store.AdvanceAsync(now, now - _options.Retention, cancellation);
-            _watermark = now;
+            await _store.TakeDigestAsync(
+                now - _options.DigestAfter, MostDigestLines,
+                (transaction, first, lines) => PublishAsync(transaction, new AlertEvent.Digest(first, lines), now, cancellation), cancellation);
+        }
+    }
+
+    async Task AdvanceAsync(DateTimeOffset now, CancellationToken cancellation)
+    {
+        var kept = now - _options.Retention;
+        await _outbox.InspectAsync(cancellation);
+        await _store.AdvanceAsync(now, kept, transaction => OutboxStore.DropAsync(transaction, kept, cancellation), cancellation);
+        _watermark = now;
+    }
+
+    // A channel that was taken out of the configuration while something waited for it. Nobody would ever send that.
+    async Task ReportUnknownChannelsAsync(CancellationToken cancellation)
+    {
+        var unknown = (await _outbox.WaitingAsync(cancellation)).Where(w => !_senders.Exists(s => s.Channel.Name == w.Channel)).ToList();
+        foreach (var (channel, count) in unknown)
+        {
+            var reason = $"{count} {(count == 1 ? "notification waits" : "notifications wait")} for the channel {channel}, which is not configured, "
+                + "so nobody is notified. Configure it again (docs/configuration.md) and restart the server.";
+            _environment.Health.Report(ChannelSender.Component, Configuration(channel), HealthState.Degraded, reason);
+            _metrics.Pending.WithLabels(channel).Set(count);
+            if (_unknownChannels.Add(channel))
+                _logger.ChannelUnknown(reason);
         }
 
-        _metrics.LastPass.Set(now.ToUnixTimeMilliseconds() / 1000.0);
+        foreach (var channel in _unknownChannels.Except(unknown.Select(u => u.Channel)).ToList())
+        {
+            _environment.Health.Clear(ChannelSender.Component, Configuration(channel));
+            _unknownChannels.Remove(channel);
+        }
+
+        static string Configuration(string channel) => $"{channel} configuration";
     }
 
     // One of the future would hide incidents that closed.
     async Task<DateTimeOffset?> ReadWatermarkAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         if (!_isWatermarkRead)
-            _watermark = await _store.WatermarkAsync(cancellation) is { } seen && seen >= DateTimeOffset.UnixEpoch && seen <= now ? seen : null;
+        {
+            var seen = await _store.WatermarkAsync(cancellation);
+            _watermark = seen >= DateTimeOffset.UnixEpoch && seen <= now ? seen : null;
+        }
+
         _isWatermarkRead = true;
         return _watermark;
     }
@@ -238,9 +264,9 @@ public sealed class AlertingHost : BackgroundService
         try
         {
             var before = known.GetValueOrDefault(view.Incident.Id) ?? await _store.FindAsync(view.Incident.Id, cancellation);
-            if (before is null && _environment.Database.IsDamaged(AlertingStore.Incidents, view.Incident.Id))
+            if (before is null && _environment.Database.IsDamaged(AlertingTables.IncidentsTable, view.Incident.Id))
                 return new(view.Incident.ClosedAt is null, false, null);
-            var (after, decisions) = AlertingEngine.Decide(view, before ?? AlertState.New, _options, now);
+            var (after, decisions) = AlertingEngine.Decide(view, before ?? AlertState.New, _options.Policy, now);
             saved = before is null || decisions.Count > 0 || (before != after && AlertingStore.Text(before) != AlertingStore.Text(after));
             if (saved)
                 await SaveAsync(view, after, decisions, now, cancellation);
@@ -259,84 +285,65 @@ public sealed class AlertingHost : BackgroundService
     /// <param name="Failure">What went wrong; null where nothing did.</param>
     readonly record struct Tried(bool IsWhole, bool Saved, string? Failure);
 
-    async Task SaveAsync(IncidentView view, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, CancellationToken cancellation)
+    async Task SaveAsync(
+        IncidentView view, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, CancellationToken cancellation)
     {
         var id = view.Incident.Id;
         await _store.SaveAsync(view.Incident, state, decisions, now, async transaction =>
         {
             foreach (var decision in decisions)
             {
-                await ApplyAsync(transaction, view, decision, now, cancellation);
-                await _environment.Note(transaction, id, now, decision.Kind, decision.Text, cancellation);
+                if (await ApplyAsync(transaction, view, decision, now, cancellation) is { } alert)
+                    await PublishAsync(transaction, alert, now, cancellation);
+                await _environment.Note(transaction, id, now, decision, cancellation);
             }
         }, cancellation);
         foreach (var decision in decisions)
         {
-            _metrics.Decisions.WithLabels(decision.Kind).Inc();
+            _metrics.Decisions.WithLabels(decision.Kind.Word()).Inc();
             _logger.Decided(id, decision.Text);
         }
     }
 
-    async Task ApplyAsync(StateTransaction transaction, IncidentView view, Decision decision, DateTimeOffset now, CancellationToken cancellation)
+    /// <returns>What the channels are to notify of; null where there is nothing.</returns>
+    static async Task<AlertEvent?> ApplyAsync(
+        StateTransaction transaction, IncidentView view, Decision decision, DateTimeOffset now, CancellationToken cancellation)
     {
         switch (decision)
         {
             case Decision.Page page:
-                await AddPageAsync(transaction, view, page, now, cancellation);
-                break;
+                return new AlertEvent.Paged(view, page);
             case Decision.Resolve resolve:
-                await AddResolveAsync(transaction, view.Incident.Id, resolve.Number, now, cancellation);
-                break;
+                return new AlertEvent.PageResolved(view.Incident, resolve.Number);
             case Decision.Announce announce:
-                await (_letters?.ClosedAsync(transaction, view, announce, now, cancellation) ?? Task.CompletedTask);
-                break;
+                return new AlertEvent.IncidentClosed(view.Incident, announce.Pages, announce.Text);
             case Decision.Change change:
-                await AddChangeAsync(transaction, view, change.Repair, now, cancellation);
-                break;
+                return new AlertEvent.Changed(view, change.Repair);
             case Decision.OpenTicket open:
                 var (ticket, entry) = await TicketStore.OpenAsync(transaction, view.Incident, open.Repair, now, cancellation);
-                await (_letters?.TicketAsync(transaction, ticket, entry, now, cancellation) ?? Task.CompletedTask);
-                break;
+                return new AlertEvent.TicketUpdated(ticket, entry);
             case Decision.ResolveTicket:
-                if (await TicketStore.ResolveAsync(transaction, view.Incident.Id, now, cancellation) is { } resolved)
-                    await (_letters?.TicketAsync(transaction, resolved.Ticket, resolved.Entry, now, cancellation) ?? Task.CompletedTask);
-                break;
+                var resolved = await TicketStore.ResolveAsync(transaction, view.Incident.Id, now, cancellation);
+                return resolved is { } update ? new AlertEvent.TicketUpdated(update.Ticket, update.Entry) : null;
             case Decision.Digest digest:
                 await AlertingStore.AddDigestLineAsync(transaction, view.Incident.Id, digest.Text, now, cancellation);
-                break;
+                return null;
             case Decision.Hold or Decision.Unpaged:
-                break;
+                return null;
             default:
                 throw new InvalidOperationException($"{decision} is no decision.");
         }
     }
 
-    async Task AddPageAsync(StateTransaction transaction, IncidentView view, Decision.Page page, DateTimeOffset now, CancellationToken cancellation)
+    async Task PublishAsync(StateTransaction transaction, AlertEvent alert, DateTimeOffset now, CancellationToken cancellation)
     {
-        var id = view.Incident.Id;
-        if (_options.PagerDuty is not null)
+        if (_senders is [])
+            return;
+        var context = new ComposeContext(now, (await Lineage.ReadAsync(transaction.Connection, cancellation)).Suffix);
+        foreach (var channel in _senders.Select(s => s.Channel))
         {
-            await OutboxStore.AddAsync(
-                transaction, PagerDutyEvent.Channel, PagerDutyEvent.DedupKey(id, page.Number), PagerDutyEvent.Trigger, id,
-                PagerDutyEvent.TriggerBody(view, page, _options, now), now, cancellation: cancellation);
+            foreach (var message in channel.Compose(alert, context))
+                await OutboxStore.AddAsync(transaction, channel.Name, message, now, cancellation);
         }
-
-        await (_letters?.PageAsync(transaction, view, page, now, cancellation) ?? Task.CompletedTask);
-    }
-
-    async Task AddResolveAsync(StateTransaction transaction, string incident, int number, DateTimeOffset now, CancellationToken cancellation)
-    {
-        if (_options.PagerDuty is not null)
-        {
-            await OutboxStore.AddEndAsync(
-                transaction, PagerDutyEvent.Channel, PagerDutyEvent.DedupKey(incident, number), PagerDutyEvent.Trigger, PagerDutyEvent.Resolve, incident,
-                PagerDutyEvent.ResolveBody(incident, number), now, cancellation);
-        }
-    }
-
-    async Task AddChangeAsync(StateTransaction transaction, IncidentView view, Repair repair, DateTimeOffset now, CancellationToken cancellation)
-    {
-        if (_options.PagerDuty is not null)
-            await OutboxStore.AddAsync(transaction, PagerDutyEvent.Channel, repair.Id, PagerDutyEvent.Change, view.Incident.Id, PagerDutyEvent.ChangeBody(view, repair), now, cancellation: cancellation);
     }
 }

@@ -5,6 +5,7 @@ using Whistle.Actions.Files;
 using Whistle.Actions.Policy;
 using Whistle.Agent.Settings;
 using Whistle.Alerting;
+using Whistle.Alerting.Configuration;
 using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;

@@ -98,7 +98,7 @@ public sealed class RulesHost : BackgroundService
         _collectors = new CollectorPresence(environment.Series, environment.Refused);
     }
 
-    /// <summary>All active signals, with what hides them: the same version until a rule is evaluated again.</summary>
+    /// <summary>All active signals, with what inhibits them: the same version until a rule is evaluated again.</summary>
     public SignalList Signals
     {
         get

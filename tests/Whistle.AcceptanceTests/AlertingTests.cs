@@ -5,7 +5,11 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
+using Whistle.Alerting.Channels;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Mail;
+using Whistle.Alerting.Outbox;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Alerting.Tickets;
 using Whistle.Fixtures;
 using Whistle.Incidents;
@@ -76,7 +80,7 @@ public sealed class AlertingTests : IDisposable
         Assert.Equal("<ticket.1.1@example.com>", Header(mails[3], "References"));
         Assert.Contains(mails[0], l => l.Contains("/data/&lt;models&gt;", StringComparison.Ordinal));
         Assert.DoesNotContain(mails.SelectMany(m => m), l => l.Contains("<models></td>", StringComparison.Ordinal));
-        Assert.Empty(await host.NotificationsAsync("pending", cancellation: Cancellation));
+        Assert.Empty(await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation));
     }
 
     [Theory]
@@ -89,12 +93,12 @@ public sealed class AlertingTests : IDisposable
         using var host = Host(pagerDuty.Address, null);
         _view = _view with { Repairs = [GaveUp()] };
         await PassAsync(host);
-        Assert.Equal(2, (await host.NotificationsAsync("pending", cancellation: Cancellation)).Count);
+        Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation)).Count);
         pagerDuty.Mood = PagerDutyMood.Well;
         await PassAsync(host);
 
-        Assert.Empty(await host.NotificationsAsync("pending", cancellation: Cancellation));
-        Assert.Equal(2, (await host.NotificationsAsync("sent", cancellation: Cancellation)).Count);
+        Assert.Empty(await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation));
+        Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Sent, cancellation: Cancellation)).Count);
     }
 
     [Fact]
@@ -109,8 +113,8 @@ public sealed class AlertingTests : IDisposable
         _view = _view with { Repairs = [GaveUp()] };
         await PassAsync(host);
 
-        Assert.Equal(2, (await host.NotificationsAsync("failed", cancellation: Cancellation)).Count);
-        Assert.All(await host.NotificationsAsync("failed", cancellation: Cancellation), n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
+        Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation)).Count);
+        Assert.All(await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation), n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -121,15 +125,15 @@ public sealed class AlertingTests : IDisposable
         {
             _view = _view with { Repairs = [GaveUp()] };
             await PassAsync(host);
-            Assert.Equal(["failed", "failed"], (await host.NotificationsAsync(cancellation: Cancellation)).Select(n => n.State is "failed" ? n.State : n.Reason));
-            Assert.All(await host.NotificationsAsync("failed", cancellation: Cancellation), n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
+            Assert.Equal(["failed", "failed"], (await host.NotificationsAsync(cancellation: Cancellation)).Select(n => n.State is NotificationState.Failed ? "failed" : n.Reason));
+            Assert.All(await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation), n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
         }
 
         Close();
         using var strict = Host(null, smtp.Port, security: MailSecurity.StartTls);
         await PassAsync(strict);
-        Assert.Equal(2, (await strict.NotificationsAsync("pending", cancellation: Cancellation)).Count);
-        Assert.Contains("STARTTLS", (await strict.NotificationsAsync("pending", cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
+        Assert.Equal(2, (await strict.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation)).Count);
+        Assert.Contains("STARTTLS", (await strict.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
         Assert.Empty(smtp.Messages);
     }
 
@@ -146,8 +150,8 @@ public sealed class AlertingTests : IDisposable
         _time.Advance(TimeSpan.FromSeconds(31));
         await pass;
 
-        Assert.Equal(2, (await host.NotificationsAsync("pending", cancellation: Cancellation)).Count);
-        Assert.Contains("30 s", (await host.NotificationsAsync("pending", cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
+        Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation)).Count);
+        Assert.Contains("30 s", (await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
     }
 
     AlertingHost Host(Uri? pagerDuty, int? smtpPort, string? routingKeyFile = null, MailSecurity security = MailSecurity.None) => new(
@@ -159,10 +163,15 @@ public sealed class AlertingTests : IDisposable
         },
         new AlertingOptions
         {
-            PagerDuty = pagerDuty is null ? null : new() { Address = pagerDuty, RoutingKey = new string('k', 32), RoutingKeyFile = routingKeyFile },
-            Mail = smtpPort is not { } port
-                ? null
-                : new() { Host = "127.0.0.1", Port = port, Security = security, From = "Whistle <whistle@example.com>", To = ["ops@example.com"] },
+            Channels =
+            [
+                .. pagerDuty is null
+                    ? (ChannelOptions[])[]
+                    : [new PagerDutyOptions { Address = pagerDuty, RoutingKey = new string('k', 32), RoutingKeyFile = routingKeyFile }],
+                .. smtpPort is not { } port
+                    ? (ChannelOptions[])[]
+                    : [new MailOptions { Host = "127.0.0.1", Port = port, Security = security, From = "Whistle <whistle@example.com>", To = ["ops@example.com"] }],
+            ],
         },
         _time, NullLogger<AlertingHost>.Instance);
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 
-using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
 using Whistle.Commands;

@@ -3,7 +3,8 @@ using System.Text.Json;
 
 using Microsoft.Extensions.DependencyInjection;
 
-using Whistle.Alerting;
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.PagerDuty;
 using Whistle.State.Health;
 
 using Xunit;
@@ -108,7 +109,10 @@ public sealed class HealthTests
     }
 
     static Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(
-        Cancellation, change: o => o with { Alerting = new() { PagerDuty = new() { Address = new("http://127.0.0.1:9"), RoutingKey = new string('k', 32) } } });
+        Cancellation, change: o => o with
+        {
+            Alerting = new() { Channels = [new PagerDutyOptions { Address = new("http://127.0.0.1:9"), RoutingKey = new string('k', 32) }] },
+        });
 
     [Fact]
     public async Task An_agent_of_its_own_that_cannot_run_is_said()

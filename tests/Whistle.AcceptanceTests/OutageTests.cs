@@ -3,6 +3,9 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Mail;
+using Whistle.Alerting.Outbox;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
@@ -56,22 +59,22 @@ public sealed class OutageTests : IDisposable
 
         var tried = pagerDuty.Events.Count;
         Assert.InRange(tried, 10, 60);
-        Assert.Equal(2 * Count, (await host.NotificationsAsync("pending", limit: 1000, cancellation: TestContext.Current.CancellationToken)).Count);
+        Assert.Equal(2 * Count, (await host.NotificationsAsync(NotificationState.Pending, limit: 1000, cancellation: TestContext.Current.CancellationToken)).Count);
 
         pagerDuty.Mood = PagerDutyMood.Well;
         pagerDuty.Events.Clear();
         smtp ??= await SmtpServer.StartAsync(cancellation, port: smtpPort);
         smtp.Mood = SmtpMood.Well;
         var taken = new List<int>();
-        for (var second = 0; second < 20 * 60 && (await host.NotificationsAsync("pending", limit: 1, cancellation: TestContext.Current.CancellationToken)).Count > 0; second++)
+        for (var second = 0; second < 20 * 60 && (await host.NotificationsAsync(NotificationState.Pending, limit: 1, cancellation: TestContext.Current.CancellationToken)).Count > 0; second++)
         {
             var before = pagerDuty.Events.Count;
             await PassAsync(host, Second, cancellation);
             taken.Add(pagerDuty.Events.Count - before);
         }
 
-        Assert.Empty(await host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
-        Assert.Empty(await host.NotificationsAsync("failed", cancellation: TestContext.Current.CancellationToken));
+        Assert.Empty(await host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
+        Assert.Empty(await host.NotificationsAsync(NotificationState.Failed, cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(Enumerable.Range(0, Count).Select(i => $"i{i:000}/1"), pagerDuty.Events.Select(e => e.GetProperty("dedup_key").GetString()).Order());
         Assert.All(Enumerable.Range(0, taken.Count), second => Assert.InRange(taken.Skip(second).Take(60).Sum(), 0, CallsPerMinute));
         var mails = await smtp.MessagesAsync(Count, cancellation);
@@ -89,8 +92,11 @@ public sealed class OutageTests : IDisposable
         new AlertingOptions
         {
             Seed = 7,
-            PagerDuty = new() { Address = pagerDuty, RoutingKey = new string('k', 32), CallsPerMinute = CallsPerMinute },
-            Mail = new() { Host = "127.0.0.1", Port = smtpPort, Security = MailSecurity.None, From = "whistle@example.com", To = ["ops@example.com"] },
+            Channels =
+            [
+                new PagerDutyOptions { Address = pagerDuty, RoutingKey = new string('k', 32), CallsPerMinute = CallsPerMinute },
+                new MailOptions { Host = "127.0.0.1", Port = smtpPort, Security = MailSecurity.None, From = "whistle@example.com", To = ["ops@example.com"] },
+            ],
         },
         _time, NullLogger<AlertingHost>.Instance);
 

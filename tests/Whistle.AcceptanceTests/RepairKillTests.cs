@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Whistle.AcceptanceTests.Killing;
 using Whistle.Agent;
 using Whistle.Agent.Settings;
+using Whistle.Alerting.Outbox;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 
@@ -53,7 +54,7 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         try
         {
             await fleet.LiveAsync(async () => await AreOverAsync(fleet, deaths.Length), cancellation);
-            await fleet.LiveAsync(async () => (await fleet.NotificationsAsync()).All(n => n.State != "pending"), cancellation);
+            await fleet.LiveAsync(async () => (await fleet.NotificationsAsync()).All(n => n.State is not NotificationState.Pending), cancellation);
         }
         finally
         {
@@ -88,7 +89,7 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         {
             // The hand that empties the disk, once it was called.
             if (!cleanable && (await fleet.TicketsAsync()).Count > 0
-                && (await fleet.NotificationsAsync()).Any(n => n is { Action: "trigger", State: "sent" }))
+                && (await fleet.NotificationsAsync()).Any(n => n is { Action: "trigger", State: NotificationState.Sent }))
                 node.Disk.Free();
             return await AreOverAsync(fleet, 1) && await IsAllToldAsync(fleet, cleanable);
         }
@@ -124,7 +125,7 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
     // The digest's line is written with the closing, and sent a second later; a page's end is told in a mail instead. A repair is told as a change
     // by the pass after its run's end, which may come after the incident's.
     static async Task<bool> IsAllToldAsync(MortalFleet fleet, bool cleanable) =>
-        await fleet.NotificationsAsync() is { Count: > 0 } all && all.All(n => n.State != "pending")
+        await fleet.NotificationsAsync() is { Count: > 0 } all && all.All(n => n.State is not NotificationState.Pending)
         && (cleanable
             ? all.Any(n => n.Key.StartsWith("digest", StringComparison.Ordinal)) && all.Any(n => n.Action == "change")
             : all.Any(n => n.Action == "resolve"));
@@ -148,7 +149,7 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
     /// <summary>PagerDuty and the mail server have had all that the outbox says was sent, each at most as often as an attempt was written down before it was made.</summary>
     async Task AssertToldAsync(MortalFleet fleet)
     {
-        var sent = (await fleet.NotificationsAsync()).Where(n => n.State == "sent").ToList();
+        var sent = (await fleet.NotificationsAsync()).Where(n => n.State is NotificationState.Sent).ToList();
         var attempts = sent.Where(n => n.Channel != "mail").ToDictionary(n => $"{n.Action} {n.Key}", n => n.Attempts);
         var events = fleet.PagerDuty.Events.Select(e => $"{e.GetProperty("event_action").GetString()} {e.GetProperty("dedup_key").GetString()}")
             .Concat(fleet.PagerDuty.Changes.Select(c => $"change {Run(c)}")).CountBy(e => e).ToDictionary();

@@ -5,6 +5,8 @@ using Microsoft.Extensions.Logging;
 using Whistle.Actions.Files;
 using Whistle.Agent.Sending;
 using Whistle.Agent.Settings;
+using Whistle.Alerting.Mail;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Commands;
 using Whistle.Data;
 using Whistle.Fixtures;
@@ -36,8 +38,11 @@ public sealed class SecretSweepTests : IDisposable
         ["token of the command line"] = (_, file) => Read(() => ServerConnection.TokenOf(Path.GetDirectoryName(file)!)),
         ["whistle --token-file"] = (_, file) => Read(() => ServerConnection.TokenIn(file)),
         ["agent --token-file"] = (_, file) => Read(() => ReportSender.Token(new AgentOptions { TokenFile = file, Buffer = new BufferOptions { Folder = "/none" } })!),
-        ["routing key"] = (_, file) => Check(new() { Alerting = new() { PagerDuty = new() { RoutingKeyFile = file } } }),
-        ["mail password"] = (_, file) => Check(new() { Alerting = new() { Mail = new() { Host = "h", From = "a@b.c", To = ["a@b.c"], User = "u", PasswordFile = file } } }),
+        ["routing key"] = (_, file) => Check(new() { Alerting = new() { Channels = [new PagerDutyOptions { RoutingKeyFile = file }] } }),
+        ["mail password"] = (_, file) => Check(new()
+        {
+            Alerting = new() { Channels = [new MailOptions { Host = "h", From = "a@b.c", To = ["a@b.c"], User = "u", PasswordFile = file }] },
+        }),
         ["database"] = (_, file) => Check(new() { DatabaseFile = file }),
     };
 

@@ -3,23 +3,23 @@ using Whistle.Incidents;
 namespace Whistle.Alerting.Deciding;
 
 /// <summary>
-/// Decides what people hear of an incident. The deadline is alerting's own: it runs from the incident's opening whatever a repair does
-/// meanwhile, so a repair can delay a page only inside it.
+/// Decides whom an incident notifies of what. The deadline is alerting's own: it runs from the incident's opening whatever a repair does,
+/// so a repair can delay a page only within it.
 /// </summary>
 static class AlertingEngine
 {
-    // A repair of a closed incident is waited for this long, to be told as a change.
+    // A repair of a closed incident is waited for this long, to be reported as a change.
     static readonly TimeSpan LongestRepair = TimeSpan.FromDays(1);
 
     public static (AlertState State, IReadOnlyList<Decision> Decisions) Decide(
-        IncidentView view, AlertState state, AlertingOptions options, DateTimeOffset now)
+        IncidentView view, AlertState state, PagingPolicy policy, DateTimeOffset now)
     {
         var decisions = new List<Decision>();
         state = BeginRound(view.Incident, state, now);
-        state = TellRepairs(view, state, decisions);
+        state = ReportRepairs(view, state, decisions);
         state = view.Incident.State is IncidentState.Closed
             ? Close(view, state, now, decisions)
-            : Attend(view, state, options, now, decisions);
+            : DecideOpen(view, state, policy, now, decisions);
         return (state, decisions);
     }
 
@@ -33,30 +33,30 @@ static class AlertingEngine
         return state with { Closed = false, Settled = false, Since = since < now ? since : now };
     }
 
-    static AlertState TellRepairs(IncidentView view, AlertState state, List<Decision> decisions)
+    static AlertState ReportRepairs(IncidentView view, AlertState state, List<Decision> decisions)
     {
-        var untold = view.Repairs.Where(r => r is { Changed: true, State: not RepairState.Underway } && !state.ToldRepairs.Contains(r.Id)).ToList();
-        if (untold.Count == 0)
+        var unreported = view.Repairs.Where(r => r is { Changed: true, State: not RepairState.Underway } && !state.ReportedRepairs.Contains(r.Id)).ToList();
+        if (unreported.Count == 0)
             return state;
-        decisions.AddRange(untold.Select(r => new Decision.Change(r)));
-        return state with { ToldRepairs = [.. state.ToldRepairs, .. untold.Select(r => r.Id)] };
+        decisions.AddRange(unreported.Select(r => new Decision.Change(r)));
+        return state with { ReportedRepairs = [.. state.ReportedRepairs, .. unreported.Select(r => r.Id)] };
     }
 
-    static AlertState Attend(IncidentView view, AlertState state, AlertingOptions options, DateTimeOffset now, List<Decision> decisions)
+    static AlertState DecideOpen(IncidentView view, AlertState state, PagingPolicy policy, DateTimeOffset now, List<Decision> decisions)
     {
         var gaveUp = GaveUp(view, state);
-        if (gaveUp is not null && state.TicketedGiveUp != gaveUp.Id)
+        if (gaveUp is not null && state.TicketedRepair != gaveUp.Id)
         {
             decisions.Add(new Decision.OpenTicket(gaveUp));
-            state = state with { TicketedGiveUp = gaveUp.Id };
+            state = state with { TicketedRepair = gaveUp.Id };
         }
 
-        state = NoteHiding(view.Incident, NoteAcknowledgement(view, state, now), now);
-        if (Reason(view, state, gaveUp, options, now) is not { } reason)
+        state = NoteInhibition(view.Incident, NoteAcknowledgement(view, state, now), now);
+        if (Reason(view, state, gaveUp, policy, now) is not { } reason)
             return state with { Held = null, UnpagedSince = null };
-        if (HoldReason(view, options, now) is { } hold)
-            return Withhold(state with { UnpagedSince = null }, hold, new Decision.Hold(hold), decisions);
-        if (options.HasChannel)
+        if (ReasonToHold(view, policy, now) is { } hold)
+            return Withhold(state with { UnpagedSince = null }, hold.Text, new Decision.Hold(hold), decisions);
+        if (policy.HasChannel)
             return Page(view.Incident, state, gaveUp, reason, now, decisions);
         // It stays due, so that it is sent once there is a channel.
         var unpaged = new Decision.Unpaged(PageSeverity(view.Incident, gaveUp), reason);
@@ -71,7 +71,7 @@ static class AlertingEngine
         return state with { Held = why };
     }
 
-    static AlertState Page(Incident incident, AlertState state, Repair? gaveUp, string reason, DateTimeOffset now, List<Decision> decisions)
+    static AlertState Page(Incident incident, AlertState state, Repair? gaveUp, PageReason reason, DateTimeOffset now, List<Decision> decisions)
     {
         var number = state.Pages + 1;
         var severity = PageSeverity(incident, gaveUp);
@@ -82,8 +82,8 @@ static class AlertingEngine
             OpenPages = [.. state.OpenPages, number],
             PagedAt = now,
             PagedSeverity = severity,
-            PagedParties = [.. state.PagedParties.Union(Parties(incident))],
-            PagedGiveUp = gaveUp?.Id,
+            PagedScope = [.. state.PagedScope.Union(Scope(incident))],
+            PagedRepair = gaveUp?.Id,
             AcknowledgedUntil = null,
             Held = null,
             UnpagedSince = null,
@@ -98,16 +98,16 @@ static class AlertingEngine
         decisions.AddRange(state.OpenPages.Select(n => new Decision.Resolve(n)));
         if (state.OpenPages.Count > 0)
             decisions.Add(new Decision.Announce(state.Pages, Ending(view, state)));
-        else if (Severity.Rank(view.Incident.Severity) > 0)
+        else if (Severities.Of(view.Incident.Severity) > Severity.None)
             decisions.Add(new Decision.Digest(Ending(view, state)));
-        if (state.TicketedGiveUp is not null)
+        if (state.TicketedRepair is not null)
             decisions.Add(new Decision.ResolveTicket());
         return AlertState.New with
         {
             Since = state.Since ?? view.Incident.OpenedAt,
             Closed = true,
             Pages = state.Pages,
-            ToldRepairs = state.ToldRepairs,
+            ReportedRepairs = state.ReportedRepairs,
             Settled = settled,
         };
     }
@@ -120,63 +120,63 @@ static class AlertingEngine
         return state.AcknowledgedUntil > now ? state with { AcknowledgedUntil = null } : state;
     }
 
-    // While another incident tells it its own deadline stands still, and does not begin anew: a cause that comes and goes would put it off for ever.
-    static AlertState NoteHiding(Incident incident, AlertState state, DateTimeOffset now) => (incident.HiddenBy is not null, state.HiddenSince) switch
+    // While it is inhibited, its own deadline stands still. It does not start again: a cause that comes and goes would put it off for ever.
+    static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) => (incident.InhibitedBy is not null, state.InhibitedSince) switch
     {
-        (true, null) => state with { HiddenSince = now },
-        (false, { } since) => state with { HiddenSince = null, HiddenFor = state.HiddenFor + (now - since) },
+        (true, null) => state with { InhibitedSince = now },
+        (false, { } since) => state with { InhibitedSince = null, InhibitedFor = state.InhibitedFor + (now - since) },
         _ => state,
     };
 
     /// <summary>Why a page is due now; null where none is.</summary>
-    static string? Reason(IncidentView view, AlertState state, Repair? gaveUp, AlertingOptions options, DateTimeOffset now)
+    static PageReason? Reason(IncidentView view, AlertState state, Repair? gaveUp, PagingPolicy policy, DateTimeOffset now)
     {
         var incident = view.Incident;
-        if (gaveUp is not null && state.PagedGiveUp != gaveUp.Id)
-            return $"the repair by {gaveUp.Runbook} gave up: {gaveUp.Summary}";
+        if (gaveUp is not null && state.PagedRepair != gaveUp.Id)
+            return new PageReason.GaveUp(gaveUp);
         if (state.OpenPages.Count == 0)
-            return Overdue(incident, state, options, now);
-        var severity = PageSeverity(incident, gaveUp);
-        if (Severity.Rank(severity) > Severity.Rank(state.PagedSeverity))
-            return $"the severity rose from {state.PagedSeverity} to {severity}.";
+            return Overdue(incident, state, policy, now);
+        var (before, severity) = (state.PagedSeverity ?? Severity.None, PageSeverity(incident, gaveUp));
+        if (severity > before)
+            return new PageReason.SeverityRose(before, severity);
         if (state.AcknowledgedUntil <= now)
-            return "the acknowledgement has ended and the incident is still open.";
-        var joined = Parties(incident).Except(state.PagedParties).ToList();
-        return joined.Count > 0 && now >= state.PagedAt + options.JoinInterval ? $"{string.Join(", ", joined)} joined." : null;
+            return new PageReason.AcknowledgementEnded();
+        var joined = Scope(incident).Except(state.PagedScope).ToList();
+        return joined.Count > 0 && now >= state.PagedAt + policy.JoinInterval ? new PageReason.Joined(joined) : null;
     }
 
-    static string? Overdue(Incident incident, AlertState state, AlertingOptions options, DateTimeOffset now)
+    static PageReason.StillOpen? Overdue(Incident incident, AlertState state, PagingPolicy policy, DateTimeOffset now)
     {
-        var rank = Severity.Rank(incident.Severity);
-        var deadline = rank >= Severity.Rank(Severity.Error) ? options.CriticalDeadline : options.WarningDeadline;
-        if (rank < Severity.Rank(Severity.Warning) || now - state.Since - state.HiddenFor < deadline)
-            return null;
-        var hidden = state.HiddenFor > TimeSpan.Zero ? $", not counting the {Durations.Text(state.HiddenFor)} that another incident explained it" : "";
-        return $"the incident is still open {Durations.Text(deadline)} after it opened{hidden}.";
+        var severity = Severities.Of(incident.Severity);
+        var deadline = severity >= Severity.Error ? policy.CriticalDeadline : policy.WarningDeadline;
+        return severity >= Severity.Warning && now - state.Since - state.InhibitedFor >= deadline ? new(deadline, state.InhibitedFor) : null;
     }
 
-    static string? HoldReason(IncidentView view, AlertingOptions options, DateTimeOffset now)
+    static HoldReason? ReasonToHold(IncidentView view, PagingPolicy policy, DateTimeOffset now)
     {
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
-            return $"acknowledged by {acknowledgement.Author} until {acknowledgement.Until:u}.";
-        if (view.Incident.HiddenBy is { } cause)
-            return $"{cause} explains all its signals.";
+            return new HoldReason.Acknowledged(acknowledgement);
+        if (view.Incident.InhibitedBy is { } cause)
+            return new HoldReason.Inhibited(cause);
         // Nothing is wrong at this moment, and a relapse pages at once. A closing that never comes is not waited for.
-        return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < options.RecoveryPatience
-            ? $"all its signals cleared at {clear:u}."
+        return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < policy.RecoveryPatience
+            ? new HoldReason.Recovering(clear)
             : null;
     }
 
     static Repair? GaveUp(IncidentView view, AlertState state) =>
         view.Repairs.LastOrDefault(r => r.State is RepairState.GaveUp && (r.EndedAt ?? r.StartedAt) >= state.Since);
 
-    static string PageSeverity(Incident incident, Repair? gaveUp) =>
-        Severity.Name(Math.Max(Severity.Rank(incident.Severity), gaveUp is null ? 0 : Severity.Rank(Severity.Error)));
+    static Severity PageSeverity(Incident incident, Repair? gaveUp)
+    {
+        var (severity, least) = (Severities.Of(incident.Severity), gaveUp is null ? Severity.Info : Severity.Error);
+        return severity > least ? severity : least;
+    }
 
-    // Of a storm, which node joins later tells nothing new.
-    static IEnumerable<string> Parties(Incident incident) => incident.IsStorm ? [] : EachParty(incident);
+    // In a storm, another node that joins is no news.
+    static IEnumerable<string> Scope(Incident incident) => incident.IsStorm ? [] : EachInScope(incident);
 
-    static IEnumerable<string> EachParty(Incident incident)
+    static IEnumerable<string> EachInScope(Incident incident)
     {
         foreach (var signal in incident.Signals.Where(s => s is { ClearedAt: null, InhibitedBy: null }))
         {

@@ -3,9 +3,9 @@ using Whistle.Incidents;
 namespace Whistle.Alerting.Deciding;
 
 /// <summary>What alerting reads of an incident, straight from where incidents and runs are kept.</summary>
-public sealed record IncidentView(Incident Incident, IReadOnlyList<Repair> Repairs, Acknowledgement? Acknowledgement = null);
+sealed record IncidentView(Incident Incident, IReadOnlyList<Repair> Repairs, Acknowledgement? Acknowledgement = null);
 
-public enum RepairState
+enum RepairState
 {
     Underway,
     Succeeded,
@@ -13,13 +13,13 @@ public enum RepairState
     /// <summary>Another attempt or rung may follow; the page deadline goes on.</summary>
     Failed,
 
-    /// <summary>Nothing more will be tried: a person is called at once.</summary>
+    /// <summary>Nothing more will be tried: a person is paged at once.</summary>
     GaveUp,
     Cancelled,
 }
 
 /// <summary>An automatic repair of an incident.</summary>
-public sealed record Repair
+sealed record Repair
 {
     public required string Id { get; init; }
 

@@ -1,27 +1,48 @@
+using System.Text.Json.Serialization;
+
 namespace Whistle.Alerting.Deciding;
 
-/// <summary>PagerDuty's severities in their order. A label that says something else counts as warning, so that it is not lost.</summary>
-static class Severity
+/// <summary>How bad it is, in rising order.</summary>
+[JsonConverter(typeof(SeverityJson))]
+enum Severity
 {
-    public const string Critical = "critical";
-    public const string Error = "error";
-    public const string Warning = "warning";
-    public const string Info = "info";
+    [JsonStringEnumMemberName("none")]
+    None,
 
-    public static int Rank(string? severity) => severity switch
+    [JsonStringEnumMemberName("info")]
+    Info,
+
+    [JsonStringEnumMemberName("warning")]
+    Warning,
+
+    [JsonStringEnumMemberName("error")]
+    Error,
+
+    [JsonStringEnumMemberName("critical")]
+    Critical,
+}
+
+sealed class SeverityJson() : JsonStringEnumConverter<Severity>(namingPolicy: null, allowIntegerValues: false);
+
+static class Severities
+{
+    /// <summary>Of a label. One that says something else counts as a warning, so that it is not lost.</summary>
+    public static Severity Of(string? label) => label switch
     {
-        null or "none" => 0,
-        Info => 1,
-        Error => 3,
-        Critical => 4,
-        _ => 2,
+        null or "none" => Severity.None,
+        "info" => Severity.Info,
+        "error" => Severity.Error,
+        "critical" => Severity.Critical,
+        _ => Severity.Warning,
     };
 
-    public static string Name(int rank) => rank switch
+    public static string Name(this Severity severity) => severity switch
     {
-        4 => Critical,
-        3 => Error,
-        2 => Warning,
-        _ => Info,
+        Severity.None => "none",
+        Severity.Info => "info",
+        Severity.Warning => "warning",
+        Severity.Error => "error",
+        Severity.Critical => "critical",
+        _ => throw new InvalidOperationException($"{severity} is no severity."),
     };
 }

@@ -1,32 +1,24 @@
+using Whistle.Alerting.Stores;
 using Whistle.State;
 
 namespace Whistle.Alerting.Outbox;
 
-/// <summary>A notification as people see it: pending, sent, failed (for good) or overtaken by its own end before it was sent.</summary>
-public sealed record Notification(
-    long Id, string Channel, string Key, string Action, string? Incident, string State, int Attempts, DateTimeOffset CreatedAt, DateTimeOffset? EndedAt, string? Reason);
-
 /// <summary>
-/// What is to be told, written in the transaction of the decision. A row goes <c>pending → sent | failed | overtaken</c>. An attempt is on
+/// What is to be sent, written in the transaction of the decision. A row goes <c>pending → sent | failed | overtaken</c>. An attempt is on
 /// disk before it is made (<c>maybe_sent</c>), so after a crash it is known what the other side may have.
 /// </summary>
 sealed class OutboxStore(StateDatabase database)
 {
-    public const string Schema =
-        """
-        CREATE TABLE alerting_outbox (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL, incident TEXT,
-            payload TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, maybe_sent INTEGER NOT NULL DEFAULT 0,
-            not_before INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL, ended_at INTEGER, reason TEXT);
-        CREATE UNIQUE INDEX alerting_outbox_once ON alerting_outbox (channel, key, action);
-        CREATE INDEX alerting_outbox_pending ON alerting_outbox (channel, id) WHERE state = 'pending';
-        CREATE INDEX alerting_outbox_created ON alerting_outbox (created_at);
-        """;
+    static readonly RowReader Rows = new(
+        "alerting_outbox",
+        "the notification is not listed and not sent. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
 
-    static readonly RowReader Rows = new("alerting_outbox", "the notification is not listed. It is dropped with its age.");
-
-    public static async Task AddAsync(
-        StateTransaction transaction, string channel, string key, string action, string? incident, string payload, DateTimeOffset now, string state = "pending", CancellationToken cancellation = default) =>
+    /// <summary>Adds a message that is not there yet.</summary>
+    public static async Task AddAsync(StateTransaction transaction, string channel, OutboxMessage message, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var state = message.Ends is not null && await OvertakeAsync(transaction, channel, message.Key, message.Ends, now, cancellation)
+            ? NotificationState.Overtaken
+            : NotificationState.Pending;
         await transaction.ExecuteAsync(
             """
             INSERT INTO alerting_outbox (channel, key, action, incident, payload, state, created_at, ended_at)
@@ -34,14 +26,14 @@ sealed class OutboxStore(StateDatabase database)
             ON CONFLICT DO NOTHING
             """,
             cancellation,
-            ("$channel", channel), ("$key", key), ("$action", action), ("$incident", incident), ("$payload", payload), ("$state", state), ("$now", now));
+            ("$channel", channel), ("$key", message.Key), ("$action", message.Action), ("$incident", message.Incident), ("$payload", message.Payload),
+            ("$state", state.Word()), ("$now", now));
+    }
 
-    /// <summary>
-    /// Adds the end of what <paramref name="opening"/> began under the key. An opening that is still waiting is not sent any more; where the
-    /// other side cannot have it, the end is not sent either.
-    /// </summary>
-    public static async Task AddEndAsync(
-        StateTransaction transaction, string channel, string key, string opening, string action, string? incident, string payload, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>Ends what <paramref name="opening"/> began under the key: if it is still waiting it is not sent any more.</summary>
+    /// <returns>Whether the other side cannot have it.</returns>
+    static async Task<bool> OvertakeAsync(
+        StateTransaction transaction, string channel, string key, string opening, DateTimeOffset now, CancellationToken cancellation)
     {
         // Its row is locked first: no attempt may begin between the question and the answer to it.
         const string opened = "UPDATE alerting_outbox SET attempts = attempts WHERE channel = $channel AND key = $key AND action = $action";
@@ -58,8 +50,13 @@ sealed class OutboxStore(StateDatabase database)
             WHERE channel = $channel AND key = $key AND action = $action AND state = 'pending'
             """,
             cancellation, ("$channel", channel), ("$key", key), ("$action", opening), ("$now", now));
-        await AddAsync(transaction, channel, key, action, incident, payload, now, unknown is 1 ? "overtaken" : "pending", cancellation);
+        return unknown is 1;
     }
+
+    /// <summary>Drops what was sent or overtaken and is older than that.</summary>
+    public static async Task DropAsync(StateTransaction transaction, DateTimeOffset kept, CancellationToken cancellation) =>
+        await transaction.ExecuteAsync(
+            "DELETE FROM alerting_outbox WHERE created_at < $kept AND state IN ('sent', 'overtaken')", cancellation, ("$kept", kept));
 
     /// <summary>The oldest that may go now, after the row <paramref name="after"/>.</summary>
     public async Task<OutboxRow?> NextAsync(string channel, DateTimeOffset now, long after = 0, CancellationToken cancellation = default)
@@ -124,8 +121,26 @@ sealed class OutboxStore(StateDatabase database)
             "SELECT count(*) FROM alerting_outbox WHERE channel = $channel AND state = 'pending'", r => r.GetInt64(0), cancellation, ("$channel", channel)))[0];
     }
 
+    /// <summary>How many notifications wait, by channel.</summary>
+    public async Task<IReadOnlyList<(string Channel, long Count)>> WaitingAsync(CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        return await connection.QueryAsync(
+            "SELECT channel, count(*) FROM alerting_outbox WHERE state = 'pending' GROUP BY channel ORDER BY channel",
+            r => (r.GetString(0), r.GetInt64(1)), cancellation);
+    }
+
+    /// <summary>Reports rows in a state that is none: nothing would ever send them.</summary>
+    public async Task InspectAsync(CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        await Rows.QueryAsync(
+            connection, "SELECT state, id FROM alerting_outbox WHERE state NOT IN ('pending', 'sent', 'failed', 'overtaken')",
+            r => r.Word<NotificationState>(0), cancellation);
+    }
+
     /// <summary>The latest notifications first, of one state or of all.</summary>
-    public async Task<IReadOnlyList<Notification>> ListAsync(string? state, string? incident, int limit, CancellationToken cancellation)
+    public async Task<IReadOnlyList<Notification>> ListAsync(NotificationState? state, string? incident, int limit, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         return await Rows.QueryAsync(
@@ -135,8 +150,8 @@ sealed class OutboxStore(StateDatabase database)
             WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
             """,
             r => new Notification(
-                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.GetString(5), r.GetInt32(6),
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.Word<NotificationState>(5), r.GetInt32(6),
                 r.Instant(7), r.OptionalInstant(8), r.OptionalText(9)),
-            cancellation, ("$state", state), ("$incident", incident), ("$limit", limit));
+            cancellation, ("$state", state?.Word()), ("$incident", incident), ("$limit", limit));
     }
 }

@@ -3,18 +3,19 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Alerting.Channels;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Outbox;
 using Whistle.Incidents;
 
 namespace Whistle.Alerting.PagerDuty;
 
 /// <summary>
-/// Bodies for PagerDuty's Events API v2, within its limits: summary 1024 characters, dedup_key 255, body 512 KB. The routing key is a
+/// Messages for PagerDuty's Events API v2, within its limits: summary 1024 characters, dedup_key 255, body 512 KB. The routing key is a
 /// secret and is added when they are sent.
 /// </summary>
 static class PagerDutyEvent
 {
-    public const string Channel = "pagerduty";
     public const string Trigger = "trigger";
     public const string Resolve = "resolve";
     public const string Change = "change";
@@ -33,20 +34,21 @@ static class PagerDutyEvent
         return key.Length <= LongestKey ? key : $"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(incident)))}/{number}";
     }
 
-    public static string TriggerBody(IncidentView view, Decision.Page page, AlertingOptions options, DateTimeOffset now)
+    public static OutboxMessage Triggered(AlertEvent.Paged paged, Uri? server, DateTimeOffset now)
     {
+        var (view, page) = paged;
         var incident = view.Incident;
         var body = new EventBody
         {
             EventAction = Trigger,
             DedupKey = DedupKey(incident.Id, page.Number),
             Client = "Whistle",
-            ClientUrl = options.Address?.ToString(),
+            ClientUrl = server?.ToString(),
             Payload = new EventPayload
             {
-                Summary = Cut($"[{incident.Cluster}] {incident.Title}: {page.Reason}", LongestSummary),
+                Summary = Cut($"[{incident.Cluster}] {incident.Title}: {page.Reason.Text}", LongestSummary),
                 Source = Cut(Source(incident), LongestText),
-                Severity = page.Severity,
+                Severity = SeverityOf(page.Severity),
                 Timestamp = now,
                 Component = incident.Subject.Count > 0 ? Cut(incident.Subject.ToString(), LongestText) : null,
                 Group = Cut(incident.Cluster, LongestText),
@@ -54,14 +56,18 @@ static class PagerDutyEvent
                 CustomDetails = Details(view, page),
             },
         };
-        return JsonSerializer.Serialize(body, PagerDutyJson.Default.EventBody);
+        return new(body.DedupKey, Trigger, incident.Id, JsonSerializer.Serialize(body, PagerDutyJson.Default.EventBody));
     }
 
-    public static string ResolveBody(string incident, int number) =>
-        JsonSerializer.Serialize(new EventBody { EventAction = Resolve, DedupKey = DedupKey(incident, number) }, PagerDutyJson.Default.EventBody);
-
-    public static string ChangeBody(IncidentView view, Repair repair)
+    public static OutboxMessage Resolved(AlertEvent.PageResolved resolved)
     {
+        var body = new EventBody { EventAction = Resolve, DedupKey = DedupKey(resolved.Incident.Id, resolved.Number) };
+        return new(body.DedupKey, Resolve, resolved.Incident.Id, JsonSerializer.Serialize(body, PagerDutyJson.Default.EventBody), Ends: Trigger);
+    }
+
+    public static OutboxMessage Changed(AlertEvent.Changed changed)
+    {
+        var (view, repair) = changed;
         var details = new Dictionary<string, string>
         {
             ["incident"] = Cut(view.Incident.Title, LongestText),
@@ -81,8 +87,18 @@ static class PagerDutyEvent
                 CustomDetails = details,
             },
         };
-        return JsonSerializer.Serialize(body, PagerDutyJson.Default.ChangeBody);
+        return new(repair.Id, Change, view.Incident.Id, JsonSerializer.Serialize(body, PagerDutyJson.Default.ChangeBody));
     }
+
+    // PagerDuty knows these four.
+    static string SeverityOf(Severity severity) => severity switch
+    {
+        Severity.Critical => "critical",
+        Severity.Error => "error",
+        Severity.Warning => "warning",
+        Severity.Info or Severity.None => "info",
+        _ => throw new InvalidOperationException($"{severity} is no severity."),
+    };
 
     static Dictionary<string, string> Details(IncidentView view, Decision.Page page)
     {
@@ -90,7 +106,7 @@ static class PagerDutyEvent
         var details = new Dictionary<string, string>
         {
             ["incident"] = Cut(incident.Id, LongestText),
-            ["reason"] = Cut(page.Reason, LongestText),
+            ["reason"] = Cut(page.Reason.Text, LongestText),
             ["opened"] = incident.OpenedAt.ToString("u"),
             ["tenant"] = Cut(incident.Tenant, LongestText),
         };
@@ -98,7 +114,7 @@ static class PagerDutyEvent
         if (view.Repairs is [.., var repair])
         {
             details["repair"] = Cut($"{repair.Runbook}, {repair.State}: {repair.Summary}", LongestText);
-            Add(details, "largest directory", repair.LargestDirectories.Select(d => $"{Bytes.Text(d.Bytes)} {d.Path}"));
+            Add(details, "largest directory", repair.LargestDirectories.Select(d => $"{ByteSizes.Text(d.Bytes)} {d.Path}"));
         }
 
         return details;

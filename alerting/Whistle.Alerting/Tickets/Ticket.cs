@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
+using Whistle.Inventory;
 
 namespace Whistle.Alerting.Tickets;
 
@@ -34,6 +35,9 @@ public sealed record Ticket
 
     public required string Cluster { get; init; }
 
+    [JsonIgnore]
+    public ClusterId ClusterId => new(Tenant, Cluster);
+
     public required string Title { get; init; }
 
     public required string Severity { get; init; }
@@ -48,9 +52,22 @@ public sealed record Ticket
     public IReadOnlyList<DirectorySize> LargestDirectories { get; init; } = [];
 }
 
+[JsonConverter(typeof(JsonStringEnumConverter<TicketEntryKind>))]
+public enum TicketEntryKind
+{
+    [JsonStringEnumMemberName("opened")]
+    Opened,
+
+    /// <summary>The state changed.</summary>
+    [JsonStringEnumMemberName("state")]
+    State,
+
+    [JsonStringEnumMemberName("comment")]
+    Comment,
+}
+
 /// <summary>One line of a ticket's timeline, never edited.</summary>
-/// <param name="Kind"><c>opened</c>, <c>state</c> or <c>comment</c>.</param>
-public sealed record TicketEntry(int Number, DateTimeOffset At, string Author, string Kind, string Text);
+public sealed record TicketEntry(int Number, DateTimeOffset At, string Author, TicketEntryKind Kind, string Text);
 
 /// <summary>States by their names at the borders, and which may follow which.</summary>
 public static class TicketStates

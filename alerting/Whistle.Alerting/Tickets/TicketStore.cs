@@ -3,7 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
-using Whistle.Alerting.Outbox;
+using Whistle.Alerting.Stores;
 using Whistle.Incidents;
 using Whistle.State;
 
@@ -15,28 +15,14 @@ public sealed record TicketChange(Ticket? Ticket, string? Refusal);
 [JsonSerializable(typeof(IReadOnlyList<DirectorySize>))]
 sealed partial class TicketJson : JsonSerializerContext;
 
-/// <summary>Tickets with their timelines. An entry and the state that it tells of are written together.</summary>
+/// <summary>Tickets with their timelines. An entry and the state that it reports are written together.</summary>
 public sealed class TicketStore
 {
-    internal const string Schema =
-        """
-        CREATE TABLE alerting_tickets (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, title TEXT NOT NULL,
-            severity TEXT NOT NULL, state TEXT NOT NULL, opened_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, directories TEXT NOT NULL);
-        CREATE UNIQUE INDEX alerting_tickets_incident ON alerting_tickets (incident) WHERE state <> 'closed';
-        CREATE TABLE alerting_ticket_entries (
-            ticket INTEGER NOT NULL REFERENCES alerting_tickets (id), number INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL,
-            kind TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (ticket, number)) WITHOUT ROWID;
-        """;
-
     const string Columns = "id, incident, tenant, cluster, title, severity, state, opened_at, updated_at, directories, id";
     const string Whistle = "whistle";
 
     static readonly RowReader Rows = new("alerting_tickets", "the ticket is not listed. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
     static readonly RowReader Entries = new("alerting_ticket_entries", "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
-
-    /// <summary>Of the whole stage.</summary>
-    public static StateSchema Tables => AlertingStore.Tables;
 
     readonly StateDatabase _database;
     readonly TimeProvider _time;
@@ -45,7 +31,7 @@ public sealed class TicketStore
     {
         _database = database;
         _time = time;
-        AlertingStore.Migrate(database);
+        database.Add(AlertingTables.All);
     }
 
     /// <summary>The latest first; of one state or incident where they are named.</summary>
@@ -73,7 +59,7 @@ public sealed class TicketStore
         return await Entries.QueryAsync(
             connection,
             "SELECT number, at, author, kind, text, ticket || ' ' || number FROM alerting_ticket_entries WHERE ticket = $id ORDER BY number",
-            r => new TicketEntry(r.GetInt32(0), r.Instant(1), r.GetString(2), r.GetString(3), r.GetString(4)),
+            r => new TicketEntry(r.GetInt32(0), r.Instant(1), r.GetString(2), r.Word<TicketEntryKind>(3), r.GetString(4)),
             cancellation, ("$id", id));
     }
 
@@ -90,11 +76,11 @@ public sealed class TicketStore
     {
         if (ticket.State is TicketState.Closed)
             return "The ticket is closed and takes no comments. Open another one.";
-        await AppendAsync(transaction, id, author, "comment", text, _time.GetUtcNow(), cancellation);
+        await AppendAsync(transaction, id, author, TicketEntryKind.Comment, text, _time.GetUtcNow(), cancellation);
         return null;
     }, cancellation);
 
-    /// <summary>Opens a ticket, or opens the incident's own again. The entry is the one that tells of it.</summary>
+    /// <summary>Opens a ticket, or opens the incident's own again. The entry is the one that reports it.</summary>
     internal static async Task<(Ticket Ticket, TicketEntry Entry)> OpenAsync(StateTransaction transaction, Incident incident, Repair repair, DateTimeOffset now, CancellationToken cancellation)
     {
         var text = $"The repair by {repair.Runbook} gave up: {repair.Summary}";
@@ -118,7 +104,7 @@ public sealed class TicketStore
             ("$incident", incident.Id), ("$tenant", incident.Tenant), ("$cluster", incident.Cluster), ("$title", incident.Title),
             ("$severity", incident.Severity), ("$directories", directories), ("$now", now));
         var ticket = (await CurrentAsync(transaction, incident.Id, cancellation))!;
-        return (ticket, await AppendAsync(transaction, ticket.Id, Whistle, "opened", text, now, cancellation));
+        return (ticket, await AppendAsync(transaction, ticket.Id, Whistle, TicketEntryKind.Opened, text, now, cancellation));
     }
 
     /// <summary>Resolves the incident's ticket; null where a person has already.</summary>
@@ -135,7 +121,7 @@ public sealed class TicketStore
         await using var connection = await _database.OpenAsync(cancellation);
         if (await FindAsync(id, cancellation) is not { } of)
             return new(null, $"There is no ticket {id}.");
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Cluster(of.Tenant, of.Cluster), cancellation);
+        await using var transaction = await connection.BeginWriteAsync(of.ClusterId.Scope, cancellation);
         if (await OneAsync(transaction, "id = $value", id, cancellation) is not { } ticket)
             return new(null, $"There is no ticket {id}.");
         if (await change(transaction, ticket) is { } refusal)
@@ -148,15 +134,15 @@ public sealed class TicketStore
     static async Task<TicketEntry> SetStateAsync(StateTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now, CancellationToken cancellation)
     {
         await transaction.ExecuteAsync("UPDATE alerting_tickets SET state = $state WHERE id = $id", cancellation, ("$state", TicketStates.Name(to)), ("$id", ticket.Id));
-        return await AppendAsync(transaction, ticket.Id, author, "state", text, now, cancellation);
+        return await AppendAsync(transaction, ticket.Id, author, TicketEntryKind.State, text, now, cancellation);
     }
 
-    static async Task<TicketEntry> AppendAsync(StateTransaction transaction, long ticket, string author, string kind, string text, DateTimeOffset now, CancellationToken cancellation)
+    static async Task<TicketEntry> AppendAsync(StateTransaction transaction, long ticket, string author, TicketEntryKind kind, string text, DateTimeOffset now, CancellationToken cancellation)
     {
         var number = (await transaction.NumberAsync("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", cancellation, ("$ticket", ticket)))!.Value;
         await transaction.ExecuteAsync(
             "INSERT INTO alerting_ticket_entries VALUES ($ticket, $number, $now, $author, $kind, $text)",
-            cancellation, ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind), ("$text", text));
+            cancellation, ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind.Word()), ("$text", text));
         await transaction.ExecuteAsync("UPDATE alerting_tickets SET updated_at = $now WHERE id = $ticket", cancellation, ("$now", now), ("$ticket", ticket));
         return new((int)number, now, author, kind, text);
     }

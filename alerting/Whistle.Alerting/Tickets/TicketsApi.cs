@@ -25,7 +25,7 @@ public sealed record TicketComment(string Text);
 public sealed record TicketMove(TicketState State, string? Remark = null);
 
 /// <summary>Of <see cref="WhistleApi"/>: the tickets.</summary>
-public static class TicketsApi
+static class TicketsApi
 {
     const string IdHelp = "The ticket's number.";
     const int LongestText = 64 << 10;

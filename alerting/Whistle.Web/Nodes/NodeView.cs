@@ -1,3 +1,4 @@
+using Whistle.Inventory;
 using Whistle.Web.Places;
 using Whistle.Web.Signals;
 
@@ -17,7 +18,7 @@ public enum NodeState
 /// <summary>A node of the page. NaN where a number is not known.</summary>
 public sealed record NodeView
 {
-    public required NodeKey Key { get; init; }
+    public required NodeId Key { get; init; }
 
     public required NodeState State { get; init; }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 
+using Whistle.Alerting.Configuration;
 using Whistle.Backups;
 using Whistle.Configuration;
 using Whistle.Data;

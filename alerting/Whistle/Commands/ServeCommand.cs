@@ -5,6 +5,8 @@ using System.Globalization;
 using Whistle.Access;
 using Whistle.Actions.Policy;
 using Whistle.Alerting;
+using Whistle.Alerting.Configuration;
+using Whistle.Alerting.Deciding;
 using Whistle.Configuration;
 
 namespace Whistle.Commands;
@@ -132,9 +134,7 @@ static class ServeCommand
         ? $"This output is a file that others can read. For a login link, run: {LoginLine.Of(app.Address, folder)}"
         : $"Log in once with {app.LoginLink()}";
 
-    static string Paged(AlertingOptions alerting)
-    {
-        string[] channels = [.. new object?[] { alerting.PagerDuty, alerting.Mail }.Where(c => c is not null).Select(c => c!.ToString()!)];
-        return channels.Length == 0 ? $"{NoChannel.Hint} {NoChannel.Help}" : $"People are paged through {string.Join(" and ", channels)}";
-    }
+    static string Paged(AlertingOptions alerting) => alerting.HasChannel
+        ? $"People are paged through {string.Join(" and ", alerting.Channels)}"
+        : $"{NoChannel.Hint} {NoChannel.Help}";
 }

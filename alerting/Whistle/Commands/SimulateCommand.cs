@@ -4,11 +4,11 @@ using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 
-using Microsoft.Extensions.Logging.Abstractions;
 
 using Prometheus;
 
 using Whistle.Alerting;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.Remediation.Simulation;
@@ -127,16 +127,13 @@ static class SimulateCommand
     /// <summary>Alerting as it ships, with a channel that takes everything.</summary>
     sealed class SimulatedPager(StateDatabase database, IncidentStore incidents, RunStore runs, TimeProvider time) : ISimulatedPager
     {
-        static readonly AlertingOptions Options = new() { PagerDuty = new() { RoutingKey = new string('k', 32), Handler = new Acceptance() } };
+        static readonly AlertingOptions Options = new()
+        {
+            Channels = [new PagerDutyOptions { RoutingKey = new string('k', 32), Handler = new Acceptance() }],
+        };
 
-        readonly AlertingHost _host = new(
-            new()
-            {
-                Incidents = new IncidentReader(incidents, runs, time).SinceAsync,
-                Database = database,
-                Metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()),
-            },
-            Options, time, NullLogger<AlertingHost>.Instance);
+        readonly AlertingHost _host = AlertingHost.Over(
+            incidents, runs, database, Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()), Options, time);
 
         public Task DecideAsync(DateTimeOffset now, CancellationToken cancellation) => _host.RunOnceAsync(now, cancellation);
 

@@ -1,5 +1,6 @@
 using Whistle.Actions.Files;
 using Whistle.Alerting;
+using Whistle.Alerting.Configuration;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
@@ -21,7 +22,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     public static ServeConfiguration Load(string? file, IReadOnlyDictionary<string, string> environment, SettingsLayer commandLine)
     {
         var errors = new List<string>();
-        var variables = SettingsLayer.OfEnvironment(environment, errors.Add);
+        var variables = EnvironmentSettings.Read(environment, errors.Add);
         var folder = new Settings([variables, commandLine], []).Section("").Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder;
         var usual = Path.Combine(folder, DefaultFileName);
         var path = file is not null ? Path.GetFullPath(file) : Path.Exists(usual) ? usual : null;
@@ -64,7 +65,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Memory = ReadMemory(top.Section(nameof(WhistleOptions.Memory)), Defaults.Memory),
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
-        Alerting = ReadAlerting(top.Section(nameof(WhistleOptions.Alerting)), Defaults.Alerting),
+        Alerting = AlertingOptions.Read(top.Section(nameof(WhistleOptions.Alerting))),
     });
 
     static WhistleOptions WithDatabase(SettingsSection top, WhistleOptions options)
@@ -109,51 +110,4 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         LongestFreeze = section.Duration(nameof(BrakeLimits.LongestFreeze)) ?? defaults.LongestFreeze,
         LongestAcknowledgement = section.Duration(nameof(BrakeLimits.LongestAcknowledgement)) ?? defaults.LongestAcknowledgement,
     };
-
-    static AlertingOptions ReadAlerting(SettingsSection section, AlertingOptions defaults) => new()
-    {
-        CriticalDeadline = section.Duration(nameof(AlertingOptions.CriticalDeadline)) ?? defaults.CriticalDeadline,
-        WarningDeadline = section.Duration(nameof(AlertingOptions.WarningDeadline)) ?? defaults.WarningDeadline,
-        RecoveryPatience = section.Duration(nameof(AlertingOptions.RecoveryPatience)) ?? defaults.RecoveryPatience,
-        JoinInterval = section.Duration(nameof(AlertingOptions.JoinInterval)) ?? defaults.JoinInterval,
-        DigestAfter = section.Duration(nameof(AlertingOptions.DigestAfter)) ?? defaults.DigestAfter,
-        Retention = section.Duration(nameof(AlertingOptions.Retention)) ?? defaults.Retention,
-        Address = section.Address(nameof(AlertingOptions.Address)),
-        PagerDuty = ReadPagerDuty(section.Section(nameof(AlertingOptions.PagerDuty)), new()),
-        Mail = ReadMail(section.Section(nameof(AlertingOptions.Mail)), new() { Host = "", From = "", To = [] }),
-    };
-
-    static PagerDutyOptions? ReadPagerDuty(SettingsSection section, PagerDutyOptions defaults)
-    {
-        var (key, keyFile) = section.Secret(nameof(PagerDutyOptions.RoutingKey), nameof(PagerDutyOptions.RoutingKeyFile));
-        var options = new PagerDutyOptions
-        {
-            Address = section.Address(nameof(PagerDutyOptions.Address)) ?? defaults.Address,
-            RoutingKey = key,
-            RoutingKeyFile = keyFile,
-            Timeout = section.Duration(nameof(PagerDutyOptions.Timeout)) ?? defaults.Timeout,
-            CallsPerMinute = section.Number(nameof(PagerDutyOptions.CallsPerMinute)) ?? defaults.CallsPerMinute,
-        };
-        return section.IsGiven ? options : null;
-    }
-
-    static MailOptions? ReadMail(SettingsSection section, MailOptions defaults)
-    {
-        var (password, passwordFile) = section.Secret(nameof(MailOptions.Password), nameof(MailOptions.PasswordFile));
-        var options = new MailOptions
-        {
-            Host = section.Text(nameof(MailOptions.Host)) ?? defaults.Host,
-            Port = section.Number(nameof(MailOptions.Port)) ?? defaults.Port,
-            Security = section.Choice<MailSecurity>(nameof(MailOptions.Security)) ?? defaults.Security,
-            User = section.Text(nameof(MailOptions.User)),
-            Password = password,
-            PasswordFile = passwordFile,
-            From = section.Text(nameof(MailOptions.From)) ?? defaults.From,
-            To = section.Texts(nameof(MailOptions.To)) ?? defaults.To,
-            TicketsTo = section.Texts(nameof(MailOptions.TicketsTo)) ?? defaults.TicketsTo,
-            DigestTo = section.Texts(nameof(MailOptions.DigestTo)) ?? defaults.DigestTo,
-            Timeout = section.Duration(nameof(MailOptions.Timeout)) ?? defaults.Timeout,
-        };
-        return section.IsGiven ? options : null;
-    }
 }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Unicode;
 
 using Whistle.Actions.Files;
+using Whistle.Alerting.Configuration;
 
 namespace Whistle.Configuration;
 

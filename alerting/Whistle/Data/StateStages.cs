@@ -1,4 +1,4 @@
-using Whistle.Alerting.Tickets;
+using Whistle.Alerting.Stores;
 using Whistle.Detectors;
 using Whistle.Incidents;
 using Whistle.Ingest.Heads;
@@ -15,7 +15,7 @@ static class StateStages
 {
     /// <summary>The tables of all stages, upstream first.</summary>
     public static readonly IReadOnlyList<StateSchema> All =
-        [Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables, TicketStore.Tables, StateReserve.Tables];
+        [Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables, AlertingTables.All, StateReserve.Tables];
 
     static readonly string[] Left = ["telemetry", "agent"];
 

@@ -1,4 +1,5 @@
 using Whistle.Alerting;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Incidents;
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Logs;
@@ -108,7 +109,7 @@ sealed class DemoRun : IAsyncDisposable
         Listen = listen,
         // Nothing of this machine: neither its telemetry nor its files.
         Agent = false,
-        Alerting = new AlertingOptions { PagerDuty = new() { Address = pager.Address, RoutingKey = DemoPager.RoutingKey } },
+        Alerting = new AlertingOptions { Channels = [new PagerDutyOptions { Address = pager.Address, RoutingKey = DemoPager.RoutingKey }] },
         // A step waits for its reports; there is no other sender whose commit they could share.
         Log = new TelemetryLogOptions { GroupCommit = TimeSpan.Zero },
         // Hours of history are written at once, where a fleet sends them bit by bit.

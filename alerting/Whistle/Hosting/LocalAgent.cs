@@ -60,7 +60,7 @@ sealed class LocalAgent(
     // It is known before it is written: one that nobody has costs less than a file with one that the state never had.
     async Task<string> TokenAsync(SecretFile file, CancellationToken cancellation)
     {
-        var made = file.Fault() is null ? null : await credentials.EnrollAsync("default", "local", NodeName(), cancellation);
+        var made = file.Fault() is null ? null : await credentials.EnrollAsync(new("default", "local"), NodeName(), cancellation);
         return file.ReadOrMake(
             () => made ?? throw new IOException("The agent's token changed while it was read. Start the server again."),
             options.Time, Report);

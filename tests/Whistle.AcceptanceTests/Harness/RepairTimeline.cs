@@ -3,6 +3,8 @@ using System.Net.Http.Json;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Alerting;
+using Whistle.Alerting.Mail;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
@@ -102,8 +104,18 @@ sealed class RepairTimeline : IAsyncDisposable
         var network = new BeginInterceptor();
         var alerting = new AlertingOptions
         {
-            PagerDuty = new() { Address = pagerDuty.Address, RoutingKey = new string('k', 32) },
-            Mail = new() { Host = "127.0.0.1", Port = smtp.Port, Security = MailSecurity.None, From = "Whistle <whistle@example.com>", To = ["ops@example.com"] },
+            Channels =
+            [
+                new PagerDutyOptions { Address = pagerDuty.Address, RoutingKey = new string('k', 32) },
+                new MailOptions
+                {
+                    Host = "127.0.0.1",
+                    Port = smtp.Port,
+                    Security = MailSecurity.None,
+                    From = "Whistle <whistle@example.com>",
+                    To = ["ops@example.com"],
+                },
+            ],
         };
         var node = await NodeTimeline.StartAsync(
             disk, cancellation, Start, o => o with { Alerting = alerting },

@@ -2,13 +2,14 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 
 using Whistle.Actions.Protocol;
-using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Outbox;
+using Whistle.Alerting.Stores;
 using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -39,7 +40,7 @@ public abstract partial class StoreTests : IAsyncLifetime
 
     private protected static readonly Runbook Book = RunbookSet.Parse(Text)!;
     private protected static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
-    private protected static readonly Sender Node = new("t", "c", "n");
+    private protected static readonly Sender Node = new(new NodeId("t", "c", "n"));
     static readonly Labels Labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"));
 
     static readonly Signal Firing = new()
@@ -220,13 +221,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         var (runs, control, _) = await StoresAsync();
         var window = await control.AddAsync(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now), Cancellation);
         var freeze = await control.AddAsync(new ChangeFreeze(0, "t", "", "the fair", "ann", Now, Now.AddDays(3)), Cancellation);
-        await runs.NoteStormsAsync([("t", "c"), ("t", "d")], Now.AddMinutes(-1), Cancellation);
-        await runs.NoteStormsAsync([("t", "c")], Now, Cancellation);
+        await runs.NoteStormsAsync([new("t", "c"), new("t", "d")], Now.AddMinutes(-1), Cancellation);
+        await runs.NoteStormsAsync([new("t", "c")], Now, Cancellation);
 
         var fleet = await FleetAsync();
         Assert.Equal((window, freeze), (Assert.Single(fleet.Windows), Assert.Single(fleet.Freezes)));
-        Assert.Equal(new DateTimeOffset(2026, 1, 3, 21, 0, 0, TimeSpan.Zero), WindowView.Of(fleet.Windows, "t", "c", Now).NextAt);
-        Assert.Equal((Now, Now.AddMinutes(-1)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
+        Assert.Equal(new DateTimeOffset(2026, 1, 3, 21, 0, 0, TimeSpan.Zero), WindowView.Of(fleet.Windows, new("t", "c"), Now).NextAt);
+        Assert.Equal((Now, Now.AddMinutes(-1)), (fleet.Storms[new("t", "c")], fleet.Storms[new("t", "d")]));
         Assert.True(await control.EndFreezeAsync(freeze.Id, "ann", Now, Cancellation));
         Assert.False(await control.EndFreezeAsync(freeze.Id, "ann", Now, Cancellation));
         Assert.True(await control.RemoveWindowAsync(window.Id, "ann", Now, Cancellation));
@@ -252,7 +253,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await SideBySideAsync(2, async database =>
         {
             Assert.True(ids.TryDequeue(out var id));
-            answers.Add((await new CommandStore(database).BeginAsync(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now), Cancellation))!);
+            answers.Add((await new AgentCommands(database).BeginAsync(Node, id, 1, _ => null, () => (new([Firing, firing]), Now), Cancellation))!);
         });
 
         Assert.Single(answers, a => a.Granted);
@@ -271,19 +272,19 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(1, Assert.Single(await commands.LeaseAsync(Node, Now, Cancellation)).Token);
         Assert.Equal(2, Assert.Single(await commands.LeaseAsync(Node, Now, Cancellation)).Token);
 
-        Assert.False((await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
-        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
-        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.False((await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, _ => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, _ => null, () => (Active, Now), Cancellation))!.Granted);
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null), Cancellation));
-        Assert.Equal(CommandState.Begun, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Equal(CommandState.Begun, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
         var output = JsonDocument.Parse("""{"freed": 1}""").RootElement;
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Succeeded, "a\0b \uD800", output), Cancellation));
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Failed, "late", null), Cancellation));
-        var done = (await commands.FindAsync(Offer.Id, Cancellation))!;
+        var done = (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!;
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
-        Assert.Null(await commands.BeginAsync(new Sender("t", "c", "other"), Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation));
+        Assert.Null(await commands.BeginAsync(new Sender(new NodeId("t", "c", "other")), Offer.Id, 2, _ => null, () => (Active, Now), Cancellation));
     }
 
     [Fact]
@@ -293,8 +294,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         await commands.LeaseAsync(Node, Now, Cancellation);
         await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
 
-        Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
-        Assert.Equal(CommandState.Denied, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        Assert.Equal(CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
 
     [Fact]
@@ -325,11 +326,11 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var store = new AlertingStore(Database);
         var outbox = new OutboxStore(Database);
-        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [new Decision.Page(1, "critical", "it lasts")], Now, async t =>
+        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [new Decision.Page(1, Severity.Critical, new PageReason.AcknowledgementEnded())], Now, async t =>
         {
-            await OutboxStore.AddAsync(t, "pd", "i1/1", "trigger", "i1", "{}", Now, cancellation: Cancellation);
-            await OutboxStore.AddAsync(t, "pd", "i1/1", "trigger", "i1", "{}", Now, cancellation: Cancellation);
-            await OutboxStore.AddAsync(t, "pd", "i2/1", "trigger", null, "{}", Now, cancellation: Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i1/1", "trigger", "i1", "{}"), Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i1/1", "trigger", "i1", "{}"), Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i2/1", "trigger", null, "{}"), Now, Cancellation);
             await AlertingStore.AddDigestLineAsync(t, "i1", "it was", Now, Cancellation);
         }, Cancellation);
         var first = (await outbox.NextAsync("pd", Now, cancellation: Cancellation))!;
@@ -338,13 +339,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         await outbox.EndAsync(first, new Delivery.Delivered(), maybe, null, Now, Cancellation);
         await store.SaveAsync(Disk, AlertState.New with { Pages = 2 }, [], Now, async t =>
         {
-            await OutboxStore.AddEndAsync(t, "pd", "i1/1", "trigger", "resolve", "i1", "{}", Now, Cancellation);
-            await OutboxStore.AddEndAsync(t, "pd", "i2/1", "trigger", "resolve", null, "{}", Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i1/1", "resolve", "i1", "{}", Ends: "trigger"), Now, Cancellation);
+            await OutboxStore.AddAsync(t, "pd", new("i2/1", "resolve", null, "{}", Ends: "trigger"), Now, Cancellation);
         }, Cancellation);
 
         Assert.Equal(
-            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State}"));
-        Assert.Equal(["resolve"], (await outbox.ListAsync("pending", "i1", 10, Cancellation)).Select(n => n.Action));
+            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State.Word()}"));
+        Assert.Equal(["resolve"], (await outbox.ListAsync(NotificationState.Pending, "i1", 10, Cancellation)).Select(n => n.Action));
         Assert.Equal((1, 2), (await outbox.PendingAsync("pd", Cancellation), (await store.FindAsync("i1", Cancellation))!.Pages));
         await outbox.SetAsideAsync((await outbox.NextAsync("pd", Now, cancellation: Cancellation))!, Now.AddMinutes(1), Cancellation);
         Assert.Null(await outbox.NextAsync("pd", Now, cancellation: Cancellation));
@@ -359,8 +360,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         await store.TakeDigestAsync(Now, 10, Take, Cancellation);
         Assert.Single(lines);
         Assert.Null(await store.WatermarkAsync(Cancellation));
-        await store.AdvanceAsync(Now, Now, Cancellation);
-        await store.AdvanceAsync(Now.AddDays(1), Now.AddDays(1), Cancellation);
+        await store.AdvanceAsync(Now, Now, t => OutboxStore.DropAsync(t, Now, Cancellation), Cancellation);
+        await store.AdvanceAsync(Now.AddDays(1), Now.AddDays(1), t => OutboxStore.DropAsync(t, Now.AddDays(1), Cancellation), Cancellation);
         Assert.Equal(Now.AddDays(1), await store.WatermarkAsync(Cancellation));
         Assert.Empty(await store.DecisionsAsync("i1", Cancellation));
         Assert.Single(await outbox.ListAsync(null, null, 10, Cancellation));
@@ -379,7 +380,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Null((await tickets.CommentAsync(1, "bob", "all of May", Cancellation)).Refusal);
         await InWriteAsync(async t => await TicketStore.ResolveAsync(t, "i1", Now, Cancellation));
         Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, Cancellation)).Refusal);
-        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind}"));
+        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind.Word()}"));
         await InWriteAsync(async t => await TicketStore.OpenAsync(t, Disk, repair, Now, Cancellation));
         Assert.Equal([2, 1], (await tickets.ListAsync(incident: "i1", cancellation: Cancellation)).Select(t => t.Id));
         Assert.Equal([1], (await tickets.ListAsync(TicketState.Closed, cancellation: Cancellation)).Select(t => t.Id));
@@ -389,14 +390,14 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Credentials_are_known_until_they_are_revoked()
     {
         var credentials = new Credentials(Database, TimeProvider.System);
-        var (node, collector) = (await credentials.EnrollAsync("t", "c", "n", Cancellation), await credentials.EnrollAsync("t", "c", null, Cancellation));
+        var (node, collector) = (await credentials.EnrollAsync(new("t", "c"), "n", Cancellation), await credentials.EnrollAsync(new("t", "c"), null, Cancellation));
 
         Assert.Equal(("n", null), ((await credentials.AuthenticateAsync(node, Cancellation))!.Node, (await credentials.AuthenticateAsync(collector, Cancellation))!.Node));
-        Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).Node);
-        Assert.Equal(1, await credentials.RevokeAsync("t", "c", null, Cancellation));
+        Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).NodeId.Node);
+        Assert.Equal(1, await credentials.RevokeAsync(new("t", "c"), null, Cancellation));
         Assert.Null(await credentials.AuthenticateAsync(collector, Cancellation));
         Assert.NotNull(await credentials.AuthenticateAsync(node, Cancellation));
-        Assert.Equal(0, await credentials.RevokeAsync("t", "c", null, Cancellation));
+        Assert.Equal(0, await credentials.RevokeAsync(new("t", "c"), null, Cancellation));
     }
 
     [Fact]
@@ -440,7 +441,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         BeginAnswer? answer = null;
         await Task.WhenAll(
             Task.Run(async () => await new ControlStore(Database).SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation), Cancellation),
-            Task.Run(async () => answer = await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation), Cancellation));
+            Task.Run(async () => answer = await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation), Cancellation));
 
         Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
@@ -475,7 +476,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Database.Fault = moment => moment == at ? throw new TimeoutException() : Task.CompletedTask;
 
         await Assert.ThrowsAsync<TimeoutException>(async () => await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation));
-        await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync("t", "c", "n", Cancellation));
+        await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync(new("t", "c"), "n", Cancellation));
         Database.Fault = null;
         Assert.Equal((kept, kept, kept), ((await incidents.ActiveAsync(Cancellation)).Count, (await incidents.TimelineAsync("i1", Cancellation)).Count, (await credentials.AgentsAsync(Cancellation)).Count));
         await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation);
@@ -546,16 +547,16 @@ public abstract partial class StoreTests : IAsyncLifetime
     };
 
     // An incident with a run that is proposed.
-    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> StoresAsync()
+    private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> StoresAsync()
     {
         await new IncidentStore(Database).SaveAsync([new(Disk, [("opened", "It opened.")])], Now, Cancellation);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
         Assert.True(await runs.ProposeAsync(Proposed, Book, [new("run", "proposed")], Now, Cancellation));
-        return (runs, control, new CommandStore(Database));
+        return (runs, control, new AgentCommands(Database));
     }
 
     // All gates are open, and the command is on offer.
-    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> RunningAsync()
+    private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> RunningAsync()
     {
         var stores = await StoresAsync();
         await stores.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);

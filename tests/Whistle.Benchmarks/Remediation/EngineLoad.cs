@@ -7,6 +7,8 @@ using Microsoft.Extensions.Time.Testing;
 using Prometheus;
 
 using Whistle.Alerting;
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Stores;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation;
@@ -119,7 +121,7 @@ static class EngineLoad
                     RunbookFiles = [Path.Combine(AppContext.BaseDirectory, "runbooks")],
                     Signals = Signals,
                     Holds = (_, _, _) => ValueTask.FromResult(true),
-                    Clusters = (_, cluster) => new() { LatestData = _clock.GetUtcNow(), Nodes = nodes[cluster], Members = [] },
+                    Clusters = cluster => new() { LatestData = _clock.GetUtcNow(), Nodes = nodes[cluster.Cluster], Members = [] },
                     Incidents = Incidents,
                     Runs = Runs,
                     Control = control,
@@ -147,7 +149,7 @@ static class EngineLoad
         {
             var pages = 0;
             foreach (var incident in (await _alerting.UnpagedAsync(default)).Keys)
-                pages += (await _alerting.DecisionsAsync(incident, default)).Count(d => d.Kind == "unpaged");
+                pages += (await _alerting.DecisionsAsync(incident, default)).Count(d => d.Kind is DecisionKind.Unpaged);
             return pages;
         }
 

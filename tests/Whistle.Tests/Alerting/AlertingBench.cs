@@ -5,9 +5,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
+using Whistle.Alerting.Channels;
+using Whistle.Alerting.Configuration;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Mail;
 using Whistle.Alerting.Outbox;
+using Whistle.Alerting.PagerDuty;
+using Whistle.Alerting.Stores;
 using Whistle.State;
 using Whistle.State.Health;
 using Whistle.Tests.Agent;
@@ -40,22 +44,40 @@ sealed class FakePagerDuty(TimeProvider time) : HttpMessageHandler
     }
 }
 
-/// <summary>A mail server in the test's hand.</summary>
-sealed class FakeMail : INotifier
+/// <summary>A mail server in the test's hand; the mails are composed as they are for a real one.</summary>
+sealed class FakeMail(MailOptions options) : IChannel
 {
-    public List<Letter> Letters { get; } = [];
+    readonly MailComposer _composer = new(options, null);
 
-    public string Channel => "mail";
+    public List<ComposedMail> Mails { get; init; } = [];
+
+    public string Name => "mail";
+
+    public int CallsPerMinute => 120;
+
+    public bool SendsDigests => true;
+
+    public IEnumerable<OutboxMessage> Compose(AlertEvent alert, ComposeContext context) => _composer.Compose(alert, context);
 
     public Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
     {
-        Letters.Add(JsonSerializer.Deserialize(row.Payload, LetterJson.Default.Letter)!);
+        Mails.Add(JsonSerializer.Deserialize(row.Payload, MailJson.Default.ComposedMail)!);
         return Task.FromResult<Delivery>(new Delivery.Delivered());
     }
 
     public void Dispose()
     {
     }
+}
+
+/// <summary>Opens the channel that the test has.</summary>
+sealed record FakeMailOptions(FakeMail Channel) : ChannelOptions
+{
+    internal override string Label => "a fake mail server";
+
+    internal override IEnumerable<OptionError> Errors() => [];
+
+    internal override IChannel Open(Uri? server, TimeProvider time) => Channel;
 }
 
 /// <summary>The process ends here.</summary>
@@ -80,7 +102,7 @@ sealed class AlertingBench : IDisposable
 
     public FakePagerDuty PagerDuty { get; }
 
-    public FakeMail Mail { get; } = new();
+    public FakeMail Mail { get; } = new(new() { Host = "mail.example.com", From = "whistle@example.com", To = ["ops@example.com", "dev@example.com"] });
 
     public Dictionary<string, IncidentView> Incidents { get; } = [];
 
@@ -99,13 +121,17 @@ sealed class AlertingBench : IDisposable
     /// <summary>False: nobody can be paged, from the next start on.</summary>
     public bool HasChannels { get; set; } = true;
 
+    /// <summary>False: only mail is configured, from the next start on.</summary>
+    public bool HasPagerDuty { get; set; } = true;
+
     public AlertingOptions Options => !HasChannels ? new() : new()
     {
         DigestAfter = TimeSpan.FromMinutes(10),
         Seed = 7,
-        PagerDuty = new() { Address = new("https://pd.example.com"), RoutingKey = new string('k', 32), Handler = PagerDuty },
-        Mail = new() { Host = "mail.example.com", From = "whistle@example.com", To = ["ops@example.com", "dev@example.com"] },
+        Channels = HasPagerDuty ? [PagerDutyOptions, new FakeMailOptions(Mail)] : [new FakeMailOptions(Mail)],
     };
+
+    PagerDutyOptions PagerDutyOptions => new() { Address = new("https://pd.example.com"), RoutingKey = new string('k', 32), Handler = PagerDuty };
 
     /// <summary>As a new process on the same state.</summary>
     public void Start()
@@ -119,15 +145,14 @@ sealed class AlertingBench : IDisposable
                     [.. Incidents.Values.Where(v => v.Incident.ClosedAt is not { } closed || closed >= since)]),
                 Database = _database,
                 Metrics = Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()),
-                Note = (_, _, _, kind, text, _) =>
+                Note = (_, _, _, decision, _) =>
                 {
-                    Notes.Add(kind);
-                    Texts.Add(text);
+                    Notes.Add(decision.Kind.Word());
+                    Texts.Add(decision.Text);
                     return Task.CompletedTask;
                 },
-                Mail = Mail,
                 Health = Health,
-                Persisted = _ => Persisted(),
+                Persisted = Persisted,
             },
             Options, Clock, NullLogger<AlertingHost>.Instance);
     }

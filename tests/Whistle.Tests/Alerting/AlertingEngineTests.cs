@@ -1,7 +1,10 @@
+using System.Text.Json;
+
 using CsCheck;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Stores;
 using Whistle.Incidents;
 using Whistle.Telemetry;
 
@@ -13,13 +16,14 @@ public sealed class AlertingEngineTests
 {
     const string AQuarter = "wwwwwwwwwwwwwww";
 
-    static readonly AlertingOptions Options = new() { PagerDuty = new() { RoutingKey = new string('k', 32) } };
+    static readonly PagingPolicy Policy = new AlertingOptions().Policy with { HasChannel = true };
+    static readonly PagingPolicy NoChannels = new AlertingOptions().Policy;
 
     /// <summary>
     /// One letter a minute, what the incident is then; what is decided stands after its minute. w, c, i: open as warning, critical, info.
     /// m: warning, a repair is under way. r: recovering. x: closed. s: closed after a repair that succeeded. g, G: a repair gave up (warning,
     /// critical). f: an attempt failed. 2: warning with a second node. 3: warning with a second cause. A: critical, acknowledged up to minute 10.
-    /// B: the same with a rise from warning. h: critical, all of it explained by another signal. k: critical, a second cause explained. -: alerting
+    /// B: the same with a rise from warning. h: critical, all of it inhibited by another signal. k: critical, a second signal inhibited. -: alerting
     /// is down.
     /// </summary>
     [Theory]
@@ -46,11 +50,11 @@ public sealed class AlertingEngineTests
     [InlineData("one that is taken back does not", "cccAAAcccccccc", "2:page 1 critical")]
     [InlineData("a rise is held by it too", "w" + "BBBBBBBBBcc", "2:hold 10:page 1 critical")]
     [InlineData("what another signal explains is held, and once that ends its own deadline goes on", "chhhhhccc", "2:hold 7:page 1 critical")]
-    [InlineData("what was explained before its deadline too", "chccc", "3:page 1 critical")]
+    [InlineData("what was inhibited before its deadline too", "chccc", "3:page 1 critical")]
     [InlineData("a cause that comes and goes puts the page off, not away", "chchchch", "3:hold 4:page 1 critical")]
-    [InlineData("what is explained and closes calls nobody", "hhhhx", "2:hold 4:digest")]
-    [InlineData("an explained cause beside another holds nothing, and joins nobody", "ccckkkkkkk", "2:page 1 critical")]
-    [InlineData("what was paged stays so while it is explained", "ccchhhhhhccccc", "2:page 1 critical")]
+    [InlineData("what is inhibited and closes pages nobody", "hhhhx", "2:hold 4:digest")]
+    [InlineData("an inhibited signal beside another holds nothing, and joins nobody", "ccckkkkkkk", "2:page 1 critical")]
+    [InlineData("what was paged stays so while it is inhibited", "ccchhhhhhccccc", "2:page 1 critical")]
     [InlineData("a repair that gives up meanwhile is paged when it stands for itself again", "hhGGG", "2:change,ticket,page 1 critical")]
     [InlineData("a return has its own deadline and goes on counting", "cccxxccc", "2:page 1 critical 3:resolve,announce 7:page 2 critical")]
     [InlineData("what passed while alerting was down needs nobody now", "---x", "3:digest")]
@@ -65,22 +69,22 @@ public sealed class AlertingEngineTests
     public void Without_a_channel_nobody_was_paged_and_the_page_goes_out_once_there_is_one()
     {
         var view = new IncidentView(Fleet.Incident(), []);
-        AlertState Step(AlertState state, AlertingOptions options, int minute, out IReadOnlyList<Decision> decisions)
+        AlertState Step(AlertState state, PagingPolicy policy, int minute, out IReadOnlyList<Decision> decisions)
         {
-            (state, decisions) = AlertingEngine.Decide(view, state, options, Fleet.Start.AddMinutes(minute));
+            (state, decisions) = AlertingEngine.Decide(view, state, policy, Fleet.Start.AddMinutes(minute));
             return state;
         }
 
-        var state = Step(AlertState.New, new(), 0, out _);
-        state = Step(state, new(), 2, out var due);
+        var state = Step(AlertState.New, NoChannels, 0, out _);
+        state = Step(state, NoChannels, 2, out var due);
         var unpaged = Assert.IsType<Decision.Unpaged>(Assert.Single(due));
         Assert.StartsWith("Nobody was paged: a person would have been, with severity critical (the incident is still open 2 min after it opened), but no notification channel is configured. ", unpaged.Text, StringComparison.Ordinal);
         Assert.EndsWith(NoChannel.Help, unpaged.Text, StringComparison.Ordinal);
         Assert.Equal((0, Fleet.Start.AddMinutes(2)), (state.Pages, state.UnpagedSince));
 
-        state = Step(state, new(), 3, out var again);
+        state = Step(state, NoChannels, 3, out var again);
         Assert.Empty(again);
-        state = Step(state, Options, 4, out var paged);
+        state = Step(state, Policy, 4, out var paged);
         Assert.Equal(1, Assert.IsType<Decision.Page>(Assert.Single(paged)).Number);
         Assert.Null(state.UnpagedSince);
     }
@@ -93,10 +97,24 @@ public sealed class AlertingEngineTests
         var resolved = told.SelectMany(m => m.Decisions.OfType<Decision.Resolve>()).Select(r => r.Number).ToList();
         Assert.Equal(Enumerable.Range(1, pages.Count), pages);
         Assert.Equal(pages, resolved);
-        Assert.DoesNotContain(told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && !p.Reason.Contains("gave up", StringComparison.Ordinal)));
+        Assert.DoesNotContain(told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && p.Reason is not PageReason.GaveUp));
         var changes = told.SelectMany(m => m.Decisions.OfType<Decision.Change>()).Select(c => c.Repair.Id).ToList();
         Assert.Equal(changes.Distinct(), changes);
     });
+
+    [Fact]
+    public void A_state_that_an_earlier_version_stored_is_read_and_stored_as_it_was()
+    {
+        const string stored =
+            """
+            {"Since":"2027-01-15T08:00:00+00:00","Closed":false,"Pages":2,"OpenPages":[1,2],"PagedAt":"2027-01-15T08:15:00+00:00","PagedSeverity":"warning","PagedParties":["cause NodeDiskFilling","node n1"],"PagedGiveUp":"r1","TicketedGiveUp":"r2","AcknowledgedUntil":null,"HiddenSince":"2027-01-15T08:16:00+00:00","HiddenFor":"00:03:00","ToldRepairs":["r1","r2"],"Held":"acknowledged by ann until 2027-01-15 08:10:00Z.","UnpagedSince":null,"Settled":false}
+            """;
+        var state = JsonSerializer.Deserialize(stored, AlertStateJson.Default.AlertState)!;
+
+        Assert.Equal((Severity.Warning, "r1", "r2", TimeSpan.FromMinutes(3)), (state.PagedSeverity!.Value, state.PagedRepair, state.TicketedRepair, state.InhibitedFor));
+        Assert.Equal(["cause NodeDiskFilling", "node n1", "r1", "r2"], [.. state.PagedScope, .. state.ReportedRepairs]);
+        Assert.Equal(stored, AlertingStore.Text(state));
+    }
 
     static IEnumerable<(int Minute, IReadOnlyList<Decision> Decisions)> Live(string letters)
     {
@@ -109,7 +127,7 @@ public sealed class AlertingEngineTests
                 since = now;
             if (letters[minute] == '-')
                 continue;
-            (state, var decisions) = AlertingEngine.Decide(View(letters, minute, since, now), state, Options, now);
+            (state, var decisions) = AlertingEngine.Decide(View(letters, minute, since, now), state, Policy, now);
             if (decisions.Count > 0)
                 yield return (minute, decisions);
         }
@@ -133,8 +151,8 @@ public sealed class AlertingEngineTests
             'x' or 's' => incident.Closed(now),
             '2' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskFilling", "n2", severity, now)] },
             '3' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskAlmostFull", "n1", severity, now)] },
-            'h' => incident with { Signals = [Explained(incident.Signals[0])] },
-            'k' => incident with { Signals = [.. incident.Signals, Explained(Fleet.Signal("NodeNotReady", "n2", severity, now))] },
+            'h' => incident with { Signals = [Inhibited(incident.Signals[0])] },
+            'k' => incident with { Signals = [.. incident.Signals, Inhibited(Fleet.Signal("NodeNotReady", "n2", severity, now))] },
             _ => incident,
         };
         Repair[] repairs = letter switch
@@ -148,7 +166,7 @@ public sealed class AlertingEngineTests
         return new(incident, repairs, letter is 'A' or 'B' ? new("i1", "ann", Fleet.Start, Fleet.Start.AddMinutes(10)) : null);
     }
 
-    static IncidentSignal Explained(IncidentSignal signal) => signal with { InhibitedBy = new(9, "NodeSilent", Labels.Of(("node", "n1"))) };
+    static IncidentSignal Inhibited(IncidentSignal signal) => signal with { InhibitedBy = new(9, "NodeSilent", Labels.Of(("node", "n1"))) };
 
     static int Since(string letters, int minute)
     {
@@ -157,5 +175,7 @@ public sealed class AlertingEngineTests
         return minute;
     }
 
-    static string Word(Decision decision) => decision is Decision.Page page ? $"page {page.Number} {page.Severity}" : decision.Kind;
+    static string Word(Decision decision) => decision is Decision.Page page
+        ? $"page {page.Number} {page.Severity.Name()}"
+        : decision.Kind.Word();
 }

@@ -1,5 +1,5 @@
-using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Outbox;
 using Whistle.Alerting.Tickets;
 using Whistle.State.Health;
 
@@ -21,22 +21,22 @@ public sealed class AlertingHostTests : IDisposable
     {
         await LiveAsync(_bench);
         Assert.Equal(["trigger i1/1", "change", "trigger i1/2", "resolve i1/1", "resolve i1/2"], _bench.PagerDuty.Taken);
-        var letters = _bench.Mail.Letters.ConvertAll(l => (l.MessageId, l.To, l.Text));
-        Assert.Equal(2 * 6, letters.Count);
+        var mails = _bench.Mail.Mails.ConvertAll(l => (l.MessageId, l.To, l.Text));
+        Assert.Equal(2 * 6, mails.Count);
 
         var steps = 0;
         while (true)
         {
             using var bench = new AlertingBench { CrashAfter = steps++ };
             await LiveAsync(bench);
-            Assert.Equal(letters.Order(), bench.Mail.Letters.ConvertAll(l => (l.MessageId, l.To, l.Text)).Distinct().Order());
+            Assert.Equal(mails.Order(), bench.Mail.Mails.ConvertAll(l => (l.MessageId, l.To, l.Text)).Distinct().Order());
             Assert.Equal(_bench.PagerDuty.Taken.Distinct(), bench.PagerDuty.Taken.Distinct());
             Assert.InRange(bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count + 1);
-            Assert.InRange(bench.Mail.Letters.Count, letters.Count, letters.Count + 1);
+            Assert.InRange(bench.Mail.Mails.Count, mails.Count, mails.Count + 1);
             Assert.Equal(TicketState.Resolved, Assert.Single(await bench.Host.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).State);
             Assert.Equal(2, (await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Count);
             Assert.Equal(_bench.Notes, bench.Notes);
-            Assert.Empty(await bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
+            Assert.Empty(await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
             if (bench.CrashAfter >= 0)
                 break;
         }
@@ -111,6 +111,46 @@ public sealed class AlertingHostTests : IDisposable
     }
 
     [Fact]
+    public async Task What_waits_for_a_channel_that_is_not_configured_is_on_the_board_until_it_is_sent()
+    {
+        _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;
+        _bench.Set(new(Fleet.Incident(), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(3), Second * 5);
+        _bench.HasPagerDuty = false;
+        _bench.Start();
+        await _bench.RunAsync(Minute, Second * 5);
+        var problem = Assert.Single(_bench.Health.Problems());
+        Assert.Equal(("outbox", "pagerduty configuration", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
+        Assert.StartsWith("1 notification waits for the channel pagerduty, which is not configured", problem.Reason, StringComparison.Ordinal);
+
+        _bench.HasPagerDuty = true;
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        _bench.Start();
+        await _bench.RunAsync(Minute, Second * 5);
+        Assert.Empty(_bench.Health.Problems());
+        Assert.Equal(["trigger i1/1"], _bench.PagerDuty.Taken);
+    }
+
+    [Fact]
+    public async Task A_stored_action_that_the_channel_does_not_know_is_not_sent_and_on_the_board()
+    {
+        _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;
+        _bench.Set(new(Fleet.Incident(), []));
+        _bench.Set(new(Fleet.Incident("i2"), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(3), Second * 5);
+        await using (var connection = await _bench.Database.OpenAsync(TestContext.Current.CancellationToken))
+        {
+            await connection.ExecuteAsync(
+                "UPDATE alerting_outbox SET action = 'tirgger' WHERE channel = 'pagerduty' AND key = 'i2/1'", TestContext.Current.CancellationToken);
+        }
+
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        await _bench.RunAsync(Minute * 10, Minute);
+        Assert.Equal(["trigger i1/1"], _bench.PagerDuty.Taken);
+        Assert.Contains("refused tirgger i2/1 for good", Assert.Single(_bench.Health.Problems()).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_hour_without_network_loses_nothing_and_its_end_brings_no_storm()
     {
         _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;
@@ -129,8 +169,8 @@ public sealed class AlertingHostTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 299).Select(i => $"trigger i{i:000}/1"), _bench.PagerDuty.Taken);
         var calls = _bench.PagerDuty.Calls.ConvertAll(c => c.At);
         Assert.All(calls, at => Assert.InRange(calls.Count(c => c >= at && c < at + Minute), 1, 120));
-        Assert.Equal(2, (await _bench.Host.NotificationsAsync("overtaken", cancellation: TestContext.Current.CancellationToken)).Count);
-        Assert.Empty(await _bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
+        Assert.Equal(2, (await _bench.Host.NotificationsAsync(NotificationState.Overtaken, cancellation: TestContext.Current.CancellationToken)).Count);
+        Assert.Empty(await _bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -155,7 +195,7 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 5, Minute);
 
         Assert.Equal(["trigger i2/1"], _bench.PagerDuty.Taken);
-        var refused = Assert.Single(await _bench.Host.NotificationsAsync("failed", cancellation: TestContext.Current.CancellationToken));
+        var refused = Assert.Single(await _bench.Host.NotificationsAsync(NotificationState.Failed, cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(("i1/1", 1), (refused.Key, refused.Attempts));
         Assert.Contains("because", refused.Reason, StringComparison.Ordinal);
     }
@@ -169,7 +209,7 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 30, Second * 10);
 
         Assert.Equal(["trigger i2/1", "trigger i3/1"], _bench.PagerDuty.Taken);
-        Assert.Equal("i1/1", Assert.Single(await _bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken)).Key);
+        Assert.Equal("i1/1", Assert.Single(await _bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken)).Key);
     }
 
     [Fact]
@@ -183,9 +223,9 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 20, Minute);
 
         Assert.Equal(["change", "change"], _bench.PagerDuty.Taken);
-        Assert.Equal(["dev@example.com", "ops@example.com"], _bench.Mail.Letters.Select(l => l.To).Order());
-        Assert.Equal("[digest] 2 incidents that needed nobody", _bench.Mail.Letters[0].Subject);
-        Assert.Contains("Repaired by node-disk-filling", _bench.Mail.Letters[0].Text, StringComparison.Ordinal);
+        Assert.Equal(["dev@example.com", "ops@example.com"], _bench.Mail.Mails.Select(l => l.To).Order());
+        Assert.Equal("[digest] 2 incidents that needed nobody", _bench.Mail.Mails[0].Subject);
+        Assert.Contains("Repaired by node-disk-filling", _bench.Mail.Mails[0].Text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -196,15 +236,15 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 3, Minute);
         _bench.Set(new(incident, [Fleet.Repair(RepairState.GaveUp, _bench.Clock.GetUtcNow())]));
         await _bench.PassAsync(Minute);
-        var letters = _bench.Mail.Letters.Where(l => l.To == "ops@example.com").ToList();
+        var mails = _bench.Mail.Mails.Where(l => l.To == "ops@example.com").ToList();
 
-        Assert.Equal(["incident.i1.1@example.com", "ticket.1.1@example.com", "incident.i1.2@example.com"], letters.Select(l => l.MessageId));
-        Assert.Null(letters[0].InReplyTo);
-        Assert.Equal("incident.i1.1@example.com", letters[2].InReplyTo);
-        Assert.Equal(["incident.i1.1@example.com"], letters[2].References);
-        Assert.All(letters, l => Assert.DoesNotContain("<script>", l.Html, StringComparison.Ordinal));
-        Assert.All(letters, l => Assert.DoesNotContain(l.Subject, c => char.IsControl(c) || c == '\u202e'));
-        Assert.Contains("5.0 GiB /data/&lt;models&gt;", letters[1].Html, StringComparison.Ordinal);
+        Assert.Equal(["incident.i1.1@example.com", "ticket.1.1@example.com", "incident.i1.2@example.com"], mails.Select(l => l.MessageId));
+        Assert.Null(mails[0].InReplyTo);
+        Assert.Equal("incident.i1.1@example.com", mails[2].InReplyTo);
+        Assert.Equal(["incident.i1.1@example.com"], mails[2].References);
+        Assert.All(mails, l => Assert.DoesNotContain("<script>", l.Html, StringComparison.Ordinal));
+        Assert.All(mails, l => Assert.DoesNotContain(l.Subject, c => char.IsControl(c) || c == '\u202e'));
+        Assert.Contains("5.0 GiB /data/&lt;models&gt;", mails[1].Html, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -217,7 +257,7 @@ public sealed class AlertingHostTests : IDisposable
             var taken = bench.PagerDuty.Taken;
             foreach (var key in taken.Where(c => c.StartsWith("trigger ", StringComparison.Ordinal)).Select(c => c["trigger ".Length..]).Distinct())
                 Assert.InRange(taken.IndexOf($"resolve {key}"), taken.LastIndexOf($"trigger {key}") + 1, taken.Count);
-            Assert.Empty(await bench.Host.NotificationsAsync("pending", cancellation: TestContext.Current.CancellationToken));
+            Assert.Empty(await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
             Assert.Contains("change", taken);
         }
     }

@@ -5,8 +5,10 @@ using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Mail;
 using Whistle.Alerting.Outbox;
 using Whistle.Alerting.PagerDuty;
+using Whistle.Alerting.Stores;
 using Whistle.Alerting.Tickets;
 using Whistle.State;
 using Whistle.Tests.Agent;
@@ -43,8 +45,8 @@ public sealed class ChannelTests : IDisposable
             response.Headers.TryAddWithoutValidation("Retry-After", retryAfter);
             return response;
         });
-        using var notifier = Notifier(server);
-        var delivery = await notifier.SendAsync(Row, CancellationToken.None);
+        using var channel = Channel(server);
+        var delivery = await channel.SendAsync(Row, CancellationToken.None);
 
         Assert.Equal(outcome, delivery switch
         {
@@ -60,8 +62,8 @@ public sealed class ChannelTests : IDisposable
     public async Task A_silent_PagerDuty_is_given_up_after_its_time_and_may_have_the_page()
     {
         using var silent = new SilentServer();
-        using var notifier = Notifier(silent);
-        var sending = notifier.SendAsync(Row, CancellationToken.None);
+        using var channel = Channel(silent);
+        var sending = channel.SendAsync(Row, CancellationToken.None);
         _time.Advance(TimeSpan.FromSeconds(31));
 
         Assert.False(Assert.IsType<Delivery.Retryable>(await sending).NotTaken);
@@ -75,11 +77,12 @@ public sealed class ChannelTests : IDisposable
         var signals = Enumerable.Range(0, 500).Select(i => Fleet.Signal(huge, $"n{i}{huge}", "critical", Fleet.Start));
         var repair = Fleet.Repair(RepairState.GaveUp, Fleet.Start) with { Summary = huge, Steps = [.. Enumerable.Repeat(huge, 100)] };
         var view = new IncidentView(incident with { Signals = [.. signals] }, [repair]);
-        var trigger = PagerDutyEvent.TriggerBody(view, new Decision.Page(12, "error", huge), new AlertingOptions(), Fleet.Start);
+        var page = new Decision.Page(12, Severity.Error, new PageReason.GaveUp(repair));
+        var trigger = PagerDutyEvent.Triggered(new(view, page), null, Fleet.Start).Payload;
         var payload = JsonDocument.Parse(trigger).RootElement.GetProperty("payload");
 
         Assert.InRange(Encoding.UTF8.GetByteCount(trigger), 1, 512 << 10);
-        Assert.InRange(Encoding.UTF8.GetByteCount(PagerDutyEvent.ChangeBody(view, repair)), 1, 512 << 10);
+        Assert.InRange(Encoding.UTF8.GetByteCount(PagerDutyEvent.Changed(new(view, repair)).Payload), 1, 512 << 10);
         Assert.InRange(payload.GetProperty("summary").GetString()!.Length, 1000, 1024);
         Assert.Equal("error", payload.GetProperty("severity").GetString());
         var key = PagerDutyEvent.DedupKey(incident.Id, 12);
@@ -95,8 +98,11 @@ public sealed class ChannelTests : IDisposable
         {
             CriticalDeadline = TimeSpan.FromHours(1),
             DigestAfter = TimeSpan.Zero,
-            PagerDuty = new() { Address = new("http://pd.example.com"), RoutingKey = "short" },
-            Mail = new() { Host = "mail.example.com", From = "nobody", To = [], User = "u", Security = MailSecurity.None, PasswordFile = "/none" },
+            Channels =
+            [
+                new PagerDutyOptions { Address = new("http://pd.example.com"), RoutingKey = "short" },
+                new MailOptions { Host = "mail.example.com", From = "nobody", To = [], User = "u", Security = MailSecurity.None, PasswordFile = "/none" },
+            ],
         }.Errors();
 
         string[] mends =
@@ -127,12 +133,12 @@ public sealed class ChannelTests : IDisposable
         Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Refusal);
         Assert.Contains("Open another", (await tickets.CommentAsync(1, "bob", "thanks", TestContext.Current.CancellationToken)).Refusal, StringComparison.Ordinal);
         Assert.Null((await tickets.MoveAsync(2, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Ticket);
-        Assert.Equal(["opened whistle", "state ann", "comment bob", "state ann", "state ann"], (await tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Select(e => $"{e.Kind} {e.Author}"));
+        Assert.Equal(["opened whistle", "state ann", "comment bob", "state ann", "state ann"], (await tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Select(e => $"{e.Kind.Word()} {e.Author}"));
         Assert.Equal("/data/<models>", (await tickets.FindAsync(1, TestContext.Current.CancellationToken))!.LargestDirectories[0].Path);
     }
 
-    PagerDutyNotifier Notifier(HttpMessageHandler handler) =>
-        new(new PagerDutyOptions { Address = new("https://pd.example.com/"), RoutingKey = new string('k', 32), Handler = handler }, _time);
+    PagerDutyChannel Channel(HttpMessageHandler handler) =>
+        new(new PagerDutyOptions { Address = new("https://pd.example.com/"), RoutingKey = new string('k', 32), Handler = handler }, null, _time);
 
     sealed class SilentServer : HttpMessageHandler
     {

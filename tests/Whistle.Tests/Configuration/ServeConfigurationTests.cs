@@ -1,5 +1,8 @@
 using Whistle.Actions.Policy;
 using Whistle.Alerting;
+using Whistle.Alerting.Configuration;
+using Whistle.Alerting.Mail;
+using Whistle.Alerting.PagerDuty;
 using Whistle.Configuration;
 using Whistle.Fixtures;
 
@@ -28,7 +31,7 @@ public sealed class ServeConfigurationTests : IDisposable
         Assert.Null(configuration.File);
         Assert.Equal(new WhistleOptions().Listen, configuration.Options.Listen);
         Assert.Equal(NodePolicy.DefaultFile, configuration.Options.AgentPolicyFile);
-        Assert.Equal((null, null), (configuration.Options.Alerting.PagerDuty, configuration.Options.Alerting.Mail));
+        Assert.Empty(configuration.Options.Alerting.Channels);
     }
 
     [Fact]
@@ -90,11 +93,11 @@ public sealed class ServeConfigurationTests : IDisposable
                 Retention = TimeSpan.FromHours(36),
                 Address = new("https://whistle.example.com"),
             },
-            alerting with { PagerDuty = null, Mail = null });
+            alerting with { Channels = [] });
         Assert.Equal(
             new PagerDutyOptions { Address = new("https://pd.example.com"), RoutingKeyFile = key, Timeout = TimeSpan.FromSeconds(9), CallsPerMinute = 60 },
-            alerting.PagerDuty);
-        var mail = alerting.Mail!;
+            alerting.Channels[0]);
+        var mail = Assert.IsType<MailOptions>(alerting.Channels[1]);
         Assert.Equal(("smtp.example.com", 465, MailSecurity.Tls, "u", password), (mail.Host, mail.Port, mail.Security, mail.User, mail.PasswordFile));
         Assert.Equal(("Whistle <w@example.com>", TimeSpan.FromSeconds(8)), (mail.From, mail.Timeout));
         Assert.Equal(["a@example.com", "b@example.com", "c@example.com", "d@example.com"], [.. mail.To, .. mail.TicketsTo, .. mail.DigestTo]);
@@ -267,8 +270,10 @@ public sealed class ServeConfigurationTests : IDisposable
         _environment["WHISTLE_Alerting__Mail__Password"] = Secret;
         var alerting = LoadWell().Alerting;
 
-        Assert.Equal((Secret, null), (alerting.PagerDuty!.RoutingKey, alerting.PagerDuty.RoutingKeyFile));
+        var pagerDuty = Assert.IsType<PagerDutyOptions>(alerting.Channels[0]);
+        Assert.Equal((Secret, null), (pagerDuty.RoutingKey, pagerDuty.RoutingKeyFile));
         Assert.DoesNotContain(Secret, alerting.ToString(), StringComparison.Ordinal);
+        Assert.All(alerting.Channels, c => Assert.DoesNotContain(Secret, c.ToString(), StringComparison.Ordinal));
         Assert.DoesNotContain(Secret, new WhistleOptions { Alerting = alerting }.ToString(), StringComparison.Ordinal);
     }
 

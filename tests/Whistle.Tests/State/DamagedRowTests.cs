@@ -1,6 +1,8 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
@@ -97,12 +99,12 @@ public sealed class DamagedRowTests : IDisposable
     public async Task A_damaged_credential_is_reported_and_the_others_are_known(string damage)
     {
         var credentials = new Credentials(_state, new FakeTimeProvider(Fleet.Start));
-        await credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
-        await credentials.EnrollAsync("t", "c", "n2", TestContext.Current.CancellationToken);
-        await credentials.EnrollAsync("t", "c", null, TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), "n1", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), "n2", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), null, TestContext.Current.CancellationToken);
         await ExecuteAsync($"UPDATE credentials SET {damage} WHERE node = 'n1'");
 
-        Assert.Equal("n2", Assert.Single(await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Node);
+        Assert.Equal("n2", Assert.Single(await credentials.AgentsAsync(TestContext.Current.CancellationToken)).NodeId.Node);
         Assert.Single(await credentials.CollectorsAsync(TestContext.Current.CancellationToken));
         Assert.Equal(2, (await credentials.SendersAsync(TestContext.Current.CancellationToken)).Count);
         Assert.StartsWith("credentials t/", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
@@ -123,6 +125,64 @@ public sealed class DamagedRowTests : IDisposable
         Assert.Contains("trigger i2/1", bench.PagerDuty.Taken);
         AssertReported("alerting_incidents i1");
         Assert.Empty(bench.Health.Problems());
+    }
+
+    [Theory]
+    [InlineData("catastrophic")]
+    [InlineData("99")]
+    public async Task A_severity_that_is_none_damages_the_state_of_its_incident_alone(string severity)
+    {
+        using var bench = new AlertingBench();
+        bench.Database.Watch(_health, NullLogger.Instance);
+        bench.Set(new(Fleet.Incident("i1"), []));
+        await bench.RunAsync(TimeSpan.FromMinutes(3), TimeSpan.FromSeconds(30));
+        await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
+        {
+            Assert.Equal(1, await connection.ExecuteAsync(
+                $"UPDATE alerting_incidents SET state = replace(state, '\"critical\"', '\"{severity}\"')", TestContext.Current.CancellationToken));
+        }
+
+        bench.Set(new(Fleet.Incident("i2"), []));
+        await bench.RunAsync(TimeSpan.FromMinutes(3), TimeSpan.FromSeconds(30));
+        Assert.Equal(["trigger i1/1", "trigger i2/1"], bench.PagerDuty.Taken);
+        AssertReported("alerting_incidents i1");
+    }
+
+    [Fact]
+    public async Task A_notification_in_a_state_that_is_none_is_reported_and_the_others_are_sent()
+    {
+        using var bench = new AlertingBench();
+        bench.Database.Watch(_health, NullLogger.Instance);
+        bench.PagerDuty.Answer = FakePagerDuty.Unreachable;
+        bench.Set(new(Fleet.Incident("i1"), []));
+        bench.Set(new(Fleet.Incident("i2"), []));
+        await bench.RunAsync(TimeSpan.FromMinutes(3), TimeSpan.FromSeconds(30));
+        await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
+        {
+            Assert.Equal(1, await connection.ExecuteAsync(
+                "UPDATE alerting_outbox SET state = 'pendign' WHERE channel = 'pagerduty' AND key = 'i1/1'", TestContext.Current.CancellationToken));
+        }
+
+        bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        await bench.RunAsync(TimeSpan.FromMinutes(20), TimeSpan.FromSeconds(30));
+        Assert.Equal(["trigger i2/1"], bench.PagerDuty.Taken);
+        Assert.StartsWith("alerting_outbox ", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
+        Assert.DoesNotContain(await bench.Host.NotificationsAsync(cancellation: TestContext.Current.CancellationToken), n => n is { Channel: "pagerduty", Key: "i1/1" });
+    }
+
+    [Fact]
+    public async Task An_entry_of_a_ticket_of_a_kind_that_is_none_is_not_shown_and_the_others_are()
+    {
+        using var bench = new AlertingBench();
+        bench.Database.Watch(_health, NullLogger.Instance);
+        bench.Set(new(Fleet.Incident(), [Fleet.Repair(RepairState.GaveUp, Fleet.Start)]));
+        await bench.PassAsync(TimeSpan.FromSeconds(1));
+        Assert.Null((await bench.Host.Tickets.CommentAsync(1, "ann", "which models?", TestContext.Current.CancellationToken)).Refusal);
+        await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
+            await connection.ExecuteAsync("UPDATE alerting_ticket_entries SET kind = 'remark' WHERE number = 2", TestContext.Current.CancellationToken);
+
+        Assert.Equal(TicketEntryKind.Opened, Assert.Single(await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Kind);
+        Assert.StartsWith("alerting_ticket_entries ", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -164,12 +224,12 @@ public sealed class DamagedRowTests : IDisposable
     {
         var runs = new RunStore(_state);
         _ = (new ControlStore(_state), new IncidentStore(_state));
-        await runs.NoteStormsAsync([("t", "c"), ("t", "d")], Fleet.Start.AddHours(-3), TestContext.Current.CancellationToken);
+        await runs.NoteStormsAsync([new("t", "c"), new("t", "d")], Fleet.Start.AddHours(-3), TestContext.Current.CancellationToken);
         await ExecuteAsync($"UPDATE storms SET at = {at} WHERE cluster = 'c'");
 
         await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
         var fleet = await FleetState.ReadAsync(connection, Fleet.Start, cancellation: TestContext.Current.CancellationToken);
-        Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
+        Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[new("t", "c")], fleet.Storms[new("t", "d")]));
         Assert.Contains("t/c", Assert.Single(fleet.Faults).Reason, StringComparison.Ordinal);
     }
 

@@ -1,0 +1,46 @@
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+using Prometheus;
+
+using Whistle.Alerting.Deciding;
+using Whistle.Alerting.Stores;
+using Whistle.Alerting.Tickets;
+using Whistle.Incidents;
+using Whistle.Remediation.Runs;
+using Whistle.State;
+using Whistle.State.Health;
+
+namespace Whistle.Alerting;
+
+/// <summary>The stage as the server composes it: incidents and runs → decisions → pages, mail and tickets.</summary>
+public static class AlertingServices
+{
+    /// <param name="runTimers">False in tests that step the stage by hand.</param>
+    public static IServiceCollection AddAlerting(this IServiceCollection services, AlertingOptions options, bool runTimers = true)
+    {
+        services.AddSingleton(options).AddSingleton(s => new AlertingHost(
+            new()
+            {
+                Watch = s.GetRequiredService<PassWatch>(),
+                Incidents = new IncidentReader(
+                    s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).SinceAsync,
+                Database = s.GetRequiredService<StateDatabase>(),
+                Metrics = s.GetRequiredService<IMetricFactory>(),
+                Health = s.GetRequiredService<HealthBoard>(),
+                Note = NoteAsync,
+            },
+            options, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<AlertingHost>>()));
+        return runTimers ? services.AddHostedService(s => s.GetRequiredService<AlertingHost>()) : services;
+    }
+
+    public static IEndpointRouteBuilder MapAlerting(this IEndpointRouteBuilder routes)
+    {
+        TicketsApi.Map(routes, routes.ServiceProvider.GetRequiredService<AlertingHost>().Tickets);
+        return routes;
+    }
+
+    static Task NoteAsync(StateTransaction transaction, string incident, DateTimeOffset at, Decision decision, CancellationToken cancellation) =>
+        IncidentStore.AppendAsync(transaction.Connection, incident, at, decision.Kind.Word(), decision.Text, cancellation: cancellation);
+}

@@ -1,3 +1,0 @@
-namespace Whistle.Web.Places;
-
-public readonly record struct ClusterKey(string Tenant, string Cluster);
