@@ -1,4 +1,4 @@
-using Whistle.Web.Nodes;
+using Whistle.Inventory;
 
 namespace Whistle.Web;
 
@@ -12,9 +12,9 @@ public static class Address
     /// <summary>Ends the session, by POST.</summary>
     public const string Logout = "/logout";
 
-    public static string Cluster(string tenant, string cluster) => $"/clusters/{Part(tenant)}/{Part(cluster)}";
+    public static string Cluster(ClusterId cluster) => $"/clusters/{Part(cluster.Tenant)}/{Part(cluster.Cluster)}";
 
-    public static string Node(NodeKey key) => $"/nodes/{Part(key.Tenant)}/{Part(key.Cluster)}/{Part(key.Node)}";
+    public static string Node(NodeId node) => $"/nodes/{Part(node.Tenant)}/{Part(node.Cluster)}/{Part(node.Node)}";
 
     public static string Incident(string id) => $"{Incidents}/{Part(id)}";
 

@@ -383,7 +383,7 @@ public sealed class WhistleApp : IAsyncDisposable
     // It is known before it is written: one that nobody has costs less than a file with one that the state never had.
     async Task<string> AgentTokenAsync(SecretFile file, CancellationToken cancellation)
     {
-        var made = file.Fault() is null ? null : await Credentials.EnrollAsync("default", "local", NodeName(), cancellation);
+        var made = file.Fault() is null ? null : await Credentials.EnrollAsync(new("default", "local"), NodeName(), cancellation);
         return file.ReadOrMake(
             () => made ?? throw new IOException("The agent's token changed while it was read. Start the server again."), _options.Time,
             what => Report("agent-token", what));

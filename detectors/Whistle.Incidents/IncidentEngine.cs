@@ -1,4 +1,5 @@
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Incidents;
@@ -27,14 +28,15 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, stri
 /// <param name="Worked">Incidents that a run works on.</param>
 sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
-    /// <summary>What fires and is not hidden, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
-    public IReadOnlyDictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
+    /// <summary>What is firing and not inhibited, by subject. Thousands of signals are sorted once, not for every reader.</summary>
+    public IReadOnlyDictionary<(ClusterId Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
 
-    /// <summary>What is hidden by another signal, by fingerprint.</summary>
-    public ILookup<ulong, Signal> Hidden => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.Fingerprint);
+    /// <summary>What is inhibited by another signal, by fingerprint.</summary>
+    public ILookup<ulong, Signal> Inhibited => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.Fingerprint);
 
-    /// <summary>As <see cref="Hidden"/>, by the fingerprint of what hides it.</summary>
-    public ILookup<ulong, Signal> Hiding => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.InhibitedBy!.Fingerprint);
+    /// <summary>As <see cref="Inhibited"/>, by the fingerprint of what inhibits it.</summary>
+    public ILookup<ulong, Signal> ByInhibitor =>
+        field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.InhibitedBy!.Fingerprint);
 }
 
 /// <summary>Incidents as a function of those held and of all that is wrong now.</summary>
@@ -54,10 +56,10 @@ static class IncidentEngine
     {
         var trouble = view.Trouble.ToDictionary();
         var changes = new List<IncidentChange>();
-        var storms = held.Where(i => i.IsStorm).GroupBy(i => (i.Tenant, i.Cluster)).Select(g => g.MaxBy(i => i.OpenedAt)!).ToList();
+        var storms = held.Where(i => i.IsStorm).GroupBy(i => i.ClusterId).Select(g => g.MaxBy(i => i.OpenedAt)!).ToList();
         held = [.. held.Where(i => !i.IsStorm)];
         // Of several incidents of one subject, only the latest can take its signals.
-        foreach (var incidents in held.GroupBy(i => (i.Tenant, i.Cluster, i.Subject)))
+        foreach (var incidents in held.GroupBy(i => (i.ClusterId, i.Subject)))
         {
             var latest = incidents.MaxBy(i => i.OpenedAt)!;
             var mine = trouble.GetValueOrDefault(incidents.Key) ?? [];
@@ -78,13 +80,13 @@ static class IncidentEngine
     /// Takes what belongs to them out of <paramref name="trouble"/>.
     /// </summary>
     static IEnumerable<IncidentChange> Storms(
-        List<Incident> held, Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> trouble, SignalView view, IncidentOptions options, DateTimeOffset now)
+        List<Incident> held, Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> trouble, SignalView view, IncidentOptions options, DateTimeOffset now)
     {
-        var clusters = trouble.Keys.Select(k => (k.Tenant, k.Cluster)).Union(held.Where(i => i.ClosedAt is null).Select(i => (i.Tenant, i.Cluster))).ToList();
-        foreach (var (tenant, cluster) in clusters)
+        var clusters = trouble.Keys.Select(k => k.Cluster).Union(held.Where(i => i.ClosedAt is null).Select(i => i.ClusterId)).ToList();
+        foreach (var cluster in clusters)
         {
-            var open = held.Find(i => i.Tenant == tenant && i.Cluster == cluster && i.ClosedAt is null);
-            var groups = trouble.Where(t => t.Key.Tenant == tenant && t.Key.Cluster == cluster).ToList();
+            var open = held.Find(i => i.ClusterId == cluster && i.ClosedAt is null);
+            var groups = trouble.Where(t => t.Key.Cluster == cluster).ToList();
             if (open is null && groups.Count(g => g.Value.Exists(s => !s.IsKept)) <= options.StormSubjects)
                 continue;
             foreach (var group in groups)
@@ -92,9 +94,9 @@ static class IncidentEngine
             var all = groups.SelectMany(g => g.Value).ToList();
             var shown = all.OrderBy(s => Rank(SeverityOf(s))).ThenBy(s => s.Fingerprint).Take(options.StormShows).ToList();
             var nodes = all.Select(s => s.Labels["node"]).Where(n => n.Length > 0).Distinct().Count();
-            var title = $"Much of {cluster} is in trouble at once: {all.Count} signals on {nodes} nodes";
+            var title = $"Much of {cluster.Cluster} is in trouble at once: {all.Count} signals on {nodes} nodes";
             if (open is null)
-                yield return Open((tenant, cluster, Incident.StormSubject), shown, view, options, now, title);
+                yield return Open((cluster, Incident.StormSubject), shown, view, options, now, title);
             else if (Quiet(open, Next(open, shown, view, options, now), title) is { Entries.Count: > 0 } change)
                 yield return change;
         }
@@ -103,34 +105,34 @@ static class IncidentEngine
     // Of a storm only its beginning, its ebb and its end are told, not each of thousands of signals.
     static IncidentChange Quiet(Incident before, IncidentChange change, string title)
     {
-        var entries = change.Entries.Where(e => e.Kind is not ("signal" or "hidden")).ToList();
+        var entries = change.Entries.Where(e => e.Kind is not ("signal" or "inhibited")).ToList();
         static int Active(Incident i) => i.Signals.Count(s => s is { IsClear: false, InhibitedBy: null });
         if (Math.Abs(Active(before) - Active(change.Incident)) * 10 > Active(before))
             entries.Add(("signal", $"{title}."));
         return new(change.Incident with { Title = before.Title }, entries);
     }
 
-    public static Dictionary<(string Tenant, string Cluster, Labels Subject), List<Signal>> BySubject(IReadOnlyList<Signal> active) =>
+    public static Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> BySubject(IReadOnlyList<Signal> active) =>
         active.Where(s => s is { HasFired: true, InhibitedBy: null }).GroupBy(KeyOf).ToDictionary(g => g.Key, g => g.ToList());
 
-    static (string Tenant, string Cluster, Labels Subject) KeyOf(Signal signal)
+    static (ClusterId Cluster, Labels Subject) KeyOf(Signal signal)
     {
         var subject = signal.Labels.Keep(SubjectLabels);
         // What is about a cluster as a whole is kept apart by what is wrong with it.
         if (subject.Count == 0)
             subject = Labels.Of(("alertname", signal.Name));
-        return (signal.Labels["tenant"], signal.Labels["cluster"], subject);
+        return (ClusterId.Of(signal.Labels), subject);
     }
 
     static IncidentChange Open(
-        (string Tenant, string Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now, string? storm = null)
+        (ClusterId Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now, string? storm = null)
     {
         var worst = Worst(signals);
         var incident = new Incident
         {
             Id = IdOf(key, now),
-            Tenant = key.Tenant,
-            Cluster = key.Cluster,
+            Tenant = key.Cluster.Tenant,
+            Cluster = key.Cluster.Cluster,
             Subject = key.Subject,
             Title = TitleOf(worst),
             Severity = SeverityOf(worst),
@@ -147,23 +149,27 @@ static class IncidentEngine
     {
         var entries = new List<(string, string)>();
         var next = incident;
-        // What is hidden begins nothing; what the incident holds of it already stays, and what is about the same as its cause is no other incident.
+        // An inhibited signal opens nothing. It stays in an incident that already has it, and joins that of its cause if the subject is
+        // the same.
         var visible = active;
         active =
         [
-            .. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Hidden[s.Fingerprint]),
-            .. active.SelectMany(s => view.Hiding[s.Fingerprint]).Where(s => KeyOf(s).Subject.Equals(incident.Subject)),
+            .. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Inhibited[s.Fingerprint]),
+            .. active.SelectMany(s => view.ByInhibitor[s.Fingerprint]).Where(s => KeyOf(s).Subject.Equals(incident.Subject)),
         ];
         if (incident.ClosedAt is not null)
         {
-            next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Hides = [] };
+            next = incident with
+            {
+                ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Inhibits = [],
+            };
             entries.Add(("reopened", $"Reopened ({Ordinal(next.Reopened)} time)."));
         }
 
         var signals = Signals(next, active, view.Ended, entries, now);
         if (signals.Exists(s => !s.IsClear) && !incident.Signals.Any(s => !s.IsClear))
             next = next with { Onsets = [.. incident.Onsets.TakeLast(MostOnsets - 1), now] };
-        next = Hide(next with { Signals = signals }, view.Hiding, entries);
+        next = NoteInhibited(next with { Signals = signals }, view.ByInhibitor, entries);
         if (visible.Count > 0 && Rank(SeverityOf(Worst(visible))) <= Rank(next.Severity))
             next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
@@ -172,18 +178,19 @@ static class IncidentEngine
         return new(next, entries);
     }
 
-    // Told once an alert: how many it hides now is seen where the signals are.
-    static Incident Hide(Incident incident, ILookup<ulong, Signal> hiding, List<(string, string)> entries)
+    // One entry per alert: how many it inhibits now can be seen among the signals.
+    static Incident NoteInhibited(Incident incident, ILookup<ulong, Signal> byInhibitor, List<(string, string)> entries)
     {
-        if (hiding.Count == 0)
+        if (byInhibitor.Count == 0)
             return incident;
-        var hidden = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => hiding[s.Fingerprint])
+        var inhibited = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => byInhibitor[s.Fingerprint])
             .Where(s => !KeyOf(s).Subject.Equals(incident.Subject)).CountBy(s => s.Name).ToDictionary();
-        var joined = hidden.Keys.Except(incident.Hides).Order(StringComparer.Ordinal).ToList();
+        var joined = inhibited.Keys.Except(incident.Inhibits).Order(StringComparer.Ordinal).ToList();
         if (joined.Count == 0)
             return incident;
-        entries.Add(("hidden", $"Explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}. While it fires, nobody is paged for that and no repair of it starts."));
-        return incident with { Hides = [.. incident.Hides, .. joined] };
+        var names = string.Join(", ", joined.Select(n => inhibited[n] > 1 ? $"{n} ({inhibited[n]} times)" : n));
+        entries.Add(("inhibited", $"Inhibits {names}. While it fires, nobody is paged for that and no repair of it starts."));
+        return incident with { Inhibits = [.. incident.Inhibits, .. joined] };
     }
 
     static List<IncidentSignal> Signals(
@@ -214,19 +221,23 @@ static class IncidentEngine
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
         if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is active again."));
-        TellHiding(known, signal, entries);
+        NoteInhibition(known, signal, entries);
         return fires
             ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet, signal.InhibitedBy)
             : known! with { Unknown = unknown, QuietSince = quiet, InhibitedBy = signal.InhibitedBy };
     }
 
-    static void TellHiding(IncidentSignal? known, Signal signal, List<(string, string)> entries)
+    static void NoteInhibition(IncidentSignal? known, Signal signal, List<(string, string)> entries)
     {
         var (before, now) = (known?.InhibitedBy, signal.InhibitedBy);
         if (now is not null && now.Fingerprint != before?.Fingerprint)
-            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is hidden by {now}. While that fires, nobody is paged for it and no repair starts."));
+        {
+            var subject = $"{signal.Name} ({SeverityOf(signal)})";
+            entries.Add(("inhibited", $"{subject} is inhibited by {now}. While that fires, nobody is paged for it and no repair starts."));
+        }
+
         if (now is null && before is not null)
-            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is no longer hidden by {before}."));
+            entries.Add(("inhibited", $"{signal.Name} ({SeverityOf(signal)}) is no longer inhibited by {before}."));
     }
 
     static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
@@ -288,8 +299,8 @@ static class IncidentEngine
         signal.Annotations.FirstOrDefault(a => a.Name == "summary").Value is { Length: > 0 } summary ? summary : $"{signal.Name} on {signal.Labels}";
 
     // The same in every process, so that a crash between decision and row makes no second incident.
-    static string IdOf((string Tenant, string Cluster, Labels Subject) key, DateTimeOffset now) =>
-        "i" + Signal.FingerprintOf($"{key.Tenant}/{key.Cluster}/{now.ToUnixTimeMilliseconds()}", key.Subject).ToString("x16");
+    static string IdOf((ClusterId Cluster, Labels Subject) key, DateTimeOffset now) =>
+        "i" + Signal.FingerprintOf($"{key.Cluster}/{now.ToUnixTimeMilliseconds()}", key.Subject).ToString("x16");
 
     static string Ordinal(int number) => number switch
     {

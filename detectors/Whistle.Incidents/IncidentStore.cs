@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Inventory;
 using Whistle.State;
 using Whistle.Telemetry;
 
@@ -40,7 +41,8 @@ public sealed class IncidentStore
         CREATE INDEX incidents_closed ON incidents (closed_at, opened_at, id, revision) WHERE closed_at IS NOT NULL;
         """;
 
-    const string Hides = "ALTER TABLE incidents ADD COLUMN hides TEXT NOT NULL DEFAULT '';";
+    // The column keeps its first name: a migration that has run never changes.
+    const string Inhibits = "ALTER TABLE incidents ADD COLUMN hides TEXT NOT NULL DEFAULT '';";
 
     const string Keys = "SELECT id, revision FROM incidents";
 
@@ -54,7 +56,7 @@ public sealed class IncidentStore
 
     static readonly RowReader Taken = new("acknowledgements", "the acknowledgement is lost. Acknowledge the incident again.");
 
-    public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
+    public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Inhibits);
 
     readonly StateDatabase _database;
 
@@ -72,7 +74,8 @@ public sealed class IncidentStore
     }
 
     /// <summary>As <see cref="ActiveAsync(CancellationToken)"/>, inside the caller's transaction; of one cluster where it is given.</summary>
-    public static async Task<IReadOnlyList<Incident>> ActiveAsync(StateConnection connection, (string Tenant, string Cluster)? of = null, CancellationToken cancellation = default) => of is { } cluster
+    public static async Task<IReadOnlyList<Incident>> ActiveAsync(
+        StateConnection connection, ClusterId? of = null, CancellationToken cancellation = default) => of is { } cluster
         ? await Rows.QueryAsync(
             connection, $"{Keys} WHERE closed_at IS NULL AND tenant = $tenant AND cluster = $cluster ORDER BY opened_at, id", cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster))
         : await Rows.QueryAsync(connection, $"{Keys} WHERE closed_at IS NULL ORDER BY opened_at, id", cancellation);
@@ -190,7 +193,7 @@ public sealed class IncidentStore
         r => new Acknowledgement(r.GetString(0), r.GetString(1), r.Instant(2), r.Instant(3)), cancellation, ("$now", now));
 
     // An incident never leaves its cluster.
-    static StateScope Scope(Incident incident) => StateScope.Cluster(incident.Tenant, incident.Cluster);
+    static StateScope Scope(Incident incident) => incident.ClusterId.Scope;
 
     async Task<bool> WhileOpenAsync(string id, Func<StateConnection, Task<bool>> change, CancellationToken cancellation)
     {
@@ -230,7 +233,7 @@ public sealed class IncidentStore
         ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
         ("$revision", StateSql.NewRevision()), ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
         ("$onsets", string.Join(' ', incident.Onsets.Select(o => o.ToUnixTimeMilliseconds()))),
-        ("$hides", string.Join('\n', incident.Hides)),
+        ("$hides", string.Join('\n', incident.Inhibits)),
         ("$signals", JsonSerializer.Serialize([.. incident.Signals.Select(ToRow)], IncidentJson.Default.ListSignalRow)));
 
     static Incident Read(DbDataReader reader) => new()
@@ -247,7 +250,7 @@ public sealed class IncidentStore
         ClearSince = reader.OptionalInstant(10),
         Reopened = reader.GetInt32(11),
         Onsets = [.. reader.GetString(13).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
-        Hides = reader.GetString(14).Split('\n', StringSplitOptions.RemoveEmptyEntries),
+        Inhibits = reader.GetString(14).Split('\n', StringSplitOptions.RemoveEmptyEntries),
         Signals = [.. JsonSerializer.Deserialize(reader.GetString(12), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
     };
 

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Inventory;
+
 namespace Whistle.Ingest;
 
 static partial class Log
@@ -16,8 +18,8 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "Head filled from the store: {Series} series, {Samples} samples.")]
     public static partial void HeadFilled(this ILogger logger, int series, long samples);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Remote write from {Tenant}/{Cluster}/{Node} refused: {Reason}")]
-    public static partial void WriteRefused(this ILogger logger, string tenant, string cluster, string? node, string reason);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Remote write from {Cluster}/{Node} refused: {Reason}")]
+    public static partial void WriteRefused(this ILogger logger, ClusterId cluster, string? node, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Samples are refused: {Reason}")]
     public static partial void DiskFull(this ILogger logger, string reason);

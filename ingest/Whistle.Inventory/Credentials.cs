@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Data.Common;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -9,13 +10,16 @@ using Whistle.Telemetry;
 namespace Whistle.Inventory;
 
 /// <summary>An agent that should report: the inventory that silence is judged against.</summary>
-public sealed record EnrolledAgent(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
+public sealed record EnrolledAgent(NodeId NodeId, DateTimeOffset EnrolledAt);
 
 /// <summary>Whoever may send: a node's agent, or a cluster's collector, which has no node.</summary>
-public sealed record EnrolledSender(string Tenant, string Cluster, string? Node);
+public sealed record EnrolledSender(ClusterId ClusterId, string? Node)
+{
+    public override string ToString() => Node is null ? ClusterId.ToString() : ClusterId.Node(Node).ToString();
+}
 
 /// <summary>A cluster's collector that should report.</summary>
-public sealed record EnrolledCollector(string Tenant, string Cluster, DateTimeOffset EnrolledAt);
+public sealed record EnrolledCollector(ClusterId ClusterId, DateTimeOffset EnrolledAt);
 
 /// <summary>
 /// Who may send, and as whom. A token is 256 random bits; only its SHA-256 is kept. Several processes may share the database:
@@ -47,7 +51,7 @@ public sealed partial class Credentials
     readonly StateDatabase _state;
     readonly TimeProvider _time;
     readonly ConcurrentDictionary<string, (Sender? Sender, DateTimeOffset Until)> _known = new();
-    readonly ConcurrentDictionary<(string, string, string?), Sender> _senders = new();
+    readonly ConcurrentDictionary<EnrolledSender, Sender> _senders = new();
 
     public Credentials(StateDatabase state, TimeProvider time)
     {
@@ -58,10 +62,10 @@ public sealed partial class Credentials
 
     /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>
     /// <exception cref="ArgumentException">A name is not valid.</exception>
-    public async Task<string> EnrollAsync(string tenant, string cluster, string? node, CancellationToken cancellation)
+    public async Task<string> EnrollAsync(ClusterId cluster, string? node, CancellationToken cancellation)
     {
-        CheckName(nameof(tenant), tenant);
-        CheckName(nameof(cluster), cluster);
+        CheckName("tenant", cluster.Tenant);
+        CheckName("cluster", cluster.Cluster);
         if (node is not null)
             CheckName(nameof(node), node);
         var token = AccessToken.New(AccessToken.OfSender);
@@ -70,12 +74,13 @@ public sealed partial class Credentials
         await connection.ExecuteAsync(
             "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
             cancellation,
-            ("$hash", hash), ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", now), ("$checksum", Rows.Of(hash, tenant, cluster, node, now, null)));
+            ("$hash", hash), ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", now),
+            ("$checksum", Rows.Of(hash, cluster.Tenant, cluster.Cluster, node, now, null)));
         return token;
     }
 
     /// <summary>Takes every token of the node, or of the cluster's collector, back. Returns how many there were.</summary>
-    public async Task<int> RevokeAsync(string tenant, string cluster, string? node, CancellationToken cancellation)
+    public async Task<int> RevokeAsync(ClusterId cluster, string? node, CancellationToken cancellation)
     {
         await using var connection = await _state.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScope.Of("credentials"), cancellation);
@@ -84,7 +89,7 @@ public sealed partial class Credentials
             UPDATE credentials SET revoked_at = $at, checksum = NULL
             WHERE tenant = $tenant AND cluster = $cluster AND node IS NOT DISTINCT FROM $node AND revoked_at IS NULL
             """,
-            cancellation, ("$tenant", tenant), ("$cluster", cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+            cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", _time.GetUtcNow()));
         await Rows.FillAsync(connection, cancellation);
         await transaction.CommitAsync(cancellation);
         _known.Clear();
@@ -119,18 +124,23 @@ public sealed partial class Credentials
 
     /// <summary>Every node with a living credential, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledAgent>> AgentsAsync(CancellationToken cancellation) =>
-        [.. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is not null)).Select(c => new EnrolledAgent(c.Sender.Tenant, c.Sender.Cluster, c.Sender.Node!, c.At))];
+        [
+            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is not null))
+                .Select(c => new EnrolledAgent(c.Sender.ClusterId.Node(c.Sender.Node!), c.At)),
+        ];
 
     /// <summary>Everybody with a living credential, each once.</summary>
     public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) => [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
     /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
-        [.. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.Tenant, c.Sender.Cluster, c.At))];
+        [
+            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.ClusterId, c.At)),
+        ];
 
     static IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> First(IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> living) =>
         living.GroupBy(c => c.Sender).Select(g => (g.Key, At: g.Min(c => c.At)))
-            .OrderBy(c => c.Key.Tenant, StringComparer.Ordinal).ThenBy(c => c.Key.Cluster, StringComparer.Ordinal).ThenBy(c => c.Key.Node, StringComparer.Ordinal);
+            .OrderBy(c => c.Key.ClusterId, ClusterId.Ordinal).ThenBy(c => c.Key.Node, StringComparer.Ordinal);
 
     async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At)>> LivingAsync(CancellationToken cancellation)
     {
@@ -140,7 +150,8 @@ public sealed partial class Credentials
             connection,
             $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) FROM credentials",
             r => !Rows.Holds(r) ? throw new InvalidDataException("its checksum is not that of its values")
-                : r.IsDBNull(5) ? (new EnrolledSender(r.GetString(1), r.GetString(2), r.OptionalText(3)), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?), cancellation))
+                : r.IsDBNull(5) ? (SenderOf(r), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?),
+            cancellation))
             .OfType<(EnrolledSender Sender, DateTimeOffset At)>();
     }
 
@@ -149,12 +160,15 @@ public sealed partial class Credentials
         await using var connection = await _state.OpenAsync(cancellation);
         var found = await connection.QueryAsync(
             $"SELECT {Rows.Columns()} FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
-            r => Rows.Holds(r) ? (Tenant: r.GetString(1), Cluster: r.GetString(2), Node: r.OptionalText(3)) : default((string Tenant, string Cluster, string? Node)?), cancellation, ("$hash", hash));
+            r => Rows.Holds(r) ? SenderOf(r) : null,
+            cancellation, ("$hash", hash));
         if (found is not [{ } key])
             return null;
         // One object a sender: its key seed decides which encodings the head remembers.
-        return _senders.GetOrAdd(key, static k => new Sender(k.Item1, k.Item2, k.Item3));
+        return _senders.GetOrAdd(key, static k => new Sender(k.ClusterId, k.Node));
     }
+
+    static EnrolledSender SenderOf(DbDataReader row) => new(new(row.GetString(1), row.GetString(2)), row.OptionalText(3));
 
     static string Hash(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
 

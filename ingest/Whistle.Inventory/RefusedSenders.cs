@@ -11,7 +11,7 @@ public sealed class RefusedSenders(TimeProvider time)
     // Twice the longest wait of an agent between two tries.
     static readonly TimeSpan Recent = TimeSpan.FromMinutes(1);
 
-    readonly ConcurrentDictionary<(string Tenant, string Cluster, string? Node), DateTimeOffset> _tries = new();
+    readonly ConcurrentDictionary<(ClusterId Cluster, string? Node), DateTimeOffset> _tries = new();
     long _last;
 
     /// <summary>Whether anything was refused within the last minute.</summary>
@@ -21,10 +21,10 @@ public sealed class RefusedSenders(TimeProvider time)
     {
         var now = time.GetUtcNow();
         Volatile.Write(ref _last, now.UtcTicks);
-        _tries[(sender.Tenant, sender.Cluster, sender.Node)] = now;
+        _tries[(sender.ClusterId, sender.Node)] = now;
     }
 
     /// <summary>Whether a node's agent, or a cluster's collector where no node is named, tried within the last minute.</summary>
-    public bool Heard(string tenant, string cluster, string? node) =>
-        _tries.TryGetValue((tenant, cluster, node), out var at) && time.GetUtcNow() - at < Recent;
+    public bool Heard(ClusterId cluster, string? node) =>
+        _tries.TryGetValue((cluster, node), out var at) && time.GetUtcNow() - at < Recent;
 }

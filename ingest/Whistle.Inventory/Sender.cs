@@ -7,20 +7,32 @@ namespace Whistle.Inventory;
 /// <summary>
 /// Who sends, as its credential says: a node's agent, or a whole cluster's collector (an existing Prometheus), which has no node.
 /// </summary>
-public sealed record Sender(string Tenant, string Cluster, string? Node)
+public sealed record Sender(ClusterId ClusterId, string? Node)
 {
     public const string TenantLabel = "tenant";
     public const string ClusterLabel = "cluster";
     public const string NodeLabel = "node";
 
     /// <summary>The server itself, for what it records about a fleet. It may write any label.</summary>
-    public static readonly Sender Server = new("", "", null);
+    public static readonly Sender Server = new(new ClusterId("", ""), null);
+
+    public Sender(NodeId node)
+        : this(node.ClusterId, node.Node)
+    {
+    }
+
+    public string Tenant => ClusterId.Tenant;
+
+    public string Cluster => ClusterId.Cluster;
+
+    /// <summary>Null for a collector.</summary>
+    public NodeId? NodeId => Node is null ? null : ClusterId.Node(Node);
 
     /// <summary>Random, so that nobody can choose labels whose hashes collide with another sender's.</summary>
     public long KeySeed { get; } = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
 
     /// <summary>What proves that a cluster's collector reports.</summary>
-    public RecordedSeries Report { get; } = new(Labels.OfMetric(ReservedMetrics.CollectorReport, (TenantLabel, Tenant), (ClusterLabel, Cluster)));
+    public RecordedSeries Report { get; } = new(Labels.OfMetric(ReservedMetrics.CollectorReport, (TenantLabel, ClusterId.Tenant), (ClusterLabel, ClusterId.Cluster)));
 
     /// <summary>
     /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>, and so is a metric

@@ -22,10 +22,7 @@ public readonly record struct StateScope
     /// <summary>Only that nobody writes under <see cref="Everything"/>: a single statement, whose rows are locked by the engine.</summary>
     public static readonly StateScope Rows = new("", isShared: true);
 
-    /// <summary>Incidents, runs, commands and what hangs on them, of one cluster.</summary>
-    public static StateScope Cluster(string tenant, string cluster) => new($"cluster\n{tenant}\n{cluster}", isShared: false);
-
-    /// <summary>Tables of a stage by a name of its own.</summary>
+    /// <summary>Rows that whoever names it guards: tables of a stage, or what is one cluster's (<c>ClusterId.Scope</c>).</summary>
     public static StateScope Of(string name) => new(name, isShared: false);
 
     public string Name { get; }

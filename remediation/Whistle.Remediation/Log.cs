@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Logging;
 
+using Whistle.Inventory;
+
 namespace Whistle.Remediation;
 
 static partial class Log
@@ -11,7 +13,7 @@ static partial class Log
     public static partial void RunbooksRefused(this ILogger logger, string reason);
 
     [LoggerMessage(3, LogLevel.Information, "Run {Run} of {Runbook} on {Node} is {State}: {What}")]
-    public static partial void RunChanged(this ILogger logger, string run, string runbook, string node, Runs.RunState state, string what);
+    public static partial void RunChanged(this ILogger logger, string run, string runbook, string node, string state, string what);
 
     [LoggerMessage(4, LogLevel.Warning, "Run {Run} was changed meanwhile, it is looked at again at the next pass")]
     public static partial void RunNotApplied(this ILogger logger, string run);
@@ -28,8 +30,8 @@ static partial class Log
     [LoggerMessage(8, LogLevel.Warning, "The ladder of incident {Incident} stands still: there is no runbook {Rung} any more; load it again, or take it out of the ladder")]
     public static partial void RungMissing(this ILogger logger, string incident, string rung);
 
-    [LoggerMessage(9, LogLevel.Warning, "What is known of the cluster {Tenant}/{Cluster} could not be renewed and grows old; it is tried again in 15 s")]
-    public static partial void ClusterNotRead(this ILogger logger, Exception exception, string tenant, string cluster);
+    [LoggerMessage(9, LogLevel.Warning, "What is known of the cluster {Cluster} could not be renewed and grows old; it is tried again in 15 s")]
+    public static partial void ClusterNotRead(this ILogger logger, Exception exception, ClusterId cluster);
 
     [LoggerMessage(20, LogLevel.Warning, "{Reason}")]
     public static partial void BrakeUnreadable(this ILogger logger, string reason);

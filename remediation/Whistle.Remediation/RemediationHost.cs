@@ -10,8 +10,10 @@ using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Engine;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -32,14 +34,16 @@ public sealed record RemediationEnvironment
     /// <summary>Whether a PromQL expression holds: it yields something, or a scalar that is not 0.</summary>
     public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> Holds { get; init; }
 
-    /// <summary>What is known of a cluster, by tenant and name; null where nothing is.</summary>
-    public Func<string, string, ClusterFacts?> Clusters { get; init; } = (_, _) => null;
+    /// <summary>What is known of a cluster; null where nothing is.</summary>
+    public Func<ClusterId, ClusterFacts?> Clusters { get; init; } = _ => null;
 
     /// <summary>What was known of a cluster at a time, from the telemetry that is kept.</summary>
-    public Func<string, string, DateTimeOffset, CancellationToken, Task<ClusterFacts?>> ClusterAt { get; init; } = (_, _, _, _) => Task.FromResult<ClusterFacts?>(null);
+    public Func<ClusterId, DateTimeOffset, CancellationToken, Task<ClusterFacts?>> ClusterAt { get; init; } =
+        (_, _, _) => Task.FromResult<ClusterFacts?>(null);
 
     /// <summary>Renews what is known of these clusters; asked before every pass.</summary>
-    public Func<IReadOnlyCollection<(string Tenant, string Cluster)>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } = (_, _, _) => ValueTask.CompletedTask;
+    public Func<IReadOnlyCollection<ClusterId>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } =
+        (_, _, _) => ValueTask.CompletedTask;
 
     /// <summary>For <see cref="Holds"/>.</summary>
     public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> HoldsBy(PromQLEngine engine) => async (expression, at, cancellation) =>
@@ -107,7 +111,8 @@ public sealed class RemediationHost : BackgroundService
         _time = time;
         _logger = logger;
         _brakeProblems = environment.Health is { } health ? new BrakeProblems(health, logger) : null;
-        Commands = new CommandStore(environment.Runs.Database) { Refused = CountRefusal };
+        Commands = new CommandStore(environment.Runs.Database);
+        Agents = new AgentCommands(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
         _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
     }
@@ -116,6 +121,8 @@ public sealed class RemediationHost : BackgroundService
     public RunbookSet Runbooks => Volatile.Read(ref _runbooks);
 
     internal CommandStore Commands { get; }
+
+    internal AgentCommands Agents { get; }
 
     internal CommandBell Bell { get; } = new();
 
@@ -273,7 +280,7 @@ public sealed class RemediationHost : BackgroundService
     internal async Task<BeginAnswer?> BeginAsync(Sender sender, string id, long token, CancellationToken cancellation)
     {
         await PrepareWindowsAsync(_time.GetUtcNow(), cancellation);
-        return await Commands.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
+        return await Agents.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
     }
 
     // Indexed once as long as the detectors hand out the same list.
@@ -286,7 +293,7 @@ public sealed class RemediationHost : BackgroundService
         return indexed.Index;
     }
 
-    ClusterFacts? Cluster(Run run) => _environment.Clusters(run.Tenant, run.Cluster);
+    ClusterFacts? Cluster(Run run) => _environment.Clusters(run.ClusterId);
 
     // No transaction works out when a window opens: that is done before, as far ahead as is needed.
     async Task<ControlState> PrepareWindowsAsync(DateTimeOffset now, CancellationToken cancellation)
@@ -311,8 +318,8 @@ public sealed class RemediationHost : BackgroundService
         var usual = new GateNumbers();
         var storms = signals.TroubledClusters(fleet).Where(c =>
             (!fleet.Storms.TryGetValue(c, out var at) || now - at >= StormStep)
-            && _environment.Clusters(c.Tenant, c.Cluster) is { } view
-            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c.Tenant, c.Cluster), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
+            && _environment.Clusters(c) is { } view
+            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
         if (storms.Count > 0)
             await _environment.Runs.NoteStormsAsync(storms, now, cancellation);
     }
@@ -350,7 +357,7 @@ public sealed class RemediationHost : BackgroundService
         foreach (var runbook in Runbooks.Runbooks)
         {
             if (Answered(incident, runbook, signals) is not { } signal
-                || ControlStore.ModeOf(fleet.Modes, runbook, incident.Tenant, incident.Cluster).Mode is RunbookMode.Off)
+                || ControlStore.ModeOf(fleet.Modes, runbook, incident.ClusterId).Mode is RunbookMode.Off)
                 continue;
             before ??= [.. fleet.OfIncident(incident.Id)];
             if (Rung.Of(runbook, before, Runbooks, out var missing) is not { } rung)
@@ -364,8 +371,8 @@ public sealed class RemediationHost : BackgroundService
             if (!await _environment.Runs.ProposeAsync(run, rung.Runbook, notes, now, cancellation))
                 continue;
             Due(now);
-            before.Add(new(run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
-            _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, notes[0].Text);
+            before.Add(new(run.Id, run.IncidentId, run.NodeId, run.Subject, run.Runbook, run.Origin, run.State, run.EndedAt, false, null));
+            _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), notes[0].Text);
         }
     }
 
@@ -383,7 +390,7 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? Command.Lost(run) : null, read.Plan,
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? run.DamagedCommand() : null, read.Plan,
             await HoldsAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),
@@ -423,7 +430,7 @@ public sealed class RemediationHost : BackgroundService
                 CountRefusal(gate.Name);
         }
 
-        _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State, string.Join(" ", decision.Notes.Select(n => n.Text)));
+        _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), string.Join(" ", decision.Notes.Select(n => n.Text)));
     }
 
     /// <summary>Whether the PromQL holds that the run waits for now; true where none is asked.</summary>

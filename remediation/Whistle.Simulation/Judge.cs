@@ -2,6 +2,7 @@ using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
@@ -44,7 +45,7 @@ sealed class Judge(Simulator simulator)
     readonly HashSet<(string Run, string Step)> _steps = [];
     readonly HashSet<string> _changed = [];
     readonly Dictionary<string, (Run Run, DateTimeOffset At)> _attempts = [];
-    readonly Dictionary<(string Tenant, string Cluster), DateTimeOffset> _replacing = [];
+    readonly Dictionary<ClusterId, DateTimeOffset> _replacing = [];
     readonly Dictionary<string, DateTimeOffset> _due = [];
     readonly Dictionary<string, (bool Held, string Severity)> _watched = [];
     readonly Dictionary<string, (string Hash, DateTimeOffset Until)> _approved = [];
@@ -68,14 +69,14 @@ sealed class Judge(Simulator simulator)
         var command = (await FindAsync(leased.Id, cancellation))!;
         var run = (await server.Runs.FindAsync(command.RunId, cancellation))!;
         var runbook = (await server.Runs.RunbookOfAsync(run, cancellation))!;
-        var cluster = simulator.World.Find(run.Tenant, run.Cluster);
+        var cluster = simulator.World.Find(run.ClusterId);
         var target = cluster.Find(run.Node);
         var traits = ActionCatalogue.TraitsOf(command.Action, n => leased.Parameters.TryGetProperty(n, out var v) ? v.GetString() : null);
         var what = $"{command.Id} ({run.Runbook}: {command.Step}) on {run.Cluster}/{run.Node}";
         simulator.Say($"permit: {what}");
         var control = simulator.Control;
         Hold(!(await control.KillSwitchAsync(cancellation)).On, "no permit after the kill switch", what);
-        Hold(!(await control.PausesAsync(Now, cancellation)).Any(p => p.Holds(run.Tenant, run.Cluster, run.Node, run.Runbook, Now)), "no permit in a paused scope", what);
+        Hold(!(await control.PausesAsync(Now, cancellation)).Any(p => p.Holds(run.NodeId, run.Runbook, Now)), "no permit in a paused scope", what);
         Quorum(run, target, cluster, traits, what);
         if (!command.Undo)
             await ForwardAsync(server, run, runbook, target, traits, what, cancellation);
@@ -91,7 +92,7 @@ sealed class Judge(Simulator simulator)
     async Task ForwardAsync(SimServer server, Run run, Runbook runbook, SimNode target, ActionTraits traits, string what, CancellationToken cancellation)
     {
         var control = simulator.Control;
-        var (mode, _) = ControlStore.ModeOf(await control.ModesAsync(cancellation), runbook, run.Tenant, run.Cluster);
+        var (mode, _) = ControlStore.ModeOf(await control.ModesAsync(cancellation), runbook, run.ClusterId);
         Hold(mode is RunbookMode.Automatic or RunbookMode.Approve, "no permit in mode off or observe", $"{what}: {mode}");
         if (mode is RunbookMode.Approve)
         {
@@ -101,9 +102,9 @@ sealed class Judge(Simulator simulator)
 
         var now = server.Clock.GetUtcNow();
         if (traits.TakesNodeDown && runbook.Gates.Window is not WindowRule.Ignored && !run.Reports.Any(r => r.Changed))
-            Hold(WindowView.Of(await control.WindowsAsync(cancellation), run.Tenant, run.Cluster, now).OpenUntil > now, "nothing outside of its window", what);
+            Hold(WindowView.Of(await control.WindowsAsync(cancellation), run.ClusterId, now).OpenUntil > now, "nothing outside of its window", what);
         if (traits.Disruptive && !run.Reports.Any(r => r.Changed))
-            Hold(!(await control.FreezesAsync(now, cancellation)).Any(f => f.Holds(run.Tenant, run.Cluster, now)), "nothing during a change freeze", what);
+            Hold(!(await control.FreezesAsync(now, cancellation)).Any(f => f.Holds(run.ClusterId, now)), "nothing during a change freeze", what);
         // As the detector last said, which may be a little ago; how long at most, comes next.
         var told = simulator.World.StalledSince is { } since && since < now ? since : now;
         var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _)).OfType<Condition>().ToList();
@@ -132,7 +133,7 @@ sealed class Judge(Simulator simulator)
     {
         var run = live.Run;
         var others = _active.Values.Where(a => a != live && (a.Under || a.Changed)).ToList();
-        var zone = simulator.World.Find(run.Tenant, run.Cluster).Find(run.Node).Zone;
+        var zone = simulator.World.Find(run.ClusterId).Find(run.Node).Zone;
         foreach (var (scope, most) in live.Runbook.Gates.MaxConcurrent)
         {
             var count = others.Count(o => scope switch
@@ -140,7 +141,7 @@ sealed class Judge(Simulator simulator)
                 "fleet" => true,
                 "tenant" => o.Run.Tenant == run.Tenant,
                 "cluster" => SameCluster(o.Run, run),
-                "zone" => SameCluster(o.Run, run) && simulator.World.Find(run.Tenant, run.Cluster).Find(o.Run.Node).Zone == zone,
+                "zone" => SameCluster(o.Run, run) && simulator.World.Find(run.ClusterId).Find(o.Run.Node).Zone == zone,
                 _ => SameCluster(o.Run, run) && o.Run.Node == run.Node,
             });
             Hold(count < most, "budgets", $"{what}: {count} others at work in the {scope}, {most} may be: {string.Join(", ", others.Select(o => o.Run.Id))}");
@@ -165,7 +166,7 @@ sealed class Judge(Simulator simulator)
 
         if (!replaces)
             return;
-        var key = (target.Cluster.Tenant, target.Cluster.Name);
+        var key = target.Cluster.Id;
         Hold(!_replacing.TryGetValue(key, out var until) || until <= Now, "never two members replaced at once", id);
         _replacing[key] = target.ReplacedUntil;
     }
@@ -215,7 +216,7 @@ sealed class Judge(Simulator simulator)
     {
         _active.Remove(run.Id);
         simulator.Ended(run);
-        var target = simulator.World.Find(run.Tenant, run.Cluster).Find(run.Node);
+        var target = simulator.World.Find(run.ClusterId).Find(run.Node);
         Hold(target.CordonedBy != run.Id, "no cordon left that no run owns", $"{run.Id} ended as {run.State} and left {run.Node} cordoned");
         if (run.IsAttempt)
             _attempts[run.Id] = (run, run.EndedAt!.Value);
@@ -293,7 +294,7 @@ sealed class Judge(Simulator simulator)
             return;
         foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
         {
-            var asked = await simulator.Commands.AskedAsync(new(node.Cluster.Tenant, node.Cluster.Name, node.Name), cancellation);
+            var asked = await simulator.Agents.AskedAsync(new(node.Id), cancellation);
             Hold(asked is null, "agents and a restored server agree", $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
         }
     }
@@ -316,7 +317,7 @@ sealed class Judge(Simulator simulator)
 
     async Task<Command?> FindAsync(string id, CancellationToken cancellation) => await simulator.Commands.FindAsync(id, cancellation);
 
-    static bool SameCluster(Run a, Run b) => a.Tenant == b.Tenant && a.Cluster == b.Cluster;
+    static bool SameCluster(Run a, Run b) => a.ClusterId == b.ClusterId;
 
-    static string Target(Run run) => $"{run.Tenant}/{run.Cluster}/{run.Subject}";
+    static string Target(Run run) => $"{run.ClusterId}/{run.Subject}";
 }

@@ -27,7 +27,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
 
     // Reported and acknowledged; the real one keeps them for a while too.
     readonly Dictionary<string, Entry> _done = [];
-    readonly Sender _sender = new(node.Cluster.Tenant, node.Cluster.Name, node.Name);
+    readonly Sender _sender = new(node.Id);
     readonly string _stream = $"agent {node.Cluster.Name}/{node.Name}";
     bool _polling;
     string? _busy;
@@ -122,7 +122,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         }
 
         IReadOnlyList<LeasedCommand>? leased = null;
-        await simulator.AsAsync(server, async () => leased = [.. (await server.Host.Commands.LeaseAsync(_sender, server.Clock.GetUtcNow(), cancellation)).Select(Remediation.Commands.CommandStore.ToLeased)], cancellation);
+        await simulator.AsAsync(server, async () => leased = [.. (await server.Host.Agents.LeaseAsync(_sender, server.Clock.GetUtcNow(), cancellation)).Select(Remediation.Commands.CommandStore.ToLeased)], cancellation);
         if (leased is null || simulator.Unlucky($"{_stream} lease lost", 0.02))
         {
             simulator.Trouble("lost lease");
@@ -137,7 +137,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
     async Task<string?> AskedAsync(SimServer server, CancellationToken cancellation)
     {
         string? generation = null;
-        await simulator.AsAsync(server, async () => generation = await server.Host.Commands.AskedAsync(_sender, cancellation), cancellation);
+        await simulator.AsAsync(server, async () => generation = await server.Host.Agents.AskedAsync(_sender, cancellation), cancellation);
         return generation;
     }
 
@@ -147,7 +147,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         var entries = _done.Values.Concat(_journal.Values.Where(e => e.Result is not null)).OrderBy(e => e.At).ThenBy(e => e.Command.Id, StringComparer.Ordinal).Select(e => new JournalEntry(
             e.Command.Id, e.Command.Action, e.At.ToUnixTimeMilliseconds(), e.Result!.Outcome, e.Result.Summary,
             simulator.Unlucky($"{_stream} old journal", 0.1) ? null : e.Intent, e.Command.Step, e.Command.Undo)).ToList();
-        await simulator.AsAsync(server, () => server.Host.Commands.HearAsync(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(), cancellation), cancellation);
+        await simulator.AsAsync(server, () => server.Host.Agents.HearAsync(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(), cancellation), cancellation);
         await simulator.StirAsync(cancellation);
         Wake();
     }
@@ -289,13 +289,13 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         var answered = false;
         await simulator.AsAsync(server, async () =>
         {
-            await server.Host.Commands.FinishAsync(_sender, id, result, cancellation);
+            await server.Host.Agents.FinishAsync(_sender, id, result, cancellation);
             answered = true;
         }, cancellation);
         if (simulator.Unlucky($"{_stream} twice", 0.03))
         {
             simulator.Trouble("double report");
-            simulator.In(Chance.Seconds(_stream, 1, 300), async () => await simulator.AsAsync(simulator.Server(_stream), async s => await s.Host.Commands.FinishAsync(_sender, id, result with { Outcome = CommandOutcome.Failed }, cancellation), cancellation));
+            simulator.In(Chance.Seconds(_stream, 1, 300), async () => await simulator.AsAsync(simulator.Server(_stream), async s => await s.Host.Agents.FinishAsync(_sender, id, result with { Outcome = CommandOutcome.Failed }, cancellation), cancellation));
         }
 
         if (!answered || simulator.Unlucky($"{_stream} answer lost", 0.02))

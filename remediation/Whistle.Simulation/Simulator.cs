@@ -7,6 +7,7 @@ using Whistle.Actions.Protocol;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -31,7 +32,7 @@ public sealed partial class Simulator : IDisposable
     readonly SimServer?[] _servers = new SimServer?[2];
     readonly int[] _generations = new int[2];
     readonly DateTimeOffset[] _downUntil = new DateTimeOffset[2];
-    readonly Dictionary<string, (DateTimeOffset Since, string Ailment)> _cured = [];
+    readonly Dictionary<(NodeId Node, string Ailment), (DateTimeOffset Since, string Ailment)> _cured = [];
     readonly SimulationReport _report;
     long _number;
     SimServer? _acting;
@@ -51,6 +52,7 @@ public sealed partial class Simulator : IDisposable
         Runs = new(_database);
         Control = new(_database);
         Commands = new(_database);
+        Agents = new(_database);
         _report = new() { Seed = options.Seed };
         People = new(this);
         foreach (var node in World.Nodes)
@@ -84,6 +86,8 @@ public sealed partial class Simulator : IDisposable
 
     internal CommandStore Commands { get; }
 
+    internal AgentCommands Agents { get; }
+
     internal ILogger<RemediationHost> Logger { get; } = NullLogger<RemediationHost>.Instance;
 
     internal IReadOnlyList<Incident> Active { get; private set; } = [];
@@ -103,7 +107,7 @@ public sealed partial class Simulator : IDisposable
     {
         var credentials = new Credentials(_database, new SimClock(this));
         foreach (var node in World.Nodes)
-            await credentials.EnrollAsync(node.Cluster.Tenant, node.Cluster.Name, node.Name, cancellation);
+            await credentials.EnrollAsync(node.Cluster.Id, node.Name, cancellation);
     }
 
     async Task<SimulationReport> GoAsync(CancellationToken cancellation)
@@ -330,8 +334,8 @@ public sealed partial class Simulator : IDisposable
         await Judge.ObserveAsync(Runs, cancellation);
         if (Active.Count > 0 && _servers.FirstOrDefault(s => s is not null) is { } any)
             await Judge.WatchAsync(Active, await any.Pager.PagedAsync(cancellation), cancellation);
-        foreach (var (tenant, cluster, node) in await WaitingAsync(cancellation))
-            World.Find(tenant, cluster).Find(node).Agent.Wake();
+        foreach (var node in await WaitingAsync(cancellation))
+            World.Find(node.ClusterId).Find(node.Node).Agent.Wake();
         await People.LookAsync(Active, cancellation);
         _dirty = false;
     }
@@ -352,15 +356,17 @@ public sealed partial class Simulator : IDisposable
         Active = await IncidentStore.ActiveAsync(connection, cancellation: cancellation);
     }
 
-    async Task<List<(string, string, string)>> WaitingAsync(CancellationToken cancellation)
+    async Task<List<NodeId>> WaitingAsync(CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return await connection.QueryAsync("SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased', 'Begun') AND state <> 'Begun'", r => (r.GetString(0), r.GetString(1), r.GetString(2)), cancellation);
+        return await connection.QueryAsync(
+            "SELECT DISTINCT tenant, cluster, node FROM commands WHERE state IN ('Offered', 'Leased', 'Begun') AND state <> 'Begun'",
+            r => new NodeId(r.GetString(0), r.GetString(1), r.GetString(2)), cancellation);
     }
 
-    internal ClusterFacts? Facts(string tenant, string cluster)
+    internal ClusterFacts? Facts(ClusterId cluster)
     {
-        var found = World.Find(tenant, cluster);
+        var found = World.Find(cluster);
         return found.Facts(Now, Now < found.SilentUntil ? found.SilentFrom : World.LateSince ?? Now);
     }
 
@@ -381,8 +387,7 @@ public sealed partial class Simulator : IDisposable
         Say($"{run.Id} of {run.Runbook} ended as {run.State}: {run.Reason}");
         Count(_report.Runs, run.State.ToString());
         _report.Commands += run.Issued;
-        var key = $"{run.Tenant}/{run.Cluster}/{run.Node}/";
-        if (run.State is not RunState.Succeeded || _cured.Keys.FirstOrDefault(k => k.StartsWith(key, StringComparison.Ordinal)) is not { } cured)
+        if (run.State is not RunState.Succeeded || _cured.Keys.Where(k => k.Node == run.NodeId).Take(1).ToList() is not [var cured])
             return;
         _report.Repairs++;
         _report.RepairTime += Now - _cured[cured].Since;
@@ -438,7 +443,7 @@ public sealed partial class Simulator : IDisposable
     void Cure(Problem problem)
     {
         if (problem.Node.Problems.Remove(problem))
-            _cured[$"{problem.Node.Cluster.Tenant}/{problem.Node.Cluster.Name}/{problem.Node.Name}/{problem.Ailment.Name}"] = (problem.Since, problem.Ailment.Name);
+            _cured[(problem.Node.Id, problem.Ailment.Name)] = (problem.Since, problem.Ailment.Name);
         // The detector sees it at its next evaluation.
         In(World.Interval, () => StirAsync(Stop));
     }

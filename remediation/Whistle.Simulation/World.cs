@@ -1,4 +1,5 @@
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.Remediation.Gates;
 using Whistle.Telemetry;
 
@@ -75,6 +76,8 @@ sealed class SimNode(SimCluster cluster, string name, string zone, bool controlP
 
     public string Name => name;
 
+    public NodeId Id => cluster.Id.Node(name);
+
     public string Zone => zone;
 
     public bool ControlPlane => controlPlane;
@@ -101,11 +104,13 @@ sealed class SimNode(SimCluster cluster, string name, string zone, bool controlP
     public bool Ready(DateTimeOffset now) => !IsDown(now) && !Problems.Exists(p => p.Ailment.Name is "kubelet" or "sick");
 }
 
-sealed class SimCluster(string tenant, string name)
+sealed class SimCluster(ClusterId id)
 {
-    public string Tenant => tenant;
+    public ClusterId Id => id;
 
-    public string Name => name;
+    public string Tenant => id.Tenant;
+
+    public string Name => id.Cluster;
 
     public List<SimNode> Nodes { get; } = [];
 
@@ -138,17 +143,17 @@ sealed class World
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
 
-    readonly Dictionary<(string, string), SimCluster> _clusters = [];
+    readonly Dictionary<ClusterId, SimCluster> _clusters = [];
 
     public World(SimulationOptions options)
     {
         for (var c = 0; c < options.Clusters; c++)
         {
-            var cluster = new SimCluster(c == 0 ? "acme" : $"tenant-{(c + 1) / 2}", $"c{c}");
+            var cluster = new SimCluster(new(c == 0 ? "acme" : $"tenant-{(c + 1) / 2}", $"c{c}"));
             var voters = c % 4 == 3 ? 5 : c % 5 == 4 ? 1 : 3;
             for (var n = 0; n < options.NodesPerCluster; n++)
                 cluster.Nodes.Add(new(cluster, $"n{n:00}", $"z{n % 3}", n < voters));
-            _clusters.Add((cluster.Tenant, cluster.Name), cluster);
+            _clusters.Add(cluster.Id, cluster);
         }
     }
 
@@ -162,7 +167,7 @@ sealed class World
     /// <summary>No telemetry of any cluster comes in since then.</summary>
     public DateTimeOffset? LateSince { get; set; }
 
-    public SimCluster Find(string tenant, string cluster) => _clusters[(tenant, cluster)];
+    public SimCluster Find(ClusterId cluster) => _clusters[cluster];
 
     /// <summary>What the detector states: what began at least an interval before, with nothing concluded where the node is not heard of.</summary>
     public List<Signal> Signals(DateTimeOffset now)

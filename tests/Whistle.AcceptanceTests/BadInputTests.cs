@@ -124,7 +124,7 @@ public sealed class BadInputTests
 
         // An agent's token opens the gateway and nothing else.
         using var asAgent = new HttpRequestMessage(HttpMethod.Get, "api/v1/query?query=up");
-        asAgent.Headers.Authorization = new("Bearer", await server.App.Credentials.EnrollAsync("default", "c1", "n2", Cancellation));
+        asAgent.Headers.Authorization = new("Bearer", await server.App.Credentials.EnrollAsync(new("default", "c1"), "n2", Cancellation));
         using var agentAnswer = await anonymous.SendAsync(asAgent, Cancellation);
         Assert.Equal(HttpStatusCode.Unauthorized, agentAnswer.StatusCode);
     }
@@ -134,7 +134,7 @@ public sealed class BadInputTests
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
         using var sender = await server.SenderAsync(node: "n7");
-        await server.App.Credentials.RevokeAsync("default", "c1", "n7", Cancellation);
+        await server.App.Credentials.RevokeAsync(new("default", "c1"), "n7", Cancellation);
 
         using var answer = await sender.SendAsync([One(Labels.OfMetric("m"), Now)], Cancellation);
 

@@ -77,7 +77,7 @@ public sealed class FullDiskTests : IAsyncLifetime
 
             await KillAsync(server, true, "on a full disk");
             // Never heard, so silent once it should have been.
-            await server.App.Credentials.EnrollAsync("default", "c1", "dead", Cancellation);
+            await server.App.Credentials.EnrollAsync(new("default", "c1"), "dead", Cancellation);
             await PagedAsync("dead is silent");
             filler.AssertFull();
         }
@@ -87,7 +87,7 @@ public sealed class FullDiskTests : IAsyncLifetime
             await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
             Assert.True(await KillSwitchAsync(server), "The kill switch was lost over a restart on a full disk.");
             Assert.NotEmpty(JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/incidents", cancellation)).RootElement.ToString());
-            await server.App.Credentials.EnrollAsync("default", "c1", "dead-too", Cancellation);
+            await server.App.Credentials.EnrollAsync(new("default", "c1"), "dead-too", Cancellation);
             await PagedAsync("dead-too is silent");
             await KillAsync(server, false, "off again");
             filler.AssertFull();
@@ -118,7 +118,7 @@ public sealed class FullDiskTests : IAsyncLifetime
         await HeldAsync(server);
         filler.Start();
         await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
-        await server.App.Credentials.EnrollAsync("default", "c1", "dead", Cancellation);
+        await server.App.Credentials.EnrollAsync(new("default", "c1"), "dead", Cancellation);
         // Both were never stored; only one of them tries.
         while (!_pagerDuty.Events.Any(e => e.ToString().Contains("dead is silent", StringComparison.Ordinal)))
         {

@@ -24,7 +24,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         string token;
         await using (var whistle = await InProcessServer.StartAsync(Cancellation, folder.FullName, o => o with { Database = database }))
         {
-            token = await whistle.App.Credentials.EnrollAsync("default", "c1", "n1", Cancellation);
+            token = await whistle.App.Credentials.EnrollAsync(new("default", "c1"), "n1", Cancellation);
             await whistle.App.Incidents.ReconcileAsync(TimeProvider.System.GetUtcNow(), Cancellation);
             await whistle.App.Remediation.AdvanceAsync(TimeProvider.System.GetUtcNow(), Cancellation);
             await whistle.App.Alerting.RunOnceAsync(TimeProvider.System.GetUtcNow(), Cancellation);
@@ -92,7 +92,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         }
 
         using (var state = StateDatabase.PostgreSql(database))
-            Assert.Equal("n", Assert.Single(await new Credentials(state, TimeProvider.System).AgentsAsync(Cancellation)).Node);
+            Assert.Equal("n", Assert.Single(await new Credentials(state, TimeProvider.System).AgentsAsync(Cancellation)).NodeId.Node);
         folder.Delete(recursive: true);
     }
 

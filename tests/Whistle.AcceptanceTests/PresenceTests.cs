@@ -49,7 +49,7 @@ public sealed class PresenceTests : IAsyncLifetime
     [InlineData(RemoteWriteVersion.V2)]
     public async Task A_collector_cannot_speak_for_a_node_that_is_silent(RemoteWriteVersion version)
     {
-        await _server.App.Credentials.EnrollAsync("default", "c1", "n1", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("default", "c1"), "n1", Cancellation);
         using var collector = await _server.SenderAsync(node: null);
         for (var i = 0; i < 8; i++)
         {
@@ -94,7 +94,7 @@ public sealed class PresenceTests : IAsyncLifetime
     [Fact]
     public async Task Another_nodes_agent_cannot_speak_for_a_node_either()
     {
-        await _server.App.Credentials.EnrollAsync("default", "c1", "n1", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("default", "c1"), "n1", Cancellation);
         using var other = await _server.SenderAsync(node: "n2");
         using var foreign = await _server.SenderAsync(tenant: "other", node: "n1");
         for (var i = 0; i < 8; i++)
@@ -115,7 +115,7 @@ public sealed class PresenceTests : IAsyncLifetime
     {
         using var liar = await _server.SenderAsync(node: "liar");
         using var odd = await _server.SenderAsync(node: "odd");
-        await _server.App.Credentials.EnrollAsync("default", "c1", "gone", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("default", "c1"), "gone", Cancellation);
         _clock.Advance(Step);
         await SendAsync(liar, RemoteWriteVersion.V1, Report(interval: 1e9));
         await SendAsync(odd, RemoteWriteVersion.V1, Report(interval: 1e300));

@@ -118,7 +118,7 @@ public sealed class ProcessLimitTests : IDisposable
     async Task<string> EnrollAsync(string tenant)
     {
         using var state = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
-        return await new Credentials(state, TimeProvider.System).EnrollAsync(tenant, "c", null, Cancellation);
+        return await new Credentials(state, TimeProvider.System).EnrollAsync(new(tenant, "c"), null, Cancellation);
     }
 
     static async Task<HttpStatusCode> TrySendAsync(RemoteWriteClient sender, IReadOnlyList<TimeSeries> series, CancellationToken cancellation)

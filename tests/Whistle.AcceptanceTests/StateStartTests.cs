@@ -23,7 +23,7 @@ public sealed class StateStartTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         await using (var server = await InProcessServer.StartAsync(Cancellation, _base))
-            await server.App.Credentials.EnrollAsync("default", "c", "n", Cancellation);
+            await server.App.Credentials.EnrollAsync(new("default", "c"), "n", Cancellation);
         File.Copy(Path.Combine(_base, "state.sqlite"), Path.Combine(_base, "older"));
         using var state = new StateDatabase(Path.Combine(_base, "state.sqlite"));
         for (var i = 0; i < 300; i++)

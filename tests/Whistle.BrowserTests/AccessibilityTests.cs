@@ -31,7 +31,7 @@ public sealed class AccessibilityTests(Chromium chromium)
     public async Task Axe_finds_nothing_while_data_are_missing_nor_on_a_thousand_incidents()
     {
         var browser = await chromium.BrowserAsync();
-        await using var broken = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
+        await using var broken = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.5));
         await using var many = await Scenes.ManyAsync(1000, Cancellation);
         await using var person = await BrowserPage.OpenAsync(browser, broken);
         await broken.BreakAsync(true);

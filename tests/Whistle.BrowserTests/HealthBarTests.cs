@@ -17,7 +17,7 @@ public sealed class HealthBarTests(Chromium chromium)
     [Fact]
     public async Task What_is_wrong_with_the_server_stands_on_every_page_at_every_width_and_goes_by_itself()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var board = scene.App.Services.GetRequiredService<HealthBoard>();
         board.Report("disk", "", HealthState.Failed, "The file system of /var/lib/whistle/telemetry has 12 MiB of 40960 MiB free; 512 MiB are needed to accept samples. Senders keep their samples and retry, and the state of their nodes is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");

@@ -24,7 +24,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     [Fact]
     public async Task When_the_server_is_gone_the_page_says_since_when_its_data_are_old_and_catches_up_by_itself()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await person.GoAsync("/incidents?state=all&q=web");
@@ -50,7 +50,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     [Fact]
     public async Task When_the_state_cannot_be_read_the_page_says_so_and_goes_on_when_it_can()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", "/data", 0.5));
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var alert = person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data is missing or out of date." });
         await scene.BreakAsync(true);
@@ -63,7 +63,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     [Fact]
     public async Task Markup_in_names_and_texts_is_shown_as_text_and_never_runs()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk("acme", "production", "web-3", $"/{Hostile}", 0.8) { GainAnHour = 0.03 });
+        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), $"/{Hostile}", 0.8) { GainAnHour = 0.03 });
         await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
@@ -109,7 +109,7 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     [Fact]
     public async Task The_fleet_of_a_thousand_nodes_is_there_at_the_first_paint()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, [.. Enumerable.Range(0, 1000).Select(i => new Disk("acme", $"c{i % 12}", $"node-{i:0000}", "/data", 0.2 + (i % 60 * 0.01)))]);
+        await using var scene = await Scene.StartAsync(Cancellation, [.. Enumerable.Range(0, 1000).Select(i => new Disk(new("acme", $"c{i % 12}", $"node-{i:0000}"), "/data", 0.2 + (i % 60 * 0.01)))]);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await person.GoAsync("/");

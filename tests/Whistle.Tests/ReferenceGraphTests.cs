@@ -16,7 +16,7 @@ public sealed class ReferenceGraphTests
         ["Whistle.Ingest"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory"],
         ["Whistle.PromQL"] = ["Whistle.Telemetry"],
         ["Whistle.Detectors"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Ingest", "Whistle.PromQL"],
-        ["Whistle.Incidents"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Detectors"],
+        ["Whistle.Incidents"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Detectors"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
         ["Whistle.Remediation"] =
             ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions"],
@@ -26,7 +26,10 @@ public sealed class ReferenceGraphTests
             "Whistle.Remediation",
         ],
         ["Whistle.Alerting"] =
-            ["Whistle.Telemetry", "Whistle.State", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation"],
+        [
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions",
+            "Whistle.Remediation",
+        ],
         ["Whistle.Web"] =
         [
             "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation",

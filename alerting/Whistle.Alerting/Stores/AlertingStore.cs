@@ -72,7 +72,7 @@ sealed class AlertingStore
     {
         var incident = of.Id;
         await using var connection = await _database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Cluster(of.Tenant, of.Cluster), cancellation);
+        await using var transaction = await connection.BeginWriteAsync(of.ClusterId.Scope, cancellation);
         await transaction.ExecuteAsync(
             """
             INSERT INTO alerting_incidents VALUES ($incident, $state, $settled, $now)

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 
 using Whistle.Alerting.Deciding;
+using Whistle.Inventory;
 
 namespace Whistle.Alerting.Tickets;
 
@@ -33,6 +34,9 @@ public sealed record Ticket
     public required string Tenant { get; init; }
 
     public required string Cluster { get; init; }
+
+    [JsonIgnore]
+    public ClusterId ClusterId => new(Tenant, Cluster);
 
     public required string Title { get; init; }
 

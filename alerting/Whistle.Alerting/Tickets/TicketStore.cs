@@ -121,7 +121,7 @@ public sealed class TicketStore
         await using var connection = await _database.OpenAsync(cancellation);
         if (await FindAsync(id, cancellation) is not { } of)
             return new(null, $"There is no ticket {id}.");
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Cluster(of.Tenant, of.Cluster), cancellation);
+        await using var transaction = await connection.BeginWriteAsync(of.ClusterId.Scope, cancellation);
         if (await OneAsync(transaction, "id = $value", id, cancellation) is not { } ticket)
             return new(null, $"There is no ticket {id}.");
         if (await change(transaction, ticket) is { } refusal)

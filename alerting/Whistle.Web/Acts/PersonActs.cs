@@ -3,11 +3,11 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Alerting;
 using Whistle.Alerting.Tickets;
+using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
-using Whistle.Web.Clusters;
+using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
 
 namespace Whistle.Web.Acts;
@@ -65,10 +65,10 @@ sealed class PersonActs(
     });
 
     /// <summary>For one runbook in one cluster. The strictest of all that is set wins, so it may stay stricter; the answer says what holds it.</summary>
-    public Task<string?> SetModeAsync(Runbook runbook, ClusterKey cluster, RunbookMode mode) => DoAsync(async (author, now) =>
+    public Task<string?> SetModeAsync(Runbook runbook, ClusterId cluster, RunbookMode mode) => DoAsync(async (author, now) =>
     {
         await environment.Control.SetAsync(new ModeEntry(runbook.Name, cluster.Tenant, cluster.Cluster, mode, author, now), CancellationToken.None);
-        var (effective, from) = ControlStore.ModeOf(await environment.Control.ModesAsync(CancellationToken.None), runbook, cluster.Tenant, cluster.Cluster);
+        var (effective, from) = ControlStore.ModeOf(await environment.Control.ModesAsync(CancellationToken.None), runbook, cluster);
         return effective == mode ? null : $"Set, but the mode in effect is still {effective.ToString().ToLowerInvariant()} ({from}). The strictest setting wins; change that one too.";
     });
 

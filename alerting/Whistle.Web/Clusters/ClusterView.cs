@@ -1,3 +1,4 @@
+using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
 using Whistle.Web.Incidents;
 using Whistle.Web.Live;
@@ -5,15 +6,13 @@ using Whistle.Web.Nodes;
 
 namespace Whistle.Web.Clusters;
 
-public readonly record struct ClusterKey(string Tenant, string Cluster);
-
 /// <summary>How far one runbook may go in a cluster, and what made it so.</summary>
 public sealed record RunbookInCluster(Runbook Runbook, RunbookMode Mode, string From);
 
 /// <summary>A cluster with what is wrong in it and how far Whistle may go there.</summary>
 public sealed record ClusterView
 {
-    public required ClusterKey Key { get; init; }
+    public required ClusterId Key { get; init; }
 
     public required IReadOnlyList<RunbookInCluster> Runbooks { get; init; }
 
@@ -37,8 +36,8 @@ public sealed record ClusterView
 
     public static IReadOnlyList<ClusterView> All(FleetSnapshot snapshot, IReadOnlyList<IncidentRow> incidents)
     {
-        var nodes = snapshot.Nodes.ToLookup(n => new ClusterKey(n.Key.Tenant, n.Key.Cluster));
-        var rows = incidents.ToLookup(i => new ClusterKey(i.Incident.Tenant, i.Incident.Cluster));
+        var nodes = snapshot.Nodes.ToLookup(n => n.Key.ClusterId);
+        var rows = incidents.ToLookup(i => i.Incident.ClusterId);
         return
         [
             .. nodes.Select(n => n.Key).Union(rows.Select(r => r.Key)).Select(k => Of(snapshot, k, nodes[k], rows[k]))
@@ -46,11 +45,16 @@ public sealed record ClusterView
         ];
     }
 
-    static ClusterView Of(FleetSnapshot snapshot, ClusterKey key, IEnumerable<NodeView> nodes, IEnumerable<IncidentRow> incidents) => new()
+    static ClusterView Of(FleetSnapshot snapshot, ClusterId key, IEnumerable<NodeView> nodes, IEnumerable<IncidentRow> incidents) => new()
     {
         Key = key,
         // What has something to do here comes first.
-        Runbooks = [.. snapshot.Runbooks.OrderByDescending(r => snapshot.Live.Any(l => l.Tenant == key.Tenant && l.Cluster == key.Cluster && l.Runbook == r.Name)).Select(r => (Runbook: r, Mode: ModeWords.Of(snapshot, r, key.Tenant, key.Cluster))).Select(r => new RunbookInCluster(r.Runbook, r.Mode.Mode, r.Mode.From))],
+        Runbooks =
+        [
+            .. snapshot.Runbooks.OrderByDescending(r => snapshot.Live.Any(l => l.ClusterId == key && l.Runbook == r.Name))
+                .Select(r => (Runbook: r, Mode: ModeWords.Of(snapshot, r, key)))
+                .Select(r => new RunbookInCluster(r.Runbook, r.Mode.Mode, r.Mode.From)),
+        ],
         Nodes = [.. nodes],
         Incidents = [.. incidents],
     };

@@ -1,7 +1,7 @@
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
-using Whistle.Web.Nodes;
 
 namespace Whistle.Web.Incidents;
 
@@ -15,8 +15,8 @@ public enum Standing
     /// <summary>A run waits: a gate says not now.</summary>
     HeldBack,
 
-    /// <summary>Another incident explains all its signals.</summary>
-    Explained,
+    /// <summary>All its signals are inhibited.</summary>
+    Inhibited,
 
     /// <summary>No run is there.</summary>
     Watched,
@@ -35,7 +35,7 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     /// <summary>Since when a page has been due that no channel could carry; null where none is.</summary>
     public DateTimeOffset? UnpagedSince { get; init; }
 
-    public NodeKey Node => new(Incident.Tenant, Incident.Cluster, Incident.Subject["node"]);
+    public NodeId Node => Incident.ClusterId.Node(Incident.Subject["node"]);
 
     /// <summary>What it is about besides the node.</summary>
     public string About => string.Join(", ", Incident.Subject.Where(l => l.Name != "node").Select(l => l.Value));
@@ -81,7 +81,7 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
         (_, RunState.AwaitingApproval) => Standing.NeedsApproval,
         (_, RunState.Escalated) => Standing.NeedsPerson,
         _ when isPaged => Standing.NeedsPerson,
-        _ when incident.HiddenBy is not null => Standing.Explained,
+        _ when incident.InhibitedBy is not null => Standing.Inhibited,
         (_, RunState.Waiting or RunState.Proposed) => Standing.HeldBack,
         _ => Standing.Watched,
     };
@@ -96,8 +96,8 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
                 : "Closed: all signals cleared and stayed clear, or their subject is gone.";
         }
 
-        if (incident.HiddenBy is { } cause && run is null or { EndedAt: not null } or { State: RunState.Waiting or RunState.Proposed })
-            return $"Explained by {cause}. While that fires, nobody is paged for this and no repair starts.";
+        if (incident.InhibitedBy is { } cause && run is null or { EndedAt: not null } or { State: RunState.Waiting or RunState.Proposed })
+            return $"Inhibited by {cause}. While that fires, nobody is paged for this and no repair starts.";
         if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
             return sentence;
         if (incident.State is IncidentState.Recovering)

@@ -1,6 +1,7 @@
 using Whistle.Actions.Protocol;
 using Whistle.Alerting.Tickets;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -54,8 +55,8 @@ public sealed record IncidentStory
     /// <summary>What its active signals say now.</summary>
     public IReadOnlyList<SignalView> Now { get; init; } = [];
 
-    /// <summary>What they hide now, the worst first.</summary>
-    public IReadOnlyList<SignalView> Hidden { get; init; } = [];
+    /// <summary>What they inhibit now, the worst first.</summary>
+    public IReadOnlyList<SignalView> Inhibited { get; init; } = [];
 
     public Incident Incident => Row.Incident;
 
@@ -91,7 +92,7 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
             Timeline = await environment.Incidents.TimelineAsync(id, cancellation),
             Ticket = snapshot.Tickets.FirstOrDefault(t => t.Incident == id),
             Now = [.. snapshot.Signals.Where(s => signals.Contains(s.Fingerprint))],
-            Hidden = [.. snapshot.Signals.Where(s => s.InhibitedBy is { } by && signals.Contains(by.Fingerprint))],
+            Inhibited = [.. snapshot.Signals.Where(s => s.InhibitedBy is { } by && signals.Contains(by.Fingerprint))],
         };
     }
 
@@ -108,9 +109,9 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
 /// <summary>What makes the mode of a run's runbook so in its cluster.</summary>
 public sealed record ModeWords(RunbookMode Mode, string From)
 {
-    public static ModeWords Of(FleetSnapshot snapshot, Runbook runbook, string tenant, string cluster)
+    public static ModeWords Of(FleetSnapshot snapshot, Runbook runbook, ClusterId cluster)
     {
-        var (mode, from) = ControlStore.ModeOf(snapshot.Modes, runbook, tenant, cluster);
+        var (mode, from) = ControlStore.ModeOf(snapshot.Modes, runbook, cluster);
         return new(mode, from);
     }
 }

@@ -1,3 +1,4 @@
+using Whistle.Inventory;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
 
@@ -6,12 +7,12 @@ namespace Whistle.Web.Nodes;
 /// <summary>The charts of a node with what repairs did, read once a look at the telemetry for all who look at it.</summary>
 sealed class ChartReader(NodeReader nodes)
 {
-    readonly SharedReads<(NodeKey, string), IReadOnlyList<ChartView>> _charts = new();
+    readonly SharedReads<(NodeId, string), IReadOnlyList<ChartView>> _charts = new();
 
-    public async Task<IReadOnlyList<ChartView>> ReadAsync(FleetSnapshot snapshot, NodeKey node, ChartRange range)
+    public async Task<IReadOnlyList<ChartView>> ReadAsync(FleetSnapshot snapshot, NodeId node, ChartRange range)
     {
         var charts = await _charts.GetAsync((node, range.Name), snapshot.TelemetryVersion, () => nodes.ChartsAsync(node, range, snapshot.Now, CancellationToken.None));
-        var runs = snapshot.Runs.Where(r => r.Tenant == node.Tenant && r.Cluster == node.Cluster && r.Node == node.Node).ToList();
+        var runs = snapshot.Runs.Where(r => r.NodeId == node).ToList();
         return runs.Count == 0 ? charts : [.. charts.Select(c => c with { Marks = Marks(c, runs) })];
     }
 

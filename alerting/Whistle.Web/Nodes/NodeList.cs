@@ -11,7 +11,7 @@ static class NodeList
     {
         var byNode = signals.ToLookup(s => s.Node);
         var filesystems = Filesystems(telemetry, byNode).ToLookup(f => f.Key.Node);
-        var enrolled = agents.ToDictionary(a => new NodeKey(a.Tenant, a.Cluster, a.Node));
+        var enrolled = agents.ToDictionary(a => a.NodeId);
         var nodes = enrolled.Keys.Union(filesystems.Select(f => f.Key)).Union(telemetry.NodesOf(FleetTelemetry.LastReport))
             .Select(k => Node(k, enrolled.GetValueOrDefault(k), telemetry) with { Filesystems = Ordered(filesystems[k]), Signals = [.. byNode[k]] });
         return Ordered(nodes);
@@ -30,7 +30,7 @@ static class NodeList
             .ThenBy(n => n.Key.Cluster, StringComparer.Ordinal).ThenBy(n => n.Key.Tenant, StringComparer.Ordinal),
     ];
 
-    static NodeView Node(NodeKey key, EnrolledAgent? agent, FleetTelemetry telemetry)
+    static NodeView Node(NodeId key, EnrolledAgent? agent, FleetTelemetry telemetry)
     {
         var last = telemetry.Of(agent is null ? FleetTelemetry.LastReport : FleetTelemetry.LastOwnReport, key);
         var boot = telemetry.Of(FleetTelemetry.BootTime, key);
@@ -65,7 +65,7 @@ static class NodeList
         return seen is null && isEnrolled ? NodeState.Awaited : NodeState.Reporting;
     }
 
-    static IEnumerable<FilesystemView> Filesystems(FleetTelemetry telemetry, ILookup<NodeKey, SignalView> signals)
+    static IEnumerable<FilesystemView> Filesystems(FleetTelemetry telemetry, ILookup<NodeId, SignalView> signals)
     {
         var available = telemetry.ByFilesystem(FleetTelemetry.Available);
         var inodes = telemetry.ByFilesystem(FleetTelemetry.Inodes);
@@ -122,7 +122,7 @@ public sealed class FleetTelemetry
     internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastOwnReport, LastHeard, Up];
 
     readonly Dictionary<string, Dictionary<FilesystemKey, double>> _filesystems = [];
-    readonly Dictionary<string, Dictionary<NodeKey, double>> _nodes = [];
+    readonly Dictionary<string, Dictionary<NodeId, double>> _nodes = [];
 
     /// <summary>Takes an answer. What is known already stays: fresh answers are added before old ones.</summary>
     public void Add(string query, IReadOnlyList<VectorSample> samples)
@@ -137,15 +137,15 @@ public sealed class FleetTelemetry
         {
             var metric = _nodes.TryGetValue(query, out var known) ? known : _nodes[query] = [];
             foreach (var (labels, value) in samples)
-                metric.TryAdd(NodeKey.Of(labels), value);
+                metric.TryAdd(TelemetryNode.Of(labels), value);
         }
     }
 
     internal IReadOnlyDictionary<FilesystemKey, double> ByFilesystem(string query) =>
         _filesystems.GetValueOrDefault(query) ?? [];
 
-    internal double Of(string query, NodeKey node) =>
+    internal double Of(string query, NodeId node) =>
         _nodes.TryGetValue(query, out var values) && values.TryGetValue(node, out var value) ? value : double.NaN;
 
-    internal IEnumerable<NodeKey> NodesOf(string query) => _nodes.GetValueOrDefault(query)?.Keys.AsEnumerable() ?? [];
+    internal IEnumerable<NodeId> NodesOf(string query) => _nodes.GetValueOrDefault(query)?.Keys.AsEnumerable() ?? [];
 }

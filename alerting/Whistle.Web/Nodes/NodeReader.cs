@@ -29,7 +29,7 @@ sealed class NodeReader(PromQLEngine engine)
     }
 
     /// <summary>All filesystems of a node that have a size, its memory and its processors.</summary>
-    public async Task<IReadOnlyList<ChartView>> ChartsAsync(NodeKey node, ChartRange range, DateTimeOffset now, CancellationToken cancellation)
+    public async Task<IReadOnlyList<ChartView>> ChartsAsync(NodeId node, ChartRange range, DateTimeOffset now, CancellationToken cancellation)
     {
         var of = Matchers(node);
         var used = Used(of);
@@ -83,10 +83,10 @@ sealed class NodeReader(PromQLEngine engine)
     // Their series are no longer current, but what they last said is what a person wants to see.
     async Task AddSilentAsync(FleetTelemetry telemetry, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
     {
-        var silent = agents.Where(a => telemetry.Of(FleetTelemetry.Up, new(a.Tenant, a.Cluster, a.Node)) == 0).Take(MostNamed).ToList();
+        var silent = agents.Where(a => telemetry.Of(FleetTelemetry.Up, a.NodeId) == 0).Take(MostNamed).ToList();
         if (silent.Count == 0)
             return;
-        var nodes = Quoted(AnyOf(silent.Select(a => a.Node)));
+        var nodes = Quoted(AnyOf(silent.Select(a => a.NodeId.Node)));
         foreach (var metric in FleetTelemetry.FilesystemMetrics)
             telemetry.Add(metric, await InstantAsync($"last_over_time({metric}{{node=~{nodes}}}[1h]) and on (tenant, cluster, node) (whistle_agent_up == 0)", now, cancellation));
     }
@@ -132,7 +132,7 @@ sealed class NodeReader(PromQLEngine engine)
     static string Used(string matchers) => $"1 - node_filesystem_avail_bytes{matchers} / node_filesystem_size_bytes{matchers}";
 
     // Where a collector sends for a whole cluster, the node's name is in the instance.
-    static string Matchers(NodeKey node, string more = "")
+    static string Matchers(NodeId node, string more = "")
     {
         var names = Quoted($"|{Regex.Escape(node.Node)}");
         return $"{{tenant={Quoted(node.Tenant)},cluster={Quoted(node.Cluster)},node=~{names},instance=~{names}{(more.Length > 0 ? "," + more : "")}}}";

@@ -1,12 +1,13 @@
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Web.Nodes;
 
 /// <summary>Where telemetry is from. The node is the scrape target where a collector sends for a whole cluster.</summary>
-public readonly record struct NodeKey(string Tenant, string Cluster, string Node)
+static class TelemetryNode
 {
-    public static NodeKey Of(Labels labels) =>
-        new(labels["tenant"], labels["cluster"], labels["node"] is { Length: > 0 } node ? node : labels["instance"]);
+    public static NodeId Of(Labels labels) =>
+        ClusterId.Of(labels).Node(labels["node"] is { Length: > 0 } node ? node : labels["instance"]);
 }
 
 public enum NodeState
@@ -23,7 +24,7 @@ public enum NodeState
 /// <summary>A node of the page. NaN where a number is not known.</summary>
 public sealed record NodeView
 {
-    public required NodeKey Key { get; init; }
+    public required NodeId Key { get; init; }
 
     public required NodeState State { get; init; }
 
@@ -64,9 +65,9 @@ public sealed record NodeView
     }
 }
 
-public readonly record struct FilesystemKey(NodeKey Node, string Device, string Type, string Mountpoint)
+public readonly record struct FilesystemKey(NodeId Node, string Device, string Type, string Mountpoint)
 {
-    public static FilesystemKey Of(Labels labels) => new(NodeKey.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
+    public static FilesystemKey Of(Labels labels) => new(TelemetryNode.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
 }
 
 /// <summary>A filesystem of the page. NaN where a number is not known, bytes otherwise.</summary>

@@ -1,4 +1,5 @@
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Web.Nodes;
@@ -20,7 +21,7 @@ public sealed record SignalView
 
     public required string Severity { get; init; }
 
-    public required NodeKey Node { get; init; }
+    public required NodeId Node { get; init; }
 
     /// <summary>Labels that tell it from other signals of its node.</summary>
     public required IReadOnlyList<Label> Where { get; init; }
@@ -39,7 +40,7 @@ public sealed record SignalView
     /// <summary>Only http and https: an annotation may carry anything.</summary>
     public Uri? Runbook { get; init; }
 
-    /// <summary>What explains it; null where it stands for itself.</summary>
+    /// <summary>What inhibits it; null if nothing does.</summary>
     public Inhibitor? InhibitedBy { get; init; }
 
     public required string Mountpoint { get; init; }
@@ -62,7 +63,7 @@ public sealed record SignalView
             State = (condition.Reason?.ToString() ?? signal.State.ToString()).ToLowerInvariant(),
             Was = signal.State is SignalState.Unknown ? condition.Before.ToString().ToLowerInvariant() : null,
             Severity = signal.Labels["severity"].ToLowerInvariant(),
-            Node = NodeKey.Of(signal.Labels),
+            Node = TelemetryNode.Of(signal.Labels),
             Where = [.. signal.Labels.Where(l => !ShownElsewhere.Contains(l.Name)).OrderBy(l => l.Name != "mountpoint")],
             Since = signal.State switch
             {

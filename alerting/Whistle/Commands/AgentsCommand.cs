@@ -178,10 +178,12 @@ static class AgentsCommand
         ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
     }
 
+    static ClusterId ClusterOf(ParseResult arguments) => new(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!);
+
     static async Task AddAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        Console.WriteLine(await credentials.EnrollAsync(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!, arguments.GetValue(Node), cancellation));
+        Console.WriteLine(await credentials.EnrollAsync(ClusterOf(arguments), arguments.GetValue(Node), cancellation));
     }
 
     static async Task AddAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
@@ -193,8 +195,8 @@ static class AgentsCommand
 
     static async Task RevokeAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
-        var (tenant, cluster) = (arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!);
-        var (count, mistake) = await Enrolment.RevokeAsync(credentials, tenant, cluster, arguments.GetValue(Node), cancellation);
+        var sender = new EnrolledSender(ClusterOf(arguments), arguments.GetValue(Node));
+        var (count, mistake) = await Enrolment.RevokeAsync(credentials, sender, cancellation);
         PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
     }
 

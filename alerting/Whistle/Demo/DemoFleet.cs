@@ -47,7 +47,7 @@ sealed class DemoFleet : IDisposable
     {
         var enrolled = new List<(NodeSpec, string)>();
         foreach (var spec in script.Nodes)
-            enrolled.Add((spec, await credentials.EnrollAsync(NodeSpec.Tenant, spec.Cluster, spec.Name, cancellation)));
+            enrolled.Add((spec, await credentials.EnrollAsync(new(NodeSpec.Tenant, spec.Cluster), spec.Name, cancellation)));
         return new DemoFleet(enrolled, server, folder, clock);
     }
 

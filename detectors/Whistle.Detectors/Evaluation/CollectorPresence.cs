@@ -19,24 +19,24 @@ sealed class CollectorPresence(ISeriesSource series, RefusedSenders? refused = n
     static readonly TimeSpan Evidence = TimeSpan.FromMinutes(55);
     static readonly string[] Published = [ReservedMetrics.CollectorUp, ReservedMetrics.CollectorReportAge];
 
-    Dictionary<(string Tenant, string Cluster), DateTimeOffset?> _seen = [];
+    Dictionary<ClusterId, DateTimeOffset?> _seen = [];
 
     public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(IReadOnlyList<EnrolledCollector> collectors, DateTimeOffset now, CancellationToken cancellation)
     {
         if (collectors.Count == 0 && _seen.Count == 0)
             return [];
         var latest = await LatestAsync(now, cancellation);
-        var seen = new Dictionary<(string, string), DateTimeOffset?>();
+        var seen = new Dictionary<ClusterId, DateTimeOffset?>();
         var written = new List<RecordedSample>();
         foreach (var collector in collectors)
         {
-            var key = (collector.Tenant, collector.Cluster);
+            var key = collector.ClusterId;
             seen[key] = latest.TryGetValue(key, out var at) ? at : _seen.GetValueOrDefault(key);
             written.AddRange(State(collector, seen[key], now));
         }
 
-        foreach (var (tenant, cluster) in _seen.Keys.Except(seen.Keys))
-            written.AddRange(Published.Select(m => Point(m, tenant, cluster, now, StaleMarker.Value)));
+        foreach (var cluster in _seen.Keys.Except(seen.Keys))
+            written.AddRange(Published.Select(m => Point(m, cluster, now, StaleMarker.Value)));
         _seen = seen;
         return written;
     }
@@ -44,25 +44,25 @@ sealed class CollectorPresence(ISeriesSource series, RefusedSenders? refused = n
     IEnumerable<RecordedSample> State(EnrolledCollector collector, DateTimeOffset? seen, DateTimeOffset now)
     {
         var age = now - (seen ?? collector.EnrolledAt);
-        var silent = age > Window && refused?.Heard(collector.Tenant, collector.Cluster, null) is not true;
+        var silent = age > Window && refused?.Heard(collector.ClusterId, null) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (seen is null && !silent)
             return [];
         return
         [
-            Point(Published[0], collector.Tenant, collector.Cluster, now, silent ? 0 : 1),
-            Point(Published[1], collector.Tenant, collector.Cluster, now, Math.Max(age.TotalSeconds, 0)),
+            Point(Published[0], collector.ClusterId, now, silent ? 0 : 1),
+            Point(Published[1], collector.ClusterId, now, Math.Max(age.TotalSeconds, 0)),
         ];
     }
 
-    static RecordedSample Point(string metric, string tenant, string cluster, DateTimeOffset now, double value) =>
-        new(new(Labels.OfMetric(metric, ("tenant", tenant), ("cluster", cluster))), now.ToUnixTimeMilliseconds(), value);
+    static RecordedSample Point(string metric, ClusterId cluster, DateTimeOffset now, double value) =>
+        new(new(Labels.OfMetric(metric, ("tenant", cluster.Tenant), ("cluster", cluster.Cluster))), now.ToUnixTimeMilliseconds(), value);
 
-    async ValueTask<Dictionary<(string, string), DateTimeOffset>> LatestAsync(DateTimeOffset now, CancellationToken cancellation)
+    async ValueTask<Dictionary<ClusterId, DateTimeOffset>> LatestAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         var reports = await series.SelectAsync(
             [new(Labels.MetricName, MatchOperator.Equal, ReservedMetrics.CollectorReport)],
             (now - (_seen.Count == 0 ? Evidence : Window)).ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds(), cancellation);
-        return reports.ToDictionary(s => (s.Labels["tenant"], s.Labels["cluster"]), s => DateTimeOffset.FromUnixTimeMilliseconds(s.Times[^1]));
+        return reports.ToDictionary(s => ClusterId.Of(s.Labels), s => DateTimeOffset.FromUnixTimeMilliseconds(s.Times[^1]));
     }
 }

@@ -1,5 +1,6 @@
 using Whistle.Detectors.Expressions;
 using Whistle.Detectors.Rules;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -23,7 +24,7 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
     static readonly TimeSpan Evidence = TimeSpan.FromHours(6);
 
     readonly long _now = now.ToUnixTimeMilliseconds();
-    readonly Dictionary<(RuleInput, string, string, string, TimeSpan), IReadOnlyList<SeriesSamples>> _selected = [];
+    readonly Dictionary<(RuleInput, NodeId, TimeSpan), IReadOnlyList<SeriesSamples>> _selected = [];
 
     /// <param name="standing">What the rule's group has at hand; null where there is no head.</param>
     public async ValueTask<Inputs> CheckAsync(
@@ -78,7 +79,7 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
     async ValueTask<IEnumerable<SeriesSamples>> SelectAsync(RuleInput input, Labels element, TimeSpan back, CancellationToken cancellation)
     {
         // The signals of a rule ask about the same series, one after the other.
-        var key = (input, element["tenant"], element["cluster"], element["node"], back);
+        var key = (input, NodeId.Of(element), back);
         if (!_selected.TryGetValue(key, out var selected))
         {
             LabelMatcher[] matchers =

@@ -21,41 +21,39 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
     static readonly TimeSpan Furthest = TimeSpan.FromMinutes(55);
     static readonly string[] Published = [ReservedMetrics.AgentUp, ReservedMetrics.AgentReportAge];
 
-    Dictionary<(string Tenant, string Cluster, string Node), Sighting> _sightings = [];
+    Dictionary<NodeId, Sighting> _sightings = [];
 
     public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
     {
         var recent = await LatestAsync([], now - Recent, now, cancellation);
-        var sightings = new Dictionary<(string, string, string), Sighting>();
+        var sightings = new Dictionary<NodeId, Sighting>();
         var written = new List<RecordedSample>();
         foreach (var agent in agents)
         {
-            var key = (agent.Tenant, agent.Cluster, agent.Node);
-            var sighting = await SightAsync(agent, _sightings.GetValueOrDefault(key), recent, now, cancellation);
-            sightings[key] = sighting;
+            var sighting = await SightAsync(agent.NodeId, _sightings.GetValueOrDefault(agent.NodeId), recent, now, cancellation);
+            sightings[agent.NodeId] = sighting;
             written.AddRange(State(agent, sighting, now));
         }
 
-        foreach (var (tenant, cluster, node) in _sightings.Keys.Except(sightings.Keys))
-            written.AddRange(Published.Select(m => Point(m, tenant, cluster, node, now, StaleMarker.Value)));
+        foreach (var node in _sightings.Keys.Except(sightings.Keys))
+            written.AddRange(Published.Select(m => Point(m, node, now, StaleMarker.Value)));
         _sightings = sightings;
         return written;
     }
 
     async ValueTask<Sighting> SightAsync(
-        EnrolledAgent agent, Sighting? before, Dictionary<(string, string, string), Sighting> recent, DateTimeOffset now, CancellationToken cancellation)
+        NodeId node, Sighting? before, Dictionary<NodeId, Sighting> recent, DateTimeOffset now, CancellationToken cancellation)
     {
-        var key = (agent.Tenant, agent.Cluster, agent.Node);
-        if (!recent.TryGetValue(key, out var sighting))
+        if (!recent.TryGetValue(node, out var sighting))
         {
             // A backlog that is still draining ends before the recent window.
-            LabelMatcher[] node =
+            LabelMatcher[] matchers =
             [
-                new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
-                new("node", MatchOperator.Equal, agent.Node),
+                new("tenant", MatchOperator.Equal, node.Tenant), new("cluster", MatchOperator.Equal, node.Cluster),
+                new("node", MatchOperator.Equal, node.Node),
             ];
             var since = before?.Last is { } last && last > now - Furthest ? last : now - Furthest;
-            sighting = (await LatestAsync(node, since, now, cancellation)).GetValueOrDefault(key) ?? new(null, null);
+            sighting = (await LatestAsync(matchers, since, now, cancellation)).GetValueOrDefault(node) ?? new(null, null);
         }
 
         return new(sighting.Last ?? before?.Last, sighting.Interval ?? before?.Interval);
@@ -64,48 +62,48 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
     IEnumerable<RecordedSample> State(EnrolledAgent agent, Sighting sighting, DateTimeOffset now)
     {
         var age = now - (sighting.Last ?? agent.EnrolledAt);
-        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval) && refused?.Heard(agent.Tenant, agent.Cluster, agent.Node) is not true;
+        var silent = age > SourceHealth.Window(sighting.Interval ?? SourceHealth.DefaultInterval)
+            && refused?.Heard(agent.NodeId.ClusterId, agent.NodeId.Node) is not true;
         // Enrolled a moment ago and not heard yet is neither up nor down.
         if (sighting.Last is null && !silent)
             return [];
         return
         [
-            Point(Published[0], agent.Tenant, agent.Cluster, agent.Node, now, silent ? 0 : 1),
-            Point(Published[1], agent.Tenant, agent.Cluster, agent.Node, now, Math.Max(age.TotalSeconds, 0)),
+            Point(Published[0], agent.NodeId, now, silent ? 0 : 1),
+            Point(Published[1], agent.NodeId, now, Math.Max(age.TotalSeconds, 0)),
         ];
     }
 
-    static RecordedSample Point(string metric, string tenant, string cluster, string node, DateTimeOffset now, double value) => new(
-        new(Labels.OfMetric(metric, ("tenant", tenant), ("cluster", cluster), ("node", node))), now.ToUnixTimeMilliseconds(), value);
+    static RecordedSample Point(string metric, NodeId node, DateTimeOffset now, double value) => new(
+        new(Labels.OfMetric(metric, ("tenant", node.Tenant), ("cluster", node.Cluster), ("node", node.Node))),
+        now.ToUnixTimeMilliseconds(), value);
 
-    async ValueTask<Dictionary<(string, string, string), Sighting>> LatestAsync(
-        LabelMatcher[] node, DateTimeOffset since, DateTimeOffset now, CancellationToken cancellation)
+    async ValueTask<Dictionary<NodeId, Sighting>> LatestAsync(
+        LabelMatcher[] matchers, DateTimeOffset since, DateTimeOffset now, CancellationToken cancellation)
     {
-        var latest = new Dictionary<(string, string, string), Sighting>();
+        var latest = new Dictionary<NodeId, Sighting>();
         var (from, to) = (since.ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds());
-        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.CollectorSuccess), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.CollectorSuccess), .. matchers], from, to, cancellation))
         {
             var at = DateTimeOffset.FromUnixTimeMilliseconds(samples.Times[^1]);
-            var known = latest.GetValueOrDefault(Key(samples.Labels));
+            var known = latest.GetValueOrDefault(NodeId.Of(samples.Labels));
             if (!StaleMarker.Is(samples.Values[^1]) && (known?.Last is null || at > known.Last))
-                latest[Key(samples.Labels)] = new(at, null);
+                latest[NodeId.Of(samples.Labels)] = new(at, null);
         }
 
-        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.AgentInterval), .. node], from, to, cancellation))
+        foreach (var samples in await series.SelectAsync([Named(ReservedMetrics.AgentInterval), .. matchers], from, to, cancellation))
         {
             // A source may have an interval of its own; that is not the agent's.
             if (samples.Labels.Has("collector") || SourceHealth.Interval(samples.Values[^1]) is not { } interval)
                 continue;
-            if (latest.TryGetValue(Key(samples.Labels), out var sighting))
-                latest[Key(samples.Labels)] = sighting with { Interval = interval };
+            if (latest.TryGetValue(NodeId.Of(samples.Labels), out var sighting))
+                latest[NodeId.Of(samples.Labels)] = sighting with { Interval = interval };
         }
 
         return latest;
     }
 
     static LabelMatcher Named(string metric) => new(Labels.MetricName, MatchOperator.Equal, metric);
-
-    static (string, string, string) Key(Labels labels) => (labels["tenant"], labels["cluster"], labels["node"]);
 
     sealed record Sighting(DateTimeOffset? Last, TimeSpan? Interval);
 }

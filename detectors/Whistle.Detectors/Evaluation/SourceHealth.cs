@@ -41,7 +41,7 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     // As far back as the head always goes.
     static readonly TimeSpan Heard = TimeSpan.FromMinutes(55);
 
-    readonly Dictionary<(string Tenant, string Cluster, string Node), NodeReport> _nodes = [];
+    readonly Dictionary<NodeId, NodeReport> _nodes = [];
     readonly Dictionary<(Labels Target, string Node, bool Scraped), SourceState> _targets = [];
     readonly long _now = now.ToUnixTimeMilliseconds();
 
@@ -54,7 +54,7 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     {
         if (sources.ServerOnly)
             return new(true, Window(DefaultInterval));
-        var enrolled = agents.Where(a => Covers(element, a)).ToList();
+        var enrolled = agents.Select(a => a.NodeId).Where(n => Covers(element, n)).ToList();
         var target = element.Has("job") && element.Has("instance");
         if (sources.Reported.Count == 0 && target)
             return await TargetAsync(element, sources.ScrapeOnly, cancellation);
@@ -65,18 +65,18 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     }
 
     // An element without one of the stamped labels is an aggregate over it.
-    static bool Covers(Labels element, EnrolledAgent agent) =>
-        Fits(element["tenant"], agent.Tenant) && Fits(element["cluster"], agent.Cluster) && Fits(element["node"], agent.Node);
+    static bool Covers(Labels element, NodeId node) =>
+        Fits(element["tenant"], node.Tenant) && Fits(element["cluster"], node.Cluster) && Fits(element["node"], node.Node);
 
     static bool Fits(string label, string value) => label.Length == 0 || label == value;
 
-    async ValueTask<SourceState> AgentsAsync(List<EnrolledAgent> enrolled, IReadOnlyList<string> sources, CancellationToken cancellation)
+    async ValueTask<SourceState> AgentsAsync(List<NodeId> enrolled, IReadOnlyList<string> sources, CancellationToken cancellation)
     {
         var window = TimeSpan.Zero;
         var healthy = true;
-        foreach (var agent in enrolled)
+        foreach (var node in enrolled)
         {
-            var report = await ReportAsync(agent, cancellation);
+            var report = await ReportAsync(node, cancellation);
             healthy &= report.Has(sources);
             window = Longer(window, report.WindowOf(sources));
         }
@@ -84,22 +84,21 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
         return new(healthy, window);
     }
 
-    async ValueTask<NodeReport> ReportAsync(EnrolledAgent agent, CancellationToken cancellation)
+    async ValueTask<NodeReport> ReportAsync(NodeId node, CancellationToken cancellation)
     {
-        var key = (agent.Tenant, agent.Cluster, agent.Node);
-        if (_nodes.TryGetValue(key, out var known))
+        if (_nodes.TryGetValue(node, out var known))
             return known;
-        LabelMatcher[] node =
+        LabelMatcher[] matchers =
         [
-            new("tenant", MatchOperator.Equal, agent.Tenant), new("cluster", MatchOperator.Equal, agent.Cluster),
-            new("node", MatchOperator.Equal, agent.Node),
+            new("tenant", MatchOperator.Equal, node.Tenant), new("cluster", MatchOperator.Equal, node.Cluster),
+            new("node", MatchOperator.Equal, node.Node),
         ];
-        var intervals = await SelectAsync(ReservedMetrics.AgentInterval, node, Lookback, cancellation);
+        var intervals = await SelectAsync(ReservedMetrics.AgentInterval, matchers, Lookback, cancellation);
         var window = Window(Latest(intervals.Where(s => !s.Labels.Has(Source))) ?? DefaultInterval);
         var own = intervals.Where(s => s.Labels.Has(Source)).GroupBy(s => s.Labels[Source])
             .ToDictionary(i => i.Key, i => Longer(window, Window(Latest(i) ?? DefaultInterval)));
-        var successes = await SelectAsync(ReservedMetrics.CollectorSuccess, node, own.Values.Aggregate(window, Longer), cancellation);
-        return _nodes[key] = new(window, own, successes.Where(Succeeded).Select(s => s.Labels[Source]).ToHashSet());
+        var successes = await SelectAsync(ReservedMetrics.CollectorSuccess, matchers, own.Values.Aggregate(window, Longer), cancellation);
+        return _nodes[node] = new(window, own, successes.Where(Succeeded).Select(s => s.Labels[Source]).ToHashSet());
 
         // Most agents have no other window than the one that was read.
         bool Succeeded(SeriesSamples samples) => own.Count == 0 ? Array.IndexOf(samples.Values, 1.0) >= 0

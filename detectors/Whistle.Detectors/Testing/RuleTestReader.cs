@@ -94,7 +94,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
         if (yaml.Mapping(node, "an agent", "tenant", "cluster", "node") is not { } fields)
             return null;
         var (tenant, cluster, name) = (fields.Required("tenant"), fields.Required("cluster"), fields.Required("node"));
-        return tenant is null || cluster is null || name is null ? null : new(tenant, cluster, name, default);
+        return tenant is null || cluster is null || name is null ? null : new(new(tenant, cluster, name), default);
     }
 
     RuleTest? ReadTest(YamlNode node, int index, TimeSpan evaluation)

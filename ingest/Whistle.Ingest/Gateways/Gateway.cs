@@ -77,7 +77,7 @@ public sealed class Gateway(
         }
         catch (RemoteWriteException e)
         {
-            logger.WriteRefused(sender.Tenant, sender.Cluster, sender.Node, e.Message);
+            logger.WriteRefused(sender.ClusterId, sender.Node, e.Message);
             return Reject(e.Reason.ToMetricLabel(), new WriteAnswer(e.Reason == RemoteWriteErrorReason.TooLarge ? 413 : 400, e.Message));
         }
         catch (BadHttpRequestException e)
@@ -111,7 +111,7 @@ public sealed class Gateway(
         _rates.Count(sender.Tenant, result.Stored + result.Refused + result.OverLimit);
         if (result is { Refused: 0, OverLimit: 0 })
             return new WriteAnswer(204, null) { Stored = result.Stored };
-        logger.WriteRefused(sender.Tenant, sender.Cluster, sender.Node, result.Reason!);
+        logger.WriteRefused(sender.ClusterId, sender.Node, result.Reason!);
         var summary = $"{result.Stored} samples stored, {result.Refused + result.OverLimit} not. {result.Reason}";
         return new WriteAnswer(result.Refused > 0 ? 400 : 429, summary) { Stored = result.Stored };
     }

@@ -1,4 +1,5 @@
 using Whistle.Actions.Protocol;
+using Whistle.Inventory;
 
 namespace Whistle.Remediation.Commands;
 
@@ -34,6 +35,8 @@ sealed record Command
 
     public required string Node { get; init; }
 
+    public NodeId NodeId => new(Tenant, Cluster, Node);
+
     public required string Step { get; init; }
 
     public required string Action { get; init; }
@@ -67,23 +70,4 @@ sealed record Command
 
     /// <summary>JSON.</summary>
     public string? Output { get; init; }
-
-    /// <summary>Stands for the run's command whose row is damaged: it may have begun, so it is never given out, and the run verifies.</summary>
-    public static Command Lost(Runs.Run run) => new()
-    {
-        Id = run.CommandId,
-        RunId = run.Id,
-        Tenant = run.Tenant,
-        Cluster = run.Cluster,
-        Node = run.Node,
-        Step = "",
-        Action = "",
-        Parameters = "{}",
-        DryRun = false,
-        TimeoutSeconds = 0,
-        OfferedAt = run.Since,
-        State = CommandState.Done,
-        Outcome = CommandOutcome.Indeterminate,
-        Summary = "Its row in the state is damaged or missing; whether it ran is not known.",
-    };
 }

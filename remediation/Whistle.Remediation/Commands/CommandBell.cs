@@ -12,7 +12,7 @@ sealed class CommandBell
 {
     public const string Channel = "whistle_commands";
 
-    readonly ConcurrentDictionary<(string, string, string), TaskCompletionSource> _waiting = new();
+    readonly ConcurrentDictionary<NodeId, TaskCompletionSource> _waiting = new();
     volatile bool _isListening;
 
     /// <summary>How long a poll waits before it looks by itself: at most a moment where what another process offers rings nothing here.</summary>
@@ -20,9 +20,9 @@ sealed class CommandBell
 
     /// <summary>Ask for it before looking for commands, so that none slips in between.</summary>
     public Task Next(Sender sender) => _waiting.GetOrAdd(
-        (sender.Tenant, sender.Cluster, sender.Node!), _ => new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        sender.NodeId!.Value, _ => new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
 
-    public void Ring(Command command) => Ring((command.Tenant, command.Cluster, command.Node));
+    public void Ring(Command command) => Ring(command.NodeId);
 
     /// <summary>Tells the other processes, once the transaction has committed.</summary>
     public static Task TellAsync(StateConnection connection, Command command, CancellationToken cancellation) =>
@@ -34,11 +34,11 @@ sealed class CommandBell
         text =>
         {
             if (text.Split('\n') is [var tenant, var cluster, var node])
-                Ring((tenant, cluster, node));
+                Ring(new NodeId(tenant, cluster, node));
         },
         listening => _isListening = listening, time, cancellation);
 
-    void Ring((string Tenant, string Cluster, string Node) node)
+    void Ring(NodeId node)
     {
         if (_waiting.TryRemove(node, out var waiting))
             waiting.TrySetResult();

@@ -1,5 +1,6 @@
 using System.Globalization;
 
+using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
 using Whistle.State;
 
@@ -8,8 +9,8 @@ namespace Whistle.Remediation.Control;
 /// <summary>Holds back what it matches until its end. An empty name matches all.</summary>
 public sealed record Pause(long Id, string Tenant, string Cluster, string Node, string Runbook, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {
-    internal bool Holds(string tenant, string cluster, string node, string runbook, DateTimeOffset now) =>
-        now < Until && Matches(Tenant, tenant) && Matches(Cluster, cluster) && Matches(Node, node) && Matches(Runbook, runbook);
+    internal bool Holds(NodeId node, string runbook, DateTimeOffset now) =>
+        now < Until && Matches(Tenant, node.Tenant) && Matches(Cluster, node.Cluster) && Matches(Node, node.Node) && Matches(Runbook, runbook);
 
     static bool Matches(string mine, string other) => mine.Length == 0 || mine == other;
 }
@@ -147,16 +148,16 @@ public sealed class ControlStore
     /// The strictest of all that was set for it. Where nothing names the runbook, its file's mode joins in; where nothing names the
     /// cluster, observe does: a new cluster is only watched.
     /// </summary>
-    public static (RunbookMode Mode, string From) ModeOf(IReadOnlyList<ModeEntry> entries, Runbook runbook, string tenant, string cluster)
+    public static (RunbookMode Mode, string From) ModeOf(IReadOnlyList<ModeEntry> entries, Runbook runbook, ClusterId cluster)
     {
         ModeEntry? strictest = null;
         var (namesRunbook, namesCluster) = (false, false);
         foreach (var entry in entries)
         {
-            if (!Applies(entry, runbook.Name, tenant, cluster))
+            if (!Applies(entry, runbook.Name, cluster))
                 continue;
             namesRunbook |= entry.Runbook == runbook.Name;
-            namesCluster |= entry.Cluster == cluster;
+            namesCluster |= entry.Cluster == cluster.Cluster;
             if (strictest is null || entry.Mode < strictest.Mode)
                 strictest = entry;
         }
@@ -168,9 +169,9 @@ public sealed class ControlStore
             : (strictest!.Mode, $"{Words(strictest)}, set by {strictest.Author}");
     }
 
-    static bool Applies(ModeEntry entry, string runbook, string tenant, string cluster) =>
-        (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == tenant)
-            && (entry.Cluster.Length == 0 || entry.Cluster == cluster);
+    static bool Applies(ModeEntry entry, string runbook, ClusterId cluster) =>
+        (entry.Runbook.Length == 0 || entry.Runbook == runbook) && (entry.Tenant.Length == 0 || entry.Tenant == cluster.Tenant)
+            && (entry.Cluster.Length == 0 || entry.Cluster == cluster.Cluster);
 
     async Task<T> ChangeAsync<T>(DateTimeOffset at, string author, string text, Func<StateConnection, Task<T>> change, CancellationToken cancellation)
     {

@@ -19,7 +19,7 @@ static class BudgetGates
             return unknown;
         var node = s.Cluster?.Find(s.Run.Node);
         if ((s.Traits.Disruptive || s.Traits.StopsVoter) && node is { ControlPlane: true }
-            && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.Tenant == s.Run.Tenant && r.Cluster == s.Run.Cluster && r.Node != s.Run.Node) is { } other)
+            && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.NodeId.ClusterId == s.Run.ClusterId && r.Node != s.Run.Node) is { } other)
             return new($"Run {other.RunId} is working on {other.Node}. Only one control-plane node of a cluster is touched at a time.", Soon);
         foreach (var (scope, most) in s.Runbook.Gates.MaxConcurrent)
         {
@@ -49,9 +49,9 @@ static class BudgetGates
     static bool IsIn(string scope, Reservation other, Run run, string? zone) => scope switch
     {
         "fleet" => true,
-        "tenant" => other.Tenant == run.Tenant,
-        "cluster" => other.Tenant == run.Tenant && other.Cluster == run.Cluster,
-        "zone" => other.Tenant == run.Tenant && other.Cluster == run.Cluster && zone is { Length: > 0 } && other.Zone == zone,
+        "tenant" => other.NodeId.Tenant == run.Tenant,
+        "cluster" => other.NodeId.ClusterId == run.ClusterId,
+        "zone" => other.NodeId.ClusterId == run.ClusterId && zone is { Length: > 0 } && other.Zone == zone,
         "node" => other.IsOn(run),
         _ => throw new InvalidOperationException($"Unknown scope {scope}."),
     };

@@ -18,42 +18,44 @@ public sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, T
     static readonly TimeSpan Late = TimeSpan.FromMinutes(1);
     static readonly string[] Usual = ["up", "kube_node_info", "node_scrape_collector_success"];
 
-    readonly ConcurrentDictionary<(string Tenant, string Cluster), (DateTimeOffset AskedAt, ClusterFacts? Facts)> _known = new();
+    readonly ConcurrentDictionary<ClusterId, (DateTimeOffset AskedAt, ClusterFacts? Facts)> _known = new();
 
     /// <summary>As they were last read; null where nothing is known.</summary>
-    public ClusterFacts? Find(string tenant, string cluster) => _known.GetValueOrDefault((tenant, cluster)).Facts;
+    public ClusterFacts? Find(ClusterId cluster) => _known.GetValueOrDefault(cluster).Facts;
 
     /// <summary>Reads those again that were not read for a while; of all others nothing is known any more.</summary>
-    public async ValueTask RefreshAsync(IReadOnlyCollection<(string Tenant, string Cluster)> clusters, DateTimeOffset now, CancellationToken cancellation)
+    public async ValueTask RefreshAsync(IReadOnlyCollection<ClusterId> clusters, DateTimeOffset now, CancellationToken cancellation)
     {
         foreach (var gone in _known.Keys.Except(clusters))
             _known.TryRemove(gone, out _);
         var due = clusters.Where(c => !_known.TryGetValue(c, out var known) || now - known.AskedAt >= Every).ToList();
         if (due.Count == 0)
             return;
-        var enrolled = (await agents(cancellation)).ToLookup(a => (a.Tenant, a.Cluster), a => a.Node);
-        foreach (var key in due)
+        var enrolled = (await agents(cancellation)).ToLookup(a => a.NodeId.ClusterId, a => a.NodeId.Node);
+        foreach (var cluster in due)
         {
-            var before = Find(key.Tenant, key.Cluster);
+            var before = Find(cluster);
             try
             {
-                _known[key] = (now, await ReadAsync(key.Tenant, key.Cluster, [.. enrolled[key]], before, now, cancellation));
+                _known[cluster] = (now, await ReadAsync(cluster, [.. enrolled[cluster]], before, now, cancellation));
             }
             catch (Exception e) when (!cancellation.IsCancellationRequested)
             {
-                _known[key] = (now, before);
-                logger.ClusterNotRead(e, key.Tenant, key.Cluster);
+                _known[cluster] = (now, before);
+                logger.ClusterNotRead(e, cluster);
             }
         }
     }
 
     /// <summary>What was known at a time.</summary>
-    public async Task<ClusterFacts?> ReadAsync(string tenant, string cluster, DateTimeOffset at, CancellationToken cancellation) => await ReadAsync(
-        tenant, cluster, [.. (await agents(cancellation)).Where(a => a.Tenant == tenant && a.Cluster == cluster && a.EnrolledAt <= at).Select(a => a.Node)], null, at, cancellation);
+    public async Task<ClusterFacts?> ReadAsync(ClusterId cluster, DateTimeOffset at, CancellationToken cancellation) => await ReadAsync(
+        cluster, [.. (await agents(cancellation)).Where(a => a.NodeId.ClusterId == cluster && a.EnrolledAt <= at).Select(a => a.NodeId.Node)],
+        null, at, cancellation);
 
-    async Task<ClusterFacts?> ReadAsync(string tenant, string cluster, IReadOnlyList<string> enrolled, ClusterFacts? before, DateTimeOffset now, CancellationToken cancellation)
+    async Task<ClusterFacts?> ReadAsync(
+        ClusterId cluster, IReadOnlyList<string> enrolled, ClusterFacts? before, DateTimeOffset now, CancellationToken cancellation)
     {
-        var query = new ClusterQuery(engine, tenant, cluster, now, cancellation);
+        var query = new ClusterQuery(engine, cluster, now, cancellation);
         var (nodes, addresses) = await NodesAsync(query, enrolled);
         var latest = await LatestAsync(query, now) ?? before?.LatestData;
         if (nodes.Count == 0 && latest is null)
@@ -142,9 +144,9 @@ public sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, T
 }
 
 /// <summary>Instant queries that reach one cluster only.</summary>
-sealed class ClusterQuery(PromQLEngine engine, string tenant, string cluster, DateTimeOffset now, CancellationToken cancellation)
+sealed class ClusterQuery(PromQLEngine engine, ClusterId cluster, DateTimeOffset now, CancellationToken cancellation)
 {
-    readonly string _matchers = $"tenant=\"{Escaped(tenant)}\",cluster=\"{Escaped(cluster)}\"";
+    readonly string _matchers = $"tenant=\"{Escaped(cluster.Tenant)}\",cluster=\"{Escaped(cluster.Cluster)}\"";
 
     /// <param name="selector">With its braces; the cluster's own matchers are put into them.</param>
     /// <param name="around">What is asked of it, where <c>{0}</c> stands for the selector.</param>

@@ -1,4 +1,5 @@
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
@@ -48,7 +49,7 @@ sealed record FleetState
 
     public required IReadOnlyList<Reservation> AtWork { get; init; }
 
-    public required IReadOnlyDictionary<(string Tenant, string Cluster), DateTimeOffset> Storms { get; init; }
+    public required IReadOnlyDictionary<ClusterId, DateTimeOffset> Storms { get; init; }
 
     /// <summary>What is known of the time that a restored state has lost.</summary>
     public required RestoreView Restored { get; init; }
@@ -61,22 +62,22 @@ sealed record FleetState
 
     ILookup<string, RunSummary> ByIncident => field ??= Known.ToLookup(r => r.IncidentId);
 
-    ILookup<(string, string, string, string), RunSummary> ByTarget => field ??= Known.ToLookup(r => (r.Tenant, r.Cluster, r.Node, r.Runbook));
+    ILookup<(NodeId, string), RunSummary> ByTarget => field ??= Known.ToLookup(r => (r.NodeId, r.Runbook));
 
-    IReadOnlyDictionary<(string, string), HashSet<string>> TroubledNodes => field ??= Incidents.Values
-        .Where(i => i.ClosedAt is null).GroupBy(i => (i.Tenant, i.Cluster))
+    IReadOnlyDictionary<ClusterId, HashSet<string>> TroubledNodes => field ??= Incidents.Values
+        .Where(i => i.ClosedAt is null).GroupBy(i => i.ClusterId)
         .Select(g => (g.Key, Nodes: g.SelectMany(i => i.Signals).Where(s => !s.IsClear && s.Labels.Has("node")).Select(s => s.Labels["node"]).ToHashSet()))
         .Where(g => g.Nodes.Count > 0).ToDictionary(g => g.Key, g => g.Nodes);
 
     public IEnumerable<RunSummary> OfIncident(string incident) => ByIncident[incident];
 
-    public IEnumerable<(string Tenant, string Cluster)> TroubledClusters => TroubledNodes.Keys;
+    public IEnumerable<ClusterId> TroubledClusters => TroubledNodes.Keys;
 
-    public IReadOnlySet<string> Troubled(string tenant, string cluster) => TroubledNodes.GetValueOrDefault((tenant, cluster)) ?? [];
+    public IReadOnlySet<string> Troubled(ClusterId cluster) => TroubledNodes.GetValueOrDefault(cluster) ?? [];
 
     /// <summary>Attempts of the run's runbook that ended: in the same incident, or on the same target within the last day.</summary>
     public IReadOnlyList<EarlierRun> Earlier(Run run) =>
-        [.. ByTarget[(run.Tenant, run.Cluster, run.Node, run.Runbook)].Where(r => r.Id != run.Id && r is { IsAttempt: true, EndedAt: not null } && r.Subject.Equals(run.Subject))
+        [.. ByTarget[(run.NodeId, run.Runbook)].Where(r => r.Id != run.Id && r is { IsAttempt: true, EndedAt: not null } && r.Subject.Equals(run.Subject))
             .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value))];
 
     /// <param name="run">Only this one and what its gates ask about; null for all.</param>
@@ -87,7 +88,9 @@ sealed record FleetState
         var control = await ControlState.ReadAsync(connection, seals, cancellation);
         var faults = new List<StateFault>(control.Faults);
         var runs = await RunStore.LiveAsync(connection, owner, run, faults, cancellation);
-        var incidents = (await IncidentStore.ActiveAsync(connection, run is null ? null : runs.Select(r => (r.Run.Tenant, r.Run.Cluster)).FirstOrDefault(), cancellation)).ToDictionary(i => i.Id);
+        // A run that is not there has no cluster, and no incidents.
+        ClusterId? cluster = run is null ? null : runs.Select(r => r.Run.ClusterId).FirstOrDefault();
+        var incidents = (await IncidentStore.ActiveAsync(connection, cluster, cancellation)).ToDictionary(i => i.Id);
         foreach (var missing in runs.Select(r => r.Run.IncidentId).Distinct().Where(id => !incidents.ContainsKey(id)).ToList())
         {
             if (await IncidentStore.FindAsync(connection, missing, cancellation) is { } closed)

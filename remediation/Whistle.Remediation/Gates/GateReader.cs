@@ -1,5 +1,6 @@
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -10,8 +11,8 @@ namespace Whistle.Remediation.Gates;
 sealed class SignalIndex(IReadOnlyList<Signal> signals)
 {
     readonly Dictionary<ulong, Signal> _byFingerprint = Index(signals);
-    readonly Dictionary<(string Tenant, string Cluster), HashSet<string>> _hiddenNodes = signals.Where(s => s.InhibitedBy is not null && s.Labels.Has("node"))
-        .GroupBy(s => (s.Labels["tenant"], s.Labels["cluster"])).ToDictionary(g => g.Key, g => g.Select(s => s.Labels["node"]).ToHashSet());
+    readonly Dictionary<ClusterId, HashSet<string>> _inhibitedNodes = signals.Where(s => s.InhibitedBy is not null && s.Labels.Has("node"))
+        .GroupBy(s => ClusterId.Of(s.Labels)).ToDictionary(g => g.Key, g => g.Select(s => s.Labels["node"]).ToHashSet());
 
     /// <summary>The signals of the incident with one of the names that hold, or are unknown.</summary>
     public IReadOnlyList<Signal> Of(Incident incident, IReadOnlyList<string> names)
@@ -27,13 +28,13 @@ sealed class SignalIndex(IReadOnlyList<Signal> signals)
     }
 
     /// <summary>Clusters that have such nodes as <see cref="Troubled"/> tells.</summary>
-    public IEnumerable<(string Tenant, string Cluster)> TroubledClusters(FleetState fleet) => fleet.TroubledClusters.Union(_hiddenNodes.Keys);
+    public IEnumerable<ClusterId> TroubledClusters(FleetState fleet) => fleet.TroubledClusters.Union(_inhibitedNodes.Keys);
 
-    /// <summary>Nodes of the cluster that are in trouble, whether an incident is told of it or it is explained by something else: it weighs the same.</summary>
-    public IReadOnlySet<string> Troubled(FleetState fleet, string tenant, string cluster)
+    /// <summary>Nodes of the cluster that are in trouble, whether they have an incident or are inhibited: both weigh the same.</summary>
+    public IReadOnlySet<string> Troubled(FleetState fleet, ClusterId cluster)
     {
-        var troubled = fleet.Troubled(tenant, cluster);
-        return _hiddenNodes.TryGetValue((tenant, cluster), out var hidden) ? troubled.Union(hidden).ToHashSet() : troubled;
+        var troubled = fleet.Troubled(cluster);
+        return _inhibitedNodes.TryGetValue(cluster, out var inhibited) ? troubled.Union(inhibited).ToHashSet() : troubled;
     }
 
     public Signal? Find(ulong fingerprint) => _byFingerprint.GetValueOrDefault(fingerprint);
@@ -60,7 +61,7 @@ static class GateReader
     {
         if (!fleet.Incidents.TryGetValue(run.IncidentId, out var incident))
             return null;
-        var (mode, from) = ControlStore.ModeOf(fleet.Modes, runbook, run.Tenant, run.Cluster);
+        var (mode, from) = ControlStore.ModeOf(fleet.Modes, runbook, run.ClusterId);
         var plan = Rendering.Plan(runbook, run.Labels);
         var snapshot = new GateSnapshot
         {
@@ -78,13 +79,13 @@ static class GateReader
             Signals = signals.Of(incident, run.Answers),
             AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
             Earlier = [.. fleet.Earlier(run), .. fleet.Restored.Earlier(run)],
-            Restore = fleet.Restored.HoldOn(run.Tenant, run.Cluster),
+            Restore = fleet.Restored.HoldOn(run.ClusterId),
             BudgetFault = fleet.BudgetFault,
             Cluster = cluster,
-            Troubled = signals.Troubled(fleet, run.Tenant, run.Cluster),
-            StormAt = fleet.Storms.TryGetValue((run.Tenant, run.Cluster), out var storm) ? storm : null,
-            Window = WindowView.OfKnown(fleet.Windows, run.Tenant, run.Cluster, now),
-            Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.Tenant, run.Cluster, now)),
+            Troubled = signals.Troubled(fleet, run.ClusterId),
+            StormAt = fleet.Storms.TryGetValue(run.ClusterId, out var storm) ? storm : null,
+            Window = WindowView.OfKnown(fleet.Windows, run.ClusterId, now),
+            Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.ClusterId, now)),
             Onsets = incident.Onsets,
         };
         return (snapshot, plan, incident);

@@ -5,7 +5,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Gates;
 
@@ -72,19 +71,6 @@ sealed record GateSnapshot
     /// <summary>When the incident began or came back, the latest last.</summary>
     public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];
 }
-
-/// <summary>What a run holds from its first permit until it ends: its place in every budget.</summary>
-public sealed record Reservation(string RunId, string Runbook, string Tenant, string Cluster, string Zone, string Node, Labels Subject, bool Disruptive, bool ControlPlane)
-{
-    internal bool IsOn(Run run) => Tenant == run.Tenant && Cluster == run.Cluster && Node == run.Node;
-}
-
-/// <summary>An attempt that ended.</summary>
-public sealed record EarlierRun(string Id, string IncidentId, DateTimeOffset EndedAt);
-
-/// <summary>Somebody's yes to one plan, or to one step of it that asks for a yes of its own.</summary>
-/// <param name="Step">Empty for the plan.</param>
-public sealed record Approval(string RunId, string PlanHash, string Author, DateTimeOffset At, DateTimeOffset Until, string Step = "");
 
 /// <summary>A gate's answer.</summary>
 /// <param name="Reason">One sentence; null where it allows. The same while the cause is the same, so that repetitions can be counted.</param>

@@ -1,4 +1,5 @@
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
 using static Whistle.Remediation.Gates.GatePipeline;
 
@@ -36,10 +37,10 @@ static class PeopleGates
     }
 
     // A server that was restored knows neither what was done since the backup nor who has paused what.
-    public static GateAnswer Pause(GateSnapshot s) => s.Restore?.Ask(s) ?? Paused(s);
+    public static GateAnswer Pause(GateSnapshot s) => (s.Restore is { } hold ? RestoreGate.Ask(hold, s) : null) ?? Paused(s);
 
     static GateAnswer Paused(GateSnapshot s) =>
-        s.Pauses.Where(p => p.Holds(s.Run.Tenant, s.Run.Cluster, s.Run.Node, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
+        s.Pauses.Where(p => p.Holds(s.Run.NodeId, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
             ? new($"Paused by {pause.Author} until {Clock(pause.Until)}: {pause.Reason}.", pause.Until - s.Now)
             : Acknowledged(s);
 

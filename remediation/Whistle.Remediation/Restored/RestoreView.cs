@@ -1,4 +1,4 @@
-using Whistle.Remediation.Gates;
+using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
@@ -6,23 +6,22 @@ using Whistle.State;
 namespace Whistle.Remediation.Restored;
 
 /// <summary>A command that an agent has begun, and of whose run the restored state knows nothing.</summary>
-/// <param name="Node">Whose agent carried it out.</param>
+/// <param name="NodeId">Whose agent carried it out.</param>
 /// <param name="Incident">As its id says; the state may not know that either.</param>
-sealed record LostCommand(string Tenant, string Cluster, string Node, string Run, string Incident, string Action)
+sealed record LostCommand(NodeId NodeId, string Run, string Incident, string Action)
 {
     // What a control-plane node's agent does is about another node of the cluster, and the journal does not say which.
-    public bool Concerns(Run run) => Tenant == run.Tenant && Cluster == run.Cluster
-        && (Node == run.Node || Incident == run.IncidentId || ActionCatalogue.TraitsOf(Action, _ => null).ViaControlPlane);
+    public bool Concerns(Run run) => NodeId.ClusterId == run.ClusterId
+        && (NodeId.Node == run.Node || Incident == run.IncidentId || ActionCatalogue.TraitsOf(Action, _ => null).ViaControlPlane);
 }
 
 /// <summary>What a restored state has heard of the time between the backup and the restore.</summary>
 /// <param name="Unheard">Nodes whose agents have not told yet what they did.</param>
 /// <param name="Forgetful">Nodes whose agents remember only a part of that time.</param>
 sealed record RestoreView(
-    Lineage Lineage, IReadOnlySet<(string Tenant, string Cluster, string Node)> Unheard, IReadOnlySet<(string Tenant, string Cluster, string Node)> Forgetful,
-    IReadOnlyList<LostCommand> Lost)
+    Lineage Lineage, IReadOnlySet<NodeId> Unheard, IReadOnlySet<NodeId> Forgetful, IReadOnlyList<LostCommand> Lost)
 {
-    static readonly IReadOnlySet<(string, string, string)> Nobody = new HashSet<(string, string, string)>();
+    static readonly IReadOnlySet<NodeId> Nobody = new HashSet<NodeId>();
 
     public static async Task<RestoreView> ReadAsync(StateConnection connection, CancellationToken cancellation)
     {
@@ -32,7 +31,9 @@ sealed record RestoreView(
         var heard = await RestoreStore.HeardAsync(connection, lineage, cancellation);
         return new(
             lineage,
-            (await connection.QueryAsync("SELECT DISTINCT tenant, cluster, node FROM credentials WHERE node IS NOT NULL AND revoked_at IS NULL", r => (r.GetString(0), r.GetString(1), r.GetString(2)), cancellation))
+            (await connection.QueryAsync(
+                "SELECT DISTINCT tenant, cluster, node FROM credentials WHERE node IS NOT NULL AND revoked_at IS NULL",
+                r => new NodeId(r.GetString(0), r.GetString(1), r.GetString(2)), cancellation))
                 .Except(heard.Keys).ToHashSet(),
             heard.Where(n => n.Value > lineage.BackupAt).Select(n => n.Key).ToHashSet(),
             await connection.QueryAsync(
@@ -40,7 +41,8 @@ sealed record RestoreView(
                 SELECT tenant, cluster, node, run, incident, action FROM restored_commands l
                 WHERE generation = $generation AND began = 1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = l.run)
                 """,
-                r => new LostCommand(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5)), cancellation, ("$generation", lineage.Generation)));
+                r => new LostCommand(new(r.GetString(0), r.GetString(1), r.GetString(2)), r.GetString(3), r.GetString(4), r.GetString(5)),
+                cancellation, ("$generation", lineage.Generation)));
     }
 
     /// <summary>What stands for the attempts that the state has lost: they ended before the restore, nobody knows how.</summary>
@@ -48,45 +50,20 @@ sealed record RestoreView(
     {
         foreach (var lost in Lost.Where(l => l.Concerns(run)).DistinctBy(l => l.Run))
             yield return new(lost.Run, lost.Incident, Lineage.RestoredAt);
-        if (Forgetful.Contains((run.Tenant, run.Cluster, run.Node)))
+        if (Forgetful.Contains(run.NodeId))
             yield return new("", "", Lineage.RestoredAt);
     }
 
     /// <summary>What holds runs in the cluster back; null where nothing does.</summary>
-    public RestoreHold? HoldOn(string tenant, string cluster)
+    public RestoreHold? HoldOn(ClusterId cluster)
     {
         if (!Lineage.IsRestored)
             return null;
-        var nodes = Unheard.Where(u => u.Tenant == tenant && u.Cluster == cluster).Select(u => u.Node).ToHashSet();
+        var nodes = Unheard.Where(u => u.ClusterId == cluster).Select(u => u.Node).ToHashSet();
         return new(Lineage, nodes);
     }
 }
 
 /// <summary>A cluster of which not all is known since the restore.</summary>
 /// <param name="Unheard">Its nodes whose agents have not told yet what they did.</param>
-sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard)
-{
-    /// <summary>So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
-
-    const string MakeItTell = "See that it runs, is of this release and may reach the server, or revoke its token if it is gone for good.";
-
-    /// <summary>Why the run is held back; the same sentence while it is.</summary>
-    public GateAnswer? Ask(GateSnapshot s)
-    {
-        if (Lineage.IsDamaged)
-            return new("The row that says whether this state was restored is damaged, so what was done before is unknown. Restore a backup with `whistle backup restore`.", GatePipeline.WhenChanged);
-        if (Unheard.Count == 0)
-            return null;
-        var restored = Lineage.BackupAt > DateTimeOffset.UnixEpoch ? $"This server was restored from the backup of {GatePipeline.Clock(Lineage.BackupAt)}" : "This server continues with an older state";
-        if (Unheard.Contains(s.Run.Node))
-            return new($"{restored}, and the agent of {s.Run.Node} has not reported yet what it did since. {MakeItTell}", GatePipeline.Soon);
-        // Any of them may have carried it out for this node.
-        if (s.Traits.ViaControlPlane)
-            return new($"{restored}, and not all agents of {s.Run.Cluster} have reported yet what they did since, which may be this. {MakeItTell}", GatePipeline.Soon);
-        var until = Lineage.RestoredAt + Patience;
-        return s.Now < until
-            ? new($"{restored}, and not all agents of {s.Run.Cluster} have reported yet what they did since. Waiting for them until {GatePipeline.Clock(until)}.", until - s.Now)
-            : null;
-    }
-}
+sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard);

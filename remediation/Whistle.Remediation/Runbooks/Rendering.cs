@@ -5,7 +5,6 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 
 using Whistle.Actions.Contract;
-using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runbooks;

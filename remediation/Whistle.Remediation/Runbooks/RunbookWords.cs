@@ -1,6 +1,5 @@
 using Whistle.Actions.Contract;
 using Whistle.PromQL;
-using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runbooks;

@@ -1,8 +1,9 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
-using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
-using Whistle.Remediation.Runbooks;
+using Whistle.Inventory;
+using Whistle.Remediation.Commands;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Runs;
@@ -55,6 +56,12 @@ public sealed record Run
     public required string Cluster { get; init; }
 
     public required string Node { get; init; }
+
+    [JsonIgnore]
+    public NodeId NodeId => new(Tenant, Cluster, Node);
+
+    [JsonIgnore]
+    public ClusterId ClusterId => new(Tenant, Cluster);
 
     /// <summary>As the incident's.</summary>
     public required Labels Subject { get; init; }
@@ -133,7 +140,26 @@ public sealed record Run
 
     internal string CommandId => Generation.Length == 0 ? $"{Id}.{Issued}" : $"{Id}.{Issued}-{Generation}";
 
-    internal bool HasTarget(Run other) => Tenant == other.Tenant && Cluster == other.Cluster && Node == other.Node && Subject.Equals(other.Subject);
+    /// <summary>Stands for the run's command whose row is damaged: it may have begun, so it is never given out, and the run verifies.</summary>
+    internal Command DamagedCommand() => new()
+    {
+        Id = CommandId,
+        RunId = Id,
+        Tenant = Tenant,
+        Cluster = Cluster,
+        Node = Node,
+        Step = "",
+        Action = "",
+        Parameters = "{}",
+        DryRun = false,
+        TimeoutSeconds = 0,
+        OfferedAt = Since,
+        State = CommandState.Done,
+        Outcome = CommandOutcome.Indeterminate,
+        Summary = "Its row in the state is damaged or missing; whether it ran is not known.",
+    };
+
+    internal bool HasTarget(Run other) => NodeId == other.NodeId && Subject.Equals(other.Subject);
 }
 
 /// <param name="Token">Under which its owner, who asked, may change it; null where another owns it.</param>
@@ -142,8 +168,8 @@ sealed record OwnedRun(Run Run, long? Token);
 /// <summary>What of a run matters to those that follow it.</summary>
 /// <param name="Rungs">Where its rung is used up: what is left of the ladder; null where it is not.</param>
 sealed record RunSummary(
-    string Id, string IncidentId, string Tenant, string Cluster, string Node, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt, bool Cancelled,
-    IReadOnlyList<string>? Rungs)
+    string Id, string IncidentId, NodeId NodeId, Labels Subject, string Runbook, string Origin, RunState State, DateTimeOffset? EndedAt,
+    bool Cancelled, IReadOnlyList<string>? Rungs)
 {
     public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
 }
@@ -162,29 +188,3 @@ public sealed record Escalation(
 
 /// <summary>A person has done what a step asked of them.</summary>
 public sealed record TaskDone(string RunId, string Step, string Author, string Note, DateTimeOffset At);
-
-/// <summary>A step of a run's plan, with its parameters as the node gets them (JSON).</summary>
-/// <param name="Action">The action; for other steps what they are: wait, task, approval.</param>
-/// <param name="Parameters">For other steps the condition, what a person is to do, or who says yes.</param>
-/// <param name="OnlyReads">It changes nothing, by its nature or because it is a dry run.</param>
-public sealed record PlanStep(string Name, string Action, string Parameters, TimeSpan Timeout, bool OnlyReads)
-{
-    internal static PlanStep Of(PlannedStep planned) => planned.Step.Kind is StepKind.Action
-        ? new(planned.Step.Name, planned.Step.Action, planned.Parameters, planned.Step.Timeout, planned.Traits.ReadOnly)
-        : new(planned.Step.Name, planned.Step.Kind.ToString().ToLowerInvariant(), planned.Text, planned.Step.Timeout, OnlyReads: true);
-}
-
-/// <summary>What a runbook makes of one signal: the commands, rendered.</summary>
-sealed record Plan(string Hash, IReadOnlyList<PlannedStep> Steps)
-{
-    /// <summary>What must be known before the step of that index and all that follow.</summary>
-    public ActionTraits From(int step) => Steps.Skip(step).Select(s => s.Traits).Aggregate(ActionTraits.None, (a, b) => a.And(b));
-}
-
-sealed record PlannedStep(RunbookStep Step, string Parameters)
-{
-    public required ActionTraits Traits { get; init; }
-
-    /// <summary>The condition of a wait, what a person is to do, or who says yes.</summary>
-    public string Text { get; init; } = "";
-}

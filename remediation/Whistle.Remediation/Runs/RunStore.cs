@@ -3,10 +3,9 @@ using System.Data.Common;
 using System.Text.Json;
 
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
-using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
 using Whistle.State;
 using Whistle.Telemetry;
@@ -19,6 +18,9 @@ namespace Whistle.Remediation.Runs;
 /// </summary>
 public sealed class RunStore
 {
+    // More than an agent or a server can have drawn since any backup.
+    const long Beyond = 1_000_000;
+
     const string Keys = "SELECT id, revision FROM runs";
 
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
@@ -100,11 +102,12 @@ public sealed class RunStore
     }
 
     /// <summary>Where an incident is open or a run goes on.</summary>
-    public async Task<IReadOnlyList<(string Tenant, string Cluster)>> ClustersAsync(CancellationToken cancellation)
+    public async Task<IReadOnlyList<ClusterId>> ClustersAsync(CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         return await connection.QueryAsync(
-            "SELECT tenant, cluster FROM incidents WHERE closed_at IS NULL UNION SELECT tenant, cluster FROM runs WHERE ended_at IS NULL", r => (r.GetString(0), r.GetString(1)), cancellation);
+            "SELECT tenant, cluster FROM incidents WHERE closed_at IS NULL UNION SELECT tenant, cluster FROM runs WHERE ended_at IS NULL",
+            r => new ClusterId(r.GetString(0), r.GetString(1)), cancellation);
     }
 
     /// <summary>Repairs that gave up since then, the oldest first.</summary>
@@ -199,7 +202,11 @@ public sealed class RunStore
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(cancellation);
-        await RestoreStore.BeginAsync(connection, generation, backupAt, now, cancellation);
+        await Lineage.BeginAsync(connection, generation, backupAt, now, cancellation);
+        // What was given out before is void from now on, whatever numbers it has.
+        foreach (var command in await CommandStore.AllOpenAsync(connection, cancellation))
+            await CommandStore.SaveAsync(connection, command with { Token = command.Token + Beyond }, cancellation);
+        await connection.ExecuteAsync("UPDATE runs SET token = token + $beyond WHERE ended_at IS NULL", cancellation, ("$beyond", Beyond));
         await transaction.CommitAsync(cancellation);
     }
 
@@ -328,7 +335,8 @@ public sealed class RunStore
             await CommandStore.WithdrawAsync(connection, open.Id, cancellation);
         // It has its place in the budgets until it ends, as it had when the permit was given. What it is about in the cluster is not known here.
         var disruptive = await RunbookOfAsync(connection, run, cancellation) is not { } runbook || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
-        await RunTables.ReserveAsync(connection, new(run.Id, run.Runbook, run.Tenant, run.Cluster, "", run.Node, run.Subject, disruptive, ControlPlane: false), cancellation);
+        await RunTables.ReserveAsync(
+            connection, new(run.Id, run.Runbook, run.NodeId, "", run.Subject, disruptive, ControlPlane: false), cancellation);
         await AppendAllAsync(connection, run, decision.Notes, now, cancellation);
     }
 
@@ -363,22 +371,22 @@ public sealed class RunStore
         run.EndedAt is not null || (run.State is RunState.Waiting or RunState.AwaitingApproval && !run.Reports.Any(r => r.Changed));
 
     // A run never leaves its cluster.
-    static StateScope Scope(Run run) => StateScope.Cluster(run.Tenant, run.Cluster);
+    static StateScope Scope(Run run) => run.ClusterId.Scope;
 
     // Whoever gives a place back changes what a permit counts.
     static IReadOnlyCollection<StateScope> Scopes(IReadOnlyList<Run> runs) =>
         [.. runs.Select(Scope).Distinct(), .. runs.Any(Releases) ? [StateScopes.Budgets.Shared()] : Array.Empty<StateScope>()];
 
     /// <summary>Notes that so much of a cluster is in trouble that its cause is elsewhere.</summary>
-    internal async Task NoteStormsAsync(IReadOnlyList<(string Tenant, string Cluster)> clusters, DateTimeOffset now, CancellationToken cancellation)
+    internal async Task NoteStormsAsync(IReadOnlyList<ClusterId> clusters, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync([.. clusters.Select(c => StateScope.Cluster(c.Tenant, c.Cluster))], cancellation);
-        foreach (var (tenant, cluster) in clusters)
+        await using var transaction = await connection.BeginWriteAsync([.. clusters.Select(c => c.Scope)], cancellation);
+        foreach (var cluster in clusters)
         {
             await connection.ExecuteAsync(
                 "INSERT INTO storms (tenant, cluster, at) VALUES ($tenant, $cluster, $at) ON CONFLICT (tenant, cluster) DO UPDATE SET at = excluded.at",
-                cancellation, ("$tenant", tenant), ("$cluster", cluster), ("$at", now));
+                cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$at", now));
         }
 
         await transaction.CommitAsync(cancellation);
@@ -442,13 +450,17 @@ public sealed class RunStore
     }
 
     /// <summary>When each cluster had its last storm. Where that is damaged, it counts as now, so that nothing new begins.</summary>
-    internal static async Task<IReadOnlyDictionary<(string, string), DateTimeOffset>> StormsAsync(StateConnection connection, DateTimeOffset now, ICollection<StateFault> faults, CancellationToken cancellation)
+    internal static async Task<IReadOnlyDictionary<ClusterId, DateTimeOffset>> StormsAsync(
+        StateConnection connection, DateTimeOffset now, ICollection<StateFault> faults, CancellationToken cancellation)
     {
         var storms = await connection.QueryAsync(
             "SELECT tenant, cluster, at FROM storms",
-            r => (Key: (r.GetString(0), r.GetString(1)), At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds() ? r.Instant(2) : default(DateTimeOffset?)), cancellation);
-        foreach (var ((tenant, cluster), _) in storms.Where(s => s.At is null))
-            faults.Add(new("storms", $"The row of storms for {tenant}/{cluster} is damaged, so nothing new begins there. Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
+            r => (
+                Key: new ClusterId(r.GetString(0), r.GetString(1)),
+                At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds() ? r.Instant(2) : default(DateTimeOffset?)),
+            cancellation);
+        foreach (var (cluster, _) in storms.Where(s => s.At is null))
+            faults.Add(new("storms", $"The row of storms for {cluster} is damaged, so nothing new begins there. Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
         return storms.ToDictionary(s => s.Key, s => s.At ?? now);
     }
 
@@ -511,7 +523,7 @@ public sealed class RunStore
     }
 
     static RunSummary ReadSummary(DbDataReader r) => new(
-        r.GetString(0), r.GetString(3), r.GetString(4), r.GetString(5), r.GetString(6), ToLabels(r.GetString(7)), r.GetString(8), r.GetString(9),
+        r.GetString(0), r.GetString(3), new(r.GetString(4), r.GetString(5), r.GetString(6)), ToLabels(r.GetString(7)), r.GetString(8), r.GetString(9),
         Enum.Parse<RunState>(r.GetString(10)), r.OptionalInstant(11), r.GetInt64(12) != 0, r.OptionalText(13)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
     static long BodyChecksum(Run run, string body) => RunTables.Bodies.Of(run.Id, body);

@@ -1,5 +1,5 @@
-using Whistle.Remediation.Gates;
-using Whistle.Remediation.Restored;
+using Whistle.Inventory;
+using Whistle.Remediation.Commands;
 using Whistle.State;
 
 namespace Whistle.Remediation.Runs;
@@ -85,6 +85,18 @@ static class RunTables
         ALTER TABLE commands ADD COLUMN checksum INTEGER;
         """;
 
+    // What agents say that they did between a backup and the restore.
+    const string Restored =
+        """
+        CREATE TABLE restored_nodes (
+            generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, heard_at INTEGER NOT NULL, known_since INTEGER NOT NULL,
+            checksum INTEGER NOT NULL, PRIMARY KEY (generation, tenant, cluster, node)) WITHOUT ROWID;
+        CREATE TABLE restored_commands (
+            generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL, incident TEXT NOT NULL,
+            action TEXT NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, summary TEXT NOT NULL, began INTEGER NOT NULL,
+            PRIMARY KEY (generation, tenant, cluster, node, id)) WITHOUT ROWID;
+        """;
+
     public static readonly CheckedTable Bodies = new("runs", ["id"], ["id", "body"]);
 
     public static readonly CheckedTable Summaries = new(
@@ -93,13 +105,6 @@ static class RunTables
     public static readonly CheckedTable Approvals = new("approvals", ["run", "step"], ["run", "plan_hash", "author", "at", "until_at", "step"]);
 
     public static readonly CheckedTable TasksDone = new("tasks_done", ["run", "step"], ["run", "step", "author", "note", "at"]);
-
-    public static readonly CheckedTable Commands = new(
-        "commands", ["id"],
-        [
-            "id", "run", "tenant", "cluster", "node", "step", "action", "parameters", "dry_run", "timeout_seconds", "offered_at", "state", "token", "leased_until", "begun_at",
-            "reason", "outcome", "summary", "output", "undo",
-        ]);
 
     static readonly CheckedTable CheckedCancellations = new("cancellations", ["run"], ["run", "author", "reason", "at"]);
 
@@ -114,14 +119,19 @@ static class RunTables
     public static readonly SealedTable<Reservation> SealedReservations = new(
         CheckedReservations,
         r => new(
-            r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.GetString(4), r.GetString(5), RunStore.ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
+            r.GetString(0), r.GetString(1), new(r.GetString(2), r.GetString(3), r.GetString(5)), r.GetString(4), RunStore.ToLabels(r.GetString(6)),
+            r.GetInt64(7) != 0, r.GetInt64(8) != 0));
 
-    public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), RestoreStore.Tables);
+    public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), Restored);
 
     /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
     public static async Task ReserveAsync(StateConnection connection, Reservation place, CancellationToken cancellation)
     {
-        object?[] values = [place.RunId, place.Runbook, place.Tenant, place.Cluster, place.Zone, place.Node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0];
+        var ((tenant, cluster, node), zone) = (place.NodeId, place.Zone);
+        object?[] values =
+        [
+            place.RunId, place.Runbook, tenant, cluster, zone, node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0,
+        ];
         var checksum = CheckedReservations.Of(values);
         if (await connection.ExecuteAsync(
             """
@@ -131,14 +141,14 @@ static class RunTables
             cancellation,
             ("$run", values[0]), ("$runbook", values[1]), ("$tenant", values[2]), ("$cluster", values[3]), ("$zone", values[4]), ("$node", values[5]),
             ("$subject", values[6]), ("$disruptive", values[7]), ("$control", values[8]), ("$checksum", checksum)) > 0)
-            await StateSeals.AddAsync(connection, "reservations", Part(place.Tenant, place.Cluster), 1, checksum, cancellation);
+            await StateSeals.AddAsync(connection, "reservations", Part(place.NodeId.ClusterId), 1, checksum, cancellation);
     }
 
     public static async Task ReleaseAsync(StateConnection connection, string run, CancellationToken cancellation)
     {
         var released = await connection.QueryAsync(
             "DELETE FROM reservations WHERE run = $run RETURNING tenant, cluster, checksum",
-            r => (Part: Part(r.GetString(0), r.GetString(1)), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)), cancellation, ("$run", run));
+            r => (Part: Part(new(r.GetString(0), r.GetString(1))), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)), cancellation, ("$run", run));
         foreach (var (part, checksum) in released)
             await StateSeals.AddAsync(connection, "reservations", part, -1, checksum, cancellation);
     }
@@ -152,16 +162,16 @@ static class RunTables
             cancellation,
             ("$run", cancelled.RunId), ("$author", cancelled.Author), ("$reason", cancelled.Reason), ("$at", cancelled.At), ("$checksum", checksum)) > 0;
         if (added)
-            await StateSeals.AddAsync(connection, "cancellations", Part(run.Tenant, run.Cluster), 1, checksum, cancellation);
+            await StateSeals.AddAsync(connection, "cancellations", Part(run.ClusterId), 1, checksum, cancellation);
         return added;
     }
 
-    static string Part(string tenant, string cluster) => $"{tenant}\n{cluster}";
+    static string Part(ClusterId cluster) => $"{cluster.Tenant}\n{cluster.Cluster}";
 
     // All rows of an older version are taken for what they say.
     static async Task FillAsync(StateConnection connection, CancellationToken cancellation)
     {
-        foreach (var table in new[] { Bodies, Summaries, Approvals, TasksDone, Commands })
+        foreach (var table in new[] { Bodies, Summaries, Approvals, TasksDone, CommandStore.Table })
             await table.FillAsync(connection, cancellation);
         await SealedCancellations.SealAsync(connection, cancellation);
         await SealedReservations.SealAsync(connection, cancellation);

@@ -39,7 +39,7 @@ sealed class InProcessServer : IAsyncDisposable
     }
 
     public async Task<RemoteWriteClient> SenderAsync(string tenant = "default", string cluster = "c1", string? node = "n1") =>
-        new(_app.Address, await _app.Credentials.EnrollAsync(tenant, cluster, node, TestContext.Current.CancellationToken));
+        new(_app.Address, await _app.Credentials.EnrollAsync(new(tenant, cluster), node, TestContext.Current.CancellationToken));
 
     /// <summary>The value of one of the server's own metrics; 0 where it has not been counted yet.</summary>
     public async Task<double> MetricAsync(string series, CancellationToken cancellation)

@@ -61,7 +61,7 @@ sealed class NodeTimeline : IAsyncDisposable
             var options = o with { Rules = [Shipped("disk.yaml"), Shipped("node.yaml")] };
             return (server?.Invoke(options) ?? options) with { Time = clock, RunTimers = false };
         });
-        var token = await app.App.Credentials.EnrollAsync("default", "c1", "n1", cancellation);
+        var token = await app.App.Credentials.EnrollAsync(new("default", "c1"), "n1", cancellation);
         return new NodeTimeline(app, token, clock, disk, agent);
     }
 

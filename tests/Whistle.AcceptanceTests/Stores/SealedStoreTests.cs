@@ -1,6 +1,6 @@
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
@@ -26,7 +26,7 @@ public abstract class SealedStoreTests : StoreTests
         await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
         await HarmAsync(damage);
 
-        (control, commands) = (new ControlStore(Database), new CommandStore(Database));
+        (control, commands) = (new ControlStore(Database), new AgentCommands(Database));
         Assert.True((await control.KillSwitchAsync(Cancellation)).On);
         Assert.Contains((await FleetAsync()).Faults, f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
@@ -53,7 +53,7 @@ public abstract class SealedStoreTests : StoreTests
         await control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
         await control.SetAsync(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now), Cancellation);
         await control.SetAsync(new ModeEntry("", "t", "", RunbookMode.Automatic, "ann", Now), Cancellation);
-        async Task<RunbookMode> Mode(string cluster) => ControlStore.ModeOf(await control.ModesAsync(Cancellation), Book, "t", cluster).Mode;
+        async Task<RunbookMode> Mode(string cluster) => ControlStore.ModeOf(await control.ModesAsync(Cancellation), Book, new("t", cluster)).Mode;
         Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (await Mode("c"), await Mode("d")));
         await HarmAsync(damage);
 
@@ -80,8 +80,8 @@ public abstract class SealedStoreTests : StoreTests
         await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Contains((await FleetAsync()).Pauses, p => p.Holds("t", "c", "n", "disk", Now));
-        Assert.Contains(await control.PausesAsync(Now, Cancellation), p => p.Holds("any", "other", "node", "disk", Now));
+        Assert.Contains((await FleetAsync()).Pauses, p => p.Holds(new("t", "c", "n"), "disk", Now));
+        Assert.Contains(await control.PausesAsync(Now, Cancellation), p => p.Holds(new("any", "other", "node"), "disk", Now));
         Assert.Contains("whistle pause end 0", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
         Assert.True(await control.EndPauseAsync(0, "ann", Now, Cancellation));
         Assert.DoesNotContain(await control.PausesAsync(Now, Cancellation), p => p.Node.Length == 0);
@@ -104,7 +104,7 @@ public abstract class SealedStoreTests : StoreTests
         await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Contains((await FleetAsync()).Freezes, f => f.Holds("t", "c", Now) && f.Holds("any", "other", Now));
+        Assert.Contains((await FleetAsync()).Freezes, f => f.Holds(new("t", "c"), Now) && f.Holds(new("any", "other"), Now));
         Assert.Contains("whistle freezes end 0", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
         Assert.True(await control.EndFreezeAsync(0, "ann", Now, Cancellation));
         Assert.Empty((await FleetAsync()).Faults);
@@ -170,11 +170,11 @@ public abstract class SealedStoreTests : StoreTests
     {
         var (runs, _, commands) = await RunningAsync();
         await commands.LeaseAsync(Node, Now, Cancellation);
-        Assert.True((await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Granted);
         await HarmAsync(damage);
 
-        (runs, commands) = (new RunStore(Database), new CommandStore(Database));
-        Assert.Contains("The runs under way are unknown", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        (runs, commands) = (new RunStore(Database), new AgentCommands(Database));
+        Assert.Contains("The runs under way are unknown", (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
         await runs.ResetReservationsAsync(Cancellation);
         Assert.NotNull((await FleetAsync()).BudgetFault);
         var run = (await runs.FindAsync("i1-1", Cancellation))!;
@@ -198,9 +198,9 @@ public abstract class SealedStoreTests : StoreTests
         await commands.LeaseAsync(Node, Now, Cancellation);
         await HarmAsync($"UPDATE commands SET {damage}");
 
-        commands = new CommandStore(Database);
+        commands = new AgentCommands(Database);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
-        Assert.Null(await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation));
+        Assert.Null(await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation));
         Assert.Empty((await FleetAsync()).Commands);
         Assert.Equal("commands", Assert.Single((await FleetAsync()).Faults).Subject);
     }
@@ -217,7 +217,7 @@ public abstract class SealedStoreTests : StoreTests
         var (_, _, commands) = await RunningAsync();
         await commands.LeaseAsync(Node, Now, Cancellation);
         await HarmAsync($"UPDATE runs SET {damage}");
-        Assert.False((await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.False((await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Granted);
     }
 
     // What a process has read it knows, so another one looks.

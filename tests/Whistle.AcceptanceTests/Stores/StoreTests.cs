@@ -9,6 +9,7 @@ using Whistle.Alerting.Tickets;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
+using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
@@ -39,7 +40,7 @@ public abstract partial class StoreTests : IAsyncLifetime
 
     private protected static readonly Runbook Book = RunbookSet.Parse(Text)!;
     private protected static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
-    private protected static readonly Sender Node = new("t", "c", "n");
+    private protected static readonly Sender Node = new(new NodeId("t", "c", "n"));
     static readonly Labels Labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"));
 
     static readonly Signal Firing = new()
@@ -220,13 +221,13 @@ public abstract partial class StoreTests : IAsyncLifetime
         var (runs, control, _) = await StoresAsync();
         var window = await control.AddAsync(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now), Cancellation);
         var freeze = await control.AddAsync(new ChangeFreeze(0, "t", "", "the fair", "ann", Now, Now.AddDays(3)), Cancellation);
-        await runs.NoteStormsAsync([("t", "c"), ("t", "d")], Now.AddMinutes(-1), Cancellation);
-        await runs.NoteStormsAsync([("t", "c")], Now, Cancellation);
+        await runs.NoteStormsAsync([new("t", "c"), new("t", "d")], Now.AddMinutes(-1), Cancellation);
+        await runs.NoteStormsAsync([new("t", "c")], Now, Cancellation);
 
         var fleet = await FleetAsync();
         Assert.Equal((window, freeze), (Assert.Single(fleet.Windows), Assert.Single(fleet.Freezes)));
-        Assert.Equal(new DateTimeOffset(2026, 1, 3, 21, 0, 0, TimeSpan.Zero), WindowView.Of(fleet.Windows, "t", "c", Now).NextAt);
-        Assert.Equal((Now, Now.AddMinutes(-1)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
+        Assert.Equal(new DateTimeOffset(2026, 1, 3, 21, 0, 0, TimeSpan.Zero), WindowView.Of(fleet.Windows, new("t", "c"), Now).NextAt);
+        Assert.Equal((Now, Now.AddMinutes(-1)), (fleet.Storms[new("t", "c")], fleet.Storms[new("t", "d")]));
         Assert.True(await control.EndFreezeAsync(freeze.Id, "ann", Now, Cancellation));
         Assert.False(await control.EndFreezeAsync(freeze.Id, "ann", Now, Cancellation));
         Assert.True(await control.RemoveWindowAsync(window.Id, "ann", Now, Cancellation));
@@ -252,7 +253,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await SideBySideAsync(2, async database =>
         {
             Assert.True(ids.TryDequeue(out var id));
-            answers.Add((await new CommandStore(database).BeginAsync(Node, id, 1, (_, _) => null, () => (new([Firing, firing]), Now), Cancellation))!);
+            answers.Add((await new AgentCommands(database).BeginAsync(Node, id, 1, _ => null, () => (new([Firing, firing]), Now), Cancellation))!);
         });
 
         Assert.Single(answers, a => a.Granted);
@@ -271,19 +272,19 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(1, Assert.Single(await commands.LeaseAsync(Node, Now, Cancellation)).Token);
         Assert.Equal(2, Assert.Single(await commands.LeaseAsync(Node, Now, Cancellation)).Token);
 
-        Assert.False((await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
-        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
-        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.False((await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, _ => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.True((await commands.BeginAsync(Node, Offer.Id, 2, _ => null, () => (Active, Now), Cancellation))!.Granted);
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(1, CommandOutcome.Failed, "stale", null), Cancellation));
-        Assert.Equal(CommandState.Begun, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Equal(CommandState.Begun, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
         var output = JsonDocument.Parse("""{"freed": 1}""").RootElement;
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Succeeded, "a\0b \uD800", output), Cancellation));
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Failed, "late", null), Cancellation));
-        var done = (await commands.FindAsync(Offer.Id, Cancellation))!;
+        var done = (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!;
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
-        Assert.Null(await commands.BeginAsync(new Sender("t", "c", "other"), Offer.Id, 2, (_, _) => null, () => (Active, Now), Cancellation));
+        Assert.Null(await commands.BeginAsync(new Sender(new NodeId("t", "c", "other")), Offer.Id, 2, _ => null, () => (Active, Now), Cancellation));
     }
 
     [Fact]
@@ -293,8 +294,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         await commands.LeaseAsync(Node, Now, Cancellation);
         await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
 
-        Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
-        Assert.Equal(CommandState.Denied, (await commands.FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        Assert.Equal(CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
 
     [Fact]
@@ -393,14 +394,14 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Credentials_are_known_until_they_are_revoked()
     {
         var credentials = new Credentials(Database, TimeProvider.System);
-        var (node, collector) = (await credentials.EnrollAsync("t", "c", "n", Cancellation), await credentials.EnrollAsync("t", "c", null, Cancellation));
+        var (node, collector) = (await credentials.EnrollAsync(new("t", "c"), "n", Cancellation), await credentials.EnrollAsync(new("t", "c"), null, Cancellation));
 
         Assert.Equal(("n", null), ((await credentials.AuthenticateAsync(node, Cancellation))!.Node, (await credentials.AuthenticateAsync(collector, Cancellation))!.Node));
-        Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).Node);
-        Assert.Equal(1, await credentials.RevokeAsync("t", "c", null, Cancellation));
+        Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).NodeId.Node);
+        Assert.Equal(1, await credentials.RevokeAsync(new("t", "c"), null, Cancellation));
         Assert.Null(await credentials.AuthenticateAsync(collector, Cancellation));
         Assert.NotNull(await credentials.AuthenticateAsync(node, Cancellation));
-        Assert.Equal(0, await credentials.RevokeAsync("t", "c", null, Cancellation));
+        Assert.Equal(0, await credentials.RevokeAsync(new("t", "c"), null, Cancellation));
     }
 
     [Fact]
@@ -444,7 +445,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         BeginAnswer? answer = null;
         await Task.WhenAll(
             Task.Run(async () => await new ControlStore(Database).SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation), Cancellation),
-            Task.Run(async () => answer = await new CommandStore(Database).BeginAsync(Node, Offer.Id, 1, (_, _) => null, () => (Active, Now), Cancellation), Cancellation));
+            Task.Run(async () => answer = await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation), Cancellation));
 
         Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
@@ -479,7 +480,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         Database.Fault = moment => moment == at ? throw new TimeoutException() : Task.CompletedTask;
 
         await Assert.ThrowsAsync<TimeoutException>(async () => await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation));
-        await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync("t", "c", "n", Cancellation));
+        await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync(new("t", "c"), "n", Cancellation));
         Database.Fault = null;
         Assert.Equal((kept, kept, kept), ((await incidents.ActiveAsync(Cancellation)).Count, (await incidents.TimelineAsync("i1", Cancellation)).Count, (await credentials.AgentsAsync(Cancellation)).Count));
         await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation);
@@ -550,16 +551,16 @@ public abstract partial class StoreTests : IAsyncLifetime
     };
 
     // An incident with a run that is proposed.
-    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> StoresAsync()
+    private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> StoresAsync()
     {
         await new IncidentStore(Database).SaveAsync([new(Disk, [("opened", "It opened.")])], Now, Cancellation);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
         Assert.True(await runs.ProposeAsync(Proposed, Book, [new("run", "proposed")], Now, Cancellation));
-        return (runs, control, new CommandStore(Database));
+        return (runs, control, new AgentCommands(Database));
     }
 
     // All gates are open, and the command is on offer.
-    private protected async Task<(RunStore Runs, ControlStore Control, CommandStore Commands)> RunningAsync()
+    private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> RunningAsync()
     {
         var stores = await StoresAsync();
         await stores.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);

@@ -120,7 +120,7 @@ static class EngineLoad
                     RunbookFiles = [Path.Combine(AppContext.BaseDirectory, "runbooks")],
                     Signals = Signals,
                     Holds = (_, _, _) => ValueTask.FromResult(true),
-                    Clusters = (_, cluster) => new() { LatestData = _clock.GetUtcNow(), Nodes = nodes[cluster], Members = [] },
+                    Clusters = cluster => new() { LatestData = _clock.GetUtcNow(), Nodes = nodes[cluster.Cluster], Members = [] },
                     Incidents = Incidents,
                     Runs = Runs,
                     Control = control,

@@ -1,17 +1,14 @@
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.BrowserTests;
 
 /// <summary>A disk of a node that reports, of 100 GiB, with what else its node says.</summary>
-sealed class Disk(string tenant, string cluster, string node, string mountpoint, double used)
+sealed class Disk(NodeId node, string mountpoint, double used)
 {
     const double Size = 100.0 * 1024 * 1024 * 1024;
 
-    public string Tenant => tenant;
-
-    public string Cluster => cluster;
-
-    public string Node => node;
+    public NodeId Node => node;
 
     public string Mountpoint => mountpoint;
 
@@ -50,7 +47,7 @@ sealed class Disk(string tenant, string cluster, string node, string mountpoint,
     {
         (string, string)[] disk = isDisk ? [("device", "/dev/sdb1"), ("fstype", "ext4"), ("mountpoint", mountpoint)] : [];
         return new(
-            Labels.OfMetric(metric, [("tenant", tenant), ("cluster", cluster), ("node", node), .. disk, .. more]),
+            Labels.OfMetric(metric, [("tenant", node.Tenant), ("cluster", node.Cluster), ("node", node.Node), .. disk, .. more]),
             [.. times.Select(t => new Sample(t.ToUnixTimeMilliseconds(), value(t)))]);
     }
 }

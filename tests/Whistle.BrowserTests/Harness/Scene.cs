@@ -80,8 +80,8 @@ sealed class Scene : IAsyncDisposable
         scene.Disks.AddRange(disks);
         await File.WriteAllTextAsync(Path.Combine(scene._folder, "rules.yaml"), Rules, cancellation);
         await scene.ComeAsync(cancellation);
-        foreach (var (tenant, cluster, node) in disks.Select(d => (d.Tenant, d.Cluster, d.Node)).Distinct())
-            await scene.App.Credentials.EnrollAsync(tenant, cluster, node, TestContext.Current.CancellationToken);
+        foreach (var node in disks.Select(d => d.Node).Distinct())
+            await scene.App.Credentials.EnrollAsync(node.ClusterId, node.Node, TestContext.Current.CancellationToken);
         if (disks.Count > 0)
             await scene.ReportAsync([.. Enumerable.Range(0, 361).Select(m => scene.Now.AddMinutes(m - 360))]);
         return scene;
@@ -183,9 +183,9 @@ sealed class Scene : IAsyncDisposable
     {
         foreach (var disk in Disks)
         {
-            var sender = new Sender(disk.Tenant, disk.Cluster, disk.Node);
-            foreach (var command in await App.Remediation.Commands.LeaseAsync(sender, Now, TestContext.Current.CancellationToken))
-                await App.Remediation.Commands.FinishAsync(sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
+            var sender = new Sender(disk.Node);
+            foreach (var command in await App.Remediation.Agents.LeaseAsync(sender, Now, TestContext.Current.CancellationToken))
+                await App.Remediation.Agents.FinishAsync(sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
         }
     }
 

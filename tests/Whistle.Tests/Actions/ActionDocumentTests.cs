@@ -88,16 +88,19 @@ public sealed class ActionDocumentTests
     [Fact]
     public void The_folders_that_are_never_cleaned_are_refused()
     {
-        var folders = Repository.Document(PolicyDocument).Split("Some folders cannot be named")[1].Split("found out")[0].Split('`').Where(p => p.StartsWith('/')).ToList();
+        var folders = FoldersUnder("## Folders that are never a root", "A root that is");
 
         Assert.Equal(36, folders.Count);
         Assert.All(folders, f => Assert.NotNull(VitalFolders.Refusal(f, [], [f])));
-        var unlessNamed = Repository.Document(PolicyDocument).Split("`vitalCleanRoots` as well")[1].Split("So is somebody")[0].Split('`').Where(p => p.StartsWith('/'))
-            .Select(f => f.Replace("*", "bob", StringComparison.Ordinal)).ToList();
+        var unlessNamed = FoldersUnder("## Folders that need a second entry", "The same applies")
+            .ConvertAll(f => f.Replace("*", "bob", StringComparison.Ordinal));
         Assert.Equal(16, unlessNamed.Count);
         Assert.All(unlessNamed, f => Assert.NotNull(VitalFolders.Refusal($"{f}/x", [], [])));
         Assert.All(unlessNamed, f => Assert.Null(VitalFolders.Refusal($"{f}/x", [], [$"{f}/x"])));
     }
+
+    static List<string> FoldersUnder(string heading, string end) =>
+        [.. Repository.Document(PolicyDocument).Split(heading)[1].Split(end)[0].Split('`').Where(p => p.StartsWith('/'))];
 
     static IEnumerable<string> Keys<T>(string mapping) => Names(typeof(T)).Select(k => $"{mapping}.{k}");
 

@@ -5,6 +5,7 @@ using Whistle.Alerting.Channels;
 using Whistle.Alerting.Configuration;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Tickets;
+using Whistle.Fixtures;
 
 using Xunit;
 
@@ -34,12 +35,31 @@ public sealed class ChannelContractTests
         foreach (var alert in Events())
         {
             var messages = channel.Compose(alert, Context).ToList();
-            Assert.Equal(messages.Select(m => (m.Key, m.Action)), channel.Compose(alert, Context with { Now = Fleet.Start.AddHours(1) }).Select(m => (m.Key, m.Action)));
+            var again = channel.Compose(alert, Context with { Now = Fleet.Start.AddHours(1) });
+            Assert.Equal(messages.Select(m => (m.Key, m.Action)), again.Select(m => (m.Key, m.Action)));
             Assert.Equal(messages.Count, messages.DistinctBy(m => (m.Key, m.Action)).Count());
         }
 
         var kinds = typeof(AlertEvent).GetNestedTypes();
         Assert.Equal(kinds.Length, Events().Select(e => e.GetType()).Distinct().Count());
+    }
+
+    [Theory]
+    [MemberData(nameof(Sections))]
+    public void A_file_of_a_secret_that_holds_none_is_an_error_of_its_key(string section)
+    {
+        var folder = Directory.CreateTempSubdirectory("whistle-channel-").FullName;
+        var empty = PrivateText.Write(Path.Combine(folder, "secret"), "");
+        var known = new Settings([], []);
+        Read(known, section);
+        foreach (var name in known.Keys($"Alerting:{section}").Where(k => k.EndsWith("File", StringComparison.Ordinal)))
+        {
+            var key = $"Alerting:{section}:{name}";
+            var options = Read(new([new SettingsLayer { [key] = new(empty, "here", folder) }], []), section);
+            Assert.Contains(options.Errors(), e => e.Key == key && e.Reason.Contains("is empty", StringComparison.Ordinal));
+        }
+
+        Directory.Delete(folder, recursive: true);
     }
 
     [Fact]
@@ -54,8 +74,10 @@ public sealed class ChannelContractTests
     }
 
     // As where nothing of it is configured.
-    static ChannelOptions Options(string section) => AlertingChannels.All.Single(k => k.Section == section)
-        .Read(new Settings([], []).Section("").Section("Alerting").Section(section));
+    static ChannelOptions Options(string section) => Read(new([], []), section);
+
+    static ChannelOptions Read(Settings settings, string section) => AlertingChannels.All.Single(k => k.Section == section)
+        .Read(settings.Section("").Section("Alerting").Section(section));
 
     static IEnumerable<AlertEvent> Events()
     {

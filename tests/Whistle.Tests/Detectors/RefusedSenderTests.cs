@@ -27,7 +27,7 @@ public sealed class RefusedSenderTests : IDisposable
     [Fact]
     public async Task A_node_that_is_refused_is_unknown_and_one_that_does_not_even_try_is_silent()
     {
-        _bench.Inventory.Add(new EnrolledAgent("t", "c", "n2", RulesBench.Start));
+        _bench.Inventory.Add(new EnrolledAgent(new("t", "c", "n2"), RulesBench.Start));
         await _bench.LoadAsync();
         for (var i = 0; i < 5; i++)
         {
@@ -38,7 +38,7 @@ public sealed class RefusedSenderTests : IDisposable
 
         for (var i = 0; i < 40; i++)
         {
-            _bench.Refused.Note(new Sender("t", "c", "n1"));
+            _bench.Refused.Note(new Sender(new NodeId("t", "c", "n1")));
             await _bench.StepAsync(TimeSpan.FromSeconds(15));
         }
 
@@ -54,14 +54,14 @@ public sealed class RefusedSenderTests : IDisposable
         await _bench.StepAsync(TimeSpan.FromSeconds(15));
         for (var i = 0; i < 10; i++)
         {
-            _bench.Refused.Note(new Sender("t", "c", "n1"));
+            _bench.Refused.Note(new Sender(new NodeId("t", "c", "n1")));
             await _bench.StepAsync(TimeSpan.FromSeconds(15));
         }
 
         Assert.DoesNotContain(_bench.Host.Signals, s => s.Name == "NodeSilent");
         for (var i = 0; i < 4; i++)
         {
-            _bench.Refused.Note(new Sender("t", "c", "another"));
+            _bench.Refused.Note(new Sender(new NodeId("t", "c", "another")));
             await _bench.StepAsync(TimeSpan.FromSeconds(15));
         }
 
@@ -75,7 +75,7 @@ public sealed class RefusedSenderTests : IDisposable
         await _bench.LoadAsync();
         await _bench.StepAsync(TimeSpan.FromSeconds(15));
         Assert.Equal(SignalState.Firing, One("Gone").State);
-        _bench.Refused.Note(new Sender("t", "c", null));
+        _bench.Refused.Note(new Sender(new ClusterId("t", "c"), null));
         await _bench.Host.EvaluateAsync(_bench.Clock.GetUtcNow(), TestContext.Current.CancellationToken);
 
         Assert.Equal(SignalState.Unknown, One("Gone").State);

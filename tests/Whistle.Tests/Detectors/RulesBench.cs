@@ -47,7 +47,7 @@ sealed class RulesBench : IDisposable
 
     public CollectorRegistry Metrics { get; private set; } = Prometheus.Metrics.NewCustomRegistry();
 
-    public List<EnrolledAgent> Inventory { get; } = [new("t", "c", "n1", Start)];
+    public List<EnrolledAgent> Inventory { get; } = [new(new("t", "c", "n1"), Start)];
 
     public RulesHost Host { get; private set; } = null!;
 

@@ -287,7 +287,7 @@ public sealed class RulesHostTests
             if (minute is < 4 or > 10)
                 bench.Report("cpu", "filesystem");
             if (minute == 9)
-                bench.Inventory.Add(new("t", "c", "never", bench.Clock.GetUtcNow()));
+                bench.Inventory.Add(new(new("t", "c", "never"), bench.Clock.GetUtcNow()));
             if (minute == 14)
                 bench.Inventory.RemoveAt(1);
             await bench.StepAsync(TimeSpan.FromSeconds(15));

@@ -191,7 +191,7 @@ public sealed class HeadTests
     [InlineData("other", "cluster=\"c1\",exported_node=\"other\",node=\"n1\",tenant=\"t1\"")]
     public void The_sender_is_who_its_credential_says(string claimed, string expected)
     {
-        var sender = new Sender("t1", "c1", "n1");
+        var sender = new Sender(new NodeId("t1", "c1", "n1"));
 
         Assert.Equal($"m{{{expected}}}", Labels.From(sender.Stamp(Labels.OfMetric("m", ("node", claimed)))).ToString());
     }

@@ -185,7 +185,7 @@ public sealed class SeriesLimitsTests : IDisposable
         var log = Log(head, store);
         using var stopping = new CancellationTokenSource();
         var running = log.RunAsync(stopping.Token);
-        var sender = new Sender("t", "c", "n");
+        var sender = new Sender(new NodeId("t", "c", "n"));
 
         // A backlog of ten hours, a report every half hour of it, sent within half an hour.
         for (var report = 0; report < 20; report++)
@@ -258,7 +258,7 @@ public sealed class SeriesLimitsTests : IDisposable
         var log = Log(new Head(_time, 100), store);
         using var stopping = new CancellationTokenSource();
         var running = log.RunAsync(stopping.Token);
-        await log.AppendAsync(new Sender("t", "c", "n"), RemoteWriteVersion.V1, Body(_time.GetUtcNow(), names));
+        await log.AppendAsync(new Sender(new NodeId("t", "c", "n")), RemoteWriteVersion.V1, Body(_time.GetUtcNow(), names));
         await stopping.CancelAsync();
         await running;
     }

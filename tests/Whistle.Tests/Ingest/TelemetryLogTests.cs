@@ -25,7 +25,7 @@ public sealed class TelemetryLogTests : IAsyncDisposable
     readonly FakeTimeProvider _time = new(Start);
     readonly CancellationTokenSource _stop = new();
     readonly HealthBoard _health;
-    readonly Sender _sender = new("t", "c", "n");
+    readonly Sender _sender = new(new NodeId("t", "c", "n"));
     readonly Head _head;
     readonly DuckDbStore _store;
     TelemetryLog _log;

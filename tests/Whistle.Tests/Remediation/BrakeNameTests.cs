@@ -8,8 +8,8 @@ using Microsoft.AspNetCore.Builder;
 
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
-using Whistle.Remediation;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Http;
 
 using Xunit;
 
@@ -58,7 +58,7 @@ public sealed class BrakeNameTests
     public async Task A_name_that_nobody_has_is_refused_with_the_nearest_and_taken_by_force(string path, string field, string wrong)
     {
         using var bench = new RemediationBench();
-        await using var app = await StartAsync(bench, ("acme", "prod-eu-1", "worker-17"), ("acme", "prod-eu-1", null));
+        await using var app = await StartAsync(bench, (new("acme", "prod-eu-1"), "worker-17"), (new("acme", "prod-eu-1"), null));
         using var people = People(app);
 
         var error = await RefusedAsync(people, path, (field, wrong));
@@ -84,7 +84,7 @@ public sealed class BrakeNameTests
     public async Task Where_several_tenants_have_the_cluster_it_is_asked_whose_is_meant()
     {
         using var bench = new RemediationBench();
-        await using var app = await StartAsync(bench, ("acme", "prod", "n1"), ("globex", "prod", "n1"), ("globex", "test", "n2"), ("globex", "more", "n2"));
+        await using var app = await StartAsync(bench, (new("acme", "prod"), "n1"), (new("globex", "prod"), "n1"), (new("globex", "test"), "n2"), (new("globex", "more"), "n2"));
         using var people = People(app);
 
         foreach (var (_, _, path, _) in Commands)
@@ -107,20 +107,20 @@ public sealed class BrakeNameTests
     public async Task A_mode_that_was_set_without_a_tenant_can_still_be_changed_without_one()
     {
         using var bench = new RemediationBench();
-        await using var app = await StartAsync(bench, ("acme", "prod", "n1"));
+        await using var app = await StartAsync(bench, (new("acme", "prod"), "n1"));
         await bench.Control.SetAsync(new ModeEntry("disk", "", "prod", Whistle.Remediation.Runbooks.RunbookMode.Observe, "old", bench.Now), TestContext.Current.CancellationToken);
         using var people = People(app);
 
         using var set = await SendAsync(people, "runbook-modes", ("cluster", "prod"), ("runbook", "disk"), ("mode", "automatic"));
 
-        Assert.Equal("automatic", ControlStore.ModeOf(await bench.Control.ModesAsync(TestContext.Current.CancellationToken), bench.Host.Runbooks.Runbooks[0], "acme", "prod").Mode.ToString().ToLowerInvariant());
+        Assert.Equal("automatic", ControlStore.ModeOf(await bench.Control.ModesAsync(TestContext.Current.CancellationToken), bench.Host.Runbooks.Runbooks[0], new("acme", "prod")).Mode.ToString().ToLowerInvariant());
     }
 
     [Fact]
     public async Task A_node_behind_a_collector_is_known_by_its_incident()
     {
         using var bench = new RemediationBench();
-        await using var app = await StartAsync(bench, ("t", "c", null));
+        await using var app = await StartAsync(bench, (new("t", "c"), null));
         using var people = People(app);
         bench.Fire();
         await bench.StepAsync();
@@ -137,7 +137,7 @@ public sealed class BrakeNameTests
     public async Task What_people_set_ends(string path, string longest, string longer, string refusal)
     {
         using var bench = new RemediationBench(Whistle.Remediation.Runbooks.RunbookMode.Approve);
-        await using var app = await StartAsync(bench, ("t", "c", "n"));
+        await using var app = await StartAsync(bench, (new("t", "c"), "n"));
         using var people = People(app);
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.PlanHash.Length > 0);
@@ -170,11 +170,11 @@ public sealed class BrakeNameTests
         return people.SendAsync(new HttpRequestMessage(new HttpMethod(method), path) { Content = JsonContent.Create(body) });
     }
 
-    static async Task<WebApplication> StartAsync(RemediationBench bench, params (string Tenant, string Cluster, string? Node)[] senders)
+    static async Task<WebApplication> StartAsync(RemediationBench bench, params (ClusterId Cluster, string? Node)[] senders)
     {
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
-        foreach (var (tenant, cluster, node) in senders)
-            await credentials.EnrollAsync(tenant, cluster, node, TestContext.Current.CancellationToken);
+        foreach (var (cluster, node) in senders)
+            await credentials.EnrollAsync(cluster, node, TestContext.Current.CancellationToken);
         var builder = WebApplication.CreateSlimBuilder();
         WhistleApi.Add(builder.Services);
         var app = builder.Build();

@@ -120,7 +120,7 @@ public sealed class ClusterReaderTests
     {
         var source = new FailingSource(new MemorySeriesSource(Series(Kubernetes)));
         var reader = new ClusterReader(new PromQLEngine(source), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>([]), NullLogger<ClusterReader>.Instance);
-        (string, string)[] clusters = [("t", "c"), ("t", "none")];
+        ClusterId[] clusters = [new("t", "c"), new("t", "none")];
         await reader.RefreshAsync(clusters, Minutes(10), TestContext.Current.CancellationToken);
         var asked = source.Asked;
         await reader.RefreshAsync(clusters, Minutes(10).AddSeconds(14), TestContext.Current.CancellationToken);
@@ -128,10 +128,10 @@ public sealed class ClusterReaderTests
 
         source.Fails = true;
         await reader.RefreshAsync(clusters, Minutes(11), TestContext.Current.CancellationToken);
-        Assert.Equal((Minutes(10), 4), (reader.Find("t", "c")!.LatestData, reader.Find("t", "c")!.Nodes.Count));
-        Assert.Null(reader.Find("t", "none"));
+        Assert.Equal((Minutes(10), 4), (reader.Find(new("t", "c"))!.LatestData, reader.Find(new("t", "c"))!.Nodes.Count));
+        Assert.Null(reader.Find(new("t", "none")));
         await reader.RefreshAsync([], Minutes(12), TestContext.Current.CancellationToken);
-        Assert.Null(reader.Find("t", "c"));
+        Assert.Null(reader.Find(new("t", "c")));
     }
 
     static DateTimeOffset Minutes(int minutes) => DateTimeOffset.UnixEpoch.AddMinutes(minutes);
@@ -141,10 +141,10 @@ public sealed class ClusterReaderTests
 
     static async Task<ClusterFacts?> ReadAsync(string series, IReadOnlyList<string>? enrolled = null)
     {
-        var agents = (enrolled ?? ["cp1", "cp2", "w3", "w4"]).Select(n => new EnrolledAgent("t", "c", n, DateTimeOffset.UnixEpoch)).ToList();
+        var agents = (enrolled ?? ["cp1", "cp2", "w3", "w4"]).Select(n => new EnrolledAgent(new("t", "c", n), DateTimeOffset.UnixEpoch)).ToList();
         var reader = new ClusterReader(new PromQLEngine(new MemorySeriesSource(Series(series))), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>(agents), NullLogger<ClusterReader>.Instance);
-        await reader.RefreshAsync([("t", "c")], Minutes(10), TestContext.Current.CancellationToken);
-        return reader.Find("t", "c");
+        await reader.RefreshAsync([new("t", "c")], Minutes(10), TestContext.Current.CancellationToken);
+        return reader.Find(new("t", "c"));
     }
 
     sealed class FailingSource(ISeriesSource inner) : ISeriesSource

@@ -160,20 +160,20 @@ sealed class JournalAgent : IDisposable
             var sender = RemediationBench.Node;
             switch (path)
             {
-                case "lease" when !IsOld && await bench.Host.Commands.AskedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
+                case "lease" when !IsOld && await bench.Host.Agents.AskedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
                     var answer = new HttpResponseMessage(HttpStatusCode.NoContent);
                     answer.Headers.Add(AgentProtocol.TellJournal, generation);
                     return answer;
                 case "lease":
-                    return Json((await bench.Host.Commands.LeaseAsync(sender, bench.Now, TestContext.Current.CancellationToken)).Select(CommandStore.ToLeased).ToList(), AgentProtocolJson.Default.ListLeasedCommand);
+                    return Json((await bench.Host.Agents.LeaseAsync(sender, bench.Now, TestContext.Current.CancellationToken)).Select(CommandStore.ToLeased).ToList(), AgentProtocolJson.Default.ListLeasedCommand);
                 case "begin":
                     var asked = JsonSerializer.Deserialize(body, AgentProtocolJson.Default.BeginRequest)!;
                     return await bench.Host.BeginAsync(sender, id, asked.Token, TestContext.Current.CancellationToken) is { } permit ? Json(permit, AgentProtocolJson.Default.BeginAnswer) : new(HttpStatusCode.NotFound);
                 case "result":
-                    return new(await bench.Host.Commands.FinishAsync(sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
+                    return new(await bench.Host.Agents.FinishAsync(sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
                 case "journal":
                     Told.Add(JsonSerializer.Deserialize(body, AgentProtocolJson.Default.JournalReport)!);
-                    return new(await bench.Host.Commands.HearAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
+                    return new(await bench.Host.Agents.HearAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
                 default:
                     return new(HttpStatusCode.NotFound);
             }

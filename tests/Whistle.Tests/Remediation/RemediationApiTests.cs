@@ -6,14 +6,16 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 
 using Whistle.Actions.Protocol;
+using Whistle.Commands;
 using Whistle.Detectors.Http;
+using Whistle.Detectors.Signals;
 using Whistle.Inventory;
-using Whistle.Remediation;
-using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
+using Whistle.Remediation.Http;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
 
 using Xunit;
 
@@ -28,8 +30,8 @@ public sealed class RemediationApiTests
         await using var app = await StartAsync(bench);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
         using var people = People(app);
-        using var agent = Agent(app.Urls.First(), await credentials.EnrollAsync("t", "c", "n", TestContext.Current.CancellationToken));
-        using var other = Agent(app.Urls.First(), await credentials.EnrollAsync("t", "c", "m", TestContext.Current.CancellationToken));
+        using var agent = Agent(app.Urls.First(), await credentials.EnrollAsync(new("t", "c"), "n", TestContext.Current.CancellationToken));
+        using var other = Agent(app.Urls.First(), await credentials.EnrollAsync(new("t", "c"), "m", TestContext.Current.CancellationToken));
         using var nobody = Agent(app.Urls.First(), "wst_none");
 
         bench.Agent.Absent = true;
@@ -147,6 +149,28 @@ public sealed class RemediationApiTests
         Assert.Equal(HttpStatusCode.NotFound, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
     }
 
+    /// <summary>Each renamed field of incidents has its old name too, with the same value, until the version that Renames.All names.</summary>
+    [Fact]
+    public async Task An_incident_has_the_old_names_of_its_fields_too()
+    {
+        using var bench = new RemediationBench();
+        await using var app = await StartAsync(bench);
+        using var people = People(app);
+        bench.Fire();
+        var elsewhere = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("alertname", "NodeNotReady"));
+        bench.Others.Add(bench.Signal! with { Name = "NodeNotReady", Labels = elsewhere, InhibitedBy = Inhibitor.Of(bench.Signal!) });
+        await bench.ReconcileAsync();
+
+        var listed = Assert.Single((await people.GetFromJsonAsync<JsonElement>("incidents")).EnumerateArray());
+        var one = await people.GetFromJsonAsync<JsonElement>($"incidents/{Text(listed, "id")}");
+        Assert.Equal("[\"NodeNotReady\"]", one.GetProperty("inhibits").GetRawText());
+        foreach (var rename in Renames.All.Where(r => r.Kind is RenameKind.ApiField && r.Old.StartsWith("incidents.", StringComparison.Ordinal)))
+        {
+            Assert.All([listed, one], i => Assert.Equal(
+                i.GetProperty(rename.New.Split('.')[1]).GetRawText(), i.GetProperty(rename.Old.Split('.')[1]).GetRawText()));
+        }
+    }
+
     [Fact]
     public async Task A_replay_says_what_would_have_been_done_and_why_not()
     {
@@ -185,7 +209,7 @@ public sealed class RemediationApiTests
         app.Urls.Add("http://127.0.0.1:0");
         CommandApi.Map(app, bench.Host, new Credentials(bench.Runs.Database, bench.Clock), bench.Clock);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
-        await credentials.EnrollAsync("t", "c", "n", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), "n", TestContext.Current.CancellationToken);
         RemediationApi.Map(app, bench.Environment with { Senders = credentials.SendersAsync }, bench.Host, bench.Clock);
         await app.StartAsync(TestContext.Current.CancellationToken);
         return app;

@@ -28,7 +28,7 @@ sealed class RemediationBench : IDisposable
 {
     public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    public static readonly Sender Node = new("t", "c", "n");
+    public static readonly Sender Node = new(new NodeId("t", "c", "n"));
 
     const string Runbook =
         """
@@ -95,12 +95,12 @@ sealed class RemediationBench : IDisposable
         _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         var credentials = new Credentials(_database, Clock);
         if ((await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Count == 0)
-            await credentials.EnrollAsync(Node.Tenant, Node.Cluster, Node.Node, TestContext.Current.CancellationToken);
+            await credentials.EnrollAsync(new(Node.Tenant, Node.Cluster), Node.Node, TestContext.Current.CancellationToken);
         Incidents = new(_database);
         Runs = new(_database);
         Control = new(_database);
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
-        IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal];
+        IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal, .. Others];
         _incidentsHost = new(
             new() { Signals = Signals, Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([.. _ended.Select(e => e.Signal)]), Worked = Runs.WorkedIncidentsAsync, Store = Incidents, Metrics = metrics },
             Clock,
@@ -112,7 +112,7 @@ sealed class RemediationBench : IDisposable
             Holds = _runbooks == RunbookFile
                 ? RemediationEnvironment.HoldsBy(new PromQLEngine(new MemorySeries()))
                 : (_, _, _) => ValueTask.FromResult(true),
-            Clusters = (_, _) => Facts?.Invoke(),
+            Clusters = _ => Facts?.Invoke(),
             Incidents = Incidents,
             Runs = Runs,
             Control = Control,
@@ -164,8 +164,12 @@ sealed class RemediationBench : IDisposable
         Condition = Signal!.Condition with { State = lost ? SignalState.Unknown : SignalState.Firing, Before = SignalState.Firing },
     };
 
-    /// <summary>Another signal explains it, or does no more.</summary>
-    public void Hide(bool hidden) => Signal = Signal! with { InhibitedBy = hidden ? new(1, "NodeSilent", Labels.Of(("node", "n"))) : null };
+    /// <summary>What fires while <see cref="Signal"/> does.</summary>
+    public List<Signal> Others { get; } = [];
+
+    /// <summary>Another signal inhibits it, or does so no longer.</summary>
+    public void Inhibit(bool inhibited) =>
+        Signal = Signal! with { InhibitedBy = inhibited ? new(1, "NodeSilent", Labels.Of(("node", "n"))) : null };
 
     public TimeSpan Tick { get; set; } = TimeSpan.FromSeconds(10);
 
@@ -278,17 +282,17 @@ sealed class ScriptedAgent
     public async Task WorkAsync(RemediationBench bench)
     {
         foreach (var (id, result) in _reports)
-            Assert.True(await bench.Host.Commands.FinishAsync(RemediationBench.Node, id, result, TestContext.Current.CancellationToken));
+            Assert.True(await bench.Host.Agents.FinishAsync(RemediationBench.Node, id, result, TestContext.Current.CancellationToken));
         _reports.Clear();
         if (Absent)
             return;
-        foreach (var command in await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken))
+        foreach (var command in await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken))
         {
             await bench.PersistedAsync();
             await BeforeBegin(bench);
             var result = await ExecuteAsync(bench, command.Id, command.Action, command.Token);
             if (!Mute)
-                Assert.True(await bench.Host.Commands.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
+                Assert.True(await bench.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
             await bench.PersistedAsync();
             if (Duplicates)
                 _reports.Add((command.Id, result with { Outcome = CommandOutcome.Failed }));

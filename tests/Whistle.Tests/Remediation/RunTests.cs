@@ -32,46 +32,46 @@ public sealed class RunTests
     }
 
     [Fact]
-    public async Task A_run_whose_signals_are_explained_does_not_begin_until_they_stand_for_themselves()
+    public async Task A_run_whose_signals_are_inhibited_does_not_begin_until_they_stand_for_themselves()
     {
         using var bench = new RemediationBench();
         bench.Fire();
         await bench.PassAsync();
-        bench.Hide(true);
+        bench.Inhibit(true);
         await bench.StepsAsync(5);
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
             await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
-            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are explained by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
+            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are inhibited by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
 
-        bench.Hide(false);
+        bench.Inhibit(false);
         await bench.RunUntilAsync(r => r.State is RunState.Running);
     }
 
     [Fact]
-    public async Task A_run_that_is_under_way_goes_on_when_its_signals_become_explained()
+    public async Task A_run_that_is_under_way_goes_on_when_its_signals_become_inhibited()
     {
         using var bench = new RemediationBench();
         bench.Fire();
         await bench.RunUntilAsync(r => r.Reports.Count == 1);
-        bench.Hide(true);
+        bench.Inhibit(true);
 
         Assert.Equal(["measure", "clean"], (await bench.RunUntilAsync(r => r.State is RunState.Verifying)).Reports.Select(r => r.Step));
     }
 
     [Fact]
-    public async Task A_node_whose_trouble_is_explained_counts_as_troubled_all_the_same()
+    public async Task A_node_whose_trouble_is_inhibited_still_counts_as_troubled()
     {
         using var bench = new RemediationBench();
         bench.Fire();
-        bench.Hide(true);
+        bench.Inhibit(true);
         await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
         var fleet = await FleetState.ReadAsync(connection, bench.Now, cancellation: TestContext.Current.CancellationToken);
         var signals = new SignalIndex([bench.Signal!]);
 
-        Assert.Equal([("t", "c")], signals.TroubledClusters(fleet));
-        Assert.Equal(["n"], signals.Troubled(fleet, "t", "c"));
-        Assert.Empty(signals.Troubled(fleet, "t", "d"));
+        Assert.Equal([new("t", "c")], signals.TroubledClusters(fleet));
+        Assert.Equal(["n"], signals.Troubled(fleet, new("t", "c")));
+        Assert.Empty(signals.Troubled(fleet, new("t", "d")));
     }
 
     [Fact]
@@ -191,12 +191,12 @@ public sealed class RunTests
         await late.RunUntilAsync(r => r.State is RunState.Running);
         late.Agent.Absent = true;
         var run = await late.RunUntilAsync(r => r.Step == 1);
-        var command = Assert.Single(await late.Host.Commands.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
+        var command = Assert.Single(await late.Host.Agents.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
         Assert.True((await late.Host.BeginAsync(RemediationBench.Node, command.Id, command.Token, TestContext.Current.CancellationToken))!.Granted);
         Assert.True(await late.Runs.CancelAsync(new(run.Id, "ann", "stop", late.Now), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Null(late.Latest!.EndedAt);
-        Assert.True(await late.Host.Commands.FinishAsync(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null), TestContext.Current.CancellationToken));
+        Assert.True(await late.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Equal((RunState.Cancelled, 2), (late.Latest!.State, late.Latest.Reports.Count));
     }
@@ -309,10 +309,10 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var first = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
-        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
+        var first = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
         Assert.Null(await bench.Host.BeginAsync(RemediationBench.Node with { Node = "other" }, first.Id, first.Token, TestContext.Current.CancellationToken));
-        var second = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        var second = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
 
         Assert.Equal((first.Id, first.Token + 1), (second.Id, second.Token));
         Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, first.Id, first.Token, TestContext.Current.CancellationToken))!.Granted);
@@ -331,12 +331,12 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var leased = Assert.Single(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        var leased = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
         Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
-        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(CommandState.Begun, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State);
 
-        Assert.Empty(await bench.Host.Commands.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), ((await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.Outcome));
         Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
         await bench.StepsAsync(1);

@@ -75,7 +75,7 @@ public sealed class StoredBrakeTests
         Assert.Equal(("remediation", "maintenance window 1", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
         Assert.Contains(reason, problem.Reason, StringComparison.Ordinal);
         Assert.Contains("whistle windows remove 1", problem.Reason, StringComparison.Ordinal);
-        var view = WindowView.OfKnown(await bench.Control.WindowsAsync(TestContext.Current.CancellationToken), "t", "c", bench.Now);
+        var view = WindowView.OfKnown(await bench.Control.WindowsAsync(TestContext.Current.CancellationToken), new("t", "c"), bench.Now);
         Assert.Equal((null, null), (view.OpenUntil, view.NextAt));
         Assert.Contains(reason, view.Problem, StringComparison.Ordinal);
         var id = Assert.Single(await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Id;
@@ -101,7 +101,7 @@ public sealed class StoredBrakeTests
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
 
         var freeze = Assert.Single(await bench.Control.FreezesAsync(bench.Now, TestContext.Current.CancellationToken));
-        Assert.True(freeze.Holds("t", "c", bench.Now.AddYears(100)));
+        Assert.True(freeze.Holds(new("t", "c"), bench.Now.AddYears(100)));
         Assert.Contains("whistle freezes end 1", Assert.Single(board.Problems()).Reason, StringComparison.Ordinal);
         var snapshot = GateFacts.Read("action node.reboot") with { Freeze = freeze };
         Assert.Contains("cannot be read", PeopleGates.Window(snapshot).Reason, StringComparison.Ordinal);
@@ -118,13 +118,13 @@ public sealed class StoredBrakeTests
         var now = RemediationBench.Start;
         var window = new MaintenanceWindow(77, "", "", "FREQ=DAILY", new(2026, 1, 1, 0, 0, 0), TimeSpan.FromHours(4), "UTC", Guid.NewGuid().ToString(), now);
 
-        var before = WindowView.OfKnown([window], "t", "c", now);
+        var before = WindowView.OfKnown([window], new("t", "c"), now);
         Assert.Contains("has just been set", before.Problem, StringComparison.Ordinal);
         Assert.Null(WindowOpenings.Known(window, now));
 
         WindowOpenings.Prepare([window], now);
-        Assert.Equal(now.AddHours(4), WindowView.OfKnown([window], "t", "c", now).OpenUntil);
-        Assert.Equal(now.AddDays(1), WindowView.OfKnown([window], "t", "c", now.AddHours(5)).NextAt);
+        Assert.Equal(now.AddHours(4), WindowView.OfKnown([window], new("t", "c"), now).OpenUntil);
+        Assert.Equal(now.AddDays(1), WindowView.OfKnown([window], new("t", "c"), now.AddHours(5)).NextAt);
     }
 
     static async Task StoreAsync(RemediationBench bench, string sql)

@@ -99,12 +99,12 @@ public sealed class DamagedRowTests : IDisposable
     public async Task A_damaged_credential_is_reported_and_the_others_are_known(string damage)
     {
         var credentials = new Credentials(_state, new FakeTimeProvider(Fleet.Start));
-        await credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
-        await credentials.EnrollAsync("t", "c", "n2", TestContext.Current.CancellationToken);
-        await credentials.EnrollAsync("t", "c", null, TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), "n1", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), "n2", TestContext.Current.CancellationToken);
+        await credentials.EnrollAsync(new("t", "c"), null, TestContext.Current.CancellationToken);
         await ExecuteAsync($"UPDATE credentials SET {damage} WHERE node = 'n1'");
 
-        Assert.Equal("n2", Assert.Single(await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Node);
+        Assert.Equal("n2", Assert.Single(await credentials.AgentsAsync(TestContext.Current.CancellationToken)).NodeId.Node);
         Assert.Single(await credentials.CollectorsAsync(TestContext.Current.CancellationToken));
         Assert.Equal(2, (await credentials.SendersAsync(TestContext.Current.CancellationToken)).Count);
         Assert.StartsWith("credentials t/", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
@@ -230,12 +230,12 @@ public sealed class DamagedRowTests : IDisposable
     {
         var runs = new RunStore(_state);
         _ = (new ControlStore(_state), new IncidentStore(_state));
-        await runs.NoteStormsAsync([("t", "c"), ("t", "d")], Fleet.Start.AddHours(-3), TestContext.Current.CancellationToken);
+        await runs.NoteStormsAsync([new("t", "c"), new("t", "d")], Fleet.Start.AddHours(-3), TestContext.Current.CancellationToken);
         await ExecuteAsync($"UPDATE storms SET at = {at} WHERE cluster = 'c'");
 
         await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
         var fleet = await FleetState.ReadAsync(connection, Fleet.Start, cancellation: TestContext.Current.CancellationToken);
-        Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[("t", "c")], fleet.Storms[("t", "d")]));
+        Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[new("t", "c")], fleet.Storms[new("t", "d")]));
         Assert.Contains("t/c", Assert.Single(fleet.Faults).Reason, StringComparison.Ordinal);
     }
 

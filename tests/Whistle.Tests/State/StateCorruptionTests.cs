@@ -92,18 +92,18 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
             return "the kill switch is off";
         foreach (var (cluster, set) in new[] { ("auto", RunbookMode.Automatic), ("ask", RunbookMode.Approve), ("watch", RunbookMode.Observe), ("off", RunbookMode.Off), ("new", RunbookMode.Observe) })
         {
-            if (ControlStore.ModeOf(fleet.Modes, Book, "t", cluster).Mode is var mode && mode != set && mode != RunbookMode.Off)
+            if (ControlStore.ModeOf(fleet.Modes, Book, new("t", cluster)).Mode is var mode && mode != set && mode != RunbookMode.Off)
                 return $"the mode of {cluster} is {mode}, it was {set}";
         }
 
-        if (!fleet.Pauses.Any(p => p.Holds("t", "auto", "paused", "disk", Now)))
+        if (!fleet.Pauses.Any(p => p.Holds(new("t", "auto", "paused"), "disk", Now)))
             return "the pause is lost";
-        if (fleet.Freezes.FirstOrDefault(f => f.Holds("t", "ask", Now)) is null)
+        if (fleet.Freezes.FirstOrDefault(f => f.Holds(new("t", "ask"), Now)) is null)
             return "the freeze is lost";
         // Open on Saturdays from 22:00 for an hour, and it is a Saturday; in no other cluster.
-        if (WindowView.Of(fleet.Windows, "t", "auto", Now).OpenUntil is { } until && until != Now.AddMinutes(30))
+        if (WindowView.Of(fleet.Windows, new("t", "auto"), Now).OpenUntil is { } until && until != Now.AddMinutes(30))
             return $"the window is open until {until}";
-        if (WindowView.Of(fleet.Windows, "t", "watch", Now).OpenUntil is not null && !fleet.Freezes.Any(f => f.Holds("t", "watch", Now)))
+        if (WindowView.Of(fleet.Windows, new("t", "watch"), Now).OpenUntil is not null && !fleet.Freezes.Any(f => f.Holds(new("t", "watch"), Now)))
             return "a window is open that nobody set";
         if (fleet.Approvals.Values.FirstOrDefault(a => a != Said.Approval) is { } approval)
             return $"there is an approval that nobody gave: {approval}";
@@ -240,7 +240,9 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         Assert.True(await runs.CompleteAsync(Said.Task, TestContext.Current.CancellationToken));
         await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
         await using var transaction = await connection.BeginWriteAsync(TestContext.Current.CancellationToken);
-        await RunTables.ReserveAsync(connection, new("run-1", "disk", "t", "auto", "z", "n1", Incident.Subject, Disruptive: true, ControlPlane: false), TestContext.Current.CancellationToken);
+        await RunTables.ReserveAsync(
+            connection, new("run-1", "disk", new("t", "auto", "n1"), "z", Incident.Subject, Disruptive: true, ControlPlane: false),
+            TestContext.Current.CancellationToken);
         await CommandStore.SaveAsync(connection, Offer("run-1") with { State = CommandState.Begun, Token = 1, BegunAt = Now }, TestContext.Current.CancellationToken);
         await transaction.CommitAsync(TestContext.Current.CancellationToken);
     }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.State.Files;
 using Whistle.Telemetry;
@@ -80,7 +81,7 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task A_store_that_does_not_answer_costs_the_data_not_the_state()
     {
-        await _bench.Credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
+        await _bench.Credentials.EnrollAsync(new("t", "c"), "n1", TestContext.Current.CancellationToken);
         await _bench.AddAsync(Some("i1"));
         await _bench.Control.SetAsync(new KillSwitch(true, "stop", "somebody", _bench.Now), TestContext.Current.CancellationToken);
         _bench.Failure = new StoreException("The disk is full.");
@@ -98,7 +99,7 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task A_silent_node_shows_what_it_said_last()
     {
-        await _bench.Credentials.EnrollAsync("t", "c", "n1", TestContext.Current.CancellationToken);
+        await _bench.Credentials.EnrollAsync(new("t", "c"), "n1", TestContext.Current.CancellationToken);
         for (var minute = 0; minute < 20; minute++)
         {
             if (minute < 5)
@@ -141,7 +142,7 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public async Task A_filesystem_that_is_no_longer_reported_is_gone_and_those_of_a_silent_node_are_not()
     {
-        var node = new NodeKey("t", "c", "n1");
+        var node = new NodeId("t", "c", "n1");
         Task<IReadOnlyList<ChartView>> ChartsAsync() => _bench.Nodes.ChartsAsync(node, ChartRange.Default, _bench.Now, TestContext.Current.CancellationToken);
         for (var minute = 0; minute < 60; minute++)
         {

@@ -1,6 +1,7 @@
 using Whistle.Remediation.Commands;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Engine;
 
 /// <summary>One sentence on why nothing happens with a run at this moment, and when that is looked at again.</summary>
 static class Explanation

@@ -9,9 +9,10 @@ using Microsoft.AspNetCore.Routing;
 
 using Whistle.Actions.Protocol;
 using Whistle.Inventory;
+using Whistle.Remediation.Commands;
 using Whistle.State.Memory;
 
-namespace Whistle.Remediation.Commands;
+namespace Whistle.Remediation.Http;
 
 /// <summary>
 /// What agents talk to, with their bearer token: <c>POST /agent/v1/commands/lease</c>, <c>…/journal</c>, <c>…/{id}/begin</c>, <c>…/{id}/result</c>. A node
@@ -73,7 +74,7 @@ public sealed class CommandApi
                 return;
             }
 
-            if (request.TellsJournal && await _host.Commands.AskedAsync(sender, context.RequestAborted) is { } generation)
+            if (request.TellsJournal && await _host.Agents.AskedAsync(sender, context.RequestAborted) is { } generation)
             {
                 context.Response.Headers[AgentProtocol.TellJournal] = generation;
                 context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -102,7 +103,7 @@ public sealed class CommandApi
         while (true)
         {
             var next = _host.Bell.Next(sender);
-            var leased = await _host.Commands.LeaseAsync(sender, _time.GetUtcNow(), cancellation);
+            var leased = await _host.Agents.LeaseAsync(sender, _time.GetUtcNow(), cancellation);
             var left = end - _time.GetUtcNow();
             if (leased.Count > 0 || left <= TimeSpan.Zero)
                 return [.. leased.Select(CommandStore.ToLeased)];
@@ -131,7 +132,7 @@ public sealed class CommandApi
     {
         if (await ReadAsync(context, AgentProtocolJson.Default.JournalReport) is not { } report)
             return;
-        if (await _host.Commands.HearAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
+        if (await _host.Agents.HearAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
             await RefuseAsync(context, 409, "Nobody asks for the journal under this generation, or it tells of more than a journal holds; lease again.");
@@ -141,7 +142,7 @@ public sealed class CommandApi
     {
         if (await ReadAsync(context, AgentProtocolJson.Default.CommandResult) is not { } result)
             return;
-        if (await _host.Commands.FinishAsync(sender, (string)context.Request.RouteValues["id"]!, result, context.RequestAborted))
+        if (await _host.Agents.FinishAsync(sender, (string)context.Request.RouteValues["id"]!, result, context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
             await RefuseAsync(context, 404, "This node has no such command.");

@@ -2,8 +2,9 @@ using Whistle.Actions.Protocol;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Engine;
 
 /// <summary>The way back: what the run changed is taken back in reverse, each step proven, before the run ends.</summary>
 static partial class RunEngine

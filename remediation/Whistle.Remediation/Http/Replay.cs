@@ -9,10 +9,12 @@ using Whistle.Detectors.Http;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Control;
+using Whistle.Remediation.Engine;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Http;
 
 /// <summary>What a runbook would have done about an incident.</summary>
 /// <param name="At">The time for which the gates were asked: when the incident opened, or its signals were evidence enough.</param>
@@ -71,7 +73,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
     {
         var at = incident.OpenedAt;
         var (run, _) = Proposal.Of(incident, new(runbook, runbook, runbook.Ladder), Fired(signal, at), [], at);
-        var mode = ControlStore.ModeOf(past.Modes, runbook, incident.Tenant, incident.Cluster).Mode;
+        var mode = ControlStore.ModeOf(past.Modes, runbook, incident.ClusterId).Mode;
         ReplayAnswer Answer(string verdict, string why, IReadOnlyList<string> commands) =>
             new(incident.Id, incident.Title, incident.Tenant, incident.Cluster, run.Node, at, runbook.Name, verdict, why, mode, commands);
         if (run.EndedAt is not null)
@@ -81,7 +83,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         Refusal? refusal = null;
         for (var i = 0; i < MostAsked; i++)
         {
-            var cluster = await environment.ClusterAt(incident.Tenant, incident.Cluster, at, cancellation);
+            var cluster = await environment.ClusterAt(incident.ClusterId, at, cancellation);
             refusal = GatePipeline.FirstRefusal(await SnapshotAsync(past, incident, runbook, run, plan, cluster, at, cancellation));
             // Evidence comes with time; what another gate says is the answer.
             if (refusal?.Gate is not "evidence" || at + refusal.RetryAfter > (incident.ClosedAt < past.Until ? incident.ClosedAt : past.Until))
@@ -113,10 +115,10 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
                 .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value)),
         ],
         Cluster = cluster,
-        Troubled = past.Incidents.Where(i => i.Tenant == incident.Tenant && i.Cluster == incident.Cluster && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
+        Troubled = past.Incidents.Where(i => i.ClusterId == incident.ClusterId && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
             .Select(i => i.Subject["node"]).ToHashSet(),
-        Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.Tenant, incident.Cluster, at),
-        Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Holds(incident.Tenant, incident.Cluster, at)),
+        Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.ClusterId, at),
+        Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Holds(incident.ClusterId, at)),
         Onsets = [.. incident.Onsets.Where(o => o <= at)],
     };
 
@@ -130,7 +132,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
 
     // What its zone and its part in the cluster were is left out.
     async Task<Reservation> PlaceAsync(Run run, CancellationToken cancellation) => new(
-        run.Id, run.Runbook, run.Tenant, run.Cluster, "", run.Node, run.Subject,
+        run.Id, run.Runbook, run.NodeId, "", run.Subject,
         await environment.Runs.RunbookOfAsync(run, cancellation) is not { } book || Rendering.Plan(book, run.Labels).From(0).Disruptive, ControlPlane: false);
 
     static Signal Fired(IncidentSignal signal, DateTimeOffset at) => new()

@@ -5,8 +5,9 @@ using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Engine;
 
 /// <summary>What a run is advanced by.</summary>
 /// <param name="Command">The run's latest command; null before the first.</param>
@@ -22,18 +23,6 @@ sealed record RunWorld(GateSnapshot Gates, Incident Incident, Command? Command, 
     public bool IsClear => Incident.Signals.All(s => s.IsClear);
 
     public PlannedStep Step(Run run) => Plan.Steps[run.Step];
-}
-
-/// <param name="Repeats">Counted where the timeline says it already.</param>
-sealed record RunNote(string Kind, string Text, bool Repeats = false);
-
-/// <summary>The run as it is next, with what its timeline says, in one transaction with a command that is offered or taken back.</summary>
-sealed record RunDecision(Run Run, IReadOnlyList<RunNote> Notes)
-{
-    public Command? Offer { get; init; }
-
-    /// <summary>Only valid while the command has not begun; if it has meanwhile, the whole decision is void.</summary>
-    public string? Withdraw { get; init; }
 }
 
 /// <summary>The life of a run as a function of what is so now. Null means that nothing changes.</summary>

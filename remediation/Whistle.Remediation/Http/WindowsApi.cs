@@ -7,8 +7,9 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 
 using Whistle.Detectors.Http;
+using Whistle.Remediation.Control;
 
-namespace Whistle.Remediation.Control;
+namespace Whistle.Remediation.Http;
 
 /// <summary>When nodes may be taken down. Without a name, it counts for all.</summary>
 /// <param name="Recurrence">As iCalendar has it (RFC 5545), such as <c>FREQ=WEEKLY;BYDAY=SA,SU</c>.</param>

@@ -1,7 +1,8 @@
 using Whistle.Actions.Protocol;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Engine;
 
 /// <summary>What follows where a run went on after the backup that its state was restored from.</summary>
 static partial class RunEngine

@@ -1,8 +1,9 @@
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
-namespace Whistle.Remediation.Runs;
+namespace Whistle.Remediation.Engine;
 
 /// <summary>What is to be tried next for an incident: a runbook that answers it, or the next rung of one that was tried.</summary>
 sealed record Rung(Runbook Runbook, Runbook Origin, IReadOnlyList<string> Next)

@@ -1,0 +1,27 @@
+using Whistle.State;
+using Whistle.Telemetry;
+
+namespace Whistle.Inventory;
+
+/// <summary>
+/// A cluster by its names. Names are checked in one place, where a sender is enrolled (<see cref="Credentials.EnrollAsync"/>). What comes from
+/// rows, labels and addresses is taken as it stands, so that a name which nobody could enrol is still looked up, shown and revoked.
+/// The default value names no cluster: it equals none, and no row matches it.
+/// </summary>
+public readonly record struct ClusterId(string Tenant, string Cluster)
+{
+    /// <summary>By tenant and then by cluster, letter by letter.</summary>
+    public static readonly IComparer<ClusterId> Ordinal = Comparer<ClusterId>.Create((a, b) =>
+        string.CompareOrdinal(a.Tenant, b.Tenant) is not 0 and var order ? order : string.CompareOrdinal(a.Cluster, b.Cluster));
+
+    /// <summary>What only one writer at a time may have: the cluster's incidents, runs, commands and what hangs on them.</summary>
+    public StateScope Scope => StateScope.Of($"cluster\n{Tenant}\n{Cluster}");
+
+    /// <summary>The cluster whose identity the gateway put into the labels; empty names where it put none.</summary>
+    public static ClusterId Of(Labels labels) => new(labels[Sender.TenantLabel], labels[Sender.ClusterLabel]);
+
+    public NodeId Node(string node) => new(Tenant, Cluster, node);
+
+    /// <summary>Such as <c>default/prod</c>.</summary>
+    public override string ToString() => $"{Tenant}/{Cluster}";
+}

@@ -1,0 +1,15 @@
+using Whistle.Remediation.Commands;
+
+namespace Whistle.Remediation.Runs;
+
+/// <param name="Repeats">Counted where the timeline says it already.</param>
+sealed record RunNote(string Kind, string Text, bool Repeats = false);
+
+/// <summary>The run as it is next, with what its timeline says, in one transaction with a command that is offered or taken back.</summary>
+sealed record RunDecision(Run Run, IReadOnlyList<RunNote> Notes)
+{
+    public Command? Offer { get; init; }
+
+    /// <summary>Only valid while the command has not begun; if it has meanwhile, the whole decision is void.</summary>
+    public string? Withdraw { get; init; }
+}
