@@ -10,7 +10,6 @@ using Whistle.Remediation;
 using Whistle.Remediation.Agents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;

@@ -8,7 +8,6 @@ using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Web.Clusters;
 using Whistle.Web.Live;
 
 namespace Whistle.Web.Acts;

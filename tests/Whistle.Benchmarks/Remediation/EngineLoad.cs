@@ -11,6 +11,7 @@ using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Stores;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;

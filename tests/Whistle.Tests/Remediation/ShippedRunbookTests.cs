@@ -2,6 +2,7 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Actions.Protocol;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
