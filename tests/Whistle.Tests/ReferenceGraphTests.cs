@@ -22,13 +22,13 @@ public sealed class ReferenceGraphTests
             ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions"],
         ["Whistle.Simulation"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions",
-            "Whistle.Remediation",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents",
+            "Whistle.Actions", "Whistle.Remediation",
         ],
         ["Whistle.Alerting"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions",
-            "Whistle.Remediation",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents",
+            "Whistle.Actions", "Whistle.Remediation",
         ],
         ["Whistle.Web"] =
         [

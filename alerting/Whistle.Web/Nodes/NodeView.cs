@@ -67,7 +67,8 @@ public sealed record NodeView
 
 public readonly record struct FilesystemKey(NodeId Node, string Device, string Type, string Mountpoint)
 {
-    public static FilesystemKey Of(Labels labels) => new(TelemetryNode.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
+    public static FilesystemKey Of(Labels labels) =>
+        new(TelemetryNode.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
 }
 
 /// <summary>A filesystem of the page. NaN where a number is not known, bytes otherwise.</summary>
