@@ -96,7 +96,10 @@ public sealed class RulesHost : BackgroundService
         _collectors = new CollectorPresence(environment.Series, environment.Refused);
     }
 
-    /// <summary>All active signals, with what hides them: the same list until a rule is evaluated again, so that readers may keep what they make of it.</summary>
+    /// <summary>
+    /// All active signals, with what inhibits them. It is the same list until a rule is evaluated again, so readers may cache what they
+    /// derive from it.
+    /// </summary>
     public IReadOnlyList<Signal> Signals
     {
         get

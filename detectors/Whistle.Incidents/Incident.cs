@@ -57,11 +57,11 @@ public sealed record Incident
 
     public IReadOnlyList<IncidentSignal> Signals { get; init; } = [];
 
-    /// <summary>The names of the alerts about something else that its signals have hidden since it opened or came back.</summary>
-    public IReadOnlyList<string> Hides { get; init; } = [];
+    /// <summary>The names of the alerts about other subjects that its signals have inhibited since it opened or reopened.</summary>
+    public IReadOnlyList<string> Inhibits { get; init; } = [];
 
-    /// <summary>What explains all of it that holds now, in words; null where the cause is in it, or something of it stands for itself.</summary>
-    public string? HiddenBy
+    /// <summary>What inhibits all its signals that have not cleared, in words. Null if one is not, or if its cause is here.</summary>
+    public string? InhibitedBy
     {
         get
         {
@@ -83,7 +83,7 @@ public sealed record Incident
 /// Since when its expression no longer holds while <c>keep_firing_for</c> keeps it active. It proves a repair and holds a page; only its end
 /// closes the incident.
 /// </param>
-/// <param name="InhibitedBy">What explains it, so that it calls nobody and starts no repair; null where it stands for itself.</param>
+/// <param name="InhibitedBy">What inhibits it, so that it pages nobody and starts no repair; null if nothing does.</param>
 public sealed record IncidentSignal(
     ulong Fingerprint, string Name, Labels Labels, string Severity, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown = false,
     DateTimeOffset? QuietSince = null, Inhibitor? InhibitedBy = null)
@@ -92,9 +92,12 @@ public sealed record IncidentSignal(
     public bool IsClear => ClearedAt is not null || QuietSince is not null;
 }
 
-/// <summary>A person has taken the incident on: no further pages, and nothing new that disturbs workloads, until it ends.</summary>
+/// <summary>A person has acknowledged the incident: until that ends it pages nobody, and nothing new disturbs workloads.</summary>
 public sealed record Acknowledgement(string IncidentId, string Author, DateTimeOffset At, DateTimeOffset Until);
 
 /// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
-/// <param name="Kind">A stable word, such as <c>opened</c>, <c>signal</c>, <c>hidden</c>, <c>gate</c>, <c>step</c>, <c>page</c>, <c>closed</c>.</param>
+/// <param name="Kind">
+/// A stable word, such as <c>opened</c>, <c>signal</c>, <c>inhibited</c> (once <c>hidden</c>), <c>gate</c>, <c>step</c>, <c>page</c>,
+/// <c>closed</c>.
+/// </param>
 public sealed record TimelineEntry(string IncidentId, long Number, DateTimeOffset At, string Kind, string Text, int Count = 1);

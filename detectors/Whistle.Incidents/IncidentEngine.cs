@@ -28,14 +28,15 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, stri
 /// <param name="Worked">Incidents that a run works on.</param>
 sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
-    /// <summary>What fires and is not hidden, by what it is about. Thousands of signals are sorted once, not at every look at the same ones.</summary>
+    /// <summary>What is firing and not inhibited, by subject. Thousands of signals are sorted once, not for every reader.</summary>
     public IReadOnlyDictionary<(ClusterId Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);
 
-    /// <summary>What is hidden by another signal, by fingerprint.</summary>
-    public ILookup<ulong, Signal> Hidden => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.Fingerprint);
+    /// <summary>What is inhibited by another signal, by fingerprint.</summary>
+    public ILookup<ulong, Signal> Inhibited => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.Fingerprint);
 
-    /// <summary>As <see cref="Hidden"/>, by the fingerprint of what hides it.</summary>
-    public ILookup<ulong, Signal> Hiding => field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.InhibitedBy!.Fingerprint);
+    /// <summary>As <see cref="Inhibited"/>, by the fingerprint of what inhibits it.</summary>
+    public ILookup<ulong, Signal> ByInhibitor =>
+        field ??= Active.Where(s => s.InhibitedBy is not null).ToLookup(s => s.InhibitedBy!.Fingerprint);
 }
 
 /// <summary>Incidents as a function of those held and of all that is wrong now.</summary>
@@ -105,7 +106,7 @@ static class IncidentEngine
     // Of a storm only its beginning, its ebb and its end are told, not each of thousands of signals.
     static IncidentChange Quiet(Incident before, IncidentChange change, string title)
     {
-        var entries = change.Entries.Where(e => e.Kind is not ("signal" or "hidden")).ToList();
+        var entries = change.Entries.Where(e => e.Kind is not ("signal" or "inhibited")).ToList();
         static int Active(Incident i) => i.Signals.Count(s => s is { IsClear: false, InhibitedBy: null });
         if (Math.Abs(Active(before) - Active(change.Incident)) * 10 > Active(before))
             entries.Add(("signal", $"{title}."));
@@ -150,23 +151,27 @@ static class IncidentEngine
     {
         var entries = new List<(string, string)>();
         var next = incident;
-        // What is hidden begins nothing; what the incident holds of it already stays, and what is about the same as its cause is no other incident.
+        // An inhibited signal opens nothing. It stays in an incident that already has it, and joins that of its cause if the subject is
+        // the same.
         var visible = active;
         active =
         [
-            .. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Hidden[s.Fingerprint]),
-            .. active.SelectMany(s => view.Hiding[s.Fingerprint]).Where(s => KeyOf(s).Subject.Equals(incident.Subject)),
+            .. active, .. incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => view.Inhibited[s.Fingerprint]),
+            .. active.SelectMany(s => view.ByInhibitor[s.Fingerprint]).Where(s => KeyOf(s).Subject.Equals(incident.Subject)),
         ];
         if (incident.ClosedAt is not null)
         {
-            next = incident with { ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Hides = [] };
+            next = incident with
+            {
+                ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Inhibits = [],
+            };
             entries.Add(("reopened", $"Reopened ({Ordinal(next.Reopened)} time)."));
         }
 
         var signals = Signals(next, active, view.Ended, entries, now);
         if (signals.Exists(s => !s.IsClear) && !incident.Signals.Any(s => !s.IsClear))
             next = next with { Onsets = [.. incident.Onsets.TakeLast(MostOnsets - 1), now] };
-        next = Hide(next with { Signals = signals }, view.Hiding, entries);
+        next = NoteInhibited(next with { Signals = signals }, view.ByInhibitor, entries);
         if (visible.Count > 0 && Rank(SeverityOf(Worst(visible))) <= Rank(next.Severity))
             next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
@@ -175,18 +180,19 @@ static class IncidentEngine
         return new(next, entries);
     }
 
-    // Told once an alert: how many it hides now is seen where the signals are.
-    static Incident Hide(Incident incident, ILookup<ulong, Signal> hiding, List<(string, string)> entries)
+    // One entry per alert: how many it inhibits now can be seen among the signals.
+    static Incident NoteInhibited(Incident incident, ILookup<ulong, Signal> byInhibitor, List<(string, string)> entries)
     {
-        if (hiding.Count == 0)
+        if (byInhibitor.Count == 0)
             return incident;
-        var hidden = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => hiding[s.Fingerprint])
+        var inhibited = incident.Signals.Where(s => s.ClearedAt is null).SelectMany(s => byInhibitor[s.Fingerprint])
             .Where(s => !KeyOf(s).Subject.Equals(incident.Subject)).CountBy(s => s.Name).ToDictionary();
-        var joined = hidden.Keys.Except(incident.Hides).Order(StringComparer.Ordinal).ToList();
+        var joined = inhibited.Keys.Except(incident.Inhibits).Order(StringComparer.Ordinal).ToList();
         if (joined.Count == 0)
             return incident;
-        entries.Add(("hidden", $"Explains {string.Join(", ", joined.Select(n => hidden[n] > 1 ? $"{n} ({hidden[n]} times)" : n))}. While it fires, nobody is paged for that and no repair of it starts."));
-        return incident with { Hides = [.. incident.Hides, .. joined] };
+        var names = string.Join(", ", joined.Select(n => inhibited[n] > 1 ? $"{n} ({inhibited[n]} times)" : n));
+        entries.Add(("inhibited", $"Inhibits {names}. While it fires, nobody is paged for that and no repair of it starts."));
+        return incident with { Inhibits = [.. incident.Inhibits, .. joined] };
     }
 
     static List<IncidentSignal> Signals(
@@ -217,19 +223,23 @@ static class IncidentEngine
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
         if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
             entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is active again."));
-        TellHiding(known, signal, entries);
+        NoteInhibition(known, signal, entries);
         return fires
             ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet, signal.InhibitedBy)
             : known! with { Unknown = unknown, QuietSince = quiet, InhibitedBy = signal.InhibitedBy };
     }
 
-    static void TellHiding(IncidentSignal? known, Signal signal, List<(string, string)> entries)
+    static void NoteInhibition(IncidentSignal? known, Signal signal, List<(string, string)> entries)
     {
         var (before, now) = (known?.InhibitedBy, signal.InhibitedBy);
         if (now is not null && now.Fingerprint != before?.Fingerprint)
-            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is hidden by {now}. While that fires, nobody is paged for it and no repair starts."));
+        {
+            var subject = $"{signal.Name} ({SeverityOf(signal)})";
+            entries.Add(("inhibited", $"{subject} is inhibited by {now}. While that fires, nobody is paged for it and no repair starts."));
+        }
+
         if (now is null && before is not null)
-            entries.Add(("hidden", $"{signal.Name} ({SeverityOf(signal)}) is no longer hidden by {before}."));
+            entries.Add(("inhibited", $"{signal.Name} ({SeverityOf(signal)}) is no longer inhibited by {before}."));
     }
 
     static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)

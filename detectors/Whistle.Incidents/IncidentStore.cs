@@ -41,7 +41,8 @@ public sealed class IncidentStore
         CREATE INDEX incidents_closed ON incidents (closed_at, opened_at, id, revision) WHERE closed_at IS NOT NULL;
         """;
 
-    const string Hides = "ALTER TABLE incidents ADD COLUMN hides TEXT NOT NULL DEFAULT '';";
+    // The column keeps its first name: a migration that has run never changes.
+    const string Inhibits = "ALTER TABLE incidents ADD COLUMN hides TEXT NOT NULL DEFAULT '';";
 
     const string Keys = "SELECT id, revision FROM incidents";
 
@@ -55,7 +56,7 @@ public sealed class IncidentStore
 
     static readonly RowReader Taken = new("acknowledgements", "the acknowledgement is lost. Acknowledge the incident again.");
 
-    public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Hides);
+    public static readonly StateSchema Tables = new("incidents", Schema, AcknowledgementTable, Onsets, Revision, Inhibits);
 
     readonly StateDatabase _database;
 
@@ -232,7 +233,7 @@ public sealed class IncidentStore
         ("$title", incident.Title), ("$severity", incident.Severity), ("$state", incident.State), ("$opened", incident.OpenedAt),
         ("$revision", StateSql.NewRevision()), ("$closed", incident.ClosedAt), ("$clear", incident.ClearSince), ("$reopened", incident.Reopened),
         ("$onsets", string.Join(' ', incident.Onsets.Select(o => o.ToUnixTimeMilliseconds()))),
-        ("$hides", string.Join('\n', incident.Hides)),
+        ("$hides", string.Join('\n', incident.Inhibits)),
         ("$signals", JsonSerializer.Serialize([.. incident.Signals.Select(ToRow)], IncidentJson.Default.ListSignalRow)));
 
     static Incident Read(DbDataReader reader) => new()
@@ -249,7 +250,7 @@ public sealed class IncidentStore
         ClearSince = reader.OptionalInstant(10),
         Reopened = reader.GetInt32(11),
         Onsets = [.. reader.GetString(13).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(o, CultureInfo.InvariantCulture)))],
-        Hides = reader.GetString(14).Split('\n', StringSplitOptions.RemoveEmptyEntries),
+        Inhibits = reader.GetString(14).Split('\n', StringSplitOptions.RemoveEmptyEntries),
         Signals = [.. JsonSerializer.Deserialize(reader.GetString(12), IncidentJson.Default.ListSignalRow)!.Select(FromRow)],
     };
 

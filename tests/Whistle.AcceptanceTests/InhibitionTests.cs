@@ -51,13 +51,13 @@ public sealed class InhibitionTests
         (_reports, _ready) = (false, false);
         await RunAsync(20, cancellation);
         var silent = (await OpenAsync()).Single(i => i.Id != disk.Id);
-        Assert.Equal(("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Hides)));
+        Assert.Equal(("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Inhibits)));
         Assert.Equal([$"trigger {silent.Id}/1"], Told(pagerDuty));
-        Assert.Equal("NodeSilent (node n1)", (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.HiddenBy);
-        Assert.Equal("Page held: NodeSilent (node n1) explains all its signals.", Assert.Single(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "hold").Text);
-        Assert.Equal([SignalState.Unknown, SignalState.Firing], Hidden.OrderBy(s => s.Name == "NodeNotReady").Select(s => s.State));
+        Assert.Equal("NodeSilent (node n1)", (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.InhibitedBy);
+        Assert.Equal("Page held: all its signals are inhibited by NodeSilent (node n1).", Assert.Single(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "hold").Text);
+        Assert.Equal([SignalState.Unknown, SignalState.Firing], Inhibited.OrderBy(s => s.Name == "NodeNotReady").Select(s => s.State));
         var run = Assert.Single(await server.App.Services.GetRequiredService<RunStore>().OfIncidentAsync(disk.Id, TestContext.Current.CancellationToken));
-        Assert.Contains("explained by NodeSilent (node n1)", (await server.App.Remediation.AskGatesAsync(run.Id, TestContext.Current.CancellationToken)).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
+        Assert.Contains("inhibited by NodeSilent (node n1)", (await server.App.Remediation.AskGatesAsync(run.Id, TestContext.Current.CancellationToken)).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
         Assert.Contains("\"inhibitedBy\":{\"name\":\"NodeSilent\"", await server.Http.GetStringAsync("api/whistle/v1/signals", cancellation), StringComparison.Ordinal);
         Assert.DoesNotContain("inhibitedBy", await server.Http.GetStringAsync("api/v1/alerts", cancellation), StringComparison.Ordinal);
         Assert.Equal(2, await server.MetricAsync("whistle_signals_inhibited", cancellation));
@@ -67,19 +67,19 @@ public sealed class InhibitionTests
         await RunAsync(1, cancellation);
         _ready = true;
         await RunAsync(2, cancellation);
-        Assert.Empty(Hidden);
+        Assert.Empty(Inhibited);
         Assert.Equal((IncidentState.Recovering, IncidentState.Open), ((await Incidents.FindAsync(silent.Id, TestContext.Current.CancellationToken))!.State, (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.State));
         await RunAsync(16, cancellation);
         Assert.Equal([$"trigger {silent.Id}/1", $"resolve {silent.Id}/1", $"trigger {disk.Id}/1"], Told(pagerDuty));
         Assert.Contains(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "page" && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
-        Assert.Equal(2, (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "hidden"));
+        Assert.Equal(2, (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "inhibited"));
     }
 
     IncidentStore Incidents => _server.App.Services.GetRequiredService<IncidentStore>();
 
     async Task<IReadOnlyList<Incident>> OpenAsync() => await Incidents.ActiveAsync(TestContext.Current.CancellationToken);
 
-    IEnumerable<Signal> Hidden => _server.App.Rules.Signals.Where(s => s.InhibitedBy is not null);
+    IEnumerable<Signal> Inhibited => _server.App.Rules.Signals.Where(s => s.InhibitedBy is not null);
 
     static string Shipped(string file) => Path.Combine(AppContext.BaseDirectory, "rules", file);
 

@@ -6,7 +6,7 @@ using Whistle.Telemetry;
 
 namespace Whistle.Benchmarks;
 
-/// <summary>What it takes to find the hidden ones among signals of which half are hidden. Pairs of 5,000 are 25 million.</summary>
+/// <summary>What it takes to find the inhibited ones among signals of which half are inhibited. Pairs of 5,000 are 25 million.</summary>
 [MemoryDiagnoser]
 public class InhibitionBenchmarks
 {

@@ -120,8 +120,8 @@ static class AlertingEngine
         return state.AcknowledgedUntil > now ? state with { AcknowledgedUntil = null } : state;
     }
 
-    // While another signal explains it, its own deadline stands still. It does not start again: a cause that comes and goes would put it off for ever.
-    static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) => (incident.HiddenBy is not null, state.InhibitedSince) switch
+    // While it is inhibited, its own deadline stands still. It does not start again: a cause that comes and goes would put it off for ever.
+    static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) => (incident.InhibitedBy is not null, state.InhibitedSince) switch
     {
         (true, null) => state with { InhibitedSince = now },
         (false, { } since) => state with { InhibitedSince = null, InhibitedFor = state.InhibitedFor + (now - since) },
@@ -156,7 +156,7 @@ static class AlertingEngine
     {
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
             return new HoldReason.Acknowledged(acknowledgement);
-        if (view.Incident.HiddenBy is { } cause)
+        if (view.Incident.InhibitedBy is { } cause)
             return new HoldReason.Inhibited(cause);
         // Nothing is wrong at this moment, and a relapse pages at once. A closing that never comes is not waited for.
         return view.Incident is { State: IncidentState.Recovering, ClearSince: { } clear } && now - clear < policy.RecoveryPatience

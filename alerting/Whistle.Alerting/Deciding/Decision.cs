@@ -81,7 +81,7 @@ sealed record AlertState
     /// <summary>The end of the acknowledgement last seen.</summary>
     public DateTimeOffset? AcknowledgedUntil { get; init; }
 
-    /// <summary>Since when another signal has explained all of it; null where none does.</summary>
+    /// <summary>Since when all its signals have been inhibited; null if they are not.</summary>
     [JsonPropertyName("HiddenSince")]
     public DateTimeOffset? InhibitedSince { get; init; }
 

@@ -15,8 +15,8 @@ public enum Standing
     /// <summary>A run waits: a gate says not now.</summary>
     HeldBack,
 
-    /// <summary>Another incident explains all its signals.</summary>
-    Explained,
+    /// <summary>All its signals are inhibited.</summary>
+    Inhibited,
 
     /// <summary>No run is there.</summary>
     Watched,
@@ -81,7 +81,7 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
         (_, RunState.AwaitingApproval) => Standing.NeedsApproval,
         (_, RunState.Escalated) => Standing.NeedsPerson,
         _ when isPaged => Standing.NeedsPerson,
-        _ when incident.HiddenBy is not null => Standing.Explained,
+        _ when incident.InhibitedBy is not null => Standing.Inhibited,
         (_, RunState.Waiting or RunState.Proposed) => Standing.HeldBack,
         _ => Standing.Watched,
     };
@@ -96,8 +96,8 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
                 : "Closed: all signals cleared and stayed clear, or their subject is gone.";
         }
 
-        if (incident.HiddenBy is { } cause && run is null or { EndedAt: not null } or { State: RunState.Waiting or RunState.Proposed })
-            return $"Explained by {cause}. While that fires, nobody is paged for this and no repair starts.";
+        if (incident.InhibitedBy is { } cause && run is null or { EndedAt: not null } or { State: RunState.Waiting or RunState.Proposed })
+            return $"Inhibited by {cause}. While that fires, nobody is paged for this and no repair starts.";
         if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
             return sentence;
         if (incident.State is IncidentState.Recovering)

@@ -55,8 +55,8 @@ public sealed record IncidentStory
     /// <summary>What its active signals say now.</summary>
     public IReadOnlyList<SignalView> Now { get; init; } = [];
 
-    /// <summary>What they hide now, the worst first.</summary>
-    public IReadOnlyList<SignalView> Hidden { get; init; } = [];
+    /// <summary>What they inhibit now, the worst first.</summary>
+    public IReadOnlyList<SignalView> Inhibited { get; init; } = [];
 
     public Incident Incident => Row.Incident;
 
@@ -92,7 +92,7 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
             Timeline = await environment.Incidents.TimelineAsync(id, cancellation),
             Ticket = snapshot.Tickets.FirstOrDefault(t => t.Incident == id),
             Now = [.. snapshot.Signals.Where(s => signals.Contains(s.Fingerprint))],
-            Hidden = [.. snapshot.Signals.Where(s => s.InhibitedBy is { } by && signals.Contains(by.Fingerprint))],
+            Inhibited = [.. snapshot.Signals.Where(s => s.InhibitedBy is { } by && signals.Contains(by.Fingerprint))],
         };
     }
 

@@ -27,7 +27,7 @@ static class Wording
         Standing.NeedsPerson => (BadgeKind.Person, "needs a person"),
         Standing.NeedsApproval => (BadgeKind.Person, "needs approval"),
         Standing.HeldBack => (BadgeKind.Waiting, "held back"),
-        Standing.Explained => (BadgeKind.Waiting, "explained"),
+        Standing.Inhibited => (BadgeKind.Waiting, "inhibited"),
         Standing.Watched => (BadgeKind.Info, "watched"),
         Standing.Repairing => (BadgeKind.Working, "repairing"),
         Standing.Recovering => (BadgeKind.Working, "recovering"),

@@ -40,7 +40,7 @@ public sealed record SignalView
     /// <summary>Only http and https: an annotation may carry anything.</summary>
     public Uri? Runbook { get; init; }
 
-    /// <summary>What explains it; null where it stands for itself.</summary>
+    /// <summary>What inhibits it; null if nothing does.</summary>
     public Inhibitor? InhibitedBy { get; init; }
 
     public required string Mountpoint { get; init; }

@@ -67,7 +67,7 @@ static class AlertRows
 
     static string State(JsonElement signal) =>
         (signal.Text("stateBefore") is { Length: > 0 } before ? $"{signal.Text("state")} (was {before})" : signal.Text("state"))
-        + (signal.TryGetProperty("inhibitedBy", out _) ? ", hidden" : "");
+        + (signal.TryGetProperty("inhibitedBy", out _) ? ", inhibited" : "");
 
     static string Where(JsonElement signal) => JsonFields.Place(signal.GetProperty("labels"), signal.GetProperty("labels"));
 
@@ -79,7 +79,7 @@ static class AlertRows
     static string Summary(JsonElement signal)
     {
         var summary = signal.GetProperty("annotations").Text("summary");
-        return signal.TryGetProperty("inhibitedBy", out var by) ? $"{summary}; explained by {by.Text("name")} of {Where(by)}" : summary;
+        return signal.TryGetProperty("inhibitedBy", out var by) ? $"{summary}; inhibited by {by.Text("name")} of {Where(by)}" : summary;
     }
 
     static string Label(JsonElement signal, string name) => signal.GetProperty("labels").Text(name);

@@ -212,7 +212,7 @@ static class StateColours
     public static Style? Of(string header, string cell) =>
         header is not ("STATE" or "SEVERITY" or "ENDED AS" or "OUTCOME" or "MODE") ? None : cell switch
         {
-            _ when cell.EndsWith(", hidden", StringComparison.Ordinal) => None,
+            _ when cell.EndsWith(", inhibited", StringComparison.Ordinal) => None,
             "firing" or "critical" or "open" or "failed" or "escalated" or "rolled-back" or "indeterminate" => Bad,
             "warning" or "degraded" or "awaiting-approval" or "waiting-on-customer" or "refused" => Warning,
             "pending" or "mitigating" or "recovering" or "running" or "verifying" or "in-progress" or "automatic" => UnderWay,

@@ -70,7 +70,7 @@ static class IncidentsCommand
             ("opened", incident.Time("openedAt", view)),
             ("clear", incident.Time("clearSince") is { } clear ? $"for {Quantity.Span(view.Now - clear)}" : ""),
             ("closed", incident.Time("closedAt", view)),
-            ("hides", string.Join(", ", incident.Items("hides").Select(h => Printable.Of(h.ToString())))),
+            ("inhibits", string.Join(", ", incident.Items("inhibits").Select(name => Printable.Of(name.ToString())))),
             ("reopened", incident.Text("reopened") is "0" ? "" : $"{incident.Text("reopened")} times"));
         ConsoleTable.WriteSection("Signals", SignalHeader, incident.Items("signals").Select(s => SignalRow(s, view)), ["WHERE"]);
         ConsoleTable.WriteSection(
@@ -85,7 +85,7 @@ static class IncidentsCommand
         return
         [
             (cleared ? "cleared" : signal.Text("unknown") is "True" ? "unknown" : "firing")
-                + (signal.Text("inhibitedBy").Length > 0 ? ", hidden" : ""),
+                + (signal.Text("inhibitedBy").Length > 0 ? ", inhibited" : ""),
             signal.Text("severity"), signal.Text("name"), JsonFields.Place(labels, labels),
                 signal.Time(cleared ? "clearedAt" : "since", view),
         ];

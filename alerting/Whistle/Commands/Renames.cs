@@ -22,6 +22,7 @@ static class Renames
     public static readonly Rename[] All =
     [
         new(RenameKind.Verb, "", "serve", "2.0"),
+        new(RenameKind.ApiField, "incidents.hides", "incidents.inhibits", "2.0"),
     ];
 
     // What a call without a verb still means.

@@ -23,7 +23,7 @@ static class RulesCommand
         return new("rules", "Lists, checks and tests rules.")
         {
             ServerConnection.With(
-                new Command("list", "Lists the rules in force, and which signals hide others.").Lists(),
+                new Command("list", "Lists the rules in force, and which signals inhibit others.").Lists(),
                 async (arguments, server, cancellation) =>
             {
                 var inhibitRules = await server.GetAsync("api/whistle/v1/inhibit-rules", cancellation);
@@ -102,7 +102,7 @@ static class RulesCommand
 /// <summary>Rules of the API as rows of a table.</summary>
 static class RuleRows
 {
-    static readonly string[] InhibitHeader = ["WHILE", "HIDDEN ARE", "EQUAL"];
+    static readonly string[] InhibitHeader = ["WHILE", "INHIBITED ARE", "EQUAL"];
     static readonly string[] Header =
         ["STATE", "SEVERITY", "GROUP", "NAME", "KIND", "HEALTH", "SIGNALS", "FOR", "EVALUATED", "TOOK", "FILE", "EXPRESSION"];
 

@@ -16,7 +16,7 @@ sealed class DetectorMetrics
             Buckets = Histogram.ExponentialBuckets(0.001, 4, 9),
         });
         Signals = factory.CreateGauge("whistle_signals", "Active signals.", ["state"]);
-        InhibitedSignals = factory.CreateGauge("whistle_signals_inhibited", "Active signals that another one hides.");
+        InhibitedSignals = factory.CreateGauge("whistle_signals_inhibited", "Active signals that another one inhibits.");
         Reloads = factory.CreateCounter("whistle_rule_reloads_total", "Loads of the rule files.", ["result"]);
     }
 

@@ -47,12 +47,12 @@ static class RulesJson
         json.WriteEndObject();
     }
 
-    /// <param name="tellsHiding">Adds by what a signal is hidden, which Prometheus leaves to Alertmanager.</param>
-    public static void WriteSignals(Utf8JsonWriter json, string property, IEnumerable<Signal> signals, bool tellsHiding = false)
+    /// <param name="withInhibitor">Adds what inhibits a signal, which Prometheus leaves to Alertmanager.</param>
+    public static void WriteSignals(Utf8JsonWriter json, string property, IEnumerable<Signal> signals, bool withInhibitor = false)
     {
         json.WriteStartArray(property);
         foreach (var signal in signals)
-            WriteAlert(json, signal, tellsHiding ? signal.InhibitedBy : null);
+            WriteAlert(json, signal, withInhibitor ? signal.InhibitedBy : null);
         json.WriteEndArray();
     }
 

@@ -25,13 +25,15 @@ public sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyL
 /// <param name="KeepFiringSince">Since when the expression does not hold, while the signal is kept firing.</param>
 /// <param name="StateBefore">What an unknown signal was.</param>
 /// <param name="End">cleared, gone or withdrawn.</param>
-/// <param name="InhibitedBy">What explains it, so that it opens no incident, calls nobody and starts no repair; left out where nothing does.</param>
+/// <param name="InhibitedBy">
+/// What inhibits it, so that it opens no incident, pages nobody and starts no repair; left out if nothing does.
+/// </param>
 public sealed record SignalAnswer(
     IReadOnlyDictionary<string, string> Labels, IReadOnlyDictionary<string, string> Annotations, string State, DateTimeOffset ActiveAt, string Value, string Fingerprint,
     DateTimeOffset? KeepFiringSince = null, DateTimeOffset? FiringSince = null, string? StateBefore = null, DateTimeOffset? UnknownSince = null,
     DateTimeOffset? EndedAt = null, string? End = null, InhibitorAnswer? InhibitedBy = null);
 
-/// <summary>The firing signal that hides another one.</summary>
+/// <summary>The firing signal that inhibits another one.</summary>
 public sealed record InhibitorAnswer(string Name, IReadOnlyDictionary<string, string> Labels, string Fingerprint)
 {
     public static InhibitorAnswer? Of(Inhibitor? inhibitor) =>
@@ -55,9 +57,9 @@ public static class SignalsApi
             return WhistleApi.Duration(ended) is { } duration
                 ? new SignalsResult(rules.Signals, await rules.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation))
                 : WhistleApi.BadDuration("ended", ended);
-        }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on wish what ended.");
+        }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on request what has ended.");
         group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList())).WithName("listInhibitRules")
-            .WithSummary("Which signals hide which others, of the rules in force.");
+            .WithSummary("Which signals inhibit which others: the inhibit rules in force.");
     }
 
     static InhibitRuleAnswer ToAnswer(InhibitRule rule) => new(rule.File, Texts(rule.Source), Texts(rule.Target), rule.Equal);
@@ -74,7 +76,7 @@ sealed class SignalsResult(IReadOnlyList<Signal> active, IReadOnlyList<Signal>? 
     public Task ExecuteAsync(HttpContext httpContext) => PrometheusApi.SucceedAsync(httpContext, new Answer(json =>
     {
         json.WriteStartObject();
-        RulesJson.WriteSignals(json, "signals", active, tellsHiding: true);
+        RulesJson.WriteSignals(json, "signals", active, withInhibitor: true);
         if (ended is not null)
             RulesJson.WriteSignals(json, "ended", ended);
         json.WriteEndObject();

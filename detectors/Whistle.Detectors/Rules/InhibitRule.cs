@@ -3,12 +3,12 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors.Rules;
 
 /// <summary>
-/// While a signal that <see cref="Source"/> takes fires, those that <see cref="Target"/> takes are hidden where they have the same values of
-/// <see cref="Equal"/>. As in Alertmanager, a label that both lack counts as equal.
+/// While a signal that <see cref="Source"/> selects is firing, it inhibits those that <see cref="Target"/> selects and that have the same
+/// values of <see cref="Equal"/>. As in Alertmanager, a label that both lack counts as equal.
 /// </summary>
 sealed record InhibitRule
 {
-    // What is wrong in one cluster never hides what is wrong in another, whatever a file says.
+    // A signal never inhibits one of another cluster, whatever a file says.
     static readonly string[] Always = ["tenant", "cluster"];
 
     public required string File { get; init; }
@@ -22,7 +22,7 @@ sealed record InhibitRule
 
     string[] Common => field ??= [.. Always.Union(Equal)];
 
-    /// <summary>The same for signals of which one may hide the other.</summary>
+    /// <summary>The same for two signals if one may inhibit the other.</summary>
     public Labels KeyOf(Labels labels) => labels.Keep(Common);
 }
 

@@ -33,7 +33,7 @@ public sealed class RuleSet
 
     internal IReadOnlyList<RuleGroup> Groups { get; }
 
-    /// <summary>Which signals hide others, in the order of the files.</summary>
+    /// <summary>Which signals inhibit others, in the order of the files.</summary>
     internal IReadOnlyList<InhibitRule> InhibitRules { get; }
 
     /// <summary>How many rules the set has, alerting and recording.</summary>

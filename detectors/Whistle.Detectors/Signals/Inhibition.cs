@@ -4,12 +4,12 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors.Signals;
 
 /// <summary>
-/// Which signals are hidden by others of the same cause. As in Alertmanager one that is hidden still hides others, and of those that are both
-/// source and target of a rule none hides another. Unlike there, what hides a signal is the end of the chain, which is never hidden itself.
+/// Which signals are inhibited by others. As in Alertmanager an inhibited signal still inhibits others, and of those that are both source
+/// and target of a rule none inhibits another. Unlike there, the inhibitor of a signal is the end of the chain, which nothing inhibits.
 /// </summary>
 static class Inhibition
 {
-    /// <summary>The same signals; the list itself where none is hidden.</summary>
+    /// <summary>The same signals; the list itself if none is inhibited.</summary>
     public static IReadOnlyList<Signal> Apply(IReadOnlyList<InhibitRule> rules, IReadOnlyList<Signal> signals)
     {
         if (rules.Count == 0)
@@ -20,9 +20,10 @@ static class Inhibition
             Find(rule, byName, sources);
         if (sources.Count == 0)
             return signals;
-        var hidden = new Dictionary<Signal, Signal>(sources.Select(s => KeyValuePair.Create(s.Key, s.Value[0][0])), ReferenceEqualityComparer.Instance);
-        OpenCircles(hidden, sources);
-        return [.. signals.Select(s => hidden.ContainsKey(s) ? s with { InhibitedBy = Inhibitor.Of(Cause(s, hidden)) } : s)];
+        var inhibited = new Dictionary<Signal, Signal>(
+            sources.Select(s => KeyValuePair.Create(s.Key, s.Value[0][0])), ReferenceEqualityComparer.Instance);
+        OpenCircles(inhibited, sources);
+        return [.. signals.Select(s => inhibited.ContainsKey(s) ? s with { InhibitedBy = Inhibitor.Of(Cause(s, inhibited)) } : s)];
     }
 
     // Sources are found by the labels that must be equal, so that the work grows with the signals and not with their pairs.
@@ -52,23 +53,25 @@ static class Inhibition
     static IEnumerable<Signal> Taken(InhibitSide side, List<IGrouping<string, Signal>> byName) =>
         byName.Where(g => side.MayTake(g.Key)).SelectMany(g => g).Where(s => side.Takes(s.Labels));
 
-    // Signals that hide each other in a circle would all be lost: where nothing else hides one of them, the one that fires the longest is told.
-    static void OpenCircles(Dictionary<Signal, Signal> hidden, Dictionary<Signal, List<List<Signal>>> sources)
+    // Signals that inhibit each other in a circle would all be lost: if nothing else inhibits one of them, the one that has been firing
+    // longest is reported.
+    static void OpenCircles(Dictionary<Signal, Signal> inhibited, Dictionary<Signal, List<List<Signal>>> sources)
     {
         var seen = new HashSet<Signal>(ReferenceEqualityComparer.Instance);
-        foreach (var start in hidden.Keys.ToList())
+        foreach (var start in inhibited.Keys.ToList())
         {
             var path = new List<Signal>();
             var at = start;
-            for (; hidden.TryGetValue(at, out var by) && seen.Add(at); at = by)
+            for (; inhibited.TryGetValue(at, out var by) && seen.Add(at); at = by)
                 path.Add(at);
-            if (path.FindIndex(s => ReferenceEquals(s, at)) is >= 0 and var first && !TryLeadOut(path[first..], hidden, sources))
-                hidden.Remove(path.Skip(first).Aggregate(Older));
+            if (path.FindIndex(s => ReferenceEquals(s, at)) is >= 0 and var first && !TryLeadOut(path[first..], inhibited, sources))
+                inhibited.Remove(path.Skip(first).Aggregate(Older));
         }
     }
 
-    // Looks through all that hides the circle, near to far, for what does not end in it, and makes that and what lies between the causes.
-    static bool TryLeadOut(List<Signal> circle, Dictionary<Signal, Signal> hidden, Dictionary<Signal, List<List<Signal>>> sources)
+    // Searches everything that inhibits the circle, near to far, for a signal that does not lead back into it. That signal and those on the
+    // way to it become the causes.
+    static bool TryLeadOut(List<Signal> circle, Dictionary<Signal, Signal> inhibited, Dictionary<Signal, List<List<Signal>>> sources)
     {
         var inside = new HashSet<Signal>(circle, ReferenceEqualityComparer.Instance);
         var targets = new Dictionary<Signal, Signal>(ReferenceEqualityComparer.Instance);
@@ -79,11 +82,11 @@ static class Inhibition
             foreach (var source in sources[target].Where(seen.Add).SelectMany(s => s.OrderBy(Age)).Where(s => !inside.Contains(s) && targets.TryAdd(s, target)))
             {
                 left.Enqueue(source);
-                if (EndsIn(inside, source, hidden))
+                if (EndsIn(inside, source, inhibited))
                     continue;
                 var at = source;
                 for (; targets.TryGetValue(at, out var next); at = next)
-                    hidden[next] = at;
+                    inhibited[next] = at;
                 return true;
             }
         }
@@ -91,13 +94,13 @@ static class Inhibition
         return false;
     }
 
-    static bool EndsIn(HashSet<Signal> circle, Signal signal, Dictionary<Signal, Signal> hidden)
+    static bool EndsIn(HashSet<Signal> circle, Signal signal, Dictionary<Signal, Signal> inhibited)
     {
-        // It may end in another circle that is not opened yet.
+        // It may end in another circle that has not been opened yet.
         var passed = new HashSet<Signal>(ReferenceEqualityComparer.Instance);
         while (!circle.Contains(signal))
         {
-            if (!passed.Add(signal) || !hidden.TryGetValue(signal, out var by))
+            if (!passed.Add(signal) || !inhibited.TryGetValue(signal, out var by))
                 return false;
             signal = by;
         }
@@ -105,20 +108,20 @@ static class Inhibition
         return true;
     }
 
-    static Signal Cause(Signal signal, Dictionary<Signal, Signal> hidden)
+    static Signal Cause(Signal signal, Dictionary<Signal, Signal> inhibited)
     {
-        while (hidden.TryGetValue(signal, out var by))
+        while (inhibited.TryGetValue(signal, out var by))
             signal = by;
         return signal;
     }
 
-    // The same at every look, so that nothing changes its cause while nothing happens.
+    // Deterministic, so that a cause does not change while nothing happens.
     static Signal Older(Signal a, Signal b) => Age(a).CompareTo(Age(b)) <= 0 ? a : b;
 
     static (DateTimeOffset? FiringSince, ulong Fingerprint) Age(Signal signal) => (signal.Condition.FiringSince, signal.Fingerprint);
 
-    /// <param name="Any">The one that fires the longest first.</param>
-    /// <param name="OneSided">As that, those that the rule could not hide.</param>
+    /// <param name="Any">The one that has been firing longest comes first.</param>
+    /// <param name="OneSided">Likewise, those that the rule could not inhibit.</param>
     sealed record Sources(List<Signal> Any, List<Signal> OneSided)
     {
         public void Add(Signal source, bool isTarget)

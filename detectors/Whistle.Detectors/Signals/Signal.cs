@@ -98,7 +98,7 @@ public sealed record Signal
     }
 }
 
-/// <summary>A signal that hides others.</summary>
+/// <summary>A signal that inhibits others.</summary>
 public sealed record Inhibitor(ulong Fingerprint, string Name, Labels Labels)
 {
     // What the reader knows from the place where it stands, or from the name.

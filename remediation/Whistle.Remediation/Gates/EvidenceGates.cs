@@ -10,8 +10,11 @@ static class EvidenceGates
     /// <summary>Repaired is the cause, not what follows from it. A run that has begun goes on.</summary>
     public static GateAnswer Inhibited(GateSnapshot s) =>
         s.Run.Reports.Count == 0 && s.Signals.Count > 0 && s.Signals.All(x => x.InhibitedBy is not null)
-            ? new($"Its signals are explained by {string.Join(", ", s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))}. It starts if they still fire once that has cleared.", Soon)
+            ? new($"Its signals are inhibited by {Inhibitors(s)}. It starts if they still fire once that has cleared.", Soon)
             : GateAnswer.Allow;
+
+    static string Inhibitors(GateSnapshot s) =>
+        string.Join(", ", s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal));
 
     public static GateAnswer Evidence(GateSnapshot s)
     {

@@ -11,7 +11,7 @@ namespace Whistle.Remediation.Gates;
 sealed class SignalIndex(IReadOnlyList<Signal> signals)
 {
     readonly Dictionary<ulong, Signal> _byFingerprint = Index(signals);
-    readonly Dictionary<ClusterId, HashSet<string>> _hiddenNodes = signals.Where(s => s.InhibitedBy is not null && s.Labels.Has("node"))
+    readonly Dictionary<ClusterId, HashSet<string>> _inhibitedNodes = signals.Where(s => s.InhibitedBy is not null && s.Labels.Has("node"))
         .GroupBy(s => ClusterId.Of(s.Labels)).ToDictionary(g => g.Key, g => g.Select(s => s.Labels["node"]).ToHashSet());
 
     /// <summary>The signals of the incident with one of the names that hold, or are unknown.</summary>
@@ -28,13 +28,13 @@ sealed class SignalIndex(IReadOnlyList<Signal> signals)
     }
 
     /// <summary>Clusters that have such nodes as <see cref="Troubled"/> tells.</summary>
-    public IEnumerable<ClusterId> TroubledClusters(FleetState fleet) => fleet.TroubledClusters.Union(_hiddenNodes.Keys);
+    public IEnumerable<ClusterId> TroubledClusters(FleetState fleet) => fleet.TroubledClusters.Union(_inhibitedNodes.Keys);
 
-    /// <summary>Nodes of the cluster that are in trouble, whether an incident is told of it or it is explained by something else: it weighs the same.</summary>
+    /// <summary>Nodes of the cluster that are in trouble, whether they have an incident or are inhibited: both weigh the same.</summary>
     public IReadOnlySet<string> Troubled(FleetState fleet, ClusterId cluster)
     {
         var troubled = fleet.Troubled(cluster);
-        return _hiddenNodes.TryGetValue(cluster, out var hidden) ? troubled.Union(hidden).ToHashSet() : troubled;
+        return _inhibitedNodes.TryGetValue(cluster, out var inhibited) ? troubled.Union(inhibited).ToHashSet() : troubled;
     }
 
     public Signal? Find(ulong fingerprint) => _byFingerprint.GetValueOrDefault(fingerprint);

@@ -12,7 +12,7 @@ namespace Whistle.Remediation.Http;
 
 /// <summary>
 /// A signal of an incident. It is active while it has not cleared; unknown means that its source does not report; quietSince, that it has
-/// cleared and is only kept firing by its rule; inhibitedBy, what explains it, so that it pages nobody and starts no repair.
+/// cleared and is only kept firing by its rule; inhibitedBy, what inhibits it, so that it pages nobody and starts no repair.
 /// </summary>
 public sealed record IncidentSignalAnswer(
     string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown, DateTimeOffset? QuietSince,
@@ -25,10 +25,12 @@ public sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind,
 /// <param name="Subject">What it is about, such as node and mountpoint.</param>
 /// <param name="ClearSince">Since when all its signals are clear.</param>
 /// <param name="Reopened">How often it came back.</param>
-/// <param name="Hides">The names of the alerts that its signals have hidden.</param>
+/// <param name="Inhibits">The names of the alerts that its signals have inhibited.</param>
+/// <param name="Hides">The old name of inhibits, until version 2.0.</param>
 public sealed record IncidentAnswer(
     string Id, string Tenant, string Cluster, IReadOnlyDictionary<string, string> Subject, string Title, string Severity, IncidentState State, DateTimeOffset OpenedAt,
-    DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened, IReadOnlyList<string> Hides, IReadOnlyList<IncidentSignalAnswer> Signals, IReadOnlyList<TimelineAnswer>? Timeline,
+    DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened, IReadOnlyList<string> Inhibits, IReadOnlyList<string> Hides,
+    IReadOnlyList<IncidentSignalAnswer> Signals, IReadOnlyList<TimelineAnswer>? Timeline,
     IReadOnlyList<RunAnswer>? Runs);
 
 /// <summary>What one step came to. The output is the action's own report.</summary>

@@ -242,7 +242,7 @@ public sealed class RemediationApi
 
     static IncidentAnswer ToAnswer(Incident incident, IReadOnlyList<TimelineAnswer>? timeline, IReadOnlyList<RunAnswer>? runs) => new(
         incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, incident.State, incident.OpenedAt,
-        incident.ClosedAt, incident.ClearSince, incident.Reopened, incident.Hides,
+        incident.ClosedAt, incident.ClearSince, incident.Reopened, incident.Inhibits, incident.Inhibits,
         [.. incident.Signals.Select(s => new IncidentSignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince, InhibitorAnswer.Of(s.InhibitedBy)))], timeline, runs);
 
     async Task<RunAnswer> ToAnswerAsync(Run run, IReadOnlyList<TimelineAnswer>? timeline, CancellationToken cancellation) => new(

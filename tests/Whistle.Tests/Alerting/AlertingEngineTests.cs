@@ -23,7 +23,7 @@ public sealed class AlertingEngineTests
     /// One letter a minute, what the incident is then; what is decided stands after its minute. w, c, i: open as warning, critical, info.
     /// m: warning, a repair is under way. r: recovering. x: closed. s: closed after a repair that succeeded. g, G: a repair gave up (warning,
     /// critical). f: an attempt failed. 2: warning with a second node. 3: warning with a second cause. A: critical, acknowledged up to minute 10.
-    /// B: the same with a rise from warning. h: critical, all of it explained by another signal. k: critical, a second cause explained. -: alerting
+    /// B: the same with a rise from warning. h: critical, all of it inhibited by another signal. k: critical, a second signal inhibited. -: alerting
     /// is down.
     /// </summary>
     [Theory]
@@ -50,11 +50,11 @@ public sealed class AlertingEngineTests
     [InlineData("one that is taken back does not", "cccAAAcccccccc", "2:page 1 critical")]
     [InlineData("a rise is held by it too", "w" + "BBBBBBBBBcc", "2:hold 10:page 1 critical")]
     [InlineData("what another signal explains is held, and once that ends its own deadline goes on", "chhhhhccc", "2:hold 7:page 1 critical")]
-    [InlineData("what was explained before its deadline too", "chccc", "3:page 1 critical")]
+    [InlineData("what was inhibited before its deadline too", "chccc", "3:page 1 critical")]
     [InlineData("a cause that comes and goes puts the page off, not away", "chchchch", "3:hold 4:page 1 critical")]
-    [InlineData("what is explained and closes calls nobody", "hhhhx", "2:hold 4:digest")]
-    [InlineData("an explained cause beside another holds nothing, and joins nobody", "ccckkkkkkk", "2:page 1 critical")]
-    [InlineData("what was paged stays so while it is explained", "ccchhhhhhccccc", "2:page 1 critical")]
+    [InlineData("what is inhibited and closes pages nobody", "hhhhx", "2:hold 4:digest")]
+    [InlineData("an inhibited signal beside another holds nothing, and joins nobody", "ccckkkkkkk", "2:page 1 critical")]
+    [InlineData("what was paged stays so while it is inhibited", "ccchhhhhhccccc", "2:page 1 critical")]
     [InlineData("a repair that gives up meanwhile is paged when it stands for itself again", "hhGGG", "2:change,ticket,page 1 critical")]
     [InlineData("a return has its own deadline and goes on counting", "cccxxccc", "2:page 1 critical 3:resolve,announce 7:page 2 critical")]
     [InlineData("what passed while alerting was down needs nobody now", "---x", "3:digest")]
@@ -151,8 +151,8 @@ public sealed class AlertingEngineTests
             'x' or 's' => incident.Closed(now),
             '2' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskFilling", "n2", severity, now)] },
             '3' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskAlmostFull", "n1", severity, now)] },
-            'h' => incident with { Signals = [Explained(incident.Signals[0])] },
-            'k' => incident with { Signals = [.. incident.Signals, Explained(Fleet.Signal("NodeNotReady", "n2", severity, now))] },
+            'h' => incident with { Signals = [Inhibited(incident.Signals[0])] },
+            'k' => incident with { Signals = [.. incident.Signals, Inhibited(Fleet.Signal("NodeNotReady", "n2", severity, now))] },
             _ => incident,
         };
         Repair[] repairs = letter switch
@@ -166,7 +166,7 @@ public sealed class AlertingEngineTests
         return new(incident, repairs, letter is 'A' or 'B' ? new("i1", "ann", Fleet.Start, Fleet.Start.AddMinutes(10)) : null);
     }
 
-    static IncidentSignal Explained(IncidentSignal signal) => signal with { InhibitedBy = new(9, "NodeSilent", Labels.Of(("node", "n1"))) };
+    static IncidentSignal Inhibited(IncidentSignal signal) => signal with { InhibitedBy = new(9, "NodeSilent", Labels.Of(("node", "n1"))) };
 
     static int Since(string letters, int minute)
     {

@@ -29,27 +29,27 @@ public sealed class InhibitionTests : IDisposable
     [InlineData("an unknown source that fired counts", "?Silent node=a; Disk node=a", "Disk by Silent")]
     [InlineData("one that never fired does not", "~Silent node=a; Disk node=a", "")]
     [InlineData("a pending one does not", "-Silent node=a; Disk node=a", "")]
-    [InlineData("a pending target has nothing to hide", "Silent node=a; -Disk node=a", "")]
-    [InlineData("an unknown target is hidden", "Silent node=a; ?Disk node=a", "Disk by Silent")]
+    [InlineData("a pending target has nothing to inhibit", "Silent node=a; -Disk node=a", "")]
+    [InlineData("an unknown target is inhibited", "Silent node=a; ?Disk node=a", "Disk by Silent")]
     [InlineData("a name that is no target", "Silent node=a; Other node=a", "")]
     [InlineData("a negative matcher", "Silent node=a; Disk node=a spare=yes", "")]
-    public void A_signal_is_hidden_by_its_cause_alone(string what, string signals, string hidden) => AssertHidden(
-        what, signals, hidden, Rule("""alertname = "Silent" """, """alertname =~ "Disk|Memory", spare != yes""", "node"));
+    public void A_signal_is_inhibited_by_its_cause_alone(string what, string signals, string inhibited) => AssertInhibited(
+        what, signals, inhibited, Rule("""alertname = "Silent" """, """alertname =~ "Disk|Memory", spare != yes""", "node"));
 
     [Theory]
-    [InlineData("critical hides warning", "A severity=critical; A severity=warning", "A by A")]
+    [InlineData("critical inhibits warning", "A severity=critical; A severity=warning", "A by A")]
     [InlineData("and nothing else", "A severity=critical; B severity=warning; A severity=info", "")]
-    public void One_thing_that_is_bad_and_worse_is_told_once(string what, string signals, string hidden) =>
-        AssertHidden(what, signals, hidden, Rule("severity = critical", "severity = warning", "alertname"));
+    public void One_thing_that_is_bad_and_worse_is_told_once(string what, string signals, string inhibited) =>
+        AssertInhibited(what, signals, inhibited, Rule("severity = critical", "severity = warning", "alertname"));
 
     [Theory]
-    [InlineData("no signal hides itself, nor one that is a source and a target as it is", "Down zone=a; Down zone=b", "")]
-    [InlineData("one that is only a source hides it", "Up zone=a; Down zone=a", "Down by Up")]
-    public void What_is_on_both_sides_is_not_hidden_by_its_like(string what, string signals, string hidden) =>
-        AssertHidden(what, signals, hidden, Rule("alertname =~ \"Up|Down\"", "alertname = Down"));
+    [InlineData("no signal inhibits itself, nor one that is a source and a target as it is", "Down zone=a; Down zone=b", "")]
+    [InlineData("one that is only a source inhibits it", "Up zone=a; Down zone=a", "Down by Up")]
+    public void What_is_on_both_sides_is_not_inhibited_by_its_like(string what, string signals, string inhibited) =>
+        AssertInhibited(what, signals, inhibited, Rule("alertname =~ \"Up|Down\"", "alertname = Down"));
 
     [Fact]
-    public void What_is_hidden_still_hides_and_the_end_of_the_chain_is_named() => AssertHidden(
+    public void What_is_inhibited_still_inhibits_and_the_end_of_the_chain_is_named() => AssertInhibited(
         "a chain", "Api; Node; Pod", "Node by Api,Pod by Api", Rule("alertname = Node", "alertname = Pod"), Rule("alertname = Api", "alertname = Node"));
 
     [Fact]
@@ -57,8 +57,8 @@ public sealed class InhibitionTests : IDisposable
     {
         InhibitRule[] rules = [Rule("alertname = A", "alertname = B"), Rule("alertname = B", "alertname = C"), Rule("alertname = C", "alertname = A")];
 
-        AssertHidden("a circle", "B; C; A", "C by B,A by B", rules);
-        AssertHidden("a circle with what hangs on it", "D; C; A; B", "D by C,A by C,B by C", [.. rules, Rule("alertname = B", "alertname = D")]);
+        AssertInhibited("a circle", "B; C; A", "C by B,A by B", rules);
+        AssertInhibited("a circle with what hangs on it", "D; C; A; B", "D by C,A by C,B by C", [.. rules, Rule("alertname = B", "alertname = D")]);
     }
 
     [Theory]
@@ -67,24 +67,24 @@ public sealed class InhibitionTests : IDisposable
     [InlineData("what hangs on the circle and has another cause too", "A; B; E; F", "A by F,B by F,E by F", "A E;E A;F E")]
     [InlineData("what hangs on the circle and has none", "A; B; E", "B by A,E by A", "A E;E A")]
     [InlineData("another circle", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A")]
-    [InlineData("another circle that it hides as well", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A;A C")]
-    public void A_circle_with_a_cause_beside_it_tells_that(string what, string signals, string hidden, string more) => AssertHidden(
-        what, signals, hidden, [.. $"B A;A B;{more}".Split(';').Select(r => r.Split(' ')).Select(r => Rule($"alertname =~ \"{r[0]}\"", $"alertname = {r[1]}"))]);
+    [InlineData("another circle that it inhibits as well", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A;A C")]
+    public void A_circle_with_a_cause_beside_it_tells_that(string what, string signals, string inhibited, string more) => AssertInhibited(
+        what, signals, inhibited, [.. $"B A;A B;{more}".Split(';').Select(r => r.Split(' ')).Select(r => Rule($"alertname =~ \"{r[0]}\"", $"alertname = {r[1]}"))]);
 
     [Theory]
     [InlineData("node", 5000)]
     [InlineData("", 9999)]
-    public void Of_five_thousand_circles_one_each_is_told_and_the_work_grows_with_the_signals(string equal, int hidden)
+    public void Of_five_thousand_circles_one_each_is_told_and_the_work_grows_with_the_signals(string equal, int inhibited)
     {
         string[] labels = equal.Length > 0 ? [equal] : [];
         InhibitRule[] rules = [Rule("alertname = A", "alertname = B", labels), Rule("alertname = B", "alertname = A", labels)];
 
-        AssertLinear(rules, "A", "B", hidden);
+        AssertLinear(rules, "A", "B", inhibited);
     }
 
     [Fact]
     public void Of_several_causes_the_one_that_fires_the_longest_is_named() =>
-        AssertHidden("two causes", "Silent job=x; Silent job=y; Disk", "Disk by Silent", Rule("alertname = Silent", "alertname = Disk"), of: s => Assert.Equal("x", s.InhibitedBy!.Labels["job"]));
+        AssertInhibited("two causes", "Silent job=x; Silent job=y; Disk", "Disk by Silent", Rule("alertname = Silent", "alertname = Disk"), of: s => Assert.Equal("x", s.InhibitedBy!.Labels["job"]));
 
     [Fact]
     public void The_work_grows_with_the_signals_and_not_with_their_pairs()
@@ -92,7 +92,7 @@ public sealed class InhibitionTests : IDisposable
         var rules = RuleSet.Load([Path.Combine(AppContext.BaseDirectory, "rules")]).Rules!.InhibitRules;
         InhibitRule[] all = [.. rules, Rule("alertname = Silent", "alertname != Silent", "node"), Rule("alertname = Silent", "alertname = Disk")];
 
-        AssertLinear(all, "Silent", "Disk", hidden: 5000);
+        AssertLinear(all, "Silent", "Disk", inhibited: 5000);
     }
 
     [Fact]
@@ -147,7 +147,7 @@ public sealed class InhibitionTests : IDisposable
     public void Matchers_are_read_as_Alertmanager_reads_them(string text, string read) =>
         Assert.Equal(read, string.Join(' ', Rule(text, "a = b").Source.Matchers));
 
-    /// <summary>A name that no alert has would hide nothing for ever, and nobody would see it.</summary>
+    /// <summary>A name that no alert has would inhibit nothing for ever, and nobody would see it.</summary>
     [Fact]
     public void The_shipped_file_speaks_only_of_alerts_that_there_are_and_hides_nothing_behind_what_is_milder()
     {
@@ -185,20 +185,20 @@ public sealed class InhibitionTests : IDisposable
     static IReadOnlyCollection<string> Named(LabelMatcher matcher) =>
         matcher.Operator is MatchOperator.Equal or MatchOperator.NotEqual ? [matcher.Value] : new GoRegex(matcher.Value).Literals ?? throw new FormatException($"{matcher} names no alerts one by one.");
 
-    void AssertHidden(string what, string signals, string hidden, params InhibitRule[] rules) => AssertHidden(what, signals, hidden, rules, null);
+    void AssertInhibited(string what, string signals, string inhibited, params InhibitRule[] rules) => AssertInhibited(what, signals, inhibited, rules, null);
 
-    void AssertHidden(string what, string signals, string hidden, InhibitRule rule, Action<Signal> of) => AssertHidden(what, signals, hidden, [rule], of);
+    void AssertInhibited(string what, string signals, string inhibited, InhibitRule rule, Action<Signal> of) => AssertInhibited(what, signals, inhibited, [rule], of);
 
-    static void AssertHidden(string what, string signals, string hidden, InhibitRule[] rules, Action<Signal>? of)
+    static void AssertInhibited(string what, string signals, string inhibited, InhibitRule[] rules, Action<Signal>? of)
     {
         var found = Inhibition.Apply(rules, [.. signals.Split(';', StringSplitOptions.TrimEntries).Select(Signal)]).Where(s => s.InhibitedBy is not null).ToList();
-        Assert.True(hidden == string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy!.Name}")), $"{what}: {hidden} was expected, it was {string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy}"))}");
+        Assert.True(inhibited == string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy!.Name}")), $"{what}: {inhibited} was expected, it was {string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy}"))}");
         if (of is not null)
             Assert.All(found, of);
     }
 
     // Work is counted in bytes, which no other load of the machine changes; Whistle.Benchmarks measures its time.
-    static void AssertLinear(InhibitRule[] rules, string source, string target, int hidden)
+    static void AssertLinear(InhibitRule[] rules, string source, string target, int inhibited)
     {
         var (half, whole) = (Signals(2500), Signals(5000));
         Inhibition.Apply(rules, half);
@@ -206,7 +206,7 @@ public sealed class InhibitionTests : IDisposable
         var (between, applied) = (GC.GetAllocatedBytesForCurrentThread(), Inhibition.Apply(rules, whole));
         var after = GC.GetAllocatedBytesForCurrentThread();
 
-        Assert.Equal(hidden, applied.Count(s => s.InhibitedBy is not null));
+        Assert.Equal(inhibited, applied.Count(s => s.InhibitedBy is not null));
         Assert.InRange((after - between) / (double)(between - before), 1.5, 3);
 
         List<Signal> Signals(int count) =>

@@ -214,20 +214,20 @@ public sealed class IncidentTests : IDisposable
         Fire("NodeSilent", "critical", "");
         Fire("Filling", "warning", "/a");
         Fire("Filling", "critical", "/b");
-        Hide(1);
-        Hide(2);
+        Inhibit(1);
+        Inhibit(2);
         await PassAsync(0);
         await PassAsync(30);
 
         var silent = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
-        Assert.Equal(["Filling"], silent.Hides);
-        Assert.Equal("Explains Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind == "hidden").Text);
+        Assert.Equal(["Filling"], silent.Inhibits);
+        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind == "inhibited").Text);
 
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
         Assert.Equal(3, (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
-        Assert.All((await _store.ActiveAsync(TestContext.Current.CancellationToken)).Skip(1), i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.HiddenBy)));
+        Assert.All((await _store.ActiveAsync(TestContext.Current.CancellationToken)).Skip(1), i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.InhibitedBy)));
     }
 
     [Fact]
@@ -238,40 +238,40 @@ public sealed class IncidentTests : IDisposable
         await PassAsync(0);
         var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         Fire("NodeSilent", "critical", "");
-        Hide(0);
+        Inhibit(0);
         await PassAsync(1);
-        Assert.Equal(("NodeSilent (node n)", null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].InhibitedBy!.ToString(), (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy));
+        Assert.Equal(("NodeSilent (node n)", null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].InhibitedBy!.ToString(), (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
 
-        Hide(1);
+        Inhibit(1);
         await PassAsync(1);
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy));
+        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
 
         _active.RemoveAt(2);
         Show();
         await PassAsync(1);
         await PassAsync(1);
-        Assert.Null((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy);
+        Assert.Null((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy);
         Assert.Equal(
             [
-                "Filling (warning) is hidden by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
-                "Filling (critical) is hidden by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
-                "Filling (warning) is no longer hidden by NodeSilent (node n).",
-                "Filling (critical) is no longer hidden by NodeSilent (node n).",
+                "Filling (warning) is inhibited by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
+                "Filling (critical) is inhibited by NodeSilent (node n). While that fires, nobody is paged for it and no repair starts.",
+                "Filling (warning) is no longer inhibited by NodeSilent (node n).",
+                "Filling (critical) is no longer inhibited by NodeSilent (node n).",
             ],
-            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind == "hidden").Select(e => e.Text));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind == "inhibited").Select(e => e.Text));
     }
 
     [Fact]
-    public async Task What_is_explained_reopens_nothing_joins_nothing_and_closes_as_ever()
+    public async Task What_is_inhibited_reopens_nothing_joins_nothing_and_closes_as_ever()
     {
         Fire("Filling", "warning", "/a");
         await PassAsync(0);
         var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
         Fire("NodeSilent", "critical", "");
         Fire("AlmostFull", "critical", "/a");
-        Hide(0);
-        Hide(2);
+        Inhibit(0);
+        Inhibit(2);
         await PassAsync(1);
         Assert.Equal(("warning", 1), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count));
         _active.RemoveAt(0);
@@ -281,7 +281,7 @@ public sealed class IncidentTests : IDisposable
         Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
 
         Fire("Filling", "warning", "/a");
-        Hide(2);
+        Inhibit(2);
         await PassAsync(1);
         Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
 
@@ -296,13 +296,13 @@ public sealed class IncidentTests : IDisposable
     {
         Fire("NodeSilent", "warning", "");
         Fire("NotReady", "critical", "");
-        Hide(1);
+        Inhibit(1);
         await PassAsync(0);
         var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
-        Assert.Equal(("warning", null, 2, 0), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Hides.Count));
+        Assert.Equal(("warning", null, 2, 0), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Inhibits.Count));
         Keep();
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.HiddenBy));
+        Assert.Equal((IncidentState.Open, null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
@@ -310,7 +310,7 @@ public sealed class IncidentTests : IDisposable
     }
 
     [Fact]
-    public async Task In_a_storm_what_is_explained_is_marked_beside_its_cause_and_told_in_one_line()
+    public async Task In_a_storm_what_is_inhibited_is_marked_beside_its_cause_and_reported_in_one_line()
     {
         for (var i = 0; i < 300; i++)
             Fire("Filling", "warning", $"/{i}");
@@ -318,12 +318,12 @@ public sealed class IncidentTests : IDisposable
         var storm = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Fire("NodeSilent", "critical", "");
         for (var i = 0; i < 300; i++)
-            Hide(i);
+            Inhibit(i);
         await PassAsync(1);
 
         Assert.True(storm.IsStorm);
         storm = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
-        Assert.Equal((100, null), (storm.Signals.Count(s => s.InhibitedBy is not null), storm.HiddenBy));
+        Assert.Equal((100, null), (storm.Signals.Count(s => s.InhibitedBy is not null), storm.InhibitedBy));
         Assert.InRange((await _store.TimelineAsync(storm.Id, TestContext.Current.CancellationToken)).Count, 2, 3);
     }
 
@@ -350,7 +350,7 @@ public sealed class IncidentTests : IDisposable
         };
     }
 
-    void Hide(int index) => _active[index] = _active[index] with { InhibitedBy = Inhibitor.Of(_active.Single(s => s.Name == "NodeSilent")) };
+    void Inhibit(int index) => _active[index] = _active[index] with { InhibitedBy = Inhibitor.Of(_active.Single(s => s.Name == "NodeSilent")) };
 
     void Show()
     {

@@ -70,7 +70,7 @@ sealed class GateFacts
             "taken" => _snapshot with { Acknowledgement = new("i", "ann", Now, At(rest)) },
             "pause" => _snapshot with { Pauses = [new(1, "", "", words[0] is "node" ? words[1] : "", words[0] is "runbook" ? words[1] : "", "work", "ann", Now, At(words[2]))] },
             "signals" => _snapshot with { Signals = [.. words.Select(SignalOf)] },
-            "explained" => _snapshot with { Signals = [.. _snapshot.Signals.Select(s => words.Contains(s.Name) ? s with { InhibitedBy = new(1, "Silent", Labels.Of(("node", "n"))) } : s)] },
+            "inhibited" => _snapshot with { Signals = [.. _snapshot.Signals.Select(s => words.Contains(s.Name) ? s with { InhibitedBy = new(1, "Silent", Labels.Of(("node", "n"))) } : s)] },
             "late" => _snapshot with { Cluster = _snapshot.Cluster! with { LatestData = At(rest) } },
             "unseen" => _snapshot with { Cluster = null },
             "nodes" => _snapshot with { Cluster = _snapshot.Cluster! with { Nodes = [.. words.Select(NodeOf)] } },

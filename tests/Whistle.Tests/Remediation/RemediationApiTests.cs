@@ -6,13 +6,16 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 
 using Whistle.Actions.Protocol;
+using Whistle.Commands;
 using Whistle.Detectors.Http;
+using Whistle.Detectors.Signals;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Http;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
+using Whistle.Telemetry;
 
 using Xunit;
 
@@ -144,6 +147,28 @@ public sealed class RemediationApiTests
         Assert.Equal("the fair", Assert.Single((await people.GetFromJsonAsync<JsonElement>("freezes")).EnumerateArray()).GetProperty("reason").GetString());
         Assert.Equal(HttpStatusCode.NoContent, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, (await people.DeleteAsync($"freezes/{freeze.GetProperty("id")}")).StatusCode);
+    }
+
+    /// <summary>Each renamed field of incidents has its old name too, with the same value, until the version that Renames.All names.</summary>
+    [Fact]
+    public async Task An_incident_has_the_old_names_of_its_fields_too()
+    {
+        using var bench = new RemediationBench();
+        await using var app = await StartAsync(bench);
+        using var people = People(app);
+        bench.Fire();
+        var elsewhere = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("alertname", "NodeNotReady"));
+        bench.Others.Add(bench.Signal! with { Name = "NodeNotReady", Labels = elsewhere, InhibitedBy = Inhibitor.Of(bench.Signal!) });
+        await bench.ReconcileAsync();
+
+        var listed = Assert.Single((await people.GetFromJsonAsync<JsonElement>("incidents")).EnumerateArray());
+        var one = await people.GetFromJsonAsync<JsonElement>($"incidents/{Text(listed, "id")}");
+        Assert.Equal("[\"NodeNotReady\"]", one.GetProperty("inhibits").GetRawText());
+        foreach (var rename in Renames.All.Where(r => r.Kind is RenameKind.ApiField && r.Old.StartsWith("incidents.", StringComparison.Ordinal)))
+        {
+            Assert.All([listed, one], i => Assert.Equal(
+                i.GetProperty(rename.New.Split('.')[1]).GetRawText(), i.GetProperty(rename.Old.Split('.')[1]).GetRawText()));
+        }
     }
 
     [Fact]

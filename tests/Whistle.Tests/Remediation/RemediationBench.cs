@@ -100,7 +100,7 @@ sealed class RemediationBench : IDisposable
         Runs = new(_database);
         Control = new(_database);
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
-        IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal];
+        IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal, .. Others];
         _incidentsHost = new(
             new() { Signals = Signals, Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([.. _ended.Select(e => e.Signal)]), Worked = Runs.WorkedIncidentsAsync, Store = Incidents, Metrics = metrics },
             Clock,
@@ -164,8 +164,12 @@ sealed class RemediationBench : IDisposable
         Condition = Signal!.Condition with { State = lost ? SignalState.Unknown : SignalState.Firing, Before = SignalState.Firing },
     };
 
-    /// <summary>Another signal explains it, or does no more.</summary>
-    public void Hide(bool hidden) => Signal = Signal! with { InhibitedBy = hidden ? new(1, "NodeSilent", Labels.Of(("node", "n"))) : null };
+    /// <summary>What fires while <see cref="Signal"/> does.</summary>
+    public List<Signal> Others { get; } = [];
+
+    /// <summary>Another signal inhibits it, or does so no longer.</summary>
+    public void Inhibit(bool inhibited) =>
+        Signal = Signal! with { InhibitedBy = inhibited ? new(1, "NodeSilent", Labels.Of(("node", "n"))) : null };
 
     public TimeSpan Tick { get; set; } = TimeSpan.FromSeconds(10);
 

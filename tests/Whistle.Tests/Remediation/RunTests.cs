@@ -32,39 +32,39 @@ public sealed class RunTests
     }
 
     [Fact]
-    public async Task A_run_whose_signals_are_explained_does_not_begin_until_they_stand_for_themselves()
+    public async Task A_run_whose_signals_are_inhibited_does_not_begin_until_they_stand_for_themselves()
     {
         using var bench = new RemediationBench();
         bench.Fire();
         await bench.PassAsync();
-        bench.Hide(true);
+        bench.Inhibit(true);
         await bench.StepsAsync(5);
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
             await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
-            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are explained by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
+            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are inhibited by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
 
-        bench.Hide(false);
+        bench.Inhibit(false);
         await bench.RunUntilAsync(r => r.State is RunState.Running);
     }
 
     [Fact]
-    public async Task A_run_that_is_under_way_goes_on_when_its_signals_become_explained()
+    public async Task A_run_that_is_under_way_goes_on_when_its_signals_become_inhibited()
     {
         using var bench = new RemediationBench();
         bench.Fire();
         await bench.RunUntilAsync(r => r.Reports.Count == 1);
-        bench.Hide(true);
+        bench.Inhibit(true);
 
         Assert.Equal(["measure", "clean"], (await bench.RunUntilAsync(r => r.State is RunState.Verifying)).Reports.Select(r => r.Step));
     }
 
     [Fact]
-    public async Task A_node_whose_trouble_is_explained_counts_as_troubled_all_the_same()
+    public async Task A_node_whose_trouble_is_inhibited_still_counts_as_troubled()
     {
         using var bench = new RemediationBench();
         bench.Fire();
-        bench.Hide(true);
+        bench.Inhibit(true);
         await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
         var fleet = await FleetState.ReadAsync(connection, bench.Now, cancellation: TestContext.Current.CancellationToken);
         var signals = new SignalIndex([bench.Signal!]);
