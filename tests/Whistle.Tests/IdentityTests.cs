@@ -41,6 +41,12 @@ public sealed class IdentityTests
         Assert.Equal([], exceptions.Except(found.Select(f => f.Type)));
     }
 
+    [Fact]
+    public void Two_strings_are_found_as_parameters_and_in_tuples() =>
+        Assert.Equal(
+            [".ctor", "Known", "Of", "Of clusters", "Seen"],
+            Pairs(typeof(Astray)).Where(p => !p.Contains('<', StringComparison.Ordinal)).Distinct().Order(StringComparer.Ordinal));
+
     static IEnumerable<Assembly> Assemblies() =>
         Directory.EnumerateFiles(Repository.Root, "*.csproj", SearchOption.AllDirectories)
             .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}tests{Path.DirectorySeparatorChar}", StringComparison.Ordinal))
@@ -76,5 +82,16 @@ public sealed class IdentityTests
             yield return (method.Name, method.ReturnParameter);
         foreach (var parameter in Methods(type).SelectMany(m => m.GetParameters()))
             yield return ($"{parameter.Member.Name} {parameter.Name}", parameter);
+    }
+
+    sealed class Astray(string cluster, string tenant)
+    {
+        public Dictionary<(string Tenant, string Cluster, string? Node), int> Seen = new() { [(tenant, cluster, null)] = 1 };
+
+        public static List<(int Number, string Tenant, string Cluster)> Known => [];
+
+        public static int Of(string name, string tenant, string cluster) => name.Length + tenant.Length + cluster.Length;
+
+        public static int Of(IEnumerable<(string Tenant, string Cluster)> clusters) => clusters.Count();
     }
 }

@@ -14,7 +14,6 @@ using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;

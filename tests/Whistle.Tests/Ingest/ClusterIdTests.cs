@@ -54,7 +54,8 @@ public sealed class ClusterIdTests
         var credentials = new Credentials(state, new FakeTimeProvider());
 
         Assert.NotEqual(default, new ClusterId("", ""));
-        foreach (var cluster in new[] { default, new("", "c"), new("t", ""), new("t", "C"), new("t/c", "c") })
+        ClusterId[] nameless = [default, new("", "c"), new("t", ""), new("t", "C"), new("t/c", "c")];
+        foreach (var cluster in nameless)
         {
             await Assert.ThrowsAnyAsync<ArgumentException>(
                 () => credentials.EnrollAsync(cluster, null, TestContext.Current.CancellationToken));

@@ -13,7 +13,6 @@ using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
