@@ -284,7 +284,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
-        Assert.Null(await commands.BeginAsync(new Sender(new NodeId("t", "c", "other")), Offer.Id, 2, _ => null, () => (Active, Now), Cancellation));
+        Assert.Null(await commands.BeginAsync(
+            new Sender(new NodeId("t", "c", "other")), Offer.Id, 2, _ => null, () => (Active, Now), Cancellation));
     }
 
     [Fact]
@@ -394,7 +395,9 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Credentials_are_known_until_they_are_revoked()
     {
         var credentials = new Credentials(Database, TimeProvider.System);
-        var (node, collector) = (await credentials.EnrollAsync(new("t", "c"), "n", Cancellation), await credentials.EnrollAsync(new("t", "c"), null, Cancellation));
+        var (node, collector) = (
+            await credentials.EnrollAsync(new("t", "c"), "n", Cancellation),
+            await credentials.EnrollAsync(new("t", "c"), null, Cancellation));
 
         Assert.Equal(("n", null), ((await credentials.AuthenticateAsync(node, Cancellation))!.Node, (await credentials.AuthenticateAsync(collector, Cancellation))!.Node));
         Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).NodeId.Node);
