@@ -1,7 +1,6 @@
 using Whistle.Actions.Contract;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
-using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;

@@ -1,5 +1,4 @@
 using Whistle.Remediation.Agents;
-using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
