@@ -33,7 +33,7 @@ public sealed partial class Credentials
     static readonly CheckedTable Rows = new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
 
     static readonly RowReader Reader = new(
-        "credentials", "its token is refused and its silence is not noticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
+        "credentials", "its token is refused and its silence goes unnoticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
 
     public static readonly StateSchema Tables = new(
         "ingest",
@@ -135,7 +135,8 @@ public sealed partial class Credentials
     /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
         [
-            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.ClusterId, c.At)),
+            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null))
+                .Select(c => new EnrolledCollector(c.Sender.ClusterId, c.At)),
         ];
 
     static IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> First(IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> living) =>
@@ -172,10 +173,10 @@ public sealed partial class Credentials
 
     static string Hash(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
 
-    static void CheckName(string what, string name)
+    static void CheckName(string what, string? name)
     {
-        if (!NamePattern().IsMatch(name))
-            throw new ArgumentException($"\"{name}\" is no valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
+        if (name is null || !NamePattern().IsMatch(name))
+            throw new ArgumentException($"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
     }
 
     [GeneratedRegex(@"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\z")]
