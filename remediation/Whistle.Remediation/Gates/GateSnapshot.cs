@@ -1,6 +1,7 @@
 using Whistle.Actions.Contract;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
