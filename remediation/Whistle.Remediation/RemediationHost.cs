@@ -29,7 +29,7 @@ public sealed record RemediationEnvironment
     public required IReadOnlyList<string> RunbookFiles { get; init; }
 
     /// <summary>All active signals; null while they are not known.</summary>
-    public required Func<IReadOnlyList<Signal>?> Signals { get; init; }
+    public required Func<SignalList?> Signals { get; init; }
 
     /// <summary>Whether a PromQL expression holds: it yields something, or a scalar that is not 0.</summary>
     public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> Holds { get; init; }
@@ -127,7 +127,7 @@ public sealed class RemediationHost : BackgroundService
     internal CommandBell Bell { get; } = new();
 
     /// <summary>Told every refusal's gate.</summary>
-    internal Action<string>? GateRefused { get; init; }
+    internal Action<GateName>? GateRefused { get; init; }
 
     /// <summary>When the latest pass said that something will be due without anything else happening; null where nothing will.</summary>
     internal DateTimeOffset? NextDue { get; private set; }
@@ -283,13 +283,13 @@ public sealed class RemediationHost : BackgroundService
         return await Agents.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
     }
 
-    // Indexed once as long as the detectors hand out the same list.
+    // Indexed once a version.
     SignalIndex? Signals()
     {
         if (_environment.Signals() is not { } signals)
             return null;
-        if (_indexed is not { } indexed || !ReferenceEquals(indexed.List, signals))
-            _indexed = indexed = new(signals, new SignalIndex(signals));
+        if (_indexed is not { } indexed || indexed.Version != signals.Version)
+            _indexed = indexed = new(signals.Version, new SignalIndex(signals));
         return indexed.Index;
     }
 
@@ -412,9 +412,9 @@ public sealed class RemediationHost : BackgroundService
             NextDue = at;
     }
 
-    void CountRefusal(string gate)
+    void CountRefusal(GateName gate)
     {
-        _refusals.WithLabels(gate).Inc();
+        _refusals.WithLabels(gate.Word()).Inc();
         GateRefused?.Invoke(gate);
     }
 
@@ -425,11 +425,9 @@ public sealed class RemediationHost : BackgroundService
             Bell.Ring(offer);
         if (run.EndedAt is not null)
             _ended.WithLabels(run.Runbook, run.State.ToString().ToLowerInvariant()).Inc();
-        foreach (var note in decision.Notes.Where(n => n.Kind == "gate"))
-        {
-            if (GatePipeline.Gates.FirstOrDefault(g => note.Text.StartsWith($"{g.Name}: ", StringComparison.Ordinal)) is { } gate)
-                CountRefusal(gate.Name);
-        }
+        // A command that was denied is counted when it asks to begin.
+        foreach (var gate in decision.Notes.Select(n => n.Gate).OfType<GateName>().Where(g => g is not GateName.Executor))
+            CountRefusal(gate);
 
         _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), string.Join(" ", decision.Notes.Select(n => n.Text)));
     }
@@ -460,5 +458,5 @@ public sealed class RemediationHost : BackgroundService
         }
     }
 
-    sealed record Indexed(IReadOnlyList<Signal> List, SignalIndex Index);
+    sealed record Indexed(SignalVersion Version, SignalIndex Index);
 }

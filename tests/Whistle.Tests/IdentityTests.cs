@@ -48,9 +48,7 @@ public sealed class IdentityTests
             Pairs(typeof(Astray)).Where(p => !p.Contains('<', StringComparison.Ordinal)).Distinct().Order(StringComparer.Ordinal));
 
     static IEnumerable<Assembly> Assemblies() =>
-        Directory.EnumerateFiles(Repository.Root, "*.csproj", SearchOption.AllDirectories)
-            .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}tests{Path.DirectorySeparatorChar}", StringComparison.Ordinal))
-            .Select(f => Path.GetFileNameWithoutExtension(f))
+        ProjectGraph.Projects.Select(p => p.Name)
             .Select(p => Assembly.Load(p switch { "Whistle" => "whistle", "Whistle.Agent" => "whistle-agent", _ => p }));
 
     static IEnumerable<string> Pairs(Type type) =>

@@ -4,6 +4,7 @@ using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
+using Whistle.Tests.Detectors;
 
 using Xunit;
 
@@ -17,6 +18,7 @@ public sealed class IncidentTests : IDisposable
     readonly List<Signal> _active = [];
     readonly List<Signal> _ended = [];
     readonly HashSet<string> _worked = [];
+    SignalList? _given;
     readonly StateDatabase _database;
     readonly IncidentStore _store;
     readonly IncidentsHost _host;
@@ -29,7 +31,7 @@ public sealed class IncidentTests : IDisposable
         _host = new(
             new()
             {
-                Signals = () => [.. _active],
+                Signals = () => _given ?? [.. _active],
                 Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>(_ended),
                 Worked = _ => Task.FromResult<IReadOnlySet<string>>(_worked),
                 Store = _store,
@@ -68,6 +70,30 @@ public sealed class IncidentTests : IDisposable
         Fire("Filling", "warning", "/a");
         await PassAsync(9);
         Assert.False(Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).IsStorm);
+    }
+
+    [Fact]
+    public async Task A_copy_of_the_signals_is_as_good_as_the_list_and_a_new_version_is_seen()
+    {
+        Fire("Filling", "warning", "/a");
+        var (source, original, copy) = (Guid.NewGuid(), new CountedSignals([.. _active]), new CountedSignals([.. _active]));
+        _given = new(new(source, 1), original);
+        await PassAsync(0);
+        _given = new(new(source, 1), copy);
+        await PassAsync(1);
+        Assert.NotEqual(0, original.Reads);
+        Assert.Equal(0, copy.Reads);
+
+        Fire("Filling", "warning", "/b");
+        _given = new(new(source, 2), [.. _active]);
+        await PassAsync(2);
+        Assert.Equal(2, (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
+
+        // The number of another process says nothing of this one's.
+        _given = new(new(Guid.NewGuid(), 2), []);
+        await PassAsync(3);
+        await PassAsync(9);
+        Assert.Empty(await _store.ActiveAsync(TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -114,7 +140,7 @@ public sealed class IncidentTests : IDisposable
         Assert.NotEqual(id, Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id);
         Assert.Equal(
             ["opened", "signal", "state", "signal", "state", "closed", "reopened", "signal", "state", "signal", "closed"],
-            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Select(e => e.Kind));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Select(e => e.Kind.Word()));
     }
 
     [Fact]
@@ -185,7 +211,7 @@ public sealed class IncidentTests : IDisposable
         Assert.True(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
         Assert.False(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
         Assert.Null(await _store.AcknowledgementAsync(id, _now, TestContext.Current.CancellationToken));
-        Assert.Equal(3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "acknowledged"));
+        Assert.Equal(3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Acknowledged));
         End(SignalEnd.Gone);
         await PassAsync(1);
         Assert.False(await _store.AcknowledgeAsync(new(id, "ann", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
@@ -201,9 +227,9 @@ public sealed class IncidentTests : IDisposable
         await PassAsync(1);
         Assert.Equal(2, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count);
         for (var i = 0; i < 3; i++)
-            await _store.AppendTimelineAsync(id, _now, "gate", "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
-        await _store.AppendTimelineAsync(id, _now, "gate", "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
-        await _store.AppendTimelineAsync(id, _now, "gate", "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+            await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
 
         Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Skip(2).Select(e => (e.Count, e.Text)));
     }
@@ -221,7 +247,7 @@ public sealed class IncidentTests : IDisposable
 
         var silent = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.Equal(["Filling"], silent.Inhibits);
-        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind == "inhibited").Text);
+        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Inhibited).Text);
 
         _active.RemoveAt(0);
         Show();
@@ -259,7 +285,7 @@ public sealed class IncidentTests : IDisposable
                 "Filling (warning) is no longer inhibited by NodeSilent (node n).",
                 "Filling (critical) is no longer inhibited by NodeSilent (node n).",
             ],
-            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind == "inhibited").Select(e => e.Text));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind is TimelineKind.Inhibited).Select(e => e.Text));
     }
 
     [Fact]
