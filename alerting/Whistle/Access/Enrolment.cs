@@ -32,8 +32,7 @@ static class Enrolment
         // A browser's cookie makes no senders.
         group.RequireAuthorization(Authentication.TokenOnly);
         group.MapGet(
-                "/agents", async (CancellationToken cancellation) =>
-                    TypedResults.Ok((await credentials.AgentsAsync(cancellation)).Select(ToAnswer).ToList()))
+                "/agents", async (CancellationToken cancellation) => TypedResults.Ok(await AgentsAsync(credentials, cancellation)))
             .WithName("listAgents").WithSummary("The nodes that should report.");
         group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (EnrolmentRequest request, CancellationToken cancellation) =>
         {
@@ -54,6 +53,13 @@ static class Enrolment
             .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
     }
 
+    /// <summary>The agents that should report, as the API lists them.</summary>
+    public static async Task<List<AgentAnswer>> AgentsAsync(Credentials credentials, CancellationToken cancellation) =>
+    [
+        .. (await credentials.AgentsAsync(cancellation))
+            .Select(a => new AgentAnswer(a.NodeId.Tenant, a.NodeId.Cluster, a.NodeId.Node, a.EnrolledAt)),
+    ];
+
     /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
     public static async Task<(int Count, string? Mistake)> RevokeAsync(
         Credentials credentials, EnrolledSender sender, CancellationToken cancellation) =>
@@ -68,7 +74,6 @@ static class Enrolment
         return $"No token of {wanted} is in force, so none was revoked. {(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
     }
 
-    static AgentAnswer ToAnswer(EnrolledAgent agent) => new(agent.NodeId.Tenant, agent.NodeId.Cluster, agent.NodeId.Node, agent.EnrolledAt);
 
     // The longest beginning that both have.
     static int Common(string a, string b) => a.Zip(b).TakeWhile(p => p.First == p.Second).Count();

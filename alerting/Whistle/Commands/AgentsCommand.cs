@@ -170,7 +170,7 @@ static class AgentsCommand
 
     static async Task ListAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
-        var answer = JsonSerializer.SerializeToElement(await credentials.AgentsAsync(cancellation), JsonSerializerOptions.Web);
+        var answer = JsonSerializer.SerializeToElement(await Enrolment.AgentsAsync(credentials, cancellation), JsonSerializerOptions.Web);
         ListOutput.Write(arguments, answer, TimeProvider.System.GetUtcNow(), view => Table(answer, view));
     }
 

@@ -19,7 +19,8 @@ static class BudgetGates
             return unknown;
         var node = s.Cluster?.Find(s.Run.Node);
         if ((s.Traits.Disruptive || s.Traits.StopsVoter) && node is { ControlPlane: true }
-            && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.NodeId.ClusterId == s.Run.ClusterId && r.Node != s.Run.Node) is { } other)
+            && s.AtWork.FirstOrDefault(r =>
+                r.ControlPlane && r.Disruptive && r.NodeId.ClusterId == s.Run.ClusterId && r.Node != s.Run.Node) is { } other)
             return new(new GateReason.ControlPlaneOccupied(other), Soon);
         foreach (var (scope, most) in s.Runbook.Gates.MaxConcurrent)
         {
