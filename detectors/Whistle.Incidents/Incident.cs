@@ -96,8 +96,4 @@ public sealed record IncidentSignal(
 public sealed record Acknowledgement(string IncidentId, string Author, DateTimeOffset At, DateTimeOffset Until);
 
 /// <summary>One line of an incident's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
-/// <param name="Kind">
-/// A stable word, such as <c>opened</c>, <c>signal</c>, <c>inhibited</c> (once <c>hidden</c>), <c>gate</c>, <c>step</c>, <c>page</c>,
-/// <c>closed</c>.
-/// </param>
-public sealed record TimelineEntry(string IncidentId, long Number, DateTimeOffset At, string Kind, string Text, int Count = 1);
+public sealed record TimelineEntry(string IncidentId, long Number, DateTimeOffset At, TimelineKind Kind, string Text, int Count = 1);

@@ -20,7 +20,7 @@ public sealed record IncidentOptions
 }
 
 /// <summary>An incident as it is now, and what its timeline says about it.</summary>
-sealed record IncidentChange(Incident Incident, IReadOnlyList<(string Kind, string Text)> Entries);
+sealed record IncidentChange(Incident Incident, IReadOnlyList<(TimelineKind Kind, string Text)> Entries);
 
 /// <summary>What the engine reconciles incidents with.</summary>
 /// <param name="Active">All active signals, pending ones too.</param>
@@ -105,10 +105,10 @@ static class IncidentEngine
     // Of a storm only its start, its ebb and its end are reported, not each of thousands of signals.
     static IncidentChange Quiet(Incident before, IncidentChange change, string title)
     {
-        var entries = change.Entries.Where(e => e.Kind is not ("signal" or "inhibited")).ToList();
+        var entries = change.Entries.Where(e => e.Kind is not (TimelineKind.Signal or TimelineKind.Inhibited)).ToList();
         static int Active(Incident i) => i.Signals.Count(s => s is { IsClear: false, InhibitedBy: null });
         if (Math.Abs(Active(before) - Active(change.Incident)) * 10 > Active(before))
-            entries.Add(("signal", $"{title}."));
+            entries.Add((TimelineKind.Signal, $"{title}."));
         return new(change.Incident with { Title = before.Title }, entries);
     }
 
@@ -141,13 +141,13 @@ static class IncidentEngine
         };
         var change = Next(incident, signals, view, options, now);
         return storm is null
-            ? change with { Entries = [("opened", incident.Title), .. change.Entries] }
-            : new(change.Incident with { Title = storm }, [("opened", $"{storm}. They are handled as one incident, and nothing is repaired node by node.")]);
+            ? change with { Entries = [(TimelineKind.Opened, incident.Title), .. change.Entries] }
+            : new(change.Incident with { Title = storm }, [(TimelineKind.Opened, $"{storm}. They are handled as one incident, and nothing is repaired node by node.")]);
     }
 
     static IncidentChange Next(Incident incident, List<Signal> active, SignalView view, IncidentOptions options, DateTimeOffset now)
     {
-        var entries = new List<(string, string)>();
+        var entries = new List<(TimelineKind, string)>();
         var next = incident;
         // An inhibited signal opens nothing. It stays in an incident that already has it, and joins that of its cause if the subject is
         // the same.
@@ -163,7 +163,7 @@ static class IncidentEngine
             {
                 ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Inhibits = [],
             };
-            entries.Add(("reopened", $"Reopened ({Ordinal(next.Reopened)} time)."));
+            entries.Add((TimelineKind.Reopened, $"Reopened ({Ordinal(next.Reopened)} time)."));
         }
 
         var signals = Signals(next, active, view.Ended, entries, now);
@@ -173,13 +173,13 @@ static class IncidentEngine
         if (visible.Count > 0 && Rank(SeverityOf(Worst(visible))) <= Rank(next.Severity))
             next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
-            entries.Add(("severity", $"Severity changed from {incident.Severity} to {next.Severity}."));
+            entries.Add((TimelineKind.Severity, $"Severity changed from {incident.Severity} to {next.Severity}."));
         next = signals.Exists(s => !s.IsClear) ? KeepOpen(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
         return new(next, entries);
     }
 
     // One entry per alert: how many it inhibits now can be seen among the signals.
-    static Incident NoteInhibited(Incident incident, ILookup<ulong, Signal> byInhibitor, List<(string, string)> entries)
+    static Incident NoteInhibited(Incident incident, ILookup<ulong, Signal> byInhibitor, List<(TimelineKind, string)> entries)
     {
         if (byInhibitor.Count == 0)
             return incident;
@@ -189,12 +189,12 @@ static class IncidentEngine
         if (joined.Count == 0)
             return incident;
         var names = string.Join(", ", joined.Select(n => inhibited[n] > 1 ? $"{n} ({inhibited[n]} times)" : n));
-        entries.Add(("inhibited", $"Inhibits {names}. While it fires, nobody is paged for that and no repair of it starts."));
+        entries.Add((TimelineKind.Inhibited, $"Inhibits {names}. While it fires, nobody is paged for that and no repair of it starts."));
         return incident with { Inhibits = [.. incident.Inhibits, .. joined] };
     }
 
     static List<IncidentSignal> Signals(
-        Incident incident, List<Signal> active, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
+        Incident incident, List<Signal> active, IReadOnlyList<Signal> ended, List<(TimelineKind, string)> entries, DateTimeOffset now)
     {
         var present = active.GroupBy(s => s.Fingerprint).ToDictionary(g => g.Key, g => g.OrderBy(s => s.State).First());
         var signals = new List<IncidentSignal>();
@@ -205,42 +205,42 @@ static class IncidentEngine
         return signals;
     }
 
-    static IncidentSignal Update(IncidentSignal? known, Signal signal, List<(string, string)> entries, DateTimeOffset now)
+    static IncidentSignal Update(IncidentSignal? known, Signal signal, List<(TimelineKind, string)> entries, DateTimeOffset now)
     {
         var unknown = signal.State is SignalState.Unknown;
         var fires = known is null || known.ClearedAt is not null;
         var since = signal.Condition.FiringSince ?? now;
         var quiet = signal.IsKept ? known?.QuietSince ?? signal.Condition.KeepSince : null;
         if (fires)
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) has been firing since {since:yyyy-MM-dd HH:mm:ss}Z."));
+            entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) has been firing since {since:yyyy-MM-dd HH:mm:ss}Z."));
         if (unknown && (fires || !known!.Unknown))
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is unknown: its source does not report."));
+            entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) is unknown: its source does not report."));
         if (!unknown && known is { Unknown: true, ClearedAt: null })
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is known again and firing."));
+            entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) is known again and firing."));
         if (quiet is not null && (fires || known!.QuietSince is null))
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
+            entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
         if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
-            entries.Add(("signal", $"{signal.Name} ({SeverityOf(signal)}) is active again."));
+            entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) is active again."));
         NoteInhibition(known, signal, entries);
         return fires
             ? new(signal.Fingerprint, signal.Name, signal.Labels, SeverityOf(signal), since, null, unknown, quiet, signal.InhibitedBy)
             : known! with { Unknown = unknown, QuietSince = quiet, InhibitedBy = signal.InhibitedBy };
     }
 
-    static void NoteInhibition(IncidentSignal? known, Signal signal, List<(string, string)> entries)
+    static void NoteInhibition(IncidentSignal? known, Signal signal, List<(TimelineKind, string)> entries)
     {
         var (before, now) = (known?.InhibitedBy, signal.InhibitedBy);
         if (now is not null && now.Fingerprint != before?.Fingerprint)
         {
             var subject = $"{signal.Name} ({SeverityOf(signal)})";
-            entries.Add(("inhibited", $"{subject} is inhibited by {now}. While that fires, nobody is paged for it and no repair starts."));
+            entries.Add((TimelineKind.Inhibited, $"{subject} is inhibited by {now}. While that fires, nobody is paged for it and no repair starts."));
         }
 
         if (now is null && before is not null)
-            entries.Add(("inhibited", $"{signal.Name} ({SeverityOf(signal)}) is no longer inhibited by {before}."));
+            entries.Add((TimelineKind.Inhibited, $"{signal.Name} ({SeverityOf(signal)}) is no longer inhibited by {before}."));
     }
 
-    static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(string, string)> entries, DateTimeOffset now)
+    static IncidentSignal Clear(IncidentSignal known, IReadOnlyList<Signal> ended, List<(TimelineKind, string)> entries, DateTimeOffset now)
     {
         if (known.ClearedAt is not null)
             return known;
@@ -250,42 +250,42 @@ static class IncidentEngine
             SignalEnd.Withdrawn => "is withdrawn: its rule is no longer loaded",
             _ => "cleared",
         };
-        entries.Add(("signal", $"{known.Name} ({known.Severity}) {how}."));
+        entries.Add((TimelineKind.Signal, $"{known.Name} ({known.Severity}) {how}."));
         return known with { ClearedAt = now, Unknown = false, QuietSince = null, InhibitedBy = null };
     }
 
     static SignalEnd? EndOf(IncidentSignal known, IReadOnlyList<Signal> ended) =>
         ended.FirstOrDefault(s => s.Fingerprint == known.Fingerprint && s.Condition.EndedAt >= known.Since)?.Condition.Reason;
 
-    static Incident KeepOpen(Incident incident, IReadOnlySet<string> worked, List<(string, string)> entries)
+    static Incident KeepOpen(Incident incident, IReadOnlySet<string> worked, List<(TimelineKind, string)> entries)
     {
         var state = worked.Contains(incident.Id) ? IncidentState.Mitigating : IncidentState.Open;
         if (state != incident.State)
-            entries.Add(("state", state is IncidentState.Mitigating ? "A run is working on it." : incident.State is IncidentState.Recovering
+            entries.Add((TimelineKind.State, state is IncidentState.Mitigating ? "A run is working on it." : incident.State is IncidentState.Recovering
                 ? "A signal came back before it had been clear long enough." : "No run is working on it any more."));
         return incident with { State = state, ClearSince = null };
     }
 
     static Incident Recover(
-        Incident before, Incident incident, IReadOnlyList<Signal> ended, IncidentOptions options, List<(string, string)> entries, DateTimeOffset now)
+        Incident before, Incident incident, IReadOnlyList<Signal> ended, IncidentOptions options, List<(TimelineKind, string)> entries, DateTimeOffset now)
     {
         var since = incident.ClearSince ?? now;
         var over = incident.Signals.All(s => s.ClearedAt is not null);
         var cleared = incident.Signals.Where(s => before.Signals.Any(b => b.Fingerprint == s.Fingerprint && b.ClearedAt is null)).ToList();
         if (over && cleared.Count > 0 && cleared.TrueForAll(s => EndOf(s, ended) is SignalEnd.Gone))
         {
-            entries.Add(("closed", "Closed: its subject is gone."));
+            entries.Add((TimelineKind.Closed, "Closed: its subject is gone."));
             return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
         }
 
         if (over && now - since >= options.ClearFor)
         {
-            entries.Add(("closed", $"Closed: all signals have been clear since {since:yyyy-MM-dd HH:mm:ss}Z."));
+            entries.Add((TimelineKind.Closed, $"Closed: all signals have been clear since {since:yyyy-MM-dd HH:mm:ss}Z."));
             return incident with { State = IncidentState.Closed, ClearSince = since, ClosedAt = now };
         }
 
         if (incident.State is not IncidentState.Recovering)
-            entries.Add(("state", $"All signals have cleared. It closes once they stay clear for {options.ClearFor.TotalMinutes:0.#} min."));
+            entries.Add((TimelineKind.State, $"All signals have cleared. It closes once they stay clear for {options.ClearFor.TotalMinutes:0.#} min."));
         return incident with { State = IncidentState.Recovering, ClearSince = since };
     }
 

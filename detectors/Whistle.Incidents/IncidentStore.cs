@@ -110,12 +110,12 @@ public sealed class IncidentStore
         return await Entries.QueryAsync(
             connection,
             "SELECT incident, number, at, kind, text, count, incident || ' ' || number FROM incident_timeline WHERE incident = $id ORDER BY number",
-            r => new TimelineEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)),
+            r => new TimelineEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), TimelineKinds.Parse(r.GetString(3)), r.GetString(4), r.GetInt32(5)),
             cancellation, ("$id", id));
     }
 
     /// <summary>Adds an entry in a transaction of its own.</summary>
-    public async Task AppendTimelineAsync(string id, DateTimeOffset at, string kind, string text, bool repeats = false, CancellationToken cancellation = default)
+    public async Task AppendTimelineAsync(string id, DateTimeOffset at, TimelineKind kind, string text, bool repeats = false, CancellationToken cancellation = default)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         if (await FindAsync(connection, id, cancellation) is not { } of)
@@ -127,20 +127,20 @@ public sealed class IncidentStore
 
     /// <summary>Adds an entry inside the caller's transaction.</summary>
     /// <param name="repeats">Where the latest entry of this kind says the same, it is counted up instead.</param>
-    public static async Task AppendAsync(StateConnection connection, string id, DateTimeOffset at, string kind, string text, bool repeats = false, CancellationToken cancellation = default)
+    public static async Task AppendAsync(StateConnection connection, string id, DateTimeOffset at, TimelineKind kind, string text, bool repeats = false, CancellationToken cancellation = default)
     {
         const string latest =
             """
             UPDATE incident_timeline SET count = count + 1 WHERE incident = $id AND text = $text AND number =
                 (SELECT max(number) FROM incident_timeline WHERE incident = $id AND kind = $kind)
             """;
-        if (repeats && await connection.ExecuteAsync(latest, cancellation, ("$id", id), ("$text", text), ("$kind", kind)) > 0)
+        if (repeats && await connection.ExecuteAsync(latest, cancellation, ("$id", id), ("$text", text), ("$kind", kind.Word())) > 0)
             return;
         await connection.ExecuteAsync(
             """
             INSERT INTO incident_timeline SELECT $id, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM incident_timeline WHERE incident = $id
             """,
-            cancellation, ("$id", id), ("$at", at), ("$kind", kind), ("$text", text));
+            cancellation, ("$id", id), ("$at", at), ("$kind", kind.Word()), ("$text", text));
     }
 
     /// <summary>Takes the incident on, or takes it over from another. False where it is closed or not there.</summary>
@@ -154,7 +154,7 @@ public sealed class IncidentStore
             cancellation,
             ("$incident", acknowledgement.IncidentId), ("$author", acknowledgement.Author), ("$at", acknowledgement.At), ("$until", acknowledgement.Until));
         await AppendAsync(
-            connection, acknowledgement.IncidentId, acknowledgement.At, "acknowledged",
+            connection, acknowledgement.IncidentId, acknowledgement.At, TimelineKind.Acknowledged,
             $"Acknowledged by {acknowledgement.Author} until {acknowledgement.Until:yyyy-MM-dd HH:mm:ss}Z. Nobody is paged until then.", cancellation: cancellation);
         return true;
     }, cancellation);
@@ -164,7 +164,7 @@ public sealed class IncidentStore
     {
         if (await connection.ExecuteAsync("DELETE FROM acknowledgements WHERE incident = $incident AND until_at > $now", cancellation, ("$incident", id), ("$now", now)) == 0)
             return false;
-        await AppendAsync(connection, id, now, "acknowledged", $"Released by {author}. Pages and repairs resume.", cancellation: cancellation);
+        await AppendAsync(connection, id, now, TimelineKind.Acknowledged, $"Released by {author}. Pages and repairs resume.", cancellation: cancellation);
         return true;
     }, cancellation);
 

@@ -127,7 +127,7 @@ public sealed class RemediationHost : BackgroundService
     internal CommandBell Bell { get; } = new();
 
     /// <summary>Told every refusal's gate.</summary>
-    internal Action<string>? GateRefused { get; init; }
+    internal Action<GateName>? GateRefused { get; init; }
 
     /// <summary>When the latest pass said that something will be due without anything else happening; null where nothing will.</summary>
     internal DateTimeOffset? NextDue { get; private set; }
@@ -411,9 +411,9 @@ public sealed class RemediationHost : BackgroundService
             NextDue = at;
     }
 
-    void CountRefusal(string gate)
+    void CountRefusal(GateName gate)
     {
-        _refusals.WithLabels(gate).Inc();
+        _refusals.WithLabels(gate.Word()).Inc();
         GateRefused?.Invoke(gate);
     }
 
@@ -424,11 +424,9 @@ public sealed class RemediationHost : BackgroundService
             Bell.Ring(offer);
         if (run.EndedAt is not null)
             _ended.WithLabels(run.Runbook, run.State.ToString().ToLowerInvariant()).Inc();
-        foreach (var note in decision.Notes.Where(n => n.Kind == "gate"))
-        {
-            if (GatePipeline.Gates.FirstOrDefault(g => note.Text.StartsWith($"{g.Name}: ", StringComparison.Ordinal)) is { } gate)
-                CountRefusal(gate.Name);
-        }
+        // A command that was denied is counted when it asks to begin.
+        foreach (var gate in decision.Notes.Select(n => n.Gate).OfType<GateName>().Where(g => g is not GateName.Executor))
+            CountRefusal(gate);
 
         _logger.RunChanged(run.Id, run.Runbook, run.Node, run.State.ToString(), string.Join(" ", decision.Notes.Select(n => n.Text)));
     }

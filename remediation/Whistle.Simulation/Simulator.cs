@@ -153,7 +153,7 @@ public sealed partial class Simulator : IDisposable
 
     static void Count(Dictionary<string, long> counts, string what) => counts[what] = counts.GetValueOrDefault(what) + 1;
 
-    internal void CountRefusal(string gate) => Count(_report.Refusals, gate);
+    internal void CountRefusal(GateName gate) => Count(_report.Refusals, gate.Word());
 
     internal void Violate(string invariant, string what)
     {

@@ -130,8 +130,8 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         var attempt = Assert.Single(await run.Runs.OfIncidentAsync(incident.Id, Cancellation));
         Assert.Equal((RunState.Waiting, 0), (attempt.State, attempt.Reports.Count));
         var timeline = await run.Incidents.TimelineAsync(incident.Id, Cancellation);
-        Assert.Contains(timeline, e => e.Kind == "plan" && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
-        Assert.Contains(timeline, e => e.Kind == "gate" && e.Text.Contains("The mode is observe", StringComparison.Ordinal));
+        Assert.Contains(timeline, e => e.Kind is TimelineKind.Plan && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
+        Assert.Contains(timeline, e => e.Kind is TimelineKind.Gate && e.Text.Contains("The mode is observe", StringComparison.Ordinal));
         Assert.Contains(_pager, e => e.Action == "trigger" && e.Key == $"{incident.Id}/1");
     }
 }

@@ -54,7 +54,7 @@ public sealed class InhibitionTests
         Assert.Equal(("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Inhibits)));
         Assert.Equal([$"trigger {silent.Id}/1"], Told(pagerDuty));
         Assert.Equal("NodeSilent (node n1)", (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.InhibitedBy);
-        Assert.Equal("Page held: all its signals are inhibited by NodeSilent (node n1).", Assert.Single(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "hold").Text);
+        Assert.Equal("Page held: all its signals are inhibited by NodeSilent (node n1).", Assert.Single(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Hold).Text);
         Assert.Equal([SignalState.Unknown, SignalState.Firing], Inhibited.OrderBy(s => s.Name == "NodeNotReady").Select(s => s.State));
         var run = Assert.Single(await server.App.Services.GetRequiredService<RunStore>().OfIncidentAsync(disk.Id, TestContext.Current.CancellationToken));
         Assert.Contains("inhibited by NodeSilent (node n1)", (await server.App.Remediation.AskGatesAsync(run.Id, TestContext.Current.CancellationToken)).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
@@ -71,8 +71,8 @@ public sealed class InhibitionTests
         Assert.Equal((IncidentState.Recovering, IncidentState.Open), ((await Incidents.FindAsync(silent.Id, TestContext.Current.CancellationToken))!.State, (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.State));
         await RunAsync(16, cancellation);
         Assert.Equal([$"trigger {silent.Id}/1", $"resolve {silent.Id}/1", $"trigger {disk.Id}/1"], Told(pagerDuty));
-        Assert.Contains(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind == "page" && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
-        Assert.Equal(2, (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "inhibited"));
+        Assert.Contains(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Page && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
+        Assert.Equal(2, (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Inhibited));
     }
 
     IncidentStore Incidents => _server.App.Services.GetRequiredService<IncidentStore>();

@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
 
+using Whistle.Incidents;
+
 namespace Whistle.Alerting.Deciding;
 
 enum DecisionKind
@@ -12,6 +14,23 @@ enum DecisionKind
     Digest,
     Hold,
     Unpaged,
+}
+
+static class DecisionKinds
+{
+    /// <summary>How the incident's timeline names it.</summary>
+    public static TimelineKind OnTimeline(this DecisionKind kind) => kind switch
+    {
+        DecisionKind.Page => TimelineKind.Page,
+        DecisionKind.Resolve => TimelineKind.Resolve,
+        DecisionKind.Announce => TimelineKind.Announce,
+        DecisionKind.Change => TimelineKind.Change,
+        DecisionKind.Ticket => TimelineKind.Ticket,
+        DecisionKind.Digest => TimelineKind.Digest,
+        DecisionKind.Hold => TimelineKind.Hold,
+        DecisionKind.Unpaged => TimelineKind.Unpaged,
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
+    };
 }
 
 /// <summary>What alerting has decided about one incident. Every decision is kept, with its reason.</summary>

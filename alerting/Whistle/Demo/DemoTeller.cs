@@ -1,5 +1,6 @@
 using System.Globalization;
 
+using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
@@ -10,7 +11,10 @@ namespace Whistle.Demo;
 sealed class DemoTeller
 {
     // Of timelines, what a newcomer is to see; the page has the rest.
-    static readonly string[] Told = ["opened", "reopened", "escalated", "ticket", "hold", "closed"];
+    static readonly HashSet<TimelineKind> Shown =
+    [
+        TimelineKind.Opened, TimelineKind.Reopened, TimelineKind.Escalated, TimelineKind.Ticket, TimelineKind.Hold, TimelineKind.Closed,
+    ];
 
     const int Longest = 200;
 
@@ -19,6 +23,8 @@ sealed class DemoTeller
     readonly string _verb;
     readonly Dictionary<string, long> _seen = [];
     readonly HashSet<string> _asked = [];
+    readonly HashSet<string> _observed = [];
+    readonly Dictionary<string, int> _reports = [];
     readonly HashSet<ulong> _unknown = [];
 
     /// <param name="verbOptions">What a verb of the command line needs to reach this server.</param>
@@ -33,8 +39,8 @@ sealed class DemoTeller
     {
         foreach (var incident in await _run.Incidents.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
             await TellAsync(incident, cancellation);
-        foreach (var run in (await _run.Runs.SinceAsync(_run.Now, cancellation)).Where(r => r.State is RunState.AwaitingApproval && _asked.Add($"{r.Id} {r.PlanHash}")))
-            Write(run.Cluster, run.Node, $"a plan is waiting for approval: whistle runs approve {run.Id} --plan {run.PlanHash} {_verb}");
+        foreach (var run in await _run.Runs.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
+            await TellAsync(run, cancellation);
         foreach (var signal in _run.App.Rules.Signals.Where(s => s.State is SignalState.Unknown && _unknown.Add(s.Fingerprint)))
             Write(signal.Labels["cluster"], signal.Labels["node"], $"{signal.Name} of {signal.Labels["mountpoint"]} is unknown: the node does not report");
     }
@@ -45,30 +51,33 @@ sealed class DemoTeller
         foreach (var entry in (await _run.Incidents.TimelineAsync(incident.Id, cancellation)).Where(e => e.Number > seen))
         {
             _seen[incident.Id] = entry.Number;
-            if (IsTold(entry))
+            if (Shown.Contains(entry.Kind))
                 Write(incident.Cluster, incident.Subject["node"], Words(entry));
         }
     }
 
-    static bool IsTold(TimelineEntry entry) => Told.Contains(entry.Kind) || IsOutcome(entry) || IsObserved(entry);
+    async Task TellAsync(Run run, CancellationToken cancellation)
+    {
+        if (run.State is RunState.AwaitingApproval && _asked.Add($"{run.Id} {run.PlanHash}"))
+            Write(run.Cluster, run.Node, $"a plan is waiting for approval: whistle runs approve {run.Id} --plan {run.PlanHash} {_verb}");
+        foreach (var report in run.Reports.Skip(_reports.GetValueOrDefault(run.Id)).Where(r => r.Changed || r.Outcome is CommandOutcome.Refused))
+            Write(run.Cluster, run.Node, $"repair: {report.Step} {(report.Changed ? "is done" : "was refused on the node")}: {report.Summary}");
+        _reports[run.Id] = run.Reports.Count;
+        if (run.State is RunState.Waiting && !_observed.Contains(run.Id) && await ObservedAsync(run, cancellation) is { } reason && _observed.Add(run.Id))
+            Write(run.Cluster, run.Node, $"waiting: {reason}");
+    }
 
-    static bool IsOutcome(TimelineEntry entry) =>
-        entry.Kind == "step" && (entry.Text.Contains(" succeeded: Deleted", StringComparison.Ordinal) || entry.Text.Contains("clean was refused", StringComparison.Ordinal));
-
-    static bool IsObserved(TimelineEntry entry) => entry.Kind == "gate" && entry.Text.Contains("observe", StringComparison.Ordinal);
+    // A plan that its mode only shows, and that nothing else keeps from being carried out.
+    async Task<string?> ObservedAsync(Run run, CancellationToken cancellation) =>
+        (await _run.App.Remediation.AskGatesAsync(run.Id, cancellation)).FirstOrDefault(g => g.Reason is not null) is { } first
+        && first.Name == GateName.Mode.Word() ? first.Reason : null;
 
     static string Words(TimelineEntry entry) => entry.Kind switch
     {
-        "step" => $"repair: {WithoutHead(entry.Text)}",
-        "gate" => $"waiting: {WithoutHead(entry.Text)}",
-        "escalated" => "the repair gave up; a person takes over",
-        "ticket" when entry.Text.Contains("opened", StringComparison.Ordinal) => "ticket opened, with the largest directories: whistle tickets",
-        _ => $"{entry.Kind}: {entry.Text}",
+        TimelineKind.Escalated => "the repair gave up; a person takes over",
+        TimelineKind.Ticket => $"{entry.Text} List the tickets with: whistle tickets",
+        _ => $"{entry.Kind.Word()}: {entry.Text}",
     };
-
-    // "node-disk-filling, attempt 1: " is known by the place.
-    static string WithoutHead(string text) =>
-        text.StartsWith(DemoScript.Runbook, StringComparison.Ordinal) && text.IndexOf(": ", StringComparison.Ordinal) is > 0 and var at ? text[(at + 2)..] : text;
 
     void Tell(PagerEvent taken) => Write("pager", taken.Action switch
     {

@@ -21,7 +21,7 @@ sealed class AgentCommands(StateDatabase database)
     static readonly TimeSpan LeasedFor = TimeSpan.FromMinutes(1);
 
     /// <summary>Told the gate that refused a permit.</summary>
-    public Action<string> Refused { get; init; } = _ => { };
+    public Action<GateName> Refused { get; init; } = _ => { };
 
     /// <summary>A permit lasts so long on the agent's own clock.</summary>
     public static readonly TimeSpan Permit = TimeSpan.FromSeconds(10);
@@ -102,10 +102,10 @@ sealed class AgentCommands(StateDatabase database)
     {
         var fleet = await FleetState.ReadAsync(connection, now, command.RunId, cancellation: cancellation);
         if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || await RunStore.RunbookOfAsync(connection, run, cancellation) is not { } runbook)
-            return (new("run", "The run of this command no longer waits for it.", default, false), null);
+            return (new(GateName.Run, new GateReason.RunMovedOn(), default, false), null);
         var cluster = clusters(run.ClusterId);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
-            return (new("run", "The incident of this command's run is not known.", default, false), null);
+            return (new(GateName.Run, new GateReason.IncidentUnknown(), default, false), null);
         var traits = TraitsOf(command);
         var gates = command.Undo ? read.Snapshot with { Traits = traits } : read.Snapshot;
         if (GatePipeline.FirstRefusal(gates, command.Undo) is { } refusal)

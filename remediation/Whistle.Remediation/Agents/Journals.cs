@@ -66,7 +66,7 @@ static class Journals
         if (await RunStore.FindAsync(connection, id, cancellation) is not { } run)
         {
             if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.ClusterId == sender.ClusterId)
-                await IncidentStore.AppendAsync(connection, incident.Id, now, "restored", $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.", cancellation: cancellation);
+                await IncidentStore.AppendAsync(connection, incident.Id, now, TimelineKind.Restored, $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.", cancellation: cancellation);
         }
         else if (run.EndedAt is null && run.ClusterId == sender.ClusterId)
         {

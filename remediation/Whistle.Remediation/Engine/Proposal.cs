@@ -60,7 +60,7 @@ static class Proposal
             CreatedAt = now,
             Attempt = before.Count(r => r.Runbook == runbook.Name && r.IsAttempt) + 1,
         };
-        var proposed = new RunNote("proposed", $"It answers {signal.Name} on {run.Node}: {runbook.Summary}.");
+        var proposed = new RunNote(TimelineKind.Proposed, $"It answers {signal.Name} on {run.Node}: {runbook.Summary}.");
         try
         {
             var plan = Rendering.Plan(runbook, signal.Labels);
@@ -68,7 +68,7 @@ static class Proposal
         }
         catch (RenderException e)
         {
-            return (run with { State = RunState.Escalated, Reason = e.Message, EndedAt = now }, [proposed, new("escalated", $"No plan can be made: {e.Message}")]);
+            return (run with { State = RunState.Escalated, Reason = e.Message, EndedAt = now }, [proposed, new(TimelineKind.Escalated, $"No plan can be made: {e.Message}")]);
         }
     }
 
@@ -76,7 +76,7 @@ static class Proposal
     {
         var step = PlanStep.Of(planned);
         return new(
-            "plan",
+            TimelineKind.Plan,
             $"Step {index + 1}, {step.Name}: {step.Action} {step.Parameters}, at most {step.Timeout.TotalSeconds:0} s"
                 + (planned.Step.DryRun ? ", a dry run." : step.OnlyReads && planned.Step.Kind is StepKind.Action ? ", only reads." : "."));
     }

@@ -99,7 +99,7 @@ static partial class RunEngine
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
             return Noted(Wait(run, world, refusal, now), run, notes);
         return Executor(run, world, planned) is { } node
-            ? Offer(run with { Generation = world.Gates.Generation }, planned, node, [.. notes, new("gates", $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
+            ? Offer(run with { Generation = world.Gates.Generation }, planned, node, [.. notes, new(TimelineKind.Gates, $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
             : Noted(Wait(run, world, NoExecutor(run), now), run, notes);
     }
 
@@ -113,7 +113,7 @@ static partial class RunEngine
             StepKind.Approval => (RunState.AwaitingApproval, $"{name}: waiting for approval by {text}."),
             _ => throw new InvalidOperationException($"Unknown kind {planned.Step.Kind}."),
         };
-        return new(run with { State = state, Reason = reason, Since = now, RetryAt = null, StalledSince = null }, [.. notes, new("step", reason)]);
+        return new(run with { State = state, Reason = reason, Since = now, RetryAt = null, StalledSince = null }, [.. notes, new(TimelineKind.Step, reason)]);
     }
 
     static RunDecision? Wait(Run run, RunWorld world, Refusal refusal, DateTimeOffset now)
@@ -127,7 +127,7 @@ static partial class RunEngine
             return null;
         var retry = now + (refusal.RetryAfter > TimeSpan.Zero ? refusal.RetryAfter : TimeSpan.FromMinutes(1));
         var next = run with { State = state, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = retry, StalledSince = stalled };
-        return new(next, [new("gates", GatePipeline.Summary(world.Gates), Repeats: true), new("gate", $"{refusal.Gate}: {refusal.Reason}", Repeats: true)]);
+        return new(next, [new(TimelineKind.Gates, GatePipeline.Summary(world.Gates), Repeats: true), refusal.Note]);
     }
 
     /// <summary>The node whose agent carries the step out; null where nobody can.</summary>
@@ -141,7 +141,7 @@ static partial class RunEngine
     }
 
     static Refusal NoExecutor(Run run) => new(
-        "executor", $"{run.Cluster} has no other healthy control-plane node than {run.Node} that could do it.", TimeSpan.FromMinutes(1), NeedsApproval: false);
+        GateName.Executor, new GateReason.NoExecutor(run), TimeSpan.FromMinutes(1), NeedsApproval: false);
 
     static RunDecision Offer(Run run, PlannedStep planned, string node, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
@@ -162,7 +162,7 @@ static partial class RunEngine
             Undo = run.Undoing is not null,
         };
         var text = $"{planned.Step.Name}: {planned.Step.Action} {command.Parameters} offered to {node}.";
-        return new(next, [.. notes, new(run.Undoing is null ? "step" : "undo", text)]) { Offer = command };
+        return new(next, [.. notes, new(run.Undoing is null ? TimelineKind.Step : TimelineKind.Undo, text)]) { Offer = command };
     }
 
     // Whoever acts on another node is told which, and for whom: what is cordoned carries its owner's name.
@@ -199,14 +199,14 @@ static partial class RunEngine
         {
             StepKind.Wait => (world.Condition, "the condition is true."),
             StepKind.Task => (world.Task is not null, $"done by {world.Task?.Author}: {world.Task?.Note}"),
-            _ => (PeopleGates.Approved(world.Gates, world.StepApproval, "missing").Allows, $"approved by {world.StepApproval?.Author}."),
+            _ => (PeopleGates.Approved(world.Gates, world.StepApproval).Allows, $"approved by {world.StepApproval?.Author}."),
         };
         if (!done && now - run.Since < step.Timeout)
             return null;
         var outcome = done ? CommandOutcome.Succeeded : CommandOutcome.Failed;
         var report = new StepReport(step.Name, step.Kind.ToString().ToLowerInvariant(), outcome, done ? summary : $"not within {step.Timeout.TotalMinutes:0.#} min.", null, now);
         var next = run with { Reports = [.. run.Reports, report] };
-        var note = new RunNote("step", $"{step.Name} {Words(outcome)}: {report.Summary}");
+        var note = new RunNote(TimelineKind.Step, $"{step.Name} {Words(outcome)}: {report.Summary}");
         return done || step.GoesOn
             ? After(next with { Step = run.Step + 1 }, world, note, now)
             : Fail(next, world, $"The step {step.Name} {Words(outcome)}: {report.Summary}", now, note);
@@ -241,7 +241,7 @@ static partial class RunEngine
         var reason = command.Reason ?? "The gates said no.";
         var stalled = run.Reports.Any(r => r.Changed) ? run.StalledSince ?? now : (DateTimeOffset?)null;
         var next = run with { State = RunState.Waiting, Reason = reason, Since = now, RetryAt = now + TimeSpan.FromMinutes(1), StalledSince = stalled };
-        return new(next, [new("gate", $"{command.Step} was not allowed to start: {reason}", Repeats: true)]);
+        return new(next, [new(TimelineKind.Gate, $"{command.Step} was not allowed to start: {reason}", Repeats: true)]);
     }
 
     static RunDecision Done(Run run, RunWorld world, Command command, DateTimeOffset now)
@@ -249,7 +249,7 @@ static partial class RunEngine
         var outcome = command.Outcome!.Value;
         var report = Report(command, outcome, command.Summary ?? "", Output(command), now);
         var next = run with { Reports = [.. run.Reports, report] };
-        var note = new RunNote("step", $"{command.Step} {Words(outcome)}: {command.Summary}");
+        var note = new RunNote(TimelineKind.Step, $"{command.Step} {Words(outcome)}: {command.Summary}");
         if (outcome is CommandOutcome.Indeterminate)
             return ToVerify(next, $"{command.Step}: outcome unknown, the agent stopped mid-run. It is not sent again; the signals decide.", now, note);
         if (outcome is not CommandOutcome.Succeeded && !world.Step(run).Step.GoesOn)
@@ -287,7 +287,7 @@ static partial class RunEngine
         if (world.Incident is { State: IncidentState.Closed } incident && incident.ClosedAt == incident.ClearSince)
             return Finish(run, world, RunState.Cancelled, "What the incident was about is gone.", now);
         if (run.ClearSince is not { } since)
-            return new(run with { ClearSince = now }, [new("verify", $"All signals have cleared. They must stay clear for {verify.For.TotalMinutes:0.#} min.")]);
+            return new(run with { ClearSince = now }, [new(TimelineKind.Verify, $"All signals have cleared. They must stay clear for {verify.For.TotalMinutes:0.#} min.")]);
         if (now - since >= verify.For)
             return Finish(run, world, RunState.Succeeded, $"The signals have been clear since {since:yyyy-MM-dd HH:mm:ss}Z.", now);
         return null;
@@ -298,7 +298,7 @@ static partial class RunEngine
         var verify = world.Gates.Runbook.Verify;
         if (now - run.VerifyingSince!.Value >= verify.Within)
             return Fail(run, world, $"Not proven within {verify.Within.TotalMinutes:0.#} min: {WhyNot(world)}", now);
-        return run.ClearSince is null ? null : new(run with { ClearSince = null }, [new("verify", $"No longer clear: {WhyNot(world)}")]);
+        return run.ClearSince is null ? null : new(run with { ClearSince = null }, [new(TimelineKind.Verify, $"No longer clear: {WhyNot(world)}")]);
     }
 
     static string WhyNot(RunWorld world)
@@ -312,7 +312,7 @@ static partial class RunEngine
 
     static RunDecision ToVerify(Run run, string why, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(
         run with { State = RunState.Verifying, Reason = "", Since = now, RetryAt = null, StalledSince = null, VerifyingSince = now, ClearSince = null },
-        [.. notes, new("verify", why)]);
+        [.. notes, new(TimelineKind.Verify, why)]);
 
     /// <summary>The last attempt of a rung hands over to the next, and that of the last rung to people.</summary>
     static RunDecision Fail(Run run, RunWorld world, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes)
@@ -329,7 +329,7 @@ static partial class RunEngine
 
     static RunDecision End(Run run, RunState state, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(
         run with { State = state, Reason = reason, Since = now, EndedAt = now, RetryAt = null, Undoing = null },
-        [.. notes, new(state is RunState.Escalated ? "escalated" : "ended", $"{state}: {reason}")]);
+        [.. notes, new(state is RunState.Escalated ? TimelineKind.Escalated : TimelineKind.Ended, $"{state}: {reason}")]);
 
     static RunDecision? Noted(RunDecision? decision, Run run, IReadOnlyList<RunNote> notes) =>
         notes.Count == 0 ? decision : decision is null ? new(run, notes) : decision with { Notes = [.. notes, .. decision.Notes] };

@@ -1,4 +1,5 @@
 using Whistle.Actions.Protocol;
+using Whistle.Incidents;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
@@ -14,7 +15,7 @@ static partial class RunEngine
     {
         var onItsWayBack = run.Undoing is not null || begun.Any(e => IsUndo(e, run, runbook));
         var next = run with { Reports = [.. run.Reports, .. begun.Select(e => Indeterminate(e, onItsWayBack, now))] };
-        var notes = begun.Select(e => new RunNote("restored", $"After the backup this server was restored from, {e.Action} was begun ({e.Id}); the agent says: {e.Summary}"));
+        var notes = begun.Select(e => new RunNote(TimelineKind.Restored, $"After the backup this server was restored from, {e.Action} was begun ({e.Id}); the agent says: {e.Summary}"));
         return onItsWayBack ? Unwind(next, runbook, now, notes) : ToVerify(next, "Its outcome is unknown. It is not done again; the signals decide.", now, notes);
     }
 
@@ -33,6 +34,6 @@ static partial class RunEngine
         var undoing = new Undoing(cordons, RunState.Failed, run.Undoing?.Reason ?? "It was not proven.", Faults: [.. run.Undoing?.Faults ?? [], fault]);
         return new(
             run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Undoing = undoing },
-            [.. notes, new("undo", fault)]);
+            [.. notes, new(TimelineKind.Undo, fault)]);
     }
 }

@@ -1,4 +1,5 @@
 using Whistle.Actions.Protocol;
+using Whistle.Incidents;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
@@ -22,7 +23,7 @@ static partial class RunEngine
         var undoing = new Undoing(back, state, reason);
         return new(
             run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Undoing = undoing },
-            [.. notes, new("undo", $"{reason} Rolling back first: {string.Join(", ", back)}.")]);
+            [.. notes, new(TimelineKind.Undo, $"{reason} Rolling back first: {string.Join(", ", back)}.")]);
     }
 
     static List<string> ToUndo(Run run, RunWorld world, bool cordonOnly)
@@ -94,12 +95,12 @@ static partial class RunEngine
         var same = run.Reason == refusal.Reason;
         return new(
             run with { State = RunState.Waiting, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = now + UndoAgain },
-            [new("gate", $"{refusal.Gate}: {refusal.Reason}", Repeats: true)]);
+            [refusal.Note]);
     }
 
     static RunDecision Proving(Run run, Undoing undoing, Command command, DateTimeOffset now) => new(
         run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, Reported(command, now)], Since = now },
-        [new("undo", $"{command.Step} rolled back: {command.Summary}")]);
+        [new(TimelineKind.Undo, $"{command.Step} rolled back: {command.Summary}")]);
 
     static RunDecision? Prove(Run run, Undoing undoing, RunWorld world, DateTimeOffset done, DateTimeOffset now)
     {
@@ -119,7 +120,7 @@ static partial class RunEngine
             return Again(run, undoing, world, why, now, report);
         // It is not sent again; where there is a proof, that tells.
         return StepOf(undoing, world).Undo!.Proof is not null
-            ? new(run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, report] }, [new("undo", $"{command.Step}: {why} It is not sent again; the proof decides.")])
+            ? new(run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, report] }, [new(TimelineKind.Undo, $"{command.Step}: {why} It is not sent again; the proof decides.")])
             : Skip(run with { Reports = [.. run.Reports, report] }, undoing, $"unknown whether {command.Step} was rolled back: {why}", now);
     }
 
@@ -130,11 +131,11 @@ static partial class RunEngine
             return Skip(next, undoing, $"{undoing.Steps[0]} could not be rolled back: {why}", now);
         return new(
             next with { State = RunState.Waiting, Reason = why, Since = now, RetryAt = now + UndoAgain, Undoing = undoing with { Issued = false } },
-            [new("undo", $"{undoing.Steps[0]} is not rolled back yet: {why}", Repeats: true)]);
+            [new(TimelineKind.Undo, $"{undoing.Steps[0]} is not rolled back yet: {why}", Repeats: true)]);
     }
 
     static RunDecision Skip(Run run, Undoing undoing, string why, DateTimeOffset now) =>
-        Next(run, undoing with { Faults = [.. undoing.Faults ?? [], why] }, [new("undo", why)], now);
+        Next(run, undoing with { Faults = [.. undoing.Faults ?? [], why] }, [new(TimelineKind.Undo, why)], now);
 
     static RunDecision Next(Run run, Undoing undoing, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {

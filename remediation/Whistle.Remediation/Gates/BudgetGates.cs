@@ -8,9 +8,9 @@ namespace Whistle.Remediation.Gates;
 static class BudgetGates
 {
     public static GateAnswer Exclusive(GateSnapshot s) => s.BudgetFault is { } fault
-        ? new($"The runs under way are unknown: {fault}", Soon)
+        ? new(new GateReason.RunsUnknown(fault), Soon)
         : s.AtWork.FirstOrDefault(r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
-            ? new($"Run {other.RunId} of {other.Runbook} is already working on the same {(other.Subject.Equals(s.Run.Subject) ? "target" : "node")}.", Soon)
+            ? new(new GateReason.Occupied(other, other.Subject.Equals(s.Run.Subject)), Soon)
             : GateAnswer.Allow;
 
     public static GateAnswer Concurrency(GateSnapshot s)
@@ -20,11 +20,11 @@ static class BudgetGates
         var node = s.Cluster?.Find(s.Run.Node);
         if ((s.Traits.Disruptive || s.Traits.StopsVoter) && node is { ControlPlane: true }
             && s.AtWork.FirstOrDefault(r => r.ControlPlane && r.Disruptive && r.NodeId.ClusterId == s.Run.ClusterId && r.Node != s.Run.Node) is { } other)
-            return new($"Run {other.RunId} is working on {other.Node}. Only one control-plane node of a cluster is touched at a time.", Soon);
+            return new(new GateReason.ControlPlaneOccupied(other), Soon);
         foreach (var (scope, most) in s.Runbook.Gates.MaxConcurrent)
         {
             if (s.AtWork.Count(r => IsIn(scope, r, s.Run, node?.Zone)) >= most)
-                return new($"The limit of concurrent runs in the {scope} ({most}) is reached.", Soon);
+                return new(new GateReason.TooManyRuns(scope, most), Soon);
         }
 
         return GateAnswer.Allow;
@@ -37,10 +37,10 @@ static class BudgetGates
         var count = Attempts(s);
         // A run that is under way has its attempt; only a new one needs another.
         if (count >= s.Runbook.Gates.Attempts)
-            return new($"All {s.Runbook.Gates.Attempts} attempts in this incident are used up.", WhenChanged);
+            return new(new GateReason.AttemptsUsedUp(s.Runbook.Gates.Attempts), WhenChanged);
         var wait = s.Runbook.Gates.CoolDown * Math.Pow(s.Runbook.Gates.BackOff, Math.Max(count, 1) - 1);
         var until = s.Earlier.Max(r => r.EndedAt) + wait;
-        return s.Now >= until ? GateAnswer.Allow : new($"It cools down until {Clock(until)} after the attempt before.", until - s.Now);
+        return s.Now >= until ? GateAnswer.Allow : new(new GateReason.CoolingDown(until), until - s.Now);
     }
 
     /// <summary>An incident that comes back within the hour is the same, so its count goes on.</summary>

@@ -12,13 +12,13 @@ static class ClusterGates
         if (Known(s, out var cluster, out var target) is { } unknown)
             return unknown;
         if (Storm(s, cluster, target) is { } storm)
-            return new($"{storm}; the cause is elsewhere, so nothing is repaired node by node and people are called.", Soon);
+            return new(new GateReason.Storm(storm), Soon);
         // A run that has changed something goes on to its end; only what is new waits.
         var calm = s.StormAt + s.Runbook.Gates.StormCoolDown;
         if (calm > s.Now && !s.Run.Reports.Any(r => r.Changed))
-            return new($"After the storm nothing new starts in {s.Run.Cluster} until {Clock(calm.Value)}.", calm.Value - s.Now);
+            return new(new GateReason.AfterStorm(s.Run.Cluster, calm.Value), calm.Value - s.Now);
         return s.Traits.TakesNodeDown && target.Ready && Last(cluster, target) is { } last
-            ? new($"{target.Name} is the last node of the {last} that is well.", Soon)
+            ? new(new GateReason.LastNode(target.Name, last), Soon)
             : GateAnswer.Allow;
     }
 
@@ -56,19 +56,23 @@ static class ClusterGates
         if (own is null && !target.ControlPlane)
             return GateAnswer.Skip;
         if (cluster.Members.Count == 0)
-            return new($"The members of etcd in {s.Run.Cluster} are not known, so nothing that could stop one is done.", Soon);
+            return new(new GateReason.MembersUnknown(s.Run.Cluster), Soon);
         if (cluster.Members.FirstOrDefault(m => m.Learner) is { } learner)
-            return new($"etcd has the learner {learner.Name}; nothing else is changed until it votes or is removed.", Soon);
+            return new(new GateReason.HasLearner(learner.Name), Soon);
         // A control plane of its own, with etcd on other machines.
         if (own is null)
-            return cluster.Members.FirstOrDefault(m => m.Node.Length == 0) is { } homeless ? new($"etcd has the member {homeless.Name} on a node that is not known, which may be {target.Name}.", Soon) : GateAnswer.Skip;
+            {
+            return cluster.Members.FirstOrDefault(m => m.Node.Length == 0) is { } homeless
+                ? new(new GateReason.MemberOnUnknownNode(homeless.Name, target.Name), Soon) : GateAnswer.Skip;
+        }
+
         var voters = cluster.Members.Count;
         var after = s.Traits.ReplacesVoter ? voters - 1 : voters;
         var others = cluster.Members.Count(m => m.Node != target.Name && m.Healthy);
         if (others < (after / 2) + 1)
-            return new($"Without {own.Name}, {others} of etcd's {voters} voters are healthy, and {(after / 2) + 1} are needed.", Soon);
+            return new(new GateReason.QuorumLost(own.Name, others, voters, (after / 2) + 1), Soon);
         return own.Healthy && s.Traits.TakesNodeDown && others < voters - 1
-            ? new($"{own.Name} is a healthy voter. It may only go down while all others are healthy, and {voters - 1 - others} of them are not.", Soon)
+            ? new(new GateReason.OtherVotersUnhealthy(own.Name, voters - 1 - others), Soon)
             : GateAnswer.Allow;
     }
 
@@ -80,7 +84,7 @@ static class ClusterGates
             return unknown;
         var blocking = cluster.Budgets.Where(b => b.Allowed <= 0 && b.Nodes.Contains(target.Name)).Select(b => $"{b.Namespace}/{b.Name}").Order(StringComparer.Ordinal).ToList();
         return blocking.Count > 0
-            ? new($"{string.Join(", ", blocking.Take(3))}{(blocking.Count > 3 ? $" and {blocking.Count - 3} more" : "")} would let no pod of {target.Name} be evicted now.", Soon)
+            ? new(new GateReason.EvictionBlocked(blocking, target.Name), Soon)
             : GateAnswer.Allow;
     }
 
@@ -88,7 +92,6 @@ static class ClusterGates
     public static GateAnswer? Known(GateSnapshot s, out ClusterFacts cluster, out NodeFacts target)
     {
         (cluster, target) = (s.Cluster!, s.Cluster?.Find(s.Run.Node)!);
-        return target is not null ? null : new GateAnswer(
-            $"What is known of {s.Run.Cluster} does not have {s.Run.Node}; see that the cluster's telemetry arrives.", Soon);
+        return target is not null ? null : new GateAnswer(new GateReason.NodeUnknown(s.Run.Cluster, s.Run.Node), Soon);
     }
 }

@@ -10,34 +10,34 @@ static class EvidenceGates
     /// <summary>Repaired is the cause, not what follows from it. A run that has begun goes on.</summary>
     public static GateAnswer Inhibited(GateSnapshot s) =>
         s.Run.Reports.Count == 0 && s.Signals.Count > 0 && s.Signals.All(x => x.InhibitedBy is not null)
-            ? new($"Its signals are inhibited by {Inhibitors(s)}. It starts if they still fire once that has cleared.", Soon)
+            ? new(new GateReason.Inhibited(Inhibitors(s)), Soon)
             : GateAnswer.Allow;
 
-    static string Inhibitors(GateSnapshot s) =>
-        string.Join(", ", s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal));
+    static List<string> Inhibitors(GateSnapshot s) =>
+        [.. s.Signals.Select(x => x.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal)];
 
     public static GateAnswer Evidence(GateSnapshot s)
     {
         if (s.Signals.FirstOrDefault(x => x.State is SignalState.Unknown) is { } unknown)
-            return new($"{unknown.Name} is unknown because its source does not report. Nothing is repaired on a guess.", Soon);
+            return new(new GateReason.SignalUnknown(unknown.Name), Soon);
         if (s.Cluster is { } cluster && s.Now - cluster.LatestData > s.Runbook.Gates.Freshness)
-            return new($"The telemetry of {s.Run.Cluster} is late: its newest report is from {Clock(cluster.LatestData)}.", Soon);
+            return new(new GateReason.TelemetryLate(s.Run.Cluster, cluster.LatestData), Soon);
         var firing = s.Signals.Where(x => x.State is SignalState.Firing).ToList();
         if (firing.Count == 0)
-            return new("No signal that this runbook handles is firing.", Soon);
+            return new(new GateReason.NothingFires(), Soon);
         // Warning and critical of one alert say the same thing twice.
         if (firing.DistinctBy(x => x.Name).Count() >= 2)
             return GateAnswer.Allow;
         var sustained = firing.Min(x => x.Condition.FiringSince ?? s.Now) + s.Runbook.Gates.Sustained;
         return s.Now >= sustained
             ? GateAnswer.Allow
-            : new($"{firing[0].Name} is the only signal and must keep firing until {Clock(sustained)}.", sustained - s.Now);
+            : new(new GateReason.NotSustained(firing[0].Name, sustained), sustained - s.Now);
     }
 
     public static GateAnswer Fresh(GateSnapshot s) =>
         s.Signals.Where(x => x.State is SignalState.Firing).MinBy(x => x.Condition.LastEvaluation) is { } oldest
             && s.Now - oldest.Condition.LastEvaluation > s.Runbook.Gates.Freshness
-            ? new($"{oldest.Name} was last evaluated at {Clock(oldest.Condition.LastEvaluation)}, too long ago to act on.", Soon)
+            ? new(new GateReason.EvaluatedLongAgo(oldest.Name, oldest.Condition.LastEvaluation), Soon)
             : GateAnswer.Allow;
 
     /// <summary>A signal that comes and goes is damped: it may begin only so often before it is left to people.</summary>
@@ -48,6 +48,6 @@ static class EvidenceGates
         if (recent.Count < numbers.FlappingOnsets)
             return GateAnswer.Allow;
         var calm = recent[^numbers.FlappingOnsets] + numbers.FlappingWithin;
-        return new($"Flapping: it started {recent.Count} times within {numbers.FlappingWithin.TotalMinutes:0.#} min. Repairs wait until {Clock(calm)}.", calm - s.Now);
+        return new(new GateReason.IsFlapping(recent.Count, numbers.FlappingWithin, calm), calm - s.Now);
     }
 }

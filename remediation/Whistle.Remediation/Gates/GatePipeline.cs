@@ -1,29 +1,31 @@
+using Whistle.Remediation.Runs;
+
 namespace Whistle.Remediation.Gates;
 
 /// <summary>One question on the road to a mutation.</summary>
 /// <param name="Undoing">Asked too where a run takes back what it changed: that neither waits for evidence nor for a window.</param>
-sealed record Gate(string Name, Func<GateSnapshot, GateAnswer> Ask, bool Undoing = false);
+sealed record Gate(GateName Name, Func<GateSnapshot, GateAnswer> Ask, bool Undoing = false);
 
 /// <summary>The gates in their order. Whatever changes something has passed them all, when it was planned and again when it began.</summary>
 static class GatePipeline
 {
     public static readonly IReadOnlyList<Gate> Gates =
     [
-        new("kill-switch", PeopleGates.KillSwitch, Undoing: true),
-        new("cancelled", PeopleGates.Cancelled),
-        new("mode", PeopleGates.Mode),
-        new("pause", PeopleGates.Pause, Undoing: true),
-        new("inhibited", EvidenceGates.Inhibited),
-        new("evidence", EvidenceGates.Evidence),
-        new("fresh", EvidenceGates.Fresh),
-        new("window", PeopleGates.Window),
-        new("exclusive", BudgetGates.Exclusive),
-        new("concurrency", BudgetGates.Concurrency),
-        new("blast-radius", ClusterGates.BlastRadius),
-        new("quorum", ClusterGates.Quorum, Undoing: true),
-        new("workload-safety", ClusterGates.WorkloadSafety),
-        new("cool-down", BudgetGates.CoolDown),
-        new("flapping", EvidenceGates.Flapping),
+        new(GateName.KillSwitch, PeopleGates.KillSwitch, Undoing: true),
+        new(GateName.Cancelled, PeopleGates.Cancelled),
+        new(GateName.Mode, PeopleGates.Mode),
+        new(GateName.Pause, PeopleGates.Pause, Undoing: true),
+        new(GateName.Inhibited, EvidenceGates.Inhibited),
+        new(GateName.Evidence, EvidenceGates.Evidence),
+        new(GateName.Fresh, EvidenceGates.Fresh),
+        new(GateName.Window, PeopleGates.Window),
+        new(GateName.Exclusive, BudgetGates.Exclusive),
+        new(GateName.Concurrency, BudgetGates.Concurrency),
+        new(GateName.BlastRadius, ClusterGates.BlastRadius),
+        new(GateName.Quorum, ClusterGates.Quorum, Undoing: true),
+        new(GateName.WorkloadSafety, ClusterGates.WorkloadSafety),
+        new(GateName.CoolDown, BudgetGates.CoolDown),
+        new(GateName.Flapping, EvidenceGates.Flapping),
     ];
 
     internal static readonly TimeSpan Soon = TimeSpan.FromMinutes(15);
@@ -46,7 +48,7 @@ static class GatePipeline
     /// <summary>Every gate's answer, for people who want to see the whole road.</summary>
     public static IReadOnlyList<GateReply> AskAll(GateSnapshot snapshot) =>
         [.. Gates.Select(g => (g.Name, Answer: g.Ask(snapshot))).Select(g => new GateReply(
-            g.Name, g.Answer.Reason, g.Answer.Allows ? null : snapshot.Now + g.Answer.RetryAfter, g.Answer.NeedsApproval, g.Answer.NotAsked))];
+            g.Name.Word(), g.Answer.Reason?.Text, g.Answer.Allows ? null : snapshot.Now + g.Answer.RetryAfter, g.Answer.NeedsApproval, g.Answer.NotAsked))];
 
     /// <summary>Every gate's answer in one line, the same while the answers are.</summary>
     public static string Summary(GateSnapshot snapshot)

@@ -1,7 +1,6 @@
 using Whistle.Actions.Contract;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
-using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Restored;
 using Whistle.Remediation.Runbooks;
@@ -74,10 +73,10 @@ sealed record GateSnapshot
 }
 
 /// <summary>A gate's answer.</summary>
-/// <param name="Reason">One sentence; null where it allows. The same while the cause is the same, so that repetitions can be counted.</param>
+/// <param name="Reason">Why not; null where it allows.</param>
 /// <param name="RetryAfter">When it makes sense to ask again.</param>
 /// <param name="NeedsApproval">What is missing is a person's yes.</param>
-sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool NeedsApproval = false)
+sealed record GateAnswer(GateReason? Reason, TimeSpan RetryAfter = default, bool NeedsApproval = false)
 {
     /// <summary>Why it has nothing to say about this plan; it allows.</summary>
     public string? NotAsked { get; init; }
@@ -90,6 +89,7 @@ sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool Nee
 }
 
 /// <summary>What one gate says to a run.</summary>
+/// <param name="Name">See <see cref="GateNames.Word"/>.</param>
 /// <param name="Reason">Why not; null where it allows.</param>
 /// <param name="NextAt">When its answer may change, at the latest asked again; null where it allows.</param>
 /// <param name="NeedsApproval">What is missing is a person's yes.</param>
@@ -97,4 +97,10 @@ sealed record GateAnswer(string? Reason, TimeSpan RetryAfter = default, bool Nee
 public sealed record GateReply(string Name, string? Reason, DateTimeOffset? NextAt, bool NeedsApproval, string? NotAsked);
 
 /// <summary>The first refusal on the way.</summary>
-sealed record Refusal(string Gate, string Reason, TimeSpan RetryAfter, bool NeedsApproval);
+sealed record Refusal(GateName Gate, GateReason Why, TimeSpan RetryAfter, bool NeedsApproval)
+{
+    public string Reason => Why.Text;
+
+    /// <summary>As a timeline tells it.</summary>
+    public RunNote Note => new(TimelineKind.Gate, $"{Gate.Word()}: {Reason}", Repeats: true) { Gate = Gate };
+}

@@ -82,7 +82,7 @@ public sealed class RemediationApi
     {
         if (await _environment.Incidents.FindAsync(id, cancellation) is not { } incident)
             return WhistleApi.NotFound($"There is no incident {id}. List the open ones with `whistle incidents`, and those of the last 24 hours with `whistle incidents --all`.");
-        var timeline = (await _environment.Incidents.TimelineAsync(id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count)).ToList();
+        var timeline = (await _environment.Incidents.TimelineAsync(id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count)).ToList();
         return TypedResults.Ok(ToAnswer(incident, timeline, await ToAnswersAsync(await _environment.Runs.OfIncidentAsync(id, cancellation), cancellation)));
     }
 
@@ -125,7 +125,7 @@ public sealed class RemediationApi
         : WhistleApi.BadDuration("since", since);
 
     async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync([Description(RunHelp)] string id, CancellationToken cancellation) => await _environment.Runs.FindAsync(id, cancellation) is { } run
-        ? TypedResults.Ok(await ToAnswerAsync(run, [.. (await _environment.Runs.TimelineAsync(id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind, e.Text, e.Count))], cancellation))
+        ? TypedResults.Ok(await ToAnswerAsync(run, [.. (await _environment.Runs.TimelineAsync(id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count))], cancellation))
         : NoRun(id);
 
     async Task<Results<Ok<ExplanationAnswer>, NotFound<ApiError>>> ExplainAsync([Description(RunHelp)] string id, CancellationToken cancellation) => await _environment.Runs.FindAsync(id, cancellation) is { } run

@@ -86,12 +86,12 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
             var cluster = await environment.ClusterAt(incident.ClusterId, at, cancellation);
             refusal = GatePipeline.FirstRefusal(await SnapshotAsync(past, incident, runbook, run, plan, cluster, at, cancellation));
             // Evidence comes with time; what another gate says is the answer.
-            if (refusal?.Gate is not "evidence" || at + refusal.RetryAfter > (incident.ClosedAt < past.Until ? incident.ClosedAt : past.Until))
+            if (refusal?.Gate is not GateName.Evidence || at + refusal.RetryAfter > (incident.ClosedAt < past.Until ? incident.ClosedAt : past.Until))
                 break;
             at += refusal.RetryAfter;
         }
 
-        return refusal is null ? Answer("would-act", "", commands) : Answer("refused", $"{refusal.Gate}: {refusal.Reason}", commands);
+        return refusal is null ? Answer("would-act", "", commands) : Answer("refused", $"{refusal.Gate.Word()}: {refusal.Reason}", commands);
     }
 
     async Task<GateSnapshot> SnapshotAsync(Past past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at, CancellationToken cancellation) => new()

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Actions.Protocol;
+using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Telemetry;
@@ -178,7 +179,7 @@ sealed record RunSummary(
 public sealed record Cancellation(string RunId, string Author, string Reason, DateTimeOffset At);
 
 /// <summary>One line of a run's timeline, never edited. A repeated refusal for one reason is one entry with a count.</summary>
-public sealed record RunEntry(string RunId, long Number, DateTimeOffset At, string Kind, string Text, int Count);
+public sealed record RunEntry(string RunId, long Number, DateTimeOffset At, TimelineKind Kind, string Text, int Count);
 
 /// <summary>A repair that gave up and hands over to people.</summary>
 /// <param name="Evidence">What the runbook's page and ticket attach, the latest report of each named step in any attempt of the incident.</param>

@@ -90,7 +90,7 @@ public sealed class RunStore
         await using var connection = await _database.OpenAsync(cancellation);
         return await Entries.QueryAsync(
             connection, "SELECT run, number, at, kind, text, count, run || ' ' || number FROM run_timeline WHERE run = $id ORDER BY number",
-            r => new RunEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), r.GetString(3), r.GetString(4), r.GetInt32(5)), cancellation, ("$id", id));
+            r => new RunEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), TimelineKinds.Parse(r.GetString(3)), r.GetString(4), r.GetInt32(5)), cancellation, ("$id", id));
     }
 
     /// <summary>The incidents that a run works on: what <see cref="IncidentsEnvironment.Worked"/> asks for.</summary>
@@ -141,7 +141,7 @@ public sealed class RunStore
             cancellation,
             ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until),
             ("$checksum", RunTables.Approvals.Of(approval.RunId, approval.PlanHash, approval.Author, approval.At, approval.Until, approval.Step)));
-        await AppendAsync(connection, run, new("approval", $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At, cancellation);
+        await AppendAsync(connection, run, new(TimelineKind.Approval, $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At, cancellation);
         await transaction.CommitAsync(cancellation);
         return true;
     }
@@ -160,7 +160,7 @@ public sealed class RunStore
             "INSERT INTO tasks_done (run, step, author, note, at, checksum) VALUES ($run, $step, $author, $note, $at, $checksum) ON CONFLICT (run, step) DO NOTHING",
             cancellation, ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At),
             ("$checksum", RunTables.TasksDone.Of(done.RunId, done.Step, done.Author, done.Note, done.At)));
-        await AppendAsync(connection, run, new("task", $"{done.Author} has done {done.Step}: {done.Note}"), done.At, cancellation);
+        await AppendAsync(connection, run, new(TimelineKind.Task, $"{done.Author} has done {done.Step}: {done.Note}"), done.At, cancellation);
         await transaction.CommitAsync(cancellation);
         return true;
     }
@@ -183,7 +183,7 @@ public sealed class RunStore
             return false;
         var added = await RunTables.InsertAsync(connection, run, cancelled, cancellation);
         if (added)
-            await AppendAsync(connection, run, new("cancel", $"Cancelled by {cancelled.Author}: {cancelled.Reason}"), cancelled.At, cancellation);
+            await AppendAsync(connection, run, new(TimelineKind.Cancel, $"Cancelled by {cancelled.Author}: {cancelled.Reason}"), cancelled.At, cancellation);
         await transaction.CommitAsync(cancellation);
         return true;
     }
@@ -493,11 +493,11 @@ public sealed class RunStore
             UPDATE run_timeline SET count = count + 1 WHERE run = $run AND text = $text AND number =
                 (SELECT max(number) FROM run_timeline WHERE run = $run AND kind = $kind)
             """;
-        if (!note.Repeats || await connection.ExecuteAsync(latest, cancellation, ("$run", run.Id), ("$text", note.Text), ("$kind", note.Kind)) == 0)
+        if (!note.Repeats || await connection.ExecuteAsync(latest, cancellation, ("$run", run.Id), ("$text", note.Text), ("$kind", note.Kind.Word())) == 0)
         {
             await connection.ExecuteAsync(
                 "INSERT INTO run_timeline SELECT $run, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM run_timeline WHERE run = $run",
-                cancellation, ("$run", run.Id), ("$at", now), ("$kind", note.Kind), ("$text", note.Text));
+                cancellation, ("$run", run.Id), ("$at", now), ("$kind", note.Kind.Word()), ("$text", note.Text));
         }
 
         await IncidentStore.AppendAsync(connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats, cancellation);

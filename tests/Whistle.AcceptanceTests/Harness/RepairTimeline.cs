@@ -84,7 +84,7 @@ sealed class RepairTimeline : IAsyncDisposable
         foreach (var incident in await IncidentsAsync())
         {
             var entries = await Store.TimelineAsync(incident.Id, TestContext.Current.CancellationToken);
-            lines.AddRange(entries.Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}{(e.Count > 1 ? $" ({e.Count} times)" : "")}"));
+            lines.AddRange(entries.Select(e => $"{e.At:HH:mm:ss} {e.Kind.Word()}: {e.Text}{(e.Count > 1 ? $" ({e.Count} times)" : "")}"));
         }
 
         return lines;

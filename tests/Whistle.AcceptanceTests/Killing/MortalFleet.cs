@@ -98,7 +98,7 @@ sealed class MortalFleet : IAsyncDisposable
     public async Task<IReadOnlyList<Run>> RunsAsync(Incident incident) => await new RunStore(_state).OfIncidentAsync(incident.Id, Cancellation);
 
     public async Task<IEnumerable<string>> TimelineAsync(Incident incident) =>
-        (await new IncidentStore(_state).TimelineAsync(incident.Id, Cancellation)).Select(e => $"{e.At:HH:mm:ss} {e.Kind}: {e.Text}");
+        (await new IncidentStore(_state).TimelineAsync(incident.Id, Cancellation)).Select(e => $"{e.At:HH:mm:ss} {e.Kind.Word()}: {e.Text}");
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 

@@ -137,7 +137,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task An_incident_keeps_its_timeline_and_whoever_took_it_on_last()
     {
         var store = new IncidentStore(Database);
-        await store.SaveAsync([new(Disk, [("opened", "It opened."), ("signal", "Filling")])], Now, Cancellation);
+        await store.SaveAsync([new(Disk, [(TimelineKind.Opened, "It opened."), (TimelineKind.Signal, "Filling")])], Now, Cancellation);
         await store.SaveAsync([new(Disk with { Severity = "critical", Reopened = 3, ClearSince = Now }, [])], Now, Cancellation);
 
         var found = (await store.FindAsync("i1", Cancellation))!;
@@ -161,7 +161,7 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_run_has_one_owner_and_a_stale_token_changes_nothing()
     {
         var runs = (await StoresAsync()).Runs;
-        Assert.False(await runs.ProposeAsync(Proposed, Book, [new("run", "again")], Now, Cancellation));
+        Assert.False(await runs.ProposeAsync(Proposed, Book, [new(TimelineKind.Proposed, "again")], Now, Cancellation));
 
         Assert.Equal(1, await OwnAsync("a", Now));
         Assert.Equal(1, await OwnAsync("a", Now.AddSeconds(20)));
@@ -169,10 +169,10 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(2, await OwnAsync("b", Now.AddMinutes(2)));
         Assert.Equal("disk", (await runs.RunbookOfAsync(Proposed, Cancellation))!.Name);
         var running = Proposed with { State = RunState.Running, Issued = 1 };
-        Assert.False(await runs.ApplyAsync(new(running, [new("step", "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2), Cancellation));
-        var stale = new RunDecision(running, [new("step", "from b before")]) { Offer = Offer };
+        Assert.False(await runs.ApplyAsync(new(running, [new(TimelineKind.Step, "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2), Cancellation));
+        var stale = new RunDecision(running, [new(TimelineKind.Step, "from b before")]) { Offer = Offer };
         Assert.False(await runs.ApplyAsync(stale, "b", 1, Now.AddMinutes(2), Cancellation));
-        Assert.True(await runs.ApplyAsync(new(running, [new("step", "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.True(await runs.ApplyAsync(new(running, [new(TimelineKind.Step, "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2), Cancellation));
         Assert.Equal(["proposed", "from b"], (await runs.TimelineAsync("i1-1", Cancellation)).Select(e => e.Text));
         Assert.Equal(["i1"], await runs.WorkedIncidentsAsync(Cancellation));
         Assert.True(await runs.ApplyAsync(new(running with { Issued = 2 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
@@ -427,7 +427,7 @@ public abstract partial class StoreTests : IAsyncLifetime
                 tokens.Add(token);
             var incidents = new IncidentStore(database);
             for (var i = 0; i < 10; i++)
-                await incidents.AppendTimelineAsync("i1", Now, "note", "a line", cancellation: Cancellation);
+                await incidents.AppendTimelineAsync("i1", Now, TimelineKind.State, "a line", cancellation: Cancellation);
         });
 
         Assert.Equal([1L], tokens);
@@ -454,7 +454,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await using (var connection = await Database.OpenAsync(Cancellation))
         await using (var transaction = await connection.BeginWriteAsync(Cancellation))
         {
-            await RunStore.AppendAsync(connection, Proposed, new("note", "first"), Now, Cancellation);
+            await RunStore.AppendAsync(connection, Proposed, new(TimelineKind.State, "first"), Now, Cancellation);
             other = Task.Run(async () => await new RunStore(Database).CancelAsync(new("i1-1", "ann", "second", Now), Cancellation), Cancellation);
             await transaction.CommitAsync(Cancellation);
         }
@@ -475,11 +475,11 @@ public abstract partial class StoreTests : IAsyncLifetime
         await (await Database.OpenAsync(Cancellation)).DisposeAsync();
         Database.Fault = moment => moment == at ? throw new TimeoutException() : Task.CompletedTask;
 
-        await Assert.ThrowsAsync<TimeoutException>(async () => await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation));
+        await Assert.ThrowsAsync<TimeoutException>(async () => await incidents.SaveAsync([new(Disk, [(TimelineKind.Opened, "")])], Now, Cancellation));
         await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync(new("t", "c"), "n", Cancellation));
         Database.Fault = null;
         Assert.Equal((kept, kept, kept), ((await incidents.ActiveAsync(Cancellation)).Count, (await incidents.TimelineAsync("i1", Cancellation)).Count, (await credentials.AgentsAsync(Cancellation)).Count));
-        await incidents.SaveAsync([new(Disk, [("opened", "")])], Now, Cancellation);
+        await incidents.SaveAsync([new(Disk, [(TimelineKind.Opened, "")])], Now, Cancellation);
         Assert.Equal(kept + 1, (await incidents.TimelineAsync("i1", Cancellation)).Count);
     }
 
@@ -497,9 +497,9 @@ public abstract partial class StoreTests : IAsyncLifetime
             if (moment != StateMoment.BeforeBegin || isInside)
                 return;
             isInside = true;
-            await incidents.SaveAsync([new(Disk, [("opened", "inside")])], Now, Cancellation);
+            await incidents.SaveAsync([new(Disk, [(TimelineKind.Opened, "inside")])], Now, Cancellation);
         };
-        await incidents.SaveAsync([new(Disk, [("signal", "outside")])], Now, Cancellation);
+        await incidents.SaveAsync([new(Disk, [(TimelineKind.Signal, "outside")])], Now, Cancellation);
 
         Assert.Equal(["inside", "outside"], (await incidents.TimelineAsync("i1", Cancellation)).Select(e => e.Text));
         Assert.Equal(
@@ -515,7 +515,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         await using var picture = await connection.BeginReadAsync(Cancellation);
 
         Assert.NotNull(await IncidentStore.FindAsync(connection, "i1", Cancellation));
-        await Assert.ThrowsAsync<InvalidOperationException>(async () => await IncidentStore.AppendAsync(connection, "i1", Now, "note", "", cancellation: Cancellation));
+        await Assert.ThrowsAsync<InvalidOperationException>(async () => await IncidentStore.AppendAsync(connection, "i1", Now, TimelineKind.State, "", cancellation: Cancellation));
     }
 
     [Fact]
@@ -549,9 +549,9 @@ public abstract partial class StoreTests : IAsyncLifetime
     // An incident with a run that is proposed.
     private protected async Task<(RunStore Runs, ControlStore Control, AgentCommands Commands)> StoresAsync()
     {
-        await new IncidentStore(Database).SaveAsync([new(Disk, [("opened", "It opened.")])], Now, Cancellation);
+        await new IncidentStore(Database).SaveAsync([new(Disk, [(TimelineKind.Opened, "It opened.")])], Now, Cancellation);
         var (runs, control) = (new RunStore(Database), new ControlStore(Database));
-        Assert.True(await runs.ProposeAsync(Proposed, Book, [new("run", "proposed")], Now, Cancellation));
+        Assert.True(await runs.ProposeAsync(Proposed, Book, [new(TimelineKind.Proposed, "proposed")], Now, Cancellation));
         return (runs, control, new AgentCommands(Database));
     }
 

@@ -115,15 +115,15 @@ static class SharedState
     static async Task<int> LifeAsync(StateDatabase state, IncidentStore incidents, RunStore runs, string worker, int number)
     {
         var (incident, run) = Of($"w{worker}-{number}", $"w{worker}-c{Math.Abs(number % Clusters)}");
-        await incidents.SaveAsync([new(incident, [("opened", "Filling")])], Start, default);
-        await runs.ProposeAsync(run, Book, [new("run", "proposed")], Start, default);
+        await incidents.SaveAsync([new(incident, [(TimelineKind.Opened, "Filling")])], Start, default);
+        await runs.ProposeAsync(run, Book, [new(TimelineKind.Proposed, "proposed")], Start, default);
         await using (var connection = await state.OpenAsync(default))
             await connection.ExecuteAsync("UPDATE runs SET owner = $owner, token = 1 WHERE id = $id", default, ("$owner", worker), ("$id", run.Id));
         RunState[] states = [RunState.Waiting, RunState.Running, RunState.Verifying];
         foreach (var next in states)
-            await runs.ApplyAsync(new(run with { State = next }, [new("step", $"{next}")]), worker, 1, Start, default);
+            await runs.ApplyAsync(new(run with { State = next }, [new(TimelineKind.Step, $"{next}")]), worker, 1, Start, default);
         var ended = run with { State = RunState.Cancelled, EndedAt = Start };
-        await runs.ApplyAsync(new(ended, [new("end", "over")]), worker, 1, Start, default);
+        await runs.ApplyAsync(new(ended, [new(TimelineKind.Ended, "over")]), worker, 1, Start, default);
         return 7;
     }
 

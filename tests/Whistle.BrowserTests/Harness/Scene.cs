@@ -148,7 +148,7 @@ sealed class Scene : IAsyncDisposable
     }
 
     /// <summary>Incidents that no rule has made, as a busy day would have left them.</summary>
-    public async Task AddAsync(IEnumerable<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [("opened", i.Title)]))], Now, TestContext.Current.CancellationToken);
+    public async Task AddAsync(IEnumerable<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [(TimelineKind.Opened, i.Title)]))], Now, TestContext.Current.CancellationToken);
 
     public static Incident Incident(int number, DateTimeOffset at, string title, Labels subject, string severity = "warning", string cluster = "production") => new()
     {

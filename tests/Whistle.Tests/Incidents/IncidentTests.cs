@@ -114,7 +114,7 @@ public sealed class IncidentTests : IDisposable
         Assert.NotEqual(id, Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id);
         Assert.Equal(
             ["opened", "signal", "state", "signal", "state", "closed", "reopened", "signal", "state", "signal", "closed"],
-            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Select(e => e.Kind));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Select(e => e.Kind.Word()));
     }
 
     [Fact]
@@ -185,7 +185,7 @@ public sealed class IncidentTests : IDisposable
         Assert.True(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
         Assert.False(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
         Assert.Null(await _store.AcknowledgementAsync(id, _now, TestContext.Current.CancellationToken));
-        Assert.Equal(3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind == "acknowledged"));
+        Assert.Equal(3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Acknowledged));
         End(SignalEnd.Gone);
         await PassAsync(1);
         Assert.False(await _store.AcknowledgeAsync(new(id, "ann", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
@@ -201,9 +201,9 @@ public sealed class IncidentTests : IDisposable
         await PassAsync(1);
         Assert.Equal(2, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count);
         for (var i = 0; i < 3; i++)
-            await _store.AppendTimelineAsync(id, _now, "gate", "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
-        await _store.AppendTimelineAsync(id, _now, "gate", "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
-        await _store.AppendTimelineAsync(id, _now, "gate", "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+            await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
 
         Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Skip(2).Select(e => (e.Count, e.Text)));
     }
@@ -221,7 +221,7 @@ public sealed class IncidentTests : IDisposable
 
         var silent = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.Equal(["Filling"], silent.Inhibits);
-        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind == "inhibited").Text);
+        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Inhibited).Text);
 
         _active.RemoveAt(0);
         Show();
@@ -259,7 +259,7 @@ public sealed class IncidentTests : IDisposable
                 "Filling (warning) is no longer inhibited by NodeSilent (node n).",
                 "Filling (critical) is no longer inhibited by NodeSilent (node n).",
             ],
-            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind == "inhibited").Select(e => e.Text));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind is TimelineKind.Inhibited).Select(e => e.Text));
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 
 using Xunit;
 
@@ -22,9 +23,9 @@ public sealed partial class GateTests
     {
         var (facts, expected) = Line().Match(line) is { Success: true } match ? (match.Groups[1].Value, match.Groups[2].Value) : throw new FormatException(line);
 
-        var answer = GatePipeline.Gates.Single(g => g.Name == gate).Ask(GateFacts.Read(facts));
+        var answer = GatePipeline.Gates.Single(g => g.Name.Word() == gate).Ask(GateFacts.Read(facts));
 
-        Assert.StartsWith(expected, answer.Reason ?? (answer.NotAsked is null ? "allow" : "skip"));
+        Assert.StartsWith(expected, answer.Reason?.Text ?? (answer.NotAsked is null ? "allow" : "skip"));
         Assert.True(answer.Reason is null || answer.RetryAfter > TimeSpan.Zero, $"It says nothing of when to ask again: {answer}");
     }
 
@@ -42,14 +43,14 @@ public sealed partial class GateTests
     [Fact]
     public void The_gates_stand_in_the_order_of_the_specification() => Assert.Equal(
         ["kill-switch", "cancelled", "mode", "pause", "inhibited", "evidence", "fresh", "window", "exclusive", "concurrency", "blast-radius", "quorum", "workload-safety", "cool-down", "flapping"],
-        GatePipeline.Gates.Select(g => g.Name));
+        GatePipeline.Gates.Select(g => g.Name.Word()));
 
     [Fact]
     public void The_first_refusal_counts_and_the_summary_has_all()
     {
         var facts = GateFacts.Read("kill; mode off; earlier -1m");
 
-        Assert.Equal("kill-switch", GatePipeline.FirstRefusal(facts)!.Gate);
+        Assert.Equal(GateName.KillSwitch, GatePipeline.FirstRefusal(facts)!.Gate);
         Assert.Equal(
             "Yes: cancelled, pause, inhibited, evidence, fresh, exclusive, concurrency, flapping. No: kill-switch, mode, cool-down. Not asked: window, blast-radius, quorum, workload-safety.",
             GatePipeline.Summary(facts));
@@ -61,7 +62,7 @@ public sealed partial class GateTests
     [InlineData("pause node n +1h", "pause")]
     [InlineData("action node.reboot; node k1; members a@k1+ b@k2- c@k3+", "quorum")]
     public void What_takes_back_a_change_waits_only_for_what_would_make_it_worse(string facts, string? gate) =>
-        Assert.Equal(gate, GatePipeline.FirstRefusal(GateFacts.Read(facts), undoing: true)?.Gate);
+        Assert.Equal(gate, GatePipeline.FirstRefusal(GateFacts.Read(facts), undoing: true)?.Gate.Word());
 
     [Theory]
     [InlineData("", RunbookMode.Observe)]

@@ -123,7 +123,7 @@ public sealed class RemediationApiTests
         var explained = await people.GetFromJsonAsync<JsonElement>($"runs/{run.Id}/explain");
         Assert.Contains("agree: waiting for approval by customer.", explained.GetProperty("explanation").GetString());
         var gates = explained.GetProperty("gates").EnumerateArray().ToDictionary(g => g.GetProperty("name").GetString()!);
-        Assert.Equal(GatePipeline.Gates.Select(g => g.Name), gates.Keys);
+        Assert.Equal(GatePipeline.Gates.Select(g => g.Name.Word()), gates.Keys);
         Assert.Equal("not asked for this action", gates["quorum"].GetProperty("notAsked").GetString());
         (await people.PostAsJsonAsync($"runs/{run.Id}/approve", new { planHash = run.PlanHash, step = "agree" })).EnsureSuccessStatusCode();
         await bench.RunUntilAsync(r => r.State is RunState.Succeeded);

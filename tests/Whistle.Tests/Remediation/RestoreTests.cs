@@ -37,7 +37,7 @@ public sealed class RestoreTests : IDisposable
         Assert.InRange(bench.Now - restoredAt, TimeSpan.Zero, TimeSpan.FromMinutes(1));
         Assert.Equal(("clean", CommandOutcome.Indeterminate, true), bench.Latest.Reports[^1] is var last ? (last.Step, last.Outcome, last.Changed) : default);
         Assert.Equal(CommandOutcome.Indeterminate, (await bench.Host.Commands.FindAsync(begun, TestContext.Current.CancellationToken))!.Outcome);
-        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind == "restored" && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
+        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Restored && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
 
         await ReleaseAsync(bench);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.EndedAt is not null);
@@ -134,7 +134,7 @@ public sealed class RestoreTests : IDisposable
         {
             // The attempt that was lost and this one are the two that may be.
             Assert.Equal(4, agent.Changes.Count);
-            Assert.Contains(await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken), e => e.Kind == "restored" && e.Text.Contains(lost.Id, StringComparison.Ordinal));
+            Assert.Contains(await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Restored && e.Text.Contains(lost.Id, StringComparison.Ordinal));
         }
     }
 
@@ -215,7 +215,7 @@ public sealed class RestoreTests : IDisposable
         bench.CopyState(Copy);
         await bench.RestoreAsync(Copy, bench.Now);
         var incident = Assert.Single(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Id;
-        async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(e => e.Kind == "restored");
+        async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Restored);
 
         foreach (var stranger in new[] { new Sender(new NodeId("u", "c", "n")), new Sender(new NodeId("t", "d", "n")) })
             Assert.True(await bench.Host.Agents.HearAsync(stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));

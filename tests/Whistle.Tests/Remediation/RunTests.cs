@@ -24,7 +24,7 @@ public sealed class RunTests
         Assert.Equal(["measure", "clean"], run.Reports.Select(r => r.Step));
         var incident = Assert.Single(await bench.Incidents.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal(IncidentState.Closed, incident.State);
-        var kinds = (await bench.Incidents.TimelineAsync(incident.Id, TestContext.Current.CancellationToken)).Select(e => e.Kind).ToList();
+        var kinds = (await bench.Incidents.TimelineAsync(incident.Id, TestContext.Current.CancellationToken)).Select(e => e.Kind.Word()).ToList();
         Assert.Equal("opened", kinds[0]);
         Assert.Equal("closed", kinds[^1]);
         Assert.Equal(3, kinds.Count(k => k == "plan"));
@@ -42,7 +42,7 @@ public sealed class RunTests
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
             await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
-            e => e is { Kind: "gate" } && e.Text.EndsWith("inhibited: Its signals are inhibited by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
+            e => e is { Kind: TimelineKind.Gate } && e.Text.EndsWith("inhibited: Its signals are inhibited by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
 
         bench.Inhibit(false);
         await bench.RunUntilAsync(r => r.State is RunState.Running);
@@ -131,7 +131,7 @@ public sealed class RunTests
         var run = Assert.Single(await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal((RunState.Waiting, 0), (run.State, run.Issued));
         var timeline = await bench.Runs.TimelineAsync(run.Id, TestContext.Current.CancellationToken);
-        Assert.Equal(["proposed", "plan", "plan", "plan", "gates", "gate"], timeline.Select(e => e.Kind));
+        Assert.Equal(["proposed", "plan", "plan", "plan", "gates", "gate"], timeline.Select(e => e.Kind.Word()));
         Assert.Equal(1, timeline[^1].Count);
         Assert.Contains("""disk.clean-paths {"mountPoint":"/data"}""", timeline[2].Text);
         Assert.Contains("The mode is observe", await bench.Host.ExplainAsync(run.Id, TestContext.Current.CancellationToken));
@@ -228,7 +228,7 @@ public sealed class RunTests
         Assert.Empty(bench.Agent.Done);
         Assert.StartsWith(reason, bench.Agent.Refusals[0]);
         Assert.StartsWith(reason, bench.Latest!.Reason);
-        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind == "gate" && e.Text.Contains(reason, StringComparison.Ordinal));
+        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Gate && e.Text.Contains(reason, StringComparison.Ordinal));
 
         bench.Agent.BeforeBegin = _ => Task.CompletedTask;
         await bench.Control.SetAsync(new KillSwitch(false, "go on", "ann", bench.Now), TestContext.Current.CancellationToken);

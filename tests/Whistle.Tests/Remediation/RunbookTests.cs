@@ -118,7 +118,7 @@ public sealed partial class RunbookTests : IDisposable
     [Fact]
     public void The_documentation_has_every_gate_in_order_and_every_key_that_is_taken()
     {
-        Assert.Equal(GatePipeline.Gates.Select(g => g.Name), Repository.FirstCells(Document, "## Gates"));
+        Assert.Equal(GatePipeline.Gates.Select(g => g.Name.Word()), Repository.FirstCells(Document, "## Gates"));
         Assert.Equal(Enum.GetNames<RunbookMode>().Select(m => m.ToLowerInvariant()), Repository.FirstCells(Document, "## Modes"));
     }
 

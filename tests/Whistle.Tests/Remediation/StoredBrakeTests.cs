@@ -104,7 +104,7 @@ public sealed class StoredBrakeTests
         Assert.True(freeze.Holds(new("t", "c"), bench.Now.AddYears(100)));
         Assert.Contains("whistle freezes end 1", Assert.Single(board.Problems()).Reason, StringComparison.Ordinal);
         var snapshot = GateFacts.Read("action node.reboot") with { Freeze = freeze };
-        Assert.Contains("cannot be read", PeopleGates.Window(snapshot).Reason, StringComparison.Ordinal);
+        Assert.Contains("cannot be read", PeopleGates.Window(snapshot).Reason!.Text, StringComparison.Ordinal);
 
         Assert.True(await bench.Control.EndFreezeAsync(1, "ann", bench.Now, TestContext.Current.CancellationToken));
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);

@@ -224,10 +224,10 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
 
     static async Task RunsAsync(StateDatabase state)
     {
-        await new IncidentStore(state).SaveAsync([new(Incident, [("opened", "It opened.")])], Now, TestContext.Current.CancellationToken);
+        await new IncidentStore(state).SaveAsync([new(Incident, [(TimelineKind.Opened, "It opened.")])], Now, TestContext.Current.CancellationToken);
         var runs = new RunStore(state);
         foreach (var id in new[] { "run-1", "run-2" })
-            Assert.True(await runs.ProposeAsync(Run(id), Book, [new("run", "proposed")], Now, TestContext.Current.CancellationToken));
+            Assert.True(await runs.ProposeAsync(Run(id), Book, [new(TimelineKind.Proposed, "proposed")], Now, TestContext.Current.CancellationToken));
         await runs.OwnAsync("a", Now, TestContext.Current.CancellationToken);
         foreach (var id in new[] { "run-1", "run-2" })
         {

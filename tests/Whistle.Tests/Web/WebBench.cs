@@ -83,7 +83,7 @@ sealed class WebBench : ISeriesSource, IDisposable
 
     public Task<FleetSnapshot> ReadAsync(FleetSnapshot? before = null) => Reader.ReadAsync(before, TestContext.Current.CancellationToken);
 
-    public async Task AddAsync(params IReadOnlyList<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [("opened", i.Title)]))], Now, TestContext.Current.CancellationToken);
+    public async Task AddAsync(params IReadOnlyList<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [(TimelineKind.Opened, i.Title)]))], Now, TestContext.Current.CancellationToken);
 
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
