@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using MudBlazor.Services;
 
 using Whistle.Web.Acts;
+using Whistle.Web.Assets;
 using Whistle.Web.Incidents;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
@@ -27,21 +28,21 @@ public static class Dashboard
     const string Circuit = "/_blazor";
     const string Missing = "/missing";
 
-    public static void Add(IServiceCollection services)
+    public static IServiceCollection AddDashboard(this IServiceCollection services)
     {
         services.AddRazorComponents().AddInteractiveServerComponents();
         services.AddCascadingAuthenticationState();
         services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>().AddSingleton<StoryReader>().AddSingleton<TicketReader>()
             .AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>().AddScoped<PersonActs>().AddScoped<ActDialogs>();
-        services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
+        return services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 
     /// <summary>Whether it belongs to the connection over which a page stays current, and over which its acts come.</summary>
     public static bool IsConnection(PathString path) => path.StartsWithSegments(Circuit);
 
     /// <summary>In front of authentication: the headers of every page. Whoever maps it refuses other origins before that.</summary>
-    public static void Use(WebApplication app)
+    public static void UseDashboard(this WebApplication app)
     {
         app.UseStatusCodePagesWithReExecute(Missing);
         app.Use((context, next) =>
@@ -54,16 +55,16 @@ public static class Dashboard
         });
     }
 
-    public static void Map(WebApplication app)
+    public static void MapDashboard(this WebApplication app)
     {
         app.UseAntiforgery();
-        app.MapGet("/assets/{version}/{name}", Assets.Serve).AllowAnonymous().DisableAntiforgery();
+        app.MapGet("/assets/{version}/{name}", AssetFiles.Serve).AllowAnonymous().DisableAntiforgery();
         // The policy above has the ancestors already.
         app.MapRazorComponents<Document>().AddInteractiveServerRenderMode(o => o.ContentSecurityFrameAncestorsPolicy = null);
     }
 
     /// <summary>The address of a file that pages load; it changes with the file, so that it may be kept forever.</summary>
-    public static string AssetAddress(string name) => Assets.Address(name);
+    public static string AssetAddress(string name) => AssetFiles.Address(name);
 
     /// <summary>Headers that every page for people carries.</summary>
     public static void Protect(HttpResponse response)

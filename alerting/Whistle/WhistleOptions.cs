@@ -6,11 +6,11 @@ using Whistle.Actions.Policy;
 using Whistle.Agent.Settings;
 using Whistle.Alerting;
 using Whistle.Alerting.Configuration;
+using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
 using Whistle.Ingest.Gateways;
-using Whistle.Ingest.Heads;
 using Whistle.Ingest.Logs;
 using Whistle.PromQL;
 using Whistle.Remediation.Control;
@@ -64,8 +64,6 @@ public sealed record WhistleOptions
     /// <summary>Series that one tenant may have in the store; null for five times as many as it may have at a time.</summary>
     public int? MaxStoredSeriesPerTenant { get; init; }
 
-    internal SeriesLimitOptions SeriesLimits => new(MaxSeriesPerTenant, MaxNewSeriesPerHour, MaxStoredSeriesPerTenant, Memory.SeriesLabels);
-
     /// <summary>Whether the server watches the machine it runs on.</summary>
     public bool Agent { get; init; } = true;
 
@@ -109,7 +107,7 @@ public sealed record WhistleOptions
             if (!UsesPostgreSql)
             {
                 var opening = new StateOpening { HasHistory = StateStages.HasHistory(DataFolder), Accept = AcceptState, Verify = verify };
-                return new StateDatabase(Path.Combine(DataFolder, WhistleApp.StateFileName), opening);
+                return new StateDatabase(Path.Combine(DataFolder, ServerFolder.State), opening);
             }
 
             return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);

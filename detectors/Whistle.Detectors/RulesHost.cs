@@ -81,6 +81,8 @@ public sealed class RulesHost : BackgroundService
     readonly SemaphoreSlim _passes = new(1, 1);
     DateTimeOffset _lastPresence;
     Running _running = new(RuleSet.Empty, []);
+    readonly Guid _source = Guid.NewGuid();
+    long _gatherings;
     Gathered? _gathered;
 
     public RulesHost(RulesEnvironment environment, TimeProvider time, ILogger<RulesHost> logger)
@@ -96,11 +98,8 @@ public sealed class RulesHost : BackgroundService
         _collectors = new CollectorPresence(environment.Series, environment.Refused);
     }
 
-    /// <summary>
-    /// All active signals, with what inhibits them. It is the same list until a rule is evaluated again, so readers may cache what they
-    /// derive from it.
-    /// </summary>
-    public IReadOnlyList<Signal> Signals
+    /// <summary>All active signals, with what inhibits them: the same version until a rule is evaluated again.</summary>
+    public SignalList Signals
     {
         get
         {
@@ -108,11 +107,15 @@ public sealed class RulesHost : BackgroundService
             List<RuleReport> reports = [.. groups.SelectMany(g => g.Rules).Select(r => r.Report)];
             if (Volatile.Read(ref _gathered) is { } gathered && gathered.Reports.SequenceEqual(reports, ReferenceEqualityComparer.Instance))
                 return gathered.Signals;
-            gathered = new(reports, Inhibition.Apply(rules.InhibitRules, [.. reports.SelectMany(r => r.Signals)]));
+            var signals = Inhibition.Apply(rules.InhibitRules, [.. reports.SelectMany(r => r.Signals)]);
+            gathered = new(reports, new(new(_source, Interlocked.Increment(ref _gatherings)), signals));
             Volatile.Write(ref _gathered, gathered);
             return gathered.Signals;
         }
     }
+
+    /// <summary><see cref="Signals"/>, once they are known; null before the first rules are loaded.</summary>
+    public SignalList? ActiveSignals => Loaded ? Signals : null;
 
     /// <summary>Signals that ended within the last 24 hours, the latest first.</summary>
     public async Task<IReadOnlyList<Signal>> EndedSignalsAsync(DateTimeOffset since, CancellationToken cancellation) => await _store.EndedAsync(since, cancellation);
@@ -353,5 +356,5 @@ public sealed class RulesHost : BackgroundService
 
     sealed record Running(RuleSet Rules, IReadOnlyList<GroupState> Groups);
 
-    sealed record Gathered(IReadOnlyList<RuleReport> Reports, IReadOnlyList<Signal> Signals);
+    sealed record Gathered(IReadOnlyList<RuleReport> Reports, SignalList Signals);
 }

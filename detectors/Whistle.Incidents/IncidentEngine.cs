@@ -26,7 +26,7 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(TimelineKind Kind
 /// <param name="Active">All active signals, pending ones too.</param>
 /// <param name="Ended">Signals that ended recently, the latest first: how they ended.</param>
 /// <param name="Worked">Incidents that a run works on.</param>
-sealed record SignalView(IReadOnlyList<Signal> Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
+sealed record SignalView(SignalList Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
     /// <summary>What is firing and not inhibited, by subject. Thousands of signals are sorted once, not for every reader.</summary>
     public IReadOnlyDictionary<(ClusterId Cluster, Labels Subject), List<Signal>> Trouble => field ??= IncidentEngine.BySubject(Active);

@@ -13,7 +13,7 @@ namespace Whistle.Incidents;
 public sealed record IncidentsEnvironment
 {
     /// <summary>All active signals; null while they are not known, which is before the first rules are loaded.</summary>
-    public required Func<IReadOnlyList<Signal>?> Signals { get; init; }
+    public required Func<SignalList?> Signals { get; init; }
 
     /// <summary>Signals that ended since then, the latest first.</summary>
     public required Func<DateTimeOffset, CancellationToken, Task<IReadOnlyList<Signal>>> Ended { get; init; }
@@ -50,7 +50,9 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
         // How signals ended matters only to those that an incident holds.
         var ended = held.Any(i => i.ClosedAt is null) ? await environment.Ended(now - TimeSpan.FromHours(24), cancellation) : [];
         var worked = await environment.Worked(cancellation);
-        _view = _view is { } before && ReferenceEquals(before.Active, active) ? before with { Ended = ended, Worked = worked } : new(active, ended, worked);
+        _view = _view is { } before && before.Active.Version == active.Version
+            ? before with { Ended = ended, Worked = worked }
+            : new(active, ended, worked);
         var changes = IncidentEngine.Reconcile(held, _view, environment.Options, now);
         if (changes.Count > 0)
             await environment.Store.SaveAsync(changes, now, cancellation);

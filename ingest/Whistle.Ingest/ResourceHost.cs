@@ -3,9 +3,19 @@ using Microsoft.Extensions.Logging;
 
 namespace Whistle.Ingest;
 
+/// <summary>A look at what the process has left of something: disk, memory, handles, its own folder.</summary>
+public sealed record ResourceCheck(Func<CancellationToken, Task> LookAsync)
+{
+    public static ResourceCheck Of(Action look) => new(_ =>
+    {
+        look();
+        return Task.CompletedTask;
+    });
+}
+
 /// <summary>Runs checks once a second of real time, whatever clock the engine is on.</summary>
-/// <param name="looks">One that fails is logged and keeps no other from running.</param>
-public sealed class ResourceHost(IReadOnlyList<Func<CancellationToken, Task>> looks, ILogger<ResourceHost> logger) : BackgroundService
+/// <param name="checks">One that fails is logged and keeps no other from running.</param>
+public sealed class ResourceHost(IEnumerable<ResourceCheck> checks, ILogger<ResourceHost> logger) : BackgroundService
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
 
@@ -16,8 +26,8 @@ public sealed class ResourceHost(IReadOnlyList<Func<CancellationToken, Task>> lo
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
-                foreach (var look in looks)
-                    await LookAsync(look, stoppingToken);
+                foreach (var check in checks)
+                    await LookAsync(check, stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -25,11 +35,11 @@ public sealed class ResourceHost(IReadOnlyList<Func<CancellationToken, Task>> lo
         }
     }
 
-    async Task LookAsync(Func<CancellationToken, Task> look, CancellationToken cancellation)
+    async Task LookAsync(ResourceCheck check, CancellationToken cancellation)
     {
         try
         {
-            await look(cancellation);
+            await check.LookAsync(cancellation);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {

@@ -29,7 +29,7 @@ public sealed record RemediationEnvironment
     public required IReadOnlyList<string> RunbookFiles { get; init; }
 
     /// <summary>All active signals; null while they are not known.</summary>
-    public required Func<IReadOnlyList<Signal>?> Signals { get; init; }
+    public required Func<SignalList?> Signals { get; init; }
 
     /// <summary>Whether a PromQL expression holds: it yields something, or a scalar that is not 0.</summary>
     public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> Holds { get; init; }
@@ -283,13 +283,13 @@ public sealed class RemediationHost : BackgroundService
         return await Agents.BeginAsync(sender, id, token, _environment.Clusters, () => (Signals(), _time.GetUtcNow()), cancellation);
     }
 
-    // Indexed once as long as the detectors hand out the same list.
+    // Indexed once a version.
     SignalIndex? Signals()
     {
         if (_environment.Signals() is not { } signals)
             return null;
-        if (_indexed is not { } indexed || !ReferenceEquals(indexed.List, signals))
-            _indexed = indexed = new(signals, new SignalIndex(signals));
+        if (_indexed is not { } indexed || indexed.Version != signals.Version)
+            _indexed = indexed = new(signals.Version, new SignalIndex(signals));
         return indexed.Index;
     }
 
@@ -457,5 +457,5 @@ public sealed class RemediationHost : BackgroundService
         }
     }
 
-    sealed record Indexed(IReadOnlyList<Signal> List, SignalIndex Index);
+    sealed record Indexed(SignalVersion Version, SignalIndex Index);
 }

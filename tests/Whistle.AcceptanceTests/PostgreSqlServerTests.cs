@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 using Npgsql;
 
+using Whistle.Data;
 using Whistle.Fixtures;
 using Whistle.Inventory;
 using Whistle.State;

@@ -8,6 +8,7 @@ using Whistle.Agent.Settings;
 using Whistle.Alerting.Mail;
 using Whistle.Alerting.PagerDuty;
 using Whistle.Commands;
+using Whistle.Data;
 using Whistle.Fixtures;
 using Whistle.State.Health;
 using Whistle.Telemetry;

@@ -3,6 +3,7 @@ using System.Net.WebSockets;
 
 using Microsoft.Extensions.Time.Testing;
 
+using Whistle.Access;
 using Whistle.Fixtures;
 
 using Xunit;

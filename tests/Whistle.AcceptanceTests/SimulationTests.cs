@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 
 using Whistle.Commands;
-using Whistle.Simulation;
+using Whistle.Remediation.Simulation;
 
 using Xunit;
 

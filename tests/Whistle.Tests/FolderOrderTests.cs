@@ -16,18 +16,14 @@ public sealed class FolderOrderTests
 
     static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes).GetFields().Select(f => (OpCode)f.GetValue(null)!).ToDictionary(c => c.Value);
 
-    // A line a project: its name and its folders in order; a dot is the project's own folder, a name after it one type there.
-    static readonly Dictionary<string, string[]> Orders = File.ReadAllLines(Path.Combine(Repository.Root, "tests/Whistle.Tests/folders.txt"))
-        .Where(l => l.Length > 0 && l[0] != '#').Select(l => l.Split(':')).ToDictionary(l => l[0].Trim(), l => l[1].Split(' ', StringSplitOptions.RemoveEmptyEntries));
-
-    public static TheoryData<string> Projects => [.. Orders.Keys];
+    public static TheoryData<string> Projects => [.. ProjectGraph.Folders.Keys];
 
     [Theory]
     [MemberData(nameof(Projects))]
     public void A_folder_refers_only_to_those_before_it(string project)
     {
         var assembly = Assembly.Load(project switch { "Whistle" => "whistle", "Whistle.Agent" => "whistle-agent", _ => project });
-        var order = Orders[project];
+        var order = ProjectGraph.Folders[project];
         var types = assembly.GetTypes().Where(t => t.Namespace is { } ns && (ns == project || ns.StartsWith($"{project}.", StringComparison.Ordinal))).ToList();
 
         Assert.Equal(

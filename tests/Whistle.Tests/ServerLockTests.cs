@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Actions.Files;
+using Whistle.Data;
 using Whistle.State.Health;
 
 using Xunit;

@@ -1,5 +1,7 @@
 using MudBlazor;
 
+using Whistle.Web.Parts;
+
 namespace Whistle.Web.Acts;
 
 /// <summary>Asks a person in a dialog, does what they confirm, and says that it is done.</summary>
@@ -17,5 +19,5 @@ sealed class ActDialogs(IDialogService dialogs)
             Done?.Invoke(request.Done);
     }
 
-    public Task HelpAsync() => dialogs.ShowAsync<Layout.HelpDialog>("Help", new DialogParameters(), Options);
+    public Task HelpAsync() => dialogs.ShowAsync<HelpDialog>("Help", new DialogParameters(), Options);
 }

@@ -6,6 +6,7 @@ using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Clusters;
 using Whistle.Web.Incidents;
+using Whistle.Web.Text;
 
 namespace Whistle.Web.Acts;
 

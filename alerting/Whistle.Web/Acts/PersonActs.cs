@@ -8,8 +8,8 @@ using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
-using Whistle.Web.Clusters;
 using Whistle.Web.Live;
+using Whistle.Web.Places;
 
 namespace Whistle.Web.Acts;
 

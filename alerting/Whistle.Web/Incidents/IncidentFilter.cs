@@ -17,8 +17,9 @@ public sealed record IncidentFilter(string State = "open", string Severity = "",
     public static IncidentFilter Read(string? state, string? severity, string? text, int? page) => new(
         States.Any(s => s.Name == state) ? state! : "open", Severities.Any(s => s.Name == severity) ? severity! : "", text ?? "", Math.Max(page ?? 1, 1));
 
-    public string Address => Web.Address.With(
-        Web.Address.Incidents, ("state", State == "open" ? null : State), ("severity", Severity), ("q", Text), ("page", Page > 1 ? Page.ToString() : null));
+    public string Address => Places.Address.With(
+        Places.Address.Incidents, ("state", State == "open" ? null : State), ("severity", Severity), ("q", Text),
+        ("page", Page > 1 ? Page.ToString() : null));
 
     public IReadOnlyList<IncidentRow> Of(IReadOnlyList<IncidentRow> rows) => [.. rows.Where(Shows)];
 

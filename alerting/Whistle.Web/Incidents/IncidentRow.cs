@@ -2,6 +2,9 @@ using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
+using Whistle.Web.Text;
 
 namespace Whistle.Web.Incidents;
 

@@ -8,7 +8,7 @@ using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
-using Whistle.Web.Nodes;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Incidents;
 

@@ -5,7 +5,10 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State.Health;
+using Whistle.Web.Charts;
 using Whistle.Web.Nodes;
+using Whistle.Web.Signals;
+using Whistle.Web.Text;
 
 namespace Whistle.Web.Live;
 

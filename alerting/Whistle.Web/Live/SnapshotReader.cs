@@ -7,6 +7,7 @@ using Whistle.Remediation;
 using Whistle.Remediation.Runs;
 using Whistle.State.Health;
 using Whistle.Web.Nodes;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Live;
 
@@ -97,7 +98,7 @@ sealed class SnapshotReader(
         _telemetryAt = pace.Time.GetTimestamp();
         try
         {
-            var (list, due) = await nodes.ReadAsync(next, now, cancellation);
+            var (list, due) = await nodes.ReadAsync(next.Agents, next.Signals, now, cancellation);
             return next with { Nodes = list, Due = due, TelemetryVersion = next.TelemetryVersion + 1 };
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)

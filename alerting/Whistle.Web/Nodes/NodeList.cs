@@ -1,5 +1,7 @@
 using Whistle.Inventory;
 using Whistle.PromQL;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Nodes;
 

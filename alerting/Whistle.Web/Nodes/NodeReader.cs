@@ -3,7 +3,9 @@ using System.Text.RegularExpressions;
 using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
-using Whistle.Web.Live;
+using Whistle.Web.Charts;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Nodes;
 
@@ -18,13 +20,14 @@ sealed class NodeReader(PromQLEngine engine)
 
     static readonly long ForecastStep = (long)TimeSpan.FromMinutes(2).TotalMilliseconds;
 
-    public async Task<(IReadOnlyList<NodeView> Nodes, IReadOnlyList<DueForecast> Due)> ReadAsync(FleetSnapshot snapshot, DateTimeOffset now, CancellationToken cancellation)
+    public async Task<(IReadOnlyList<NodeView> Nodes, IReadOnlyList<DueForecast> Due)> ReadAsync(
+        IReadOnlyList<EnrolledAgent> agents, IReadOnlyList<SignalView> signals, DateTimeOffset now, CancellationToken cancellation)
     {
         var telemetry = new FleetTelemetry();
         foreach (var text in FleetTelemetry.NodeQueries.Concat(FleetTelemetry.FilesystemMetrics))
             telemetry.Add(text, await InstantAsync(text, now, cancellation));
-        await AddSilentAsync(telemetry, snapshot.Agents, now, cancellation);
-        var nodes = NodeList.Build(snapshot.Agents, snapshot.Signals, telemetry);
+        await AddSilentAsync(telemetry, agents, now, cancellation);
+        var nodes = NodeList.Build(agents, signals, telemetry);
         return (nodes, await DueAsync(nodes, now, cancellation));
     }
 

@@ -1,14 +1,8 @@
 using Whistle.Inventory;
-using Whistle.Telemetry;
+using Whistle.Web.Places;
+using Whistle.Web.Signals;
 
 namespace Whistle.Web.Nodes;
-
-/// <summary>Where telemetry is from. The node is the scrape target where a collector sends for a whole cluster.</summary>
-static class TelemetryNode
-{
-    public static NodeId Of(Labels labels) =>
-        ClusterId.Of(labels).Node(labels["node"] is { Length: > 0 } node ? node : labels["instance"]);
-}
 
 public enum NodeState
 {
@@ -63,11 +57,6 @@ public sealed record NodeView
             return Signals.Count > 0 ? Math.Min(ofState, Signals[0].Rank) : ofState;
         }
     }
-}
-
-public readonly record struct FilesystemKey(NodeId Node, string Device, string Type, string Mountpoint)
-{
-    public static FilesystemKey Of(Labels labels) => new(TelemetryNode.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
 }
 
 /// <summary>A filesystem of the page. NaN where a number is not known, bytes otherwise.</summary>

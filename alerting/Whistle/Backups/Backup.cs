@@ -1,4 +1,5 @@
 using Whistle.Agent.Settings;
+using Whistle.Data;
 using Whistle.Ingest.Stores;
 using Whistle.State;
 using Whistle.State.Files;
@@ -20,8 +21,8 @@ sealed record BackupSource(string DataFolder, StateDatabase State, DuckDbStore T
 /// </summary>
 static class Backup
 {
-    public const string StateFile = WhistleApp.StateFileName;
-    public const string Telemetry = "telemetry";
+    public const string StateFile = ServerFolder.State;
+    public const string Telemetry = ServerFolder.Telemetry;
     public const string Partial = ".partial";
 
     // Room for what comes in while the backup is made, and for the disk's own needs.

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 
 using Microsoft.AspNetCore.Http.HttpResults;
 
+using Whistle.Access;
 using Whistle.Detectors.Http;
 
 namespace Whistle.Backups;

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Whistle.Data;
 using Whistle.State.Files;
 
 namespace Whistle.Backups;
@@ -10,7 +11,7 @@ namespace Whistle.Backups;
 sealed record BackupManifest
 {
     public const int CurrentFormat = 1;
-    public const string FileName = "backup.json";
+    public const string FileName = ServerFolder.BackupManifest;
     public const string Sqlite = "sqlite";
     public const string PostgreSql = "postgresql";
 

@@ -1,4 +1,5 @@
 using Whistle.Actions.Files;
+using Whistle.Data;
 using Whistle.Ingest.Stores;
 using Whistle.State.Files;
 
@@ -14,7 +15,8 @@ static class DataFiles
     // and a lock belongs to its process.
     static readonly string[] Others =
     [
-        $"{Backup.Telemetry}/hot.", $"{Backup.Telemetry}/sealed/", $"{Backup.Telemetry}/spill/", $"{Backup.Telemetry}/{CommitMark.FileName}", Backup.StateFile,
+        $"{Backup.Telemetry}/hot.", $"{Backup.Telemetry}/sealed/", $"{Backup.Telemetry}/spill/",
+        $"{Backup.Telemetry}/{DuckDbStore.CommitsFile}", Backup.StateFile,
         $"{AgentBuffer}/", "reserve/", ServerFolder.Sessions, RestoreMark.FileName, ServerLock.FileName,
     ];
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 
 using Whistle.Actions.Files;
+using Whistle.Data;
 using Whistle.State;
 using Whistle.State.Files;
 

@@ -2,8 +2,10 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 
+using Whistle.Access;
 using Whistle.Alerting.Configuration;
 using Whistle.Configuration;
+using Whistle.Data;
 using Whistle.Inventory;
 using Whistle.State;
 

@@ -4,6 +4,7 @@ using System.Globalization;
 using Whistle.Alerting.Configuration;
 using Whistle.Backups;
 using Whistle.Configuration;
+using Whistle.Data;
 using Whistle.Ingest.Stores;
 using Whistle.State;
 using Whistle.State.Files;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 
 using Whistle.Actions.Files;
+using Whistle.Data;
 using Whistle.Ingest.Stores;
 using Whistle.State;
 using Whistle.State.Files;
@@ -101,7 +102,7 @@ static class DataCommand
 
     static async Task<DataFinding> LookAtStateAsync(string folder, CancellationToken cancellation)
     {
-        var file = Path.Combine(folder, WhistleApp.StateFileName);
+        var file = Path.Combine(folder, ServerFolder.State);
         return !Path.Exists(file) && File.Exists(Path.Combine(folder, ServerFolder.Owner))
             ? new("state", false, "It is in PostgreSQL, and is not looked at here.")
             : await StateDatabase.LookAsync(file, StateStages.HasHistory(folder), StateStages.All, cancellation);
@@ -114,7 +115,7 @@ static class DataCommand
         {
             Print(finding);
             aside += finding.IsAside ? 1 : 0;
-            if (finding.IsDamage && finding.Part == WhistleApp.StateFileName)
+            if (finding.IsDamage && finding.Part == ServerFolder.State)
                 state++;
             else if (finding.IsDamage)
                 telemetry++;

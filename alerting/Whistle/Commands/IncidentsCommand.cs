@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 
-using Whistle.Web;
+using Whistle.Web.Text;
 
 namespace Whistle.Commands;
 

@@ -2,6 +2,7 @@ using System.Collections;
 using System.CommandLine;
 using System.Globalization;
 
+using Whistle.Access;
 using Whistle.Actions.Policy;
 using Whistle.Alerting;
 using Whistle.Alerting.Configuration;
@@ -90,7 +91,7 @@ static class ServeCommand
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
                 Whistle runs at {app.Address}
-                {(PrivateOutput.IsOpen ? $"This output is a file that others can read. For a login link, run: {LoginCommand.Line(app.Address, configuration.Options.DataFolder)}" : $"Log in once with {app.LoginLink()}")}
+                {Login(app, configuration.Options.DataFolder)}
                 Data is kept in {configuration.Options.DataFolder}
                 {(configuration.File is { } file ? $"Settings are from {file}" : "No settings file")}
                 {Paged(configuration.Options.Alerting)}
@@ -128,6 +129,10 @@ static class ServeCommand
 
     static string LastLine(Exception failure) =>
         $"Whistle stopped after an error it cannot recover from: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} Acknowledged data is kept. Start it again, or use the systemd unit in docs/operations.md, which does.";
+
+    static string Login(WhistleApp app, string folder) => PrivateOutput.IsOpen
+        ? $"This output is a file that others can read. For a login link, run: {LoginLine.Of(app.Address, folder)}"
+        : $"Log in once with {app.LoginLink()}";
 
     static string Paged(AlertingOptions alerting) => alerting.HasChannel
         ? $"People are paged through {string.Join(" and ", alerting.Channels)}"

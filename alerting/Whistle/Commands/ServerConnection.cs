@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Actions.Files;
+using Whistle.Data;
 
 namespace Whistle.Commands;
 

@@ -11,7 +11,7 @@ using Whistle.Alerting;
 using Whistle.Alerting.PagerDuty;
 using Whistle.Incidents;
 using Whistle.Remediation.Runs;
-using Whistle.Simulation;
+using Whistle.Remediation.Simulation;
 using Whistle.State;
 
 namespace Whistle.Commands;

@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 
-using Whistle.Web;
+using Whistle.Web.Text;
 
 namespace Whistle.Commands;
 

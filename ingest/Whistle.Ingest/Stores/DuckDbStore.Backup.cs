@@ -8,6 +8,9 @@ namespace Whistle.Ingest.Stores;
 
 public sealed partial class DuckDbStore
 {
+    /// <summary>The file beside the hot store that says how far it was committed.</summary>
+    public const string CommitsFile = CommitMark.FileName;
+
     const string CopyName = "backup";
 
     /// <summary>Copies all that is stored into an empty folder, while samples come in and hours are sealed. What is damaged is set aside first.</summary>
@@ -21,7 +24,7 @@ public sealed partial class DuckDbStore
     /// <param name="copied">Called with each file once it is on the disk.</param>
     /// <exception cref="StoreException">The store does not answer, or a copy is not what was read.</exception>
     /// <exception cref="IOException">The folder takes nothing more.</exception>
-    internal void CopyTo(string folder, Action<FileSum> copied, CancellationToken cancellation)
+    public void CopyTo(string folder, Action<FileSum> copied, CancellationToken cancellation)
     {
         ProveAll();
         CopyHotTo(folder);
@@ -43,7 +46,7 @@ public sealed partial class DuckDbStore
 
     /// <summary>Opens a copy that no server uses. Returns how many samples its hot database holds, and how many its sealed files.</summary>
     /// <exception cref="StoreException">A part of it cannot be opened.</exception>
-    internal static (long Hot, long Sealed) Count(string folder, string memoryLimit = "128MB")
+    public static (long Hot, long Sealed) Count(string folder, string memoryLimit = "128MB")
     {
         try
         {

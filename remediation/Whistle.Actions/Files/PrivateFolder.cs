@@ -3,7 +3,22 @@ using System.Runtime.Versioning;
 namespace Whistle.Actions.Files;
 
 /// <summary>Somebody else could have put something into a folder that must be this program's own. The message says what, and the command that ends it.</summary>
-sealed class UntrustedFolderException(string message) : IOException(message);
+public sealed class UntrustedFolderException : IOException
+{
+    public UntrustedFolderException()
+    {
+    }
+
+    public UntrustedFolderException(string message)
+        : base(message)
+    {
+    }
+
+    public UntrustedFolderException(string message, Exception inner)
+        : base(message, inner)
+    {
+    }
+}
 
 /// <summary>
 /// A folder of which this program believes what it finds there, because nobody else could have put it there. What lies open for others to write, or is
@@ -11,7 +26,7 @@ sealed class UntrustedFolderException(string message) : IOException(message);
 /// </summary>
 /// <param name="secrets">Names below it that are refused, not closed, where others can read them: no version left them so.</param>
 /// <param name="linkable">A name right below it whose files may have further names, as a copy by hard links makes them; they are never written to.</param>
-sealed class PrivateFolder(string folder, IReadOnlyList<string> secrets, string? linkable = null)
+public sealed class PrivateFolder(string folder, IReadOnlyList<string> secrets, string? linkable = null)
 {
     const int ForOthers = 0x3F;
     const int MostNamed = 5;

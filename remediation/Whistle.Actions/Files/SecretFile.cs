@@ -121,7 +121,7 @@ public sealed class SecretFile(string path, SecretForm form)
     /// Takes from others the right to read a plain file of this user's, as a shell's redirection leaves it; answers its mode before, or null where
     /// nothing was to be done. Whatever else is wrong with it is found when it is read.
     /// </summary>
-    internal static string? Close(string path)
+    public static string? Close(string path)
     {
         if (!Native.IsKnown || Native.Stat(path, out var stat) != 0 || !stat.IsFile || stat.Owner != Native.EffectiveUser || (stat.Mode & ReadableByWorld) == 0)
             return null;

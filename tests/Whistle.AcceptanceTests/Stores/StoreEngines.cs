@@ -1,3 +1,4 @@
+using Whistle.Data;
 using Whistle.Inventory;
 using Whistle.Remediation.Commands;
 using Whistle.Remediation.Runs;

@@ -1,3 +1,4 @@
+using Whistle.Data;
 using Whistle.State;
 
 using Xunit;

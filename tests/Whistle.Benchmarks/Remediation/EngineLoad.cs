@@ -101,7 +101,8 @@ static class EngineLoad
             var control = new ControlStore(_database);
             var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
             // The detectors give the same list until something changes, and evaluate all the time.
-            IReadOnlyList<Signal> Signals() => signals;
+            SignalList list = [.. signals];
+            SignalList Signals() => list;
             _incidents = new(
                 new()
                 {

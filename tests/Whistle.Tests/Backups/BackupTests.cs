@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 
 using Whistle.Backups;
+using Whistle.Data;
 using Whistle.Remediation.Control;
 using Whistle.State;
 using Whistle.State.Files;

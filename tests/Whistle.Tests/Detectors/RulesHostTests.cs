@@ -334,6 +334,17 @@ public sealed class RulesHostTests
         Assert.Same(signals, bench.Host.Signals);
         await LiveAsync(bench, "d");
         Assert.NotSame(signals, bench.Host.Signals);
+        Assert.NotEqual(signals.Version, bench.Host.Signals.Version);
+    }
+
+    [Fact]
+    public async Task No_version_of_the_signals_comes_again_after_a_restart()
+    {
+        using var before = new RulesBench(Threshold);
+        using var after = new RulesBench(Threshold);
+        await LiveAsync(before, "d");
+        await LiveAsync(after, "e");
+        Assert.NotEqual(before.Host.Signals.Version, after.Host.Signals.Version);
     }
 
     static async Task<string> LiveAsync(string rules, string sent)

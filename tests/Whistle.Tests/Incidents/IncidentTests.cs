@@ -4,6 +4,7 @@ using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.State;
 using Whistle.Telemetry;
+using Whistle.Tests.Detectors;
 
 using Xunit;
 
@@ -17,6 +18,7 @@ public sealed class IncidentTests : IDisposable
     readonly List<Signal> _active = [];
     readonly List<Signal> _ended = [];
     readonly HashSet<string> _worked = [];
+    SignalList? _given;
     readonly StateDatabase _database;
     readonly IncidentStore _store;
     readonly IncidentsHost _host;
@@ -29,7 +31,7 @@ public sealed class IncidentTests : IDisposable
         _host = new(
             new()
             {
-                Signals = () => [.. _active],
+                Signals = () => _given ?? [.. _active],
                 Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>(_ended),
                 Worked = _ => Task.FromResult<IReadOnlySet<string>>(_worked),
                 Store = _store,
@@ -68,6 +70,30 @@ public sealed class IncidentTests : IDisposable
         Fire("Filling", "warning", "/a");
         await PassAsync(9);
         Assert.False(Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).IsStorm);
+    }
+
+    [Fact]
+    public async Task A_copy_of_the_signals_is_as_good_as_the_list_and_a_new_version_is_seen()
+    {
+        Fire("Filling", "warning", "/a");
+        var (source, original, copy) = (Guid.NewGuid(), new CountedSignals([.. _active]), new CountedSignals([.. _active]));
+        _given = new(new(source, 1), original);
+        await PassAsync(0);
+        _given = new(new(source, 1), copy);
+        await PassAsync(1);
+        Assert.NotEqual(0, original.Reads);
+        Assert.Equal(0, copy.Reads);
+
+        Fire("Filling", "warning", "/b");
+        _given = new(new(source, 2), [.. _active]);
+        await PassAsync(2);
+        Assert.Equal(2, (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
+
+        // The number of another process says nothing of this one's.
+        _given = new(new(Guid.NewGuid(), 2), []);
+        await PassAsync(3);
+        await PassAsync(9);
+        Assert.Empty(await _store.ActiveAsync(TestContext.Current.CancellationToken));
     }
 
     [Fact]

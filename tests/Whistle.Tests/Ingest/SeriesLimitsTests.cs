@@ -3,6 +3,7 @@ using Microsoft.Extensions.Time.Testing;
 
 using Prometheus;
 
+using Whistle.Hosting;
 using Whistle.Ingest;
 using Whistle.Ingest.Heads;
 using Whistle.Ingest.Logs;
@@ -73,7 +74,7 @@ public sealed class SeriesLimitsTests : IDisposable
     [Fact]
     public void A_fleet_of_a_thousand_nodes_of_a_thousand_series_may_start_from_nothing()
     {
-        var options = new WhistleOptions().SeriesLimits;
+        var options = new WhistleOptions().ForIngest().SeriesLimits;
 
         Assert.InRange(1_000_000, 1, Math.Min(options.MaxActive, Math.Min(options.NewPerHour, options.Stored)));
         Assert.InRange(options.NewPerHour, options.MaxActive, int.MaxValue);

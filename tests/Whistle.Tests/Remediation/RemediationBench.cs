@@ -86,6 +86,9 @@ sealed class RemediationBench : IDisposable
     /// <summary>Null while the disk is well.</summary>
     public Signal? Signal { get; private set; }
 
+    /// <summary>What the detectors give in place of <see cref="Signal"/>.</summary>
+    public SignalList? Given { get; set; }
+
     /// <summary>As a new process on the same state.</summary>
     public async Task RestartAsync()
     {
@@ -100,7 +103,7 @@ sealed class RemediationBench : IDisposable
         Runs = new(_database);
         Control = new(_database);
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
-        IReadOnlyList<Signal> Signals() => Signal is null ? [] : [Signal, .. Others];
+        SignalList Signals() => Given ?? (Signal is null ? [] : [Signal, .. Others]);
         _incidentsHost = new(
             new() { Signals = Signals, Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([.. _ended.Select(e => e.Signal)]), Worked = Runs.WorkedIncidentsAsync, Store = Incidents, Metrics = metrics },
             Clock,

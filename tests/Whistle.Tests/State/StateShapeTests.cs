@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
+using Whistle.Data;
 using Whistle.Remediation.Control;
 using Whistle.State;
 using Whistle.State.Files;

@@ -1,4 +1,4 @@
-using Whistle.Web.Nodes;
+using Whistle.Web.Charts;
 
 using Xunit;
 

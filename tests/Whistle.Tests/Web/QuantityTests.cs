@@ -1,4 +1,4 @@
-using Whistle.Web;
+using Whistle.Web.Text;
 
 using Xunit;
 

@@ -5,8 +5,10 @@ using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.State.Files;
 using Whistle.Telemetry;
+using Whistle.Web.Charts;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
+using Whistle.Web.Places;
 
 using Xunit;
 

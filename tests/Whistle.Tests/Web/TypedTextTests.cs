@@ -1,4 +1,4 @@
-using Whistle.Web.Layout;
+using Whistle.Web.Parts;
 
 using Xunit;
 

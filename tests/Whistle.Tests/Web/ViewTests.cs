@@ -6,16 +6,17 @@ using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State.Health;
 using Whistle.Telemetry;
-using Whistle.Web;
 using Whistle.Web.Clusters;
 using Whistle.Web.Fleet;
 using Whistle.Web.Incidents;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
+using Whistle.Web.Places;
+using Whistle.Web.Text;
 
 using Xunit;
 
-using SignalView = Whistle.Web.Nodes.SignalView;
+using SignalView = Whistle.Web.Signals.SignalView;
 
 namespace Whistle.Tests.Web;
 

@@ -1,0 +1,173 @@
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
+using Microsoft.Extensions.Options;
+
+using Whistle.Data;
+using Whistle.Detectors.Http;
+using Whistle.Inventory;
+using Whistle.State.Health;
+using Whistle.Web;
+using Whistle.Web.Places;
+
+namespace Whistle.Access;
+
+sealed record LoginLink(string Url);
+
+/// <param name="Ended">How many there were.</param>
+sealed record EndedSessions(int Ended);
+
+/// <summary>
+/// Nothing answers without proof but health and readiness: programs carry the token as bearer, browsers a cookie that a
+/// login link gave them, for as long as its session is on the server's list.
+/// </summary>
+static class Authentication
+{
+    const string Either = "either";
+    const string BearerScheme = "bearer";
+    const string SessionClaim = "whistle.session";
+
+    /// <summary>The policy of what a browser's cookie does not open.</summary>
+    public const string TokenOnly = "token";
+
+    public static void Add(WebApplicationBuilder builder, WhistleOptions options, LocalAccess access)
+    {
+        // Kept in the data folder, so that a browser stays logged in over a restart.
+        var keys = Path.Combine(options.DataFolder, ServerFolder.Keys);
+        builder.Services.AddDataProtection().SetApplicationName("whistle");
+        builder.Services.AddOptions<KeyManagementOptions>().Configure<HealthBoard, ILogger<KeyFolder>>((o, board, logger) =>
+            o.XmlRepository = new KeyFolder(keys, options.Time, what => SetAside.Report("keys", what, board, logger)));
+        builder.Services.AddAntiforgery(antiforgery => antiforgery.Cookie.Name = $"whistle-form-{access.CookieSuffix}");
+        builder.Services.AddAuthentication(Either)
+            .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context =>
+                context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0 ? BearerScheme : CookieAuthenticationDefaults.AuthenticationScheme)
+            .AddScheme<AuthenticationSchemeOptions, BearerHandler>(BearerScheme, null)
+            .AddCookie(cookie =>
+            {
+                cookie.Cookie.Name = CookieName(access);
+                cookie.Cookie.SameSite = SameSiteMode.Strict;
+                cookie.ExpireTimeSpan = Sessions.Life;
+                cookie.SlidingExpiration = false;
+                cookie.LoginPath = "/login";
+                cookie.TimeProvider = TimeProvider.System;
+                // A program that carries an old cookie is told, not led to a page.
+                cookie.Events.OnRedirectToLogin = context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
+                cookie.Events.OnValidatePrincipal = context =>
+                {
+                    if (!access.Sessions.IsOpen(SessionOf(context.Principal)))
+                        context.RejectPrincipal();
+                    return Task.CompletedTask;
+                };
+            });
+        builder.Services.AddAuthorizationBuilder()
+            .AddPolicy(TokenOnly, policy => policy.AddAuthenticationSchemes(BearerScheme).RequireAuthenticatedUser())
+            .SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
+    }
+
+    public static string CookieName(LocalAccess access) => $"whistle-{access.CookieSuffix}";
+
+    /// <summary>Behind authentication: the connection of a live page ends with the session that opened it.</summary>
+    public static void Use(WebApplication app, LocalAccess access) => app.UseWhen(c => Dashboard.IsConnection(c.Request.Path), branch => branch.Use(async (context, next) =>
+    {
+        using var ending = SessionOf(context.User) is { } session ? access.Sessions.Ending(session).UnsafeRegister(_ => context.Abort(), null) : default;
+        await next(context);
+    }));
+
+    public static void Map(WebApplication app, LocalAccess access)
+    {
+        app.MapGet("/login", async (HttpContext context, string? token) =>
+        {
+            Dashboard.Protect(context.Response);
+            if (token is null)
+                return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
+            if (!access.UseLink(token))
+                return Page($"<h1>This link no longer works</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
+            var session = new Claim(SessionClaim, access.Sessions.Begin());
+            await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
+            // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
+            return Page(LoggedIn, StatusCodes.Status200OK);
+        }).AllowAnonymous();
+        app.MapPost(Address.Logout, async context =>
+        {
+            if (SessionOf(context.User) is { } session)
+                access.Sessions.End(session);
+            await context.SignOutAsync(CookieAuthenticationDefaults.AuthenticationScheme);
+            // See other: the browser shows the address with GET, which leads to the login.
+            context.Response.StatusCode = StatusCodes.Status303SeeOther;
+            context.Response.Headers.Location = "/";
+        });
+        // A page whose connection is cut asks here whether it is still logged in.
+        app.MapGet("/session", () => Results.NoContent());
+        var logins = WhistleApi.Group(app, "login");
+        logins.MapDelete("/sessions", () => new EndedSessions(access.Sessions.EndAll()))
+            .WithName("endSessions").WithSummary("Ends every session of the dashboard; every viewer is logged out at once.");
+        logins.MapPost("/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
+            .WithName("makeLoginLink").WithSummary("Makes a link that opens the dashboard once, within the hour.");
+    }
+
+    static Task RefuseAsync(HttpContext context)
+    {
+        const string reason = "Send the token of the server's data folder as bearer: Authorization: Bearer …";
+        context.Response.Headers.WWWAuthenticate = "Bearer";
+        if (WhistleApi.IsOurs(context))
+            return WhistleApi.RefuseAsync(context, StatusCodes.Status401Unauthorized, reason);
+        context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+        return context.Response.WriteAsync(reason + "\n");
+    }
+
+    static Task ToLogin(RedirectContext<CookieAuthenticationOptions> context)
+    {
+        context.Response.Redirect(context.RedirectUri);
+        return Task.CompletedTask;
+    }
+
+    static bool IsForPrograms(PathString path) =>
+        path.StartsWithSegments("/api") || path.StartsWithSegments("/openapi") || path.StartsWithSegments("/metrics") || path.StartsWithSegments("/-");
+
+    static string? SessionOf(ClaimsPrincipal? person) => person?.FindFirstValue(SessionClaim);
+
+    static ClaimsPrincipal Operator(string scheme, params ReadOnlySpan<Claim> claims) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator"), .. claims], scheme));
+
+    static IResult Page(string content, int status) => Results.Content(
+        $"""
+        <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark"><title>Whistle: log in</title>
+        <link rel="icon" type="image/svg+xml" href="{Dashboard.AssetAddress("whistle.svg")}"><link rel="stylesheet" href="{Dashboard.AssetAddress("whistle.css")}">
+        </head><body><main class="login">{content}</main></body></html>
+        """,
+        "text/html; charset=utf-8",
+        statusCode: status);
+
+    // Where the data is kept is nobody's business who has not logged in: a proxy on this machine makes everybody look local.
+    static string HowToGetALink(HttpContext context)
+    {
+        var address = Uri.TryCreate($"{context.Request.Scheme}://{context.Request.Host}", UriKind.Absolute, out var asked) ? asked : new WhistleOptions().Listen;
+        var command = LoginLine.Of(address, "DATA_FOLDER");
+        return $"""
+            <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
+            <p>A link works once, within the hour.</p>
+            """;
+    }
+
+    const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Continue to the dashboard.</a></p>";
+
+    sealed class BearerHandler(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
+        : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
+    {
+        protected override Task<AuthenticateResult> HandleAuthenticateAsync()
+        {
+            if (Bearer.TokenOf(Request) is not { } token)
+                return Task.FromResult(AuthenticateResult.NoResult());
+            return Task.FromResult(access.IsToken(token)
+                ? AuthenticateResult.Success(new AuthenticationTicket(Operator(BearerScheme), BearerScheme))
+                : AuthenticateResult.Fail("The token is not valid."));
+        }
+
+        protected override Task HandleChallengeAsync(AuthenticationProperties properties) => RefuseAsync(Context);
+    }
+}

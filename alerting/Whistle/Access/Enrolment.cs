@@ -1,0 +1,72 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+
+using Microsoft.AspNetCore.Http.HttpResults;
+
+using Whistle.Detectors.Http;
+using Whistle.Inventory;
+
+namespace Whistle.Access;
+
+/// <param name="Node">Without it, the token is for a collector that sends for the whole cluster.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+sealed record EnrolmentRequest(string Cluster, string? Node = null, string? Tenant = null);
+
+/// <summary>An agent that should report.</summary>
+sealed record AgentAnswer(string Tenant, string Cluster, string Node, DateTimeOffset EnrolledAt);
+
+/// <param name="Token">Shown this once.</param>
+sealed record EnrolledAnswer(string Token);
+
+/// <param name="Revoked">How many tokens.</param>
+sealed record RevokedAnswer(int Revoked);
+
+/// <summary>Enrols and revokes senders: for the command line on the state itself, and over the API for those who carry the token.</summary>
+static class Enrolment
+{
+    const string DefaultTenant = "default";
+
+    public static void Map(WebApplication app, Credentials credentials)
+    {
+        var group = WhistleApi.Group(app, "agents");
+        // A browser's cookie makes no senders.
+        group.RequireAuthorization(Authentication.TokenOnly);
+        group.MapGet("/agents", async (CancellationToken cancellation) => TypedResults.Ok((await credentials.AgentsAsync(cancellation)).Select(ToAnswer).ToList()))
+            .WithName("listAgents").WithSummary("The nodes that should report.");
+        group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (EnrolmentRequest request, CancellationToken cancellation) =>
+        {
+            try
+            {
+                var cluster = new ClusterId(request.Tenant ?? DefaultTenant, request.Cluster);
+                return TypedResults.Ok(new EnrolledAnswer(await credentials.EnrollAsync(cluster, request.Node, cancellation)));
+            }
+            catch (ArgumentException e)
+            {
+                return WhistleApi.BadRequest(e.Message);
+            }
+        }).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
+        group.MapDelete("/agents", async Task<Results<Ok<RevokedAnswer>, NotFound<ApiError>>> (
+            [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node, [Description("default if not given.")] string? tenant, CancellationToken cancellation) =>
+            await RevokeAsync(credentials, new(new(tenant ?? DefaultTenant, cluster), node), cancellation) is var (count, mistake) && mistake is null
+                ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
+            .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
+    }
+
+    /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
+    public static async Task<(int Count, string? Mistake)> RevokeAsync(Credentials credentials, EnrolledSender sender, CancellationToken cancellation) =>
+        await credentials.RevokeAsync(sender.ClusterId, sender.Node, cancellation) is > 0 and var count
+            ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", cancellation));
+
+    // Whoever revokes a token must learn that a typing error revoked nothing.
+    static async Task<string> MissingAsync(Credentials credentials, string wanted, CancellationToken cancellation)
+    {
+        var nearest = (await credentials.SendersAsync(cancellation)).Select(s => s.ToString())
+            .OrderByDescending(s => Common(s, wanted)).Take(3).ToList();
+        return $"No token of {wanted} is in force, so none was revoked. {(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
+    }
+
+    static AgentAnswer ToAnswer(EnrolledAgent agent) => new(agent.NodeId.Tenant, agent.NodeId.Cluster, agent.NodeId.Node, agent.EnrolledAt);
+
+    // The longest beginning that both have.
+    static int Common(string a, string b) => a.Zip(b).TakeWhile(p => p.First == p.Second).Count();
+}

@@ -1,0 +1,115 @@
+using Microsoft.AspNetCore.HostFiltering;
+
+using Prometheus;
+
+using Whistle.Access;
+using Whistle.Backups;
+using Whistle.Data;
+using Whistle.Detectors;
+using Whistle.Detectors.Http;
+using Whistle.Health;
+using Whistle.Http;
+using Whistle.Ingest;
+using Whistle.Ingest.Stores;
+using Whistle.Inventory;
+using Whistle.Remediation;
+using Whistle.State;
+using Whistle.State.Health;
+using Whistle.State.Memory;
+using Whistle.Web;
+
+namespace Whistle.Hosting;
+
+/// <summary>What all stages stand on (state, senders, health, metrics), and what the whole server has: access, backups, reload.</summary>
+static class HostStage
+{
+    public static void AddHost(this WebApplicationBuilder builder, WhistleOptions options, OpenFolder folder)
+    {
+        Listen(builder, options);
+        Log(builder.Logging, options);
+        builder.Services
+            .AddSingleton(options).AddSingleton(options.Time).AddSingleton(options.Memory)
+            .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
+            .AddSingleton(_ => options.OpenState())
+            .AddSingleton<Credentials>().AddSingleton<RefusedSenders>()
+            .AddSingleton(Metrics.NewCustomRegistry())
+            .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
+            .AddSingleton(new HealthBoard(options.Time)).AddSingleton<PassWatch>().AddSingleton<ProcessWatch>()
+            .AddSingleton<ServerLockWatch>()
+            .AddSingleton(s => ResourceCheck.Of(() => _ = s.GetRequiredService<ProcessWatch>().Shortage))
+            .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
+            .AddSingleton(s => new BackupSource(
+                options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
+            .AddSingleton<BackupApi>().AddSingleton<LocalAgent>();
+        Authentication.Add(builder, options, folder.Access);
+        WhistleApi.Add(builder.Services);
+        ApiDocument.Add(builder.Services);
+    }
+
+    /// <summary>What stands before every route.</summary>
+    /// <param name="bodies">What the bodies of requests in work may take of the memory.</param>
+    public static void UseHost(this WebApplication app, ByteBudget bodies)
+    {
+        var access = app.Services.GetRequiredService<LocalAccess>();
+        app.Use(DateAsync);
+        app.Use(StateRefusal.AnswerAsync);
+        WhistleApi.Use(app);
+        OriginCheck.Use(app, Authentication.CookieName(access));
+        RequestBodies.Use(app, bodies);
+        app.UseDashboard();
+        app.UseAuthentication();
+        app.UseAuthorization();
+        Authentication.Use(app, access);
+    }
+
+    public static void MapHost(this WebApplication app)
+    {
+        HealthApi.Map(app, app.Services.GetRequiredService<HealthBoard>());
+        app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>());
+        Enrolment.Map(app, app.Services.GetRequiredService<Credentials>());
+        app.MapPost("/-/reload", ReloadAsync);
+        BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
+        ApiDocument.Map(app);
+        Authentication.Map(app, app.Services.GetRequiredService<LocalAccess>());
+    }
+
+    static void Listen(WebApplicationBuilder builder, WhistleOptions options)
+    {
+        builder.WebHost.ConfigureKestrel(kestrel =>
+            kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
+        builder.WebHost.UseUrls(options.Listen.ToString());
+        // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
+        builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
+        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.AllowEmptyHosts = false);
+    }
+
+    static void Log(ILoggingBuilder logging, WhistleOptions options) => logging
+        // By category and level, so that the demo's own lines are not lost among them.
+        .AddFilter((_, level) => level >= options.LeastLogged)
+        .AddFilter("Microsoft", LogLevel.Warning).AddFilter(typeof(Authentication).FullName, LogLevel.Warning)
+        // Its errors are those of a start, which the StartException says in a line. A part that fails later is critical.
+        .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
+        // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
+        .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
+        .AddSimpleConsole(console =>
+            (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
+
+    // Whoever tells ages by an answer needs the clock that its times are from.
+    static Task DateAsync(HttpContext context, RequestDelegate next)
+    {
+        context.Response.Headers.Date = context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow().ToString("R");
+        return next(context);
+    }
+
+    // Rules and runbooks apart: either may have errors, and then what was in force of its kind stays.
+    static async Task<IResult> ReloadAsync(RulesHost rulesHost, RemediationHost remediation, CancellationToken cancellation)
+    {
+        var (rules, runbooks) = (await rulesHost.ReloadAsync(cancellation), remediation.Reload());
+        string[] errors = [.. rules.Errors.Select(e => e.ToString()), .. runbooks.Errors.Select(e => e.ToString())];
+        return errors.Length == 0
+            ? Results.Text($"{rules.Rules!.RuleCount} rules and {runbooks.Runbooks!.Runbooks.Count} runbooks are in force.\n")
+            : Results.Text(
+                $"What was in force before stays, for there are errors:\n{string.Join('\n', errors)}\n",
+                statusCode: StatusCodes.Status400BadRequest);
+    }
+}
