@@ -80,7 +80,8 @@ static class IncidentEngine
     /// Takes what belongs to them out of <paramref name="trouble"/>.
     /// </summary>
     static IEnumerable<IncidentChange> Storms(
-        List<Incident> held, Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> trouble, SignalView view, IncidentOptions options, DateTimeOffset now)
+        List<Incident> held, Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> trouble, SignalView view,
+        IncidentOptions options, DateTimeOffset now)
     {
         var clusters = trouble.Keys.Select(k => k.Cluster).Union(held.Where(i => i.ClosedAt is null).Select(i => i.ClusterId)).ToList();
         foreach (var cluster in clusters)
@@ -125,7 +126,8 @@ static class IncidentEngine
     }
 
     static IncidentChange Open(
-        (ClusterId Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now, string? storm = null)
+        (ClusterId Cluster, Labels Subject) key, List<Signal> signals, SignalView view, IncidentOptions options, DateTimeOffset now,
+        string? storm = null)
     {
         var worst = Worst(signals);
         var incident = new Incident

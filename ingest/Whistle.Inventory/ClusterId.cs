@@ -4,8 +4,8 @@ using Whistle.Telemetry;
 namespace Whistle.Inventory;
 
 /// <summary>
-/// A cluster by its names. Names are checked in one place, where a sender is enrolled (<see cref="Credentials.EnrollAsync"/>). What comes from
-/// rows, labels and addresses is taken as it stands, so that a name which nobody could enrol is still looked up, shown and revoked.
+/// A cluster by its names. <see cref="Credentials.EnrollAsync"/> checks them, and nothing else does: names from rows, labels and addresses
+/// are taken as they are, so that a name that nobody could enrol can still be looked up, shown and revoked.
 /// The default value names no cluster: it equals none, and no row matches it.
 /// </summary>
 public readonly record struct ClusterId(string Tenant, string Cluster)

@@ -135,7 +135,8 @@ public sealed partial class Credentials
     /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
         [
-            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null)).Select(c => new EnrolledCollector(c.Sender.ClusterId, c.At)),
+            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null))
+                .Select(c => new EnrolledCollector(c.Sender.ClusterId, c.At)),
         ];
 
     static IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> First(IEnumerable<(EnrolledSender Sender, DateTimeOffset At)> living) =>
@@ -172,9 +173,9 @@ public sealed partial class Credentials
 
     static string Hash(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
 
-    static void CheckName(string what, string name)
+    static void CheckName(string what, string? name)
     {
-        if (!NamePattern().IsMatch(name))
+        if (name is null || !NamePattern().IsMatch(name))
             throw new ArgumentException($"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
     }
 

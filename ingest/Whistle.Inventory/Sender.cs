@@ -32,7 +32,8 @@ public sealed record Sender(ClusterId ClusterId, string? Node)
     public long KeySeed { get; } = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
 
     /// <summary>What proves that a cluster's collector reports.</summary>
-    public RecordedSeries Report { get; } = new(Labels.OfMetric(ReservedMetrics.CollectorReport, (TenantLabel, ClusterId.Tenant), (ClusterLabel, ClusterId.Cluster)));
+    public RecordedSeries Report { get; } = new(Labels.OfMetric(
+        ReservedMetrics.CollectorReport, (TenantLabel, ClusterId.Tenant), (ClusterLabel, ClusterId.Cluster)));
 
     /// <summary>
     /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>, and so is a metric

@@ -30,7 +30,8 @@ static partial class Log
     [LoggerMessage(8, LogLevel.Warning, "The ladder of incident {Incident} stands still: there is no runbook {Rung} any more; load it again, or take it out of the ladder")]
     public static partial void RungMissing(this ILogger logger, string incident, string rung);
 
-    [LoggerMessage(9, LogLevel.Warning, "What is known of the cluster {Cluster} could not be renewed and grows old; it is tried again in 15 s")]
+    [LoggerMessage(
+        9, LogLevel.Warning, "What is known of the cluster {Cluster} could not be renewed and grows old; it is tried again in 15 s")]
     public static partial void ClusterNotRead(this ILogger logger, Exception exception, ClusterId cluster);
 
     [LoggerMessage(20, LogLevel.Warning, "{Reason}")]

@@ -319,7 +319,8 @@ public sealed class RemediationHost : BackgroundService
         var storms = signals.TroubledClusters(fleet).Where(c =>
             (!fleet.Storms.TryGetValue(c, out var at) || now - at >= StormStep)
             && _environment.Clusters(c) is { } view
-            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c), usual.BlastNodes, usual.BlastPercent) is not null).ToList();
+            && ClusterGates.Storm(c.Cluster, view.Nodes, signals.Troubled(fleet, c), usual.BlastNodes, usual.BlastPercent) is not null)
+            .ToList();
         if (storms.Count > 0)
             await _environment.Runs.NoteStormsAsync(storms, now, cancellation);
     }

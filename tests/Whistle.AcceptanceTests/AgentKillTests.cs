@@ -36,7 +36,8 @@ public sealed class AgentKillTests : IDisposable
         var cancellation = TestContext.Current.CancellationToken;
         var random = Seed.New();
         await using var server = await InProcessServer.StartAsync(cancellation);
-        PrivateText.Write(TokenFile, await server.App.Credentials.EnrollAsync(new("default", "c1"), "n1", TestContext.Current.CancellationToken));
+        PrivateText.Write(
+            TokenFile, await server.App.Credentials.EnrollAsync(new("default", "c1"), "n1", TestContext.Current.CancellationToken));
         await using var network = await FaultyNetwork.StartAsync(server.App.Address, random.Next(), cancellation);
         var expected = new Dictionary<(Labels, long), double>();
 

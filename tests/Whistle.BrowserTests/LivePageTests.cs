@@ -63,7 +63,8 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     [Fact]
     public async Task Markup_in_names_and_texts_is_shown_as_text_and_never_runs()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), $"/{Hostile}", 0.8) { GainAnHour = 0.03 });
+        await using var scene = await Scene.StartAsync(
+            Cancellation, new Disk(new("acme", "production", "web-3"), $"/{Hostile}", 0.8) { GainAnHour = 0.03 });
         await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
@@ -109,7 +110,10 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     [Fact]
     public async Task The_fleet_of_a_thousand_nodes_is_there_at_the_first_paint()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, [.. Enumerable.Range(0, 1000).Select(i => new Disk(new("acme", $"c{i % 12}", $"node-{i:0000}"), "/data", 0.2 + (i % 60 * 0.01)))]);
+        await using var scene = await Scene.StartAsync(
+            Cancellation,
+            [.. Enumerable.Range(0, 1000)
+                .Select(i => new Disk(new("acme", $"c{i % 12}", $"node-{i:0000}"), "/data", 0.2 + (i % 60 * 0.01)))]);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         await person.GoAsync("/");

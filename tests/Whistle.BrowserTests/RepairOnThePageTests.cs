@@ -17,7 +17,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
     [Fact]
     public async Task An_incident_appears_is_repaired_and_closes_without_a_reload()
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.73) { GainAnHour = 0.6, Cleaned = 0.4 });
+        await using var scene = await Scene.StartAsync(
+            Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.73) { GainAnHour = 0.6, Cleaned = 0.4 });
         await scene.SetModeAsync("production", RunbookMode.Automatic);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
@@ -85,7 +86,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
               - { name: consent, approval: support }
               - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" } }
             """;
-        await using var scene = await Scene.StartAsync(runbook, Cancellation, new Disk(new("acme", "staging", "build-1"), "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
+        await using var scene = await Scene.StartAsync(
+            runbook, Cancellation, new Disk(new("acme", "staging", "build-1"), "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
         await scene.SetModeAsync("staging", RunbookMode.Automatic);
         await scene.UntilAsync(async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.Running }], Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
@@ -112,7 +114,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
     [InlineData(true)]
     public async Task Why_the_other_cluster_does_nothing_is_found_and_mended(bool byKeyboard)
     {
-        await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("globex", "edge", "edge-7"), "/data", 0.8) { GainAnHour = 0.02 });
+        await using var scene = await Scene.StartAsync(
+            Cancellation, new Disk(new("globex", "edge", "edge-7"), "/data", 0.8) { GainAnHour = 0.02 });
         await scene.UntilAsync(async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation)).Count > 0, Cancellation);
         await scene.StepsAsync(4, Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
@@ -213,7 +216,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
 
     static async Task<Scene> WaitingAsync()
     {
-        var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "staging", "build-1"), "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
+        var scene = await Scene.StartAsync(
+            Cancellation, new Disk(new("acme", "staging", "build-1"), "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
         await scene.SetModeAsync("staging", RunbookMode.Approve);
         await scene.UntilAsync(async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.AwaitingApproval }], Cancellation);
         return scene;

@@ -20,8 +20,8 @@ public sealed class ReferenceGraphTests
             ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions"],
         ["Whistle.Alerting"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions",
-            "Whistle.Remediation",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents",
+            "Whistle.Actions", "Whistle.Remediation",
         ],
         ["Whistle.Web"] =
         [

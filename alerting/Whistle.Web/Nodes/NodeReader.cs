@@ -32,7 +32,8 @@ sealed class NodeReader(PromQLEngine engine)
     }
 
     /// <summary>All filesystems of a node that have a size, its memory and its processors.</summary>
-    public async Task<IReadOnlyList<ChartView>> ChartsAsync(NodeId node, ChartRange range, DateTimeOffset now, CancellationToken cancellation)
+    public async Task<IReadOnlyList<ChartView>> ChartsAsync(
+        NodeId node, ChartRange range, DateTimeOffset now, CancellationToken cancellation)
     {
         var of = Matchers(node);
         var used = Used(of);

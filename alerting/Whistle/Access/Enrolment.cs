@@ -31,7 +31,9 @@ static class Enrolment
         var group = WhistleApi.Group(app, "agents");
         // A browser's cookie makes no senders.
         group.RequireAuthorization(Authentication.TokenOnly);
-        group.MapGet("/agents", async (CancellationToken cancellation) => TypedResults.Ok((await credentials.AgentsAsync(cancellation)).Select(ToAnswer).ToList()))
+        group.MapGet(
+                "/agents", async (CancellationToken cancellation) =>
+                    TypedResults.Ok((await credentials.AgentsAsync(cancellation)).Select(ToAnswer).ToList()))
             .WithName("listAgents").WithSummary("The nodes that should report.");
         group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (EnrolmentRequest request, CancellationToken cancellation) =>
         {
@@ -47,13 +49,14 @@ static class Enrolment
         }).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
         group.MapDelete("/agents", async Task<Results<Ok<RevokedAnswer>, NotFound<ApiError>>> (
             [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node, [Description("default if not given.")] string? tenant, CancellationToken cancellation) =>
-            await RevokeAsync(credentials, new(new(tenant ?? DefaultTenant, cluster), node), cancellation) is var (count, mistake) && mistake is null
-                ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
+            await RevokeAsync(credentials, new(new(tenant ?? DefaultTenant, cluster), node), cancellation) is var (count, mistake)
+            && mistake is null ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
             .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
     }
 
     /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
-    public static async Task<(int Count, string? Mistake)> RevokeAsync(Credentials credentials, EnrolledSender sender, CancellationToken cancellation) =>
+    public static async Task<(int Count, string? Mistake)> RevokeAsync(
+        Credentials credentials, EnrolledSender sender, CancellationToken cancellation) =>
         await credentials.RevokeAsync(sender.ClusterId, sender.Node, cancellation) is > 0 and var count
             ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", cancellation));
 

@@ -10,7 +10,8 @@ namespace Whistle.Remediation.Control;
 public sealed record Pause(long Id, string Tenant, string Cluster, string Node, string Runbook, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {
     internal bool Holds(NodeId node, string runbook, DateTimeOffset now) =>
-        now < Until && Matches(Tenant, node.Tenant) && Matches(Cluster, node.Cluster) && Matches(Node, node.Node) && Matches(Runbook, runbook);
+        now < Until && Matches(Tenant, node.Tenant) && Matches(Cluster, node.Cluster)
+            && Matches(Node, node.Node) && Matches(Runbook, runbook);
 
     static bool Matches(string mine, string other) => mine.Length == 0 || mine == other;
 }

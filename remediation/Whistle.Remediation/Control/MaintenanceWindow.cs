@@ -92,5 +92,6 @@ public sealed record ChangeFreeze(long Id, string Tenant, string Cluster, string
     public string? Unreadable { get; init; }
 
     internal bool Holds(ClusterId cluster, DateTimeOffset now) =>
-        From <= now && now < Until && (Tenant.Length == 0 || Tenant == cluster.Tenant) && (Cluster.Length == 0 || Cluster == cluster.Cluster);
+        From <= now && now < Until
+            && (Tenant.Length == 0 || Tenant == cluster.Tenant) && (Cluster.Length == 0 || Cluster == cluster.Cluster);
 }

@@ -1,3 +1,5 @@
+using Whistle.Inventory;
+
 using static Whistle.Remediation.Gates.GatePipeline;
 
 namespace Whistle.Remediation.Gates;

@@ -49,7 +49,8 @@ public sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, T
 
     /// <summary>What was known at a time.</summary>
     public async Task<ClusterFacts?> ReadAsync(ClusterId cluster, DateTimeOffset at, CancellationToken cancellation) => await ReadAsync(
-        cluster, [.. (await agents(cancellation)).Where(a => a.NodeId.ClusterId == cluster && a.EnrolledAt <= at).Select(a => a.NodeId.Node)],
+        cluster,
+        [.. (await agents(cancellation)).Where(a => a.NodeId.ClusterId == cluster && a.EnrolledAt <= at).Select(a => a.NodeId.Node)],
         null, at, cancellation);
 
     async Task<ClusterFacts?> ReadAsync(

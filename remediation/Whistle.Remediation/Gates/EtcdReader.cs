@@ -1,3 +1,4 @@
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

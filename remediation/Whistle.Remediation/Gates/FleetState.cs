@@ -77,8 +77,11 @@ sealed record FleetState
 
     /// <summary>Attempts of the run's runbook that ended: in the same incident, or on the same target within the last day.</summary>
     public IReadOnlyList<EarlierRun> Earlier(Run run) =>
-        [.. ByTarget[(run.NodeId, run.Runbook)].Where(r => r.Id != run.Id && r is { IsAttempt: true, EndedAt: not null } && r.Subject.Equals(run.Subject))
-            .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value))];
+    [
+        .. ByTarget[(run.NodeId, run.Runbook)]
+            .Where(r => r.Id != run.Id && r is { IsAttempt: true, EndedAt: not null } && r.Subject.Equals(run.Subject))
+            .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value)),
+    ];
 
     /// <param name="run">Only this one and what its gates ask about; null for all.</param>
     /// <param name="owner">Whose tokens are given.</param>

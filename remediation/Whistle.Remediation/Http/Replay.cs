@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Routing;
 using Whistle.Detectors.Http;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Engine;
 using Whistle.Remediation.Gates;
@@ -115,7 +116,8 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
                 .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value)),
         ],
         Cluster = cluster,
-        Troubled = past.Incidents.Where(i => i.ClusterId == incident.ClusterId && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
+        Troubled = past.Incidents
+            .Where(i => i.ClusterId == incident.ClusterId && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
             .Select(i => i.Subject["node"]).ToHashSet(),
         Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.ClusterId, at),
         Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Holds(incident.ClusterId, at)),

@@ -457,10 +457,17 @@ public sealed class RunStore
             "SELECT tenant, cluster, at FROM storms",
             r => (
                 Key: new ClusterId(r.GetString(0), r.GetString(1)),
-                At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds() ? r.Instant(2) : default(DateTimeOffset?)),
+                At: r.GetValue(2) is long at and >= 0 && at <= (now + OneDay).ToUnixTimeMilliseconds()
+                    ? r.Instant(2) : default(DateTimeOffset?)),
             cancellation);
         foreach (var (cluster, _) in storms.Where(s => s.At is null))
-            faults.Add(new("storms", $"The row of storms for {cluster} is damaged, so nothing new begins there. Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
+        {
+            faults.Add(new(
+                "storms",
+                $"The row of storms for {cluster} is damaged, so nothing new begins there. "
+                    + "Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
+        }
+
         return storms.ToDictionary(s => s.Key, s => s.At ?? now);
     }
 
@@ -523,8 +530,9 @@ public sealed class RunStore
     }
 
     static RunSummary ReadSummary(DbDataReader r) => new(
-        r.GetString(0), r.GetString(3), new(r.GetString(4), r.GetString(5), r.GetString(6)), ToLabels(r.GetString(7)), r.GetString(8), r.GetString(9),
-        Enum.Parse<RunState>(r.GetString(10)), r.OptionalInstant(11), r.GetInt64(12) != 0, r.OptionalText(13)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        r.GetString(0), r.GetString(3), new(r.GetString(4), r.GetString(5), r.GetString(6)), ToLabels(r.GetString(7)),
+        r.GetString(8), r.GetString(9), Enum.Parse<RunState>(r.GetString(10)), r.OptionalInstant(11), r.GetInt64(12) != 0,
+        r.OptionalText(13)?.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
     static long BodyChecksum(Run run, string body) => RunTables.Bodies.Of(run.Id, body);
 

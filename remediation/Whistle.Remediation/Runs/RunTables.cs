@@ -119,8 +119,8 @@ static class RunTables
     public static readonly SealedTable<Reservation> SealedReservations = new(
         CheckedReservations,
         r => new(
-            r.GetString(0), r.GetString(1), new(r.GetString(2), r.GetString(3), r.GetString(5)), r.GetString(4), RunStore.ToLabels(r.GetString(6)),
-            r.GetInt64(7) != 0, r.GetInt64(8) != 0));
+            r.GetString(0), r.GetString(1), new(r.GetString(2), r.GetString(3), r.GetString(5)), r.GetString(4),
+            RunStore.ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
 
     public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), Restored);
 
@@ -130,7 +130,8 @@ static class RunTables
         var ((tenant, cluster, node), zone) = (place.NodeId, place.Zone);
         object?[] values =
         [
-            place.RunId, place.Runbook, tenant, cluster, zone, node, RunStore.Json(place.Subject), place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0,
+            place.RunId, place.Runbook, tenant, cluster, zone, node, RunStore.Json(place.Subject),
+            place.Disruptive ? 1 : 0, place.ControlPlane ? 1 : 0,
         ];
         var checksum = CheckedReservations.Of(values);
         if (await connection.ExecuteAsync(
@@ -148,7 +149,8 @@ static class RunTables
     {
         var released = await connection.QueryAsync(
             "DELETE FROM reservations WHERE run = $run RETURNING tenant, cluster, checksum",
-            r => (Part: Part(new(r.GetString(0), r.GetString(1))), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)), cancellation, ("$run", run));
+            r => (Part: Part(new(r.GetString(0), r.GetString(1))), Checksum: r.IsDBNull(2) ? 0 : r.GetInt64(2)),
+            cancellation, ("$run", run));
         foreach (var (part, checksum) in released)
             await StateSeals.AddAsync(connection, "reservations", part, -1, checksum, cancellation);
     }

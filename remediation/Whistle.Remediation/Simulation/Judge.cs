@@ -76,7 +76,9 @@ sealed class Judge(Simulator simulator)
         simulator.Say($"permit: {what}");
         var control = simulator.Control;
         Hold(!(await control.KillSwitchAsync(cancellation)).On, "no permit after the kill switch", what);
-        Hold(!(await control.PausesAsync(Now, cancellation)).Any(p => p.Holds(run.NodeId, run.Runbook, Now)), "no permit in a paused scope", what);
+        Hold(
+            !(await control.PausesAsync(Now, cancellation)).Any(p => p.Holds(run.NodeId, run.Runbook, Now)),
+            "no permit in a paused scope", what);
         Quorum(run, target, cluster, traits, what);
         if (!command.Undo)
             await ForwardAsync(server, run, runbook, target, traits, what, cancellation);
@@ -102,9 +104,13 @@ sealed class Judge(Simulator simulator)
 
         var now = server.Clock.GetUtcNow();
         if (traits.TakesNodeDown && runbook.Gates.Window is not WindowRule.Ignored && !run.Reports.Any(r => r.Changed))
-            Hold(WindowView.Of(await control.WindowsAsync(cancellation), run.ClusterId, now).OpenUntil > now, "nothing outside of its window", what);
+            Hold(
+                WindowView.Of(await control.WindowsAsync(cancellation), run.ClusterId, now).OpenUntil > now,
+                "nothing outside of its window", what);
         if (traits.Disruptive && !run.Reports.Any(r => r.Changed))
-            Hold(!(await control.FreezesAsync(now, cancellation)).Any(f => f.Holds(run.ClusterId, now)), "nothing during a change freeze", what);
+            Hold(
+                !(await control.FreezesAsync(now, cancellation)).Any(f => f.Holds(run.ClusterId, now)),
+                "nothing during a change freeze", what);
         // As the detector last said, which may be a little ago; how long at most, comes next.
         var told = simulator.World.StalledSince is { } since && since < now ? since : now;
         var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _)).OfType<Condition>().ToList();

@@ -1,6 +1,5 @@
 using Whistle.Detectors.Signals;
 using Whistle.Inventory;
-using Whistle.Remediation.Gates;
 using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Simulation;

@@ -74,7 +74,9 @@ static class OldData
         Assert.Equal(string.Join(' ', Lines("mode").Single()), $"{mode.GetProperty("mode").GetString()} {mode.GetProperty("cluster").GetString()}");
         var pause = Assert.Single(await ListAsync("pauses"));
         Assert.Equal(string.Join(' ', Lines("pause").Single()), $"{pause.GetProperty("cluster").GetString()} {pause.GetProperty("reason").GetString()}");
-        Assert.Equal(Lines("agent").Select(a => string.Join(' ', a)), (await app.Credentials.AgentsAsync(TestContext.Current.CancellationToken)).Select(a => $"{a.NodeId.Tenant} {a.NodeId.Cluster} {a.NodeId.Node}"));
+        Assert.Equal(
+            Lines("agent").Select(a => string.Join('/', a)),
+            (await app.Credentials.AgentsAsync(TestContext.Current.CancellationToken)).Select(a => a.NodeId.ToString()));
     }
 
     static Dictionary<string, SortedDictionary<long, double>> ReadSamples()

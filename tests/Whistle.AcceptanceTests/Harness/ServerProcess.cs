@@ -39,7 +39,8 @@ sealed class ServerProcess : IAsyncDisposable
     public async Task<string> EnrollAsync(string cluster, string? node = null)
     {
         using var state = new StateDatabase(Path.Combine(DataFolder, "state.sqlite"));
-        return await new Credentials(state, TimeProvider.System).EnrollAsync(new("default", cluster), node, TestContext.Current.CancellationToken);
+        return await new Credentials(state, TimeProvider.System).EnrollAsync(
+            new("default", cluster), node, TestContext.Current.CancellationToken);
     }
 
     public async Task StartAsync(CancellationToken cancellation)

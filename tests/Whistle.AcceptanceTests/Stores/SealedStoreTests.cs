@@ -1,5 +1,4 @@
 using Whistle.Remediation.Agents;
-using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -53,7 +52,8 @@ public abstract class SealedStoreTests : StoreTests
         await control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
         await control.SetAsync(new ModeEntry("", "t", "d", RunbookMode.Observe, "ann", Now), Cancellation);
         await control.SetAsync(new ModeEntry("", "t", "", RunbookMode.Automatic, "ann", Now), Cancellation);
-        async Task<RunbookMode> Mode(string cluster) => ControlStore.ModeOf(await control.ModesAsync(Cancellation), Book, new("t", cluster)).Mode;
+        async Task<RunbookMode> Mode(string cluster) =>
+            ControlStore.ModeOf(await control.ModesAsync(Cancellation), Book, new("t", cluster)).Mode;
         Assert.Equal((RunbookMode.Automatic, RunbookMode.Observe), (await Mode("c"), await Mode("d")));
         await HarmAsync(damage);
 

@@ -61,7 +61,7 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
         var bell = new CommandBell();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var hears = bell.HearAsync(Database, TimeProvider.System, stop.Token);
-        var woken = bell.Next(new Sender(new NodeId(Offer.Tenant, Offer.Cluster, Offer.Node)));
+        var woken = bell.Next(new Sender(Offer.NodeId));
         await using (var connection = await Database.OpenAsync(Cancellation))
         {
             // What is said before the other listens is lost, which costs a look of its own.

@@ -23,7 +23,13 @@ static class Scenes
             new Disk(new("acme", "production", "db-1"), "/var/lib/postgresql", 0.755) { GainAnHour = 0.02 },
             new Disk(new("acme", "staging", "build-1"), "/data", 0.77) { GainAnHour = 0.04, Cleaned = 0.3 },
             new Disk(new("globex", "edge-warehouse-14", "edge-7"), "/data", 0.8) { GainAnHour = 0.015 },
-            new Disk(new("globex", "a-cluster-with-a-name-that-was-generated-by-a-machine-and-never-read-by-a-person-7f3a9c", "node-pool-default-4f7b6c9d8e-xk2p9.europe-west3-a.internal.example.com"), "/var/lib/kubelet/pods/7d3c1b9e-6f0a-4d5b-9a1c-2e8f7b6a5c4d/volumes/kubernetes.io~csi/pvc-0b1c2d3e-4f5a-6b7c-8d9e-0f1a2b3c4d5e/mount", 0.79) { GainAnHour = 0.01 });
+            new Disk(
+                new(
+                    "globex", "a-cluster-with-a-name-that-was-generated-by-a-machine-and-never-read-by-a-person-7f3a9c",
+                    "node-pool-default-4f7b6c9d8e-xk2p9.europe-west3-a.internal.example.com"),
+                "/var/lib/kubelet/pods/7d3c1b9e-6f0a-4d5b-9a1c-2e8f7b6a5c4d/volumes/kubernetes.io~csi"
+                    + "/pvc-0b1c2d3e-4f5a-6b7c-8d9e-0f1a2b3c4d5e/mount",
+                0.79) { GainAnHour = 0.01 });
         await scene.SetModeAsync("production", RunbookMode.Automatic);
         await scene.SetModeAsync("staging", RunbookMode.Approve);
         await scene.UntilAsync(async () => (await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).Count > 0, cancellation);
@@ -33,7 +39,9 @@ static class Scenes
 
     public static async Task<Scene> ManyAsync(int count, CancellationToken cancellation)
     {
-        var scene = await Scene.StartAsync(cancellation, [.. Enumerable.Range(0, 40).Select(i => new Disk(new("acme", $"c{i % 7}", $"node-{i:000}"), "/data", 0.2 + (i % 9 * 0.05)))]);
+        var scene = await Scene.StartAsync(
+            cancellation,
+            [.. Enumerable.Range(0, 40).Select(i => new Disk(new("acme", $"c{i % 7}", $"node-{i:000}"), "/data", 0.2 + (i % 9 * 0.05)))]);
         await scene.AddAsync(Enumerable.Range(0, count).Select(i => Scene.Incident(
             i, scene.Now.AddMinutes(-i), $"/data on node-{i:0000} runs out of space within 24 hours", Labels.Of(("node", $"node-{i:0000}"), ("mountpoint", "/data")),
             i % 50 == 0 ? "critical" : "warning", $"c{i % 7}")));

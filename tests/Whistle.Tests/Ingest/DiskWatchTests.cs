@@ -131,7 +131,8 @@ public sealed class DiskWatchTests : IDisposable
             await Task.Run(() => _watch.LookAsync(TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
 
             Assert.Equal(HealthState.Failed, Problem("")!.State);
-            await Assert.ThrowsAsync<StoreException>(async () => await _log.AppendAsync(new Sender(new NodeId("t", "c", "n")), RemoteWriteVersion.V1, Body()));
+            await Assert.ThrowsAsync<StoreException>(
+                async () => await _log.AppendAsync(new Sender(new NodeId("t", "c", "n")), RemoteWriteVersion.V1, Body()));
             Assert.Equal(Hours, Left);
         }
         finally

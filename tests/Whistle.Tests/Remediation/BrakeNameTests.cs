@@ -84,7 +84,9 @@ public sealed class BrakeNameTests
     public async Task Where_several_tenants_have_the_cluster_it_is_asked_whose_is_meant()
     {
         using var bench = new RemediationBench();
-        await using var app = await StartAsync(bench, (new("acme", "prod"), "n1"), (new("globex", "prod"), "n1"), (new("globex", "test"), "n2"), (new("globex", "more"), "n2"));
+        await using var app = await StartAsync(
+            bench, (new("acme", "prod"), "n1"), (new("globex", "prod"), "n1"),
+            (new("globex", "test"), "n2"), (new("globex", "more"), "n2"));
         using var people = People(app);
 
         foreach (var (_, _, path, _) in Commands)
@@ -113,7 +115,9 @@ public sealed class BrakeNameTests
 
         using var set = await SendAsync(people, "runbook-modes", ("cluster", "prod"), ("runbook", "disk"), ("mode", "automatic"));
 
-        Assert.Equal("automatic", ControlStore.ModeOf(await bench.Control.ModesAsync(TestContext.Current.CancellationToken), bench.Host.Runbooks.Runbooks[0], new("acme", "prod")).Mode.ToString().ToLowerInvariant());
+        var modes = await bench.Control.ModesAsync(TestContext.Current.CancellationToken);
+        var (mode, _) = ControlStore.ModeOf(modes, bench.Host.Runbooks.Runbooks[0], new("acme", "prod"));
+        Assert.Equal(Whistle.Remediation.Runbooks.RunbookMode.Automatic, mode);
     }
 
     [Fact]

@@ -141,7 +141,8 @@ public sealed class ClusterReaderTests
 
     static async Task<ClusterFacts?> ReadAsync(string series, IReadOnlyList<string>? enrolled = null)
     {
-        var agents = (enrolled ?? ["cp1", "cp2", "w3", "w4"]).Select(n => new EnrolledAgent(new("t", "c", n), DateTimeOffset.UnixEpoch)).ToList();
+        var agents = (enrolled ?? ["cp1", "cp2", "w3", "w4"])
+            .Select(n => new EnrolledAgent(new("t", "c", n), DateTimeOffset.UnixEpoch)).ToList();
         var reader = new ClusterReader(new PromQLEngine(new MemorySeriesSource(Series(series))), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>(agents), NullLogger<ClusterReader>.Instance);
         await reader.RefreshAsync([new("t", "c")], Minutes(10), TestContext.Current.CancellationToken);
         return reader.Find(new("t", "c"));

@@ -3,6 +3,7 @@ using System.Globalization;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
@@ -111,7 +112,8 @@ sealed class GateFacts
     {
         var parts = text.Split('@', '/', ':');
         return new(
-            parts[0], "b", new("t", parts[1], parts[2]), parts[3], parts[4].Contains('s', StringComparison.Ordinal) ? RunOf("r").Subject : Labels.Of(("node", parts[2]), ("mountpoint", "/other")),
+            parts[0], "b", new("t", parts[1], parts[2]), parts[3],
+            parts[4].Contains('s', StringComparison.Ordinal) ? RunOf("r").Subject : Labels.Of(("node", parts[2]), ("mountpoint", "/other")),
             parts[4].Contains('d', StringComparison.Ordinal), parts[4].Contains('c', StringComparison.Ordinal));
     }
 

@@ -77,7 +77,8 @@ public sealed partial class GateTests
         var entries = set.Split(", ", StringSplitOptions.RemoveEmptyEntries).Select(e => e.Split(' ')).Select(e => new ModeEntry(
             e[0] is "exact" or "runbook" ? "b" : "", e[0] is "runbook" ? "" : "t", e[0] is "exact" or "cluster" ? "c" : "", Enum.Parse<RunbookMode>(e[1], true), "ann", GateFacts.Now));
 
-        Assert.Equal(mode, ControlStore.ModeOf([.. entries], GateFacts.Read("").Runbook with { Mode = RunbookMode.Approve }, new("t", "c")).Mode);
+        var runbook = GateFacts.Read("").Runbook with { Mode = RunbookMode.Approve };
+        Assert.Equal(mode, ControlStore.ModeOf([.. entries], runbook, new("t", "c")).Mode);
     }
 
     [GeneratedRegex(@"\A[^:]+:(.*?)\s*=>\s*(.*?)\s*\z")]

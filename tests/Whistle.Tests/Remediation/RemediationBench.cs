@@ -13,7 +13,6 @@ using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
@@ -98,7 +97,7 @@ sealed class RemediationBench : IDisposable
         _database = new StateDatabase(Path.Combine(_folder, "state.db"));
         var credentials = new Credentials(_database, Clock);
         if ((await credentials.AgentsAsync(TestContext.Current.CancellationToken)).Count == 0)
-            await credentials.EnrollAsync(new(Node.Tenant, Node.Cluster), Node.Node, TestContext.Current.CancellationToken);
+            await credentials.EnrollAsync(Node.ClusterId, Node.Node, TestContext.Current.CancellationToken);
         Incidents = new(_database);
         Runs = new(_database);
         Control = new(_database);

@@ -2,8 +2,8 @@ using System.Text.Json;
 
 using Whistle.Actions;
 using Whistle.Actions.Protocol;
+using Whistle.Inventory;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Tests.Actions;

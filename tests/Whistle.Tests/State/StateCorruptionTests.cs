@@ -103,7 +103,8 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         // Open on Saturdays from 22:00 for an hour, and it is a Saturday; in no other cluster.
         if (WindowView.Of(fleet.Windows, new("t", "auto"), Now).OpenUntil is { } until && until != Now.AddMinutes(30))
             return $"the window is open until {until}";
-        if (WindowView.Of(fleet.Windows, new("t", "watch"), Now).OpenUntil is not null && !fleet.Freezes.Any(f => f.Holds(new("t", "watch"), Now)))
+        if (WindowView.Of(fleet.Windows, new("t", "watch"), Now).OpenUntil is not null
+            && !fleet.Freezes.Any(f => f.Holds(new("t", "watch"), Now)))
             return "a window is open that nobody set";
         if (fleet.Approvals.Values.FirstOrDefault(a => a != Said.Approval) is { } approval)
             return $"there is an approval that nobody gave: {approval}";

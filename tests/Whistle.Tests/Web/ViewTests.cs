@@ -171,7 +171,11 @@ public sealed class ViewTests
     [Fact]
     public void The_state_of_a_node_is_the_servers_judgement_not_the_age_of_its_report()
     {
-        EnrolledAgent[] agents = [new(new("t", "c", "awaited"), Now), new(new("t", "c", "never"), Now.AddMinutes(-2)), new(new("t", "c", "up"), Now.AddDays(-1)), new(new("t", "c", "down"), Now.AddDays(-1))];
+        EnrolledAgent[] agents =
+        [
+            new(new("t", "c", "awaited"), Now), new(new("t", "c", "never"), Now.AddMinutes(-2)),
+            new(new("t", "c", "up"), Now.AddDays(-1)), new(new("t", "c", "down"), Now.AddDays(-1)),
+        ];
         var telemetry = new FleetTelemetry();
         telemetry.Add(FleetTelemetry.LastOwnReport, [new(Node("up"), Seconds(-3))]);
         telemetry.Add(FleetTelemetry.Up, [new(Node("up"), 1), new(Node("down"), 0), new(Node("never"), 0)]);

@@ -1,4 +1,4 @@
-namespace Whistle.Remediation.Gates;
+namespace Whistle.Inventory;
 
 /// <summary>What is known of a cluster beside its signals. Read from telemetry, so it is as old as that.</summary>
 public sealed record ClusterFacts
