@@ -264,7 +264,7 @@ public sealed class AlertingHost : BackgroundService
         return _watermark;
     }
 
-    async Task<Tried> TryDecideAsync(
+    async Task<Attempt> TryDecideAsync(
         IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, CancellationToken cancellation)
     {
         var saved = false;
@@ -290,7 +290,7 @@ public sealed class AlertingHost : BackgroundService
 
     /// <param name="IsWhole">It need not be read again once it is closed.</param>
     /// <param name="Failure">What went wrong; null where nothing did.</param>
-    readonly record struct Tried(bool IsWhole, bool Saved, string? Failure);
+    readonly record struct Attempt(bool IsWhole, bool Saved, string? Failure);
 
     async Task SaveAsync(
         IncidentView view, AlertState state, IReadOnlyList<Decision> decisions, DateTimeOffset now, CancellationToken cancellation)

@@ -147,7 +147,7 @@ public sealed record WhistleOptions
         if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
-            errors.Add(new(nameof(Database), $"it is no connection string. {LikeThis}"));
+            errors.Add(new(nameof(Database), $"it is not a connection string. {LikeThis}"));
         if (Retention < TimeSpan.FromDays(1))
             errors.Add(new(nameof(Retention), $"{Retention} is less than a day, which late samples and forecasts need. Write it like 15d."));
         if (AgentInterval < AgentOptions.ShortestInterval || AgentInterval > AgentOptions.LongestInterval)

@@ -83,7 +83,7 @@ public sealed class RulesHost : BackgroundService
     Running _running = new(RuleSet.Empty, []);
     readonly Guid _source = Guid.NewGuid();
     long _gatherings;
-    Gathered? _gathered;
+    Evaluations? _gathered;
 
     public RulesHost(RulesEnvironment environment, TimeProvider time, ILogger<RulesHost> logger)
     {
@@ -356,5 +356,5 @@ public sealed class RulesHost : BackgroundService
 
     sealed record Running(RuleSet Rules, IReadOnlyList<GroupState> Groups);
 
-    sealed record Gathered(IReadOnlyList<RuleReport> Reports, SignalList Signals);
+    sealed record Evaluations(IReadOnlyList<RuleReport> Reports, SignalList Signals);
 }

@@ -5,7 +5,7 @@ using Whistle.Telemetry;
 namespace Whistle.PromQL;
 
 /// <summary>
-/// Groups the buckets of classic histograms by all labels but le and the name. Buckets without le, or with one that is no number,
+/// Groups the buckets of classic histograms by all labels but le and the name. Buckets without le, or with one that is not a number,
 /// are passed over.
 /// </summary>
 sealed class HistogramNode(VectorNode operand, ScalarNode[] scalars, HistogramFunction function)

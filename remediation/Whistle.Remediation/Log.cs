@@ -15,7 +15,7 @@ static partial class Log
     [LoggerMessage(3, LogLevel.Information, "Run {Run} of {Runbook} on {Node} is {State}: {What}")]
     public static partial void RunChanged(this ILogger logger, string run, string runbook, string node, string state, string what);
 
-    [LoggerMessage(4, LogLevel.Warning, "Run {Run} was changed meanwhile, it is looked at again at the next pass")]
+    [LoggerMessage(4, LogLevel.Warning, "Run {Run} changed during the pass; the next pass evaluates it again")]
     public static partial void RunNotApplied(this ILogger logger, string run);
 
     [LoggerMessage(5, LogLevel.Error, "Run {Run} could not be advanced, it is tried again at the next pass")]
@@ -27,7 +27,7 @@ static partial class Log
     [LoggerMessage(7, LogLevel.Warning, "Run {Run} rests: its runbook cannot be read by this release")]
     public static partial void RunUnreadable(this ILogger logger, string run);
 
-    [LoggerMessage(8, LogLevel.Warning, "The ladder of incident {Incident} stands still: there is no runbook {Rung} any more; load it again, or take it out of the ladder")]
+    [LoggerMessage(8, LogLevel.Warning, "The ladder of incident {Incident} stops: there is no runbook {Rung} any more. Load it again, or take it out of the ladder")]
     public static partial void RungMissing(this ILogger logger, string incident, string rung);
 
     [LoggerMessage(

@@ -32,7 +32,7 @@ public sealed record RemediationEnvironment
     public required Func<SignalList?> Signals { get; init; }
 
     /// <summary>Whether a PromQL expression holds: it yields something, or a scalar that is not 0.</summary>
-    public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> Holds { get; init; }
+    public required Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> IsTrue { get; init; }
 
     /// <summary>What is known of a cluster; null where nothing is.</summary>
     public Func<ClusterId, ClusterFacts?> Clusters { get; init; } = _ => null;
@@ -45,8 +45,8 @@ public sealed record RemediationEnvironment
     public Func<IReadOnlyCollection<ClusterId>, DateTimeOffset, CancellationToken, ValueTask> RefreshClusters { get; init; } =
         (_, _, _) => ValueTask.CompletedTask;
 
-    /// <summary>For <see cref="Holds"/>.</summary>
-    public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> HoldsBy(PromQLEngine engine) => async (expression, at, cancellation) =>
+    /// <summary>For <see cref="IsTrue"/>.</summary>
+    public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> IsTrueBy(PromQLEngine engine) => async (expression, at, cancellation) =>
         await engine.InstantAsync(expression, at.ToUnixTimeMilliseconds(), cancellation) switch
         {
             VectorValue vector => vector.Samples.Count > 0,
@@ -228,7 +228,7 @@ public sealed class RemediationHost : BackgroundService
                 for (var i = 0; i < chunk.Length; i++)
                 {
                     if (applied[i])
-                        Tell(chunk[i].Decision);
+                        Announce(chunk[i].Decision);
                     else
                         _logger.RunNotApplied(chunk[i].Decision.Run.Id);
                 }
@@ -326,7 +326,7 @@ public sealed class RemediationHost : BackgroundService
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(PassesAsync(stoppingToken), Bell.HearAsync(_environment.Runs.Database, _time, stoppingToken));
+        Task.WhenAll(PassesAsync(stoppingToken), Bell.ListenAsync(_environment.Runs.Database, _time, stoppingToken));
 
     async Task PassesAsync(CancellationToken stoppingToken)
     {
@@ -392,7 +392,7 @@ public sealed class RemediationHost : BackgroundService
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
             read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? run.DamagedCommand() : null, read.Plan,
-            await HoldsAsync(run, runbook, step, now, cancellation))
+            await IsTrueAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),
             Task = step is null ? null : fleet.Tasks.GetValueOrDefault((run.Id, step.Step.Name)),
@@ -418,7 +418,7 @@ public sealed class RemediationHost : BackgroundService
         GateRefused?.Invoke(gate);
     }
 
-    void Tell(RunDecision decision)
+    void Announce(RunDecision decision)
     {
         var run = decision.Run;
         if (decision.Offer is { } offer)
@@ -433,7 +433,7 @@ public sealed class RemediationHost : BackgroundService
     }
 
     /// <summary>Whether the PromQL holds that the run waits for now; true where none is asked.</summary>
-    async ValueTask<bool> HoldsAsync(Run run, Runbook runbook, PlannedStep? step, DateTimeOffset now, CancellationToken cancellation)
+    async ValueTask<bool> IsTrueAsync(Run run, Runbook runbook, PlannedStep? step, DateTimeOffset now, CancellationToken cancellation)
     {
         var values = Rendering.Values(runbook, run.Labels);
         string? Filled(string? expression) => expression is null ? null : Rendering.Expression(expression, values);
@@ -449,7 +449,7 @@ public sealed class RemediationHost : BackgroundService
             return true;
         try
         {
-            return await _environment.Holds(asked, now, cancellation);
+            return await _environment.IsTrue(asked, now, cancellation);
         }
         catch (PromQLException e)
         {

@@ -70,7 +70,7 @@ public static class RemediationStage
             Watch = services.GetRequiredService<PassWatch>(),
             RunbookFiles = options.RunbookFiles,
             Signals = () => rules.ActiveSignals,
-            Holds = RemediationEnvironment.HoldsBy(services.GetRequiredService<PromQLEngine>()),
+            IsTrue = RemediationEnvironment.IsTrueBy(services.GetRequiredService<PromQLEngine>()),
             Clusters = clusters.Find,
             ClusterAt = clusters.ReadAsync,
             RefreshClusters = clusters.RefreshAsync,

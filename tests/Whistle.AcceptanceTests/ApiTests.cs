@@ -102,7 +102,7 @@ public sealed class ApiTests
     [InlineData("GET", "incidents/x", null, 404, "There is no incident x.")]
     [InlineData("GET", "incidents?since=x", null, 400, "since: \"x\" is not a duration")]
     [InlineData("GET", "signals?ended=x", null, 400, "ended: \"x\" is not a duration")]
-    [InlineData("GET", "tickets?state=x", null, 400, "state: \"x\" is no state of a ticket; it is one of open")]
+    [InlineData("GET", "tickets?state=x", null, 400, "state: \"x\" is not a state of a ticket; it is one of open")]
     [InlineData("DELETE", "pauses/x", null, 404, "There is no /api/whistle/v1/pauses/x. /openapi/v1.json lists what there is.")]
     [InlineData("PATCH", "pauses", null, 405, "/api/whistle/v1/pauses does not take PATCH, only GET, POST.")]
     public async Task Every_refusal_has_one_shape_and_a_clear_reason(string method, string path, string? body, int status, string reason)

@@ -145,7 +145,7 @@ public sealed class CommandLineTests : IDisposable
         [
             (["incidents", "i0"], "There is no incident i0. List the open ones with `whistle incidents`"),
             (["agents", "revoke", "--cluster", "c", "--node", "gone"], "No token of default/c/gone is in force"),
-            (["agents", "add", "--cluster", "C"], "\"C\" is no valid cluster name"),
+            (["agents", "add", "--cluster", "C"], "\"C\" is not a valid cluster name"),
             (["runs", "approve", "r", "--plan", "p"], "There is no run r."),
             (["incidents", "acknowledge", "i0"], "There is no open incident i0."),
             (["incidents", "release", "i0"], "There is no open, acknowledged incident i0."),
@@ -189,7 +189,7 @@ public sealed class CommandLineTests : IDisposable
             (["logout", "--server", nowhere, "--token-file", token], 2,
                 "This ends every session, on whatever machine it is. Say so with --all."),
             (["runs", "approve", "r", "--server", nowhere, "--token-file", token], 2, "Name the plan that you have seen with --plan HASH"),
-            (["query", "up", "--range", "soon", "--server", nowhere, "--token-file", token], 2, "\"soon\" is no duration."),
+            (["query", "up", "--range", "soon", "--server", nowhere, "--token-file", token], 2, "\"soon\" is not a duration."),
             (["simulate", "--nodes", "2"], 2, "--seed is a whole number, --nodes at least 5"),
             (["alrts"], 2, "Unrecognized command or argument 'alrts'."),
             (["runs"], 2, "`whistle runs` needs one of: list, "),

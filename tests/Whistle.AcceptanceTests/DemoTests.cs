@@ -33,7 +33,7 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(Live, run.Now);
         Assert.Empty(await run.Incidents.ActiveAsync(Cancellation));
         var lines = new List<string>();
-        var teller = new DemoTeller(run, "", lines.Add);
+        var teller = new DemoNarrator(run, "", lines.Add);
         run.Pager.Taken += _pager.Add;
 
         await UntilAsync(run, teller, TimeSpan.FromMinutes(8));
@@ -56,8 +56,8 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
     [Theory]
     [InlineData(new[] { "--help" }, 0, "--nodes")]
     [InlineData(new[] { "--nodes", "5" }, 2, "--nodes: 5 is not between 12, which the script needs, and 2000.")]
-    [InlineData(new[] { "--nodes", "many" }, 2, "\"many\" is no whole number.")]
-    [InlineData(new[] { "--listen", "http://192.0.2.1:80" }, 2, "is no http address of this machine's loopback")]
+    [InlineData(new[] { "--nodes", "many" }, 2, "\"many\" is not a whole number.")]
+    [InlineData(new[] { "--listen", "http://192.0.2.1:80" }, 2, "is not an http address of this machine's loopback")]
     [InlineData(new[] { "--data", "/proc" }, 2, "--data: /proc is not empty")]
     public async Task Options_that_will_not_do_are_refused_in_words(string[] options, int exit, string says)
     {
@@ -71,7 +71,7 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         Assert.Contains(says, text.ToString(), StringComparison.Ordinal);
     }
 
-    static async Task UntilAsync(DemoRun run, DemoTeller teller, TimeSpan time)
+    static async Task UntilAsync(DemoRun run, DemoNarrator teller, TimeSpan time)
     {
         while (run.Now < Live + time)
         {

@@ -119,10 +119,10 @@ public sealed class ServerLockTests : IDisposable
     [InlineData("repair")]
     public async Task What_is_no_data_folder_is_refused_and_left_as_it_is(string verb)
     {
-        Assert.Equal((2, true), Refused(await WhistleAsync(["data", verb, "--data", Folder]), "is no folder that this user can see"));
+        Assert.Equal((2, true), Refused(await WhistleAsync(["data", verb, "--data", Folder]), "is not a folder that this user can see"));
         Directory.CreateDirectory(Folder);
         await File.WriteAllTextAsync(Path.Combine(Folder, "letter"), "Dear", Cancellation);
-        Assert.Equal((2, true), Refused(await WhistleAsync(["data", verb, "--data", Folder]), "is no data folder of a server"));
+        Assert.Equal((2, true), Refused(await WhistleAsync(["data", verb, "--data", Folder]), "is not a data folder of a server"));
         Assert.Single(Directory.GetFileSystemEntries(Folder));
 
         static (int, bool) Refused((int Exit, string Output) answer, string says) => (answer.Exit, answer.Output.Contains(says, StringComparison.Ordinal));

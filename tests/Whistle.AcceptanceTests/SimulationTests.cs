@@ -18,7 +18,7 @@ public sealed class SimulationAlone;
 public sealed class SimulationTests(ITestOutputHelper output)
 {
     /// <summary>The shipped runbooks and those of the simulation, each by what it answers; ladders come with them.</summary>
-    public static TheoryData<string, bool> Ailments() => [.. Ailment.All.SelectMany(a => new[] { (a.Name, true), (a.Name, false) })];
+    public static TheoryData<string, bool> Ailments() => [.. NodeFault.All.SelectMany(a => new[] { (a.Name, true), (a.Name, false) })];
 
     /// <summary>Enumerated, not sampled: before and after every single commit of every process.</summary>
     [Theory(Timeout = 900_000)]

@@ -56,7 +56,7 @@ public sealed class SettingsSection(Settings settings, string path)
             return address;
         settings.Fail(Key(name), setting, text.Contains('@', StringComparison.Ordinal)
             ? "an address takes no user or password. Write it like https://whistle.example.com:9480."
-            : $"\"{text}\" is no http or https address. Write it like https://whistle.example.com:9480.");
+            : $"\"{text}\" is not an http or https address. Write it like https://whistle.example.com:9480.");
         return null;
     }
 

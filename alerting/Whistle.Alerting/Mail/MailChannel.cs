@@ -46,7 +46,7 @@ sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : 
             if (await ConnectAsync(client, either.Token) is { } trouble)
                 return trouble;
             await client.SendAsync(message, either.Token);
-            await SayGoodbyeAsync(client, either.Token);
+            await QuitAsync(client, either.Token);
             return new Delivery.Delivered();
         }
         catch (OperationCanceledException) when (patience.IsCancellationRequested && !cancellation.IsCancellationRequested)
@@ -80,12 +80,12 @@ sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : 
         }
         catch (Exception e) when (e is SmtpCommandException or UnauthorizedAccessException || IsTrouble(e))
         {
-            return new Delivery.Retryable($"{options.Host}:{options.Port}: {e.Message}", NotTaken: true);
+            return new Delivery.Retryable($"{options.Host}:{options.Port}: {e.Message}", NotAccepted: true);
         }
     }
 
     // The message is accepted by now: whatever happens here would only send it twice.
-    static async Task SayGoodbyeAsync(SmtpClient client, CancellationToken cancellation)
+    static async Task QuitAsync(SmtpClient client, CancellationToken cancellation)
     {
         try
         {
@@ -103,10 +103,10 @@ sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : 
         var reason = $"{options.Host}:{options.Port} answered {code} {e.Message}";
         return code switch
         {
-            AuthenticationRequired or AuthenticationInvalid or ServiceNotAvailable => new Delivery.Retryable(reason, NotTaken: true),
-            >= 400 and < 500 => new Delivery.Retryable(reason, NotTaken: true, OnlyThis: true, Answered: true),
+            AuthenticationRequired or AuthenticationInvalid or ServiceNotAvailable => new Delivery.Retryable(reason, NotAccepted: true),
+            >= 400 and < 500 => new Delivery.Retryable(reason, NotAccepted: true, OnlyThis: true, Answered: true),
             >= 500 when code is TooLarge || e.ErrorCode is not SmtpErrorCode.SenderNotAccepted => new Delivery.Final(reason),
-            _ => new Delivery.Retryable(reason, NotTaken: true, Answered: true),
+            _ => new Delivery.Retryable(reason, NotAccepted: true, Answered: true),
         };
     }
 

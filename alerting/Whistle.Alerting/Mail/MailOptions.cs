@@ -57,7 +57,7 @@ sealed record MailOptions : ChannelOptions
         MailSecurity.StartTls => SecureSocketOptions.StartTls,
         MailSecurity.Tls => SecureSocketOptions.SslOnConnect,
         MailSecurity.None => SecureSocketOptions.None,
-        _ => throw new InvalidOperationException($"{Security} is no mail security."),
+        _ => throw new InvalidOperationException($"{Security} is not a mail security."),
     };
 
     internal override string Label => $"mail over {Host}:{Port}";
@@ -131,7 +131,7 @@ sealed record MailOptions : ChannelOptions
 
     static SecretFile SecretOf(string path) => new(path, SecretForm.Line("the password"));
 
-    static string NoAddress(string text) => $"\"{text}\" is no mail address. Write it like ops@example.com.";
+    static string NoAddress(string text) => $"\"{text}\" is not a mail address. Write it like ops@example.com.";
 
     static bool IsAddress(string text) => MimeKit.MailboxAddress.TryParse(text, out var address) && address.Address.Contains('@');
 }

@@ -23,12 +23,12 @@ abstract record Delivery
 {
     public sealed record Delivered : Delivery;
 
-    /// <param name="NotTaken">The other side certainly does not have it: nothing reached it, or it said so.</param>
+    /// <param name="NotAccepted">The other side certainly does not have it: nothing reached it, or it said so.</param>
     /// <param name="After">The wait that it asked for.</param>
     /// <param name="OnlyThis">What it said concerns this message; others need not wait.</param>
     /// <param name="Answered">The other side was there and answered.</param>
     public sealed record Retryable(
-        string Reason, bool NotTaken = false, TimeSpan? After = null, bool OnlyThis = false, bool Answered = false) : Delivery;
+        string Reason, bool NotAccepted = false, TimeSpan? After = null, bool OnlyThis = false, bool Answered = false) : Delivery;
 
     /// <summary>It can never succeed: kept, shown and counted.</summary>
     public sealed record Final(string Reason) : Delivery;

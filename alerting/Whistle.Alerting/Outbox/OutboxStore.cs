@@ -100,7 +100,7 @@ sealed class OutboxStore(StateDatabase database)
                 cancellation, ("$now", now), ("$reason", final.Reason), ("$id", row.Id)),
             Delivery.Retryable retryable => await transaction.ExecuteAsync(
                 "UPDATE alerting_outbox SET maybe_sent = $maybe, not_before = $before, reason = $reason WHERE id = $id AND state = 'pending'",
-                cancellation, ("$maybe", !retryable.NotTaken || maybeBefore ? 1 : 0), ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0),
+                cancellation, ("$maybe", !retryable.NotAccepted || maybeBefore ? 1 : 0), ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0),
                 ("$reason", retryable.Reason), ("$id", row.Id)),
             _ => throw new InvalidOperationException($"{delivery} is no delivery."),
         };

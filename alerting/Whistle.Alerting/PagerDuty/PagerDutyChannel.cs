@@ -65,11 +65,11 @@ sealed class PagerDutyChannel : IChannel
         }
         catch (HttpRequestException e)
         {
-            return new Delivery.Retryable($"{address} cannot be reached: {e.Message}", NotTaken: NeverConnected(e));
+            return new Delivery.Retryable($"{address} cannot be reached: {e.Message}", NotAccepted: NeverConnected(e));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Delivery.Retryable($"The routing key cannot be read: {e.Message}", NotTaken: true);
+            return new Delivery.Retryable($"The routing key cannot be read: {e.Message}", NotAccepted: true);
         }
     }
 
@@ -96,7 +96,7 @@ sealed class PagerDutyChannel : IChannel
     Delivery Judge(HttpResponseMessage response, string reason) => response.StatusCode switch
     {
         HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity => new Delivery.Final(reason),
-        HttpStatusCode.TooManyRequests => new Delivery.Retryable(reason, NotTaken: true, After(response), Answered: true),
+        HttpStatusCode.TooManyRequests => new Delivery.Retryable(reason, NotAccepted: true, After(response), Answered: true),
         _ => new Delivery.Retryable(reason, After: After(response), Answered: true),
     };
 

@@ -49,7 +49,7 @@ public sealed record PagerDutyOptions : ChannelOptions
     internal override IEnumerable<OptionError> Errors()
     {
         if (!OptionError.IsWeb(Address))
-            yield return Error(nameof(Address), $"{Address} is no http or https address. Write it like https://events.pagerduty.com.");
+            yield return Error(nameof(Address), $"{Address} is not an http or https address. Write it like https://events.pagerduty.com.");
         else if (Address.Scheme == "http" && !Address.IsLoopback)
             yield return Error(nameof(Address), $"plain http to {Address.Host} would show the routing key to the network. Use https.");
         if (RoutingKey is null && RoutingKeyFile is null)

@@ -54,7 +54,7 @@ sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider
         RunState.Failed or RunState.RolledBack => RepairState.Failed,
         RunState.Escalated => RepairState.GaveUp,
         RunState.Cancelled => RepairState.Cancelled,
-        _ => throw new InvalidOperationException($"{state} is no state of a run."),
+        _ => throw new InvalidOperationException($"{state} is not a state of a run."),
     };
 
     // The report comes from a node: what is not as expected is left out.

@@ -48,7 +48,7 @@ static class TicketsApi
     {
         var wanted = string.IsNullOrEmpty(state) ? null : TicketStates.Find(state);
         return wanted is null && !string.IsNullOrEmpty(state)
-            ? WhistleApi.BadRequest($"state: \"{state}\" is no state of a ticket; it is one of {TicketStates.Names}.")
+            ? WhistleApi.BadRequest($"state: \"{state}\" is not a state of a ticket; it is one of {TicketStates.Names}.")
             : TypedResults.Ok(new TicketList(await tickets.ListAsync(wanted, incident, cancellation: cancellation)));
     }
 

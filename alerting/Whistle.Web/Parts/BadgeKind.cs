@@ -19,7 +19,7 @@ public enum BadgeKind
 }
 
 /// <summary>States in the words and shapes that people see.</summary>
-static class Wording
+static class BadgeText
 {
     public static (BadgeKind Kind, string Text) Of(RunState state) => state switch
     {

@@ -20,7 +20,7 @@ sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : I
 
     static readonly string[] Dates = ["creationDate", "activationDate", "expirationDate"];
 
-    static readonly SecretForm Form = new("a key of the server's sessions", 64 << 10, text => Parse(text) is not { } xml ? "is no XML." : IsKey(xml) || IsRevocation(xml) ? null : "is no key of sessions.");
+    static readonly SecretForm Form = new("a key of the server's sessions", 64 << 10, text => Parse(text) is not { } xml ? "is not XML." : IsKey(xml) || IsRevocation(xml) ? null : "is not a session key.");
 
     public IReadOnlyCollection<XElement> GetAllElements()
     {

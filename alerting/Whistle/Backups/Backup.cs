@@ -62,7 +62,7 @@ static class Backup
         if (manifest.Files.FirstOrDefault(f => !there.Contains(f.Path)) is { } missing)
             throw new BackupException($"The backup in {folder} is not whole: {missing.Path} is missing. Use another backup.");
         if (there.Except(manifest.Files.Select(f => f.Path)).Order(StringComparer.Ordinal).FirstOrDefault() is { } foreign)
-            throw new BackupException($"{foreign} in {folder} is no part of the backup. Take it away, if you know whose it is.");
+            throw new BackupException($"{foreign} in {folder} is not part of the backup. Take it away, if you know whose it is.");
         var done = 0L;
         foreach (var file in manifest.Files)
         {

@@ -54,7 +54,7 @@ sealed record BackupManifest
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new BackupException($"{folder} is no finished backup: it has no {FileName}. Take another backup.");
+            throw new BackupException($"{folder} is not a finished backup: it has no {FileName}. Take another backup.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

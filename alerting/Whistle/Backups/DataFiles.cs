@@ -24,7 +24,7 @@ static class DataFiles
     public static bool IsPlain(string name) => !Others.Any(d => name.StartsWith(d, StringComparison.Ordinal)) && !name.EndsWith(".tmp", StringComparison.Ordinal);
 
     /// <summary>All below the folder, relative to it and with slashes, in order.</summary>
-    /// <exception cref="BackupException">There is a link, and what it leads to is not this folder's, or something else that is no file.</exception>
+    /// <exception cref="BackupException">There is a link, and what it leads to is not this folder's, or something else that is not a file.</exception>
     public static IReadOnlyList<string> Of(string folder)
     {
         var found = new List<string>();
@@ -49,7 +49,7 @@ static class DataFiles
             if (entry is DirectoryInfo inner)
                 Walk(inner, $"{prefix}{inner.Name}/", found);
             else if (Native.StatFollowing(entry.FullName, out var stat) == 0)
-                found.Add(stat.IsFile ? prefix + entry.Name : throw new BackupException($"{entry.FullName} is no regular file. Take it out of the folder."));
+                found.Add(stat.IsFile ? prefix + entry.Name : throw new BackupException($"{entry.FullName} is not a regular file. Take it out of the folder."));
         }
     }
 }

@@ -106,7 +106,7 @@ static class BackupCommand
         ParseResult arguments, string data, Action<BackupProgress> show, CancellationToken cancellation)
     {
         if (!Directory.Exists(Path.Combine(data, Backup.Telemetry)))
-            throw new BackupException($"There is no telemetry in {data}, so it is no data folder of a server. Name that with --data.");
+            throw new BackupException($"There is no telemetry in {data}, so it is not a data folder of a server. Name that with --data.");
         var layer = new SettingsLayer { [nameof(WhistleOptions.DataFolder)] = new(data, ServerConnection.Data.Name, Environment.CurrentDirectory) };
         var configuration = ServeConfiguration.Load(arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), layer);
         if (configuration.Errors.Count > 0)

@@ -23,7 +23,7 @@ static class DataCommand
 
     public static Command Build()
     {
-        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing but its lock file, server.lock. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is no data folder to look at, 3 where another process uses it, 4 where not all of it could be looked at.") { Data };
+        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing but its lock file, server.lock. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is not a data folder to look at, 3 where another process uses it, 4 where not all of it could be looked at.") { Data };
         check.SetAction((arguments, cancellation) => CheckAsync(arguments.GetValue(Data)!, cancellation));
         var repair = new Command("repair", "Does for the telemetry what the next start would, and says each thing that it does: sets damaged files aside, saves what can be read, writes lost manifests again. A damaged state stays as it is: restore a backup. Ends as check does.") { Data };
         repair.SetAction((arguments, cancellation) => RepairAsync(arguments.GetValue(Data)!, cancellation));
@@ -34,14 +34,14 @@ static class DataCommand
     {
         foreach (var entry in StoreInspection.LookAside(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System))
             Print(entry);
-        return Say($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
+        return Print($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
     });
 
     static Task<int> RepairAsync(string folder, CancellationToken cancellation) => LockedAsync(folder, "whistle data repair", async () =>
     {
         var telemetry = Path.Combine(folder, ServerFolder.Telemetry);
         if (!Directory.Exists(telemetry))
-            return Say($"There is no telemetry in {folder}, and only that can be repaired. Name the server's data folder with --data.", NoFolder);
+            return Print($"There is no telemetry in {folder}, and only that can be repaired. Name the server's data folder with --data.", NoFolder);
         try
         {
             var done = new RepairLog();
@@ -53,11 +53,11 @@ static class DataCommand
         }
         catch (StoreException e)
         {
-            return Say(e.Message, Damaged);
+            return Print(e.Message, Damaged);
         }
 
         return Report(folder, await LookAsync(folder, cancellation));
-    }, other => Say($"{folder} is in use by {other.By}, so nothing was repaired. {(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}", InUse));
+    }, other => Print($"{folder} is in use by {other.By}, so nothing was repaired. {(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}", InUse));
 
     // The lock is held to the end, so that no server starts before it.
     static async Task<int> LockedAsync(string folder, string by, Func<Task<int>> work, Func<FolderInUseException, int> whenInUse)
@@ -65,7 +65,7 @@ static class DataCommand
         try
         {
             if (Refusal(folder) is { } refusal)
-                return Say(refusal, NoFolder);
+                return Print(refusal, NoFolder);
             using var held = ServerLock.Take(folder, by);
             return await work();
         }
@@ -75,23 +75,23 @@ static class DataCommand
         }
         catch (UntrustedFolderException e)
         {
-            return Say($"The data folder {folder} is not its user's alone: {e.Message}", Failed);
+            return Print($"The data folder {folder} is not its user's alone: {e.Message}", Failed);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return Say($"Not all of {folder} could be looked at: {e.Message}", Failed);
+            return Print($"Not all of {folder} could be looked at: {e.Message}", Failed);
         }
     }
 
     static string? Refusal(string folder)
     {
         if (!Directory.Exists(folder))
-            return $"{folder} is no folder that this user can see. Name the server's data folder with --data.";
+            return $"{folder} is not a folder that this user can see. Name the server's data folder with --data.";
         if (ServerFolder.IsBackup(folder))
             return $"{folder} is a backup. Check it with `whistle backup verify {folder}`.";
         // One that may not be read would seem to have nothing in it.
         _ = Directory.EnumerateFileSystemEntries(folder).Any();
-        return ServerFolder.IsServers(folder) ? null : $"{folder} is no data folder of a server: it has neither a state nor telemetry. Name the server's data folder with --data.";
+        return ServerFolder.IsServers(folder) ? null : $"{folder} is not a data folder of a server: it has neither a state nor telemetry. Name the server's data folder with --data.";
     }
 
     static async Task<IEnumerable<DataFinding>> LookAsync(string folder, CancellationToken cancellation) =>
@@ -137,7 +137,7 @@ static class DataCommand
         Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : finding.IsAside ? "aside  " : "ok     ")}  "
             + $"{Printable.Of(finding.Part)}: {Printable.Of(finding.Text)}");
 
-    static int Say(string text, int exitCode)
+    static int Print(string text, int exitCode)
     {
         (exitCode == 0 ? Console.Out : Console.Error).WriteLine(text);
         return exitCode;

@@ -48,7 +48,7 @@ static class DemoCommand
         var text = result.Tokens[0].Value;
         if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number))
             return number;
-        result.AddError($"\"{text}\" is no whole number.");
+        result.AddError($"\"{text}\" is not a whole number.");
         return 0;
     }
 
@@ -57,7 +57,7 @@ static class DemoCommand
         var text = result.Tokens[0].Value;
         if (Uri.TryCreate(text, UriKind.Absolute, out var address) && address is { Scheme: "http", IsLoopback: true })
             return address;
-        result.AddError($"\"{text}\" is no http address of this machine's loopback. Write it like http://127.0.0.1:9480.");
+        result.AddError($"\"{text}\" is not an http address of this machine's loopback. Write it like http://127.0.0.1:9480.");
         return null;
     }
 
@@ -102,7 +102,7 @@ static class DemoCommand
             + "and fills in six and a half hours of their history...");
         await ProgressBars.RunAsync(progress => run.FillAsync((done, total) => progress("Filling in history", done, total), cancellation));
         Console.WriteLine(DemoGuide.Text(options, run, folder, Stopwatch.GetElapsedTime(begun)));
-        var teller = new DemoTeller(run, DemoGuide.VerbOptions(run, folder), Console.WriteLine);
+        var teller = new DemoNarrator(run, DemoGuide.VerbOptions(run, folder), Console.WriteLine);
         var pace = new DemoPace(real, options.Factor);
         while (true)
         {

@@ -34,7 +34,7 @@ static class QueryCommand
         if (arguments.GetValue(Range) is not { } range)
             return $"api/v1/query?query={expression}{(time is null ? "" : $"&time={Uri.EscapeDataString(time)}")}";
         if (!Durations.TryParse(range, out var milliseconds))
-            throw new UsageException($"\"{range}\" is no duration. Write it like 30m, 6h or 1h30m.");
+            throw new UsageException($"\"{range}\" is not a duration. Write it like 30m, 6h or 1h30m.");
         var end = EndOf(time);
         return string.Create(CultureInfo.InvariantCulture,
             $"api/v1/query_range?query={expression}&start={(end.ToUnixTimeMilliseconds() - milliseconds) / 1000.0}&end={end.ToUnixTimeMilliseconds() / 1000.0}&step={Uri.EscapeDataString(arguments.GetValue(Step)!)}");

@@ -64,7 +64,7 @@ static class SimulateCommand
         };
         Console.WriteLine($"seed {seed}");
         if (arguments.GetValue(Trace))
-            return Told(await Simulator.RunAsync(options with { Trace = Console.WriteLine }, cancellation));
+            return Summarise(await Simulator.RunAsync(options with { Trace = Console.WriteLine }, cancellation));
         var (watch, done) = (Stopwatch.StartNew(), 0);
         var parallel = Math.Max(1, arguments.GetValue(Parallel));
         var (total, failed) = await ProgressBars.RunAsync(progress => Task.Run(() =>
@@ -98,7 +98,7 @@ static class SimulateCommand
         return ExitCode.Failed;
     }
 
-    static int Told(SimulationReport report)
+    static int Summarise(SimulationReport report)
     {
         Console.WriteLine(report.Violation?.ToString() ?? "Nothing was violated.");
         return report.Violation is null ? ExitCode.Fine : ExitCode.Failed;

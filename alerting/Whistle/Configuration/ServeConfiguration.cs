@@ -28,7 +28,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         var path = file is not null ? Path.GetFullPath(file) : Path.Exists(usual) ? usual : null;
         if (file is null && path is not null && !IsPlainFile(path))
         {
-            errors.Add($"{path}: is no plain file, so the settings cannot be read. Take it away, or put a file of settings in its place.");
+            errors.Add($"{path}: is not a plain file, so the settings cannot be read. Take it away, or put a file of settings in its place.");
             return new(Defaults, path, errors);
         }
 

@@ -37,7 +37,7 @@ sealed class DemoScript
     public static readonly IReadOnlyList<DemoCluster> Clusters =
         [new("prod-eu-1", RunbookMode.Automatic), new("prod-us-1", RunbookMode.Approve), new("staging", RunbookMode.Observe)];
 
-    static readonly TimeSpan ForecastHolds = TimeSpan.FromMinutes(30);
+    static readonly TimeSpan ForecastLasts = TimeSpan.FromMinutes(30);
 
     readonly DateTimeOffset _live;
     readonly int _seed;
@@ -117,7 +117,7 @@ sealed class DemoScript
     {
         var growth = 0.055 + (0.015 * random.NextDouble());
         // Between two evaluations, so that the half hour ends with the minute that the script names.
-        var curve = new DiskCurve.Filling(_live + happening.From - ForecastHolds - TimeSpan.FromSeconds(30), growth);
+        var curve = new DiskCurve.Filling(_live + happening.From - ForecastLasts - TimeSpan.FromSeconds(30), growth);
         return happening.Mountpoint switch
         {
             CiCache => new("/dev/nvme2n1", "xfs", CiCache, 512 * Gib, curve)

@@ -26,7 +26,7 @@ static class ApiDocument
         options.ShouldInclude = description => $"/{description.RelativePath}".StartsWith(WhistleApi.Root, StringComparison.Ordinal);
         options.AddDocumentTransformer((document, _, _) => Describe(document));
         options.AddOperationTransformer((operation, _, _) => NameRefusals(operation));
-        options.AddSchemaTransformer((schema, context, _) => Mend(schema, context.JsonTypeInfo.Type));
+        options.AddSchemaTransformer((schema, context, _) => Complete(schema, context.JsonTypeInfo.Type));
     });
 
     public static void Map(WebApplication app) => app.MapOpenApi();
@@ -58,7 +58,7 @@ static class ApiDocument
     }
 
     // The generator leaves out that names are texts, and lets "any JSON, or null" match a null twice.
-    static Task Mend(OpenApiSchema schema, Type type)
+    static Task Complete(OpenApiSchema schema, Type type)
     {
         if (type.IsEnum)
             (schema.Type, schema.Enum) = (JsonSchemaType.String, [.. EnumNameConverter.Names(type).Select(n => (JsonNode)n)]);

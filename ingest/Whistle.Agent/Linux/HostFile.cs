@@ -71,7 +71,7 @@ ref struct Fields(ReadOnlySpan<byte> line)
         return field;
     }
 
-    /// <summary>The next field as a number; false at the end of the line and for what is no number.</summary>
+    /// <summary>The next field as a number; false at the end of the line and for what is not a number.</summary>
     public bool TryNext(out double value)
     {
         var field = Next();

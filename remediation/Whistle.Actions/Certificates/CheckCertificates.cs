@@ -64,7 +64,7 @@ sealed class CheckCertificates : INodeAction
         }
 
         if (found.Count == 0)
-            return ActionReport.Refuse($"There is no certificate to look at in {Where(context)}. Name files in certificates of the node's policy. {string.Join(" ", unreadable)}".TrimEnd());
+            return ActionReport.Refuse($"There is no certificate to check in {Where(context)}. Name files in certificates of the node's policy. {string.Join(" ", unreadable)}".TrimEnd());
         var expiring = found.Count(c => c.NotAfter <= now + asked.Age(Within)!.Value);
         var first = found.MinBy(c => c.NotAfter)!;
         var listed = found.OrderBy(c => c.NotAfter).Take(MostListed)
@@ -75,7 +75,7 @@ sealed class CheckCertificates : INodeAction
         var counted = $"{expiring} of {found.Count} certificates end within {asked.Text(Within)}";
         return (synchronised, future) switch
         {
-            (false, _) => Answer(CommandOutcome.Refused, ClockReading.Mend, report),
+            (false, _) => Answer(CommandOutcome.Refused, ClockReading.HowToFix, report),
             (_, not null) => Answer(
                 CommandOutcome.Refused, $"{future.Path} begins on {future.NotBefore:u}, which is in the future: this node's clock ({now:u}) or the one that signed it is wrong.",
                 report with { Expiring = null }),

@@ -70,7 +70,7 @@ sealed class RenewCertificates : INodeAction
         if (Rule(asked, context, out var refusal) is not { } rule)
             return ActionReport.Refuse(refusal!);
         if (!context.ReadClock().Synchronised)
-            return ActionReport.Refuse(ClockReading.Mend);
+            return ActionReport.Refuse(ClockReading.HowToFix);
         var run = new RenewRun(rule, context);
         foreach (var name in asked.Texts(Only) ?? rule.Names)
         {

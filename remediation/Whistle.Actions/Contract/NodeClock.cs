@@ -9,7 +9,7 @@ namespace Whistle.Actions.Contract;
 /// <param name="Offset">Null where the time service steers the clock without telling the kernel the offset, as chrony does.</param>
 sealed unsafe partial record ClockReading(bool Synchronised, double? Offset, double MaximumError, double EstimatedError)
 {
-    public const string Mend =
+    public const string HowToFix =
         "The clock of this node is not synchronised, so nothing can be said by it. Restart the time service (unit.restart), wait until clock.check says synchronised, then ask again.";
 
     // TIME_ERROR, STA_PLL, STA_UNSYNC and STA_NANO of linux/timex.h.

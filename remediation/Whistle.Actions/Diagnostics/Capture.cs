@@ -79,7 +79,7 @@ sealed class Capture : INodeAction
         var report = new CaptureReport(now - Window, now, redacted, parts);
         var size = parts.Sum(p => (long)p.Text.Length);
         var told = string.Concat(
-            Told("cut", parts.Where(p => p.Cut)), Told("not there or not whole", parts.Where(p => p.Missing is not null)),
+            Summary("cut", parts.Where(p => p.Cut)), Summary("not there or not whole", parts.Where(p => p.Missing is not null)),
             redacted > 0 ? $" {redacted} places were taken out as secrets." : "");
         return NodeWork.Report(
             CommandOutcome.Succeeded, $"Captured {Bytes.Text(size)} in {parts.Count} parts.{told}", report,
@@ -97,7 +97,7 @@ sealed class Capture : INodeAction
     static IEnumerable<string> Forbidden(DiagnosticsRule rule) =>
         new[] { ("load", rule.Load), ("processes", rule.Processes), ("network", rule.Network), ("disk", rule.Disk), ("journal", rule.Journal) }.Where(p => !p.Item2).Select(p => p.Item1);
 
-    static string Told(string what, IEnumerable<CapturedPart> parts) =>
+    static string Summary(string what, IEnumerable<CapturedPart> parts) =>
         string.Join(", ", parts.Select(p => p.Name)) is { Length: > 0 } names ? $" {char.ToUpperInvariant(what[0])}{what[1..]}: {names}." : "";
 
     static (string Text, string? Missing) Try(Func<(string Text, string? Missing)> read)

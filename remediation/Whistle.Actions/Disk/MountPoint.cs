@@ -9,7 +9,7 @@ static class MountPoint
     {
         stat = default;
         refusal = !path.StartsWith('/') || path.Contains('\0') || path.Split('/').Any(p => p is "." or "..")
-            ? $"{FileName.Escape(System.Text.Encoding.UTF8.GetBytes(path))} is no absolute path without . and .. folders."
+            ? $"{FileName.Escape(System.Text.Encoding.UTF8.GetBytes(path))} is not an absolute path without . and .. folders."
             : null;
         if (refusal is not null)
             return -1;
@@ -22,7 +22,7 @@ static class MountPoint
         refusal = error switch
         {
             Native.NoEntry => $"{path} does not exist on this node.",
-            Native.NotAFolder or Native.IsALink => $"{path} is no folder, or a link is part of its path. Name the folder itself.",
+            Native.NotAFolder or Native.IsALink => $"{path} is not a folder, or a link is part of its path. Name the folder itself.",
             _ => $"{path} cannot be opened: {Native.Text(error)}.",
         };
         return -1;

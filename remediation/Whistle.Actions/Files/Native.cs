@@ -223,7 +223,7 @@ static unsafe partial class Native
 
     public static int Seek(int folder, long position) => LseekCall(folder, position, 0) < 0 ? Marshal.GetLastPInvokeError() : 0;
 
-    /// <summary>Removes a name that is no folder; a link itself, not what it points to.</summary>
+    /// <summary>Removes a name that is not a folder; a link itself, not what it points to.</summary>
     public static int Unlink(int folder, byte* name) => UnlinkCall(folder, name, 0) != 0 ? Marshal.GetLastPInvokeError() : 0;
 
     /// <summary>Why no name could be removed from a folder (its rights, a read-only file system, immutable), or 0.</summary>

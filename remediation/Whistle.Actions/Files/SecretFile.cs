@@ -12,7 +12,7 @@ public enum SecretTrouble
     /// <summary>The file is there and is not shown to this process, or could not be made.</summary>
     Unreadable,
 
-    /// <summary>Others may have written it, may write it or may read it; or it is no plain file.</summary>
+    /// <summary>Others may have written it, may write it or may read it; or it is not a plain file.</summary>
     Untrusted,
 
     /// <summary>It is this program's alone, and what it holds is no such secret.</summary>
@@ -159,7 +159,7 @@ public sealed class SecretFile(string path, SecretForm form)
         using var file = new SafeFileHandle(opened, ownsHandle: true);
         // Of what was opened, not of what the path names by now.
         if (Native.Stat(opened, out var stat) != 0 || !stat.IsFile)
-            throw Untrusted($"{real} is no plain file. Look at what it is; then use: rm -r {real}");
+            throw Untrusted($"{real} is not a regular file. Check what it is, then run: rm -r {real}");
         if ((PathTrust.Fault(real, stat, user) ?? FaultOfAccess(real, stat)) is { } fault)
             throw Untrusted(fault);
         return Read(file, stat.Length);

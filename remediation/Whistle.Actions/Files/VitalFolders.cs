@@ -40,7 +40,7 @@ static class VitalFolders
     public static string? Refusal(string root, IReadOnlyList<string> others, IReadOnlyList<string> named)
     {
         if (!root.StartsWith('/'))
-            return $"{root} is no absolute path. Write it from / on.";
+            return $"{root} is not an absolute path. Write it from / on.";
         if (root.Split('/').Any(part => part is "." or ".."))
             return $"{root} contains . or .. as a folder. Write the path that it stands for.";
         if (root.Contains('\0'))

@@ -60,7 +60,7 @@ sealed class RestoreSysctl : INodeAction
                 return ActionReport.Refuse(why);
             // The permit may have taken a while.
             if (sysctl.Read(out _) is var now && now != was)
-                return ActionReport.Refuse($"{rule.Name} became {now} meanwhile, so it stays.");
+                return ActionReport.Refuse($"{rule.Name} changed to {now} in the meantime, so it was left alone.");
             if (sysctl.Write(value) is { } failure)
                 return sysctl.Failed(failure, was, limit);
         }

@@ -31,7 +31,7 @@ sealed class Sysctl(ActionContext context, string name)
         {
             if (long.TryParse(File.ReadAllText(Path).AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var value))
                 return value;
-            refusal = $"{name} is no single whole number, so it cannot be raised.";
+            refusal = $"{name} is not a single whole number, so it cannot be raised.";
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -37,10 +37,10 @@ sealed class PinPackages : INodeAction
         Report = PinJson.Default.PinReport,
     };
 
-    public string Allowance(NodePolicy? policy) => Holds.Allowance(policy);
+    public string Allowance(NodePolicy? policy) => PackageHolds.Allowance(policy);
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
-        NodeWork.RunAsync(context, () => new Holds(hold: true, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
+        NodeWork.RunAsync(context, () => new PackageHolds(hold: true, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
 }
 
 /// <summary>Takes packages off hold again.</summary>
@@ -64,14 +64,14 @@ sealed class UnpinPackages : INodeAction
 
     public ActionDescriptor Descriptor => Own;
 
-    public string Allowance(NodePolicy? policy) => Holds.Allowance(policy);
+    public string Allowance(NodePolicy? policy) => PackageHolds.Allowance(policy);
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
-        NodeWork.RunAsync(context, () => new Holds(hold: false, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
+        NodeWork.RunAsync(context, () => new PackageHolds(hold: false, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
 }
 
 /// <summary>One change of holds by apt-mark, looked at before and after.</summary>
-sealed class Holds(bool hold, ActionContext context)
+sealed class PackageHolds(bool hold, ActionContext context)
 {
     public static string Allowance(NodePolicy? policy) => policy is not { PinPackages.Count: > 0 }
         ? "refused: the node's policy names no pinPackages"

@@ -67,7 +67,7 @@ public sealed record NodePolicy
         }
         catch (JsonException e)
         {
-            refusal = $"The policy file {path} cannot be read: {e.Message} Mend it; until then nothing may be changed.";
+            refusal = $"The policy file {path} cannot be read: {e.Message} Fix it; until then nothing may be changed.";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -115,7 +115,7 @@ public sealed record NodePolicy
         using var file = new SafeFileHandle(opened, ownsHandle: true);
         // Of what was opened, not of what the path names by now.
         if (Native.Stat(opened, out var stat) != 0 || !stat.IsFile || stat.Length > Largest)
-            throw new IOException($"The policy file {path} is no file of at most {Largest} bytes.");
+            throw new IOException($"The policy file {path} is not a file of at most {Largest} bytes.");
         if (PathTrust.Fault(path, stat, PathTrust.Root) is { } fault)
             throw new IOException($"The policy file is not root's alone, so nothing may be changed: {fault}");
         var bytes = new byte[stat.Length];
@@ -141,12 +141,12 @@ public sealed record NodePolicy
         Crictl.StartsWith('/') ? (Names.IsPath(Crictl) ? null : $"the path {Crictl} of crictl has a slash or a dot too many.")
         : Crictl.Length == 0 || Crictl.Contains('/') || Crictl[0] == '-' ? "crictl is neither a name nor an absolute path."
         : RotateLogs.FirstOrDefault(f => !Names.IsPath(f)) is { } file ? $"{file} of rotateLogs is not absolute, or has a slash or a dot too many."
-        : PinPackages.FirstOrDefault(n => !Names.IsPackage(n)) is { } package ? $"{package} of pinPackages is no name of a Debian package."
+        : PinPackages.FirstOrDefault(n => !Names.IsPackage(n)) is { } package ? $"{package} of pinPackages is not the name of a Debian package."
         : null;
 
     // A slip of the pen here would be found only when it is too late.
     string? Vital() => VitalCleanRoots.FirstOrDefault(v => CleanPaths.All(r => r.Root != v) && PruneBackups.All(r => r.Root != v)) is { } stray
-        ? $"vitalCleanRoots names {stray}, which is no root of cleanPaths or pruneBackups. Write it as it is written there, or take it out." : null;
+        ? $"vitalCleanRoots names {stray}, which is not a root of cleanPaths or pruneBackups. Write it as it is written there, or take it out." : null;
 
     // What is counted twice would be promised twice.
     string? Nested()

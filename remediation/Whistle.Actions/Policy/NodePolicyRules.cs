@@ -12,7 +12,7 @@ public sealed record UnitRule
     public int MostStartsIn20Minutes { get; set; } = 5;
 
     internal string? Mistake() =>
-        !Names.IsService(Unit) ? $"the unit \"{Unit}\" of restartUnits is no name of a service. Write it with its ending, like kubelet.service."
+        !Names.IsService(Unit) ? $"the unit \"{Unit}\" of restartUnits is not the name of a service. Write it with its ending, like kubelet.service."
         : Unit == "whistle-agent.service" ? "restartUnits names whistle-agent.service, which cannot report its own restart. Take it out."
         : MostStartsIn20Minutes is < 1 or > 100 ? $"mostStartsIn20Minutes of {Unit} is not within 1 to 100."
         : null;

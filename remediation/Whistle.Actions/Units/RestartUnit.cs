@@ -110,7 +110,7 @@ sealed class RestartUnit : INodeAction
     {
         "not-found" => $"{unit} does not exist on this node.",
         "masked" => $"{unit} is masked, so somebody wants it stopped. To allow it again: systemctl unmask {unit}.",
-        _ => $"{unit} could not be loaded ({state}). Mend its file; systemctl status {unit} says what is wrong.",
+        _ => $"{unit} could not be loaded ({state}). Fix its file; systemctl status {unit} says what is wrong.",
     };
 
     /// <summary>A service that only had to be forked counts as started before it is ready, or dies.</summary>

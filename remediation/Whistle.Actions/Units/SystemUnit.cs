@@ -57,7 +57,7 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
             return (null, $"How often {unit} was started lately is not known, so it is not restarted: {ended.Complaint("journalctl")}");
         var starts = Entries(ended);
         if (starts == 0 && !await HasJournalAsync(context, cancellation).ConfigureAwait(false))
-            return (null, $"This node keeps no journal to count the starts of {unit} in, so it is not restarted. Mend systemd-journald first.");
+            return (null, $"This node keeps no journal to count the starts of {unit} in, so it is not restarted. Fix systemd-journald first.");
         return (starts, null);
     }
 

@@ -34,7 +34,7 @@ sealed class AgentCommands(StateDatabase database)
     {
         await using var connection = await database.OpenAsync(cancellation);
         var open = await CommandStore.OpenAsync(connection, sender, cancellation);
-        if (open.Count == 0 || await RestoreStore.AskedAsync(connection, sender, cancellation) is not null)
+        if (open.Count == 0 || await RestoreStore.JournalWantedAsync(connection, sender, cancellation) is not null)
             return [];
         await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Brakes.Shared()], cancellation);
         open = await CommandStore.OpenAsync(connection, sender, cancellation);
@@ -72,7 +72,7 @@ sealed class AgentCommands(StateDatabase database)
         var (known, now) = look();
         if (known is not { } signals)
             return new(false, 0, "The server has just started and knows no signals yet; ask again.");
-        if (await RestoreStore.AskedAsync(connection, sender, cancellation) is not null)
+        if (await RestoreStore.JournalWantedAsync(connection, sender, cancellation) is not null)
             return new(false, 0, "The server was restored from a backup; first report what you did since.");
         if (await CommandStore.FindAsync(connection, id, cancellation) is not { } command || !IsOf(command, sender))
             return null;
@@ -143,14 +143,14 @@ sealed class AgentCommands(StateDatabase database)
     }
 
     /// <summary>The generation under which the node's agent is to tell what it remembers before it is given anything; null where it need not.</summary>
-    public async Task<string?> AskedAsync(Sender sender, CancellationToken cancellation)
+    public async Task<string?> JournalWantedAsync(Sender sender, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
-        return await RestoreStore.AskedAsync(connection, sender, cancellation);
+        return await RestoreStore.JournalWantedAsync(connection, sender, cancellation);
     }
 
     /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
-    public async Task<bool> HearAsync(Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
+    public async Task<bool> TakeJournalAsync(Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Budgets], cancellation);

@@ -45,7 +45,7 @@ static class Journals
         if (!report.More)
         {
             var since = DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(report.KnownSince, 0, now.ToUnixTimeMilliseconds()));
-            await RestoreStore.MarkHeardAsync(connection, sender, report.Generation, now, since, cancellation);
+            await RestoreStore.MarkReportedAsync(connection, sender, report.Generation, now, since, cancellation);
         }
 
         return true;

@@ -25,11 +25,11 @@ sealed class CommandBell
     public void Ring(Command command) => Ring(command.NodeId);
 
     /// <summary>Tells the other processes, once the transaction has committed.</summary>
-    public static Task TellAsync(StateConnection connection, Command command, CancellationToken cancellation) =>
+    public static Task RingOthersAsync(StateConnection connection, Command command, CancellationToken cancellation) =>
         connection.NotifyAsync(Channel, $"{command.Tenant}\n{command.Cluster}\n{command.Node}", cancellation);
 
     /// <summary>Rings for what other processes tell, until it is cancelled.</summary>
-    public Task HearAsync(StateDatabase database, TimeProvider time, CancellationToken cancellation) => database.ListenAsync(
+    public Task ListenAsync(StateDatabase database, TimeProvider time, CancellationToken cancellation) => database.ListenAsync(
         Channel,
         text =>
         {

@@ -58,7 +58,7 @@ sealed class CommandStore(StateDatabase database)
             ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
             ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0),
             ("$checksum", Checksum(command)));
-        await CommandBell.TellAsync(connection, command, cancellation);
+        await CommandBell.RingOthersAsync(connection, command, cancellation);
     }
 
     // Whatever may change after it was offered.

@@ -9,7 +9,7 @@ namespace Whistle.Remediation.Control;
 /// <summary>Holds back what it matches until its end. An empty name matches all.</summary>
 public sealed record Pause(long Id, string Tenant, string Cluster, string Node, string Runbook, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {
-    internal bool Holds(NodeId node, string runbook, DateTimeOffset now) =>
+    internal bool Covers(NodeId node, string runbook, DateTimeOffset now) =>
         now < Until && Matches(Tenant, node.Tenant) && Matches(Cluster, node.Cluster)
             && Matches(Node, node.Node) && Matches(Runbook, runbook);
 

@@ -15,7 +15,7 @@ public sealed record MaintenanceWindow(
     /// <summary>Why what is stored of it cannot be read.</summary>
     public string? Unreadable { get; init; }
 
-    internal bool Holds(ClusterId cluster) =>
+    internal bool Covers(ClusterId cluster) =>
         (Tenant.Length == 0 || Tenant == cluster.Tenant) && (Cluster.Length == 0 || Cluster == cluster.Cluster);
 
     /// <summary>What is wrong with it; null where nothing is.</summary>
@@ -65,11 +65,11 @@ public sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextA
     public static readonly WindowView None = new(null, null);
 
     internal static WindowView Of(IEnumerable<MaintenanceWindow> windows, ClusterId cluster, DateTimeOffset now) =>
-        Together(windows.Where(w => w.Holds(cluster)).Select(w => w.At(now)));
+        Together(windows.Where(w => w.Covers(cluster)).Select(w => w.At(now)));
 
     /// <summary>As far as it was worked out before; nothing is worked out now, so that a transaction may ask.</summary>
     internal static WindowView OfKnown(IEnumerable<MaintenanceWindow> windows, ClusterId cluster, DateTimeOffset now) =>
-        Together(windows.Where(w => w.Holds(cluster)).Select(w => WindowOpenings.Known(w, now)?.At(now)
+        Together(windows.Where(w => w.Covers(cluster)).Select(w => WindowOpenings.Known(w, now)?.At(now)
             ?? None with { Problem = $"Maintenance window {w.Id} has just been set; it counts from the next pass on." }));
 
     static WindowView Together(IEnumerable<WindowView> views)
@@ -91,7 +91,7 @@ public sealed record ChangeFreeze(long Id, string Tenant, string Cluster, string
     /// <summary>Why what is stored of it cannot be read: it holds until it is ended.</summary>
     public string? Unreadable { get; init; }
 
-    internal bool Holds(ClusterId cluster, DateTimeOffset now) =>
+    internal bool Covers(ClusterId cluster, DateTimeOffset now) =>
         From <= now && now < Until
             && (Tenant.Length == 0 || Tenant == cluster.Tenant) && (Cluster.Length == 0 || Cluster == cluster.Cluster);
 }

@@ -79,13 +79,13 @@ static class GateReader
             Signals = signals.Of(incident, run.Answers),
             AtWork = [.. fleet.AtWork.Where(r => r.RunId != run.Id)],
             Earlier = [.. fleet.Earlier(run), .. fleet.Restored.Earlier(run)],
-            Restore = fleet.Restored.HoldOn(run.ClusterId),
+            Restore = fleet.Restored.BlockOn(run.ClusterId),
             BudgetFault = fleet.BudgetFault,
             Cluster = cluster,
             Troubled = signals.Troubled(fleet, run.ClusterId),
             StormAt = fleet.Storms.TryGetValue(run.ClusterId, out var storm) ? storm : null,
             Window = WindowView.OfKnown(fleet.Windows, run.ClusterId, now),
-            Freeze = fleet.Freezes.FirstOrDefault(f => f.Holds(run.ClusterId, now)),
+            Freeze = fleet.Freezes.FirstOrDefault(f => f.Covers(run.ClusterId, now)),
             Onsets = incident.Onsets,
         };
         return (snapshot, plan, incident);

@@ -64,7 +64,7 @@ sealed record GateSnapshot
     public ChangeFreeze? Freeze { get; init; }
 
     /// <summary>What is not known since a restore; null where nothing was restored.</summary>
-    public RestoreHold? Restore { get; init; }
+    public RestoreBlock? Restore { get; init; }
 
     /// <summary>Of the state, for ids that are given; empty while it was never restored.</summary>
     public string Generation => Restore?.Lineage.Generation ?? "";

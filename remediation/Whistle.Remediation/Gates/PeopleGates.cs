@@ -39,7 +39,7 @@ static class PeopleGates
     public static GateAnswer Pause(GateSnapshot s) => (s.Restore is { } hold ? RestoreGate.Ask(hold, s) : null) ?? Paused(s);
 
     static GateAnswer Paused(GateSnapshot s) =>
-        s.Pauses.Where(p => p.Holds(s.Run.NodeId, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
+        s.Pauses.Where(p => p.Covers(s.Run.NodeId, s.Runbook.Name, s.Now)).MaxBy(p => p.Until) is { } pause
             ? new(new GateReason.Paused(pause), pause.Until - s.Now)
             : Acknowledged(s);
 

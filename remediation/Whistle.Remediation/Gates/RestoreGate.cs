@@ -9,7 +9,7 @@ static class RestoreGate
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     /// <summary>Why the run is held back; the same sentence while it is.</summary>
-    public static GateAnswer? Ask(RestoreHold hold, GateSnapshot s)
+    public static GateAnswer? Ask(RestoreBlock hold, GateSnapshot s)
     {
         var (lineage, unheard) = (hold.Lineage, hold.Unheard);
         if (lineage.IsDamaged)

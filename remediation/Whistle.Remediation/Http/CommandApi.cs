@@ -74,7 +74,7 @@ public sealed class CommandApi
                 return;
             }
 
-            if (request.TellsJournal && await _host.Agents.AskedAsync(sender, context.RequestAborted) is { } generation)
+            if (request.TellsJournal && await _host.Agents.JournalWantedAsync(sender, context.RequestAborted) is { } generation)
             {
                 context.Response.Headers[AgentProtocol.TellJournal] = generation;
                 context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -132,7 +132,7 @@ public sealed class CommandApi
     {
         if (await ReadAsync(context, AgentProtocolJson.Default.JournalReport) is not { } report)
             return;
-        if (await _host.Agents.HearAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
+        if (await _host.Agents.TakeJournalAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
             await RefuseAsync(context, 409, "Nobody asks for the journal under this generation, or it tells of more than a journal holds; lease again.");

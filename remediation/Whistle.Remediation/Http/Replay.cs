@@ -56,7 +56,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         var asked = all.Where(i => i.OpenedAt >= now - since && i.OpenedAt <= now - until).ToList();
         if (asked.Count > Most)
             return WhistleApi.BadRequest($"from: {asked.Count} incidents opened in this time, and at most {Most} are looked at; ask for a shorter one.");
-        var past = new Past(all, await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation), await environment.Control.ModesAsync(cancellation), await environment.Control.WindowsAsync(cancellation), now - until);
+        var past = new StoredHistory(all, await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation), await environment.Control.ModesAsync(cancellation), await environment.Control.WindowsAsync(cancellation), now - until);
         var answers = new List<ReplayAnswer>();
         foreach (var incident in asked)
         {
@@ -70,7 +70,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         return TypedResults.Ok(answers);
     }
 
-    async Task<ReplayAnswer> AskAsync(Past past, Incident incident, Runbook runbook, IncidentSignal signal, CancellationToken cancellation)
+    async Task<ReplayAnswer> AskAsync(StoredHistory past, Incident incident, Runbook runbook, IncidentSignal signal, CancellationToken cancellation)
     {
         var at = incident.OpenedAt;
         var (run, _) = Proposal.Of(incident, new(runbook, runbook, runbook.Ladder), Fired(signal, at), [], at);
@@ -95,7 +95,7 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         return refusal is null ? Answer("would-act", "", commands) : Answer("refused", $"{refusal.Gate.Word()}: {refusal.Reason}", commands);
     }
 
-    async Task<GateSnapshot> SnapshotAsync(Past past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at, CancellationToken cancellation) => new()
+    async Task<GateSnapshot> SnapshotAsync(StoredHistory past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at, CancellationToken cancellation) => new()
     {
         Now = at,
         Kill = new(false, "", "", DateTimeOffset.UnixEpoch),
@@ -120,11 +120,11 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
             .Where(i => i.ClusterId == incident.ClusterId && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
             .Select(i => i.Subject["node"]).ToHashSet(),
         Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.ClusterId, at),
-        Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Holds(incident.ClusterId, at)),
+        Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Covers(incident.ClusterId, at)),
         Onsets = [.. incident.Onsets.Where(o => o <= at)],
     };
 
-    async Task<IReadOnlyList<Reservation>> AtWorkAsync(Past past, Incident incident, DateTimeOffset at, CancellationToken cancellation)
+    async Task<IReadOnlyList<Reservation>> AtWorkAsync(StoredHistory past, Incident incident, DateTimeOffset at, CancellationToken cancellation)
     {
         var places = new List<Reservation>();
         foreach (var run in past.Runs.Where(r => r.IncidentId != incident.Id && r.Reports.FirstOrDefault(p => p.Changed)?.At <= at && !(r.EndedAt <= at)))
@@ -146,6 +146,6 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         Condition = new(SignalState.Firing, signal.Since, at) { FiringSince = signal.Since },
     };
 
-    sealed record Past(
+    sealed record StoredHistory(
         IReadOnlyList<Incident> Incidents, IReadOnlyList<Run> Runs, IReadOnlyList<ModeEntry> Modes, IReadOnlyList<MaintenanceWindow> Windows, DateTimeOffset Until);
 }

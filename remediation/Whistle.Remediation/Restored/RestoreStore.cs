@@ -12,14 +12,14 @@ static class RestoreStore
         "restored_nodes", ["generation", "tenant", "cluster", "node"], ["generation", "tenant", "cluster", "node", "heard_at", "known_since"]);
 
     /// <summary>The nodes whose agents have told, with since when they remember.</summary>
-    public static async Task<Dictionary<NodeId, DateTimeOffset>> HeardAsync(
+    public static async Task<Dictionary<NodeId, DateTimeOffset>> ReportedAsync(
         StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
         $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation",
         r => Nodes.Holds(r) ? (Node: new NodeId(r.GetString(1), r.GetString(2), r.GetString(3)), Since: r.Instant(5)) : default,
         cancellation, ("$generation", lineage.Generation))).Where(n => n.Node != default).ToDictionary(n => n.Node, n => n.Since);
 
     /// <summary>The generation under which the node's agent is to tell what it remembers; null where it has, or nothing was restored.</summary>
-    public static async Task<string?> AskedAsync(StateConnection connection, Sender sender, CancellationToken cancellation)
+    public static async Task<string?> JournalWantedAsync(StateConnection connection, Sender sender, CancellationToken cancellation)
     {
         var lineage = await Lineage.ReadAsync(connection, cancellation);
         return lineage.IsRestored && !(await connection.QueryAsync(
@@ -29,7 +29,7 @@ static class RestoreStore
     }
 
     /// <summary>The node's agent has reported all that it knows, and remembers the time since then.</summary>
-    public static async Task MarkHeardAsync(
+    public static async Task MarkReportedAsync(
         StateConnection connection, Sender sender, string generation, DateTimeOffset now, DateTimeOffset since, CancellationToken cancellation) =>
         await connection.ExecuteAsync(
             """

@@ -28,7 +28,7 @@ sealed record RestoreView(
         var lineage = await Lineage.ReadAsync(connection, cancellation);
         if (!lineage.IsRestored)
             return new(lineage, Nobody, Nobody, []);
-        var heard = await RestoreStore.HeardAsync(connection, lineage, cancellation);
+        var heard = await RestoreStore.ReportedAsync(connection, lineage, cancellation);
         return new(
             lineage,
             (await connection.QueryAsync(
@@ -55,7 +55,7 @@ sealed record RestoreView(
     }
 
     /// <summary>What holds runs in the cluster back; null where nothing does.</summary>
-    public RestoreHold? HoldOn(ClusterId cluster)
+    public RestoreBlock? BlockOn(ClusterId cluster)
     {
         if (!Lineage.IsRestored)
             return null;
@@ -66,4 +66,4 @@ sealed record RestoreView(
 
 /// <summary>A cluster of which not all is known since the restore.</summary>
 /// <param name="Unheard">Its nodes whose agents have not told yet what they did.</param>
-sealed record RestoreHold(Lineage Lineage, IReadOnlySet<string> Unheard);
+sealed record RestoreBlock(Lineage Lineage, IReadOnlySet<string> Unheard);

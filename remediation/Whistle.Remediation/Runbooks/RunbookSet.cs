@@ -49,7 +49,7 @@ public sealed class RunbookSet
             if (Loop(runbook, byName) is { } loop)
                 errors.Add(new(runbook.File, 1, 1, $"ladder: {string.Join(" → ", loop)} is a loop; take one of them out"));
             if (runbook.Answers.Count == 0 && !runbooks.Exists(r => r.Ladder.Contains(runbook.Name)))
-                errors.Add(new(runbook.File, 1, 1, $"the runbook \"{runbook.Name}\" answers no signal and is no rung of a ladder; it would never run"));
+                errors.Add(new(runbook.File, 1, 1, $"the runbook \"{runbook.Name}\" answers no signal and is not a rung of any ladder; it would never run"));
         }
     }
 

@@ -73,11 +73,11 @@ sealed class Judge(Simulator simulator)
         var target = cluster.Find(run.Node);
         var traits = ActionCatalogue.TraitsOf(command.Action, n => leased.Parameters.TryGetProperty(n, out var v) ? v.GetString() : null);
         var what = $"{command.Id} ({run.Runbook}: {command.Step}) on {run.Cluster}/{run.Node}";
-        simulator.Say($"permit: {what}");
+        simulator.Trace($"permit: {what}");
         var control = simulator.Control;
         Hold(!(await control.KillSwitchAsync(cancellation)).On, "no permit after the kill switch", what);
         Hold(
-            !(await control.PausesAsync(Now, cancellation)).Any(p => p.Holds(run.NodeId, run.Runbook, Now)),
+            !(await control.PausesAsync(Now, cancellation)).Any(p => p.Covers(run.NodeId, run.Runbook, Now)),
             "no permit in a paused scope", what);
         Quorum(run, target, cluster, traits, what);
         if (!command.Undo)
@@ -109,7 +109,7 @@ sealed class Judge(Simulator simulator)
                 "nothing outside of its window", what);
         if (traits.Disruptive && !run.Reports.Any(r => r.Changed))
             Hold(
-                !(await control.FreezesAsync(now, cancellation)).Any(f => f.Holds(run.ClusterId, now)),
+                !(await control.FreezesAsync(now, cancellation)).Any(f => f.Covers(run.ClusterId, now)),
                 "nothing during a change freeze", what);
         // As the detector last said, which may be a little ago; how long at most, comes next.
         var told = simulator.World.StalledSince is { } since && since < now ? since : now;
@@ -260,7 +260,7 @@ sealed class Judge(Simulator simulator)
             if (Now <= due)
                 continue;
             foreach (var entry in await simulator.Incidents.TimelineAsync(incident.Id, cancellation))
-                simulator.Say($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind}: {entry.Text} ({entry.Count}×)");
+                simulator.Trace($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind}: {entry.Text} ({entry.Count}×)");
             Hold(false, "closed or paged within the deadline", $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
         }
     }
@@ -300,7 +300,7 @@ sealed class Judge(Simulator simulator)
             return;
         foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
         {
-            var asked = await simulator.Agents.AskedAsync(new(node.Id), cancellation);
+            var asked = await simulator.Agents.JournalWantedAsync(new(node.Id), cancellation);
             Hold(asked is null, "agents and a restored server agree", $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
         }
     }

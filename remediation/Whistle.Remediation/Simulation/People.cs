@@ -120,7 +120,7 @@ sealed class People(Simulator simulator)
     }
 
     /// <summary>All is mended, set free and let rest.</summary>
-    public async Task MendEverythingAsync(CancellationToken cancellation)
+    public async Task RepairEverythingAsync(CancellationToken cancellation)
     {
         await simulator.Control.SetAsync(new KillSwitch(false, "over", Who, Now), cancellation);
         foreach (var cluster in simulator.World.Clusters)

@@ -29,7 +29,7 @@ public sealed partial class Simulator
             return;
         }
 
-        Say($"the state of {backupAt:MM-dd HH:mm:ss} is brought back");
+        Trace($"the state of {backupAt:MM-dd HH:mm:ss} is brought back");
         _database.Fault = null;
         for (var i = 0; i < _servers.Length; i++)
         {

@@ -137,7 +137,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
     async Task<string?> AskedAsync(SimServer server, CancellationToken cancellation)
     {
         string? generation = null;
-        await simulator.AsAsync(server, async () => generation = await server.Host.Agents.AskedAsync(_sender, cancellation), cancellation);
+        await simulator.AsAsync(server, async () => generation = await server.Host.Agents.JournalWantedAsync(_sender, cancellation), cancellation);
         return generation;
     }
 
@@ -147,7 +147,7 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         var entries = _done.Values.Concat(_journal.Values.Where(e => e.Result is not null)).OrderBy(e => e.At).ThenBy(e => e.Command.Id, StringComparer.Ordinal).Select(e => new JournalEntry(
             e.Command.Id, e.Command.Action, e.At.ToUnixTimeMilliseconds(), e.Result!.Outcome, e.Result.Summary,
             simulator.Unlucky($"{_stream} old journal", 0.1) ? null : e.Intent, e.Command.Step, e.Command.Undo)).ToList();
-        await simulator.AsAsync(server, () => server.Host.Agents.HearAsync(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(), cancellation), cancellation);
+        await simulator.AsAsync(server, () => server.Host.Agents.TakeJournalAsync(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(), cancellation), cancellation);
         await simulator.StirAsync(cancellation);
         Wake();
     }

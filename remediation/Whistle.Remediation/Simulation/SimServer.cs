@@ -59,7 +59,7 @@ sealed class SimServer : IDisposable
             {
                 RunbookFiles = simulator.Options.Runbooks,
                 Signals = () => [.. simulator.World.Signals(Clock.GetUtcNow())],
-                Holds = (expression, _, _) => ValueTask.FromResult(simulator.Holds(expression)),
+                IsTrue = (expression, _, _) => ValueTask.FromResult(simulator.Holds(expression)),
                 Clusters = simulator.Facts,
                 Incidents = _incidentStore,
                 Runs = Runs,
@@ -161,7 +161,7 @@ sealed class SimServer : IDisposable
         catch (SimulatedFault e)
         {
             IsDisturbed = true;
-            _simulator.Say($"{Owner}: {e.Message}");
+            _simulator.Trace($"{Owner}: {e.Message}");
         }
     }
 

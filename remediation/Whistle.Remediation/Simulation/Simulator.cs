@@ -122,7 +122,7 @@ public sealed partial class Simulator : IDisposable
         await (await _database.OpenAsync(cancellation)).DisposeAsync();
         _database.Fault = MomentAsync;
         var end = Start + Options.Length;
-        At(end, () => People.MendEverythingAsync(cancellation));
+        At(end, () => People.RepairEverythingAsync(cancellation));
         await RunUntilAsync(end + Rest, cancellation);
         if (_violation is null)
         {
@@ -145,7 +145,7 @@ public sealed partial class Simulator : IDisposable
 
     internal void In(TimeSpan delay, Func<Task> act) => At(Now + delay, act);
 
-    internal void Say(string what) => Options.Trace?.Invoke($"{Now:MM-dd HH:mm:ss.fff} {what}");
+    internal void Trace(string what) => Options.Trace?.Invoke($"{Now:MM-dd HH:mm:ss.fff} {what}");
 
     internal void Trouble(string what) => _report.Troubles[what] = _report.Troubles.GetValueOrDefault(what) + 1;
 
@@ -156,7 +156,7 @@ public sealed partial class Simulator : IDisposable
     internal void Violate(string invariant, string what)
     {
         _violation ??= new(invariant, Now, what);
-        Say($"VIOLATION {invariant}: {what}");
+        Trace($"VIOLATION {invariant}: {what}");
     }
 
     async Task RunUntilAsync(DateTimeOffset end, CancellationToken cancellation)
@@ -224,7 +224,7 @@ public sealed partial class Simulator : IDisposable
     {
         Trouble("server stands still");
         var length = Chance.Is("long freeze", 0.3) ? Chance.Seconds("freeze", 20, 90) : Chance.Seconds("freeze", 0, 6);
-        Say($"{server.Owner} stands still for {length.TotalSeconds:0.0} s");
+        Trace($"{server.Owner} stands still for {length.TotalSeconds:0.0} s");
         (_nested, server.IsFrozen) = (true, true);
         var acting = _acting;
         _acting = null;
@@ -246,7 +246,7 @@ public sealed partial class Simulator : IDisposable
         var length = Chance.Is("long crash", 0.1) ? Chance.Seconds("crash", 60, 900) : Chance.Seconds("crash", 1, 30);
         _downUntil[index] = Now + length;
         _troubledUntil = Now + length;
-        Say($"{server.Owner} dies for {length.TotalSeconds:0} s");
+        Trace($"{server.Owner} dies for {length.TotalSeconds:0} s");
         In(length, () => Boot(index));
         TakeOver();
     }
@@ -260,7 +260,7 @@ public sealed partial class Simulator : IDisposable
             return;
         var server = new SimServer(this, _database, index == 0 ? "a" : "b", ++_generations[index]);
         _servers[index] = server;
-        Say($"{server.Owner} starts");
+        Trace($"{server.Owner} starts");
         Schedule(server, Now + Chance.Seconds("boot", 0.5, 3));
     }
 
@@ -311,7 +311,7 @@ public sealed partial class Simulator : IDisposable
         }
         catch (SimulatedFault e)
         {
-            Say($"{server.Owner}: {e.Message}");
+            Trace($"{server.Owner}: {e.Message}");
         }
         finally
         {
@@ -382,7 +382,7 @@ public sealed partial class Simulator : IDisposable
 
     internal void Ended(Run run)
     {
-        Say($"{run.Id} of {run.Runbook} ended as {run.State}: {run.Reason}");
+        Trace($"{run.Id} of {run.Runbook} ended as {run.State}: {run.Reason}");
         Count(_report.Runs, run.State.ToString());
         _report.Commands += run.Issued;
         if (run.State is not RunState.Succeeded || _cured.Keys.Where(k => k.Node == run.NodeId).Take(1).ToList() is not [var cured])
@@ -397,7 +397,7 @@ public sealed partial class Simulator : IDisposable
     {
         var other = command.Action.StartsWith("kubernetes.", StringComparison.Ordinal) || command.Action.StartsWith("etcd.", StringComparison.Ordinal) ? text("node") : null;
         var target = other is null ? executor : executor.Cluster.Find(other);
-        Say($"does {command.Id} {command.Action} on {target.Cluster.Name}/{target.Name}");
+        Trace($"does {command.Id} {command.Action} on {target.Cluster.Name}/{target.Name}");
         await Judge.ExecutedAsync(command.Id, command.Action, target, command.Action == "etcd.replace-member", cancellation);
         switch (command.Action)
         {

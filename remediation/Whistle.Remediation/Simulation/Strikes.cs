@@ -6,7 +6,7 @@ public sealed partial class Simulator
     async Task StrikeAsync(Fault fault, CancellationToken cancellation)
     {
         Count(_report.Faults, fault.Kind);
-        Say($"fault {fault.Number}: {fault.Kind} at {fault.Cluster}/{fault.Node} for {fault.Length.TotalMinutes:0} min");
+        Trace($"fault {fault.Number}: {fault.Kind} at {fault.Cluster}/{fault.Node} for {fault.Length.TotalMinutes:0} min");
         var cluster = World.Clusters.ElementAt(fault.Cluster);
         var node = cluster.Nodes[fault.Node];
         switch (fault.Kind)
@@ -20,7 +20,7 @@ public sealed partial class Simulator
                     await BreakAsync(other, fault.Twist < 0.4 ? "disk" : fault.Twist < 0.7 ? "runtime" : "sick", fault with { Twist = 0.5 }, cancellation);
                 break;
             case "flap":
-                await AddAsync(new(node, Ailment.Find(fault.Twist < 0.5 ? "runtime" : "conntrack"), Now) { Hopeless = true, Flaps = TimeSpan.FromMinutes(2 + (10 * fault.Twist)) }, fault.Length * 3, cancellation);
+                await AddAsync(new(node, NodeFault.Find(fault.Twist < 0.5 ? "runtime" : "conntrack"), Now) { Hopeless = true, Flaps = TimeSpan.FromMinutes(2 + (10 * fault.Twist)) }, fault.Length * 3, cancellation);
                 break;
             case "etcd":
                 await BreakAsync(cluster.Nodes[fault.Node % cluster.Voters.Count()], "etcd", fault, cancellation);
@@ -74,7 +74,7 @@ public sealed partial class Simulator
     }
 
     async Task BreakAsync(SimNode node, string ailment, Fault fault, CancellationToken cancellation) =>
-        await AddAsync(new(node, Ailment.Find(ailment), Now) { Hopeless = fault.Twist < 0.1 }, fault.Length * 4, cancellation);
+        await AddAsync(new(node, NodeFault.Find(ailment), Now) { Hopeless = fault.Twist < 0.1 }, fault.Length * 4, cancellation);
 
     async Task AddAsync(Problem problem, TimeSpan length, CancellationToken cancellation)
     {

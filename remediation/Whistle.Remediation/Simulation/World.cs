@@ -6,15 +6,15 @@ namespace Whistle.Remediation.Simulation;
 
 /// <summary>A way in which a node is broken, how the detector tells it, and what may cure it.</summary>
 /// <param name="Cures">Actions (with the unit, where they have one), and how likely each is to help.</param>
-sealed record Ailment(string Name, string Signal, string Severity, params IReadOnlyList<(string Action, double Helps)> Cures)
+sealed record NodeFault(string Name, string Signal, string Severity, params IReadOnlyList<(string Action, double Helps)> Cures)
 {
     public bool IsDisk { get; init; }
 
-    public static readonly Ailment Sick = new("sick", "SimNodeSick", "critical", ("node.reboot", 0.7));
+    public static readonly NodeFault Sick = new("sick", "SimNodeSick", "critical", ("node.reboot", 0.7));
 
-    public static readonly Ailment Etcd = new("etcd", "SimEtcdMemberDown", "critical", ("unit.restart etcd.service", 0.5), ("etcd.replace-member", 0.9));
+    public static readonly NodeFault Etcd = new("etcd", "SimEtcdMemberDown", "critical", ("unit.restart etcd.service", 0.5), ("etcd.replace-member", 0.9));
 
-    public static readonly IReadOnlyList<Ailment> All =
+    public static readonly IReadOnlyList<NodeFault> All =
     [
         new("disk", "NodeFilesystemSpaceFillingUp", "warning", ("disk.clean-paths", 0.6), ("disk.vacuum-journal", 0.2), ("images.prune", 0.3)) { IsDisk = true },
         new("inodes", "NodeFilesystemFilesFillingUp", "warning", ("disk.clean-paths", 0.7)) { IsDisk = true },
@@ -29,15 +29,15 @@ sealed record Ailment(string Name, string Signal, string Severity, params IReadO
         Etcd,
     ];
 
-    public static Ailment Find(string name) => All.First(a => a.Name == name);
+    public static NodeFault Find(string name) => All.First(a => a.Name == name);
 }
 
 /// <summary>One thing that is wrong with a node.</summary>
-sealed class Problem(SimNode node, Ailment ailment, DateTimeOffset since)
+sealed class Problem(SimNode node, NodeFault ailment, DateTimeOffset since)
 {
     public SimNode Node => node;
 
-    public Ailment Ailment => ailment;
+    public NodeFault Ailment => ailment;
 
     public DateTimeOffset Since => since;
 
@@ -55,7 +55,7 @@ sealed class Problem(SimNode node, Ailment ailment, DateTimeOffset since)
     /// <summary>When it began to hold as it does now.</summary>
     public DateTimeOffset OnSince(DateTimeOffset now) => Flaps == TimeSpan.Zero ? since : since + (Flaps * (long)((now - since) / Flaps));
 
-    static IEnumerable<Label> Of(SimNode node, Ailment ailment)
+    static IEnumerable<Label> Of(SimNode node, NodeFault ailment)
     {
         yield return new("tenant", node.Cluster.Tenant);
         yield return new("cluster", node.Cluster.Name);
@@ -64,7 +64,7 @@ sealed class Problem(SimNode node, Ailment ailment, DateTimeOffset since)
         yield return new("severity", ailment.Severity);
         if (ailment.IsDisk)
             yield return new("mountpoint", "/var");
-        if (ailment == Ailment.Etcd)
+        if (ailment == NodeFault.Etcd)
             yield return new("member", $"m-{node.Name}");
     }
 }
@@ -98,7 +98,7 @@ sealed class SimNode(SimCluster cluster, string name, string zone, bool controlP
 
     public bool IsDown(DateTimeOffset now) => now < DownUntil;
 
-    public bool VoterHealthy(DateTimeOffset now) => !IsDown(now) && now >= ReplacedUntil && !Problems.Exists(p => p.Ailment == Ailment.Etcd || p.Ailment == Ailment.Sick);
+    public bool VoterHealthy(DateTimeOffset now) => !IsDown(now) && now >= ReplacedUntil && !Problems.Exists(p => p.Ailment == NodeFault.Etcd || p.Ailment == NodeFault.Sick);
 
     public bool Ready(DateTimeOffset now) => !IsDown(now) && !Problems.Exists(p => p.Ailment.Name is "kubelet" or "sick");
 }

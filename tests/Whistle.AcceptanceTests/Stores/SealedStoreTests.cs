@@ -80,8 +80,8 @@ public abstract class SealedStoreTests : StoreTests
         await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Contains((await FleetAsync()).Pauses, p => p.Holds(new("t", "c", "n"), "disk", Now));
-        Assert.Contains(await control.PausesAsync(Now, Cancellation), p => p.Holds(new("any", "other", "node"), "disk", Now));
+        Assert.Contains((await FleetAsync()).Pauses, p => p.Covers(new("t", "c", "n"), "disk", Now));
+        Assert.Contains(await control.PausesAsync(Now, Cancellation), p => p.Covers(new("any", "other", "node"), "disk", Now));
         Assert.Contains("whistle pause end 0", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
         Assert.True(await control.EndPauseAsync(0, "ann", Now, Cancellation));
         Assert.DoesNotContain(await control.PausesAsync(Now, Cancellation), p => p.Node.Length == 0);
@@ -104,7 +104,7 @@ public abstract class SealedStoreTests : StoreTests
         await HarmAsync(damage);
 
         control = new ControlStore(Database);
-        Assert.Contains((await FleetAsync()).Freezes, f => f.Holds(new("t", "c"), Now) && f.Holds(new("any", "other"), Now));
+        Assert.Contains((await FleetAsync()).Freezes, f => f.Covers(new("t", "c"), Now) && f.Covers(new("any", "other"), Now));
         Assert.Contains("whistle freezes end 0", Assert.Single((await FleetAsync()).Faults).Reason, StringComparison.Ordinal);
         Assert.True(await control.EndFreezeAsync(0, "ann", Now, Cancellation));
         Assert.Empty((await FleetAsync()).Faults);

@@ -60,7 +60,7 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
     {
         var bell = new CommandBell();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        var hears = bell.HearAsync(Database, TimeProvider.System, stop.Token);
+        var hears = bell.ListenAsync(Database, TimeProvider.System, stop.Token);
         var woken = bell.Next(new Sender(Offer.NodeId));
         await using (var connection = await Database.OpenAsync(Cancellation))
         {
@@ -68,7 +68,7 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
             while (!woken.IsCompleted)
             {
                 Cancellation.ThrowIfCancellationRequested();
-                await CommandBell.TellAsync(connection, Offer, Cancellation);
+                await CommandBell.RingOthersAsync(connection, Offer, Cancellation);
             }
         }
 

@@ -120,7 +120,7 @@ static class EngineLoad
                 {
                     RunbookFiles = [Path.Combine(AppContext.BaseDirectory, "runbooks")],
                     Signals = Signals,
-                    Holds = (_, _, _) => ValueTask.FromResult(true),
+                    IsTrue = (_, _, _) => ValueTask.FromResult(true),
                     Clusters = cluster => new() { LatestData = _clock.GetUtcNow(), Nodes = nodes[cluster.Cluster], Members = [] },
                     Incidents = Incidents,
                     Runs = Runs,

@@ -91,7 +91,7 @@ public sealed class RestartUnitTests : IDisposable
     [Theory]
     [InlineData("not-found", "does not exist on this node")]
     [InlineData("masked", "systemctl unmask kubelet.service")]
-    [InlineData("bad-setting", "Mend its file")]
+    [InlineData("bad-setting", "Fix its file")]
     public async Task A_unit_that_is_not_loaded_is_refused(string state, string reason)
     {
         Look(1, "inactive", "dead", 0, state);

@@ -52,7 +52,7 @@ public sealed class ChannelTests : IDisposable
         {
             Delivery.Delivered => "delivered",
             Delivery.Final => "final",
-            Delivery.Retryable r => $"retryable {r.After?.TotalSeconds}{(r.NotTaken ? " not taken" : "")}".TrimEnd(),
+            Delivery.Retryable r => $"retryable {r.After?.TotalSeconds}{(r.NotAccepted ? " not taken" : "")}".TrimEnd(),
             _ => "?",
         });
         Assert.Contains("\"routing_key\":\"kkkk", Encoding.UTF8.GetString(server.Bodies[0]), StringComparison.Ordinal);
@@ -66,7 +66,7 @@ public sealed class ChannelTests : IDisposable
         var sending = channel.SendAsync(Row, CancellationToken.None);
         _time.Advance(TimeSpan.FromSeconds(31));
 
-        Assert.False(Assert.IsType<Delivery.Retryable>(await sending).NotTaken);
+        Assert.False(Assert.IsType<Delivery.Retryable>(await sending).NotAccepted);
     }
 
     [Fact]

@@ -142,7 +142,7 @@ public sealed class BackupTests
         using var bench = new DataFolderBench();
         var manifest = await bench.BackupAsync(Cancellation);
         File.WriteAllText(Path.Combine(bench.Target, "telemetry", "sealed", "2026-03-01T09Z.samples.parquet"), "planted");
-        Assert.Contains("is no part of the backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains("is not part of the backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
         File.Delete(Path.Combine(bench.Target, "telemetry", "sealed", "2026-03-01T09Z.samples.parquet"));
 
         var escaping = manifest with { Files = [.. manifest.Files, new("../../planted", 1, new string('0', 64))] };
@@ -200,7 +200,7 @@ public sealed class BackupTests
         using var bench = new DataFolderBench();
         Directory.CreateDirectory(bench.Target + Backup.Partial);
         Assert.Contains("did not finish", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message, StringComparison.Ordinal);
-        Assert.Contains("is no finished backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target + Backup.Partial, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains("is not a finished backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target + Backup.Partial, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -38,7 +38,7 @@ public sealed class ServeConfigurationTests : IDisposable
     public void A_folder_in_place_of_the_file_is_an_error()
     {
         Directory.CreateDirectory(Path.Combine(_folder, "appsettings.json"));
-        Assert.Contains("appsettings.json: is no plain file", Assert.Single(Load().Errors), StringComparison.Ordinal);
+        Assert.Contains("appsettings.json: is not a plain file", Assert.Single(Load().Errors), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -188,7 +188,7 @@ public sealed class ServeConfigurationTests : IDisposable
             $"{file}:2: Colour: there is no key Colour. There are DataFolder, Listen, ",
             $"{file}:3: DataFolder: a file in the data folder cannot name the data folder. Use --data",
             $"{file}:4: listen: this key is in the file twice.",
-            $"{file}:4: Listen: \"ftp://127.0.0.1\" is no http or https address. Write it like https://",
+            $"{file}:4: Listen: \"ftp://127.0.0.1\" is not an http or https address. Write it like https://",
             $"{file}:5: Retention: \"24:00:00\" is not a duration. Write it like 30s",
             $"{file}:6: Agent: \"yes\" is neither true nor false.",
             $"{file}:7: Rules:0:a: Rules is a list of texts.",
@@ -201,7 +201,7 @@ public sealed class ServeConfigurationTests : IDisposable
             $"{file}:11: Alerting:PagerDuty:Address: plain http to pd.example.com would show the routing key to the network. Use https.",
             $"{file}:12: Alerting:Mail:Port: \"many\" is not a whole number.",
             $"{file}:12: Alerting:Mail:Security: \"Startls\" is none of StartTls, Tls, None.",
-            $"{file}:12: Alerting:Mail:To:0: \"ops\" is no mail address. Write it like ops@example.com.",
+            $"{file}:12: Alerting:Mail:To:0: \"ops\" is not a mail address. Write it like ops@example.com.",
             $"{file}:12: Alerting:Mail:Host:a: Host is one value, not a section.",
             $"{file}:12: Alerting:Mail:PasswordFile: the file /none/password does not exist.",
             "Alerting:Mail:Host: the mail server is missing. Name it",

@@ -160,7 +160,7 @@ sealed class JournalAgent : IDisposable
             var sender = RemediationBench.Node;
             switch (path)
             {
-                case "lease" when !IsOld && await bench.Host.Agents.AskedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
+                case "lease" when !IsOld && await bench.Host.Agents.JournalWantedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
                     var answer = new HttpResponseMessage(HttpStatusCode.NoContent);
                     answer.Headers.Add(AgentProtocol.TellJournal, generation);
                     return answer;
@@ -173,7 +173,7 @@ sealed class JournalAgent : IDisposable
                     return new(await bench.Host.Agents.FinishAsync(sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
                 case "journal":
                     Told.Add(JsonSerializer.Deserialize(body, AgentProtocolJson.Default.JournalReport)!);
-                    return new(await bench.Host.Agents.HearAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
+                    return new(await bench.Host.Agents.TakeJournalAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
                 default:
                     return new(HttpStatusCode.NotFound);
             }

@@ -111,8 +111,8 @@ sealed class RemediationBench : IDisposable
         {
             RunbookFiles = [_runbooks],
             Signals = Signals,
-            Holds = _runbooks == RunbookFile
-                ? RemediationEnvironment.HoldsBy(new PromQLEngine(new MemorySeries()))
+            IsTrue = _runbooks == RunbookFile
+                ? RemediationEnvironment.IsTrueBy(new PromQLEngine(new MemorySeries()))
                 : (_, _, _) => ValueTask.FromResult(true),
             Clusters = _ => Facts?.Invoke(),
             Incidents = Incidents,

@@ -195,14 +195,14 @@ public sealed class RestoreTests : IDisposable
         await bench.RestoreAsync(Copy, backupAt);
         await StepsUntilAsync(bench, agent, () => agent.Told.Count == 1);
         var reports = bench.Latest!.Reports.Count;
-        Assert.False(await bench.Host.Agents.HearAsync(RemediationBench.Node, agent.Told[0] with { Generation = "" }, bench.Now, TestContext.Current.CancellationToken));
-        Assert.False(await bench.Host.Agents.HearAsync(RemediationBench.Node, agent.Told[0] with { Generation = "another" }, bench.Now, TestContext.Current.CancellationToken));
-        Assert.True(await bench.Host.Agents.HearAsync(RemediationBench.Node, agent.Told[0], bench.Now, TestContext.Current.CancellationToken));
+        Assert.False(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, agent.Told[0] with { Generation = "" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.False(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, agent.Told[0] with { Generation = "another" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, agent.Told[0], bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
         // Another node's commands are not this one's to tell of.
         var stranger = new Sender(new NodeId("t", "c", "m"));
         var told = agent.Told[0] with { Commands = [.. agent.Told[0].Commands.Select(c => c with { Outcome = CommandOutcome.Failed })] };
-        Assert.True(await bench.Host.Agents.HearAsync(stranger, told, bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Host.Agents.TakeJournalAsync(stranger, told, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
     }
 
@@ -218,9 +218,9 @@ public sealed class RestoreTests : IDisposable
         async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Restored);
 
         foreach (var stranger in new[] { new Sender(new NodeId("u", "c", "n")), new Sender(new NodeId("t", "d", "n")) })
-            Assert.True(await bench.Host.Agents.HearAsync(stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
+            Assert.True(await bench.Host.Agents.TakeJournalAsync(stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(0, await Lines());
-        Assert.True(await bench.Host.Agents.HearAsync(RemediationBench.Node, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(1, await Lines());
     }
 
@@ -230,7 +230,7 @@ public sealed class RestoreTests : IDisposable
         using var bench = new RemediationBench();
         bench.CopyState(Copy);
         await bench.RestoreAsync(Copy, bench.Now);
-        async Task<bool> Tell(params JournalEntry[] entries) => await bench.Host.Agents.HearAsync(RemediationBench.Node, await ReportAsync(bench, entries) with { More = true }, bench.Now, TestContext.Current.CancellationToken);
+        async Task<bool> Tell(params JournalEntry[] entries) => await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, await ReportAsync(bench, entries) with { More = true }, bench.Now, TestContext.Current.CancellationToken);
         async Task<List<long>> Sql(string sql)
         {
             await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
@@ -295,7 +295,7 @@ public sealed class RestoreTests : IDisposable
             }
 
             if (restoredAt is { } at && bench.Now - at >= TimeSpan.FromMinutes(1))
-                Assert.True(await bench.Host.Agents.AskedAsync(RemediationBench.Node, TestContext.Current.CancellationToken) is null, $"{what}: a minute later the agent has not told what it did.");
+                Assert.True(await bench.Host.Agents.JournalWantedAsync(RemediationBench.Node, TestContext.Current.CancellationToken) is null, $"{what}: a minute later the agent has not told what it did.");
             // Nothing more is to come.
             if (bench.Now - restoredAt > TimeSpan.FromMinutes(2) && (await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0 && (helps ? (await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Count == 0 : bench.Latest?.State is RunState.Escalated))
                 break;

@@ -101,7 +101,7 @@ public sealed class StoredBrakeTests
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
 
         var freeze = Assert.Single(await bench.Control.FreezesAsync(bench.Now, TestContext.Current.CancellationToken));
-        Assert.True(freeze.Holds(new("t", "c"), bench.Now.AddYears(100)));
+        Assert.True(freeze.Covers(new("t", "c"), bench.Now.AddYears(100)));
         Assert.Contains("whistle freezes end 1", Assert.Single(board.Problems()).Reason, StringComparison.Ordinal);
         var snapshot = GateFacts.Read("action node.reboot") with { Freeze = freeze };
         Assert.Contains("cannot be read", PeopleGates.Window(snapshot).Reason!.Text, StringComparison.Ordinal);

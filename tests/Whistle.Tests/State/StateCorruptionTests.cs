@@ -96,15 +96,15 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
                 return $"the mode of {cluster} is {mode}, it was {set}";
         }
 
-        if (!fleet.Pauses.Any(p => p.Holds(new("t", "auto", "paused"), "disk", Now)))
+        if (!fleet.Pauses.Any(p => p.Covers(new("t", "auto", "paused"), "disk", Now)))
             return "the pause is lost";
-        if (fleet.Freezes.FirstOrDefault(f => f.Holds(new("t", "ask"), Now)) is null)
+        if (fleet.Freezes.FirstOrDefault(f => f.Covers(new("t", "ask"), Now)) is null)
             return "the freeze is lost";
         // Open on Saturdays from 22:00 for an hour, and it is a Saturday; in no other cluster.
         if (WindowView.Of(fleet.Windows, new("t", "auto"), Now).OpenUntil is { } until && until != Now.AddMinutes(30))
             return $"the window is open until {until}";
         if (WindowView.Of(fleet.Windows, new("t", "watch"), Now).OpenUntil is not null
-            && !fleet.Freezes.Any(f => f.Holds(new("t", "watch"), Now)))
+            && !fleet.Freezes.Any(f => f.Covers(new("t", "watch"), Now)))
             return "a window is open that nobody set";
         if (fleet.Approvals.Values.FirstOrDefault(a => a != Said.Approval) is { } approval)
             return $"there is an approval that nobody gave: {approval}";

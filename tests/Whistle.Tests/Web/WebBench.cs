@@ -41,7 +41,7 @@ sealed class WebBench : ISeriesSource, IDisposable
         {
             RunbookFiles = [Path.Combine(AppContext.BaseDirectory, "runbooks")],
             Signals = () => Rules.Host.Signals,
-            Holds = RemediationEnvironment.HoldsBy(new PromQLEngine(this)),
+            IsTrue = RemediationEnvironment.IsTrueBy(new PromQLEngine(this)),
             Incidents = Incidents,
             Runs = Runs,
             Control = Control,

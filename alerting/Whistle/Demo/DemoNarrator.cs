@@ -8,7 +8,7 @@ using Whistle.Remediation.Runs;
 namespace Whistle.Demo;
 
 /// <summary>Says in a line each what happens to incidents, as it stands on their timelines, and what reached the pager. Not thread-safe.</summary>
-sealed class DemoTeller
+sealed class DemoNarrator
 {
     // Of timelines, what a newcomer is to see; the page has the rest.
     static readonly HashSet<TimelineKind> Shown =
@@ -28,7 +28,7 @@ sealed class DemoTeller
     readonly HashSet<ulong> _unknown = [];
 
     /// <param name="verbOptions">What a verb of the command line needs to reach this server.</param>
-    public DemoTeller(DemoRun run, string verbOptions, Action<string> write)
+    public DemoNarrator(DemoRun run, string verbOptions, Action<string> write)
     {
         (_run, _verb, _write) = (run, verbOptions, write);
         run.Pager.Taken = Tell;
