@@ -17,8 +17,8 @@ using Whistle.State.Health;
 namespace Whistle.Alerting;
 
 /// <summary>
-/// Reconciles what people were notified of with the incidents, and sends what waits in the outbox. The hosted loops and a test call the same
-/// steps; only the loops know a clock. Each channel has a loop of its own, so that a silent mail server delays no page.
+/// Reconciles what people were notified of with the incidents, and sends what waits in the outbox. The hosted loops and a test call the
+/// same steps; only the loops know a clock. Each channel has a loop of its own, so that a silent mail server delays no page.
 /// </summary>
 public sealed class AlertingHost : BackgroundService
 {
@@ -69,7 +69,8 @@ public sealed class AlertingHost : BackgroundService
 
     /// <summary>Alerting as it ships, without a server around it.</summary>
     public static AlertingHost Over(
-        IncidentStore incidents, RunStore runs, StateDatabase database, IMetricFactory metrics, AlertingOptions options, TimeProvider time) => new(
+        IncidentStore incidents, RunStore runs, StateDatabase database, IMetricFactory metrics, AlertingOptions options,
+        TimeProvider time) => new(
         new() { Incidents = new IncidentReader(incidents, runs, time).SinceAsync, Database = database, Metrics = metrics },
         options, time, NullLogger<AlertingHost>.Instance);
 
@@ -195,7 +196,11 @@ public sealed class AlertingHost : BackgroundService
         if (failure is null)
             _environment.Health.Clear(Component, "incidents");
         else
-            _environment.Health.Failing(Component, "incidents", $"Whistle cannot decide whether to page for an incident: {failure} See the server's log.");
+        {
+            _environment.Health.Failing(
+                Component, "incidents", $"Whistle cannot decide whether to page for an incident: {failure} See the server's log.");
+        }
+
         await ReportUnknownChannelsAsync(cancellation);
         await SendDigestAsync(now, cancellation);
         // Not where a closed incident is not settled yet: it must be read again however long that lasts.
@@ -210,7 +215,8 @@ public sealed class AlertingHost : BackgroundService
         {
             await _store.TakeDigestAsync(
                 now - _options.DigestAfter, MostDigestLines,
-                (transaction, first, lines) => PublishAsync(transaction, new AlertEvent.Digest(first, lines), now, cancellation), cancellation);
+                (transaction, first, lines) => PublishAsync(transaction, new AlertEvent.Digest(first, lines), now, cancellation),
+                cancellation);
         }
     }
 
@@ -228,8 +234,8 @@ public sealed class AlertingHost : BackgroundService
         var unknown = (await _outbox.WaitingAsync(cancellation)).Where(w => !_senders.Exists(s => s.Channel.Name == w.Channel)).ToList();
         foreach (var (channel, count) in unknown)
         {
-            var reason = $"{count} {(count == 1 ? "notification waits" : "notifications wait")} for the channel {channel}, which is not configured, "
-                + "so nobody is notified. Configure it again (docs/configuration.md) and restart the server.";
+            var reason = $"{count} {(count == 1 ? "notification waits" : "notifications wait")} for the channel {channel}, which is not "
+                + "configured, so nobody is notified. Configure it again (docs/configuration.md) and restart the server.";
             _environment.Health.Report(ChannelSender.Component, Configuration(channel), HealthState.Degraded, reason);
             _metrics.Pending.WithLabels(channel).Set(count);
             if (_unknownChannels.Add(channel))
@@ -258,7 +264,8 @@ public sealed class AlertingHost : BackgroundService
         return _watermark;
     }
 
-    async Task<Tried> TryDecideAsync(IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, CancellationToken cancellation)
+    async Task<Tried> TryDecideAsync(
+        IncidentView view, Dictionary<string, AlertState> known, DateTimeOffset now, CancellationToken cancellation)
     {
         var saved = false;
         try

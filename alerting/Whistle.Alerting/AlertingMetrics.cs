@@ -7,7 +7,8 @@ sealed class AlertingMetrics
 {
     public AlertingMetrics(IMetricFactory factory)
     {
-        Decisions = factory.CreateCounter("whistle_alerting_decisions_total", "What alerting decided: page, hold, resolve, change, ticket, digest…", ["kind"]);
+        Decisions = factory.CreateCounter(
+            "whistle_alerting_decisions_total", "What alerting decided: page, hold, resolve, change, ticket, digest…", ["kind"]);
         Deliveries = factory.CreateCounter("whistle_alerting_deliveries_total", "Attempts to deliver, by how they ended: delivered, retried, failed.", ["channel", "result"]);
         Duration = factory.CreateHistogram("whistle_alerting_delivery_seconds", "Duration of an attempt to deliver.", new HistogramConfiguration
         {

@@ -25,7 +25,8 @@ public static class AlertingServices
             {
                 Watch = s.GetRequiredService<PassWatch>(),
                 Incidents = new IncidentReader(
-                    s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(), s.GetRequiredService<TimeProvider>()).SinceAsync,
+                    s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(),
+                    s.GetRequiredService<TimeProvider>()).SinceAsync,
                 Database = s.GetRequiredService<StateDatabase>(),
                 Metrics = s.GetRequiredService<IMetricFactory>(),
                 Health = s.GetRequiredService<HealthBoard>(),
@@ -41,6 +42,7 @@ public static class AlertingServices
         return routes;
     }
 
-    static Task NoteAsync(StateTransaction transaction, string incident, DateTimeOffset at, Decision decision, CancellationToken cancellation) =>
+    static Task NoteAsync(
+        StateTransaction transaction, string incident, DateTimeOffset at, Decision decision, CancellationToken cancellation) =>
         IncidentStore.AppendAsync(transaction.Connection, incident, at, decision.Kind.OnTimeline(), decision.Text, cancellation: cancellation);
 }

@@ -139,7 +139,7 @@ public sealed class RulesHost : BackgroundService
         if (load.Rules is not { } rules)
         {
             _logger.RulesRefused(string.Join(Environment.NewLine, load.Errors));
-            _environment.Health.Report(Component, "reload", HealthState.Degraded, $"The rules before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
+            _environment.Health.Report(Component, "reload", HealthState.Degraded, $"The previous rules stay in force, because the new ones have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 

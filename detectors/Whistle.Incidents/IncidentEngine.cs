@@ -24,7 +24,7 @@ sealed record IncidentChange(Incident Incident, IReadOnlyList<(TimelineKind Kind
 
 /// <summary>What the engine reconciles incidents with.</summary>
 /// <param name="Active">All active signals, pending ones too.</param>
-/// <param name="Ended">Signals that ended lately, the latest first: how they ended.</param>
+/// <param name="Ended">Signals that ended recently, the latest first: how they ended.</param>
 /// <param name="Worked">Incidents that a run works on.</param>
 sealed record SignalView(SignalList Active, IReadOnlyList<Signal> Ended, IReadOnlySet<string> Worked)
 {
@@ -103,7 +103,7 @@ static class IncidentEngine
         }
     }
 
-    // Of a storm only its beginning, its ebb and its end are told, not each of thousands of signals.
+    // Of a storm only its start, its ebb and its end are reported, not each of thousands of signals.
     static IncidentChange Quiet(Incident before, IncidentChange change, string title)
     {
         var entries = change.Entries.Where(e => e.Kind is not (TimelineKind.Signal or TimelineKind.Inhibited)).ToList();
@@ -176,7 +176,7 @@ static class IncidentEngine
             next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
             entries.Add((TimelineKind.Severity, $"Severity changed from {incident.Severity} to {next.Severity}."));
-        next = signals.Exists(s => !s.IsClear) ? Hold(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
+        next = signals.Exists(s => !s.IsClear) ? KeepOpen(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
         return new(next, entries);
     }
 
@@ -201,13 +201,13 @@ static class IncidentEngine
         var present = active.GroupBy(s => s.Fingerprint).ToDictionary(g => g.Key, g => g.OrderBy(s => s.State).First());
         var signals = new List<IncidentSignal>();
         foreach (var known in incident.Signals)
-            signals.Add(present.Remove(known.Fingerprint, out var signal) ? Hold(known, signal, entries, now) : Clear(known, ended, entries, now));
+            signals.Add(present.Remove(known.Fingerprint, out var signal) ? Update(known, signal, entries, now) : Clear(known, ended, entries, now));
         foreach (var signal in present.Values)
-            signals.Add(Hold(null, signal, entries, now));
+            signals.Add(Update(null, signal, entries, now));
         return signals;
     }
 
-    static IncidentSignal Hold(IncidentSignal? known, Signal signal, List<(TimelineKind, string)> entries, DateTimeOffset now)
+    static IncidentSignal Update(IncidentSignal? known, Signal signal, List<(TimelineKind, string)> entries, DateTimeOffset now)
     {
         var unknown = signal.State is SignalState.Unknown;
         var fires = known is null || known.ClearedAt is not null;
@@ -259,7 +259,7 @@ static class IncidentEngine
     static SignalEnd? EndOf(IncidentSignal known, IReadOnlyList<Signal> ended) =>
         ended.FirstOrDefault(s => s.Fingerprint == known.Fingerprint && s.Condition.EndedAt >= known.Since)?.Condition.Reason;
 
-    static Incident Hold(Incident incident, IReadOnlySet<string> worked, List<(TimelineKind, string)> entries)
+    static Incident KeepOpen(Incident incident, IReadOnlySet<string> worked, List<(TimelineKind, string)> entries)
     {
         var state = worked.Contains(incident.Id) ? IncidentState.Mitigating : IncidentState.Open;
         if (state != incident.State)

@@ -12,7 +12,8 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
     /// <summary>The samples that leave next are at hand for at least so long, at most twice as long.</summary>
     public const long Ahead = 5 * 60_000;
 
-    // The store is read by so much at a time, so that a long range neither takes much memory nor is begun anew when an evaluation is cut off.
+    // The store is read by so much at a time, so that a long range neither takes much memory nor starts again when an evaluation is cut
+    // off.
     const long Slice = 6 * 3_600_000;
 
     const int Unread = -1;
@@ -32,7 +33,7 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
 
     public Counter this[int slot] => _counters[slot];
 
-    /// <summary>The group has begun anew: series that have none left are forgotten, of the others nothing is lost.</summary>
+    /// <summary>The group has started again: series without samples are forgotten, the others lose nothing.</summary>
     public void Renew()
     {
         // Slots get other numbers: what was to be read again must be found again.
@@ -104,7 +105,7 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
         {
             var (slot, known) = _live[i];
             var counter = _counters[slot];
-            // What has left the range meanwhile is taken in too, or what leaves next would not be what was counted.
+            // What has left the range since is taken in too, or what leaves next would not be what was counted.
             var after = counter.Count > 0 ? counter.Newest : Math.Max(counter.Newest, start);
             _new.Clear();
             var revision = selection.Read(i, after, end, _new);
@@ -132,7 +133,7 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
         _end = end;
     }
 
-    // Cut off in between, it goes on with the next evaluation.
+    // If it is cut off, the next evaluation continues.
     async ValueTask CatchUpAsync(long start, long end, CancellationToken cancellation)
     {
         while (_behind is [.., var (slot, after)])

@@ -19,7 +19,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
     public PromQLEngine WithLookback(TimeSpan lookback) => new(source, _options with { Lookback = lookback });
 
     /// <summary>An engine whose queries tell how many bytes more they hold; what is thrown then ends the query.</summary>
-    public PromQLEngine WithHolding(Action<long> holding) => new(source, _options with { Holding = holding });
+    public PromQLEngine WithMemory(Action<long> take) => new(source, _options with { TakeMemory = take });
 
     /// <inheritdoc cref="InstantAsync(Expr, long, CancellationToken)"/>
     public Task<QueryValue> InstantAsync(string expression, long time, CancellationToken cancellation) =>
@@ -32,7 +32,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     async Task<QueryValue> EvaluateAsync(Expr expr, long time, CancellationToken cancellation)
     {
-        var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
+        var budget = new Budget(_options.MaxSamples, cancellation, _options.TakeMemory);
         var planner = await PlanAsync(expr, new QueryTimes(time, time, 0), budget, cancellation);
         return expr.Type switch
         {
@@ -58,7 +58,7 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     async Task<MatrixValue> EvaluateAsync(Expr expr, long start, long end, long step, CancellationToken cancellation)
     {
-        var budget = new Budget(_options.MaxSamples, cancellation, _options.Holding);
+        var budget = new Budget(_options.MaxSamples, cancellation, _options.TakeMemory);
         var planner = await PlanAsync(expr, new QueryTimes(start, end, step), budget, cancellation);
         var node = expr.Type == ExprType.Scalar ? new ToVectorNode(planner.Scalar(expr)) : planner.Vector(expr);
         var steps = new long[((end - start) / step) + 1];

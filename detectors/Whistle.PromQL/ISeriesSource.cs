@@ -12,7 +12,10 @@ public interface ISeriesSource
     ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation);
 
-    /// <summary>As above; <paramref name="loaded"/> is told of the samples, of many while they are read, and throws where they are too many.</summary>
+    /// <summary>
+    /// As above; <paramref name="loaded"/> is called with the number of samples, repeatedly while many are read, and throws if there are
+    /// too many.
+    /// </summary>
     async ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int> loaded, CancellationToken cancellation)
     {

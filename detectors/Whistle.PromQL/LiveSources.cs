@@ -89,7 +89,7 @@ public sealed class SampleWindow : ISampleSink
 /// <summary>The selectors of one standing query, on what its group shares.</summary>
 sealed class LiveSources(StandingGroup group, QueryTimes times, long lookback) : SampleSources
 {
-    // The samples of a longer range are read anew each time: kept as they are, they would take more room than all else.
+    // The samples of a longer range are read again each time: kept, they would take more memory than everything else.
     const long LongestKept = 20 * 60_000;
 
     readonly Dictionary<VectorSelector, CounterRange> _counters = new(ReferenceEqualityComparer.Instance);

@@ -1,6 +1,6 @@
 namespace Whistle.PromQL;
 
-/// <summary>Who can mend it: the author of the expression, or whoever chose the data and limits it met.</summary>
+/// <summary>Who can fix it: the author of the expression, or whoever chose the data and limits it met.</summary>
 public enum PromQLErrorKind
 {
     /// <summary>The expression or the query's parameters are not valid; it fails on any data (HTTP API: <c>bad_data</c>).</summary>

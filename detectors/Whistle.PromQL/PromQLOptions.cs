@@ -19,8 +19,8 @@ public sealed record PromQLOptions
     /// <summary>Steps that the regular expressions of a query may take, see <see cref="MatchingBudget"/>.</summary>
     public long MaxMatchingSteps { get; init; } = MatchingBudget.DefaultSteps;
 
-    /// <summary>Is told how many bytes more a query holds; what it throws ends the query.</summary>
-    public Action<long>? Holding { get; init; }
+    /// <summary>Called with how many more bytes a query uses; an exception from it ends the query.</summary>
+    public Action<long>? TakeMemory { get; init; }
 
     internal long LookbackMilliseconds => (long)Lookback.TotalMilliseconds;
 }

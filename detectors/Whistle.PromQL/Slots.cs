@@ -183,7 +183,7 @@ sealed class DerivedSlots
     }
 }
 
-/// <summary>A growing list of points that is filled anew at every step.</summary>
+/// <summary>A growing list of points that is refilled at every step.</summary>
 sealed class PointList
 {
     Point[] _points = [];

@@ -23,7 +23,7 @@ abstract class RangeSource(SlotTable slots)
 
     protected long End { get; private set; }
 
-    /// <summary>Goes on to a time of the query. Comes before the windows of that time; slots may be added here.</summary>
+    /// <summary>Moves on to a time of the query. Comes before the windows of that time; slots may be added here.</summary>
     public abstract void MoveTo(long time);
 
     /// <summary>The samples of the window, none where the series has none there.</summary>

@@ -22,7 +22,7 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
 
     internal int Version { get; private set; }
 
-    /// <summary>Changes when all begins anew.</summary>
+    /// <summary>Changes when everything starts again.</summary>
     internal int Generation { get; private set; }
 
     /// <exception cref="PromQLException">The expression is no scalar and no instant vector.</exception>
@@ -50,7 +50,7 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
         return windows;
     }
 
-    /// <summary>Begins anew where most series that it holds have ended.</summary>
+    /// <summary>Starts again if most of its series have ended.</summary>
     internal void Renew()
     {
         if (_selectors.Values.Sum(s => s.Selection.Ended) <= 100 + (_selectors.Values.Sum(s => s.Selection.Count) / 2))
@@ -64,7 +64,7 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
 }
 
 /// <summary>
-/// An expression that is evaluated again and again as time goes on: a rule. What follows from labels (series, groups, matches) is worked
+/// An expression that is evaluated again and again as time passes: a rule. What follows from labels (series, groups, matches) is worked
 /// out once a series, and ranges slide, so that an evaluation costs what is new. Gives the same values as
 /// <see cref="PromQLEngine.InstantAsync(Expr, long, CancellationToken)"/>. For one caller at a time.
 /// </summary>

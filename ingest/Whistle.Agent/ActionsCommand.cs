@@ -25,7 +25,7 @@ static class ActionsCommand
     static Command Run(Option<string?> policy, Option<string?> buffer)
     {
         var name = new Argument<string>("name") { Description = "Such as disk.clean-paths." };
-        var dryRun = new Option<bool>("--dry-run") { Description = "Only say what would be done." };
+        var dryRun = new Option<bool>("--dry-run") { Description = "Only report what would be done." };
         var parameters = new Option<string>("--parameters") { Description = "A JSON object of the action's own shape.", DefaultValueFactory = _ => "{}" };
         var command = new Command(
             "run", "Runs one action here, in dry run unless it only reads. Example: whistle-agent actions run disk.clean-paths --dry-run")
@@ -68,7 +68,7 @@ static class ActionsCommand
         }
         catch (JsonException e)
         {
-            return Refuse($"The parameters are no JSON: {e.Message}");
+            return Refuse($"The parameters are not JSON: {e.Message}");
         }
 
         using (parameters)

@@ -25,7 +25,7 @@ static class AgentCommand
     static readonly Option<string?> Sys = Text("--path.sysfs", "Where the host's sysfs is.", "/sys");
     static readonly Option<string?> Root = Text("--path.rootfs", "Where the host's root is.", "/");
     static readonly Option<TimeSpan> Interval = Parsed("--interval", "Time between reports, 1s to 15s.", Seconds, "15s");
-    static readonly Option<long> BufferSize = Parsed("--buffer-size", "The most that may wait on disk, like 512MB.", Size, "512MB");
+    static readonly Option<long> BufferSize = Parsed("--buffer-size", "The most that may wait on disk, such as 512MB.", Size, "512MB");
     static readonly Option<string?> Policy =
         Text("--policy-file", "What actions may change on this node; only root may write it.", Actions.Policy.NodePolicy.DefaultFile);
     static readonly Option<bool> NoCommands = new("--no-commands") { Description = "Only report; run nothing for the server." };
@@ -156,7 +156,7 @@ static class AgentCommand
     {
         if (parse(text) is { } value)
             return value;
-        result.AddError($"\"{text}\" cannot be read here. Write a number with its unit, like 15s for a time or 512MB for a size.");
+        result.AddError($"\"{text}\" is not valid here. Write a number with its unit, like 15s for a time or 512MB for a size.");
         return default;
     }
 

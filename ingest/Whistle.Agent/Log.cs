@@ -9,13 +9,13 @@ static partial class Log
         "Reports go to {Server} every {Interval} s as instance {Instance}; what cannot be sent waits in {Folder}.")]
     public static partial void AgentRuns(this ILogger log, Uri server, double interval, string instance, string folder);
 
-    [LoggerMessage(LogLevel.Error, "A report could not be made; the next one is tried at the next tick.")]
+    [LoggerMessage(LogLevel.Error, "A report could not be made; the next tick tries again.")]
     public static partial void ReportFailed(this ILogger log, Exception exception);
 
     [LoggerMessage(LogLevel.Warning, "{Closed}")]
     public static partial void FilesClosed(this ILogger log, string closed);
 
-    [LoggerMessage(LogLevel.Warning, "The buffer's folder {Folder} cannot be made or closed to other users: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The buffer's folder {Folder} cannot be created or made private: {Reason}")]
     public static partial void BufferNotClosed(this ILogger log, string folder, string reason);
 
     [LoggerMessage(LogLevel.Error, "The server refused a report for good, so it is dropped: {Reason}")]
@@ -24,6 +24,6 @@ static partial class Log
     [LoggerMessage(LogLevel.Warning, "Reports wait ({Count}), next try in {Wait:0.0} s: {Reason}")]
     public static partial void SendingWaits(this ILogger log, int count, double wait, string reason);
 
-    [LoggerMessage(LogLevel.Information, "The server takes reports again.")]
+    [LoggerMessage(LogLevel.Information, "The server accepts reports again.")]
     public static partial void SendingRecovered(this ILogger log);
 }

@@ -43,13 +43,13 @@ public sealed class DiskWatch(
     const long MostMinInodes = 1024;
 
     // Long enough to be seen; the metric keeps count.
-    static readonly TimeSpan ToldFor = TimeSpan.FromHours(24);
+    static readonly TimeSpan ReportedFor = TimeSpan.FromHours(24);
 
     // What is held back is looked after this often, and at once when room comes back.
-    static readonly TimeSpan HoldEvery = TimeSpan.FromMinutes(1);
+    static readonly TimeSpan ReserveEvery = TimeSpan.FromMinutes(1);
 
     bool _refuses;
-    long? _heldAt;
+    long? _reservedAt;
     DateTimeOffset? _droppedAt;
     (DateTimeOffset First, DateTimeOffset Last, int Hours) _dropped;
     // Hours were dropped, and nothing more is before as many bytes are free; null where what was dropped has made room.
@@ -63,7 +63,7 @@ public sealed class DiskWatch(
     /// <summary>At a start, before anything is written: quick.</summary>
     public void Open()
     {
-        reserve.HoldLog(database);
+        reserve.ReserveLog(database);
         Judge(SpaceOf(Folder));
     }
 
@@ -85,7 +85,7 @@ public sealed class DiskWatch(
                 health.Clear(Component, Dropped);
             }
 
-            await HoldAsync(space, cancellation);
+            await ReserveAsync(space, cancellation);
             store.LookAtHotFile();
             await database.LookAtFileAsync(cancellation);
         }
@@ -94,7 +94,7 @@ public sealed class DiskWatch(
             health.Report(Component, "", HealthState.Degraded, e.Message);
         }
 
-        if (_droppedAt is { } at && time.GetUtcNow() - at > ToldFor)
+        if (_droppedAt is { } at && time.GetUtcNow() - at > ReportedFor)
         {
             health.Clear(Dropped, "");
             _droppedAt = null;
@@ -117,7 +117,7 @@ public sealed class DiskWatch(
         else if (reason is null && _refuses)
             logger.DiskFree();
         _refuses = reason is not null;
-        log.Refuse(reason is null ? null : $"{reason} The server accepts no samples until there is room.");
+        log.Refuse(reason is null ? null : $"{reason} The server accepts no samples until there is space.");
         if (reason is not null)
             health.Report(Component, "", HealthState.Failed, $"{reason} Senders keep their samples and retry, and the state of their nodes is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
         else if (space.Free < 2 * least || space.FreeInodes < 2 * fewest)
@@ -141,7 +141,7 @@ public sealed class DiskWatch(
             while (space.Free < least && freed < least - before.Free && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast, out bytes) is { } hour)
             {
                 freed += bytes;
-                Tell(hour);
+                ReportDropped(hour);
                 space = SpaceOf(Folder);
             }
 
@@ -159,7 +159,7 @@ public sealed class DiskWatch(
         return space;
     }
 
-    void Tell(DateTimeOffset hour)
+    void ReportDropped(DateTimeOffset hour)
     {
         metrics.HoursDropped.Inc();
         logger.HourDropped(hour);
@@ -168,15 +168,15 @@ public sealed class DiskWatch(
         health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from {_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped early. Add space or shorten Retention. Disk:DropOldest=false refuses new samples instead.");
     }
 
-    async Task HoldAsync(DiskSpace space, CancellationToken cancellation)
+    async Task ReserveAsync(DiskSpace space, CancellationToken cancellation)
     {
-        if (_refuses || (_heldAt is { } at && TimeProvider.System.GetElapsedTime(at) < HoldEvery))
+        if (_refuses || (_reservedAt is { } at && TimeProvider.System.GetElapsedTime(at) < ReserveEvery))
             return;
-        _heldAt = TimeProvider.System.GetTimestamp();
-        if (await reserve.HoldAsync(database, cancellation))
+        _reservedAt = TimeProvider.System.GetTimestamp();
+        if (await reserve.ReserveAsync(database, cancellation))
             health.Clear(Component, "reserve");
         else
-            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no room can be reserved for the state in {Path.GetDirectoryName(Folder)}, so on a full disk no incident could be saved. Check that the folder is writable and on a file system that allocates ahead (ext4, xfs).");
+            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no space can be reserved for the state in {Path.GetDirectoryName(Folder)}, so on a full disk no incident could be saved. Check that the folder is writable and on a file system that preallocates (ext4, xfs).");
     }
 
     static string Mebibytes(long bytes) => $"{bytes / (double)(1 << 20):0.#} MiB";

@@ -40,7 +40,7 @@ public sealed class IngestHost(
         // Out of memory, for one: the next round tries again.
         catch (Exception e)
         {
-            health.Report("telemetry-store", "upkeep", HealthState.Degraded, $"Finished hours are not sealed, or what is past retention is not dropped: {e.Message}");
+            health.Report("telemetry-store", "upkeep", HealthState.Degraded, $"Finished hours could not be sealed, or hours past retention not dropped: {e.Message}");
             metrics.StoreFailures.WithLabels("maintain").Inc();
             logger.MaintenanceFailed(e.Message);
         }

@@ -24,29 +24,31 @@ public sealed class IngestMetrics(CollectorRegistry registry)
         "whistle_ingest_dropped_samples_total", "Samples not stored, by reason.", "reason");
 
     internal Counter Renamed => field ??= _metrics.CreateCounter(
-        "whistle_ingest_renamed_samples_total", "Samples of metrics that only the server records; what a sender calls so is stored as exported_….");
+        "whistle_ingest_renamed_samples_total", "Samples of metrics that only the server may record; a sender's are stored as exported_….");
 
     internal Counter Late => field ??= _metrics.CreateCounter(
         "whistle_ingest_late_samples_total", "Samples that came out of order and were stored.");
 
     internal Counter Unstored => field ??= _metrics.CreateCounter(
-        "whistle_ingest_unstored_samples_total", "Samples that the server itself recorded while the store took none; only the head has them.");
+        "whistle_ingest_unstored_samples_total", "Samples that the server itself recorded while the store accepted none; only the head has them.");
 
     internal Counter HoursDropped => field ??= _metrics.CreateCounter(
-        "whistle_store_hours_dropped_total", "Hours of telemetry that were dropped before their time because the disk was full.");
+        "whistle_store_hours_dropped_total", "Hours of telemetry that were dropped early because the disk was full.");
 
     internal Histogram CommitSeconds => field ??= _metrics.CreateHistogram(
         "whistle_store_commit_seconds", "Time to make a batch durable.",
         new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(0.001, 2, 14) });
 
     internal Counter StoreFailures => field ??= _metrics.CreateCounter(
-        "whistle_store_failures_total", "Batches and maintenance that the store did not take.", "operation");
+        "whistle_store_failures_total", "Batches and maintenance that the store rejected.", "operation");
 
     internal Counter Histograms => field ??= _metrics.CreateCounter(
-        "whistle_ingest_skipped_histograms_total", "Native histograms that came with requests and were passed over; Whistle stores float samples.");
+        "whistle_ingest_skipped_histograms_total", "Native histograms in requests, which were skipped; Whistle stores float samples.");
 
     internal Gauge SeriesLimitUsed => field ??= _metrics.CreateGauge(
-        "whistle_tenant_series_limit_used_ratio", "How much of a limit of series a tenant uses, told from half of it on; by the reason of samples dropped past it.", "tenant", "limit");
+        "whistle_tenant_series_limit_used_ratio",
+        "How much of a series limit a tenant uses, once half of it is used; by the reason for which samples are dropped past it.",
+        "tenant", "limit");
 
     internal Gauge HeadSeries => field ??= _metrics.CreateGauge("whistle_head_series", "Series in the head.");
 }

@@ -6,13 +6,13 @@ namespace Whistle.Ingest;
 
 static partial class Log
 {
-    [LoggerMessage(Level = LogLevel.Error, Message = "A batch of {Samples} samples was not stored; senders are told to try again. {Reason}")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A batch of {Samples} samples was not stored; senders are asked to retry. {Reason}")]
     public static partial void BatchFailed(this ILogger logger, int samples, string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The store takes samples again.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The store accepts samples again.")]
     public static partial void StoreRecovered(this ILogger logger);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Maintenance of the store did not finish and is tried again: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Maintenance of the store did not finish and is retried: {Reason}")]
     public static partial void MaintenanceFailed(this ILogger logger, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Head filled from the store: {Series} series, {Samples} samples.")]
@@ -24,19 +24,19 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Error, Message = "Samples are refused: {Reason}")]
     public static partial void DiskFull(this ILogger logger, string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The disk has room again, samples are taken.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The disk has space again; samples are accepted.")]
     public static partial void DiskFree(this ILogger logger);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The disk is full: the hour of telemetry from {Hour:u} was dropped before its time.")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The disk is full: the hour of telemetry from {Hour:u} was dropped early.")]
     public static partial void HourDropped(this ILogger logger, DateTimeOffset hour);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A batch could not be committed, and only that was refused.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A batch could not be committed; only that batch was refused.")]
     public static partial void CommitFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The process's memory or handles run short; new work is refused: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The process is running out of memory or handles; new work is refused: {Reason}")]
     public static partial void Short(this ILogger logger, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The watch over disk, memory and handles failed and goes on")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Watching disk, memory and handles failed; it continues")]
     public static partial void WatchFailed(this ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The telemetry log stopped unexpectedly.")]
@@ -57,18 +57,20 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "The telemetry in {Folder} is of format 1 and becomes format 2: {Hours} sealed hours get manifests. A copy of the hot store is kept in {Copy}.")]
     public static partial void StoreUpgrades(this ILogger logger, string folder, int hours, string copy);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The hot store {File} was not there, and was made.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The hot store {File} did not exist and was created.")]
     public static partial void HotStoreMade(this ILogger logger, string file);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The format file {File} was written.")]
     public static partial void FormatWritten(this ILogger logger, string file);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "{File} was left by a process that ended while it wrote, and was deleted: the store has all that is in it.")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "{File} was left by a process that ended while it was writing, and was deleted: the store has everything in it.")]
     public static partial void LeftoverDeleted(this ILogger logger, string file);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The mark of the last commit in {Folder} was not written: {Reason}")]
     public static partial void MarkNotWritten(this ILogger logger, string folder, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The hot store is a new one; {Samples} samples that the head still had were written to it again.")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The hot store is new; {Samples} samples that the head still had were written to it again.")]
     public static partial void HotStoreRefilled(this ILogger logger, long samples);
 }

@@ -33,7 +33,7 @@ public sealed partial class Credentials
     static readonly CheckedTable Rows = new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
 
     static readonly RowReader Reader = new(
-        "credentials", "its token is refused and its silence is not noticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
+        "credentials", "its token is refused and its silence goes unnoticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
 
     public static readonly StateSchema Tables = new(
         "ingest",
@@ -176,7 +176,7 @@ public sealed partial class Credentials
     static void CheckName(string what, string? name)
     {
         if (name is null || !NamePattern().IsMatch(name))
-            throw new ArgumentException($"\"{name}\" is no valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
+            throw new ArgumentException($"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
     }
 
     [GeneratedRegex(@"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\z")]

@@ -4,7 +4,7 @@ using System.Data.Common;
 namespace Whistle.State;
 
 /// <summary>
-/// Rows that are read again and again between two changes, remembered by their revision: a number that whoever writes a row draws anew for it
+/// Rows that are read again and again between two changes, remembered by their revision: a new number with every write
 /// (<see cref="StateSql.NewRevision"/>; 0 for rows that have none). What is remembered is shared, so it must be immutable. Emptied when it is full.
 /// </summary>
 /// <param name="columns">Beside <c>id</c> and <c>revision</c>; the table's alias is r.</param>

@@ -118,7 +118,7 @@ public sealed class StateConnection : IAsyncDisposable
     public Task<int> ExecuteAsync(string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
         if (Current is { IsWrite: false })
-            throw new InvalidOperationException("A transaction that reads cannot write; begin it with BeginWriteAsync.");
+            throw new InvalidOperationException("A read transaction cannot write; begin it with BeginWriteAsync.");
         return Current is null ? ExecuteAloneAsync(sql, parameters.ToArray(), cancellation) : ChangeAsync(sql, Command(sql, parameters), cancellation);
     }
 

@@ -40,7 +40,7 @@ public sealed partial class StateDatabase
         }
     }
 
-    /// <summary>Puts another database's content in place of this one's, which nobody uses meanwhile; both are SQLite's.</summary>
+    /// <summary>Puts another database's content in place of this one's, which nobody may use until it is done; both are SQLite's.</summary>
     public void Overwrite(StateDatabase with)
     {
         using var from = with.OpenSqlite();

@@ -162,10 +162,10 @@ public sealed partial class StateDatabase
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {
             File.Delete(part);
-            throw new StateException($"No copy of the state can be made before it is migrated: {e.Message} Nothing was changed. See that there is room for {copy}, and start again.", e);
+            throw new StateException($"No copy of the state can be made before it is migrated: {e.Message} Nothing was changed. Make sure that there is space for {copy}, and start again.", e);
         }
 
-        return $" As it was, it is in {copy}.";
+        return $" The old state is in {copy}.";
     }
 
     void Copy(string target)

@@ -12,7 +12,7 @@ public sealed partial class StateDatabase
     /// taken for a first start, without the kill switch and the pauses that apply. A state file has a mark of its own.
     /// </summary>
     /// <param name="hasHistory">The folder holds what a server only leaves beside a state.</param>
-    /// <param name="accept">Goes on with what is there, as <see cref="StateOpening.Accept"/>.</param>
+    /// <param name="accept">Continues with what is there, as <see cref="StateOpening.Accept"/>.</param>
     /// <exception cref="StateException">It is another one, or none.</exception>
     public async Task ExpectAsync(string folder, bool hasHistory, bool accept, CancellationToken cancellation)
     {
@@ -35,7 +35,7 @@ public sealed partial class StateDatabase
     async Task<string?> DoubtAsync(string folder, bool hasHistory, CancellationToken cancellation) =>
         (Remembered(folder), await IdentityIfAnyAsync(cancellation)) switch
     {
-        (null, null) => hasHistory ? $"The database has no state yet, but {folder} has what a server leaves beside one." : null,
+        (null, null) => hasHistory ? $"The database has no state yet, but {folder} has files that a server keeps next to one." : null,
         (null, _) => null,
         (_, null) => $"The database has no state, but {folder} belongs to one, which its file {FolderMark} names.",
         var (known, found) => known == found ? null : $"The database has another state than the one that {folder} belongs to, which its file {FolderMark} names.",

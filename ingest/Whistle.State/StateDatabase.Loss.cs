@@ -83,7 +83,7 @@ public sealed partial class StateDatabase
 
     string Exchanged()
     {
-        _exchanged = $"The content of {_file} was replaced by an older state or another server's while the server runs, so nothing of it is believed. "
+        _exchanged = $"The content of {_file} was replaced by an older state or another server's while the server runs, so it is no longer trusted. "
             + "Stop the server, restore a backup with `whistle backup restore`, and start it again.";
         _health?.Report(Component, "file", HealthState.Failed, _exchanged);
         return _exchanged;

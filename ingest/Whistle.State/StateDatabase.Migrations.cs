@@ -67,7 +67,7 @@ public sealed partial class StateDatabase
     /// is made beside it first.
     /// </summary>
     /// <param name="program">All its stages.</param>
-    /// <param name="tell">Told what is done.</param>
+    /// <param name="tell">Called with what is done.</param>
     /// <exception cref="StateException">It was made by a newer program, a migration is not the one that was run, or no copy can be made.</exception>
     public async Task UpgradeAsync(IReadOnlyList<StateSchema> program, Action<string> tell, CancellationToken cancellation)
     {

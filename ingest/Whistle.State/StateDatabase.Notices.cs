@@ -12,8 +12,8 @@ public sealed partial class StateDatabase
     /// one process, and nothing is heard.
     /// </summary>
     /// <param name="channel">A constant of the stage that calls.</param>
-    /// <param name="heard">Told each text, by one thread at a time.</param>
-    /// <param name="listening">Told whether anything can be heard from now on.</param>
+    /// <param name="heard">Called with each text, by one thread at a time.</param>
+    /// <param name="listening">Called with whether notices arrive from now on.</param>
     public async Task ListenAsync(
         string channel, Action<string> heard, Action<bool> listening, TimeProvider time, CancellationToken cancellation)
     {

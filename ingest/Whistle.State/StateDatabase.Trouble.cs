@@ -32,7 +32,7 @@ public sealed partial class StateDatabase
             StateException => null,
             SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || LacksSchema(sqlite) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
             PostgresException { SqlState: var state } when !IsTrouble(state) => null,
-            NpgsqlException => $"The state's database cannot be used: {error.Message} See that PostgreSQL runs, can be reached and has room, and that the database and "
+            NpgsqlException => $"The state's database cannot be used: {error.Message} Check that PostgreSQL runs, can be reached and has space, and that the database and "
                 + "its user exist.",
             _ => null,
         };

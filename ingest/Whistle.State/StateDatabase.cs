@@ -17,7 +17,7 @@ public enum StateMoment
 
     BeforeCommit,
 
-    /// <summary>It is durable; nobody was told yet.</summary>
+    /// <summary>It is durable; nobody knows yet.</summary>
     AfterCommit,
 }
 
@@ -144,7 +144,7 @@ public sealed partial class StateDatabase : IDisposable
         if (_turns is null)
             return null;
         if (!await _turns.WaitAsync(LongestTurn, cancellation))
-            throw new TimeoutException($"The state was not written: another writer held it for {LongestTurn.TotalSeconds:0} s. Try it again.");
+            throw new TimeoutException($"The state was not written: another writer held it for {LongestTurn.TotalSeconds:0} s. Try again.");
         return new Turn(_turns);
     }
 
@@ -198,7 +198,8 @@ public sealed partial class StateDatabase : IDisposable
         var connection = new SqliteConnection(_connectionString);
         connection.Open();
         using var command = connection.CreateCommand();
-        // FULL: what a caller was told is written survives the loss of power too. The cache takes up to 32 MiB, as far as there is so much to read.
+        // FULL: what was acknowledged to a caller survives a power failure too. The cache takes up to 32 MiB, as far as there is so much to
+        // read.
         // Checkpoints are this class's own. A copy that a backup made has no log yet.
         command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 0";
         command.ExecuteNonQuery();

@@ -15,7 +15,7 @@ public sealed record StateOpening
     /// <summary>The folder holds what a server only leaves beside a state: without one, something was lost.</summary>
     public bool HasHistory { get; init; }
 
-    /// <summary>Goes on where the state is missing, older than it was, or another's. Never where it is damaged.</summary>
+    /// <summary>Continues if the state is missing, older than it was, or another's. Never if it is damaged.</summary>
     public bool Accept { get; init; }
 
     /// <summary>Whether all of the file is checked.</summary>
@@ -108,10 +108,10 @@ static class StateInspection
         // The plain error is a head or a schema that cannot be read.
         raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_ERROR => Damaged(file, e.Message),
         raw.SQLITE_FULL => $"The disk of {file} is full: {e.Message}. Free some space there.",
-        raw.SQLITE_IOERR => $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Look after the disk and its file system.{SizeLimit()}",
-        raw.SQLITE_CANTOPEN or raw.SQLITE_PERM or raw.SQLITE_AUTH => $"{file} or its log (-wal, -shm) cannot be opened: {e.Message}. See that they are files which the user of the server may read and write, and that it may make files in their folder.",
-        raw.SQLITE_READONLY => $"{file} or its log (-wal, -shm) cannot be written: {e.Message}. See that the user of the server may write them and their folder, and that the disk is not mounted read-only.",
-        raw.SQLITE_BUSY or raw.SQLITE_LOCKED => $"{file} is held by another process: {e.Message}. Stop what uses it.",
+        raw.SQLITE_IOERR => $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Check the disk and its file system.{SizeLimit()}",
+        raw.SQLITE_CANTOPEN or raw.SQLITE_PERM or raw.SQLITE_AUTH => $"{file} or its log (-wal, -shm) cannot be opened: {e.Message}. Check that they are files which the user of the server may read and write, and that it may create files in their folder.",
+        raw.SQLITE_READONLY => $"{file} or its log (-wal, -shm) cannot be written: {e.Message}. Check that the user of the server may write them and their folder, and that the disk is not mounted read-only.",
+        raw.SQLITE_BUSY or raw.SQLITE_LOCKED => $"{file} is locked by another process: {e.Message}. Stop that process.",
         _ => $"{file} cannot be used: {e.Message}.",
     };
 
@@ -124,7 +124,7 @@ static class StateInspection
         using var connection = OpenToLook(file);
         var tables = Texts(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'");
         if (raw.sqlite3_db_readonly(connection.Handle, "main") == 1)
-            throw new StateException($"{file} cannot be written. See that the user of the server may write it and its folder, and that the disk is not mounted read-only.");
+            throw new StateException($"{file} cannot be written. Check that the user of the server may write it and its folder, and that the disk is not mounted read-only.");
         if (opening.Verify)
             Verify(connection, file);
         if (tables.Count == 0)
@@ -189,7 +189,7 @@ static class StateInspection
             return new(true, null);
         if (!opening.Accept)
             throw new StateException(
-                $"The state {file} {what}, but {evidence}. Restore a backup with `whistle backup restore`. Or start with {Option}, which goes on with an empty state: the tokens of agents are unknown, so enrol them again; incidents, runs, pauses and freezes are gone; every cluster is only observed, and the kill switch is on until somebody turns it off.");
+                $"The state {file} {what}, but {evidence}. Restore a backup with `whistle backup restore`. Or start with {Option}, which continues with an empty state: the tokens of agents are unknown, so enrol them again; incidents, runs, pauses and freezes are gone; every cluster is only observed, and the kill switch is on until somebody turns it off.");
         if (hasLog)
             File.Move($"{file}-wal", $"{file}-wal.aside", overwrite: true);
         return new(true, $"The state {file} {what}, but {evidence}.");
@@ -198,7 +198,7 @@ static class StateInspection
     public static string Damaged(string file, string what) =>
         $"The state {file} is damaged: {what}. Nothing was changed in it. {Restore}";
 
-    /// <summary>The count of commits in the file alone; null where it cannot be told.</summary>
+    /// <summary>The count of commits in the file alone; null if it cannot be read.</summary>
     static long? InFile(string file)
     {
         try

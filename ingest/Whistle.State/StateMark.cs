@@ -38,7 +38,7 @@ sealed record StateMark(string Id, long Commits, long Base)
         if (parts is ["whistle", "state", var id, var commits, var inFile, var hash] && hash == Hash(text[..(text.Length - hash.Length - 1)])
             && long.TryParse(commits, NumberStyles.None, CultureInfo.InvariantCulture, out var c) && long.TryParse(inFile, NumberStyles.None, CultureInfo.InvariantCulture, out var b))
             return new(id, c, b);
-        throw new StateException(text.Length == 0 ? "It is empty, as a start that accepts the state leaves it when it ends early." : "It is damaged.");
+        throw new StateException(text.Length == 0 ? "It is empty, as a start that accepts the state leaves it if it ends early." : "It is damaged.");
     }
 
     /// <summary>Makes the file whole.</summary>

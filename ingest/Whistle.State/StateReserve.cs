@@ -85,7 +85,7 @@ public sealed class StateReserve : IDisposable
     }
 
     /// <summary>Once the state is open: makes sure of the log's blocks, which is quick.</summary>
-    public bool HoldLog(StateDatabase database)
+    public bool ReserveLog(StateDatabase database)
     {
         var isHeld = database.IsPostgreSql || (File.Exists(_log) && DiskSpace.TryReserve(_log, LogBytes) && DiskSpace.TryReserveOpen(Index, IndexBytes));
         _first?.Dispose();
@@ -94,16 +94,16 @@ public sealed class StateReserve : IDisposable
     }
 
     /// <summary>Makes sure of all of it. False where there is no room.</summary>
-    public async Task<bool> HoldAsync(StateDatabase database, CancellationToken cancellation)
+    public async Task<bool> ReserveAsync(StateDatabase database, CancellationToken cancellation)
     {
         if (database.IsPostgreSql)
             return true;
         _isUsed = true;
         try
         {
-            if (!HoldLog(database))
+            if (!ReserveLog(database))
                 return false;
-            await HoldPagesAsync(database, cancellation);
+            await ReservePagesAsync(database, cancellation);
             TakeFiles();
             return true;
         }
@@ -128,7 +128,7 @@ public sealed class StateReserve : IDisposable
         }
     }
 
-    async Task HoldPagesAsync(StateDatabase database, CancellationToken cancellation)
+    async Task ReservePagesAsync(StateDatabase database, CancellationToken cancellation)
     {
         const string pages = "SELECT (SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)";
         await using var connection = await database.OpenAsync(cancellation);

@@ -15,7 +15,7 @@ public static partial class StateSql
 
     // SQLite reads a text as the number 0.
     public static DateTimeOffset Instant(this DbDataReader reader, int column) => reader.GetFieldType(column) == typeof(long)
-        ? DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column)) : throw new InvalidDataException($"{reader.GetName(column)} is no instant");
+        ? DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column)) : throw new InvalidDataException($"{reader.GetName(column)} is not an instant");
 
     public static DateTimeOffset? OptionalInstant(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.Instant(column);
 

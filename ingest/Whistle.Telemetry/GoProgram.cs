@@ -43,7 +43,7 @@ sealed class GoProgram
     public GoProgram(GoNode root)
     {
         if (root.Size >= MostInstructions)
-            throw new ArgumentException($"bad regular expression: it is too large: it compiles to {root.Size} instructions, more than {MostInstructions}; repeat less in it");
+            throw new ArgumentException($"bad regular expression: it is too large: it compiles to {root.Size} instructions, more than {MostInstructions}; use fewer repetitions in it");
         root.Emit(this);
         Add(new(GoOp.Match, 0));
         _code = [.. _emitted];

@@ -30,7 +30,7 @@ public sealed class GoRegex
         _automaton = new GoAutomaton(_program, pattern);
     }
 
-    /// <summary>One for all who use the same expression meanwhile: what it learns while it matches takes room.</summary>
+    /// <summary>Shared by everybody who uses the same expression at the same time: what it learns while matching takes memory.</summary>
     /// <exception cref="ArgumentException">The expression is not valid; the message says why.</exception>
     public static GoRegex Shared(string pattern) => Known[pattern];
 

@@ -22,7 +22,7 @@ public sealed class GoSearch
         _program = new GoProgram(root);
     }
 
-    /// <summary>One for all who use the same expression meanwhile.</summary>
+    /// <summary>Shared by everybody who uses the same expression at the same time.</summary>
     /// <exception cref="ArgumentException">The expression is not valid; the message says why.</exception>
     public static GoSearch Shared(string pattern) => Known[pattern];
 

@@ -46,4 +46,4 @@ public sealed class MatchingBudget : IDisposable
 
 /// <summary>A regular expression costs too much on the texts that it is asked about.</summary>
 public sealed class MatchingException(string pattern, long most) : Exception(
-    $"matching regular expressions took more than {most:#,0} steps, the last at \"{(pattern.Length > 100 ? $"{pattern[..100]}…" : pattern)}\": repeat less in it, or select fewer series with other matchers first");
+    $"matching regular expressions took more than {most:#,0} steps, the last at \"{(pattern.Length > 100 ? $"{pattern[..100]}…" : pattern)}\": use fewer repetitions in it, or select fewer series with other matchers first");

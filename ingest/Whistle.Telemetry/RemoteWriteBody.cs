@@ -63,7 +63,7 @@ public static class RemoteWriteBody
         try
         {
             if (!Snappy.TryDecompress(compressed, body.Buffer.AsSpan(0, length), out var written) || written != length)
-                throw new InvalidDataException("it does not hold as many bytes as it declares");
+                throw new InvalidDataException("it does not contain as many bytes as it declares");
             return body;
         }
         catch (Exception e) when (e is InvalidDataException or ArgumentException or IndexOutOfRangeException or OverflowException)
@@ -99,7 +99,7 @@ public static class RemoteWriteBody
         {
             throw new RemoteWriteException(
                 RemoteWriteErrorReason.TooLarge,
-                $"The body holds {declared} bytes once decompressed, more than the limit of {maxBytes}. Send fewer samples at once (max_samples_per_send).");
+                $"The body has {declared} bytes once decompressed, more than the limit of {maxBytes}. Send fewer samples at once (max_samples_per_send).");
         }
 
         if (declared > (ulong)compressed.Length * MaxExpansion)

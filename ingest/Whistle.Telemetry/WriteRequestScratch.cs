@@ -4,7 +4,7 @@ namespace Whistle.Telemetry;
 /// <summary>Memory that <see cref="WriteRequestReader"/> uses again and again: one for each thread that reads.</summary>
 public sealed class WriteRequestScratch
 {
-    // What an unusual request made grow past this is let go again when the next one begins.
+    // What an unusual request grew past this is released when the next one begins.
     const int KeptSymbols = 64 * 1024;
     const int MostSymbols = 1 << 20;
     const int KeptKeyBytes = 64 * 1024;

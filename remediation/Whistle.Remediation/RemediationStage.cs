@@ -8,7 +8,6 @@ using Whistle.Detectors;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
-using Whistle.Remediation.Commands;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Http;

@@ -114,7 +114,9 @@ public sealed class AlertingTests : IDisposable
         await PassAsync(host);
 
         Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation)).Count);
-        Assert.All(await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation), n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
+        Assert.All(
+            await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation),
+            n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -125,15 +127,21 @@ public sealed class AlertingTests : IDisposable
         {
             _view = _view with { Repairs = [GaveUp()] };
             await PassAsync(host);
-            Assert.Equal(["failed", "failed"], (await host.NotificationsAsync(cancellation: Cancellation)).Select(n => n.State is NotificationState.Failed ? "failed" : n.Reason));
-            Assert.All(await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation), n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
+            Assert.Equal(
+                ["failed", "failed"],
+                (await host.NotificationsAsync(cancellation: Cancellation)).Select(n => n.State is NotificationState.Failed ? "failed" : n.Reason));
+            Assert.All(
+                await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation),
+                n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
         }
 
         Close();
         using var strict = Host(null, smtp.Port, security: MailSecurity.StartTls);
         await PassAsync(strict);
         Assert.Equal(2, (await strict.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation)).Count);
-        Assert.Contains("STARTTLS", (await strict.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
+        Assert.Contains(
+            "STARTTLS", (await strict.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation))[^1].Reason,
+            StringComparison.Ordinal);
         Assert.Empty(smtp.Messages);
     }
 
@@ -151,7 +159,9 @@ public sealed class AlertingTests : IDisposable
         await pass;
 
         Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation)).Count);
-        Assert.Contains("30 s", (await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation))[^1].Reason, StringComparison.Ordinal);
+        Assert.Contains(
+            "30 s", (await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation))[^1].Reason,
+            StringComparison.Ordinal);
     }
 
     AlertingHost Host(Uri? pagerDuty, int? smtpPort, string? routingKeyFile = null, MailSecurity security = MailSecurity.None) => new(
@@ -163,17 +173,24 @@ public sealed class AlertingTests : IDisposable
         },
         new AlertingOptions
         {
-            Channels =
-            [
-                .. pagerDuty is null
-                    ? (ChannelOptions[])[]
-                    : [new PagerDutyOptions { Address = pagerDuty, RoutingKey = new string('k', 32), RoutingKeyFile = routingKeyFile }],
-                .. smtpPort is not { } port
-                    ? (ChannelOptions[])[]
-                    : [new MailOptions { Host = "127.0.0.1", Port = port, Security = security, From = "Whistle <whistle@example.com>", To = ["ops@example.com"] }],
-            ],
+            Channels = [.. PagerDuty(pagerDuty, routingKeyFile), .. Mail(smtpPort, security)],
         },
         _time, NullLogger<AlertingHost>.Instance);
+
+    static ChannelOptions[] PagerDuty(Uri? address, string? routingKeyFile) =>
+        address is null ? [] : [new PagerDutyOptions { Address = address, RoutingKey = new string('k', 32), RoutingKeyFile = routingKeyFile }];
+
+    static ChannelOptions[] Mail(int? port, MailSecurity security) => port is null ? [] :
+    [
+        new MailOptions
+        {
+            Host = "127.0.0.1",
+            Port = port.Value,
+            Security = security,
+            From = "Whistle <whistle@example.com>",
+            To = ["ops@example.com"],
+        },
+    ];
 
     async Task PassAsync(AlertingHost host)
     {

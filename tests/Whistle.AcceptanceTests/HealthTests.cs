@@ -111,7 +111,10 @@ public sealed class HealthTests
     static Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(
         Cancellation, change: o => o with
         {
-            Alerting = new() { Channels = [new PagerDutyOptions { Address = new("http://127.0.0.1:9"), RoutingKey = new string('k', 32) }] },
+            Alerting = new()
+            {
+                Channels = [new PagerDutyOptions { Address = new("http://127.0.0.1:9"), RoutingKey = new string('k', 32) }],
+            },
         });
 
     [Fact]

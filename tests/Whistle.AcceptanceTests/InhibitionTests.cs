@@ -38,7 +38,10 @@ public sealed class InhibitionTests
             Time = _clock,
             RunTimers = false,
             Rules = [Shipped("disk.yaml"), Shipped("node.yaml"), Shipped("inhibitions.yaml")],
-            Alerting = new AlertingOptions { Channels = [new PagerDutyOptions { Address = pagerDuty.Address, RoutingKey = new string('k', 32) }] },
+            Alerting = new AlertingOptions
+            {
+                Channels = [new PagerDutyOptions { Address = pagerDuty.Address, RoutingKey = new string('k', 32) }],
+            },
         });
         using var node = _node = await server.SenderAsync();
         using var collector = _collector = await server.SenderAsync(node: null);

@@ -95,7 +95,14 @@ public sealed class OutageTests : IDisposable
             Channels =
             [
                 new PagerDutyOptions { Address = pagerDuty, RoutingKey = new string('k', 32), CallsPerMinute = CallsPerMinute },
-                new MailOptions { Host = "127.0.0.1", Port = smtpPort, Security = MailSecurity.None, From = "whistle@example.com", To = ["ops@example.com"] },
+                new MailOptions
+                {
+                    Host = "127.0.0.1",
+                    Port = smtpPort,
+                    Security = MailSecurity.None,
+                    From = "whistle@example.com",
+                    To = ["ops@example.com"],
+                },
             ],
         },
         _time, NullLogger<AlertingHost>.Instance);

@@ -54,7 +54,8 @@ public sealed partial class RepairKillTests(ITestOutputHelper output)
         try
         {
             await fleet.LiveAsync(async () => await AreOverAsync(fleet, deaths.Length), cancellation);
-            await fleet.LiveAsync(async () => (await fleet.NotificationsAsync()).All(n => n.State is not NotificationState.Pending), cancellation);
+            await fleet.LiveAsync(
+                async () => (await fleet.NotificationsAsync()).All(n => n.State is not NotificationState.Pending), cancellation);
         }
         finally
         {

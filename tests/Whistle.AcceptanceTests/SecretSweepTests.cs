@@ -41,7 +41,10 @@ public sealed class SecretSweepTests : IDisposable
         ["routing key"] = (_, file) => Check(new() { Alerting = new() { Channels = [new PagerDutyOptions { RoutingKeyFile = file }] } }),
         ["mail password"] = (_, file) => Check(new()
         {
-            Alerting = new() { Channels = [new MailOptions { Host = "h", From = "a@b.c", To = ["a@b.c"], User = "u", PasswordFile = file }] },
+            Alerting = new()
+            {
+                Channels = [new MailOptions { Host = "h", From = "a@b.c", To = ["a@b.c"], User = "u", PasswordFile = file }],
+            },
         }),
         ["database"] = (_, file) => Check(new() { DatabaseFile = file }),
     };

@@ -74,8 +74,10 @@ public sealed class ProjectDrawingTests
     }
 
     static string Folders(string project) => ProjectGraph.Folders.TryGetValue(project, out var order)
-        ? string.Join(", ", order.Where(f => f[0] != '.' || f.Length == 1).Select(f => f == "." ? "*root*" : f))
+        ? string.Join(", ", order.Where(f => f[0] != '.' || f.Length == 1).Select(Folder))
         : "no order yet";
+
+    static string Folder(string name) => name switch { "." => "*root*", "*" => "*the others*", _ => name };
 
     static string Short(string project) => project == "Whistle" ? project : project["Whistle.".Length..];
 }

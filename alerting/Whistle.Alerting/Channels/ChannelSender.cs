@@ -80,7 +80,8 @@ sealed class ChannelSender(
     {
         var reason = delivery switch
         {
-            Delivery.Final final => $"{channel.Name} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was notified over this channel.",
+            Delivery.Final final =>
+                $"{channel.Name} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was notified over this channel.",
             Delivery.Retryable retryable => $"{channel.Name} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}",
             _ => null,
         };

@@ -46,7 +46,9 @@ interface IChannel : IDisposable
     /// <summary>Whether it sends digests. The lines wait while no channel does.</summary>
     bool SendsDigests { get; }
 
-    /// <summary>The messages about an event, without secrets; none where the channel has nothing to say. Composing again gives the same keys.</summary>
+    /// <summary>
+    /// The messages about an event, without secrets; none where the channel has nothing to say. Composing again gives the same keys.
+    /// </summary>
     IEnumerable<OutboxMessage> Compose(AlertEvent alert, ComposeContext context);
 
     /// <summary>Sends one message. Never throws for what the network, the other side or a file of secrets does.</summary>

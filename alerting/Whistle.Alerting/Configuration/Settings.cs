@@ -111,6 +111,9 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
             _sections[section].Add(name);
     }
 
+    /// <summary>The names that have been asked for in a section.</summary>
+    internal IReadOnlyList<string> Keys(string section) => _sections[section];
+
     string Names(string section) => string.Join(", ", _sections[section]);
 
     static (string Section, string Name) Split(string key)

@@ -35,7 +35,8 @@ static class AlertingEngine
 
     static AlertState ReportRepairs(IncidentView view, AlertState state, List<Decision> decisions)
     {
-        var unreported = view.Repairs.Where(r => r is { Changed: true, State: not RepairState.Underway } && !state.ReportedRepairs.Contains(r.Id)).ToList();
+        var changed = view.Repairs.Where(r => r is { Changed: true, State: not RepairState.Underway });
+        var unreported = changed.Where(r => !state.ReportedRepairs.Contains(r.Id)).ToList();
         if (unreported.Count == 0)
             return state;
         decisions.AddRange(unreported.Select(r => new Decision.Change(r)));
@@ -71,7 +72,8 @@ static class AlertingEngine
         return state with { Held = why };
     }
 
-    static AlertState Page(Incident incident, AlertState state, Repair? gaveUp, PageReason reason, DateTimeOffset now, List<Decision> decisions)
+    static AlertState Page(
+        Incident incident, AlertState state, Repair? gaveUp, PageReason reason, DateTimeOffset now, List<Decision> decisions)
     {
         var number = state.Pages + 1;
         var severity = PageSeverity(incident, gaveUp);
@@ -121,7 +123,8 @@ static class AlertingEngine
     }
 
     // While it is inhibited, its own deadline stands still. It does not start again: a cause that comes and goes would put it off for ever.
-    static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) => (incident.InhibitedBy is not null, state.InhibitedSince) switch
+    static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) =>
+        (incident.InhibitedBy is not null, state.InhibitedSince) switch
     {
         (true, null) => state with { InhibitedSince = now },
         (false, { } since) => state with { InhibitedSince = null, InhibitedFor = state.InhibitedFor + (now - since) },
@@ -149,7 +152,8 @@ static class AlertingEngine
     {
         var severity = Severities.Of(incident.Severity);
         var deadline = severity >= Severity.Error ? policy.CriticalDeadline : policy.WarningDeadline;
-        return severity >= Severity.Warning && now - state.Since - state.InhibitedFor >= deadline ? new(deadline, state.InhibitedFor) : null;
+        var isOverdue = now - state.Since - state.InhibitedFor >= deadline;
+        return severity >= Severity.Warning && isOverdue ? new(deadline, state.InhibitedFor) : null;
     }
 
     static HoldReason? ReasonToHold(IncidentView view, PagingPolicy policy, DateTimeOffset now)

@@ -10,5 +10,6 @@ public static class NoChannel
 {
     public const string Hint = "No notification channel is configured: nobody is paged.";
 
-    public const string Help = "Set Alerting:PagerDuty or Alerting:Mail in appsettings.json and restart the server (docs/configuration.md).";
+    public const string Help =
+        "Set Alerting:PagerDuty or Alerting:Mail in appsettings.json and restart the server (docs/configuration.md).";
 }

@@ -36,7 +36,7 @@ sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : 
     public async Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
     {
         if (row.Action != MailComposer.Action)
-            return new Delivery.Final($"the action \"{row.Action}\" is not \"{MailComposer.Action}\", so the row in the outbox is damaged.");
+            return new Delivery.Final($"There is no action \"{row.Action}\" of mail; the row in the outbox is damaged.");
         using var message = Message(JsonSerializer.Deserialize(row.Payload, MailJson.Default.ComposedMail)!);
         using var patience = new CancellationTokenSource(options.Timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);

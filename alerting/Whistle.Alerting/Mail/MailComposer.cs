@@ -10,8 +10,8 @@ using Whistle.Alerting.Tickets;
 namespace Whistle.Alerting.Mail;
 
 /// <summary>
-/// Composes mails: one thread an incident, one a ticket, and the digest. A Message-ID follows from what the mail is about, so that composing it
-/// again gives the same mail.
+/// Composes mails: one thread an incident, one a ticket, and the digest. A Message-ID follows from what the mail is about, so that
+/// composing it again gives the same mail.
 /// </summary>
 sealed class MailComposer(MailOptions options, Uri? server)
 {
@@ -41,8 +41,9 @@ sealed class MailComposer(MailOptions options, Uri? server)
         var body = new MailBody()
             .Paragraph(incident.Title)
             .Facts(
-                ("Why now", page.Reason.Text), ("Severity", page.Severity.Name()), ("Cluster", incident.Cluster), ("Tenant", incident.Tenant),
-                ("About", incident.Subject.ToString()), ("Open since", incident.OpenedAt.ToString("u")), ("Incident", incident.Id), Link)
+                ("Why now", page.Reason.Text), ("Severity", page.Severity.Name()), ("Cluster", incident.Cluster),
+                ("Tenant", incident.Tenant), ("About", incident.Subject.ToString()), ("Open since", incident.OpenedAt.ToString("u")),
+                ("Incident", incident.Id), Link)
             .List(
                 "What is wrong now",
                 [.. incident.Signals.Where(s => !s.IsClear).Select(s => $"{s.Name}{s.Labels.With("alertname", "")} since {s.Since:u}")]);
@@ -58,7 +59,9 @@ sealed class MailComposer(MailOptions options, Uri? server)
     {
         var incident = closed.Incident;
         var thread = IncidentThread(incident.Id);
-        var body = new MailBody().Paragraph(closed.Text).Facts(("Incident", incident.Id), ("Closed", incident.ClosedAt?.ToString("u")), Link);
+        var body = new MailBody()
+            .Paragraph(closed.Text)
+            .Facts(("Incident", incident.Id), ("Closed", incident.ClosedAt?.ToString("u")), Link);
         return new(
             incident.Id, $"{thread}.{closed.Pages}.closed", [.. Enumerable.Range(1, closed.Pages).Select(n => $"{thread}.{n}")],
             $"[closed] {incident.Cluster}: {incident.Title}", body);

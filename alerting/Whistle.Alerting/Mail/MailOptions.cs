@@ -21,8 +21,6 @@ enum MailSecurity
 /// <summary>A mail server, and who gets mail from it.</summary>
 sealed record MailOptions : ChannelOptions
 {
-    const string Section = "Alerting:Mail";
-
     public required string Host { get; init; }
 
     public int Port { get; init; } = 587;
@@ -91,36 +89,45 @@ sealed record MailOptions : ChannelOptions
     internal override IEnumerable<OptionError> Errors()
     {
         if (Host.Length == 0)
-            yield return new($"{Section}:{nameof(Host)}", "the mail server is missing. Name it, like smtp.example.com.");
+            yield return Error(nameof(Host), "the mail server is missing. Name it, like smtp.example.com.");
         if (Port is < 1 or > 65535)
-            yield return new($"{Section}:{nameof(Port)}", $"{Port} is not between 1 and 65535. Usual are 587 for StartTls and 465 for Tls.");
+            yield return Error(nameof(Port), $"{Port} is not between 1 and 65535. Usual are 587 for StartTls and 465 for Tls.");
         if (!IsAddress(From))
-            yield return new($"{Section}:{nameof(From)}", From.Length == 0 ? "the sender is missing. Write it like whistle@example.com." : NoAddress(From));
+        {
+            yield return Error(
+                nameof(From), From.Length > 0 ? NoAddress(From) : "the sender is missing. Write it like whistle@example.com.");
+        }
+
         if (To.Count == 0)
-            yield return new($"{Section}:{nameof(To)}", "nobody is named. Name at least one address.");
+            yield return Error(nameof(To), "nobody is named. Name at least one address.");
         foreach (var (key, addresses) in new[] { (nameof(To), To), (nameof(TicketsTo), TicketsTo), (nameof(DigestTo), DigestTo) })
         {
             foreach (var address in addresses.Where(a => !IsAddress(a)))
-                yield return new($"{Section}:{key}", NoAddress(address));
+                yield return Error(key, NoAddress(address));
         }
 
         foreach (var error in CredentialErrors())
             yield return error;
         if (OptionError.OfTimeout(Timeout) is { } trouble)
-            yield return new($"{Section}:{nameof(Timeout)}", trouble);
+            yield return Error(nameof(Timeout), trouble);
     }
 
     IEnumerable<OptionError> CredentialErrors()
     {
         if (PasswordFile is not null && SecretOf(PasswordFile).Fault() is { } reason)
-            yield return new($"{Section}:{nameof(PasswordFile)}", reason);
+            yield return Error(nameof(PasswordFile), reason);
         if (User is not null && Password is null && PasswordFile is null)
-            yield return new($"{Section}:{nameof(PasswordFile)}", $"the password for {User} is missing. Name the file that contains it.");
+            yield return Error(nameof(PasswordFile), $"the password for {User} is missing. Name the file that contains it.");
         if (User is null && (Password is not null || PasswordFile is not null))
-            yield return new($"{Section}:{nameof(User)}", "there is a password and no user. Name the user whose password it is.");
+            yield return Error(nameof(User), "there is a password and no user. Name the user whose password it is.");
         if (User is not null && Security is MailSecurity.None && Host is not ("localhost" or "127.0.0.1" or "::1"))
-            yield return new($"{Section}:{nameof(Security)}", $"without TLS the password would be shown to the network. Use StartTls or Tls with {Host}.");
+        {
+            yield return Error(
+                nameof(Security), $"without TLS the password would be shown to the network. Use StartTls or Tls with {Host}.");
+        }
     }
+
+    static OptionError Error(string key, string reason) => new($"Alerting:Mail:{key}", reason);
 
     static SecretFile SecretOf(string path) => new(path, SecretForm.Line("the password"));
 

@@ -2,15 +2,15 @@ namespace Whistle.Alerting.Outbox;
 
 /// <summary>One message as a channel composes it.</summary>
 /// <param name="Key">
-/// With the action it is unique within the channel, and the same however often the same is composed: what is in the outbox already is not added
-/// again.
+/// With the action it is unique within the channel, and the same however often the same is composed: what is in the outbox already is not
+/// added again.
 /// </param>
 /// <param name="Action">The channel's own word for what the message does.</param>
 /// <param name="Incident">Null where it is about several.</param>
 /// <param name="Payload">What is sent, without secrets: the outbox is in the state and in its backups.</param>
 /// <param name="Ends">
-/// The action that this message ends under its key, as a resolve ends a trigger. If that is still waiting it is not sent any more; if the other
-/// side cannot have it, this message is not sent either.
+/// The action that this message ends under its key, as a resolve ends a trigger. If that is still waiting it is not sent any more; if the
+/// other side cannot have it, this message is not sent either.
 /// </param>
 sealed record OutboxMessage(string Key, string Action, string? Incident, string Payload, string? Ends = null);
 
@@ -27,7 +27,8 @@ abstract record Delivery
     /// <param name="After">The wait that it asked for.</param>
     /// <param name="OnlyThis">What it said concerns this message; others need not wait.</param>
     /// <param name="Answered">The other side was there and answered.</param>
-    public sealed record Retryable(string Reason, bool NotTaken = false, TimeSpan? After = null, bool OnlyThis = false, bool Answered = false) : Delivery;
+    public sealed record Retryable(
+        string Reason, bool NotTaken = false, TimeSpan? After = null, bool OnlyThis = false, bool Answered = false) : Delivery;
 
     /// <summary>It can never succeed: kept, shown and counted.</summary>
     public sealed record Final(string Reason) : Delivery;

@@ -11,10 +11,12 @@ sealed class OutboxStore(StateDatabase database)
 {
     static readonly RowReader Rows = new(
         "alerting_outbox",
-        "the notification is not listed and not sent. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+        "the notification is not listed and not sent. "
+        + "Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
 
     /// <summary>Adds a message that is not there yet.</summary>
-    public static async Task AddAsync(StateTransaction transaction, string channel, OutboxMessage message, DateTimeOffset now, CancellationToken cancellation)
+    public static async Task AddAsync(
+        StateTransaction transaction, string channel, OutboxMessage message, DateTimeOffset now, CancellationToken cancellation)
     {
         var state = message.Ends is not null && await OvertakeAsync(transaction, channel, message.Key, message.Ends, now, cancellation)
             ? NotificationState.Overtaken
@@ -26,8 +28,8 @@ sealed class OutboxStore(StateDatabase database)
             ON CONFLICT DO NOTHING
             """,
             cancellation,
-            ("$channel", channel), ("$key", message.Key), ("$action", message.Action), ("$incident", message.Incident), ("$payload", message.Payload),
-            ("$state", state.Word()), ("$now", now));
+            ("$channel", channel), ("$key", message.Key), ("$action", message.Action), ("$incident", message.Incident),
+            ("$payload", message.Payload), ("$state", state.Word()), ("$now", now));
     }
 
     /// <summary>Ends what <paramref name="opening"/> began under the key: if it is still waiting it is not sent any more.</summary>
@@ -140,7 +142,8 @@ sealed class OutboxStore(StateDatabase database)
     }
 
     /// <summary>The latest notifications first, of one state or of all.</summary>
-    public async Task<IReadOnlyList<Notification>> ListAsync(NotificationState? state, string? incident, int limit, CancellationToken cancellation)
+    public async Task<IReadOnlyList<Notification>> ListAsync(
+        NotificationState? state, string? incident, int limit, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         return await Rows.QueryAsync(
@@ -150,8 +153,8 @@ sealed class OutboxStore(StateDatabase database)
             WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
             """,
             r => new Notification(
-                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.Word<NotificationState>(5), r.GetInt32(6),
-                r.Instant(7), r.OptionalInstant(8), r.OptionalText(9)),
+                r.GetInt64(0), r.GetString(1), r.GetString(2), r.GetString(3), r.OptionalText(4), r.Word<NotificationState>(5),
+                r.GetInt32(6), r.Instant(7), r.OptionalInstant(8), r.OptionalText(9)),
             cancellation, ("$state", state?.Word()), ("$incident", incident), ("$limit", limit));
     }
 }

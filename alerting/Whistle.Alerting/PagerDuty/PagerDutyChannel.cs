@@ -46,7 +46,7 @@ sealed class PagerDutyChannel : IChannel
     public async Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
     {
         if (Address(row.Action) is not { } address)
-            return new Delivery.Final($"the action \"{row.Action}\" is none of trigger, resolve and change, so the row in the outbox is damaged.");
+            return new Delivery.Final($"There is no action \"{row.Action}\" of PagerDuty; the row in the outbox is damaged.");
         using var patience = new CancellationTokenSource(_options.Timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try

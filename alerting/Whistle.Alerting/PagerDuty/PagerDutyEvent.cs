@@ -62,7 +62,8 @@ static class PagerDutyEvent
     public static OutboxMessage Resolved(AlertEvent.PageResolved resolved)
     {
         var body = new EventBody { EventAction = Resolve, DedupKey = DedupKey(resolved.Incident.Id, resolved.Number) };
-        return new(body.DedupKey, Resolve, resolved.Incident.Id, JsonSerializer.Serialize(body, PagerDutyJson.Default.EventBody), Ends: Trigger);
+        var payload = JsonSerializer.Serialize(body, PagerDutyJson.Default.EventBody);
+        return new(body.DedupKey, Resolve, resolved.Incident.Id, payload, Ends: Trigger);
     }
 
     public static OutboxMessage Changed(AlertEvent.Changed changed)

@@ -7,7 +7,6 @@ namespace Whistle.Alerting.PagerDuty;
 /// <summary>PagerDuty's Events API v2, or what speaks it.</summary>
 public sealed record PagerDutyOptions : ChannelOptions
 {
-    const string Section = "Alerting:PagerDuty";
     const int RoutingKeyLength = 32;
 
     /// <summary>Events go to <c>v2/enqueue</c> and <c>v2/change/enqueue</c> under it.</summary>
@@ -50,20 +49,25 @@ public sealed record PagerDutyOptions : ChannelOptions
     internal override IEnumerable<OptionError> Errors()
     {
         if (!OptionError.IsWeb(Address))
-            yield return new($"{Section}:{nameof(Address)}", $"{Address} is no http or https address. Write it like https://events.pagerduty.com.");
+            yield return Error(nameof(Address), $"{Address} is no http or https address. Write it like https://events.pagerduty.com.");
         else if (Address.Scheme == "http" && !Address.IsLoopback)
-            yield return new($"{Section}:{nameof(Address)}", $"plain http to {Address.Host} would show the routing key to the network. Use https.");
+            yield return Error(nameof(Address), $"plain http to {Address.Host} would show the routing key to the network. Use https.");
         if (RoutingKey is null && RoutingKeyFile is null)
-            yield return new($"{Section}:{nameof(RoutingKeyFile)}", "the routing key is missing. Name the file that contains it.");
+            yield return Error(nameof(RoutingKeyFile), "the routing key is missing. Name the file that contains it.");
         else if (RoutingKeyFile is null && RoutingKey!.Length != RoutingKeyLength)
-            yield return new($"{Section}:{nameof(RoutingKey)}", WrongLength(RoutingKey.Length));
+            yield return Error(nameof(RoutingKey), WrongLength(RoutingKey.Length));
         if (RoutingKeyFile is not null && FaultOfFile(KeyFile(RoutingKeyFile)) is { } reason)
-            yield return new($"{Section}:{nameof(RoutingKeyFile)}", reason);
+            yield return Error(nameof(RoutingKeyFile), reason);
         if (OptionError.OfTimeout(Timeout) is { } trouble)
-            yield return new($"{Section}:{nameof(Timeout)}", trouble);
+            yield return Error(nameof(Timeout), trouble);
         if (CallsPerMinute is < 1 or > 6000)
-            yield return new($"{Section}:{nameof(CallsPerMinute)}", $"{CallsPerMinute} is not between 1 and 6000. PagerDuty takes about 120 for one key.");
+        {
+            yield return Error(
+                nameof(CallsPerMinute), $"{CallsPerMinute} is not between 1 and 6000. PagerDuty takes about 120 for one key.");
+        }
     }
+
+    static OptionError Error(string key, string reason) => new($"Alerting:PagerDuty:{key}", reason);
 
     static SecretFile KeyFile(string path) => new(path, SecretForm.Line("the routing key", 256));
 

@@ -112,7 +112,8 @@ sealed class AlertingStore
 
     /// <summary>Notes how far the incidents are seen, and drops what is older than <paramref name="kept"/>.</summary>
     /// <param name="drop">Drops more in the same transaction.</param>
-    public async Task AdvanceAsync(DateTimeOffset now, DateTimeOffset kept, Func<StateTransaction, Task> drop, CancellationToken cancellation)
+    public async Task AdvanceAsync(
+        DateTimeOffset now, DateTimeOffset kept, Func<StateTransaction, Task> drop, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
@@ -128,7 +129,8 @@ sealed class AlertingStore
         await using var connection = await _database.OpenAsync(cancellation);
         return await Kept.QueryAsync(
             connection, "SELECT incident, at, kind, text, id FROM alerting_decisions WHERE incident = $incident ORDER BY id",
-            r => new StoredDecision(r.GetString(0), r.Instant(1), r.Word<DecisionKind>(2), r.GetString(3)), cancellation, ("$incident", incident));
+            r => new StoredDecision(r.GetString(0), r.Instant(1), r.Word<DecisionKind>(2), r.GetString(3)),
+            cancellation, ("$incident", incident));
     }
 
     public static string Text(AlertState state) => JsonSerializer.Serialize(state, AlertStateJson.Default.AlertState);

@@ -137,12 +137,15 @@ public sealed class TicketStore
         return await AppendAsync(transaction, ticket.Id, author, TicketEntryKind.State, text, now, cancellation);
     }
 
-    static async Task<TicketEntry> AppendAsync(StateTransaction transaction, long ticket, string author, TicketEntryKind kind, string text, DateTimeOffset now, CancellationToken cancellation)
+    static async Task<TicketEntry> AppendAsync(
+        StateTransaction transaction, long ticket, string author, TicketEntryKind kind, string text, DateTimeOffset now,
+        CancellationToken cancellation)
     {
         var number = (await transaction.NumberAsync("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", cancellation, ("$ticket", ticket)))!.Value;
         await transaction.ExecuteAsync(
             "INSERT INTO alerting_ticket_entries VALUES ($ticket, $number, $now, $author, $kind, $text)",
-            cancellation, ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind.Word()), ("$text", text));
+            cancellation,
+            ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind.Word()), ("$text", text));
         await transaction.ExecuteAsync("UPDATE alerting_tickets SET updated_at = $now WHERE id = $ticket", cancellation, ("$now", now), ("$ticket", ticket));
         return new((int)number, now, author, kind, text);
     }

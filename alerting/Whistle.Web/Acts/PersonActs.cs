@@ -9,7 +9,6 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
-using Whistle.Web.Places;
 
 namespace Whistle.Web.Acts;
 

@@ -3,7 +3,6 @@ using Whistle.Remediation.Runbooks;
 using Whistle.Web.Incidents;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
-using Whistle.Web.Places;
 using Whistle.Web.Signals;
 
 namespace Whistle.Web.Clusters;

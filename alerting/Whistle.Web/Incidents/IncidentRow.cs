@@ -2,7 +2,6 @@ using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Live;
-using Whistle.Web.Places;
 using Whistle.Web.Signals;
 using Whistle.Web.Text;
 

@@ -2,7 +2,6 @@ using Whistle.Inventory;
 using Whistle.Remediation.Runs;
 using Whistle.Web.Charts;
 using Whistle.Web.Nodes;
-using Whistle.Web.Places;
 
 namespace Whistle.Web.Live;
 

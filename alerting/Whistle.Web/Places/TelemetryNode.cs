@@ -12,5 +12,6 @@ static class TelemetryNode
 
 public readonly record struct FilesystemKey(NodeId Node, string Device, string Type, string Mountpoint)
 {
-    public static FilesystemKey Of(Labels labels) => new(TelemetryNode.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
+    public static FilesystemKey Of(Labels labels) =>
+        new(TelemetryNode.Of(labels), labels["device"], labels["fstype"], labels["mountpoint"]);
 }

@@ -9,7 +9,7 @@ sealed class DetectorMetrics
     {
         Evaluations = factory.CreateCounter("whistle_rule_evaluations_total", "Rule evaluations.", ["rule_group"]);
         Failures = factory.CreateCounter("whistle_rule_evaluation_failures_total", "Rule evaluations that failed.", ["rule_group"]);
-        Overruns = factory.CreateCounter("whistle_rule_group_overruns_total", "Evaluations left out because the one before took too long.", ["rule_group"]);
+        Overruns = factory.CreateCounter("whistle_rule_group_overruns_total", "Evaluations skipped because the previous one took too long.", ["rule_group"]);
         Duration = factory.CreateHistogram("whistle_rule_group_duration_seconds", "Duration of a group's evaluation.", new HistogramConfiguration
         {
             LabelNames = ["rule_group"],

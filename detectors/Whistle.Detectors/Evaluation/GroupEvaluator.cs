@@ -14,7 +14,7 @@ namespace Whistle.Detectors.Evaluation;
 sealed class GroupEvaluator(
     PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
 {
-    /// <param name="group">The group; nobody else evaluates it meanwhile.</param>
+    /// <param name="group">The group; nobody else evaluates it at the same time.</param>
     /// <param name="at">The instant that clocks have. Queries and written series are at it less the group's query offset, as in Prometheus.</param>
     /// <param name="health">Source health at <paramref name="at"/> less the group's query offset.</param>
     /// <param name="liveness">Likewise.</param>

@@ -39,7 +39,7 @@ sealed class GroupState(RuleGroup group, IReadOnlyList<RuleState> rules)
             return slot == now ? slot : null;
         }
 
-        // A clock that was set back by more than an interval starts the grid anew.
+        // A clock that was set back by more than an interval restarts the grid.
         if (slot <= last)
             return slot < last - group.Interval ? slot : null;
         missed = ((slot - last).Ticks / group.Interval.Ticks) - 1;

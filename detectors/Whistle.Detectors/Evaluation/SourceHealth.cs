@@ -5,7 +5,7 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors.Evaluation;
 
 /// <summary>
-/// Whether a signal's source has succeeded lately. A sample not older than <paramref name="Window"/> counts as live:
+/// Whether a signal's source has succeeded recently. A sample not older than <paramref name="Window"/> counts as live:
 /// two of the source's intervals and a grace for collecting and sending.
 /// </summary>
 /// <param name="Healthy">It has.</param>
@@ -21,7 +21,7 @@ readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed 
 /// <param name="series">In a server <see cref="OwnReports"/>.</param>
 /// <param name="agents">Who should report.</param>
 /// <param name="now">The instant.</param>
-/// <param name="refuses">The server refuses samples for its own sake, so an unknown source cannot be told to have succeeded.</param>
+/// <param name="refuses">The server refuses samples for its own sake, so it is unknown whether a source succeeded.</param>
 sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, bool refuses = false)
 {
     // The label of a success, and of the interval of a source that has one of its own.

@@ -44,7 +44,7 @@ public static class PrometheusApi
     delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
-    /// <param name="memory">What all answers in work may hold together; unbounded without.</param>
+    /// <param name="memory">The memory that all answers being written may use together; unbounded if null.</param>
     /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
     public static void Map(
         IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time,

@@ -41,7 +41,7 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         var asked = parameters.Lookback() is { } lookback ? engine.WithLookback(lookback) : engine;
         if (parameters.Memory is { } memory)
-            asked = asked.WithHolding(memory.Take);
+            asked = asked.WithMemory(memory.Take);
         var expression = Parser.Parse(parameters.Required("query"));
         try
         {

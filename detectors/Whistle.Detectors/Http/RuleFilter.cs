@@ -20,9 +20,9 @@ sealed record RuleFilter(
             : throw new BadParameterException($"invalid parameter \"type\": not supported value \"{type}\"; it is alert or record");
     }
 
-    public bool Takes(RuleGroup group) => IsAmong(Groups, group.Name) && IsAmong(Files, group.File);
+    public bool Selects(RuleGroup group) => IsAmong(Groups, group.Name) && IsAmong(Files, group.File);
 
-    public bool Takes(Rule rule) => (Type.Length == 0 || Type == (rule is AlertRule ? "alert" : "record")) && IsAmong(Names, rule.Name)
+    public bool Selects(Rule rule) => (Type.Length == 0 || Type == (rule is AlertRule ? "alert" : "record")) && IsAmong(Names, rule.Name)
         && (Matches.Count == 0 || Matches.Any(matchers => matchers.All(m => m.IsMatch(ValueOf(rule, m.Name)))));
 
     static bool IsAmong(IReadOnlyList<string> wanted, string name) => wanted.Count == 0 || wanted.Contains(name);

@@ -17,9 +17,9 @@ static class RulesJson
     {
         json.WriteStartObject();
         json.WriteStartArray("groups");
-        foreach (var group in groups.Where(g => filter.Takes(g.Group)))
+        foreach (var group in groups.Where(g => filter.Selects(g.Group)))
         {
-            List<RuleState> rules = [.. group.Rules.Where(r => filter.Takes(r.Rule))];
+            List<RuleState> rules = [.. group.Rules.Where(r => filter.Selects(r.Rule))];
             if (rules.Count == 0)
                 continue;
             json.WriteStartObject();

@@ -29,7 +29,7 @@ sealed record InhibitRule
 /// <summary>Conditions on labels, all of which must hold.</summary>
 sealed record InhibitSide(IReadOnlyList<LabelMatcher> Matchers)
 {
-    public bool Takes(Labels labels)
+    public bool Matches(Labels labels)
     {
         foreach (var matcher in Matchers)
         {
@@ -41,7 +41,7 @@ sealed record InhibitSide(IReadOnlyList<LabelMatcher> Matchers)
     }
 
     /// <summary>False where no alert of this name is taken, whatever its other labels are.</summary>
-    public bool MayTake(string alert)
+    public bool MayMatch(string alert)
     {
         foreach (var matcher in Matchers)
         {

@@ -29,14 +29,14 @@ sealed partial class InhibitRuleReader(string file, YamlReader yaml)
             return null;
         var superseded = Superseded.Where(k => fields.Find(k) is not null).ToList();
         foreach (var key in superseded)
-            fields.Fail(key, Mend(key));
+            fields.Fail(key, Replacement(key));
         if (superseded.Count > 0)
             return null;
         fields.Text("name");
         return new() { File = file, Source = Side(fields, "source_matchers"), Target = Side(fields, "target_matchers"), Equal = [.. fields.Items("equal").Select(Label).OfType<string>()] };
     }
 
-    static string Mend(string key) => $"{key} is Alertmanager's old form; write {key.Split('_')[0]}_matchers: ['label {(key.EndsWith("_re", StringComparison.Ordinal) ? "=~" : "=")} \"value\"'] in its place";
+    static string Replacement(string key) => $"{key} is Alertmanager's old form; write {key.Split('_')[0]}_matchers: ['label {(key.EndsWith("_re", StringComparison.Ordinal) ? "=~" : "=")} \"value\"'] instead";
 
     // Without conditions it would take every signal, which nobody means.
     InhibitSide Side(YamlFields fields, string key) => new([.. fields.RequiredItems(key).SelectMany(Matchers)]);

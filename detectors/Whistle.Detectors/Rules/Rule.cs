@@ -21,7 +21,9 @@ abstract record Rule
     /// <summary>0, or for a recording with the name and labels of an earlier one in its group a number that tells it apart.</summary>
     public int Repetition { get; init; }
 
-    /// <summary>What a reload and a restart know the rule by: name and labels, as in Prometheus, so a mended expression keeps its state.</summary>
+    /// <summary>
+    /// Identifies the rule across reloads and restarts: name and labels, as in Prometheus, so a corrected expression keeps its state.
+    /// </summary>
     public string Identity =>
         $"{GetType().Name}/{Name}{{{string.Join(',', Labels.Select(l => $"{l.Name}={l.Text}"))}}}{(Repetition > 0 ? $"#{Repetition}" : "")}";
 }

@@ -30,19 +30,19 @@ static class Inhibition
     static void Find(InhibitRule rule, List<IGrouping<string, Signal>> byName, Dictionary<Signal, List<List<Signal>>> sources)
     {
         var byKey = new Dictionary<Labels, Sources>();
-        foreach (var source in Taken(rule.Source, byName))
+        foreach (var source in Matching(rule.Source, byName))
         {
             var key = rule.KeyOf(source.Labels);
             if (!byKey.TryGetValue(key, out var found))
                 byKey.Add(key, found = new([], []));
-            found.Add(source, rule.Target.Takes(source.Labels));
+            found.Add(source, rule.Target.Matches(source.Labels));
         }
 
         if (byKey.Count == 0)
             return;
-        foreach (var target in Taken(rule.Target, byName))
+        foreach (var target in Matching(rule.Target, byName))
         {
-            if (!byKey.TryGetValue(rule.KeyOf(target.Labels), out var found) || found.For(rule.Source.Takes(target.Labels)) is not { Count: > 0 } usable)
+            if (!byKey.TryGetValue(rule.KeyOf(target.Labels), out var found) || found.For(rule.Source.Matches(target.Labels)) is not { Count: > 0 } usable)
                 continue;
             if (!sources.TryGetValue(target, out var lists))
                 sources.Add(target, lists = []);
@@ -50,8 +50,8 @@ static class Inhibition
         }
     }
 
-    static IEnumerable<Signal> Taken(InhibitSide side, List<IGrouping<string, Signal>> byName) =>
-        byName.Where(g => side.MayTake(g.Key)).SelectMany(g => g).Where(s => side.Takes(s.Labels));
+    static IEnumerable<Signal> Matching(InhibitSide side, List<IGrouping<string, Signal>> byName) =>
+        byName.Where(g => side.MayMatch(g.Key)).SelectMany(g => g).Where(s => side.Matches(s.Labels));
 
     // Signals that inhibit each other in a circle would all be lost: if nothing else inhibits one of them, the one that has been firing
     // longest is reported.

@@ -75,7 +75,7 @@ public sealed record Signal
     /// <summary>It fires, or is unknown after having fired.</summary>
     public bool HasFired => State is SignalState.Firing || this is { State: SignalState.Unknown, Condition.Before: SignalState.Firing };
 
-    /// <summary>The signal that explains this one, so that people hear of that alone; null where it stands for itself.</summary>
+    /// <summary>The signal that inhibits this one, so that people hear of that alone; null if none does.</summary>
     public Inhibitor? InhibitedBy { get; init; }
 
     /// <summary>FNV-1a, 64 bits, over name and labels in UTF-8, each ended by a zero byte: the same in every process and release.</summary>

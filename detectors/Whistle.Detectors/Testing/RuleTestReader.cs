@@ -11,7 +11,7 @@ using YamlDotNet.RepresentationModel;
 
 namespace Whistle.Detectors.Testing;
 
-/// <summary>Reads one file of rule tests. Goes on after an error, so that one pass reports them all with their positions.</summary>
+/// <summary>Reads one file of rule tests. Continues after an error, so that one pass reports them all with their positions.</summary>
 /// <param name="file">Rule files are relative to its folder.</param>
 /// <param name="yaml">Takes the errors.</param>
 /// <param name="warnings">Takes what promtool lets pass, though it can hardly be meant.</param>
@@ -29,7 +29,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
     {
         var documents = yaml.Documents() ?? [];
         if (documents.Count > 1)
-            yaml.Fail(documents[1], "a file of tests is one document: put what follows into a file of its own");
+            yaml.Fail(documents[1], "a file of tests is one document: move what follows to a file of its own");
         // An empty file has no tests, as in promtool.
         var root = documents is [{ } first, ..] and not [YamlScalarNode { Value: null or "" }, ..] ? first : new YamlMappingNode();
         var top = yaml.Mapping(root, "the file", "rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "agents", "tests");
@@ -64,12 +64,12 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
         {
             var found = RuleFilePattern.Expand(Path.GetDirectoryName(file) ?? "", pattern);
             if (found.Count == 0)
-                Warn(node, $"no file is at {pattern}; it is looked for from the folder of this file");
+                Warn(node, $"no file matches {pattern}, relative to the folder of this file");
             return found;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            yaml.Fail(node, $"{pattern} cannot be looked for: {e.Message}");
+            yaml.Fail(node, $"{pattern} cannot be searched: {e.Message}");
             return [];
         }
     }
@@ -104,7 +104,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
         var start = ReadStart(fields);
         var interval = Interval(fields, "interval", evaluation);
         foreach (var external in Externals.Where(k => fields.Find(k) is not null))
-            Warn(fields.Find(external)!, $"a server has no {external} of its own: what reads it in a template reads nothing, here as there");
+            Warn(fields.Find(external)!, $"a server has no {external} of its own: a template that reads it gets nothing, in tests too");
         return new()
         {
             Place = node,
@@ -126,7 +126,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
             return DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(seconds * 1000));
         if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) && at.ToUnixTimeSeconds() < LatestStart)
             return at.ToUniversalTime();
-        yaml.Fail(node, $"start_timestamp: \"{YamlReader.Shown(node)}\" is no time; write it like 2026-11-23T10:00:00Z, or as Unix seconds");
+        yaml.Fail(node, $"start_timestamp: \"{YamlReader.Shown(node)}\" is not a time; write it like 2026-11-23T10:00:00Z, or as Unix seconds");
         return DateTimeOffset.UnixEpoch;
     }
 
@@ -142,7 +142,7 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
             if (labels is null)
                 continue;
             if (!series.TryAdd(labels, new(labels, [.. Samples(values, start, interval)])))
-                yaml.Fail(item, $"the series {labels} is given twice; put all its values into one text");
+                yaml.Fail(item, $"the series {labels} is given twice; put all its values into one string");
         }
 
         return [.. series.Values];

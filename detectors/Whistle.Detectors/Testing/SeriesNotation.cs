@@ -40,7 +40,7 @@ static partial class SeriesNotation
             if (word.Value.StartsWith("{{", StringComparison.Ordinal))
                 throw new PromQLException("native histograms ({{…}}) are not supported: give the classic _bucket, _sum and _count series", text, word.Index);
             if (Item().Match(word.Value) is not { Success: true } item)
-                throw new PromQLException($"\"{word.Value}\" is no value: write for example 5, 1+2x3, 8-2x2, 4x2, _, _x3 or stale", text, word.Index);
+                throw new PromQLException($"\"{word.Value}\" is not a value: write for example 5, 1+2x3, 8-2x2, 4x2, _, _x3 or stale", text, word.Index);
             var count = 0;
             if (item.Groups["count"] is { Success: true } given && (!int.TryParse(given.ValueSpan, out count) || count > Most - values.Count))
                 throw new PromQLException($"the series has more than {Most} values: use a longer interval", text, word.Index);

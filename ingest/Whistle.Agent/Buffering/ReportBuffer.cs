@@ -119,7 +119,7 @@ sealed class ReportBuffer : IDisposable
         }
     }
 
-    /// <summary>The server has it. Does nothing where a bound dropped the report meanwhile.</summary>
+    /// <summary>The server has it. Does nothing if a limit has dropped the report since.</summary>
     public void Remove(BufferedReport report)
     {
         lock (_lock)

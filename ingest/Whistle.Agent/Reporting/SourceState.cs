@@ -59,7 +59,7 @@ sealed class SourceState(IReportSource source, string instance, TimeProvider tim
     void ForgetHanging()
     {
         if (_hanging is { IsCompleted: false })
-            throw new TimeoutException("An earlier read of it has not returned yet.");
+            throw new TimeoutException("An earlier read has not returned yet.");
         if (_hanging is not null)
             Series.Abandon();
         _hanging = null;

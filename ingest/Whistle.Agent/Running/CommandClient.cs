@@ -42,7 +42,7 @@ sealed class CommandClient : IDisposable
         return (outcome, commands ?? [], asked);
     }
 
-    /// <summary>A server that cannot be reached is asked again for half a minute: it may be starting anew.</summary>
+    /// <summary>A server that cannot be reached is retried for half a minute: it may be restarting.</summary>
     public async ValueTask<BeginAnswer> BeginAsync(LeasedCommand command, CancellationToken cancellation)
     {
         var backoff = new Backoff(_options.Seed, _options.LongestWait);
@@ -64,8 +64,8 @@ sealed class CommandClient : IDisposable
             AgentProtocolJson.Default.BeginAnswer, Patience, cancellation).ConfigureAwait(false);
         return outcome switch
         {
-            SendOutcome.Accepted => (answer ?? new BeginAnswer(false, 0, "The server answered the request for a permit with nothing."), null),
-            SendOutcome.Final final => (new BeginAnswer(false, 0, $"There was no permit: {final.Reason}"), null),
+            SendOutcome.Accepted => (answer ?? new BeginAnswer(false, 0, "The server sent an empty answer to the request for a permit."), null),
+            SendOutcome.Final final => (new BeginAnswer(false, 0, $"The permit was refused: {final.Reason}"), null),
             SendOutcome.Retryable retry => (new BeginAnswer(false, 0, $"The server could not be asked for a permit: {retry.Reason}"), retry),
             _ => throw new InvalidOperationException($"Unknown outcome {outcome}."),
         };
@@ -78,7 +78,7 @@ sealed class CommandClient : IDisposable
         return outcome;
     }
 
-    public async Task<SendOutcome> TellAsync(JournalReport report, CancellationToken cancellation)
+    public async Task<SendOutcome> ReportJournalAsync(JournalReport report, CancellationToken cancellation)
     {
         var (outcome, _) = await PostAsync<JournalReport, BeginAnswer>(
             "journal", report, AgentProtocolJson.Default.JournalReport, null, Patience, cancellation).ConfigureAwait(false);

@@ -63,11 +63,11 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
         if (outcome is SendOutcome.Final final)
             return new SendOutcome.Retryable(final.Reason, WaitForUpgrade);
         if (asked is not null)
-            return await TellAsync(journal, asked, cancellation).ConfigureAwait(false);
+            return await ReportJournalAsync(journal, asked, cancellation).ConfigureAwait(false);
         foreach (var command in commands)
         {
             await AnswerAsync(journal, command, cancellation).ConfigureAwait(false);
-            // A lease that ends meanwhile is refused its permit by its token.
+            // If the lease ends before that, its token gets no permit.
             if (await ReportAllAsync(journal, cancellation).ConfigureAwait(false) is { } waits)
                 return waits;
         }
@@ -102,7 +102,7 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     }
 
     static CommandResult Unknown(long token) =>
-        new(token, CommandOutcome.Indeterminate, "The agent ended while it ran this command and does not know how far it came. It will not run it again.", null);
+        new(token, CommandOutcome.Indeterminate, "The agent stopped while it ran this command, so its outcome is unknown. It will not run it again.", null);
 
     async Task<SendOutcome.Retryable?> ReportAllAsync(CommandJournal journal, CancellationToken cancellation)
     {
@@ -121,20 +121,20 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
         return null;
     }
 
-    // Nothing runs meanwhile, so it is all that was ever done here, as far as it is remembered.
-    async Task<SendOutcome.Retryable?> TellAsync(CommandJournal journal, string generation, CancellationToken cancellation)
+    // Nothing runs while it is read, so it is everything that was ever done here, as far as the journal goes back.
+    async Task<SendOutcome.Retryable?> ReportJournalAsync(CommandJournal journal, string generation, CancellationToken cancellation)
     {
         var parts = journal.Entries.Chunk(EntriesAtATime).DefaultIfEmpty([]).ToList();
         for (var i = 0; i < parts.Count; i++)
         {
-            var outcome = await _client.TellAsync(new(generation, journal.KnownSince, parts[i], More: i < parts.Count - 1), cancellation).ConfigureAwait(false);
+            var outcome = await _client.ReportJournalAsync(new(generation, journal.KnownSince, parts[i], More: i < parts.Count - 1), cancellation).ConfigureAwait(false);
             if (outcome is SendOutcome.Retryable retry)
                 return retry;
             if (outcome is SendOutcome.Final final)
                 return new SendOutcome.Retryable(final.Reason);
         }
 
-        log.JournalTold(generation, parts.Sum(p => p.Length));
+        log.JournalReported(generation, parts.Sum(p => p.Length));
         return null;
     }
 
@@ -145,7 +145,7 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
             result = (seen?.Result is { } known && seen.Action == command.Action ? known : Unknown(command.Token)) with { Token = command.Token };
         else
             result = await ExecuteAsync(journal, command, cancellation).ConfigureAwait(false);
-        // An intent, where one was written, or the end that was told before.
+        // An intent, if one was written, or the result that was reported before.
         _ = journal.Knows(command.Id, out var written);
         options.At?.Invoke(RunnerStep.AfterAction, command.Id);
         journal.Write(RecordOf(command, RecordState.Result, result) with { Began = seen is null ? written is not null : seen.Began });
@@ -168,7 +168,7 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
-            return new CommandResult(command.Token, Failure(guard), $"It was not done after {seconds} s.", null);
+            return new CommandResult(command.Token, Failure(guard), $"It did not finish within {seconds} s.", null);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {

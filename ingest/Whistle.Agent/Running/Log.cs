@@ -12,13 +12,13 @@ static partial class Log
     [LoggerMessage(LogLevel.Warning, "Commands wait, next try in {Wait:0.0} s: {Reason}")]
     public static partial void CommandsWait(this ILogger log, double wait, string reason);
 
-    [LoggerMessage(LogLevel.Error, "The server does not take the result of the command {Id}, so it is dropped: {Reason}")]
+    [LoggerMessage(LogLevel.Error, "The server rejects the result of the command {Id}, so it is dropped: {Reason}")]
     public static partial void ResultRefused(this ILogger log, string id, string reason);
 
     [LoggerMessage(
         LogLevel.Information,
-        "The server was restored from a backup (generation {Generation}); it was told all {Count} commands that are remembered here.")]
-    public static partial void JournalTold(this ILogger log, string generation, int count);
+        "The server was restored from a backup (generation {Generation}); all {Count} commands remembered here were reported to it.")]
+    public static partial void JournalReported(this ILogger log, string generation, int count);
 
     [LoggerMessage(
         LogLevel.Error,
@@ -27,6 +27,6 @@ static partial class Log
 
     [LoggerMessage(
         LogLevel.Error,
-        "The record of a command {Path} is damaged; should that command come again, it is answered as indeterminate.")]
+        "The record of a command {Path} is damaged; if that command comes again, it is reported as indeterminate.")]
     public static partial void CommandRecordDamaged(this ILogger log, string path);
 }

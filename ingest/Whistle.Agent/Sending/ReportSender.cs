@@ -8,7 +8,7 @@ using Whistle.Telemetry;
 
 namespace Whistle.Agent.Sending;
 
-/// <summary>Posts reports to the server as Prometheus remote-write 2.0, one a request. The token is read anew each time.</summary>
+/// <summary>Posts reports to the server as Prometheus remote-write 2.0, one a request. The token is read again each time.</summary>
 sealed class ReportSender : IDisposable
 {
     const int LongestReason = 512;
@@ -98,7 +98,7 @@ sealed class ReportSender : IDisposable
         return status switch
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden =>
-                new SendOutcome.Retryable($"{answer} Check the agent's token in {options.TokenFile ?? "the agent's options"}; the reports wait until it is right.", after),
+                new SendOutcome.Retryable($"{answer} Check the agent's token in {options.TokenFile ?? "the agent's options"}; the reports wait until it is correct.", after),
             HttpStatusCode.TooManyRequests when after is null => new SendOutcome.Final(answer),
             HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout or >= HttpStatusCode.InternalServerError =>
                 new SendOutcome.Retryable(answer, after),

@@ -7,7 +7,7 @@ abstract record SendOutcome
     public sealed record Accepted : SendOutcome;
 
     /// <summary>The same report may succeed later.</summary>
-    /// <param name="Reason">What happened and what mends it.</param>
+    /// <param name="Reason">What happened and how to fix it.</param>
     /// <param name="After">The wait that the server asked for.</param>
     public sealed record Retryable(string Reason, TimeSpan? After = null) : SendOutcome;
 

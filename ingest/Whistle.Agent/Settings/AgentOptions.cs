@@ -34,7 +34,7 @@ public sealed record AgentOptions
     /// <summary>The token itself; <see cref="TokenFile"/> takes its place where both are given.</summary>
     public string? Token { get; init; }
 
-    /// <summary>Holds the token and nothing else; read anew for each request, so that a mended token is taken at once.</summary>
+    /// <summary>Contains the token and nothing else; read again for each request, so that a corrected token works at once.</summary>
     public string? TokenFile { get; init; }
 
     /// <summary>Allows plain http to another machine, which shows the token to the network.</summary>
@@ -77,10 +77,10 @@ public sealed record AgentOptions
     /// <summary>For the jitter of waits. The process id differs from agent to agent, which is all that is asked of it.</summary>
     public int Seed { get; init; } = Environment.ProcessId;
 
-    /// <summary>Told how far a command has come, with its id; a test ends the process there.</summary>
+    /// <summary>Called with how far a command has got, and its id; a test ends the process there.</summary>
     internal Action<RunnerStep, string>? At { get; init; }
 
-    /// <summary>All that is wrong, each with its mend; empty where the options will do.</summary>
+    /// <summary>Everything that is wrong, each with how to fix it; empty if the options are valid.</summary>
     public IReadOnlyList<string> Errors()
     {
         var errors = new List<string>();
@@ -101,7 +101,7 @@ public sealed record AgentOptions
         if (Server is null)
             yield break;
         if (!Server.IsAbsoluteUri || Server.Scheme is not ("http" or "https"))
-            yield return $"The server's address {Server} is no http or https address. Write it like https://whistle.example.com.";
+            yield return $"The server's address {Server} is not an http or https address. Write it like https://whistle.example.com.";
         else if (Server.Scheme == "http" && !Server.IsLoopback && !Insecure)
             yield return $"Plain http to {Server.Host} would show the token to the network. Use https, or allow it with --insecure.";
         if (Token is null && TokenFile is null)

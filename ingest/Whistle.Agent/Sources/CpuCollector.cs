@@ -44,7 +44,7 @@ sealed class CpuCollector(HostFile proc) : IReportSource
         }
 
         if (!found)
-            throw new NoDataException("/proc/stat names no processor.");
+            throw new NoDataException("/proc/stat lists no processor.");
     }
 
     void Add(SeriesSet series, int cpu, string name, Fields fields)

@@ -35,7 +35,7 @@ sealed class MeminfoCollector(HostFile proc) : IReportSource
         }
 
         if (!found)
-            throw new NoDataException("/proc/meminfo holds no line that can be read.");
+            throw new NoDataException("/proc/meminfo has no line that can be parsed.");
     }
 
     string Metric(string field, bool inBytes)

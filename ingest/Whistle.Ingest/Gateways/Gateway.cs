@@ -28,7 +28,7 @@ public sealed record GatewayOptions
     /// <summary>Samples a second that one tenant may send, over ten seconds.</summary>
     public double MaxSamplesPerSecond { get; init; } = 500_000;
 
-    /// <summary>Requests of one sender in work at a time; more are told to come back.</summary>
+    /// <summary>Requests of one sender that are processed at a time; more are asked to retry.</summary>
     public int MaxConcurrentRequests { get; init; } = 32;
 }
 
@@ -43,7 +43,7 @@ public sealed class Gateway(
     // A sender that declares much and sends little must not hold what it declares.
     const int FirstBuffer = 64 << 10;
 
-    readonly TenantBudgets _bodies = new(memory.WriteBodies, "The bodies of requests in work");
+    readonly TenantBudgets _bodies = new(memory.WriteBodies, "The bodies of requests being processed");
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
@@ -64,13 +64,13 @@ public sealed class Gateway(
         if (await AuthenticateAsync(context) is not { } sender)
             return Reject("unauthorized", new WriteAnswer(401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
         if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
-            return Reject("content_type", new WriteAnswer(415, $"This is no remote-write content type. {RemoteWriteBody.Accepted}"));
+            return Reject("content_type", new WriteAnswer(415, $"This is not a remote-write content type. {RemoteWriteBody.Accepted}"));
         if (context.Request.Headers.ContentEncoding != "snappy")
             return Reject("content_encoding", new WriteAnswer(415, "Send the body in snappy's block format, with Content-Encoding: snappy."));
         try
         {
             if (_inWork.AddOrUpdate(sender, 1, (_, count) => count + 1) > options.MaxConcurrentRequests)
-                return Refuse(sender, "busy", "Too many requests are in work.");
+                return Refuse(sender, "busy", "Too many requests are being processed.");
             if (process.Shortage is { } shortage)
                 return Refuse(sender, "short", shortage);
             return await AppendAsync(context, sender, version);

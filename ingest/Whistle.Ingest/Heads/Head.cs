@@ -102,7 +102,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     /// <param name="matchers">What the series must satisfy.</param>
     /// <param name="minTime">In milliseconds since 1970 UTC, as the next; both ends are included.</param>
     /// <param name="maxTime">The end.</param>
-    /// <param name="loaded">Is told how many more samples were read, while they are; what it throws ends the reading.</param>
+    /// <param name="loaded">Called with how many more samples were read, while they are read; an exception from it ends the read.</param>
     public List<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
         var found = new List<SeriesSamples>();

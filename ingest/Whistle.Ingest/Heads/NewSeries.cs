@@ -146,7 +146,7 @@ sealed class NewSeries
         }
         catch (DbException e)
         {
-            throw new StoreException($"New series cannot be counted, since the state database does not take a write: {e.Message}", e);
+            throw new StoreException($"New series cannot be counted, because the state database cannot be written: {e.Message}", e);
         }
 
         window.Reserved[slot] = reserved;

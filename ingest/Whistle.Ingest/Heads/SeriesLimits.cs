@@ -40,7 +40,7 @@ sealed record LimitReached(string Reason, string Tenant, string Setting, long Li
     public static readonly string[] Reasons = [Active, New, Stored];
 
     public override string ToString() =>
-        $"the tenant {Tenant} has {Limit} {What}, as many as {Setting} allows. Drop labels of many values at the sender, or raise the limit";
+        $"the tenant {Tenant} has {Limit} {What}, as many as {Setting} allows. Drop labels with many values at the sender, or raise the limit";
 }
 
 /// <summary>
@@ -67,7 +67,7 @@ public sealed class SeriesLimits
     readonly NewSeries _new;
     readonly StoredSeries _stored = new();
     readonly ConcurrentDictionary<(string Tenant, string Reason), (LimitReached Reached, DateTimeOffset At)> _refused = new();
-    HashSet<(string, string)> _told = [];
+    HashSet<(string, string)> _reported = [];
     DateTimeOffset _renewedAt = DateTimeOffset.MinValue;
 
     public static StateSchema Tables => NewSeries.Tables;
@@ -130,12 +130,12 @@ public sealed class SeriesLimits
                 health.Clear(Component, $"{key.Tenant} {key.Reason}");
         }
 
-        var told = Used(head).Where(u => u.Ratio >= Noteworthy).ToList();
-        foreach (var (tenant, limit, ratio) in told)
+        var reported = Used(head).Where(u => u.Ratio >= Noteworthy).ToList();
+        foreach (var (tenant, limit, ratio) in reported)
             metrics.SeriesLimitUsed.WithLabels(tenant, limit).Set(ratio);
-        foreach (var (tenant, limit) in _told.Except(told.Select(t => (t.Tenant, t.Limit))))
+        foreach (var (tenant, limit) in _reported.Except(reported.Select(t => (t.Tenant, t.Limit))))
             metrics.SeriesLimitUsed.RemoveLabelled(tenant, limit);
-        _told = [.. told.Select(t => (t.Tenant, t.Limit))];
+        _reported = [.. reported.Select(t => (t.Tenant, t.Limit))];
     }
 
     IEnumerable<(string Tenant, string Limit, double Ratio)> Used(Head head)

@@ -14,7 +14,7 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
     /// <param name="matchers">What the series must satisfy.</param>
     /// <param name="minTime">In milliseconds since 1970 UTC, as the next.</param>
     /// <param name="maxTime">The end.</param>
-    /// <param name="loaded">Is told how many more samples were read, while they are; what it throws ends the reading.</param>
+    /// <param name="loaded">Called with how many more samples were read, while they are read; an exception from it ends the read.</param>
     /// <exception cref="StoreException">The store does not answer.</exception>
     public IReadOnlyList<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
@@ -23,7 +23,7 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
         var border = head.CompleteFrom(matchers);
         if (minTime >= border)
             return head.Select(matchers, minTime, maxTime, loaded);
-        // The head first: while the store answers, time goes on, and the head drops what then is out of its window.
+        // The head first: while the store answers, time passes, and the head drops what leaves its window.
         var recents = maxTime < border ? [] : head.Select(matchers, border, maxTime, loaded);
         return store.Select(matchers, minTime, Math.Min(maxTime, border - 1), loaded, recents);
     }

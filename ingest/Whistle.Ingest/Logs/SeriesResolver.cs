@@ -122,7 +122,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
     }
 
     void RefuseOld(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_old", write.Reason is not null ? "" :
-        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old, which is as late as a sample may come.");
+        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old; older samples are refused.");
 
     void RefuseNew(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_new", write.Reason is not null ? "" :
         $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; check the clock of the sender.");

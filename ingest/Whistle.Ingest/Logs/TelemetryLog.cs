@@ -16,7 +16,7 @@ public sealed record TelemetryLogOptions
     /// <summary>How long the first of a group waits for others to share its commit. Real time, whatever clock the engine is on.</summary>
     public TimeSpan GroupCommit { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Samples that may wait for the store before senders are told to come back later.</summary>
+    /// <summary>Samples that may wait for the store before senders are asked to retry.</summary>
     public int MaxPendingSamples { get; init; } = 1_000_000;
 
     /// <summary>Samples of one request: they wait in memory together. Prometheus sends 2,000.</summary>
@@ -122,7 +122,7 @@ public sealed class TelemetryLog(
         return EnqueueAsync(write);
     }
 
-    /// <summary>Commits until told to stop, and then what was accepted before.</summary>
+    /// <summary>Commits until it is stopped, and then what was accepted before.</summary>
     public async Task RunAsync(CancellationToken stopping)
     {
         await using var _ = stopping.Register(() => _queue.Complete());
@@ -157,14 +157,14 @@ public sealed class TelemetryLog(
 
     // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
     string? WhyNot() => _refusal
-        ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store does not take samples; see the server's log." : null);
+        ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store accepts no samples; see the server's log." : null);
 
     void ThrowIfFull(string tenant)
     {
         if (WhyNot() is { } reason)
             throw new StoreException(reason);
         if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
-            throw new StoreException($"{_pendingSamples} samples wait for the store, which does not keep up.");
+            throw new StoreException($"{_pendingSamples} samples wait for the store, which cannot keep up.");
         // One alone must not use up what there is for all.
         if (_queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 4 * 3)
             throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
@@ -206,7 +206,7 @@ public sealed class TelemetryLog(
         }
         catch (Exception e)
         {
-            // Out of memory, most likely. The senders send it again, and the log goes on.
+            // Most likely out of memory. The senders send it again, and the log continues.
             logger.CommitFailed(e);
             var reason = new StoreException($"The batch could not be committed: {e.Message}", e);
             group.ForEach(write => write.Fail(reason));
@@ -305,7 +305,7 @@ public sealed class TelemetryLog(
             if (!_failed)
                 logger.BatchFailed(_batch.Count, e.Message);
             (_failedAt, _failed) = (TimeProvider.System.GetTimestamp(), true);
-            health.Failing(Component, "", $"The store takes no samples, and senders are told to try again: {e.Message}");
+            health.Failing(Component, "", $"The store accepts no samples, and senders are asked to retry: {e.Message}");
             Refuse(group, e as StoreException ?? new StoreException($"The batch could not be stored: {e.Message}", e));
             return false;
         }

@@ -258,7 +258,7 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
         _open = default;
     }
 
-    // Only the chunk that the time falls into is written anew, or a sender of late samples could make each cost as much as the series
+    // Only the chunk that the time falls into is rewritten, or a sender of late samples could make each cost as much as the series
     // is long. False where the time is there already.
     bool Insert_NeedsLock(long time, double value)
     {

@@ -7,7 +7,7 @@ sealed class CommitBatch
 {
     const int UsualSize = 4096;
 
-    // What an unusually large request made grow past this is let go again.
+    // What an unusually large request grew past this is released.
     const int KeptSize = 256 * 1024;
 
     public List<HeadSeries> NewSeries { get; } = [];

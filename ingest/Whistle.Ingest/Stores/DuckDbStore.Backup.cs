@@ -21,7 +21,7 @@ public sealed partial class DuckDbStore
     /// <para>The files of one hour are copied under one lock, so they belong together. What the copy's catalogue knows of hours that went
     /// while it was made is taken out of it, and its mark is that of its own last commit, not of the store's.</para>
     /// </remarks>
-    /// <param name="copied">Told each file once it is on the disk.</param>
+    /// <param name="copied">Called with each file once it is on the disk.</param>
     /// <exception cref="StoreException">The store does not answer, or a copy is not what was read.</exception>
     /// <exception cref="IOException">The folder takes nothing more.</exception>
     public void CopyTo(string folder, Action<FileSum> copied, CancellationToken cancellation)
@@ -73,7 +73,7 @@ public sealed partial class DuckDbStore
         HotFile.Execute(connection, $"COPY FROM DATABASE {Identifier(Text(connection, "SELECT current_database()"))} TO {CopyName}");
         HotFile.Execute(connection, "COMMIT");
         if (CountHot(connection, CopyName) is var count && count != samples)
-            throw new StoreException($"{count} of {samples} samples of the hot store came to {folder}.");
+            throw new StoreException($"{count} of {samples} samples of the hot store were copied to {folder}.");
     });
 
     List<FileSum> CopyHour(string folder, string hour)

@@ -96,7 +96,7 @@ public sealed partial class DuckDbStore
         if (format > HotFile.Format)
             throw new StoreException($"The hot store in {_options.Folder} is of format {format}, and this program knows formats up to {HotFile.Format}. Start the newer program, or restore a backup that this one made.");
         var mark = _mark.Read();
-        // What replaces a damaged one has told of it already.
+        // The damage of the one that this replaces has been reported already.
         if (!isReplaced && LossOf(commits, mark, isMarkExpected || commits > 0) is { } loss)
             _setAside.Add("hot", loss, NewestHot(), _time.GetUtcNow().ToUnixTimeMilliseconds());
         if (mark > commits)
@@ -108,7 +108,7 @@ public sealed partial class DuckDbStore
     static string? LossOf(long commits, long? mark, bool isMarkExpected) => mark switch
     {
         null when isMarkExpected => $"The mark of the last commit is missing or damaged, so it is unknown whether {HotFile.Name} is whole; it has {commits} commits",
-        { } last when last > commits => $"{HotFile.Name} holds {commits} commits of {last}: it is older than what was stored, or was cut off",
+        { } last when last > commits => $"{HotFile.Name} holds {commits} commits of {last}: it is older than what was stored, or was truncated",
         _ => null,
     };
 

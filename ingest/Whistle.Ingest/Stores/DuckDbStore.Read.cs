@@ -21,7 +21,7 @@ public sealed partial class DuckDbStore
     /// <param name="matchers">What the series must satisfy.</param>
     /// <param name="minTime">In milliseconds since 1970 UTC, as the next.</param>
     /// <param name="maxTime">The end.</param>
-    /// <param name="loaded">Is told how many more samples were read, while they are; what it throws ends the reading.</param>
+    /// <param name="loaded">Called with how many more samples were read, while they are read; an exception from it ends the read.</param>
     /// <param name="newer">Series whose samples lie after the range; theirs are joined to those of the store.</param>
     /// <exception cref="StoreException">The store does not answer.</exception>
     public List<SeriesSamples> Select(

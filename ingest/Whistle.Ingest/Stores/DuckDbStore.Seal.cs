@@ -62,7 +62,7 @@ public sealed partial class DuckDbStore
         return failure is null ? due.Count : throw failure;
     }
 
-    /// <summary>A running store goes on without its file, and loses everything at the next start.</summary>
+    /// <summary>A running store continues without its file, and loses everything at the next start.</summary>
     internal void LookAtHotFile()
     {
         if (_hotFile.Loss is { } loss)

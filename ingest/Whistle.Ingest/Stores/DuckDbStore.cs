@@ -21,7 +21,7 @@ enum StoreMoment
 {
     BeforeCommit,
 
-    /// <summary>The batch is durable; nobody was told yet.</summary>
+    /// <summary>The batch is durable; nobody knows yet.</summary>
     AfterCommit,
 }
 
@@ -74,7 +74,7 @@ public sealed partial class DuckDbStore : IDisposable
         {
             _setAside.Load();
             if (options.HasHistory && !File.Exists(FormatFile) && !_hotFile.Exists && !Directory.EnumerateFileSystemEntries(SealedFolder).Any())
-                _setAside.Add("telemetry", $"There was no telemetry in {options.Folder} when the server started, although its state is older: all of before is missing. Is its disk mounted?", 0, time.GetUtcNow().ToUnixTimeMilliseconds());
+                _setAside.Add("telemetry", $"There was no telemetry in {options.Folder} when the server started, although its state is older: everything before that is missing. Is its disk mounted?", 0, time.GetUtcNow().ToUnixTimeMilliseconds());
             var isLegacy = CheckFormat();
             _connection = _hotFile.Open(out var isReplaced);
             ReadLayout(isLegacy, isReplaced);
@@ -158,7 +158,7 @@ public sealed partial class DuckDbStore : IDisposable
             {
                 // InvalidOperation: the connection is closed, since the store did not recover from the failure before.
                 _hot.ExceptWith(created);
-                throw new StoreException($"The store in {_options.Folder} did not take a batch of {batch.Count} samples: {e.Message.TrimEnd()}", e);
+                throw new StoreException($"The store in {_options.Folder} rejected a batch of {batch.Count} samples: {e.Message.TrimEnd()}", e);
             }
             finally
             {

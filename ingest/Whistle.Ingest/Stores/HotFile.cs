@@ -119,14 +119,14 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
         if (!isReplaced || !existed)
             return connection;
         connection.Dispose();
-        Away($"{Name} was exchanged for another one while the server ran", 0, Path, Log);
+        Away($"{Name} was replaced by another one while the server ran", 0, Path, Log);
         return OpenWhole();
     }
 
     void Away(string reason, long from, params IReadOnlyList<string> files)
     {
         if (!setAside.Add("hot", reason, from, time.GetUtcNow().ToUnixTimeMilliseconds(), files))
-            throw new StoreException($"{reason}, and it cannot be set aside. See that the server's user may write {options.Folder} and all that is in it, and that the disk has room; or move {files[0]} away.");
+            throw new StoreException($"{reason}, and it cannot be set aside. See that the server's user may write {options.Folder} and all that is in it, and that the disk has space; or move {files[0]} away.");
     }
 
     // A connection that is left open keeps the database open, and one that has failed is refused until the last is closed.
@@ -134,7 +134,7 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     {
         // A log without its file is of a file that is gone; DuckDB would play it into the new one.
         if (!File.Exists(Path) && File.Exists(Log))
-            Away($"{Name} is missing, and its log {Name}.wal alone tells nothing", 0, Log);
+            Away($"{Name} is missing, and its log {Name}.wal alone is useless", 0, Log);
         if (!File.Exists(Path))
             logger?.HotStoreMade(Path);
         var connection = OpenWhole(Path);

@@ -11,7 +11,7 @@ static unsafe class SampleScan
 {
     const string Unexplained = "the query failed, and DuckDB does not say why.";
 
-    /// <param name="connection">Open, and used by nobody else meanwhile.</param>
+    /// <param name="connection">Open, and used by nobody else until this returns.</param>
     /// <param name="sql">Selects a UINTEGER, a BIGINT and a DOUBLE, none of them null.</param>
     /// <param name="each">What to do with the rows.</param>
     /// <returns>Null, or why the query failed.</returns>

@@ -67,7 +67,7 @@ sealed class SealedFolder(string path)
 
     /// <summary>Why the hour's files cannot be trusted; null where they are what was written. A file is hashed when it is new here, and again when it has changed.</summary>
     /// <param name="again">Hashes all of them, whatever was found before.</param>
-    /// <exception cref="StoreException">It cannot be told now, for want of handles or memory.</exception>
+    /// <exception cref="StoreException">It cannot be decided now, for want of handles or memory.</exception>
     public SealedFault? Fault(SealedHour hour, bool again = false)
     {
         foreach (var file in hour.Files)
@@ -103,7 +103,7 @@ sealed class SealedFolder(string path)
             if (Stamp.Of(PathOf(file)) is not { } stamp)
                 return $"{file.Name} is missing";
             if (stamp.Bytes != file.Bytes)
-                return $"{file.Name} has {stamp.Bytes} bytes in place of {file.Bytes}";
+                return $"{file.Name} has {stamp.Bytes} bytes instead of {file.Bytes}";
         }
 
         return null;
@@ -117,7 +117,7 @@ sealed class SealedFolder(string path)
             return null;
         _proven.TryRemove(file.Name, out _);
         if (stamp.Bytes != file.Bytes)
-            return $"{file.Name} has {stamp.Bytes} bytes in place of {file.Bytes}";
+            return $"{file.Name} has {stamp.Bytes} bytes instead of {file.Bytes}";
         if (SealedFile.Of(PathOf(file), file.Name) != file)
             return $"{file.Name} does not have the content that was written";
         _proven[file.Name] = stamp;

@@ -116,7 +116,7 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
             // What follows says all that is known.
         }
 
-        // Nothing tells which time it is about, so every query is told.
+        // Its time is unknown, so every query carries the warning.
         return new Damage(Path.GetFileName(entry), $"{entry} was set aside; its {ReasonFile} cannot be read", DateTimeOffset.UnixEpoch, long.MinValue, long.MaxValue) { Folder = entry };
     }
 }

@@ -35,7 +35,7 @@ public static class StoreInspection
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or StoreException)
         {
-            return [new(part, true, $"It cannot be read: {e.Message.TrimEnd()} See that it is of the right kind and that this user may read it; look after the disk and its file system.")];
+            return [new(part, true, $"It cannot be read: {e.Message.TrimEnd()} Check that it is of the right kind and that this user may read it; check the disk and its file system.")];
         }
     }
 
@@ -44,7 +44,7 @@ public static class StoreInspection
         var file = Path.Combine(folder, "format");
         return !Path.Exists(file) ? new("format", false, "There is no format file: the folder is of format 1, or new; the next start writes one.")
             : File.ReadAllText(file).Trim() == $"{HotFile.Format}" ? new("format", false, $"Format {HotFile.Format}.")
-            : int.TryParse(File.ReadAllText(file), out var number) && number > HotFile.Format ? new("format", false, $"Format {number} is of a newer version of Whistle than this one, which knows {HotFile.Format} and may take what follows for damaged. Use the newer version.")
+            : int.TryParse(File.ReadAllText(file), out var number) && number > HotFile.Format ? new("format", false, $"Format {number} is of a newer version of Whistle than this one, which knows {HotFile.Format} and may report what follows as damaged. Use the newer version.")
             : new("format", true, $"It says \"{File.ReadAllText(file).Trim()}\", where this program writes {HotFile.Format}.");
     }
 
@@ -79,14 +79,14 @@ public static class StoreInspection
         {
             using var mark = new CommitMark(Path.Combine(folder, CommitMark.FileName));
             var (commits, marked) = (hot.Look(), mark.Read());
-            return commits < (marked ?? 0) ? new(HotFile.Name, true, $"It holds {commits} commits of {marked}: it is older than what was stored, or was cut off. The next start goes on with what there is.")
+            return commits < (marked ?? 0) ? new(HotFile.Name, true, $"It holds {commits} commits of {marked}: it is older than what was stored, or was truncated. The next start continues with what there is.")
                 : marked is null ? new(HotFile.Name, true, "It can be read; whether it is whole is unknown, as the mark of the last commit is missing or damaged.")
                 : new(HotFile.Name, false, $"{commits} commits, all of them readable.");
         }
         catch (DuckDBException e)
         {
             return HotFile.IsDamage(e.Message) ? new(HotFile.Name, true, $"{e.Message.TrimEnd()} The next start saves what can be read and sets the file aside.")
-                : new(HotFile.Name, true, $"It cannot be opened now: {e.Message.TrimEnd()} See which other process has it open, and that this user may read it.");
+                : new(HotFile.Name, true, $"It cannot be opened now: {e.Message.TrimEnd()} Check which other process has it open, and that this user may read it.");
         }
     }
 

@@ -20,7 +20,7 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
 
         StatVfs stat;
         if (StatVfsCall(folder, &stat) != 0)
-            throw new IOException($"Cannot ask for the space of {folder}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+            throw new IOException($"Cannot read the free space of {folder}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
         return new((long)(stat.Blocks * stat.FragmentSize), (long)(stat.BlocksAvailable * stat.FragmentSize), (long)stat.Files, (long)stat.FilesAvailable);
     }
 

@@ -50,7 +50,7 @@ public sealed class PassWatch(HealthBoard board, IMetricFactory metrics, TimePro
             if (overdue > TimeSpan.Zero)
                 board.Report(stage, Subject, HealthState.Failed, $"The pass over {stage} has not succeeded {pass.Words()}. The log says what happened before; if the pass is stuck, restart the server.");
             else if (pass.Failure is { } failure)
-                board.Report(stage, Subject, HealthState.Degraded, $"The latest pass over {stage} failed: {failure} It is tried again; the server's log says more.");
+                board.Report(stage, Subject, HealthState.Degraded, $"The latest pass over {stage} failed: {failure} It is retried; the server's log says more.");
             else
                 board.Clear(stage, Subject);
         }
@@ -62,14 +62,14 @@ public sealed class WatchedPass
 {
     readonly TimeSpan _bound;
     readonly TimeProvider _time;
-    readonly Action<DateTimeOffset> _told;
+    readonly Action<DateTimeOffset> _onSuccess;
     long _succeeded;
     long _begun;
     string? _failure;
 
-    internal WatchedPass(TimeSpan bound, TimeProvider time, Action<DateTimeOffset> told)
+    internal WatchedPass(TimeSpan bound, TimeProvider time, Action<DateTimeOffset> onSuccess)
     {
-        (_bound, _time, _told) = (bound, time, told);
+        (_bound, _time, _onSuccess) = (bound, time, onSuccess);
         _succeeded = time.GetTimestamp();
     }
 
@@ -80,7 +80,7 @@ public sealed class WatchedPass
         Volatile.Write(ref _begun, 0);
         Volatile.Write(ref _failure, null);
         Volatile.Write(ref _succeeded, _time.GetTimestamp());
-        _told(_time.GetUtcNow());
+        _onSuccess(_time.GetUtcNow());
     }
 
     public void Fail(Exception exception)

@@ -8,7 +8,7 @@ namespace Whistle.State.Health;
 /// </summary>
 public sealed class ProcessWatch(HealthBoard health)
 {
-    // What is under way goes on to take memory: see the shares of MemoryOptions.
+    // What is under way takes more memory: see the shares of MemoryOptions.
     const double MostMemory = 0.7;
     const double MostHandles = 0.9;
 
@@ -56,7 +56,7 @@ public sealed class ProcessWatch(HealthBoard health)
     {
         Volatile.Write(ref _lookedAt, TimeProvider.System.GetTimestamp());
         var memory = MemoryShortage_NeedsLock();
-        Report("memory", memory, "Give the process more memory, or bound what it is asked for (Memory: in docs/configuration.md, MaxSeriesPerTenant).");
+        Report("memory", memory, "Give the process more memory, or limit what it is asked for (Memory: in docs/configuration.md, MaxSeriesPerTenant).");
         var open = OpenHandles();
         var handles = open > MostHandles * _handles ? $"{open} of {_handles} files and connections are open." : null;
         Report("handles", handles, "Raise the limit (LimitNOFILE= of the unit, ulimit -n).");

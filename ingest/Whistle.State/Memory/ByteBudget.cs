@@ -60,7 +60,7 @@ public sealed class ByteBudget(long most, string full, ByteBudget? within = null
         if (Interlocked.Add(ref _held, bytes) <= most)
             return;
         Give(bytes);
-        throw new BusyException(within is null ? $"{full} hold as many bytes as they may together ({most >> 20} MiB)." : full);
+        throw new BusyException(within is null ? $"{full} use as many bytes as they may together ({most >> 20} MiB)." : full);
     }
 
     internal void Give(long bytes)
@@ -94,5 +94,5 @@ public sealed class TenantBudgets(long most, string full)
     public long Held => _all.Held;
 
     public ByteShare Open(string tenant) => _ofTenants.GetOrAdd(tenant, t => new ByteBudget(
-        most / 4 * 3, $"{full} of the tenant {t} alone hold as many bytes as one tenant's may (three quarters of {most >> 20} MiB).", _all)).Open();
+        most / 4 * 3, $"{full} of the tenant {t} alone use as many bytes as one tenant's may (three quarters of {most >> 20} MiB).", _all)).Open();
 }

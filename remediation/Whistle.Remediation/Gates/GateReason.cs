@@ -1,6 +1,5 @@
 using Whistle.Incidents;
 using Whistle.Remediation.Control;
-using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 using Whistle.State;
 

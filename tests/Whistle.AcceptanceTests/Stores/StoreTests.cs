@@ -327,7 +327,8 @@ public abstract partial class StoreTests : IAsyncLifetime
     {
         var store = new AlertingStore(Database);
         var outbox = new OutboxStore(Database);
-        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [new Decision.Page(1, Severity.Critical, new PageReason.AcknowledgementEnded())], Now, async t =>
+        var page = new Decision.Page(1, Severity.Critical, new PageReason.AcknowledgementEnded());
+        await store.SaveAsync(Disk, AlertState.New with { Pages = 1 }, [page], Now, async t =>
         {
             await OutboxStore.AddAsync(t, "pd", new("i1/1", "trigger", "i1", "{}"), Now, Cancellation);
             await OutboxStore.AddAsync(t, "pd", new("i1/1", "trigger", "i1", "{}"), Now, Cancellation);
@@ -345,7 +346,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         }, Cancellation);
 
         Assert.Equal(
-            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"], (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State.Word()}"));
+            ["resolve overtaken", "resolve pending", "trigger overtaken", "trigger sent"],
+            (await outbox.ListAsync(null, null, 10, Cancellation)).Select(n => $"{n.Action} {n.State.Word()}"));
         Assert.Equal(["resolve"], (await outbox.ListAsync(NotificationState.Pending, "i1", 10, Cancellation)).Select(n => n.Action));
         Assert.Equal((1, 2), (await outbox.PendingAsync("pd", Cancellation), (await store.FindAsync("i1", Cancellation))!.Pages));
         await outbox.SetAsideAsync((await outbox.NextAsync("pd", Now, cancellation: Cancellation))!, Now.AddMinutes(1), Cancellation);
@@ -381,7 +383,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Null((await tickets.CommentAsync(1, "bob", "all of May", Cancellation)).Refusal);
         await InWriteAsync(async t => await TicketStore.ResolveAsync(t, "i1", Now, Cancellation));
         Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, Cancellation)).Refusal);
-        Assert.Equal(["1 opened", "2 state", "3 comment", "4 state", "5 state"], (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind.Word()}"));
+        Assert.Equal(
+            ["1 opened", "2 state", "3 comment", "4 state", "5 state"],
+            (await tickets.TimelineAsync(1, Cancellation)).Select(e => $"{e.Number} {e.Kind.Word()}"));
         await InWriteAsync(async t => await TicketStore.OpenAsync(t, Disk, repair, Now, Cancellation));
         Assert.Equal([2, 1], (await tickets.ListAsync(incident: "i1", cancellation: Cancellation)).Select(t => t.Id));
         Assert.Equal([1], (await tickets.ListAsync(TicketState.Closed, cancellation: Cancellation)).Select(t => t.Id));

@@ -102,7 +102,8 @@ sealed class AlertingBench : IDisposable
 
     public FakePagerDuty PagerDuty { get; }
 
-    public FakeMail Mail { get; } = new(new() { Host = "mail.example.com", From = "whistle@example.com", To = ["ops@example.com", "dev@example.com"] });
+    public FakeMail Mail { get; } = new(
+        new() { Host = "mail.example.com", From = "whistle@example.com", To = ["ops@example.com", "dev@example.com"] });
 
     public Dictionary<string, IncidentView> Incidents { get; } = [];
 
@@ -131,7 +132,8 @@ sealed class AlertingBench : IDisposable
         Channels = HasPagerDuty ? [PagerDutyOptions, new FakeMailOptions(Mail)] : [new FakeMailOptions(Mail)],
     };
 
-    PagerDutyOptions PagerDutyOptions => new() { Address = new("https://pd.example.com"), RoutingKey = new string('k', 32), Handler = PagerDuty };
+    PagerDutyOptions PagerDutyOptions =>
+        new() { Address = new("https://pd.example.com"), RoutingKey = new string('k', 32), Handler = PagerDuty };
 
     /// <summary>As a new process on the same state.</summary>
     public void Start()

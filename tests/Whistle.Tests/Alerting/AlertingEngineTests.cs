@@ -97,7 +97,8 @@ public sealed class AlertingEngineTests
         var resolved = told.SelectMany(m => m.Decisions.OfType<Decision.Resolve>()).Select(r => r.Number).ToList();
         Assert.Equal(Enumerable.Range(1, pages.Count), pages);
         Assert.Equal(pages, resolved);
-        Assert.DoesNotContain(told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && p.Reason is not PageReason.GaveUp));
+        Assert.DoesNotContain(
+            told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && p.Reason is not PageReason.GaveUp));
         var changes = told.SelectMany(m => m.Decisions.OfType<Decision.Change>()).Select(c => c.Repair.Id).ToList();
         Assert.Equal(changes.Distinct(), changes);
     });
@@ -111,7 +112,9 @@ public sealed class AlertingEngineTests
             """;
         var state = JsonSerializer.Deserialize(stored, AlertStateJson.Default.AlertState)!;
 
-        Assert.Equal((Severity.Warning, "r1", "r2", TimeSpan.FromMinutes(3)), (state.PagedSeverity!.Value, state.PagedRepair, state.TicketedRepair, state.InhibitedFor));
+        Assert.Equal(
+            (Severity.Warning, "r1", "r2", TimeSpan.FromMinutes(3)),
+            (state.PagedSeverity!.Value, state.PagedRepair, state.TicketedRepair, state.InhibitedFor));
         Assert.Equal(["cause NodeDiskFilling", "node n1", "r1", "r2"], [.. state.PagedScope, .. state.ReportedRepairs]);
         Assert.Equal(stored, AlertingStore.Text(state));
     }

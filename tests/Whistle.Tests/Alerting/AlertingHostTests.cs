@@ -36,7 +36,8 @@ public sealed class AlertingHostTests : IDisposable
             Assert.Equal(TicketState.Resolved, Assert.Single(await bench.Host.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).State);
             Assert.Equal(2, (await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Count);
             Assert.Equal(_bench.Notes, bench.Notes);
-            Assert.Empty(await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
+            Assert.Empty(
+                await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
             if (bench.CrashAfter >= 0)
                 break;
         }
@@ -121,7 +122,8 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute, Second * 5);
         var problem = Assert.Single(_bench.Health.Problems());
         Assert.Equal(("outbox", "pagerduty configuration", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
-        Assert.StartsWith("1 notification waits for the channel pagerduty, which is not configured", problem.Reason, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "1 notification waits for the channel pagerduty, which is not configured", problem.Reason, StringComparison.Ordinal);
 
         _bench.HasPagerDuty = true;
         _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
@@ -141,7 +143,8 @@ public sealed class AlertingHostTests : IDisposable
         await using (var connection = await _bench.Database.OpenAsync(TestContext.Current.CancellationToken))
         {
             await connection.ExecuteAsync(
-                "UPDATE alerting_outbox SET action = 'tirgger' WHERE channel = 'pagerduty' AND key = 'i2/1'", TestContext.Current.CancellationToken);
+                "UPDATE alerting_outbox SET action = 'tirgger' WHERE channel = 'pagerduty' AND key = 'i2/1'",
+                TestContext.Current.CancellationToken);
         }
 
         _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
@@ -169,7 +172,9 @@ public sealed class AlertingHostTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 299).Select(i => $"trigger i{i:000}/1"), _bench.PagerDuty.Taken);
         var calls = _bench.PagerDuty.Calls.ConvertAll(c => c.At);
         Assert.All(calls, at => Assert.InRange(calls.Count(c => c >= at && c < at + Minute), 1, 120));
-        Assert.Equal(2, (await _bench.Host.NotificationsAsync(NotificationState.Overtaken, cancellation: TestContext.Current.CancellationToken)).Count);
+        Assert.Equal(
+            2,
+            (await _bench.Host.NotificationsAsync(NotificationState.Overtaken, cancellation: TestContext.Current.CancellationToken)).Count);
         Assert.Empty(await _bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
     }
 
@@ -195,7 +200,8 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 5, Minute);
 
         Assert.Equal(["trigger i2/1"], _bench.PagerDuty.Taken);
-        var refused = Assert.Single(await _bench.Host.NotificationsAsync(NotificationState.Failed, cancellation: TestContext.Current.CancellationToken));
+        var refused = Assert.Single(
+            await _bench.Host.NotificationsAsync(NotificationState.Failed, cancellation: TestContext.Current.CancellationToken));
         Assert.Equal(("i1/1", 1), (refused.Key, refused.Attempts));
         Assert.Contains("because", refused.Reason, StringComparison.Ordinal);
     }
@@ -257,7 +263,8 @@ public sealed class AlertingHostTests : IDisposable
             var taken = bench.PagerDuty.Taken;
             foreach (var key in taken.Where(c => c.StartsWith("trigger ", StringComparison.Ordinal)).Select(c => c["trigger ".Length..]).Distinct())
                 Assert.InRange(taken.IndexOf($"resolve {key}"), taken.LastIndexOf($"trigger {key}") + 1, taken.Count);
-            Assert.Empty(await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
+            Assert.Empty(
+                await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
             Assert.Contains("change", taken);
         }
     }

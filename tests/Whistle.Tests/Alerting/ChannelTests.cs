@@ -133,12 +133,16 @@ public sealed class ChannelTests : IDisposable
         Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Refusal);
         Assert.Contains("Open another", (await tickets.CommentAsync(1, "bob", "thanks", TestContext.Current.CancellationToken)).Refusal, StringComparison.Ordinal);
         Assert.Null((await tickets.MoveAsync(2, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Ticket);
-        Assert.Equal(["opened whistle", "state ann", "comment bob", "state ann", "state ann"], (await tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Select(e => $"{e.Kind.Word()} {e.Author}"));
+        Assert.Equal(
+            ["opened whistle", "state ann", "comment bob", "state ann", "state ann"],
+            (await tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Select(e => $"{e.Kind.Word()} {e.Author}"));
         Assert.Equal("/data/<models>", (await tickets.FindAsync(1, TestContext.Current.CancellationToken))!.LargestDirectories[0].Path);
     }
 
     PagerDutyChannel Channel(HttpMessageHandler handler) =>
-        new(new PagerDutyOptions { Address = new("https://pd.example.com/"), RoutingKey = new string('k', 32), Handler = handler }, null, _time);
+        new(
+            new PagerDutyOptions { Address = new("https://pd.example.com/"), RoutingKey = new string('k', 32), Handler = handler }, null,
+            _time);
 
     sealed class SilentServer : HttpMessageHandler
     {

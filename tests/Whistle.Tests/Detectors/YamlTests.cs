@@ -21,9 +21,9 @@ public sealed class YamlTests : IDisposable
     [InlineData("a: 1\nb:\n  c: 1\n  c: 2\n", "4:3: not valid YAML: Duplicate key")]
     [InlineData("a:\n\tb: 1\n", "2:1: not valid YAML: ", "tab", "Indent with spaces.")]
     [InlineData("a:\n  b: 1\n  \tc: 2\n", "3:3: not valid YAML: ", "tab", "Indent with spaces.")]
-    [InlineData("a: &x [*x]\n", "1:8: not valid YAML: *x stands for nothing that ends before it")]
-    [InlineData("a: &x 1\nb: &x [*x]\n", "2:8: not valid YAML: *x stands for nothing that ends before it")]
-    [InlineData("a: *x\n", "1:4: not valid YAML: *x stands for nothing that ends before it")]
+    [InlineData("a: &x [*x]\n", "1:8: not valid YAML: *x refers to no anchor before it")]
+    [InlineData("a: &x 1\nb: &x [*x]\n", "2:8: not valid YAML: *x refers to no anchor before it")]
+    [InlineData("a: *x\n", "1:4: not valid YAML: *x refers to no anchor before it")]
     [InlineData("a: 'b\n", "not valid YAML: ")]
     public void What_is_wrong_has_its_place_and_its_reason(string text, params string[] says) => AssertRefused(Encoding.UTF8.GetBytes(text), says);
 

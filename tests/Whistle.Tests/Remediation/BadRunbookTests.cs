@@ -48,8 +48,8 @@ public sealed class BadRunbookTests : IDisposable
     [InlineData("- { name: a, approval: support, onFailure: continue }", "an approval that nobody gives cannot let the run continue")]
     [InlineData("- { name: a, action: kubernetes.drain, parameters: { deleteEmptyDir: 'true' } }", "deleteEmptyDir of kubernetes.drain must be true or false")]
     [InlineData("- { name: a, action: packages.check, parameters: { packages: { a: 1 } } }", "packages of packages.check must be a mapping of texts")]
-    [InlineData("- &loop { name: a, action: disk.clean-paths, parameters: { roots: *loop } }", "*loop stands for nothing that ends before it")]
-    [InlineData("- { name: a, action: disk.clean-paths, parameters: { roots: &loop [*loop] } }", "*loop stands for nothing that ends before it")]
+    [InlineData("- &loop { name: a, action: disk.clean-paths, parameters: { roots: *loop } }", "*loop refers to no anchor before it")]
+    [InlineData("- { name: a, action: disk.clean-paths, parameters: { roots: &loop [*loop] } }", "*loop refers to no anchor before it")]
     public void A_list_of_steps_that_is_wrong_says_how_it_is_right(string step, string reason) => Refused(Book("").Replace("- { name: a, action: disk.clean-paths,  }", step, StringComparison.Ordinal), reason);
 
     [Theory]

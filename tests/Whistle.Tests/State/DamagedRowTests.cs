@@ -139,7 +139,8 @@ public sealed class DamagedRowTests : IDisposable
         await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
         {
             Assert.Equal(1, await connection.ExecuteAsync(
-                $"UPDATE alerting_incidents SET state = replace(state, '\"critical\"', '\"{severity}\"')", TestContext.Current.CancellationToken));
+                $"UPDATE alerting_incidents SET state = replace(state, '\"critical\"', '\"{severity}\"')",
+                TestContext.Current.CancellationToken));
         }
 
         bench.Set(new(Fleet.Incident("i2"), []));
@@ -160,14 +161,17 @@ public sealed class DamagedRowTests : IDisposable
         await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
         {
             Assert.Equal(1, await connection.ExecuteAsync(
-                "UPDATE alerting_outbox SET state = 'pendign' WHERE channel = 'pagerduty' AND key = 'i1/1'", TestContext.Current.CancellationToken));
+                "UPDATE alerting_outbox SET state = 'pendign' WHERE channel = 'pagerduty' AND key = 'i1/1'",
+                TestContext.Current.CancellationToken));
         }
 
         bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
         await bench.RunAsync(TimeSpan.FromMinutes(20), TimeSpan.FromSeconds(30));
         Assert.Equal(["trigger i2/1"], bench.PagerDuty.Taken);
         Assert.StartsWith("alerting_outbox ", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
-        Assert.DoesNotContain(await bench.Host.NotificationsAsync(cancellation: TestContext.Current.CancellationToken), n => n is { Channel: "pagerduty", Key: "i1/1" });
+        Assert.DoesNotContain(
+            await bench.Host.NotificationsAsync(cancellation: TestContext.Current.CancellationToken),
+            n => n is { Channel: "pagerduty", Key: "i1/1" });
     }
 
     [Fact]
@@ -179,9 +183,11 @@ public sealed class DamagedRowTests : IDisposable
         await bench.PassAsync(TimeSpan.FromSeconds(1));
         Assert.Null((await bench.Host.Tickets.CommentAsync(1, "ann", "which models?", TestContext.Current.CancellationToken)).Refusal);
         await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
-            await connection.ExecuteAsync("UPDATE alerting_ticket_entries SET kind = 'remark' WHERE number = 2", TestContext.Current.CancellationToken);
+            await connection.ExecuteAsync(
+                "UPDATE alerting_ticket_entries SET kind = 'remark' WHERE number = 2", TestContext.Current.CancellationToken);
 
-        Assert.Equal(TicketEntryKind.Opened, Assert.Single(await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Kind);
+        Assert.Equal(
+            TicketEntryKind.Opened, Assert.Single(await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Kind);
         Assert.StartsWith("alerting_ticket_entries ", Assert.Single(_health.Problems()).Subject, StringComparison.Ordinal);
     }
 

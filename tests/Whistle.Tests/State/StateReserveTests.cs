@@ -43,7 +43,7 @@ public sealed class StateReserveTests : IDisposable
         reserve.Open();
         using var state = new StateDatabase(file);
 
-        Assert.True(await reserve.HoldAsync(state, TestContext.Current.CancellationToken));
+        Assert.True(await reserve.ReserveAsync(state, TestContext.Current.CancellationToken));
         Assert.True(File.Exists(Path.Combine(data, "reserve", "space")));
     }
 

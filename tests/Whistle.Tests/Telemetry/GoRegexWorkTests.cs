@@ -72,7 +72,7 @@ public sealed class GoRegexWorkTests
         {
             var error = await Assert.ThrowsAsync<PromQLException>(() => engine.InstantAsync(query, 0, TestContext.Current.CancellationToken));
             Assert.Equal(PromQLErrorKind.Execution, error.Kind);
-            Assert.Contains("repeat less in it, or select fewer series", error.Message, StringComparison.Ordinal);
+            Assert.Contains("use fewer repetitions in it, or select fewer series", error.Message, StringComparison.Ordinal);
         }
     }
 

@@ -8,7 +8,6 @@ using Whistle.Telemetry;
 using Whistle.Web.Charts;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
-using Whistle.Web.Places;
 
 using Xunit;
 
