@@ -145,7 +145,7 @@ public sealed partial class DashboardTests
             OpenedAt = now,
             Signals = [new(1, text, labels, text, now, null)],
         };
-        await server.App.Services.GetRequiredService<IncidentStore>().SaveAsync([new(incident, [(text, text)])], now, Cancellation);
+        await server.App.Services.GetRequiredService<IncidentStore>().SaveAsync([new(incident, [(TimelineKind.Opened, text)])], now, Cancellation);
         return server;
     }
 

@@ -30,6 +30,7 @@ public sealed class ProjectDrawingTests
     public void The_drawing_has_every_project_and_each_reference_is_drawn_or_follows_from_drawn_ones()
     {
         Assert.Equal(Stages.Order(), ProjectGraph.Projects.Select(p => p.Stage).Distinct().Order());
+        Assert.Equal(ProjectGraph.Folders.Keys.Order(), ProjectGraph.Projects.Select(p => p.Name).Order());
         var arrows = Drawing().Where(l => l.Contains("-->", StringComparison.Ordinal)).Select(l => l.Trim().Split(" --> "))
             .ToLookup(l => l[0], l => l[1]);
         foreach (var project in ProjectGraph.Projects)
@@ -73,9 +74,8 @@ public sealed class ProjectDrawingTests
         return $"| `{project.Stage}/{project.Name}` | {string.Join(", ", references)} | {Folders(project.Name)} |";
     }
 
-    static string Folders(string project) => ProjectGraph.Folders.TryGetValue(project, out var order)
-        ? string.Join(", ", order.Where(f => f[0] != '.' || f.Length == 1).Select(Folder))
-        : "no order yet";
+    static string Folders(string project) =>
+        string.Join(", ", ProjectGraph.Folders[project].Where(f => f[0] != '.' || f.Length == 1).Select(Folder));
 
     static string Folder(string name) => name switch { "." => "*root*", "*" => "*the others*", _ => name };
 

@@ -143,8 +143,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         var found = (await store.FindAsync("i1", Cancellation))!;
         Assert.Equal(("critical", 3, Now, null), (found.Severity, found.Reopened, found.ClearSince, found.ClosedAt));
         Assert.Equal((Disk.Subject, Disk.Signals[0]), (found.Subject, found.Signals[0]));
-        await store.AppendTimelineAsync("i1", Now, "gate", "closed", repeats: true, cancellation: Cancellation);
-        await store.AppendTimelineAsync("i1", Now, "gate", "closed", repeats: true, cancellation: Cancellation);
+        await store.AppendTimelineAsync("i1", Now, TimelineKind.Gate, "closed", repeats: true, cancellation: Cancellation);
+        await store.AppendTimelineAsync("i1", Now, TimelineKind.Gate, "closed", repeats: true, cancellation: Cancellation);
         Assert.Equal(["1 It opened. 1", "2 Filling 1", "3 closed 2"], (await store.TimelineAsync("i1", Cancellation)).Select(e => $"{e.Number} {e.Text} {e.Count}"));
         Assert.True(await store.AcknowledgeAsync(new("i1", "ann", Now, Now.AddHours(1)), Cancellation));
         Assert.True(await store.AcknowledgeAsync(new("i1", "bob", Now, Now.AddHours(2)), Cancellation));

@@ -161,7 +161,7 @@ public sealed class InhibitionTests : IDisposable
         {
             foreach (var matcher in rule.Source.Matchers.Concat(rule.Target.Matchers).Where(m => m.Name == "alertname"))
                 Assert.All(Named(matcher), n => Assert.True(names.Contains(n), $"{rule.File}: no alert is named {n}"));
-            var (sources, targets) = (alerts.Where(rule.Source.Takes).ToList(), alerts.Where(rule.Target.Takes).ToList());
+            var (sources, targets) = (alerts.Where(rule.Source.Matches).ToList(), alerts.Where(rule.Target.Matches).ToList());
             Assert.NotEmpty(sources);
             Assert.NotEmpty(targets);
             Assert.True(

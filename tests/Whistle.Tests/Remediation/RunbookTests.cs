@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Runbooks;
+using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
 
 using Xunit;

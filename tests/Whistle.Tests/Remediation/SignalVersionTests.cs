@@ -1,3 +1,4 @@
+using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.Tests.Detectors;
 
@@ -23,13 +24,13 @@ public sealed class SignalVersionTests
         await AdvanceAsync(bench);
         Assert.Equal(0, copy.Reads);
 
-        bench.Hide(true);
+        bench.Inhibit(true);
         bench.Given = new(new(source, 2), [bench.Signal!]);
         await AdvanceAsync(bench);
         Assert.Equal(RunState.Waiting, bench.Latest!.State);
         Assert.Contains(
             await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
-            e => e is { Kind: "gate" } && e.Text.Contains("inhibited: ", StringComparison.Ordinal));
+            e => e is { Kind: TimelineKind.Gate } && e.Text.Contains("inhibited: ", StringComparison.Ordinal));
     }
 
     static Task AdvanceAsync(RemediationBench bench) => bench.Host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
