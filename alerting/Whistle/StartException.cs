@@ -1,7 +1,7 @@
 namespace Whistle;
 
 /// <summary>The server cannot start, for a reason that the operator can mend.</summary>
-public sealed class StartException : Exception
+sealed class StartException : Exception
 {
     public StartException()
     {

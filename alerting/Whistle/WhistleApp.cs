@@ -21,7 +21,7 @@ namespace Whistle;
 /// The whole server, put together in one place: gateway → log → store and head → rules → signals → incidents → runs → pages and tickets. A test makes it as
 /// the command line does.
 /// </summary>
-public sealed class WhistleApp : IAsyncDisposable
+sealed class WhistleApp : IAsyncDisposable
 {
     readonly WhistleOptions _options;
     readonly OpenFolder _folder;

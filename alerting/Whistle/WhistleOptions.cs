@@ -20,7 +20,7 @@ using Whistle.State.Memory;
 namespace Whistle;
 
 /// <summary>All that decides how a server runs. Every member has a default that suits one machine.</summary>
-public sealed record WhistleOptions
+sealed record WhistleOptions
 {
     public string DataFolder { get; init; } = DefaultDataFolder;
 

@@ -7,7 +7,7 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors;
 
 /// <summary>Lets the engine and the API read head and store.</summary>
-public sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource, ISeriesSearch
+sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource, ISeriesSearch
 {
     public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => reader.Series(scope, limit, cancellation);
 

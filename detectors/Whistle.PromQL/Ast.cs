@@ -31,21 +31,21 @@ public abstract record Expr(int Position)
 }
 
 /// <summary>A number with its sign, or a duration as its number of seconds.</summary>
-public sealed record NumberLiteral(int Position, double Value, bool IsDuration = false) : Expr(Position)
+sealed record NumberLiteral(int Position, double Value, bool IsDuration = false) : Expr(Position)
 {
     public override ExprType Type => ExprType.Scalar;
 
     public override IReadOnlyList<Expr> Children => [];
 }
 
-public sealed record StringLiteral(int Position, string Value) : Expr(Position)
+sealed record StringLiteral(int Position, string Value) : Expr(Position)
 {
     public override ExprType Type => ExprType.Text;
 
     public override IReadOnlyList<Expr> Children => [];
 }
 
-public sealed record ParenExpr(int Position, Expr Inner) : Expr(Position)
+sealed record ParenExpr(int Position, Expr Inner) : Expr(Position)
 {
     public override ExprType Type => Inner.Type;
 
@@ -53,7 +53,7 @@ public sealed record ParenExpr(int Position, Expr Inner) : Expr(Position)
 }
 
 /// <summary>A sign before an expression; <c>+</c> changes nothing, not even the name.</summary>
-public sealed record UnaryExpr(int Position, bool Negates, Expr Operand) : Expr(Position)
+sealed record UnaryExpr(int Position, bool Negates, Expr Operand) : Expr(Position)
 {
     public override ExprType Type => Operand.Type;
 
@@ -71,7 +71,7 @@ public sealed record VectorSelector(int Position, IReadOnlyList<LabelMatcher> Ma
 }
 
 /// <summary>The samples of (t − range, t] where t is the selector's shifted time.</summary>
-public sealed record MatrixSelector(int Position, VectorSelector Selector, DurationExpr Range) : Expr(Position)
+sealed record MatrixSelector(int Position, VectorSelector Selector, DurationExpr Range) : Expr(Position)
 {
     public override ExprType Type => ExprType.Matrix;
 
@@ -82,14 +82,14 @@ public sealed record MatrixSelector(int Position, VectorSelector Selector, Durat
 /// The operand's values at every multiple of <paramref name="Step"/> within (t − range, t], t being the shifted time. Without a
 /// step it is <see cref="PromQLOptions.SubqueryStep"/>.
 /// </summary>
-public sealed record SubqueryExpr(int Position, Expr Operand, DurationExpr Range, DurationExpr? Step, TimeShift Shift) : Expr(Position)
+sealed record SubqueryExpr(int Position, Expr Operand, DurationExpr Range, DurationExpr? Step, TimeShift Shift) : Expr(Position)
 {
     public override ExprType Type => ExprType.Matrix;
 
     public override IReadOnlyList<Expr> Children => [Operand];
 }
 
-public enum MatchCardinality
+enum MatchCardinality
 {
     OneToOne,
     ManyToOne,
@@ -101,13 +101,13 @@ public enum MatchCardinality
 /// How the series of two vectors find each other: <paramref name="On"/> these <paramref name="Labels"/>, or ignoring them.
 /// <paramref name="Include"/> is what group_left or group_right copies from the "one" side.
 /// </summary>
-public sealed record VectorMatching(MatchCardinality Cardinality, bool On, IReadOnlyList<string> Labels, IReadOnlyList<string> Include)
+sealed record VectorMatching(MatchCardinality Cardinality, bool On, IReadOnlyList<string> Labels, IReadOnlyList<string> Include)
 {
     internal static readonly VectorMatching OneToOne = new(MatchCardinality.OneToOne, false, [], []);
 }
 
 /// <summary><paramref name="Matching"/> is there exactly where both sides are vectors.</summary>
-public sealed record BinaryExpr(
+sealed record BinaryExpr(
     int Position, BinaryOperator Operator, Expr Left, Expr Right, bool ReturnsBool, VectorMatching? Matching) : Expr(Position)
 {
     public override ExprType Type =>
@@ -116,7 +116,7 @@ public sealed record BinaryExpr(
     public override IReadOnlyList<Expr> Children => [Left, Right];
 }
 
-public sealed record CallExpr : Expr
+sealed record CallExpr : Expr
 {
     internal CallExpr(int position, FunctionDefinition function, IReadOnlyList<Expr> arguments)
         : base(position)
@@ -136,7 +136,7 @@ public sealed record CallExpr : Expr
     public override IReadOnlyList<Expr> Children => Arguments;
 }
 
-public sealed record AggregateExpr : Expr
+sealed record AggregateExpr : Expr
 {
     internal AggregateExpr(
         int position, AggregationDefinition aggregation, Expr? parameter, Expr operand, bool without, IReadOnlyList<string> grouping)

@@ -2,7 +2,7 @@ using System.Collections.Frozen;
 
 namespace Whistle.PromQL;
 
-public enum BinaryKind
+enum BinaryKind
 {
     Arithmetic,
     Comparison,
@@ -10,7 +10,7 @@ public enum BinaryKind
 }
 
 /// <summary>An infix operator. A comparison applies to 1 (true) or 0.</summary>
-public sealed class BinaryOperator
+sealed class BinaryOperator
 {
     internal BinaryOperator(string text, int precedence, BinaryKind kind, Func<double, double, double> apply)
     {

@@ -28,7 +28,7 @@ public abstract record DurationExpr
 }
 
 /// <summary>A duration or a plain number, in seconds, with its sign.</summary>
-public sealed record DurationLiteral(double Value, bool HasUnit) : DurationExpr
+sealed record DurationLiteral(double Value, bool HasUnit) : DurationExpr
 {
     internal override bool IsConstant => true;
 
@@ -38,7 +38,7 @@ public sealed record DurationLiteral(double Value, bool HasUnit) : DurationExpr
 }
 
 /// <summary><c>step()</c>: the query's step, 0 where it has one time only.</summary>
-public sealed record DurationStep : DurationExpr
+sealed record DurationStep : DurationExpr
 {
     internal override bool IsConstant => false;
 
@@ -47,7 +47,7 @@ public sealed record DurationStep : DurationExpr
     public override string ToString() => "step()";
 }
 
-public sealed record DurationParen(DurationExpr Inner) : DurationExpr
+sealed record DurationParen(DurationExpr Inner) : DurationExpr
 {
     internal override bool IsConstant => Inner.IsConstant;
 
@@ -56,7 +56,7 @@ public sealed record DurationParen(DurationExpr Inner) : DurationExpr
     public override string ToString() => $"({Inner})";
 }
 
-public sealed record DurationSign(bool Negates, DurationExpr Operand) : DurationExpr
+sealed record DurationSign(bool Negates, DurationExpr Operand) : DurationExpr
 {
     internal override bool IsConstant => Operand.IsConstant;
 
@@ -66,7 +66,7 @@ public sealed record DurationSign(bool Negates, DurationExpr Operand) : Duration
 }
 
 /// <summary><c>min(a, b)</c> or <c>max(a, b)</c>.</summary>
-public sealed record DurationChoice(bool Larger, DurationExpr Left, DurationExpr Right) : DurationExpr
+sealed record DurationChoice(bool Larger, DurationExpr Left, DurationExpr Right) : DurationExpr
 {
     internal override bool IsConstant => Left.IsConstant && Right.IsConstant;
 
@@ -76,7 +76,7 @@ public sealed record DurationChoice(bool Larger, DurationExpr Left, DurationExpr
     public override string ToString() => $"{(Larger ? "max" : "min")}({Left}, {Right})";
 }
 
-public sealed record DurationBinary(BinaryOperator Operator, DurationExpr Left, DurationExpr Right) : DurationExpr
+sealed record DurationBinary(BinaryOperator Operator, DurationExpr Left, DurationExpr Right) : DurationExpr
 {
     internal override bool IsConstant => Left.IsConstant && Right.IsConstant;
 

@@ -9,7 +9,7 @@ using Whistle.State.Health;
 namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
-public sealed class IngestHost(
+sealed class IngestHost(
     TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger<IngestHost> logger)
     : BackgroundService
 {

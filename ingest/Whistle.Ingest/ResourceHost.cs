@@ -15,7 +15,7 @@ public sealed record ResourceCheck(Func<CancellationToken, Task> LookAsync)
 
 /// <summary>Runs checks once a second of real time, whatever clock the engine is on.</summary>
 /// <param name="checks">One that fails is logged and keeps no other from running.</param>
-public sealed class ResourceHost(IEnumerable<ResourceCheck> checks, ILogger<ResourceHost> logger) : BackgroundService
+sealed class ResourceHost(IEnumerable<ResourceCheck> checks, ILogger<ResourceHost> logger) : BackgroundService
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
 

@@ -11,18 +11,18 @@ using Whistle.Detectors.Http;
 namespace Whistle.Alerting.Tickets;
 
 /// <summary>The latest first.</summary>
-public sealed record TicketList(IReadOnlyList<Ticket> Tickets);
+sealed record TicketList(IReadOnlyList<Ticket> Tickets);
 
 /// <summary>The timeline has the oldest entry first.</summary>
-public sealed record TicketWithTimeline(Ticket Ticket, IReadOnlyList<TicketEntry> Timeline);
+sealed record TicketWithTimeline(Ticket Ticket, IReadOnlyList<TicketEntry> Timeline);
 
 /// <summary>What somebody has to say.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record TicketComment(string Text);
+sealed record TicketComment(string Text);
 
 /// <summary>The state that a ticket is to have, with a remark.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record TicketMove(TicketState State, string? Remark = null);
+sealed record TicketMove(TicketState State, string? Remark = null);
 
 /// <summary>Of <see cref="WhistleApi"/>: the tickets.</summary>
 static class TicketsApi

@@ -4,16 +4,16 @@ using System.Text;
 namespace Whistle.Web.Charts;
 
 /// <summary>A tick of the time axis at <paramref name="X"/>.</summary>
-public readonly record struct ChartTick(double X, string Text);
+readonly record struct ChartTick(double X, string Text);
 
 /// <summary>A stretch without data.</summary>
-public readonly record struct ChartGap(double X, double Width);
+readonly record struct ChartGap(double X, double Width);
 
 /// <summary>
 /// A chart's geometry in the units of its drawing (<see cref="Width"/> × <see cref="Height"/>). The scale always runs from 0
 /// to 100 %, so that charts compare; the time axis ends now, or four hours later where there is a forecast.
 /// </summary>
-public sealed class ChartPlot
+sealed class ChartPlot
 {
     public const double Width = 360;
     public const double Height = 140;

@@ -8,10 +8,10 @@ using Whistle.Web.Signals;
 namespace Whistle.Web.Clusters;
 
 /// <summary>How far one runbook may go in a cluster, and what made it so.</summary>
-public sealed record RunbookInCluster(Runbook Runbook, RunbookMode Mode, string From);
+sealed record RunbookInCluster(Runbook Runbook, RunbookMode Mode, string From);
 
 /// <summary>A cluster with what is wrong in it and how far Whistle may go there.</summary>
-public sealed record ClusterView
+sealed record ClusterView
 {
     public required ClusterId Key { get; init; }
 

@@ -9,10 +9,10 @@ namespace Whistle.Web.Fleet;
 
 /// <summary>Runs that wait for one reason.</summary>
 /// <param name="First">The one that waits longest.</param>
-public sealed record WaitingGroup(string Reason, int Count, Run First);
+sealed record WaitingGroup(string Reason, int Count, Run First);
 
 /// <summary>The first page: who is needed, what comes due, what Whistle does, and the fleet, the worst first.</summary>
-public sealed record FleetView
+sealed record FleetView
 {
     public required FleetSnapshot Snapshot { get; init; }
 

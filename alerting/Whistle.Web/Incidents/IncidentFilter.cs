@@ -4,7 +4,7 @@ namespace Whistle.Web.Incidents;
 /// <param name="State"><c>open</c>, which it is unless given, <c>person</c>, <c>closed</c> or <c>all</c>.</param>
 /// <param name="Severity">Empty: all.</param>
 /// <param name="Page">Counts from 1.</param>
-public sealed record IncidentFilter(string State = "open", string Severity = "", string Text = "", int Page = 1)
+sealed record IncidentFilter(string State = "open", string Severity = "", string Text = "", int Page = 1)
 {
     /// <summary>Rows on a page: what a browser renews every two seconds without being felt.</summary>
     public const int PageSize = 100;

@@ -40,7 +40,7 @@ public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan,
 }
 
 /// <summary>All of one incident: how it stands, what was seen, planned, refused and done, and what proves it.</summary>
-public sealed record IncidentStory
+sealed record IncidentStory
 {
     public required IncidentRow Row { get; init; }
 
@@ -107,7 +107,7 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
 }
 
 /// <summary>What makes the mode of a run's runbook so in its cluster.</summary>
-public sealed record ModeWords(RunbookMode Mode, string From)
+sealed record ModeWords(RunbookMode Mode, string From)
 {
     public static ModeWords Of(FleetSnapshot snapshot, Runbook runbook, ClusterId cluster)
     {

@@ -101,7 +101,7 @@ static class NodeList
 }
 
 /// <summary>What the queries of the page gave: one answer a query, for all nodes.</summary>
-public sealed class FleetTelemetry
+sealed class FleetTelemetry
 {
     internal const string Size = "node_filesystem_size_bytes";
     internal const string Available = "node_filesystem_avail_bytes";

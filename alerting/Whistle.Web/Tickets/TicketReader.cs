@@ -5,7 +5,7 @@ using Whistle.Web.Live;
 namespace Whistle.Web.Tickets;
 
 /// <summary>A ticket with its timeline, the oldest entry first.</summary>
-public sealed record TicketStory(Ticket Ticket, IReadOnlyList<TicketEntry> Timeline);
+sealed record TicketStory(Ticket Ticket, IReadOnlyList<TicketEntry> Timeline);
 
 /// <summary>Reads a ticket's story, once a snapshot for all who look at it.</summary>
 sealed class TicketReader(AlertingHost alerting)

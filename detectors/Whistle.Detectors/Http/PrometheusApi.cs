@@ -30,7 +30,7 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
 /// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
 /// the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
 /// </summary>
-public static class PrometheusApi
+static class PrometheusApi
 {
     // A large answer is sent as it is written, lest it stand in memory as text.
     const int MostUnsent = 1 << 16;

@@ -8,7 +8,7 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors.Http;
 
 /// <summary>What is asked about labels. An answer is sorted and holds each item once; reading ends when it is cancelled.</summary>
-public interface ISeriesSearch
+interface ISeriesSearch
 {
     Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation);
 

@@ -12,10 +12,10 @@ using Whistle.Detectors.Signals;
 
 namespace Whistle.Detectors.Http;
 
-public sealed record SignalsAnswer(string Status, SignalLists Data);
+sealed record SignalsAnswer(string Status, SignalLists Data);
 
 /// <param name="Ended">The latest first; left out unless asked for.</param>
-public sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyList<SignalAnswer>? Ended = null);
+sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyList<SignalAnswer>? Ended = null);
 
 /// <summary>A signal as Prometheus writes an alert, with what Prometheus lacks.</summary>
 /// <param name="State">pending, firing or unknown.</param>
@@ -28,7 +28,7 @@ public sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyL
 /// <param name="InhibitedBy">
 /// What inhibits it, so that it opens no incident, pages nobody and starts no repair; left out if nothing does.
 /// </param>
-public sealed record SignalAnswer(
+sealed record SignalAnswer(
     IReadOnlyDictionary<string, string> Labels, IReadOnlyDictionary<string, string> Annotations, string State, DateTimeOffset ActiveAt, string Value, string Fingerprint,
     DateTimeOffset? KeepFiringSince = null, DateTimeOffset? FiringSince = null, string? StateBefore = null, DateTimeOffset? UnknownSince = null,
     DateTimeOffset? EndedAt = null, string? End = null, InhibitorAnswer? InhibitedBy = null);
@@ -41,10 +41,10 @@ public sealed record InhibitorAnswer(string Name, IReadOnlyDictionary<string, st
 }
 
 /// <summary>As in the file it is from. The labels tenant and cluster are always among those that must be equal.</summary>
-public sealed record InhibitRuleAnswer(string File, IReadOnlyList<string> SourceMatchers, IReadOnlyList<string> TargetMatchers, IReadOnlyList<string> Equal);
+sealed record InhibitRuleAnswer(string File, IReadOnlyList<string> SourceMatchers, IReadOnlyList<string> TargetMatchers, IReadOnlyList<string> Equal);
 
 /// <summary><c>GET /api/whistle/v1/signals</c> and <c>inhibit-rules</c>.</summary>
-public static class SignalsApi
+static class SignalsApi
 {
     public static void Map(IEndpointRouteBuilder routes, RulesHost rules, TimeProvider time)
     {

@@ -112,4 +112,4 @@ public sealed record Inhibitor(ulong Fingerprint, string Name, Labels Labels)
 }
 
 /// <summary>One step in a signal's life; <paramref name="From"/> is null when it opens.</summary>
-public sealed record SignalEvent(Signal Signal, SignalState? From, DateTimeOffset At);
+sealed record SignalEvent(Signal Signal, SignalState? From, DateTimeOffset At);

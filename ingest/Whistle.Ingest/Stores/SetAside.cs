@@ -12,7 +12,7 @@ namespace Whistle.Ingest.Stores;
 /// <summary>What is known to be damaged or lost of the telemetry.</summary>
 /// <param name="What">The hour or the part that it is about, and the subject on the health board.</param>
 /// <param name="From">Samples from here on are missing, in milliseconds since 1970 UTC; <paramref name="To"/> is the end, included.</param>
-public sealed record Damage(string What, string Reason, DateTimeOffset At, long From, long To)
+sealed record Damage(string What, string Reason, DateTimeOffset At, long From, long To)
 {
     [JsonIgnore]
     public string? Folder { get; init; }

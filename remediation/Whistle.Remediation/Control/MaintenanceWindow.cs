@@ -60,7 +60,7 @@ public sealed record MaintenanceWindow(
 /// <param name="OpenUntil">Null while none is open.</param>
 /// <param name="NextAt">Null where none is coming.</param>
 /// <param name="Problem">Of a window that cannot be evaluated, and so counts as closed.</param>
-public sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem = null)
+sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem = null)
 {
     public static readonly WindowView None = new(null, null);
 

@@ -12,7 +12,7 @@ namespace Whistle.Remediation.Gates;
 /// Reads from telemetry what is known of clusters: that of the agents and the server, kube-state-metrics where a collector sends it, and
 /// etcd's own. Where the queries fail, what was known stays and grows old.
 /// </summary>
-public sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IReadOnlyList<EnrolledAgent>>> agents, ILogger<ClusterReader> logger)
+sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IReadOnlyList<EnrolledAgent>>> agents, ILogger<ClusterReader> logger)
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(15);
     static readonly TimeSpan Late = TimeSpan.FromMinutes(1);

@@ -18,7 +18,7 @@ namespace Whistle.Remediation.Http;
 /// What agents talk to, with their bearer token: <c>POST /agent/v1/commands/lease</c>, <c>…/journal</c>, <c>…/{id}/begin</c>, <c>…/{id}/result</c>. A node
 /// hears only of its own commands; another's id is 404, which an agent takes for final, as it does 400, 401, 403 and 413.
 /// </summary>
-public sealed class CommandApi
+sealed class CommandApi
 {
     const int MaxBodyBytes = 1 << 20;
     const int MaxPolls = 2;

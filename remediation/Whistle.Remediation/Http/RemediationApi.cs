@@ -17,7 +17,7 @@ namespace Whistle.Remediation.Http;
 /// Of <see cref="WhistleApi"/>: incidents, runs, runbooks, and what people set to hold repairs back or let them go. The author of a change is
 /// the user.
 /// </summary>
-public sealed class RemediationApi
+sealed class RemediationApi
 {
     const string RunHelp = "The run's id.";
     const string SinceHelp = "How far back, such as 24h, which it is unless given. What has not ended is always listed.";

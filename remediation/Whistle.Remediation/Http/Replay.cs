@@ -23,7 +23,7 @@ namespace Whistle.Remediation.Http;
 /// <param name="Why">The gate that refuses and its reason, or why no plan can be made; empty where it would have acted.</param>
 /// <param name="Mode">As it is set now. The gates were asked as if it were automatic.</param>
 /// <param name="Commands">What the plan has, step by step.</param>
-public sealed record ReplayAnswer(
+sealed record ReplayAnswer(
     string Incident, string Title, string Tenant, string Cluster, string Node, DateTimeOffset At, string Runbook, string Verdict, string Why, RunbookMode Mode,
     IReadOnlyList<string> Commands);
 

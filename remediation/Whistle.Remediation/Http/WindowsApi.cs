@@ -18,14 +18,14 @@ namespace Whistle.Remediation.Http;
 /// <param name="TimeZone">An IANA name, such as Europe/Berlin; UTC unless given.</param>
 /// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record WindowRequest(string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null, bool Force = false);
+sealed record WindowRequest(string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 
 /// <summary>A maintenance window. An empty name means all.</summary>
 /// <param name="Length">How long each lasts.</param>
 /// <param name="OpenUntil">Null while it is closed.</param>
 /// <param name="NextAt">When it opens next; null where it never does again.</param>
 /// <param name="Problem">Why it cannot be evaluated, and so counts as closed.</param>
-public sealed record WindowAnswer(
+sealed record WindowAnswer(
     long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author, DateTimeOffset SetAt,
     DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem);
 
@@ -34,7 +34,7 @@ public sealed record WindowAnswer(
 /// <param name="From">When it begins; now unless given.</param>
 /// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-public sealed record FreezeRequest(string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null, bool Force = false);
+sealed record FreezeRequest(string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 
 /// <summary>Of <see cref="RemediationApi"/>: maintenance windows and change freezes.</summary>
 sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host, TimeProvider time)

@@ -4,7 +4,7 @@ using Whistle.Telemetry;
 namespace Whistle.Remediation.Runs;
 
 /// <summary>What a run holds from its first permit until it ends: its place in every budget.</summary>
-public sealed record Reservation(string RunId, string Runbook, NodeId NodeId, string Zone, Labels Subject, bool Disruptive, bool ControlPlane)
+sealed record Reservation(string RunId, string Runbook, NodeId NodeId, string Zone, Labels Subject, bool Disruptive, bool ControlPlane)
 {
     public string Node => NodeId.Node;
 
@@ -12,4 +12,4 @@ public sealed record Reservation(string RunId, string Runbook, NodeId NodeId, st
 }
 
 /// <summary>An attempt that ended.</summary>
-public sealed record EarlierRun(string Id, string IncidentId, DateTimeOffset EndedAt);
+sealed record EarlierRun(string Id, string IncidentId, DateTimeOffset EndedAt);
