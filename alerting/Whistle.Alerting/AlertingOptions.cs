@@ -67,11 +67,16 @@ public sealed record AlertingOptions
         CheckNotNegative(errors, RecoveryPatience, nameof(RecoveryPatience));
         CheckNotNegative(errors, JoinInterval, nameof(JoinInterval));
         if (CriticalDeadline > WarningDeadline)
-            errors.Add(new($"{Section}:{nameof(CriticalDeadline)}", $"{CriticalDeadline} is longer than the WarningDeadline of {WarningDeadline}. Make it the shorter one."));
+            errors.Add(new(
+                $"{Section}:{nameof(CriticalDeadline)}",
+                $"{CriticalDeadline} is longer than the WarningDeadline of {WarningDeadline}. Make it the shorter one."));
         if (Retention < TimeSpan.FromDays(1))
-            errors.Add(new($"{Section}:{nameof(Retention)}", $"{Retention} is less than a day, within which an outage must fit. Write it like 30d."));
+            errors.Add(new(
+                $"{Section}:{nameof(Retention)}", $"{Retention} is less than a day, within which an outage must fit. Write it like 30d."));
         if (Address is not null && !OptionError.IsWeb(Address))
-            errors.Add(new($"{Section}:{nameof(Address)}", $"{Address} is not an http or https address. Write the one that people open, like https://whistle.example.com."));
+            errors.Add(new(
+                $"{Section}:{nameof(Address)}",
+                $"{Address} is not an http or https address. Write the one that people open, like https://whistle.example.com."));
         errors.AddRange(Channels.SelectMany(c => c.Errors()));
         return errors;
     }

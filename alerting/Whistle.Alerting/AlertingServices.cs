@@ -44,5 +44,6 @@ public static class AlertingServices
 
     static Task NoteAsync(
         StateTransaction transaction, string incident, DateTimeOffset at, Decision decision, CancellationToken cancellation) =>
-        IncidentStore.AppendAsync(transaction.Connection, incident, at, decision.Kind.OnTimeline(), decision.Text, cancellation: cancellation);
+        IncidentStore.AppendAsync(
+            transaction.Connection, incident, at, decision.Kind.OnTimeline(), decision.Text, cancellation: cancellation);
 }

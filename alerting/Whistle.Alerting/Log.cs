@@ -17,7 +17,8 @@ static partial class Log
     public static partial void NotificationRefused(this ILogger logger, string channel, string action, string key, string reason);
 
     [LoggerMessage(5, LogLevel.Warning, "{Channel} did not take {Action} {Key} at attempt {Attempt} and is tried again: {Reason}")]
-    public static partial void NotificationDelayed(this ILogger logger, string channel, string action, string key, int attempt, string reason);
+    public static partial void NotificationDelayed(
+        this ILogger logger, string channel, string action, string key, int attempt, string reason);
 
     [LoggerMessage(6, LogLevel.Error, "Sending notification {Id} over {Channel} failed unexpectedly; it is tried again")]
     public static partial void SendFailed(this ILogger logger, Exception exception, string channel, long id);

@@ -23,7 +23,8 @@ public static class Dashboard
     // Nothing from elsewhere, and no script inline: what telemetry says can never run. The component library places its dialogs by style
     // attributes; style elements are refused like scripts.
     const string ContentPolicy =
-        "default-src 'none'; style-src 'self'; style-src-attr 'unsafe-inline'; script-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
+        "default-src 'none'; style-src 'self'; style-src-attr 'unsafe-inline'; script-src 'self'; img-src 'self' data:; "
+        + "connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
 
     const string Circuit = "/_blazor";
     const string Missing = "/missing";
@@ -33,8 +34,9 @@ public static class Dashboard
         services.AddRazorComponents().AddInteractiveServerComponents();
         services.AddCascadingAuthenticationState();
         services.AddMudServices();
-        services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>().AddSingleton<StoryReader>().AddSingleton<TicketReader>()
-            .AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>().AddScoped<PersonActs>().AddScoped<ActDialogs>();
+        services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>()
+            .AddSingleton<StoryReader>().AddSingleton<TicketReader>().AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>()
+            .AddScoped<PersonActs>().AddScoped<ActDialogs>();
         return services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 

@@ -18,8 +18,8 @@ using Whistle.Web;
 namespace Whistle;
 
 /// <summary>
-/// The whole server, put together in one place: gateway → log → store and head → rules → signals → incidents → runs → pages and tickets. A test makes it as
-/// the command line does.
+/// The whole server, put together in one place: gateway → log → store and head → rules → signals → incidents → runs → pages and tickets. A
+/// test makes it as the command line does.
 /// </summary>
 sealed class WhistleApp : IAsyncDisposable
 {

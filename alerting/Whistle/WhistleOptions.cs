@@ -25,14 +25,16 @@ sealed record WhistleOptions
     public string DataFolder { get; init; } = DefaultDataFolder;
 
     /// <summary>
-    /// The connection string of a PostgreSQL database for the state, a secret; <see cref="DatabaseFile"/> takes its place where both are given.
-    /// Without either, the state is a file in the data folder.
+    /// The connection string of a PostgreSQL database for the state, a secret; <see cref="DatabaseFile"/> takes its place where both are
+    /// given. Without either, the state is a file in the data folder.
     /// </summary>
     public string? Database { get; init; }
 
     public string? DatabaseFile { get; init; }
 
-    /// <summary>Starts also where the state is missing, older than it was, or another's; then the kill switch is on. Only for the command line.</summary>
+    /// <summary>
+    /// Starts also where the state is missing, older than it was, or another's; then the kill switch is on. Only for the command line.
+    /// </summary>
     public bool AcceptState { get; init; }
 
     public Uri Listen { get; init; } = new("http://127.0.0.1:9480");
@@ -69,7 +71,9 @@ sealed record WhistleOptions
 
     public TimeSpan AgentInterval { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>What actions may change on this machine. Read anew for each command; where it does not exist, nothing may be changed.</summary>
+    /// <summary>
+    /// What actions may change on this machine. Read anew for each command; where it does not exist, nothing may be changed.
+    /// </summary>
     public string AgentPolicyFile { get; init; } = NodePolicy.DefaultFile;
 
     public PromQLOptions Queries { get; init; } = new();
@@ -118,7 +122,8 @@ sealed record WhistleOptions
         }
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {
-            throw new StartException($"The database cannot be used: {e.Message} The database and its user must exist, and the user be allowed to make tables there.");
+            throw new StartException($"The database cannot be used: {e.Message} The database and its user must exist, "
+                + "and the user be allowed to make tables there.");
         }
         catch (ArgumentException)
         {
@@ -136,36 +141,48 @@ sealed record WhistleOptions
 
     // Only named here: a user without a home can still use --data.
     static string DefaultDataFolder =>
-        Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "whistle");
+        Path.Combine(
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify),
+            "whistle");
 
     /// <summary>Every reason why a server cannot run so, in words that tell the mend.</summary>
     public IReadOnlyList<OptionError> Errors()
     {
         var errors = new List<OptionError>();
         if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
-            errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. Other addresses need TLS and users, which this version does not have; listen on 127.0.0.1 and put a proxy with both in front."));
+            errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. "
+                + "Other addresses need TLS and users, which this version does not have; "
+                + "listen on 127.0.0.1 and put a proxy with both in front."));
         if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
             errors.Add(new(nameof(Database), $"it is not a connection string. {LikeThis}"));
         if (Retention < TimeSpan.FromDays(1))
-            errors.Add(new(nameof(Retention), $"{Retention} is less than a day, which late samples and forecasts need. Write it like 15d."));
+            errors.Add(
+                new(nameof(Retention), $"{Retention} is less than a day, which late samples and forecasts need. Write it like 15d."));
         if (AgentInterval < AgentOptions.ShortestInterval || AgentInterval > AgentOptions.LongestInterval)
-            errors.Add(new(nameof(AgentInterval), $"{AgentInterval.TotalSeconds} seconds are not between {AgentOptions.ShortestInterval.TotalSeconds} and {AgentOptions.LongestInterval.TotalSeconds}. Write it like 15s."));
+            errors.Add(new(nameof(AgentInterval), $"{AgentInterval.TotalSeconds} seconds are not between "
+                + $"{AgentOptions.ShortestInterval.TotalSeconds} and {AgentOptions.LongestInterval.TotalSeconds}. Write it like 15s."));
         if (AgentPolicyFile != NodePolicy.DefaultFile && !File.Exists(AgentPolicyFile))
-            errors.Add(new(nameof(AgentPolicyFile), $"the file {AgentPolicyFile} does not exist. Write the policy as root, or leave the key out: then {NodePolicy.DefaultFile} counts, and without it nothing may be changed."));
+            errors.Add(new(nameof(AgentPolicyFile), $"the file {AgentPolicyFile} does not exist. "
+                + $"Write the policy as root, or leave the key out: then {NodePolicy.DefaultFile} counts, "
+                + "and without it nothing may be changed."));
         if (MaxSeriesPerTenant < 1)
             errors.Add(new(nameof(MaxSeriesPerTenant), $"{MaxSeriesPerTenant} is less than 1. Write it like 1000000."));
         if (MaxNewSeriesPerHour < 1)
-            errors.Add(new(nameof(MaxNewSeriesPerHour), $"{MaxNewSeriesPerHour} is less than 1. Write it like 2000000, or leave the key out for twice {nameof(MaxSeriesPerTenant)}."));
+            errors.Add(new(nameof(MaxNewSeriesPerHour), $"{MaxNewSeriesPerHour} is less than 1. "
+                + $"Write it like 2000000, or leave the key out for twice {nameof(MaxSeriesPerTenant)}."));
         if (MaxStoredSeriesPerTenant < MaxSeriesPerTenant)
-            errors.Add(new(nameof(MaxStoredSeriesPerTenant), $"{MaxStoredSeriesPerTenant} is less than {nameof(MaxSeriesPerTenant)}, which is {MaxSeriesPerTenant}. Write it like 5000000, or leave the key out for five times as many."));
+            errors.Add(new(nameof(MaxStoredSeriesPerTenant), $"{MaxStoredSeriesPerTenant} is less than {nameof(MaxSeriesPerTenant)}, "
+                + $"which is {MaxSeriesPerTenant}. Write it like 5000000, or leave the key out for five times as many."));
         if (Searches.MaxSeries < 1)
             errors.Add(new("Queries:MaxSeriesInAnswer", $"{Searches.MaxSeries} is less than 1. Write it like 100000."));
         if (Searches.MaxTexts < 1)
             errors.Add(new("Queries:MaxTextsInAnswer", $"{Searches.MaxTexts} is less than 1. Write it like 500000."));
-        errors.AddRange(Rules.Where(Misses).Select(p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
-        errors.AddRange(Runbooks.Where(Misses).Select(p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
+        errors.AddRange(Rules.Where(Misses).Select(
+            p => new OptionError(nameof(Rules), $"{p} is neither a folder nor a file. Make it, or name another.")));
+        errors.AddRange(Runbooks.Where(Misses).Select(
+            p => new OptionError(nameof(Runbooks), $"{p} is neither a folder nor a file. Make it, or name another.")));
         errors.AddRange(IncidentErrors());
         errors.AddRange(BrakeErrors());
         errors.AddRange(ResourceErrors());
@@ -176,9 +193,11 @@ sealed record WhistleOptions
     IEnumerable<OptionError> IncidentErrors()
     {
         if (Incidents.ClearFor < TimeSpan.Zero)
-            yield return new($"{nameof(Incidents)}:{nameof(Incidents.ClearFor)}", $"{Incidents.ClearFor} cannot be negative. Write it like 5m.");
+            yield return new(
+                $"{nameof(Incidents)}:{nameof(Incidents.ClearFor)}", $"{Incidents.ClearFor} cannot be negative. Write it like 5m.");
         if (Incidents.ReopenWithin < TimeSpan.Zero)
-            yield return new($"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
+            yield return new(
+                $"{nameof(Incidents)}:{nameof(Incidents.ReopenWithin)}", $"{Incidents.ReopenWithin} cannot be negative. Write it like 1h.");
     }
 
     IEnumerable<OptionError> BrakeErrors() =>
@@ -188,23 +207,30 @@ sealed record WhistleOptions
             (nameof(Brakes.LongestFreeze), Brakes.LongestFreeze), (nameof(Brakes.LongestAcknowledgement), Brakes.LongestAcknowledgement),
         }
         where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
-        select new OptionError($"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
+        select new OptionError(
+            $"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
 
     IEnumerable<OptionError> ResourceErrors()
     {
         if (Disk.StateReserve < 1 << 20)
-            yield return new($"{nameof(Disk)}:{nameof(Disk.StateReserve)}", $"{Disk.StateReserve} bytes are less than 1MiB, which a few incidents need. Write it like 16MiB.");
+            yield return new(
+                $"{nameof(Disk)}:{nameof(Disk.StateReserve)}",
+                $"{Disk.StateReserve} bytes are less than 1MiB, which a few incidents need. Write it like 16MiB.");
         if (Disk.MinFree < 0)
             yield return new($"{nameof(Disk)}:{nameof(Disk.MinFree)}", $"{Disk.MinFree} cannot be negative. Write it like 512MiB.");
         if (Disk.KeepAtLeast < TimeSpan.FromDays(1))
-            yield return new($"{nameof(Disk)}:{nameof(Disk.KeepAtLeast)}", $"{Disk.KeepAtLeast} is less than a day, which late samples and forecasts need. Write it like 1d.");
+            yield return new(
+                $"{nameof(Disk)}:{nameof(Disk.KeepAtLeast)}",
+                $"{Disk.KeepAtLeast} is less than a day, which late samples and forecasts need. Write it like 1d.");
         (string Name, long Bytes)[] shares =
         [
-            (nameof(Memory.WriteBodies), Memory.WriteBodies), (nameof(Memory.PendingSamples), Memory.PendingSamples), (nameof(Memory.OtherBodies), Memory.OtherBodies),
-            (nameof(Memory.Queries), Memory.Queries), (nameof(Memory.SeriesLabels), Memory.SeriesLabels),
+            (nameof(Memory.WriteBodies), Memory.WriteBodies), (nameof(Memory.PendingSamples), Memory.PendingSamples),
+            (nameof(Memory.OtherBodies), Memory.OtherBodies), (nameof(Memory.Queries), Memory.Queries),
+            (nameof(Memory.SeriesLabels), Memory.SeriesLabels),
         ];
         foreach (var (name, bytes) in shares.Where(s => s.Bytes < 1 << 20))
-            yield return new($"{nameof(Memory)}:{name}", $"{bytes} bytes are less than 1MiB: nothing would be accepted. Write it like 256MiB.");
+            yield return new(
+                $"{nameof(Memory)}:{name}", $"{bytes} bytes are less than 1MiB: nothing would be accepted. Write it like 256MiB.");
     }
 
     static bool Misses(string path) => !Directory.Exists(path) && !File.Exists(path);

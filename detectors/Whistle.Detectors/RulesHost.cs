@@ -24,10 +24,14 @@ public sealed record RulesEnvironment
 
     public required ISeriesSource Series { get; init; }
 
-    /// <summary>Only what came under a node's own credential says that the node reports. Without a gateway there are no credentials.</summary>
+    /// <summary>
+    /// Only what came under a node's own credential says that the node reports. Without a gateway there are no credentials.
+    /// </summary>
     public bool HasGateway { get; init; }
 
-    /// <summary>Takes recorded series and <see cref="ReservedMetrics"/>. Once it completes they must be visible to <see cref="Series"/>.</summary>
+    /// <summary>
+    /// Takes recorded series and <see cref="ReservedMetrics"/>. Once it completes they must be visible to <see cref="Series"/>.
+    /// </summary>
     public required Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> Write { get; init; }
 
     /// <summary>The agents that should report.</summary>
@@ -118,7 +122,8 @@ public sealed class RulesHost : BackgroundService
     public SignalList? ActiveSignals => Loaded ? Signals : null;
 
     /// <summary>Signals that ended within the last 24 hours, the latest first.</summary>
-    public async Task<IReadOnlyList<Signal>> EndedSignalsAsync(DateTimeOffset since, CancellationToken cancellation) => await _store.EndedAsync(since, cancellation);
+    public async Task<IReadOnlyList<Signal>> EndedSignalsAsync(DateTimeOffset since, CancellationToken cancellation) =>
+        await _store.EndedAsync(since, cancellation);
 
     /// <summary>The rules in force.</summary>
     public RuleSet Rules => Volatile.Read(ref _running).Rules;
@@ -139,7 +144,9 @@ public sealed class RulesHost : BackgroundService
         if (load.Rules is not { } rules)
         {
             _logger.RulesRefused(string.Join(Environment.NewLine, load.Errors));
-            _environment.Health.Report(Component, "reload", HealthState.Degraded, $"The previous rules stay in force, because the new ones have {load.Errors.Count} errors; the first: {load.Errors[0]}");
+            _environment.Health.Report(
+                Component, "reload", HealthState.Degraded,
+                $"The previous rules stay in force, because the new ones have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
@@ -159,7 +166,9 @@ public sealed class RulesHost : BackgroundService
         return load;
     }
 
-    /// <summary>Evaluates all that is due at <paramref name="now"/>: the presence of nodes first, then every due group, side by side.</summary>
+    /// <summary>
+    /// Evaluates all that is due at <paramref name="now"/>: the presence of nodes first, then every due group, side by side.
+    /// </summary>
     public async Task EvaluateAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         await _passes.WaitAsync(cancellation);
@@ -229,14 +238,18 @@ public sealed class RulesHost : BackgroundService
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
-            _environment.Health.Failing(Component, "presence", $"Which nodes are silent is not known: {e.Message} The server's log says more.");
+            _environment.Health.Failing(
+                Component, "presence", $"Which nodes are silent is not known: {e.Message} The server's log says more.");
             _logger.PresenceFailed(e);
         }
     }
 
-    // Of this server, where its own machine's agent reports too. While the rules are stuck themselves nothing is recorded, and the health board alone says it.
-    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) => (_environment.Watch?.Overdue() ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
-        new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))), now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
+    // Of this server, where its own machine's agent reports too. While the rules are stuck themselves nothing is recorded, and the health
+    // board alone says it.
+    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) =>
+        (_environment.Watch?.Overdue() ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
+            new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))),
+            now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
 
     DateTimeOffset? Due(GroupState group, DateTimeOffset now)
     {
@@ -246,7 +259,8 @@ public sealed class RulesHost : BackgroundService
         return slot;
     }
 
-    async Task EvaluateGroupAsync(GroupState group, DateTimeOffset slot, IReadOnlyList<EnrolledAgent> agents, CancellationToken cancellation)
+    async Task EvaluateGroupAsync(
+        GroupState group, DateTimeOffset slot, IReadOnlyList<EnrolledAgent> agents, CancellationToken cancellation)
     {
         var start = _time.GetTimestamp();
         group.LastSlot = slot;
@@ -276,9 +290,12 @@ public sealed class RulesHost : BackgroundService
         var failed = group.Rules.Where(r => r.Report.Error is not null).ToList();
         var (unsaved, subject) = (group.UnsavedEvents.Count > 0, $"group {group.Group.Name}");
         if (unsaved)
-            _environment.Health.Failing(Component, subject, "The state of its signals cannot be saved. The server's log says why; most often the disk is full or cannot be written.");
+            _environment.Health.Failing(
+                Component, subject,
+                "The state of its signals cannot be saved. The server's log says why; most often the disk is full or cannot be written.");
         else if (failed.Count > 0)
-            _environment.Health.Report(Component, subject, HealthState.Degraded, $"{failed.Count} of {group.Rules.Count} rules failed at their last evaluation; the first, {failed[0].Rule.Name}: {failed[0].Report.Error}");
+            _environment.Health.Report(Component, subject, HealthState.Degraded, $"{failed.Count} of {group.Rules.Count} rules failed at "
+                + $"their last evaluation; the first, {failed[0].Rule.Name}: {failed[0].Report.Error}");
         else
             _environment.Health.Clear(Component, subject);
     }
@@ -290,7 +307,8 @@ public sealed class RulesHost : BackgroundService
         var recorded = before.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Recorded);
         var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
         foreach (var group in groups)
-            group.LastSlot = before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
+            group.LastSlot =
+                before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
         foreach (var gone in before.Select(g => g.Group.Name).Except(rules.Groups.Select(g => g.Name)))
             _environment.Health.Clear(Component, $"group {gone}");
         await WithdrawAsync(signals.Values.SelectMany(s => s), groups, cancellation);
@@ -303,7 +321,8 @@ public sealed class RulesHost : BackgroundService
     async Task<Dictionary<string, List<Signal>>> StoredAsync(CancellationToken cancellation)
     {
         var evaluations = await _store.LoadEvaluationsAsync(cancellation);
-        return (await _store.LoadAsync(cancellation)).GroupBy(s => s.Rule).ToDictionary(g => g.Key, g => g.Select(s => Seen(s, evaluations)).ToList());
+        return (await _store.LoadAsync(cancellation)).GroupBy(s => s.Rule)
+            .ToDictionary(g => g.Key, g => g.Select(s => Seen(s, evaluations)).ToList());
     }
 
     // A signal's row is written when it changes; its group's evaluations are known to have gone on since.
@@ -316,7 +335,8 @@ public sealed class RulesHost : BackgroundService
     }
 
     static GroupState State(
-        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded, ISeriesSource series)
+        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded,
+        ISeriesSource series)
     {
         var standing = series is ILiveSeriesSource live ? new StandingGroup(live) : null;
         return new(group, [.. group.Rules.Select(State)]) { Standing = standing };
@@ -340,7 +360,8 @@ public sealed class RulesHost : BackgroundService
         var now = _time.GetUtcNow();
         var kept = groups.SelectMany(g => g.Rules).Select(r => r.Key).ToHashSet();
         var withdrawn = signals.Where(s => !kept.Contains(s.Rule))
-            .Select(s => new SignalEvent(s with { Condition = Transition.End(s.Condition, SignalEnd.Withdrawn, now) }, s.State, now)).ToList();
+            .Select(s => new SignalEvent(s with { Condition = Transition.End(s.Condition, SignalEnd.Withdrawn, now) }, s.State, now))
+            .ToList();
         if (withdrawn.Count > 0)
             await _store.SaveAsync("", now, withdrawn.Select(e => e.Signal), withdrawn, cancellation);
     }

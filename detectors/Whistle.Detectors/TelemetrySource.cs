@@ -9,9 +9,11 @@ namespace Whistle.Detectors;
 /// <summary>Lets the engine and the API read head and store.</summary>
 sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource, ISeriesSearch
 {
-    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => reader.Series(scope, limit, cancellation);
+    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        reader.Series(scope, limit, cancellation);
 
-    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => reader.LabelNames(scope, limit, cancellation);
+    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        reader.LabelNames(scope, limit, cancellation);
 
     public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
         reader.LabelValues(name, scope, limit, cancellation);
@@ -52,7 +54,8 @@ sealed class TelemetrySource(TelemetryReader reader) : ILiveSeriesSource, ISerie
 
         public override void Refresh() => selection.Refresh();
 
-        public override bool TryLatest(int series, long after, long upTo, out Sample sample) => selection.TryLatest(series, after, upTo, out sample);
+        public override bool TryLatest(int series, long after, long upTo, out Sample sample) =>
+            selection.TryLatest(series, after, upTo, out sample);
 
         public override int Read(int series, long after, long upTo, SampleWindow into) => selection.Read(series, after, upTo, into);
     }

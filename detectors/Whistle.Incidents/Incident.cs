@@ -31,7 +31,9 @@ public sealed record Incident
 
     public ClusterId ClusterId => new(Tenant, Cluster);
 
-    /// <summary>What it is about: the labels that all its signals share (node, mountpoint, device…), without severity and alert name.</summary>
+    /// <summary>
+    /// What it is about: the labels that all its signals share (node, mountpoint, device…), without severity and alert name.
+    /// </summary>
     public required Labels Subject { get; init; }
 
     /// <summary>It is about much of a cluster at once, whose cause is elsewhere: nothing is repaired node by node.</summary>
@@ -66,13 +68,16 @@ public sealed record Incident
         get
         {
             var holding = Signals.Where(s => !s.IsClear).ToList();
-            return holding.Count > 0 && holding.TrueForAll(s => s.InhibitedBy is { } by && !Signals.Any(o => o.Fingerprint == by.Fingerprint && o.ClearedAt is null))
+            return holding.Count > 0 && holding.TrueForAll(
+                s => s.InhibitedBy is { } by && !Signals.Any(o => o.Fingerprint == by.Fingerprint && o.ClearedAt is null))
                 ? string.Join(", ", holding.Select(s => s.InhibitedBy!.ToString()).Distinct().Order(StringComparer.Ordinal))
                 : null;
         }
     }
 
-    /// <summary>When it went from quiet to not, the latest last; of the oldest only so many are kept as tell a signal that comes and goes.</summary>
+    /// <summary>
+    /// When it went from quiet to not, the latest last; of the oldest only so many are kept as tell a signal that comes and goes.
+    /// </summary>
     public IReadOnlyList<DateTimeOffset> Onsets { get; init; } = [];
 }
 
@@ -80,8 +85,8 @@ public sealed record Incident
 /// <param name="ClearedAt">Null while it is active (firing, or unknown after having fired).</param>
 /// <param name="Unknown">Its source does not report: it is active, and nothing is concluded.</param>
 /// <param name="QuietSince">
-/// Since when its expression no longer holds while <c>keep_firing_for</c> keeps it active. It proves a repair and holds a page; only its end
-/// closes the incident.
+/// Since when its expression no longer holds while <c>keep_firing_for</c> keeps it active. It proves a repair and holds a page; only its
+/// end closes the incident.
 /// </param>
 /// <param name="InhibitedBy">What inhibits it, so that it pages nobody and starts no repair; null if nothing does.</param>
 public sealed record IncidentSignal(

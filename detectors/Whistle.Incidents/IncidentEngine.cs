@@ -52,7 +52,8 @@ static class IncidentEngine
 
     /// <param name="held">All active incidents, and those that closed within <see cref="IncidentOptions.ReopenWithin"/>.</param>
     /// <returns>The incidents that changed.</returns>
-    public static IReadOnlyList<IncidentChange> Reconcile(IReadOnlyList<Incident> held, SignalView view, IncidentOptions options, DateTimeOffset now)
+    public static IReadOnlyList<IncidentChange> Reconcile(
+        IReadOnlyList<Incident> held, SignalView view, IncidentOptions options, DateTimeOffset now)
     {
         var trouble = view.Trouble.ToDictionary();
         var changes = new List<IncidentChange>();
@@ -76,8 +77,8 @@ static class IncidentEngine
     }
 
     /// <summary>
-    /// What begins in much of a cluster at once has one cause, so it is one incident; and while that is open, all else that begins there belongs to it.
-    /// Takes what belongs to them out of <paramref name="trouble"/>.
+    /// What begins in much of a cluster at once has one cause, so it is one incident; and while that is open, all else that begins there
+    /// belongs to it. Takes what belongs to them out of <paramref name="trouble"/>.
     /// </summary>
     static IEnumerable<IncidentChange> Storms(
         List<Incident> held, Dictionary<(ClusterId Cluster, Labels Subject), List<Signal>> trouble, SignalView view,
@@ -144,7 +145,9 @@ static class IncidentEngine
         var change = Next(incident, signals, view, options, now);
         return storm is null
             ? change with { Entries = [(TimelineKind.Opened, incident.Title), .. change.Entries] }
-            : new(change.Incident with { Title = storm }, [(TimelineKind.Opened, $"{storm}. They are handled as one incident, and nothing is repaired node by node.")]);
+            : new(
+                change.Incident with { Title = storm },
+                [(TimelineKind.Opened, $"{storm}. They are handled as one incident, and nothing is repaired node by node.")]);
     }
 
     static IncidentChange Next(Incident incident, List<Signal> active, SignalView view, IncidentOptions options, DateTimeOffset now)
@@ -163,7 +166,11 @@ static class IncidentEngine
         {
             next = incident with
             {
-                ClosedAt = null, ClearSince = null, State = IncidentState.Open, Reopened = incident.Reopened + 1, Inhibits = [],
+                ClosedAt = null,
+                ClearSince = null,
+                State = IncidentState.Open,
+                Reopened = incident.Reopened + 1,
+                Inhibits = [],
             };
             entries.Add((TimelineKind.Reopened, $"Reopened ({Ordinal(next.Reopened)} time)."));
         }
@@ -176,7 +183,9 @@ static class IncidentEngine
             next = next with { Severity = SeverityOf(Worst(visible)), Title = TitleOf(Worst(visible)) };
         if (next.Severity != incident.Severity)
             entries.Add((TimelineKind.Severity, $"Severity changed from {incident.Severity} to {next.Severity}."));
-        next = signals.Exists(s => !s.IsClear) ? KeepOpen(next, view.Worked, entries) : Recover(incident, next, view.Ended, options, entries, now);
+        next = signals.Exists(s => !s.IsClear)
+            ? KeepOpen(next, view.Worked, entries)
+            : Recover(incident, next, view.Ended, options, entries, now);
         return new(next, entries);
     }
 
@@ -201,7 +210,9 @@ static class IncidentEngine
         var present = active.GroupBy(s => s.Fingerprint).ToDictionary(g => g.Key, g => g.OrderBy(s => s.State).First());
         var signals = new List<IncidentSignal>();
         foreach (var known in incident.Signals)
-            signals.Add(present.Remove(known.Fingerprint, out var signal) ? Update(known, signal, entries, now) : Clear(known, ended, entries, now));
+            signals.Add(present.Remove(known.Fingerprint, out var signal)
+                ? Update(known, signal, entries, now)
+                : Clear(known, ended, entries, now));
         foreach (var signal in present.Values)
             signals.Add(Update(null, signal, entries, now));
         return signals;
@@ -220,7 +231,9 @@ static class IncidentEngine
         if (!unknown && known is { Unknown: true, ClearedAt: null })
             entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) is known again and firing."));
         if (quiet is not null && (fires || known!.QuietSince is null))
-            entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
+            entries.Add((
+                TimelineKind.Signal,
+                $"{signal.Name} ({SeverityOf(signal)}) cleared at {quiet:yyyy-MM-dd HH:mm:ss}Z; its rule keeps it firing for a while."));
         if (quiet is null && !unknown && known is { QuietSince: not null, ClearedAt: null })
             entries.Add((TimelineKind.Signal, $"{signal.Name} ({SeverityOf(signal)}) is active again."));
         NoteInhibition(known, signal, entries);
@@ -235,7 +248,9 @@ static class IncidentEngine
         if (now is not null && now.Fingerprint != before?.Fingerprint)
         {
             var subject = $"{signal.Name} ({SeverityOf(signal)})";
-            entries.Add((TimelineKind.Inhibited, $"{subject} is inhibited by {now}. While that fires, nobody is paged for it and no repair starts."));
+            entries.Add((
+                TimelineKind.Inhibited,
+                $"{subject} is inhibited by {now}. While that fires, nobody is paged for it and no repair starts."));
         }
 
         if (now is null && before is not null)
@@ -263,13 +278,16 @@ static class IncidentEngine
     {
         var state = worked.Contains(incident.Id) ? IncidentState.Mitigating : IncidentState.Open;
         if (state != incident.State)
-            entries.Add((TimelineKind.State, state is IncidentState.Mitigating ? "A run is working on it." : incident.State is IncidentState.Recovering
-                ? "A signal came back before it had been clear long enough." : "No run is working on it any more."));
+            entries.Add((
+                TimelineKind.State,
+                state is IncidentState.Mitigating ? "A run is working on it." : incident.State is IncidentState.Recovering
+                    ? "A signal came back before it had been clear long enough." : "No run is working on it any more."));
         return incident with { State = state, ClearSince = null };
     }
 
     static Incident Recover(
-        Incident before, Incident incident, IReadOnlyList<Signal> ended, IncidentOptions options, List<(TimelineKind, string)> entries, DateTimeOffset now)
+        Incident before, Incident incident, IReadOnlyList<Signal> ended, IncidentOptions options, List<(TimelineKind, string)> entries,
+        DateTimeOffset now)
     {
         var since = incident.ClearSince ?? now;
         var over = incident.Signals.All(s => s.ClearedAt is not null);
@@ -287,18 +305,22 @@ static class IncidentEngine
         }
 
         if (incident.State is not IncidentState.Recovering)
-            entries.Add((TimelineKind.State, $"All signals have cleared. It closes once they stay clear for {options.ClearFor.TotalMinutes:0.#} min."));
+            entries.Add((
+                TimelineKind.State,
+                $"All signals have cleared. It closes once they stay clear for {options.ClearFor.TotalMinutes:0.#} min."));
         return incident with { State = IncidentState.Recovering, ClearSince = since };
     }
 
-    static Signal Worst(List<Signal> signals) => signals.OrderBy(s => Rank(SeverityOf(s))).ThenBy(s => s.Name, StringComparer.Ordinal).First();
+    static Signal Worst(List<Signal> signals) =>
+        signals.OrderBy(s => Rank(SeverityOf(s))).ThenBy(s => s.Name, StringComparer.Ordinal).First();
 
     static string SeverityOf(Signal signal) => signal.Labels["severity"] is { Length: > 0 } severity ? severity : "warning";
 
     static int Rank(string severity) => Array.IndexOf(Severities, severity) is >= 0 and var rank ? rank : Severities.Length;
 
     static string TitleOf(Signal signal) =>
-        signal.Annotations.FirstOrDefault(a => a.Name == "summary").Value is { Length: > 0 } summary ? summary : $"{signal.Name} on {signal.Labels}";
+        signal.Annotations.FirstOrDefault(a => a.Name == "summary").Value is { Length: > 0 } summary
+            ? summary : $"{signal.Name} on {signal.Labels}";
 
     // The same in every process, so that a crash between decision and row makes no second incident.
     static string IdOf((ClusterId Cluster, Labels Subject) key, DateTimeOffset now) =>

@@ -34,7 +34,9 @@ public sealed record IncidentsEnvironment
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
 
-/// <summary>Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.</summary>
+/// <summary>
+/// Reconciles the incidents held with the signals. The hosted loop and a test call the same <see cref="ReconcileAsync"/>.
+/// </summary>
 public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider time, ILogger<IncidentsHost> logger) : BackgroundService
 {
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);

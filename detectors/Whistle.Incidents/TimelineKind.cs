@@ -53,7 +53,8 @@ public enum TimelineKind
 /// <summary>The words for <see cref="TimelineKind"/> in the state, the API and on pages: the names in lower case.</summary>
 public static class TimelineKinds
 {
-    static readonly Dictionary<TimelineKind, string> Words = Enum.GetValues<TimelineKind>().ToDictionary(k => k, k => k.ToString().ToLowerInvariant());
+    static readonly Dictionary<TimelineKind, string> Words =
+        Enum.GetValues<TimelineKind>().ToDictionary(k => k, k => k.ToString().ToLowerInvariant());
 
     // Timelines are never edited, so those of earlier releases still say "hidden".
     static readonly Dictionary<string, TimelineKind> Kinds =

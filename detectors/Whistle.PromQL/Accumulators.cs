@@ -1,6 +1,8 @@
 namespace Whistle.PromQL;
 
-/// <summary>Folds the values of one group; used again for the next step. A structure, so that a group costs no object and a sample no virtual call.</summary>
+/// <summary>
+/// Folds the values of one group; used again for the next step. A structure, so that a group costs no object and a sample no virtual call.
+/// </summary>
 interface IAccumulator
 {
     void Start(double value);

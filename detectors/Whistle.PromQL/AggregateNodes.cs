@@ -107,7 +107,8 @@ sealed class TopNode(AggregateExpr expr, VectorNode operand, ScalarNode paramete
         group.Insert(low, point);
     }
 
-    bool IsBetter(double a, double b) => largest ? a > b || (double.IsNaN(b) && !double.IsNaN(a)) : a < b || (double.IsNaN(b) && !double.IsNaN(a));
+    bool IsBetter(double a, double b) =>
+        largest ? a > b || (double.IsNaN(b) && !double.IsNaN(a)) : a < b || (double.IsNaN(b) && !double.IsNaN(a));
 }
 
 /// <summary>limitk: of each group as many as are wanted, those that come first.</summary>
@@ -210,7 +211,8 @@ sealed class CountValuesNode : VectorNode
         if (label.Length == 0)
             throw PromQLException.Execution("count_values needs a label name that is not empty");
         // The new label takes part in the grouping: "by" keeps it, "without" can drop it.
-        return new(Aggregations.GroupOf(expr, expr.Without ? [] : [label]), operand, label, new DistinctSlots(operand.Slots.Shared), budget);
+        return new(
+            Aggregations.GroupOf(expr, expr.Without ? [] : [label]), operand, label, new DistinctSlots(operand.Slots.Shared), budget);
     }
 
     public override ReadOnlySpan<Point> At(long time)
@@ -221,7 +223,8 @@ sealed class CountValuesNode : VectorNode
         {
             var key = (slot, BitConverter.DoubleToInt64Bits(value));
             if (!_known.TryGetValue(key, out var result))
-                _known.Add(key, result = _results[_budget.Make(_groupOf(_operand.Slots[slot].With(_label, GoNumber.WithoutExponent(value))))]);
+                _known.Add(
+                    key, result = _results[_budget.Make(_groupOf(_operand.Slots[slot].With(_label, GoNumber.WithoutExponent(value))))]);
             if (result >= _counts.Length)
                 Array.Resize(ref _counts, Math.Max(result + 1, _counts.Length * 2));
             if (_started.Add(result))

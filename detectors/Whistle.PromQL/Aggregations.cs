@@ -20,12 +20,16 @@ static class Aggregations
         Simple<GroupAccumulator>("group"),
         Simple<VarianceAccumulator>("stdvar"),
         Simple<DeviationAccumulator>("stddev"),
-        new("quantile", ExprType.Scalar, static (e, p) => AggregateNode<QuantileAccumulator>.Of(e, p.Vector(e.Operand), p.Scalar(e.Parameter!))),
+        new(
+            "quantile", ExprType.Scalar,
+            static (e, p) => AggregateNode<QuantileAccumulator>.Of(e, p.Vector(e.Operand), p.Scalar(e.Parameter!))),
         new("topk", ExprType.Scalar, static (e, p) => new TopNode(e, p.Vector(e.Operand), p.Scalar(e.Parameter!), largest: true)),
         new("bottomk", ExprType.Scalar, static (e, p) => new TopNode(e, p.Vector(e.Operand), p.Scalar(e.Parameter!), largest: false)),
         new("limitk", ExprType.Scalar, static (e, p) => new LimitNode(e, p.Vector(e.Operand), p.Scalar(e.Parameter!))),
         new("limit_ratio", ExprType.Scalar, static (e, p) => new LimitRatioNode(p.Vector(e.Operand), p.Scalar(e.Parameter!))),
-        new("count_values", ExprType.Text, static (e, p) => CountValuesNode.Of(e, p.Vector(e.Operand), Planner.Text(e.Parameter!), p.Budget)),
+        new(
+            "count_values", ExprType.Text,
+            static (e, p) => CountValuesNode.Of(e, p.Vector(e.Operand), Planner.Text(e.Parameter!), p.Budget)),
     }.ToFrozenDictionary(static a => a.Name, StringComparer.OrdinalIgnoreCase);
 
     public static AggregationDefinition? Find(string name) => All.GetValueOrDefault(name);

@@ -71,7 +71,8 @@ sealed class SetNode : VectorNode
     readonly SlotMarks _present = new();
     readonly SlotMarks _seen = new();
 
-    SetNode(BinaryOperator op, VectorNode left, VectorNode right, VectorMatching matching, SlotTable slots, (DerivedSlots, DerivedSlots)? union)
+    SetNode(
+        BinaryOperator op, VectorNode left, VectorNode right, VectorMatching matching, SlotTable slots, (DerivedSlots, DerivedSlots)? union)
         : base(slots)
     {
         (_left, _right, _union, _wanted) = (left, right, union, op.Text == "and");
@@ -86,7 +87,8 @@ sealed class SetNode : VectorNode
         if (op.Text != "or")
             return new SetNode(op, left, right, matching, left.Slots, null);
         var both = new DistinctSlots(left.Slots.Shared);
-        return new SetNode(op, left, right, matching, both.Table, (new(left.Slots, static l => l, both), new(right.Slots, static l => l, both)));
+        return new SetNode(
+            op, left, right, matching, both.Table, (new(left.Slots, static l => l, both), new(right.Slots, static l => l, both)));
     }
 
     public override ReadOnlySpan<Point> At(long time)
@@ -224,11 +226,13 @@ sealed class MatchNode : VectorNode
         if (!_grouped && !_matched.Add(signature))
         {
             throw PromQLException.Execution(
-                $"multiple matches for labels {_signatures.Table[signature]} of \"{_binary.Operator.Text}\": many-to-one matching must be explicit (group_left/group_right)");
+                $"multiple matches for labels {_signatures.Table[signature]} of \"{_binary.Operator.Text}\": "
+                + "many-to-one matching must be explicit (group_left/group_right)");
         }
 
         if (!_seen.Add(slot))
-            throw _grouped ? PromQLException.Execution($"multiple matches for labels {Slots[slot]} of \"{_binary.Operator.Text}\": grouping labels must ensure unique matches") : Duplicate(Slots[slot]);
+            throw _grouped ? PromQLException.Execution($"multiple matches for labels {Slots[slot]} of \"{_binary.Operator.Text}\": "
+                + "grouping labels must ensure unique matches") : Duplicate(Slots[slot]);
         Result.Add(slot, value);
     }
 
@@ -258,6 +262,7 @@ sealed class MatchNode : VectorNode
     }
 
     PromQLException DuplicateOne(int signature, int first, int second) => PromQLException.Execution(
-        $"found duplicate series for the match group {_signatures.Table[signature]} on the {(_swapped ? "left" : "right")} hand-side of \"{_binary.Operator.Text}\": "
+        $"found duplicate series for the match group {_signatures.Table[signature]} on the {(_swapped ? "left" : "right")} hand-side of "
+        + $"\"{_binary.Operator.Text}\": "
         + $"[{_one.Slots[first]}, {_one.Slots[second]}]; many-to-many matching not allowed: matching labels must be unique on one side");
 }

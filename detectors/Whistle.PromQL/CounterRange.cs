@@ -3,9 +3,9 @@ using Whistle.Telemetry;
 namespace Whistle.PromQL;
 
 /// <summary>
-/// A long range of counters. What a counter did over a range follows from its first and last sample, how many there are, and where it was reset; so
-/// only that is kept, with the few samples that leave the range next. An evaluation costs what is new and what leaves, whether the range is of an
-/// hour or of a month, and what the head no longer has is read from the store once.
+/// A long range of counters. What a counter did over a range follows from its first and last sample, how many there are, and where it was
+/// reset; so only that is kept, with the few samples that leave the range next. An evaluation costs what is new and what leaves, whether
+/// the range is of an hour or of a month, and what the head no longer has is read from the store once.
 /// </summary>
 sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> matchers, long range)
 {
@@ -160,7 +160,8 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
     }
 
     // After one instant, up to another. Is cut off while it is read, not only between.
-    ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> which, long after, long upTo, CancellationToken cancellation) =>
+    ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        IReadOnlyList<LabelMatcher> which, long after, long upTo, CancellationToken cancellation) =>
         group.Source.SelectAsync(which, after + 1, upTo, _ => cancellation.ThrowIfCancellationRequested(), cancellation);
 
     // One that was silent for so long that the head had forgotten it may begin again with a sample that comes late.

@@ -83,7 +83,9 @@ sealed record DurationBinary(BinaryOperator Operator, DurationExpr Left, Duratio
     internal override double Seconds(double step)
     {
         var (left, right) = (Left.Seconds(step), Right.Seconds(step));
-        return right == 0 && Operator.Text is "/" or "%" ? throw Invalid($"the duration {this} divides by zero") : Operator.Apply(left, right);
+        return right == 0 && Operator.Text is "/" or "%"
+            ? throw Invalid($"the duration {this} divides by zero")
+            : Operator.Apply(left, right);
     }
 
     public override string ToString() => $"{Left} {Operator.Text} {Right}";

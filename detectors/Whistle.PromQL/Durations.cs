@@ -41,7 +41,9 @@ public static class Durations
 
     /// <summary>As <see cref="Format"/>; as a plain number what is not a whole number of milliseconds, so that nothing is lost.</summary>
     internal static string FormatSeconds(double seconds) =>
-        seconds == Math.Round(seconds * 1000) / 1000 && Math.Abs(seconds) < 9e12 ? Format((long)Math.Round(seconds * 1000)) : GoNumber.WithoutExponent(seconds);
+        seconds == Math.Round(seconds * 1000) / 1000 && Math.Abs(seconds) < 9e12
+            ? Format((long)Math.Round(seconds * 1000))
+            : GoNumber.WithoutExponent(seconds);
 
     public static string Format(long milliseconds)
     {

@@ -104,7 +104,8 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
     static void CheckRange(Expr expr, long start, long end, long step)
     {
         if (expr.Type is not (ExprType.Scalar or ExprType.Vector))
-            throw BadData($"a range query needs a scalar or an instant vector, not {Parser.Name(expr.Type)}: for raw samples ask an instant query");
+            throw BadData(
+                $"a range query needs a scalar or an instant vector, not {Parser.Name(expr.Type)}: for raw samples ask an instant query");
         if (step <= 0)
             throw BadData("the step must be longer than 0");
         if (end < start)

@@ -90,11 +90,17 @@ static class Functions
         new("timestamp", Vector, [Vector], static (c, p) => new TimestampNode(p.Vector(c.Arguments[0]))),
         new("absent", Vector, [Vector], static (c, p) => new AbsentNode(c.Arguments[0], VectorPresence(c, p))),
         new("sort", Vector, [Vector], static (c, p) => new SortNode(p.Vector(c.Arguments[0]), _ => SortNode.ByValue(descending: false))),
-        new("sort_desc", Vector, [Vector], static (c, p) => new SortNode(p.Vector(c.Arguments[0]), _ => SortNode.ByValue(descending: true))),
+        new(
+            "sort_desc", Vector, [Vector],
+            static (c, p) => new SortNode(p.Vector(c.Arguments[0]), _ => SortNode.ByValue(descending: true))),
         new("sort_by_label", Vector, [Vector, String], static (c, p) => ByLabels(c, p, descending: false), Optional: 1, IsVariadic: true),
-        new("sort_by_label_desc", Vector, [Vector, String], static (c, p) => ByLabels(c, p, descending: true), Optional: 1, IsVariadic: true),
+        new(
+            "sort_by_label_desc", Vector, [Vector, String], static (c, p) => ByLabels(c, p, descending: true), Optional: 1,
+            IsVariadic: true),
         new("label_replace", Vector, [Vector, String, String, String, String], static (c, p) => LabelFunctions.Replace(c, p)),
-        new("label_join", Vector, [Vector, String, String, String], static (c, p) => LabelFunctions.Join(c, p), Optional: 1, IsVariadic: true),
+        new(
+            "label_join", Vector, [Vector, String, String, String], static (c, p) => LabelFunctions.Join(c, p), Optional: 1,
+            IsVariadic: true),
         Histogram("histogram_quantile", [Scalar, Vector], static (b, s) => Quantiles.OfBuckets(s[0], b)),
         Histogram("histogram_fraction", [Scalar, Scalar, Vector], static (b, s) => Quantiles.Fraction(s[0], s[1], b)),
 
@@ -105,14 +111,17 @@ static class Functions
         new("vector", Vector, [Scalar], static (c, p) => new ToVectorNode(p.Scalar(c.Arguments[0]))),
     }.ToFrozenDictionary(static f => f.Name, StringComparer.Ordinal);
 
-    static readonly FrozenSet<string> NativeOnly = FrozenSet.Create("histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar");
+    static readonly FrozenSet<string> NativeOnly =
+        FrozenSet.Create("histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar");
 
     /// <summary>Why a function of Prometheus is not one of these; null where it is none of Prometheus either.</summary>
     public static string? Missing(string name) => name switch
     {
         "info" => "info() is not supported: join with the info metric by * on (…) group_left (…)",
         "holt_winters" => "holt_winters is called double_exponential_smoothing since Prometheus 3",
-        _ => NativeOnly.Contains(name) ? $"{name} reads native histograms, which are not supported: use histogram_quantile or histogram_fraction over classic buckets" : null,
+        _ => NativeOnly.Contains(name)
+            ? $"{name} reads native histograms, which are not supported: use histogram_quantile or histogram_fraction over classic buckets"
+            : null,
     };
 
     public static IEnumerable<FunctionDefinition> Definitions => All.Values;
@@ -122,7 +131,8 @@ static class Functions
     /// <summary>For an error message: a function of similar name.</summary>
     public static string Suggest(string name)
     {
-        var similar = All.Keys.Where(k => k.Contains(name, StringComparison.OrdinalIgnoreCase) || name.Contains(k, StringComparison.OrdinalIgnoreCase))
+        var similar = All.Keys.Where(
+            k => k.Contains(name, StringComparison.OrdinalIgnoreCase) || name.Contains(k, StringComparison.OrdinalIgnoreCase))
             .OrderBy(k => Math.Abs(k.Length - name.Length)).ThenBy(static k => k, StringComparer.Ordinal).FirstOrDefault();
         return similar is null ? "" : $": did you mean {similar}?";
     }

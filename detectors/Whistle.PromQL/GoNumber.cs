@@ -9,7 +9,9 @@ public static class GoNumber
     /// <summary>No number takes more characters: those with the smallest exponent have 341 and a sign.</summary>
     public const int MaxLength = 352;
 
-    /// <summary>The shortest text that reads back as the same number, never with an exponent: what count_values puts into its label.</summary>
+    /// <summary>
+    /// The shortest text that reads back as the same number, never with an exponent: what count_values puts into its label.
+    /// </summary>
     public static string WithoutExponent(double value)
     {
         if (double.IsNaN(value))
@@ -34,7 +36,8 @@ public static class GoNumber
             return digits;
         }
 
-        if (double.IsFinite(value) && value.TryFormat(into, out var length, "R", CultureInfo.InvariantCulture) && !into[..length].Contains((byte)'E'))
+        if (double.IsFinite(value) && value.TryFormat(into, out var length, "R", CultureInfo.InvariantCulture)
+            && !into[..length].Contains((byte)'E'))
             return length;
         return Encoding.UTF8.GetBytes(WithoutExponent(value), into);
     }
@@ -54,7 +57,9 @@ public static class GoNumber
         return text.Append(digits).Append('0', Math.Max(0, exponent + 1 - digits.Length)).ToString();
     }
 
-    /// <summary>A literal of PromQL: decimal, 0x hexadecimal, and octal with a leading zero, as Go reads integers. Not finite if out of range.</summary>
+    /// <summary>
+    /// A literal of PromQL: decimal, 0x hexadecimal, and octal with a leading zero, as Go reads integers. Not finite if out of range.
+    /// </summary>
     internal static double ParseLiteral(string text)
     {
         var digits = text.Replace("_", "", StringComparison.Ordinal);

@@ -25,13 +25,16 @@ static class LabelFunctions
         var sources = call.Arguments.Skip(3).Select(Planner.Text).ToArray();
         foreach (var name in sources.Append(destination))
             RequireName(call, name);
-        return new RelabelNode(planner.Vector(call.Arguments[0]), labels =>
-            planner.Budget.Make(labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s]))))), planner.Uniqueness);
+        return new RelabelNode(
+            planner.Vector(call.Arguments[0]), labels =>
+                planner.Budget.Make(labels.With(destination, Bounded(call, string.Join(separator, sources.Select(s => labels[s]))))),
+            planner.Uniqueness);
     }
 
     // Nested calls can double a value each time.
     static string Bounded(CallExpr call, string value) => value.Length <= Budget.LongestLabel
-        ? value : throw PromQLException.Execution($"{call.Name} makes a label value of {value.Length} characters, more than {Budget.LongestLabel}");
+        ? value
+        : throw PromQLException.Execution($"{call.Name} makes a label value of {value.Length} characters, more than {Budget.LongestLabel}");
 
     static void RequireName(CallExpr call, string name)
     {

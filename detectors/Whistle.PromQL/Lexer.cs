@@ -27,7 +27,8 @@ readonly record struct Token(TokenKind Kind, int Position, string Text)
 {
     public bool Is(string keyword) => Kind == TokenKind.Identifier && Text.Equals(keyword, StringComparison.OrdinalIgnoreCase);
 
-    public override string ToString() => Kind == TokenKind.End ? "the end of the expression" : $"\"{(Text.Length > 40 ? Text[..40] + "…" : Text)}\"";
+    public override string ToString() =>
+        Kind == TokenKind.End ? "the end of the expression" : $"\"{(Text.Length > 40 ? Text[..40] + "…" : Text)}\"";
 }
 
 /// <summary>Cuts an expression into tokens on demand. Keywords are identifiers here: where they are keywords, the parser knows.</summary>
@@ -89,12 +90,14 @@ sealed class Lexer(string text)
         if (whole == rest && Durations.TryParse(text.AsSpan(_position, whole), out _))
             return Take(TokenKind.Duration, whole);
 
-        throw Error($"bad number or duration \"{text.AsSpan(_position, rest)}\": write for example 15, 1.5e3, 0x1f, 90s or 1h30m", _position);
+        throw Error(
+            $"bad number or duration \"{text.AsSpan(_position, rest)}\": write for example 15, 1.5e3, 0x1f, 90s or 1h30m", _position);
     }
 
     // Underscores stand between digits only; 0x needs a digit.
     static bool IsNumber(ReadOnlySpan<char> number) =>
-        !number.EndsWith("_") && !number.Contains("__", StringComparison.Ordinal) && !number.EndsWith("x", StringComparison.OrdinalIgnoreCase);
+        !number.EndsWith("_") && !number.Contains("__", StringComparison.Ordinal)
+            && !number.EndsWith("x", StringComparison.OrdinalIgnoreCase);
 
     int NumberLength()
     {

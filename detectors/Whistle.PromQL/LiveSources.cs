@@ -193,7 +193,9 @@ sealed class SharedSelector(LiveSelection selection, StandingGroup group, IReadO
     /// <summary>Of a series that came after the windows were moved, nothing yet.</summary>
     public SampleWindow Samples(int slot) => slot < _tracks.Count ? _tracks[slot].Samples : Nothing;
 
-    /// <summary>Whether a series that carries all these labels has a sample in (after, upTo] that is its newest and no staleness marker.</summary>
+    /// <summary>
+    /// Whether a series that carries all these labels has a sample in (after, upTo] that is its newest and no staleness marker.
+    /// </summary>
     public bool IsAnyLive(Labels labels, long after, long upTo)
     {
         AddNew();

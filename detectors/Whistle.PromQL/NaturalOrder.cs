@@ -15,7 +15,8 @@ static class NaturalOrder
             var y = Run(right);
             left = left[x.Length..];
             right = right[y.Length..];
-            var order = long.TryParse(x, NumberStyles.None, CultureInfo.InvariantCulture, out var p) && long.TryParse(y, NumberStyles.None, CultureInfo.InvariantCulture, out var q)
+            var order = long.TryParse(x, NumberStyles.None, CultureInfo.InvariantCulture, out var p)
+                && long.TryParse(y, NumberStyles.None, CultureInfo.InvariantCulture, out var q)
                 ? p.CompareTo(q) : x.CompareTo(y, StringComparison.Ordinal);
             if (order != 0)
                 return order;

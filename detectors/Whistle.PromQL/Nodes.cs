@@ -27,8 +27,8 @@ abstract class VectorNode(SlotTable slots)
 }
 
 /// <summary>
-/// Where the same labels must not come from two series. Within a range query Prometheus 3.5 refuses some even where they never meet in a step (later
-/// releases merge such series).
+/// Where the same labels must not come from two series. Within a range query Prometheus 3.5 refuses some even where they never meet in a
+/// step (later releases merge such series).
 /// </summary>
 enum Uniqueness
 {

@@ -148,7 +148,8 @@ public sealed partial class Parser
         }
 
         var digits = text.IsEmpty ? 0 : text[0] switch { 'x' => 2, 'u' => 4, 'U' => 8, _ => 0 };
-        if (digits > 0 && text.Length > digits && int.TryParse(text.Slice(1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
+        if (digits > 0 && text.Length > digits
+            && int.TryParse(text.Slice(1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
         {
             if (digits == 2)
                 bytes.Add((byte)code);

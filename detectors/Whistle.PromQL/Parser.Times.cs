@@ -25,7 +25,8 @@ public sealed partial class Parser
         if (_token.Kind == TokenKind.Colon)
             return Subquery(expr, bracket, range);
         if (expr is not VectorSelector selector)
-            throw Error("a range needs a selector before it, as in metric[5m]; over an expression write a subquery: [5m:1m]", bracket.Position);
+            throw Error(
+                "a range needs a selector before it, as in metric[5m]; over an expression write a subquery: [5m:1m]", bracket.Position);
         if (selector.Shift.Offset is not null)
             throw Error("the offset belongs behind the range: write metric[5m] offset 1h", bracket.Position);
         if (selector.Shift.At is not null)
@@ -53,7 +54,8 @@ public sealed partial class Parser
         var at = _token.Position;
         var offset = OffsetDuration();
         // An offset of zero counts as none, as in Prometheus.
-        return offset.IsConstant && Checked(offset, at) && offset.Milliseconds(0) == 0 ? expr : WithShift(expr, shift with { Offset = offset });
+        return offset.IsConstant && Checked(offset, at)
+            && offset.Milliseconds(0) == 0 ? expr : WithShift(expr, shift with { Offset = offset });
     }
 
     Expr At(Expr expr)

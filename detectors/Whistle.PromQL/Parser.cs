@@ -34,7 +34,8 @@ public sealed partial class Parser
     public static Expr Parse(string text)
     {
         if (text.Length > MaxLength)
-            throw new PromQLException($"the expression has {text.Length} characters, more than {MaxLength}: split it with recording rules", text, 0);
+            throw new PromQLException(
+                $"the expression has {text.Length} characters, more than {MaxLength}: split it with recording rules", text, 0);
         var parser = new Parser(text);
         if (parser._token.Kind == TokenKind.End)
             throw parser.Error("the expression is empty");
@@ -107,7 +108,8 @@ public sealed partial class Parser
             return new NumberLiteral(name.Position, double.PositiveInfinity);
         if (name.Is("nan"))
             return new NumberLiteral(name.Position, double.NaN);
-        if (Aggregations.Find(name.Text) is { } aggregation && (_token.Kind == TokenKind.LeftParen || _token.Is("by") || _token.Is("without")))
+        if (Aggregations.Find(name.Text) is { } aggregation
+            && (_token.Kind == TokenKind.LeftParen || _token.Is("by") || _token.Is("without")))
             return Aggregate(name, aggregation);
         if (_token.Kind == TokenKind.LeftParen)
             return Call(name);
@@ -127,7 +129,8 @@ public sealed partial class Parser
 
     void CheckArguments(Token name, FunctionDefinition function, List<Expr> arguments)
     {
-        var (least, most) = (function.Parameters.Length - function.Optional, function.IsVariadic ? int.MaxValue : function.Parameters.Length);
+        var (least, most) =
+            (function.Parameters.Length - function.Optional, function.IsVariadic ? int.MaxValue : function.Parameters.Length);
         if (arguments.Count < least || arguments.Count > most)
         {
             var expected = least == most ? $"{least}" : most == int.MaxValue ? $"at least {least}" : $"{least} to {most}";
@@ -209,7 +212,9 @@ public sealed partial class Parser
 
         if (left.Type == ExprType.Vector && right.Type == ExprType.Vector)
         {
-            matching ??= op.Kind == BinaryKind.Set ? VectorMatching.OneToOne with { Cardinality = MatchCardinality.ManyToMany } : VectorMatching.OneToOne;
+            matching ??= op.Kind == BinaryKind.Set
+                ? VectorMatching.OneToOne with { Cardinality = MatchCardinality.ManyToMany }
+                : VectorMatching.OneToOne;
             return new BinaryExpr(at, op, left, right, returnsBool, matching);
         }
 

@@ -12,7 +12,8 @@ abstract class SampleSources
 }
 
 /// <summary>Turns an expression into nodes over the samples of its selectors.</summary>
-sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions options, Budget budget, Uniqueness uniqueness = Uniqueness.InStep)
+sealed class Planner(
+    SampleSources sources, QueryTimes times, PromQLOptions options, Budget budget, Uniqueness uniqueness = Uniqueness.InStep)
 {
     public Budget Budget => budget;
 
@@ -27,7 +28,8 @@ sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions opti
         BinaryExpr { Matching: { Cardinality: MatchCardinality.ManyToMany } matching } binary =>
             SetNode.Of(binary.Operator, Vector(binary.Left), Vector(binary.Right), matching),
         BinaryExpr { Matching: { } matching } binary => MatchNode.Of(binary, Vector(binary.Left), Vector(binary.Right), matching, budget),
-        BinaryExpr { Left.Type: ExprType.Scalar } binary => ScalarSideNode.Of(binary, Vector(binary.Right), Scalar(binary.Left), scalarIsLeft: true),
+        BinaryExpr { Left.Type: ExprType.Scalar } binary =>
+            ScalarSideNode.Of(binary, Vector(binary.Right), Scalar(binary.Left), scalarIsLeft: true),
         BinaryExpr binary => ScalarSideNode.Of(binary, Vector(binary.Left), Scalar(binary.Right), scalarIsLeft: false),
         AggregateExpr aggregate => aggregate.Aggregation.Plan(aggregate, this),
         CallExpr call => (VectorNode)call.Function.Plan(call, this),
@@ -56,7 +58,8 @@ sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions opti
     {
         MatrixSelector matrix => sources.Range(matrix.Selector, Length(matrix.Range, times, "range")),
         SubqueryExpr subquery => new SubquerySource(
-            Vector(subquery.Operand), Length(subquery.Range, times, "range"), StepOf(subquery, times, options), t => subquery.Shift.Apply(t, times), budget),
+            Vector(subquery.Operand), Length(subquery.Range, times, "range"), StepOf(subquery, times, options),
+            t => subquery.Shift.Apply(t, times), budget),
         _ => throw new InvalidOperationException($"{expr} is no range."),
     };
 
@@ -76,5 +79,6 @@ sealed class Planner(SampleSources sources, QueryTimes times, PromQLOptions opti
     }
 
     public static long Length(DurationExpr length, QueryTimes times, string what) => length.Seconds(times.Step / 1000.0) > 0
-        ? length.Milliseconds(times.Step) : throw new PromQLException(PromQLErrorKind.BadData, $"the {what} {length} must be longer than 0");
+        ? length.Milliseconds(times.Step)
+        : throw new PromQLException(PromQLErrorKind.BadData, $"the {what} {length} must be longer than 0");
 }

@@ -168,7 +168,12 @@ static class Printer
     static void WriteShift(StringBuilder text, TimeShift shift)
     {
         if (shift.At is { } at)
-            text.Append(" @ ").Append(at.Anchor switch { AtAnchor.Start => "start()", AtAnchor.End => "end()", _ => (at.Time / 1000m).ToString("0.000", CultureInfo.InvariantCulture) });
+            text.Append(" @ ").Append(at.Anchor switch
+            {
+                AtAnchor.Start => "start()",
+                AtAnchor.End => "end()",
+                _ => (at.Time / 1000m).ToString("0.000", CultureInfo.InvariantCulture),
+            });
         if (shift.Offset is { } offset)
             text.Append(" offset ").Append(offset);
     }
@@ -201,6 +206,7 @@ static class Printer
     }
 
     static bool IsPrintable(Rune rune) => rune.Value == ' ' || Rune.GetUnicodeCategory(rune) is not (
-        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned
-        or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
+            or UnicodeCategory.OtherNotAssigned or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator
+            or UnicodeCategory.ParagraphSeparator);
 }

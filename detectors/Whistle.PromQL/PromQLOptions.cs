@@ -13,7 +13,9 @@ public sealed record PromQLOptions
     /// <summary>The step of a subquery that names none.</summary>
     public TimeSpan SubqueryStep { get; init; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>A query that loads, returns, or works out in its subqueries more samples than this is refused; new labels count by their size.</summary>
+    /// <summary>
+    /// A query that loads, returns, or works out in its subqueries more samples than this is refused; new labels count by their size.
+    /// </summary>
     public long MaxSamples { get; init; } = 50_000_000;
 
     /// <summary>Steps that the regular expressions of a query may take, see <see cref="MatchingBudget"/>.</summary>
@@ -53,7 +55,8 @@ sealed class Budget(long maxSamples, CancellationToken cancellation, Action<long
     public void Spend(long samples)
     {
         if ((_spent += samples) > maxSamples)
-            throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples, or labels of that size: select fewer series, a longer step or a shorter range");
+            throw PromQLException.Execution($"the query returns or works out more than {maxSamples} samples, or labels of that size: "
+                + "select fewer series, a longer step or a shorter range");
         holding?.Invoke(samples * BytesPerSample);
     }
 

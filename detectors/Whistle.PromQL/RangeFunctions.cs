@@ -233,9 +233,11 @@ static class Elementwise
     public static double? Clamp(double value, double min, double max) => max < min ? null : Max(min, Min(max, value));
 
     // An infinity wins over NaN, in Go.
-    static double Max(double a, double b) => double.IsPositiveInfinity(a) || double.IsPositiveInfinity(b) ? double.PositiveInfinity : Math.Max(a, b);
+    static double Max(double a, double b) =>
+        double.IsPositiveInfinity(a) || double.IsPositiveInfinity(b) ? double.PositiveInfinity : Math.Max(a, b);
 
-    static double Min(double a, double b) => double.IsNegativeInfinity(a) || double.IsNegativeInfinity(b) ? double.NegativeInfinity : Math.Min(a, b);
+    static double Min(double a, double b) =>
+        double.IsNegativeInfinity(a) || double.IsNegativeInfinity(b) ? double.NegativeInfinity : Math.Min(a, b);
 
     /// <summary>NaN outside the years 1 to 9999; Prometheus computes a meaningless date there.</summary>
     public static double DatePart(double seconds, Func<DateTime, int> part)

@@ -2,7 +2,9 @@ using Whistle.Telemetry;
 
 namespace Whistle.PromQL;
 
-/// <summary>The values that one series gets over the steps of a range query. Which steps these were is kept only where there is a gap.</summary>
+/// <summary>
+/// The values that one series gets over the steps of a range query. Which steps these were is kept only where there is a gap.
+/// </summary>
 sealed class RangeTrack
 {
     double[] _values = new double[4];
@@ -29,7 +31,8 @@ sealed class RangeTrack
     public SeriesSamples Build(Labels labels, long[] times)
     {
         Array.Resize(ref _values, _count);
-        var mine = _steps is not null ? [.. _steps.Select(s => times[s])] : _count == times.Length ? times : times[_first..(_first + _count)];
+        var mine =
+            _steps is not null ? [.. _steps.Select(s => times[s])] : _count == times.Length ? times : times[_first..(_first + _count)];
         return new SeriesSamples(labels, mine, _values);
     }
 }

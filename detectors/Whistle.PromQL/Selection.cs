@@ -3,9 +3,9 @@ using Whistle.Telemetry;
 namespace Whistle.PromQL;
 
 /// <summary>
-/// What a selector of an expression reads when it is evaluated at t: samples of (t − <paramref name="Back"/>, t − <paramref name="Offset"/>],
-/// in milliseconds. Back is range or look-back plus offsets, those of the subqueries around it too; not positive where a
-/// negative offset reads only the future. A fixed time (<c>@</c>) is not in it.
+/// What a selector of an expression reads when it is evaluated at t: samples of (t − <paramref name="Back"/>, t −
+/// <paramref name="Offset"/>], in milliseconds. Back is range or look-back plus offsets, those of the subqueries around it too; not
+/// positive where a negative offset reads only the future. A fixed time (<c>@</c>) is not in it.
 /// </summary>
 public sealed record Selection(IReadOnlyList<LabelMatcher> Matchers, long Back, long Offset)
 {
@@ -15,7 +15,8 @@ public sealed record Selection(IReadOnlyList<LabelMatcher> Matchers, long Back, 
     public static IReadOnlyList<Selection> Of(Expr expr, TimeSpan? lookback = null)
     {
         var options = new PromQLOptions { Lookback = lookback ?? PromQLOptions.DefaultLookback };
-        return [.. SelectorRead.Of(expr, new QueryTimes(0, 0, 0), options).Select(r => new Selection(r.Selector.Matchers, Bounded(-r.After), Bounded(-r.To)))];
+        return [.. SelectorRead.Of(expr, new QueryTimes(0, 0, 0), options).Select(
+            r => new Selection(r.Selector.Matchers, Bounded(-r.After), Bounded(-r.To)))];
     }
 
     // A fixed time may be anywhere; what a TimeSpan of the caller holds is enough.
@@ -44,7 +45,9 @@ readonly record struct SelectorRead(VectorSelector Selector, long After, long To
                 break;
             case SubqueryExpr subquery:
                 var shift = subquery.Shift;
-                Collect(subquery.Operand, shift.Apply(from, times) - Planner.Length(subquery.Range, times, "range"), shift.Apply(to, times), times, options, reads);
+                Collect(
+                    subquery.Operand, shift.Apply(from, times) - Planner.Length(subquery.Range, times, "range"), shift.Apply(to, times),
+                    times, options, reads);
                 break;
             default:
                 foreach (var child in expr.Children)
@@ -72,7 +75,8 @@ sealed class LoadedSamples
         {
             foreach (var (reads, after, to) in Overlapping(same))
             {
-                var series = after < to ? await source.SelectAsync(reads[0].Selector.Matchers, after + 1, to, budget.Load, cancellation) : [];
+                var series =
+                    after < to ? await source.SelectAsync(reads[0].Selector.Matchers, after + 1, to, budget.Load, cancellation) : [];
                 foreach (var read in reads)
                     loaded._bySelector[read.Selector] = series;
             }

@@ -24,7 +24,8 @@ abstract class SlotTable(SharedLabels? shared, bool hasOneName)
     /// <summary>The labels to derive others from: they need not be kept.</summary>
     public virtual Labels Peek(int slot) => this[slot];
 
-    public static bool HaveOneName(IReadOnlyList<LabelMatcher> matchers) => matchers.Any(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal });
+    public static bool HaveOneName(IReadOnlyList<LabelMatcher> matchers) =>
+        matchers.Any(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal });
 }
 
 /// <summary>Label sets one by one.</summary>
@@ -72,7 +73,9 @@ sealed class UnnamedSlots(SlotTable named) : SlotTable(named.Shared, hasOneName:
     Labels Derived(int slot) => LabelSets.WithoutName(named.Peek(slot));
 }
 
-/// <summary>The label sets that the nodes of standing queries derive alike: each is kept once, with one array of names for all of a shape.</summary>
+/// <summary>
+/// The label sets that the nodes of standing queries derive alike: each is kept once, with one array of names for all of a shape.
+/// </summary>
 sealed class SharedLabels
 {
     readonly HashSet<Labels> _known = [];

@@ -33,12 +33,13 @@ abstract class RangeSource(SlotTable slots)
 
     protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values) => Of(times, values, times.Length);
 
-    protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count) => new(_time, Start, End, times, values, count);
+    protected RangeWindow Of(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count) =>
+        new(_time, Start, End, times, values, count);
 }
 
 /// <summary>
-/// The samples of one series in (Start, End]; times in milliseconds. For a function of counters (<see cref="Planner.CounterRange"/>) those at which it did
-/// not fall may be left out, save the first and the last.
+/// The samples of one series in (Start, End]; times in milliseconds. For a function of counters (<see cref="Planner.CounterRange"/>) those
+/// at which it did not fall may be left out, save the first and the last.
 /// </summary>
 readonly ref struct RangeWindow(long time, long start, long end, ReadOnlySpan<long> times, ReadOnlySpan<double> values, int count)
 {
@@ -123,7 +124,8 @@ sealed class LoadedSources(LoadedSamples loaded, QueryTimes times, long lookback
 }
 
 /// <summary>Of each series the newest sample of (t − look-back, t], unless it is a staleness marker.</summary>
-sealed class LoadedInstant(IReadOnlyList<SeriesSamples> series, SlotTable slots, Func<long, long> shift, long lookback) : InstantSource(slots)
+sealed class LoadedInstant(IReadOnlyList<SeriesSamples> series, SlotTable slots, Func<long, long> shift, long lookback)
+    : InstantSource(slots)
 {
     readonly int[] _counts = new int[series.Count];
 

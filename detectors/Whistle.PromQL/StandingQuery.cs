@@ -6,8 +6,8 @@ namespace Whistle.PromQL;
 public readonly record struct StandingPoint(int Slot, double Value);
 
 /// <summary>
-/// Standing queries that are evaluated one after the other at the same times, as the rules of a group are. They share series and windows, and what
-/// the first of them reads at a time is what the others read.
+/// Standing queries that are evaluated one after the other at the same times, as the rules of a group are. They share series and windows,
+/// and what the first of them reads at a time is what the others read.
 /// </summary>
 public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? options = null)
 {
@@ -31,8 +31,11 @@ public sealed class StandingGroup(ILiveSeriesSource source, PromQLOptions? optio
     /// <summary>Something was written that they may read: the time may be the same, what is read is not.</summary>
     public void Changed() => Version++;
 
-    /// <summary>Whether a series of the selector that carries all these labels has a newest sample in (after, upTo] and has not ended with it.</summary>
-    public bool IsAnyLive(IReadOnlyList<LabelMatcher> matchers, Labels labels, long after, long upTo) => Selector(matchers).IsAnyLive(labels, after, upTo);
+    /// <summary>
+    /// Whether a series of the selector that carries all these labels has a newest sample in (after, upTo] and has not ended with it.
+    /// </summary>
+    public bool IsAnyLive(IReadOnlyList<LabelMatcher> matchers, Labels labels, long after, long upTo) =>
+        Selector(matchers).IsAnyLive(labels, after, upTo);
 
     internal SharedSelector Selector(IReadOnlyList<LabelMatcher> matchers)
     {
@@ -78,7 +81,8 @@ public sealed class StandingQuery
     internal StandingQuery(Expr expr, StandingGroup group)
     {
         if (expr.Type is not (ExprType.Scalar or ExprType.Vector))
-            throw new PromQLException(PromQLErrorKind.BadData, $"a standing query needs a scalar or an instant vector, not {Parser.Name(expr.Type)}");
+            throw new PromQLException(
+                PromQLErrorKind.BadData, $"a standing query needs a scalar or an instant vector, not {Parser.Name(expr.Type)}");
         (_expr, _group, _canStand) = (expr, group, CanStand(expr));
     }
 
@@ -129,7 +133,8 @@ public sealed class StandingQuery
         }
     }
 
-    // A fixed time is ever further back; what a subquery has worked out may change when a sample comes late; and ever new values make ever new labels.
+    // A fixed time is ever further back; what a subquery has worked out may change when a sample comes late; and ever new values make ever
+    // new labels.
     static bool CanStand(Expr expr) => expr switch
     {
         VectorSelector selector => selector.Shift.At?.Anchor != AtAnchor.Time,

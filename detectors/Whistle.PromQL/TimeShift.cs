@@ -34,7 +34,9 @@ public readonly record struct AtModifier(AtAnchor Anchor, long Time)
     };
 }
 
-/// <summary>The modifiers <c>@</c> and <c>offset</c>, in whichever order they were written; the offset counts from what <c>@</c> names.</summary>
+/// <summary>
+/// The modifiers <c>@</c> and <c>offset</c>, in whichever order they were written; the offset counts from what <c>@</c> names.
+/// </summary>
 public sealed record TimeShift(AtModifier? At = null, DurationExpr? Offset = null)
 {
     public static readonly TimeShift None = new();

@@ -26,12 +26,18 @@ static class ActionsCommand
     {
         var name = new Argument<string>("name") { Description = "Such as disk.clean-paths." };
         var dryRun = new Option<bool>("--dry-run") { Description = "Only report what would be done." };
-        var parameters = new Option<string>("--parameters") { Description = "A JSON object of the action's own shape.", DefaultValueFactory = _ => "{}" };
+        var parameters = new Option<string>("--parameters")
+        {
+            Description = "A JSON object of the action's own shape.",
+            DefaultValueFactory = _ => "{}",
+        };
         var command = new Command(
             "run", "Runs one action here, in dry run unless it only reads. Example: whistle-agent actions run disk.clean-paths --dry-run")
             { name, dryRun, parameters, policy, buffer };
         command.SetAction((parsed, cancellation) =>
-            RunAsync(parsed.GetValue(name)!, parsed.GetValue(dryRun), parsed.GetValue(parameters)!, Options(parsed, policy, buffer), cancellation));
+            RunAsync(
+                parsed.GetValue(name)!, parsed.GetValue(dryRun), parsed.GetValue(parameters)!, Options(parsed, policy, buffer),
+                cancellation));
         return command;
     }
 

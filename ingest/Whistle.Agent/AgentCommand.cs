@@ -115,7 +115,8 @@ static class AgentCommand
         }
 
         if (options.TokenFile is { } token && SecretFile.Close(token) is { } mode)
-            log.FilesClosed($"Closed to other users, who could read it: {token} ({mode}). Enrol this node again if one of them could misuse it.");
+            log.FilesClosed(
+                $"Closed to other users, who could read it: {token} ({mode}). Enrol this node again if one of them could misuse it.");
     }
 
     static AgentOptions Options(ParseResult parsed) => new()

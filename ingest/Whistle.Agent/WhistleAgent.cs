@@ -38,7 +38,9 @@ public sealed class WhistleAgent : IDisposable
 
     internal WhistleAgent(AgentOptions options, ILogger log, IEnumerable<IReportSource> sources)
     {
-        var errors = options.Server is null ? [.. options.Errors(), "The server is missing. Give its address with --server."] : options.Errors();
+        var errors = options.Server is null
+            ? [.. options.Errors(), "The server is missing. Give its address with --server."]
+            : options.Errors();
         if (errors.Count > 0)
             throw new ArgumentException(string.Join(Environment.NewLine, errors), nameof(options));
         _options = options;
@@ -87,7 +89,9 @@ public sealed class WhistleAgent : IDisposable
         _log.AgentRuns(_options.Server!, _options.Interval.TotalSeconds, _options.Instance, _options.Buffer.Folder);
         try
         {
-            await Task.WhenAll(ReportLoopAsync(cancellation), SendLoopAsync(cancellation), _commands?.RunAsync(cancellation) ?? Task.CompletedTask).ConfigureAwait(false);
+            await Task.WhenAll(
+                ReportLoopAsync(cancellation), SendLoopAsync(cancellation),
+                _commands?.RunAsync(cancellation) ?? Task.CompletedTask).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {

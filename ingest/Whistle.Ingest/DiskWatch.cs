@@ -13,7 +13,9 @@ public sealed record DiskOptions
 {
     static readonly long LeastFree = 512L << 20;
 
-    /// <summary>Free bytes below which samples are refused; where none is named, 512 MiB or a twentieth of the file system, whichever is less.</summary>
+    /// <summary>
+    /// Free bytes below which samples are refused; where none is named, 512 MiB or a twentieth of the file system, whichever is less.
+    /// </summary>
     public long? MinFree { get; init; }
 
     /// <summary>Room held back for the state, see <see cref="StateReserve"/>.</summary>
@@ -109,8 +111,10 @@ public sealed class DiskWatch(
     void Judge(DiskSpace space)
     {
         var (least, fewest) = (MinFree(space), MinInodes(space));
-        var reason = space.Free < least ? $"The file system of {Folder} has {Mebibytes(space.Free)} of {Mebibytes(space.Total)} free; {Mebibytes(least)} are needed to accept samples."
-            : space.FreeInodes < fewest ? $"The file system of {Folder} has {space.FreeInodes} of {space.Inodes} inodes free; {fewest} are needed to accept samples."
+        var reason = space.Free < least ? $"The file system of {Folder} has {Mebibytes(space.Free)} of {Mebibytes(space.Total)} free; "
+            + $"{Mebibytes(least)} are needed to accept samples."
+            : space.FreeInodes < fewest ? $"The file system of {Folder} has {space.FreeInodes} of {space.Inodes} inodes free; "
+                + $"{fewest} are needed to accept samples."
             : null;
         if (reason is not null && !_refuses)
             logger.DiskFull(reason);
@@ -119,26 +123,34 @@ public sealed class DiskWatch(
         _refuses = reason is not null;
         log.Refuse(reason is null ? null : $"{reason} The server accepts no samples until there is space.");
         if (reason is not null)
-            health.Report(Component, "", HealthState.Failed, $"{reason} Senders keep their samples and retry, and the state of their nodes is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
+            health.Report(Component, "", HealthState.Failed, $"{reason} Senders keep their samples and retry, and the state of their nodes "
+                + "is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
         else if (space.Free < 2 * least || space.FreeInodes < 2 * fewest)
-            health.Report(Component, "", HealthState.Degraded, $"The file system of {Folder} has {Mebibytes(space.Free)} and {space.FreeInodes} inodes free. Below {Mebibytes(least)} or {fewest} inodes, samples are refused. Free space, or lower Retention.");
+            health.Report(
+                Component, "", HealthState.Degraded,
+                $"The file system of {Folder} has {Mebibytes(space.Free)} and {space.FreeInodes} inodes free. "
+                + $"Below {Mebibytes(least)} or {fewest} inodes, samples are refused. Free space, or lower Retention.");
         else
             health.Clear(Component, "");
     }
 
-    // Where a snapshot or a link keeps the files, or the file system frees them later, deleting more would cost all of the history and give no room.
+    // Where a snapshot or a link keeps the files, or the file system frees them later, deleting more would cost all of the history and give
+    // no room.
     DiskSpace DropOldest(DiskSpace before, long least)
     {
         if (before.Free < _awaited)
         {
-            health.Report(Component, Dropped, HealthState.Degraded, $"The oldest hours were dropped from {Folder}, but that freed no space on its file system. No more are dropped until {Mebibytes(_awaited.Value)} are free. Delete snapshots and hard-linked copies of the folder, or find what else fills the disk.");
+            health.Report(Component, Dropped, HealthState.Degraded, $"The oldest hours were dropped from {Folder}, but that freed no space "
+                + $"on its file system. No more are dropped until {Mebibytes(_awaited.Value)} are free. "
+                + "Delete snapshots and hard-linked copies of the folder, or find what else fills the disk.");
             return before;
         }
 
         var (space, freed, bytes) = (before, 0L, 0L);
         try
         {
-            while (space.Free < least && freed < least - before.Free && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast, out bytes) is { } hour)
+            while (space.Free < least && freed < least - before.Free
+                && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast, out bytes) is { } hour)
             {
                 freed += bytes;
                 ReportDropped(hour);
@@ -163,9 +175,13 @@ public sealed class DiskWatch(
     {
         metrics.HoursDropped.Inc();
         logger.HourDropped(hour);
-        _dropped = _droppedAt is null ? (hour, hour, 1) : (_dropped.First < hour ? _dropped.First : hour, _dropped.Last > hour ? _dropped.Last : hour, _dropped.Hours + 1);
+        _dropped = _droppedAt is null
+            ? (hour, hour, 1)
+            : (_dropped.First < hour ? _dropped.First : hour, _dropped.Last > hour ? _dropped.Last : hour, _dropped.Hours + 1);
         _droppedAt = time.GetUtcNow();
-        health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from {_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped early. Add space or shorten Retention. Disk:DropOldest=false refuses new samples instead.");
+        health.Report(Dropped, "", HealthState.Degraded, $"The disk was full, so {_dropped.Hours} hours of telemetry from "
+            + $"{_dropped.First:u} to {_dropped.Last.AddHours(1):u} were dropped early. Add space or shorten Retention. "
+            + "Disk:DropOldest=false refuses new samples instead.");
     }
 
     async Task ReserveAsync(DiskSpace space, CancellationToken cancellation)
@@ -176,7 +192,9 @@ public sealed class DiskWatch(
         if (await reserve.ReserveAsync(database, cancellation))
             health.Clear(Component, "reserve");
         else
-            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no space can be reserved for the state in {Path.GetDirectoryName(Folder)}, so on a full disk no incident could be saved. Check that the folder is writable and on a file system that preallocates (ext4, xfs).");
+            health.Report(Component, "reserve", HealthState.Degraded, $"{Mebibytes(space.Free)} are free, but no space can be reserved for "
+                + $"the state in {Path.GetDirectoryName(Folder)}, so on a full disk no incident could be saved. "
+                + "Check that the folder is writable and on a file system that preallocates (ext4, xfs).");
     }
 
     static string Mebibytes(long bytes) => $"{bytes / (double)(1 << 20):0.#} MiB";

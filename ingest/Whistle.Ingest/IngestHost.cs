@@ -10,7 +10,8 @@ namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
 sealed class IngestHost(
-    TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger<IngestHost> logger)
+    TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time,
+    ILogger<IngestHost> logger)
     : BackgroundService
 {
     static readonly TimeSpan UpkeepInterval = TimeSpan.FromMinutes(2);
@@ -25,7 +26,8 @@ sealed class IngestHost(
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll(
-            log.RunAsync(stoppingToken), Task.Run(() => KeepUpAsync(stoppingToken), CancellationToken.None), Task.Run(() => CountAsync(stoppingToken), CancellationToken.None));
+            log.RunAsync(stoppingToken), Task.Run(() => KeepUpAsync(stoppingToken), CancellationToken.None),
+            Task.Run(() => CountAsync(stoppingToken), CancellationToken.None));
 
     /// <summary>One round of upkeep: head pruned, finished hours sealed, retention applied.</summary>
     public void KeepUp()
@@ -40,7 +42,9 @@ sealed class IngestHost(
         // Out of memory, for one: the next round tries again.
         catch (Exception e)
         {
-            health.Report("telemetry-store", "upkeep", HealthState.Degraded, $"Finished hours could not be sealed, or hours past retention not dropped: {e.Message}");
+            health.Report(
+                "telemetry-store", "upkeep", HealthState.Degraded,
+                $"Finished hours could not be sealed, or hours past retention not dropped: {e.Message}");
             metrics.StoreFailures.WithLabels("maintain").Inc();
             logger.MaintenanceFailed(e.Message);
         }

@@ -30,7 +30,8 @@ public sealed class IngestMetrics(CollectorRegistry registry)
         "whistle_ingest_late_samples_total", "Samples that came out of order and were stored.");
 
     internal Counter Unstored => field ??= _metrics.CreateCounter(
-        "whistle_ingest_unstored_samples_total", "Samples that the server itself recorded while the store accepted none; only the head has them.");
+        "whistle_ingest_unstored_samples_total",
+        "Samples that the server itself recorded while the store accepted none; only the head has them.");
 
     internal Counter HoursDropped => field ??= _metrics.CreateCounter(
         "whistle_store_hours_dropped_total", "Hours of telemetry that were dropped early because the disk was full.");
@@ -55,5 +56,6 @@ public sealed class IngestMetrics(CollectorRegistry registry)
 
 static class RefusalReasons
 {
-    public static string ToMetricLabel(this RemoteWriteErrorReason reason) => JsonNamingPolicy.SnakeCaseLower.ConvertName(reason.ToString());
+    public static string ToMetricLabel(this RemoteWriteErrorReason reason) =>
+        JsonNamingPolicy.SnakeCaseLower.ConvertName(reason.ToString());
 }

@@ -48,13 +48,15 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Error, Message = "The damaged telemetry of {What} could not be moved to {Folder}: {Reason}")]
     public static partial void NotSetAside(this ILogger logger, string what, string folder, string reason);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The hot store {File} cannot be read: {Reason} What can be read is saved into a new file.")]
+    [LoggerMessage(
+        Level = LogLevel.Error, Message = "The hot store {File} cannot be read: {Reason} What can be read is saved into a new file.")]
     public static partial void HotStoreDamaged(this ILogger logger, string file, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The manifest {File} was written again: {Reason}.")]
     public static partial void ManifestRepaired(this ILogger logger, string file, string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The telemetry in {Folder} is of format 1 and becomes format 2: {Hours} sealed hours get manifests. A copy of the hot store is kept in {Copy}.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The telemetry in {Folder} is of format 1 and becomes format 2: "
+        + "{Hours} sealed hours get manifests. A copy of the hot store is kept in {Copy}.")]
     public static partial void StoreUpgrades(this ILogger logger, string folder, int hours, string copy);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The hot store {File} did not exist and was created.")]

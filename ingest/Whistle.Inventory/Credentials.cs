@@ -30,10 +30,12 @@ public sealed partial class Credentials
     static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
 
     // A damaged row is nobody's: it must not make a sender another tenant's, nor a revoked token good.
-    static readonly CheckedTable Rows = new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
+    static readonly CheckedTable Rows =
+        new("credentials", ["token_hash"], ["token_hash", "tenant", "cluster", "node", "enrolled_at", "revoked_at"]);
 
     static readonly RowReader Reader = new(
-        "credentials", "its token is refused and its silence goes unnoticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
+        "credentials",
+        "its token is refused and its silence goes unnoticed. Revoke it with `whistle agents revoke`, then enrol the sender again.");
 
     public static readonly StateSchema Tables = new(
         "ingest",
@@ -60,7 +62,9 @@ public sealed partial class Credentials
         state.Add(Tables);
     }
 
-    /// <summary>Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.</summary>
+    /// <summary>
+    /// Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.
+    /// </summary>
     /// <exception cref="ArgumentException">A name is not valid.</exception>
     public async Task<string> EnrollAsync(ClusterId cluster, string? node, CancellationToken cancellation)
     {
@@ -72,7 +76,8 @@ public sealed partial class Credentials
         var (hash, now) = (Hash(token), _time.GetUtcNow());
         await using var connection = await _state.OpenAsync(cancellation);
         await connection.ExecuteAsync(
-            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
+            "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) "
+            + "VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
             cancellation,
             ("$hash", hash), ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", now),
             ("$checksum", Rows.Of(hash, cluster.Tenant, cluster.Cluster, node, now, null)));
@@ -119,7 +124,9 @@ public sealed partial class Credentials
     public async Task<bool> HasAsync(string token, CancellationToken cancellation)
     {
         await using var connection = await _state.OpenAsync(cancellation);
-        return (await connection.QueryAsync("SELECT token_hash FROM credentials WHERE token_hash = $hash", r => r.GetString(0), cancellation, ("$hash", Hash(token)))).Count > 0;
+        return (await connection.QueryAsync(
+            "SELECT token_hash FROM credentials WHERE token_hash = $hash", r => r.GetString(0), cancellation,
+            ("$hash", Hash(token)))).Count > 0;
     }
 
     /// <summary>Every node with a living credential, by its first enrolment.</summary>
@@ -130,7 +137,8 @@ public sealed partial class Credentials
         ];
 
     /// <summary>Everybody with a living credential, each once.</summary>
-    public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) => [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
+    public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) =>
+        [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
     /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
@@ -149,7 +157,8 @@ public sealed partial class Credentials
         // The revoked ones too: one that became so by damage is to be seen.
         return (await Reader.QueryAsync(
             connection,
-            $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) FROM credentials",
+            $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) "
+            + "FROM credentials",
             r => !Rows.Holds(r) ? throw new InvalidDataException("its checksum is not that of its values")
                 : r.IsDBNull(5) ? (SenderOf(r), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?),
             cancellation))
@@ -176,7 +185,10 @@ public sealed partial class Credentials
     static void CheckName(string what, string? name)
     {
         if (name is null || !NamePattern().IsMatch(name))
-            throw new ArgumentException($"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit.", what);
+            throw new ArgumentException(
+                $"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, "
+                + "beginning and ending with a letter or digit.",
+                what);
     }
 
     [GeneratedRegex(@"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\z")]

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Whistle.Inventory;
 
 /// <summary>
-/// Senders that have tried to send and were refused for the server's own sake. They live, though nothing new of them is known: their signals are
-/// unknown, and they are not silent. Thread-safe.
+/// Senders that have tried to send and were refused for the server's own sake. They live, though nothing new of them is known: their
+/// signals are unknown, and they are not silent. Thread-safe.
 /// </summary>
 public sealed class RefusedSenders(TimeProvider time)
 {

@@ -48,7 +48,8 @@ public static class ReservedMetrics
     internal static string NameFrom(string claimed) => IsReserved(claimed) ? Exported + claimed : claimed;
 
     /// <summary>A sender's metric that has another name here.</summary>
-    public static bool IsRenamed(string stored) => stored.StartsWith(Exported, StringComparison.Ordinal) && IsReserved(stored[Exported.Length..]);
+    public static bool IsRenamed(string stored) =>
+        stored.StartsWith(Exported, StringComparison.Ordinal) && IsReserved(stored[Exported.Length..]);
 
     /// <summary>The name of the copy that proves a node's report, for the metrics that do.</summary>
     public static string? ProofOf(string metric) => metric switch

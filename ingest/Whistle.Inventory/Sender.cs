@@ -36,8 +36,8 @@ public sealed record Sender(ClusterId ClusterId, string? Node)
         ReservedMetrics.CollectorReport, (TenantLabel, ClusterId.Tenant), (ClusterLabel, ClusterId.Cluster)));
 
     /// <summary>
-    /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>, and so is a metric
-    /// that only the server records.
+    /// Puts the sender's identity over whatever the series claims, sorted. A clashing label is kept as <c>exported_…</c>, and so is a
+    /// metric that only the server records.
     /// </summary>
     public List<Label> Stamp(Labels claimed)
     {

@@ -7,8 +7,8 @@ using System.Text;
 namespace Whistle.State;
 
 /// <summary>
-/// A table whose rows carry a checksum over what they say, the table's name and their key. It is against damage, not against forgery: whoever
-/// may write the state may write a checksum.
+/// A table whose rows carry a checksum over what they say, the table's name and their key. It is against damage, not against forgery:
+/// whoever may write the state may write a checksum.
 /// </summary>
 /// <param name="name">The table's.</param>
 /// <param name="key">Its key, a part of the columns.</param>
@@ -43,7 +43,8 @@ public sealed class CheckedTable(string name, string[] key, string[] columns, st
 
     /// <summary>Whether the row at the reader says what was written.</summary>
     /// <param name="from">Where the columns stand that <see cref="Columns"/> names.</param>
-    public bool Holds(DbDataReader reader, int from = 0) => reader.GetValue(from + columns.Length) is long stored && stored == Of(Values(reader, from));
+    public bool Holds(DbDataReader reader, int from = 0) =>
+        reader.GetValue(from + columns.Length) is long stored && stored == Of(Values(reader, from));
 
     /// <summary>Gives a checksum to the rows that have none.</summary>
     public async Task FillAsync(StateConnection connection, CancellationToken cancellation)
@@ -120,8 +121,8 @@ public sealed class CheckedTable(string name, string[] key, string[] columns, st
 public sealed record SealedRows<T>(IReadOnlyList<T> Rows, string? Fault);
 
 /// <summary>
-/// A checked table of which the state also keeps how many rows it has and the sum of their checksums, so that a row which is missing or came back is
-/// seen too. Read again only when that sum is another.
+/// A checked table of which the state also keeps how many rows it has and the sum of their checksums, so that a row which is missing or
+/// came back is seen too. Read again only when that sum is another.
 /// </summary>
 public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> read)
 {
@@ -150,7 +151,9 @@ public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> rea
         await SealAsync(connection, cancellation);
     }
 
-    /// <summary>Gives new rows their checksums, and seals the table as it is. To be called only where it was whole before the change.</summary>
+    /// <summary>
+    /// Gives new rows their checksums, and seals the table as it is. To be called only where it was whole before the change.
+    /// </summary>
     public async Task SealAsync(StateConnection connection, CancellationToken cancellation)
     {
         await table.FillAsync(connection, cancellation);
@@ -158,7 +161,8 @@ public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> rea
         await StateSeals.SetAsync(connection, table.Name, found, cancellation);
     }
 
-    async Task<(List<(T Row, object?[] Values)> Rows, int Damaged, StateSeal Found)> AllAsync(StateConnection connection, CancellationToken cancellation)
+    async Task<(List<(T Row, object?[] Values)> Rows, int Damaged, StateSeal Found)> AllAsync(
+        StateConnection connection, CancellationToken cancellation)
     {
         var rows = await connection.QueryAsync(
             $"SELECT {table.Columns()} FROM {table.Name} ORDER BY {string.Join(", ", table.Key)}",
@@ -195,7 +199,8 @@ public sealed class StateSeals
     public static async Task<StateSeals> ReadAsync(StateConnection connection, CancellationToken cancellation)
     {
         var rows = await connection.QueryAsync(
-            "SELECT scope, size, total FROM seals", r => (Scope: r.GetString(0), Seal: new StateSeal(r.GetInt64(1), r.GetInt64(2))), cancellation);
+            "SELECT scope, size, total FROM seals", r => (Scope: r.GetString(0), Seal: new StateSeal(r.GetInt64(1), r.GetInt64(2))),
+            cancellation);
         // A part without the whole says nothing.
         return new(rows.DistinctBy(s => s.Scope).GroupBy(s => s.Scope.Split(Part)[0]).Where(g => g.Any(s => s.Scope == g.Key))
             .ToDictionary(g => g.Key, g => g.Select(s => s.Seal).Aggregate((a, b) => a.Plus(b))));
@@ -203,11 +208,13 @@ public sealed class StateSeals
 
     /// <summary>One row more, or less; of a table that was whole before.</summary>
     /// <param name="part">What of the table the caller has the scope of, such as a cluster; others change theirs at the same time.</param>
-    public static async Task AddAsync(StateConnection connection, string table, string part, int rows, long checksum, CancellationToken cancellation)
+    public static async Task AddAsync(
+        StateConnection connection, string table, string part, int rows, long checksum, CancellationToken cancellation)
     {
         var scope = $"{table}{Part}{part}";
         var seal = (await connection.QueryAsync(
-            "SELECT size, total FROM seals WHERE scope = $scope", r => new StateSeal(r.GetInt64(0), r.GetInt64(1)), cancellation, ("$scope", scope)))
+            "SELECT size, total FROM seals WHERE scope = $scope", r => new StateSeal(r.GetInt64(0), r.GetInt64(1)), cancellation,
+            ("$scope", scope)))
             .FirstOrDefault() ?? new(0, 0);
         await SetAsync(connection, scope, seal.Plus(new(rows, unchecked(rows * checksum))), cancellation);
     }

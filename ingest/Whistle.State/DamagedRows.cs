@@ -36,7 +36,8 @@ public sealed record RowReader(string Table, string Means)
             parameters));
     }
 
-    static async Task<List<T>> WholeAsync<T>(Task<List<(bool IsWhole, T Value)>> rows) => [.. (await rows).Where(r => r.IsWhole).Select(r => r.Value)];
+    static async Task<List<T>> WholeAsync<T>(Task<List<(bool IsWhole, T Value)>> rows) =>
+        [.. (await rows).Where(r => r.IsWhole).Select(r => r.Value)];
 }
 
 public static class StoredNames

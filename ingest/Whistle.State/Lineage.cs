@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 namespace Whistle.State;
 
 /// <summary>
-/// What a state descends from. One that is restored from a backup begins a new generation: ids and tokens that were given since the backup are
-/// not known to it, so whatever is given from now on carries the generation's name.
+/// What a state descends from. One that is restored from a backup begins a new generation: ids and tokens that were given since the backup
+/// are not known to it, so whatever is given from now on carries the generation's name.
 /// </summary>
 /// <param name="Generation">Empty while the state has never been restored.</param>
 /// <param name="BackupAt">Of when the backup is; 1970 where nobody knows.</param>
@@ -17,11 +17,14 @@ public sealed record Lineage(string Generation, DateTimeOffset BackupAt, DateTim
     internal static readonly StateScript Table = new(
         """
         CREATE TABLE lineage (
-            id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, backup_at INTEGER NOT NULL, restored_at INTEGER NOT NULL, checksum INTEGER);
-        """,
+
+        """
+        + "    id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, backup_at INTEGER NOT NULL, "
+        + "restored_at INTEGER NOT NULL, checksum INTEGER);",
         static async (connection, cancellation) =>
         {
-            await connection.ExecuteAsync("INSERT INTO lineage (id, generation, backup_at, restored_at) VALUES (1, '', 0, 0)", cancellation);
+            await connection.ExecuteAsync(
+                "INSERT INTO lineage (id, generation, backup_at, restored_at) VALUES (1, '', 0, 0)", cancellation);
             await Checked.FillAsync(connection, cancellation);
         });
 
@@ -32,7 +35,9 @@ public sealed record Lineage(string Generation, DateTimeOffset BackupAt, DateTim
 
     public bool IsRestored => Generation.Length > 0;
 
-    /// <summary>What an id gets appended that must differ from all that were given before the restore; empty while there was none.</summary>
+    /// <summary>
+    /// What an id gets appended that must differ from all that were given before the restore; empty while there was none.
+    /// </summary>
     public string Suffix => IsRestored ? $"-{Generation}" : "";
 
     public static string NewGeneration() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4));
@@ -52,7 +57,8 @@ public sealed record Lineage(string Generation, DateTimeOffset BackupAt, DateTim
         connection.ExecuteAsync(
             """
             INSERT INTO lineage (id, generation, backup_at, restored_at, checksum) VALUES (1, $generation, $backup, $now, $checksum)
-            ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, backup_at = excluded.backup_at, restored_at = excluded.restored_at,
+            ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, backup_at = excluded.backup_at,
+                restored_at = excluded.restored_at,
                 checksum = excluded.checksum
             """,
             cancellation,

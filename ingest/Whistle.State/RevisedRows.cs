@@ -5,7 +5,8 @@ namespace Whistle.State;
 
 /// <summary>
 /// Rows that are read again and again between two changes, remembered by their revision: a new number with every write
-/// (<see cref="StateSql.NewRevision"/>; 0 for rows that have none). What is remembered is shared, so it must be immutable. Emptied when it is full.
+/// (<see cref="StateSql.NewRevision"/>; 0 for rows that have none). What is remembered is shared, so it must be immutable. Emptied when it
+/// is full.
 /// </summary>
 /// <param name="columns">Beside <c>id</c> and <c>revision</c>; the table's alias is r.</param>
 /// <param name="read">The columns stand from number 2 on.</param>
@@ -21,10 +22,12 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
 
     /// <param name="sql">Selects <c>id</c> and <c>revision</c>, in the order of the answer.</param>
     public Task<IReadOnlyList<T>> QueryAsync(
-        StateConnection connection, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        StateConnection connection, string sql, CancellationToken cancellation,
+        params ReadOnlySpan<(string Name, object? Value)> parameters) =>
         QueryAsync(connection, sql, parameters.ToArray(), cancellation);
 
-    async Task<IReadOnlyList<T>> QueryAsync(StateConnection connection, string sql, (string Name, object? Value)[] parameters, CancellationToken cancellation)
+    async Task<IReadOnlyList<T>> QueryAsync(
+        StateConnection connection, string sql, (string Name, object? Value)[] parameters, CancellationToken cancellation)
     {
         var database = connection.Source.Number;
         var keys = await connection.QueryAsync(sql, static r => (Id: r.GetString(0), Revision: r.GetInt64(1)), cancellation, parameters);
@@ -48,7 +51,8 @@ public sealed class RevisedRows<T>(string table, string columns, Func<DbDataRead
     }
 
     Task<List<(string Id, T Row)>> ReadAsync(
-        StateConnection connection, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters)
+        StateConnection connection, string sql, CancellationToken cancellation,
+        params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
         var database = connection.Source.Number;
         return _reader is null

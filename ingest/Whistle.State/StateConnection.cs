@@ -73,13 +73,14 @@ public sealed class StateConnection : IAsyncDisposable
     internal KeptConnection Kept => _kept ?? throw new ObjectDisposedException(nameof(StateConnection));
 
     /// <summary>
-    /// Begins a transaction that reads and writes, under <see cref="StateScope.Everything"/>. To be used wherever a write depends on what was
-    /// read. Others go on to read what was before.
+    /// Begins a transaction that reads and writes, under <see cref="StateScope.Everything"/>. To be used wherever a write depends on what
+    /// was read. Others go on to read what was before.
     /// </summary>
     public Task<StateTransaction> BeginWriteAsync(CancellationToken cancellation) => BeginWriteAsync([StateScope.Everything], cancellation);
 
     /// <summary>As <see cref="BeginWriteAsync(CancellationToken)"/>, under one scope.</summary>
-    public Task<StateTransaction> BeginWriteAsync(StateScope scope, CancellationToken cancellation) => BeginWriteAsync([scope], cancellation);
+    public Task<StateTransaction> BeginWriteAsync(StateScope scope, CancellationToken cancellation) =>
+        BeginWriteAsync([scope], cancellation);
 
     /// <summary>As <see cref="BeginWriteAsync(CancellationToken)"/>, under several scopes.</summary>
     public async Task<StateTransaction> BeginWriteAsync(IReadOnlyCollection<StateScope> scopes, CancellationToken cancellation)
@@ -119,18 +120,23 @@ public sealed class StateConnection : IAsyncDisposable
     {
         if (Current is { IsWrite: false })
             throw new InvalidOperationException("A read transaction cannot write; begin it with BeginWriteAsync.");
-        return Current is null ? ExecuteAloneAsync(sql, parameters.ToArray(), cancellation) : ChangeAsync(sql, Command(sql, parameters), cancellation);
+        return Current is null
+            ? ExecuteAloneAsync(sql, parameters.ToArray(), cancellation)
+            : ChangeAsync(sql, Command(sql, parameters), cancellation);
     }
 
-    /// <summary>A statement that changes rows and returns them needs <see cref="BeginWriteAsync(StateScope, CancellationToken)"/>.</summary>
+    /// <summary>
+    /// A statement that changes rows and returns them needs <see cref="BeginWriteAsync(StateScope, CancellationToken)"/>.
+    /// </summary>
     /// <param name="read">Called for each row, which it must not keep.</param>
     public Task<List<T>> QueryAsync<T>(
-        string sql, Func<DbDataReader, T> read, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        string sql, Func<DbDataReader, T> read, CancellationToken cancellation,
+        params ReadOnlySpan<(string Name, object? Value)> parameters) =>
         ReadAsync(sql, Command(sql, parameters), read, cancellation);
 
     /// <summary>
-    /// Says a text to all processes that listen (<see cref="StateDatabase.ListenAsync"/>), once the open transaction has committed. On SQLite
-    /// there is nobody else to hear it.
+    /// Says a text to all processes that listen (<see cref="StateDatabase.ListenAsync"/>), once the open transaction has committed. On
+    /// SQLite there is nobody else to hear it.
     /// </summary>
     public Task NotifyAsync(string channel, string text, CancellationToken cancellation) => Source.IsPostgreSql
         ? QueryAsync("SELECT pg_notify($channel, $text)::text", _ => true, cancellation, ("$channel", channel), ("$text", text))

@@ -16,7 +16,8 @@ public sealed partial class StateDatabase
     static async Task<string> IdentityAsync(StateConnection connection, CancellationToken cancellation)
     {
         return await connection.QueryAsync("SELECT id FROM instance", r => r.GetString(0), cancellation) is [var id]
-            ? id : throw new StateException("The state does not say which one it is. Stop the server and look at it with `whistle data check`.");
+            ? id
+            : throw new StateException("The state does not say which one it is. Stop the server and look at it with `whistle data check`.");
     }
 
     /// <summary>Writes all that is committed now into a new SQLite file, while others go on to read and write.</summary>
@@ -59,7 +60,8 @@ public sealed partial class StateDatabase
             await connection.QueryAsync(next, r => r.GetInt64(0), cancellation, ("$table", table), ("$count", (long)count));
         else if (await connection.ExecuteAsync(
             "UPDATE sqlite_sequence SET seq = seq + $count WHERE name = $table", cancellation, ("$count", count), ("$table", table)) == 0)
-            await connection.ExecuteAsync("INSERT INTO sqlite_sequence (name, seq) VALUES ($table, $count)", cancellation, ("$table", table), ("$count", count));
+            await connection.ExecuteAsync(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ($table, $count)", cancellation, ("$table", table), ("$count", count));
         await transaction.CommitAsync(cancellation);
     }
 
@@ -68,7 +70,8 @@ public sealed partial class StateDatabase
     {
         try
         {
-            using var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
+            using var connection = new SqliteConnection(
+                new SqliteConnectionStringBuilder { DataSource = file, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
             connection.Open();
             using var command = connection.CreateCommand();
             command.CommandText = "PRAGMA integrity_check(1)";

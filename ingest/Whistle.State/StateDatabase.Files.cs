@@ -36,7 +36,9 @@ public sealed partial class StateDatabase
         var found = await connection.QueryAsync(
             "UPDATE seals SET total = total + 1 WHERE scope = $scope RETURNING total, (SELECT id FROM instance)",
             r => (Number: r.GetInt64(0), Id: r.OptionalText(1)), CancellationToken.None, ("$scope", StateMark.Scope));
-        return found is [{ } commit] && commit.Id == mark.Id && commit.Number > mark.Commits ? commit.Number : throw new StateException(Exchanged());
+        return found is [{ } commit] && commit.Id == mark.Id && commit.Number > mark.Commits
+            ? commit.Number
+            : throw new StateException(Exchanged());
     }
 
     /// <summary>Notes that a counted commit is durable.</summary>
@@ -67,7 +69,9 @@ public sealed partial class StateDatabase
         }
     }
 
-    /// <summary>Writes the log into the file and waits for who reads it, so that the next write begins the log again, in the room that it has.</summary>
+    /// <summary>
+    /// Writes the log into the file and waits for who reads it, so that the next write begins the log again, in the room that it has.
+    /// </summary>
     internal async Task RestartLogAsync(CancellationToken cancellation)
     {
         await using var connection = await ConnectAsync(cancellation);
@@ -92,7 +96,8 @@ public sealed partial class StateDatabase
         }
     }
 
-    internal static int Changes(DbConnection connection) => connection is SqliteConnection sqlite ? raw.sqlite3_total_changes(sqlite.Handle) : 0;
+    internal static int Changes(DbConnection connection) =>
+        connection is SqliteConnection sqlite ? raw.sqlite3_total_changes(sqlite.Handle) : 0;
 
     // SQLite's own checkpoints would let the log begin again without the mark's knowing how far the file has come.
     static bool Checkpoint(KeptConnection kept, string mode)
@@ -114,8 +119,8 @@ public sealed partial class StateDatabase
     }
 
     /// <summary>
-    /// To be called once what an accepted state calls for is committed: the kill switch is on. Until then its mark is empty, so that the next start is
-    /// refused too if this one ends early.
+    /// To be called once what an accepted state calls for is committed: the kill switch is on. Until then its mark is empty, so that the
+    /// next start is refused too if this one ends early.
     /// </summary>
     public Task SettleAsync(CancellationToken cancellation)
     {
@@ -129,11 +134,12 @@ public sealed partial class StateDatabase
         if (_file is null || _mark is not null || _isDoubted)
             return;
         await using var connection = await ConnectAsync(cancellation);
-        if ((await connection.QueryAsync("SELECT name FROM sqlite_schema WHERE name = 'seals'", r => r.GetString(0), cancellation)).Count == 0)
+        if ((await connection.QueryAsync(
+            "SELECT name FROM sqlite_schema WHERE name = 'seals'", r => r.GetString(0), cancellation)).Count == 0)
             return;
         var now = await connection.QueryAsync(
-            "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => new StateMark(r.GetString(0), r.GetInt64(1), 0), cancellation,
-            ("$scope", StateMark.Scope));
+            "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => new StateMark(r.GetString(0), r.GetInt64(1), 0),
+            cancellation, ("$scope", StateMark.Scope));
         lock (_marking)
         {
             if (_mark is not null || now is not [var fresh])
@@ -162,7 +168,10 @@ public sealed partial class StateDatabase
         catch (Exception e) when (e is DbException or IOException or UnauthorizedAccessException)
         {
             File.Delete(part);
-            throw new StateException($"No copy of the state can be made before it is migrated: {e.Message} Nothing was changed. Make sure that there is space for {copy}, and start again.", e);
+            throw new StateException(
+                $"No copy of the state can be made before it is migrated: {e.Message} Nothing was changed. "
+                + $"Make sure that there is space for {copy}, and start again.",
+                e);
         }
 
         return $" The old state is in {copy}.";

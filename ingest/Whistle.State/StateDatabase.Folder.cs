@@ -20,8 +20,10 @@ public sealed partial class StateDatabase
             return;
         Accepted = accept ? doubt
             : throw new StateException(
-                $"{doubt} Name the database and the schema that it is in, or load the dump that belongs to the folder. Or start with --accept-state, which "
-                + "continues with what is in the database: pauses, freezes and runs that it does not have are lost, and the kill switch is turned on until "
+                $"{doubt} Name the database and the schema that it is in, or load the dump that belongs to the folder. "
+                + "Or start with --accept-state, which "
+                + "continues with what is in the database: pauses, freezes and runs that it does not have are lost, "
+                + "and the kill switch is turned on until "
                 + "somebody has looked.");
     }
 
@@ -34,19 +36,22 @@ public sealed partial class StateDatabase
 
     async Task<string?> DoubtAsync(string folder, bool hasHistory, CancellationToken cancellation) =>
         (Remembered(folder), await IdentityIfAnyAsync(cancellation)) switch
-    {
-        (null, null) => hasHistory ? $"The database has no state yet, but {folder} has files that a server keeps next to one." : null,
-        (null, _) => null,
-        (_, null) => $"The database has no state, but {folder} belongs to one, which its file {FolderMark} names.",
-        var (known, found) => known == found ? null : $"The database has another state than the one that {folder} belongs to, which its file {FolderMark} names.",
-    };
+        {
+            (null, null) => hasHistory ? $"The database has no state yet, but {folder} has files that a server keeps next to one." : null,
+            (null, _) => null,
+            (_, null) => $"The database has no state, but {folder} belongs to one, which its file {FolderMark} names.",
+            var (known, found) => known == found
+                ? null : $"The database has another state than the one that {folder} belongs to, which its file {FolderMark} names.",
+        };
 
-    static string? Remembered(string folder) => Path.Combine(folder, FolderMark) is var file && File.Exists(file) ? File.ReadAllText(file).Trim() : null;
+    static string? Remembered(string folder) =>
+        Path.Combine(folder, FolderMark) is var file && File.Exists(file) ? File.ReadAllText(file).Trim() : null;
 
     async Task<string?> IdentityIfAnyAsync(CancellationToken cancellation)
     {
         const string table = "SELECT 1 FROM pg_tables WHERE tablename = 'instance' AND schemaname = current_schema()";
         await using var connection = await ConnectAsync(cancellation);
-        return (await connection.QueryAsync(table, _ => true, cancellation)).Count > 0 ? await IdentityAsync(connection, cancellation) : null;
+        return (await connection.QueryAsync(table, _ => true, cancellation)).Count > 0
+            ? await IdentityAsync(connection, cancellation) : null;
     }
 }

@@ -48,7 +48,8 @@ public sealed partial class StateDatabase
         }
 
         return _log is null || FileIdentity.Of(_file + "-wal") == _log ? null
-            : $"The log {_file}-wal was deleted or replaced while the server runs: what was set last, and what is set from here on, is lost when it ends. "
+            : $"The log {_file}-wal was deleted or replaced while the server runs: "
+                + "what was set last, and what is set from here on, is lost when it ends. "
                 + "Stop the server, look at what was set last, and start it again.";
     }
 
@@ -71,8 +72,8 @@ public sealed partial class StateDatabase
         {
             await using var connection = await ConnectAsync(cancellation);
             var now = await connection.QueryAsync(
-                "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => (Id: r.GetString(0), Commits: r.GetInt64(1)), cancellation,
-                ("$scope", StateMark.Scope));
+                "SELECT i.id, s.total FROM instance i, seals s WHERE s.scope = $scope", r => (Id: r.GetString(0), Commits: r.GetInt64(1)),
+                cancellation, ("$scope", StateMark.Scope));
             return now is [{ } found] && found.Id == mark.Id && found.Commits >= mark.Commits ? null : Exchanged();
         }
         catch (DbException)
@@ -83,8 +84,9 @@ public sealed partial class StateDatabase
 
     string Exchanged()
     {
-        _exchanged = $"The content of {_file} was replaced by an older state or another server's while the server runs, so it is no longer trusted. "
-            + "Stop the server, restore a backup with `whistle backup restore`, and start it again.";
+        _exchanged =
+            $"The content of {_file} was replaced by an older state or another server's while the server runs, so it is no longer trusted. "
+                + "Stop the server, restore a backup with `whistle backup restore`, and start it again.";
         _health?.Report(Component, "file", HealthState.Failed, _exchanged);
         return _exchanged;
     }

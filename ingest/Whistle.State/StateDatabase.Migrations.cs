@@ -12,7 +12,9 @@ public sealed partial class StateDatabase
     readonly SemaphoreSlim _migrating = new(1);
     volatile bool _isCurrent;
 
-    /// <summary>Adds the tables of one stage, whose migrations the next <see cref="OpenAsync"/> runs where this database has not seen them.</summary>
+    /// <summary>
+    /// Adds the tables of one stage, whose migrations the next <see cref="OpenAsync"/> runs where this database has not seen them.
+    /// </summary>
     public void Add(StateSchema schema)
     {
         lock (_added)
@@ -63,12 +65,13 @@ public sealed partial class StateDatabase
     }
 
     /// <summary>
-    /// Brings the state to what the whole program knows, or changes nothing: what was made by a newer one is refused. Of an older file a copy
-    /// is made beside it first.
+    /// Brings the state to what the whole program knows, or changes nothing: what was made by a newer one is refused. Of an older file a
+    /// copy is made beside it first.
     /// </summary>
     /// <param name="program">All its stages.</param>
     /// <param name="tell">Called with what is done.</param>
-    /// <exception cref="StateException">It was made by a newer program, a migration is not the one that was run, or no copy can be made.</exception>
+    /// <exception cref="StateException">It was made by a newer program, a migration is not the one that was run, or no copy can be
+    /// made.</exception>
     public async Task UpgradeAsync(IReadOnlyList<StateSchema> program, Action<string> tell, CancellationToken cancellation)
     {
         IReadOnlyList<StateSchema> schemas = [StateSchema.Own, .. program];
@@ -118,7 +121,8 @@ public sealed partial class StateDatabase
 
     /// <summary>What the migrations that were run made and is not as they made it; null where nothing is wrong.</summary>
     internal static async Task<string?> ShapeFaultAsync(
-        DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied, CancellationToken cancellation)
+        DbConnection connection, IReadOnlyList<StateSchema> schemas, IEnumerable<(string Stage, long Number)> applied,
+        CancellationToken cancellation)
     {
         var numbers = applied.ToLookup(m => m.Stage, m => m.Number);
         var gap = numbers.FirstOrDefault(stage => stage.Max() >= stage.Count());
@@ -159,7 +163,8 @@ public sealed partial class StateDatabase
         if (!applied.TryGetValue((schema.Stage, number), out var checksum))
         {
             await RunAsync(connection, schema, number, cancellation);
-            await connection.ExecuteAsync("INSERT INTO migrations (stage, number, checksum) VALUES ($stage, $number, $checksum)", cancellation, row);
+            await connection.ExecuteAsync(
+                "INSERT INTO migrations (stage, number, checksum) VALUES ($stage, $number, $checksum)", cancellation, row);
         }
         else if (checksum is null)
         {
@@ -198,12 +203,16 @@ public sealed partial class StateDatabase
             }
             else if (number >= schema.Scripts.Count)
             {
-                throw Newer(applied.Count, known, $"migration {number + 1} of the stage {stage}, of which this version knows {schema.Scripts.Count}");
+                throw Newer(
+                    applied.Count, known,
+                    $"migration {number + 1} of the stage {stage}, of which this version knows {schema.Scripts.Count}");
             }
             else if (checksum is not null && checksum != schema.Scripts[(int)number].Checksum)
             {
                 throw new StateException(
-                    $"Migration {number + 1} of the stage {stage} was run with checksum {checksum}, but this program's has {schema.Scripts[(int)number].Checksum}: the state was made by another build of Whistle, or its row is damaged. Nothing was changed. Start the build that made it, or restore a backup with `whistle backup restore`.");
+                    $"Migration {number + 1} of the stage {stage} was run with checksum {checksum}, but this program's has "
+                    + $"{schema.Scripts[(int)number].Checksum}: the state was made by another build of Whistle, or its row is damaged. "
+                    + "Nothing was changed. Start the build that made it, or restore a backup with `whistle backup restore`.");
             }
         }
 
@@ -211,10 +220,13 @@ public sealed partial class StateDatabase
     }
 
     static StateException Newer(int found, int known, string what) => new(
-        $"The state has schema version {found} and this program knows version {known}: it was made by a newer version of Whistle, for it has {what}. Nothing was changed. Start the newer version again, or restore a backup from before the upgrade with `whistle backup restore`.");
+        $"The state has schema version {found} and this program knows version {known}: it was made by a newer version of Whistle, "
+        + $"for it has {what}. Nothing was changed. Start the newer version again, or restore a backup from before the upgrade with "
+        + "`whistle backup restore`.");
 
     /// <summary>The checksums of the migrations that were run; null where an older version kept none.</summary>
-    static async Task<Dictionary<(string Stage, long Number), string?>> AppliedAsync(StateConnection connection, CancellationToken cancellation)
+    static async Task<Dictionary<(string Stage, long Number), string?>> AppliedAsync(
+        StateConnection connection, CancellationToken cancellation)
     {
         var columns = await ColumnsAsync(connection, cancellation);
         if (columns.Count == 0)
@@ -232,12 +244,14 @@ public sealed partial class StateDatabase
 
     internal const string NoMigration = "a row of the table migrations names no migration";
 
-    static StateException Damaged(StateConnection connection, string what) => new(StateInspection.Damaged(connection.Source._file ?? "in PostgreSQL", what));
+    static StateException Damaged(StateConnection connection, string what) =>
+        new(StateInspection.Damaged(connection.Source._file ?? "in PostgreSQL", what));
 
     static async Task MakeTableAsync(StateConnection connection, CancellationToken cancellation)
     {
         await connection.RunScriptAsync(
-            "CREATE TABLE IF NOT EXISTS migrations (stage TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stage, number))", cancellation);
+            "CREATE TABLE IF NOT EXISTS migrations (stage TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stage, number))",
+            cancellation);
         if (!(await ColumnsAsync(connection, cancellation)).Contains("checksum"))
             await connection.RunScriptAsync("ALTER TABLE migrations ADD COLUMN checksum TEXT", cancellation);
     }

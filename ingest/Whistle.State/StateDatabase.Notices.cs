@@ -8,8 +8,8 @@ public sealed partial class StateDatabase
 
     /// <summary>
     /// Hears what other processes on the same PostgreSQL say with <see cref="StateConnection.NotifyAsync"/>, until it is cancelled. It only
-    /// saves time: what is said while no connection can be had is lost, so whoever listens must look again by themselves. On SQLite there is
-    /// one process, and nothing is heard.
+    /// saves time: what is said while no connection can be had is lost, so whoever listens must look again by themselves. On SQLite there
+    /// is one process, and nothing is heard.
     /// </summary>
     /// <param name="channel">A constant of the stage that calls.</param>
     /// <param name="heard">Called with each text, by one thread at a time.</param>

@@ -30,9 +30,11 @@ public sealed partial class StateDatabase
         var message = error switch
         {
             StateException => null,
-            SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || LacksSchema(sqlite) => StateInspection.Explain(_file ?? "the state in memory", sqlite),
+            SqliteException sqlite when IsTrouble(sqlite.SqliteErrorCode) || LacksSchema(sqlite) =>
+                StateInspection.Explain(_file ?? "the state in memory", sqlite),
             PostgresException { SqlState: var state } when !IsTrouble(state) => null,
-            NpgsqlException => $"The state's database cannot be used: {error.Message} Check that PostgreSQL runs, can be reached and has space, and that the database and "
+            NpgsqlException => $"The state's database cannot be used: {error.Message} Check that PostgreSQL runs, "
+                + "can be reached and has space, and that the database and "
                 + "its user exist.",
             _ => null,
         };
@@ -65,7 +67,8 @@ public sealed partial class StateDatabase
         _logger?.StateRecovered();
     }
 
-    static bool IsTrouble(int code) => code is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_IOERR or raw.SQLITE_FULL or raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY or raw.SQLITE_PERM;
+    static bool IsTrouble(int code) => code is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_IOERR or raw.SQLITE_FULL
+        or raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY or raw.SQLITE_PERM;
 
     // Statements are constants that fit the migrations, so somebody dropped it, or its name is garbled, which SQLite's check does not see.
     static bool LacksSchema(SqliteException error) => error.SqliteErrorCode is raw.SQLITE_ERROR
@@ -73,8 +76,8 @@ public sealed partial class StateDatabase
 
     static readonly string[] Lacking = ["no such column", "no such table", "has no column named"];
 
-    // Damaged data (XX), no resources (53), an operator (57), the system (58), no connection (08), no such user (28) or database (3D); a table
-    // or column that is missing or forbidden.
+    // Damaged data (XX), no resources (53), an operator (57), the system (58), no connection (08), no such user (28) or database (3D); a
+    // table or column that is missing or forbidden.
     static bool IsTrouble(string state) => state[..2] is "XX" or "53" or "57" or "58" or "08" or "28" or "3D"
         || state is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InsufficientPrivilege;
 }

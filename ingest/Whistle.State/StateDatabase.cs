@@ -100,8 +100,8 @@ public sealed partial class StateDatabase : IDisposable
         }.ToString());
 
     /// <summary>
-    /// Called around every transaction that writes: what tests and the simulator break the state with. What it throws goes to whoever writes, and
-    /// what is not committed by then is rolled back. At <see cref="StateMoment.BeforeBegin"/> it may use the database itself.
+    /// Called around every transaction that writes: what tests and the simulator break the state with. What it throws goes to whoever
+    /// writes, and what is not committed by then is rolled back. At <see cref="StateMoment.BeforeBegin"/> it may use the database itself.
     /// </summary>
     public Func<StateMoment, Task>? Fault { get; set; }
 
@@ -201,7 +201,8 @@ public sealed partial class StateDatabase : IDisposable
         // FULL: what was acknowledged to a caller survives a power failure too. The cache takes up to 32 MiB, as far as there is so much to
         // read.
         // Checkpoints are this class's own. A copy that a backup made has no log yet.
-        command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 0";
+        command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; "
+            + "PRAGMA wal_autocheckpoint = 0";
         command.ExecuteNonQuery();
         return new(connection, true);
     }

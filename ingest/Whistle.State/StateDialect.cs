@@ -5,8 +5,8 @@ using System.Text.RegularExpressions;
 namespace Whistle.State;
 
 /// <summary>
-/// What PostgreSQL wants said otherwise than SQLite. Beyond that, a statement must be what both take: <c>ON CONFLICT</c> with its target, CASE
-/// in place of a truth value as a number, and a parameter that may be null first beside something that tells its type.
+/// What PostgreSQL wants said otherwise than SQLite. Beyond that, a statement must be what both take: <c>ON CONFLICT</c> with its target,
+/// CASE in place of a truth value as a number, and a parameter that may be null first beside something that tells its type.
 /// </summary>
 static partial class StateDialect
 {
@@ -16,8 +16,8 @@ static partial class StateDialect
     public static string Statement(string sql) => Statements.GetOrAdd(sql, static s => Parameter().Replace(s, "@$1"));
 
     /// <summary>
-    /// A schema's script. Numbers are as wide as SQLite's, texts are ordered by their bytes as there, and a table that numbers its rows keeps on
-    /// doing so. Types are in capitals; a column may have the name of one in small letters.
+    /// A schema's script. Numbers are as wide as SQLite's, texts are ordered by their bytes as there, and a table that numbers its rows
+    /// keeps on doing so. Types are in capitals; a column may have the name of one in small letters.
     /// </summary>
     public static string Script(string sql) => Keyword().Replace(sql, static match => match.Value switch
     {

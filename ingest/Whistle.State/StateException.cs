@@ -2,7 +2,10 @@ using System.Data.Common;
 
 namespace Whistle.State;
 
-/// <summary>The state cannot be used: its file is damaged or missing, its disk is full, or its database does not answer. The message says what to do.</summary>
+/// <summary>
+/// The state cannot be used: its file is damaged or missing, its disk is full, or its database does not answer. The message says what to
+/// do.
+/// </summary>
 public sealed class StateException : DbException
 {
     public StateException()

@@ -47,7 +47,8 @@ static class StateInspection
         foreach (var path in new[] { file, file + "-wal", file + "-shm", file + StateMark.Suffix })
         {
             if (Directory.Exists(path))
-                throw new StateException($"{path} is a folder, but a file of the state belongs there. Move it away; if the state was there, {char.ToLowerInvariant(Restore[0])}{Restore[1..]}");
+                throw new StateException($"{path} is a folder, but a file of the state belongs there. "
+                    + $"Move it away; if the state was there, {char.ToLowerInvariant(Restore[0])}{Restore[1..]}");
         }
 
         StateMark? mark = null;
@@ -62,7 +63,9 @@ static class StateInspection
         }
 
         if (Length(file) == 0)
-            return Missing(file, File.Exists(file) ? "is empty" : "is missing", mark is not null || doubt is not null, opening, Length(file + "-wal") > 0);
+            return Missing(
+                file, File.Exists(file) ? "is empty" : "is missing", mark is not null || doubt is not null, opening,
+                Length(file + "-wal") > 0);
         try
         {
             return LookInto(file, mark, doubt, opening);
@@ -84,7 +87,8 @@ static class StateInspection
             var applied = Migrations(connection, file);
             if (applied.Any(m => program.FirstOrDefault(s => s.Stage == m.Stage) is not { } schema || m.Number >= schema.Scripts.Count))
                 return false;
-            return await StateDatabase.ShapeFaultAsync(connection, program, applied, cancellation) is { } fault ? throw new StateException(Damaged(file, fault)) : true;
+            return await StateDatabase.ShapeFaultAsync(connection, program, applied, cancellation) is { } fault
+                ? throw new StateException(Damaged(file, fault)) : true;
         }
         catch (SqliteException e)
         {
@@ -108,9 +112,12 @@ static class StateInspection
         // The plain error is a head or a schema that cannot be read.
         raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB or raw.SQLITE_ERROR => Damaged(file, e.Message),
         raw.SQLITE_FULL => $"The disk of {file} is full: {e.Message}. Free some space there.",
-        raw.SQLITE_IOERR => $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Check the disk and its file system.{SizeLimit()}",
-        raw.SQLITE_CANTOPEN or raw.SQLITE_PERM or raw.SQLITE_AUTH => $"{file} or its log (-wal, -shm) cannot be opened: {e.Message}. Check that they are files which the user of the server may read and write, and that it may create files in their folder.",
-        raw.SQLITE_READONLY => $"{file} or its log (-wal, -shm) cannot be written: {e.Message}. Check that the user of the server may write them and their folder, and that the disk is not mounted read-only.",
+        raw.SQLITE_IOERR =>
+            $"{file} or its log (-wal, -shm) cannot be read or written: {e.Message}. Check the disk and its file system.{SizeLimit()}",
+        raw.SQLITE_CANTOPEN or raw.SQLITE_PERM or raw.SQLITE_AUTH => $"{file} or its log (-wal, -shm) cannot be opened: {e.Message}. "
+            + "Check that they are files which the user of the server may read and write, and that it may create files in their folder.",
+        raw.SQLITE_READONLY => $"{file} or its log (-wal, -shm) cannot be written: {e.Message}. "
+            + "Check that the user of the server may write them and their folder, and that the disk is not mounted read-only.",
         raw.SQLITE_BUSY or raw.SQLITE_LOCKED => $"{file} is locked by another process: {e.Message}. Stop that process.",
         _ => $"{file} cannot be used: {e.Message}.",
     };
@@ -124,16 +131,19 @@ static class StateInspection
         using var connection = OpenToLook(file);
         var tables = Texts(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'");
         if (raw.sqlite3_db_readonly(connection.Handle, "main") == 1)
-            throw new StateException($"{file} cannot be written. Check that the user of the server may write it and its folder, and that the disk is not mounted read-only.");
+            throw new StateException($"{file} cannot be written. Check that the user of the server may write it and its folder, "
+                + "and that the disk is not mounted read-only.");
         if (opening.Verify)
             Verify(connection, file);
         if (tables.Count == 0)
             return Missing(file, "holds nothing", mark is not null || doubt is not null, opening, hasLog: false);
         if (!tables.Contains("migrations"))
-            throw new StateException($"{file} is a SQLite database, but not Whistle's: it has the tables {string.Join(", ", tables.Take(5))}. Move it away, and put the state back. {Restore}");
+            throw new StateException($"{file} is a SQLite database, but not Whistle's: it has the tables "
+                + $"{string.Join(", ", tables.Take(5))}. Move it away, and put the state back. {Restore}");
         doubt ??= Doubt(connection, file, mark, tables.Contains("seals"), opening.HasHistory);
         if (doubt is not null && !opening.Accept)
-            throw new StateException($"{doubt} {Restore} Or start with {Option}, which continues with this state: what it lost is lost, and the kill switch is turned on, so that nothing is repaired until somebody has looked.");
+            throw new StateException($"{doubt} {Restore} Or start with {Option}, which continues with this state: "
+                + "what it lost is lost, and the kill switch is turned on, so that nothing is repaired until somebody has looked.");
         return new(false, doubt);
     }
 
@@ -170,7 +180,8 @@ static class StateInspection
     {
         // Versions without seals kept no mark.
         if (mark is null)
-            return hasSeals && hasHistory && !File.Exists(Path.Combine(Path.GetDirectoryName(file)!, Restored)) ? $"{file + StateMark.Suffix} is missing. {Unmarked}" : null;
+            return hasSeals && hasHistory && !File.Exists(Path.Combine(Path.GetDirectoryName(file)!, Restored))
+                ? $"{file + StateMark.Suffix} is missing. {Unmarked}" : null;
         if (!hasSeals)
             return $"{file} is older than it was: it is from before an upgrade.";
         if (Texts(connection, "SELECT id FROM instance") is not [var id] || id != mark.Id)
@@ -184,12 +195,19 @@ static class StateInspection
 
     static StateFound Missing(string file, string what, bool wasMarked, StateOpening opening, bool hasLog)
     {
-        var evidence = hasLog ? $"its log {file}-wal is there" : wasMarked ? $"{file}{StateMark.Suffix} says that there was one" : opening.HasHistory ? "its folder holds what a server left" : null;
+        var evidence = hasLog
+            ? $"its log {file}-wal is there"
+            : wasMarked ? $"{file}{StateMark.Suffix} says that there was one"
+            : opening.HasHistory ? "its folder holds what a server left"
+            : null;
         if (evidence is null)
             return new(true, null);
         if (!opening.Accept)
             throw new StateException(
-                $"The state {file} {what}, but {evidence}. Restore a backup with `whistle backup restore`. Or start with {Option}, which continues with an empty state: the tokens of agents are unknown, so enrol them again; incidents, runs, pauses and freezes are gone; every cluster is only observed, and the kill switch is on until somebody turns it off.");
+                $"The state {file} {what}, but {evidence}. Restore a backup with `whistle backup restore`. "
+                + $"Or start with {Option}, which continues with an empty state: the tokens of agents are unknown, "
+                + "so enrol them again; incidents, runs, pauses and freezes are gone; "
+                + "every cluster is only observed, and the kill switch is on until somebody turns it off.");
         if (hasLog)
             File.Move($"{file}-wal", $"{file}-wal.aside", overwrite: true);
         return new(true, $"The state {file} {what}, but {evidence}.");

@@ -5,8 +5,9 @@ using System.Text;
 namespace Whistle.State;
 
 /// <summary>
-/// The file beside a state file that remembers which state belongs there and how far it had come: SQLite takes a missing or shortened log, or an
-/// older file, for what is true. It is overwritten in place after each commit and never flushed, so it is at most as new as the state.
+/// The file beside a state file that remembers which state belongs there and how far it had come: SQLite takes a missing or shortened log,
+/// or an older file, for what is true. It is overwritten in place after each commit and never flushed, so it is at most as new as the
+/// state.
 /// </summary>
 /// <param name="Id">Of the state.</param>
 /// <param name="Commits">So many were made at least.</param>
@@ -35,10 +36,13 @@ sealed record StateMark(string Id, long Commits, long Base)
             return null;
         var text = File.ReadAllText(path, Encoding.Latin1);
         var parts = text.TrimEnd('\n').Split(' ');
-        if (parts is ["whistle", "state", var id, var commits, var inFile, var hash] && hash == Hash(text[..(text.Length - hash.Length - 1)])
-            && long.TryParse(commits, NumberStyles.None, CultureInfo.InvariantCulture, out var c) && long.TryParse(inFile, NumberStyles.None, CultureInfo.InvariantCulture, out var b))
+        if (parts is ["whistle", "state", var id, var commits, var inFile, var hash]
+            && hash == Hash(text[..(text.Length - hash.Length - 1)])
+            && long.TryParse(commits, NumberStyles.None, CultureInfo.InvariantCulture, out var c)
+            && long.TryParse(inFile, NumberStyles.None, CultureInfo.InvariantCulture, out var b))
             return new(id, c, b);
-        throw new StateException(text.Length == 0 ? "It is empty, as a start that accepts the state leaves it if it ends early." : "It is damaged.");
+        throw new StateException(
+            text.Length == 0 ? "It is empty, as a start that accepts the state leaves it if it ends early." : "It is damaged.");
     }
 
     /// <summary>Makes the file whole.</summary>
@@ -67,6 +71,11 @@ static class StateFiles
         File.Delete(path);
         return OperatingSystem.IsWindows()
             ? new(path, FileMode.CreateNew, FileAccess.Write)
-            : new(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+            : new(path, new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            });
     }
 }

@@ -9,13 +9,14 @@ using Whistle.State.Files;
 namespace Whistle.State;
 
 /// <summary>
-/// Room that the state has for itself on a disk that others fill to the last byte. Freed space would be theirs at once, so it is never free:
-/// it is unused pages within the state's file, and blocks of its write-ahead log that are allocated before they are needed. A clean stop gives
-/// the log's blocks back, so a file keeps as much: at a start on a full disk it becomes the log.
+/// Room that the state has for itself on a disk that others fill to the last byte. Freed space would be theirs at once, so it is never
+/// free: it is unused pages within the state's file, and blocks of its write-ahead log that are allocated before they are needed. A clean
+/// stop gives the log's blocks back, so a file keeps as much: at a start on a full disk it becomes the log.
 /// </summary>
 /// <remarks>
 /// The state's file itself and its <c>-shm</c> are never opened here: closing any handle on them would drop SQLite's locks of this process.
-/// A page of the <c>-shm</c> that gets no block when it is first written to ends the process with SIGBUS, so it has all that the log can need from the start.
+/// A page of the <c>-shm</c> that gets no block when it is first written to ends the process with SIGBUS, so it has all that the log can
+/// need from the start.
 /// </remarks>
 public sealed class StateReserve : IDisposable
 {
@@ -24,7 +25,8 @@ public sealed class StateReserve : IDisposable
     const long MostLog = 16L << 20;
     const int Chunk = 1 << 20;
 
-    // SQLite indexes 4,062 pages of the log in 32 KiB. It writes a byte every 4 KiB to make sure of them, which leaves holes where blocks are smaller.
+    // SQLite indexes 4,062 pages of the log in 32 KiB. It writes a byte every 4 KiB to make sure of them, which leaves holes where blocks
+    // are smaller.
     const long IndexBytes = 64L << 10;
     const int Inodes = 8;
 
@@ -67,7 +69,8 @@ public sealed class StateReserve : IDisposable
             File.Move(SpaceFile, _log);
         Directory.Delete(_folder, recursive: true);
         // At once, before others take what the scraps gave back, and held until the server has connections of its own.
-        _first = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = _state, DefaultTimeout = 10, Pooling = false }.ToString());
+        _first = new SqliteConnection(
+            new SqliteConnectionStringBuilder { DataSource = _state, DefaultTimeout = 10, Pooling = false }.ToString());
         try
         {
             _first.Open();
@@ -87,7 +90,8 @@ public sealed class StateReserve : IDisposable
     /// <summary>Once the state is open: makes sure of the log's blocks, which is quick.</summary>
     public bool ReserveLog(StateDatabase database)
     {
-        var isHeld = database.IsPostgreSql || (File.Exists(_log) && DiskSpace.TryReserve(_log, LogBytes) && DiskSpace.TryReserveOpen(Index, IndexBytes));
+        var isHeld = database.IsPostgreSql
+            || (File.Exists(_log) && DiskSpace.TryReserve(_log, LogBytes) && DiskSpace.TryReserveOpen(Index, IndexBytes));
         _first?.Dispose();
         _first = null;
         return isHeld;

@@ -26,7 +26,8 @@ public sealed record StateSchema(string Stage, params IReadOnlyList<StateScript>
         """,
         static async (connection, cancellation) =>
         {
-            await connection.ExecuteAsync("INSERT INTO seals (scope, size, total) VALUES ($scope, 0, 0)", cancellation, ("$scope", StateMark.Scope));
+            await connection.ExecuteAsync(
+                "INSERT INTO seals (scope, size, total) VALUES ($scope, 0, 0)", cancellation, ("$scope", StateMark.Scope));
             await connection.ExecuteAsync("INSERT INTO instance (id) VALUES ($id)", cancellation, ("$id", Guid.NewGuid().ToString("N")));
         }),
         Lineage.Table);

@@ -5,9 +5,9 @@ using System.Text;
 namespace Whistle.State;
 
 /// <summary>
-/// What a transaction that writes keeps to itself on PostgreSQL until it ends, so that what it read there stays true. On SQLite there is one
-/// writer at a time, whatever it names. Whoever writes rows under a scope must name that scope; rows that no scope guards are guarded by
-/// their own locks alone.
+/// What a transaction that writes keeps to itself on PostgreSQL until it ends, so that what it read there stays true. On SQLite there is
+/// one writer at a time, whatever it names. Whoever writes rows under a scope must name that scope; rows that no scope guards are guarded
+/// by their own locks alone.
 /// </summary>
 public readonly record struct StateScope
 {

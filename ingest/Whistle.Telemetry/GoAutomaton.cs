@@ -1,8 +1,9 @@
 namespace Whistle.Telemetry;
 
 /// <summary>
-/// Says whether a program matches a whole text. The states that texts lead to, each a set of instructions, are kept as they come up, so that a usual text
-/// costs one look a character; past the room for them, and for word and line boundaries, the instructions themselves are followed.
+/// Says whether a program matches a whole text. The states that texts lead to, each a set of instructions, are kept as they come up, so
+/// that a usual text costs one look a character; past the room for them, and for word and line boundaries, the instructions themselves are
+/// followed.
 /// </summary>
 sealed class GoAutomaton
 {
@@ -147,7 +148,9 @@ sealed class GoAutomaton
     }
 }
 
-/// <summary>A set of instructions that a text leads to, and where each next character leads, as far as it came up. Read while it grows.</summary>
+/// <summary>
+/// A set of instructions that a text leads to, and where each next character leads, as far as it came up. Read while it grows.
+/// </summary>
 /// <param name="ends">A text that ends here matches.</param>
 sealed class GoState(int[] instructions, bool ends)
 {
@@ -164,7 +167,8 @@ sealed class GoState(int[] instructions, bool ends)
 
     public GoState? Next(char c)
     {
-        var page = c < Page ? Volatile.Read(ref _ascii) : Volatile.Read(ref _others) is { } pages ? Volatile.Read(ref pages[c / Page]) : null;
+        var page =
+            c < Page ? Volatile.Read(ref _ascii) : Volatile.Read(ref _others) is { } pages ? Volatile.Read(ref pages[c / Page]) : null;
         return page is null ? null : Volatile.Read(ref page[c % Page]);
     }
 

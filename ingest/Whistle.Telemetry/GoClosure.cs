@@ -1,8 +1,9 @@
 namespace Whistle.Telemetry;
 
 /// <summary>
-/// The instructions that a text leads to at one position, in the order in which they are preferred, each once. They take a character, match, or (where
-/// what follows is not known yet) ask for the text's end. It is made for one program and used again and again by one thread at a time.
+/// The instructions that a text leads to at one position, in the order in which they are preferred, each once. They take a character,
+/// match, or (where what follows is not known yet) ask for the text's end. It is made for one program and used again and again by one
+/// thread at a time.
 /// </summary>
 sealed class GoClosure(GoProgram program)
 {

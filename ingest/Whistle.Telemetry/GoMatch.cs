@@ -59,7 +59,8 @@ public sealed record GoMatch(IReadOnlyList<string> Groups, IReadOnlyList<string>
 
     /// <param name="places">Two positions for each group, as far as any was noted; -1 where a group matched nothing.</param>
     internal static GoMatch Of(string text, int[] places, IReadOnlyList<string> names) => new(
-        [.. Enumerable.Range(0, names.Count + 1).Select(group => (2 * group) + 1 < places.Length && places[(2 * group) + 1] >= 0 && places[2 * group] >= 0
+        [.. Enumerable.Range(0, names.Count + 1).Select(group => (2 * group) + 1 < places.Length && places[(2 * group) + 1] >= 0
+            && places[2 * group] >= 0
             ? text[places[2 * group]..places[(2 * group) + 1]] : "")], names);
 
     internal static FormatException TooLong(int longest) => new($"a replacement of more than {longest} characters");

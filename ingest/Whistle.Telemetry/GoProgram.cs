@@ -28,8 +28,8 @@ enum GoAssertion
 readonly record struct GoInstruction(GoOp Op, int Next, int Other = 0, GoCharSet? Set = null);
 
 /// <summary>
-/// A regular expression as instructions for an automaton (Thompson's construction, as RE2 and Go have it). A counted repetition is written out, so the
-/// number of instructions is what one character of a text can cost at most.
+/// A regular expression as instructions for an automaton (Thompson's construction, as RE2 and Go have it). A counted repetition is written
+/// out, so the number of instructions is what one character of a text can cost at most.
 /// </summary>
 sealed class GoProgram
 {
@@ -43,7 +43,8 @@ sealed class GoProgram
     public GoProgram(GoNode root)
     {
         if (root.Size >= MostInstructions)
-            throw new ArgumentException($"bad regular expression: it is too large: it compiles to {root.Size} instructions, more than {MostInstructions}; use fewer repetitions in it");
+            throw new ArgumentException($"bad regular expression: it is too large: it compiles to {root.Size} instructions, "
+                + $"more than {MostInstructions}; use fewer repetitions in it");
         root.Emit(this);
         Add(new(GoOp.Match, 0));
         _code = [.. _emitted];

@@ -2,8 +2,8 @@ namespace Whistle.Telemetry;
 
 /// <summary>
 /// A regular expression in Go's notation (RE2), as Prometheus's matchers and label_replace take it: anchored at both ends, the dot
-/// matches a line break, groups are numbered as they open, and matching takes linear time whatever the expression is: at most as many steps a character as
-/// it has instructions, off the <see cref="MatchingBudget"/>.
+/// matches a line break, groups are numbered as they open, and matching takes linear time whatever the expression is: at most as many steps
+/// a character as it has instructions, off the <see cref="MatchingBudget"/>.
 /// </summary>
 public sealed class GoRegex
 {
@@ -46,6 +46,8 @@ public sealed class GoRegex
     {
         if (!IsMatch(text))
             return null;
-        return _names.Count == 0 ? new GoMatch([text], _names) : GoMatch.Of(text, new GoThreads(_program!, _pattern).Find(text, 0, whole: true)!, _names);
+        return _names.Count == 0
+            ? new GoMatch([text], _names)
+            : GoMatch.Of(text, new GoThreads(_program!, _pattern).Find(text, 0, whole: true)!, _names);
     }
 }

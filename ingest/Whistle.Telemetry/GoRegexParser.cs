@@ -260,7 +260,13 @@ ref struct GoRegexParser
         if (c is 'A' or 'z' or 'b' or 'B')
         {
             _at++;
-            Asserts(c switch { 'A' => GoAssertion.BeginText, 'z' => GoAssertion.EndText, 'b' => GoAssertion.WordBoundary, _ => GoAssertion.NoWordBoundary });
+            Asserts(c switch
+            {
+                'A' => GoAssertion.BeginText,
+                'z' => GoAssertion.EndText,
+                'b' => GoAssertion.WordBoundary,
+                _ => GoAssertion.NoWordBoundary,
+            });
             return;
         }
 
@@ -273,7 +279,9 @@ ref struct GoRegexParser
         Literal(char.ConvertFromUtf32(CharacterEscape()), flags);
     }
 
-    /// <summary>\d, \w, \s, \pL and their negations as the inside of a class; null where it is another escape, which is left there.</summary>
+    /// <summary>
+    /// \d, \w, \s, \pL and their negations as the inside of a class; null where it is another escape, which is left there.
+    /// </summary>
     string? ClassEscape()
     {
         switch (_pattern[_at])
@@ -357,7 +365,8 @@ ref struct GoRegexParser
         var braced = _at < _pattern.Length && _pattern[_at] == '{';
         var end = braced ? _pattern.IndexOf('}', _at) : Math.Min(_at + 2, _pattern.Length);
         var digits = end < 0 ? "" : _pattern[(braced ? _at + 1 : _at)..end];
-        if ((!braced && digits.Length < 2) || !int.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) || !Rune.IsValid(value))
+        if ((!braced && digits.Length < 2)
+            || !int.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) || !Rune.IsValid(value))
             throw Error(@"invalid escape \x");
         _at = braced ? end + 1 : end;
         return value;
@@ -508,5 +517,6 @@ ref struct GoRegexParser
         return new GoTake(known);
     }
 
-    readonly ArgumentException Error(string reason) => new($"bad regular expression at character {Math.Min(_at, _pattern.Length)}: {reason}");
+    readonly ArgumentException Error(string reason) =>
+        new($"bad regular expression at character {Math.Min(_at, _pattern.Length)}: {reason}");
 }

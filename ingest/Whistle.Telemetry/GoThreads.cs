@@ -1,8 +1,8 @@
 namespace Whistle.Telemetry;
 
 /// <summary>
-/// Finds what the groups of a program match (Pike's virtual machine): all ways through the program go forward side by side, those that are preferred first,
-/// each with what it noted. For one search.
+/// Finds what the groups of a program match (Pike's virtual machine): all ways through the program go forward side by side, those that are
+/// preferred first, each with what it noted. For one search.
 /// </summary>
 sealed class GoThreads(GoProgram program, string pattern)
 {
@@ -12,7 +12,10 @@ sealed class GoThreads(GoProgram program, string pattern)
     readonly int[] _visited = new int[program.Length];
     int _round;
 
-    /// <summary>The leftmost match that begins at or after a place, as positions of its groups: two for each, -1 where it matched nothing; null where there is none.</summary>
+    /// <summary>
+    /// The leftmost match that begins at or after a place, as positions of its groups: two for each, -1 where it matched nothing; null
+    /// where there is none.
+    /// </summary>
     /// <param name="whole">It must be the whole text.</param>
     public int[]? Find(string text, int from, bool whole)
     {

@@ -12,8 +12,8 @@ public sealed record LabelLimits(int MaxLabels = 64, int MaxNameBytes = 1024, in
 }
 
 /// <summary>
-/// <see cref="Labels"/> from and to the encoding of <see cref="WriteRequestReader.Key"/>: for each label the byte 0x0A, a length, and a message with the
-/// name as field 1 and the value as field 2.
+/// <see cref="Labels"/> from and to the encoding of <see cref="WriteRequestReader.Key"/>: for each label the byte 0x0A, a length, and a
+/// message with the name as field 1 and the value as field 2.
 /// </summary>
 public static class LabelsCodec
 {
@@ -111,7 +111,9 @@ public static class LabelsCodec
             ReadLabel(key, ref position, out var name, out var value);
             CheckLabel(name, value, limits);
             if (!value.IsEmpty && ++count > limits.MaxLabels)
-                Fail(RemoteWriteErrorReason.LabelLimits, $"A series has more than {limits.MaxLabels} labels: {Shown(key)}. Drop some by relabelling at the sender.");
+                Fail(
+                    RemoteWriteErrorReason.LabelLimits,
+                    $"A series has more than {limits.MaxLabels} labels: {Shown(key)}. Drop some by relabelling at the sender.");
         }
 
         return count;
@@ -122,12 +124,15 @@ public static class LabelsCodec
         if (name.IsEmpty)
             Fail(RemoteWriteErrorReason.Labels, $"A label with the value \"{Shown(value)}\" has an empty name.");
         if (name.Length > limits.MaxNameBytes)
-            Fail(RemoteWriteErrorReason.LabelLimits, $"The label name \"{Shown(name)}\" takes {name.Length} bytes; {limits.MaxNameBytes} are allowed.");
+            Fail(
+                RemoteWriteErrorReason.LabelLimits,
+                $"The label name \"{Shown(name)}\" takes {name.Length} bytes; {limits.MaxNameBytes} are allowed.");
         if (value.Length > limits.MaxValueBytes)
         {
             Fail(
                 RemoteWriteErrorReason.LabelLimits,
-                $"The value of the label {Shown(name)} takes {value.Length} bytes; {limits.MaxValueBytes} are allowed. Shorten or drop it by relabelling at the sender.");
+                $"The value of the label {Shown(name)} takes {value.Length} bytes; {limits.MaxValueBytes} are allowed. "
+                + "Shorten or drop it by relabelling at the sender.");
         }
 
         if (!Utf8.IsValid(name))

@@ -1,8 +1,8 @@
 namespace Whistle.Telemetry;
 
 /// <summary>
-/// What the regular expressions of one query may cost, in steps: one for each instruction that a character of a text leads to. It counts on its thread
-/// of control, whoever matches there.
+/// What the regular expressions of one query may cost, in steps: one for each instruction that a character of a text leads to. It counts on
+/// its thread of control, whoever matches there.
 /// </summary>
 public sealed class MatchingBudget : IDisposable
 {
@@ -46,4 +46,6 @@ public sealed class MatchingBudget : IDisposable
 
 /// <summary>A regular expression costs too much on the texts that it is asked about.</summary>
 public sealed class MatchingException(string pattern, long most) : Exception(
-    $"matching regular expressions took more than {most:#,0} steps, the last at \"{(pattern.Length > 100 ? $"{pattern[..100]}…" : pattern)}\": use fewer repetitions in it, or select fewer series with other matchers first");
+    $"matching regular expressions took more than {most:#,0} steps, the last at "
+    + $"\"{(pattern.Length > 100 ? $"{pattern[..100]}…" : pattern)}\": use fewer repetitions in it, "
+    + "or select fewer series with other matchers first");

@@ -1,6 +1,8 @@
 namespace Whistle.Telemetry;
 
-/// <summary>The two messages of Prometheus remote-write: <c>prometheus.WriteRequest</c> and <c>io.prometheus.write.v2.Request</c>.</summary>
+/// <summary>
+/// The two messages of Prometheus remote-write: <c>prometheus.WriteRequest</c> and <c>io.prometheus.write.v2.Request</c>.
+/// </summary>
 public enum RemoteWriteVersion
 {
     V1,

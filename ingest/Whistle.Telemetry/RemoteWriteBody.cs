@@ -10,8 +10,8 @@ public static class RemoteWriteBody
     public const string ContentTypeV1 = "application/x-protobuf";
 
     /// <summary>
-    /// Send it as it is (TryAddWithoutValidation): MediaTypeHeaderValue puts a space before the parameter, whereupon Prometheus 3.5 takes the
-    /// message for 1.0, finds nothing in it and answers 204.
+    /// Send it as it is (TryAddWithoutValidation): MediaTypeHeaderValue puts a space before the parameter, whereupon Prometheus 3.5 takes
+    /// the message for 1.0, finds nothing in it and answers 204.
     /// </summary>
     public const string ContentTypeV2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
@@ -55,7 +55,8 @@ public static class RemoteWriteBody
     /// <summary>Opens a Snappy block. The declared length is checked before anything is allocated.</summary>
     /// <param name="compressed">The whole body as received.</param>
     /// <param name="maxBytes">Limit on the message's size once decompressed.</param>
-    /// <exception cref="RemoteWriteException"><see cref="RemoteWriteErrorReason.Snappy"/> or <see cref="RemoteWriteErrorReason.TooLarge"/>.</exception>
+    /// <exception cref="RemoteWriteException"><see cref="RemoteWriteErrorReason.Snappy"/> or
+    /// <see cref="RemoteWriteErrorReason.TooLarge"/>.</exception>
     public static PooledBody Decompress(ReadOnlySpan<byte> compressed, int maxBytes)
     {
         var length = DeclaredLength(compressed, maxBytes);
@@ -99,7 +100,8 @@ public static class RemoteWriteBody
         {
             throw new RemoteWriteException(
                 RemoteWriteErrorReason.TooLarge,
-                $"The body has {declared} bytes once decompressed, more than the limit of {maxBytes}. Send fewer samples at once (max_samples_per_send).");
+                $"The body has {declared} bytes once decompressed, more than the limit of {maxBytes}. "
+                + "Send fewer samples at once (max_samples_per_send).");
         }
 
         if (declared > (ulong)compressed.Length * MaxExpansion)

@@ -4,7 +4,9 @@ using System.Runtime.CompilerServices;
 
 namespace Whistle.Telemetry;
 
-/// <summary>Protobuf's encoding over spans: tags, varints, lengths. Reading answers false at the first flaw and never reads past <c>end</c>.</summary>
+/// <summary>
+/// Protobuf's encoding over spans: tags, varints, lengths. Reading answers false at the first flaw and never reads past <c>end</c>.
+/// </summary>
 static class Wire
 {
     public const int Varint = 0;

@@ -292,7 +292,9 @@ public ref struct WriteRequestReader
         _pendingName = -1;
         _expansionLeft -= name.Length + value.Length;
         if (_expansionLeft < 0)
-            Fail(RemoteWriteErrorReason.TooLarge, $"repeats long symbols: the labels written out are more than {MaxExpansion} times the body");
+            Fail(
+                RemoteWriteErrorReason.TooLarge,
+                $"repeats long symbols: the labels written out are more than {MaxExpansion} times the body");
         _scratch.AppendLabel(name, value);
         if (_scratch.Key.Length > MaxKeyBytes)
             Fail(RemoteWriteErrorReason.LabelLimits, $"has labels of more than {MaxKeyBytes} bytes");

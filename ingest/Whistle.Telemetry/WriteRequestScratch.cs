@@ -29,11 +29,14 @@ public sealed class WriteRequestScratch
 
     internal void BeginSeries() => _keyLength = 0;
 
-    /// <exception cref="RemoteWriteException">There are more than any request needs: each takes more memory here than it may in the body.</exception>
+    /// <exception cref="RemoteWriteException">There are more than any request needs: each takes more memory here than it may in the
+    /// body.</exception>
     internal void AddSymbol(int start, int length)
     {
         if (_symbolCount == MostSymbols)
-            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has a table of more than {MostSymbols} symbols. Send fewer samples at once (max_samples_per_send).");
+            throw new RemoteWriteException(
+                RemoteWriteErrorReason.TooLarge,
+                $"The request has a table of more than {MostSymbols} symbols. Send fewer samples at once (max_samples_per_send).");
         if (_symbolCount == _symbols.Length)
             Array.Resize(ref _symbols, _symbols.Length * 2);
         _symbols[_symbolCount++] = (start, length);

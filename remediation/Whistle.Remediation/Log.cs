@@ -27,7 +27,9 @@ static partial class Log
     [LoggerMessage(7, LogLevel.Warning, "Run {Run} rests: its runbook cannot be read by this release")]
     public static partial void RunUnreadable(this ILogger logger, string run);
 
-    [LoggerMessage(8, LogLevel.Warning, "The ladder of incident {Incident} stops: there is no runbook {Rung} any more. Load it again, or take it out of the ladder")]
+    [LoggerMessage(
+        8, LogLevel.Warning,
+        "The ladder of incident {Incident} stops: there is no runbook {Rung} any more. Load it again, or take it out of the ladder")]
     public static partial void RungMissing(this ILogger logger, string incident, string rung);
 
     [LoggerMessage(

@@ -46,13 +46,14 @@ public sealed record RemediationEnvironment
         (_, _, _) => ValueTask.CompletedTask;
 
     /// <summary>For <see cref="IsTrue"/>.</summary>
-    public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> IsTrueBy(PromQLEngine engine) => async (expression, at, cancellation) =>
-        await engine.InstantAsync(expression, at.ToUnixTimeMilliseconds(), cancellation) switch
-        {
-            VectorValue vector => vector.Samples.Count > 0,
-            ScalarValue scalar => scalar.Value != 0,
-            _ => false,
-        };
+    public static Func<string, DateTimeOffset, CancellationToken, ValueTask<bool>> IsTrueBy(PromQLEngine engine) =>
+        async (expression, at, cancellation) =>
+            await engine.InstantAsync(expression, at.ToUnixTimeMilliseconds(), cancellation) switch
+            {
+                VectorValue vector => vector.Samples.Count > 0,
+                ScalarValue scalar => scalar.Value != 0,
+                _ => false,
+            };
 
     public required IncidentStore Incidents { get; init; }
 
@@ -74,7 +75,8 @@ public sealed record RemediationEnvironment
     public PassWatch? Watch { get; init; }
 
     /// <summary>
-    /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at once.
+    /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at
+    /// once.
     /// </summary>
     public string Owner { get; init; } = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
 }
@@ -114,7 +116,8 @@ public sealed class RemediationHost : BackgroundService
         Commands = new CommandStore(environment.Runs.Database);
         Agents = new AgentCommands(environment.Runs.Database) { Refused = CountRefusal };
         _ended = environment.Metrics.CreateCounter("whistle_runs_total", "Runs that ended, by how.", ["runbook", "state"]);
-        _refusals = environment.Metrics.CreateCounter("whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
+        _refusals = environment.Metrics.CreateCounter(
+            "whistle_gate_refusals_total", "Refusals by gates: in a pass, those that reached a timeline; and of permits.", ["gate"]);
     }
 
     /// <summary>The runbooks in force.</summary>
@@ -132,14 +135,18 @@ public sealed class RemediationHost : BackgroundService
     /// <summary>When the latest pass said that something will be due without anything else happening; null where nothing will.</summary>
     internal DateTimeOffset? NextDue { get; private set; }
 
-    /// <summary>Loads the runbooks. With any error those before stay in force and the errors are the answer. Runs keep the version they began with.</summary>
+    /// <summary>
+    /// Loads the runbooks. With any error those before stay in force and the errors are the answer. Runs keep the version they began with.
+    /// </summary>
     public RunbookLoad Reload()
     {
         var load = RunbookSet.Load(_environment.RunbookFiles);
         if (load.Runbooks is not { } runbooks)
         {
             _logger.RunbooksRefused(string.Join(Environment.NewLine, load.Errors));
-            _environment.Health.Report("runbooks", "reload", HealthState.Degraded, $"The runbooks before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
+            _environment.Health.Report(
+                "runbooks", "reload", HealthState.Degraded,
+                $"The runbooks before stay in force, for those read last have {load.Errors.Count} errors; the first: {load.Errors[0]}");
             return load;
         }
 
@@ -205,7 +212,10 @@ public sealed class RemediationHost : BackgroundService
         _faults = faults;
         if (faults.Any(f => f.Subject == FleetState.Uncalled))
         {
-            await _environment.Control.SetAsync(new KillSwitch(true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now), cancellation);
+            await _environment.Control.SetAsync(
+                new KillSwitch(
+                    true, "Cancellations in the state are damaged; cancel again what should be, then turn this off.", "whistle", now),
+                cancellation);
             await _environment.Runs.ResetCancellationsAsync(cancellation);
         }
 
@@ -245,19 +255,28 @@ public sealed class RemediationHost : BackgroundService
         return failure;
     }
 
-    /// <summary>Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.</summary>
-    public async Task<string?> ExplainAsync(string runId, CancellationToken cancellation) => await _environment.Runs.FindAsync(runId, cancellation) is { } run
-        ? Explanation.Of(run, run.Issued > 0 ? await Commands.FindAsync(run.CommandId, cancellation) : null)
-        : null;
+    /// <summary>
+    /// Why nothing happens with this run now, and when that is looked at again, in a sentence; null where there is no such run.
+    /// </summary>
+    public async Task<string?> ExplainAsync(string runId, CancellationToken cancellation) =>
+        await _environment.Runs.FindAsync(runId, cancellation) is { } run
+            ? Explanation.Of(run, run.Issued > 0 ? await Commands.FindAsync(run.CommandId, cancellation) : null)
+            : null;
 
-    /// <summary>As <see cref="ExplainAsync(string, CancellationToken)"/>, for all runs that have not ended, by their ids; two queries, however many there are.</summary>
+    /// <summary>
+    /// As <see cref="ExplainAsync(string, CancellationToken)"/>, for all runs that have not ended, by their ids; two queries, however many
+    /// there are.
+    /// </summary>
     public async Task<IReadOnlyDictionary<string, string>> ExplainLiveAsync(CancellationToken cancellation)
     {
         var commands = (await Commands.OfLiveRunsAsync(cancellation)).ToDictionary(c => c.Id);
-        return (await _environment.Runs.LiveAsync(cancellation)).ToDictionary(r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId)));
+        return (await _environment.Runs.LiveAsync(cancellation)).ToDictionary(
+            r => r.Id, r => Explanation.Of(r, commands.GetValueOrDefault(r.CommandId)));
     }
 
-    /// <summary>What every gate says to a live run now, in their order; empty where the run has ended or the signals are not known.</summary>
+    /// <summary>
+    /// What every gate says to a live run now, in their order; empty where the run has ended or the signals are not known.
+    /// </summary>
     public async Task<IReadOnlyList<GateReply>> AskGatesAsync(string runId, CancellationToken cancellation)
     {
         var now = _time.GetUtcNow();
@@ -273,7 +292,8 @@ public sealed class RemediationHost : BackgroundService
             runbook = fleet.Runs is [{ Run: var found }] ? await RunStore.RunbookOfAsync(connection, found, cancellation) : null;
         }
 
-        return fleet.Runs is [{ Run: var run }] && runbook is not null && GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is { } read
+        return fleet.Runs is [{ Run: var run }] && runbook is not null
+            && GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is { } read
             ? GatePipeline.AskAll(read.Snapshot) : [];
     }
 
@@ -383,7 +403,8 @@ public sealed class RemediationHost : BackgroundService
 
     async Task<RunDecision?> DecideAsync(Run run, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (await _environment.Runs.RunbookOfAsync(run, cancellation) is not { } runbook || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
+        if (await _environment.Runs.RunbookOfAsync(run, cancellation) is not { } runbook
+            || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
         {
             _logger.RunUnreadable(run.Id);
             return null;
@@ -391,8 +412,8 @@ public sealed class RemediationHost : BackgroundService
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(
-            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? run.DamagedCommand() : null, read.Plan,
-            await IsTrueAsync(run, runbook, step, now, cancellation))
+            read.Snapshot, read.Incident, run.Issued > 0 ? fleet.Commands.GetValueOrDefault(run.CommandId) ?? run.DamagedCommand() : null,
+            read.Plan, await IsTrueAsync(run, runbook, step, now, cancellation))
         {
             StepApproval = step is null ? null : fleet.Approvals.GetValueOrDefault((run.Id, step.Step.Name)),
             Task = step is null ? null : fleet.Tasks.GetValueOrDefault((run.Id, step.Step.Name)),

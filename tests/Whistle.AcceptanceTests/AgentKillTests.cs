@@ -59,18 +59,21 @@ public sealed class AgentKillTests : IDisposable
 
         foreach (var body in network.Acknowledged)
             Remember(body, expected);
-        TestContext.Current.TestOutputHelper!.WriteLine($"{expected.Count} samples to be found; {network.Acknowledged.Count} acknowledged requests, {network.Faults} faults");
+        TestContext.Current.TestOutputHelper!.WriteLine(
+            $"{expected.Count} samples to be found; {network.Acknowledged.Count} acknowledged requests, {network.Faults} faults");
         Assert.True(expected.Count > 2000 && network.Faults > 0, "That was no load.");
         AssertStored(server, expected);
     }
 
     Process StartAgent(Uri server) => ChildProcess.StartProject(
-        "Whistle.Agent", "whistle-agent.dll", ["run", "--server", server.ToString(), "--token-file", TokenFile, "--interval", "1s", "--buffer", Buffer]);
+        "Whistle.Agent", "whistle-agent.dll",
+        ["run", "--server", server.ToString(), "--token-file", TokenFile, "--interval", "1s", "--buffer", Buffer]);
 
     async Task DrainAsync(Uri server, CancellationToken cancellation)
     {
         using var agent = new WhistleAgent(
-            new AgentOptions { Server = server, TokenFile = TokenFile, Buffer = new BufferOptions { Folder = Buffer } }, NullLogger.Instance);
+            new AgentOptions { Server = server, TokenFile = TokenFile, Buffer = new BufferOptions { Folder = Buffer } },
+            NullLogger.Instance);
         Assert.True(await agent.SendPendingAsync(cancellation));
     }
 
@@ -108,7 +111,8 @@ public sealed class AgentKillTests : IDisposable
     static void AssertStored(InProcessServer server, Dictionary<(Labels Labels, long Time), double> expected)
     {
         var stored = server.App.Telemetry.Select([new LabelMatcher("node", MatchOperator.Equal, "n1")], 0, long.MaxValue)
-            .ToDictionary(s => s.Labels.Drop(["tenant", "cluster", "node"]), s => s.Times.Zip(s.Values).ToDictionary(p => p.First, p => p.Second));
+            .ToDictionary(
+                s => s.Labels.Drop(["tenant", "cluster", "node"]), s => s.Times.Zip(s.Values).ToDictionary(p => p.First, p => p.Second));
         Assert.All(expected, sample => Assert.Equal(
             BitConverter.DoubleToInt64Bits(sample.Value), BitConverter.DoubleToInt64Bits(stored[sample.Key.Labels][sample.Key.Time])));
     }

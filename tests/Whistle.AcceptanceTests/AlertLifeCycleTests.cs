@@ -8,8 +8,9 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// The same rules and samples through a Prometheus and through Whistle, at the same instants: at every evaluation both have the same alerts,
-/// and the same series of them. Where Prometheus has no such state, or forgets it when it is stopped, a test says what Whistle has in its place.
+/// The same rules and samples through a Prometheus and through Whistle, at the same instants: at every evaluation both have the same
+/// alerts, and the same series of them. Where Prometheus has no such state, or forgets it when it is stopped, a test says what Whistle has
+/// in its place.
 /// </summary>
 public sealed class AlertLifeCycleTests(ITestOutputHelper output)
 {
@@ -39,7 +40,9 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
         """
               - record: evaluated
                 expr: time()
-              - { alert: AtOnce, expr: load > 5, annotations: { now: "{{ $value }} on {{ $labels.instance }}", then: '{{ query "time() - time() % 1" | first | value }}' } }
+              - { alert: AtOnce, expr: load > 5,
+                  annotations: { now: "{{ $value }} on {{ $labels.instance }}",
+                  then: '{{ query "time() - time() % 1" | first | value }}' } }
               - { alert: Waits, expr: load > 5, for: 5s, annotations: { now: "{{ $value }}" } }
               - { alert: Keeps, expr: load > 5, keep_firing_for: 4s, annotations: { now: "{{ $value }}" } }
               - { alert: Both, expr: load > 5, for: 3s, keep_firing_for: 4s, labels: { severity: page } }
@@ -131,8 +134,11 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
     {
         using var whistle = await timeline.ReplayAsync(group, offset, Cancellation);
         var told = timeline.Told(group, offset);
-        var (before, after) = (whistle.Told.Keys.Where(i => i < timeline.StoppedAt).ToList(), whistle.Told.Keys.Where(i => i > timeline.StoppedAt).Skip(BeforeRestored).ToList());
-        output.WriteLine($"{group}: {told.Count} of {whistle.Told.Count} evaluations are told of, with {told.Values.Sum(t => t.Count)} alerts");
+        var (before, after) = (
+            whistle.Told.Keys.Where(i => i < timeline.StoppedAt).ToList(),
+            whistle.Told.Keys.Where(i => i > timeline.StoppedAt).Skip(BeforeRestored).ToList());
+        output.WriteLine(
+            $"{group}: {told.Count} of {whistle.Told.Count} evaluations are told of, with {told.Values.Sum(t => t.Count)} alerts");
         Assert.True(told.Count > whistle.Told.Count / 2, "Too few answers are of one evaluation for sure.");
         foreach (var (alert, life) in Lives)
             Assert.Equal((alert, life), (alert, Life(whistle.Told, alert)));
@@ -144,7 +150,10 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
             Assert.Equal(Shown(told[at], others), Shown(whistle.Told[at], others));
         }
 
-        foreach (var (instants, others) in new[] { (before.Skip(BeforeRestored).ToList(), NotAlikeAfterSilence), (after, NotAlikeAfterStop) })
+        foreach (var (instants, others) in new[]
+        {
+            (before.Skip(BeforeRestored).ToList(), NotAlikeAfterSilence), (after, NotAlikeAfterStop),
+        })
         {
             var query = $"{{__name__=~\"ALERTS|ALERTS_FOR_STATE|evaluated\",group=\"{group}\",alertname!~\"{others}\"}}";
             var (first, last) = (instants[0] - (long)offset.TotalMilliseconds, instants[^1] - (long)offset.TotalMilliseconds);
@@ -159,7 +168,8 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
         Assert.All(whistle.Ended.Where(s => s.Name is "AtOnce" or "Keeps"), s => Assert.Equal(SignalEnd.Cleared, s.Condition.Reason));
     }
 
-    // Prometheus resolves it, and lets it wait anew once the target answers. Whistle has never resolved it; that is the only difference then.
+    // Prometheus resolves it, and lets it wait anew once the target answers. Whistle has never resolved it; that is the only difference
+    // then.
     static void WhatIsSilentIsUnknown(AlertReplay whistle, Dictionary<long, HashSet<AlertSeen>> told, List<long> instants)
     {
         Assert.Equal(["none", "pending", "firing"], instants.Select(i => Of(told[i], "Slow")?.State ?? "none").Distinct());
@@ -167,12 +177,15 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
         foreach (var at in instants.Where(i => Of(told[i], "Slow") is { State: "firing" }))
             Assert.Equal(Of(told[at], "Slow")! with { ActiveAt = 0 }, Of(whistle.Told[at], "Slow")! with { ActiveAt = 0 });
         var silence = whistle.Told.Values.Count(t => Of(t, "SlowPending") is { State: "unknown" });
-        Assert.Equal(silence, whistle.Told.Values.Select(t => Of(t, "SlowPending")?.ActiveAt).Distinct().OfType<long>().Take(2).Aggregate((first, second) => second - first));
+        Assert.Equal(silence, whistle.Told.Values.Select(t => Of(t, "SlowPending")?.ActiveAt).Distinct().OfType<long>().Take(2).Aggregate(
+            (first, second) => second - first));
     }
 
-    // Both move activeAt on. Prometheus by the time from its last sample, which a query offset makes older, to the second evaluation after the start,
-    // when it looks; Whistle leaves out only what is more than the usual interval. And Prometheus forgets at a stop that keep_firing_for held an alert.
-    static void TheStopIsLeftOut(AlertReplay whistle, Dictionary<long, HashSet<AlertSeen>> told, List<long> instants, long stopped, long lookedUp)
+    // Both move activeAt on. Prometheus by the time from its last sample, which a query offset makes older, to the second evaluation after
+    // the start, when it looks; Whistle leaves out only what is more than the usual interval. And Prometheus forgets at a stop that
+    // keep_firing_for held an alert.
+    static void TheStopIsLeftOut(
+        AlertReplay whistle, Dictionary<long, HashSet<AlertSeen>> told, List<long> instants, long stopped, long lookedUp)
     {
         var most = ((lookedUp - whistle.Told.Keys.First(i => i > stopped)) / 1000) + 1;
         foreach (var at in instants)
@@ -198,7 +211,9 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
 
     // Each value with the number of its evaluation.
     static string Shown(MatrixValue matrix) => string.Join('\n', matrix.Series
-        .Select(s => $"{s.Labels} {string.Join(' ', s.Times.Zip(s.Values, (time, value) => $"{(time / 1000) - (matrix.Series.Min(x => x.Times[0]) / 1000)}:{Math.Floor(value)}"))}")
+        .Select(s => $"{s.Labels} {string.Join(
+            ' ', s.Times.Zip(
+                s.Values, (time, value) => $"{(time / 1000) - (matrix.Series.Min(x => x.Times[0]) / 1000)}:{Math.Floor(value)}"))}")
         .Order(StringComparer.Ordinal));
 
     static string Life(Dictionary<long, HashSet<AlertSeen>> told, string alert)

@@ -129,7 +129,8 @@ public sealed class AlertingTests : IDisposable
             await PassAsync(host);
             Assert.Equal(
                 ["failed", "failed"],
-                (await host.NotificationsAsync(cancellation: Cancellation)).Select(n => n.State is NotificationState.Failed ? "failed" : n.Reason));
+                (await host.NotificationsAsync(cancellation: Cancellation)).Select(
+                    n => n.State is NotificationState.Failed ? "failed" : n.Reason));
             Assert.All(
                 await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation),
                 n => Assert.Contains("552", n.Reason, StringComparison.Ordinal));
@@ -178,7 +179,8 @@ public sealed class AlertingTests : IDisposable
         _time, NullLogger<AlertingHost>.Instance);
 
     static ChannelOptions[] PagerDuty(Uri? address, string? routingKeyFile) =>
-        address is null ? [] : [new PagerDutyOptions { Address = address, RoutingKey = new string('k', 32), RoutingKeyFile = routingKeyFile }];
+        address is null
+            ? [] : [new PagerDutyOptions { Address = address, RoutingKey = new string('k', 32), RoutingKeyFile = routingKeyFile }];
 
     static ChannelOptions[] Mail(int? port, MailSecurity security) => port is null ? [] :
     [
@@ -215,12 +217,19 @@ public sealed class AlertingTests : IDisposable
         var now = _time.GetUtcNow();
         _view = _view with
         {
-            Incident = _view.Incident with { State = IncidentState.Closed, ClosedAt = now, ClearSince = now, Signals = [_view.Incident.Signals[0] with { ClearedAt = now }] },
+            Incident = _view.Incident with
+            {
+                State = IncidentState.Closed,
+                ClosedAt = now,
+                ClearSince = now,
+                Signals = [_view.Incident.Signals[0] with { ClearedAt = now }],
+            },
         };
     }
 
     static string Line(System.Text.Json.JsonElement e) =>
-        $"{e.GetProperty("event_action")} {e.GetProperty("dedup_key")} {(e.TryGetProperty("payload", out var payload) ? payload.GetProperty("severity") : "")}".Trim();
+        $"{e.GetProperty("event_action")} {e.GetProperty("dedup_key")} {(e.TryGetProperty("payload", out var payload)
+            ? payload.GetProperty("severity") : "")}".Trim();
 
     static string? Header(IReadOnlyList<string> mail, string name) =>
         mail.FirstOrDefault(l => l.StartsWith($"{name}: ", StringComparison.OrdinalIgnoreCase))?[(name.Length + 2)..].Trim();

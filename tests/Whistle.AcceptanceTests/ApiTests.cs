@@ -27,9 +27,12 @@ public sealed class ApiTests
 
         Assert.Empty(diagnostic!.Errors);
         Assert.Empty(diagnostic.Warnings);
-        var operations = document!.Paths.SelectMany(p => p.Value.Operations!.Select(o => (Key: $"{o.Key} {p.Key}", Operation: o.Value))).ToList();
-        var mapped = server.App.Endpoints.OfType<RouteEndpoint>().Where(e => e.RoutePattern.RawText!.StartsWith(WhistleApi.Root, StringComparison.Ordinal))
-            .SelectMany(e => e.Metadata.GetMetadata<IHttpMethodMetadata>()!.HttpMethods.Select(m => $"{m} {e.RoutePattern.RawText!.Replace(":long", "")}"));
+        var operations =
+            document!.Paths.SelectMany(p => p.Value.Operations!.Select(o => (Key: $"{o.Key} {p.Key}", Operation: o.Value))).ToList();
+        var mapped = server.App.Endpoints.OfType<RouteEndpoint>()
+            .Where(e => e.RoutePattern.RawText!.StartsWith(WhistleApi.Root, StringComparison.Ordinal))
+            .SelectMany(e => e.Metadata.GetMetadata<IHttpMethodMetadata>()!.HttpMethods.Select(
+                m => $"{m} {e.RoutePattern.RawText!.Replace(":long", "")}"));
         Assert.Equal(mapped.Order(), operations.Select(o => o.Key).Order());
         Assert.All(operations, o =>
         {
@@ -66,7 +69,9 @@ public sealed class ApiTests
         stranger.DefaultRequestHeaders.Add("Cookie", "whistle=old");
         using var withCookie = await stranger.GetAsync("api/whistle/v1/incidents", Cancellation);
 
-        Assert.Equal([HttpStatusCode.Unauthorized, HttpStatusCode.Unauthorized, HttpStatusCode.Unauthorized], [document.StatusCode, incidents.StatusCode, withCookie.StatusCode]);
+        Assert.Equal(
+            [HttpStatusCode.Unauthorized, HttpStatusCode.Unauthorized, HttpStatusCode.Unauthorized],
+            [document.StatusCode, incidents.StatusCode, withCookie.StatusCode]);
         Assert.Contains("Authorization: Bearer", await ErrorAsync(incidents), StringComparison.Ordinal);
         Assert.Contains("Authorization: Bearer", await ErrorAsync(withCookie), StringComparison.Ordinal);
     }
@@ -87,16 +92,27 @@ public sealed class ApiTests
     [InlineData("PUT", "kill-switch", "{\"on\":false,\"reason\":\" \"}", 400, "reason: it is empty")]
     [InlineData("PUT", "runbook-modes", "{\"mode\":\"always\"}", 400, "mode must be one of off, observe, approve, automatic.")]
     [InlineData("PUT", "runbook-modes", "{\"mode\":3}", 400, "mode must be one of off, observe, approve, automatic.")]
-    [InlineData("PUT", "runbook-modes", "{\"mode\":\"off\",\"clustre\":\"c\"}", 400, "The body has the member clustre, which is not known here")]
-    [InlineData("PUT", "runbook-modes", "{\"mode\":\"off\",\"runbook\":\"x\"}", 400, "There is no runbook \"x\"; there are node-certificate-expiring, ")]
-    [InlineData("POST", "pauses", "{\"reason\":\"x\"}", 400, "The body must be a JSON object with reason, for, and where wanted tenant, cluster, node, runbook, force.")]
+    [InlineData(
+        "PUT", "runbook-modes", "{\"mode\":\"off\",\"clustre\":\"c\"}", 400, "The body has the member clustre, which is not known here")]
+    [InlineData(
+        "PUT", "runbook-modes", "{\"mode\":\"off\",\"runbook\":\"x\"}", 400,
+        "There is no runbook \"x\"; there are node-certificate-expiring, ")]
+    [InlineData(
+        "POST", "pauses", "{\"reason\":\"x\"}", 400,
+        "The body must be a JSON object with reason, for, and where wanted tenant, cluster, node, runbook, force.")]
     [InlineData("POST", "pauses", "{\"reason\":\"x\",\"for\":\"soon\"}", 400, "for: \"soon\" is not a duration; write it like")]
-    [InlineData("POST", "tickets/1/state", "{\"state\":\"done\"}", 400, "state must be one of open, waiting-on-customer, in-progress, resolved, closed.")]
+    [InlineData(
+        "POST", "tickets/1/state", "{\"state\":\"done\"}", 400,
+        "state must be one of open, waiting-on-customer, in-progress, resolved, closed.")]
     [InlineData("POST", "tickets/1/comments", "{\"text\":\"x\"}", 404, "There is no ticket 1.")]
     [InlineData("POST", "runs/x/approve", "{\"planHash\":\"x\"}", 404, "There is no run x.")]
     [InlineData("POST", "runs/x/approve", "{}", 400, "The body must be a JSON object with planHash, and where wanted for, step.")]
-    [InlineData("POST", "windows", "{\"recurrence\":\"FREQ=DAILY\",\"start\":\"2026-01-03T22:00\",\"for\":\"soon\"}", 400, "for: \"soon\" is not a duration")]
-    [InlineData("POST", "freezes", "{\"reason\":\"x\"}", 400, "The body must be a JSON object with reason, for, and where wanted from, tenant, cluster, force.")]
+    [InlineData(
+        "POST", "windows", "{\"recurrence\":\"FREQ=DAILY\",\"start\":\"2026-01-03T22:00\",\"for\":\"soon\"}", 400,
+        "for: \"soon\" is not a duration")]
+    [InlineData(
+        "POST", "freezes", "{\"reason\":\"x\"}", 400,
+        "The body must be a JSON object with reason, for, and where wanted from, tenant, cluster, force.")]
     [InlineData("POST", "runs/x/tasks/y", "{\"note\":\"x\"}", 404, "There is no run x.")]
     [InlineData("GET", "runbook-replay?from=soon", null, 400, "from: \"soon\" is not a duration")]
     [InlineData("GET", "incidents/x", null, 404, "There is no incident x.")]
@@ -121,7 +137,8 @@ public sealed class ApiTests
     public async Task A_body_that_is_not_sent_as_JSON_is_refused_in_the_same_shape()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var answer = await server.Http.PutAsync("api/whistle/v1/kill-switch", new StringContent("on", new MediaTypeHeaderValue("text/plain")), Cancellation);
+        using var answer = await server.Http.PutAsync(
+            "api/whistle/v1/kill-switch", new StringContent("on", new MediaTypeHeaderValue("text/plain")), Cancellation);
 
         Assert.Equal(HttpStatusCode.UnsupportedMediaType, answer.StatusCode);
         Assert.Contains("Content-Type: application/json", await ErrorAsync(answer), StringComparison.Ordinal);
@@ -130,10 +147,13 @@ public sealed class ApiTests
     static async Task<string> ErrorAsync(HttpResponseMessage answer)
     {
         Assert.Equal("application/json", answer.Content.Headers.ContentType?.MediaType);
-        return Assert.Single(JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancellation)).RootElement.EnumerateObject(), p => p.Name == "error").Value.GetString()!;
+        return Assert.Single(
+            JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancellation)).RootElement.EnumerateObject(),
+            p => p.Name == "error").Value.GetString()!;
     }
 
-    static string? SchemaOf(IOpenApiResponse response) => (response.Content?["application/json"].Schema as OpenApiSchemaReference)?.Reference.Id;
+    static string? SchemaOf(IOpenApiResponse response) =>
+        (response.Content?["application/json"].Schema as OpenApiSchemaReference)?.Reference.Id;
 
     static void AssertResolved(JsonElement document)
     {

@@ -31,7 +31,8 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
             Assert.Equal(HttpStatusCode.OK, page.StatusCode);
         var folder = Path.Combine(_folder, "b");
         browser.DefaultRequestHeaders.Add("Origin", server.App.Address.GetLeftPart(UriPartial.Authority));
-        using (var cookie = await browser.PostAsJsonAsync(new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, Cancellation))
+        using (var cookie = await browser.PostAsJsonAsync(
+            new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, Cancellation))
             Assert.Equal(HttpStatusCode.Unauthorized, cookie.StatusCode);
         Assert.False(Directory.Exists(folder));
         foreach (var bad in new[] { "b", Path.Combine(server.Folder, "b"), server.Folder, Path.Combine(_folder, "no", "b"), "" })
@@ -61,19 +62,22 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         await SendAsync(sender, 1);
         var folder = Path.Combine(disk.Folder, "b");
         var source = (BackupSource)server.App.Services.GetService(typeof(BackupSource))!;
-        var error = await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(source, folder, _ => disk.Fill(), Cancellation));
+        var error = await Assert.ThrowsAsync<BackupException>(
+            async () => await Backup.CreateAsync(source, folder, _ => disk.Fill(), Cancellation));
         Assert.Contains("was not made", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(folder));
         Assert.False(Directory.Exists(folder + Backup.Partial));
         await SendAsync(sender, 2);
         // Said before anything is written, where it is known.
-        Assert.Contains("MiB free", (await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(source, folder, _ => { }, Cancellation))).Message, StringComparison.Ordinal);
+        Assert.Contains("MiB free", (await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(
+            source, folder, _ => { }, Cancellation))).Message, StringComparison.Ordinal);
         disk.Free();
         using var started = await StartAsync(server, folder);
         Assert.Equal("done", (await EndAsync(server, started)).GetProperty("state").GetString());
         Backup.Verify(folder, _ => { }, Cancellation);
         // Beside what the server records of itself.
-        using var copy = new DuckDbStore(new StoreOptions(Path.Combine(folder, Backup.Telemetry), TimeSpan.FromDays(1)), TimeProvider.System);
+        using var copy = new DuckDbStore(
+            new StoreOptions(Path.Combine(folder, Backup.Telemetry), TimeSpan.FromDays(1)), TimeProvider.System);
         Assert.Equal(2, copy.Select([new(Labels.MetricName, MatchOperator.Equal, "m")], 0, long.MaxValue).Sum(s => s.Values.Length));
     }
 
@@ -83,10 +87,14 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         await using var server = new ServerProcess(Path.Combine(_folder, "data"), "--no-agent");
         await server.StartAsync(Cancellation);
         var backup = Path.Combine(_folder, "b");
-        Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
-        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], $"uses {server.DataFolder}. Stop it first"));
+        Assert.Equal(
+            (0, true),
+            await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
+        Assert.Equal((1, true), await WhistleAsync(
+            ["backup", "restore", backup, "--data", server.DataFolder, "--replace"], $"uses {server.DataFolder}. Stop it first"));
         // The lock that the backup must leave in place keeps a second server out.
-        Assert.Equal((1, true), await WhistleAsync(["serve", "--data", server.DataFolder, "--listen", "http://127.0.0.1:0", "--no-agent"], "whistle serve (process "));
+        Assert.Equal((1, true), await WhistleAsync(
+            ["serve", "--data", server.DataFolder, "--listen", "http://127.0.0.1:0", "--no-agent"], "whistle serve (process "));
         await server.KillAsync();
         Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup + "-2", "--data", server.DataFolder], "It holds secrets"));
         Assert.Equal((0, true), await WhistleAsync(["backup", "verify", backup + "-2"], "Whole: "));
@@ -99,13 +107,17 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         await using var server = new ServerProcess(Path.Combine(_folder, "data"), "--no-agent");
         await server.StartAsync(Cancellation);
         var backup = Path.Combine(_folder, "b");
-        Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
+        Assert.Equal(
+            (0, true),
+            await WhistleAsync(["backup", "create", backup, "--data", server.DataFolder, "--server", $"{server.Address}"], "is whole: "));
         File.Delete(Path.Combine(server.DataFolder, "telemetry", "hot.duckdb"));
 
-        Assert.Equal((1, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], $"uses {server.DataFolder}. Stop it first"));
+        Assert.Equal((1, true), await WhistleAsync(
+            ["backup", "restore", backup, "--data", server.DataFolder, "--replace"], $"uses {server.DataFolder}. Stop it first"));
 
         await server.KillAsync();
-        Assert.Equal((0, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "Restored to "));
+        Assert.Equal(
+            (0, true), await WhistleAsync(["backup", "restore", backup, "--data", server.DataFolder, "--replace"], "Restored to "));
     }
 
     [Fact]

@@ -24,9 +24,11 @@ public sealed class BadInputTests
         ["no snappy"] = () => (Encoding.UTF8.GetBytes("up 1\n"), HttpStatusCode.BadRequest, "snappy", "nappy"),
         ["empty body"] = () => ([], HttpStatusCode.BadRequest, "snappy", "nappy"),
         ["bad protobuf"] = () => (Snappy.CompressToArray([0x0A, 0xFF, 0x01, 0x00]), HttpStatusCode.BadRequest, "protobuf", "malformed"),
-        ["protobuf of another kind"] = () => (Snappy.CompressToArray(Enumerable.Repeat((byte)0x0B, 50).ToArray()), HttpStatusCode.BadRequest, "protobuf", "malformed"),
+        ["protobuf of another kind"] =
+            () => (Snappy.CompressToArray(Enumerable.Repeat((byte)0x0B, 50).ToArray()), HttpStatusCode.BadRequest, "protobuf", "malformed"),
         ["a body of 100 MB"] = () => (new byte[100 << 20], HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
-        ["too many samples"] = () => (RemoteWriteClient.Body([ManySamples()]), HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
+        ["too many samples"] =
+            () => (RemoteWriteClient.Body([ManySamples()]), HttpStatusCode.RequestEntityTooLarge, "too_large", "fewer samples"),
         ["a snappy bomb"] = () => (Snappy.CompressToArray(new byte[200 << 20]), HttpStatusCode.RequestEntityTooLarge, "too_large", "bytes"),
     };
 
@@ -51,7 +53,8 @@ public sealed class BadInputTests
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
         using var sender = await server.SenderAsync();
-        var manyLabels = Labels.From(Enumerable.Range(0, 10_000).Select(i => new Label($"l{i}", "v")).Append(new Label(Labels.MetricName, "m")));
+        var manyLabels = Labels.From(
+            Enumerable.Range(0, 10_000).Select(i => new Label($"l{i}", "v")).Append(new Label(Labels.MetricName, "m")));
         (Labels Labels, DateTimeOffset At, string Reason, string Says)[] bad =
         [
             (manyLabels, Now, "label_limits", "labels"),
@@ -150,7 +153,8 @@ public sealed class BadInputTests
             Gateway = o.Gateway with { MaxSamplesPerSecond = 1 },
         });
         using var sender = await server.SenderAsync("greedy");
-        using var over = await sender.SendAsync([.. Enumerable.Range(0, 20).Select(i => One(Labels.OfMetric($"m{i % 3}"), Now.AddMilliseconds(i)))], Cancellation);
+        using var over = await sender.SendAsync(
+            [.. Enumerable.Range(0, 20).Select(i => One(Labels.OfMetric($"m{i % 3}"), Now.AddMilliseconds(i)))], Cancellation);
         Assert.Equal(HttpStatusCode.TooManyRequests, over.StatusCode);
         Assert.Equal("14", over.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written").Single());
         Assert.Null(over.Headers.RetryAfter);
@@ -177,7 +181,8 @@ public sealed class BadInputTests
         for (var i = 0; i < 2000 && answer?.StatusCode != HttpStatusCode.ServiceUnavailable; i++)
         {
             answer?.Dispose();
-            answer = await sender.SendAsync([.. Enumerable.Range(0, 200).Select(s => One(Labels.OfMetric("full", ("s", $"{i}-{s}")), Now, i))], Cancellation);
+            answer = await sender.SendAsync(
+                [.. Enumerable.Range(0, 200).Select(s => One(Labels.OfMetric("full", ("s", $"{i}-{s}")), Now, i))], Cancellation);
             acknowledged += answer.StatusCode == HttpStatusCode.NoContent ? 200 : 0;
         }
 
@@ -214,7 +219,9 @@ public sealed class BadInputTests
     static IReadOnlyList<SeriesSamples> Stored(InProcessServer server, string name) =>
         server.App.Telemetry.Select([new LabelMatcher(Labels.MetricName, MatchOperator.Equal, name)], 0, long.MaxValue);
 
-    static byte[] Good() => RemoteWriteClient.Body([.. Enumerable.Range(0, 50).Select(i => One(Labels.OfMetric("m", ("i", $"{i * 7919}")), Now))]);
+    static byte[] Good() =>
+        RemoteWriteClient.Body([.. Enumerable.Range(0, 50).Select(i => One(Labels.OfMetric("m", ("i", $"{i * 7919}")), Now))]);
 
-    static TimeSeries One(Labels labels, DateTimeOffset at, double value = 1) => new(labels, [new Sample(at.ToUnixTimeMilliseconds(), value)]);
+    static TimeSeries One(Labels labels, DateTimeOffset at, double value = 1) =>
+        new(labels, [new Sample(at.ToUnixTimeMilliseconds(), value)]);
 }

@@ -38,7 +38,8 @@ public sealed class CleanPathsAtScaleTests
             await AllAsync(server, node, Folders, cancellation);
             var many = PeakMemory(agent);
 
-            TestContext.Current.TestOutputHelper!.WriteLine($"peak memory of the agent: {few >> 10} KiB with {FewFolders * FilesEach} files, {many >> 10} KiB with {Folders * FilesEach}; {server.Begins} permits");
+            TestContext.Current.TestOutputHelper!.WriteLine($"peak memory of the agent: {few >> 10} KiB with {FewFolders * FilesEach} "
+                + $"files, {many >> 10} KiB with {Folders * FilesEach}; {server.Begins} permits");
             Assert.Empty(Directory.EnumerateFiles(node.Root, "*", SearchOption.AllDirectories));
             Assert.InRange(many - few, 0, MostMemory);
         }
@@ -50,7 +51,8 @@ public sealed class CleanPathsAtScaleTests
 
     static async Task AllAsync(CommandServer server, ActionDisk node, int folders, CancellationToken cancellation)
     {
-        var measured = await server.RunAsync("disk.largest-directories", $$"""{ "mountPoint": "{{node.Root}}" }""", dryRun: false, cancellation);
+        var measured = await server.RunAsync(
+            "disk.largest-directories", $$"""{ "mountPoint": "{{node.Root}}" }""", dryRun: false, cancellation);
         var planned = await server.RunAsync("disk.clean-paths", "{}", dryRun: true, cancellation);
         var cleaned = await server.RunAsync("disk.clean-paths", "{}", dryRun: false, cancellation);
         foreach (var result in new[] { measured, planned, cleaned })
@@ -67,7 +69,10 @@ public sealed class CleanPathsAtScaleTests
         // Garbage is collected every 4 MiB on any machine; by itself the runtime waits for as much as the processor caches.
         return ChildProcess.StartProject(
             "Whistle.Agent", "whistle-agent.dll",
-            ["run", "--server", server.ToString(), "--token-file", Path.Join(home, "token"), "--buffer", Path.Join(home, "buffer"), "--policy-file", node.PolicyFile],
+            [
+                "run", "--server", server.ToString(), "--token-file", Path.Join(home, "token"), "--buffer", Path.Join(home, "buffer"),
+                "--policy-file", node.PolicyFile,
+            ],
             new Dictionary<string, string> { ["DOTNET_GCgen0size"] = "400000" });
     }
 

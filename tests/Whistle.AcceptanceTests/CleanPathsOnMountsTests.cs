@@ -8,7 +8,9 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>The clean-up on real file systems: mounts that are there or appear while it runs, and what a file system itself refuses.</summary>
+/// <summary>
+/// The clean-up on real file systems: mounts that are there or appear while it runs, and what a file system itself refuses.
+/// </summary>
 public sealed class CleanPathsOnMountsTests
 {
     const string Clean = "disk.clean-paths";

@@ -39,15 +39,22 @@ public sealed class CommandLineTests : IDisposable
             tests:
               - promql_expr_test: [{ expr: vector(1), exp_samples: [{ value: 1 }] }]
             """);
-        await WriteAsync("hidden.yaml", "inhibit_rules: [{ source_matchers: [alertname = Away], target_matchers: [alertname = Filling], equal: [node] }]");
+        await WriteAsync(
+            "hidden.yaml",
+            "inhibit_rules: [{ source_matchers: [alertname = Away], target_matchers: [alertname = Filling], equal: [node] }]");
         await WriteAsync("book.yaml", Runbook("disk.largest-directories"));
         await WriteAsync("cases.yaml", "[{ name: any, signal: Filling, labels: { mountpoint: /data }, answered: [mine] }]");
-        await using var server = new ServerProcess(_folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--rules", Path.Combine(_folder, "hidden.yaml"), "--runbooks", Path.Combine(_folder, "book.yaml"));
+        await using var server = new ServerProcess(
+            _folder, "--no-agent", "--rules", Path.Combine(_folder, "rules.yaml"), "--rules", Path.Combine(_folder, "hidden.yaml"),
+            "--runbooks", Path.Combine(_folder, "book.yaml"));
         await server.StartAsync(Cancellation);
-        await server.Http.PutAsync("api/whistle/v1/runbook-modes", new StringContent("""{"mode":"approve","cluster":"c","force":true}""", null, "application/json"), Cancellation);
+        await server.Http.PutAsync(
+            "api/whistle/v1/runbook-modes",
+            new StringContent("""{"mode":"approve","cluster":"c","force":true}""", null, "application/json"), Cancellation);
         await OpenTicketAsync();
         var run = await AwaitingRunAsync(server);
-        var (id, plan, incident) = (run.GetProperty("id").GetString()!, run.GetProperty("planHash").GetString()!, run.GetProperty("incident").GetString()!);
+        var (id, plan, incident) =
+            (run.GetProperty("id").GetString()!, run.GetProperty("planHash").GetString()!, run.GetProperty("incident").GetString()!);
 
         (string[] Verb, string Says)[] verbs =
         [
@@ -63,7 +70,9 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "explain", id], "\n  quorum           not asked"),
             (["runs", "approve", id, "--plan", plan, "--for", "30m"], "Approved until "),
             (["runs", "done", id, "look", "--note", "seen"], $"The step look of run {id} is done."),
-            (["windows", "add", "--recurrence", "FREQ=DAILY", "--start", "2026-01-01T00:00", "--for", "1h", "--cluster", "c"], "Maintenance window 1 of cluster c "),
+            (
+                ["windows", "add", "--recurrence", "FREQ=DAILY", "--start", "2026-01-01T00:00", "--for", "1h", "--cluster", "c"],
+                "Maintenance window 1 of cluster c "),
             (["windows", "list"], "FREQ=DAILY"),
             (["windows", "remove", "1"], "Maintenance window 1 is removed."),
             (["freezes", "add", "--reason", "the fair", "--for", "2h"], "Change freeze 1 applies to all clusters from "),
@@ -78,8 +87,12 @@ public sealed class CommandLineTests : IDisposable
             (["kill-switch", "off", "--reason", "well"], "The kill switch is off"),
             (["kill-switch", "on"], "by operator: no reason given"),
             (["kill-switch", "off", "--reason", "well"], "The kill switch is off"),
-            (["mode", "set", "observe", "--runbook", "mine", "--cluster", "c"], "The mode of mine in cluster c of tenant default is set to observe."),
-            (["mode", "set", "automatic", "--runbook", "mine"], "But observe still counts where both apply: it is set for mine in cluster c of tenant default."),
+            (
+                ["mode", "set", "observe", "--runbook", "mine", "--cluster", "c"],
+                "The mode of mine in cluster c of tenant default is set to observe."),
+            (
+                ["mode", "set", "automatic", "--runbook", "mine"],
+                "But observe still counts where both apply: it is set for mine in cluster c of tenant default."),
             (["mode", "list"], "all runbooks in cluster c"),
             (["runs", "cancel", id, "--reason", "done by hand"], $"Run {id} is cancelled."),
             (["rules", "list"], "firing  critical  mine   Filling  alerting  ok      1 "),
@@ -103,7 +116,9 @@ public sealed class CommandLineTests : IDisposable
             (["rules", "test", Path.Combine(_folder, "tests.yaml")], "1 test, 1 check; all pass"),
             (["runbooks", "list"], "Measure a disk"),
             (["runbooks", "check", Path.Combine(_folder, "book.yaml")], "Good: mine."),
-            (["runbooks", "explain", Path.Combine(_folder, "book.yaml"), "--label", "mountpoint=/data"], "1. m: disk.largest-directories {\"mountPoint\":\"/data\"}, only reads"),
+            (
+                ["runbooks", "explain", Path.Combine(_folder, "book.yaml"), "--label", "mountpoint=/data"],
+                "1. m: disk.largest-directories {\"mountPoint\":\"/data\"}, only reads"),
             (["runbooks", "test", Path.Combine(_folder, "book.yaml"), Path.Combine(_folder, "cases.yaml")], "All 1 cases pass."),
             (["runbooks", "replay", "--from", "1h"], "mine: "),
             (["runbooks", "schema"], "https://json-schema.org/draft/2020-12/schema"),
@@ -132,7 +147,9 @@ public sealed class CommandLineTests : IDisposable
         var root = CommandLine.Build();
         var done = verbs.Select(v => root.Parse(v.Verb).CommandResult.Command).ToHashSet();
         // Those that work on a folder are shown in BackupApiTests, OperationsDocumentTests and StoreInspectionTests.
-        Assert.Equal(["serve", "demo", "create", "verify", "restore", "simulate", "check", "repair"], Leaves(root).Where(c => !done.Contains(c)).Select(c => c.Name));
+        Assert.Equal(
+            ["serve", "demo", "create", "verify", "restore", "simulate", "check", "repair"],
+            Leaves(root).Where(c => !done.Contains(c)).Select(c => c.Name));
     }
 
     [Fact]
@@ -154,9 +171,15 @@ public sealed class CommandLineTests : IDisposable
             (["pause", "add", "--reason", "x", "--for", "soon"], "for: \"soon\" is not a duration; write it like 30s, 5m or 1h30m."),
             (["runbooks", "replay", "--from", "1h", "--to", "2h"], "from: it must be further back than to."),
             (["pause", "end", "7"], "No pause 7 is in force."),
-            (["windows", "add", "--recurrence", "FREQ=OFTEN", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence: FREQ=OFTEN is not one of"),
-            (["windows", "add", "--recurrence", "FREQ=SECONDLY", "--start", "2026-01-01T00:00", "--for", "1h"], "recurrence: FREQ=SECONDLY is too often"),
-            (["windows", "add", "--recurrence", "FREQ=DAILY", "--start", "2026-01-01T00:00", "--for", "1h", "--time-zone", "CEST"], "timeZone: \"CEST\" is not exactly a name"),
+            (
+                ["windows", "add", "--recurrence", "FREQ=OFTEN", "--start", "2026-01-01T00:00", "--for", "1h"],
+                "recurrence: FREQ=OFTEN is not one of"),
+            (
+                ["windows", "add", "--recurrence", "FREQ=SECONDLY", "--start", "2026-01-01T00:00", "--for", "1h"],
+                "recurrence: FREQ=SECONDLY is too often"),
+            (
+                ["windows", "add", "--recurrence", "FREQ=DAILY", "--start", "2026-01-01T00:00", "--for", "1h", "--time-zone", "CEST"],
+                "timeZone: \"CEST\" is not exactly a name"),
             (["pause", "add", "--node", "no-such-node", "--reason", "x", "--for", "1h"], "There is no node \"no-such-node\""),
             (["mode", "set", "automatic", "--cluster", "stagin"], "There is no cluster \"stagin\""),
             (["pause", "add", "--reason", "x", "--for", "31d"], "for: A pause lasts at most 30d here."),
@@ -275,7 +298,9 @@ public sealed class CommandLineTests : IDisposable
     {
         await using var server = new ServerProcess(_folder, "--no-agent");
         await server.StartAsync(Cancellation);
-        using var second = ChildProcess.StartProject("Whistle", "whistle.dll", ["serve", "--no-agent", "--listen", server.Address.ToString(), "--data", Path.Combine(_folder, "second")]);
+        using var second = ChildProcess.StartProject(
+            "Whistle", "whistle.dll",
+            ["serve", "--no-agent", "--listen", server.Address.ToString(), "--data", Path.Combine(_folder, "second")]);
         var lines = new System.Collections.Concurrent.ConcurrentQueue<string>();
         second.OutputDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
         second.ErrorDataReceived += (_, line) => lines.Enqueue(line.Data ?? "");
@@ -283,7 +308,8 @@ public sealed class CommandLineTests : IDisposable
 
         Assert.Equal(1, second.ExitCode);
         Assert.Contains(lines, l => l.StartsWith("The server cannot listen on ", StringComparison.Ordinal));
-        Assert.DoesNotContain(lines, l => l.Contains("Hosting failed", StringComparison.Ordinal) || l.Contains("   at ", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            lines, l => l.Contains("Hosting failed", StringComparison.Ordinal) || l.Contains("   at ", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -313,7 +339,8 @@ public sealed class CommandLineTests : IDisposable
             """);
         string At(string name) => Path.Combine(_folder, name);
 
-        Assert.Equal((0, $"{At("rules.yaml")}: 1 group, 1 alert, 1 recording\n", ""), await RunAsync(null, ["rules", "check", At("rules.yaml")]));
+        Assert.Equal(
+            (0, $"{At("rules.yaml")}: 1 group, 1 alert, 1 recording\n", ""), await RunAsync(null, ["rules", "check", At("rules.yaml")]));
         var (exit, output, error) = await RunAsync(null, ["rules", "check", At("wrong.yaml"), At("none.yaml")]);
         Assert.Equal((1, ""), (exit, output));
         Assert.Contains($"{At("wrong.yaml")}:1:52: unknown key \"four\" in a rule", error, StringComparison.Ordinal);
@@ -321,7 +348,8 @@ public sealed class CommandLineTests : IDisposable
 
         (exit, output, error) = await RunAsync(null, ["rules", "test", At("tests.yaml")]);
         Assert.Equal((1, ""), (exit, output));
-        Assert.Equal($"{At("tests.yaml")}:5:23: test \"mine\": A after 1m is not as expected\n  got:      firing {{alertname=\"A\"}}\n", error);
+        Assert.Equal(
+            $"{At("tests.yaml")}:5:23: test \"mine\": A after 1m is not as expected\n  got:      firing {{alertname=\"A\"}}\n", error);
     }
 
     static string Runbook(string action) => $$"""
@@ -340,7 +368,8 @@ public sealed class CommandLineTests : IDisposable
         while (true)
         {
             var runs = JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/runs", Cancellation)).RootElement;
-            if (runs.EnumerateArray().FirstOrDefault(r => r.GetProperty("state").GetString() == "awaiting-approval") is { ValueKind: JsonValueKind.Object } run)
+            if (runs.EnumerateArray().FirstOrDefault(
+                r => r.GetProperty("state").GetString() == "awaiting-approval") is { ValueKind: JsonValueKind.Object } run)
                 return run;
             await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancellation);
         }
@@ -364,7 +393,15 @@ public sealed class CommandLineTests : IDisposable
             State = IncidentState.Open,
             OpenedAt = now,
         };
-        var repair = new Repair { Id = "i1-1", Runbook = "mine", State = RepairState.GaveUp, StartedAt = now, Summary = "nothing helped", LargestDirectories = [new("/data/models", 1 << 30)] };
+        var repair = new Repair
+        {
+            Id = "i1-1",
+            Runbook = "mine",
+            State = RepairState.GaveUp,
+            StartedAt = now,
+            Summary = "nothing helped",
+            LargestDirectories = [new("/data/models", 1 << 30)],
+        };
         await TicketStore.OpenAsync(transaction, incident, repair, now, Cancellation);
         await transaction.CommitAsync(Cancellation);
     }
@@ -383,7 +420,8 @@ public sealed class CommandLineTests : IDisposable
         return (process.ExitCode, output.ToString(), error.ToString());
     }
 
-    static IEnumerable<Command> Leaves(Command command) => command.Subcommands.SelectMany(c => (c.Action is null ? Enumerable.Empty<Command>() : [c]).Concat(Leaves(c)));
+    static IEnumerable<Command> Leaves(Command command) =>
+        command.Subcommands.SelectMany(c => (c.Action is null ? Enumerable.Empty<Command>() : [c]).Concat(Leaves(c)));
 
     Task WriteAsync(string name, string text) => File.WriteAllTextAsync(Path.Combine(_folder, name), text, Cancellation);
 }

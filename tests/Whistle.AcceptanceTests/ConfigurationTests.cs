@@ -24,12 +24,14 @@ public sealed class ConfigurationTests : IDisposable
               - name: mine
                 interval: 1s
                 rules:
-                  - { alert: Always, expr: vector(1), labels: { severity: critical, cluster: c }, annotations: { summary: It is always so } }
+                  - { alert: Always, expr: vector(1), labels: { severity: critical, cluster: c },
+                      annotations: { summary: It is always so } }
             """);
         await WriteAsync("appsettings.json", $$"""
             {
               "Rules": ["rules.yaml"],
-              "Alerting": { "CriticalDeadline": "1s", "Address": "https://whistle.example.com", "PagerDuty": { "Address": "{{pagerDuty.Address}}" } }
+              "Alerting": { "CriticalDeadline": "1s", "Address": "https://whistle.example.com",
+                  "PagerDuty": { "Address": "{{pagerDuty.Address}}" } }
             }
             """);
         server.Environment["WHISTLE_Alerting__PagerDuty__RoutingKeyFile"] = Path.Combine(_folder, "key");
@@ -58,9 +60,11 @@ public sealed class ConfigurationTests : IDisposable
         await process.WaitForExitAsync(cancellation);
 
         Assert.Equal(2, process.ExitCode);
-        string[] mistakes = [$"{_folder}/my.json:2: Retention: \"long\"", "--interval: 99 seconds", "WHISTLE_Colour: there is no key Colour"];
+        string[] mistakes =
+            [$"{_folder}/my.json:2: Retention: \"long\"", "--interval: 99 seconds", "WHISTLE_Colour: there is no key Colour"];
         Assert.All(mistakes, m => Assert.Contains(output, l => l.StartsWith(m, StringComparison.Ordinal)));
     }
 
-    Task WriteAsync(string name, string text) => File.WriteAllTextAsync(Path.Combine(_folder, name), text, TestContext.Current.CancellationToken);
+    Task WriteAsync(string name, string text) =>
+        File.WriteAllTextAsync(Path.Combine(_folder, name), text, TestContext.Current.CancellationToken);
 }

@@ -86,7 +86,10 @@ public sealed partial class DashboardTests
 
         using var own = await server.Http.PostAsync("/_blazor/negotiate?negotiateVersion=1", null, Cancellation);
         Assert.Equal(HttpStatusCode.OK, own.StatusCode);
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/_blazor/negotiate?negotiateVersion=1") { Headers = { { "Origin", "https://elsewhere.example" } } };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/_blazor/negotiate?negotiateVersion=1")
+        {
+            Headers = { { "Origin", "https://elsewhere.example" } },
+        };
         using var foreign = await server.Http.SendAsync(request, Cancellation);
         Assert.Equal(HttpStatusCode.Forbidden, foreign.StatusCode);
     }
@@ -95,7 +98,8 @@ public sealed partial class DashboardTests
     public async Task Style_and_script_answer_to_anybody_and_may_be_kept()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        using var stranger = new HttpClient(new HttpClientHandler { AutomaticDecompression = DecompressionMethods.GZip }) { BaseAddress = server.App.Address };
+        using var stranger = new HttpClient(new HttpClientHandler { AutomaticDecompression = DecompressionMethods.GZip })
+        { BaseAddress = server.App.Address };
         var html = await server.Http.GetStringAsync("/", Cancellation);
         var addresses = html.Split('"').Where(a => a.StartsWith("/assets/", StringComparison.Ordinal)).Distinct().ToList();
 
@@ -105,7 +109,8 @@ public sealed partial class DashboardTests
             using var asset = await stranger.GetAsync(address, Cancellation);
             Assert.Equal(HttpStatusCode.OK, asset.StatusCode);
             Assert.True(asset.Headers.CacheControl!.MaxAge > TimeSpan.FromDays(300));
-            using var again = new HttpRequestMessage(HttpMethod.Get, address) { Headers = { { "If-None-Match", asset.Headers.ETag!.Tag } } };
+            using var again =
+                new HttpRequestMessage(HttpMethod.Get, address) { Headers = { { "If-None-Match", asset.Headers.ETag!.Tag } } };
             using var kept = await stranger.SendAsync(again, Cancellation);
             Assert.Equal(HttpStatusCode.NotModified, kept.StatusCode);
         }
@@ -119,7 +124,8 @@ public sealed partial class DashboardTests
         foreach (var address in new[] { "/", "/incidents", "/incidents/i1", $"/clusters/{Escaped(Hostile)}/{Escaped(Hostile)}" })
         {
             var html = await hostile.Http.GetStringAsync(address, Cancellation);
-            var other = await harmless.Http.GetStringAsync(address.Replace(Escaped(Hostile), "harmless", StringComparison.Ordinal), Cancellation);
+            var other = await harmless.Http.GetStringAsync(
+                address.Replace(Escaped(Hostile), "harmless", StringComparison.Ordinal), Cancellation);
 
             Assert.Contains("alert(1)", html, StringComparison.Ordinal);
             Assert.DoesNotContain("<script>", html, StringComparison.Ordinal);
@@ -145,7 +151,8 @@ public sealed partial class DashboardTests
             OpenedAt = now,
             Signals = [new(1, text, labels, text, now, null)],
         };
-        await server.App.Services.GetRequiredService<IncidentStore>().SaveAsync([new(incident, [(TimelineKind.Opened, text)])], now, Cancellation);
+        await server.App.Services.GetRequiredService<IncidentStore>().SaveAsync(
+            [new(incident, [(TimelineKind.Opened, text)])], now, Cancellation);
         return server;
     }
 

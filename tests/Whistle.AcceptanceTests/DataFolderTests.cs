@@ -6,7 +6,9 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>Root's server believes nothing that somebody else could have put into its data folder, and what it makes is for its user alone.</summary>
+/// <summary>
+/// Root's server believes nothing that somebody else could have put into its data folder, and what it makes is for its user alone.
+/// </summary>
 public sealed partial class DataFolderTests : IDisposable
 {
     const int Stranger = 4711;
@@ -101,7 +103,8 @@ public sealed partial class DataFolderTests : IDisposable
     public async Task What_an_older_version_left_open_to_readers_is_closed_and_said_and_still_read()
     {
         await MakeAsync();
-        Run("chmod 0755 $D $D/telemetry $D/telemetry/sealed $D/keys; chmod 0644 $D/state.sqlite $D/telemetry/hot.duckdb $D/keys/*.xml; mkdir -p -m 0755 $D/agent/buffer; touch $D/agent/buffer/series; chmod 0644 $D/agent/buffer/series");
+        Run("chmod 0755 $D $D/telemetry $D/telemetry/sealed $D/keys; chmod 0644 $D/state.sqlite $D/telemetry/hot.duckdb $D/keys/*.xml; "
+            + "mkdir -p -m 0755 $D/agent/buffer; touch $D/agent/buffer/series; chmod 0644 $D/agent/buffer/series");
         await using var server = new ServerProcess(Folder, "--no-agent");
         await server.StartAsync(Cancellation);
 
@@ -116,8 +119,10 @@ public sealed partial class DataFolderTests : IDisposable
         await using (var server = new ServerProcess(Folder, "--interval", "1"))
         {
             await server.StartAsync(Cancellation);
-            await server.Http.PutAsync("api/whistle/v1/kill-switch", new StringContent("""{"on":true,"reason":"x"}""", null, "application/json"), Cancellation);
-            while (!(await server.Http.GetStringAsync("api/v1/query?query=whistle_agent_info", Cancellation)).Contains("\"local\"", StringComparison.Ordinal))
+            await server.Http.PutAsync(
+                "api/whistle/v1/kill-switch", new StringContent("""{"on":true,"reason":"x"}""", null, "application/json"), Cancellation);
+            while (!(await server.Http.GetStringAsync("api/v1/query?query=whistle_agent_info", Cancellation)).Contains(
+                "\"local\"", StringComparison.Ordinal))
                 await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancellation);
             await server.Http.PostAsync("api/whistle/v1/login-links", null, Cancellation);
             Assert.Empty(OpenToOthers());
@@ -130,7 +135,9 @@ public sealed partial class DataFolderTests : IDisposable
     [Fact]
     public void A_token_that_the_command_line_writes_into_a_file_is_for_its_owner_alone()
     {
-        var whistle = Path.Combine(new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.FullName, "Whistle", new DirectoryInfo(AppContext.BaseDirectory).Name, "whistle.dll");
+        var whistle = Path.Combine(
+            new DirectoryInfo(AppContext.BaseDirectory).Parent!.Parent!.FullName, "Whistle",
+            new DirectoryInfo(AppContext.BaseDirectory).Name, "whistle.dll");
         var file = Path.Combine(_base, "node.token");
         Shell.Run($"umask 022; dotnet '{whistle}' agents add --data '{Folder}' --cluster c --node n > '{file}'");
 
@@ -198,7 +205,13 @@ public sealed partial class DataFolderTests : IDisposable
     // Not left running: what is asked is whether it may.
     async Task StartAsync()
     {
-        var options = new WhistleOptions { DataFolder = Folder, Listen = new Uri("http://127.0.0.1:0"), Agent = false, LeastLogged = Microsoft.Extensions.Logging.LogLevel.None };
+        var options = new WhistleOptions
+        {
+            DataFolder = Folder,
+            Listen = new Uri("http://127.0.0.1:0"),
+            Agent = false,
+            LeastLogged = Microsoft.Extensions.Logging.LogLevel.None,
+        };
         await (await WhistleApp.OpenAsync(options, Cancellation)).DisposeAsync();
     }
 
@@ -208,7 +221,8 @@ public sealed partial class DataFolderTests : IDisposable
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         var program = Path.Combine(here.Parent!.Parent!.FullName, "Whistle", here.Name, "whistle.dll");
-        return Shell.Try($"HOME='{Above}' DOTNET_CLI_HOME='{Above}' {environment} timeout 60 setpriv --reuid={Stranger} --regid={Stranger} --clear-groups dotnet '{program}' {arguments}");
+        return Shell.Try($"HOME='{Above}' DOTNET_CLI_HOME='{Above}' {environment} timeout 60 setpriv --reuid={Stranger} --regid={Stranger} "
+            + $"--clear-groups dotnet '{program}' {arguments}");
     }
 
     string OpenToOthers() => Shell.Run($"find '{Folder}' -perm /077");

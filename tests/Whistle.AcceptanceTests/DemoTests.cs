@@ -99,13 +99,15 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(IncidentState.Closed, incident.State);
         Assert.Equal(RunState.Succeeded, Assert.Single(await run.Runs.OfIncidentAsync(incident.Id, Cancellation)).State);
         Assert.DoesNotContain(_pager, e => e.Key.StartsWith(incident.Id, StringComparison.Ordinal));
-        Assert.Contains(_pager, e => e.Action == "change" && e.Summary.StartsWith($"[{cluster}] node-disk-filling: Deleted", StringComparison.Ordinal));
+        Assert.Contains(
+            _pager, e => e.Action == "change" && e.Summary.StartsWith($"[{cluster}] node-disk-filling: Deleted", StringComparison.Ordinal));
     }
 
     async Task HandedOverAsync(DemoRun run)
     {
         var incident = await FindAsync(run, "prod-eu-1", "worker-07");
-        Assert.Equal([RunState.Failed, RunState.Escalated], (await run.Runs.OfIncidentAsync(incident.Id, Cancellation)).Select(r => r.State));
+        Assert.Equal(
+            [RunState.Failed, RunState.Escalated], (await run.Runs.OfIncidentAsync(incident.Id, Cancellation)).Select(r => r.State));
         Assert.Contains(_pager, e => e.Action == "trigger" && e.Key == $"{incident.Id}/1");
         var ticket = Assert.Single(await run.App.Alerting.Tickets.ListAsync(cancellation: Cancellation));
         Assert.Equal((incident.Id, TicketState.Open), (ticket.Incident, ticket.State));
@@ -118,11 +120,15 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         Assert.Equal("NodeSilent", Assert.Single(incident.Signals).Name);
         Assert.Contains(_pager, e => e.Action == "trigger" && e.Key == $"{incident.Id}/1");
         var unknown = Assert.Single(run.App.Rules.Signals, s => s.State is SignalState.Unknown);
-        Assert.Equal(("worker-05", "/srv/scratch", SignalState.Pending), (unknown.Labels["node"], unknown.Labels["mountpoint"], unknown.Condition.Before));
+        Assert.Equal(
+            ("worker-05", "/srv/scratch", SignalState.Pending),
+            (unknown.Labels["node"], unknown.Labels["mountpoint"], unknown.Condition.Before));
     }
 
     static async Task LeftAloneAsync(DemoRun run) =>
-        Assert.DoesNotContain(run.App.Rules.Signals.Concat(await run.App.Rules.EndedSignalsAsync(Live - DemoScript.History, Cancellation)), s => s.Labels["mountpoint"] == "/var/log");
+        Assert.DoesNotContain(
+            run.App.Rules.Signals.Concat(await run.App.Rules.EndedSignalsAsync(Live - DemoScript.History, Cancellation)),
+            s => s.Labels["mountpoint"] == "/var/log");
 
     async Task OnlyPlannedAsync(DemoRun run)
     {

@@ -25,9 +25,17 @@ public sealed class FirstStartTests
         PrivateText.Write(Path.Combine(folder, "token"), token);
         await using (var server = await InProcessServer.StartAsync(Cancellation, folder))
         {
-            foreach (var (route, body) in new[] { ("GET /api/whistle/v1/incidents", ""), ("POST /api/v1/write", ""), ("POST /agent/v1/commands/lease", """{"waitSeconds":0}"""), ("GET /metrics", "") })
+            foreach (var (route, body) in new[]
             {
-                foreach (var header in new[] { "Bearer \u00a0", "Bearer ", "Bearer", "Bearer \u2003\u3000", "bearer \t", "Bearer \u00a0\r\nAuthorization: Bearer \u00a0", "Bearer \ufeff" })
+                ("GET /api/whistle/v1/incidents", ""), ("POST /api/v1/write", ""),
+                ("POST /agent/v1/commands/lease", """{"waitSeconds":0}"""), ("GET /metrics", ""),
+            })
+            {
+                foreach (var header in new[]
+                {
+                    "Bearer \u00a0", "Bearer ", "Bearer", "Bearer \u2003\u3000", "bearer \t",
+                    "Bearer \u00a0\r\nAuthorization: Bearer \u00a0", "Bearer \ufeff",
+                })
                 {
                     var status = await AskAsync(server.App.Address, route, header, body, Encoding.UTF8);
                     Assert.True(status is 400 or 401, $"{route} with {header} answers {status}");
@@ -91,7 +99,8 @@ public sealed class FirstStartTests
         }
     }
 
-    static WhistleOptions Options(string folder) => new() { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = false, LeastLogged = LogLevel.None };
+    static WhistleOptions Options(string folder) =>
+        new() { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = false, LeastLogged = LogLevel.None };
 
     static void AssertSecretsWhole(string folder)
     {
@@ -111,7 +120,10 @@ public sealed class FirstStartTests
         using var connection = new TcpClient();
         await connection.ConnectAsync(IPAddress.Loopback, address.Port, Cancellation);
         await using var stream = connection.GetStream();
-        await stream.WriteAsync(encoding.GetBytes($"{route} HTTP/1.1\r\nHost: {address.Authority}\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n{body}"), Cancellation);
+        await stream.WriteAsync(
+            encoding.GetBytes($"{route} HTTP/1.1\r\nHost: {address.Authority}\r\nAuthorization: {authorization}\r\n"
+                + $"Content-Type: application/json\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n{body}"),
+            Cancellation);
         using var reader = new StreamReader(stream, Encoding.Latin1);
         var status = await reader.ReadLineAsync(Cancellation);
         return int.Parse(status!.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);

@@ -239,15 +239,21 @@ public sealed class FormatQueryTests
         90m
         100y
         0s
-        sum by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{namespace="kube-system",pod=~"core.*",container!=""}[5m])) / sum by (namespace, pod, container) (kube_pod_container_resource_limits{resource="cpu"}) > 0.9
+        sum by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{ \
+        namespace="kube-system",pod=~"core.*",container!=""}[5m])) \
+        / sum by (namespace, pod, container) (kube_pod_container_resource_limits{resource="cpu"}) > 0.9
         histogram_quantile(0.99, sum by (le, job) (rate(http_request_duration_seconds_bucket{job="api",code!~"5.."}[5m] offset 1h)))
         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
         -(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa + bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb)
-        max_over_time(sum by (a)(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa + bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb)[1h:5m] @ end() offset 5m)
-        topk by (aaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb)(5, aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa > bool on(x) group_left b)
-        count_values without (x)("label_name_that_is_long_enough", aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)
+        max_over_time(sum by (a)(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
+        + bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb)[1h:5m] @ end() offset 5m)
+        topk by (aaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbbbbbbb)(5, \
+        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa > bool on(x) group_left b)
+        count_values without (x)("label_name_that_is_long_enough", \
+        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)
         label_replace(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{b="c"}, "dst", "$1", "src", "(.*)") == 0
-        ((aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa and bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb) or cccccccccccccc)
+        ((aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
+        and bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb) or cccccccccccccc)
         a + b + c + ddddddddddddddddddddddddddddddddddddddddddddddddddd + eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee
         sum(rate(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa[5m]))
         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{b="日本日本日本日本"} + 1
@@ -256,18 +262,22 @@ public sealed class FormatQueryTests
         -abs(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)
         clamp(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, -1, 1h) and on() vector(1)
         sum without () (aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)
-        max_over_time((rate(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa[5m]))[1h:5m]) > 1 and bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+        max_over_time((rate(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa[5m]))[1h:5m]) > 1 \
+        and bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
         """;
 
     [Fact]
     public async Task An_expression_is_formatted_as_Prometheus_formats_it()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        await using var prometheus = await PrometheusServer.StartAsync("", cancellation, "--enable-feature=promql-experimental-functions,promql-duration-expr");
+        await using var prometheus = await PrometheusServer.StartAsync(
+            "", cancellation, "--enable-feature=promql-experimental-functions,promql-duration-expr");
         List<string> differences = [];
-        foreach (var expression in Expressions.Split('\n'))
+        // A backslash at the end of a line joins it to the next.
+        foreach (var expression in Expressions.Replace("\\\n", "", StringComparison.Ordinal).Split('\n'))
         {
-            var answer = JsonNode.Parse(await prometheus.Http.GetStringAsync($"api/v1/format_query?query={Uri.EscapeDataString(expression)}", cancellation))!;
+            var answer = JsonNode.Parse(
+                await prometheus.Http.GetStringAsync($"api/v1/format_query?query={Uri.EscapeDataString(expression)}", cancellation))!;
             var (theirs, ours) = ((string)answer["data"]!, Parser.Parse(expression).Format());
             if (theirs != ours)
                 differences.Add($"{expression}\nPrometheus:\n{theirs}\nWhistle:\n{ours}");

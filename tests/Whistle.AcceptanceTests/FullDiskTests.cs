@@ -29,7 +29,8 @@ public sealed class FullDiskTests : IAsyncLifetime
           - name: mine
             interval: 1s
             rules:
-              - { alert: NodeSilent, expr: whistle_agent_up == 0, for: 1s, labels: { severity: critical }, annotations: { summary: "{{ $labels.node }} is silent" } }
+              - { alert: NodeSilent, expr: whistle_agent_up == 0, for: 1s, labels: { severity: critical },
+                  annotations: { summary: "{{ $labels.node }} is silent" } }
         """;
 
     readonly string _rules = Path.Combine(Directory.CreateTempSubdirectory("whistle-rules").FullName, "rules.yaml");
@@ -72,7 +73,8 @@ public sealed class FullDiskTests : IAsyncLifetime
             Assert.Equal(HttpStatusCode.ServiceUnavailable, await SendAsync(sender, "refused", acknowledged));
             using var anybody = new HttpClient { BaseAddress = server.App.Address };
             using var ready = await anybody.GetAsync(new Uri("-/ready", UriKind.Relative), cancellation);
-            Assert.Equal((HttpStatusCode.ServiceUnavailable, "disk\n"), (ready.StatusCode, await ready.Content.ReadAsStringAsync(cancellation)));
+            Assert.Equal(
+                (HttpStatusCode.ServiceUnavailable, "disk\n"), (ready.StatusCode, await ready.Content.ReadAsStringAsync(cancellation)));
             Assert.Contains("Whistle cannot do its work", await PageAsync(server), StringComparison.Ordinal);
 
             await KillAsync(server, true, "on a full disk");
@@ -86,7 +88,8 @@ public sealed class FullDiskTests : IAsyncLifetime
         {
             await HealthTests.UntilAsync(server, "disk", HealthState.Failed);
             Assert.True(await KillSwitchAsync(server), "The kill switch was lost over a restart on a full disk.");
-            Assert.NotEmpty(JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/incidents", cancellation)).RootElement.ToString());
+            Assert.NotEmpty(
+                JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/incidents", cancellation)).RootElement.ToString());
             await server.App.Credentials.EnrollAsync(new("default", "c1"), "dead-too", Cancellation);
             await PagedAsync("dead-too is silent");
             await KillAsync(server, false, "off again");
@@ -103,7 +106,9 @@ public sealed class FullDiskTests : IAsyncLifetime
 
         // Another process, so that only the disk can know.
         await using var last = await StartAsync(folder);
-        Assert.Equal(acknowledged, acknowledged.Select(a => (a.Name, last.App.Telemetry.Select([new(Labels.MetricName, MatchOperator.Equal, a.Name)], 0, long.MaxValue).Single().Values.Single())));
+        Assert.Equal(acknowledged, acknowledged.Select(a => (
+            a.Name,
+            last.App.Telemetry.Select([new(Labels.MetricName, MatchOperator.Equal, a.Name)], 0, long.MaxValue).Single().Values.Single())));
         disk.Free();
     }
 
@@ -148,23 +153,25 @@ public sealed class FullDiskTests : IAsyncLifetime
             await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellation);
         var left = Directory.GetFiles(Path.Combine(folder, "telemetry", "sealed"), "*.samples.parquet");
         Assert.InRange(left.Length, 1, 9);
-        Assert.Equal([.. again.App.Telemetry.Select([new(Labels.MetricName, MatchOperator.Equal, "m")], 0, now.ToUnixTimeMilliseconds()).Single().Times.Select(t => t / 86_400_000).Distinct()],
+        Assert.Equal([.. again.App.Telemetry.Select([new(Labels.MetricName, MatchOperator.Equal, "m")], 0, now.ToUnixTimeMilliseconds())
+            .Single().Times.Select(t => t / 86_400_000).Distinct()],
             Enumerable.Range(0, left.Length).Select(d => now.AddDays(-left.Length + d).ToUnixTimeMilliseconds() / 86_400_000));
     }
 
-    Task<InProcessServer> StartAsync(string folder, Func<WhistleOptions, WhistleOptions>? change = null) => InProcessServer.StartAsync(Cancellation, folder, o =>
-    {
-        var options = o with
+    Task<InProcessServer> StartAsync(string folder, Func<WhistleOptions, WhistleOptions>? change = null) =>
+        InProcessServer.StartAsync(Cancellation, folder, o =>
         {
-            Rules = [_rules],
-            Alerting = new AlertingOptions
+            var options = o with
             {
-                CriticalDeadline = TimeSpan.FromSeconds(1),
-                Channels = [new PagerDutyOptions { Address = _pagerDuty.Address, RoutingKey = new string('k', 32) }],
-            },
-        };
-        return change?.Invoke(options) ?? options;
-    });
+                Rules = [_rules],
+                Alerting = new AlertingOptions
+                {
+                    CriticalDeadline = TimeSpan.FromSeconds(1),
+                    Channels = [new PagerDutyOptions { Address = _pagerDuty.Address, RoutingKey = new string('k', 32) }],
+                },
+            };
+            return change?.Invoke(options) ?? options;
+        });
 
     // An hour a day, of about 800 KB that cannot be compressed.
     static void SealDays(string folder, DateTimeOffset first, int days)
@@ -217,7 +224,8 @@ public sealed class FullDiskTests : IAsyncLifetime
     }
 
     static async Task<bool> KillSwitchAsync(InProcessServer server) =>
-        JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation)).RootElement.GetProperty("on").GetBoolean();
+        JsonDocument.Parse(await server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation)).RootElement.GetProperty("on")
+            .GetBoolean();
 
     static async Task<string> PageAsync(InProcessServer server)
     {

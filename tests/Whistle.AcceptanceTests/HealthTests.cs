@@ -49,14 +49,19 @@ public sealed class HealthTests
 
         Assert.Equal("failed", answer.RootElement.GetProperty("state").GetString());
         var first = answer.RootElement.GetProperty("problems")[0];
-        Assert.Equal(("disk", "", "failed", Reason), (Text(first, "component"), Text(first, "subject"), Text(first, "state"), Text(first, "reason")));
+        Assert.Equal(
+            ("disk", "", "failed", Reason),
+            (Text(first, "component"), Text(first, "subject"), Text(first, "state"), Text(first, "reason")));
         Assert.True(first.GetProperty("since").TryGetDateTimeOffset(out _));
         Assert.Equal(1, await server.MetricAsync("whistle_health_problems{component=\"disk\",state=\"failed\"}", Cancellation));
         Assert.Equal(1, await server.MetricAsync("whistle_health_problems{component=\"outbox\",state=\"degraded\"}", Cancellation));
         board.Clear("disk", "");
-        Assert.Contains("whistle_health_problems{component=\"disk\",state=\"failed\"} 0", await server.Http.GetStringAsync("metrics", Cancellation), StringComparison.Ordinal);
+        Assert.Contains(
+            "whistle_health_problems{component=\"disk\",state=\"failed\"} 0", await server.Http.GetStringAsync("metrics", Cancellation),
+            StringComparison.Ordinal);
         using var document = JsonDocument.Parse(await server.Http.GetStringAsync("openapi/v1.json", Cancellation));
-        Assert.Equal("getHealth", document.RootElement.GetProperty("paths").GetProperty("/api/whistle/v1/health").GetProperty("get").GetProperty("operationId").GetString());
+        Assert.Equal("getHealth", document.RootElement.GetProperty("paths").GetProperty("/api/whistle/v1/health").GetProperty("get")
+            .GetProperty("operationId").GetString());
     }
 
     [Theory]
@@ -85,7 +90,8 @@ public sealed class HealthTests
         using var answer = JsonDocument.Parse((await GetAsync(server.Http, "api/whistle/v1/health")).Body);
         var problem = answer.RootElement.GetProperty("problems").EnumerateArray().Single();
 
-        Assert.Equal(("warning", "warning", "alerting"), (Text(answer.RootElement, "state"), Text(problem, "state"), Text(problem, "component")));
+        Assert.Equal(
+            ("warning", "warning", "alerting"), (Text(answer.RootElement, "state"), Text(problem, "state"), Text(problem, "component")));
         Assert.StartsWith(NoChannel.Hint, Text(problem, "reason"), StringComparison.Ordinal);
         Assert.Equal((HttpStatusCode.OK, "Whistle is ready.\n"), await GetAsync(server.Http, "-/ready"));
     }
@@ -145,11 +151,13 @@ public sealed class HealthTests
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
     }
 
-    static async Task<(int Exit, string Output)> RunAsync(InProcessServer server, params string[] verb) => await RunWithErrorAsync(server, verb) is var (exit, output, _) ? (exit, output) : default;
+    static async Task<(int Exit, string Output)> RunAsync(InProcessServer server, params string[] verb) =>
+        await RunWithErrorAsync(server, verb) is var (exit, output, _) ? (exit, output) : default;
 
     static async Task<(int Exit, string Output, string Error)> RunWithErrorAsync(InProcessServer server, params string[] verb)
     {
-        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", [.. verb, "--server", server.App.Address.ToString(), "--data", server.Folder]);
+        using var process = ChildProcess.StartProject(
+            "Whistle", "whistle.dll", [.. verb, "--server", server.App.Address.ToString(), "--data", server.Folder]);
         var output = new List<string>();
         var error = new List<string>();
         process.OutputDataReceived += (_, line) => output.Add(line.Data ?? "");

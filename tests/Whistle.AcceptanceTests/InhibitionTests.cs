@@ -14,7 +14,10 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>A node that falls silent with a disk almost full, while Kubernetes says that it is not ready: the shipped rules through every stage on a clock that the test moves.</summary>
+/// <summary>
+/// A node that falls silent with a disk almost full, while Kubernetes says that it is not ready: the shipped rules through every stage on a
+/// clock that the test moves.
+/// </summary>
 public sealed class InhibitionTests
 {
     const string Disk = "NodeFilesystemAlmostOutOfSpace";
@@ -54,14 +57,20 @@ public sealed class InhibitionTests
         (_reports, _ready) = (false, false);
         await RunAsync(20, cancellation);
         var silent = (await OpenAsync()).Single(i => i.Id != disk.Id);
-        Assert.Equal(("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Inhibits)));
+        Assert.Equal(
+            ("NodeSilent NodeNotReady", Disk), (string.Join(' ', silent.Signals.Select(s => s.Name)), Assert.Single(silent.Inhibits)));
         Assert.Equal([$"trigger {silent.Id}/1"], Told(pagerDuty));
         Assert.Equal("NodeSilent (node n1)", (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.InhibitedBy);
-        Assert.Equal("Page held: all its signals are inhibited by NodeSilent (node n1).", Assert.Single(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Hold).Text);
+        Assert.Equal("Page held: all its signals are inhibited by NodeSilent (node n1).", Assert.Single(
+            await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Hold).Text);
         Assert.Equal([SignalState.Unknown, SignalState.Firing], Inhibited.OrderBy(s => s.Name == "NodeNotReady").Select(s => s.State));
-        var run = Assert.Single(await server.App.Services.GetRequiredService<RunStore>().OfIncidentAsync(disk.Id, TestContext.Current.CancellationToken));
-        Assert.Contains("inhibited by NodeSilent (node n1)", (await server.App.Remediation.AskGatesAsync(run.Id, TestContext.Current.CancellationToken)).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
-        Assert.Contains("\"inhibitedBy\":{\"name\":\"NodeSilent\"", await server.Http.GetStringAsync("api/whistle/v1/signals", cancellation), StringComparison.Ordinal);
+        var run = Assert.Single(
+            await server.App.Services.GetRequiredService<RunStore>().OfIncidentAsync(disk.Id, TestContext.Current.CancellationToken));
+        Assert.Contains("inhibited by NodeSilent (node n1)", (await server.App.Remediation.AskGatesAsync(
+            run.Id, TestContext.Current.CancellationToken)).Single(g => g.Name == "inhibited").Reason, StringComparison.Ordinal);
+        Assert.Contains(
+            "\"inhibitedBy\":{\"name\":\"NodeSilent\"", await server.Http.GetStringAsync("api/whistle/v1/signals", cancellation),
+            StringComparison.Ordinal);
         Assert.DoesNotContain("inhibitedBy", await server.Http.GetStringAsync("api/v1/alerts", cancellation), StringComparison.Ordinal);
         Assert.Equal(2, await server.MetricAsync("whistle_signals_inhibited", cancellation));
 
@@ -71,11 +80,16 @@ public sealed class InhibitionTests
         _ready = true;
         await RunAsync(2, cancellation);
         Assert.Empty(Inhibited);
-        Assert.Equal((IncidentState.Recovering, IncidentState.Open), ((await Incidents.FindAsync(silent.Id, TestContext.Current.CancellationToken))!.State, (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.State));
+        Assert.Equal((IncidentState.Recovering, IncidentState.Open), (
+            (await Incidents.FindAsync(silent.Id, TestContext.Current.CancellationToken))!.State,
+            (await Incidents.FindAsync(disk.Id, TestContext.Current.CancellationToken))!.State));
         await RunAsync(16, cancellation);
         Assert.Equal([$"trigger {silent.Id}/1", $"resolve {silent.Id}/1", $"trigger {disk.Id}/1"], Told(pagerDuty));
-        Assert.Contains(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Page && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
-        Assert.Equal(2, (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Inhibited));
+        Assert.Contains(await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Page
+            && e.Text.Contains("still open 15 min after it opened, not counting the ", StringComparison.Ordinal));
+        Assert.Equal(
+            2,
+            (await Incidents.TimelineAsync(disk.Id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Inhibited));
     }
 
     IncidentStore Incidents => _server.App.Services.GetRequiredService<IncidentStore>();
@@ -86,7 +100,8 @@ public sealed class InhibitionTests
 
     static string Shipped(string file) => Path.Combine(AppContext.BaseDirectory, "rules", file);
 
-    static IEnumerable<string> Told(PagerDutyServer pagerDuty) => pagerDuty.Events.Select(e => $"{Text(e, "event_action")} {Text(e, "dedup_key")}");
+    static IEnumerable<string> Told(PagerDutyServer pagerDuty) =>
+        pagerDuty.Events.Select(e => $"{Text(e, "event_action")} {Text(e, "dedup_key")}");
 
     static string Text(JsonElement element, string name) => element.GetProperty(name).GetString()!;
 
@@ -98,7 +113,11 @@ public sealed class InhibitionTests
             var now = _clock.GetUtcNow();
             if (_reports)
                 await SendAsync(_node, [.. Report()], cancellation);
-            await SendAsync(_collector, [Of("up", 1, Kube), Of("kube_node_status_condition", _ready ? 1 : 0, [.. Kube, ("node", "n1"), ("condition", "Ready"), ("status", "true")])], cancellation);
+            await SendAsync(_collector,
+            [
+                Of("up", 1, Kube),
+                Of("kube_node_status_condition", _ready ? 1 : 0, [.. Kube, ("node", "n1"), ("condition", "Ready"), ("status", "true")]),
+            ], cancellation);
             await _server.App.Rules.EvaluateAsync(now, cancellation);
             await _server.App.Incidents.ReconcileAsync(now, cancellation);
             await _server.App.Remediation.AdvanceAsync(now, cancellation);

@@ -146,7 +146,8 @@ public sealed partial class InstallTests : IAsyncDisposable
 
     async Task UntilReportedAsync()
     {
-        while (!(await OutputAsync($"whistle query 'node_memory_MemTotal_bytes{{node=\"node-7\"}}' --data {Place("/var/lib/whistle")}")).Contains(
+        while (!(await OutputAsync(
+            $"whistle query 'node_memory_MemTotal_bytes{{node=\"node-7\"}}' --data {Place("/var/lib/whistle")}")).Contains(
             "node-7", StringComparison.Ordinal))
             await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, Cancellation);
     }

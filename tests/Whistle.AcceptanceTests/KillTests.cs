@@ -89,7 +89,8 @@ public sealed class KillTests : IDisposable
         {
             await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(random.Next(5, 30), cancellation)));
             var (folder, before) = (Path.Combine(_folder, $"backup-{kill}"), senders.SelectMany(s => s.Acknowledged).ToList());
-            using var started = await server.Http.PostAsJsonAsync(new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, cancellation);
+            using var started = await server.Http.PostAsJsonAsync(
+                new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, cancellation);
             Assert.Equal(HttpStatusCode.Accepted, started.StatusCode);
             // Every second one may come to its end; the others die somewhere on the way.
             var reported = kill % 2 == 0 && await IsDoneAsync(server, started.Headers.Location!, cancellation);
@@ -116,7 +117,8 @@ public sealed class KillTests : IDisposable
                 Assert.Throws<BackupException>(() => Backup.Verify(folder + Backup.Partial, _ => { }, cancellation));
         }
 
-        TestContext.Current.TestOutputHelper!.WriteLine($"{backups.Count(b => Directory.Exists(b.Folder))} of {backups.Count} backups came to be");
+        TestContext.Current.TestOutputHelper!.WriteLine(
+            $"{backups.Count(b => Directory.Exists(b.Folder))} of {backups.Count} backups came to be");
     }
 
     static async Task<bool> IsDoneAsync(ServerProcess server, Uri backup, CancellationToken cancellation)
@@ -173,7 +175,9 @@ public sealed class KillTests : IDisposable
     }
 }
 
-/// <summary>Sends samples with rising times and values, again and again until each request is acknowledged, and remembers which were.</summary>
+/// <summary>
+/// Sends samples with rising times and values, again and again until each request is acknowledged, and remembers which were.
+/// </summary>
 sealed class LoadSender(Uri server, string token, int number)
 {
     public const string Metric = "load_test";
@@ -186,7 +190,8 @@ sealed class LoadSender(Uri server, string token, int number)
     public IEnumerable<(string Series, long Time, double Value)> Acknowledged => _acknowledged;
 
     /// <summary>What it sends for a series at a time; anything else there is not its own.</summary>
-    public double ValueAt(string series, long time) => ((time - _start) / 100) + (int.Parse(series.Split('-')[1], CultureInfo.InvariantCulture) / 100.0);
+    public double ValueAt(string series, long time) =>
+        ((time - _start) / 100) + (int.Parse(series.Split('-')[1], CultureInfo.InvariantCulture) / 100.0);
 
     /// <summary>Waits for so many more acknowledged requests.</summary>
     public async Task AcknowledgedAsync(int requests, CancellationToken cancellation)

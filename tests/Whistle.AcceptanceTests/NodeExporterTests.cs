@@ -16,7 +16,8 @@ public sealed class NodeExporterTests
     // Debian's build excludes more than upstream's does; the agent keeps to upstream's defaults.
     static readonly string[] UpstreamDefaults =
     [
-        "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+        "--collector.filesystem.mount-points-exclude="
+            + "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
         "--collector.netdev.device-exclude=",
     ];
 
@@ -31,7 +32,8 @@ public sealed class NodeExporterTests
         // interfaces that come or go during the test (other tests make some) may be on either side.
         var collectors = after.Keys.Select(l => l["collector"]).ToHashSet();
         var exporter = there.Where(s => families.Contains(s.Key.Name) && collectors.Contains(s.Key["collector"])).ToDictionary();
-        Assert.Empty(before.Keys.Intersect(after.Keys).Where(l => families.Contains(l.Name)).Except(exporter.Keys).Select(l => $"only here: {l}"));
+        Assert.Empty(
+            before.Keys.Intersect(after.Keys).Where(l => families.Contains(l.Name)).Except(exporter.Keys).Select(l => $"only here: {l}"));
         Assert.Empty(exporter.Keys.Except(before.Keys).Except(after.Keys).Select(l => $"only there: {l}"));
 
         Assert.Empty(
@@ -73,7 +75,8 @@ public sealed class NodeExporterTests
         return report.Collect(1, _ => { }).ToDictionary(s => s.Labels.Drop(["job", "instance"]), s => s.Samples[0].Value);
     }
 
-    static async Task<(Dictionary<Labels, double> Before, Dictionary<Labels, double> There, Dictionary<Labels, double> After)> ScrapeBetweenAsync(
+    static async Task<(
+        Dictionary<Labels, double> Before, Dictionary<Labels, double> There, Dictionary<Labels, double> After)> ScrapeBetweenAsync(
         string program, CancellationToken cancellation)
     {
         var address = $"127.0.0.1:{ChildProcess.FreePort()}";
@@ -85,7 +88,8 @@ public sealed class NodeExporterTests
             var before = Collect();
             var text = await http.GetStringAsync(new Uri("metrics", UriKind.Relative), cancellation);
             var after = Collect();
-            return (before, text.Split('\n').Where(l => l.StartsWith("node_", StringComparison.Ordinal)).Select(Parse).ToDictionary(), after);
+            return (
+                before, text.Split('\n').Where(l => l.StartsWith("node_", StringComparison.Ordinal)).Select(Parse).ToDictionary(), after);
         }
         finally
         {

@@ -29,7 +29,8 @@ public sealed class NodeJournalTests : IAsyncLifetime
         _journald = await PrivateJournald.StartAsync(Cancellation);
         // The test stands for the first process, whose entries nobody else can write. Another process writes the file: see ActionFixture.
         var source = Path.Join(_programs, "source");
-        await File.WriteAllTextAsync(source, $"#!/bin/sh\nfor a; do shift; [ \"$a\" = _PID=1 ] && a=_PID={Environment.ProcessId}; set -- \"$@\" \"$a\"; done\nexec /usr/bin/journalctl --directory={_journald.Persistent} \"$@\"\n");
+        await File.WriteAllTextAsync(source, $"#!/bin/sh\nfor a; do shift; [ \"$a\" = _PID=1 ] && a=_PID={Environment.ProcessId}; "
+            + $"set -- \"$@\" \"$a\"; done\nexec /usr/bin/journalctl --directory={_journald.Persistent} \"$@\"\n");
         using var install = Process.Start("install", ["-m", "0755", source, Path.Join(_programs, "journalctl")]);
         await install.WaitForExitAsync(Cancellation);
     }
@@ -44,7 +45,10 @@ public sealed class NodeJournalTests : IAsyncLifetime
     [Fact]
     public async Task Starts_are_counted_by_unit_and_time_whether_they_succeeded_or_not()
     {
-        foreach (var (unit, id) in ((string, string)[])[("kubelet", Started), ("kubelet", Failed), ("kubelet", Started), ("kubelet", Stopped), ("etcd", Started)])
+        foreach (var (unit, id) in ((string, string)[])
+        [
+            ("kubelet", Started), ("kubelet", Failed), ("kubelet", Started), ("kubelet", Stopped), ("etcd", Started),
+        ])
             _journald.LogFields($"MESSAGE=A start job for unit {unit}.service has finished.", $"UNIT={unit}.service", id, "PRIORITY=6");
         await _journald.JournalctlAsync("--sync");
 
@@ -63,7 +67,8 @@ public sealed class NodeJournalTests : IAsyncLifetime
         var report = await NodeActions.All.Single(a => a.Descriptor.Name == "diagnostics.capture")
             .RunAsync(default(JsonElement), Context(), Cancellation);
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
-        var journal = report.Output!.Value.GetProperty("parts").EnumerateArray().Single(p => p.GetProperty("name").GetString() == "journal");
+        var journal = report.Output!.Value.GetProperty("parts").EnumerateArray()
+            .Single(p => p.GetProperty("name").GetString() == "journal");
         var text = journal.GetProperty("text").GetString();
         Assert.Matches(@"\d{4}-\d\d-\d\dT[^ ]+ [^ ]+ kubelet\[\d+\]: PLEG is not healthy", text);
         Assert.Contains("dial https://[redacted]@10.0.0.1:6443 failed", text, StringComparison.Ordinal);

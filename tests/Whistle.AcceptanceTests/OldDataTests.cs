@@ -52,7 +52,9 @@ public sealed class OldDataTests : IDisposable
         Restore.Run(backup, restored, replace: false, TimeProvider.System, _ => { }, Cancellation);
         await using var other = await StartAsync(restored);
         await AssertKeptAsync(other);
-        Assert.Contains("restored from the backup of", await other.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
+        Assert.Contains(
+            "restored from the backup of", await other.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -67,7 +69,8 @@ public sealed class OldDataTests : IDisposable
         Directory.Delete(Data, recursive: true);
         await using var other = await StartAsync(moved);
         await AssertKeptAsync(other);
-        Assert.Contains("\"on\":false", await other.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"on\":false", await other.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
     }
 
     static Task<InProcessServer> StartAsync(string data) => InProcessServer.StartAsync(Cancellation, data, o => o with

@@ -9,7 +9,10 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>docs/operations.md is what people do when something goes wrong: every procedure in it is done here as it stands, from an old data folder.</summary>
+/// <summary>
+/// docs/operations.md is what people do when something goes wrong: every procedure in it is done here as it stands, from an old data
+/// folder.
+/// </summary>
 public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql) : IClassFixture<PostgreSqlServer>, IAsyncDisposable
 {
     const string Years = "3650";
@@ -53,7 +56,9 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         await OldData.AssertSamplesAsync(_server!.Http, Cancellation);
         Assert.Single(Directory.GetDirectories(Path.GetDirectoryName(Data)!, "whistle.before-*"));
         // Only the procedure of the restore says when repairs may go again.
-        Assert.Contains(heading == "Restore" ? "\"on\":false" : "\"on\":true", await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
+        Assert.Contains(
+            heading == "Restore" ? "\"on\":false" : "\"on\":true",
+            await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -79,11 +84,14 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         await File.WriteAllTextAsync(config, $$"""{ "DatabaseFile": "{{file}}" }""", Cancellation);
         // The old data has its state in a file, so the empty database is accepted first, and what that calls for is looked at.
         await StartOnOldDataAsync("--config", config, "--accept-state");
-        using (var off = await _server!.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = false, reason = "looked at" }, Cancellation))
+        using (var off = await _server!.Http.PutAsJsonAsync(
+            "api/whistle/v1/kill-switch", new { on = false, reason = "looked at" }, Cancellation))
             off.EnsureSuccessStatusCode();
         await DoAsync("State in PostgreSQL");
         await OldData.AssertSamplesAsync(_server!.Http, Cancellation);
-        Assert.Contains("restored from the backup of", await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
+        Assert.Contains(
+            "restored from the backup of", await _server.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -91,7 +99,9 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
     {
         await StartOnOldDataAsync();
         string[] told = [.. Row().Matches(Document()).Select(m => m.Groups[1].Value)];
-        Assert.All(Directory.GetFileSystemEntries(Data).Select(Path.GetFileName), name => Assert.Contains(told, t => name!.StartsWith(t, StringComparison.Ordinal)));
+        Assert.All(
+            Directory.GetFileSystemEntries(Data).Select(Path.GetFileName),
+            name => Assert.Contains(told, t => name!.StartsWith(t, StringComparison.Ordinal)));
     }
 
     async Task StartOnOldDataAsync(params string[] arguments)
@@ -99,7 +109,8 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
         Directory.CreateDirectory(Place("/var/backups/whistle"));
         Directory.CreateDirectory(Place("/mnt/new"));
         OldData.Extract(Data);
-        _server = new ServerProcess(Data, ["--no-agent", "--retention-days", Years, "--rules", OldData.Rules, "--runbooks", OldData.Runbooks, .. arguments]);
+        _server = new ServerProcess(
+            Data, ["--no-agent", "--retention-days", Years, "--rules", OldData.Rules, "--runbooks", OldData.Runbooks, .. arguments]);
         await _server.StartAsync(Cancellation);
     }
 
@@ -157,11 +168,14 @@ public sealed partial class OperationsDocumentTests(PostgreSqlServer postgreSql)
 
     // The paths of the document, in the folder of this test.
     string Place(string path) => path
-        .Replace("/var/lib/whistle", Data, StringComparison.Ordinal).Replace("/var/backups/whistle", Path.Combine(_folder, "backups"), StringComparison.Ordinal).Replace("/mnt/new", Path.Combine(_folder, "new"), StringComparison.Ordinal);
+        .Replace("/var/lib/whistle", Data, StringComparison.Ordinal)
+        .Replace("/var/backups/whistle", Path.Combine(_folder, "backups"), StringComparison.Ordinal)
+        .Replace("/mnt/new", Path.Combine(_folder, "new"), StringComparison.Ordinal);
 
     static string Section(string heading)
     {
-        var lines = Document().Split('\n').SkipWhile(l => l != $"## {heading}").Skip(1).TakeWhile(l => !l.StartsWith("## ", StringComparison.Ordinal));
+        var lines = Document().Split('\n').SkipWhile(l => l != $"## {heading}").Skip(1)
+            .TakeWhile(l => !l.StartsWith("## ", StringComparison.Ordinal));
         return string.Join('\n', lines);
     }
 

@@ -58,8 +58,11 @@ public sealed partial class OriginTests
                 {
                     foreach (var withCookie in new[] { false, true })
                     {
-                        var (status, reason) = await AskAsync(withCookie ? browser : server.Http, new Uri(server.App.Address, path), method, sender.Origin?.Replace("PORT", port), sender.Site);
-                        var what = $"{method} {path} by {sender.Name} with {(withCookie ? "a cookie" : "the token")}: {(int)status} {reason}";
+                        var (status, reason) = await AskAsync(
+                            withCookie ? browser : server.Http, new Uri(server.App.Address, path), method,
+                            sender.Origin?.Replace("PORT", port), sender.Site);
+                        var what =
+                            $"{method} {path} by {sender.Name} with {(withCookie ? "a cookie" : "the token")}: {(int)status} {reason}";
                         // What the server itself takes for a change is not asked.
                         var changes = method is not ("GET" or "HEAD" or "OPTIONS") || path.StartsWith("/_blazor", StringComparison.Ordinal);
                         // A cookie alone is no browser's request.
@@ -79,7 +82,8 @@ public sealed partial class OriginTests
             }
         }
 
-        TestContext.Current.TestOutputHelper!.WriteLine($"{paths.Count} paths, {Methods.Length} methods, {Senders.Length} senders with token and cookie: {refused} refused, {passed} let through.");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{paths.Count} paths, {Methods.Length} methods, {Senders.Length} senders with "
+            + $"token and cookie: {refused} refused, {passed} let through.");
     }
 
     [Theory]
@@ -123,14 +127,21 @@ public sealed partial class OriginTests
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
         var token = (await File.ReadAllTextAsync(Path.Combine(server.Folder, "token"), Cancellation)).Trim();
-        foreach (var path in new[] { "/", "/incidents", "/tickets", "/login", "/api/v1/labels", "/api/whistle/v1/incidents", "/-/ready", "/metrics" })
+        foreach (var path in new[]
         {
-            var answer = await RawAsync(server.App.Address.Port, $"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
-            Assert.True(answer == status || (path == "/login" && status == 200 && answer == 401), $"{path} with Host: {host} answers {answer}");
+            "/", "/incidents", "/tickets", "/login", "/api/v1/labels", "/api/whistle/v1/incidents", "/-/ready", "/metrics",
+        })
+        {
+            var answer = await RawAsync(
+                server.App.Address.Port,
+                $"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+            Assert.True(
+                answer == status || (path == "/login" && status == 200 && answer == 401), $"{path} with Host: {host} answers {answer}");
         }
 
         Assert.Equal(400, await RawAsync(server.App.Address.Port, $"GET /incidents HTTP/1.1\r\nConnection: close\r\n\r\n"));
-        Assert.Equal(400, await RawAsync(server.App.Address.Port, $"GET /incidents HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+        Assert.Equal(400, await RawAsync(
+            server.App.Address.Port, $"GET /incidents HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
     }
 
     [Fact]
@@ -138,9 +149,13 @@ public sealed partial class OriginTests
     {
         await using var server = await InProcessServer.StartAsync(Cancellation, change: o => o with { Listen = new Uri("http://[::1]:0") });
         var port = server.App.Address.Port;
-        Assert.Equal(200, (int)(await AskAsync(server.Http, new Uri(server.App.Address, "/-/reload"), "POST", $"http://[::1]:{port}", "same-origin")).Status);
-        Assert.Equal(403, (int)(await AskAsync(server.Http, new Uri(server.App.Address, "/-/reload"), "POST", $"http://127.0.0.1:{port}", null)).Status);
-        Assert.Equal(403, (int)(await AskAsync(server.Http, new Uri(server.App.Address, "/-/reload"), "POST", "http://[::1]:1", null)).Status);
+        Assert.Equal(200, (int)(await AskAsync(
+            server.Http, new Uri(server.App.Address, "/-/reload"), "POST", $"http://[::1]:{port}", "same-origin")).Status);
+        Assert.Equal(
+            403,
+            (int)(await AskAsync(server.Http, new Uri(server.App.Address, "/-/reload"), "POST", $"http://127.0.0.1:{port}", null)).Status);
+        Assert.Equal(
+            403, (int)(await AskAsync(server.Http, new Uri(server.App.Address, "/-/reload"), "POST", "http://[::1]:1", null)).Status);
     }
 
     [Fact]
@@ -149,10 +164,13 @@ public sealed partial class OriginTests
         await using var server = await InProcessServer.StartAsync(Cancellation);
         var token = (await File.ReadAllTextAsync(Path.Combine(server.Folder, "token"), Cancellation)).Trim();
         var own = server.App.Address.GetLeftPart(UriPartial.Authority);
-        Assert.Equal(403, await RawAsync(server.App.Address.Port, $"POST /-/reload HTTP/1.1\r\nHost: {server.App.Address.Authority}\r\nOrigin: {own}\r\nOrigin: https://elsewhere.example\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+        Assert.Equal(403, await RawAsync(server.App.Address.Port, $"POST /-/reload HTTP/1.1\r\nHost: {server.App.Address.Authority}\r\n"
+            + $"Origin: {own}\r\nOrigin: https://elsewhere.example\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n"
+            + "Connection: close\r\n\r\n"));
     }
 
-    static async Task<(HttpStatusCode Status, string Body)> AskAsync(HttpClient client, Uri address, string method, string? origin, string? site)
+    static async Task<(HttpStatusCode Status, string Body)> AskAsync(
+        HttpClient client, Uri address, string method, string? origin, string? site)
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), address);
         if (method is "POST" or "PUT" or "PATCH")
@@ -162,7 +180,8 @@ public sealed partial class OriginTests
         if (site is not null)
             request.Headers.TryAddWithoutValidation("Sec-Fetch-Site", site);
         using var answer = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancellation);
-        return (answer.StatusCode, answer.StatusCode == HttpStatusCode.Forbidden ? await answer.Content.ReadAsStringAsync(Cancellation) : "");
+        return (
+            answer.StatusCode, answer.StatusCode == HttpStatusCode.Forbidden ? await answer.Content.ReadAsStringAsync(Cancellation) : "");
     }
 
     static async Task<int> RawAsync(int port, string request)

@@ -59,14 +59,16 @@ public sealed class OutageTests : IDisposable
 
         var tried = pagerDuty.Events.Count;
         Assert.InRange(tried, 10, 60);
-        Assert.Equal(2 * Count, (await host.NotificationsAsync(NotificationState.Pending, limit: 1000, cancellation: TestContext.Current.CancellationToken)).Count);
+        Assert.Equal(2 * Count, (await host.NotificationsAsync(
+            NotificationState.Pending, limit: 1000, cancellation: TestContext.Current.CancellationToken)).Count);
 
         pagerDuty.Mood = PagerDutyMood.Well;
         pagerDuty.Events.Clear();
         smtp ??= await SmtpServer.StartAsync(cancellation, port: smtpPort);
         smtp.Mood = SmtpMood.Well;
         var taken = new List<int>();
-        for (var second = 0; second < 20 * 60 && (await host.NotificationsAsync(NotificationState.Pending, limit: 1, cancellation: TestContext.Current.CancellationToken)).Count > 0; second++)
+        for (var second = 0; second < 20 * 60 && (await host.NotificationsAsync(
+            NotificationState.Pending, limit: 1, cancellation: TestContext.Current.CancellationToken)).Count > 0; second++)
         {
             var before = pagerDuty.Events.Count;
             await PassAsync(host, Second, cancellation);
@@ -75,10 +77,14 @@ public sealed class OutageTests : IDisposable
 
         Assert.Empty(await host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));
         Assert.Empty(await host.NotificationsAsync(NotificationState.Failed, cancellation: TestContext.Current.CancellationToken));
-        Assert.Equal(Enumerable.Range(0, Count).Select(i => $"i{i:000}/1"), pagerDuty.Events.Select(e => e.GetProperty("dedup_key").GetString()).Order());
+        Assert.Equal(
+            Enumerable.Range(0, Count).Select(i => $"i{i:000}/1"),
+            pagerDuty.Events.Select(e => e.GetProperty("dedup_key").GetString()).Order());
         Assert.All(Enumerable.Range(0, taken.Count), second => Assert.InRange(taken.Skip(second).Take(60).Sum(), 0, CallsPerMinute));
         var mails = await smtp.MessagesAsync(Count, cancellation);
-        Assert.Equal(Enumerable.Range(0, Count).Select(i => $"Message-Id: <incident.i{i:000}.1@example.com>"), mails.Select(m => m.First(l => l.StartsWith("Message-Id", StringComparison.Ordinal))).Order());
+        Assert.Equal(
+            Enumerable.Range(0, Count).Select(i => $"Message-Id: <incident.i{i:000}.1@example.com>"),
+            mails.Select(m => m.First(l => l.StartsWith("Message-Id", StringComparison.Ordinal))).Order());
         await smtp.DisposeAsync();
     }
 

@@ -67,7 +67,9 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         for (var accept = true; ; accept = false)
         {
             await using var whistle = await StartAsync(other, accept);
-            Assert.Contains("The state was accepted as it is", await whistle.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation), StringComparison.Ordinal);
+            Assert.Contains(
+                "The state was accepted as it is", await whistle.Http.GetStringAsync("api/whistle/v1/kill-switch", Cancellation),
+                StringComparison.Ordinal);
             if (!accept)
                 break;
         }
@@ -86,7 +88,8 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         var folder = Directory.CreateTempSubdirectory("whistle");
         PrivateText.Write(Path.Combine(folder.FullName, "database"), database);
         await File.WriteAllTextAsync(Path.Combine(folder.FullName, "appsettings.json"), """{ "DatabaseFile": "database" }""", Cancellation);
-        using (var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["agents", "add", "--data", folder.FullName, "--cluster", "c", "--node", "n"]))
+        using (var process = ChildProcess.StartProject(
+            "Whistle", "whistle.dll", ["agents", "add", "--data", folder.FullName, "--cluster", "c", "--node", "n"]))
         {
             await process.WaitForExitAsync(Cancellation);
             Assert.Equal(0, process.ExitCode);
@@ -126,7 +129,8 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
     {
         var database = await server.NewDatabaseAsync(Cancellation);
         var folder = Directory.CreateTempSubdirectory("whistle");
-        PrivateText.Write(Path.Combine(folder.FullName, "database"), new NpgsqlConnectionStringBuilder(database) { Database = "missing" }.ToString());
+        PrivateText.Write(
+            Path.Combine(folder.FullName, "database"), new NpgsqlConnectionStringBuilder(database) { Database = "missing" }.ToString());
         await File.WriteAllTextAsync(Path.Combine(folder.FullName, "appsettings.json"), """{ "DatabaseFile": "database" }""", Cancellation);
         using var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["agents", "list", "--data", folder.FullName]);
         var lines = new ConcurrentQueue<string>();

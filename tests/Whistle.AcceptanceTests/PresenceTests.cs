@@ -54,7 +54,8 @@ public sealed class PresenceTests : IAsyncLifetime
         for (var i = 0; i < 8; i++)
         {
             _clock.Advance(Step);
-            await SendAsync(collector, version, [.. Report("n1"), Of("whistle_agent_up", 1, ("node", "n1")), Of("whistle_agent_last_report_age_seconds", 0, ("node", "n1"))]);
+            await SendAsync(collector, version, [.. Report("n1"), Of("whistle_agent_up", 1, ("node", "n1")), Of(
+                "whistle_agent_last_report_age_seconds", 0, ("node", "n1"))]);
             await EvaluateAsync();
         }
 
@@ -133,7 +134,11 @@ public sealed class PresenceTests : IAsyncLifetime
     {
         using var sender = await _server.SenderAsync();
         _clock.Advance(Step);
-        await SendAsync(sender, RemoteWriteVersion.V1, [Of("ALERTS", 1), Of("exported_ALERTS", 2), Of("exported_exported_ALERTS", 3), Of("exported_load", 4), Of("whistle_agent_info", 5)]);
+        await SendAsync(sender, RemoteWriteVersion.V1,
+        [
+            Of("ALERTS", 1), Of("exported_ALERTS", 2), Of("exported_exported_ALERTS", 3), Of("exported_load", 4),
+            Of("whistle_agent_info", 5),
+        ]);
 
         await HoldsAsync("exported_ALERTS", 1);
         await HoldsAsync("exported_exported_ALERTS", 2);
@@ -180,7 +185,8 @@ public sealed class PresenceTests : IAsyncLifetime
         }
 
         using var names = JsonDocument.Parse(await _server.Http.GetStringAsync(
-            $"api/v1/label/__name__/values?start={_clock.GetUtcNow().AddHours(-1).ToUnixTimeSeconds()}&end={_clock.GetUtcNow().ToUnixTimeSeconds()}", Cancellation));
+            $"api/v1/label/__name__/values?start={_clock.GetUtcNow().AddHours(-1).ToUnixTimeSeconds()}&end="
+            + $"{_clock.GetUtcNow().ToUnixTimeSeconds()}", Cancellation));
         var recorded = names.RootElement.GetProperty("data").EnumerateArray().Select(n => n.GetString()!)
             .Except(reports.Select(r => r.Labels.Name)).Except(["c:load"]);
         Assert.Equal(ReservedMetrics.Names.Order(StringComparer.Ordinal), recorded.Order(StringComparer.Ordinal));
@@ -192,13 +198,15 @@ public sealed class PresenceTests : IAsyncLifetime
         var rules = Path.Join(_folder, "rules.yaml");
         await File.WriteAllTextAsync(rules, "groups: [{ name: g, rules: [{ record: whistle_agent_up, expr: vector(1) }] }]", Cancellation);
         var load = await _server.App.Rules.ReloadAsync(Cancellation);
-        Assert.Contains("whistle_agent_up is recorded by the server itself", Assert.Single(load.Errors).ToString(), StringComparison.Ordinal);
+        Assert.Contains(
+            "whistle_agent_up is recorded by the server itself", Assert.Single(load.Errors).ToString(), StringComparison.Ordinal);
     }
 
     IReadOnlyList<TimeSeries> Report(string? node = null, double interval = 15)
     {
         (string, string)[] labels = node is null ? [] : [("node", node)];
-        return [Of("whistle_agent_interval_seconds", interval, labels), Of("node_scrape_collector_success", 1, [("collector", "filesystem"), .. labels])];
+        return [Of("whistle_agent_interval_seconds", interval, labels), Of(
+            "node_scrape_collector_success", 1, [("collector", "filesystem"), .. labels])];
     }
 
     TimeSeries Disk(double available) => Of("node_filesystem_avail_bytes", available, ("mountpoint", "/data"));
@@ -210,9 +218,11 @@ public sealed class PresenceTests : IAsyncLifetime
 
     async Task HoldsAsync(string query, params double[] values)
     {
-        var text = await _server.Http.GetStringAsync($"api/v1/query?query={Uri.EscapeDataString(query)}&time={_clock.GetUtcNow().ToUnixTimeSeconds()}", Cancellation);
+        var text = await _server.Http.GetStringAsync(
+            $"api/v1/query?query={Uri.EscapeDataString(query)}&time={_clock.GetUtcNow().ToUnixTimeSeconds()}", Cancellation);
         using var answer = JsonDocument.Parse(text);
-        var found = answer.RootElement.GetProperty("data").GetProperty("result").EnumerateArray().Select(s => double.Parse(s.GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture));
+        var found = answer.RootElement.GetProperty("data").GetProperty("result").EnumerateArray()
+            .Select(s => double.Parse(s.GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture));
         Assert.Equal(values, found);
     }
 

@@ -10,7 +10,9 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>The real server as a process that may have little: what is too little is said at the start, and with the least it never ends by a crash.</summary>
+/// <summary>
+/// The real server as a process that may have little: what is too little is said at the start, and with the least it never ends by a crash.
+/// </summary>
 public sealed class ProcessLimitTests : IDisposable
 {
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-limits").FullName;
@@ -23,7 +25,9 @@ public sealed class ProcessLimitTests : IDisposable
     [Theory(Timeout = 120_000)]
     [InlineData("ulimit -n 100", "This process may have 100 files and connections open, and needs at least 1024. Raise the limit")]
     [InlineData("ulimit -n 80", "This process may have 80 files and connections open, and needs at least 1024. Raise the limit")]
-    [InlineData("export DOTNET_GCHeapHardLimit=0x4000000", "This process may use 64 MiB of memory for its heap, and needs at least 160 MiB. Raise the limit")]
+    [InlineData(
+        "export DOTNET_GCHeapHardLimit=0x4000000",
+        "This process may use 64 MiB of memory for its heap, and needs at least 160 MiB. Raise the limit")]
     [InlineData("ulimit -v 2000000", "This process may have 1953 MiB of address space, and needs at least 8192 MiB. Raise the limit")]
     [InlineData("ulimit -f 100000", "This process may write files of 97 MiB, and needs at least 1024 MiB. Raise the limit")]
     public async Task What_is_too_little_is_refused_at_the_start_with_both_numbers(string limit, string says)
@@ -67,11 +71,14 @@ public sealed class ProcessLimitTests : IDisposable
         await process.UntilAnswersAsync(http, "-/ready", cancellation);
         using var sender = new RemoteWriteClient(address, await EnrollAsync("t"));
         Assert.Equal(HttpStatusCode.NoContent, await TrySendAsync(sender, Flood("before", 0), cancellation));
-        http.DefaultRequestHeaders.Authorization = new("Bearer", (await File.ReadAllTextAsync(Path.Combine(_folder, "token"), cancellation)).Trim());
+        http.DefaultRequestHeaders.Authorization = new(
+            "Bearer", (await File.ReadAllTextAsync(Path.Combine(_folder, "token"), cancellation)).Trim());
 
         Shell.Run($"prlimit --pid {process.Id} --fsize=65536:unlimited");
-        await process.UntilAsync(async c => await TrySendAsync(sender, Flood("beyond", 0), c) is HttpStatusCode.ServiceUnavailable, cancellation);
-        await process.UntilAsync(async c => (await http.GetStringAsync(new Uri("api/whistle/v1/health", UriKind.Relative), c)).Contains("File too large", StringComparison.Ordinal), cancellation);
+        await process.UntilAsync(
+            async c => await TrySendAsync(sender, Flood("beyond", 0), c) is HttpStatusCode.ServiceUnavailable, cancellation);
+        await process.UntilAsync(async c => (await http.GetStringAsync(
+            new Uri("api/whistle/v1/health", UriKind.Relative), c)).Contains("File too large", StringComparison.Ordinal), cancellation);
         Shell.Run($"prlimit --pid {process.Id} --fsize=unlimited");
 
         await process.UntilAsync(async c => await TrySendAsync(sender, Flood("after", 0), c) is HttpStatusCode.NoContent, cancellation);
@@ -89,12 +96,13 @@ public sealed class ProcessLimitTests : IDisposable
         for (var i = 0; i < 8; i++)
             tokens.Add(await EnrollAsync($"t{i}"));
         var answers = new ConcurrentBag<HttpStatusCode>();
-        await Parallel.ForEachAsync(tokens, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellation }, async (token, c) =>
-        {
-            using var sender = new RemoteWriteClient(address, token);
-            for (var round = 0; round < 40; round++)
-                answers.Add(await TrySendAsync(sender, Flood(token, round), c));
-        });
+        await Parallel.ForEachAsync(
+            tokens, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellation }, async (token, c) =>
+            {
+                using var sender = new RemoteWriteClient(address, token);
+                for (var round = 0; round < 40; round++)
+                    answers.Add(await TrySendAsync(sender, Flood(token, round), c));
+            });
 
         Assert.False(process.HasExited, $"It ended with {(process.HasExited ? process.ExitCode : 0)}: {string.Join('\n', _output)}");
         Assert.Contains(HttpStatusCode.NoContent, answers);
@@ -109,7 +117,8 @@ public sealed class ProcessLimitTests : IDisposable
         address = new Uri($"http://127.0.0.1:{ChildProcess.FreePort()}");
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         var program = Path.Combine(here.Parent!.Parent!.FullName, "Whistle", here.Name, "whistle.dll");
-        var process = ChildProcess.Start("bash", ["-c", $"{limit}; exec dotnet '{program}' serve --no-agent --data '{_folder}' --listen {address}"]);
+        var process = ChildProcess.Start(
+            "bash", ["-c", $"{limit}; exec dotnet '{program}' serve --no-agent --data '{_folder}' --listen {address}"]);
         process.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
         process.ErrorDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
         return process;
@@ -121,7 +130,8 @@ public sealed class ProcessLimitTests : IDisposable
         return await new Credentials(state, TimeProvider.System).EnrollAsync(new(tenant, "c"), null, Cancellation);
     }
 
-    static async Task<HttpStatusCode> TrySendAsync(RemoteWriteClient sender, IReadOnlyList<TimeSeries> series, CancellationToken cancellation)
+    static async Task<HttpStatusCode> TrySendAsync(
+        RemoteWriteClient sender, IReadOnlyList<TimeSeries> series, CancellationToken cancellation)
     {
         try
         {
@@ -138,6 +148,7 @@ public sealed class ProcessLimitTests : IDisposable
     static List<TimeSeries> Flood(string token, int round)
     {
         var (now, wide) = (TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), new string('x', 1000));
-        return [.. Enumerable.Range(0, 2000).Select(i => new TimeSeries(Labels.OfMetric("flood", ("i", $"{token}-{round}-{i}-{wide}")), [new Sample(now, i)]))];
+        return [.. Enumerable.Range(0, 2000).Select(
+            i => new TimeSeries(Labels.OfMetric("flood", ("i", $"{token}-{round}-{i}-{wide}")), [new Sample(now, i)]))];
     }
 }

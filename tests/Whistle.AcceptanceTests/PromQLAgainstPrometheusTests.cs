@@ -41,17 +41,21 @@ public sealed class PromQLAgainstPrometheusTests(ITestOutputHelper output)
             var (time, range) = (cases.Time(), cases.Steps());
             var isRange = i % 3 == 2;
             var theirs = await Outcome.Of(() => isRange
-                ? prometheus.RangeAsync(expression, range.Start, range.End, range.Step, cancellation) : prometheus.InstantAsync(expression, time, cancellation));
+                ? prometheus.RangeAsync(expression, range.Start, range.End, range.Step, cancellation)
+                : prometheus.InstantAsync(expression, time, cancellation));
             var ours = await Outcome.Of(async () => isRange
-                ? await engine.RangeAsync(expression, range.Start, range.End, range.Step, cancellation) : await engine.InstantAsync(expression, time, cancellation));
+                ? await engine.RangeAsync(expression, range.Start, range.End, range.Step, cancellation)
+                : await engine.InstantAsync(expression, time, cancellation));
             errors += theirs.Error is null ? 0 : 1;
             empty += theirs.Value is VectorValue { Samples: [] } or MatrixValue { Series: [] } ? 1 : 0;
             if (Difference(theirs, ours) is { } difference)
-                differences.Add($"#{i} {expression}\n  at {(isRange ? range.ToString() : time.ToString(CultureInfo.InvariantCulture))}\n  {difference}\n  Prometheus: {theirs}\n  Whistle:    {ours}");
+                differences.Add($"#{i} {expression}\n  at {(isRange ? range.ToString() : time.ToString(CultureInfo.InvariantCulture))}\n"
+                    + $"  {difference}\n  Prometheus: {theirs}\n  Whistle:    {ours}");
         }
 
         output.WriteLine($"{errors} errors on both sides, {empty} empty results");
-        Assert.True(differences.Count == 0, $"seed {seed}: {differences.Count} of {count} differ\n" + string.Join("\n\n", differences.Take(12)));
+        Assert.True(
+            differences.Count == 0, $"seed {seed}: {differences.Count} of {count} differ\n" + string.Join("\n\n", differences.Take(12)));
         Assert.True(errors + empty < count * 2 / 3, "Most cases must have a result.");
     }
 

@@ -8,8 +8,8 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// Mutated expressions: an answer or a clear error, within a set memory. <c>WHISTLE_TEST_CASES</c> makes them more; how long they take is measured by
-/// <c>Whistle.Benchmarks fuzz</c>.
+/// Mutated expressions: an answer or a clear error, within a set memory. <c>WHISTLE_TEST_CASES</c> makes them more; how long they take is
+/// measured by <c>Whistle.Benchmarks fuzz</c>.
 /// </summary>
 public sealed class PromQLFuzzTests(ITestOutputHelper output)
 {

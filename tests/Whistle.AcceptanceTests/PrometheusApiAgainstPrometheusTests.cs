@@ -10,7 +10,10 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>The HTTP API beside that of a real Prometheus on the same data: status, kind of error, and the answers but for the labels that Whistle stamps.</summary>
+/// <summary>
+/// The HTTP API beside that of a real Prometheus on the same data: status, kind of error, and the answers but for the labels that Whistle
+/// stamps.
+/// </summary>
 public sealed partial class PrometheusApiAgainstPrometheusTests(ITestOutputHelper output)
 {
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -171,7 +174,8 @@ public sealed partial class PrometheusApiAgainstPrometheusTests(ITestOutputHelpe
         Assert.Contains("old", await TextsAsync("labels?start=NOW-150m&end=NOW-150m"));
 
         async Task<string[]> TextsAsync(string request) =>
-            [.. JsonNode.Parse(await pair.Whistle.Http.GetStringAsync("api/v1/" + Fill(request, pair), Cancellation))!["data"]!.AsArray().Select(t => (string)t!).Except([ReservedMetrics.CollectorReport])];
+            [.. JsonNode.Parse(await pair.Whistle.Http.GetStringAsync("api/v1/" + Fill(request, pair), Cancellation))!["data"]!.AsArray()
+                .Select(t => (string)t!).Except([ReservedMetrics.CollectorReport])];
     }
 
     [Fact]
@@ -180,7 +184,11 @@ public sealed partial class PrometheusApiAgainstPrometheusTests(ITestOutputHelpe
         await using var server = await InProcessServer.StartAsync(Cancellation);
         using var stranger = new HttpClient { BaseAddress = server.App.Address };
 
-        foreach (var path in (string[])["query?query=1", "query_range", "series?match[]=up", "labels", "label/job/values", "metadata", "rules", "alerts", "status/buildinfo", "format_query?query=1"])
+        foreach (var path in (string[])
+        [
+            "query?query=1", "query_range", "series?match[]=up", "labels", "label/job/values", "metadata", "rules", "alerts",
+            "status/buildinfo", "format_query?query=1",
+        ])
         {
             using var answer = await stranger.GetAsync("api/v1/" + path, Cancellation);
             Assert.True(answer.StatusCode == HttpStatusCode.Unauthorized, $"{path}: {answer.StatusCode}");
@@ -216,22 +224,27 @@ public sealed partial class PrometheusApiAgainstPrometheusTests(ITestOutputHelpe
     }
 
     static string Fill(string request, PrometheusPair pair) =>
-        Times().Replace(request, m => $"{pair.Now - (m.Groups[1].Success ? int.Parse(m.Groups[1].ValueSpan) * 60 : 0)}").Replace("RULES", pair.RulesFile, StringComparison.Ordinal);
+        Times().Replace(request, m => $"{pair.Now - (m.Groups[1].Success ? int.Parse(m.Groups[1].ValueSpan) * 60 : 0)}").Replace(
+            "RULES", pair.RulesFile, StringComparison.Ordinal);
 
     // Members in the order of their names; without what Whistle stamps or adds, the wording of errors, and what depends on the moment.
     static JsonNode? Comparable(JsonNode? node) => node switch
     {
         JsonObject members => new JsonObject(
-            members.Where(m => m.Key is not ("tenant" or "cluster" or "error" or "infos" or "state" or "health" or "evaluationTime" or "lastEvaluation"))
-                .OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => KeyValuePair.Create(m.Key, m.Key is "result" or "data" && m.Value is JsonArray { Count: > 0 } series && series[0] is JsonObject ? Sorted(series) : Comparable(m.Value)))),
-        JsonArray items => new JsonArray([.. items.Where(i => i is not JsonValue text || text.GetValueKind() != JsonValueKind.String || (string?)text is not ("tenant" or "cluster" or ReservedMetrics.CollectorReport)).Select(Comparable)]),
+            members.Where(m => m.Key is not ("tenant" or "cluster" or "error" or "infos" or "state" or "health" or "evaluationTime"
+                or "lastEvaluation"))
+                .OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => KeyValuePair.Create(m.Key, m.Key is "result" or "data"
+                    && m.Value is JsonArray { Count: > 0 } series && series[0] is JsonObject ? Sorted(series) : Comparable(m.Value)))),
+        JsonArray items => new JsonArray([.. items.Where(i => i is not JsonValue text || text.GetValueKind() != JsonValueKind.String
+            || (string?)text is not ("tenant" or "cluster" or ReservedMetrics.CollectorReport)).Select(Comparable)]),
         // 1.5 and 1.500 are one number.
         JsonValue value when value.GetValueKind() == JsonValueKind.Number => JsonValue.Create((double)value),
         _ => node?.DeepClone(),
     };
 
     // Neither promises an order of series.
-    static JsonArray Sorted(JsonArray series) => new([.. series.Select(Comparable).OrderBy(s => s!.ToJsonString(), StringComparer.Ordinal)]);
+    static JsonArray Sorted(JsonArray series) =>
+        new([.. series.Select(Comparable).OrderBy(s => s!.ToJsonString(), StringComparer.Ordinal)]);
 
     [GeneratedRegex("NOW(?:-([0-9]+)m)?")]
     private static partial Regex Times();

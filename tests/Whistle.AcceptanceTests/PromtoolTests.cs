@@ -29,7 +29,10 @@ public sealed partial class PromtoolTests
         "labels SERVER absent",
     ];
 
-    static readonly string[] Mistakes = ["instant SERVER up{", "range --start=NOW --end=NOW-1m SERVER up", "series --match=sum(up) SERVER", "labels --match=up{ SERVER job"];
+    static readonly string[] Mistakes =
+    [
+        "instant SERVER up{", "range --start=NOW --end=NOW-1m SERVER up", "series --match=sum(up) SERVER", "labels --match=up{ SERVER job",
+    ];
 
     [Fact]
     public async Task Promtool_shows_of_Whistle_what_it_shows_of_Prometheus()
@@ -38,14 +41,17 @@ public sealed partial class PromtoolTests
         var cancellation = TestContext.Current.CancellationToken;
         await using var pair = await PrometheusPair.StartAsync(cancellation);
         var config = Path.Combine(pair.Whistle.Folder, "promtool.yml");
-        await File.WriteAllTextAsync(config, $"authorization: {{ credentials_file: {Path.Combine(pair.Whistle.Folder, "token")} }}", cancellation);
+        await File.WriteAllTextAsync(
+            config, $"authorization: {{ credentials_file: {Path.Combine(pair.Whistle.Folder, "token")} }}", cancellation);
 
         foreach (var command in Commands)
         {
             var (theirs, ours) = (await RunAsync(command, pair.Prometheus.Address), await RunAsync(command, pair.Whistle.App.Address));
             Assert.True(theirs.Code == 0, $"{command}: {theirs.Error}");
             Assert.True(ours.Code == 0, $"{command}: {ours.Error}");
-            Assert.True(theirs.Output == Own().Replace(Stamps().Replace(ours.Output, ""), ""), $"{command}\nPrometheus:\n{theirs.Output}\nWhistle:\n{ours.Output}");
+            Assert.True(
+                theirs.Output == Own().Replace(Stamps().Replace(ours.Output, ""), ""),
+                $"{command}\nPrometheus:\n{theirs.Output}\nWhistle:\n{ours.Output}");
         }
 
         foreach (var command in Mistakes)

@@ -11,8 +11,8 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// Queries that ask for too much: a clear error from the engine and, with the right status, over the API, where the next query is answered as before.
-/// Only the limit on samples is set lower than a server has it.
+/// Queries that ask for too much: a clear error from the engine and, with the right status, over the API, where the next query is answered
+/// as before. Only the limit on samples is set lower than a server has it.
 /// </summary>
 public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFixture<QueryLimitTests.Setting>
 {
@@ -46,7 +46,9 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
         ["many matches"] = ("m * on () group_left () m", "many-to-many matching not allowed"),
         ["many to many"] = ("m + on () m", "many-to-many matching not allowed"),
         ["one to many"] = ("m + on () sum(m)", "group_left"),
-        ["a long label"] = (Repeat("label_replace(", 5) + "m{i=\"0\"}" + Repeat(", \"long\", \"$0$0$0$0\", \"long\", \".*\")", 5), "label_replace makes a label value of"),
+        ["a long label"] = (
+            Repeat("label_replace(", 5) + "m{i=\"0\"}" + Repeat(", \"long\", \"$0$0$0$0\", \"long\", \".*\")", 5),
+            "label_replace makes a label value of"),
         ["many long labels"] = ($"label_replace(m, \"x\", \"{Repeat("y", 65_536)}\", \"\", \"\")", "labels of that size"),
     };
 
@@ -54,7 +56,8 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
     static readonly Dictionary<string, (string Expression, int Step, string Says)> ExcessiveOverTime = new()
     {
         ["values as labels"] = ("count_values(\"v\", m)", 15, "labels of that size"),
-        ["labels from the other side"] = ("m * on () group_left (v) topk(1, count_values by (i) (\"v\", m{i=\"7\"}))", 15, "labels of that size"),
+        ["labels from the other side"] =
+            ("m * on () group_left (v) topk(1, count_values by (i) (\"v\", m{i=\"7\"}))", 15, "labels of that size"),
         ["a long answer"] = ("m", 1, "returns or works out more than 100000 samples"),
         ["many samples"] = ("count_over_time(m[3h])", 15, "loads more than 100000 samples"),
     };
@@ -92,7 +95,8 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
 
         Assert.Equal(PromQLErrorKind.Execution, error.Kind);
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
-        await AssertRefusedAsync(HttpStatusCode.UnprocessableEntity, "execution", says, "query", ("query", expression), ("time", Seconds(setting.End)));
+        await AssertRefusedAsync(
+            HttpStatusCode.UnprocessableEntity, "execution", says, "query", ("query", expression), ("time", Seconds(setting.End)));
     }
 
     [Theory]
@@ -100,11 +104,13 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
     public async Task A_range_query_that_takes_too_much_is_ended_with_the_limit(string name)
     {
         var (expression, step, says) = ExcessiveOverTime[name];
-        var error = await Assert.ThrowsAsync<PromQLException>(() => Engine.RangeAsync(expression, setting.Start, setting.End, step * 1000, Cancellation));
+        var error = await Assert.ThrowsAsync<PromQLException>(
+            () => Engine.RangeAsync(expression, setting.Start, setting.End, step * 1000, Cancellation));
 
         Assert.Equal(PromQLErrorKind.Execution, error.Kind);
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
-        await AssertRefusedAsync(HttpStatusCode.UnprocessableEntity, "execution", says, "query_range", [("query", expression), .. Over(step)]);
+        await AssertRefusedAsync(
+            HttpStatusCode.UnprocessableEntity, "execution", says, "query_range", [("query", expression), .. Over(step)]);
     }
 
     [Fact]
@@ -113,7 +119,8 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
         await Assert.ThrowsAsync<PromQLException>(() => Engine.RangeAsync("m", 0, 11_001, 1, Cancellation));
 
         await AssertRefusedAsync(
-            HttpStatusCode.BadRequest, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries", "query_range", ("query", "m"), ("start", "0"), ("end", "11001"), ("step", "1"));
+            HttpStatusCode.BadRequest, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries", "query_range",
+            ("query", "m"), ("start", "0"), ("end", "11001"), ("step", "1"));
     }
 
     [Theory]
@@ -125,7 +132,8 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
     public async Task A_regular_expression_that_others_never_end_with_is_matched_against_a_long_label(string regex)
     {
         var selected = await QueryAsync(("query", $"m{{long=~\"{regex}\"}}"), ("time", Seconds(setting.End)));
-        var replaced = await QueryAsync(("query", $"label_replace(m, \"x\", \"$1\", \"long\", \"{regex}\")"), ("time", Seconds(setting.End)));
+        var replaced = await QueryAsync(
+            ("query", $"label_replace(m, \"x\", \"$1\", \"long\", \"{regex}\")"), ("time", Seconds(setting.End)));
 
         Assert.Equal(0, selected.GetArrayLength());
         Assert.Equal(Series, replaced.GetArrayLength());
@@ -142,9 +150,11 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
 
     [Fact]
     public async Task A_form_that_is_too_large_is_refused_and_the_server_goes_on() =>
-        await AssertRefusedAsync(HttpStatusCode.BadRequest, "bad_data", "the form cannot be read", "query", ("query", Repeat("m or ", 1 << 20)));
+        await AssertRefusedAsync(
+            HttpStatusCode.BadRequest, "bad_data", "the form cannot be read", "query", ("query", Repeat("m or ", 1 << 20)));
 
-    async Task AssertRefusedAsync(HttpStatusCode status, string type, string says, string path, params (string Name, string Value)[] parameters)
+    async Task AssertRefusedAsync(
+        HttpStatusCode status, string type, string says, string path, params (string Name, string Value)[] parameters)
     {
         using var answer = await PostAsync(path, parameters);
         var body = await answer.Content.ReadAsStringAsync(Cancellation);
@@ -159,7 +169,8 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
         await AssertGoesOnAsync();
     }
 
-    async Task AssertGoesOnAsync() => Assert.Equal(1, (await QueryAsync(("query", "m{i=\"1\"}"), ("time", Seconds(setting.End)))).GetArrayLength());
+    async Task AssertGoesOnAsync() =>
+        Assert.Equal(1, (await QueryAsync(("query", "m{i=\"1\"}"), ("time", Seconds(setting.End)))).GetArrayLength());
 
     async Task<JsonElement> QueryAsync(params (string Name, string Value)[] parameters)
     {

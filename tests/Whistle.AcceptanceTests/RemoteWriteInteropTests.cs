@@ -30,7 +30,9 @@ public sealed class RemoteWriteInteropTests
 
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(cancellation));
         if (version == RemoteWriteVersion.V2)
-            Assert.Equal($"{series.Sum(s => s.Samples.Count)}", Assert.Single(answer.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written")));
+            Assert.Equal(
+                $"{series.Sum(s => s.Samples.Count)}",
+                Assert.Single(answer.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written")));
         var stored = await prometheus.SelectAsync("{test=\"interop\"}[1h]", cancellation);
         var expected = series.Select(s => (s.Labels, Samples: s.Samples.Where(x => !StaleMarker.Is(x.Value)).ToArray()))
             .Where(s => s.Samples.Length > 0).ToArray();
@@ -49,7 +51,8 @@ public sealed class RemoteWriteInteropTests
         try
         {
             using var agent = new WhistleAgent(
-                new AgentOptions { Server = prometheus.Address, Token = "none", Instance = "h1", Buffer = new BufferOptions { Folder = buffer } },
+                new AgentOptions
+                { Server = prometheus.Address, Token = "none", Instance = "h1", Buffer = new BufferOptions { Folder = buffer } },
                 NullLogger.Instance);
             await agent.ReportAsync(cancellation);
 
@@ -103,7 +106,8 @@ public sealed class RemoteWriteInteropTests
         return
         [
             .. Enumerable.Range(0, 300).Select(i => new TimeSeries(
-                Labels.OfMetric($"metric_{i % 7}", ("test", "interop"), ("i", $"{i}"), ("text", texts[i % texts.Length]), ("a.dotted name", "1")),
+                Labels.OfMetric(
+                    $"metric_{i % 7}", ("test", "interop"), ("i", $"{i}"), ("text", texts[i % texts.Length]), ("a.dotted name", "1")),
                 [.. Enumerable.Range(0, 1 + (i % 5)).Select(n => new Sample(end - ((5 - n) * 15_000), Value(random, i + n)))])),
         ];
     }

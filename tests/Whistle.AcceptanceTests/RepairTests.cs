@@ -8,7 +8,9 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>From a prediction to a proven repair, or to the right person: a real disk, the shipped rules and runbook; only the clock is not real.</summary>
+/// <summary>
+/// From a prediction to a proven repair, or to the right person: a real disk, the shipped rules and runbook; only the clock is not real.
+/// </summary>
 public sealed class RepairTests(ITestOutputHelper output)
 {
     static readonly TimeSpan PageDeadline = TimeSpan.FromMinutes(15);
@@ -36,16 +38,18 @@ public sealed class RepairTests(ITestOutputHelper output)
         Assert.Contains("Subject: [digest] 1 incident that needed nobody", mail);
         Assert.Empty(await node.Node.Server.Alerting.Tickets.ListAsync(cancellation: cancellation));
         AssertInOrder(
-            await node.TimelineAsync(), "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) has been firing", "proposed: ", "plan: node-disk-filling, attempt 1: Step 1, measure",
-            "plan: node-disk-filling, attempt 1: Step 2, clean", "plan: node-disk-filling, attempt 1: Step 3, vacuum",
-            "gate: node-disk-filling, attempt 1: evidence", "measure succeeded", "clean: disk.clean-paths", "clean succeeded: Deleted", "verify: ",
-            "signal: NodeFilesystemSpaceFillingUp (warning) cleared at", "ended: node-disk-filling, attempt 1: Succeeded", "change: ", "closed: ", "digest: ");
+            await node.TimelineAsync(), "opened: ", "signal: NodeFilesystemSpaceFillingUp (warning) has been firing", "proposed: ",
+            "plan: node-disk-filling, attempt 1: Step 1, measure", "plan: node-disk-filling, attempt 1: Step 2, clean",
+            "plan: node-disk-filling, attempt 1: Step 3, vacuum", "gate: node-disk-filling, attempt 1: evidence", "measure succeeded",
+            "clean: disk.clean-paths", "clean succeeded: Deleted", "verify: ", "signal: NodeFilesystemSpaceFillingUp (warning) cleared at",
+            "ended: node-disk-filling, attempt 1: Succeeded", "change: ", "closed: ", "digest: ");
     }
 
     [Theory(Timeout = 600_000)]
     [InlineData(0, "Nothing was changed")]
     [InlineData(1 << 20, "Not proven within 3 min")]
-    public async Task A_disk_that_cannot_be_cleaned_is_tried_twice_then_paged_with_a_ticket_and_ends_when_somebody_empties_it(long cleanableBytes, string firstFailure)
+    public async Task A_disk_that_cannot_be_cleaned_is_tried_twice_then_paged_with_a_ticket_and_ends_when_somebody_empties_it(
+        long cleanableBytes, string firstFailure)
     {
         var cancellation = TestContext.Current.CancellationToken;
         await using var node = await RepairTimeline.StartAsync(cleanable: false, cancellation);
@@ -71,7 +75,8 @@ public sealed class RepairTests(ITestOutputHelper output)
 
         node.Fills = false;
         Directory.Delete(node.Data, recursive: true);
-        await node.UntilAsync(async () => (await node.IncidentAsync()).State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
+        await node.UntilAsync(
+            async () => (await node.IncidentAsync()).State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
         await node.SecondsAsync(2, cancellation);
         await ShowAsync(node);
 
@@ -80,12 +85,13 @@ public sealed class RepairTests(ITestOutputHelper output)
         // Where nothing could be changed there is nothing to tell as a change.
         Assert.Equal(cleanableBytes > 0 ? 1 : 0, node.PagerDuty.Changes.Count);
         Assert.Equal(2, (await node.RunsAsync()).Count);
-        Assert.Equal(TicketState.Resolved, Assert.Single(await node.Node.Server.Alerting.Tickets.ListAsync(cancellation: cancellation)).State);
+        Assert.Equal(
+            TicketState.Resolved, Assert.Single(await node.Node.Server.Alerting.Tickets.ListAsync(cancellation: cancellation)).State);
         var mails = await node.Smtp.MessagesAsync(4, cancellation);
         Assert.Contains(mails, m => m.Any(l => l.Contains($"{node.Data}", StringComparison.Ordinal)));
         AssertInOrder(
-            await node.TimelineAsync(), $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: It cools down until", "attempt 2: Escalated: Nothing was changed", "page: Page 1 with severity error",
-            "closed: ", "resolve: Page 1 resolved");
+            await node.TimelineAsync(), $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: It cools down until",
+            "attempt 2: Escalated: Nothing was changed", "page: Page 1 with severity error", "closed: ", "resolve: Page 1 resolved");
     }
 
     [Fact(Timeout = 600_000)]
@@ -97,14 +103,18 @@ public sealed class RepairTests(ITestOutputHelper output)
         node.Fills = false;
         await node.SecondsAsync(60, cancellation);
         LoopDisk.Append(Path.Combine(node.Spool, "burst.log"), (long)(node.Disk.Drive.TotalSize * (0.93 - node.Disk.Used)));
-        await node.UntilAsync(async () => (await node.IncidentsAsync()).Any(i => i.Severity == "critical"), TimeSpan.FromMinutes(4), cancellation);
-        await node.UntilAsync(async () => (await node.IncidentAsync()).State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
+        await node.UntilAsync(
+            async () => (await node.IncidentsAsync()).Any(i => i.Severity == "critical"), TimeSpan.FromMinutes(4), cancellation);
+        await node.UntilAsync(
+            async () => (await node.IncidentAsync()).State is IncidentState.Closed, TimeSpan.FromMinutes(10), cancellation);
         await ShowAsync(node);
 
         Assert.Equal(RunState.Succeeded, Assert.Single(await node.RunsAsync()).State);
         Assert.Empty(node.PagerDuty.Events);
         Assert.Single(node.PagerDuty.Changes);
-        AssertInOrder(await node.TimelineAsync(), "clean succeeded: Deleted", "state: All signals have cleared", "hold: Page held: all its signals cleared at", "closed: ");
+        AssertInOrder(
+            await node.TimelineAsync(), "clean succeeded: Deleted", "state: All signals have cleared",
+            "hold: Page held: all its signals cleared at", "closed: ");
     }
 
     [Fact(Timeout = 600_000)]
@@ -122,9 +132,14 @@ public sealed class RepairTests(ITestOutputHelper output)
         var run = Assert.Single(await node.RunsAsync());
         Assert.Equal((RunState.Waiting, 0), (run.State, run.Issued));
         AssertInOrder(
-            await node.TimelineAsync(), $$"""plan: node-disk-filling, attempt 1: Step 1, measure: disk.largest-directories {"mountPoint":"{{node.Disk.Folder}}","count":20}, at most 120 s, only reads.""",
-            $$"""Step 2, clean: disk.clean-paths {"mountPoint":"{{node.Disk.Folder}}"}""", "Step 3, vacuum: disk.vacuum-journal", "gate: node-disk-filling, attempt 1: mode: The mode is observe", "page: Page 1 with severity warning");
-        Assert.Contains("The mode is observe", await node.Node.Server.Remediation.ExplainAsync(run.Id, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+            await node.TimelineAsync(),
+            "plan: node-disk-filling, attempt 1: Step 1, measure: disk.largest-directories "
+                + $$"""{"mountPoint":"{{node.Disk.Folder}}","count":20}, at most 120 s, only reads.""",
+            $$"""Step 2, clean: disk.clean-paths {"mountPoint":"{{node.Disk.Folder}}"}""", "Step 3, vacuum: disk.vacuum-journal",
+            "gate: node-disk-filling, attempt 1: mode: The mode is observe", "page: Page 1 with severity warning");
+        Assert.Contains(
+            "The mode is observe", await node.Node.Server.Remediation.ExplainAsync(run.Id, TestContext.Current.CancellationToken),
+            StringComparison.Ordinal);
         Assert.Empty(node.PagerDuty.Changes);
     }
 
@@ -146,9 +161,18 @@ public sealed class RepairTests(ITestOutputHelper output)
             "pause" => node.PostAsync("pauses", new { node = "n1", reason = "we work on it", @for = "1h" }, cancellation),
             "kill switch" => node.SetKillSwitchAsync(cancellation),
             "policy revoked" => Task.Run(() => File.Delete(node.PolicyFile)),
-            _ => File.WriteAllTextAsync(node.PolicyFile, $$"""{ "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.tmp"], "minimumAge": "7d" } ] }"""),
+            _ => File.WriteAllTextAsync(
+                node.PolicyFile,
+                $$"""
+                {
+                  "acceptUnseenProcesses": true,
+                  "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.tmp"], "minimumAge": "7d" } ]
+                }
+                """),
         };
-        await node.UntilAsync(async () => (await node.TimelineAsync()).Any(l => l.Contains(reason, StringComparison.Ordinal)), TimeSpan.FromMinutes(3), cancellation);
+        await node.UntilAsync(
+            async () => (await node.TimelineAsync()).Any(l => l.Contains(reason, StringComparison.Ordinal)), TimeSpan.FromMinutes(3),
+            cancellation);
         await node.SecondsAsync(60, cancellation);
         await ShowAsync(node);
 
@@ -173,5 +197,6 @@ public sealed class RepairTests(ITestOutputHelper output)
     }
 
     static string Line(JsonElement e) =>
-        $"{e.GetProperty("event_action")} {e.GetProperty("dedup_key")} {(e.TryGetProperty("payload", out var payload) ? payload.GetProperty("severity") : "")}".Trim();
+        $"{e.GetProperty("event_action")} {e.GetProperty("dedup_key")} {(e.TryGetProperty("payload", out var payload)
+            ? payload.GetProperty("severity") : "")}".Trim();
 }

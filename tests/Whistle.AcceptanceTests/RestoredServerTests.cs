@@ -18,23 +18,29 @@ public sealed class RestoredServerTests(ITestOutputHelper output)
     public async Task A_repair_that_ran_after_the_backup_is_not_run_again_and_server_and_agent_agree()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        await using var fleet = await MortalFleet.StartAsync(folder => [MortalNode.Create("n1", folder, cleanable: true, files: 20)], cancellation);
+        await using var fleet = await MortalFleet.StartAsync(
+            folder => [MortalNode.Create("n1", folder, cleanable: true, files: 20)], cancellation);
         var node = fleet.Nodes[0];
         var backup = Path.Combine(Path.GetDirectoryName(fleet.DataFolder)!, "backup");
         using var network = new BeginInterceptor();
         // The step is leased, and its permit is asked for when the backup is whole.
-        network.BeforeBegin = () => WhistleAsync(["backup", "create", backup, "--data", fleet.DataFolder, "--server", $"{fleet.Address}"], cancellation);
-        using var agent = new WhistleAgent(MortalAgent.Options(node.Home, fleet.Address, (_, _) => { }) with { Handler = network }, NullLogger.Instance);
+        network.BeforeBegin =
+            () => WhistleAsync(["backup", "create", backup, "--data", fleet.DataFolder, "--server", $"{fleet.Address}"], cancellation);
+        using var agent = new WhistleAgent(
+            MortalAgent.Options(node.Home, fleet.Address, (_, _) => { }) with { Handler = network }, NullLogger.Instance);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var running = agent.RunAsync(stop.Token);
         await fleet.LiveAsync(async () => await IsOverAsync(fleet), cancellation);
         Assert.Equal(RunState.Succeeded, Assert.Single(await fleet.RunsAsync((await fleet.IncidentsAsync())[0])).State);
         Assert.Empty(Directory.GetFiles(node.Spool));
 
-        await fleet.WithoutServerAsync(() => WhistleAsync(["backup", "restore", backup, "--data", fleet.DataFolder, "--replace"], cancellation), cancellation);
+        await fleet.WithoutServerAsync(
+            () => WhistleAsync(["backup", "restore", backup, "--data", fleet.DataFolder, "--replace"], cancellation), cancellation);
         Assert.Null(Assert.Single(await fleet.RunsAsync((await fleet.IncidentsAsync())[0])).EndedAt);
-        await fleet.LiveAsync(async () => (await fleet.RunsAsync((await fleet.IncidentsAsync())[0]))[0].Reports.Any(r => r is { Step: "clean", Outcome: CommandOutcome.Indeterminate, Changed: true }), cancellation);
-        await WhistleAsync(["kill-switch", "off", "--reason", "looked at", "--data", fleet.DataFolder, "--server", $"{fleet.Address}"], cancellation);
+        await fleet.LiveAsync(async () => (await fleet.RunsAsync((await fleet.IncidentsAsync())[0]))[0].Reports.Any(
+            r => r is { Step: "clean", Outcome: CommandOutcome.Indeterminate, Changed: true }), cancellation);
+        await WhistleAsync(
+            ["kill-switch", "off", "--reason", "looked at", "--data", fleet.DataFolder, "--server", $"{fleet.Address}"], cancellation);
         await fleet.LiveAsync(async () => await IsOverAsync(fleet), cancellation);
         await stop.CancelAsync();
         await Task.WhenAny(running);
@@ -47,7 +53,8 @@ public sealed class RestoredServerTests(ITestOutputHelper output)
     }
 
     static async Task<bool> IsOverAsync(MortalFleet fleet) =>
-        await fleet.IncidentsAsync() is [{ State: IncidentState.Closed } incident] && (await fleet.RunsAsync(incident)).All(r => r.EndedAt is not null);
+        await fleet.IncidentsAsync() is [{ State: IncidentState.Closed } incident]
+            && (await fleet.RunsAsync(incident)).All(r => r.EndedAt is not null);
 
     static async Task WhistleAsync(string[] arguments, CancellationToken cancellation)
     {

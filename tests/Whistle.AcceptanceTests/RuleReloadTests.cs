@@ -58,9 +58,12 @@ public sealed class RuleReloadTests : IDisposable
         using var refused = await server.Http.PostAsync("-/reload", null, cancellation);
 
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-        Assert.Contains("my.yaml:6:13: unknown action \"disk.format\"", await refused.Content.ReadAsStringAsync(cancellation), StringComparison.Ordinal);
+        Assert.Contains(
+            "my.yaml:6:13: unknown action \"disk.format\"", await refused.Content.ReadAsStringAsync(cancellation),
+            StringComparison.Ordinal);
         Assert.Equal(before, await server.Http.GetStringAsync("api/whistle/v1/runbooks", cancellation));
-        var refusal = await Assert.ThrowsAsync<StartException>(() => InProcessServer.StartAsync(cancellation, _folder, o => o with { Runbooks = [file] }));
+        var refusal = await Assert.ThrowsAsync<StartException>(
+            () => InProcessServer.StartAsync(cancellation, _folder, o => o with { Runbooks = [file] }));
         Assert.Contains("my.yaml:6:13:", refusal.Message, StringComparison.Ordinal);
     }
 

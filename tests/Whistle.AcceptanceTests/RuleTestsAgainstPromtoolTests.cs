@@ -5,8 +5,8 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// Files of rule tests through <c>whistle rules test</c>'s class and through promtool: those named <c>holds-…</c> must pass both, those named
-/// <c>fails-…</c> neither.
+/// Files of rule tests through <c>whistle rules test</c>'s class and through promtool: those named <c>holds-…</c> must pass both, those
+/// named <c>fails-…</c> neither.
 /// </summary>
 public sealed class RuleTestsAgainstPromtoolTests
 {
@@ -14,7 +14,8 @@ public sealed class RuleTestsAgainstPromtoolTests
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static TheoryData<string> Files => [.. Directory.EnumerateFiles(Folder).Select(f => Path.GetFileName(f)).Where(f => f.Contains('-')).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Files =>
+        [.. Directory.EnumerateFiles(Folder).Select(f => Path.GetFileName(f)).Where(f => f.Contains('-')).Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -22,7 +23,9 @@ public sealed class RuleTestsAgainstPromtoolTests
     {
         var file = Path.Combine(Folder, name);
         var report = await RuleTester.RunAsync(file, Cancellation);
-        Assert.True(report.Errors.Count == 0 == name.StartsWith("holds-", StringComparison.Ordinal), $"Whistle: {string.Join('\n', report.Errors)}");
+        Assert.True(
+            report.Errors.Count == 0 == name.StartsWith("holds-", StringComparison.Ordinal),
+            $"Whistle: {string.Join('\n', report.Errors)}");
 
         using var promtool = ChildProcess.Start(Requirement.Promtool(), ["test", "rules", file]);
         await promtool.WaitForExitAsync(Cancellation);

@@ -34,10 +34,12 @@ public sealed class SecretSweepTests : IDisposable
             app.Services.GetRequiredService<IKeyManager>().GetAllKeys();
         }),
         ["agent/token"] = (test, file) => test.ServeAsync(file, StartAsync, agent: true),
-        ["owner"] = (test, file) => Read(() => new SecretFile(file, ServerFolder.OwnerForm).ReadOrMake(() => Guid.NewGuid().ToString("N"), TimeProvider.System, test._said.Add)),
+        ["owner"] = (test, file) => Read(() => new SecretFile(file, ServerFolder.OwnerForm).ReadOrMake(
+            () => Guid.NewGuid().ToString("N"), TimeProvider.System, test._said.Add)),
         ["token of the command line"] = (_, file) => Read(() => ServerConnection.TokenOf(Path.GetDirectoryName(file)!)),
         ["whistle --token-file"] = (_, file) => Read(() => ServerConnection.TokenIn(file)),
-        ["agent --token-file"] = (_, file) => Read(() => ReportSender.Token(new AgentOptions { TokenFile = file, Buffer = new BufferOptions { Folder = "/none" } })!),
+        ["agent --token-file"] = (_, file) => Read(
+            () => ReportSender.Token(new AgentOptions { TokenFile = file, Buffer = new BufferOptions { Folder = "/none" } })!),
         ["routing key"] = (_, file) => Check(new() { Alerting = new() { Channels = [new PagerDutyOptions { RoutingKeyFile = file }] } }),
         ["mail password"] = (_, file) => Check(new()
         {
@@ -54,9 +56,14 @@ public sealed class SecretSweepTests : IDisposable
         ["token"] = AccessToken.New(AccessToken.OfServer),
         ["instance"] = AccessToken.New("wsi_"),
         ["sessions"] = $"{AccessToken.New("")} 4102444800\n",
-        ["keys/key.xml"] = "<key id=\"5e0ec29a-4a07-4ee6-8ad2-f4b0ddd1b1a4\" version=\"1\"><creationDate>2026-01-01T00:00:00Z</creationDate><activationDate>2026-01-01T00:00:00Z</activationDate><expirationDate>2099-01-01T00:00:00Z</expirationDate>"
-            + "<descriptor deserializerType=\"Microsoft.AspNetCore.DataProtection.AuthenticatedEncryption.ConfigurationModel.AuthenticatedEncryptorDescriptorDeserializer, Microsoft.AspNetCore.DataProtection\"><descriptor>"
-            + "<encryption algorithm=\"AES_256_CBC\" /><validation algorithm=\"HMACSHA256\" /><masterKey><value>AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==</value></masterKey></descriptor></descriptor></key>",
+        ["keys/key.xml"] = "<key id=\"5e0ec29a-4a07-4ee6-8ad2-f4b0ddd1b1a4\" "
+            + "version=\"1\"><creationDate>2026-01-01T00:00:00Z</creationDate><activationDate>2026-01-01T00:00:00Z</activationDate>"
+            + "<expirationDate>2099-01-01T00:00:00Z</expirationDate>"
+            + "<descriptor deserializerType=\"Microsoft.AspNetCore.DataProtection.AuthenticatedEncryption.ConfigurationModel."
+            + "AuthenticatedEncryptorDescriptorDeserializer, Microsoft.AspNetCore.DataProtection\"><descriptor>"
+            + "<encryption algorithm=\"AES_256_CBC\" /><validation algorithm=\"HMACSHA256\" "
+            + "/><masterKey><value>AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==</value>"
+            + "</masterKey></descriptor></descriptor></key>",
         ["agent/token"] = Token,
         ["owner"] = Guid.NewGuid().ToString("N"),
         ["token of the command line"] = AccessToken.New(AccessToken.OfServer),
@@ -79,9 +86,11 @@ public sealed class SecretSweepTests : IDisposable
         ["two lines"] = (file, _) => File.AppendAllText(file, "\nsecond line\n"),
         ["a folder"] = (file, _) => Run($"rm '{file}'; mkdir -m 700 '{file}'"),
         ["root's link to root's file"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; ln -s '{beside}/x' '{file}'"),
-        ["a link to what a stranger owns"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; chown 4711 '{beside}/x'; ln -s '{beside}/x' '{file}'"),
+        ["a link to what a stranger owns"] =
+            (file, beside) => Run($"mv '{file}' '{beside}/x'; chown 4711 '{beside}/x'; ln -s '{beside}/x' '{file}'"),
         ["a stranger's link"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; ln -s '{beside}/x' '{file}'; chown -h 4711 '{file}'"),
-        ["a link into a stranger's folder"] = (file, beside) => Run($"mv '{file}' '{beside}/x'; chown 4711 '{beside}'; ln -s '{beside}/x' '{file}'"),
+        ["a link into a stranger's folder"] =
+            (file, beside) => Run($"mv '{file}' '{beside}/x'; chown 4711 '{beside}'; ln -s '{beside}/x' '{file}'"),
         ["a pipe"] = (file, _) => Run($"rm '{file}'; mkfifo -m 600 '{file}'"),
         ["a device"] = (file, _) => Run($"rm '{file}'; mknod -m 600 '{file}' c 1 3"),
         ["readable by its group"] = (file, _) => Run($"chmod 640 '{file}'"),
@@ -94,7 +103,8 @@ public sealed class SecretSweepTests : IDisposable
     };
 
     // What people put there has no form of its own that would show it, and a session that ends earlier harms nobody.
-    static readonly HashSet<(string, string)> Unknowable = [("mail password", "truncated"), ("database", "truncated"), ("sessions", "truncated")];
+    static readonly HashSet<(string, string)> Unknowable =
+        [("mail password", "truncated"), ("database", "truncated"), ("sessions", "truncated")];
 
     // As orchestrators and services have it: root links it, and a service's group reads it.
     static readonly HashSet<string> Placed = ["agent --token-file", "routing key", "mail password", "database"];
@@ -105,11 +115,15 @@ public sealed class SecretSweepTests : IDisposable
     static readonly HashSet<string> Damages = ["missing", "empty", "no-break space only", "truncated", "garbled", "too long", "two lines"];
 
     // Older versions left them so, under a folder that nobody else could enter: closed, said, and read.
-    static readonly HashSet<(string, string)> Closed = [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
+    static readonly HashSet<(string, string)> Closed =
+        [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
 
     // A list of nobody, and no list; no key, for a folder of that name is none; and root may stop the repairs of another user's server.
     static readonly HashSet<(string, string)> Fine =
-        [("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"), ("token of the command line", "in a stranger's folder")];
+    [
+        ("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"),
+        ("token of the command line", "in a stranger's folder"),
+    ];
 
     readonly string _base = Directory.CreateTempSubdirectory("whistle-sweep").FullName;
     readonly List<string> _said = [];
@@ -209,7 +223,8 @@ public sealed class SecretSweepTests : IDisposable
     string Prepare(string secret, string fault, out string beside)
     {
         var name = secret == "token of the command line" ? "token" : secret.Replace(' ', '-');
-        var folder = Directory.CreateDirectory(Path.Combine(_base, fault.Replace(' ', '-').Replace("'", "", StringComparison.Ordinal), "data")).FullName;
+        var folder = Directory.CreateDirectory(
+            Path.Combine(_base, fault.Replace(' ', '-').Replace("'", "", StringComparison.Ordinal), "data")).FullName;
         beside = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(folder)!, "beside")).FullName;
         var file = Path.Combine(folder, name);
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
@@ -223,7 +238,15 @@ public sealed class SecretSweepTests : IDisposable
         var folder = file[..(file.IndexOf("/data/", StringComparison.Ordinal) + 5)];
         try
         {
-            var options = new WhistleOptions { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = agent, AcceptState = agent, LeastLogged = LogLevel.None, RunTimers = false };
+            var options = new WhistleOptions
+            {
+                DataFolder = folder,
+                Listen = new Uri("http://127.0.0.1:0"),
+                Agent = agent,
+                AcceptState = agent,
+                LeastLogged = LogLevel.None,
+                RunTimers = false,
+            };
             await using var app = await WhistleApp.OpenAsync(options, Cancellation);
             await use(app);
             var problems = app.Services.GetRequiredService<HealthBoard>().Problems();

@@ -36,7 +36,8 @@ public sealed class SeriesLimitTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public async Task Past_a_limit_new_series_are_refused_with_its_name_and_known_ones_are_stored(string limit, RemoteWriteVersion version, bool isNode)
+    public async Task Past_a_limit_new_series_are_refused_with_its_name_and_known_ones_are_stored(
+        string limit, RemoteWriteVersion version, bool isNode)
     {
         await using var server = await StartAsync(limit);
         using var sender = await server.SenderAsync("greedy", node: isNode ? "n1" : null);
@@ -73,7 +74,8 @@ public sealed class SeriesLimitTests : IDisposable
             using var sender = await server.SenderAsync("greedy", node: $"n{start}");
             using var answer = await sender.SendAsync([.. Enumerable.Range(0, 3).Select(i => One(i, -60 * (i + 2)))], Cancellation);
 
-            Assert.Equal(start == 0 ? "3" : start == 1 ? "1" : "0", answer.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written").Single());
+            Assert.Equal(
+                start == 0 ? "3" : start == 1 ? "1" : "0", answer.Headers.GetValues("X-Prometheus-Remote-Write-Samples-Written").Single());
         }
     }
 
@@ -81,12 +83,14 @@ public sealed class SeriesLimitTests : IDisposable
     Task<InProcessServer> StartAsync(string limit) => InProcessServer.StartAsync(Cancellation, _folder, o => limit switch
     {
         "series_limit" => o with { RunTimers = false, MaxSeriesPerTenant = 4, MaxNewSeriesPerHour = 100, MaxStoredSeriesPerTenant = 100 },
-        "new_series_limit" => o with { RunTimers = false, MaxSeriesPerTenant = 100, MaxNewSeriesPerHour = 4, MaxStoredSeriesPerTenant = 100 },
+        "new_series_limit" =>
+            o with { RunTimers = false, MaxSeriesPerTenant = 100, MaxNewSeriesPerHour = 4, MaxStoredSeriesPerTenant = 100 },
         _ => o with { RunTimers = false, MaxSeriesPerTenant = 4, MaxNewSeriesPerHour = 100, MaxStoredSeriesPerTenant = 4 },
     });
 
     static async Task<string[]> TextsAsync(InProcessServer server, string path) =>
         [.. JsonNode.Parse(await server.Http.GetStringAsync("api/v1/" + path, Cancellation))!["data"]!.AsArray().Select(t => (string)t!)];
 
-    static TimeSeries One(int i, int minutes) => new(Labels.OfMetric("m", ("i", $"{i}")), [new Sample(Now.AddMinutes(minutes).ToUnixTimeMilliseconds(), i)]);
+    static TimeSeries One(int i, int minutes) =>
+        new(Labels.OfMetric("m", ("i", $"{i}")), [new Sample(Now.AddMinutes(minutes).ToUnixTimeMilliseconds(), i)]);
 }

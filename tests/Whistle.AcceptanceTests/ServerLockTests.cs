@@ -27,7 +27,12 @@ public sealed class ServerLockTests : IDisposable
         foreach (var file in Directory.GetFiles(Folder, "state.*").Concat(Directory.GetFiles(Telemetry, "hot.*")))
             File.Delete(file);
 
-        foreach (var arguments in new string[][] { ["serve", "--listen", "http://127.0.0.1:0", "--no-agent", "--accept-state"], ["backup", "restore", backup, "--replace"], ["data", "repair"] })
+        foreach (var arguments in new string[][]
+        {
+            ["serve", "--listen", "http://127.0.0.1:0", "--no-agent", "--accept-state"],
+            ["backup", "restore", backup, "--replace"],
+            ["data", "repair"],
+        })
         {
             var (exit, output) = await WhistleAsync([.. arguments, "--data", Folder]);
             Assert.NotEqual(0, exit);
@@ -101,7 +106,12 @@ public sealed class ServerLockTests : IDisposable
         await using (var server = await StartAsync())
             Assert.Equal(0, (await WhistleAsync(["backup", "create", backup, "--data", Folder, "--server", $"{server.Address}"])).Exit);
 
-        foreach (var arguments in new string[][] { ["data", "check"], ["data", "repair"], ["serve", "--listen", "http://127.0.0.1:0", "--no-agent", "--accept-state"] })
+        foreach (var arguments in new string[][]
+        {
+            ["data", "check"],
+            ["data", "repair"],
+            ["serve", "--listen", "http://127.0.0.1:0", "--no-agent", "--accept-state"],
+        })
         {
             var (exit, output) = await WhistleAsync([.. arguments, "--data", backup]);
             Assert.NotEqual(0, exit);
@@ -125,7 +135,8 @@ public sealed class ServerLockTests : IDisposable
         Assert.Equal((2, true), Refused(await WhistleAsync(["data", verb, "--data", Folder]), "is not a data folder of a server"));
         Assert.Single(Directory.GetFileSystemEntries(Folder));
 
-        static (int, bool) Refused((int Exit, string Output) answer, string says) => (answer.Exit, answer.Output.Contains(says, StringComparison.Ordinal));
+        static (int, bool) Refused((int Exit, string Output) answer, string says) =>
+            (answer.Exit, answer.Output.Contains(says, StringComparison.Ordinal));
     }
 
     async Task<ServerProcess> StartAsync()

@@ -54,12 +54,16 @@ public sealed class SessionTests : IDisposable
             await Browser.UntilEndedAsync(page, Cancellation);
             Assert.False(await browser.IsLoggedInAsync(server.App.Address, Cancellation));
             Assert.False(await copy.IsLoggedInAsync(server.App.Address, Cancellation));
-            Assert.NotEqual(HttpStatusCode.OK, await copy.PostAsync(server.App.Address, "/_blazor/negotiate?negotiateVersion=1", Cancellation));
+            Assert.NotEqual(
+                HttpStatusCode.OK, await copy.PostAsync(server.App.Address, "/_blazor/negotiate?negotiateVersion=1", Cancellation));
             Assert.True(await other.IsLoggedInAsync(server.App.Address, Cancellation));
             Assert.Equal(WebSocketState.Open, othersPage.State);
 
             // All that are left.
-            Assert.Contains("\"ended\":1", await (await server.Http.DeleteAsync("api/whistle/v1/sessions", Cancellation)).Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+            Assert.Contains(
+                "\"ended\":1",
+                await (await server.Http.DeleteAsync("api/whistle/v1/sessions", Cancellation)).Content.ReadAsStringAsync(Cancellation),
+                StringComparison.Ordinal);
             await Browser.UntilEndedAsync(othersPage, Cancellation);
             Assert.False(await other.IsLoggedInAsync(server.App.Address, Cancellation));
         }

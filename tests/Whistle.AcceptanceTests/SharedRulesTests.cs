@@ -7,7 +7,9 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>The rules that clusters share, as they are published: they load, and on a cluster's data they say what they say in Prometheus.</summary>
+/// <summary>
+/// The rules that clusters share, as they are published: they load, and on a cluster's data they say what they say in Prometheus.
+/// </summary>
 public sealed class SharedRulesTests(ITestOutputHelper output)
 {
     const int Interval = 15_000;
@@ -35,7 +37,8 @@ public sealed class SharedRulesTests(ITestOutputHelper output)
             var lines = await File.ReadAllLinesAsync(manifest, TestContext.Current.CancellationToken);
             var plain = Path.Combine(folder.FullName, file);
             await File.WriteAllLinesAsync(
-                plain, lines.SkipWhile(l => l != "spec:").Skip(1).Select(l => l.Length > 2 ? l[2..] : ""), TestContext.Current.CancellationToken);
+                plain, lines.SkipWhile(l => l != "spec:").Skip(1).Select(l => l.Length > 2 ? l[2..] : ""),
+                TestContext.Current.CancellationToken);
             Assert.Equal((alerts, recordings), Counts(manifest));
             Assert.Equal((alerts, recordings), Counts(plain));
         }

@@ -32,14 +32,20 @@ public sealed class SimulationTests(ITestOutputHelper output)
             NodesPerCluster = 6,
             Calm = true,
             Length = TimeSpan.FromHours(ailment == "sick" ? 10 : 5),
-            Script = [new(0, TimeSpan.FromMinutes(10), ailment, 0, ailment == "etcd" ? 1 : 4, TimeSpan.FromHours(ailment == "sick" ? 2 : 1), curable ? 0.5 : 0.05)],
+            Script = [new(
+                0, TimeSpan.FromMinutes(10), ailment, 0, ailment == "etcd" ? 1 : 4, TimeSpan.FromHours(ailment == "sick" ? 2 : 1),
+                curable ? 0.5 : 0.05)],
         };
         var calm = await Simulator.RunAsync(options, TestContext.Current.CancellationToken);
         Assert.Null(calm.Violation);
         output.WriteLine($"{calm.Moments} moments of death\n{calm.End}");
         Assert.InRange(calm.Moments, 20, 2000);
         var others = new ConcurrentBag<string>();
-        var cores = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = TestContext.Current.CancellationToken };
+        var cores = new ParallelOptions
+        {
+            MaxDegreeOfParallelism = Environment.ProcessorCount,
+            CancellationToken = TestContext.Current.CancellationToken,
+        };
         await Parallel.ForAsync(0, calm.Moments, cores, async (at, cancellation) =>
         {
             var report = await Simulator.RunAsync(options with { DieAt = at }, cancellation);
@@ -57,7 +63,8 @@ public sealed class SimulationTests(ITestOutputHelper output)
 
     /// <summary>A fresh seed each time, printed.</summary>
     [Fact(Timeout = 900_000)]
-    public Task Nothing_is_violated_with_a_fresh_seed() => SimulateAsync(BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) >> 16, 0.5, TestContext.Current.CancellationToken);
+    public Task Nothing_is_violated_with_a_fresh_seed() =>
+        SimulateAsync(BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) >> 16, 0.5, TestContext.Current.CancellationToken);
 
     [Fact]
     public async Task A_seed_gives_the_same_course_again()
@@ -66,7 +73,9 @@ public sealed class SimulationTests(ITestOutputHelper output)
         async Task<List<string>> Course()
         {
             var lines = new List<string>();
-            await Simulator.RunAsync(SimulateCommand.Options(7) with { Length = TimeSpan.FromDays(5), Trace = lines.Add }, TestContext.Current.CancellationToken);
+            await Simulator.RunAsync(
+                SimulateCommand.Options(7) with { Length = TimeSpan.FromDays(5), Trace = lines.Add },
+                TestContext.Current.CancellationToken);
             return lines;
         }
 
@@ -81,7 +90,9 @@ public sealed class SimulationTests(ITestOutputHelper output)
         output.WriteLine($"seed {seed}");
         var (total, failed) = await Campaign.RunAsync(
             SimulateCommand.Options(seed), years, Environment.ProcessorCount, _ => { }, cancellation);
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{total.ClusterHours:0} cluster-hours, {total.Runs.Values.Sum()} runs, {total.Repairs} repairs"));
+        output.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{total.ClusterHours:0} cluster-hours, {total.Runs.Values.Sum()} runs, {total.Repairs} repairs"));
         Assert.True(failed.Count == 0, string.Join('\n', failed.Select(f => $"whistle simulate --seed {f.Seed} --trace: {f.Violation}")));
     }
 }

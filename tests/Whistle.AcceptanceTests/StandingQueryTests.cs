@@ -58,10 +58,14 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
 
         output.WriteLine($"{compared} evaluations");
         Assert.True(compared > 10_000, "Most expressions must be evaluated by what the head has.");
-        Assert.True(differences.Count == 0, $"seed {seed}: {differences.Count} of {compared} differ\n" + string.Join("\n", differences.Take(8)));
+        Assert.True(
+            differences.Count == 0, $"seed {seed}: {differences.Count} of {compared} differ\n" + string.Join("\n", differences.Take(8)));
     }
 
-    /// <summary>Counters with resets, gaps, markers, NaN and late samples over ranges that the head does not have, as long as the series live and longer.</summary>
+    /// <summary>
+    /// Counters with resets, gaps, markers, NaN and late samples over ranges that the head does not have, as long as the series live and
+    /// longer.
+    /// </summary>
     [Fact]
     public async Task Long_ranges_of_counters_say_what_a_fresh_query_says()
     {
@@ -91,9 +95,11 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
         var queries = (from function in "rate increase resets".Split(' ')
                        from range in "21m 1h 2h30m 7h 1d".Split(' ')
                        from offset in ",offset 7m".Split(',')
-                       select Parser.Parse($"{function}(requests_total[{range}] {offset})")).Select(e => (Expr: e, Standing: group.Add(e))).ToList();
+                       select Parser.Parse($"{function}(requests_total[{range}] {offset})"))
+            .Select(e => (Expr: e, Standing: group.Add(e))).ToList();
         var (compared, before, differences) = (0, PromQLCases.Start, new List<string>());
-        for (var now = PromQLCases.Start; now < PromQLCases.Start + (36 * 3_600_000L); now += random.Next(8) == 0 ? random.Next(2_000_000) : 60_000)
+        for (var now =
+            PromQLCases.Start; now < PromQLCases.Start + (36 * 3_600_000L); now += random.Next(8) == 0 ? random.Next(2_000_000) : 60_000)
         {
             clock.AdjustTime(DateTimeOffset.FromUnixTimeMilliseconds(now));
             while (arrivals.TryPeek(out var arrival, out var at) && at <= now)
@@ -121,7 +127,8 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
         }
 
         output.WriteLine($"{compared} evaluations");
-        Assert.True(differences.Count == 0, $"seed {seed}: {differences.Count} of {compared} differ\n" + string.Join("\n", differences.Take(8)));
+        Assert.True(
+            differences.Count == 0, $"seed {seed}: {differences.Count} of {compared} differ\n" + string.Join("\n", differences.Take(8)));
     }
 
     static SeriesSamples Counter(int number, Random random, int? minutes = null)
@@ -139,7 +146,8 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
                 time += random.Next(9_000_000);
         }
 
-        return new(Labels.OfMetric("requests_total", ("pod", $"p{number}")), [.. samples.Select(s => s.Time)], [.. samples.Select(s => s.Value)]);
+        return new(
+            Labels.OfMetric("requests_total", ("pod", $"p{number}")), [.. samples.Select(s => s.Time)], [.. samples.Select(s => s.Value)]);
     }
 
     static IEnumerable<(Expr, StandingQuery)> Expressions(PromQLCases cases, ILiveSeriesSource source)
@@ -207,7 +215,9 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
         try
         {
             List<StandingPoint> points = [];
-            return await query.TryEvaluateAsync(now, points, default) ? (true, points.ToDictionary(p => query.Labels(p.Slot), p => p.Value)) : (false, null);
+            return await query.TryEvaluateAsync(now, points, default)
+                ? (true, points.ToDictionary(p => query.Labels(p.Slot), p => p.Value))
+                : (false, null);
         }
         catch (PromQLException)
         {
@@ -220,7 +230,8 @@ public sealed class StandingQueryTests(ITestOutputHelper output)
     {
         if (a is null || b is null)
             return a is null && b is null;
-        return a.Count == b.Count && a.All(x => b.TryGetValue(x.Key, out var y) && (x.Value.Equals(y) || Math.Abs(x.Value - y) <= 1e-9 * Math.Max(Math.Abs(x.Value), Math.Abs(y))));
+        return a.Count == b.Count && a.All(x => b.TryGetValue(x.Key, out var y)
+            && (x.Value.Equals(y) || Math.Abs(x.Value - y) <= 1e-9 * Math.Max(Math.Abs(x.Value), Math.Abs(y))));
     }
 
     static string Text(Dictionary<Labels, double>? values) =>

@@ -10,7 +10,10 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary><c>whistle serve</c> on a data folder whose state something has befallen: it starts with all that was set, or says in one message why not.</summary>
+/// <summary>
+/// <c>whistle serve</c> on a data folder whose state something has befallen: it starts with all that was set, or says in one message why
+/// not.
+/// </summary>
 public sealed class StateStartTests : IAsyncLifetime
 {
     static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
@@ -29,7 +32,8 @@ public sealed class StateStartTests : IAsyncLifetime
         for (var i = 0; i < 300; i++)
             await new ControlStore(state).SetAsync(new KillSwitch(i % 2 == 1, "stop", "ann", Now), Cancellation);
         // As a killed server leaves it: the last changes are in the log alone.
-        foreach (var file in Directory.GetFiles(_base, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith("-shm", StringComparison.Ordinal)))
+        foreach (var file in Directory.GetFiles(_base, "*", SearchOption.AllDirectories).Where(
+            f => !f.EndsWith("-shm", StringComparison.Ordinal)))
         {
             var copy = Path.Combine(_folder, Path.GetRelativePath(_base, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -102,7 +106,8 @@ public sealed class StateStartTests : IAsyncLifetime
         {
             await server.StartAsync(Cancellation);
             Assert.True(await KillSwitchAsync(server));
-            using var off = await server.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = false, reason = "looked" }, Cancellation);
+            using var off = await server.Http.PutAsJsonAsync(
+                "api/whistle/v1/kill-switch", new { on = false, reason = "looked" }, Cancellation);
             Assert.Equal(HttpStatusCode.OK, off.StatusCode);
         }
 
@@ -136,7 +141,9 @@ public sealed class StateStartTests : IAsyncLifetime
 
         using var refused = await server.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = true, reason = "odd" }, Cancellation);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
-        Assert.Equal("The disk of state.sqlite is full.", (await refused.Content.ReadFromJsonAsync<JsonElement>(Cancellation)).GetProperty("error").GetString());
+        Assert.Equal(
+            "The disk of state.sqlite is full.",
+            (await refused.Content.ReadFromJsonAsync<JsonElement>(Cancellation)).GetProperty("error").GetString());
         state.Fault = null;
         using var taken = await server.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = true, reason = "odd" }, Cancellation);
         Assert.Equal(HttpStatusCode.OK, taken.StatusCode);
@@ -147,7 +154,9 @@ public sealed class StateStartTests : IAsyncLifetime
 
     async Task<(int Exit, string Error)> RefusedAsync(params string[] options)
     {
-        using var process = ChildProcess.StartProject("Whistle", "whistle.dll", ["serve", "--no-agent", "--data", _folder, "--listen", $"http://127.0.0.1:{ChildProcess.FreePort()}", .. options]);
+        using var process = ChildProcess.StartProject(
+            "Whistle", "whistle.dll",
+            ["serve", "--no-agent", "--data", _folder, "--listen", $"http://127.0.0.1:{ChildProcess.FreePort()}", .. options]);
         var error = new StringWriter();
         process.ErrorDataReceived += (_, line) => error.Write(line.Data is null ? "" : line.Data + "\n");
         await process.WaitForExitAsync(Cancellation);

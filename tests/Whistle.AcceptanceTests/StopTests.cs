@@ -52,12 +52,13 @@ public sealed class StopTests : IDisposable
             (_, _) => Task.FromResult(HasReports()), signal, times);
         Assert.True(HasReports());
 
-        bool HasReports() => Directory.Exists(buffer) && Directory.GetFiles(buffer, "*", SearchOption.AllDirectories).Any(f => new FileInfo(f).Length > 0);
+        bool HasReports() =>
+            Directory.Exists(buffer) && Directory.GetFiles(buffer, "*", SearchOption.AllDirectories).Any(f => new FileInfo(f).Length > 0);
     }
 
     async Task StopAsync(
-        string project, string assembly, Func<string, string[]> arguments, Func<HttpClient, CancellationToken, Task<bool>> ready, string signal, int times,
-        IReadOnlyDictionary<string, string>? environment = null)
+        string project, string assembly, Func<string, string[]> arguments, Func<HttpClient, CancellationToken, Task<bool>> ready,
+        string signal, int times, IReadOnlyDictionary<string, string>? environment = null)
     {
         var address = $"http://127.0.0.1:{ChildProcess.FreePort()}";
         using var http = new HttpClient { BaseAddress = new Uri(address) };

@@ -18,7 +18,8 @@ public sealed class UmaskTests
         var own = Path.Combine(folder, "own");
         await File.WriteAllTextAsync(own, "x", TestContext.Current.CancellationToken);
         // By another process, for a file that this one had open for writing may not run yet.
-        Shell.Run($"printf '#!/bin/sh\\numask\\nprintf \"%%s|\" \"$@\"\\n' > '{folder}/source'; install -m 0755 '{folder}/source' '{folder}/probe'");
+        Shell.Run($"printf '#!/bin/sh\\numask\\nprintf \"%%s|\" \"$@\"\\n' > '{folder}/source'; "
+            + $"install -m 0755 '{folder}/source' '{folder}/probe'");
         string[] arguments = ["a b", "$(id)", "; id", "\"", "-c"];
         var ended = await NodeProgram.RunAsync(
             new ActionContext
@@ -32,7 +33,8 @@ public sealed class UmaskTests
 
         Assert.Equal("600", Shell.Mode(own));
         Assert.True(ended.Well, ended.Complaint("probe"));
-        Assert.Equal($"{Convert.ToString(Umask.Before!.Value, 8).PadLeft(4, '0')}\n{string.Concat(arguments.Select(a => a + "|"))}", ended.Output);
+        Assert.Equal(
+            $"{Convert.ToString(Umask.Before!.Value, 8).PadLeft(4, '0')}\n{string.Concat(arguments.Select(a => a + "|"))}", ended.Output);
         Assert.NotEqual(0x3Fu, Umask.Before);
         Directory.Delete(folder, recursive: true);
     }

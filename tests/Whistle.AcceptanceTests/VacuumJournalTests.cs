@@ -62,13 +62,17 @@ public sealed class VacuumJournalTests : IAsyncLifetime
 
         var after = Sizes();
         var gone = before.Keys.Except(after.Keys).ToList();
-        Assert.Equal(before.Keys.Where(f => f.Contains('@', StringComparison.Ordinal)).Except(kept).Order(StringComparer.Ordinal), gone.Order(StringComparer.Ordinal));
+        Assert.Equal(
+            before.Keys.Where(f => f.Contains('@', StringComparison.Ordinal)).Except(kept).Order(StringComparer.Ordinal),
+            gone.Order(StringComparer.Ordinal));
         Assert.Contains(gone, f => Path.GetFileName(f).StartsWith("user-1000@", StringComparison.Ordinal));
         foreach (var report in new[] { said, done })
         {
             Assert.Equal(CommandOutcome.Succeeded, report.Outcome);
             var output = report.Output!.Value;
-            Assert.Equal(gone.Order(StringComparer.Ordinal), output.GetProperty("examples").EnumerateArray().Select(e => e.GetString()).Order(StringComparer.Ordinal));
+            Assert.Equal(
+                gone.Order(StringComparer.Ordinal),
+                output.GetProperty("examples").EnumerateArray().Select(e => e.GetString()).Order(StringComparer.Ordinal));
             Assert.Equal(gone.Sum(f => before[f]), output.GetProperty("bytes").GetInt64());
             Assert.Equal(kept.Sum(f => before[f]), output.GetProperty("archivedAfter").GetInt64());
         }
@@ -173,7 +177,8 @@ public sealed class VacuumJournalTests : IAsyncLifetime
             }
         };
         Assert.Equal(files.Count - 2, (await RunAsync()).Output!.Value.GetProperty("files").GetInt64());
-        Assert.Equal([files[0], files[1], files[1] + ".kept"], _journald.Archived.OrderBy(f => files.FindIndex(f.StartsWith)).ThenBy(f => f.Length));
+        Assert.Equal(
+            [files[0], files[1], files[1] + ".kept"], _journald.Archived.OrderBy(f => files.FindIndex(f.StartsWith)).ThenBy(f => f.Length));
         Assert.Equal("gold", File.ReadAllText(outside));
         Assert.Equal("another", File.ReadAllText(files[1]));
     }
@@ -189,7 +194,9 @@ public sealed class VacuumJournalTests : IAsyncLifetime
                 _journald.RotateAsync(Cancellation).GetAwaiter().GetResult();
         };
         Assert.Equal(planned.Count, (await RunAsync()).Output!.Value.GetProperty("files").GetInt64());
-        Assert.Contains("active 49 ", await _journald.JournalctlAsync("--file", Assert.Single(_journald.Archived), "-o", "cat"), StringComparison.Ordinal);
+        Assert.Contains(
+            "active 49 ", await _journald.JournalctlAsync("--file", Assert.Single(_journald.Archived), "-o", "cat"),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -220,7 +227,10 @@ public sealed class VacuumJournalTests : IAsyncLifetime
         var changed = await RunAsync();
 
         Assert.All(
-            [(noRule, "vacuumJournal"), (keepsNothing, "keepBytes"), (otherMount, "/proc"), (badAge, "7d"), (noPermit, "kill switch"), (revoked, "vacuumJournal"), (changed, "changed during")],
+            [
+                (noRule, "vacuumJournal"), (keepsNothing, "keepBytes"), (otherMount, "/proc"), (badAge, "7d"), (noPermit, "kill switch"),
+                (revoked, "vacuumJournal"), (changed, "changed during"),
+            ],
             r => Assert.Contains(r.Item2, Refused(r.Item1).Summary, StringComparison.Ordinal));
         Assert.Equal(before, Sizes());
     }

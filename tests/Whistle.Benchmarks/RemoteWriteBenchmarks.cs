@@ -23,7 +23,8 @@ public class RemoteWriteBenchmarks
     [GlobalSetup]
     public void Encode()
     {
-        _series = [.. NodeProfile.Series(node: 0).Concat(NodeProfile.Series(node: 1)).Select(s => new TimeSeries(s.Labels, [new Sample(1_700_000_000_000, s.Level)]))];
+        _series = [.. NodeProfile.Series(node: 0).Concat(NodeProfile.Series(node: 1))
+            .Select(s => new TimeSeries(s.Labels, [new Sample(1_700_000_000_000, s.Level)]))];
         RemoteWriteEncoder.EncodeV1(_series, _output);
         _v1 = _output.WrittenSpan.ToArray();
         _output.ResetWrittenCount();

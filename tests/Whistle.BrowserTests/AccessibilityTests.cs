@@ -21,7 +21,10 @@ public sealed class AccessibilityTests(Chromium chromium)
         foreach (var (name, address) in await Scenes.PagesAsync(scene))
             found.AddRange(await LooksAsync(person, name, address));
         await using var newcomer = await BrowserPage.OpenAsync(browser, empty);
-        foreach (var (name, address) in new[] { ("empty-fleet", "/"), ("empty-incidents", "/incidents"), ("empty-tickets", "/tickets"), ("missing", "/no/such") })
+        foreach (var (name, address) in new[]
+        {
+            ("empty-fleet", "/"), ("empty-incidents", "/incidents"), ("empty-tickets", "/tickets"), ("missing", "/no/such"),
+        })
             found.AddRange(await LooksAsync(newcomer, name, address));
 
         Assert.True(found.Count == 0, string.Join('\n', found.Distinct()));
@@ -36,7 +39,12 @@ public sealed class AccessibilityTests(Chromium chromium)
         await using var person = await BrowserPage.OpenAsync(browser, broken);
         await broken.BreakAsync(true);
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Data is missing or out of date." }));
-        List<string> found = [.. await LooksAsync(person, "error-fleet", "/"), .. await LooksAsync(person, "error-incidents", "/incidents"), .. await LooksAsync(person, "error-tickets", "/tickets")];
+        List<string> found =
+        [
+            .. await LooksAsync(person, "error-fleet", "/"),
+            .. await LooksAsync(person, "error-incidents", "/incidents"),
+            .. await LooksAsync(person, "error-tickets", "/tickets"),
+        ];
         await using var other = await BrowserPage.OpenAsync(browser, many);
         found.AddRange([.. await LooksAsync(other, "many-fleet", "/"), .. await LooksAsync(other, "many-incidents", "/incidents")]);
 
@@ -50,7 +58,10 @@ public sealed class AccessibilityTests(Chromium chromium)
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene, ColorScheme.Dark);
         List<string> found = [];
         var incident = (await Scenes.PagesAsync(scene)).First(p => p.Name == "incident-approve").Address;
-        foreach (var (address, key) in new[] { (incident, "y"), (incident, "p"), (incident, "a"), ("/clusters/acme/production", "m"), ("/", "s"), ("/", "?") })
+        foreach (var (address, key) in new[]
+        {
+            (incident, "y"), (incident, "p"), (incident, "a"), ("/clusters/acme/production", "m"), ("/", "s"), ("/", "?"),
+        })
         {
             await person.GoAsync(address);
             await person.KeysAsync(key);
@@ -81,6 +92,7 @@ public sealed class AccessibilityTests(Chromium chromium)
     {
         await Pictures.TakeAsync(person.Page, what, whole: !what.StartsWith("dialog", StringComparison.Ordinal));
         var results = await person.Page.RunAxe();
-        return results.Violations.SelectMany(v => v.Nodes.Select(n => $"{what}: {v.Id}: {n.Html[..Math.Min(160, n.Html.Length)]} {n.Any.FirstOrDefault()?.Message}"));
+        return results.Violations.SelectMany(
+            v => v.Nodes.Select(n => $"{what}: {v.Id}: {n.Html[..Math.Min(160, n.Html.Length)]} {n.Any.FirstOrDefault()?.Message}"));
     }
 }

@@ -20,12 +20,21 @@ public sealed class HealthBarTests(Chromium chromium)
         await using var scene = await Scene.StartAsync(Cancellation, new Disk(new("acme", "production", "web-3"), "/data", 0.5));
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var board = scene.App.Services.GetRequiredService<HealthBoard>();
-        board.Report("disk", "", HealthState.Failed, "The file system of /var/lib/whistle/telemetry has 12 MiB of 40960 MiB free; 512 MiB are needed to accept samples. Senders keep their samples and retry, and the state of their nodes is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
+        board.Report("disk", "", HealthState.Failed, "The file system of /var/lib/whistle/telemetry has 12 MiB of 40960 MiB free; 512 MiB "
+            + "are needed to accept samples. Senders keep their samples and retry, and the state of their nodes is unknown. "
+            + "Incidents, pages and the kill switch keep working. Free space, or lower Retention.");
         for (var i = 0; i < 5; i++)
-            board.Report("telemetry-store", $"2026-01-01T0{i}Z", HealthState.Degraded, "The hour is damaged and was set aside in /var/lib/whistle/telemetry/aside/a-name-that-has-no-place-to-be-broken-at-all-because-it-is-one-word.parquet.");
-        board.Report("outbox", "pagerduty delivery", HealthState.Degraded, "pagerduty does not take trigger i1/1, and is tried again: <b>refused</b>");
+            board.Report("telemetry-store", $"2026-01-01T0{i}Z", HealthState.Degraded, "The hour is damaged and was set aside in "
+                + "/var/lib/whistle/telemetry/aside/a-name-that-has-no-place-to-be-broken-at-all-because-it-is-one-word.parquet.");
+        board.Report(
+            "outbox", "pagerduty delivery", HealthState.Degraded,
+            "pagerduty does not take trigger i1/1, and is tried again: <b>refused</b>");
         List<string> found = [];
-        foreach (var (name, address) in new[] { ("fleet", "/"), ("node", "/nodes/acme/production/web-3"), ("incidents", "/incidents"), ("tickets", "/tickets"), ("missing", "/no/such") })
+        foreach (var (name, address) in new[]
+        {
+            ("fleet", "/"), ("node", "/nodes/acme/production/web-3"), ("incidents", "/incidents"), ("tickets", "/tickets"),
+            ("missing", "/no/such"),
+        })
         {
             await person.GoAsync(address);
             var bars = person.Page.Locator("section.health");
@@ -39,8 +48,11 @@ public sealed class HealthBarTests(Chromium chromium)
                 await person.Page.EmulateMediaAsync(new() { ColorScheme = theme });
                 await person.Page.SetViewportSizeAsync(width, 900);
                 await Pictures.TakeAsync(person.Page, $"health-{name}-{theme}-{width}", whole: true);
-                Assert.True(await person.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), $"{name} at {width} is wider than the window.");
-                found.AddRange((await person.Page.RunAxe()).Violations.SelectMany(v => v.Nodes.Select(n => $"{name} {theme} {width}: {v.Id}: {n.Html[..Math.Min(160, n.Html.Length)]}")));
+                Assert.True(
+                    await person.Page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= document.documentElement.clientWidth"),
+                    $"{name} at {width} is wider than the window.");
+                found.AddRange((await person.Page.RunAxe()).Violations.SelectMany(
+                    v => v.Nodes.Select(n => $"{name} {theme} {width}: {v.Id}: {n.Html[..Math.Min(160, n.Html.Length)]}")));
             }
         }
 

@@ -16,7 +16,8 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
     const string Watch =
         """
         addEventListener("input", () => window.changed = window.typed = performance.now(), true);
-        new MutationObserver(() => window.changed = performance.now()).observe(document.querySelector("main"), { childList: true, subtree: true, characterData: true });
+        new MutationObserver(() => window.changed = performance.now()).observe(
+            document.querySelector("main"), { childList: true, subtree: true, characterData: true });
         """;
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -69,7 +70,10 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
         var incident = (await scene.Incidents.ActiveAsync(Cancellation))[0].Id;
-        foreach (var address in new[] { "/", "/incidents", $"/incidents/{incident}", "/clusters/acme/production", "/nodes/acme/production/web-3" })
+        foreach (var address in new[]
+        {
+            "/", "/incidents", $"/incidents/{incident}", "/clusters/acme/production", "/nodes/acme/production/web-3",
+        })
         {
             await person.GoAsync(address);
             await person.SeesAsync(page.Locator("bdi", new() { HasText = "onerror" }).First);
@@ -90,10 +94,16 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         await person.KeysAsync("/");
         await page.EvaluateAsync(Watch);
         List<double> took = [];
-        foreach (var (text, count) in new[] { ("n", 1000), ("o", 1000), ("d", 1000), ("e", 1000), ("-", 1000), ("0", 1000), ("9", 100), ("8", 10), ("7", 1) })
+        foreach (var (text, count) in new[]
+        {
+            ("n", 1000), ("o", 1000), ("d", 1000), ("e", 1000), ("-", 1000), ("0", 1000), ("9", 100), ("8", 10), ("7", 1),
+        })
         {
             await page.Keyboard.TypeAsync(text);
-            await page.WaitForFunctionAsync("([q, n]) => new URL(location).searchParams.get('q')?.endsWith(q) && document.querySelector('.count').textContent.startsWith(n + ' ')", new[] { text, count.ToString() });
+            await page.WaitForFunctionAsync(
+                "([q, n]) => new URL(location).searchParams.get('q')?.endsWith(q) && "
+                + "document.querySelector('.count').textContent.startsWith(n + ' ')",
+                new[] { text, count.ToString() });
             took.Add(await page.EvaluateAsync<double>("window.changed - window.typed"));
         }
 
@@ -123,7 +133,8 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
         await page.EvaluateAsync(Watch);
         await page.Keyboard.TypeAsync("7");
         await page.WaitForFunctionAsync("() => document.querySelector('.nodes tbody tr th').textContent.includes('7')");
-        output.WriteLine($"First paint {paint:0} ms, connected by {live:0} ms, a keystroke in the filter {await page.EvaluateAsync<double>("window.changed - window.typed"):0} ms.");
+        output.WriteLine($"First paint {paint:0} ms, connected by {live:0} ms, a keystroke in the filter "
+            + $"{await page.EvaluateAsync<double>("window.changed - window.typed"):0} ms.");
         Assert.Contains("1000", await page.Locator(".figures").TextContentAsync(), StringComparison.Ordinal);
     }
 
@@ -139,7 +150,8 @@ public sealed class LivePageTests(Chromium chromium, ITestOutputHelper output)
 
         await person.Page.GetByRole(AriaRole.Button, new() { Name = "Log out" }).ClickAsync();
         foreach (var page in new[] { person.Page, second })
-            await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Log in to Whistle" })).ToBeVisibleAsync(new() { Timeout = 20_000 });
+            await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Log in to Whistle" })).ToBeVisibleAsync(
+                new() { Timeout = 20_000 });
         Assert.Equal(0, await other.Page.Locator("#connection").GetByText("Connection lost").CountAsync());
         await other.GoAsync("/tickets");
     }

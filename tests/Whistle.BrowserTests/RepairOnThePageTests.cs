@@ -32,7 +32,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.SeesAsync(page.GetByRole(AriaRole.Heading, new() { Name = "/data on web-3" }));
         await person.SeesAsync(page.Locator(".page-head .badge", new() { HasText = "held back" }));
 
-        await scene.UntilAsync(async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation))[0].State is RunState.Verifying, Cancellation);
+        await scene.UntilAsync(
+            async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation))[0].State is RunState.Verifying, Cancellation);
         await person.SeesAsync(page.Locator(".run > .card-line .badge", new() { HasText = "verifying" }));
         await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
         await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).Count == 0, Cancellation);
@@ -46,7 +47,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
     {
         await using var scene = await WaitingAsync();
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
-        await person.Page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
+        await person.Page.Locator("section", new() { HasText = "Needs a person" })
+            .GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
         await person.Page.GetByRole(AriaRole.Button, new() { Name = "Approve…" }).ClickAsync();
         var dialog = person.Page.GetByRole(AriaRole.Dialog);
         await person.SeesAsync(dialog.GetByText("disk.clean-paths"));
@@ -66,7 +68,8 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.KeysAsync("j", "Enter");
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Heading, new() { Name = "/data on build-1" }));
         await person.KeysAsync("y");
-        await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Approve" })).ToBeFocusedAsync();
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Approve" }))
+            .ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await ApprovedAsync(scene, person);
     }
@@ -89,10 +92,12 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await using var scene = await Scene.StartAsync(
             runbook, Cancellation, new Disk(new("acme", "staging", "build-1"), "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
         await scene.SetModeAsync("staging", RunbookMode.Automatic);
-        await scene.UntilAsync(async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.Running }], Cancellation);
+        await scene.UntilAsync(
+            async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.Running }], Cancellation);
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         var page = person.Page;
-        await page.Locator("section", new() { HasText = "Needs a person" }).GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
+        await page.Locator("section", new() { HasText = "Needs a person" })
+            .GetByRole(AriaRole.Link, new() { Name = "/data on build-1" }).First.ClickAsync();
         await person.SeesAsync(page.Locator("#why", new() { HasText = "waiting for a person to do this: Ask the owner of /data" }));
         await person.KeysAsync("t");
         var dialog = page.GetByRole(AriaRole.Dialog);
@@ -100,12 +105,14 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Mark as done" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "operator has done ask-owner: The owner said yes." }));
 
-        await scene.UntilAsync(async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation))[0].State is RunState.AwaitingApproval, Cancellation);
+        await scene.UntilAsync(
+            async () => (await scene.Runs.SinceAsync(scene.Now, Cancellation))[0].State is RunState.AwaitingApproval, Cancellation);
         await page.GetByRole(AriaRole.Button, new() { Name = "Approve…" }).ClickAsync();
         await person.SeesAsync(dialog.GetByRole(AriaRole.Heading, new() { Name = "Approve consent" }));
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
         await person.SeesAsync(page.Locator(".timeline", new() { HasText = "consent is approved by operator" }));
-        await scene.UntilAsync(async () => await scene.Incidents.ActiveAsync(Cancellation) is [{ State: IncidentState.Recovering }], Cancellation);
+        await scene.UntilAsync(
+            async () => await scene.Incidents.ActiveAsync(Cancellation) is [{ State: IncidentState.Recovering }], Cancellation);
         await person.SeesAsync(page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
     }
 
@@ -163,7 +170,9 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         }
 
         await person.SeesAsync(page.Locator(".modes .badge", new() { HasText = "automatic" }));
-        Assert.Equal(("operator", "node-disk-filling", RunbookMode.Automatic), (await scene.Control.ModesAsync(Cancellation)).Select(m => (m.Author, m.Runbook, m.Mode)).Single());
+        Assert.Equal(
+            ("operator", "node-disk-filling", RunbookMode.Automatic),
+            (await scene.Control.ModesAsync(Cancellation)).Select(m => (m.Author, m.Runbook, m.Mode)).Single());
     }
 
     [Fact]
@@ -175,14 +184,17 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         var page = person.Page;
         await person.GoAsync($"/incidents/{id}");
         await person.KeysAsync("a");
-        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Acknowledge" })).ToBeFocusedAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Acknowledge" }))
+            .ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await person.SeesAsync(page.GetByRole(AriaRole.Button, new() { Name = "Release…" }));
         Assert.Equal("operator", (await scene.Incidents.AcknowledgementAsync(id, scene.Now, Cancellation))!.Author);
 
         await ActAsync(person, "p", "we work on it");
         await scene.StepAsync(Cancellation);
-        Assert.Equal(("operator", "we work on it", "build-1"), (await scene.Control.PausesAsync(scene.Now, Cancellation)).Select(p => (p.Author, p.Reason, p.Node)).Single());
+        Assert.Equal(
+            ("operator", "we work on it", "build-1"),
+            (await scene.Control.PausesAsync(scene.Now, Cancellation)).Select(p => (p.Author, p.Reason, p.Node)).Single());
 
         // In an emergency it stops without a reason; resuming needs one.
         await person.KeysAsync("s");
@@ -196,7 +208,9 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await person.SeesAsync(page.GetByText("Give a reason; it is recorded."));
         await person.KeysAsync("Escape");
         await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
-        Assert.Equal(("operator", KillSwitch.NoReason, true), ((await scene.Control.KillSwitchAsync(Cancellation)).Author, (await scene.Control.KillSwitchAsync(Cancellation)).Reason, (await scene.Control.KillSwitchAsync(Cancellation)).On));
+        Assert.Equal(("operator", KillSwitch.NoReason, true), (
+            (await scene.Control.KillSwitchAsync(Cancellation)).Author, (await scene.Control.KillSwitchAsync(Cancellation)).Reason,
+            (await scene.Control.KillSwitchAsync(Cancellation)).On));
 
         await ActAsync(person, "x", "no longer wanted");
         await scene.StepAsync(Cancellation);
@@ -219,14 +233,16 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         var scene = await Scene.StartAsync(
             Cancellation, new Disk(new("acme", "staging", "build-1"), "/data", 0.8) { GainAnHour = 0.02, Cleaned = 0.4 });
         await scene.SetModeAsync("staging", RunbookMode.Approve);
-        await scene.UntilAsync(async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.AwaitingApproval }], Cancellation);
+        await scene.UntilAsync(
+            async () => await scene.Runs.SinceAsync(scene.Now, Cancellation) is [{ State: RunState.AwaitingApproval }], Cancellation);
         return scene;
     }
 
     static async Task ApprovedAsync(Scene scene, BrowserPage person)
     {
         await person.SeesAsync(person.Page.Locator(".timeline", new() { HasText = "Approved by operator" }));
-        await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).All(i => i.State is IncidentState.Recovering) && (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
+        await scene.UntilAsync(async () => (await scene.Incidents.ActiveAsync(Cancellation)).All(
+            i => i.State is IncidentState.Recovering) && (await scene.Incidents.ActiveAsync(Cancellation)).Count > 0, Cancellation);
         await person.SeesAsync(person.Page.Locator(".plan .result", new() { HasText = "Deleted 1,284 files" }));
     }
 }

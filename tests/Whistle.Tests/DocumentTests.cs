@@ -72,7 +72,8 @@ public sealed partial class DocumentTests
     [Fact]
     public void Every_alert_has_a_page_and_every_page_an_alert()
     {
-        var rules = Directory.EnumerateFiles(Path.Combine(Repository.Root, "detectors/Whistle.Detectors/rules"), "*.yaml").Select(File.ReadAllText);
+        var rules = Directory.EnumerateFiles(Path.Combine(Repository.Root, "detectors/Whistle.Detectors/rules"), "*.yaml").Select(
+            File.ReadAllText);
         var named = rules.SelectMany(r => RunbookUrl().Matches(r).Select(m => m.Groups[1].Value)).ToHashSet();
 
         Assert.Equal(AlertPages, named.Order(StringComparer.Ordinal));

@@ -6,15 +6,16 @@ using Xunit;
 namespace Whistle.Tests;
 
 /// <summary>
-/// Each project's folders are in the order that <c>folders.txt</c> gives: what a folder's code refers to is in the same folder or in one before
-/// it. Read from what was compiled, so no way of naming a type escapes it.
+/// Each project's folders are in the order that <c>folders.txt</c> gives: what a folder's code refers to is in the same folder or in one
+/// before it. Read from what was compiled, so no way of naming a type escapes it.
 /// </summary>
 public sealed class FolderOrderTests
 {
     const BindingFlags All =
         BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
 
-    static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes).GetFields().Select(f => (OpCode)f.GetValue(null)!).ToDictionary(c => c.Value);
+    static readonly Dictionary<short, OpCode> Codes =
+        typeof(OpCodes).GetFields().Select(f => (OpCode)f.GetValue(null)!).ToDictionary(c => c.Value);
 
     public static TheoryData<string> Projects => [.. ProjectGraph.Folders.Keys];
 
@@ -24,14 +25,17 @@ public sealed class FolderOrderTests
     {
         var assembly = Assembly.Load(project switch { "Whistle" => "whistle", "Whistle.Agent" => "whistle-agent", _ => project });
         var order = ProjectGraph.Folders[project];
-        var types = assembly.GetTypes().Where(t => t.Namespace is { } ns && (ns == project || ns.StartsWith($"{project}.", StringComparison.Ordinal))).ToList();
+        var types = assembly.GetTypes()
+            .Where(t => t.Namespace is { } ns && (ns == project || ns.StartsWith($"{project}.", StringComparison.Ordinal))).ToList();
 
         Assert.Equal(
             order.Where(f => f[0] != '.').Order(),
             types.Select(t => Folder(t, project, [])).Where(f => f != ".").Select(f => Place(f, order)).Distinct().Order());
-        var wrong = types.SelectMany(t => Uses(t).Where(u => u.Assembly == assembly && Owner(u).Namespace is not null).Select(u => (From: Owner(t), To: Owner(u)))).Distinct()
+        var wrong = types.SelectMany(t => Uses(t).Where(u => u.Assembly == assembly && Owner(u).Namespace is not null).Select(
+            u => (From: Owner(t), To: Owner(u)))).Distinct()
             .Where(r => IsWrong(Folder(r.From, project, order), Folder(r.To, project, order), order))
-            .Select(r => $"{Folder(r.From, project, order)}/{r.From.Name} -> {Folder(r.To, project, order)}/{r.To.Name}").Distinct().Order();
+            .Select(r => $"{Folder(r.From, project, order)}/{r.From.Name} -> {Folder(r.To, project, order)}/{r.To.Name}")
+            .Distinct().Order();
         Assert.True(!wrong.Any(), $"A folder refers to one after it:\n{string.Join('\n', wrong)}");
     }
 
@@ -56,7 +60,8 @@ public sealed class FolderOrderTests
 
     static IEnumerable<Type> Uses(Type type) =>
         new[] { type.BaseType }.Concat(type.GetInterfaces()).Concat(type.GetFields(All).Select(f => f.FieldType))
-            .Concat(type.GetMethods(All).Cast<MethodBase>().Concat(type.GetConstructors(All)).SelectMany(Uses)).OfType<Type>().SelectMany(Parts);
+            .Concat(type.GetMethods(All).Cast<MethodBase>().Concat(type.GetConstructors(All)).SelectMany(Uses)).OfType<Type>()
+            .SelectMany(Parts);
 
     static IEnumerable<Type?> Uses(MethodBase method)
     {

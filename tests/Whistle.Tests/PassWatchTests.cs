@@ -41,7 +41,10 @@ public sealed class PassWatchTests : IDisposable
         Assert.Equal(("remediation", HealthState.Failed), (problem.Component, problem.State));
         Assert.Contains("one has been running for 75 s", problem.Reason, StringComparison.Ordinal);
         Assert.Contains("whistle_pass_overdue_seconds{stage=\"remediation\"} 15", await ExposedAsync(), StringComparison.Ordinal);
-        Assert.Contains($"whistle_pass_last_success_timestamp_seconds{{stage=\"remediation\"}} {_clock.GetUtcNow().AddSeconds(-75).ToUnixTimeSeconds()}", await ExposedAsync(), StringComparison.Ordinal);
+        Assert.Contains(
+            "whistle_pass_last_success_timestamp_seconds{stage=\"remediation\"} "
+            + $"{_clock.GetUtcNow().AddSeconds(-75).ToUnixTimeSeconds()}",
+            await ExposedAsync(), StringComparison.Ordinal);
 
         pass.Succeed();
         _clock.Advance(TimeSpan.FromSeconds(5));
@@ -127,6 +130,7 @@ public sealed class PassWatchTests : IDisposable
 
         public override long GetTimestamp() => inner.GetTimestamp();
 
-        public override System.Threading.ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => inner.CreateTimer(callback, state, dueTime, period);
+        public override System.Threading.ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            inner.CreateTimer(callback, state, dueTime, period);
     }
 }

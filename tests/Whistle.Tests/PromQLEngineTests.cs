@@ -68,7 +68,8 @@ public sealed class PromQLEngineTests
     [InlineData("free and on (node) up == 1", "free{mount=\"/\",node=\"a\"} 10; free{mount=\"/var\",node=\"a\"} 80")]
     [InlineData("free unless size", "free{mount=\"/\",node=\"b\"} 30")]
     [InlineData("free{node=\"b\"} or on (node) up", "free{mount=\"/\",node=\"b\"} 30; up{node=\"a\"} 1")]
-    [InlineData("free * on (node) group_left up", "{mount=\"/\",node=\"a\"} 10; {mount=\"/\",node=\"b\"} 0; {mount=\"/var\",node=\"a\"} 80")]
+    [InlineData(
+        "free * on (node) group_left up", "{mount=\"/\",node=\"a\"} 10; {mount=\"/\",node=\"b\"} 0; {mount=\"/var\",node=\"a\"} 80")]
     [InlineData("min by (node) (free)", "{node=\"a\"} 10; {node=\"b\"} 30")]
     [InlineData("count without (mount) (free)", "{node=\"a\"} 2; {node=\"b\"} 1")]
     [InlineData("topk(1, free)", "free{mount=\"/var\",node=\"a\"} 80")]
@@ -121,7 +122,8 @@ public sealed class PromQLEngineTests
     {
         var source = new MemorySeriesSource([]);
 
-        await new PromQLEngine(source).RangeAsync("rate(x[5m] offset 1m) / rate(x[5m] offset 1m) + y", 10 * Minute, 20 * Minute, Minute, default);
+        await new PromQLEngine(source).RangeAsync(
+            "rate(x[5m] offset 1m) / rate(x[5m] offset 1m) + y", 10 * Minute, 20 * Minute, Minute, default);
 
         Assert.Equal(
             [("__name__=\"x\"", (4 * Minute) + 1, 19 * Minute), ("__name__=\"y\"", (5 * Minute) + 1, 20 * Minute)], source.Asked);

@@ -121,8 +121,11 @@ public sealed class PromQLParserTests
 
         Assert.Equal([7 * 3_600_000, 300_000, -300_000], selections.Select(s => s.Back));
         Assert.Equal("__name__=\"a\"", selections[0].Matchers.Single().ToString());
-        Assert.All(Selection.Of(Parser.Parse("a @ 4e15 or b @ -4e15")), s => Assert.InRange(TimeSpan.FromMilliseconds(s.Back), TimeSpan.MinValue, TimeSpan.MaxValue));
-        Assert.Equal([(1 + 6 + 2) * 3_600_000], Selection.Of(Parser.Parse("max_over_time(rate(a[1h])[6h:5m] offset 2h)")).Select(s => s.Back));
+        Assert.All(
+            Selection.Of(Parser.Parse("a @ 4e15 or b @ -4e15")),
+            s => Assert.InRange(TimeSpan.FromMilliseconds(s.Back), TimeSpan.MinValue, TimeSpan.MaxValue));
+        Assert.Equal(
+            [(1 + 6 + 2) * 3_600_000], Selection.Of(Parser.Parse("max_over_time(rate(a[1h])[6h:5m] offset 2h)")).Select(s => s.Back));
     }
 
     public static TheoryData<string> HostileShapes => new("(", "-", "abs(", "1+", "sum by (a) (", "up or ", "2 ^ ");
@@ -144,9 +147,10 @@ public sealed class PromQLParserTests
     {
         string[] parts =
         [
-            "up", "{a=\"b\"}", "[5m]", " offset 1m", "sum", " by (a)", "(", ")", ",", "rate(", "+", "-", "^", " and ", " on (a) ", " group_left ",
-            "1", "0x", "1e", "Inf", "\"", "'\\x", "`", "{", "}", "=~", "\"(\"", "bool", "[5m:]", "[1h:1m]", " @ 5", " @ end()", "limit_ratio(", "step()", "label_replace(up,\"a\",\"$1\",\"b\",\"(.*)\")",
-            "topk(", "quantile_over_time(.5,", "histogram_quantile(", "\n", "#", "é", "\0", "count_values(\"v\",", "%", "vector(", "time()", ">",
+            "up", "{a=\"b\"}", "[5m]", " offset 1m", "sum", " by (a)", "(", ")", ",", "rate(", "+", "-", "^", " and ", " on (a) ",
+            " group_left ", "1", "0x", "1e", "Inf", "\"", "'\\x", "`", "{", "}", "=~", "\"(\"", "bool", "[5m:]", "[1h:1m]", " @ 5",
+            " @ end()", "limit_ratio(", "step()", "label_replace(up,\"a\",\"$1\",\"b\",\"(.*)\")", "topk(", "quantile_over_time(.5,",
+            "histogram_quantile(", "\n", "#", "é", "\0", "count_values(\"v\",", "%", "vector(", "time()", ">",
         ];
         var engine = new PromQLEngine(new MemorySeriesSource(SeriesText.Parse("up{a=\"b\"} 1 2 3\nup{a=\"c\"} 1 NaN stale")));
 

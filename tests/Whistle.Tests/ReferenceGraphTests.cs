@@ -17,7 +17,10 @@ public sealed class ReferenceGraphTests
         ["Whistle.Incidents"] = ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.Detectors"],
         ["Whistle.Actions"] = ["Whistle.Telemetry"],
         ["Whistle.Remediation"] =
-            ["Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions"],
+        [
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents",
+            "Whistle.Actions",
+        ],
         ["Whistle.Alerting"] =
         [
             "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents",
@@ -25,8 +28,8 @@ public sealed class ReferenceGraphTests
         ],
         ["Whistle.Web"] =
         [
-            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents", "Whistle.Actions", "Whistle.Remediation",
-            "Whistle.Alerting",
+            "Whistle.Telemetry", "Whistle.State", "Whistle.Inventory", "Whistle.PromQL", "Whistle.Detectors", "Whistle.Incidents",
+            "Whistle.Actions", "Whistle.Remediation", "Whistle.Alerting",
         ],
         ["Whistle"] =
         [

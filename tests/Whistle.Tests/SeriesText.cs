@@ -16,7 +16,8 @@ static class SeriesText
         List<SeriesSamples> series = [];
         foreach (var line in text.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            var split = line.IndexOf('}', StringComparison.Ordinal) is var brace and >= 0 ? brace + 1 : line.IndexOf(' ', StringComparison.Ordinal);
+            var split =
+                line.IndexOf('}', StringComparison.Ordinal) is var brace and >= 0 ? brace + 1 : line.IndexOf(' ', StringComparison.Ordinal);
             var (times, values) = (new List<long>(), new List<double>());
             var time = 0L;
             foreach (var value in SeriesNotation.Values(line[split..]))

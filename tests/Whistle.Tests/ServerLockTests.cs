@@ -26,8 +26,10 @@ public sealed class ServerLockTests : IDisposable
         using (ServerLock.Take(_folder, "whistle data repair"))
         {
             waiting = Task.Factory.StartNew(
-                () => ServerLock.TakeForServer(_folder, told.SetResult), TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-            Assert.StartsWith($"whistle data repair (process {Environment.ProcessId}) works on {_folder}", await told.Task, StringComparison.Ordinal);
+                () => ServerLock.TakeForServer(_folder, told.SetResult), TestContext.Current.CancellationToken,
+                TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            Assert.StartsWith(
+                $"whistle data repair (process {Environment.ProcessId}) works on {_folder}", await told.Task, StringComparison.Ordinal);
             Assert.False(waiting.IsCompleted);
         }
 
@@ -52,7 +54,8 @@ public sealed class ServerLockTests : IDisposable
         using var again = ServerLock.TakeForServer(_folder);
     }
 
-#pragma warning disable SYSLIB1054, CA5392 // The generated code would be unsafe, which this project has none of; libc is not looked for here.
+    // The generated code would be unsafe, which this project has none of; libc is not looked for here.
+#pragma warning disable SYSLIB1054, CA5392
     [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "dup")]
     static extern int Duplicate(int file);
 #pragma warning restore SYSLIB1054, CA5392

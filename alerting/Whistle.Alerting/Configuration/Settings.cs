@@ -44,7 +44,9 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
         errors.Add($"{setting.Origin}: {reason}");
     }
 
-    /// <summary>Adds what is wrong with the options made of the settings, unless the key has failed before; then a default is in its place.</summary>
+    /// <summary>
+    /// Adds what is wrong with the options made of the settings, unless the key has failed before; then a default is in its place.
+    /// </summary>
     public void Fail(OptionError error)
     {
         if (!_failed.Contains(error.Key))
@@ -96,7 +98,8 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
         {
             if (layer.TryGetValue(key, out var only) && only.Value is not null)
                 return [(key, only)];
-            var items = layer.Where(s => s.Value.Value is not null && Index(s.Key, key) is not null).OrderBy(s => Index(s.Key, key)).ToList();
+            var items = layer.Where(s => s.Value.Value is not null && Index(s.Key, key) is not null)
+                .OrderBy(s => Index(s.Key, key)).ToList();
             if (items.Count > 0)
                 return [.. items.Select(i => (i.Key, i.Value))];
         }
@@ -124,8 +127,10 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
 
     static string Join(string section, string name) => section.Length == 0 ? name : $"{section}:{name}";
 
-    static bool IsIn(string key, string section) => section.Length == 0 || key.StartsWith(section + ":", StringComparison.OrdinalIgnoreCase);
+    static bool IsIn(string key, string section) =>
+        section.Length == 0 || key.StartsWith(section + ":", StringComparison.OrdinalIgnoreCase);
 
     static int? Index(string key, string list) =>
-        IsIn(key, list) && int.TryParse(key.AsSpan(list.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : null;
+        IsIn(key, list)
+            && int.TryParse(key.AsSpan(list.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : null;
 }

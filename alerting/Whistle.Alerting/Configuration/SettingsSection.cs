@@ -16,28 +16,33 @@ public sealed class SettingsSection(Settings settings, string path)
 
     public string? Text(string name) => settings.Find(Key(name))?.Setting.Value;
 
-    public IReadOnlyList<string>? Texts(string name) => settings.Items(Key(name)) is { Count: > 0 } items ? [.. items.Select(i => i.Setting.Value!)] : null;
+    public IReadOnlyList<string>? Texts(string name) =>
+        settings.Items(Key(name)) is { Count: > 0 } items ? [.. items.Select(i => i.Setting.Value!)] : null;
 
     /// <summary>Whole; a relative one begins where the setting stands, or at the working directory.</summary>
     public string? Path(string name) => settings.Find(Key(name)) is { } found ? Whole(found.Setting) : null;
 
-    public IReadOnlyList<string>? Paths(string name) => settings.Items(Key(name)) is { Count: > 0 } items ? [.. items.Select(i => Whole(i.Setting))] : null;
+    public IReadOnlyList<string>? Paths(string name) =>
+        settings.Items(Key(name)) is { Count: > 0 } items ? [.. items.Select(i => Whole(i.Setting))] : null;
 
     /// <summary>Written like 2m or 1h30m, or as .NET does, like 00:02:00.</summary>
-    public TimeSpan? Duration(string name) => Value<TimeSpan>(name, "is not a duration. Write it like 30s, 5m, 1h30m or 00:05:00.", text => text switch
-    {
-        "0" => TimeSpan.Zero,
-        // A bare number would be days to .NET, and 24:00:00 would be 24 of them.
-        _ when text.Contains(':', StringComparison.Ordinal) => TimeSpan.TryParseExact(text, "c", CultureInfo.InvariantCulture, out var span) ? span : null,
-        _ => Durations.TryParse(text, out var milliseconds) ? TimeSpan.FromMilliseconds(milliseconds) : null,
-    });
+    public TimeSpan? Duration(string name) =>
+        Value<TimeSpan>(name, "is not a duration. Write it like 30s, 5m, 1h30m or 00:05:00.", text => text switch
+        {
+            "0" => TimeSpan.Zero,
+            // A bare number would be days to .NET, and 24:00:00 would be 24 of them.
+            _ when text.Contains(':', StringComparison.Ordinal) =>
+                TimeSpan.TryParseExact(text, "c", CultureInfo.InvariantCulture, out var span) ? span : null,
+            _ => Durations.TryParse(text, out var milliseconds) ? TimeSpan.FromMilliseconds(milliseconds) : null,
+        });
 
     public int? Number(string name) => Value<int>(name, "is not a whole number. Write it in digits.", text =>
         int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null);
 
     /// <summary>Bytes, written like 64MiB.</summary>
     public long? Size(string name) => Value<long>(name, "is not a size. Write it like 512KiB, 64MiB or 2GiB.", text =>
-        text.Length > 3 && Units.IndexOf(text[^3..]) is >= 0 and var unit && long.TryParse(text[..^3], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        text.Length > 3 && Units.IndexOf(text[^3..]) is >= 0 and var unit
+            && long.TryParse(text[..^3], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
             && number <= long.MaxValue >> (10 * (unit + 1)) ? number << (10 * (unit + 1)) : text == "0" ? 0 : null);
 
     public bool? Truth(string name) => Value<bool>(name, "is neither true nor false. Write one of them.", text =>
@@ -45,7 +50,8 @@ public sealed class SettingsSection(Settings settings, string path)
 
     public T? Choice<T>(string name)
         where T : struct, Enum => Value<T>(name, $"is none of {string.Join(", ", Enum.GetNames<T>())}. Write one of them.", text =>
-            Enum.GetNames<T>().FirstOrDefault(n => n.Equals(text, StringComparison.OrdinalIgnoreCase)) is { } known ? Enum.Parse<T>(known) : null);
+            Enum.GetNames<T>().FirstOrDefault(n => n.Equals(text, StringComparison.OrdinalIgnoreCase)) is { } known
+                ? Enum.Parse<T>(known) : null);
 
     public Uri? Address(string name)
     {
@@ -69,7 +75,8 @@ public sealed class SettingsSection(Settings settings, string path)
         var setting = file.Value.Setting;
         // Whoever mixes up the two keys has the secret here.
         if (!setting.Value!.AsSpan().ContainsAny('/', '\\') && !System.IO.File.Exists(Whole(setting)))
-            settings.Fail(Key(fileName), setting, "there is no such file; its name is not shown, because it may be the secret itself. Write the full path of a file that contains the secret.");
+            settings.Fail(Key(fileName), setting, "there is no such file; its name is not shown, because it may be the secret itself. "
+                + "Write the full path of a file that contains the secret.");
         return (null, Whole(setting));
     }
 

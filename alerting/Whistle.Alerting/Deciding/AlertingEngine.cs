@@ -125,11 +125,11 @@ static class AlertingEngine
     // While it is inhibited, its own deadline stands still. It does not start again: a cause that comes and goes would put it off for ever.
     static AlertState NoteInhibition(Incident incident, AlertState state, DateTimeOffset now) =>
         (incident.InhibitedBy is not null, state.InhibitedSince) switch
-    {
-        (true, null) => state with { InhibitedSince = now },
-        (false, { } since) => state with { InhibitedSince = null, InhibitedFor = state.InhibitedFor + (now - since) },
-        _ => state,
-    };
+        {
+            (true, null) => state with { InhibitedSince = now },
+            (false, { } since) => state with { InhibitedSince = null, InhibitedFor = state.InhibitedFor + (now - since) },
+            _ => state,
+        };
 
     /// <summary>Why a page is due now; null where none is.</summary>
     static PageReason? Reason(IncidentView view, AlertState state, Repair? gaveUp, PagingPolicy policy, DateTimeOffset now)

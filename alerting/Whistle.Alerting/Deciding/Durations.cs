@@ -11,5 +11,6 @@ static class Durations
         _ => Two((int)length.TotalDays, "d", length.Hours, "h"),
     };
 
-    static string Two(int large, string unit, int small, string smallUnit) => small == 0 ? $"{large} {unit}" : $"{large} {unit} {small} {smallUnit}";
+    static string Two(int large, string unit, int small, string smallUnit) =>
+        small == 0 ? $"{large} {unit}" : $"{large} {unit} {small} {smallUnit}";
 }

@@ -32,8 +32,8 @@ sealed record ComposedMail
 sealed partial class MailJson : JsonSerializerContext;
 
 /// <summary>
-/// The same content as plain text and as HTML. Whatever comes from telemetry is text: it is encoded, and characters that steer a terminal or
-/// turn the direction of writing are taken out.
+/// The same content as plain text and as HTML. Whatever comes from telemetry is text: it is encoded, and characters that steer a terminal
+/// or turn the direction of writing are taken out.
 /// </summary>
 sealed class MailBody
 {
@@ -44,7 +44,8 @@ sealed class MailBody
 
     public string Text => _text.ToString();
 
-    public string Html => $"<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"font-family:sans-serif\">{_html}</body></html>";
+    public string Html =>
+        $"<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"font-family:sans-serif\">{_html}</body></html>";
 
     public MailBody Paragraph(string text)
     {
@@ -63,7 +64,8 @@ sealed class MailBody
                 continue;
             var clean = Clean(value);
             _text.Append(name).Append(": ").Append(clean).Append('\n');
-            _html.Append("<tr><th align=\"left\">").Append(WebUtility.HtmlEncode(name)).Append("</th><td>").Append(WebUtility.HtmlEncode(clean)).Append("</td></tr>");
+            _html.Append("<tr><th align=\"left\">").Append(WebUtility.HtmlEncode(name)).Append("</th><td>")
+                .Append(WebUtility.HtmlEncode(clean)).Append("</td></tr>");
         }
 
         _text.Append('\n');

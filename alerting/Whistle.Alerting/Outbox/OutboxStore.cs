@@ -42,7 +42,8 @@ sealed class OutboxStore(StateDatabase database)
         await transaction.ExecuteAsync(opened, cancellation, ("$channel", channel), ("$key", key), ("$action", opening));
         var unknown = await transaction.NumberAsync(
             """
-            SELECT CASE WHEN state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) THEN 1 ELSE 0 END FROM alerting_outbox
+            SELECT CASE WHEN state = 'failed' OR (state IN ('pending', 'overtaken') AND maybe_sent = 0) THEN 1 ELSE 0 END
+            FROM alerting_outbox
             WHERE channel = $channel AND key = $key AND action = $action
             """,
             cancellation, ("$channel", channel), ("$key", key), ("$action", opening));
@@ -69,7 +70,9 @@ sealed class OutboxStore(StateDatabase database)
             SELECT id, key, action, payload, attempts FROM alerting_outbox
             WHERE channel = $channel AND state = 'pending' AND id > $after AND not_before <= $now ORDER BY id LIMIT 1
             """,
-            r => new OutboxRow(r.GetInt64(0), channel, r.GetString(1), r.GetString(2), r.GetString(3), (int)Math.Clamp(r.GetInt64(4), 0, int.MaxValue - 1) + 1),
+            r => new OutboxRow(
+                r.GetInt64(0), channel, r.GetString(1), r.GetString(2), r.GetString(3),
+                (int)Math.Clamp(r.GetInt64(4), 0, int.MaxValue - 1) + 1),
             cancellation, ("$channel", channel), ("$after", after), ("$now", now))).FirstOrDefault();
     }
 
@@ -79,7 +82,8 @@ sealed class OutboxStore(StateDatabase database)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScope.Rows, cancellation);
-        var maybeBefore = await transaction.NumberAsync("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", cancellation, ("$id", row.Id)) is 1;
+        var maybeBefore =
+            await transaction.NumberAsync("SELECT maybe_sent FROM alerting_outbox WHERE id = $id", cancellation, ("$id", row.Id)) is 1;
         var begun = await transaction.ExecuteAsync(
             "UPDATE alerting_outbox SET attempts = $attempts, maybe_sent = 1 WHERE id = $id AND state = 'pending'",
             cancellation, ("$attempts", row.Attempts), ("$id", row.Id));
@@ -87,21 +91,24 @@ sealed class OutboxStore(StateDatabase database)
         return begun > 0 ? maybeBefore : null;
     }
 
-    public async Task EndAsync(OutboxRow row, Delivery delivery, bool maybeBefore, DateTimeOffset? notBefore, DateTimeOffset now, CancellationToken cancellation)
+    public async Task EndAsync(
+        OutboxRow row, Delivery delivery, bool maybeBefore, DateTimeOffset? notBefore, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScope.Rows, cancellation);
         _ = delivery switch
         {
             Delivery.Delivered => await transaction.ExecuteAsync(
-                "UPDATE alerting_outbox SET state = 'sent', ended_at = $now, reason = NULL WHERE id = $id", cancellation, ("$now", now), ("$id", row.Id)),
+                "UPDATE alerting_outbox SET state = 'sent', ended_at = $now, reason = NULL WHERE id = $id", cancellation, ("$now", now),
+                ("$id", row.Id)),
             Delivery.Final final => await transaction.ExecuteAsync(
                 "UPDATE alerting_outbox SET state = 'failed', ended_at = $now, reason = $reason WHERE id = $id AND state = 'pending'",
                 cancellation, ("$now", now), ("$reason", final.Reason), ("$id", row.Id)),
             Delivery.Retryable retryable => await transaction.ExecuteAsync(
-                "UPDATE alerting_outbox SET maybe_sent = $maybe, not_before = $before, reason = $reason WHERE id = $id AND state = 'pending'",
-                cancellation, ("$maybe", !retryable.NotAccepted || maybeBefore ? 1 : 0), ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0),
-                ("$reason", retryable.Reason), ("$id", row.Id)),
+                "UPDATE alerting_outbox SET maybe_sent = $maybe, not_before = $before, reason = $reason WHERE id = $id "
+                + "AND state = 'pending'",
+                cancellation, ("$maybe", !retryable.NotAccepted || maybeBefore ? 1 : 0),
+                ("$before", notBefore?.ToUnixTimeMilliseconds() ?? 0), ("$reason", retryable.Reason), ("$id", row.Id)),
             _ => throw new InvalidOperationException($"{delivery} is no delivery."),
         };
         await transaction.CommitAsync(cancellation);
@@ -112,7 +119,9 @@ sealed class OutboxStore(StateDatabase database)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScope.Rows, cancellation);
-        await transaction.ExecuteAsync("UPDATE alerting_outbox SET not_before = $before WHERE id = $id AND state = 'pending'", cancellation, ("$before", notBefore), ("$id", row.Id));
+        await transaction.ExecuteAsync(
+            "UPDATE alerting_outbox SET not_before = $before WHERE id = $id AND state = 'pending'", cancellation, ("$before", notBefore),
+            ("$id", row.Id));
         await transaction.CommitAsync(cancellation);
     }
 
@@ -120,7 +129,8 @@ sealed class OutboxStore(StateDatabase database)
     {
         await using var connection = await database.OpenAsync(cancellation);
         return (await connection.QueryAsync(
-            "SELECT count(*) FROM alerting_outbox WHERE channel = $channel AND state = 'pending'", r => r.GetInt64(0), cancellation, ("$channel", channel)))[0];
+            "SELECT count(*) FROM alerting_outbox WHERE channel = $channel AND state = 'pending'", r => r.GetInt64(0), cancellation,
+            ("$channel", channel)))[0];
     }
 
     /// <summary>How many notifications wait, by channel.</summary>

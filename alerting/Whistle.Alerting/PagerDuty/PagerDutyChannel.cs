@@ -24,7 +24,8 @@ sealed class PagerDutyChannel : IChannel
         _server = server;
         _time = time;
         // The time limit runs on the given clock, so not in the client.
-        _http = new HttpClient(options.Handler ?? DefaultHandler(), disposeHandler: options.Handler is null) { Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(options.Handler ?? DefaultHandler(), disposeHandler: options.Handler is null)
+        { Timeout = Timeout.InfiniteTimeSpan };
     }
 
     public string Name => "pagerduty";
@@ -95,7 +96,8 @@ sealed class PagerDutyChannel : IChannel
     // A wrong address, key service or proxy is fixed by people, and the page must still be there then.
     Delivery Judge(HttpResponseMessage response, string reason) => response.StatusCode switch
     {
-        HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity => new Delivery.Final(reason),
+        HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity =>
+            new Delivery.Final(reason),
         HttpStatusCode.TooManyRequests => new Delivery.Retryable(reason, NotAccepted: true, After(response), Answered: true),
         _ => new Delivery.Retryable(reason, After: After(response), Answered: true),
     };
@@ -116,8 +118,8 @@ sealed class PagerDutyChannel : IChannel
     }
 
     static bool NeverConnected(HttpRequestException e) =>
-        e.HttpRequestError is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError
-            or HttpRequestError.ProxyTunnelError;
+        e.HttpRequestError is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError
+            or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError;
 
     // A redirect would turn the POST into a GET or carry the key elsewhere; people must configure the right address.
     static SocketsHttpHandler DefaultHandler() => new() { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };

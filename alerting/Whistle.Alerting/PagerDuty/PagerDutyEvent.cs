@@ -186,7 +186,8 @@ sealed record ChangePayload
     public required Dictionary<string, string> CustomDetails { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(EventBody))]
 [JsonSerializable(typeof(ChangeBody))]
 sealed partial class PagerDutyJson : JsonSerializerContext;

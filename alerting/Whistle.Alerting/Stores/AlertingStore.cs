@@ -16,13 +16,16 @@ sealed record StoredDecision(string Incident, DateTimeOffset At, DecisionKind Ki
 /// <summary>What alerting remembers: its state of each incident, its decisions, and the lines that wait for a digest.</summary>
 sealed class AlertingStore
 {
-    static readonly ParsedTexts<AlertState> States = new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState) ?? throw new InvalidDataException("it says nothing"));
+    static readonly ParsedTexts<AlertState> States =
+        new(t => JsonSerializer.Deserialize(t, AlertStateJson.Default.AlertState) ?? throw new InvalidDataException("it says nothing"));
 
     static readonly RowReader Held = new(
         AlertingTables.IncidentsTable,
         "it is not known for what people were paged, and nobody is paged for that incident. See to it by hand; "
         + "then restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
-    static readonly RowReader Seen = new("alerting_watermark", "incidents that closed within the last 24 hours are looked at again. The row is written again; nothing is to be done.");
+    static readonly RowReader Seen = new(
+        "alerting_watermark",
+        "incidents that closed within the last 24 hours are looked at again. The row is written again; nothing is to be done.");
     static readonly RowReader Kept = new("alerting_decisions", "that decision is not shown. It is dropped with its age.");
     static readonly RowReader Lines = new("alerting_digest", "that line is not in the digest. It is dropped with its age.");
 
@@ -40,29 +43,36 @@ sealed class AlertingStore
     public async Task<Dictionary<string, AlertState>> UnsettledAsync(CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return (await Held.QueryAsync(connection, "SELECT incident, state, incident FROM alerting_incidents WHERE settled = 0", r => (Id: r.GetString(0), State: State(r.GetString(1))), cancellation))
+        return (await Held.QueryAsync(
+            connection, "SELECT incident, state, incident FROM alerting_incidents WHERE settled = 0",
+            r => (Id: r.GetString(0), State: State(r.GetString(1))), cancellation))
             .ToDictionary(s => s.Id, s => s.State);
     }
 
     /// <summary>The incidents that have a page which is not resolved, with the time of the latest.</summary>
     public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) =>
-        (await UnsettledAsync(cancellation)).Where(s => s.Value is { PagedAt: not null, OpenPages.Count: > 0 }).ToDictionary(s => s.Key, s => s.Value.PagedAt!.Value);
+        (await UnsettledAsync(cancellation)).Where(s => s.Value is { PagedAt: not null, OpenPages.Count: > 0 })
+            .ToDictionary(s => s.Key, s => s.Value.PagedAt!.Value);
 
     /// <summary>The incidents for which a page is due and no channel is there, with the time since when.</summary>
     public async Task<IReadOnlyDictionary<string, DateTimeOffset>> UnpagedAsync(CancellationToken cancellation) =>
-        (await UnsettledAsync(cancellation)).Where(s => s.Value.UnpagedSince is not null).ToDictionary(s => s.Key, s => s.Value.UnpagedSince!.Value);
+        (await UnsettledAsync(cancellation)).Where(s => s.Value.UnpagedSince is not null)
+            .ToDictionary(s => s.Key, s => s.Value.UnpagedSince!.Value);
 
     public async Task<AlertState?> FindAsync(string incident, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return (await Held.QueryAsync(connection, "SELECT state, incident FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)), cancellation, ("$incident", incident))).FirstOrDefault();
+        return (await Held.QueryAsync(
+            connection, "SELECT state, incident FROM alerting_incidents WHERE incident = $incident", r => State(r.GetString(0)),
+            cancellation, ("$incident", incident))).FirstOrDefault();
     }
 
     /// <summary>Up to when every incident that had closed was seen; null at the first start.</summary>
     public async Task<DateTimeOffset?> WatermarkAsync(CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return (await Seen.QueryAsync(connection, "SELECT at, \"only\" FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0), cancellation)).FirstOrDefault();
+        return (await Seen.QueryAsync(
+            connection, "SELECT at, \"only\" FROM alerting_watermark", r => (DateTimeOffset?)r.Instant(0), cancellation)).FirstOrDefault();
     }
 
     /// <summary>Everything in one transaction: <paramref name="apply"/> writes what follows from the decisions.</summary>
@@ -90,14 +100,20 @@ sealed class AlertingStore
         await transaction.CommitAsync(cancellation);
     }
 
-    public static async Task AddDigestLineAsync(StateTransaction transaction, string incident, string text, DateTimeOffset now, CancellationToken cancellation) =>
-        await transaction.ExecuteAsync("INSERT INTO alerting_digest (incident, at, text) VALUES ($incident, $now, $text)", cancellation, ("$incident", incident), ("$now", now), ("$text", text));
+    public static async Task AddDigestLineAsync(
+        StateTransaction transaction, string incident, string text, DateTimeOffset now, CancellationToken cancellation) =>
+        await transaction.ExecuteAsync(
+            "INSERT INTO alerting_digest (incident, at, text) VALUES ($incident, $now, $text)", cancellation, ("$incident", incident),
+            ("$now", now), ("$text", text));
 
     /// <summary>Hands over the waiting lines once the oldest is as old as that; marked as sent in the same transaction.</summary>
-    public async Task TakeDigestAsync(DateTimeOffset oldest, int most, Func<StateTransaction, long, IReadOnlyList<string>, Task> send, CancellationToken cancellation)
+    public async Task TakeDigestAsync(
+        DateTimeOffset oldest, int most, Func<StateTransaction, long, IReadOnlyList<string>, Task> send, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        if ((await connection.QueryAsync("SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0), cancellation))[0] is not { } first || first > oldest.ToUnixTimeMilliseconds())
+        if ((await connection.QueryAsync(
+            "SELECT min(at) FROM alerting_digest WHERE sent = 0", r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0),
+            cancellation))[0] is not { } first || first > oldest.ToUnixTimeMilliseconds())
             return;
         await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
         var lines = await Lines.QueryAsync(
@@ -117,7 +133,9 @@ sealed class AlertingStore
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
-        await transaction.ExecuteAsync("INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", cancellation, ("$now", now));
+        await transaction.ExecuteAsync(
+            "INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", cancellation,
+            ("$now", now));
         await transaction.ExecuteAsync("DELETE FROM alerting_decisions WHERE at < $kept", cancellation, ("$kept", kept));
         await transaction.ExecuteAsync("DELETE FROM alerting_digest WHERE at < $kept", cancellation, ("$kept", kept));
         await drop(transaction);

@@ -8,13 +8,22 @@ public static class AlertingTables
     internal const string IncidentsTable = "alerting_incidents";
 
     const string Incidents =
-        """
-        CREATE TABLE alerting_incidents (incident TEXT PRIMARY KEY, state TEXT NOT NULL, settled INTEGER NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
+        "CREATE TABLE alerting_incidents (incident TEXT PRIMARY KEY, state TEXT NOT NULL, settled INTEGER NOT NULL, "
+        + "updated_at INTEGER NOT NULL) WITHOUT ROWID;\n"
+        + """
         CREATE INDEX alerting_incidents_unsettled ON alerting_incidents (incident) WHERE settled = 0;
-        CREATE TABLE alerting_decisions (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+
+        """
+        + "CREATE TABLE alerting_decisions (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, "
+        + "text TEXT NOT NULL);\n"
+        + """
         CREATE INDEX alerting_decisions_incident ON alerting_decisions (incident, id);
         CREATE INDEX alerting_decisions_at ON alerting_decisions (at);
-        CREATE TABLE alerting_digest (id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0);
+
+        """
+        + "CREATE TABLE alerting_digest (id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, at INTEGER NOT NULL, "
+        + "text TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0);\n"
+        + """
         CREATE TABLE alerting_watermark ("only" INTEGER PRIMARY KEY CHECK ("only" = 1), at INTEGER NOT NULL);
         """;
 
@@ -33,7 +42,11 @@ public static class AlertingTables
         """
         CREATE TABLE alerting_tickets (
             id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, title TEXT NOT NULL,
-            severity TEXT NOT NULL, state TEXT NOT NULL, opened_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, directories TEXT NOT NULL);
+
+        """
+        + "    severity TEXT NOT NULL, state TEXT NOT NULL, opened_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, "
+        + "directories TEXT NOT NULL);\n"
+        + """
         CREATE UNIQUE INDEX alerting_tickets_incident ON alerting_tickets (incident) WHERE state <> 'closed';
         CREATE TABLE alerting_ticket_entries (
             ticket INTEGER NOT NULL REFERENCES alerting_tickets (id), number INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL,

@@ -21,7 +21,8 @@ sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider
     {
         var attempts = await runs.OfIncidentsAsync(since, cancellation);
         var taken = (await incidents.AllAcknowledgementsAsync(time.GetUtcNow(), cancellation)).ToDictionary(a => a.IncidentId);
-        return [.. (await incidents.SinceAsync(since, cancellation)).Select(i => View(i, [.. attempts[i.Id]], taken.GetValueOrDefault(i.Id)))];
+        return [.. (await incidents.SinceAsync(since, cancellation)).Select(
+            i => View(i, [.. attempts[i.Id]], taken.GetValueOrDefault(i.Id)))];
     }
 
     static IncidentView View(Incident incident, IReadOnlyList<Run> attempts, Acknowledgement? taken)
@@ -49,7 +50,8 @@ sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider
 
     static RepairState State(RunState state) => state switch
     {
-        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Running or RunState.Verifying => RepairState.Underway,
+        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Running or RunState.Verifying =>
+            RepairState.Underway,
         RunState.Succeeded => RepairState.Succeeded,
         RunState.Failed or RunState.RolledBack => RepairState.Failed,
         RunState.Escalated => RepairState.GaveUp,
@@ -65,8 +67,8 @@ sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider
         var directories = new List<DirectorySize>();
         foreach (var item in list.EnumerateArray().Take(MostDirectories))
         {
-            if (Property(item, "path") is { ValueKind: JsonValueKind.String } path && Property(item, "bytes") is { ValueKind: JsonValueKind.Number } bytes
-                && bytes.TryGetInt64(out var size))
+            if (Property(item, "path") is { ValueKind: JsonValueKind.String } path
+                && Property(item, "bytes") is { ValueKind: JsonValueKind.Number } bytes && bytes.TryGetInt64(out var size))
                 directories.Add(new(Cut(path.GetString()!), size));
         }
 

@@ -8,7 +8,8 @@ namespace Whistle.Alerting.Stores;
 static class TransactionSql
 {
     public static Task<int> ExecuteAsync(
-        this StateTransaction transaction, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        this StateTransaction transaction, string sql, CancellationToken cancellation,
+        params ReadOnlySpan<(string Name, object? Value)> parameters) =>
         transaction.Connection.ExecuteAsync(sql, cancellation, parameters);
 
     public static Task<List<T>> QueryAsync<T>(
@@ -18,7 +19,8 @@ static class TransactionSql
 
     /// <summary>The first number that is found; null where there is none.</summary>
     public static Task<long?> NumberAsync(
-        this StateTransaction transaction, string sql, CancellationToken cancellation, params ReadOnlySpan<(string Name, object? Value)> parameters) =>
+        this StateTransaction transaction, string sql, CancellationToken cancellation,
+        params ReadOnlySpan<(string Name, object? Value)> parameters) =>
         FirstAsync(transaction.QueryAsync(sql, r => r.IsDBNull(0) ? null : (long?)r.GetInt64(0), cancellation, parameters));
 
     static async Task<long?> FirstAsync(Task<List<long?>> numbers) => (await numbers).FirstOrDefault();

@@ -75,7 +75,9 @@ public static class TicketStates
     static readonly (TicketState State, string Name, TicketState[] Next)[] All =
     [
         (TicketState.Open, "open", [TicketState.WaitingOnCustomer, TicketState.InProgress, TicketState.Resolved, TicketState.Closed]),
-        (TicketState.WaitingOnCustomer, "waiting-on-customer", [TicketState.Open, TicketState.InProgress, TicketState.Resolved, TicketState.Closed]),
+        (
+            TicketState.WaitingOnCustomer, "waiting-on-customer",
+            [TicketState.Open, TicketState.InProgress, TicketState.Resolved, TicketState.Closed]),
         (TicketState.InProgress, "in-progress", [TicketState.WaitingOnCustomer, TicketState.Resolved, TicketState.Closed]),
         (TicketState.Resolved, "resolved", [TicketState.Open, TicketState.InProgress, TicketState.Closed]),
         (TicketState.Closed, "closed", []),

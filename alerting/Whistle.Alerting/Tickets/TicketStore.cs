@@ -21,8 +21,12 @@ public sealed class TicketStore
     const string Columns = "id, incident, tenant, cluster, title, severity, state, opened_at, updated_at, directories, id";
     const string Whistle = "whistle";
 
-    static readonly RowReader Rows = new("alerting_tickets", "the ticket is not listed. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
-    static readonly RowReader Entries = new("alerting_ticket_entries", "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+    static readonly RowReader Rows = new(
+        "alerting_tickets",
+        "the ticket is not listed. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+    static readonly RowReader Entries = new(
+        "alerting_ticket_entries",
+        "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
 
     readonly StateDatabase _database;
     readonly TimeProvider _time;
@@ -35,7 +39,8 @@ public sealed class TicketStore
     }
 
     /// <summary>The latest first; of one state or incident where they are named.</summary>
-    public async Task<IReadOnlyList<Ticket>> ListAsync(TicketState? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default)
+    public async Task<IReadOnlyList<Ticket>> ListAsync(
+        TicketState? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         return await Rows.QueryAsync(
@@ -50,7 +55,8 @@ public sealed class TicketStore
     public async Task<Ticket?> FindAsync(long id, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return (await Rows.QueryAsync(connection, $"SELECT {Columns} FROM alerting_tickets WHERE id = $id", Read, cancellation, ("$id", id))).FirstOrDefault();
+        return (await Rows.QueryAsync(
+            connection, $"SELECT {Columns} FROM alerting_tickets WHERE id = $id", Read, cancellation, ("$id", id))).FirstOrDefault();
     }
 
     public async Task<IReadOnlyList<TicketEntry>> TimelineAsync(long id, CancellationToken cancellation)
@@ -58,30 +64,37 @@ public sealed class TicketStore
         await using var connection = await _database.OpenAsync(cancellation);
         return await Entries.QueryAsync(
             connection,
-            "SELECT number, at, author, kind, text, ticket || ' ' || number FROM alerting_ticket_entries WHERE ticket = $id ORDER BY number",
+            "SELECT number, at, author, kind, text, ticket || ' ' || number FROM alerting_ticket_entries WHERE "
+            + "ticket = $id ORDER BY number",
             r => new TicketEntry(r.GetInt32(0), r.Instant(1), r.GetString(2), r.Word<TicketEntryKind>(3), r.GetString(4)),
             cancellation, ("$id", id));
     }
 
     /// <summary>Moves a ticket on, with a remark of the person who does.</summary>
-    public async Task<TicketChange> MoveAsync(long id, TicketState to, string author, string? remark, CancellationToken cancellation) => await ChangeAsync(id, async (transaction, ticket) =>
-    {
-        if (TicketStates.Refusal(ticket.State, to) is { } refusal)
-            return refusal;
-        await SetStateAsync(transaction, ticket, to, author, string.IsNullOrWhiteSpace(remark) ? $"{TicketStates.Name(ticket.State)} → {TicketStates.Name(to)}" : remark, _time.GetUtcNow(), cancellation);
-        return null;
-    }, cancellation);
+    public async Task<TicketChange> MoveAsync(long id, TicketState to, string author, string? remark, CancellationToken cancellation) =>
+        await ChangeAsync(id, async (transaction, ticket) =>
+        {
+            if (TicketStates.Refusal(ticket.State, to) is { } refusal)
+                return refusal;
+            await SetStateAsync(
+                transaction, ticket, to, author,
+                string.IsNullOrWhiteSpace(remark) ? $"{TicketStates.Name(ticket.State)} → {TicketStates.Name(to)}" : remark,
+                _time.GetUtcNow(), cancellation);
+            return null;
+        }, cancellation);
 
-    public async Task<TicketChange> CommentAsync(long id, string author, string text, CancellationToken cancellation) => await ChangeAsync(id, async (transaction, ticket) =>
-    {
-        if (ticket.State is TicketState.Closed)
-            return "The ticket is closed and takes no comments. Open another one.";
-        await AppendAsync(transaction, id, author, TicketEntryKind.Comment, text, _time.GetUtcNow(), cancellation);
-        return null;
-    }, cancellation);
+    public async Task<TicketChange> CommentAsync(long id, string author, string text, CancellationToken cancellation) =>
+        await ChangeAsync(id, async (transaction, ticket) =>
+        {
+            if (ticket.State is TicketState.Closed)
+                return "The ticket is closed and takes no comments. Open another one.";
+            await AppendAsync(transaction, id, author, TicketEntryKind.Comment, text, _time.GetUtcNow(), cancellation);
+            return null;
+        }, cancellation);
 
     /// <summary>Opens a ticket, or opens the incident's own again. The entry is the one that reports it.</summary>
-    internal static async Task<(Ticket Ticket, TicketEntry Entry)> OpenAsync(StateTransaction transaction, Incident incident, Repair repair, DateTimeOffset now, CancellationToken cancellation)
+    internal static async Task<(Ticket Ticket, TicketEntry Entry)> OpenAsync(
+        StateTransaction transaction, Incident incident, Repair repair, DateTimeOffset now, CancellationToken cancellation)
     {
         var text = $"The repair by {repair.Runbook} gave up: {repair.Summary}";
         var directories = JsonSerializer.Serialize(repair.LargestDirectories, TicketJson.Default.IReadOnlyListDirectorySize);
@@ -108,11 +121,14 @@ public sealed class TicketStore
     }
 
     /// <summary>Resolves the incident's ticket; null where a person has already.</summary>
-    internal static async Task<(Ticket Ticket, TicketEntry Entry)?> ResolveAsync(StateTransaction transaction, string incident, DateTimeOffset now, CancellationToken cancellation)
+    internal static async Task<(Ticket Ticket, TicketEntry Entry)?> ResolveAsync(
+        StateTransaction transaction, string incident, DateTimeOffset now, CancellationToken cancellation)
     {
         if (await CurrentAsync(transaction, incident, cancellation) is not { State: not TicketState.Resolved } ticket)
             return null;
-        var entry = await SetStateAsync(transaction, ticket, TicketState.Resolved, Whistle, "The incident is closed: its signals are clear and stayed so.", now, cancellation);
+        var entry = await SetStateAsync(
+            transaction, ticket, TicketState.Resolved, Whistle, "The incident is closed: its signals are clear and stayed so.", now,
+            cancellation);
         return (ticket with { State = TicketState.Resolved }, entry);
     }
 
@@ -131,9 +147,13 @@ public sealed class TicketStore
         return new(after, null);
     }
 
-    static async Task<TicketEntry> SetStateAsync(StateTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now, CancellationToken cancellation)
+    static async Task<TicketEntry> SetStateAsync(
+        StateTransaction transaction, Ticket ticket, TicketState to, string author, string text, DateTimeOffset now,
+        CancellationToken cancellation)
     {
-        await transaction.ExecuteAsync("UPDATE alerting_tickets SET state = $state WHERE id = $id", cancellation, ("$state", TicketStates.Name(to)), ("$id", ticket.Id));
+        await transaction.ExecuteAsync(
+            "UPDATE alerting_tickets SET state = $state WHERE id = $id", cancellation, ("$state", TicketStates.Name(to)),
+            ("$id", ticket.Id));
         return await AppendAsync(transaction, ticket.Id, author, TicketEntryKind.State, text, now, cancellation);
     }
 
@@ -141,19 +161,24 @@ public sealed class TicketStore
         StateTransaction transaction, long ticket, string author, TicketEntryKind kind, string text, DateTimeOffset now,
         CancellationToken cancellation)
     {
-        var number = (await transaction.NumberAsync("SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", cancellation, ("$ticket", ticket)))!.Value;
+        var number = (await transaction.NumberAsync(
+            "SELECT coalesce(max(number), 0) + 1 FROM alerting_ticket_entries WHERE ticket = $ticket", cancellation,
+            ("$ticket", ticket)))!.Value;
         await transaction.ExecuteAsync(
             "INSERT INTO alerting_ticket_entries VALUES ($ticket, $number, $now, $author, $kind, $text)",
             cancellation,
             ("$ticket", ticket), ("$number", number), ("$now", now), ("$author", author), ("$kind", kind.Word()), ("$text", text));
-        await transaction.ExecuteAsync("UPDATE alerting_tickets SET updated_at = $now WHERE id = $ticket", cancellation, ("$now", now), ("$ticket", ticket));
+        await transaction.ExecuteAsync(
+            "UPDATE alerting_tickets SET updated_at = $now WHERE id = $ticket", cancellation, ("$now", now), ("$ticket", ticket));
         return new((int)number, now, author, kind, text);
     }
 
-    static async Task<Ticket?> CurrentAsync(StateTransaction transaction, string incident, CancellationToken cancellation) => await OneAsync(transaction, "incident = $value AND state <> 'closed'", incident, cancellation);
+    static async Task<Ticket?> CurrentAsync(StateTransaction transaction, string incident, CancellationToken cancellation) =>
+        await OneAsync(transaction, "incident = $value AND state <> 'closed'", incident, cancellation);
 
     static async Task<Ticket?> OneAsync(StateTransaction transaction, string condition, object value, CancellationToken cancellation) =>
-        (await transaction.QueryAsync($"SELECT {Columns} FROM alerting_tickets WHERE {condition}", Read, cancellation, ("$value", value))).FirstOrDefault();
+        (await transaction.QueryAsync($"SELECT {Columns} FROM alerting_tickets WHERE {condition}", Read, cancellation, ("$value", value)))
+            .FirstOrDefault();
 
     static Ticket Read(DbDataReader reader) => new()
     {
@@ -163,7 +188,8 @@ public sealed class TicketStore
         Cluster = reader.GetString(3),
         Title = reader.GetString(4),
         Severity = reader.GetString(5),
-        State = TicketStates.Find(reader.GetString(6)) ?? throw new InvalidDataException($"The ticket {reader.GetInt64(0)} has the unknown state {reader.GetString(6)}."),
+        State = TicketStates.Find(reader.GetString(6))
+            ?? throw new InvalidDataException($"The ticket {reader.GetInt64(0)} has the unknown state {reader.GetString(6)}."),
         OpenedAt = reader.Instant(7),
         UpdatedAt = reader.Instant(8),
         LargestDirectories = JsonSerializer.Deserialize(reader.GetString(9), TicketJson.Default.IReadOnlyListDirectorySize)!,

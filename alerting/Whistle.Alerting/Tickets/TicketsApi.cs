@@ -35,16 +35,23 @@ static class TicketsApi
         var group = WhistleApi.Group(routes, "tickets");
         group.MapGet("/tickets", async (
             [Description("Only those in this state: open, waiting-on-customer, in-progress, resolved or closed.")] string? state,
-            [Description("Only those of this incident.")] string? incident, CancellationToken cancellation) => await ListAsync(tickets, state, incident, cancellation))
+            [Description("Only those of this incident.")] string? incident, CancellationToken cancellation) => await ListAsync(
+                tickets, state, incident, cancellation))
             .WithName("listTickets").WithSummary("The tickets, the latest first; at most 500.");
-        group.MapGet("/tickets/{id:long}", async ([Description(IdHelp)] long id, CancellationToken cancellation) => await GetAsync(tickets, id, cancellation)).WithName("getTicket").WithSummary("A ticket with its timeline.");
-        group.MapPost("/tickets/{id:long}/comments", async ([Description(IdHelp)] long id, TicketComment comment, HttpContext context, CancellationToken cancellation) => await CommentAsync(tickets, id, comment, context, cancellation))
+        group.MapGet("/tickets/{id:long}", async ([Description(IdHelp)] long id, CancellationToken cancellation) => await GetAsync(
+            tickets, id, cancellation)).WithName("getTicket").WithSummary("A ticket with its timeline.");
+        group.MapPost("/tickets/{id:long}/comments", async (
+            [Description(IdHelp)] long id, TicketComment comment, HttpContext context,
+            CancellationToken cancellation) => await CommentAsync(tickets, id, comment, context, cancellation))
             .WithName("commentTicket").WithSummary("Adds a comment. A closed ticket takes none.");
-        group.MapPost("/tickets/{id:long}/state", async ([Description(IdHelp)] long id, TicketMove move, HttpContext context, CancellationToken cancellation) => await MoveAsync(tickets, id, move, context, cancellation))
+        group.MapPost("/tickets/{id:long}/state", async (
+            [Description(IdHelp)] long id, TicketMove move, HttpContext context,
+            CancellationToken cancellation) => await MoveAsync(tickets, id, move, context, cancellation))
             .WithName("moveTicket").WithSummary("Moves a ticket to another state, where that may follow.");
     }
 
-    static async Task<Results<Ok<TicketList>, BadRequest<ApiError>>> ListAsync(TicketStore tickets, string? state, string? incident, CancellationToken cancellation)
+    static async Task<Results<Ok<TicketList>, BadRequest<ApiError>>> ListAsync(
+        TicketStore tickets, string? state, string? incident, CancellationToken cancellation)
     {
         var wanted = string.IsNullOrEmpty(state) ? null : TicketStates.Find(state);
         return wanted is null && !string.IsNullOrEmpty(state)
@@ -52,7 +59,8 @@ static class TicketsApi
             : TypedResults.Ok(new TicketList(await tickets.ListAsync(wanted, incident, cancellation: cancellation)));
     }
 
-    static async Task<Results<Ok<TicketWithTimeline>, NotFound<ApiError>>> GetAsync(TicketStore tickets, long id, CancellationToken cancellation) =>
+    static async Task<Results<Ok<TicketWithTimeline>, NotFound<ApiError>>> GetAsync(
+        TicketStore tickets, long id, CancellationToken cancellation) =>
         await tickets.FindAsync(id, cancellation) is { } ticket
             ? TypedResults.Ok(new TicketWithTimeline(ticket, await tickets.TimelineAsync(id, cancellation)))
             : WhistleApi.NotFound($"There is no ticket {id}.");

@@ -13,13 +13,15 @@ namespace Whistle.Web.Acts;
 /// <summary>The dialogs of all acts.</summary>
 static class ActRequests
 {
-    static readonly TimeSpan[] Short = [TimeSpan.FromHours(1), TimeSpan.FromMinutes(30), TimeSpan.FromHours(4), TimeSpan.FromHours(8), TimeSpan.FromHours(24)];
+    static readonly TimeSpan[] Short =
+        [TimeSpan.FromHours(1), TimeSpan.FromMinutes(30), TimeSpan.FromHours(4), TimeSpan.FromHours(8), TimeSpan.FromHours(24)];
     static readonly TimeSpan[] Long = [TimeSpan.FromHours(1), TimeSpan.FromHours(4), TimeSpan.FromHours(24), TimeSpan.FromDays(7)];
 
     public static ActRequest Acknowledge(IncidentRow row, PersonActs acts) => new()
     {
         Title = "Acknowledge this incident",
-        Text = "Until then nobody is paged for it, and no repair starts that disturbs workloads. Repairs that only free disk space continue.",
+        Text =
+            "Until then nobody is paged for it, and no repair starts that disturbs workloads. Repairs that only free disk space continue.",
         Durations = Short,
         Confirm = "Acknowledge",
         Done = "Incident acknowledged.",
@@ -29,7 +31,8 @@ static class ActRequests
     public static ActRequest Release(IncidentRow row, PersonActs acts) => new()
     {
         Title = "Release this incident",
-        Text = $"Acknowledged by {row.Taken?.Author} until {Quantity.Clock(row.Taken?.Until ?? default)}. Releasing it resumes pages and repairs.",
+        Text = $"Acknowledged by {row.Taken?.Author} until {Quantity.Clock(row.Taken?.Until ?? default)}. "
+            + "Releasing it resumes pages and repairs.",
         Confirm = "Release",
         Done = "Incident released.",
         Do = _ => acts.ReleaseAsync(row.Incident.Id),
@@ -39,7 +42,8 @@ static class ActRequests
     {
         Title = card.AskedStep.Length > 0 ? $"Approve {card.AskedStep}" : "Approve this plan",
         Text = card.AskedStep.Length > 0
-            ? $"The rest of the plan then runs on {card.Run.Node}, behind all other gates. The approval covers exactly this step of this plan."
+            ? $"The rest of the plan then runs on {card.Run.Node}, behind all other gates. "
+                + "The approval covers exactly this step of this plan."
             : $"Whistle runs it on {card.Run.Node}, behind all other gates. The approval covers exactly this plan.",
         Body = plan,
         Durations = Short,
@@ -62,7 +66,8 @@ static class ActRequests
     public static ActRequest Cancel(Run run, PersonActs acts) => new()
     {
         Title = "Cancel this run",
-        Text = "A step that is already running on the node may finish; no other starts. The runbook does not start again by itself for this incident.",
+        Text = "A step that is already running on the node may finish; no other starts. "
+            + "The runbook does not start again by itself for this incident.",
         NeedsReason = true,
         Confirm = "Cancel the run",
         IsDangerous = true,
@@ -106,7 +111,8 @@ static class ActRequests
         : new()
         {
             Title = "Stop all repairs",
-            Text = "Takes effect at once and everywhere: nothing is sent to any node, and no command that is waiting may start. Detection, pages and tickets continue.",
+            Text = "Takes effect at once and everywhere: nothing is sent to any node, and no command that is waiting may start. "
+                + "Detection, pages and tickets continue.",
             TakesReason = true,
             Confirm = "Stop all repairs",
             IsDangerous = true,
@@ -119,7 +125,8 @@ static class ActRequests
         Title = $"Mode of {runbook.Runbook.Name}",
         Text = $"In cluster {cluster.Key.Cluster} of tenant {cluster.Key.Tenant}. Now {Name(runbook.Mode)} ({runbook.From}).",
         ChoicesLabel = "Mode",
-        Choices = [.. new[] { RunbookMode.Observe, RunbookMode.Approve, RunbookMode.Automatic, RunbookMode.Off }.Select(m => new ActChoice(Name(m), Name(m), ClusterView.Words(m)))],
+        Choices = [.. new[] { RunbookMode.Observe, RunbookMode.Approve, RunbookMode.Automatic, RunbookMode.Off }.Select(
+            m => new ActChoice(Name(m), Name(m), ClusterView.Words(m)))],
         Chosen = Name(runbook.Mode),
         Confirm = "Set the mode",
         Done = "Mode set.",
@@ -131,7 +138,8 @@ static class ActRequests
         Title = $"Change the state of ticket {ticket.Id}",
         Text = $"Now {TicketStates.Name(ticket.State)}.",
         ChoicesLabel = "To",
-        Choices = [.. Enum.GetValues<TicketState>().Where(s => s != ticket.State && TicketStates.Refusal(ticket.State, s) is null).Select(s => new ActChoice(TicketStates.Name(s), TicketStates.Name(s)))],
+        Choices = [.. Enum.GetValues<TicketState>().Where(s => s != ticket.State && TicketStates.Refusal(ticket.State, s) is null)
+            .Select(s => new ActChoice(TicketStates.Name(s), TicketStates.Name(s)))],
         NeedsReason = true,
         ReasonLabel = "Comment",
         Confirm = "Change state",

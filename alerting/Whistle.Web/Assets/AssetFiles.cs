@@ -12,7 +12,8 @@ static class AssetFiles
 {
     static readonly Dictionary<string, Asset> All = new[]
     {
-        Load("whistle.css", "text/css; charset=utf-8"), Load("mud.css", "text/css; charset=utf-8"), Load("theme.js", "text/javascript; charset=utf-8"),
+        Load("whistle.css", "text/css; charset=utf-8"), Load("mud.css", "text/css; charset=utf-8"), Load(
+            "theme.js", "text/javascript; charset=utf-8"),
         Load("whistle.js", "text/javascript; charset=utf-8"), Load("mud.js", "text/javascript; charset=utf-8"),
         Load("blazor.web.js", "text/javascript; charset=utf-8"), Load("whistle.svg", "image/svg+xml"),
     }.ToDictionary(a => a.Name);
@@ -40,7 +41,8 @@ static class AssetFiles
 
     static Asset Load(string name, string type)
     {
-        using var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name) ?? throw new InvalidOperationException($"The resource {name} is not in the assembly.");
+        using var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name)
+            ?? throw new InvalidOperationException($"The resource {name} is not in the assembly.");
         var content = new byte[stream.Length];
         stream.ReadExactly(content);
         // In a layer of its own, so that the library's rules are the weaker ones whatever their selectors.
@@ -49,7 +51,8 @@ static class AssetFiles
         return new Asset(name, type, Convert.ToHexStringLower(SHA256.HashData(content))[..12], content, new(() => Compress(content)));
     }
 
-    static ReadOnlySpan<byte> WithoutMark(byte[] content) => content.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? content.AsSpan(Encoding.UTF8.Preamble.Length) : content;
+    static ReadOnlySpan<byte> WithoutMark(byte[] content) =>
+        content.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? content.AsSpan(Encoding.UTF8.Preamble.Length) : content;
 
     static byte[] Compress(byte[] content)
     {

@@ -103,7 +103,8 @@ sealed class ChartPlot
 
     /// <summary>Where repairs did something, within the axis.</summary>
     public IReadOnlyList<(double X, RepairMark Mark)> Marks() =>
-        [.. _chart.Marks.Where(m => m.At.ToUnixTimeMilliseconds() is var at && at >= _chart.Start && at <= _end).Select(m => (X(m.At.ToUnixTimeMilliseconds()), m))];
+        [.. _chart.Marks.Where(m => m.At.ToUnixTimeMilliseconds() is var at && at >= _chart.Start && at <= _end).Select(
+            m => (X(m.At.ToUnixTimeMilliseconds()), m))];
 
     /// <summary>Between samples, and from the last one to now. Time before the first sample is no gap: nothing was expected.</summary>
     public IReadOnlyList<ChartGap> Gaps()

@@ -64,7 +64,8 @@ public sealed record ChartView
             if (Points.Count == 0)
                 return $"No data in the {Range.Words}.";
             var last = Quantity.ShortInstant(DateTimeOffset.FromUnixTimeMilliseconds(Points[^1].Time), Now);
-            var text = $"{Quantity.Percent(Last)} used at {last}; {Range.Words}: minimum {Quantity.Percent(Points.Min(p => p.Used))}, maximum {Quantity.Percent(Points.Max(p => p.Used))}.";
+            var text = $"{Quantity.Percent(Last)} used at {last}; {Range.Words}: minimum {Quantity.Percent(Points.Min(p => p.Used))}, "
+                + $"maximum {Quantity.Percent(Points.Max(p => p.Used))}.";
             return Forecast is null ? text : $"{text} At this rate it is full {Forecast.Words(Now)}.";
         }
     }

@@ -4,24 +4,27 @@ using Whistle.Web.Text;
 namespace Whistle.Web.Charts;
 
 /// <summary>
-/// How something goes on if it grows as it did. The gains are parts of the whole a second: the expected one, and the fastest and slowest that
-/// the past allows.
+/// How something goes on if it grows as it did. The gains are parts of the whole a second: the expected one, and the fastest and slowest
+/// that the past allows.
 /// </summary>
 /// <param name="Latest">Null where the slowest pace never gets there within the horizon.</param>
-public sealed record Forecast(double Gain, double Fastest, double Slowest, DateTimeOffset Full, DateTimeOffset Earliest, DateTimeOffset? Latest)
+public sealed record Forecast(
+    double Gain, double Fastest, double Slowest, DateTimeOffset Full, DateTimeOffset Earliest, DateTimeOffset? Latest)
 {
     /// <summary>Such as <c>in 3 h 10 min (2 h 40 min to 5 h)</c>.</summary>
     public string Words(DateTimeOffset now) => Full <= now
         ? "now"
-        : $"in {Quantity.Span(Full - now)} ({Quantity.Span(Earliest - now)} to {(Latest is { } latest ? Quantity.Span(latest - now) : "not at all")})";
+        : $"in {Quantity.Span(Full - now)} ({Quantity.Span(Earliest - now)} to "
+            + $"{(Latest is { } latest ? Quantity.Span(latest - now) : "not at all")})";
 }
 
 /// <summary>A disk that a rule expects to be full.</summary>
 public sealed record DueForecast(FilesystemKey Key, double Used, double Available, Forecast Forecast);
 
 /// <summary>
-/// The line that the pages draw ahead. Whether a disk fills is asked as the shipped forecast rules ask it, but for their levels; how fast is a
-/// straight line through the last hour and one through the last six, and the band is what lies between the two with their own uncertainty.
+/// The line that the pages draw ahead. Whether a disk fills is asked as the shipped forecast rules ask it, but for their levels; how fast
+/// is a straight line through the last hour and one through the last six, and the band is what lies between the two with their own
+/// uncertainty.
 /// </summary>
 static class Forecasts
 {
@@ -59,7 +62,8 @@ static class Forecasts
             return null;
         var from = (now - Lately).ToUnixTimeMilliseconds();
         var (whole, late) = (Line.Through(points), Line.Through([.. points.Where(p => p.Time >= from)]));
-        if (!(whole.Slope > 0 && late.Slope > 0) || clearly && (whole.Explained < LeastExplained || points[^1].Time - points[0].Time < Past.TotalMilliseconds * 0.8))
+        if (!(whole.Slope > 0 && late.Slope > 0)
+            || clearly && (whole.Explained < LeastExplained || points[^1].Time - points[0].Time < Past.TotalMilliseconds * 0.8))
             return null;
         var gain = Math.Min(whole.Slope, late.Slope);
         var fastest = Math.Max(whole.Slope + (Errors * whole.Error), late.Slope + (Errors * late.Error));

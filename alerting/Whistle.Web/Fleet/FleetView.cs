@@ -88,7 +88,8 @@ sealed record FleetView
             AtWork = [.. snapshot.Live.Where(r => r.IsAtWork)],
             Waiting =
             [
-                .. snapshot.Live.Where(r => !r.IsAtWork).GroupBy(r => r.Reason.Length > 0 ? r.Reason : "Just proposed; the gates are checked at the next pass.")
+                .. snapshot.Live.Where(r => !r.IsAtWork)
+                    .GroupBy(r => r.Reason.Length > 0 ? r.Reason : "Just proposed; the gates are checked at the next pass.")
                     .Select(g => new WaitingGroup(g.Key, g.Count(), g.MinBy(r => r.Since)!)).OrderByDescending(g => g.Count),
             ],
         };
@@ -96,7 +97,8 @@ sealed record FleetView
 
     /// <summary>Nodes whose name, cluster, tenant, mount points or signals hold the text.</summary>
     public static IEnumerable<NodeView> Filter(IReadOnlyList<NodeView> nodes, string text) =>
-        text.Length == 0 ? nodes : nodes.Where(n => Has(n.Key.Node, text) || Has(n.Key.Cluster, text) || Has(n.Key.Tenant, text) || n.Signals.Any(s => Has(s.Name, text)));
+        text.Length == 0 ? nodes : nodes.Where(
+            n => Has(n.Key.Node, text) || Has(n.Key.Cluster, text) || Has(n.Key.Tenant, text) || n.Signals.Any(s => Has(s.Name, text)));
 
     static bool Has(string value, string text) => value.Contains(text, StringComparison.OrdinalIgnoreCase);
 }

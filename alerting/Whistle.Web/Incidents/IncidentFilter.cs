@@ -9,13 +9,16 @@ sealed record IncidentFilter(string State = "open", string Severity = "", string
     /// <summary>Rows on a page: what a browser renews every two seconds without being felt.</summary>
     public const int PageSize = 100;
 
-    public static readonly IReadOnlyList<(string Name, string Words)> States = [("open", "Open"), ("person", "Needs a person"), ("closed", "Closed, last 24 h"), ("all", "All")];
+    public static readonly IReadOnlyList<(string Name, string Words)> States =
+        [("open", "Open"), ("person", "Needs a person"), ("closed", "Closed, last 24 h"), ("all", "All")];
 
-    public static readonly IReadOnlyList<(string Name, string Words)> Severities = [("", "Any severity"), ("critical", "Critical"), ("warning", "Warning"), ("info", "Info")];
+    public static readonly IReadOnlyList<(string Name, string Words)> Severities =
+        [("", "Any severity"), ("critical", "Critical"), ("warning", "Warning"), ("info", "Info")];
 
     /// <summary>What cannot be read is as if it was not given.</summary>
     public static IncidentFilter Read(string? state, string? severity, string? text, int? page) => new(
-        States.Any(s => s.Name == state) ? state! : "open", Severities.Any(s => s.Name == severity) ? severity! : "", text ?? "", Math.Max(page ?? 1, 1));
+        States.Any(s => s.Name == state) ? state! : "open", Severities.Any(s => s.Name == severity) ? severity! : "", text ?? "",
+        Math.Max(page ?? 1, 1));
 
     public string Address => Places.Address.With(
         Places.Address.Incidents, ("state", State == "open" ? null : State), ("severity", Severity), ("q", Text),

@@ -32,7 +32,8 @@ public enum Standing
 /// <param name="Why">One sentence: why nothing happens now, or what does, and when it is looked at again.</param>
 /// <param name="Taken">Who has taken it on; null where nobody has.</param>
 /// <param name="PagedAt">When people were paged; null where they were not, or it is over.</param>
-public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing, string Why, Acknowledgement? Taken, DateTimeOffset? PagedAt)
+public sealed record IncidentRow(
+    Incident Incident, Run? Run, Standing Standing, string Why, Acknowledgement? Taken, DateTimeOffset? PagedAt)
 {
     /// <summary>Since when a page has been due that no channel could carry; null where none is.</summary>
     public DateTimeOffset? UnpagedSince { get; init; }
@@ -45,9 +46,8 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     /// <summary>Somebody must do something, and nobody has said that they do.</summary>
     public bool IsUrgent => Standing is Standing.NeedsPerson or Standing.NeedsApproval && Taken is null;
 
-    public bool Matches(string text) => text.Length == 0
-        || Has(Incident.Title, text) || Has(Incident.Cluster, text) || Has(Incident.Tenant, text) || Incident.Subject.Any(l => Has(l.Value, text))
-        || Incident.Signals.Any(s => Has(s.Name, text));
+    public bool Matches(string text) => text.Length == 0 || Has(Incident.Title, text) || Has(Incident.Cluster, text)
+        || Has(Incident.Tenant, text) || Incident.Subject.Any(l => Has(l.Value, text)) || Incident.Signals.Any(s => Has(s.Name, text));
 
     static bool Has(string value, string text) => value.Contains(text, StringComparison.OrdinalIgnoreCase);
 
@@ -58,8 +58,9 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
         return
         [
             .. snapshot.Incidents.Select(i => Of(snapshot, i, runs.GetValueOrDefault(i.Id) ?? []))
-                .OrderBy(r => r.Standing is Standing.Closed).ThenBy(r => !r.IsUrgent).ThenBy(r => SignalOrder.Rank("firing", r.Incident.Severity)).ThenBy(r => r.Standing)
-                .ThenBy(r => r.Incident.OpenedAt).ThenBy(r => r.Incident.Id, StringComparer.Ordinal),
+                .OrderBy(r => r.Standing is Standing.Closed).ThenBy(r => !r.IsUrgent)
+                .ThenBy(r => SignalOrder.Rank("firing", r.Incident.Severity)).ThenBy(r => r.Standing).ThenBy(r => r.Incident.OpenedAt)
+                .ThenBy(r => r.Incident.Id, StringComparer.Ordinal),
         ];
     }
 
@@ -69,10 +70,12 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
         var run = runs.LastOrDefault(r => r.EndedAt is null) ?? (runs.Count > 0 ? runs[^1] : null);
         var (paged, unpaged) = (At(snapshot.Paged, incident.Id), At(snapshot.Unpaged, incident.Id));
         var standing = StandingOf(incident, run, run is not null && snapshot.Asking.Contains(run.Id), (paged ?? unpaged) is not null);
-        return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged) { UnpagedSince = unpaged };
+        return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged)
+        { UnpagedSince = unpaged };
     }
 
-    static DateTimeOffset? At(IReadOnlyDictionary<string, DateTimeOffset> times, string id) => times.TryGetValue(id, out var at) ? at : null;
+    static DateTimeOffset? At(IReadOnlyDictionary<string, DateTimeOffset> times, string id) =>
+        times.TryGetValue(id, out var at) ? at : null;
 
     static Standing StandingOf(Incident incident, Run? run, bool asks, bool isPaged) => (incident.State, run?.State) switch
     {
@@ -92,7 +95,8 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
     {
         if (incident.ClosedAt is not null)
         {
-            var changes = run is { State: RunState.Succeeded } ? string.Join(" ", run.Reports.Where(r => r.Changed).Select(r => r.Summary)) : "";
+            var changes =
+                run is { State: RunState.Succeeded } ? string.Join(" ", run.Reports.Where(r => r.Changed).Select(r => r.Summary)) : "";
             return changes.Length > 0
                 ? $"Repaired by {run!.Runbook}: {changes} All signals cleared and stayed clear."
                 : "Closed: all signals cleared and stayed clear, or their subject is gone.";
@@ -103,13 +107,17 @@ public sealed record IncidentRow(Incident Incident, Run? Run, Standing Standing,
         if (run is not null && snapshot.Explanations.TryGetValue(run.Id, out var sentence))
             return sentence;
         if (incident.State is IncidentState.Recovering)
-            return $"All signals cleared {Quantity.Ago(incident.ClearSince ?? snapshot.Now, snapshot.Now)}. It closes once they have stayed clear for a while.";
+            return $"All signals cleared {Quantity.Ago(incident.ClearSince ?? snapshot.Now, snapshot.Now)}. "
+                + "It closes once they have stayed clear for a while.";
         return run switch
         {
-            null => snapshot.HasChannel ? "No runbook handles these signals. A person is paged if they do not clear in time." : "No runbook handles these signals.",
+            null => snapshot.HasChannel
+                ? "No runbook handles these signals. A person is paged if they do not clear in time."
+                : "No runbook handles these signals.",
             { State: RunState.Escalated } => $"Whistle gave up: {run.Reason}",
             { CancelledBy: { } author } => $"{author} cancelled the repair, so Whistle does not try again: {run.Reason}",
-            _ => $"The last run ended {Quantity.Ago(run.EndedAt ?? snapshot.Now, snapshot.Now)}: {run.Reason} Another run follows if the signals keep firing.",
+            _ => $"The last run ended {Quantity.Ago(run.EndedAt ?? snapshot.Now, snapshot.Now)}: "
+                + $"{run.Reason} Another run follows if the signals keep firing.",
         };
     }
 }

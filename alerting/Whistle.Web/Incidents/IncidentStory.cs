@@ -18,20 +18,23 @@ namespace Whistle.Web.Incidents;
 public sealed record RunCard(Run Run, string? Why, IReadOnlyList<PlanStep> Plan, IReadOnlyList<GateReply> Gates)
 {
     /// <summary>Once the steps are done, and while a step is a person's, the gates hold nothing back.</summary>
-    public IEnumerable<GateReply> Refusals => Run.State is RunState.Verifying || Task is not null || AskedStep.Length > 0 ? [] : Gates.Where(g => g.Reason is not null);
+    public IEnumerable<GateReply> Refusals =>
+        Run.State is RunState.Verifying || Task is not null || AskedStep.Length > 0 ? [] : Gates.Where(g => g.Reason is not null);
 
     /// <summary>What it asks a person to do now; null where it asks for nothing, or for a yes.</summary>
     public PlanStep? Task { get; init; }
 
     /// <summary>The step whose own yes it waits for; empty where it is the plan's.</summary>
-    public string AskedStep => Run.State is RunState.AwaitingApproval && Run.Step < Plan.Count && Plan[Run.Step] is { Action: "approval" } step ? step.Name : "";
+    public string AskedStep =>
+        Run.State is RunState.AwaitingApproval && Run.Step < Plan.Count && Plan[Run.Step] is { Action: "approval" } step ? step.Name : "";
 
     public IReadOnlyList<StepReport> ReportsOf(PlanStep step) => [.. Run.Reports.Where(r => r.Step == step.Name)];
 
     /// <summary>Where the plan stands: done, rolled back, running, to do, or skipped as it was not needed.</summary>
     public string StateOf(PlanStep step, int index) => ReportsOf(step) switch
     {
-        _ when Run.EndedAt is null && Run.Undoing?.Steps.Contains(step.Name) is true => Run.Undoing.Steps[0] == step.Name ? "rolling back" : "to be rolled back",
+        _ when Run.EndedAt is null && Run.Undoing?.Steps.Contains(step.Name) is true =>
+            Run.Undoing.Steps[0] == step.Name ? "rolling back" : "to be rolled back",
         [.., { Undo: true } undo] => undo.Outcome is CommandOutcome.Succeeded ? "rolled back" : "not rolled back",
         [.., var report] => report.Outcome.ToString().ToLowerInvariant(),
         _ when Run is { State: RunState.Running, Undoing: null } && index == Run.Step => Task is null ? "running" : "waiting for a person",
@@ -74,11 +77,13 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
     readonly SharedReads<string, IncidentStory?> _stories = new();
 
     /// <summary>Null where there is no such incident.</summary>
-    public Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) => _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot, id, CancellationToken.None));
+    public Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) =>
+        _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot, id, CancellationToken.None));
 
     async Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id, CancellationToken cancellation)
     {
-        if ((snapshot.Incidents.FirstOrDefault(i => i.Id == id) ?? await environment.Incidents.FindAsync(id, cancellation)) is not { } incident)
+        if ((snapshot.Incidents.FirstOrDefault(i => i.Id == id)
+            ?? await environment.Incidents.FindAsync(id, cancellation)) is not { } incident)
             return null;
         var runs = await environment.Runs.OfIncidentAsync(id, cancellation);
         var signals = incident.Signals.Where(s => s.ClearedAt is null).Select(s => s.Fingerprint).ToHashSet();
@@ -99,7 +104,9 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
     async Task<RunCard> CardAsync(FleetSnapshot snapshot, Run run, CancellationToken cancellation)
     {
         var plan = await environment.Runs.PlanOfAsync(run, cancellation);
-        return new(run, snapshot.Explanations.GetValueOrDefault(run.Id), plan, run.EndedAt is null ? await host.AskGatesAsync(run.Id, cancellation) : [])
+        return new(
+            run, snapshot.Explanations.GetValueOrDefault(run.Id), plan,
+            run.EndedAt is null ? await host.AskGatesAsync(run.Id, cancellation) : [])
         {
             Task = await environment.Runs.AsksPersonAsync(run, cancellation) ? plan[run.Step] : null,
         };

@@ -16,7 +16,8 @@ sealed class SharedReads<TKey, TValue>
     public async Task<TValue> GetAsync(TKey key, long version, Func<Task<TValue>> read)
     {
         var entry = _held.AddOrUpdate(
-            key, _ => (version, new(read)), (_, held) => held.Version == version && !held.Value.Value.IsFaulted ? held : (version, new(read)));
+            key, _ => (version, new(read)),
+            (_, held) => held.Version == version && !held.Value.Value.IsFaulted ? held : (version, new(read)));
         var value = await entry.Value.Value;
         if (_held.Count > Most)
             Forget(version);

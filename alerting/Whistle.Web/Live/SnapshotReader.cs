@@ -16,8 +16,8 @@ namespace Whistle.Web.Live;
 /// queries does not grow with the fleet. Telemetry is looked at every ten seconds of real time.
 /// </summary>
 sealed class SnapshotReader(
-    RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, RulesHost rules, Credentials credentials, NodeReader nodes,
-    HealthBoard health, TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
+    RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, RulesHost rules, Credentials credentials,
+    NodeReader nodes, HealthBoard health, TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
 {
     static readonly TimeSpan Kept = TimeSpan.FromHours(24);
     static readonly TimeSpan TelemetryEvery = TimeSpan.FromSeconds(10);
@@ -30,7 +30,9 @@ sealed class SnapshotReader(
     public async Task<FleetSnapshot> ReadAsync(FleetSnapshot? before, CancellationToken cancellation)
     {
         var now = time.GetUtcNow();
-        var next = (before ?? new FleetSnapshot { Version = 0, Now = now }) with { Version = (before?.Version ?? 0) + 1, Now = now, Error = null, Health = health.Problems() };
+        var next = (before
+            ?? new FleetSnapshot { Version = 0, Now = now }) with
+        { Version = (before?.Version ?? 0) + 1, Now = now, Error = null, Health = health.Problems() };
         try
         {
             next = await StateAsync(next, before, now, cancellation);
@@ -38,7 +40,12 @@ sealed class SnapshotReader(
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
             logger.SnapshotIncomplete(e);
-            next = next with { Now = before?.Now ?? now, Error = $"The state cannot be read: {e.Message} What you see may be out of date. Check that the server's disk is writable and not full, then see its log." };
+            next = next with
+            {
+                Now = before?.Now ?? now,
+                Error = $"The state cannot be read: {e.Message} What you see may be out of date. "
+                    + "Check that the server's disk is writable and not full, then see its log.",
+            };
         }
 
         return await TelemetryAsync(next, before, now, cancellation);
@@ -50,7 +57,9 @@ sealed class SnapshotReader(
         var runs = await remediation.Runs.SinceAsync(since, cancellation);
         return next with
         {
-            Incidents = Merge(before?.Incidents, await remediation.Incidents.SinceAsync(since, cancellation), i => i.Id, i => i.OpenedAt, i => i.ClosedAt, now),
+            Incidents = Merge(
+                before?.Incidents, await remediation.Incidents.SinceAsync(since, cancellation), i => i.Id, i => i.OpenedAt, i => i.ClosedAt,
+                now),
             Runs = Merge(before?.Runs, runs, r => r.Id, r => r.CreatedAt, r => r.EndedAt, now),
             Explanations = await host.ExplainLiveAsync(cancellation),
             Asking = await AskingAsync(runs, cancellation),
@@ -82,7 +91,8 @@ sealed class SnapshotReader(
 
     // What has not ended is always among those just read, so of those before only the ended stay.
     static IReadOnlyList<T> Merge<T>(
-        IReadOnlyList<T>? before, IReadOnlyList<T> read, Func<T, string> id, Func<T, DateTimeOffset> began, Func<T, DateTimeOffset?> ended, DateTimeOffset now)
+        IReadOnlyList<T>? before, IReadOnlyList<T> read, Func<T, string> id, Func<T, DateTimeOffset> began, Func<T, DateTimeOffset?> ended,
+        DateTimeOffset now)
     {
         var all = (before ?? []).Where(x => ended(x) > now - Kept).ToDictionary(id);
         foreach (var item in read)
@@ -107,7 +117,8 @@ sealed class SnapshotReader(
             return next with
             {
                 Nodes = before is null ? NodeList.Build(next.Agents, next.Signals, new()) : NodeList.With(before.Nodes, next.Signals),
-                Error = next.Error ?? $"The telemetry store does not answer: {e.Message} Whatever is missing here is unknown. Check that the server's disk is writable and not full, then see its log.",
+                Error = next.Error ?? $"The telemetry store does not answer: {e.Message} Whatever is missing here is unknown. "
+                    + "Check that the server's disk is writable and not full, then see its log.",
             };
         }
     }

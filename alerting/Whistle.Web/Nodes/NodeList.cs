@@ -15,7 +15,8 @@ static class NodeList
         var filesystems = Filesystems(telemetry, byNode).ToLookup(f => f.Key.Node);
         var enrolled = agents.ToDictionary(a => a.NodeId);
         var nodes = enrolled.Keys.Union(filesystems.Select(f => f.Key)).Union(telemetry.NodesOf(FleetTelemetry.LastReport))
-            .Select(k => Node(k, enrolled.GetValueOrDefault(k), telemetry) with { Filesystems = Ordered(filesystems[k]), Signals = [.. byNode[k]] });
+            .Select(k =>
+                Node(k, enrolled.GetValueOrDefault(k), telemetry) with { Filesystems = Ordered(filesystems[k]), Signals = [.. byNode[k]] });
         return Ordered(nodes);
     }
 
@@ -95,9 +96,13 @@ static class NodeList
         [.. filesystems.OrderBy(Rank).ThenByDescending(f => f.Used).ThenBy(f => f.Key.Mountpoint, StringComparer.Ordinal)];
 
     static int Rank(FilesystemView filesystem) =>
-        filesystem.Signals.Count > 0 ? filesystem.Signals[0].Rank : filesystem.Failing ? SignalOrder.Rank("", "") - 1 : SignalOrder.Rank("", "");
+        filesystem.Signals.Count > 0
+            ? filesystem.Signals[0].Rank
+            : filesystem.Failing ? SignalOrder.Rank("", "") - 1
+            : SignalOrder.Rank("", "");
 
-    static DateTimeOffset Instant(double seconds) => DateTimeOffset.UnixEpoch.AddMilliseconds(Math.Round(Math.Clamp(seconds, 0, 1e11) * 1000));
+    static DateTimeOffset Instant(double seconds) =>
+        DateTimeOffset.UnixEpoch.AddMilliseconds(Math.Round(Math.Clamp(seconds, 0, 1e11) * 1000));
 }
 
 /// <summary>What the queries of the page gave: one answer a query, for all nodes.</summary>
@@ -121,7 +126,8 @@ sealed class FleetTelemetry
 
     internal static readonly string[] FilesystemMetrics = [Size, Available, Inodes, InodesFree, ReadOnly, DeviceError];
 
-    internal static readonly string[] NodeQueries = [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastOwnReport, LastHeard, Up];
+    internal static readonly string[] NodeQueries =
+        [Load, MemoryTotal, MemoryAvailable, BootTime, Cores, LastReport, LastOwnReport, LastHeard, Up];
 
     readonly Dictionary<string, Dictionary<FilesystemKey, double>> _filesystems = [];
     readonly Dictionary<string, Dictionary<NodeId, double>> _nodes = [];

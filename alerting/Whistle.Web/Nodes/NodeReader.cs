@@ -10,8 +10,8 @@ using Whistle.Web.Signals;
 namespace Whistle.Web.Nodes;
 
 /// <summary>
-/// Reads what the pages show of nodes. The number of queries does not grow with the fleet: one a metric for all nodes, two for all forecasts,
-/// and a handful for the charts of one node.
+/// Reads what the pages show of nodes. The number of queries does not grow with the fleet: one a metric for all nodes, two for all
+/// forecasts, and a handful for the charts of one node.
 /// </summary>
 sealed class NodeReader(PromQLEngine engine)
 {
@@ -42,7 +42,8 @@ sealed class NodeReader(PromQLEngine engine)
         var end = now.ToUnixTimeMilliseconds();
         // On a grid, so that the line does not shiver from one look to the next; the latest value closes it.
         var start = (end - (long)range.Length.TotalMilliseconds + range.Step - 1) / range.Step * range.Step;
-        var filling = (await InstantAsync(Forecasts.Filling(of), now, cancellation)).Select(s => FilesystemKey.Of(s.Labels).Mountpoint).ToHashSet();
+        var filling = (await InstantAsync(Forecasts.Filling(of), now, cancellation))
+            .Select(s => FilesystemKey.Of(s.Labels).Mountpoint).ToHashSet();
         List<ChartView> charts = [];
         foreach (var (kind, query) in new[] { (ChartKind.Filesystem, used), (ChartKind.Memory, memory), (ChartKind.Cpu, busy) })
         {
@@ -66,13 +67,15 @@ sealed class NodeReader(PromQLEngine engine)
                     Range = range,
                     Now = now,
                     Points = points,
-                    Forecast = judged && past?[mount].FirstOrDefault() is { } series ? Forecasts.Of([.. Points(series)], now, clearly: kind is ChartKind.Memory) : null,
+                    Forecast = judged && past?[mount].FirstOrDefault() is { } series
+                        ? Forecasts.Of([.. Points(series)], now, clearly: kind is ChartKind.Memory) : null,
                 });
             }
         }
 
         // A filesystem that fails has no size and is there.
-        var present = (await InstantAsync($"{FleetTelemetry.DeviceError}{of}", now, cancellation)).Concat(await InstantAsync(used, now, cancellation)).Select(s => s.Labels["mountpoint"]).ToHashSet();
+        var present = (await InstantAsync($"{FleetTelemetry.DeviceError}{of}", now, cancellation))
+            .Concat(await InstantAsync(used, now, cancellation)).Select(s => s.Labels["mountpoint"]).ToHashSet();
         return MarkGone(charts, present);
     }
 
@@ -80,26 +83,30 @@ sealed class NodeReader(PromQLEngine engine)
     static IReadOnlyList<ChartView> MarkGone(IReadOnlyList<ChartView> charts, HashSet<string> present)
     {
         var newest = charts.Where(c => c.Kind is ChartKind.Filesystem).Select(c => c.Points[^1].Time).DefaultIfEmpty().Max();
-        bool IsGone(ChartView chart) => present.Count > 0 ? !present.Contains(chart.Name) : newest - chart.Points[^1].Time > chart.Range.Step;
+        bool IsGone(ChartView chart) =>
+            present.Count > 0 ? !present.Contains(chart.Name) : newest - chart.Points[^1].Time > chart.Range.Step;
         return [.. charts.Select(c => c.Kind is ChartKind.Filesystem && IsGone(c) ? c with { IsGone = true } : c)];
     }
 
     // Their series are no longer current, but what they last said is what a person wants to see.
-    async Task AddSilentAsync(FleetTelemetry telemetry, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
+    async Task AddSilentAsync(
+        FleetTelemetry telemetry, IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
     {
         var silent = agents.Where(a => telemetry.Of(FleetTelemetry.Up, a.NodeId) == 0).Take(MostNamed).ToList();
         if (silent.Count == 0)
             return;
         var nodes = Quoted(AnyOf(silent.Select(a => a.NodeId.Node)));
         foreach (var metric in FleetTelemetry.FilesystemMetrics)
-            telemetry.Add(metric, await InstantAsync($"last_over_time({metric}{{node=~{nodes}}}[1h]) and on (tenant, cluster, node) (whistle_agent_up == 0)", now, cancellation));
+            telemetry.Add(metric, await InstantAsync(
+                $"last_over_time({metric}{{node=~{nodes}}}[1h]) and on (tenant, cluster, node) (whistle_agent_up == 0)", now,
+                cancellation));
     }
 
     // Which disks fill is what the forecast rules say; the pages only draw when.
     async Task<IReadOnlyList<DueForecast>> DueAsync(IReadOnlyList<NodeView> nodes, DateTimeOffset now, CancellationToken cancellation)
     {
-        var filling = nodes.SelectMany(n => n.Filesystems).Where(f => f.Signals.Any(s => s.IsForecast)).OrderByDescending(f => f.Used).Take(MostNamed)
-            .GroupBy(f => (f.Key.Node, f.Key.Mountpoint)).ToDictionary(g => g.Key, g => g.First());
+        var filling = nodes.SelectMany(n => n.Filesystems).Where(f => f.Signals.Any(s => s.IsForecast)).OrderByDescending(f => f.Used)
+            .Take(MostNamed).GroupBy(f => (f.Key.Node, f.Key.Mountpoint)).ToDictionary(g => g.Key, g => g.First());
         if (filling.Count == 0)
             return [];
         var names = Quoted($"|{AnyOf(filling.Keys.Select(k => k.Node.Node))}");
@@ -108,7 +115,8 @@ sealed class NodeReader(PromQLEngine engine)
         foreach (var series in await PastAsync(Used(matchers), now, cancellation))
         {
             var key = FilesystemKey.Of(series.Labels);
-            if (filling.TryGetValue((key.Node, key.Mountpoint), out var filesystem) && Forecasts.Of([.. Points(series)], now) is { } forecast)
+            if (filling.TryGetValue((key.Node, key.Mountpoint), out var filesystem)
+                && Forecasts.Of([.. Points(series)], now) is { } forecast)
                 due.Add(new(key, filesystem.Used, filesystem.Available, forecast));
         }
 
@@ -139,11 +147,13 @@ sealed class NodeReader(PromQLEngine engine)
     static string Matchers(NodeId node, string more = "")
     {
         var names = Quoted($"|{Regex.Escape(node.Node)}");
-        return $"{{tenant={Quoted(node.Tenant)},cluster={Quoted(node.Cluster)},node=~{names},instance=~{names}{(more.Length > 0 ? "," + more : "")}}}";
+        return $"{{tenant={Quoted(node.Tenant)},cluster={Quoted(node.Cluster)},node=~{names},instance=~{names}"
+            + $"{(more.Length > 0 ? "," + more : "")}}}";
     }
 
     static string AnyOf(IEnumerable<string> texts) => string.Join('|', texts.Distinct().Select(Regex.Escape));
 
     static string Quoted(string text) =>
-        $"\"{text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)}\"";
+        '"' + text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)
+            .Replace("\n", "\\n", StringComparison.Ordinal) + '"';
 }

@@ -1,8 +1,8 @@
 namespace Whistle.Web.Parts;
 
 /// <summary>
-/// The text of a filter that the address follows. What comes back from the address is behind what is typed, so the echo of what was sent must
-/// not take letters away that were typed since.
+/// The text of a filter that the address follows. What comes back from the address is behind what is typed, so the echo of what was sent
+/// must not take letters away that were typed since.
 /// </summary>
 sealed class TypedText
 {

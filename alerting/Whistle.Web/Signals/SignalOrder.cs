@@ -1,6 +1,8 @@
 namespace Whistle.Web.Signals;
 
-/// <summary>The order in which people read signals: what is wrong before what is not known, before what is about to be; the severe first.</summary>
+/// <summary>
+/// The order in which people read signals: what is wrong before what is not known, before what is about to be; the severe first.
+/// </summary>
 public static class SignalOrder
 {
     /// <summary>Lower is worse. Both texts are taken in lower case, as the API writes them.</summary>

@@ -76,7 +76,8 @@ public sealed record SignalView
             Value = signal.Value,
             Summary = Annotation(signal, "summary"),
             Description = Annotation(signal, "description"),
-            Runbook = Uri.TryCreate(Annotation(signal, "runbook_url"), UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" ? uri : null,
+            Runbook = Uri.TryCreate(Annotation(signal, "runbook_url"), UriKind.Absolute, out var uri)
+                && uri.Scheme is "http" or "https" ? uri : null,
             Mountpoint = signal.Labels["mountpoint"],
             InhibitedBy = signal.InhibitedBy,
         };

@@ -65,7 +65,9 @@ public static partial class Quantity
     /// than now.
     /// </summary>
     public static string Prose(string? text, DateTimeOffset now, string zone = "") => text is null ? "" : Instants().Replace(text, match =>
-        DateTimeOffset.TryParse(match.Value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) ? ShortInstant(at, now) + zone : match.Value);
+        DateTimeOffset.TryParse(match.Value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
+            ? ShortInstant(at, now) + zone
+            : match.Value);
 
     [GeneratedRegex(@"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z(?!\w)", RegexOptions.CultureInvariant)]
     private static partial Regex Instants();
@@ -75,5 +77,8 @@ public static partial class Quantity
 
     /// <summary>UTC, the time of day, with the date where it is another day than now, and the year where that is not clear.</summary>
     public static string ShortInstant(DateTimeOffset at, DateTimeOffset now) =>
-        at.UtcDateTime.ToString(at.UtcDateTime.Date == now.UtcDateTime.Date ? "HH:mm" : (at - now).Duration() < ClearlyThisYear ? "d MMM HH:mm" : "d MMM yyyy HH:mm");
+        at.UtcDateTime.ToString(at.UtcDateTime.Date == now.UtcDateTime.Date
+            ? "HH:mm"
+            : (at - now).Duration() < ClearlyThisYear ? "d MMM HH:mm"
+            : "d MMM yyyy HH:mm");
 }

@@ -45,7 +45,9 @@ static class Authentication
         builder.Services.AddAntiforgery(antiforgery => antiforgery.Cookie.Name = $"whistle-form-{access.CookieSuffix}");
         builder.Services.AddAuthentication(Either)
             .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context =>
-                context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0 ? BearerScheme : CookieAuthenticationDefaults.AuthenticationScheme)
+                context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0
+                    ? BearerScheme
+                    : CookieAuthenticationDefaults.AuthenticationScheme)
             .AddScheme<AuthenticationSchemeOptions, BearerHandler>(BearerScheme, null)
             .AddCookie(cookie =>
             {
@@ -56,7 +58,8 @@ static class Authentication
                 cookie.LoginPath = "/login";
                 cookie.TimeProvider = TimeProvider.System;
                 // A program that carries an old cookie is told, not led to a page.
-                cookie.Events.OnRedirectToLogin = context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
+                cookie.Events.OnRedirectToLogin =
+                    context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
                 cookie.Events.OnValidatePrincipal = context =>
                 {
                     if (!access.Sessions.IsOpen(SessionOf(context.Principal)))
@@ -72,11 +75,13 @@ static class Authentication
     public static string CookieName(LocalAccess access) => $"whistle-{access.CookieSuffix}";
 
     /// <summary>Behind authentication: the connection of a live page ends with the session that opened it.</summary>
-    public static void Use(WebApplication app, LocalAccess access) => app.UseWhen(c => Dashboard.IsConnection(c.Request.Path), branch => branch.Use(async (context, next) =>
-    {
-        using var ending = SessionOf(context.User) is { } session ? access.Sessions.Ending(session).UnsafeRegister(_ => context.Abort(), null) : default;
-        await next(context);
-    }));
+    public static void Use(WebApplication app, LocalAccess access) =>
+        app.UseWhen(c => Dashboard.IsConnection(c.Request.Path), branch => branch.Use(async (context, next) =>
+        {
+            using var ending = SessionOf(context.User) is { } session
+                ? access.Sessions.Ending(session).UnsafeRegister(_ => context.Abort(), null) : default;
+            await next(context);
+        }));
 
     public static void Map(WebApplication app, LocalAccess access)
     {
@@ -86,9 +91,13 @@ static class Authentication
             if (token is null)
                 return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
-                return Page($"<h1>This link no longer works</h1><p>It was used before, is older than an hour, or was cut off.</p>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
+                return Page(
+                    "<h1>This link no longer works</h1><p>It was used before, is older than an hour, "
+                    + $"or was cut off.</p>{HowToGetALink(context)}",
+                    StatusCodes.Status401Unauthorized);
             var session = new Claim(SessionClaim, access.Sessions.Begin());
-            await context.SignInAsync(CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
+            await context.SignInAsync(
+                CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
             return Page(LoggedIn, StatusCodes.Status200OK);
         }).AllowAnonymous();
@@ -106,7 +115,8 @@ static class Authentication
         var logins = WhistleApi.Group(app, "login");
         logins.MapDelete("/sessions", () => new EndedSessions(access.Sessions.EndAll()))
             .WithName("endSessions").WithSummary("Ends every session of the dashboard; every viewer is logged out at once.");
-        logins.MapPost("/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
+        logins.MapPost(
+            "/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
             .WithName("makeLoginLink").WithSummary("Makes a link that opens the dashboard once, within the hour.");
     }
 
@@ -127,17 +137,20 @@ static class Authentication
     }
 
     static bool IsForPrograms(PathString path) =>
-        path.StartsWithSegments("/api") || path.StartsWithSegments("/openapi") || path.StartsWithSegments("/metrics") || path.StartsWithSegments("/-");
+        path.StartsWithSegments("/api") || path.StartsWithSegments("/openapi") || path.StartsWithSegments("/metrics")
+            || path.StartsWithSegments("/-");
 
     static string? SessionOf(ClaimsPrincipal? person) => person?.FindFirstValue(SessionClaim);
 
-    static ClaimsPrincipal Operator(string scheme, params ReadOnlySpan<Claim> claims) => new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator"), .. claims], scheme));
+    static ClaimsPrincipal Operator(string scheme, params ReadOnlySpan<Claim> claims) =>
+        new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator"), .. claims], scheme));
 
     static IResult Page(string content, int status) => Results.Content(
         $"""
         <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark"><title>Whistle: log in</title>
-        <link rel="icon" type="image/svg+xml" href="{Dashboard.AssetAddress("whistle.svg")}"><link rel="stylesheet" href="{Dashboard.AssetAddress("whistle.css")}">
+        <link rel="icon" type="image/svg+xml" href="{Dashboard.AssetAddress("whistle.svg")}">
+        <link rel="stylesheet" href="{Dashboard.AssetAddress("whistle.css")}">
         </head><body><main class="login">{content}</main></body></html>
         """,
         "text/html; charset=utf-8",
@@ -146,17 +159,20 @@ static class Authentication
     // Where the data is kept is nobody's business who has not logged in: a proxy on this machine makes everybody look local.
     static string HowToGetALink(HttpContext context)
     {
-        var address = Uri.TryCreate($"{context.Request.Scheme}://{context.Request.Host}", UriKind.Absolute, out var asked) ? asked : new WhistleOptions().Listen;
+        var address = Uri.TryCreate($"{context.Request.Scheme}://{context.Request.Host}", UriKind.Absolute, out var asked)
+            ? asked : new WhistleOptions().Listen;
         var command = LoginLine.Of(address, "DATA_FOLDER");
         return $"""
-            <p>Get a link on the machine that runs the server, as the user that runs it:</p><pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
+            <p>Get a link on the machine that runs the server, as the user that runs it:</p>
+            <pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
             <p>A link works once, within the hour.</p>
             """;
     }
 
     const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Continue to the dashboard.</a></p>";
 
-    sealed class BearerHandler(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
+    sealed class BearerHandler(
+        IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
         : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
     {
         protected override Task<AuthenticateResult> HandleAuthenticateAsync()

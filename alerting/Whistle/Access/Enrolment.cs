@@ -34,7 +34,8 @@ static class Enrolment
         group.MapGet(
                 "/agents", async (CancellationToken cancellation) => TypedResults.Ok(await AgentsAsync(credentials, cancellation)))
             .WithName("listAgents").WithSummary("The nodes that should report.");
-        group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (EnrolmentRequest request, CancellationToken cancellation) =>
+        group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (
+            EnrolmentRequest request, CancellationToken cancellation) =>
         {
             try
             {
@@ -47,7 +48,8 @@ static class Enrolment
             }
         }).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
         group.MapDelete("/agents", async Task<Results<Ok<RevokedAnswer>, NotFound<ApiError>>> (
-            [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node, [Description("default if not given.")] string? tenant, CancellationToken cancellation) =>
+            [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node,
+            [Description("default if not given.")] string? tenant, CancellationToken cancellation) =>
             await RevokeAsync(credentials, new(new(tenant ?? DefaultTenant, cluster), node), cancellation) is var (count, mistake)
             && mistake is null ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
             .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
@@ -71,7 +73,8 @@ static class Enrolment
     {
         var nearest = (await credentials.SendersAsync(cancellation)).Select(s => s.ToString())
             .OrderByDescending(s => Common(s, wanted)).Take(3).ToList();
-        return $"No token of {wanted} is in force, so none was revoked. {(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
+        return $"No token of {wanted} is in force, so none was revoked. "
+            + $"{(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
     }
 
 

@@ -10,8 +10,8 @@ using Whistle.Actions.Files;
 namespace Whistle.Access;
 
 /// <summary>
-/// The keys that cookies are sealed with, each a file that is written and read as every secret is. One that is damaged is set aside: what it sealed
-/// is no session any more, and that is all.
+/// The keys that cookies are sealed with, each a file that is written and read as every secret is. One that is damaged is set aside: what
+/// it sealed is no session any more, and that is all.
 /// </summary>
 /// <param name="say">Is told of a key that was set aside.</param>
 sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : IXmlRepository
@@ -20,21 +20,27 @@ sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : I
 
     static readonly string[] Dates = ["creationDate", "activationDate", "expirationDate"];
 
-    static readonly SecretForm Form = new("a key of the server's sessions", 64 << 10, text => Parse(text) is not { } xml ? "is not XML." : IsKey(xml) || IsRevocation(xml) ? null : "is not a session key.");
+    static readonly SecretForm Form = new(
+        "a key of the server's sessions", 64 << 10,
+        text => Parse(text) is not { } xml ? "is not XML." : IsKey(xml) || IsRevocation(xml) ? null : "is not a session key.");
 
     public IReadOnlyCollection<XElement> GetAllElements()
     {
         // Without the folder no key could be made, and nobody log in.
         if (File.Exists(folder))
-            say($"{folder} is a file, where the folder of the session keys belongs. It is set aside as {new SecretFile(folder, Form).SetAside(time)}.");
-        return Directory.Exists(folder) ? [.. Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Read).OfType<XElement>()] : [];
+            say($"{folder} is a file, where the folder of the session keys belongs. "
+                + $"It is set aside as {new SecretFile(folder, Form).SetAside(time)}.");
+        return Directory.Exists(folder)
+            ? [.. Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Read).OfType<XElement>()] : [];
     }
 
     public void StoreElement(XElement element, string friendlyName)
     {
         Directory.CreateDirectory(folder);
         // The name is the framework's: "key-" or "revocation-" and an id.
-        WholeFile.Replace(Path.GetFullPath(Path.Combine(folder, friendlyName + Extension)), Encoding.UTF8.GetBytes(element.ToString(SaveOptions.DisableFormatting)));
+        WholeFile.Replace(
+            Path.GetFullPath(Path.Combine(folder, friendlyName + Extension)),
+            Encoding.UTF8.GetBytes(element.ToString(SaveOptions.DisableFormatting)));
     }
 
     XElement? Read(string path)

@@ -9,7 +9,8 @@ using Whistle.Telemetry;
 namespace Whistle.Access;
 
 /// <summary>
-/// Access from the machine itself: a token in the data folder that only its owner can read, login links that work once, and the sessions that they begin.
+/// Access from the machine itself: a token in the data folder that only its owner can read, login links that work once, and the sessions
+/// that they begin.
 /// </summary>
 sealed class LocalAccess : IDisposable
 {
@@ -24,8 +25,10 @@ sealed class LocalAccess : IDisposable
     public LocalAccess(string dataFolder, TimeProvider time, Action<string> say)
     {
         _time = time;
-        var token = new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm).ReadOrMake(() => AccessToken.New(AccessToken.OfServer), time, say);
-        var instance = new SecretFile(Path.Combine(dataFolder, ServerFolder.Instance), ServerFolder.InstanceForm).ReadOrMake(() => AccessToken.New("wsi_"), time, say);
+        var token = new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm).ReadOrMake(
+            () => AccessToken.New(AccessToken.OfServer), time, say);
+        var instance = new SecretFile(Path.Combine(dataFolder, ServerFolder.Instance), ServerFolder.InstanceForm).ReadOrMake(
+            () => AccessToken.New("wsi_"), time, say);
         _token = Encoding.UTF8.GetBytes(token);
         CookieSuffix = HashOf(instance)[..12].ToLowerInvariant();
         // By real time, as a browser counts, whatever clock the server runs on.
@@ -34,7 +37,9 @@ sealed class LocalAccess : IDisposable
 
     public Sessions Sessions { get; }
 
-    /// <summary>Keeps the cookies of this server apart from those of another on the same host: browsers send cookies to every port of it.</summary>
+    /// <summary>
+    /// Keeps the cookies of this server apart from those of another on the same host: browsers send cookies to every port of it.
+    /// </summary>
     public string CookieSuffix { get; }
 
     public bool IsToken(string candidate) => CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(candidate), _token);

@@ -6,8 +6,8 @@ using Whistle.Web;
 namespace Whistle.Access;
 
 /// <summary>
-/// The one place that keeps other sites' pages from changing anything: a browser says where a request comes from, and what does not come from the
-/// server's own pages may not change state, whatever it carries. A program says nothing of the kind and shows its token.
+/// The one place that keeps other sites' pages from changing anything: a browser says where a request comes from, and what does not come
+/// from the server's own pages may not change state, whatever it carries. A program says nothing of the kind and shows its token.
 /// </summary>
 static class OriginCheck
 {
@@ -27,9 +27,11 @@ static class OriginCheck
 
     // Links are made from it, and what is compared with an origin must be one itself. Which names are ours is the host filter's matter.
     static string? FaultOfHost(HttpRequest request) =>
-        request.Host is { HasValue: true, Host.Length: > 0 } host && Uri.TryCreate($"{request.Scheme}://{host.Value}/", UriKind.Absolute, out var address)
+        request.Host is { HasValue: true, Host.Length: > 0 } host
+            && Uri.TryCreate($"{request.Scheme}://{host.Value}/", UriKind.Absolute, out var address)
             && address is { UserInfo.Length: 0, AbsolutePath: "/" } && !host.Value!.AsSpan().ContainsAny("/?#\\")
-            ? null : "The Host header is missing or names no host. Send the address that the server was asked at, like Host: 127.0.0.1:9480.";
+            ? null
+            : "The Host header is missing or names no host. Send the address that the server was asked at, like Host: 127.0.0.1:9480.";
 
     static string? Fault(HttpRequest request, string cookie)
     {
@@ -37,19 +39,24 @@ static class OriginCheck
         if (!opens && !ChangesState(request))
             return null;
         if (request.Headers.TryGetValue(HeaderNames.Origin, out var origin) && !IsOwn(origin.ToString(), request))
-            return $"This request comes from {Shown(origin.ToString())}, and only the server's own pages at {Own(request)} may make it. A program sends no Origin.";
+            return $"This request comes from {Shown(origin.ToString())}, and only the server's own pages at {Own(request)} may make it. "
+                + "A program sends no Origin.";
         if (request.Headers.TryGetValue(SecFetchSite, out var site) && site.ToString() is not ("same-origin" or "none"))
             return opens ? "A login link does not work from another site's page. Copy it into the address bar."
-                : $"A browser sends this request for another site ({SecFetchSite}: {Shown(site.ToString())}), and only the server's own pages may make it.";
+                : $"A browser sends this request for another site ({SecFetchSite}: "
+                    + $"{Shown(site.ToString())}), and only the server's own pages may make it.";
         // Every browser says one or the other; a cookie without either is not a browser's.
-        return !opens && origin.Count == 0 && site.Count == 0 && request.Headers.Authorization.Count == 0 && request.Cookies.ContainsKey(cookie)
-            ? $"A request with a login cookie must say that the server's own page sends it, with Origin: {Own(request)}. A program sends the token as bearer instead of a cookie."
+        return !opens && origin.Count == 0 && site.Count == 0 && request.Headers.Authorization.Count == 0
+            && request.Cookies.ContainsKey(cookie)
+            ? $"A request with a login cookie must say that the server's own page sends it, with Origin: {Own(request)}. "
+                + "A program sends the token as bearer instead of a cookie."
             : null;
     }
 
     // A page's connection acts by messages, so it is opened by the server's own pages only, whatever the method.
     static bool ChangesState(HttpRequest request) =>
-        !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method)) || Dashboard.IsConnection(request.Path);
+        !(HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) || HttpMethods.IsOptions(request.Method))
+            || Dashboard.IsConnection(request.Path);
 
     static bool IsOwn(string origin, HttpRequest request) => origin.Equals(Own(request), StringComparison.OrdinalIgnoreCase);
 

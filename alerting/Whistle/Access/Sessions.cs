@@ -8,8 +8,9 @@ using Whistle.Actions.Files;
 namespace Whistle.Access;
 
 /// <summary>
-/// Who is logged in. A browser's cookie holds an id; the list, kept in the data folder, holds a hash of each that is keyed with the server's token.
-/// So a session ends when it is taken off the list, after its time, and with the token: under another token no id has a hash that is listed.
+/// Who is logged in. A browser's cookie holds an id; the list, kept in the data folder, holds a hash of each that is keyed with the
+/// server's token. So a session ends when it is taken off the list, after its time, and with the token: under another token no id has a
+/// hash that is listed.
 /// </summary>
 sealed class Sessions : IDisposable
 {
@@ -17,7 +18,8 @@ sealed class Sessions : IDisposable
 
     const int Most = 1000;
 
-    static readonly SecretForm Form = new("the list of sessions", 256 << 10, text => Parse(text) is null ? "holds no list of sessions." : null);
+    static readonly SecretForm Form =
+        new("the list of sessions", 256 << 10, text => Parse(text) is null ? "holds no list of sessions." : null);
 
     readonly string _file;
     readonly byte[] _key;
@@ -41,7 +43,9 @@ sealed class Sessions : IDisposable
         var id = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
         var now = _time.GetUtcNow();
         // What is over, and of too many the oldest.
-        End(all => all.OrderByDescending(s => s.Value.Until).Where((s, i) => s.Value.Until <= now || i >= Most - 1), HashOf(id), new Session(now + Life, _time));
+        End(
+            all => all.OrderByDescending(s => s.Value.Until).Where((s, i) => s.Value.Until <= now || i >= Most - 1), HashOf(id),
+            new Session(now + Life, _time));
         return id;
     }
 
@@ -71,7 +75,9 @@ sealed class Sessions : IDisposable
             session.Dispose();
     }
 
-    int End(Func<IEnumerable<KeyValuePair<string, Session>>, IEnumerable<KeyValuePair<string, Session>>> which, string? hash = null, Session? begun = null)
+    int End(
+        Func<IEnumerable<KeyValuePair<string, Session>>, IEnumerable<KeyValuePair<string, Session>>> which, string? hash = null,
+        Session? begun = null)
     {
         List<KeyValuePair<string, Session>> ended;
         lock (_gate)
@@ -129,7 +135,8 @@ sealed class Sessions : IDisposable
         List<(string, DateTimeOffset)> sessions = [];
         foreach (var line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
-            if (line.Split(' ') is not [{ Length: 43 } hash, var until] || !long.TryParse(until, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) || seconds > 253_402_300_799)
+            if (line.Split(' ') is not [{ Length: 43 } hash, var until]
+                || !long.TryParse(until, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) || seconds > 253_402_300_799)
                 return null;
             sessions.Add((hash, DateTimeOffset.FromUnixTimeSeconds(seconds)));
         }
@@ -139,7 +146,8 @@ sealed class Sessions : IDisposable
 
     sealed class Session(DateTimeOffset until, TimeProvider time) : IDisposable
     {
-        readonly CancellationTokenSource _end = new(TimeSpan.FromTicks(Math.Clamp((until - time.GetUtcNow()).Ticks, 0, (Life + Life).Ticks)), time);
+        readonly CancellationTokenSource _end =
+            new(TimeSpan.FromTicks(Math.Clamp((until - time.GetUtcNow()).Ticks, 0, (Life + Life).Ticks)), time);
 
         public DateTimeOffset Until => until;
 

@@ -15,9 +15,9 @@ sealed record BackupProgress(string Doing, long Done, long Total);
 sealed record BackupSource(string DataFolder, StateDatabase State, DuckDbStore Telemetry, TimeProvider Time);
 
 /// <summary>
-/// A consistent copy of a data folder, made while the server works. The state comes first and the telemetry after it: whatever the state says
-/// (signals, incidents, runs) was said of samples that were durable before, so they are in the copy too. Samples that came in between are
-/// like those of a server that died before it looked at them.
+/// A consistent copy of a data folder, made while the server works. The state comes first and the telemetry after it: whatever the state
+/// says (signals, incidents, runs) was said of samples that were durable before, so they are in the copy too. Samples that came in between
+/// are like those of a server that died before it looked at them.
 /// </summary>
 static class Backup
 {
@@ -29,12 +29,14 @@ static class Backup
     const long Spare = 64 << 20;
 
     /// <exception cref="BackupException">It could not be made; nothing is left in its place but where the message says so.</exception>
-    public static async Task<BackupManifest> CreateAsync(BackupSource source, string folder, Action<BackupProgress> progress, CancellationToken cancellation)
+    public static async Task<BackupManifest> CreateAsync(
+        BackupSource source, string folder, Action<BackupProgress> progress, CancellationToken cancellation)
     {
         BackupTarget.Check(folder, source.DataFolder);
         var partial = Path.TrimEndingDirectorySeparator(folder) + Partial;
         if (Path.Exists(partial))
-            throw new BackupException($"{partial} is in the way: it is what is left of a backup that did not finish. Delete it, or name another folder.");
+            throw new BackupException(
+                $"{partial} is in the way: it is what is left of a backup that did not finish. Delete it, or name another folder.");
         var expected = Expected(source);
         BackupTarget.CheckSpace(folder, expected + Spare);
         try
@@ -58,7 +60,8 @@ static class Backup
     public static BackupManifest Verify(string folder, Action<BackupProgress> progress, CancellationToken cancellation)
     {
         var manifest = BackupManifest.Read(folder);
-        var there = DataFiles.Of(folder).Where(f => f is not (BackupManifest.FileName or ServerLock.FileName)).ToHashSet(StringComparer.Ordinal);
+        var there = DataFiles.Of(folder).Where(f => f is not (BackupManifest.FileName or ServerLock.FileName))
+            .ToHashSet(StringComparer.Ordinal);
         if (manifest.Files.FirstOrDefault(f => !there.Contains(f.Path)) is { } missing)
             throw new BackupException($"The backup in {folder} is not whole: {missing.Path} is missing. Use another backup.");
         if (there.Except(manifest.Files.Select(f => f.Path)).Order(StringComparer.Ordinal).FirstOrDefault() is { } foreign)
@@ -74,11 +77,13 @@ static class Backup
 
         var (hot, parquet) = Open(folder, manifest.State);
         if (hot != manifest.HotSamples || parquet != manifest.SealedSamples)
-            throw new BackupException($"The backup in {folder} holds {hot + parquet} samples, and {manifest.HotSamples + manifest.SealedSamples} were written. Use another backup.");
+            throw new BackupException($"The backup in {folder} holds {hot + parquet} samples, and "
+                + $"{manifest.HotSamples + manifest.SealedSamples} were written. Use another backup.");
         return manifest;
     }
 
-    static async Task<BackupManifest> WriteAsync(BackupSource source, string partial, Action<BackupProgress> progress, long expected, CancellationToken cancellation)
+    static async Task<BackupManifest> WriteAsync(
+        BackupSource source, string partial, Action<BackupProgress> progress, long expected, CancellationToken cancellation)
     {
         var (files, done) = (new List<FileSum>(), 0L);
         var at = source.Time.GetUtcNow();
@@ -159,7 +164,8 @@ static class Backup
 
     // The hot database is written anew and smaller; its log may hold what is not in it yet.
     static long Expected(BackupSource source) => DataFiles.Of(source.DataFolder)
-        .Where(f => DataFiles.IsPlain(f) || f.StartsWith($"{Telemetry}/sealed/", StringComparison.Ordinal) || f.StartsWith($"{Telemetry}/hot.", StringComparison.Ordinal)
+        .Where(f => DataFiles.IsPlain(f) || f.StartsWith($"{Telemetry}/sealed/", StringComparison.Ordinal)
+            || f.StartsWith($"{Telemetry}/hot.", StringComparison.Ordinal)
             || (!source.State.IsPostgreSql && f.StartsWith(StateFile, StringComparison.Ordinal)))
         .Sum(f => Length(Path.Combine(source.DataFolder, f)));
 

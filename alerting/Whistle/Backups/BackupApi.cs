@@ -25,8 +25,8 @@ enum BackupState
 /// <param name="Files">Once it is done, as the next three.</param>
 /// <param name="State">Running, done or failed.</param>
 sealed record BackupAnswer(
-    int Id, string Folder, BackupState State, string Doing, long BytesDone, long BytesTotal, DateTimeOffset StartedAt, string? Reason = null, int? Files = null,
-    long? HotSamples = null, long? SealedSamples = null, bool StateIncluded = true);
+    int Id, string Folder, BackupState State, string Doing, long BytesDone, long BytesTotal, DateTimeOffset StartedAt,
+    string? Reason = null, int? Files = null, long? HotSamples = null, long? SealedSamples = null, bool StateIncluded = true);
 
 /// <summary>Of <see cref="WhistleApi"/>: backups, one at a time. The server writes them; whoever asked may look how far it is.</summary>
 sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<BackupApi> logger)
@@ -42,8 +42,10 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         var group = WhistleApi.Group(routes, "backups");
         // A cookie will not do: a page must not be able to have the server write where it likes.
         group.RequireAuthorization(Authentication.TokenOnly);
-        group.MapPost("/backups", api.Start).WithName("startBackup").WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
-        group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup").WithSummary($"How far a backup is. The last {Kept} are remembered.");
+        group.MapPost("/backups", api.Start).WithName("startBackup")
+            .WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
+        group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup")
+            .WithSummary($"How far a backup is. The last {Kept} are remembered.");
     }
 
     Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>> Start(BackupRequest request)
@@ -72,14 +74,17 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
     Results<Ok<BackupAnswer>, NotFound<ApiError>> Find([Description("The backup's number.")] long id)
     {
         lock (_lock)
-            return _answers.FirstOrDefault(a => a?.Id == id) is { } found ? TypedResults.Ok(found) : WhistleApi.NotFound($"Backup {id} is not among the last {Kept} since the server started. Look at its folder with `whistle backup verify`.");
+            return _answers.FirstOrDefault(a => a?.Id == id) is { } found ? TypedResults.Ok(found) : WhistleApi.NotFound(
+                $"Backup {id} is not among the last {Kept} since the server started. Look at its folder with `whistle backup verify`.");
     }
 
     async Task MakeAsync(BackupAnswer started)
     {
         try
         {
-            var manifest = await Backup.CreateAsync(source, started.Folder, p => Set(_latest! with { Doing = p.Doing, BytesDone = p.Done, BytesTotal = p.Total }), lifetime.ApplicationStopping);
+            var manifest = await Backup.CreateAsync(
+                source, started.Folder, p => Set(_latest! with { Doing = p.Doing, BytesDone = p.Done, BytesTotal = p.Total }),
+                lifetime.ApplicationStopping);
             Set(_latest! with
             {
                 State = BackupState.Done,
@@ -94,7 +99,10 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         }
         catch (Exception e)
         {
-            var reason = e is BackupException ? e.Message : e is OperationCanceledException ? "The server was stopped before it was done." : $"{e.GetType().Name}: {e.Message}";
+            var reason = e is BackupException
+                ? e.Message
+                : e is OperationCanceledException ? "The server was stopped before it was done."
+                : $"{e.GetType().Name}: {e.Message}";
             Set(_latest! with { State = BackupState.Failed, Reason = reason });
             logger.BackupFailed(started.Folder, reason);
         }

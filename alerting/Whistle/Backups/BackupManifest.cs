@@ -66,8 +66,10 @@ sealed record BackupManifest
             // First: of a newer format nothing else is known.
             var format = JsonSerializer.Deserialize(bytes, BackupJson.Default.BackupFormat)?.Format ?? 0;
             if (format > CurrentFormat)
-                throw new BackupException($"The backup in {folder} has format {format}; this program reads formats up to {CurrentFormat}. Use the version that made it, or a later one.");
-            if (JsonSerializer.Deserialize(bytes, BackupJson.Default.BackupManifest) is { } manifest && manifest.Checksum == SumOf(manifest))
+                throw new BackupException($"The backup in {folder} has format {format}; this program reads formats up to {CurrentFormat}. "
+                    + "Use the version that made it, or a later one.");
+            if (JsonSerializer.Deserialize(bytes, BackupJson.Default.BackupManifest) is { } manifest
+                && manifest.Checksum == SumOf(manifest))
                 return manifest;
         }
         catch (JsonException)

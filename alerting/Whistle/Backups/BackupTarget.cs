@@ -9,10 +9,12 @@ static class BackupTarget
     public static void Check(string folder, string dataFolder)
     {
         if (!Path.IsPathFullyQualified(folder))
-            throw new BackupException($"\"{folder}\" is not an absolute path, and the server's own folder is not yours. Write it like /var/backups/whistle-1.");
+            throw new BackupException(
+                $"\"{folder}\" is not an absolute path, and the server's own folder is not yours. Write it like /var/backups/whistle-1.");
         var (target, data) = (Resolve(folder), Resolve(dataFolder));
         if (IsWithin(target, data) || IsWithin(data, target))
-            throw new BackupException($"{folder} is inside of the data folder {dataFolder} or around it. Name a folder elsewhere, best on another disk.");
+            throw new BackupException(
+                $"{folder} is inside of the data folder {dataFolder} or around it. Name a folder elsewhere, best on another disk.");
         CheckOutsideOfBackups(target);
         CheckEmpty(folder);
         CheckOwners(folder);
@@ -73,7 +75,8 @@ static class BackupTarget
     {
         var free = new DriveInfo(Parent(folder)).AvailableFreeSpace;
         if (free < bytes)
-            throw new BackupException($"About {Mebibytes(bytes)} MiB are needed, and {Parent(folder)} has {Mebibytes(free)} MiB free. Free some, or name a folder on another disk.");
+            throw new BackupException($"About {Mebibytes(bytes)} MiB are needed, and {Parent(folder)} has {Mebibytes(free)} MiB free. "
+                + "Free some, or name a folder on another disk.");
     }
 
     /// <summary>Gives a finished folder its name, which nothing may have but an empty folder.</summary>
@@ -92,7 +95,8 @@ static class BackupTarget
             Agent.Linux.Native.SyncFolder(inner);
     }
 
-    public static bool IsWithin(string path, string folder) => path == folder || path.StartsWith(Path.TrimEndingDirectorySeparator(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+    public static bool IsWithin(string path, string folder) => path == folder
+        || path.StartsWith(Path.TrimEndingDirectorySeparator(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     /// <summary>The path without links, as far as it exists.</summary>
     public static string Resolve(string path)

@@ -40,7 +40,8 @@ static class Restore
     }
 
     static (BackupManifest Manifest, string? Aside) Run(
-        string backup, string folder, string partial, bool replace, TimeProvider time, Action<BackupProgress> progress, CancellationToken cancellation)
+        string backup, string folder, string partial, bool replace, TimeProvider time, Action<BackupProgress> progress,
+        CancellationToken cancellation)
     {
         var manifest = Backup.Verify(backup, progress, cancellation);
         BackupTarget.CheckSpace(folder, manifest.Bytes + Spare);
@@ -93,7 +94,8 @@ static class Restore
 
     static void Check(string backup, string folder, string partial, bool replace)
     {
-        if (BackupTarget.IsWithin(BackupTarget.Resolve(folder), BackupTarget.Resolve(backup)) || BackupTarget.IsWithin(BackupTarget.Resolve(backup), BackupTarget.Resolve(folder)))
+        if (BackupTarget.IsWithin(BackupTarget.Resolve(folder), BackupTarget.Resolve(backup))
+            || BackupTarget.IsWithin(BackupTarget.Resolve(backup), BackupTarget.Resolve(folder)))
             throw new BackupException($"{folder} is inside of the backup {backup} or around it. Name another folder.");
         BackupTarget.CheckOutsideOfBackups(BackupTarget.Resolve(folder));
         BackupTarget.CheckPlace(folder);
@@ -104,7 +106,8 @@ static class Restore
             BackupTarget.CheckEmpty(folder, ignoring: ServerLock.FileName);
     }
 
-    static void Fill(string backup, BackupManifest manifest, string partial, Action<BackupProgress> progress, CancellationToken cancellation)
+    static void Fill(
+        string backup, BackupManifest manifest, string partial, Action<BackupProgress> progress, CancellationToken cancellation)
     {
         var done = 0L;
         foreach (var file in manifest.Files)

@@ -18,7 +18,9 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
 
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, BackupJson.Default.RestoreMark);
 
-    /// <summary>Takes the mark in before anything is leased or decided. Whatever is done twice because the process dies in between does no harm.</summary>
+    /// <summary>
+    /// Takes the mark in before anything is leased or decided. Whatever is done twice because the process dies in between does no harm.
+    /// </summary>
     /// <exception cref="StartException">The mark cannot be read.</exception>
     public static async Task TakeInAsync(string dataFolder, IServiceProvider services, DateTimeOffset now, CancellationToken cancellation)
     {
@@ -30,7 +32,8 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
         if ((await runs.LineageAsync(cancellation)).Generation != mark.Generation)
         {
             await services.GetRequiredService<ControlStore>().StopAfterRestoreAsync(
-                $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now, cancellation);
+                $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: "
+                + "modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now, cancellation);
             await services.GetRequiredService<AlertingHost>().BeginGenerationAsync(cancellation);
             await runs.BeginGenerationAsync(mark.Generation, mark.BackupAt, now, cancellation);
         }
@@ -48,7 +51,9 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new StartException($"{file} cannot be read, so what agents did since the backup would not be asked for: {e.Message} Restore the backup again.", e);
+            throw new StartException(
+                $"{file} cannot be read, so what agents did since the backup would not be asked for: {e.Message} Restore the backup again.",
+                e);
         }
 
         throw new StartException($"{file} names no generation. Restore the backup again.");

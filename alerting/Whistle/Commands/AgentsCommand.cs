@@ -50,7 +50,8 @@ static class AgentsCommand
             command.Options.Add(option);
         command.SetAction(async (arguments, cancellation) =>
         {
-            var configuration = ServeConfiguration.Load(arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), Given(arguments));
+            var configuration = ServeConfiguration.Load(
+                arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), Given(arguments));
             foreach (var error in configuration.Errors)
                 await Console.Error.WriteLineAsync(error);
             if (configuration.Errors.Count > 0)
@@ -137,7 +138,8 @@ static class AgentsCommand
     }
 
     static async Task OnStateAsync(
-        ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState, CancellationToken cancellation)
+        ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,
+        CancellationToken cancellation)
     {
         if (ServerFolder.Prepare(options.DataFolder) is { } closed)
             Console.Error.WriteLine(closed);
@@ -205,7 +207,8 @@ static class AgentsCommand
     static async Task RevokeAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
         var node = arguments.GetValue(Node) is { } name ? $"&node={Uri.EscapeDataString(name)}" : "";
-        var path = $"{Root}?tenant={Uri.EscapeDataString(arguments.GetValue(Tenant)!)}&cluster={Uri.EscapeDataString(arguments.GetValue(Cluster)!)}{node}";
+        var path = $"{Root}?tenant={Uri.EscapeDataString(arguments.GetValue(Tenant)!)}&cluster="
+            + $"{Uri.EscapeDataString(arguments.GetValue(Cluster)!)}{node}";
         PrintRevoked((await server.DeleteAsync(path, cancellation)).Text("revoked"));
     }
 }

@@ -14,13 +14,15 @@ namespace Whistle.Commands;
 /// <summary>Copies of a data folder. A server that runs makes its own; everything else works on folders.</summary>
 static class BackupCommand
 {
-    const string Secrets = "It holds secrets: the operator's token, the keys of sessions and the agent's token. Keep it where only you can read it.";
+    const string Secrets =
+        "It holds secrets: the operator's token, the keys of sessions and the agent's token. Keep it where only you can read it.";
 
     static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
 
     static readonly Argument<string> Folder = new Argument<string>("folder") { Description = "The backup's folder." }.NotEmpty();
     static readonly Option<string> Data = DataFolder.Option("The server's data folder.");
-    static readonly Option<bool> Replace = new("--replace") { Description = "Move what is in the data folder aside, beside it. Nothing is deleted." };
+    static readonly Option<bool> Replace =
+        new("--replace") { Description = "Move what is in the data folder aside, beside it. Nothing is deleted." };
 
     public static Command Build()
     {
@@ -33,13 +35,15 @@ static class BackupCommand
             },
             cancellation));
         var restore = new Command("restore", "Makes a data folder of a backup. No server may run on it.") { Folder, Data, Replace };
-        restore.SetAction((arguments, cancellation) => TryAsync((show, token) => Task.FromResult(RestoreTo(arguments, show, token)), cancellation));
+        restore.SetAction(
+            (arguments, cancellation) => TryAsync((show, token) => Task.FromResult(RestoreTo(arguments, show, token)), cancellation));
         return new Command("backup", "Makes, verifies and restores copies of all that a server keeps.") { Create(), verify, restore };
     }
 
     static Command Create()
     {
-        var create = new Command("create", "Makes a verified copy of state and telemetry, while the server runs or not.") { Folder, ServeCommand.Config };
+        var create = new Command("create", "Makes a verified copy of state and telemetry, while the server runs or not.")
+        { Folder, ServeCommand.Config };
         var withServer = ServerConnection.With(create, async (arguments, server, cancellation) =>
         {
             var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
@@ -52,7 +56,8 @@ static class BackupCommand
             try
             {
                 // Held until the copy is made, so that no server starts on the folder before.
-                using var held = Directory.Exists(Path.Combine(data, Backup.Telemetry)) ? ServerLock.Take(data, "whistle backup create") : null;
+                using var held =
+                    Directory.Exists(Path.Combine(data, Backup.Telemetry)) ? ServerLock.Take(data, "whistle backup create") : null;
                 return await TryAsync((show, token) => CreateOfflineAsync(arguments, data, show, token), cancellation);
             }
             catch (FolderInUseException e) when (!e.IsServer)
@@ -107,7 +112,8 @@ static class BackupCommand
     {
         if (!Directory.Exists(Path.Combine(data, Backup.Telemetry)))
             throw new BackupException($"There is no telemetry in {data}, so it is not a data folder of a server. Name that with --data.");
-        var layer = new SettingsLayer { [nameof(WhistleOptions.DataFolder)] = new(data, ServerConnection.Data.Name, Environment.CurrentDirectory) };
+        var layer =
+            new SettingsLayer { [nameof(WhistleOptions.DataFolder)] = new(data, ServerConnection.Data.Name, Environment.CurrentDirectory) };
         var configuration = ServeConfiguration.Load(arguments.GetValue(ServeCommand.Config), ServeCommand.Environment(), layer);
         if (configuration.Errors.Count > 0)
             throw new BackupException(string.Join(Environment.NewLine, configuration.Errors));
@@ -115,7 +121,8 @@ static class BackupCommand
         using var state = options.OpenState();
         // A folder of an earlier version stays as it is: to open its telemetry would upgrade it.
         await state.RequireCurrentAsync(StateStages.All, cancellation);
-        using var telemetry = new DuckDbStore(new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
+        using var telemetry = new DuckDbStore(
+            new StoreOptions(Path.Combine(data, Backup.Telemetry), options.Retention, options.StoreMemory), TimeProvider.System);
         var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
         var manifest = await Backup.CreateAsync(new(data, state, telemetry, TimeProvider.System), folder, show, cancellation);
         return () => Created(folder, manifest);
@@ -134,9 +141,11 @@ static class BackupCommand
         if (aside is not null)
             Console.WriteLine($"What was there before is in {aside}.");
         if (manifest.State == BackupManifest.PostgreSql)
-            Console.WriteLine("The state is not part of this backup: load the dump of the PostgreSQL database that belongs to it before you start the server.");
+            Console.WriteLine("The state is not part of this backup: load the dump of the PostgreSQL database that belongs to it before "
+                + "you start the server.");
         Console.WriteLine("""
-            When the server starts, the kill switch is on, and agents tell what they did since the backup. Look at modes, pauses, windows and freezes,
+            When the server starts, the kill switch is on, and agents tell what they did since the backup.
+            Look at modes, pauses, windows and freezes,
             revoke senders again that were revoked since, then: whistle kill-switch off --reason "looked at after the restore"
             """);
     }
@@ -145,13 +154,16 @@ static class BackupCommand
     {
         Describe(manifest, $"The backup in {folder} is whole");
         if (manifest.State == BackupManifest.PostgreSql)
-            Console.WriteLine("The state is not part of it: dump the PostgreSQL database with pg_dump, each time before you make such a backup.");
+            Console.WriteLine(
+                "The state is not part of it: dump the PostgreSQL database with pg_dump, each time before you make such a backup.");
         Console.WriteLine(Secrets);
     }
 
     static void Describe(BackupManifest manifest, string what) => Console.WriteLine(string.Create(
         CultureInfo.InvariantCulture,
-        $"{what}: {manifest.Files.Count} files, {manifest.Bytes / 1048576.0:0.0} MiB, {manifest.SealedSamples} samples in sealed hours and {manifest.HotSamples} in the hot store, as of {manifest.At:yyyy-MM-dd HH:mm:ss}Z (Whistle {manifest.Program}, format {manifest.Format})."));
+        $"{what}: {manifest.Files.Count} files, {manifest.Bytes / 1048576.0:0.0} MiB, {manifest.SealedSamples} samples in sealed hours and "
+        + $"{manifest.HotSamples} in the hot store, as of {manifest.At:yyyy-MM-dd HH:mm:ss}Z (Whistle {manifest.Program}, "
+        + $"format {manifest.Format})."));
 
     // What the work says comes after its progress.
     static async Task<int> TryAsync(Func<Action<BackupProgress>, CancellationToken, Task<Action>> work, CancellationToken cancellation)
@@ -166,7 +178,8 @@ static class BackupCommand
         {
             await Console.Error.WriteLineAsync("Stopped; nothing was made.");
         }
-        catch (Exception e) when (e is BackupException or StoreException or StateException or DamagedRowException or StartException or CommandException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is BackupException or StoreException or StateException or DamagedRowException or StartException
+            or CommandException or IOException or UnauthorizedAccessException)
         {
             await Console.Error.WriteLineAsync(e.Message);
         }

@@ -13,7 +13,8 @@ static class ControlCommands
     static readonly Option<string?> Node = new("--node") { Description = "Only on this node." };
     static readonly Option<string?> Runbook = new("--runbook") { Description = "Only those of this runbook." };
     static readonly Option<string> Reason = new("--reason") { Description = "Why; it is recorded.", Required = true };
-    static readonly Option<string?> OptionalReason = new("--reason") { Description = "Why; it is recorded. May be left out in an emergency." };
+    static readonly Option<string?> OptionalReason =
+        new("--reason") { Description = "Why; it is recorded. May be left out in an emergency." };
     static readonly Option<string> For = new("--for") { Description = "How long, such as 2h. Every pause ends.", Required = true };
     internal static readonly Option<bool> Force = new("--force") { Description = "Accepts names that do not exist yet." };
     static readonly Argument<long> PauseId = new("id") { Description = "The pause's number." };
@@ -28,7 +29,10 @@ static class ControlCommands
 
     static Command Pause() => new("pause", "Pauses repairs for a time.")
     {
-        ServerConnection.With(new Command("add", "Pauses the repairs that are named; without a name, all.") { Reason, For, Tenant, Cluster, Node, Runbook, Force }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Pauses the repairs that are named; without a name, all.")
+        {
+            Reason, For, Tenant, Cluster, Node, Runbook, Force,
+        }, async (arguments, server, cancellation) =>
         {
             var pause = await server.PostAsync($"{Root}/pauses", new
             {
@@ -53,9 +57,13 @@ static class ControlCommands
 
     static Command KillSwitch() => new("kill-switch", "Stops all repairs everywhere, at once.")
     {
-        ServerConnection.With(new Command("on", "Stops all repairs at once, also those that an agent is running.") { OptionalReason }, (arguments, server, cancellation) =>
-            SetAsync(true, arguments.GetValue(OptionalReason), server, cancellation)),
-        ServerConnection.With(new Command("off", "Resumes repairs.") { Reason }, (arguments, server, cancellation) => SetAsync(false, arguments.GetValue(Reason), server, cancellation)),
+        ServerConnection.With(
+            new Command("on", "Stops all repairs at once, also those that an agent is running.") { OptionalReason },
+            (arguments, server, cancellation) =>
+                SetAsync(true, arguments.GetValue(OptionalReason), server, cancellation)),
+        ServerConnection.With(
+            new Command("off", "Resumes repairs.") { Reason },
+            (arguments, server, cancellation) => SetAsync(false, arguments.GetValue(Reason), server, cancellation)),
         ServerConnection.With(
             new Command("status", "Shows whether it is on, and who set it.").Shows(), async (arguments, server, cancellation) =>
             JsonOutput.Write(
@@ -67,7 +75,10 @@ static class ControlCommands
     static Command Modes() => new("mode", "Shows and sets the modes of runbooks.")
     {
         ServerConnection.WithList(new Command("list", "Lists what was set."), $"{Root}/runbook-modes", ModesTable),
-        ServerConnection.With(new Command("set", "Sets a runbook's mode; without names, that of all runbooks everywhere. The strictest of all modes that apply counts.") { Mode, Runbook, Cluster, Tenant, Force }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command(
+            "set",
+            "Sets a runbook's mode; without names, that of all runbooks everywhere. The strictest of all modes that apply counts.")
+        { Mode, Runbook, Cluster, Tenant, Force }, async (arguments, server, cancellation) =>
         {
             var mode = await server.PutAsync($"{Root}/runbook-modes", new
             {

@@ -23,25 +23,34 @@ static class DataCommand
 
     public static Command Build()
     {
-        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. Changes nothing but its lock file, server.lock. Ends with 0 where nothing is, 1 where something is damaged, 2 where there is not a data folder to look at, 3 where another process uses it, 4 where not all of it could be looked at.") { Data };
+        var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. "
+            + "Changes nothing but its lock file, server.lock. "
+            + "Ends with 0 where nothing is, 1 where something is damaged, 2 where there is not a data folder to look at, "
+            + "3 where another process uses it, 4 where not all of it could be looked at.")
+        { Data };
         check.SetAction((arguments, cancellation) => CheckAsync(arguments.GetValue(Data)!, cancellation));
-        var repair = new Command("repair", "Does for the telemetry what the next start would, and says each thing that it does: sets damaged files aside, saves what can be read, writes lost manifests again. A damaged state stays as it is: restore a backup. Ends as check does.") { Data };
+        var repair = new Command("repair", "Does for the telemetry what the next start would, and says each thing that it does: sets "
+            + "damaged files aside, saves what can be read, writes lost manifests again. A damaged state stays as it is: restore a backup. "
+            + "Ends as check does.")
+        { Data };
         repair.SetAction((arguments, cancellation) => RepairAsync(arguments.GetValue(Data)!, cancellation));
         return new Command("data", "Checks and repairs the data folder of a stopped server.") { check, repair };
     }
 
-    static Task<int> CheckAsync(string folder, CancellationToken cancellation) => LockedAsync(folder, "whistle data check", async () => Report(folder, await LookAsync(folder, cancellation)), other =>
-    {
-        foreach (var entry in StoreInspection.LookAside(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System))
-            Print(entry);
-        return Print($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
-    });
+    static Task<int> CheckAsync(string folder, CancellationToken cancellation) =>
+        LockedAsync(folder, "whistle data check", async () => Report(folder, await LookAsync(folder, cancellation)), other =>
+        {
+            foreach (var entry in StoreInspection.LookAside(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System))
+                Print(entry);
+            return Print($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
+        });
 
     static Task<int> RepairAsync(string folder, CancellationToken cancellation) => LockedAsync(folder, "whistle data repair", async () =>
     {
         var telemetry = Path.Combine(folder, ServerFolder.Telemetry);
         if (!Directory.Exists(telemetry))
-            return Print($"There is no telemetry in {folder}, and only that can be repaired. Name the server's data folder with --data.", NoFolder);
+            return Print(
+                $"There is no telemetry in {folder}, and only that can be repaired. Name the server's data folder with --data.", NoFolder);
         try
         {
             var done = new RepairLog();
@@ -57,7 +66,10 @@ static class DataCommand
         }
 
         return Report(folder, await LookAsync(folder, cancellation));
-    }, other => Print($"{folder} is in use by {other.By}, so nothing was repaired. {(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}", InUse));
+    }, other => Print(
+        $"{folder} is in use by {other.By}, so nothing was repaired. "
+        + $"{(other.IsServer ? "Stop the server first." : "Try again when that has ended.")}",
+        InUse));
 
     // The lock is held to the end, so that no server starts before it.
     static async Task<int> LockedAsync(string folder, string by, Func<Task<int>> work, Func<FolderInUseException, int> whenInUse)
@@ -91,7 +103,8 @@ static class DataCommand
             return $"{folder} is a backup. Check it with `whistle backup verify {folder}`.";
         // One that may not be read would seem to have nothing in it.
         _ = Directory.EnumerateFileSystemEntries(folder).Any();
-        return ServerFolder.IsServers(folder) ? null : $"{folder} is not a data folder of a server: it has neither a state nor telemetry. Name the server's data folder with --data.";
+        return ServerFolder.IsServers(folder) ? null : $"{folder} is not a data folder of a server: it has neither a state nor telemetry. "
+            + "Name the server's data folder with --data.";
     }
 
     static async Task<IEnumerable<DataFinding>> LookAsync(string folder, CancellationToken cancellation) =>
@@ -122,7 +135,9 @@ static class DataCommand
         }
 
         if (aside > 0)
-            Console.WriteLine($"{(aside == 1 ? "1 entry was" : $"{aside} entries were")} set aside earlier, and counts as no damage. Restore what you need of it from a backup (docs/operations.md, A damaged file); then delete its folder below {Path.Combine(folder, ServerFolder.Telemetry)} with rm -r.");
+            Console.WriteLine($"{(aside == 1 ? "1 entry was" : $"{aside} entries were")} set aside earlier, and counts as no damage. "
+                + "Restore what you need of it from a backup (docs/operations.md, A damaged file); "
+                + $"then delete its folder below {Path.Combine(folder, ServerFolder.Telemetry)} with rm -r.");
         // Not on stderr: redirected together, the summary would come before the findings.
         Console.WriteLine(Summary(state, telemetry, folder));
         return state + telemetry == 0 ? 0 : Damaged;
@@ -131,7 +146,8 @@ static class DataCommand
     static string Summary(int state, int telemetry, string folder) => state + telemetry == 0 ? "Nothing is damaged."
         : (state + telemetry == 1 ? "1 part is damaged." : $"{state + telemetry} parts are damaged.")
             + (state > 0 ? " The state: do what is said of it above; no command repairs it." : "")
-            + (telemetry > 0 ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "");
+            + (telemetry > 0
+                ? $" The telemetry: use `whistle data repair --data {folder}`, or start the server, which does the same." : "");
 
     static void Print(DataFinding finding) =>
         Console.WriteLine($"{(finding.IsDamage ? "DAMAGED" : finding.IsAside ? "aside  " : "ok     ")}  "
@@ -153,7 +169,8 @@ static class DataCommand
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (!IsEnabled(logLevel))
                 return;

@@ -10,6 +10,7 @@ static class DataFolder
     public static Option<string> Option(string description) => new Option<string>("--data")
     {
         Description = description,
-        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } folder ? folder : new WhistleOptions().DataFolder,
+        DefaultValueFactory =
+            _ => Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } folder ? folder : new WhistleOptions().DataFolder,
     }.NotEmpty();
 }

@@ -16,19 +16,34 @@ static class DemoCommand
 
     static readonly Option<int> Nodes = new("--nodes")
     {
-        Description = $"Nodes of the fleet, {DemoOptions.FewestNodes} to {DemoOptions.MostNodes}. Those without a part in the script have a history of one point in five minutes; above 200, of their file systems only.",
+        Description = $"Nodes of the fleet, {DemoOptions.FewestNodes} to {DemoOptions.MostNodes}. "
+            + "Those without a part in the script have a history of one point in five minutes; above 200, of their file systems only.",
         DefaultValueFactory = _ => Defaults.Nodes,
         CustomParser = Number,
     };
 
-    static readonly Option<int> Seed = new("--seed") { Description = "The same seed makes the same fleet.", DefaultValueFactory = _ => Defaults.Seed, CustomParser = Number };
-    static readonly Option<bool> Fast = new("--fast") { Description = "Show it all in twenty seconds instead of two minutes, or as fast as this machine can." };
-    static readonly Option<Uri?> Listen = new("--listen") { Description = "Address to listen on. Without it, the usual one where it is free, else another.", CustomParser = Loopback };
-    static readonly Option<string?> Data = new Option<string?>("--data") { Description = "A new folder that is kept. Without it, a temporary one that goes at the end." }.NotEmpty();
+    static readonly Option<int> Seed = new("--seed")
+    {
+        Description = "The same seed makes the same fleet.",
+        DefaultValueFactory = _ => Defaults.Seed,
+        CustomParser = Number,
+    };
+    static readonly Option<bool> Fast =
+        new("--fast") { Description = "Show it all in twenty seconds instead of two minutes, or as fast as this machine can." };
+    static readonly Option<Uri?> Listen = new("--listen")
+    {
+        Description = "Address to listen on. Without it, the usual one where it is free, else another.",
+        CustomParser = Loopback,
+    };
+    static readonly Option<string?> Data = new Option<string?>("--data")
+    {
+        Description = "A new folder that is kept. Without it, a temporary one that goes at the end.",
+    }.NotEmpty();
 
     public static Command Build()
     {
-        var command = new Command("demo", "Runs a server with a simulated fleet: disks that fill and are cleaned, a node that falls silent, a plan that waits for you. Nothing on this machine is touched.")
+        var command = new Command("demo", "Runs a server with a simulated fleet: disks that fill and are cleaned, "
+            + "a node that falls silent, a plan that waits for you. Nothing on this machine is touched.")
             { Nodes, Seed, Fast, Listen, Data };
         command.SetAction((arguments, cancellation) => RunAsync(
             new DemoOptions

@@ -10,7 +10,8 @@ static class IncidentsCommand
 {
     const string Root = "api/whistle/v1/incidents";
 
-    static readonly Argument<string?> Id = new("id") { Description = "Shows this one, with its signals, its repairs and its timeline.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Argument<string?> Id =
+        new("id") { Description = "Shows this one, with its signals, its repairs and its timeline.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Option<bool> All = new("--all") { Description = "Also lists what closed in the last 24 hours." };
 
     static readonly Argument<string> Open = new("id") { Description = "The incident." };
@@ -42,16 +43,19 @@ static class IncidentsCommand
     }
 
     static Command Acknowledge() => ServerConnection.With(
-        new Command("acknowledge", "Acknowledges an incident: nobody is paged for it until then.") { Open, For }, async (arguments, server, cancellation) =>
+        new Command("acknowledge", "Acknowledges an incident: nobody is paged for it until then.") { Open, For },
+        async (arguments, server, cancellation) =>
         {
-            var taken = await server.PostAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", new { @for = arguments.GetValue(For) }, cancellation);
+            var taken = await server.PostAsync(
+                $"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", new { @for = arguments.GetValue(For) }, cancellation);
             var until = taken.Clock("until", new View(server.Now));
             Console.WriteLine($"Acknowledged by {taken.Text("author")} until {until}. "
                 + $"Release it earlier with `whistle incidents release {taken.Text("incidentId")}`.");
         });
 
     static Command Release() => ServerConnection.With(
-        new Command("release", "Releases an acknowledged incident: pages and repairs resume.") { Open }, async (arguments, server, cancellation) =>
+        new Command("release", "Releases an acknowledged incident: pages and repairs resume.") { Open },
+        async (arguments, server, cancellation) =>
         {
             await server.DeleteAsync($"{PathOf(arguments.GetValue(Open)!)}/acknowledgement", cancellation);
             Console.WriteLine($"Incident {arguments.GetValue(Open)} is released.");

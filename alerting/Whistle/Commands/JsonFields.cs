@@ -12,7 +12,8 @@ static class JsonFields
         element.TryGetProperty(name, out var value) ? Printable.Of(value.ToString()) : "";
 
     public static DateTimeOffset? Time(this JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.String && value.TryGetDateTimeOffset(out var time) ? time : null;
+        element.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.String
+            && value.TryGetDateTimeOffset(out var time) ? time : null;
 
     public static IEnumerable<JsonElement> Items(this JsonElement element, string name) =>
         element.TryGetProperty(name, out var list) && list.ValueKind is JsonValueKind.Array ? list.EnumerateArray() : [];

@@ -33,7 +33,8 @@ static class TimelineText
         {
             var times = entry.Text("count") is "" or "1" ? "" : $" ({entry.Text("count")} times)";
             var author = entry.Text("author") is { Length: > 0 } name ? $"{name}: " : "";
-            ConsoleTable.WriteParagraph($"  {entry.Time("at"):u}  {entry.Text("kind"),-KindWidth}  ", $"{author}{entry.Text("text")}{times}");
+            ConsoleTable.WriteParagraph(
+                $"  {entry.Time("at"):u}  {entry.Text("kind"),-KindWidth}  ", $"{author}{entry.Text("text")}{times}");
         }
     }
 }

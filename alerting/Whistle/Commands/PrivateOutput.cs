@@ -22,10 +22,12 @@ static class PrivateOutput
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException($"The secret is not written, because the file that it goes to can be read by others and not be closed: {e.Message} Write it to a file of your own.");
+            throw new CommandException("The secret is not written, because the file that it goes to can be read by others and not be "
+                + $"closed: {e.Message} Write it to a file of your own.");
         }
     }
 
     /// <summary>Whether others can read what is written.</summary>
-    public static bool IsOpen => Native.IsKnown && Native.Stat(StandardOutput, out var stat) == 0 && stat.IsFile && (stat.Mode & ForOthers) != 0;
+    public static bool IsOpen =>
+        Native.IsKnown && Native.Stat(StandardOutput, out var stat) == 0 && stat.IsFile && (stat.Mode & ForOthers) != 0;
 }

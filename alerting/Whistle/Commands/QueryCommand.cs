@@ -10,9 +10,11 @@ namespace Whistle.Commands;
 static class QueryCommand
 {
     static readonly Argument<string> Expression = new("expression") { Description = "A PromQL expression." };
-    static readonly Option<string?> Time = new("--time") { Description = "The instant: RFC 3339 or Unix seconds; now where it is not given." };
+    static readonly Option<string?> Time =
+        new("--time") { Description = "The instant: RFC 3339 or Unix seconds; now where it is not given." };
     static readonly Option<string?> Range = new("--range") { Description = "Evaluates over the time up to the instant, such as 6h." };
-    static readonly Option<string> Step = new("--step") { Description = "Distance of the points of a range.", DefaultValueFactory = _ => "5m" };
+    static readonly Option<string> Step =
+        new("--step") { Description = "Distance of the points of a range.", DefaultValueFactory = _ => "5m" };
 
     public static Command Build() => ServerConnection.With(
         new Command("query", "Evaluates a PromQL expression.") { Expression, Time, Range, Step }.Lists(),
@@ -37,7 +39,8 @@ static class QueryCommand
             throw new UsageException($"\"{range}\" is not a duration. Write it like 30m, 6h or 1h30m.");
         var end = EndOf(time);
         return string.Create(CultureInfo.InvariantCulture,
-            $"api/v1/query_range?query={expression}&start={(end.ToUnixTimeMilliseconds() - milliseconds) / 1000.0}&end={end.ToUnixTimeMilliseconds() / 1000.0}&step={Uri.EscapeDataString(arguments.GetValue(Step)!)}");
+            $"api/v1/query_range?query={expression}&start={(end.ToUnixTimeMilliseconds() - milliseconds) / 1000.0}&end="
+            + $"{end.ToUnixTimeMilliseconds() / 1000.0}&step={Uri.EscapeDataString(arguments.GetValue(Step)!)}");
     }
 
     static DateTimeOffset EndOf(string? time)

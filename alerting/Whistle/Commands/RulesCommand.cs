@@ -11,8 +11,13 @@ namespace Whistle.Commands;
 /// <summary>What Whistle looks for.</summary>
 static class RulesCommand
 {
-    static readonly Argument<string[]> Checked = new Argument<string[]>("file") { Description = "Rule files, PrometheusRule manifests, and folders of them; the shipped rules where none is given.", Arity = ArgumentArity.ZeroOrMore }.NotEmpty();
-    static readonly Argument<string[]> Tested = new Argument<string[]>("file") { Description = "Files of tests, and folders of them.", Arity = ArgumentArity.OneOrMore }.NotEmpty();
+    static readonly Argument<string[]> Checked = new Argument<string[]>("file")
+    {
+        Description = "Rule files, PrometheusRule manifests, and folders of them; the shipped rules where none is given.",
+        Arity = ArgumentArity.ZeroOrMore,
+    }.NotEmpty();
+    static readonly Argument<string[]> Tested =
+        new Argument<string[]>("file") { Description = "Files of tests, and folders of them.", Arity = ArgumentArity.OneOrMore }.NotEmpty();
 
     public static Command Build()
     {

@@ -10,12 +10,19 @@ namespace Whistle.Commands;
 /// <summary>What Whistle can do about what is broken.</summary>
 static class RunbooksCommand
 {
-    static readonly Argument<string[]> Files = new Argument<string[]>("file") { Description = "Files, and folders of them.", Arity = ArgumentArity.OneOrMore }.NotEmpty();
+    static readonly Argument<string[]> Files =
+        new Argument<string[]>("file") { Description = "Files, and folders of them.", Arity = ArgumentArity.OneOrMore }.NotEmpty();
 
-    static readonly Argument<string[]> Tested = new Argument<string[]>("file") { Description = "Files of runbooks, and folders of them; the last is the file of cases.", Arity = new(2, 1000) }.NotEmpty();
-    static readonly Option<string[]> SignalLabel = new("--label") { Description = "A label of the signal, such as mountpoint=/var; one that is not given stands as it is written." };
+    static readonly Argument<string[]> Tested = new Argument<string[]>("file")
+    {
+        Description = "Files of runbooks, and folders of them; the last is the file of cases.",
+        Arity = new(2, 1000),
+    }.NotEmpty();
+    static readonly Option<string[]> SignalLabel =
+        new("--label") { Description = "A label of the signal, such as mountpoint=/var; one that is not given stands as it is written." };
 
-    static readonly Option<string> From = new("--from") { Description = "How far back the incidents opened that are looked at.", DefaultValueFactory = _ => "24h" };
+    static readonly Option<string> From =
+        new("--from") { Description = "How far back the incidents opened that are looked at.", DefaultValueFactory = _ => "24h" };
     static readonly Option<string> To = new("--to") { Description = "How far back it ends.", DefaultValueFactory = _ => "0s" };
 
     static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -32,7 +39,9 @@ static class RunbooksCommand
         check.SetAction(arguments => Check(arguments.GetValue(Files)!));
         var explain = new Command("explain", "Says in plain words what runbooks answer and do. Needs no server.") { Files, SignalLabel };
         explain.SetAction(arguments => Explain(arguments.GetValue(Files)!, arguments.GetValue(SignalLabel) ?? []));
-        var test = new Command("test", "Checks runbooks against a file of cases: signals, who answers them, and the commands. Needs no server.") { Tested };
+        var test = new Command(
+            "test", "Checks runbooks against a file of cases: signals, who answers them, and the commands. Needs no server.")
+        { Tested };
         test.SetAction(arguments => Test(arguments.GetValue(Tested)!));
         var schema = new Command("schema", "Prints a JSON schema of runbooks, for editors.");
         schema.SetAction(_ => Console.WriteLine(RunbookSchema.Build().ToJsonString(Indented)));
@@ -132,7 +141,8 @@ static class RunbooksCommand
         }
 
         ConsoleTable.WriteParagraph("", answers.GetArrayLength() == 0 ? NothingReplayed
-            : "The kill switch, modes, removed windows and storms of the time are not kept: the gates were asked as if the switch were off and the mode automatic.");
+            : "The kill switch, modes, removed windows and storms of the time are not kept: "
+                + "the gates were asked as if the switch were off and the mode automatic.");
     }
 
     static string Verdict(JsonElement answer) => answer.Text("verdict") switch

@@ -14,7 +14,8 @@ static class RunsCommand
     static readonly Option<string> For = new("--for") { Description = "How long the approval is valid.", DefaultValueFactory = _ => "1h" };
     static readonly Option<string> Reason = new("--reason") { Description = "Why; it is recorded.", Required = true };
 
-    static readonly Option<string?> ApprovedStep = new("--step") { Description = "A step that needs its own approval; the whole plan if not given." };
+    static readonly Option<string?> ApprovedStep =
+        new("--step") { Description = "A step that needs its own approval; the whole plan if not given." };
     static readonly Argument<string> Task = new("step") { Description = "The step that a person is to do." };
     static readonly Option<string> Note = new("--note") { Description = "What was done; it is recorded.", Required = true };
 
@@ -51,12 +52,19 @@ static class RunsCommand
             new Command("approve", "Approves a repair's plan, as it is now. Without --plan, shows it and asks.")
                 { Id, Plan, For, ApprovedStep },
             ApproveAsync),
-        ServerConnection.With(new Command("done", "Marks a step that a person had to do as done.") { Id, Task, Note }, async (arguments, server, cancellation) =>
-        {
-            await server.PostAsync($"{PathOf(arguments)}/tasks/{Uri.EscapeDataString(arguments.GetValue(Task)!)}", new { note = arguments.GetValue(Note) }, cancellation);
-            Console.WriteLine($"The step {arguments.GetValue(Task)} of run {arguments.GetValue(Id)} is done.");
-        }),
-        ServerConnection.With(new Command("cancel", "Cancels a repair. A step that is running on the node may finish; the runbook does not start again for this incident.") { Id, Reason }, async (arguments, server, cancellation) =>
+        ServerConnection.With(
+            new Command("done", "Marks a step that a person had to do as done.") { Id, Task, Note },
+            async (arguments, server, cancellation) =>
+            {
+                await server.PostAsync(
+                    $"{PathOf(arguments)}/tasks/{Uri.EscapeDataString(arguments.GetValue(Task)!)}", new { note = arguments.GetValue(Note) },
+                    cancellation);
+                Console.WriteLine($"The step {arguments.GetValue(Task)} of run {arguments.GetValue(Id)} is done.");
+            }),
+        ServerConnection.With(new Command(
+            "cancel",
+            "Cancels a repair. A step that is running on the node may finish; the runbook does not start again for this incident.")
+        { Id, Reason }, async (arguments, server, cancellation) =>
         {
             await server.PostAsync($"{PathOf(arguments)}/cancel", new { reason = arguments.GetValue(Reason) }, cancellation);
             Console.WriteLine($"Run {arguments.GetValue(Id)} is cancelled.");
@@ -114,14 +122,17 @@ static class RunsCommand
         ConsoleTable.WriteSection("Steps done", StepHeader, run.Items("steps").Select(s => StepRow(s, view)), ["SUMMARY"]);
         TimelineText.Write(run);
         if (run.Text("state") is "awaiting-approval")
-            Console.WriteLine($"\nThe plan is in the timeline. To approve it:\nwhistle runs approve {run.Text("id")} --plan {run.Text("planHash")}");
+            Console.WriteLine(
+                $"\nThe plan is in the timeline. To approve it:\nwhistle runs approve {run.Text("id")} --plan {run.Text("planHash")}");
     }
 
     static string[] StepRow(JsonElement step, View view) =>
         [step.Text("outcome"), step.Text("step"), step.Text("action"), step.Time("at", view), step.Text("summary")];
 }
 
-/// <summary>Runs of the API as rows of a table: those that wait for a person first, then what is under way, then what ended, the latest first.</summary>
+/// <summary>
+/// Runs of the API as rows of a table: those that wait for a person first, then what is under way, then what ended, the latest first.
+/// </summary>
 static class RunRows
 {
     static readonly string[] Header = ["STATE", "RUNBOOK", "WHERE", "SINCE", "ATTEMPT", "INCIDENT", "ID", "WHY"];

@@ -17,25 +17,40 @@ static class ServeCommand
 
     public static readonly Option<string?> Config = new Option<string?>("--config")
     {
-        Description = $"File of settings, see docs/configuration.md. Without it, {ServeConfiguration.DefaultFileName} in the data folder where it exists.",
+        Description = "File of settings, see docs/configuration.md. "
+            + $"Without it, {ServeConfiguration.DefaultFileName} in the data folder where it exists.",
     }.NotEmpty();
 
     static readonly Option<string> Data = DataFolder.Option("Folder for telemetry and state.");
     static readonly Option<string> Listen = Text("--listen", "Address to listen on.", Defaults.Listen.ToString());
-    static readonly Option<string[]> Rules = new Option<string[]>("--rules") { Description = "Folder or file of rules, instead of the shipped ones. May be given more than once." }.NotEmpty();
-    static readonly Option<string[]> Runbooks = new Option<string[]>("--runbooks") { Description = "Folder or file of runbooks, instead of the shipped ones. May be given more than once." }.NotEmpty();
+    static readonly Option<string[]> Rules = new Option<string[]>("--rules")
+    {
+        Description = "Folder or file of rules, instead of the shipped ones. May be given more than once.",
+    }.NotEmpty();
+    static readonly Option<string[]> Runbooks = new Option<string[]>("--runbooks")
+    {
+        Description = "Folder or file of runbooks, instead of the shipped ones. May be given more than once.",
+    }.NotEmpty();
     static readonly Option<string> RetentionDays = Text("--retention-days", "Days to keep telemetry.", $"{Defaults.Retention.TotalDays}");
     static readonly Option<string> MaxSeries = Text("--max-series", "Series that one tenant may have.", $"{Defaults.MaxSeriesPerTenant}");
     static readonly Option<bool> NoAgent = new("--no-agent") { Description = "Do not watch this machine." };
-    static readonly Option<string> Interval = Text("--interval", "Seconds between this machine's reports.", $"{Defaults.AgentInterval.TotalSeconds}");
-    static readonly Option<string> Policy = Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile).NotEmpty();
+    static readonly Option<string> Interval =
+        Text("--interval", "Seconds between this machine's reports.", $"{Defaults.AgentInterval.TotalSeconds}");
+    static readonly Option<string> Policy =
+        Text("--policy-file", "What actions may change on this machine; only root may write it.", NodePolicy.DefaultFile).NotEmpty();
 
-    static readonly Option<bool> AcceptState = new("--accept-state") { Description = "Start although the state is missing, older than it was, or another's. The kill switch is on then." };
+    static readonly Option<bool> AcceptState = new("--accept-state")
+    {
+        Description = "Start although the state is missing, older than it was, or another's. The kill switch is on then.",
+    };
 
     public static Command Build()
     {
-        var command = new Command("serve", "Runs the server, with this machine's agent.") { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy, AcceptState };
-        command.SetAction((arguments, cancellation) => RunAsync(ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), arguments.GetValue(AcceptState), cancellation));
+        var command = new Command("serve", "Runs the server, with this machine's agent.")
+        { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy, AcceptState };
+        command.SetAction((arguments, cancellation) => RunAsync(
+            ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), arguments.GetValue(AcceptState),
+            cancellation));
         return command;
     }
 
@@ -72,7 +87,8 @@ static class ServeCommand
     public static Dictionary<string, string> Environment() => System.Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
         .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "");
 
-    static Option<string> Text(string name, string description, string usual) => new(name) { Description = description, DefaultValueFactory = _ => usual };
+    static Option<string> Text(string name, string description, string usual) =>
+        new(name) { Description = description, DefaultValueFactory = _ => usual };
 
     static async Task<int> RunAsync(ServeConfiguration configuration, bool acceptState, CancellationToken cancellation)
     {
@@ -115,7 +131,8 @@ static class ServeCommand
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            await Console.Error.WriteLineAsync($"The server cannot start on {configuration.Options.DataFolder}: {e.Message} Is its disk full, or the folder another user's?");
+            await Console.Error.WriteLineAsync($"The server cannot start on {configuration.Options.DataFolder}: "
+                + $"{e.Message} Is its disk full, or the folder another user's?");
             return 1;
         }
     }
@@ -128,7 +145,8 @@ static class ServeCommand
     }
 
     static string LastLine(Exception failure) =>
-        $"Whistle stopped after an error it cannot recover from: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} Acknowledged data is kept. Start it again, or use the systemd unit in docs/operations.md, which does.";
+        $"Whistle stopped after an error it cannot recover from: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")} "
+        + "Acknowledged data is kept. Start it again, or use the systemd unit in docs/operations.md, which does.";
 
     static string Login(WhistleApp app, string folder) => PrivateOutput.IsOpen
         ? $"This output is a file that others can read. For a login link, run: {LoginLine.Of(app.Address, folder)}"

@@ -37,16 +37,19 @@ sealed class ServerConnection : IDisposable
         _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
-    // Root may use the token of any user's server: it stops repairs in an emergency, and all that it shows to that server is that user's own token.
+    // Root may use the token of any user's server: it stops repairs in an emergency, and all that it shows to that server is that user's
+    // own token.
     internal static string TokenOf(string dataFolder)
     {
         try
         {
-            return new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm) { Owner = PrivateFolder.OwnerForRoot(dataFolder) }.Read();
+            return new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm)
+            { Owner = PrivateFolder.OwnerForRoot(dataFolder) }.Read();
         }
         catch (SecretException e) when (e.Trouble is SecretTrouble.Missing)
         {
-            throw new CommandException($"There is no token in {dataFolder}. Start the server first (`whistle serve`), or name its data folder with --data.");
+            throw new CommandException(
+                $"There is no token in {dataFolder}. Start the server first (`whistle serve`), or name its data folder with --data.");
         }
         catch (SecretException e) when (e.Trouble is SecretTrouble.Unreadable)
         {
@@ -121,11 +124,14 @@ sealed class ServerConnection : IDisposable
 
     public Task<JsonElement> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, cancellation);
 
-    public Task<JsonElement> PostAsync(string path, object? body, CancellationToken cancellation) => SendAsync(HttpMethod.Post, path, body, cancellation);
+    public Task<JsonElement> PostAsync(string path, object? body, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Post, path, body, cancellation);
 
-    public Task<JsonElement> PutAsync(string path, object body, CancellationToken cancellation) => SendAsync(HttpMethod.Put, path, body, cancellation);
+    public Task<JsonElement> PutAsync(string path, object body, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Put, path, body, cancellation);
 
-    public Task<JsonElement> DeleteAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Delete, path, null, cancellation);
+    public Task<JsonElement> DeleteAsync(string path, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Delete, path, null, cancellation);
 
     /// <summary>Where the server is not well, or cannot say so, warns on stderr: what it lists then is no all-clear.</summary>
     public async Task<bool> IsWellAsync(CancellationToken cancellation)
@@ -133,14 +139,17 @@ sealed class ServerConnection : IDisposable
         try
         {
             var health = await GetAsync("api/whistle/v1/health", cancellation);
-            string[] failing = [.. health.Items("problems").Where(p => p.Text("state") is "degraded" or "failed").Select(p => p.Text("component")).Distinct()];
+            string[] failing = [.. health.Items("problems").Where(p => p.Text("state") is "degraded" or "failed")
+                .Select(p => p.Text("component")).Distinct()];
             if (failing.Length == 0)
                 return true;
-            await WarnAsync($"the server is {health.Text("state")} ({string.Join(", ", failing)}), so this list may be incomplete or out of date. Run `whistle health` for the reasons.");
+            await WarnAsync($"the server is {health.Text("state")} ({string.Join(", ", failing)}), so this list may be incomplete or out "
+                + "of date. Run `whistle health` for the reasons.");
         }
         catch (CommandException e)
         {
-            await WarnAsync($"the server does not say how well it is ({e.Message}), so this list may be incomplete or out of date. Run `whistle health`.");
+            await WarnAsync($"the server does not say how well it is ({e.Message}), so this list may be incomplete or out of date. "
+                + "Run `whistle health`.");
         }
 
         return false;

@@ -22,18 +22,27 @@ static class SimulateCommand
     const string Phase = "Simulating";
     const double HoursOfYear = 365.25 * 24;
 
-    static readonly Option<double> Years = new("--years") { Description = "How many fleet-years are simulated.", DefaultValueFactory = _ => 1 };
+    static readonly Option<double> Years =
+        new("--years") { Description = "How many fleet-years are simulated.", DefaultValueFactory = _ => 1 };
     static readonly Option<string?> Seed = new("--seed") { Description = "Where chance begins; without it a fresh one, which is printed." };
     static readonly Option<int> Clusters = new("--clusters") { Description = "Clusters in the fleet.", DefaultValueFactory = _ => 3 };
-    static readonly Option<int> Nodes = new("--nodes") { Description = "Nodes of each cluster, at least 5.", DefaultValueFactory = _ => 20 };
-    static readonly Option<double> Faults = new("--faults") { Description = "Faults a cluster and day, on average.", DefaultValueFactory = _ => 1.2 };
-    static readonly Option<int> Parallel = new("--parallel") { Description = "Simulations side by side.", DefaultValueFactory = _ => Environment.ProcessorCount };
-    static readonly Option<string[]> Runbooks = new("--runbooks") { Description = "Runbook files and folders; the shipped ones where none is given.", AllowMultipleArgumentsPerToken = true };
+    static readonly Option<int> Nodes =
+        new("--nodes") { Description = "Nodes of each cluster, at least 5.", DefaultValueFactory = _ => 20 };
+    static readonly Option<double> Faults =
+        new("--faults") { Description = "Faults a cluster and day, on average.", DefaultValueFactory = _ => 1.2 };
+    static readonly Option<int> Parallel =
+        new("--parallel") { Description = "Simulations side by side.", DefaultValueFactory = _ => Environment.ProcessorCount };
+    static readonly Option<string[]> Runbooks = new("--runbooks")
+    {
+        Description = "Runbook files and folders; the shipped ones where none is given.",
+        AllowMultipleArgumentsPerToken = true,
+    };
     static readonly Option<bool> Trace = new("--trace") { Description = "Simulates only the seed itself and prints all that happens." };
 
     public static Command Build()
     {
-        var command = new Command("simulate", "Simulates fleets on which everything goes wrong, with the engine as it ships, and looks for what must never happen. Needs no server.")
+        var command = new Command("simulate", "Simulates fleets on which everything goes wrong, with the engine as it ships, "
+            + "and looks for what must never happen. Needs no server.")
         {
             Years, Seed, Clusters, Nodes, Faults, Parallel, Runbooks, Trace,
         };
@@ -44,7 +53,8 @@ static class SimulateCommand
     public static SimulationOptions Options(ulong seed, IReadOnlyList<string>? runbooks = null) => new()
     {
         Seed = seed,
-        Runbooks = [.. runbooks ?? [Path.Combine(AppContext.BaseDirectory, "runbooks")], Path.Combine(AppContext.BaseDirectory, "simulation")],
+        Runbooks =
+            [.. runbooks ?? [Path.Combine(AppContext.BaseDirectory, "runbooks")], Path.Combine(AppContext.BaseDirectory, "simulation")],
         Pager = (database, incidents, runs, time) => new SimulatedPager(database, incidents, runs, time),
     };
 
@@ -92,7 +102,8 @@ static class SimulateCommand
             progress("Shrinking", 0, 0);
             return Campaign.ShrinkAsync(options with { Seed = failed.Seed }, failed, cancellation: cancellation);
         }));
-        Console.WriteLine($"{small.Only!.Count} of {failed.FaultsPlanned} faults: {string.Join(", ", small.Only.Order())}\n{report.Violation}\n");
+        Console.WriteLine(
+            $"{small.Only!.Count} of {failed.FaultsPlanned} faults: {string.Join(", ", small.Only.Order())}\n{report.Violation}\n");
         await Simulator.RunAsync(small with { Trace = Console.WriteLine }, cancellation);
         Console.WriteLine($"\nThe whole again: whistle simulate --seed {failed.Seed} --trace");
         return ExitCode.Failed;
@@ -106,16 +117,19 @@ static class SimulateCommand
 
     static void Print(SimulationReport total, int simulations, TimeSpan took, int parallel)
     {
-        static string Counts(Dictionary<string, long> counts) => string.Join(", ", counts.OrderByDescending(c => c.Value).Select(c => $"{c.Key} {c.Value}"));
+        static string Counts(Dictionary<string, long> counts) =>
+            string.Join(", ", counts.OrderByDescending(c => c.Value).Select(c => $"{c.Key} {c.Value}"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"""
-            {simulations} simulations, {total.ClusterHours:0} cluster-hours in {took.TotalSeconds:0.0} s: {total.ClusterHours / took.TotalSeconds / parallel:0} a second and core
+            {simulations} simulations, {total.ClusterHours:0} cluster-hours in {took.TotalSeconds:0.0} s: {total.ClusterHours
+                / took.TotalSeconds / parallel:0} a second and core
             faults         {total.Faults.Values.Sum()}: {Counts(total.Faults)}
             troubles       {total.Troubles.Values.Sum()}: {Counts(total.Troubles)}
             runs           {total.Runs.Values.Sum()}: {Counts(total.Runs)}
             passes         {total.Passes}
             commands       {total.Commands}
-            repairs        {total.Repairs}, on average {(total.Repairs > 0 ? (total.RepairTime / total.Repairs).TotalMinutes : 0):0.0} min after the fault
+            repairs        {total.Repairs}, on average {(total.Repairs > 0
+                ? (total.RepairTime / total.Repairs).TotalMinutes : 0):0.0} min after the fault
             escalations    {total.Runs.GetValueOrDefault("Escalated")}
             refusals       {Counts(total.Refusals)}
             """));
@@ -137,7 +151,8 @@ static class SimulateCommand
 
         public Task DecideAsync(DateTimeOffset now, CancellationToken cancellation) => _host.RunOnceAsync(now, cancellation);
 
-        public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) => await _host.PagedAsync(cancellation);
+        public async Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation) =>
+            await _host.PagedAsync(cancellation);
 
         public TimeSpan? Deadline(string severity) => severity switch
         {

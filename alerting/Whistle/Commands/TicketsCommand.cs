@@ -32,16 +32,21 @@ static class TicketsCommand
             else
                 JsonOutput.Write(arguments, answer, ticket => PrintOne(ticket, View.Of(arguments, server.Now)));
         });
-        tickets.Subcommands.Add(ServerConnection.With(new Command("comment", "Adds a comment.") { Ticket, Comment }, async (arguments, server, cancellation) =>
-        {
-            await server.PostAsync($"{Root}/{arguments.GetValue(Ticket)}/comments", new { text = arguments.GetValue(Comment) }, cancellation);
-            Console.WriteLine($"Ticket {arguments.GetValue(Ticket)} has the comment.");
-        }));
-        tickets.Subcommands.Add(ServerConnection.With(new Command("move", "Moves a ticket to another state.") { Ticket, State, Remark }, async (arguments, server, cancellation) =>
-        {
-            var moved = await server.PostAsync($"{Root}/{arguments.GetValue(Ticket)}/state", new { state = arguments.GetValue(State), remark = arguments.GetValue(Remark) }, cancellation);
-            Console.WriteLine($"Ticket {moved.Text("id")} is {moved.Text("state")} now.");
-        }));
+        tickets.Subcommands.Add(
+            ServerConnection.With(new Command("comment", "Adds a comment.") { Ticket, Comment }, async (arguments, server, cancellation) =>
+            {
+                await server.PostAsync(
+                    $"{Root}/{arguments.GetValue(Ticket)}/comments", new { text = arguments.GetValue(Comment) }, cancellation);
+                Console.WriteLine($"Ticket {arguments.GetValue(Ticket)} has the comment.");
+            }));
+        tickets.Subcommands.Add(ServerConnection.With(
+            new Command("move", "Moves a ticket to another state.") { Ticket, State, Remark }, async (arguments, server, cancellation) =>
+            {
+                var moved = await server.PostAsync(
+                    $"{Root}/{arguments.GetValue(Ticket)}/state",
+                    new { state = arguments.GetValue(State), remark = arguments.GetValue(Remark) }, cancellation);
+                Console.WriteLine($"Ticket {moved.Text("id")} is {moved.Text("state")} now.");
+            }));
         return tickets;
     }
 

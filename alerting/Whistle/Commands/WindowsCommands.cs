@@ -10,12 +10,16 @@ static class WindowsCommands
 
     static readonly Option<string?> Tenant = new("--tenant") { Description = "Only this tenant's." };
     static readonly Option<string?> Cluster = new("--cluster") { Description = "Only in this cluster." };
-    static readonly Option<string> Recurrence = new("--recurrence") { Description = "As iCalendar has it, such as FREQ=WEEKLY;BYDAY=SA,SU.", Required = true };
-    static readonly Option<string> Start = new("--start") { Description = "The first one, in the time zone's own time, such as 2026-01-03T22:00.", Required = true };
+    static readonly Option<string> Recurrence =
+        new("--recurrence") { Description = "As iCalendar has it, such as FREQ=WEEKLY;BYDAY=SA,SU.", Required = true };
+    static readonly Option<string> Start =
+        new("--start") { Description = "The first one, in the time zone's own time, such as 2026-01-03T22:00.", Required = true };
     static readonly Option<string> For = new("--for") { Description = "How long, such as 4h.", Required = true };
-    static readonly Option<string> TimeZone = new("--time-zone") { Description = "An IANA name, such as Europe/Berlin.", DefaultValueFactory = _ => "UTC" };
+    static readonly Option<string> TimeZone =
+        new("--time-zone") { Description = "An IANA name, such as Europe/Berlin.", DefaultValueFactory = _ => "UTC" };
     static readonly Option<string> Reason = new("--reason") { Description = "Why; it is recorded.", Required = true };
-    static readonly Option<DateTimeOffset?> From = new("--from") { Description = "When it begins, such as 2026-12-23T18:00Z; now unless given." };
+    static readonly Option<DateTimeOffset?> From =
+        new("--from") { Description = "When it begins, such as 2026-12-23T18:00Z; now unless given." };
     static readonly Argument<long> Id = new("id") { Description = "Its number." };
 
     static readonly string[] WindowHeader = ["ID", "OF", "RECURRENCE", "FOR", "ZONE", "OPEN", "BY"];
@@ -28,7 +32,10 @@ static class WindowsCommands
         ServerConnection.WithList(
             new Command("list", "Lists the maintenance windows, with whether they are open and when they open next."), $"{Root}/windows",
                 WindowsTable),
-        ServerConnection.With(new Command("add", "Adds a maintenance window; without a name, of all clusters.") { Recurrence, Start, For, TimeZone, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Adds a maintenance window; without a name, of all clusters.")
+        {
+            Recurrence, Start, For, TimeZone, Cluster, Tenant, ControlCommands.Force,
+        }, async (arguments, server, cancellation) =>
         {
             var window = await server.PostAsync($"{Root}/windows", new
             {
@@ -53,7 +60,10 @@ static class WindowsCommands
     static Command Freezes() => new("freezes", "Freezes everything that disturbs nodes, maintenance window or not.")
     {
         ServerConnection.WithList(new Command("list", "Lists the change freezes in force or to come."), $"{Root}/freezes", FreezesTable),
-        ServerConnection.With(new Command("add", "Freezes changes for a time; without a name, everywhere.") { Reason, For, From, Cluster, Tenant, ControlCommands.Force }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command("add", "Freezes changes for a time; without a name, everywhere.")
+        {
+            Reason, For, From, Cluster, Tenant, ControlCommands.Force,
+        }, async (arguments, server, cancellation) =>
         {
             var freeze = await server.PostAsync($"{Root}/freezes", new
             {
@@ -95,7 +105,8 @@ static class WindowsCommands
     };
 
     static string Scope(JsonElement entry) =>
-        $"{(entry.Text("cluster") is { Length: > 0 } cluster ? $"cluster {cluster}" : "all clusters")}{(entry.Text("tenant") is { Length: > 0 } tenant ? $" of tenant {tenant}" : "")}";
+        $"{(entry.Text("cluster") is { Length: > 0 } cluster ? $"cluster {cluster}" : "all clusters")}"
+        + $"{(entry.Text("tenant") is { Length: > 0 } tenant ? $" of tenant {tenant}" : "")}";
 
     static string Opening(JsonElement window, View view) => window.Text("problem").Length > 0 ? "cannot be evaluated and counts as closed"
         : window.Time("openUntil") is { } until ? $"is open until {view.Clock(until)}"

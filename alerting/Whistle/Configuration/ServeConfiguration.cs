@@ -9,7 +9,9 @@ using Whistle.State.Memory;
 
 namespace Whistle.Configuration;
 
-/// <summary>What a server is to run with, from its file, the environment and the command line: each counts more than the one before.</summary>
+/// <summary>
+/// What a server is to run with, from its file, the environment and the command line: each counts more than the one before.
+/// </summary>
 /// <param name="File">The file that was read; null where there is none.</param>
 /// <param name="Errors">All that is wrong, each with where it stands and its mend; the options are of use only without any.</param>
 sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnlyList<string> Errors)
@@ -28,7 +30,8 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         var path = file is not null ? Path.GetFullPath(file) : Path.Exists(usual) ? usual : null;
         if (file is null && path is not null && !IsPlainFile(path))
         {
-            errors.Add($"{path}: is not a plain file, so the settings cannot be read. Take it away, or put a file of settings in its place.");
+            errors.Add(
+                $"{path}: is not a plain file, so the settings cannot be read. Take it away, or put a file of settings in its place.");
             return new(Defaults, path, errors);
         }
 
@@ -36,7 +39,8 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         if ((path is null ? [] : SettingsFile.Read(path, errors.Add)) is not { } inFile)
             return new(Defaults, path, errors);
         if (file is null && inFile.Remove(nameof(WhistleOptions.DataFolder), out var moved))
-            errors.Add($"{moved.Origin}: a file in the data folder cannot name the data folder. Use --data or WHISTLE_DATA, or keep the file elsewhere and name it with --config.");
+            errors.Add($"{moved.Origin}: a file in the data folder cannot name the data folder. "
+                + "Use --data or WHISTLE_DATA, or keep the file elsewhere and name it with --config.");
         var settings = new Settings([inFile, variables, commandLine], errors);
         var options = Read(settings.Section(""));
         foreach (var error in options.Errors())
@@ -45,7 +49,8 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         return new(options, path, errors);
     }
 
-    static bool IsPlainFile(string path) => !Directory.Exists(path) && (!Native.IsKnown || Native.StatFollowing(path, out var stat) != 0 || stat.IsFile);
+    static bool IsPlainFile(string path) =>
+        !Directory.Exists(path) && (!Native.IsKnown || Native.StatFollowing(path, out var stat) != 0 || stat.IsFile);
 
     static WhistleOptions Read(SettingsSection top) => WithDatabase(top, Defaults with
     {

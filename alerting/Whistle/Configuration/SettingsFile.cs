@@ -40,7 +40,8 @@ sealed class SettingsFile
         try
         {
             var bytes = File.ReadAllBytes(path);
-            var file = new SettingsFile(path, bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? bytes[Encoding.UTF8.Preamble.Length..] : bytes, fail);
+            var file = new SettingsFile(
+                path, bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? bytes[Encoding.UTF8.Preamble.Length..] : bytes, fail);
             return file.ReadAll() ? file._layer : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -14,5 +14,6 @@ sealed class FolderInUseException(string folder, string by) : IOException(
 
     static string Described(string by) => Parts(by) is var (process, command) ? $"{command} (process {process})" : "";
 
-    static (string Process, string Command) Parts(string by) => by.Split(' ', 2) is [var process, var command] ? (process, command) : (by, "whistle");
+    static (string Process, string Command) Parts(string by) =>
+        by.Split(' ', 2) is [var process, var command] ? (process, command) : (by, "whistle");
 }

@@ -1,12 +1,14 @@
 namespace Whistle.Data;
 
 /// <summary>
-/// Finds a server of a version before <see cref="ServerLock"/>, or one whose lock file was deleted, by DuckDB's lock on its hot database and
-/// SQLite's on its state.
+/// Finds a server of a version before <see cref="ServerLock"/>, or one whose lock file was deleted, by DuckDB's lock on its hot database
+/// and SQLite's on its state.
 /// </summary>
 static class RunningServer
 {
-    /// <summary>Whether another process works on the data folder. Never ask it of one's own: closing the files would let go one's own locks.</summary>
+    /// <summary>
+    /// Whether another process works on the data folder. Never ask it of one's own: closing the files would let go one's own locks.
+    /// </summary>
     public static bool Uses(string dataFolder) => HasStore(dataFolder) || IsLocked(Path.Combine(dataFolder, ServerFolder.State));
 
     /// <summary>Whether another process has the hot database open, as servers alone do for long.</summary>

@@ -4,9 +4,9 @@ using Whistle.Telemetry;
 namespace Whistle.Data;
 
 /// <summary>
-/// What lies in the data folder, and that it is the server's alone: who can write there is the server's operator, and decides what it repairs. A folder of
-/// another user's is refused to root as to anybody: its owner could exchange what root then believes. Whoever wants that user to be in charge runs the
-/// server as that user.
+/// What lies in the data folder, and that it is the server's alone: who can write there is the server's operator, and decides what it
+/// repairs. A folder of another user's is refused to root as to anybody: its owner could exchange what root then believes. Whoever wants
+/// that user to be in charge runs the server as that user.
 /// </summary>
 static class ServerFolder
 {
@@ -43,7 +43,8 @@ static class ServerFolder
     public static void RefuseBackup(string folder)
     {
         if (IsBackup(folder))
-            throw new StartException($"{folder} is a backup, and would be spoiled. Restore it into a folder of its own with `whistle backup restore {folder} --data FOLDER`.");
+            throw new StartException($"{folder} is a backup, and would be spoiled. "
+                + $"Restore it into a folder of its own with `whistle backup restore {folder} --data FOLDER`.");
     }
 
     /// <summary>Makes it where there is none; looks at nothing in it.</summary>
@@ -73,7 +74,10 @@ static class ServerFolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new StartException($"The data folder {folder} cannot be used: {e.Message} Let this user write there, or name another folder with --data or WHISTLE_DATA.", e);
+            throw new StartException(
+                $"The data folder {folder} cannot be used: {e.Message} Let this user write there, or name another folder "
+                + "with --data or WHISTLE_DATA.",
+                e);
         }
     }
 

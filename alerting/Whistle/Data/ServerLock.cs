@@ -106,7 +106,8 @@ sealed class ServerLock : IDisposable
         var again = Open();
         _file.Dispose();
         _file = again;
-        return $"{Path} was deleted or replaced while the server runs, and was made and locked again: by it other processes know that this one uses the folder. Delete no single files of a data folder.";
+        return $"{Path} was deleted or replaced while the server runs, and was made and locked again: "
+            + "by it other processes know that this one uses the folder. Delete no single files of a data folder.";
     }
 
     public void Dispose()
@@ -136,7 +137,8 @@ sealed class ServerLock : IDisposable
                     case Native.WouldBlock:
                         throw new FolderInUseException(_folder, Read(file));
                     case var error:
-                        throw new IOException($"{Path} cannot be locked: {Native.Text(error)}. Put the data folder on a file system that has locks.");
+                        throw new IOException(
+                            $"{Path} cannot be locked: {Native.Text(error)}. Put the data folder on a file system that has locks.");
                 }
 
                 // Who had the lock may have given the folder, or the file, another name just before it let go.
@@ -159,16 +161,19 @@ sealed class ServerLock : IDisposable
     {
         var error = Native.OpenOrMake(Path, out var opened, out var isMade);
         if (error is Native.NoAccess or Native.NotPermitted)
-            throw new UnauthorizedAccessException($"{Path} cannot be opened: {Native.Text(error)}. Run this as the user that runs the server.");
+            throw new UnauthorizedAccessException(
+                $"{Path} cannot be opened: {Native.Text(error)}. Run this as the user that runs the server.");
         if (error != 0)
-            throw new IOException($"{Path} cannot be made or opened: {Native.Text(error)}. See that the folder is there and its file system can be written.");
+            throw new IOException(
+                $"{Path} cannot be made or opened: {Native.Text(error)}. See that the folder is there and its file system can be written.");
         var file = new SafeFileHandle(opened, ownsHandle: true);
         // What root makes in the folder of the server's user is that user's to open.
         if (!isMade || _owner == User || Native.Give(opened, _owner) is not (not 0 and var refused))
             return file;
         File.Delete(Path);
         file.Dispose();
-        throw new UnauthorizedAccessException($"{Path} cannot be given to the user who owns the folder: {Native.Text(refused)}. Run this as that user.");
+        throw new UnauthorizedAccessException(
+            $"{Path} cannot be given to the user who owns the folder: {Native.Text(refused)}. Run this as that user.");
     }
 
     SafeFileHandle OpenElsewhere()

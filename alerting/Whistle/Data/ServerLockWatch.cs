@@ -8,8 +8,9 @@ sealed class ServerLockWatch(ServerLock held, HealthBoard health, ILogger<Server
     public const string Component = "data-folder";
     const string Subject = "lock";
 
-    const string BackAgain = "The lock of the data folder could not be seen for a while, and is there again: the folder was moved, or its rights were taken. "
-        + "See that no other process used it.";
+    const string BackAgain =
+        "The lock of the data folder could not be seen for a while, and is there again: the folder was moved, or its rights were taken. "
+            + "See that no other process used it.";
 
     bool _isLost;
     string? _reported;
@@ -30,7 +31,8 @@ sealed class ServerLockWatch(ServerLock held, HealthBoard health, ILogger<Server
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var reason = e is FolderInUseException other
-                ? $"The lock of the data folder was deleted or moved while this server runs, and {other.By} has it now: two processes work on one folder. Stop one of them."
+                ? $"The lock of the data folder was deleted or moved while this server runs, and {other.By} has it now: "
+                    + "two processes work on one folder. Stop one of them."
                 : $"The lock of the data folder is gone, so that others cannot see that this server runs: {e.Message}";
             if (!_isLost)
                 logger.LockLost(reason);

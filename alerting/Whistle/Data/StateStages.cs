@@ -15,23 +15,31 @@ static class StateStages
 {
     /// <summary>The tables of all stages, upstream first.</summary>
     public static readonly IReadOnlyList<StateSchema> All =
-        [Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables, AlertingTables.All, StateReserve.Tables];
+    [
+        Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables,
+        AlertingTables.All, StateReserve.Tables,
+    ];
 
     static readonly string[] Left = ["telemetry", "agent"];
 
     /// <summary>Whether the folder has what a server leaves there only after it has made the state.</summary>
-    public static bool HasHistory(string folder) => Left.Select(f => Path.Combine(folder, f)).Any(f => Directory.Exists(f) && Directory.EnumerateFileSystemEntries(f).Any());
+    public static bool HasHistory(string folder) =>
+        Left.Select(f => Path.Combine(folder, f)).Any(f => Directory.Exists(f) && Directory.EnumerateFileSystemEntries(f).Any());
 
     /// <summary>Migrates the state, and holds everything back where it is not what it was.</summary>
-    public static async Task ReadyAsync(StateDatabase state, HealthBoard health, TimeProvider time, ILogger logger, CancellationToken cancellation)
+    public static async Task ReadyAsync(
+        StateDatabase state, HealthBoard health, TimeProvider time, ILogger logger, CancellationToken cancellation)
     {
         state.Watch(health, logger);
         await state.UpgradeAsync(All, logger.StateMigrated, cancellation);
         if (state.Accepted is not { } accepted)
             return;
         logger.StateAccepted(accepted);
-        await new ControlStore(state).SetAsync(new KillSwitch(
-            true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.", "whistle", time.GetUtcNow()), cancellation);
+        await new ControlStore(state).SetAsync(
+            new KillSwitch(
+                true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.",
+                "whistle", time.GetUtcNow()),
+            cancellation);
         // Agents know what was done since; nobody knows since when.
         await new RunStore(state).BeginGenerationAsync(Lineage.NewGeneration(), DateTimeOffset.UnixEpoch, time.GetUtcNow(), cancellation);
         await state.SettleAsync(cancellation);

@@ -17,7 +17,8 @@ sealed class DemoFleet : IDisposable
     static readonly TimeSpan CoarseStep = TimeSpan.FromMinutes(5);
     static readonly TimeSpan FineStep = TimeSpan.FromMinutes(1);
 
-    readonly SocketsHttpHandler _network = new() { AllowAutoRedirect = false, UseCookies = false, UseProxy = false, MaxConnectionsPerServer = Connections };
+    readonly SocketsHttpHandler _network =
+        new() { AllowAutoRedirect = false, UseCookies = false, UseProxy = false, MaxConnectionsPerServer = Connections };
     readonly Dictionary<(string Cluster, string Node), SimulatedNode> _byName;
     readonly List<SimulatedNode>[] _bySecond;
     readonly IReadOnlyList<SimulatedNode> _nodes;
@@ -75,12 +76,15 @@ sealed class DemoFleet : IDisposable
     }
 
     /// <summary>The reports of the nodes whose turn the second is.</summary>
-    public Task ReportAsync(DateTimeOffset at, CancellationToken cancellation) => ReportAsync(_bySecond[at.ToUnixTimeSeconds() % Interval], at, cancellation);
+    public Task ReportAsync(DateTimeOffset at, CancellationToken cancellation) =>
+        ReportAsync(_bySecond[at.ToUnixTimeSeconds() % Interval], at, cancellation);
 
     /// <summary>A report of every node.</summary>
     public Task ReportAllAsync(DateTimeOffset at, CancellationToken cancellation) => ReportAsync(_nodes, at, cancellation);
 
-    /// <summary>Lets nodes look for commands. Those that have none are not asked: a thousand waiting polls would only cost memory.</summary>
+    /// <summary>
+    /// Lets nodes look for commands. Those that have none are not asked: a thousand waiting polls would only cost memory.
+    /// </summary>
     public Task ObeyAsync(IEnumerable<(string Cluster, string Node)> nodes, CancellationToken cancellation) =>
         Task.WhenAll(nodes.Distinct().Where(_byName.ContainsKey).Select(n => _byName[n].ObeyAsync(cancellation)));
 
@@ -94,10 +98,13 @@ sealed class DemoFleet : IDisposable
     Task ReportAsync(IReadOnlyList<SimulatedNode> nodes, DateTimeOffset at, CancellationToken cancellation) => ForEachAsync(
         nodes.Where(n => !(at >= n.Spec.SilentFrom)), Connections, (node, token) => node.ReportAsync(at, token), cancellation);
 
-    Task ForEachAsync(IEnumerable<SimulatedNode> nodes, int side, Func<SimulatedNode, CancellationToken, Task<bool>> send, CancellationToken cancellation) => Parallel.ForEachAsync(
-        nodes, new ParallelOptions { MaxDegreeOfParallelism = side, CancellationToken = cancellation }, async (node, token) =>
-        {
-            if (!await send(node, token))
-                Interlocked.Increment(ref _lost);
-        });
+    Task ForEachAsync(
+        IEnumerable<SimulatedNode> nodes, int side, Func<SimulatedNode, CancellationToken, Task<bool>> send,
+        CancellationToken cancellation) =>
+        Parallel.ForEachAsync(
+            nodes, new ParallelOptions { MaxDegreeOfParallelism = side, CancellationToken = cancellation }, async (node, token) =>
+            {
+                if (!await send(node, token))
+                    Interlocked.Increment(ref _lost);
+            });
 }

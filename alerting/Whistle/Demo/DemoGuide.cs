@@ -15,16 +15,19 @@ static class DemoGuide
         Line($"");
         Line($"Whistle shows {options.Nodes} simulated nodes at {run.App.Address} ({took.TotalSeconds:0} s to set up)");
         Line($"Log in once with {run.App.LoginLink()}");
-        Line($"Everything is simulated: no file of this machine is read or changed{(options.DataFolder is null ? "" : $"; the server's data are in {folder}")}. Ctrl-C ends it.");
+        Line("Everything is simulated: no file of this machine is read or "
+            + $"changed{(options.DataFolder is null ? "" : $"; the server's data are in {folder}")}. Ctrl-C ends it.");
         Line($"");
-        Line($"It is {run.Now:HH:mm} UTC for the demo; the next {DemoOptions.Show.TotalMinutes:0} minutes pass {options.Factor:0} times as fast, then it goes with the clock.");
+        Line($"It is {run.Now:HH:mm} UTC for the demo; the next {DemoOptions.Show.TotalMinutes:0} minutes pass {options.Factor:0} times as "
+            + "fast, then it goes with the clock.");
         foreach (var cluster in DemoScript.Clusters)
             Line($"  {cluster.Name,-10} runbooks are in mode {cluster.Mode.ToString().ToLowerInvariant()}");
         Line($"");
         Line($"What to look at, in the demo's time and from now:");
         foreach (var happening in run.Script.Happenings)
         {
-            Line($"  {run.Live + happening.From:HH:mm} to {run.Live + happening.Until:HH:mm} ({Seconds(happening.From, options)} to {Seconds(happening.Until, options)} s)  {happening.Cluster}/{happening.Node} {happening.Mountpoint}");
+            Line($"  {run.Live + happening.From:HH:mm} to {run.Live + happening.Until:HH:mm} ({Seconds(happening.From, options)} to "
+                + $"{Seconds(happening.Until, options)} s)  {happening.Cluster}/{happening.Node} {happening.Mountpoint}");
             Line($"      {happening.What}");
         }
 
@@ -32,8 +35,9 @@ static class DemoGuide
         Line($"The same from another terminal: whistle alerts|incidents|runs list|tickets {VerbOptions(run, folder)}");
         return text.ToString();
 
-        void Line(FormattableString line) => text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
+        void Line(string line) => text.AppendLine(line);
     }
 
-    static string Seconds(TimeSpan at, DemoOptions options) => (at.TotalSeconds / options.Factor).ToString("0", CultureInfo.InvariantCulture);
+    static string Seconds(TimeSpan at, DemoOptions options) =>
+        (at.TotalSeconds / options.Factor).ToString("0", CultureInfo.InvariantCulture);
 }

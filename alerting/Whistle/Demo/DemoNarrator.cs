@@ -7,7 +7,9 @@ using Whistle.Remediation.Runs;
 
 namespace Whistle.Demo;
 
-/// <summary>Says in a line each what happens to incidents, as it stands on their timelines, and what reached the pager. Not thread-safe.</summary>
+/// <summary>
+/// Says in a line each what happens to incidents, as it stands on their timelines, and what reached the pager. Not thread-safe.
+/// </summary>
 sealed class DemoNarrator
 {
     // Of timelines, what a newcomer is to see; the page has the rest.
@@ -42,7 +44,9 @@ sealed class DemoNarrator
         foreach (var run in await _run.Runs.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
             await TellAsync(run, cancellation);
         foreach (var signal in _run.App.Rules.Signals.Where(s => s.State is SignalState.Unknown && _unknown.Add(s.Fingerprint)))
-            Write(signal.Labels["cluster"], signal.Labels["node"], $"{signal.Name} of {signal.Labels["mountpoint"]} is unknown: the node does not report");
+            Write(
+                signal.Labels["cluster"], signal.Labels["node"],
+                $"{signal.Name} of {signal.Labels["mountpoint"]} is unknown: the node does not report");
     }
 
     async Task TellAsync(Incident incident, CancellationToken cancellation)
@@ -60,10 +64,14 @@ sealed class DemoNarrator
     {
         if (run.State is RunState.AwaitingApproval && _asked.Add($"{run.Id} {run.PlanHash}"))
             Write(run.Cluster, run.Node, $"a plan is waiting for approval: whistle runs approve {run.Id} --plan {run.PlanHash} {_verb}");
-        foreach (var report in run.Reports.Skip(_reports.GetValueOrDefault(run.Id)).Where(r => r.Changed || r.Outcome is CommandOutcome.Refused))
-            Write(run.Cluster, run.Node, $"repair: {report.Step} {(report.Changed ? "is done" : "was refused on the node")}: {report.Summary}");
+        foreach (var report in run.Reports.Skip(_reports.GetValueOrDefault(run.Id)).Where(
+            r => r.Changed || r.Outcome is CommandOutcome.Refused))
+            Write(
+                run.Cluster, run.Node,
+                $"repair: {report.Step} {(report.Changed ? "is done" : "was refused on the node")}: {report.Summary}");
         _reports[run.Id] = run.Reports.Count;
-        if (run.State is RunState.Waiting && !_observed.Contains(run.Id) && await ObservedAsync(run, cancellation) is { } reason && _observed.Add(run.Id))
+        if (run.State is RunState.Waiting && !_observed.Contains(run.Id) && await ObservedAsync(run, cancellation) is { } reason
+            && _observed.Add(run.Id))
             Write(run.Cluster, run.Node, $"waiting: {reason}");
     }
 
@@ -91,7 +99,8 @@ sealed class DemoNarrator
     // A command must stay whole, to be copied.
     void Write(string where, string text)
     {
-        var cut = text.Length > Longest && !text.Contains(_verb, StringComparison.Ordinal) ? string.Concat(text.AsSpan(0, Longest), "…") : text;
+        var cut =
+            text.Length > Longest && !text.Contains(_verb, StringComparison.Ordinal) ? string.Concat(text.AsSpan(0, Longest), "…") : text;
         _write(string.Create(CultureInfo.InvariantCulture, $"{_run.Now:HH:mm:ss}  {where,-19}  {cut}"));
     }
 }

@@ -31,7 +31,8 @@ sealed record DemoOptions
         if (Nodes is < FewestNodes or > MostNodes)
             errors.Add($"--nodes: {Nodes} is not between {FewestNodes}, which the script needs, and {MostNodes}.");
         if (DataFolder is not null && Directory.Exists(DataFolder) && Directory.EnumerateFileSystemEntries(DataFolder).Any())
-            errors.Add($"--data: {DataFolder} is not empty, and the demo starts afresh each time. Name a new folder, or leave the option out.");
+            errors.Add(
+                $"--data: {DataFolder} is not empty, and the demo starts afresh each time. Name a new folder, or leave the option out.");
         return errors;
     }
 }

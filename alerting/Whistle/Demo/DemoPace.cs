@@ -1,8 +1,8 @@
 namespace Whistle.Demo;
 
 /// <summary>
-/// How far the demo's clock may have come. It begins behind the real one, runs by the factor until it has caught up, and then goes with it, so
-/// that what people see at the end is not in the future. Not thread-safe.
+/// How far the demo's clock may have come. It begins behind the real one, runs by the factor until it has caught up, and then goes with it,
+/// so that what people see at the end is not in the future. Not thread-safe.
 /// </summary>
 sealed class DemoPace
 {

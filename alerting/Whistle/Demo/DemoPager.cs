@@ -9,7 +9,9 @@ namespace Whistle.Demo;
 /// <param name="Summary">Empty where the event carries none.</param>
 sealed record PagerEvent(string Action, string Key, string Summary);
 
-/// <summary>A listener on the loopback that answers as PagerDuty's Events API v2 does, so that the demo's pages take the whole way.</summary>
+/// <summary>
+/// A listener on the loopback that answers as PagerDuty's Events API v2 does, so that the demo's pages take the whole way.
+/// </summary>
 sealed class DemoPager : IAsyncDisposable
 {
     public static readonly string RoutingKey = new('d', 32);
@@ -46,7 +48,8 @@ sealed class DemoPager : IAsyncDisposable
         Taken(new PagerEvent(action ?? Text(root, "event_action"), key, summary));
         context.Response.StatusCode = StatusCodes.Status202Accepted;
         context.Response.ContentType = "application/json";
-        await context.Response.WriteAsync($$"""{"status":"success","message":"Event processed","dedup_key":{{JsonSerializer.Serialize(key)}}}""", context.RequestAborted);
+        await context.Response.WriteAsync(
+            $$"""{"status":"success","message":"Event processed","dedup_key":{{JsonSerializer.Serialize(key)}}}""", context.RequestAborted);
     }
 
     static string Text(JsonElement element, string name) =>

@@ -9,8 +9,8 @@ using Whistle.Remediation.Runs;
 namespace Whistle.Demo;
 
 /// <summary>
-/// The whole server, the simulated fleet and the pager on the demo's clock. Each step moves the clock and then runs every stage once, as the
-/// stages' own timers would: so the fill, the live part and a test are the same code at another pace.
+/// The whole server, the simulated fleet and the pager on the demo's clock. Each step moves the clock and then runs every stage once, as
+/// the stages' own timers would: so the fill, the live part and a test are the same code at another pace.
 /// </summary>
 sealed class DemoRun : IAsyncDisposable
 {
@@ -45,7 +45,8 @@ sealed class DemoRun : IAsyncDisposable
 
     /// <param name="live">When the script begins; rounded down to a minute.</param>
     /// <exception cref="StartException">The address is taken.</exception>
-    public static async Task<DemoRun> StartAsync(DemoOptions options, Uri listen, string folder, DateTimeOffset live, CancellationToken cancellation)
+    public static async Task<DemoRun> StartAsync(
+        DemoOptions options, Uri listen, string folder, DateTimeOffset live, CancellationToken cancellation)
     {
         live = new DateTimeOffset(live.UtcTicks - (live.UtcTicks % Minute.Ticks), TimeSpan.Zero);
         var clock = new DemoClock(live - DemoScript.History);
@@ -57,7 +58,8 @@ sealed class DemoRun : IAsyncDisposable
             await app.StartAsync(cancellation);
             await SetModesAsync(app, clock, cancellation);
             var script = new DemoScript(options, live);
-            var fleet = await DemoFleet.EnrollAsync(script, app.Address, app.Credentials, Path.Combine(folder, "nodes"), clock, cancellation);
+            var fleet = await DemoFleet.EnrollAsync(
+                script, app.Address, app.Credentials, Path.Combine(folder, "nodes"), clock, cancellation);
             return new DemoRun(app, script, fleet, clock, pager, live);
         }
         catch
@@ -92,7 +94,9 @@ sealed class DemoRun : IAsyncDisposable
         await App.Rules.EvaluateAsync(Now, cancellation);
         await App.Incidents.ReconcileAsync(Now, cancellation);
         await App.Remediation.AdvanceAsync(Now, cancellation);
-        await _fleet.ObeyAsync((await Runs.SinceAsync(Now, cancellation)).Where(r => r.State is RunState.Running).Select(r => (r.Cluster, r.Node)), cancellation);
+        await _fleet.ObeyAsync(
+            (await Runs.SinceAsync(Now, cancellation)).Where(r => r.State is RunState.Running).Select(r => (r.Cluster, r.Node)),
+            cancellation);
         await App.Alerting.RunOnceAsync(Now, cancellation);
     }
 
@@ -125,6 +129,7 @@ sealed class DemoRun : IAsyncDisposable
     {
         var control = app.Services.GetRequiredService<ControlStore>();
         foreach (var cluster in DemoScript.Clusters)
-            await control.SetAsync(new ModeEntry(DemoScript.Runbook, "", cluster.Name, cluster.Mode, "demo", clock.GetUtcNow()), cancellation);
+            await control.SetAsync(
+                new ModeEntry(DemoScript.Runbook, "", cluster.Name, cluster.Mode, "demo", clock.GetUtcNow()), cancellation);
     }
 }

@@ -49,12 +49,26 @@ sealed class DemoScript
         var (eu, us, staging) = (Clusters[0].Name, Clusters[1].Name, Clusters[2].Name);
         Happenings =
         [
-            new(eu, "worker-03", CiCache, "fills up; what fills it may be cleaned, so it is cleaned and nobody is called", TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(10)),
-            new(eu, "worker-07", Postgres, "fills up and may not be cleaned: two attempts, then a page and a ticket", TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(10)),
-            new(eu, "worker-05", Scratch, "was about to fire when its node fell silent: NodeSilent pages, and what was known of the node is unknown", TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(5)),
-            new(us, "worker-06", Logs, "fills up steeply and is emptied by a rotation, again and again: nothing is said about it", TimeSpan.Zero, TimeSpan.FromMinutes(6)),
-            new(us, "worker-02", CiCache, "fills up; the plan waits for your approval, and pages if nobody gives it", TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(18)),
-            new(staging, "worker-04", Registry, "fills up where runbooks only observe: the plan stands on the incident, nothing is done, and at last it pages", TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(20)),
+            new(
+                eu, "worker-03", CiCache, "fills up; what fills it may be cleaned, so it is cleaned and nobody is called",
+                TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(10)),
+            new(
+                eu, "worker-07", Postgres, "fills up and may not be cleaned: two attempts, then a page and a ticket",
+                TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(10)),
+            new(
+                eu, "worker-05", Scratch,
+                "was about to fire when its node fell silent: NodeSilent pages, and what was known of the node is unknown",
+                TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(5)),
+            new(
+                us, "worker-06", Logs, "fills up steeply and is emptied by a rotation, again and again: nothing is said about it",
+                TimeSpan.Zero, TimeSpan.FromMinutes(6)),
+            new(
+                us, "worker-02", CiCache, "fills up; the plan waits for your approval, and pages if nobody gives it",
+                TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(18)),
+            new(
+                staging, "worker-04", Registry,
+                "fills up where runbooks only observe: the plan stands on the incident, nothing is done, and at last it pages",
+                TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(20)),
         ];
         Nodes = [.. Names(options.Nodes).Select((n, i) => Node(n.Cluster, n.Name, i))];
     }
@@ -87,7 +101,9 @@ sealed class DemoScript
         List<DiskModel> disks = [.. Usual(random)];
         if (scripted is not null)
             disks.Add(Scripted(scripted, random));
-        return new NodeSpec(cluster, name, control ? 4 : 8, (control ? 16 : 64) * Gib, _live - TimeSpan.FromHours(24 * (2 + (60 * random.NextDouble()))), disks)
+        return new NodeSpec(
+            cluster, name, control ? 4 : 8, (control ? 16 : 64) * Gib, _live - TimeSpan.FromHours(24 * (2 + (60 * random.NextDouble()))),
+            disks)
         {
             Seed = seed,
             IsScripted = scripted is not null,
@@ -105,7 +121,10 @@ sealed class DemoScript
 
     static IEnumerable<DiskModel> Usual(Random random)
     {
-        yield return new("/dev/nvme0n1p2", "ext4", "/", 96 * Gib, Steady(random, 0.30, 0.70)) { Cleanable = new("/var/crash", "*.core", "7d", 1, 256 << 20) };
+        yield return new("/dev/nvme0n1p2", "ext4", "/", 96 * Gib, Steady(random, 0.30, 0.70))
+        {
+            Cleanable = new("/var/crash", "*.core", "7d", 1, 256 << 20),
+        };
         yield return new("/dev/nvme0n1p1", "ext4", "/boot", Gib, Steady(random, 0.25, 0.45));
         yield return new("/dev/nvme1n1", "xfs", "/var/lib/containerd", 400 * Gib, Steady(random, 0.35, 0.80));
     }
@@ -123,11 +142,19 @@ sealed class DemoScript
             CiCache => new("/dev/nvme2n1", "xfs", CiCache, 512 * Gib, curve)
             {
                 Cleanable = new($"{CiCache}/artifacts", "build-*.tar.zst", "7d", 0.28, 768 << 20),
-                Folders = [new($"{CiCache}/artifacts", 0, Grows: true), new($"{CiCache}/go-mod", 0.09), new($"{CiCache}/bazel", 0.07), new($"{CiCache}/npm", 0.04)],
+                Folders =
+                [
+                    new($"{CiCache}/artifacts", 0, Grows: true), new($"{CiCache}/go-mod", 0.09), new($"{CiCache}/bazel", 0.07),
+                    new($"{CiCache}/npm", 0.04),
+                ],
             },
             Postgres => new("/dev/nvme2n1", "ext4", Postgres, 1024 * Gib, curve)
             {
-                Folders = [new($"{Postgres}/16/main/pg_wal", 0, Grows: true), new($"{Postgres}/16/main/base/16402", 0.14), new($"{Postgres}/16/main/base/16385", 0.05)],
+                Folders =
+                [
+                    new($"{Postgres}/16/main/pg_wal", 0, Grows: true), new($"{Postgres}/16/main/base/16402", 0.14),
+                    new($"{Postgres}/16/main/base/16385", 0.05),
+                ],
             },
             Registry => new("/dev/nvme2n1", "xfs", Registry, 768 * Gib, curve)
             {
@@ -136,7 +163,9 @@ sealed class DemoScript
             },
             // It would fire minutes after the node is heard of for the last time.
             Scratch => new("/dev/nvme2n1", "xfs", Scratch, 256 * Gib, curve with { Warned = _live - TimeSpan.FromMinutes(20.5) }),
-            Logs => new("/dev/nvme2n1", "ext4", Logs, 128 * Gib, new DiskCurve.SawTooth(0.42, 0.91, TimeSpan.FromHours(2), _live + happening.Until)),
+            Logs => new(
+                "/dev/nvme2n1", "ext4", Logs, 128 * Gib,
+                new DiskCurve.SawTooth(0.42, 0.91, TimeSpan.FromHours(2), _live + happening.Until)),
             _ => throw new InvalidOperationException($"{happening.Mountpoint} is not in the script."),
         };
     }

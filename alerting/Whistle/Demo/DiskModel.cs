@@ -109,7 +109,8 @@ sealed class DiskModel(string device, string type, string mountpoint, long size,
         var constant = (long)(size * Folders.Where(f => !f.Grows).Sum(f => f.Part));
         return
         [
-            .. Folders.Select(f => (f.Path, f.Grows ? Math.Max(used - constant, 0) : Math.Min((long)(size * f.Part), used))).OrderByDescending(f => f.Item2),
+            .. Folders.Select(f => (f.Path, f.Grows ? Math.Max(used - constant, 0) : Math.Min((long)(size * f.Part), used)))
+                .OrderByDescending(f => f.Item2),
         ];
     }
 }

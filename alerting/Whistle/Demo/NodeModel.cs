@@ -44,9 +44,11 @@ sealed class NodeModel
         _cpus = [.. Enumerable.Range(0, spec.Cores).Select(i => $"{i}")];
         Collectors =
         [
-            new Collector("cpu", Cpu), new Collector("diskstats", Diskstats), new Collector("filesystem", Filesystems), new Collector("loadavg", Load),
-            new Collector("meminfo", Memory), new Collector("netdev", Network), new Collector("pressure", Pressure), new Collector("stat", Stat),
-            new Collector("time", s => s.Add("node_time_seconds", UnixSeconds)), new Collector("timex", Timex), new Collector("uname", Uname),
+            new Collector("cpu", Cpu), new Collector("diskstats", Diskstats), new Collector("filesystem", Filesystems),
+            new Collector("loadavg", Load), new Collector("meminfo", Memory), new Collector("netdev", Network),
+            new Collector("pressure", Pressure), new Collector("stat", Stat),
+            new Collector("time", s => s.Add("node_time_seconds", UnixSeconds)), new Collector("timex", Timex),
+            new Collector("uname", Uname),
         ];
     }
 
@@ -70,7 +72,9 @@ sealed class NodeModel
             Add("idle", Math.Max(Uptime - busy, 0));
 
             void Add(string mode, double seconds) =>
-                series.Add("node_cpu_seconds_total", Math.Floor(seconds * ClockTicks) / ClockTicks, new Label("cpu", _cpus[cpu]), new Label("mode", mode));
+                series.Add(
+                    "node_cpu_seconds_total", Math.Floor(seconds * ClockTicks) / ClockTicks, new Label("cpu", _cpus[cpu]),
+                    new Label("mode", mode));
         }
     }
 
@@ -143,9 +147,10 @@ sealed class NodeModel
         series.Add("node_timex_offset_seconds", Math.Round(2e-4 * Wave(41, _phases[3]), 9));
     }
 
-    void Uname(SeriesSet series) => series.Add("node_uname_info", 1,
-        new Label("domainname", "(none)"), new Label("machine", "x86_64"), new Label("nodename", _spec.Name), new Label("release", "6.1.0-28-amd64"),
-        new Label("sysname", "Linux"), new Label("version", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.119-1"));
+    void Uname(SeriesSet series) => series.Add(
+        "node_uname_info", 1, new Label("domainname", "(none)"), new Label("machine", "x86_64"), new Label("nodename", _spec.Name),
+        new Label("release", "6.1.0-28-amd64"), new Label("sysname", "Linux"),
+        new Label("version", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.119-1"));
 
     double Wave(double minutes, double phase) => Math.Sin((Math.Tau * UnixSeconds / (60 * minutes)) + phase);
 

@@ -8,8 +8,8 @@ using Whistle.Actions.Protocol;
 namespace Whistle.Demo;
 
 /// <summary>
-/// The agent's actions on a model: the same names, parameters, permits and reports, and no way to a real file. These are all that the agents of
-/// the demo have.
+/// The agent's actions on a model: the same names, parameters, permits and reports, and no way to a real file. These are all that the
+/// agents of the demo have.
 /// </summary>
 static class SimulatedActions
 {
@@ -21,7 +21,8 @@ static class SimulatedActions
 
     /// <summary>The disk that the folder is on.</summary>
     static DiskModel? DiskOf(NodeSpec node, string path) =>
-        node.Disks.Where(d => d.Mountpoint == "/" || path == d.Mountpoint || path.StartsWith(d.Mountpoint + "/", StringComparison.Ordinal)).MaxBy(d => d.Mountpoint.Length);
+        node.Disks.Where(d => d.Mountpoint == "/" || path == d.Mountpoint || path.StartsWith(d.Mountpoint + "/", StringComparison.Ordinal))
+            .MaxBy(d => d.Mountpoint.Length);
 
     sealed class Largest(NodeSpec node) : INodeAction
     {
@@ -54,7 +55,8 @@ static class SimulatedActions
         public ActionDescriptor Descriptor { get; } =
             new CleanPaths().Descriptor with { Summary = "Takes old files off a simulated disk." };
 
-        public string Allowance(NodePolicy? policy) => string.Join("; ", node.Policy.CleanPaths.Select(r => $"{r.Root}: {string.Join(' ', r.Patterns)} older than {r.MinimumAge}"));
+        public string Allowance(NodePolicy? policy) =>
+            string.Join("; ", node.Policy.CleanPaths.Select(r => $"{r.Root}: {string.Join(' ', r.Patterns)} older than {r.MinimumAge}"));
 
         public async Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation)
         {
@@ -89,17 +91,20 @@ static class SimulatedActions
             if (!context.DryRun)
                 disk.Free(bytes);
             (cleaned.Bytes, cleaned.Files) = (bytes, bytes / files.FileBytes);
-            cleaned.Examples.AddRange(Enumerable.Range(1, (int)Math.Min(cleaned.Files, 5)).Select(i => $"{rule.Root}/{files.Pattern.Replace("*", $"{4000 + i}", StringComparison.Ordinal)}"));
+            cleaned.Examples.AddRange(Enumerable.Range(1, (int)Math.Min(cleaned.Files, 5)).Select(
+                i => $"{rule.Root}/{files.Pattern.Replace("*", $"{4000 + i}", StringComparison.Ordinal)}"));
         }
 
         static ActionReport Answer(CleanReport report)
         {
             if (report.Roots.All(r => r.NotCleaned is not null))
-                return ActionReport.Refuse("No root of the node's policy can be cleaned: " + string.Join(" ", report.Roots.Select(r => r.NotCleaned)));
+                return ActionReport.Refuse(
+                    "No root of the node's policy can be cleaned: " + string.Join(" ", report.Roots.Select(r => r.NotCleaned)));
             var summary = $"{(report.DryRun ? "Would delete" : "Deleted")} {report.Files} files of {Bytes.Text(report.Bytes)}.";
             var output = JsonSerializer.SerializeToElement(report, CleanJson.Default.CleanReport);
             return report.Stopped is { } stopped
-                ? new ActionReport(report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output)
+                ? new ActionReport(
+                    report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output)
                 : new ActionReport(CommandOutcome.Succeeded, summary, output);
         }
     }
@@ -125,7 +130,8 @@ static class SimulatedActions
                 return ActionReport.Refuse("The node's policy has no vacuumJournal, so the journal may not be touched.");
             var disk = DiskOf(node, Journal)!;
             if (asked.Text(VacuumJournal.On) is { } mountPoint && disk.Mountpoint != mountPoint)
-                return ActionReport.Refuse($"The journal is on another file system than {mountPoint}, so vacuuming it would free nothing there.");
+                return ActionReport.Refuse(
+                    $"The journal is on another file system than {mountPoint}, so vacuuming it would free nothing there.");
             var files = Math.Max(_archived - Math.Max(rule.KeepBytes, asked.Whole(VacuumJournal.MaximumBytes) ?? 0), 0) / FileBytes;
             var report = new VacuumReport { DryRun = context.DryRun, ArchivedBefore = _archived };
             if (files > 0 && await RefusalAsync(context, cancellation) is { } refused)
@@ -137,7 +143,8 @@ static class SimulatedActions
                 _archived -= report.Bytes;
             }
 
-            var summary = $"{(context.DryRun ? "Would delete" : "Deleted")} {files} archived journal files of {Bytes.Text(report.Bytes)}; {Bytes.Text(report.ArchivedAfter)} of the archived journal stay.";
+            var summary = $"{(context.DryRun ? "Would delete" : "Deleted")} {files} archived journal files of {Bytes.Text(report.Bytes)}; "
+                + $"{Bytes.Text(report.ArchivedAfter)} of the archived journal stay.";
             return Answer(CommandOutcome.Succeeded, summary, report);
         }
 

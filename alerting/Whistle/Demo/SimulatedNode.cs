@@ -11,8 +11,8 @@ using Whistle.Telemetry;
 namespace Whistle.Demo;
 
 /// <summary>
-/// A node that is not there, with the agent's own report, encoder, sender and command runner: only what the collectors read and what the actions
-/// change is a model. Reports wait on no disk; one that is not taken at once is lost. Not thread-safe.
+/// A node that is not there, with the agent's own report, encoder, sender and command runner: only what the collectors read and what the
+/// actions change is a model. Reports wait on no disk; one that is not taken at once is lost. Not thread-safe.
 /// </summary>
 sealed class SimulatedNode : IDisposable
 {
@@ -29,7 +29,8 @@ sealed class SimulatedNode : IDisposable
     CommandRunner? _commands;
     Task? _poll;
 
-    /// <param name="options">The server, the token, the network and the clock; the folder of the buffer is where commands are remembered.</param>
+    /// <param name="options">The server, the token, the network and the clock; the folder of the buffer is where commands are
+    /// remembered.</param>
     public SimulatedNode(NodeSpec spec, AgentOptions options)
     {
         Spec = spec;
@@ -46,7 +47,8 @@ sealed class SimulatedNode : IDisposable
 
     /// <summary>Sends what the collectors would have seen, in one request: both ends are included.</summary>
     /// <param name="whole">Before this instant, only file systems.</param>
-    public Task<bool> BackfillAsync(DateTimeOffset from, DateTimeOffset until, TimeSpan step, DateTimeOffset whole, CancellationToken cancellation)
+    public Task<bool> BackfillAsync(
+        DateTimeOffset from, DateTimeOffset until, TimeSpan step, DateTimeOffset whole, CancellationToken cancellation)
     {
         var series = new Dictionary<Labels, List<Sample>>(ReferenceEqualityComparer.Instance);
         for (var at = from; at <= until; at += step)

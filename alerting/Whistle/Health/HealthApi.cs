@@ -35,7 +35,8 @@ static class HealthApi
 
     static void Count(CollectorRegistry registry, HealthBoard board)
     {
-        var gauge = Metrics.WithCustomRegistry(registry).CreateGauge("whistle_health_problems", "What is wrong with the server itself, by component and state.", "component", "state");
+        var gauge = Metrics.WithCustomRegistry(registry).CreateGauge(
+            "whistle_health_problems", "What is wrong with the server itself, by component and state.", "component", "state");
         registry.AddBeforeCollectCallback(() =>
         {
             // A problem that is over stays as 0, so that its end is seen.

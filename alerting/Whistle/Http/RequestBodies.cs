@@ -5,8 +5,8 @@ using Whistle.State.Memory;
 namespace Whistle.Http;
 
 /// <summary>
-/// Bounds what bodies of requests take of the memory, each and all in work together. Samples and agents' reports of commands are bounded where
-/// they are read: those wait long for what is not their body.
+/// Bounds what bodies of requests take of the memory, each and all in work together. Samples and agents' reports of commands are bounded
+/// where they are read: those wait long for what is not their body.
 /// </summary>
 static class RequestBodies
 {

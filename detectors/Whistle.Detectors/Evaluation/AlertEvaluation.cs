@@ -23,7 +23,8 @@ static class ResultLabels
 
 /// <summary>Confronts an alert's signals with what its expression yields now.</summary>
 sealed class AlertEvaluation(
-    GroupState group, RuleState state, AlertRule rule, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TemplateQueries queries, ILogger logger)
+    GroupState group, RuleState state, AlertRule rule, DateTimeOffset at, SourceHealth health, InputLiveness liveness,
+    TemplateQueries queries, ILogger logger)
 {
     readonly SignalTimings _timings = new(rule.For, rule.KeepFiringFor, group.Group.Interval);
 
@@ -58,10 +59,11 @@ sealed class AlertEvaluation(
         var condition = Transition.Next(signal?.Condition, seen, _timings, at);
         if (condition is null)
             return;
-        var next = (signal ?? new Signal { Rule = state.Key, Name = rule.Name, Labels = labels, Element = identity, Condition = condition }) with
-        {
-            Condition = condition,
-        };
+        var next =
+            (signal ?? new Signal { Rule = state.Key, Name = rule.Name, Labels = labels, Element = identity, Condition = condition }) with
+            {
+                Condition = condition,
+            };
         if (element is { } yielded && seen is { SourceHealthy: true, InputsEnded: false })
             next = next with { Value = yielded.Value, Annotations = Annotations(yielded), Element = identity };
         Keep(signal, next);

@@ -21,7 +21,8 @@ sealed class CollectorPresence(ISeriesSource series, RefusedSenders? refused = n
 
     Dictionary<ClusterId, DateTimeOffset?> _seen = [];
 
-    public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(IReadOnlyList<EnrolledCollector> collectors, DateTimeOffset now, CancellationToken cancellation)
+    public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(
+        IReadOnlyList<EnrolledCollector> collectors, DateTimeOffset now, CancellationToken cancellation)
     {
         if (collectors.Count == 0 && _seen.Count == 0)
             return [];

@@ -9,12 +9,14 @@ sealed class DetectorMetrics
     {
         Evaluations = factory.CreateCounter("whistle_rule_evaluations_total", "Rule evaluations.", ["rule_group"]);
         Failures = factory.CreateCounter("whistle_rule_evaluation_failures_total", "Rule evaluations that failed.", ["rule_group"]);
-        Overruns = factory.CreateCounter("whistle_rule_group_overruns_total", "Evaluations skipped because the previous one took too long.", ["rule_group"]);
-        Duration = factory.CreateHistogram("whistle_rule_group_duration_seconds", "Duration of a group's evaluation.", new HistogramConfiguration
-        {
-            LabelNames = ["rule_group"],
-            Buckets = Histogram.ExponentialBuckets(0.001, 4, 9),
-        });
+        Overruns = factory.CreateCounter(
+            "whistle_rule_group_overruns_total", "Evaluations skipped because the previous one took too long.", ["rule_group"]);
+        Duration = factory.CreateHistogram(
+            "whistle_rule_group_duration_seconds", "Duration of a group's evaluation.", new HistogramConfiguration
+            {
+                LabelNames = ["rule_group"],
+                Buckets = Histogram.ExponentialBuckets(0.001, 4, 9),
+            });
         Signals = factory.CreateGauge("whistle_signals", "Active signals.", ["state"]);
         InhibitedSignals = factory.CreateGauge("whistle_signals_inhibited", "Active signals that another one inhibits.");
         Reloads = factory.CreateCounter("whistle_rule_reloads_total", "Loads of the rule files.", ["result"]);

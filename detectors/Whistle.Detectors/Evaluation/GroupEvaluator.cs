@@ -12,10 +12,12 @@ namespace Whistle.Detectors.Evaluation;
 
 /// <summary>Evaluates one group at one instant: queries, moves signals on, writes series, saves state.</summary>
 sealed class GroupEvaluator(
-    PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store, DetectorMetrics metrics, ILogger logger)
+    PromQLEngine engine, Func<IReadOnlyList<RecordedSample>, CancellationToken, ValueTask> write, SignalStore store,
+    DetectorMetrics metrics, ILogger logger)
 {
     /// <param name="group">The group; nobody else evaluates it at the same time.</param>
-    /// <param name="at">The instant that clocks have. Queries and written series are at it less the group's query offset, as in Prometheus.</param>
+    /// <param name="at">The instant that clocks have. Queries and written series are at it less the group's query offset, as in
+    /// Prometheus.</param>
     /// <param name="health">Source health at <paramref name="at"/> less the group's query offset.</param>
     /// <param name="liveness">Likewise.</param>
     /// <param name="time">Measures the duration.</param>
@@ -86,13 +88,15 @@ sealed class GroupEvaluator(
     async ValueTask EvaluateAsync(Pass pass, RuleState state, CancellationToken cancellation)
     {
         var (group, at) = (pass.Group, pass.At);
-        var elements = await StandingAsync(state, pass.Time, cancellation) ?? await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation);
+        var elements = await StandingAsync(state, pass.Time, cancellation)
+            ?? await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation);
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
         var queries = new TemplateQueries(engine, at);
         if (state.Rule is AlertRule alert)
         {
-            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, queries, logger).MoveAsync(elements, cancellation);
+            await new AlertEvaluation(group, state, alert, at, pass.Health, pass.Liveness, queries, logger).MoveAsync(
+                elements, cancellation);
             pass.Add(state, samples => RecordSignals(state, pass.Time, samples));
         }
         else
@@ -121,7 +125,8 @@ sealed class GroupEvaluator(
         foreach (var element in elements)
         {
             var written = isFixed ? state.Recorded.Find(element.Labels) : null;
-            written ??= state.Recorded.Open(isFixed ? element.Labels : null, ResultLabels.Of(rule, element, queries.Data(element)).With(Labels.MetricName, rule.Name));
+            written ??= state.Recorded.Open(
+                isFixed ? element.Labels : null, ResultLabels.Of(rule, element, queries.Data(element)).With(Labels.MetricName, rule.Name));
             state.Recorded.Add(written, at, element.Value, samples);
         }
     }
@@ -132,9 +137,11 @@ sealed class GroupEvaluator(
         {
             var key = (signal.Labels, signal.State);
             var written = state.Recorded.Find(key) ?? state.Recorded.Open(
-                key, signal.Labels.With(Labels.MetricName, ReservedMetrics.Alerts).With("alertstate", signal.State.ToString().ToLowerInvariant()));
+                key, signal.Labels.With(Labels.MetricName, ReservedMetrics.Alerts).With(
+                    "alertstate", signal.State.ToString().ToLowerInvariant()));
             state.Recorded.Add(written, at, 1, samples);
-            var clock = state.Recorded.Find(signal.Labels) ?? state.Recorded.Open(signal.Labels, signal.Labels.With(Labels.MetricName, ReservedMetrics.AlertsForState));
+            var clock = state.Recorded.Find(signal.Labels)
+                ?? state.Recorded.Open(signal.Labels, signal.Labels.With(Labels.MetricName, ReservedMetrics.AlertsForState));
             state.Recorded.Add(clock, at, signal.Condition.ActiveAt.ToUnixTimeSeconds(), samples);
         }
     }
@@ -167,7 +174,8 @@ sealed class GroupEvaluator(
     }
 
     /// <summary>
-    /// One evaluation of a group. What its rules record is written together, for a write waits for the store; but before a rule that reads it.
+    /// One evaluation of a group. What its rules record is written together, for a write waits for the store; but before a rule that reads
+    /// it.
     /// </summary>
     sealed class Pass(GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness)
     {
@@ -190,7 +198,8 @@ sealed class GroupEvaluator(
 
         public List<RuleState> Unwritten { get; } = [];
 
-        public bool MustWriteBefore(Rule rule) => (rule.Queries && _names.Count > 0) || rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
+        public bool MustWriteBefore(Rule rule) => (rule.Queries && _names.Count > 0)
+            || rule.Expression.Inputs.Any(i => i.Metric is null ? _names.Count > 0 : _names.Contains(i.Metric));
 
         /// <summary>Nothing of a rule is written where its output cannot be.</summary>
         public void Add(RuleState state, Action<List<RecordedSample>> record)

@@ -38,7 +38,8 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
         {
             var back = WindowOf(input, window);
             if (standing is not null ? standing.IsAnyLive(input.Matchers, identity, _now - (long)back.TotalMilliseconds - 1, _now)
-                : (await SelectAsync(input, element, back, cancellation)).Any(s => Shared(s.Labels, identity) == identity.Count && IsLive(s, TimeSpan.MaxValue)))
+                : (await SelectAsync(input, element, back, cancellation)).Any(
+                    s => Shared(s.Labels, identity) == identity.Count && IsLive(s, TimeSpan.MaxValue)))
                 return Inputs.Live;
         }
 
@@ -85,7 +86,8 @@ sealed class InputLiveness(ISeriesSource source, RuleSet rules, DateTimeOffset n
             LabelMatcher[] matchers =
             [
                 .. input.Matchers,
-                .. element.Where(l => l.Name is "tenant" or "cluster" or "node").Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value)),
+                .. element.Where(l => l.Name is "tenant" or "cluster" or "node").Select(
+                    l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value)),
             ];
             _selected.Add(key, selected = await source.SelectAsync(matchers, _now - (long)back.TotalMilliseconds, _now, cancellation));
         }

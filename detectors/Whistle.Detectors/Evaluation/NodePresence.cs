@@ -23,7 +23,8 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
 
     Dictionary<NodeId, Sighting> _sightings = [];
 
-    public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
+    public async ValueTask<IReadOnlyList<RecordedSample>> ObserveAsync(
+        IReadOnlyList<EnrolledAgent> agents, DateTimeOffset now, CancellationToken cancellation)
     {
         var recent = await LatestAsync([], now - Recent, now, cancellation);
         var sightings = new Dictionary<NodeId, Sighting>();

@@ -16,8 +16,10 @@ sealed class OwnReports(ISeriesSource series) : ISeriesSource
 
     static LabelMatcher Own(LabelMatcher matcher) => matcher switch
     {
-        { Name: Labels.MetricName, Operator: MatchOperator.Equal, Value: ReservedMetrics.CollectorSuccess } => Named(ReservedMetrics.OwnCollectorSuccess),
-        { Name: Labels.MetricName, Operator: MatchOperator.Equal, Value: ReservedMetrics.AgentInterval } => Named(ReservedMetrics.OwnInterval),
+        { Name: Labels.MetricName, Operator: MatchOperator.Equal, Value: ReservedMetrics.CollectorSuccess } =>
+            Named(ReservedMetrics.OwnCollectorSuccess),
+        { Name: Labels.MetricName, Operator: MatchOperator.Equal, Value: ReservedMetrics.AgentInterval } =>
+            Named(ReservedMetrics.OwnInterval),
         _ => matcher,
     };
 

@@ -41,13 +41,15 @@ sealed class RecordedOutput
     public void Add(Written written, long at, double value, List<RecordedSample> into)
     {
         if (written.Evaluation == _evaluation)
-            throw new InvalidOperationException($"two elements become the same series {written.Series.Labels}; keep a label that distinguishes them");
+            throw new InvalidOperationException(
+                $"two elements become the same series {written.Series.Labels}; keep a label that distinguishes them");
         written.Evaluation = _evaluation;
         into.Add(new(written.Series, at, value));
     }
 
     /// <summary>Ends what was not written in this evaluation.</summary>
-    public void End(long at, List<RecordedSample> into) => into.AddRange(Ended().Select(w => new RecordedSample(w.Series, at, StaleMarker.Value)));
+    public void End(long at, List<RecordedSample> into) =>
+        into.AddRange(Ended().Select(w => new RecordedSample(w.Series, at, StaleMarker.Value)));
 
     /// <summary>What <see cref="End"/> gave is durable; else it is ended again the next time.</summary>
     public void Settle()

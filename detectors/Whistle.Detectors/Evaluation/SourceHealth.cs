@@ -11,7 +11,8 @@ namespace Whistle.Detectors.Evaluation;
 /// <param name="Healthy">It has.</param>
 /// <param name="Window">How old a sample of it may be.</param>
 /// <param name="IsPushed">Nobody ever said of it whether it is up, so only its own samples can.</param>
-/// <param name="Answers">Its last report succeeded. A scraper ends all series of a target that did not answer, so that they are missing says nothing.</param>
+/// <param name="Answers">Its last report succeeded. A scraper ends all series of a target that did not answer, so that they are missing
+/// says nothing.</param>
 readonly record struct SourceState(bool Healthy, TimeSpan Window, bool IsPushed = false, bool Answers = true);
 
 /// <summary>
@@ -45,10 +46,12 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     readonly Dictionary<(Labels Target, string Node, bool Scraped), SourceState> _targets = [];
     readonly long _now = now.ToUnixTimeMilliseconds();
 
-    public static TimeSpan Window(TimeSpan interval) => (2 * interval) + TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerSecond * 5, interval.Ticks / 2));
+    public static TimeSpan Window(TimeSpan interval) =>
+        (2 * interval) + TimeSpan.FromTicks(Math.Min(TimeSpan.TicksPerSecond * 5, interval.Ticks / 2));
 
     /// <summary>What an agent says of its interval, where it can be one.</summary>
-    public static TimeSpan? Interval(double seconds) => seconds > 0 && seconds <= LongestInterval.TotalSeconds ? TimeSpan.FromSeconds(seconds) : null;
+    public static TimeSpan? Interval(double seconds) =>
+        seconds > 0 && seconds <= LongestInterval.TotalSeconds ? TimeSpan.FromSeconds(seconds) : null;
 
     public async ValueTask<SourceState> CheckAsync(RuleSources sources, Labels element, CancellationToken cancellation)
     {
@@ -130,12 +133,15 @@ sealed class SourceHealth(ISeriesSource series, IReadOnlyList<EnrolledAgent> age
     // What another node's agent says of a target of the same name is about its own.
     async ValueTask<List<SeriesSamples>> UpsAsync(Labels target, string node, TimeSpan back, CancellationToken cancellation)
     {
-        var ups = await SelectAsync("up", [.. target.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))], back, cancellation);
+        var ups = await SelectAsync(
+            "up", [.. target.Select(l => new LabelMatcher(l.Name, MatchOperator.Equal, l.Value))], back, cancellation);
         return [.. ups.Where(u => node.Length == 0 || u.Labels["node"] is "" || u.Labels["node"] == node)];
     }
 
-    ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>
-        series.SelectAsync([new(Labels.MetricName, MatchOperator.Equal, metric), .. labels], _now - (long)back.TotalMilliseconds, _now, cancellation);
+    ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        string metric, LabelMatcher[] labels, TimeSpan back, CancellationToken cancellation) =>
+        series.SelectAsync(
+            [new(Labels.MetricName, MatchOperator.Equal, metric), .. labels], _now - (long)back.TotalMilliseconds, _now, cancellation);
 
     IEnumerable<double> Recent(SeriesSamples samples, TimeSpan window) =>
         samples.Times.Zip(samples.Values).Where(s => s.First >= _now - window.TotalMilliseconds).Select(s => s.Second);

@@ -6,8 +6,8 @@ using Whistle.PromQL;
 namespace Whistle.Detectors.Evaluation;
 
 /// <summary>
-/// Answers what the templates of one rule query in an evaluation, each query once. Like Prometheus it reads the evaluation's instant, which a query
-/// offset does not move.
+/// Answers what the templates of one rule query in an evaluation, each query once. Like Prometheus it reads the evaluation's instant, which
+/// a query offset does not move.
 /// </summary>
 sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
 {
@@ -19,8 +19,8 @@ sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
     public TemplateData Data(Element element) => new(element.Labels, element.Value, _answers);
 
     /// <summary>
-    /// Asks all that the rule's texts need to be rendered for the elements. Without an answer a label would be another and the alert with it, so
-    /// that fails the rule; an annotation says why it has none.
+    /// Asks all that the rule's texts need to be rendered for the elements. Without an answer a label would be another and the alert with
+    /// it, so that fails the rule; an annotation says why it has none.
     /// </summary>
     public async ValueTask PrepareAsync(Rule rule, IReadOnlyList<Element> elements, CancellationToken cancellation)
     {
@@ -30,7 +30,8 @@ sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
     }
 
     async ValueTask PrepareAsync(
-        IEnumerable<TemplatedText> texts, IReadOnlyList<Element> elements, Func<string, CancellationToken, ValueTask<QueryAnswer>> ask, CancellationToken cancellation)
+        IEnumerable<TemplatedText> texts, IReadOnlyList<Element> elements, Func<string, CancellationToken, ValueTask<QueryAnswer>> ask,
+        CancellationToken cancellation)
     {
         foreach (var text in texts.Where(t => t.Template.Queries))
         {

@@ -12,7 +12,9 @@ using Whistle.State;
 
 namespace Whistle.Detectors.Http;
 
-/// <summary>Gives what the framework refuses by itself (no such address, a body that cannot be read) the API's own shape and a reason.</summary>
+/// <summary>
+/// Gives what the framework refuses by itself (no such address, a body that cannot be read) the API's own shape and a reason.
+/// </summary>
 static class ApiRefusals
 {
     public static async Task AnswerAsync(HttpContext context, RequestDelegate next)
@@ -34,12 +36,14 @@ static class ApiRefusals
         }
         catch (DamagedRowException e) when (!context.Response.HasStarted)
         {
-            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi)).RequestFailed(e, context.Request.Method, context.Request.Path);
+            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi))
+                .RequestFailed(e, context.Request.Method, context.Request.Path);
             await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
         }
         catch (Exception e) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
         {
-            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi)).RequestFailed(e, context.Request.Method, context.Request.Path);
+            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi))
+                .RequestFailed(e, context.Request.Method, context.Request.Path);
             await WhistleApi.RefuseAsync(context, StatusCodes.Status500InternalServerError, "The server failed at this. Its log says why.");
         }
     }
@@ -47,14 +51,16 @@ static class ApiRefusals
     static string ReasonOf(int status, HttpContext context) => status switch
     {
         StatusCodes.Status404NotFound => $"There is no {context.Request.Path}. /openapi/v1.json lists what there is.",
-        StatusCodes.Status405MethodNotAllowed => $"{context.Request.Path} does not take {context.Request.Method}, only {context.Response.Headers.Allow}.",
+        StatusCodes.Status405MethodNotAllowed =>
+            $"{context.Request.Path} does not take {context.Request.Method}, only {context.Response.Headers.Allow}.",
         StatusCodes.Status415UnsupportedMediaType => "The body must be JSON. Send it with Content-Type: application/json.",
         _ => $"The server answers {status}.",
     };
 
     static string ReasonOf(BadHttpRequestException e, HttpContext context)
     {
-        if (e.StatusCode is not StatusCodes.Status400BadRequest || context.GetEndpoint()?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType is not { } type)
+        if (e.StatusCode is not StatusCodes.Status400BadRequest
+            || context.GetEndpoint()?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType is not { } type)
             return e.Message;
         var json = context.RequestServices.GetRequiredService<IOptions<JsonOptions>>().Value.SerializerOptions;
         return ReasonOf(e.InnerException as JsonException, json.GetTypeInfo(type));
@@ -86,7 +92,8 @@ static class ApiRefusals
     static string Words(Type type, JsonSerializerOptions json)
     {
         type = Nullable.GetUnderlyingType(type) ?? type;
-        return type.IsEnum ? $"one of {string.Join(", ", Enum.GetValues(type).Cast<object>().Select(v => JsonSerializer.Serialize(v, type, json).Trim('"')))}"
+        return type.IsEnum ? "one of "
+            + $"{string.Join(", ", Enum.GetValues(type).Cast<object>().Select(v => JsonSerializer.Serialize(v, type, json).Trim('"')))}"
             : type == typeof(string) ? "a text"
             : type == typeof(bool) ? "true or false"
             : "a number";

@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace Whistle.Detectors.Http;
 
 /// <summary>
-/// Names of enumerations in kebab case, one name for one value. The library's own takes a list of names too, whose numbers it puts together to
-/// another name.
+/// Names of enumerations in kebab case, one name for one value. The library's own takes a list of names too, whose numbers it puts together
+/// to another name.
 /// </summary>
 public sealed class EnumNameConverter : JsonConverterFactory
 {
@@ -17,7 +17,8 @@ public sealed class EnumNameConverter : JsonConverterFactory
     public override bool CanConvert(Type typeToConvert) => typeToConvert.IsEnum;
 
     public override JsonConverter CreateConverter(Type typeToConvert, JsonSerializerOptions options) =>
-        (JsonConverter)Activator.CreateInstance(typeof(OneName<>).MakeGenericType(typeToConvert), Library.CreateConverter(typeToConvert, options))!;
+        (JsonConverter)Activator.CreateInstance(
+            typeof(OneName<>).MakeGenericType(typeToConvert), Library.CreateConverter(typeToConvert, options))!;
 
     sealed class OneName<T>(JsonConverter<T> library) : JsonConverter<T>
         where T : struct, Enum
@@ -29,8 +30,10 @@ public sealed class EnumNameConverter : JsonConverterFactory
 
         public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => library.Write(writer, value, options);
 
-        public override T ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => library.ReadAsPropertyName(ref reader, typeToConvert, options);
+        public override T ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            library.ReadAsPropertyName(ref reader, typeToConvert, options);
 
-        public override void WriteAsPropertyName(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => library.WriteAsPropertyName(writer, value, options);
+        public override void WriteAsPropertyName(Utf8JsonWriter writer, T value, JsonSerializerOptions options) =>
+            library.WriteAsPropertyName(writer, value, options);
     }
 }

@@ -27,8 +27,8 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
 }
 
 /// <summary>
-/// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500 where
-/// the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
+/// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500
+/// where the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
 /// </summary>
 static class PrometheusApi
 {
@@ -77,7 +77,8 @@ static class PrometheusApi
 
     static void WriteBuildInfo(Utf8JsonWriter json)
     {
-        var version = typeof(PrometheusApi).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+        var version =
+            typeof(PrometheusApi).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
         json.WriteStartObject();
         json.WriteString("version", version.Split('+')[0]);
         json.WriteString("revision", version.Split('+').ElementAtOrDefault(1) ?? "");
@@ -152,11 +153,15 @@ static class PrometheusApi
         catch (BusyException e) when (!context.Response.HasStarted)
         {
             context.Response.Headers.RetryAfter = RetryAfterSeconds;
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server cannot answer this now: {e.Message}; ask for less, or try again");
+            await RefuseAsync(
+                context, StatusCodes.Status503ServiceUnavailable, "unavailable",
+                $"the server cannot answer this now: {e.Message}; ask for less, or try again");
         }
         catch (OutOfMemoryException e) when (!context.Response.HasStarted)
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "unavailable", $"the server has no memory for this query now: {e.Message}; ask for less, or try again");
+            await RefuseAsync(
+                context, StatusCodes.Status503ServiceUnavailable, "unavailable",
+                $"the server has no memory for this query now: {e.Message}; ask for less, or try again");
         }
         catch (TimeoutException e)
         {

@@ -21,7 +21,8 @@ static class PrometheusJson
     {
         ScalarValue scalar => [json => Single(json, "scalar", scalar.Time, GoNumber.WithoutExponent(scalar.Value))],
         StringValue text => [json => Single(json, "string", text.Time, text.Value)],
-        VectorValue vector => Many("vector", vector.Samples.Select<VectorSample, Action<Utf8JsonWriter>>(s => json => Sample(json, vector.Time, s))),
+        VectorValue vector =>
+            Many("vector", vector.Samples.Select<VectorSample, Action<Utf8JsonWriter>>(s => json => Sample(json, vector.Time, s))),
         MatrixValue matrix => Many("matrix", matrix.Series.Select<SeriesSamples, Action<Utf8JsonWriter>>(s => json => Series(json, s))),
         _ => throw new InvalidOperationException($"A query gives no {result.GetType().Name}."),
     };

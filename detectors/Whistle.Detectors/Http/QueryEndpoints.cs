@@ -11,7 +11,8 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
     public async ValueTask<Answer> InstantAsync(QueryParameters parameters, CancellationToken cancellation)
     {
         var (limit, at) = (parameters.Limit(), parameters.Time("time", time.GetUtcNow()));
-        return await ExecuteAsync(parameters, limit, (engine, expression, token) => engine.InstantAsync(expression, at, token), cancellation);
+        return await ExecuteAsync(
+            parameters, limit, (engine, expression, token) => engine.InstantAsync(expression, at, token), cancellation);
     }
 
     public async ValueTask<Answer> RangeAsync(QueryParameters parameters, CancellationToken cancellation)
@@ -23,9 +24,11 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
         if (step <= 0)
             throw new BadParameterException("invalid parameter \"step\": it must be at least one millisecond; try a larger one");
         if ((end - start) / step > MostPoints)
-            throw new BadParameterException($"exceeded maximum resolution of {MostPoints:N0} points per timeseries; try a larger step or a shorter range");
+            throw new BadParameterException(
+                $"exceeded maximum resolution of {MostPoints:N0} points per timeseries; try a larger step or a shorter range");
         return await ExecuteAsync(
-            parameters, limit, async (engine, expression, token) => await engine.RangeAsync(expression, start, end, step, token), cancellation);
+            parameters, limit, async (engine, expression, token) => await engine.RangeAsync(expression, start, end, step, token),
+            cancellation);
     }
 
     public static ValueTask<Answer> FormatAsync(QueryParameters parameters, CancellationToken cancellation)
@@ -35,7 +38,8 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
     }
 
     async ValueTask<Answer> ExecuteAsync(
-        QueryParameters parameters, int limit, Func<PromQLEngine, Expr, CancellationToken, Task<QueryValue>> run, CancellationToken cancellation)
+        QueryParameters parameters, int limit, Func<PromQLEngine, Expr, CancellationToken, Task<QueryValue>> run,
+        CancellationToken cancellation)
     {
         using var deadline = new CancellationTokenSource(parameters.Timeout(), time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);

@@ -39,7 +39,10 @@ sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
     public string? this[string name] => All(name) is [var first, ..] ? first : null;
 
     public IReadOnlyList<string> All(string name) =>
-        [.. (form is not null && form.TryGetValue(name, out var sent) ? sent : default).OfType<string>(), .. request.Query[name].OfType<string>()];
+    [
+        .. (form is not null && form.TryGetValue(name, out var sent) ? sent : default).OfType<string>(),
+        .. request.Query[name].OfType<string>(),
+    ];
 
     public string Required(string name) => this[name] is { Length: > 0 } value
         ? value
@@ -58,7 +61,8 @@ sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
             return (long)Math.Round(seconds * 1000);
         return Rfc3339().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, out var instant)
             ? instant.ToUnixTimeMilliseconds()
-            : throw new BadParameterException($"invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp; give unix seconds or RFC 3339, as in 2026-01-31T12:00:00Z");
+            : throw new BadParameterException($"invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp; "
+                + "give unix seconds or RFC 3339, as in 2026-01-31T12:00:00Z");
     }
 
     /// <summary>A duration from seconds or Prometheus notation.</summary>
@@ -69,7 +73,8 @@ sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
             return TimeSpan.FromSeconds(seconds);
         return Durations.TryParse(text, out var milliseconds)
             ? TimeSpan.FromMilliseconds(milliseconds)
-            : throw new BadParameterException($"invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration; write it like 15, 0.5, 30s or 1h30m");
+            : throw new BadParameterException(
+                $"invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration; write it like 15, 0.5, 30s or 1h30m");
     }
 
     public TimeSpan Timeout()
@@ -123,7 +128,8 @@ sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
         {
             return Parser.Parse(text) is VectorSelector { Shift: { At: null, Offset: null } } selector
                 ? selector.Matchers
-                : throw new BadParameterException($"invalid parameter \"match[]\": \"{text}\" is not a selector; write it like up or {{job=\"node\"}}");
+                : throw new BadParameterException(
+                    $"invalid parameter \"match[]\": \"{text}\" is not a selector; write it like up or {{job=\"node\"}}");
         }
         catch (PromQLException e)
         {
@@ -132,7 +138,8 @@ sealed partial class QueryParameters(HttpRequest request, IFormCollection? form)
     }
 
     static bool IsNumber(string text, out double number) => double.TryParse(
-        text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out number);
+        text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture,
+        out number);
 
     [GeneratedRegex(@"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\z", RegexOptions.CultureInvariant)]
     private static partial Regex Rfc3339();

@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Http;
 namespace Whistle.Detectors.Http;
 
 /// <summary>
-/// The texts in a request: reasons, notes and names are kept in the state for ever, and on a full disk in the room that is held back for it, so they
-/// are short; and they are shown on pages and in terminals, so they have no control characters.
+/// The texts in a request: reasons, notes and names are kept in the state for ever, and on a full disk in the room that is held back for
+/// it, so they are short; and they are shown on pages and in terminals, so they have no control characters.
 /// </summary>
 static class RequestTexts
 {
@@ -30,7 +30,8 @@ static class RequestTexts
         if (argument is HttpContext || argument.GetType().Namespace?.StartsWith(nameof(Whistle), StringComparison.Ordinal) is not true)
             return null;
         return argument.GetType().GetProperties().Where(p => p.PropertyType == typeof(string) && p.GetIndexParameters().Length == 0)
-            .Select(p => Mistake(JsonNamingPolicy.CamelCase.ConvertName(p.Name), (string?)p.GetValue(argument))).FirstOrDefault(m => m is not null);
+            .Select(p => Mistake(JsonNamingPolicy.CamelCase.ConvertName(p.Name), (string?)p.GetValue(argument)))
+            .FirstOrDefault(m => m is not null);
     }
 
     static string? Mistake(string name, string? text) =>

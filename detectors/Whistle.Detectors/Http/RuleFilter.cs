@@ -4,8 +4,8 @@ using Whistle.Telemetry;
 namespace Whistle.Detectors.Http;
 
 /// <summary>
-/// Which rules a request asks for: of one type, with one of the names, in one of the groups and files, and with labels (as they are written,
-/// before their templates are filled in) that satisfy one of the selectors. What is empty asks for nothing special.
+/// Which rules a request asks for: of one type, with one of the names, in one of the groups and files, and with labels (as they are
+/// written, before their templates are filled in) that satisfy one of the selectors. What is empty asks for nothing special.
 /// </summary>
 sealed record RuleFilter(
     string Type, IReadOnlyList<string> Names, IReadOnlyList<string> Groups, IReadOnlyList<string> Files,
@@ -16,7 +16,9 @@ sealed record RuleFilter(
     {
         var type = parameters["type"] ?? "";
         return type is "" or "alert" or "record"
-            ? new(type, parameters.All("rule_name[]"), parameters.All("rule_group[]"), parameters.All("file[]"), parameters.Matches(), parameters.Flag("exclude_alerts"))
+            ? new(
+                type, parameters.All("rule_name[]"), parameters.All("rule_group[]"), parameters.All("file[]"), parameters.Matches(),
+                parameters.Flag("exclude_alerts"))
             : throw new BadParameterException($"invalid parameter \"type\": not supported value \"{type}\"; it is alert or record");
     }
 

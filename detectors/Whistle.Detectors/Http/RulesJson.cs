@@ -143,5 +143,6 @@ static class RulesJson
     static string Name(SignalState state) => state.ToString().ToLowerInvariant();
 
     // Prometheus writes year 1 for "never".
-    static string Instant(DateTimeOffset? instant) => (instant ?? DateTimeOffset.MinValue).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'");
+    static string Instant(DateTimeOffset? instant) =>
+        (instant ?? DateTimeOffset.MinValue).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'");
 }

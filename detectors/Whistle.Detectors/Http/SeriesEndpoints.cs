@@ -5,7 +5,9 @@ using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
 
-/// <summary><c>series</c>, <c>labels</c>, <c>label/…/values</c> and <c>metadata</c>. Without <c>start</c> and <c>end</c> they look at all there is.</summary>
+/// <summary>
+/// <c>series</c>, <c>labels</c>, <c>label/…/values</c> and <c>metadata</c>. Without <c>start</c> and <c>end</c> they look at all there is.
+/// </summary>
 sealed class SeriesEndpoints(SeriesSearches searches)
 {
     public async ValueTask<Answer> SeriesAsync(QueryParameters parameters, CancellationToken cancellation)
@@ -29,7 +31,9 @@ sealed class SeriesEndpoints(SeriesSearches searches)
             : Texts(await searches.LabelValuesAsync(name, Scope(parameters), parameters.Limit(), parameters.Timeout(), cancellation));
     }
 
-    /// <summary>Types, units and help texts of metrics: an empty object, since ingest keeps none of what remote-write tells of them.</summary>
+    /// <summary>
+    /// Types, units and help texts of metrics: an empty object, since ingest keeps none of what remote-write tells of them.
+    /// </summary>
     public static ValueTask<Answer> MetadataAsync(QueryParameters parameters, CancellationToken cancellation)
     {
         parameters.WholeNumber("limit");
@@ -41,13 +45,15 @@ sealed class SeriesEndpoints(SeriesSearches searches)
         }));
     }
 
-    static SeriesScope Scope(QueryParameters parameters) => Scope(parameters, parameters.Matches() is { Count: > 0 } matches ? matches : [[]]);
+    static SeriesScope Scope(QueryParameters parameters) =>
+        Scope(parameters, parameters.Matches() is { Count: > 0 } matches ? matches : [[]]);
 
     static SeriesScope Scope(QueryParameters parameters, IReadOnlyList<IReadOnlyList<LabelMatcher>> matches) =>
         new(matches, parameters.Time("start", DateTimeOffset.MinValue), parameters.Time("end", DateTimeOffset.MaxValue));
 
     static Answer Texts((Found<string> Found, HeldAnswer Held) answer) =>
-        new(Many<string>(answer.Found.Items, static (json, text) => json.WriteStringValue(text)), answer.Found.IsCut) { Held = answer.Held };
+        new(Many<string>(answer.Found.Items, static (json, text) => json.WriteStringValue(text)), answer.Found.IsCut)
+        { Held = answer.Held };
 
     // In parts, so that what is written can be sent before the rest.
     static IEnumerable<Action<Utf8JsonWriter>> Many<T>(IReadOnlyList<T> items, Action<Utf8JsonWriter, T> write) =>

@@ -41,18 +41,22 @@ sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimePro
     readonly TenantTurns _answers = new(perTenant: 2, inAll: 4, mostWaiting: 16);
     readonly TenantTurns _looks = new(perTenant: 1, inAll: Math.Max(2, Environment.ProcessorCount), mostWaiting: int.MaxValue);
 
-    public Task<(Found<Labels> Found, HeldAnswer Held)> SeriesAsync(SeriesScope scope, int limit, TimeSpan timeout, CancellationToken cancellation) =>
+    public Task<(Found<Labels> Found, HeldAnswer Held)> SeriesAsync(
+        SeriesScope scope, int limit, TimeSpan timeout, CancellationToken cancellation) =>
         RunAsync(scope, timeout, token => search.Series(scope, Limit(limit, options.MaxSeries), token), cancellation);
 
-    public Task<(Found<string> Found, HeldAnswer Held)> LabelNamesAsync(SeriesScope scope, int limit, TimeSpan timeout, CancellationToken cancellation) =>
+    public Task<(Found<string> Found, HeldAnswer Held)> LabelNamesAsync(
+        SeriesScope scope, int limit, TimeSpan timeout, CancellationToken cancellation) =>
         RunAsync(scope, timeout, token => search.LabelNames(scope, Limit(limit, options.MaxTexts), token), cancellation);
 
-    public Task<(Found<string> Found, HeldAnswer Held)> LabelValuesAsync(string name, SeriesScope scope, int limit, TimeSpan timeout, CancellationToken cancellation) =>
+    public Task<(Found<string> Found, HeldAnswer Held)> LabelValuesAsync(
+        string name, SeriesScope scope, int limit, TimeSpan timeout, CancellationToken cancellation) =>
         RunAsync(scope, timeout, token => search.LabelValues(name, scope, Limit(limit, options.MaxTexts), token), cancellation);
 
     AnswerLimit Limit(int asked, int most) => new(Math.Min(asked, most), options.MaxBytes);
 
-    async Task<(T, HeldAnswer)> RunAsync<T>(SeriesScope scope, TimeSpan timeout, Func<CancellationToken, T> look, CancellationToken cancellation)
+    async Task<(T, HeldAnswer)> RunAsync<T>(
+        SeriesScope scope, TimeSpan timeout, Func<CancellationToken, T> look, CancellationToken cancellation)
     {
         var held = new HeldAnswer(timeout, time, cancellation);
         try
@@ -78,7 +82,8 @@ sealed class SeriesSearches(ISeriesSearch search, SearchOptions options, TimePro
 
     static string TenantOf(SeriesScope scope)
     {
-        var named = scope.Selectors.Select(s => s.FirstOrDefault(m => m is { Name: Sender.TenantLabel, Operator: MatchOperator.Equal })?.Value).Distinct().ToList();
+        var named = scope.Selectors.Select(
+            s => s.FirstOrDefault(m => m is { Name: Sender.TenantLabel, Operator: MatchOperator.Equal })?.Value).Distinct().ToList();
         return named is [{ } tenant] ? tenant : "";
     }
 }

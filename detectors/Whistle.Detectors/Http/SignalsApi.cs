@@ -29,19 +29,22 @@ sealed record SignalLists(IReadOnlyList<SignalAnswer> Signals, IReadOnlyList<Sig
 /// What inhibits it, so that it opens no incident, pages nobody and starts no repair; left out if nothing does.
 /// </param>
 sealed record SignalAnswer(
-    IReadOnlyDictionary<string, string> Labels, IReadOnlyDictionary<string, string> Annotations, string State, DateTimeOffset ActiveAt, string Value, string Fingerprint,
-    DateTimeOffset? KeepFiringSince = null, DateTimeOffset? FiringSince = null, string? StateBefore = null, DateTimeOffset? UnknownSince = null,
-    DateTimeOffset? EndedAt = null, string? End = null, InhibitorAnswer? InhibitedBy = null);
+    IReadOnlyDictionary<string, string> Labels, IReadOnlyDictionary<string, string> Annotations, string State, DateTimeOffset ActiveAt,
+    string Value, string Fingerprint, DateTimeOffset? KeepFiringSince = null, DateTimeOffset? FiringSince = null,
+    string? StateBefore = null, DateTimeOffset? UnknownSince = null, DateTimeOffset? EndedAt = null, string? End = null,
+    InhibitorAnswer? InhibitedBy = null);
 
 /// <summary>The firing signal that inhibits another one.</summary>
 public sealed record InhibitorAnswer(string Name, IReadOnlyDictionary<string, string> Labels, string Fingerprint)
 {
     public static InhibitorAnswer? Of(Inhibitor? inhibitor) =>
-        inhibitor is null ? null : new(inhibitor.Name, inhibitor.Labels.ToDictionary(l => l.Name, l => l.Value), inhibitor.Fingerprint.ToString("x16"));
+        inhibitor is null ? null : new(
+            inhibitor.Name, inhibitor.Labels.ToDictionary(l => l.Name, l => l.Value), inhibitor.Fingerprint.ToString("x16"));
 }
 
 /// <summary>As in the file it is from. The labels tenant and cluster are always among those that must be equal.</summary>
-sealed record InhibitRuleAnswer(string File, IReadOnlyList<string> SourceMatchers, IReadOnlyList<string> TargetMatchers, IReadOnlyList<string> Equal);
+sealed record InhibitRuleAnswer(
+    string File, IReadOnlyList<string> SourceMatchers, IReadOnlyList<string> TargetMatchers, IReadOnlyList<string> Equal);
 
 /// <summary><c>GET /api/whistle/v1/signals</c> and <c>inhibit-rules</c>.</summary>
 static class SignalsApi
@@ -50,7 +53,8 @@ static class SignalsApi
     {
         var group = WhistleApi.Group(routes, "signals");
         group.MapGet("/signals", async Task<Results<SignalsResult, BadRequest<ApiError>>> (
-            [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended, CancellationToken cancellation) =>
+            [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended,
+            CancellationToken cancellation) =>
         {
             if (ended is null)
                 return new SignalsResult(rules.Signals, null);
@@ -58,8 +62,8 @@ static class SignalsApi
                 ? new SignalsResult(rules.Signals, await rules.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation))
                 : WhistleApi.BadDuration("ended", ended);
         }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on request what has ended.");
-        group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList())).WithName("listInhibitRules")
-            .WithSummary("Which signals inhibit which others: the inhibit rules in force.");
+        group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList()))
+            .WithName("listInhibitRules").WithSummary("Which signals inhibit which others: the inhibit rules in force.");
     }
 
     static InhibitRuleAnswer ToAnswer(InhibitRule rule) => new(rule.File, Texts(rule.Source), Texts(rule.Target), rule.Equal);
@@ -67,7 +71,9 @@ static class SignalsApi
     static string[] Texts(InhibitSide side) => [.. side.Matchers.Select(m => m.ToString())];
 }
 
-/// <summary>Written by the code that writes alerts for Prometheus's API, so that both are the same; <see cref="SignalsAnswer"/> tells its shape.</summary>
+/// <summary>
+/// Written by the code that writes alerts for Prometheus's API, so that both are the same; <see cref="SignalsAnswer"/> tells its shape.
+/// </summary>
 sealed class SignalsResult(IReadOnlyList<Signal> active, IReadOnlyList<Signal>? ended) : IResult, IEndpointMetadataProvider
 {
     public static void PopulateMetadata(MethodInfo method, EndpointBuilder builder) =>

@@ -41,7 +41,8 @@ public static class WhistleApi
     {
         var group = routes.MapGroup(Root);
         group.AddEndpointFilter(RequestTexts.CheckAsync);
-        return group.WithTags(area).WithMetadata(new ProducesResponseTypeMetadata(StatusCodes.Status401Unauthorized, typeof(ApiError), ["application/json"]));
+        return group.WithTags(area).WithMetadata(
+            new ProducesResponseTypeMetadata(StatusCodes.Status401Unauthorized, typeof(ApiError), ["application/json"]));
     }
 
     public static bool IsOurs(HttpContext context) => context.Request.Path.StartsWithSegments("/api/whistle", StringComparison.Ordinal);
@@ -54,7 +55,8 @@ public static class WhistleApi
     }
 
     /// <summary>From text like 30s, 5m or 1h30m; null where it is none.</summary>
-    public static TimeSpan? Duration(string? text) => Durations.TryParse(text, out var milliseconds) ? TimeSpan.FromMilliseconds(milliseconds) : null;
+    public static TimeSpan? Duration(string? text) =>
+        Durations.TryParse(text, out var milliseconds) ? TimeSpan.FromMilliseconds(milliseconds) : null;
 
     public static BadRequest<ApiError> BadRequest(string reason) => TypedResults.BadRequest(new ApiError(reason));
 

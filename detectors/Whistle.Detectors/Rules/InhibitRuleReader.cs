@@ -33,10 +33,17 @@ sealed partial class InhibitRuleReader(string file, YamlReader yaml)
         if (superseded.Count > 0)
             return null;
         fields.Text("name");
-        return new() { File = file, Source = Side(fields, "source_matchers"), Target = Side(fields, "target_matchers"), Equal = [.. fields.Items("equal").Select(Label).OfType<string>()] };
+        return new()
+        {
+            File = file,
+            Source = Side(fields, "source_matchers"),
+            Target = Side(fields, "target_matchers"),
+            Equal = [.. fields.Items("equal").Select(Label).OfType<string>()],
+        };
     }
 
-    static string Replacement(string key) => $"{key} is Alertmanager's old form; write {key.Split('_')[0]}_matchers: ['label {(key.EndsWith("_re", StringComparison.Ordinal) ? "=~" : "=")} \"value\"'] instead";
+    static string Replacement(string key) => $"{key} is Alertmanager's old form; write {key.Split('_')[0]}_matchers: "
+        + $"['label {(key.EndsWith("_re", StringComparison.Ordinal) ? "=~" : "=")} \"value\"'] instead";
 
     // Without conditions it would take every signal, which nobody means.
     InhibitSide Side(YamlFields fields, string key) => new([.. fields.RequiredItems(key).SelectMany(Matchers)]);
@@ -49,7 +56,9 @@ sealed partial class InhibitRuleReader(string file, YamlReader yaml)
         var end = found.Count > 0 ? found[^1].Index + found[^1].Length : 0;
         if (found.Count == 0 || end < text.Length)
         {
-            yaml.FailAt(scalar, end, $"\"{text}\" is not a matcher; write a label, one of =, !=, =~, !~, and a value in quotes, such as alertname =~ \"A|B\"");
+            yaml.FailAt(
+                scalar, end,
+                $"\"{text}\" is not a matcher; write a label, one of =, !=, =~, !~, and a value in quotes, such as alertname =~ \"A|B\"");
             return [];
         }
 
@@ -65,7 +74,9 @@ sealed partial class InhibitRuleReader(string file, YamlReader yaml)
             "=~" => MatchOperator.Matches,
             _ => MatchOperator.NotMatches,
         };
-        var value = match.Groups["quoted"] is { Success: true, Value: var quoted } ? Escape().Replace(quoted, e => e.Value is "\\n" ? "\n" : e.Value[1..]) : match.Groups["bare"].Value;
+        var value = match.Groups["quoted"] is { Success: true, Value: var quoted }
+            ? Escape().Replace(quoted, e => e.Value is "\\n" ? "\n" : e.Value[1..])
+            : match.Groups["bare"].Value;
         try
         {
             return new(match.Groups["name"].Value, op, value);
@@ -78,10 +89,13 @@ sealed partial class InhibitRuleReader(string file, YamlReader yaml)
     }
 
     string? Label(YamlNode node) =>
-        node is YamlScalarNode { Value: { } name } && LabelName().IsMatch(name) ? name : yaml.Fail<string>(node, $"equal: \"{YamlReader.Shown(node)}\" is not a label's name");
+        node is YamlScalarNode { Value: { } name }
+            && LabelName().IsMatch(name) ? name : yaml.Fail<string>(node, $"equal: \"{YamlReader.Shown(node)}\" is not a label's name");
 
     // As in Alertmanager, several may stand in one text with commas between them, and a simple value may lack its quotes.
-    [GeneratedRegex("""\G\s*(?<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?<op>=~|!~|!=|=)\s*(?<value>"(?<quoted>(?:[^"\\]|\\["\\n])*)"|(?<bare>[^\s"'{},=!~\\]*))\s*(?:,\s*|\z)""")]
+    [GeneratedRegex(
+        """\G\s*(?<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?<op>=~|!~|!=|=)\s*"""
+        + """(?<value>"(?<quoted>(?:[^"\\]|\\["\\n])*)"|(?<bare>[^\s"'{},=!~\\]*))\s*(?:,\s*|\z)""")]
     private static partial Regex Matcher();
 
     [GeneratedRegex("""\\["\\n]""")]

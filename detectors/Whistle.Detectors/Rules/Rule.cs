@@ -25,7 +25,8 @@ abstract record Rule
     /// Identifies the rule across reloads and restarts: name and labels, as in Prometheus, so a corrected expression keeps its state.
     /// </summary>
     public string Identity =>
-        $"{GetType().Name}/{Name}{{{string.Join(',', Labels.Select(l => $"{l.Name}={l.Text}"))}}}{(Repetition > 0 ? $"#{Repetition}" : "")}";
+        $"{GetType().Name}/{Name}{{{string.Join(',', Labels.Select(l => $"{l.Name}={l.Text}"))}}}"
+        + $"{(Repetition > 0 ? $"#{Repetition}" : "")}";
 }
 
 sealed record AlertRule : Rule

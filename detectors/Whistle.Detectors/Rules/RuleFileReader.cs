@@ -15,8 +15,8 @@ namespace Whistle.Detectors.Rules;
 sealed record RuleFile(IReadOnlyList<RuleGroup> Groups, IReadOnlyList<InhibitRule> InhibitRules);
 
 /// <summary>
-/// Reads one Prometheus rule file, or a PrometheusRule manifest (its <c>spec</c>), or a file of inhibit rules. Continues after an error, so that
-/// one pass reports them all with their positions.
+/// Reads one Prometheus rule file, or a PrometheusRule manifest (its <c>spec</c>), or a file of inhibit rules. Continues after an error, so
+/// that one pass reports them all with their positions.
 /// </summary>
 sealed partial class RuleFileReader(string file, YamlReader yaml)
 {

@@ -57,7 +57,9 @@ public sealed class RuleSet
         foreach (var twice in groups.GroupBy(g => g.Key).Where(g => g.Select(x => x.File).Distinct().Count() > 1))
         {
             var second = twice.Last();
-            errors.Add(new(second.File, 1, 1, $"the group \"{second.Name}\" is also in {twice.First().File}, a file of the same name; rename one of the files"));
+            errors.Add(new(
+                second.File, 1, 1,
+                $"the group \"{second.Name}\" is also in {twice.First().File}, a file of the same name; rename one of the files"));
         }
 
         return errors.Count > 0 ? new(null, errors) : new(new RuleSet(groups, [.. files.SelectMany(f => f.InhibitRules)]), []);
@@ -68,7 +70,9 @@ public sealed class RuleSet
     {
         var groups = Groups.Where(g => g.File == file).ToList();
         var rules = groups.SelectMany(g => g.Rules).ToList();
-        return new(groups.Count, rules.OfType<AlertRule>().Count(), rules.OfType<RecordingRule>().Count(), InhibitRules.Count(r => r.File == file));
+        return new(
+            groups.Count, rules.OfType<AlertRule>().Count(), rules.OfType<RecordingRule>().Count(),
+            InhibitRules.Count(r => r.File == file));
     }
 
     /// <summary>What is no error and yet most likely a typo: inhibit rules that name alerts which the set does not have.</summary>
@@ -94,7 +98,9 @@ public sealed class RuleSet
     /// the first of them.
     /// </summary>
     internal RuleSet Paced(TimeSpan interval, IReadOnlyList<string> order) =>
-        new([.. Groups.OrderBy(g => order.Index().FirstOrDefault(o => o.Item == g.Name).Index).Select(g => g with { Interval = interval })], InhibitRules);
+        new(
+            [.. Groups.OrderBy(g => order.Index().FirstOrDefault(o => o.Item == g.Name).Index).Select(g => g with { Interval = interval })],
+            InhibitRules);
 
     /// <summary>The interval at which a metric is recorded and what from, or null for a metric that no rule records.</summary>
     internal RecordingInput? Recording(string metric) => _recorded.GetValueOrDefault(metric);

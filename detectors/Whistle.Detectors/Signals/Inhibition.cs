@@ -42,7 +42,8 @@ static class Inhibition
             return;
         foreach (var target in Matching(rule.Target, byName))
         {
-            if (!byKey.TryGetValue(rule.KeyOf(target.Labels), out var found) || found.For(rule.Source.Matches(target.Labels)) is not { Count: > 0 } usable)
+            if (!byKey.TryGetValue(rule.KeyOf(target.Labels), out var found)
+                || found.For(rule.Source.Matches(target.Labels)) is not { Count: > 0 } usable)
                 continue;
             if (!sources.TryGetValue(target, out var lists))
                 sources.Add(target, lists = []);
@@ -79,7 +80,8 @@ static class Inhibition
         var left = new Queue<Signal>(circle);
         while (left.TryDequeue(out var target))
         {
-            foreach (var source in sources[target].Where(seen.Add).SelectMany(s => s.OrderBy(Age)).Where(s => !inside.Contains(s) && targets.TryAdd(s, target)))
+            foreach (var source in sources[target].Where(seen.Add).SelectMany(s => s.OrderBy(Age))
+                .Where(s => !inside.Contains(s) && targets.TryAdd(s, target)))
             {
                 left.Enqueue(source);
                 if (EndsIn(inside, source, inhibited))

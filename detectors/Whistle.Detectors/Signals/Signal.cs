@@ -29,8 +29,8 @@ public enum SignalEnd
 
 /// <summary>
 /// State and clocks of a signal. <paramref name="Before"/> is what an unknown signal was; <paramref name="Paused"/> is the time
-/// that it was pending and nobody saw it, which the <c>for</c> clock leaves out; <paramref name="KeepSince"/> is when a firing signal's expression
-/// stopped holding, moved on by the time spent unknown since.
+/// that it was pending and nobody saw it, which the <c>for</c> clock leaves out; <paramref name="KeepSince"/> is when a firing signal's
+/// expression stopped holding, moved on by the time spent unknown since.
 /// </summary>
 public sealed record Condition(
     SignalState State,
@@ -44,7 +44,9 @@ public sealed record Condition(
     DateTimeOffset? EndedAt = null,
     SignalEnd? Reason = null)
 {
-    /// <summary>From where the <c>for</c> clock counts. Prometheus too moves its <c>activeAt</c> on by the time that it was not running.</summary>
+    /// <summary>
+    /// From where the <c>for</c> clock counts. Prometheus too moves its <c>activeAt</c> on by the time that it was not running.
+    /// </summary>
     public DateTimeOffset ActiveAt => Since + Paused;
 }
 

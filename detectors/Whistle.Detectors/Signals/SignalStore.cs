@@ -32,9 +32,11 @@ sealed class SignalStore
 
     internal static readonly StateSchema Tables = new("detectors", Schema);
 
-    static readonly RowReader Held = new("signals", "it is ignored. If it is still active, the next evaluation finds it again and writes the row, and its waiting time starts over. This stays until the next start.");
+    static readonly RowReader Held = new("signals", "it is ignored. If it is still active, the next evaluation finds it again and writes "
+        + "the row, and its waiting time starts over. This stays until the next start.");
     static readonly RowReader Events = new("signal_events", "it is not known how that signal ended. It is dropped after 24 hours.");
-    static readonly RowReader Evaluations = new("rule_groups", "its group counts as not evaluated. The next evaluation writes the row again; nothing is to be done.");
+    static readonly RowReader Evaluations =
+        new("rule_groups", "its group counts as not evaluated. The next evaluation writes the row again; nothing is to be done.");
 
     readonly StateDatabase _database;
 
@@ -61,11 +63,14 @@ sealed class SignalStore
     public async Task<Dictionary<string, DateTimeOffset>> LoadEvaluationsAsync(CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return (await Evaluations.QueryAsync(connection, "SELECT name, last_evaluation, name FROM rule_groups", r => (Name: r.GetString(0), At: r.Instant(1)), cancellation)).ToDictionary(e => e.Name, e => e.At);
+        return (await Evaluations.QueryAsync(
+            connection, "SELECT name, last_evaluation, name FROM rule_groups", r => (Name: r.GetString(0), At: r.Instant(1)),
+            cancellation)).ToDictionary(e => e.Name, e => e.At);
     }
 
     /// <summary>Writes what a group's evaluation changed: signals that are now so, those that ended, and the events.</summary>
-    public async Task SaveAsync(string group, DateTimeOffset at, IEnumerable<Signal> changed, IEnumerable<SignalEvent> events, CancellationToken cancellation)
+    public async Task SaveAsync(
+        string group, DateTimeOffset at, IEnumerable<Signal> changed, IEnumerable<SignalEvent> events, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScope.Of($"rules\n{group}"), cancellation);
@@ -80,7 +85,8 @@ sealed class SignalStore
         foreach (var e in events)
             await AppendAsync(connection, e, cancellation);
         await connection.ExecuteAsync(
-            "INSERT INTO rule_groups VALUES ($group, $at) ON CONFLICT (name) DO UPDATE SET last_evaluation = excluded.last_evaluation", cancellation, ("$group", group), ("$at", at));
+            "INSERT INTO rule_groups VALUES ($group, $at) ON CONFLICT (name) DO UPDATE SET last_evaluation = excluded.last_evaluation",
+            cancellation, ("$group", group), ("$at", at));
         await connection.ExecuteAsync("DELETE FROM signal_events WHERE at < $at", cancellation, ("$at", at - EventsKept));
         await transaction.CommitAsync(cancellation);
     }
@@ -146,7 +152,8 @@ sealed class SignalStore
             INSERT INTO signals VALUES ($rule, $fingerprint, $name, $labels, $element, $annotations, $value, $state, $before,
                 $since, $last, $firing, $keep, $unknown, $paused)
             ON CONFLICT (rule, fingerprint) DO UPDATE SET name = excluded.name, labels = excluded.labels, element = excluded.element,
-                annotations = excluded.annotations, value = excluded.value, state = excluded.state, before = excluded.before, since = excluded.since,
+                annotations = excluded.annotations, value = excluded.value, state = excluded.state, before = excluded.before,
+                since = excluded.since,
                 last_evaluation = excluded.last_evaluation, firing_since = excluded.firing_since, keep_since = excluded.keep_since,
                 unknown_since = excluded.unknown_since, paused = excluded.paused
             """,
@@ -158,18 +165,21 @@ sealed class SignalStore
             ("$paused", (long)condition.Paused.TotalMilliseconds));
     }
 
-    static async Task DeleteAsync(StateConnection connection, Signal signal, CancellationToken cancellation) => await connection.ExecuteAsync(
-        "DELETE FROM signals WHERE rule = $rule AND fingerprint = $fingerprint", cancellation, ("$rule", signal.Rule), ("$fingerprint", Key(signal)));
+    static async Task DeleteAsync(StateConnection connection, Signal signal, CancellationToken cancellation) =>
+        await connection.ExecuteAsync(
+            "DELETE FROM signals WHERE rule = $rule AND fingerprint = $fingerprint", cancellation, ("$rule", signal.Rule),
+            ("$fingerprint", Key(signal)));
 
-    static async Task AppendAsync(StateConnection connection, SignalEvent e, CancellationToken cancellation) => await connection.ExecuteAsync(
-        """
-        INSERT INTO signal_events (at, rule, fingerprint, name, labels, annotations, value, before, state, reason, since, firing_since)
-        VALUES ($at, $rule, $fingerprint, $name, $labels, $annotations, $value, $before, $state, $reason, $since, $firing)
-        """,
-        cancellation, ("$at", e.At), ("$rule", e.Signal.Rule), ("$fingerprint", Key(e.Signal)), ("$name", e.Signal.Name),
-        ("$labels", Json(e.Signal.Labels)), ("$annotations", Json(e.Signal.Annotations)), ("$value", e.Signal.Value.ToString("R")),
-        ("$before", e.From?.ToString()), ("$state", e.Signal.State.ToString()), ("$reason", e.Signal.Condition.Reason?.ToString()),
-        ("$since", e.Signal.Condition.Since), ("$firing", e.Signal.Condition.FiringSince));
+    static async Task AppendAsync(StateConnection connection, SignalEvent e, CancellationToken cancellation) =>
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO signal_events (at, rule, fingerprint, name, labels, annotations, value, before, state, reason, since, firing_since)
+            VALUES ($at, $rule, $fingerprint, $name, $labels, $annotations, $value, $before, $state, $reason, $since, $firing)
+            """,
+            cancellation, ("$at", e.At), ("$rule", e.Signal.Rule), ("$fingerprint", Key(e.Signal)), ("$name", e.Signal.Name),
+            ("$labels", Json(e.Signal.Labels)), ("$annotations", Json(e.Signal.Annotations)), ("$value", e.Signal.Value.ToString("R")),
+            ("$before", e.From?.ToString()), ("$state", e.Signal.State.ToString()), ("$reason", e.Signal.Condition.Reason?.ToString()),
+            ("$since", e.Signal.Condition.Since), ("$firing", e.Signal.Condition.FiringSince));
 
     static string Key(Signal signal) => signal.Fingerprint.ToString("x16");
 

@@ -44,9 +44,11 @@ sealed record FieldExpression(Expression Of, string Name) : Expression(Of.Depth 
 }
 
 /// <summary>Of several values.</summary>
-abstract record CompoundExpression(IReadOnlyList<Expression> Arguments) : Expression(1 + Arguments.Select(a => a.Depth).DefaultIfEmpty().Max());
+abstract record CompoundExpression(IReadOnlyList<Expression> Arguments)
+    : Expression(1 + Arguments.Select(a => a.Depth).DefaultIfEmpty().Max());
 
-sealed record CallExpression(Func<TemplateData, object?[], object?> Function, IReadOnlyList<Expression> Arguments) : CompoundExpression(Arguments)
+sealed record CallExpression(Func<TemplateData, object?[], object?> Function, IReadOnlyList<Expression> Arguments)
+    : CompoundExpression(Arguments)
 {
     public override object? Evaluate(Scope scope)
     {
@@ -57,7 +59,9 @@ sealed record CallExpression(Func<TemplateData, object?[], object?> Function, IR
     }
 }
 
-/// <summary><c>and</c> is its first argument that is empty, <c>or</c> the first that is not, else the last; what follows is not evaluated.</summary>
+/// <summary>
+/// <c>and</c> is its first argument that is empty, <c>or</c> the first that is not, else the last; what follows is not evaluated.
+/// </summary>
 sealed record LogicExpression(bool IsAnd, IReadOnlyList<Expression> Arguments) : CompoundExpression(Arguments)
 {
     public override object? Evaluate(Scope scope)

@@ -53,7 +53,8 @@ static class Humanize
 
     public static string Percentage(double value) => GoNumbers.Significant(value * 100, 4) + "%";
 
-    public static string Timestamp(double seconds) => double.IsFinite(seconds) ? TemplateValue.Text(Time(seconds)) : GoNumbers.Significant(seconds, 4);
+    public static string Timestamp(double seconds) =>
+        double.IsFinite(seconds) ? TemplateValue.Text(Time(seconds)) : GoNumbers.Significant(seconds, 4);
 
     /// <summary>To the millisecond, as Prometheus counts.</summary>
     public static DateTime Time(double seconds) => Math.Abs(seconds) < 9.2e9

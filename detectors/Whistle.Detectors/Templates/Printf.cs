@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Whistle.Detectors.Templates;
 
-/// <summary>Go's formats, for the values that a template has. What does not fit is written as Go writes it, such as <c>%!d(string=x)</c>.</summary>
+/// <summary>
+/// Go's formats, for the values that a template has. What does not fit is written as Go writes it, such as <c>%!d(string=x)</c>.
+/// </summary>
 static class Printf
 {
     const int MaxWidth = 1000;
@@ -63,7 +65,8 @@ static class Printf
         ('v' or 't', bool) => (TemplateValue.Text(value), false),
         ('v', _) => (TemplateValue.Text(value), false),
         (_, double number) when Float(verb, precision, number) is { } text => (Signed(text, flags), true),
-        (_, long number) when Integer(verb, number) is { } text => (verb is 'c' or 'q' or 'U' ? text : Signed(text, flags), verb is not ('c' or 'q' or 'U')),
+        (_, long number) when Integer(verb, number) is { } text =>
+            (verb is 'c' or 'q' or 'U' ? text : Signed(text, flags), verb is not ('c' or 'q' or 'U')),
         _ => ($"%!{verb}({Typed(value)})", false),
     };
 
@@ -90,7 +93,8 @@ static class Printf
 
     static ulong Magnitude(long value) => value < 0 ? (ulong)-(value + 1) + 1 : (ulong)value;
 
-    static string Character(long value) => (Rune.IsValid(value is >= 0 and <= int.MaxValue ? (int)value : -1) ? new Rune((int)value) : Rune.ReplacementChar).ToString();
+    static string Character(long value) =>
+        (Rune.IsValid(value is >= 0 and <= int.MaxValue ? (int)value : -1) ? new Rune((int)value) : Rune.ReplacementChar).ToString();
 
     static string Case(string text, char verb) => char.IsUpper(verb) ? text.ToUpperInvariant() : text;
 
@@ -129,7 +133,9 @@ static class Printf
             return text.PadRight(width);
         if (!flags.Contains('0') || text.EndsWith("Inf", StringComparison.Ordinal) || text == "NaN")
             return text.PadLeft(width);
-        return value.IsNumber && text[0] is '-' or '+' or ' ' ? text[0] + text[1..].PadLeft(Math.Max(width - 1, 0), '0') : text.PadLeft(width, '0');
+        return value.IsNumber && text[0] is '-' or '+' or ' '
+            ? text[0] + text[1..].PadLeft(Math.Max(width - 1, 0), '0')
+            : text.PadLeft(width, '0');
     }
 
     static int? Digits(string format, ref int at)

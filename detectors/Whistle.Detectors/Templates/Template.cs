@@ -33,8 +33,8 @@ sealed record TemplateData(Labels Labels, double Value, IReadOnlyDictionary<stri
 }
 
 /// <summary>
-/// Go's template language with Prometheus's functions, as alerts have them. Named templates (<c>define</c>) and what is for consoles only are
-/// refused at load. Parsed once, rendered at each evaluation.
+/// Go's template language with Prometheus's functions, as alerts have them. Named templates (<c>define</c>) and what is for consoles only
+/// are refused at load. Parsed once, rendered at each evaluation.
 /// </summary>
 sealed class Template
 {
@@ -55,7 +55,9 @@ sealed class Template
         return new(parser.Parse(), parser);
     }
 
-    /// <summary>What cannot be rendered becomes an explanation in the text's place, as a broken annotation must not cost an alert.</summary>
+    /// <summary>
+    /// What cannot be rendered becomes an explanation in the text's place, as a broken annotation must not cost an alert.
+    /// </summary>
     /// <exception cref="QueryNeededException">Only where it queries.</exception>
     public string Render(TemplateData data)
     {

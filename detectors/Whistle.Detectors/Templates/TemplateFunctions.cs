@@ -47,7 +47,8 @@ static class TemplateFunctions
     public static readonly FrozenDictionary<string, TemplateFunction> All = new Dictionary<string, TemplateFunction>
     {
         ["query"] = new(1, 1, (data, a) => data.Answer(String(a[0]))),
-        ["first"] = new(1, a => Samples(a[0]) is [var first, ..] ? first : throw new FormatException("first: the list is empty; ask with \"with\" or \"if\" whether it is")),
+        ["first"] = new(1, a => Samples(a[0]) is [var first, ..] ? first : throw new FormatException(
+            "first: the list is empty; ask with \"with\" or \"if\" whether it is")),
         ["value"] = new(1, a => Sample(a[0]).Value),
         ["label"] = new(2, a => Sample(a[1]).Labels[String(a[0])]),
         ["strvalue"] = new(1, a => Sample(a[0]).Labels["__value__"]),
@@ -93,20 +94,26 @@ static class TemplateFunctions
     }.ToFrozenDictionary();
 
     static IReadOnlyList<TemplateSample> Samples(object? value) =>
-        value as IReadOnlyList<TemplateSample> ?? throw new FormatException($"what a query gives is needed in the place of {Text(value)}, {TypeName(value)}");
+        value as IReadOnlyList<TemplateSample>
+            ?? throw new FormatException($"what a query gives is needed in the place of {Text(value)}, {TypeName(value)}");
 
     static TemplateSample Sample(object? value) =>
-        value as TemplateSample ?? throw new FormatException($"a sample is needed in the place of {TypeName(value)}; first takes one from a list");
+        value as TemplateSample
+            ?? throw new FormatException($"a sample is needed in the place of {TypeName(value)}; first takes one from a list");
 
-    static List<TemplateSample> SortByLabel(string label, IReadOnlyList<TemplateSample> samples) => [.. samples.OrderBy(s => s.Labels[label], StringComparer.Ordinal)];
+    static List<TemplateSample> SortByLabel(string label, IReadOnlyList<TemplateSample> samples) =>
+        [.. samples.OrderBy(s => s.Labels[label], StringComparer.Ordinal)];
 
     static object ParseDuration(string text) =>
-        Durations.TryParse(text, out var milliseconds) ? milliseconds / 1000.0 : throw new FormatException($"parseDuration: \"{text}\" is not a duration such as 1h30m");
+        Durations.TryParse(text, out var milliseconds)
+            ? milliseconds / 1000.0
+            : throw new FormatException($"parseDuration: \"{text}\" is not a duration such as 1h30m");
 
     static string Title(string text)
     {
         var before = ' ';
-        return string.Concat(text.Select(c => (Starts: !char.IsLetterOrDigit(before) && before != '_', Is: before = c)).Select(c => c.Starts ? char.ToUpperInvariant(c.Is) : c.Is));
+        return string.Concat(text.Select(c => (Starts: !char.IsLetterOrDigit(before) && before != '_', Is: before = c)).Select(
+            c => c.Starts ? char.ToUpperInvariant(c.Is) : c.Is));
     }
 
     // A literal pattern is compiled already.
@@ -161,7 +168,8 @@ static class TemplateFunctions
     {
         (Labels labels, string name) => labels[name],
         (IReadOnlyDictionary<string, object?> map, string name) => map.GetValueOrDefault(name),
-        (IReadOnlyList<TemplateSample> samples, long at) => at >= 0 && at < samples.Count ? samples[(int)at] : throw new FormatException($"index: {at} is out of range"),
+        (IReadOnlyList<TemplateSample> samples, long at) =>
+            at >= 0 && at < samples.Count ? samples[(int)at] : throw new FormatException($"index: {at} is out of range"),
         _ => throw new FormatException($"index: {TypeName(value)} has no element {Text(key)}"),
     };
 
@@ -189,5 +197,6 @@ static class TemplateFunctions
         string.Concat(values.Select((v, i) => (i > 0 && v is not string && values[i - 1] is not string ? " " : "") + Text(v)).Bounded());
 
     static string Html(string text) => text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("'", "&#39;", StringComparison.Ordinal)
-        .Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal).Replace("\"", "&#34;", StringComparison.Ordinal);
+        .Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal)
+        .Replace("\"", "&#34;", StringComparison.Ordinal);
 }

@@ -55,7 +55,9 @@ sealed partial class TemplateParser
         if (TemplateFunctions.ForConsoles.Contains(name))
             throw new TemplateException(start, $"the function \"{name}\" is for console pages only");
         if (!TemplateFunctions.All.TryGetValue(name, out var function))
-            throw new TemplateException(start, $"unknown function \"{name}\"; known are {string.Join(", ", TemplateFunctions.All.Keys.Order(StringComparer.Ordinal))}");
+            throw new TemplateException(
+                start,
+                $"unknown function \"{name}\"; known are {string.Join(", ", TemplateFunctions.All.Keys.Order(StringComparer.Ordinal))}");
         if (arguments.Count < function.Least || arguments.Count > function.Most)
             throw new TemplateException(start, $"the function \"{name}\" does not take {arguments.Count} arguments");
         return Shallow(new CallExpression(function.Body, arguments));
@@ -99,7 +101,8 @@ sealed partial class TemplateParser
             _ when Letter() => Named(),
             _ => null,
         };
-        while (value is not null && text[start] is '$' or '.' or '(' && _at + 1 < text.Length && text[_at] == '.' && (char.IsLetter(text[_at + 1]) || text[_at + 1] == '_'))
+        while (value is not null && text[start] is '$' or '.' or '(' && _at + 1 < text.Length && text[_at] == '.'
+            && (char.IsLetter(text[_at + 1]) || text[_at + 1] == '_'))
         {
             _at++;
             value = Field(value, Word());
@@ -170,10 +173,12 @@ sealed partial class TemplateParser
     Literal Number()
     {
         var start = _at++;
-        while (_at < text.Length && (char.IsAsciiLetterOrDigit(text[_at]) || text[_at] is '.' or '_' || (text[_at] is '+' or '-' && text[_at - 1] is 'e' or 'E')))
+        while (_at < text.Length && (char.IsAsciiLetterOrDigit(text[_at]) || text[_at] is '.' or '_'
+            || (text[_at] is '+' or '-' && text[_at - 1] is 'e' or 'E')))
             _at++;
         var digits = text[start.._at].Replace("_", "", StringComparison.Ordinal);
-        if (digits.StartsWith("0x", StringComparison.OrdinalIgnoreCase) && long.TryParse(digits.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hex))
+        if (digits.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
+            && long.TryParse(digits.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hex))
             return new Literal(hex);
         // As in Go, a zero before other digits makes them octal.
         if (digits.TrimStart('+', '-') is ['0', _, ..] octal && octal.All(char.IsAsciiDigit))
@@ -260,7 +265,8 @@ sealed partial class TemplateParser
     bool Takes(string word)
     {
         Space();
-        if (!text.AsSpan(_at).StartsWith(word) || (char.IsLetter(word[0]) && _at + word.Length < text.Length && char.IsLetterOrDigit(text[_at + word.Length])))
+        if (!text.AsSpan(_at).StartsWith(word)
+            || (char.IsLetter(word[0]) && _at + word.Length < text.Length && char.IsLetterOrDigit(text[_at + word.Length])))
             return false;
         _at += word.Length;
         return true;

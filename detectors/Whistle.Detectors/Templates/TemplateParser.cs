@@ -29,7 +29,8 @@ sealed partial class TemplateParser(string text)
     public Statement Parse()
     {
         var (block, end, at) = Block();
-        return end is End.Text ? block : throw new TemplateException(at, $"\"{end.ToString().ToLowerInvariant()}\" without an action that it belongs to");
+        return end is End.Text ? block : throw new TemplateException(
+            at, $"\"{end.ToString().ToLowerInvariant()}\" without an action that it belongs to");
     }
 
     // To the end of the text, or to an end or else, of which the closing braces are left.
@@ -91,7 +92,8 @@ sealed partial class TemplateParser(string text)
             "break" when _loops > 0 => new JumpStatement(Flow.Break),
             "continue" when _loops > 0 => new JumpStatement(Flow.Continue),
             "break" or "continue" => throw new TemplateException(start, $"\"{text[start.._at]}\" outside of range"),
-            "define" or "template" or "block" => throw new TemplateException(start, $"\"{text[start.._at]}\": named templates are not supported; write the text in place"),
+            "define" or "template" or "block" =>
+                throw new TemplateException(start, $"\"{text[start.._at]}\": named templates are not supported; write the text in place"),
             _ => Set(start),
         };
     }

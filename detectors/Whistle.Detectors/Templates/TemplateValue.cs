@@ -7,7 +7,9 @@ namespace Whistle.Detectors.Templates;
 /// <summary>Go's rules for values of templates: how they print, which are empty, and how they compare.</summary>
 static class TemplateValue
 {
-    /// <summary>In characters. Whatever can grow by more than a few times is cut off there, so that nothing of any size is ever made.</summary>
+    /// <summary>
+    /// In characters. Whatever can grow by more than a few times is cut off there, so that nothing of any size is ever made.
+    /// </summary>
     public const int LongestText = 1_000_000;
 
     public static string Text(object? value) => value switch
@@ -20,7 +22,8 @@ static class TemplateValue
         Labels labels => $"map[{string.Join(' ', labels.Select(l => $"{l.Name}:{l.Value}"))}]",
         TemplateSample sample => $"{{{Text(sample.Labels)} {Text(sample.Value)}}}",
         IReadOnlyList<TemplateSample> samples => $"[{string.Join(' ', samples.Select(Text).Bounded())}]",
-        IReadOnlyDictionary<string, object?> map => $"map[{string.Join(' ', map.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => $"{p.Key}:{Text(p.Value)}").Bounded())}]",
+        IReadOnlyDictionary<string, object?> map =>
+            $"map[{string.Join(' ', map.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => $"{p.Key}:{Text(p.Value)}").Bounded())}]",
         DateTime time => time.ToString("yyyy-MM-dd HH:mm:ss.FFF '+0000 UTC'", CultureInfo.InvariantCulture),
         TemplateData data => $"{{{Text(data.Labels)} map[]  {Text(data.Value)}}}",
         _ => throw new InvalidOperationException($"A template has no values of type {value.GetType().Name}."),
@@ -37,10 +40,12 @@ static class TemplateValue
         }
     }
 
-    public static int Bounded(int length) => length <= LongestText ? length : throw new FormatException($"a text of more than {LongestText} characters");
+    public static int Bounded(int length) =>
+        length <= LongestText ? length : throw new FormatException($"a text of more than {LongestText} characters");
 
     public static bool IsTrue(object? value) => value is not
-        (null or "" or 0L or 0.0 or false or Labels { Count: 0 } or IReadOnlyList<TemplateSample> { Count: 0 } or IReadOnlyDictionary<string, object?> { Count: 0 });
+        (null or "" or 0L or 0.0 or false or Labels { Count: 0 } or IReadOnlyList<TemplateSample> { Count: 0 }
+            or IReadOnlyDictionary<string, object?> { Count: 0 });
 
     public static string TypeName(object? value) => value switch
     {
@@ -65,7 +70,8 @@ static class TemplateValue
         _ => throw new FormatException($"\"{Text(value)}\" is not a number"),
     };
 
-    public static string String(object? value) => value as string ?? throw new FormatException($"a string is needed in the place of {Text(value)}, {TypeName(value)}");
+    public static string String(object? value) =>
+        value as string ?? throw new FormatException($"a string is needed in the place of {Text(value)}, {TypeName(value)}");
 
     public static bool AreEqual(object? a, object? b)
     {
@@ -105,6 +111,8 @@ static class TemplateValue
             return text.Length - digits.Length <= 1;
         }
 
-        return double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out number);
+        return double.TryParse(
+            text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture,
+            out number);
     }
 }

@@ -56,7 +56,8 @@ sealed class MemorySeries : ISeriesSource, ISeriesSearch
         }
     }
 
-    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => First(In(scope).Order(Comparer<Labels>.Create(Labels.Compare)), limit);
+    public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        First(In(scope).Order(Comparer<Labels>.Create(Labels.Compare)), limit);
 
     public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
         First(In(scope).SelectMany(s => s.Select(l => l.Name)).Distinct().Order(StringComparer.Ordinal), limit);
@@ -71,7 +72,8 @@ sealed class MemorySeries : ISeriesSource, ISeriesSearch
             return
             [
                 .. from series in _metrics.Values.SelectMany(m => m)
-                   where scope.Selectors.Any(s => s.All(m => m.IsMatch(series.Key))) && series.Value.Times.Any(t => t >= scope.MinTime && t <= scope.MaxTime)
+                   where scope.Selectors.Any(s => s.All(m => m.IsMatch(series.Key)))
+                       && series.Value.Times.Any(t => t >= scope.MinTime && t <= scope.MaxTime)
                    select series.Key,
             ];
         }

@@ -32,7 +32,8 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
             yaml.Fail(documents[1], "a file of tests is one document: move what follows to a file of its own");
         // An empty file has no tests, as in promtool.
         var root = documents is [{ } first, ..] and not [YamlScalarNode { Value: null or "" }, ..] ? first : new YamlMappingNode();
-        var top = yaml.Mapping(root, "the file", "rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "agents", "tests");
+        var top = yaml.Mapping(
+            root, "the file", "rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "agents", "tests");
         var interval = top is null ? DefaultInterval : Interval(top, "evaluation_interval", DefaultInterval);
         return new()
         {
@@ -99,7 +100,9 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
 
     RuleTest? ReadTest(YamlNode node, int index, TimeSpan evaluation)
     {
-        if (yaml.Mapping(node, "a test", "name", "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url", "start_timestamp") is not { } fields)
+        if (yaml.Mapping(
+            node, "a test", "name", "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url",
+            "start_timestamp") is not { } fields)
             return null;
         var start = ReadStart(fields);
         var interval = Interval(fields, "interval", evaluation);
@@ -124,9 +127,11 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
         var text = (node as YamlScalarNode)?.Value ?? "";
         if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && Math.Abs(seconds) < LatestStart)
             return DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(seconds * 1000));
-        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at) && at.ToUnixTimeSeconds() < LatestStart)
+        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var at)
+            && at.ToUnixTimeSeconds() < LatestStart)
             return at.ToUniversalTime();
-        yaml.Fail(node, $"start_timestamp: \"{YamlReader.Shown(node)}\" is not a time; write it like 2026-11-23T10:00:00Z, or as Unix seconds");
+        yaml.Fail(
+            node, $"start_timestamp: \"{YamlReader.Shown(node)}\" is not a time; write it like 2026-11-23T10:00:00Z, or as Unix seconds");
         return DateTimeOffset.UnixEpoch;
     }
 
@@ -149,7 +154,8 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
     }
 
     static IEnumerable<Sample> Samples(IReadOnlyList<double?> values, DateTimeOffset start, TimeSpan interval) => values.Index()
-        .Where(v => v.Item is not null).Select(v => new Sample(start.ToUnixTimeMilliseconds() + (v.Index * (long)interval.TotalMilliseconds), v.Item!.Value));
+        .Where(v => v.Item is not null)
+        .Select(v => new Sample(start.ToUnixTimeMilliseconds() + (v.Index * (long)interval.TotalMilliseconds), v.Item!.Value));
 
     AlertCheck? ReadAlert(YamlNode node)
     {
@@ -172,7 +178,8 @@ sealed class RuleTestReader(string file, YamlReader yaml, List<YamlError> warnin
             "unknown" => SignalState.Unknown,
             _ => SignalState.Firing,
         };
-        return new(state, Labels.From(ReadTexts(fields, "exp_labels").Where(l => l.Name != "alertname")), ReadTexts(fields, "exp_annotations"));
+        return new(
+            state, Labels.From(ReadTexts(fields, "exp_labels").Where(l => l.Name != "alertname")), ReadTexts(fields, "exp_annotations"));
     }
 
     List<Label> ReadTexts(YamlFields fields, string key)

@@ -38,7 +38,8 @@ sealed class RuleTestRun
     RuleTestRun(RuleTestFile file, RuleTest test, RuleSet rules, YamlReader yaml, StateDatabase database)
     {
         (_file, _test, _rules, _yaml) = (file, test, rules, yaml);
-        _groups = [.. rules.Groups.Select(g => new GroupState(g, [.. g.Rules.Select(r => new RuleState(r, $"{g.Key}\n{r.Identity}", RuleSources.Of(r, rules)))]))];
+        _groups = [.. rules.Groups.Select(
+            g => new GroupState(g, [.. g.Rules.Select(r => new RuleState(r, $"{g.Key}\n{r.Identity}", RuleSources.Of(r, rules)))]))];
         _agents = [.. file.Agents.Select(a => a with { EnrolledAt = test.Start })];
         _engine = new(_series, new PromQLOptions { SubqueryStep = file.Interval });
         var metrics = new DetectorMetrics(Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()));
@@ -84,7 +85,8 @@ sealed class RuleTestRun
         foreach (var group in _groups)
         {
             var read = at - group.Group.QueryOffset;
-            await _evaluator.EvaluateAsync(group, at, new(_sources, _agents, read), new(_series, _rules, read), TimeProvider.System, cancellation);
+            await _evaluator.EvaluateAsync(
+                group, at, new(_sources, _agents, read), new(_series, _rules, read), TimeProvider.System, cancellation);
         }
 
         var failed = _groups.SelectMany(g => g.Rules).Where(r => r.Report.Error is not null).ToList();
@@ -106,10 +108,15 @@ sealed class RuleTestRun
 
     void Compare(AlertCheck check)
     {
-        var signals = _groups.SelectMany(g => g.Rules).Where(r => r.Rule is AlertRule && r.Rule.Name == check.Alert).SelectMany(r => r.Signals.Values);
-        var got = signals.Where(s => check.NamesStates || s.State is SignalState.Firing).Select(s => Shown(s.State, s.Labels, s.Annotations)).ToList();
-        var expected = check.Expected.Select(e => Shown(e.State ?? SignalState.Firing, e.Labels.With("alertname", check.Alert), e.Annotations)).ToList();
-        Report(check.Place, $"{check.Alert} after {Shown(check.At)}", Without(expected, got, string.Equals), Without(got, expected, string.Equals));
+        var signals = _groups.SelectMany(g => g.Rules).Where(r => r.Rule is AlertRule && r.Rule.Name == check.Alert)
+            .SelectMany(r => r.Signals.Values);
+        var got = signals.Where(s => check.NamesStates || s.State is SignalState.Firing)
+            .Select(s => Shown(s.State, s.Labels, s.Annotations)).ToList();
+        var expected = check.Expected.Select(
+            e => Shown(e.State ?? SignalState.Firing, e.Labels.With("alertname", check.Alert), e.Annotations)).ToList();
+        Report(
+            check.Place, $"{check.Alert} after {Shown(check.At)}", Without(expected, got, string.Equals),
+            Without(got, expected, string.Equals));
     }
 
     async Task CompareAsync(ExpressionCheck check, CancellationToken cancellation)
@@ -119,7 +126,9 @@ sealed class RuleTestRun
         {
             var elements = await check.Expression.EvaluateAsync(_engine, _test.Start + check.At, cancellation);
             var got = elements.Select(e => new VectorSample(e.Labels, e.Value)).ToList();
-            Report(check.Place, what, Without(check.Expected, got, AreSame).Select(Shown), Without(got, check.Expected, AreSame).Select(Shown));
+            Report(
+                check.Place, what, Without(check.Expected, got, AreSame).Select(Shown),
+                Without(got, check.Expected, AreSame).Select(Shown));
         }
         catch (Exception e) when (e is PromQLException or InvalidOperationException)
         {
@@ -137,7 +146,8 @@ sealed class RuleTestRun
     string Named => $"test \"{_test.Name}\":";
 
     bool AreSame(VectorSample a, VectorSample b) => a.Labels.Equals(b.Labels) &&
-        (a.Value.Equals(b.Value) || a.Value == b.Value || (_file.Fuzzy && (Math.BitIncrement(a.Value) == b.Value || Math.BitDecrement(a.Value) == b.Value)));
+        (a.Value.Equals(b.Value) || a.Value == b.Value
+            || (_file.Fuzzy && (Math.BitIncrement(a.Value) == b.Value || Math.BitDecrement(a.Value) == b.Value)));
 
     // Each of the others takes one of them away.
     static List<T> Without<T>(IEnumerable<T> them, IEnumerable<T> others, Func<T, T, bool> areSame)

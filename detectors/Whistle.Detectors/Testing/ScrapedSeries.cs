@@ -9,7 +9,8 @@ namespace Whistle.Detectors.Testing;
 /// </summary>
 sealed class ScrapedSeries(MemorySeries series, RuleTest test) : ISeriesSource
 {
-    public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
+    public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
     {
         var ofUp = matchers.Any(m => m is { Name: Labels.MetricName, Operator: MatchOperator.Equal, Value: "up" });
         if (!ofUp || test.Series.Any(s => matchers.All(m => m.IsMatch(s.Labels))))

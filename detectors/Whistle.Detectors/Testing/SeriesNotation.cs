@@ -23,7 +23,8 @@ static partial class SeriesNotation
     {
         if (NoLabels().IsMatch(text))
             return Telemetry.Labels.Empty;
-        if (Parser.Parse(text) is not VectorSelector selector || selector.Shift != TimeShift.None || selector.Matchers.Any(m => m.Operator is not MatchOperator.Equal))
+        if (Parser.Parse(text) is not VectorSelector selector || selector.Shift != TimeShift.None
+            || selector.Matchers.Any(m => m.Operator is not MatchOperator.Equal))
             throw new PromQLException("a series is a name and labels with their values, such as up{job=\"node\"}", text, 0);
         if (selector.Matchers.CountBy(m => m.Name).FirstOrDefault(n => n.Value > 1).Key is { } twice)
             throw new PromQLException($"the label {twice} is given twice", text, 0);
@@ -38,11 +39,14 @@ static partial class SeriesNotation
         foreach (Match word in Word().Matches(text))
         {
             if (word.Value.StartsWith("{{", StringComparison.Ordinal))
-                throw new PromQLException("native histograms ({{…}}) are not supported: give the classic _bucket, _sum and _count series", text, word.Index);
+                throw new PromQLException(
+                    "native histograms ({{…}}) are not supported: give the classic _bucket, _sum and _count series", text, word.Index);
             if (Item().Match(word.Value) is not { Success: true } item)
-                throw new PromQLException($"\"{word.Value}\" is not a value: write for example 5, 1+2x3, 8-2x2, 4x2, _, _x3 or stale", text, word.Index);
+                throw new PromQLException(
+                    $"\"{word.Value}\" is not a value: write for example 5, 1+2x3, 8-2x2, 4x2, _, _x3 or stale", text, word.Index);
             var count = 0;
-            if (item.Groups["count"] is { Success: true } given && (!int.TryParse(given.ValueSpan, out count) || count > Most - values.Count))
+            if (item.Groups["count"] is { Success: true } given
+                && (!int.TryParse(given.ValueSpan, out count) || count > Most - values.Count))
                 throw new PromQLException($"the series has more than {Most} values: use a longer interval", text, word.Index);
             Expand(item, count, values);
         }
@@ -87,7 +91,10 @@ static partial class SeriesNotation
     [GeneratedRegex(@"\S+")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"\A(?:(?<gap>_)(?:x(?<count>\d+))?|(?<stale>stale)|(?<start>[+-]?" + AnyNumber + @")(?:(?<step>[+-]" + AnyNumber + @")?x(?<count>\d+))?)\z", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(
+        @"\A(?:(?<gap>_)(?:x(?<count>\d+))?|(?<stale>stale)|(?<start>[+-]?" + AnyNumber + @")(?:(?<step>[+-]" + AnyNumber
+        + @")?x(?<count>\d+))?)\z",
+        RegexOptions.IgnoreCase)]
     private static partial Regex Item();
 
     [GeneratedRegex(@"\A[+-]?(?:\.?(?<word>inf|nan)|" + AnyNumber + @")\z", RegexOptions.IgnoreCase)]

@@ -25,7 +25,8 @@ sealed class BoundedParser(IParser parser) : IParser
         switch (parser.Current)
         {
             case AnchorAlias alias:
-                Count(alias, _sizes.TryGetValue(alias.Value, out var size) ? size : throw Fault(alias, $"*{alias.Value} refers to no anchor before it"));
+                Count(alias, _sizes.TryGetValue(alias.Value, out var size) ? size : throw Fault(
+                    alias, $"*{alias.Value} refers to no anchor before it"));
                 break;
             case Scalar scalar:
                 Count(scalar, 1);

@@ -78,7 +78,8 @@ public sealed class YamlFields
     }
 
     /// <summary>As <see cref="YamlReader.Mapping"/>; null also where it is not given.</summary>
-    public YamlFields? Mapping(string key, params IReadOnlyList<string> known) => Find(key) is { } node ? _reader.Mapping(node, key, known) : null;
+    public YamlFields? Mapping(string key, params IReadOnlyList<string> known) =>
+        Find(key) is { } node ? _reader.Mapping(node, key, known) : null;
 
     /// <summary>The pairs of a mapping that may have any keys.</summary>
     public IEnumerable<KeyValuePair<YamlNode, YamlNode>> Pairs(string key, string kind = "a mapping")

@@ -50,6 +50,8 @@ public static class YamlFiles
             at += length;
         var before = bytes[..at];
         var line = before[(before.LastIndexOf((byte)'\n') + 1)..];
-        return new(file, before.Count((byte)'\n') + 1, Encoding.UTF8.GetCharCount(line) + 1, $"the byte 0x{bytes[at]:x2} is not UTF-8; save the file as UTF-8");
+        return new(
+            file, before.Count((byte)'\n') + 1, Encoding.UTF8.GetCharCount(line) + 1,
+            $"the byte 0x{bytes[at]:x2} is not UTF-8; save the file as UTF-8");
     }
 }

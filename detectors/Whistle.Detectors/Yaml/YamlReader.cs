@@ -65,7 +65,8 @@ public sealed class YamlReader(string file, string text, List<YamlError> errors)
     }
 
     /// <summary>
-    /// A fault inside a text: its own place where YAML took the text over character by character, otherwise the text's start and the offset in words.
+    /// A fault inside a text: its own place where YAML took the text over character by character, otherwise the text's start and the offset
+    /// in words.
     /// </summary>
     public void FailAt(YamlScalarNode node, int offset, string reason)
     {
@@ -89,7 +90,9 @@ public sealed class YamlReader(string file, string text, List<YamlError> errors)
         errors.Add(new(file, line, column, reason));
     }
 
-    /// <summary>An expression's fault: the place within the expression, which its message begins with, becomes one within the file.</summary>
+    /// <summary>
+    /// An expression's fault: the place within the expression, which its message begins with, becomes one within the file.
+    /// </summary>
     public void FailAt(YamlScalarNode node, PromQLException fault)
     {
         var reason = fault.Offset is null ? fault.Message : fault.Message[(fault.Message.IndexOf(": ", StringComparison.Ordinal) + 2)..];

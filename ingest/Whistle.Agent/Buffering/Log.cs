@@ -6,7 +6,8 @@ static partial class Log
 {
     [LoggerMessage(
         LogLevel.Error,
-        "The buffer {Folder} cannot be written, so the newest reports wait in memory: {Reason} Free space on that disk or fix its permissions.")]
+        "The buffer {Folder} cannot be written, so the newest reports wait in memory: "
+        + "{Reason} Free space on that disk or fix its permissions.")]
     public static partial void BufferDiskFails(this ILogger log, string folder, string reason);
 
     [LoggerMessage(LogLevel.Information, "The buffer {Folder} can be written again.")]

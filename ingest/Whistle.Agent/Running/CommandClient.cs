@@ -32,13 +32,16 @@ sealed class CommandClient : IDisposable
     }
 
     /// <returns>Asked: the generation under which the server wants the journal before it gives anything; null where it does not.</returns>
-    public async Task<(SendOutcome Outcome, IReadOnlyList<LeasedCommand> Commands, string? Asked)> LeaseAsync(CancellationToken cancellation)
+    public async Task<(SendOutcome Outcome, IReadOnlyList<LeasedCommand> Commands, string? Asked)> LeaseAsync(
+        CancellationToken cancellation)
     {
         string? asked = null;
         var (outcome, commands) = await PostAsync(
-            "lease", new LeaseRequest(LongPollSeconds, TellsJournal: true), AgentProtocolJson.Default.LeaseRequest, AgentProtocolJson.Default.ListLeasedCommand,
-            TimeSpan.FromSeconds(LongPollSeconds) + Patience, cancellation,
-            response => asked = response.Headers.TryGetValues(AgentProtocol.TellJournal, out var generations) ? generations.FirstOrDefault() : null).ConfigureAwait(false);
+            "lease", new LeaseRequest(LongPollSeconds, TellsJournal: true), AgentProtocolJson.Default.LeaseRequest,
+            AgentProtocolJson.Default.ListLeasedCommand, TimeSpan.FromSeconds(LongPollSeconds) + Patience, cancellation,
+            response => asked = response.Headers.TryGetValues(AgentProtocol.TellJournal, out var generations)
+                ? generations.FirstOrDefault()
+                : null).ConfigureAwait(false);
         return (outcome, commands ?? [], asked);
     }
 
@@ -64,9 +67,11 @@ sealed class CommandClient : IDisposable
             AgentProtocolJson.Default.BeginAnswer, Patience, cancellation).ConfigureAwait(false);
         return outcome switch
         {
-            SendOutcome.Accepted => (answer ?? new BeginAnswer(false, 0, "The server sent an empty answer to the request for a permit."), null),
+            SendOutcome.Accepted =>
+                (answer ?? new BeginAnswer(false, 0, "The server sent an empty answer to the request for a permit."), null),
             SendOutcome.Final final => (new BeginAnswer(false, 0, $"The permit was refused: {final.Reason}"), null),
-            SendOutcome.Retryable retry => (new BeginAnswer(false, 0, $"The server could not be asked for a permit: {retry.Reason}"), retry),
+            SendOutcome.Retryable retry =>
+                (new BeginAnswer(false, 0, $"The server could not be asked for a permit: {retry.Reason}"), retry),
             _ => throw new InvalidOperationException($"Unknown outcome {outcome}."),
         };
     }
@@ -74,7 +79,8 @@ sealed class CommandClient : IDisposable
     public async Task<SendOutcome> ReportAsync(string id, CommandResult result, CancellationToken cancellation)
     {
         var (outcome, _) = await PostAsync<CommandResult, BeginAnswer>(
-            $"{Uri.EscapeDataString(id)}/result", result, AgentProtocolJson.Default.CommandResult, null, Patience, cancellation).ConfigureAwait(false);
+            $"{Uri.EscapeDataString(id)}/result", result, AgentProtocolJson.Default.CommandResult, null, Patience,
+            cancellation).ConfigureAwait(false);
         return outcome;
     }
 
@@ -126,7 +132,9 @@ sealed class CommandClient : IDisposable
     // A report that is refused with 429 and no wait is dropped; a command is not.
     async Task<SendOutcome> JudgeAsync(HttpResponseMessage response, Uri address, CancellationToken cancellation)
     {
-        var outcome = ReportSender.Judge(response, await ReportSender.ReasonAsync(response, cancellation).ConfigureAwait(false), address, _options);
-        return response.StatusCode == HttpStatusCode.TooManyRequests && outcome is SendOutcome.Final final ? new SendOutcome.Retryable(final.Reason) : outcome;
+        var outcome = ReportSender.Judge(
+            response, await ReportSender.ReasonAsync(response, cancellation).ConfigureAwait(false), address, _options);
+        return response.StatusCode == HttpStatusCode.TooManyRequests
+            && outcome is SendOutcome.Final final ? new SendOutcome.Retryable(final.Reason) : outcome;
     }
 }

@@ -41,8 +41,8 @@ sealed record CommandRecord(string Id, string Action, RecordState State, long At
 sealed partial class CommandRecordJson : JsonSerializerContext;
 
 /// <summary>
-/// Remembers every command that was begun or ended, one file each: a SHA-256 of the rest in hexadecimal, a line break, JSON. The file's name
-/// is a hash of the command's id, so that even a damaged file says which command it was. Not thread-safe.
+/// Remembers every command that was begun or ended, one file each: a SHA-256 of the rest in hexadecimal, a line break, JSON. The file's
+/// name is a hash of the command's id, so that even a damaged file says which command it was. Not thread-safe.
 /// </summary>
 sealed class CommandJournal
 {
@@ -76,8 +76,11 @@ sealed class CommandJournal
     /// <summary>All that is remembered, the oldest first. Of a damaged record only the name of its file and its time are known.</summary>
     public IReadOnlyList<JournalEntry> Entries =>
         [.. _records.Select(r => r.Value is { Result: { } result } record
-            ? new JournalEntry(record.Id, record.Action, record.At, result.Outcome, Short(result.Summary), record.Began, record.Step, record.Undo)
-            : new JournalEntry(r.Key, "unknown", At(r.Key, r.Value), CommandOutcome.Indeterminate, "The record of this command is damaged.", Began: true)).OrderBy(e => e.At)];
+            ? new JournalEntry(
+                record.Id, record.Action, record.At, result.Outcome, Short(result.Summary), record.Began, record.Step, record.Undo)
+            : new JournalEntry(
+                r.Key, "unknown", At(r.Key, r.Value), CommandOutcome.Indeterminate, "The record of this command is damaged.",
+                Began: true)).OrderBy(e => e.At)];
 
     /// <summary>What ended before then may be forgotten, in milliseconds since 1970 UTC.</summary>
     public long KnownSince
@@ -98,7 +101,9 @@ sealed class CommandJournal
     /// <summary>True where the command was seen before; the record is null where it was damaged.</summary>
     public bool Knows(string id, out CommandRecord? record) => _records.TryGetValue(Key(id), out record);
 
-    /// <summary>Durable when it returns null; otherwise why it could not be, with the record held in memory unless it is an intent.</summary>
+    /// <summary>
+    /// Durable when it returns null; otherwise why it could not be, with the record held in memory unless it is an intent.
+    /// </summary>
     public string? Write(CommandRecord record)
     {
         var (id, state) = (record.Id, record.State);
@@ -217,7 +222,8 @@ sealed class CommandJournal
     {
         try
         {
-            if (new FileInfo(path).Length <= LargestRecord && Parse(File.ReadAllBytes(path)) is { } record && Key(record.Id) == Path.GetFileNameWithoutExtension(path))
+            if (new FileInfo(path).Length <= LargestRecord && Parse(File.ReadAllBytes(path)) is { } record
+                && Key(record.Id) == Path.GetFileNameWithoutExtension(path))
                 return record;
         }
         catch (JsonException)

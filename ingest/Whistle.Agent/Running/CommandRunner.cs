@@ -102,7 +102,9 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     }
 
     static CommandResult Unknown(long token) =>
-        new(token, CommandOutcome.Indeterminate, "The agent stopped while it ran this command, so its outcome is unknown. It will not run it again.", null);
+        new(
+            token, CommandOutcome.Indeterminate,
+            "The agent stopped while it ran this command, so its outcome is unknown. It will not run it again.", null);
 
     async Task<SendOutcome.Retryable?> ReportAllAsync(CommandJournal journal, CancellationToken cancellation)
     {
@@ -127,7 +129,8 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
         var parts = journal.Entries.Chunk(EntriesAtATime).DefaultIfEmpty([]).ToList();
         for (var i = 0; i < parts.Count; i++)
         {
-            var outcome = await _client.ReportJournalAsync(new(generation, journal.KnownSince, parts[i], More: i < parts.Count - 1), cancellation).ConfigureAwait(false);
+            var outcome = await _client.ReportJournalAsync(
+                new(generation, journal.KnownSince, parts[i], More: i < parts.Count - 1), cancellation).ConfigureAwait(false);
             if (outcome is SendOutcome.Retryable retry)
                 return retry;
             if (outcome is SendOutcome.Final final)
@@ -142,7 +145,10 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     {
         CommandResult result;
         if (journal.Knows(command.Id, out var seen))
-            result = (seen?.Result is { } known && seen.Action == command.Action ? known : Unknown(command.Token)) with { Token = command.Token };
+            result = (seen?.Result is { } known && seen.Action == command.Action ? known : Unknown(command.Token)) with
+            {
+                Token = command.Token,
+            };
         else
             result = await ExecuteAsync(journal, command, cancellation).ConfigureAwait(false);
         // An intent, if one was written, or the result that was reported before.
@@ -156,14 +162,17 @@ sealed class CommandRunner(AgentOptions options, ILogger log, IReadOnlyList<INod
     async Task<CommandResult> ExecuteAsync(CommandJournal journal, LeasedCommand command, CancellationToken cancellation)
     {
         if (_actions.FirstOrDefault(a => a.Descriptor.Name == command.Action) is not { } action)
-            return new CommandResult(command.Token, CommandOutcome.Refused, $"This agent ({AgentOptions.Version}) has no action {command.Action}. Upgrade it, or correct the name.", null);
+            return new CommandResult(
+                command.Token, CommandOutcome.Refused,
+                $"This agent ({AgentOptions.Version}) has no action {command.Action}. Upgrade it, or correct the name.", null);
         var guard = action.Descriptor.Mutates && !command.DryRun ? Guard(journal, command) : MutationGuard.Closed(options.Time);
         var seconds = Math.Clamp(command.TimeoutSeconds, 1, (int)LongestTime.TotalSeconds);
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(seconds), options.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, limit.Token);
         try
         {
-            var report = await action.RunAsync(command.Parameters, Context(options, command.DryRun, guard), either.Token).ConfigureAwait(false);
+            var report = await action.RunAsync(
+                command.Parameters, Context(options, command.DryRun, guard), either.Token).ConfigureAwait(false);
             return new CommandResult(command.Token, report.Outcome, report.Summary, report.Output);
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellation.IsCancellationRequested)

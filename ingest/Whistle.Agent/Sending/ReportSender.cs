@@ -37,7 +37,8 @@ sealed class ReportSender : IDisposable
         try
         {
             using var request = Request(payload);
-            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
+            using var response = await _http.SendAsync(
+                request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
             if (response.IsSuccessStatusCode)
                 return new SendOutcome.Accepted();
             return Judge(response, await ReasonAsync(response, either.Token).ConfigureAwait(false));
@@ -86,7 +87,8 @@ sealed class ReportSender : IDisposable
     }
 
     /// <exception cref="SecretException">The token file holds no token that could be taken.</exception>
-    internal static string? Token(AgentOptions options) => options.TokenFile is { } path ? new SecretFile(path, AgentOptions.TokenForm).Read() : options.Token;
+    internal static string? Token(AgentOptions options) =>
+        options.TokenFile is { } path ? new SecretFile(path, AgentOptions.TokenForm).Read() : options.Token;
 
     SendOutcome Judge(HttpResponseMessage response, string reason) => Judge(response, reason, _address, _options);
 
@@ -98,7 +100,10 @@ sealed class ReportSender : IDisposable
         return status switch
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden =>
-                new SendOutcome.Retryable($"{answer} Check the agent's token in {options.TokenFile ?? "the agent's options"}; the reports wait until it is correct.", after),
+                new SendOutcome.Retryable(
+                    $"{answer} Check the agent's token in {options.TokenFile ?? "the agent's options"}; "
+                    + "the reports wait until it is correct.",
+                    after),
             HttpStatusCode.TooManyRequests when after is null => new SendOutcome.Final(answer),
             HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout or >= HttpStatusCode.InternalServerError =>
                 new SendOutcome.Retryable(answer, after),

@@ -150,6 +150,7 @@ sealed partial class FilesystemCollector(HostFile proc, string root, MountProbe 
         return value < 256 ? (byte)value : null;
     }
 
-    [GeneratedRegex(@"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)", RegexOptions.CultureInvariant)]
     static partial Regex ExcludedPoints { get; }
 }

@@ -37,8 +37,8 @@ public sealed record GatewayOptions
 /// for a tenant over its own limit; other 4xx with the reason for what can never succeed.
 /// </summary>
 public sealed class Gateway(
-    GatewayOptions options, MemoryOptions memory, Credentials credentials, TelemetryLog log, RefusedSenders refused, ProcessWatch process, IngestMetrics metrics,
-    TimeProvider time, ILogger<Gateway> logger)
+    GatewayOptions options, MemoryOptions memory, Credentials credentials, TelemetryLog log, RefusedSenders refused, ProcessWatch process,
+    IngestMetrics metrics, TimeProvider time, ILogger<Gateway> logger)
 {
     // A sender that declares much and sends little must not hold what it declares.
     const int FirstBuffer = 64 << 10;
@@ -48,7 +48,8 @@ public sealed class Gateway(
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
     // New series cost much to decode; a tenant that brings many, by however many senders, leaves processors to the others.
-    readonly TenantTurns _decoding = new(perTenant: Math.Max(1, Environment.ProcessorCount / 2), inAll: int.MaxValue, mostWaiting: int.MaxValue);
+    readonly TenantTurns _decoding =
+        new(perTenant: Math.Max(1, Environment.ProcessorCount / 2), inAll: int.MaxValue, mostWaiting: int.MaxValue);
 
     public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", WriteAsync).AllowAnonymous();
 
@@ -62,11 +63,14 @@ public sealed class Gateway(
     async Task<WriteAnswer> HandleAsync(HttpContext context)
     {
         if (await AuthenticateAsync(context) is not { } sender)
-            return Reject("unauthorized", new WriteAnswer(401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
-        if (!RemoteWriteBody.TryGetVersion(context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
+            return Reject("unauthorized", new WriteAnswer(
+                401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
+        if (!RemoteWriteBody.TryGetVersion(
+            context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
             return Reject("content_type", new WriteAnswer(415, $"This is not a remote-write content type. {RemoteWriteBody.Accepted}"));
         if (context.Request.Headers.ContentEncoding != "snappy")
-            return Reject("content_encoding", new WriteAnswer(415, "Send the body in snappy's block format, with Content-Encoding: snappy."));
+            return Reject(
+                "content_encoding", new WriteAnswer(415, "Send the body in snappy's block format, with Content-Encoding: snappy."));
         try
         {
             if (_inWork.AddOrUpdate(sender, 1, (_, count) => count + 1) > options.MaxConcurrentRequests)
@@ -105,7 +109,10 @@ public sealed class Gateway(
     async Task<WriteAnswer> AppendAsync(HttpContext context, Sender sender, RemoteWriteVersion version)
     {
         if (_rates.MustWait(sender.Tenant) is { } wait)
-            return Reject("rate", new WriteAnswer(429, $"The tenant {sender.Tenant} sends more than {options.MaxSamplesPerSecond:0} samples a second.") { RetryAfter = wait });
+            return Reject("rate", new WriteAnswer(
+                429,
+                $"The tenant {sender.Tenant} sends more than {options.MaxSamplesPerSecond:0} samples a second.")
+            { RetryAfter = wait });
         var append = await ReadAndAppendAsync(context, sender, version);
         var result = await append;
         _rates.Count(sender.Tenant, result.Stored + result.Refused + result.OverLimit);

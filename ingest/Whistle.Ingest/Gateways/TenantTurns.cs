@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Whistle.Ingest.Gateways;
 
 /// <summary>
-/// Lets so much work be under way at a time, for one tenant and in all; the rest waits in line. A tenant that asks for much waits for itself.
+/// Lets so much work be under way at a time, for one tenant and in all; the rest waits in line. A tenant that asks for much waits for
+/// itself.
 /// </summary>
 /// <param name="mostWaiting">Of one tenant; more are turned away.</param>
 public sealed class TenantTurns(int perTenant, int inAll, int mostWaiting)
@@ -35,7 +36,8 @@ public sealed class TenantTurns(int perTenant, int inAll, int mostWaiting)
     // Of those whose tenant may have one more, whoever has waited longest.
     void StartNext_NeedsLock()
     {
-        while (_running < inAll && _lines.Values.Where(l => l.Running < perTenant && l.Waiting.Count > 0).MinBy(l => l.Waiting.First!.Value.Ticket) is { } next)
+        while (_running < inAll
+            && _lines.Values.Where(l => l.Running < perTenant && l.Waiting.Count > 0).MinBy(l => l.Waiting.First!.Value.Ticket) is { } next)
         {
             var turn = next.Waiting.First!.Value.Turn;
             next.Waiting.RemoveFirst();

@@ -76,7 +76,9 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
             {
                 // Before the head is filled, nothing is missing: filling it from the store respects the windows.
                 var since = _lastId == 0 ? long.MinValue : now - Milliseconds(UsualWindow);
-                _windows.AddOrUpdate(selector, (length, since), (_, old) => old.Milliseconds >= length ? (length, old.Since) : (length, Math.Max(old.Since, now - old.Milliseconds)));
+                _windows.AddOrUpdate(
+                    selector, (length, since),
+                    (_, old) => old.Milliseconds >= length ? (length, old.Since) : (length, Math.Max(old.Since, now - old.Milliseconds)));
             }
         }
 
@@ -120,7 +122,9 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     /// <summary>The series of a selector from now on.</summary>
     public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => new(this, matchers);
 
-    /// <summary>Series of a name that came after the first <paramref name="known"/> of all ever did; of any name where there is none.</summary>
+    /// <summary>
+    /// Series of a name that came after the first <paramref name="known"/> of all ever did; of any name where there is none.
+    /// </summary>
     internal IReadOnlyList<HeadSeries> Since(string? name, ref long known)
     {
         lock (_lock)
@@ -132,7 +136,8 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     }
 
     /// <summary>Gives the labels of every series that satisfies all matchers and has a sample in the range, each once.</summary>
-    internal void VisitSeries(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation)
+    internal void VisitSeries(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation)
     {
         foreach (var part in Matching(matchers))
         {
@@ -205,14 +210,16 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
                 return null;
             _perTenant[tenant] = count + 1;
             labels = _pool.Share(labels);
-            var series = new HeadSeries(id ?? ++_lastId, labels, tenant) { Key = key, KeepMilliseconds = KeepFor(labels), Persisted = id is not null };
+            var series = new HeadSeries(id ?? ++_lastId, labels, tenant)
+            { Key = key, KeepMilliseconds = KeepFor(labels), Persisted = id is not null };
             _lastId = Math.Max(_lastId, series.Id);
             Index_NeedsLock(series);
             return series;
         }
     }
 
-    static Labels Unshared(IReadOnlyList<Label> sorted) => Labels.FromSorted([.. sorted.Select(l => l.Name)], [.. sorted.Select(l => l.Value)]);
+    static Labels Unshared(IReadOnlyList<Label> sorted) =>
+        Labels.FromSorted([.. sorted.Select(l => l.Name)], [.. sorted.Select(l => l.Value)]);
 
     /// <summary>A series that was evicted between being staged and being committed comes back as it was.</summary>
     internal HeadSeries Revive(HeadSeries series)
@@ -248,7 +255,9 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
         ForgetTexts();
     }
 
-    /// <summary>Drops samples that fell out of their window, and series that have none left and were not heard of for as long. Between two commits.</summary>
+    /// <summary>
+    /// Drops samples that fell out of their window, and series that have none left and were not heard of for as long. Between two commits.
+    /// </summary>
     internal void Prune(IReadOnlyList<HeadSeries> part)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -315,7 +324,8 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
         var (names, upTo) = Names(ofName.Find(m => m.Operator == MatchOperator.Equal)?.Value);
         foreach (var name in names.Where(n => ofName.TrueForAll(m => m.IsMatch(n))))
         {
-            foreach (var tenant in Tenants(name, ofTenant.Find(m => m.Operator == MatchOperator.Equal)?.Value).Where(t => ofTenant.TrueForAll(m => m.IsMatch(t))))
+            foreach (var tenant in Tenants(name, ofTenant.Find(m => m.Operator == MatchOperator.Equal)?.Value).Where(
+                t => ofTenant.TrueForAll(m => m.IsMatch(t))))
             {
                 var after = 0L;
                 while (Next(name, tenant, after, upTo) is { Count: > 0 } part)

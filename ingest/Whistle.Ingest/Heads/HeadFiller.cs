@@ -19,7 +19,10 @@ static class HeadFiller
         var filled = new HashSet<HeadSeries>();
         var samples = 0L;
         head.ContinueAfter(store.LastSeriesId);
-        store.ReadAll(longest, usual - 1, (id, labels) => head.KeepFor(Labels.From(labels)) > now - usual + (long)Head.Lag.TotalMilliseconds ? Open(id, labels) : null, Append);
+        store.ReadAll(
+            longest, usual - 1,
+            (id, labels) => head.KeepFor(Labels.From(labels)) > now - usual + (long)Head.Lag.TotalMilliseconds ? Open(id, labels) : null,
+            Append);
         store.ReadAll(usual, newest, Open, Append);
         foreach (var series in filled)
             series.StagedTime = series.LastTime;

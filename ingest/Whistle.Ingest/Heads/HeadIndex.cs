@@ -5,8 +5,8 @@ using Whistle.Ingest.Series;
 namespace Whistle.Ingest.Heads;
 
 /// <summary>
-/// The head's series by metric name and tenant, each in the order in which they came, so that what one tenant has costs the others nothing to pass
-/// over. Everything here is done under the head's lock.
+/// The head's series by metric name and tenant, each in the order in which they came, so that what one tenant has costs the others nothing
+/// to pass over. Everything here is done under the head's lock.
 /// </summary>
 sealed class HeadIndex
 {

@@ -7,13 +7,14 @@ using Whistle.State.Files;
 namespace Whistle.Ingest.Heads;
 
 /// <summary>
-/// How many new series each tenant was let in within the last hour. A part of the allowance is written down before it is used, so a restart, which a tenant might
-/// bring about, gives nobody a new one: what was written down and not used counts as used then.
+/// How many new series each tenant was let in within the last hour. A part of the allowance is written down before it is used, so a
+/// restart, which a tenant might bring about, gives nobody a new one: what was written down and not used counts as used then.
 /// </summary>
 sealed class NewSeries
 {
     public static readonly StateSchema Tables = new(
-        "ingest-series", "CREATE TABLE new_series (tenant TEXT NOT NULL, slot INTEGER NOT NULL, reserved INTEGER NOT NULL, PRIMARY KEY (tenant, slot))");
+        "ingest-series",
+        "CREATE TABLE new_series (tenant TEXT NOT NULL, slot INTEGER NOT NULL, reserved INTEGER NOT NULL, PRIMARY KEY (tenant, slot))");
 
     static readonly long SlotMilliseconds = (long)TimeSpan.FromMinutes(10).TotalMilliseconds;
 
@@ -124,7 +125,8 @@ sealed class NewSeries
         await using var transaction = await connection.BeginWriteAsync(Scope, CancellationToken.None);
         await connection.ExecuteAsync(
             """
-            INSERT INTO new_series (tenant, slot, reserved) SELECT tenant, $slot, sum(reserved) FROM new_series WHERE slot > $ahead GROUP BY tenant
+            INSERT INTO new_series (tenant, slot, reserved)
+                SELECT tenant, $slot, sum(reserved) FROM new_series WHERE slot > $ahead GROUP BY tenant
             ON CONFLICT (tenant, slot) DO UPDATE SET reserved = new_series.reserved + excluded.reserved
             """,
             CancellationToken.None, ("$slot", slot), ("$ahead", slot + MostAhead));

@@ -40,12 +40,13 @@ sealed record LimitReached(string Reason, string Tenant, string Setting, long Li
     public static readonly string[] Reasons = [Active, New, Stored];
 
     public override string ToString() =>
-        $"the tenant {Tenant} has {Limit} {What}, as many as {Setting} allows. Drop labels with many values at the sender, or raise the limit";
+        $"the tenant {Tenant} has {Limit} {What}, as many as {Setting} allows. "
+        + "Drop labels with many values at the sender, or raise the limit";
 }
 
 /// <summary>
-/// Decides whether a tenant may have one more series. What the server itself records is not asked about. After a start, the count of stored series is too low until the
-/// store has been read.
+/// Decides whether a tenant may have one more series. What the server itself records is not asked about. After a start, the count of stored
+/// series is too low until the store has been read.
 /// </summary>
 public sealed class SeriesLimits
 {
@@ -88,9 +89,12 @@ public sealed class SeriesLimits
     {
         var tenant = labels[Sender.TenantLabel];
         if (_stored.Of(tenant) >= _options.Stored)
-            return Refuse(new(LimitReached.Stored, tenant, "MaxStoredSeriesPerTenant", _options.Stored, "series stored (by a close estimate)"));
+            return Refuse(
+                new(LimitReached.Stored, tenant, "MaxStoredSeriesPerTenant", _options.Stored, "series stored (by a close estimate)"));
         if (!HaveRoom(active, labelBytes))
-            return active < _options.MaxActive ? Refuse(new(LimitReached.Active, tenant, "Memory:SeriesLabels", _options.MaxLabelBytes, "bytes of labels")) : Active(labels);
+            return active < _options.MaxActive
+                ? Refuse(new(LimitReached.Active, tenant, "Memory:SeriesLabels", _options.MaxLabelBytes, "bytes of labels"))
+                : Active(labels);
         if (!_new.TryAdd(tenant))
             return Refuse(new(LimitReached.New, tenant, "MaxNewSeriesPerHour", _options.NewPerHour, "new series within an hour"));
         _stored.Add(tenant, labels);

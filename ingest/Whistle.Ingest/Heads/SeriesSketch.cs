@@ -6,8 +6,9 @@ using System.Security.Cryptography;
 namespace Whistle.Ingest.Heads;
 
 /// <summary>
-/// About how many different series there were, in 16 KiB however many: exact for a few hundred, off by 0.8 % (one standard deviation) beyond.
-/// HyperLogLog with the estimator of O. Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017, algorithm 6). Thread-safe.
+/// About how many different series there were, in 16 KiB however many: exact for a few hundred, off by 0.8 % (one standard deviation)
+/// beyond. HyperLogLog with the estimator of O. Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017, algorithm 6).
+/// Thread-safe.
 /// </summary>
 sealed class SeriesSketch
 {

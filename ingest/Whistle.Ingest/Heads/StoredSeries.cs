@@ -6,7 +6,8 @@ using Whistle.Telemetry;
 namespace Whistle.Ingest.Heads;
 
 /// <summary>
-/// About how many series each tenant has in the store. A sketch cannot forget what retention drops, so all are made again from the store from time to time.
+/// About how many series each tenant has in the store. A sketch cannot forget what retention drops, so all are made again from the store
+/// from time to time.
 /// </summary>
 sealed class StoredSeries
 {

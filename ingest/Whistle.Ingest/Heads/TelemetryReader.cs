@@ -54,11 +54,13 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
 
     /// <summary>The names of the labels of the series in scope.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => Texts(null, scope, limit, cancellation);
+    public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        Texts(null, scope, limit, cancellation);
 
     /// <summary>The values of a label of the series in scope.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => Texts(name, scope, limit, cancellation);
+    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        Texts(name, scope, limit, cancellation);
 
     internal static void EachText(Labels labels, string? name, Action<string> each)
     {
@@ -80,7 +82,8 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
         foreach (var (matchers, border) in Borders(scope))
         {
             if (scope.MaxTime >= border)
-                head.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, labels => EachText(labels, name, found.Add), cancellation);
+                head.VisitSeries(
+                    matchers, Math.Max(scope.MinTime, border), scope.MaxTime, labels => EachText(labels, name, found.Add), cancellation);
             if (scope.MinTime < border)
                 store.VisitLabels(name, matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
         }
@@ -88,7 +91,8 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
         return found.Build();
     }
 
-    IEnumerable<(IReadOnlyList<LabelMatcher> Matchers, long Border)> Borders(SeriesScope scope) => scope.Selectors.Select(m => (m, head.CompleteFrom(m)));
+    IEnumerable<(IReadOnlyList<LabelMatcher> Matchers, long Border)> Borders(SeriesScope scope) =>
+        scope.Selectors.Select(m => (m, head.CompleteFrom(m)));
 
     // Objects and arrays around the characters, on 64 bits.
     static int Bytes(string text) => 40 + (sizeof(char) * text.Length);

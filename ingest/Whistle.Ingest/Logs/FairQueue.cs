@@ -4,7 +4,8 @@ using System.Threading.Channels;
 namespace Whistle.Ingest.Logs;
 
 /// <summary>
-/// Writes on their way to the committer, in a line for each tenant. They are taken from one line after the other, so whoever brings much holds up himself alone.
+/// Writes on their way to the committer, in a line for each tenant. They are taken from one line after the other, so whoever brings much
+/// holds up himself alone.
 /// </summary>
 sealed class FairQueue
 {

@@ -41,7 +41,8 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
                     RefuseOld(write, reader.Key, sample.Time);
                 else if (sample.Time > newest)
                     RefuseNew(write, reader.Key, sample.Time);
-                else if (series is not null || (refusal is null && TryResolve(sender, reader.Key, write, ref badSeries, out series, out refusal)))
+                else if (series is not null
+                    || (refusal is null && TryResolve(sender, reader.Key, write, ref badSeries, out series, out refusal)))
                 {
                     Add(sender, series!, sample, write);
                     latest = Math.Max(latest, sample.Time);
@@ -89,7 +90,8 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             write.AddProof(proof, sample.Time, sample.Value);
     }
 
-    bool TryResolve(Sender sender, ReadOnlySpan<byte> encoded, StagedWrite write, ref int badSeries, out HeadSeries? series, out Refusal? refusal)
+    bool TryResolve(
+        Sender sender, ReadOnlySpan<byte> encoded, StagedWrite write, ref int badSeries, out HeadSeries? series, out Refusal? refusal)
     {
         refusal = null;
         var key = XxHash128.HashToUInt128(encoded, sender.KeySeed);
@@ -125,7 +127,8 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old; older samples are refused.");
 
     void RefuseNew(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_new", write.Reason is not null ? "" :
-        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; check the clock of the sender.");
+        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; "
+        + "check the clock of the sender.");
 
     string Name(ReadOnlySpan<byte> encoded)
     {
@@ -145,6 +148,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
 
     sealed record Refusal(string Reason, string Message)
     {
-        public static Refusal OfLimit(Labels labels, LimitReached reached) => new(reached.Reason, $"The series {labels} is new, and {reached}. Samples of known series were stored.");
+        public static Refusal OfLimit(Labels labels, LimitReached reached) =>
+            new(reached.Reason, $"The series {labels} is new, and {reached}. Samples of known series were stored.");
     }
 }

@@ -78,7 +78,9 @@ sealed class StagedWrite : IDisposable
     public void Add(HeadSeries series, long time, double value)
     {
         if (Count - Proofs == _maxSamples)
-            throw new RemoteWriteException(RemoteWriteErrorReason.TooLarge, $"The request has more than {_maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
+            throw new RemoteWriteException(
+                RemoteWriteErrorReason.TooLarge,
+                $"The request has more than {_maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
         Append(series, time, value);
     }
 
@@ -95,7 +97,10 @@ sealed class StagedWrite : IDisposable
         Reason ??= message;
     }
 
-    /// <summary>What it holds in writes of so many samples at most; itself where it has no more. They are of its memory, so it is disposed of after them.</summary>
+    /// <summary>
+    /// What it holds in writes of so many samples at most; itself where it has no more. They are of its memory, so it is disposed of after
+    /// them.
+    /// </summary>
     public IReadOnlyList<StagedWrite> Parts(int most)
     {
         if (Count <= most)

@@ -48,8 +48,8 @@ enum CommitMoment
 /// again. Whatever goes wrong with a batch, only that batch is refused.
 /// </remarks>
 public sealed class TelemetryLog(
-    TelemetryLogOptions options, MemoryOptions memory, Head head, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time,
-    ILogger<TelemetryLog> logger)
+    TelemetryLogOptions options, MemoryOptions memory, Head head, DuckDbStore store, IngestMetrics metrics, HealthBoard health,
+    TimeProvider time, ILogger<TelemetryLog> logger)
 {
     const string Component = "telemetry-store";
 
@@ -112,8 +112,8 @@ public sealed class TelemetryLog(
     }
 
     /// <summary>
-    /// Appends what the server itself records; the labels are taken as they are. Once it completes the head has them, and the store unless it
-    /// takes nothing now.
+    /// Appends what the server itself records; the labels are taken as they are. Once it completes the head has them, and the store unless
+    /// it takes nothing now.
     /// </summary>
     public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
     {
@@ -157,7 +157,8 @@ public sealed class TelemetryLog(
 
     // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
     string? WhyNot() => _refusal
-        ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause ? "The store accepts no samples; see the server's log." : null);
+        ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause
+            ? "The store accepts no samples; see the server's log." : null);
 
     void ThrowIfFull(string tenant)
     {
@@ -397,8 +398,8 @@ public sealed class TelemetryLog(
         return recovery.IsReplaced ? 0 : recovery.Commits;
     }
 
-    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again. As late samples, since it
-    // may have some of them, and those are compared with it when their hour is sealed.
+    // The hot store was damaged and is a new one: what the head has of hours that are not sealed is written to it again. As late samples,
+    // since it may have some of them, and those are compared with it when their hour is sealed.
     void Refill()
     {
         var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);

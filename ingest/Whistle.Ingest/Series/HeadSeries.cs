@@ -29,7 +29,9 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     /// <summary>The hash under which the sender's encoding of the labels leads here; zero until it is known.</summary>
     public UInt128 Key { get; set; }
 
-    /// <summary>The copy that proves a node's report, where this series has one. Only what comes under the node's own credential enters it.</summary>
+    /// <summary>
+    /// The copy that proves a node's report, where this series has one. Only what comes under the node's own credential enters it.
+    /// </summary>
     public HeadSeries? Proof { get; set; }
 
     /// <summary>The server made it of what senders sent.</summary>
@@ -55,7 +57,9 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     /// <summary>The how-manieth series of the head it was, when it last came.</summary>
     public long Arrival { get; set; }
 
-    /// <summary>When samples of it last became durable, whatever their own times: milliseconds since 1970 UTC. Only the committer touches it.</summary>
+    /// <summary>
+    /// When samples of it last became durable, whatever their own times: milliseconds since 1970 UTC. Only the committer touches it.
+    /// </summary>
     public long HeardAt { get; set; } = long.MinValue;
 
     /// <summary>True from the second clean-up on that finds it empty: no sample ever became durable.</summary>

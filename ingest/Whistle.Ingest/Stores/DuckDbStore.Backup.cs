@@ -13,11 +13,13 @@ public sealed partial class DuckDbStore
 
     const string CopyName = "backup";
 
-    /// <summary>Copies all that is stored into an empty folder, while samples come in and hours are sealed. What is damaged is set aside first.</summary>
+    /// <summary>
+    /// Copies all that is stored into an empty folder, while samples come in and hours are sealed. What is damaged is set aside first.
+    /// </summary>
     /// <remarks>
     /// <para>The hot database goes first, as of one moment. What was sealed at that moment is in a sealed file then and later: an hour is
-    /// only ever replaced by a generation that holds more, or deleted past retention. What is sealed in between is in both, as after a crash between
-    /// the renaming of a sealed file and the drop of its table, and whoever reads drops a time that it has seen.</para>
+    /// only ever replaced by a generation that holds more, or deleted past retention. What is sealed in between is in both, as after a
+    /// crash between the renaming of a sealed file and the drop of its table, and whoever reads drops a time that it has seen.</para>
     /// <para>The files of one hour are copied under one lock, so they belong together. What the copy's catalogue knows of hours that went
     /// while it was made is taken out of it, and its mark is that of its own last commit, not of the store's.</para>
     /// </remarks>
@@ -50,12 +52,14 @@ public sealed partial class DuckDbStore
     {
         try
         {
-            using var connection = new DuckDBConnection($"DataSource={Path.Combine(folder, HotFile.Name)};access_mode=READ_ONLY;memory_limit={memoryLimit};threads=1");
+            using var connection = new DuckDBConnection(
+                $"DataSource={Path.Combine(folder, HotFile.Name)};access_mode=READ_ONLY;memory_limit={memoryLimit};threads=1");
             connection.Open();
             var hot = CountHot(connection, null);
             var parquet = 0L;
             foreach (var file in Directory.EnumerateFiles(Path.Combine(folder, "sealed"), "*.parquet").Order(StringComparer.Ordinal))
-                parquet += Number(connection, $"SELECT count(*) FROM read_parquet({Quote(file)})") * (file.EndsWith(".samples.parquet", StringComparison.Ordinal) ? 1 : 0);
+                parquet += Number(connection, $"SELECT count(*) FROM read_parquet({Quote(file)})")
+                    * (file.EndsWith(".samples.parquet", StringComparison.Ordinal) ? 1 : 0);
             return (hot, parquet);
         }
         catch (DuckDBException e)
@@ -81,7 +85,8 @@ public sealed partial class DuckDbStore
         _layout.EnterReadLock();
         try
         {
-            return [.. SealedNames().Where(n => HourOf(n) == hour).Select(n => FileCopy.Make(_sealed.PathOf(n), folder, Path.Combine("sealed", n)))];
+            return [.. SealedNames().Where(n => HourOf(n) == hour).Select(
+                n => FileCopy.Make(_sealed.PathOf(n), folder, Path.Combine("sealed", n)))];
         }
         finally
         {
@@ -111,7 +116,8 @@ public sealed partial class DuckDbStore
         }
     });
 
-    List<string> SealedNames() => [.. Directory.EnumerateFiles(SealedFolder).Select(f => Path.GetFileName(f)).Where(n => !n.EndsWith(DurableFile.UnfinishedSuffix, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+    List<string> SealedNames() => [.. Directory.EnumerateFiles(SealedFolder).Select(f => Path.GetFileName(f))
+        .Where(n => !n.EndsWith(DurableFile.UnfinishedSuffix, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
 
     static string HourOf(string name) => name.Split('.')[0];
 

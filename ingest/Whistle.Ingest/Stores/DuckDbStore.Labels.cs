@@ -15,9 +15,12 @@ public sealed partial class DuckDbStore
 
     const int SeriesAtOnce = 65_536;
 
-    /// <summary>The labels of every series that satisfies all matchers and has a sample in the range (both ends included); some more than once.</summary>
+    /// <summary>
+    /// The labels of every series that satisfies all matchers and has a sample in the range (both ends included); some more than once.
+    /// </summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    internal void VisitSeries(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation) =>
+    internal void VisitSeries(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation) =>
         VisitTexts(matchers, minTime, maxTime, text =>
         {
             var labels = Labels.From(LabelsJson.Read(text));
@@ -25,9 +28,12 @@ public sealed partial class DuckDbStore
                 each(labels);
         }, cancellation);
 
-    /// <summary>All names of labels of the series that <see cref="VisitSeries"/> gives, or all values of one label; some more than once.</summary>
+    /// <summary>
+    /// All names of labels of the series that <see cref="VisitSeries"/> gives, or all values of one label; some more than once.
+    /// </summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    internal void VisitLabels(string? name, IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation)
+    internal void VisitLabels(
+        string? name, IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation)
     {
         if (matchers.Count > 0)
         {
@@ -41,7 +47,8 @@ public sealed partial class DuckDbStore
             var check = Check(cancellation);
             var whole = hours.Where(h => IsWhole(h, minTime, maxTime)).Select(h => Quote(_sealed.PathOf(h.Labels))).ToList();
             if (whole.Count > 0)
-                Query(connection, $"SELECT DISTINCT {(name is null ? "label" : "value")} FROM read_parquet([{string.Join(", ", whole)}]){(name is null ? "" : " WHERE label = ?")}", row =>
+                Query(connection, $"SELECT DISTINCT {(name is null ? "label" : "value")} "
+                    + $"FROM read_parquet([{string.Join(", ", whole)}]){(name is null ? "" : " WHERE label = ?")}", row =>
                 {
                     check();
                     each(row.GetString(0));
@@ -64,12 +71,14 @@ public sealed partial class DuckDbStore
         }
     }
 
-    /// <summary>Every series that is stored, by its tenant and a hash of its labels; some more than once. What cannot be read is left out.</summary>
+    /// <summary>
+    /// Every series that is stored, by its tenant and a hash of its labels; some more than once. What cannot be read is left out.
+    /// </summary>
     /// <exception cref="StoreException">The hot store does not answer.</exception>
     internal void StoredSeries(Action<string, ulong> each, CancellationToken cancellation)
     {
-        // Little at a time: while something is read, nothing can be sealed, and while that waits, nobody else may begin to read. The files of series are taken
-        // as they are: to prove an hour, all of its samples would have to be read.
+        // Little at a time: while something is read, nothing can be sealed, and while that waits, nobody else may begin to read. The files
+        // of series are taken as they are: to prove an hour, all of its samples would have to be read.
         foreach (var hour in SealedHours())
         {
             try
@@ -116,18 +125,22 @@ public sealed partial class DuckDbStore
 
     static ulong KeyOf(string text) => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(text));
 
-    void VisitTexts(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation, bool partsOnly = false) =>
+    void VisitTexts(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation,
+        bool partsOnly = false) =>
         Reading(minTime, maxTime, (connection, hours) =>
         {
             var (search, check) = (new LabelSearch(matchers), Check(cancellation));
             foreach (var hour in hours.Where(h => !partsOnly || !IsWhole(h, minTime, maxTime)))
             {
                 Visit($"read_parquet({Quote(_sealed.PathOf(hour.Series))})", IsWhole(hour, minTime, maxTime)
-                    ? "true" : $"id IN (SELECT series FROM read_parquet({Quote(_sealed.PathOf(hour.Samples))}) WHERE {InRange(minTime, maxTime)})");
+                    ? "true"
+                    : $"id IN (SELECT series FROM read_parquet({Quote(_sealed.PathOf(hour.Samples))}) WHERE {InRange(minTime, maxTime)})");
             }
 
             ReadHot(minTime, maxTime, () => Visit("series",
-                $"id IN ({string.Join(" UNION ", HotTables(minTime, maxTime).Select(t => $"SELECT series FROM {t} WHERE {InRange(minTime, maxTime)}"))})"));
+                $"id IN ({string.Join(
+                    " UNION ", HotTables(minTime, maxTime).Select(t => $"SELECT series FROM {t} WHERE {InRange(minTime, maxTime)}"))})"));
             return true;
 
             void Visit(string source, string where)
@@ -141,7 +154,8 @@ public sealed partial class DuckDbStore
             }
         });
 
-    static bool IsWhole(SealedHour hour, long minTime, long maxTime) => hour.Hour * Hour >= minTime && (hour.Hour + 1) * Hour - 1 <= maxTime;
+    static bool IsWhole(SealedHour hour, long minTime, long maxTime) =>
+        hour.Hour * Hour >= minTime && (hour.Hour + 1) * Hour - 1 <= maxTime;
 
     static Action Check(CancellationToken cancellation)
     {

@@ -26,11 +26,13 @@ public sealed partial class DuckDbStore
             }
 
             if (found > HotFile.Format)
-                throw new StoreException($"The telemetry in {_options.Folder} is of format {found}, and this program knows formats up to {HotFile.Format}. Start the newer program, or restore a backup that this one made.");
+                throw new StoreException($"The telemetry in {_options.Folder} is of format {found}, and this program knows formats up to "
+                    + $"{HotFile.Format}. Start the newer program, or restore a backup that this one made.");
             return false;
         }
 
-        var sealedBefore = Directory.EnumerateFiles(SealedFolder, "*.samples.parquet").Count(f => SealedHour.HourOf(Path.GetFileName(f)) is not null);
+        var sealedBefore = Directory.EnumerateFiles(SealedFolder, "*.samples.parquet").Count(
+            f => SealedHour.HourOf(Path.GetFileName(f)) is not null);
         if (!_hotFile.Exists && sealedBefore == 0)
             return false;
         var copy = CopyHot();
@@ -92,9 +94,12 @@ public sealed partial class DuckDbStore
             (format, commits) = (row.GetInt32(0), row.GetInt64(1));
             LastSeriesId = Math.Max(LastSeriesId, row.GetFieldValue<uint>(2));
         });
-        Query(_connection, "SELECT coalesce(max(id), 0)::UINTEGER FROM series", row => LastSeriesId = Math.Max(LastSeriesId, row.GetFieldValue<uint>(0)));
+        Query(
+            _connection, "SELECT coalesce(max(id), 0)::UINTEGER FROM series",
+            row => LastSeriesId = Math.Max(LastSeriesId, row.GetFieldValue<uint>(0)));
         if (format > HotFile.Format)
-            throw new StoreException($"The hot store in {_options.Folder} is of format {format}, and this program knows formats up to {HotFile.Format}. Start the newer program, or restore a backup that this one made.");
+            throw new StoreException($"The hot store in {_options.Folder} is of format {format}, and this program knows formats up to "
+                + $"{HotFile.Format}. Start the newer program, or restore a backup that this one made.");
         var mark = _mark.Read();
         // The damage of the one that this replaces has been reported already.
         if (!isReplaced && LossOf(commits, mark, isMarkExpected || commits > 0) is { } loss)
@@ -107,8 +112,10 @@ public sealed partial class DuckDbStore
 
     static string? LossOf(long commits, long? mark, bool isMarkExpected) => mark switch
     {
-        null when isMarkExpected => $"The mark of the last commit is missing or damaged, so it is unknown whether {HotFile.Name} is whole; it has {commits} commits",
-        { } last when last > commits => $"{HotFile.Name} holds {commits} commits of {last}: it is older than what was stored, or was truncated",
+        null when isMarkExpected => $"The mark of the last commit is missing or damaged, so it is unknown whether {HotFile.Name} is whole; "
+            + $"it has {commits} commits",
+        { } last when last > commits =>
+            $"{HotFile.Name} holds {commits} commits of {last}: it is older than what was stored, or was truncated",
         _ => null,
     };
 
@@ -117,7 +124,9 @@ public sealed partial class DuckDbStore
     {
         var newest = _sealed.Last is { } last ? (last + 1) * Hour : 0;
         foreach (var hour in _hot)
-            Query(_connection, $"SELECT coalesce(max(epoch_ms(time)), 0) FROM {HotTable(hour)}", row => newest = Math.Max(newest, row.GetInt64(0)));
+            Query(
+                _connection, $"SELECT coalesce(max(epoch_ms(time)), 0) FROM {HotTable(hour)}",
+                row => newest = Math.Max(newest, row.GetInt64(0)));
         return newest;
     }
 
@@ -136,7 +145,8 @@ public sealed partial class DuckDbStore
         _sealed.Clear();
         // A file of another name is somebody else's.
         foreach (var hour in files.Select(SealedHour.HourOf).OfType<long>().Concat(catalogue.Keys).Distinct().Order())
-            ReadHour(hour, [.. files.Where(f => SealedHour.HourOf(f) == hour)], catalogue.GetValueOrDefault(hour), isLegacy, hot.Contains(hour));
+            ReadHour(
+                hour, [.. files.Where(f => SealedHour.HourOf(f) == hour)], catalogue.GetValueOrDefault(hour), isLegacy, hot.Contains(hour));
         WriteCatalogue(catalogue);
     }
 
@@ -172,11 +182,13 @@ public sealed partial class DuckDbStore
         if (taken != manifest)
         {
             _sealed.WriteManifest(taken);
-            _logger?.ManifestRepaired(manifestFile, manifest is null ? "it was missing or damaged" : $"it was of generation {manifest.Generation}");
+            _logger?.ManifestRepaired(
+                manifestFile, manifest is null ? "it was missing or damaged" : $"it was of generation {manifest.Generation}");
         }
 
         if (chosen > 0)
-            _setAside.Add(SealedHour.NameOf(hour), $"Of the hour {SealedHour.NameOf(hour)} only the older generation {taken.Generation} is whole ({reasons[0]}); samples that came late are missing",
+            _setAside.Add(SealedHour.NameOf(hour), $"Of the hour {SealedHour.NameOf(hour)} only the older generation {taken.Generation} is "
+                + $"whole ({reasons[0]}); samples that came late are missing",
                 hour * Hour, (hour + 1) * Hour - 1);
         DropOthers(taken, files, isHot);
     }
@@ -190,7 +202,9 @@ public sealed partial class DuckDbStore
             Query(_connection, $"SELECT count(*) FROM {HotTable(hour)}", row => hot += row.GetInt64(0));
             Query(_connection, $"SELECT count(*) FROM late WHERE {InHour(hour)}", row => hot += row.GetInt64(0));
             foreach (var file in files.Where(f => f.EndsWith(".samples.parquet", StringComparison.Ordinal)))
-                Query(_connection, $"SELECT count(*) FROM read_parquet({Quote(_sealed.PathOf(file))})", row => parquet = Math.Max(parquet, row.GetInt64(0)));
+                Query(
+                    _connection, $"SELECT count(*) FROM read_parquet({Quote(_sealed.PathOf(file))})",
+                    row => parquet = Math.Max(parquet, row.GetInt64(0)));
             return hot >= parquet;
         }
         catch (Exception e) when (e is StoreException or DuckDBException)
@@ -218,7 +232,8 @@ public sealed partial class DuckDbStore
         }
     }
 
-    // Older generations were replaced. A newer one without a manifest is what a crash left of sealing, while the hot store still has its samples.
+    // Older generations were replaced. A newer one without a manifest is what a crash left of sealing, while the hot store still has its
+    // samples.
     void DropOthers(SealedHour taken, List<string> files, bool isHot)
     {
         var others = files.Where(f => f.EndsWith(".parquet", StringComparison.Ordinal) && taken.Files.All(t => t.Name != f)).ToList();
@@ -228,21 +243,26 @@ public sealed partial class DuckDbStore
             DropLeftover(file);
         List<string> unknown = [.. others.Select(_sealed.PathOf).Where(File.Exists)];
         if (unknown.Count > 0)
-            _setAside.Add(SealedHour.NameOf(taken.Hour), $"Of the hour {SealedHour.NameOf(taken.Hour)} there are files that no manifest names", taken.Hour * Hour, (taken.Hour + 1) * Hour - 1, unknown);
+            _setAside.Add(
+                SealedHour.NameOf(taken.Hour), $"Of the hour {SealedHour.NameOf(taken.Hour)} there are files that no manifest names",
+                taken.Hour * Hour, (taken.Hour + 1) * Hour - 1, unknown);
     }
 
     // A pair of format 1: the series file has all that the samples file refers to, or something is wrong with it.
     void Adopt(long hour, List<string> files)
     {
-        var (samples, series, labels) = (SealedHour.FileName(hour, 0, "samples"), SealedHour.FileName(hour, 0, "series"), SealedHour.FileName(hour, 0, "labels"));
+        var (samples, series, labels) =
+            (SealedHour.FileName(hour, 0, "samples"), SealedHour.FileName(hour, 0, "series"), SealedHour.FileName(hour, 0, "labels"));
         try
         {
             var (rows, known) = (0L, 0L);
-            Query(_connection, $"SELECT count(value), count(s.id) FROM read_parquet({Quote(_sealed.PathOf(samples))}) LEFT JOIN (SELECT DISTINCT id FROM read_parquet({Quote(_sealed.PathOf(series))})) s ON s.id = series",
+            Query(_connection, $"SELECT count(value), count(s.id) FROM read_parquet({Quote(_sealed.PathOf(samples))}) LEFT "
+                + $"JOIN (SELECT DISTINCT id FROM read_parquet({Quote(_sealed.PathOf(series))})) s ON s.id = series",
                 row => (rows, known) = (row.GetInt64(0), row.GetInt64(1)));
             if (known < rows)
                 throw new StoreException($"{rows - known} of its samples belong to no series of {series}");
-            Execute($"COPY ({LabelPairs($"read_parquet({Quote(_sealed.PathOf(series))})")}) TO {Quote(_sealed.PathOf(labels))} (FORMAT parquet, COMPRESSION zstd)");
+            Execute($"COPY ({LabelPairs($"read_parquet({Quote(_sealed.PathOf(series))})")}) TO {Quote(_sealed.PathOf(labels))} (FORMAT "
+                + "parquet, COMPRESSION zstd)");
             DurableFile.Sync(_sealed.PathOf(labels));
             var adopted = new SealedHour(hour, 0, Hashed(samples), Hashed(series), Hashed(labels));
             _sealed.WriteManifest(adopted);
@@ -260,7 +280,9 @@ public sealed partial class DuckDbStore
     void SetHourAside(long hour, IEnumerable<string> files, string reason)
     {
         _sealed.Forget(hour);
-        _setAside.Add(SealedHour.NameOf(hour), $"The hour {SealedHour.NameOf(hour)} is damaged: {reason}", hour * Hour, (hour + 1) * Hour - 1, [.. files.Select(_sealed.PathOf)]);
+        _setAside.Add(
+            SealedHour.NameOf(hour), $"The hour {SealedHour.NameOf(hour)} is damaged: {reason}", hour * Hour, (hour + 1) * Hour - 1,
+            [.. files.Select(_sealed.PathOf)]);
     }
 
     void WriteCatalogue(Dictionary<long, SealedHour> before)
@@ -268,7 +290,9 @@ public sealed partial class DuckDbStore
         List<long> gone = [.. before.Keys.Where(h => _sealed.Find(h) is null)];
         List<SealedHour> changed = [.. _sealed.All.Where(h => before.GetValueOrDefault(h.Hour) != h)];
         // Rows that cannot be read go too: what is right is written again.
-        Execute(_connection, "DELETE FROM hours WHERE hour IN (SELECT unnest(?::BIGINT[]))", new List<long>([.. gone, .. changed.Select(c => c.Hour)]));
+        Execute(
+            _connection, "DELETE FROM hours WHERE hour IN (SELECT unnest(?::BIGINT[]))",
+            new List<long>([.. gone, .. changed.Select(c => c.Hour)]));
         foreach (var hour in changed)
             Execute(_connection, "INSERT INTO hours VALUES (?, ?)", hour.Hour, hour.Write());
     }

@@ -25,13 +25,17 @@ public sealed partial class DuckDbStore
     /// <param name="newer">Series whose samples lie after the range; theirs are joined to those of the store.</param>
     /// <exception cref="StoreException">The store does not answer.</exception>
     public List<SeriesSamples> Select(
-        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null, IReadOnlyList<SeriesSamples>? newer = null) =>
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null,
+        IReadOnlyList<SeriesSamples>? newer = null) =>
         Reading(minTime, maxTime, (connection, hours) =>
         {
             var (samples, search) = (new StoredSamples(), new LabelSearch(matchers, loaded));
-            // Each file and table has the samples of a series in the order of time, and they follow each other: sorting all would cost more than reading.
+            // Each file and table has the samples of a series in the order of time, and they follow each other: sorting all would cost more
+            // than reading.
             foreach (var hour in hours)
-                Take(SeriesOf(connection, $"read_parquet({Quote(_sealed.PathOf(hour.Series))})", search), $"read_parquet({Quote(_sealed.PathOf(hour.Samples))})");
+                Take(
+                    SeriesOf(connection, $"read_parquet({Quote(_sealed.PathOf(hour.Series))})", search),
+                    $"read_parquet({Quote(_sealed.PathOf(hour.Samples))})");
             ReadHot(minTime, maxTime, () =>
             {
                 var series = SeriesOf(connection, "series", search);
@@ -47,7 +51,8 @@ public sealed partial class DuckDbStore
                 if (series.Count == 0)
                     return;
                 samples.Begin(series);
-                Scan(connection, $"SELECT series, epoch_ms(time), value FROM {source} WHERE {Where(series.Keys, minTime, maxTime)}{(source == LateTable ? " ORDER BY series, time" : "")}",
+                Scan(connection, $"SELECT series, epoch_ms(time), value FROM {source} "
+                    + $"WHERE {Where(series.Keys, minTime, maxTime)}{(source == LateTable ? " ORDER BY series, time" : "")}",
                     (ids, times, values) =>
                     {
                         var taken = samples.Add(ids, times, values);
@@ -59,7 +64,8 @@ public sealed partial class DuckDbStore
     /// <summary>
     /// Gives all samples of the range to whoever wants their series, in time order but for what came late.
     /// </summary>
-    /// <param name="open">Is asked for each series, with its id in the hot store or null where it is of a sealed hour; null where it is not wanted.</param>
+    /// <param name="open">Is asked for each series, with its id in the hot store or null where it is of a sealed hour; null where it is not
+    /// wanted.</param>
     internal void ReadAll<T>(long minTime, long maxTime, Func<uint?, List<Label>, T?> open, Action<T, long, double> each)
         where T : class => Reading(minTime, maxTime, (connection, hours) =>
         {
@@ -67,12 +73,15 @@ public sealed partial class DuckDbStore
             var hot = new Dictionary<uint, T>();
             ReadHot(minTime, maxTime, () => hot = Open("series", SeriesIn(HotTables(minTime, maxTime)), id => id));
             foreach (var hour in hours)
-                Read(Open($"read_parquet({Quote(_sealed.PathOf(hour.Series))})", "true", _ => null), $"read_parquet({Quote(_sealed.PathOf(hour.Samples))})");
+                Read(
+                    Open($"read_parquet({Quote(_sealed.PathOf(hour.Series))})", "true", _ => null),
+                    $"read_parquet({Quote(_sealed.PathOf(hour.Samples))})");
             foreach (var table in HotTables(minTime, maxTime))
                 ReadHot(minTime, maxTime, () => Read(hot, table));
             return true;
 
-            string SeriesIn(IEnumerable<string> tables) => $"id IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t} WHERE {InRange(minTime, maxTime)}"))})";
+            string SeriesIn(IEnumerable<string> tables) =>
+                $"id IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t} WHERE {InRange(minTime, maxTime)}"))})";
 
             Dictionary<uint, T> Open(string source, string where, Func<uint, uint?> hotId)
             {
@@ -90,14 +99,16 @@ public sealed partial class DuckDbStore
             {
                 if (series.Count == 0)
                     return;
-                Scan(connection, $"SELECT series, epoch_ms(time), value FROM {source} WHERE {Where(series.Keys, minTime, maxTime)}", (ids, times, values) =>
-                {
-                    for (var i = 0; i < ids.Length; i++)
+                Scan(
+                    connection, $"SELECT series, epoch_ms(time), value FROM {source} WHERE {Where(series.Keys, minTime, maxTime)}",
+                    (ids, times, values) =>
                     {
-                        if (series.TryGetValue(ids[i], out var wanted))
-                            each(wanted, times[i], values[i]);
-                    }
-                });
+                        for (var i = 0; i < ids.Length; i++)
+                        {
+                            if (series.TryGetValue(ids[i], out var wanted))
+                                each(wanted, times[i], values[i]);
+                        }
+                    });
             }
         });
 
@@ -117,7 +128,8 @@ public sealed partial class DuckDbStore
     {
         var (first, last) = (ids.Min(), ids.Max());
         var within = $"series BETWEEN {first} AND {last} AND {InRange(minTime, maxTime)}";
-        return last - first < (long)DenseIds * ids.Count ? within : $"{within} AND series IN (SELECT unnest([{string.Join(',', ids)}]::UINTEGER[]))";
+        return last - first < (long)DenseIds * ids.Count
+            ? within : $"{within} AND series IN (SELECT unnest([{string.Join(',', ids)}]::UINTEGER[]))";
     }
 
     // Sealed before hot before late: where a time comes twice, the first kept is the first that was stored.
@@ -129,8 +141,8 @@ public sealed partial class DuckDbStore
     }
 
     /// <summary>
-    /// Hands out the sealed hours of a range once their files are proven, and holds the layout still while they are read. An hour that cannot be trusted is set
-    /// aside; the answer is of the rest, and says so.
+    /// Hands out the sealed hours of a range once their files are proven, and holds the layout still while they are read. An hour that
+    /// cannot be trusted is set aside; the answer is of the rest, and says so.
     /// </summary>
     T Reading<T>(long minTime, long maxTime, Func<DuckDBConnection, List<SealedHour>, T> read)
     {
@@ -195,7 +207,9 @@ public sealed partial class DuckDbStore
 
             faults.Add(fault);
             if (!fault.IsDamage && _barred.TryAdd(hour.Hour, true))
-                _health?.Report(SetAside.Component, subject, HealthState.Degraded, $"{fault.Reason}. Queries answer without this hour until the server's user may read it.");
+                _health?.Report(
+                    SetAside.Component, subject, HealthState.Degraded,
+                    $"{fault.Reason}. Queries answer without this hour until the server's user may read it.");
         }
 
         return faults;
@@ -277,5 +291,6 @@ public sealed partial class DuckDbStore
         }
     }
 
-    StoreException DidNotAnswer(string reason, Exception? cause = null) => new($"The store in {_options.Folder} did not answer: {reason.TrimEnd()}", cause);
+    StoreException DidNotAnswer(string reason, Exception? cause = null) =>
+        new($"The store in {_options.Folder} did not answer: {reason.TrimEnd()}", cause);
 }

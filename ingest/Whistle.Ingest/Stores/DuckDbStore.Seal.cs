@@ -9,7 +9,8 @@ public sealed partial class DuckDbStore
     // A finished hour stays open this long for what is still under way.
     static readonly TimeSpan SealGrace = TimeSpan.FromMinutes(5);
 
-    // The labels of a series that nothing in the hot store refers to stay this long: longer than a sample may be late, and than the head keeps one.
+    // The labels of a series that nothing in the hot store refers to stay this long: longer than a sample may be late, and than the head
+    // keeps one.
     const int HoursOfIdleSeries = 26;
 
     static readonly TimeSpan ProofInterval = TimeSpan.FromDays(1);
@@ -21,7 +22,8 @@ public sealed partial class DuckDbStore
 
     /// <summary>Seals every finished hour into Parquet, merges what came late into its hour, and drops what is past retention.</summary>
     /// <returns>The hours sealed or merged.</returns>
-    /// <exception cref="StoreException">An hour (the first, where several) could not be sealed; it stays readable where it is, and is tried again next time.</exception>
+    /// <exception cref="StoreException">An hour (the first, where several) could not be sealed; it stays readable where it is, and is tried
+    /// again next time.</exception>
     public int Maintain()
     {
         lock (_maintaining)
@@ -41,7 +43,8 @@ public sealed partial class DuckDbStore
             hours = [.. _hot.Where(h => h < _openFrom)];
         }
 
-        Connected(connection => Query(connection, $"SELECT DISTINCT epoch_ms(time) // {Hour} FROM late", row => hours.Add(row.GetInt64(0))));
+        Connected(
+            connection => Query(connection, $"SELECT DISTINCT epoch_ms(time) // {Hour} FROM late", row => hours.Add(row.GetInt64(0))));
         var due = hours.Where(h => h < _openFrom).Distinct().Order().ToList();
         // An hour that cannot be sealed must not hold up the others, or the hot store would grow for as long as that hour is kept.
         StoreException? failure = null;
@@ -122,7 +125,8 @@ public sealed partial class DuckDbStore
     {
         SetAsideDamaged(hour);
         var before = _sealed.Find(hour);
-        var generation = 1 + Math.Max(before?.Generation ?? 0, Directory.EnumerateFiles(SealedFolder, $"{SealedHour.NameOf(hour)}.*").Max(f => (int?)SealedHour.GenerationOf(Path.GetFileName(f))) ?? 0);
+        var generation = 1 + Math.Max(before?.Generation ?? 0, Directory.EnumerateFiles(
+            SealedFolder, $"{SealedHour.NameOf(hour)}.*").Max(f => (int?)SealedHour.GenerationOf(Path.GetFileName(f))) ?? 0);
         var names = Kinds.Select(kind => SealedHour.FileName(hour, generation, kind)).ToArray();
         string Unfinished(int file) => _sealed.PathOf(names[file]) + DurableFile.UnfinishedSuffix;
         try
@@ -132,9 +136,13 @@ public sealed partial class DuckDbStore
             Number(connection, hour, before, out var isHot);
             var orphans = KeepOrphans(connection, hour, isHot);
             HotFile.Execute(connection, $"COPY ({RowsOf(connection, hour, before, isHot)}) TO {Quote(Unfinished(0))} ({Parquet})");
-            HotFile.Execute(connection, $"COPY (SELECT DISTINCT id, name, labels FROM numbers ORDER BY id) TO {Quote(Unfinished(1))} ({Parquet})");
-            HotFile.Execute(connection, $"COPY ({LabelPairs("(SELECT DISTINCT labels FROM numbers)")}) TO {Quote(Unfinished(2))} ({Parquet})");
-            HotFile.Execute(connection, $"UPDATE series SET last_hour = {hour} WHERE last_hour < {hour} AND id IN (SELECT old FROM numbers WHERE source > 0)");
+            HotFile.Execute(
+                connection, $"COPY (SELECT DISTINCT id, name, labels FROM numbers ORDER BY id) TO {Quote(Unfinished(1))} ({Parquet})");
+            HotFile.Execute(
+                connection, $"COPY ({LabelPairs("(SELECT DISTINCT labels FROM numbers)")}) TO {Quote(Unfinished(2))} ({Parquet})");
+            HotFile.Execute(
+                connection,
+                $"UPDATE series SET last_hour = {hour} WHERE last_hour < {hour} AND id IN (SELECT old FROM numbers WHERE source > 0)");
             HotFile.Execute(connection, $"DELETE FROM late WHERE {InHour(hour)}");
             if (isHot)
                 HotFile.Execute(connection, $"DROP TABLE {HotTable(hour)}");
@@ -148,7 +156,10 @@ public sealed partial class DuckDbStore
             Execute(connection, "INSERT INTO hours VALUES (?, ?)", hour, after.Write());
             Swap(connection, before, after);
             if (orphans is { } kept)
-                _setAside.Add(SealedHour.NameOf(hour), $"{kept.Count} samples of the hour {SealedHour.NameOf(hour)} belong to no series that the hot store knows", hour * Hour, (hour + 1) * Hour - 1, kept.File);
+                _setAside.Add(
+                    SealedHour.NameOf(hour),
+                    $"{kept.Count} samples of the hour {SealedHour.NameOf(hour)} belong to no series that the hot store knows", hour * Hour,
+                    (hour + 1) * Hour - 1, kept.File);
         }
         catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
         {
@@ -160,7 +171,10 @@ public sealed partial class DuckDbStore
                     TryDelete(_sealed.PathOf(names[i]));
             }
 
-            throw new StoreException($"The hour {SealedHour.NameOf(hour)} could not be sealed in {SealedFolder}: {e.Message.TrimEnd()} It stays in the hot store; free disk space if that is the cause.", e);
+            throw new StoreException(
+                $"The hour {SealedHour.NameOf(hour)} could not be sealed in {SealedFolder}: "
+                + $"{e.Message.TrimEnd()} It stays in the hot store; free disk space if that is the cause.",
+                e);
         }
     }
 
@@ -168,7 +182,8 @@ public sealed partial class DuckDbStore
 
     /// <summary>Each label with each of its values, for whoever asks what there is.</summary>
     static string LabelPairs(string series) =>
-        $"SELECT DISTINCT pair.key AS label, pair.value AS value FROM (SELECT unnest(map_entries(CAST(CAST(labels AS JSON) AS MAP(VARCHAR, VARCHAR)))) AS pair FROM {series}) ORDER BY ALL";
+        "SELECT DISTINCT pair.key AS label, pair.value AS value "
+        + $"FROM (SELECT unnest(map_entries(CAST(CAST(labels AS JSON) AS MAP(VARCHAR, VARCHAR)))) AS pair FROM {series}) ORDER BY ALL";
 
     // Merging with a file that cannot be trusted would make its damage look right.
     void SetAsideDamaged(long hour)
@@ -199,8 +214,9 @@ public sealed partial class DuckDbStore
         }
     }
 
-    // Ids of the new file, in the order of name and labels, so that what is asked for together stands together; old is the id in the source:
-    // 0 the sealed file, 1 the hot store. Counts inside the transaction that will delete: what arrives after its snapshot stays for the next time.
+    // Ids of the new file, in the order of name and labels, so that what is asked for together stands together; old is the id in the
+    // source: 0 the sealed file, 1 the hot store. Counts inside the transaction that will delete: what arrives after its snapshot stays for
+    // the next time.
     void Number(DuckDBConnection connection, long hour, SealedHour? before, out bool isHot)
     {
         // An append adds to the layout while this runs, and a recovery reads it again.
@@ -208,8 +224,10 @@ public sealed partial class DuckDbStore
             isHot = _hot.Contains(hour);
         var used = $"SELECT series FROM late WHERE {InHour(hour)}{(isHot ? $" UNION SELECT series FROM {HotTable(hour)}" : "")}";
         var hot = $"SELECT 1 AS source, id AS old, name, labels FROM series WHERE id IN ({used})";
-        var file = before is null ? "" : $"SELECT 0 AS source, id AS old, name, labels FROM read_parquet({Quote(_sealed.PathOf(before.Series))}) UNION ALL ";
-        HotFile.Execute(connection, $"CREATE OR REPLACE TEMP TABLE numbers AS SELECT DISTINCT source, old, name, labels, (dense_rank() OVER (ORDER BY name, labels))::UINTEGER AS id FROM ({file}{hot})");
+        var file = before is null
+            ? "" : $"SELECT 0 AS source, id AS old, name, labels FROM read_parquet({Quote(_sealed.PathOf(before.Series))}) UNION ALL ";
+        HotFile.Execute(connection, "CREATE OR REPLACE TEMP TABLE numbers AS "
+            + $"SELECT DISTINCT source, old, name, labels, (dense_rank() OVER (ORDER BY name, labels))::UINTEGER AS id FROM ({file}{hot})");
     }
 
     string RowsOf(DuckDBConnection connection, long hour, SealedHour? before, bool isHot)
@@ -217,23 +235,28 @@ public sealed partial class DuckDbStore
         var (late, series, labels) = (0L, 0L, 0L);
         Query(connection, $"SELECT count(*) FROM late WHERE {InHour(hour)}", row => late = row.GetInt64(0));
         Query(connection, "SELECT count(*), count(DISTINCT id) FROM numbers", row => (series, labels) = (row.GetInt64(0), row.GetInt64(1)));
-        // A fresh hour is unique by itself; only where it meets a file, late samples, or a series that came back under another id must times be compared.
+        // A fresh hour is unique by itself; only where it meets a file, late samples, or a series that came back under another id must
+        // times be compared.
         if (before is null && late == 0 && series == labels)
             return $"SELECT id AS series, time, value FROM {HotTable(hour)} JOIN numbers ON old = series ORDER BY ALL";
         string?[] sources =
         [
-            before is null ? null : $"SELECT id AS series, time, value, 0 AS rank FROM read_parquet({Quote(_sealed.PathOf(before.Samples))}) JOIN numbers ON source = 0 AND old = series",
+            before is null ? null : "SELECT id AS series, time, value, 0 AS rank "
+                + $"FROM read_parquet({Quote(_sealed.PathOf(before.Samples))}) JOIN numbers ON source = 0 AND old = series",
             isHot ? $"SELECT id AS series, time, value, 1 AS rank FROM {HotTable(hour)} JOIN numbers ON source = 1 AND old = series" : null,
             $"SELECT id AS series, time, value, 2 AS rank FROM late JOIN numbers ON source = 1 AND old = series WHERE {InHour(hour)}",
         ];
-        return $"SELECT series, time, arg_min(value, rank) AS value FROM ({string.Join(" UNION ALL ", sources.OfType<string>())}) GROUP BY series, time ORDER BY series, time";
+        return $"SELECT series, time, arg_min(value, rank) AS value FROM ({string.Join(" UNION ALL ", sources.OfType<string>())}) "
+            + "GROUP BY series, time ORDER BY series, time";
     }
 
     // Samples whose series the hot store does not know belong to nobody. They are kept, and never given to anybody.
     (long Count, string File)? KeepOrphans(DuckDBConnection connection, long hour, bool isHot)
     {
-        var orphans = string.Join(" UNION ALL ", ((string?[])[$"SELECT * FROM late WHERE {InHour(hour)}", isHot ? $"SELECT * FROM {HotTable(hour)}" : null]).OfType<string>()
-            .Select(rows => $"SELECT series, time, value FROM ({rows}) ANTI JOIN (SELECT id FROM series) s ON s.id = series"));
+        var orphans = string.Join(
+            " UNION ALL ",
+            ((string?[])[$"SELECT * FROM late WHERE {InHour(hour)}", isHot ? $"SELECT * FROM {HotTable(hour)}" : null]).OfType<string>()
+                .Select(rows => $"SELECT series, time, value FROM ({rows}) ANTI JOIN (SELECT id FROM series) s ON s.id = series"));
         var count = 0L;
         Query(connection, $"SELECT count(*) FROM ({orphans})", row => count = row.GetInt64(0));
         if (count == 0)
@@ -315,7 +338,8 @@ public sealed partial class DuckDbStore
         List<string> tables;
         lock (_appending)
             tables = [LateTable, .. _hot.Select(HotTable)];
-        Connected(connection => HotFile.Execute(connection, $"DELETE FROM series WHERE last_hour < {before} AND id NOT IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t}"))})"));
+        Connected(connection => HotFile.Execute(connection, $"DELETE FROM series WHERE last_hour < {before} "
+            + $"AND id NOT IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t}"))})"));
     }
 
     static string InHour(long hour) => InRange(hour * Hour, (hour + 1) * Hour - 1);

@@ -30,8 +30,8 @@ enum StoreMoment
 /// (series, time); late samples wait in a table of their own until their hour is sealed (again).
 /// </summary>
 /// <remarks>
-/// <para>A series is its labels. An id stands for them within one file only: the hot file's <c>series</c> table for its own tables, an hour's series file for
-/// its samples file. So no file, lost or old, can give samples to another series.</para>
+/// <para>A series is its labels. An id stands for them within one file only: the hot file's <c>series</c> table for its own tables, an
+/// hour's series file for its samples file. So no file, lost or old, can give samples to another series.</para>
 /// <para>Within the hot tables and a sealed file no (series, time) comes twice: the committer sends only what is newer than
 /// all that a series has to <c>hot_…</c>, the rest to <c>late</c>. A crash between the renaming of a sealed file and the drop of its
 /// table leaves both, so whoever reads drops a time it has seen.</para>
@@ -73,8 +73,13 @@ public sealed partial class DuckDbStore : IDisposable
         try
         {
             _setAside.Load();
-            if (options.HasHistory && !File.Exists(FormatFile) && !_hotFile.Exists && !Directory.EnumerateFileSystemEntries(SealedFolder).Any())
-                _setAside.Add("telemetry", $"There was no telemetry in {options.Folder} when the server started, although its state is older: everything before that is missing. Is its disk mounted?", 0, time.GetUtcNow().ToUnixTimeMilliseconds());
+            if (options.HasHistory && !File.Exists(FormatFile) && !_hotFile.Exists
+                && !Directory.EnumerateFileSystemEntries(SealedFolder).Any())
+                _setAside.Add(
+                    "telemetry",
+                    $"There was no telemetry in {options.Folder} when the server started, although its state is older: "
+                    + "everything before that is missing. Is its disk mounted?",
+                    0, time.GetUtcNow().ToUnixTimeMilliseconds());
             var isLegacy = CheckFormat();
             _connection = _hotFile.Open(out var isReplaced);
             ReadLayout(isLegacy, isReplaced);
@@ -97,7 +102,9 @@ public sealed partial class DuckDbStore : IDisposable
     /// <summary>Called around each commit. What it throws goes the way of a failure there.</summary>
     internal Action<StoreMoment>? Fault { get; set; }
 
-    /// <summary>What it reads of the hot store is damaged, or the file is no longer there: it should be opened again (<see cref="Recover"/>).</summary>
+    /// <summary>
+    /// What it reads of the hot store is damaged, or the file is no longer there: it should be opened again (<see cref="Recover"/>).
+    /// </summary>
     internal bool IsSuspect => _isSuspect;
 
     /// <summary>The highest id given so far in the hot file; a new series must get a higher one.</summary>
@@ -149,7 +156,8 @@ public sealed partial class DuckDbStore : IDisposable
                 AppendSamples(batch, appenders, created);
                 foreach (var appender in appenders.Values)
                     appender.Flush();
-                Execute($"UPDATE store SET commits = {number}, last_id = {Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max())}");
+                Execute($"UPDATE store SET commits = {number}, last_id = "
+                    + $"{Math.Max(LastSeriesId, batch.NewSeries.Select(s => s.Id).DefaultIfEmpty().Max())}");
                 Fault?.Invoke(StoreMoment.BeforeCommit);
                 Execute("COMMIT");
                 Fault?.Invoke(StoreMoment.AfterCommit);
@@ -158,7 +166,8 @@ public sealed partial class DuckDbStore : IDisposable
             {
                 // InvalidOperation: the connection is closed, since the store did not recover from the failure before.
                 _hot.ExceptWith(created);
-                throw new StoreException($"The store in {_options.Folder} rejected a batch of {batch.Count} samples: {e.Message.TrimEnd()}", e);
+                throw new StoreException(
+                    $"The store in {_options.Folder} rejected a batch of {batch.Count} samples: {e.Message.TrimEnd()}", e);
             }
             finally
             {
@@ -214,7 +223,8 @@ public sealed partial class DuckDbStore : IDisposable
     void Suspect(string reason)
     {
         _isSuspect = true;
-        _health?.Report(SetAside.Component, HotSubject, HealthState.Degraded, $"The hot store in {_options.Folder} cannot be read whole: {reason} It is opened again with the next batch, and what is damaged is set aside.");
+        _health?.Report(SetAside.Component, HotSubject, HealthState.Degraded, $"The hot store in {_options.Folder} cannot be read whole: "
+            + $"{reason} It is opened again with the next batch, and what is damaged is set aside.");
     }
 
     // The mark is a hint for the next start; what cannot be written makes it older, which does no harm.
@@ -238,7 +248,8 @@ public sealed partial class DuckDbStore : IDisposable
         var hour = FloorHour(_time.GetUtcNow().ToUnixTimeMilliseconds());
         using var appender = _connection.CreateAppender("series");
         foreach (var series in batch.NewSeries)
-            appender.CreateRow().AppendValue(series.Id).AppendValue(series.Labels.Name).AppendValue(LabelsJson.Write(series.Labels)).AppendValue(hour).EndRow();
+            appender.CreateRow().AppendValue(series.Id).AppendValue(series.Labels.Name).AppendValue(LabelsJson.Write(series.Labels))
+                .AppendValue(hour).EndRow();
     }
 
     void AppendSamples(CommitBatch batch, Dictionary<long, SampleAppender> appenders, List<long> created)

@@ -10,8 +10,8 @@ using Whistle.State.Files;
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// The file of the hot store: opens it, proves that all of it can be read, and where it cannot, keeps it aside and saves what can be read into a
-/// new one. DuckDB holds a checksum of each block and of each entry of its log.
+/// The file of the hot store: opens it, proves that all of it can be read, and where it cannot, keeps it aside and saves what can be read
+/// into a new one. DuckDB holds a checksum of each block and of each entry of its log.
 /// </summary>
 sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvider time, ILogger? logger)
 {
@@ -23,8 +23,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     // What a person or time may still set right: the file is not to blame.
     static readonly string[] Passing =
     [
-        "Could not set lock", "Conflicting lock", "No space left", "Permission denied", "Too many open files", "Out of Memory", "Cannot allocate memory",
-        "Read-only file system", "Is a directory", "Disk quota exceeded", "already attached",
+        "Could not set lock", "Conflicting lock", "No space left", "Permission denied", "Too many open files", "Out of Memory",
+        "Cannot allocate memory", "Read-only file system", "Is a directory", "Disk quota exceeded", "already attached",
     ];
 
     static readonly string[] Schema =
@@ -56,8 +56,10 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     public bool Exists => File.Exists(Path);
 
     /// <summary>What happened to the file since it was opened; null where it is still in its place.</summary>
-    public string? Loss => !Exists ? $"{Name} was deleted or moved."
-        : _opened is FileIdentity opened && FileIdentity.Of(Path) is { } now && now != opened ? $"{Name} was replaced by another file." : null;
+    public string? Loss => !Exists
+        ? $"{Name} was deleted or moved."
+        : _opened is FileIdentity opened && FileIdentity.Of(Path) is { } now && now != opened ? $"{Name} was replaced by another file."
+        : null;
 
     /// <summary>Whether the failure says that the file is damaged, and not that something around it is in the way.</summary>
     public static bool IsDamage(string message) => !Passing.Any(p => message.Contains(p, StringComparison.OrdinalIgnoreCase));
@@ -93,7 +95,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
                 throw new StoreException($"{file} is a folder, but a file of the telemetry belongs there. Move it away and start again.");
         }
 
-        // A process that ended while it replaced a damaged file left that one. Once the new file has its name, all that could be saved is in it.
+        // A process that ended while it replaced a damaged file left that one. Once the new file has its name, all that could be saved is
+        // in it.
         if (File.Exists(Damaged) && File.Exists(Path))
             Away($"{Name}.damaged was left where a damaged file had been replaced", 0, Damaged, Damaged + ".wal", Damaged + ".wal.damaged");
         else if (File.Exists(Damaged))
@@ -126,7 +129,9 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     void Away(string reason, long from, params IReadOnlyList<string> files)
     {
         if (!setAside.Add("hot", reason, from, time.GetUtcNow().ToUnixTimeMilliseconds(), files))
-            throw new StoreException($"{reason}, and it cannot be set aside. See that the server's user may write {options.Folder} and all that is in it, and that the disk has space; or move {files[0]} away.");
+            throw new StoreException($"{reason}, and it cannot be set aside. "
+                + $"See that the server's user may write {options.Folder} and all that is in it, and that the disk has space; "
+                + $"or move {files[0]} away.");
     }
 
     // A connection that is left open keeps the database open, and one that has failed is refused until the last is closed.
@@ -160,7 +165,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
         }
     }
 
-    // What can be read of the damaged file goes into a new one, and the damaged one aside. Begun again from the start where it was interrupted.
+    // What can be read of the damaged file goes into a new one, and the damaged one aside. Begun again from the start where it was
+    // interrupted.
     DuckDBConnection Save(string reason, out bool isReplaced)
     {
         isReplaced = true;
@@ -222,7 +228,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     }
 
     // DuckDB says where in the log the entry is that does not have its checksum.
-    static long? EndOf(string reason) => Position().Match(reason) is { Success: true } found ? long.Parse(found.Groups[1].ValueSpan, CultureInfo.InvariantCulture) : null;
+    static long? EndOf(string reason) =>
+        Position().Match(reason) is { Success: true } found ? long.Parse(found.Groups[1].ValueSpan, CultureInfo.InvariantCulture) : null;
 
     [GeneratedRegex("byte position ([0-9]+)")]
     private static partial Regex Position();
@@ -259,13 +266,16 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
         TrySave(connection, "hours", "INSERT INTO hours SELECT * FROM damaged.hours");
         foreach (var table in Tables(connection, "damaged").Where(t => t == "late" || t.StartsWith("hot_", StringComparison.Ordinal)))
         {
-            if (!TrySave(connection, table, $"CREATE TABLE IF NOT EXISTS {table} (series UINTEGER, time TIMESTAMP_MS, value DOUBLE); INSERT INTO {table} SELECT * FROM damaged.{table}"))
+            if (!TrySave(connection, table, $"CREATE TABLE IF NOT EXISTS {table} (series UINTEGER, time TIMESTAMP_MS, value DOUBLE); "
+                + $"INSERT INTO {table} SELECT * FROM damaged.{table}"))
                 lost.Add(table);
         }
 
         // Where the list of series lacks one that samples refer to, its id is not given again.
-        foreach (var table in Tables(connection, null).Where(t => t is "series" or "late" || t.StartsWith("hot_", StringComparison.Ordinal)))
-            Execute(connection, $"UPDATE store SET last_id = greatest(last_id, (SELECT coalesce(max({(table == "series" ? "id" : "series")}), 0) FROM {table}))");
+        foreach (var table in Tables(connection, null).Where(
+            t => t is "series" or "late" || t.StartsWith("hot_", StringComparison.Ordinal)))
+            Execute(connection, "UPDATE store SET last_id = greatest(last_id, (SELECT "
+                + $"coalesce(max({(table == "series" ? "id" : "series")}), 0) FROM {table}))");
         return lost.Count == 0 ? "All of its tables could be saved" : $"These tables could not be saved: {string.Join(", ", lost)}";
     }
 
@@ -302,8 +312,11 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     {
         foreach (var table in Tables(connection, null))
         {
-            var columns = table is "late" || table.StartsWith("hot_", StringComparison.Ordinal) ? "bit_xor(series), max(time), sum(value)"
-                : table is "series" ? "bit_xor(id), max(name), max(labels), max(last_hour)" : table is "hours" ? "max(hour), max(manifest)" : "count(*)";
+            var columns = table is "late" || table.StartsWith("hot_", StringComparison.Ordinal)
+                ? "bit_xor(series), max(time), sum(value)"
+                : table is "series" ? "bit_xor(id), max(name), max(labels), max(last_hour)"
+                : table is "hours" ? "max(hour), max(manifest)"
+                : "count(*)";
             Execute(connection, $"SELECT {columns} FROM \"{table.Replace("\"", "\"\"", StringComparison.Ordinal)}\"");
         }
     }
@@ -352,7 +365,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
     DuckDBConnection Connect(string file, string also = "")
     {
         var connection = new DuckDBConnection(
-            $"DataSource={file};memory_limit={options.MemoryLimit};threads=1;temp_directory={System.IO.Path.Combine(options.Folder, "spill")}{also}");
+            $"DataSource={file};memory_limit={options.MemoryLimit};threads=1;temp_directory="
+            + $"{System.IO.Path.Combine(options.Folder, "spill")}{also}");
         try
         {
             connection.Open();

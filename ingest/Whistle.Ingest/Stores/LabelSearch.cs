@@ -5,8 +5,8 @@ using Whistle.Telemetry;
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// Finds the series of a question among the texts that files keep of labels. The same text in many files is read once where it matches; what does not
-/// match is not remembered, so memory goes with the answer.
+/// Finds the series of a question among the texts that files keep of labels. The same text in many files is read once where it matches;
+/// what does not match is not remembered, so memory goes with the answer.
 /// </summary>
 sealed class LabelSearch(IReadOnlyList<LabelMatcher> matchers, Action<int>? loaded = null)
 {
@@ -19,8 +19,11 @@ sealed class LabelSearch(IReadOnlyList<LabelMatcher> matchers, Action<int>? load
     readonly Dictionary<string, Labels> _matching = [];
     readonly LabelMatcher[] _needed = [.. matchers.Where(m => m.Operator == MatchOperator.Equal && m.Value.Length > 0)];
 
-    /// <summary>A condition over <c>name</c> and <c>labels</c> that spares the reading of most texts; <see cref="Match"/> decides.</summary>
-    public string Where => _needed.Length == 0 ? "true" : string.Join(" AND ", _needed.Select(m => m.Name == Labels.MetricName ? "name = ?" : "contains(labels, ?)"));
+    /// <summary>
+    /// A condition over <c>name</c> and <c>labels</c> that spares the reading of most texts; <see cref="Match"/> decides.
+    /// </summary>
+    public string Where => _needed.Length == 0 ? "true" : string.Join(
+        " AND ", _needed.Select(m => m.Name == Labels.MetricName ? "name = ?" : "contains(labels, ?)"));
 
     public IEnumerable<string> Parameters => _needed.Select(m => m.Name == Labels.MetricName ? m.Value : LabelsJson.Pair(m.Name, m.Value));
 

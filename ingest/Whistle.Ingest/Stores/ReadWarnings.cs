@@ -1,8 +1,8 @@
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// What an answer must say of the data that it was made from: that hours are damaged or cannot be read. Whoever answers begins to collect; whatever
-/// is read in that flow of control, on any thread, adds to it.
+/// What an answer must say of the data that it was made from: that hours are damaged or cannot be read. Whoever answers begins to collect;
+/// whatever is read in that flow of control, on any thread, adds to it.
 /// </summary>
 public sealed class ReadWarnings : IDisposable
 {

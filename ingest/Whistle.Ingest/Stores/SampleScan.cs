@@ -31,7 +31,10 @@ static unsafe class SampleScan
                 if (state == DuckDBState.Success)
                     ReadChunks(result, each);
                 // A stream that breaks off ends like one that is whole, but for this.
-                return NativeMethods.Query.DuckDBResultError(ref result) is { Length: > 0 } error ? error : state == DuckDBState.Success ? null : Unexplained;
+                return NativeMethods.Query.DuckDBResultError(ref result) is { Length: > 0 } error
+                    ? error
+                    : state == DuckDBState.Success ? null
+                    : Unexplained;
             }
             finally
             {

@@ -5,8 +5,8 @@ using Whistle.State.Files;
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// The sealed hours on disk. Each has a manifest that names its files with their hashes. Not thread-safe but for <see cref="Fault"/>: the store's
-/// layout lock guards the rest.
+/// The sealed hours on disk. Each has a manifest that names its files with their hashes. Not thread-safe but for <see cref="Fault"/>: the
+/// store's layout lock guards the rest.
 /// </summary>
 sealed class SealedFolder(string path)
 {
@@ -65,7 +65,10 @@ sealed class SealedFolder(string path)
         Forget(hour.Hour);
     }
 
-    /// <summary>Why the hour's files cannot be trusted; null where they are what was written. A file is hashed when it is new here, and again when it has changed.</summary>
+    /// <summary>
+    /// Why the hour's files cannot be trusted; null where they are what was written. A file is hashed when it is new here, and again when
+    /// it has changed.
+    /// </summary>
     /// <param name="again">Hashes all of them, whatever was found before.</param>
     /// <exception cref="StoreException">It cannot be decided now, for want of handles or memory.</exception>
     public SealedFault? Fault(SealedHour hour, bool again = false)

@@ -40,7 +40,8 @@ sealed record SealedHour(long Hour, int Generation, SealedFile Samples, SealedFi
 
     /// <summary>The hour of a file of the sealed folder; null where the name is not one of ours.</summary>
     public static long? HourOf(string fileName) =>
-        DateTimeOffset.TryParseExact(fileName.Split('.')[0], "yyyy-MM-dd'T'HH'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var hour)
+        DateTimeOffset.TryParseExact(
+            fileName.Split('.')[0], "yyyy-MM-dd'T'HH'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var hour)
             ? hour.ToUnixTimeMilliseconds() / DuckDbStore.Hour : null;
 
     /// <summary>For example <c>2026-03-01T10Z.2.samples.parquet</c>.</summary>
@@ -49,9 +50,11 @@ sealed record SealedHour(long Hour, int Generation, SealedFile Samples, SealedFi
 
     /// <summary>The generation that a file's name tells; 0 where it tells none.</summary>
     public static int GenerationOf(string fileName) =>
-        fileName.Split('.') is [_, var number, _, _] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var generation) ? generation : 0;
+        fileName.Split('.') is [_, var number, _, _]
+            && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var generation) ? generation : 0;
 
-    public string Write() => JsonSerializer.Serialize(new SealedHourManifest(this, HashOf(this)), SealedHourJson.Default.SealedHourManifest) + "\n";
+    public string Write() =>
+        JsonSerializer.Serialize(new SealedHourManifest(this, HashOf(this)), SealedHourJson.Default.SealedHourManifest) + "\n";
 
     /// <summary>Null where the text is damaged: not what was written, or of another hour.</summary>
     public static SealedHour? Read(string text, long hour)
@@ -68,13 +71,16 @@ sealed record SealedHour(long Hour, int Generation, SealedFile Samples, SealedFi
     }
 
     static string HashOf(SealedHour content) =>
-        Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(content, SealedHourJson.Default.SealedHour))));
+        Convert.ToHexStringLower(
+            XxHash128.Hash(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(content, SealedHourJson.Default.SealedHour))));
 }
 
 /// <param name="Hash">XxHash128 of the content's JSON, so that a manifest that is damaged is not taken for damaged files.</param>
 sealed record SealedHourManifest([property: JsonRequired] SealedHour Content, [property: JsonRequired] string Hash);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, WriteIndented = true)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true,
+    WriteIndented = true)]
 [JsonSerializable(typeof(SealedHourManifest))]
 [JsonSerializable(typeof(SealedHour))]
 sealed partial class SealedHourJson : JsonSerializerContext;

@@ -2,7 +2,9 @@ using Whistle.Telemetry;
 
 namespace Whistle.Ingest.Stores;
 
-/// <summary>Which series a question about labels looks at: those that satisfy all matchers of any selector and have a sample in the range.</summary>
+/// <summary>
+/// Which series a question about labels looks at: those that satisfy all matchers of any selector and have a sample in the range.
+/// </summary>
 /// <param name="MinTime">In milliseconds since 1970 UTC, as the next; both ends are included.</param>
 public sealed record SeriesScope(IReadOnlyList<IReadOnlyList<LabelMatcher>> Selectors, long MinTime, long MaxTime);
 

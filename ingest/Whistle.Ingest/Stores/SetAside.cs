@@ -21,8 +21,8 @@ sealed record Damage(string What, string Reason, DateTimeOffset At, long From, l
 }
 
 /// <summary>
-/// The folder beside the telemetry for files that cannot be trusted. Nothing in it is read again; each entry has a <c>reason.json</c>, so that
-/// health and queries go on to tell of it until a person has dealt with it.
+/// The folder beside the telemetry for files that cannot be trusted. Nothing in it is read again; each entry has a <c>reason.json</c>, so
+/// that health and queries go on to tell of it until a person has dealt with it.
 /// </summary>
 sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeProvider time)
 {
@@ -92,7 +92,10 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
     }
 
     void Report(Damage damage) => health?.Report(Component, damage.What, HealthState.Degraded,
-        $"{damage.Reason}. Queries answer without it. {(damage.Folder is null ? $"It could not be moved to {folder}: free space on that disk, and see that the server's user may write there." : $"What was there is kept in {damage.Folder}. If you need it, restore it from a backup (docs/operations.md, A damaged file); then delete that folder, which ends this.")}");
+        $"{damage.Reason}. Queries answer without it. " + (damage.Folder is null
+            ? $"It could not be moved to {folder}: free space on that disk, and see that the server's user may write there."
+            : $"What was there is kept in {damage.Folder}. If you need it, restore it from a backup "
+                + "(docs/operations.md, A damaged file); then delete that folder, which ends this."));
 
     string NewFolder(DateTimeOffset at, string what)
     {
@@ -117,10 +120,15 @@ sealed class SetAside(string folder, HealthBoard? health, ILogger? logger, TimeP
         }
 
         // Its time is unknown, so every query carries the warning.
-        return new Damage(Path.GetFileName(entry), $"{entry} was set aside; its {ReasonFile} cannot be read", DateTimeOffset.UnixEpoch, long.MinValue, long.MaxValue) { Folder = entry };
+        return new Damage(
+            Path.GetFileName(entry), $"{entry} was set aside; its {ReasonFile} cannot be read", DateTimeOffset.UnixEpoch, long.MinValue,
+            long.MaxValue)
+        { Folder = entry };
     }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, WriteIndented = true)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true,
+    WriteIndented = true)]
 [JsonSerializable(typeof(Damage))]
 sealed partial class DamageJson : JsonSerializerContext;

@@ -5,8 +5,8 @@ using Whistle.Telemetry;
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// Gathers the samples of series from rows. Nearly all come in time order, so they are appended; what does not waits apart. Where a time comes
-/// twice, the first stays.
+/// Gathers the samples of series from rows. Nearly all come in time order, so they are appended; what does not waits apart. Where a time
+/// comes twice, the first stays.
 /// </summary>
 sealed class StoredSamples
 {
@@ -21,7 +21,9 @@ sealed class StoredSamples
             _byId[id] = TrackOf(labels);
     }
 
-    /// <summary>Rows of one series that follow each other are taken at once; those of a series that is not wanted are passed over.</summary>
+    /// <summary>
+    /// Rows of one series that follow each other are taken at once; those of a series that is not wanted are passed over.
+    /// </summary>
     /// <returns>How many were taken.</returns>
     public int Add(ReadOnlySpan<uint> series, ReadOnlySpan<long> times, ReadOnlySpan<double> values)
     {

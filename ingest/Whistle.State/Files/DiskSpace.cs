@@ -6,7 +6,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Whistle.State.Files;
 
-/// <summary>What a file system has left for users other than root. Where it does not count inodes, <paramref name="Inodes"/> is 0.</summary>
+/// <summary>
+/// What a file system has left for users other than root. Where it does not count inodes, <paramref name="Inodes"/> is 0.
+/// </summary>
 public readonly partial record struct DiskSpace(long Total, long Free, long Inodes, long FreeInodes)
 {
     /// <exception cref="IOException">The folder cannot be asked.</exception>
@@ -21,12 +23,14 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
         StatVfs stat;
         if (StatVfsCall(folder, &stat) != 0)
             throw new IOException($"Cannot read the free space of {folder}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-        return new((long)(stat.Blocks * stat.FragmentSize), (long)(stat.BlocksAvailable * stat.FragmentSize), (long)stat.Files, (long)stat.FilesAvailable);
+        return new(
+            (long)(stat.Blocks * stat.FragmentSize), (long)(stat.BlocksAvailable * stat.FragmentSize), (long)stat.Files,
+            (long)stat.FilesAvailable);
     }
 
     /// <summary>
-    /// Gives the file blocks up to the length without making it longer, so that it can grow into them on a disk that is full. False where the
-    /// file system has no room, or does not do this.
+    /// Gives the file blocks up to the length without making it longer, so that it can grow into them on a disk that is full. False where
+    /// the file system has no room, or does not do this.
     /// </summary>
     internal static bool TryReserve(string file, long length)
     {
@@ -38,8 +42,8 @@ public readonly partial record struct DiskSpace(long Total, long Free, long Inod
     }
 
     /// <summary>
-    /// Gives blocks to all of a file, up to the length, that this process has open and that must not be closed here: closing one handle drops all
-    /// locks that the process has on the file. False where it is not open, the file system has no room, or does not do this.
+    /// Gives blocks to all of a file, up to the length, that this process has open and that must not be closed here: closing one handle
+    /// drops all locks that the process has on the file. False where it is not open, the file system has no room, or does not do this.
     /// </summary>
     internal static bool TryReserveOpen(string file, long length)
     {

@@ -37,7 +37,8 @@ public static class FileCopy
         var copy = Describe(folder, name);
         return copy.Sha256 == read && Checksum(source) == read
             ? copy
-            : throw new StoreException($"{source} and its copy {target} differ, or a disk returns different bytes each time it is read. Check both disks.");
+            : throw new StoreException(
+                $"{source} and its copy {target} differ, or a disk returns different bytes each time it is read. Check both disks.");
     }
 
     public static FileSum Describe(string folder, string name)

@@ -4,7 +4,8 @@ using System.Text;
 namespace Whistle.State.Files;
 
 /// <summary>Which file a path leads to now. A file that replaces it has another identity, whatever its content.</summary>
-/// <param name="Born">In seconds since 1970 UTC; 0 where the file system does not say. An inode number may be used again after its file was deleted.</param>
+/// <param name="Born">In seconds since 1970 UTC; 0 where the file system does not say. An inode number may be used again after its file was
+/// deleted.</param>
 public readonly partial record struct FileIdentity(ulong Device, ulong Inode, long Born)
 {
     const int CurrentFolder = -100;

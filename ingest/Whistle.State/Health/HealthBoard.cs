@@ -39,11 +39,14 @@ public sealed class HealthBoard(TimeProvider time)
         key => new(key.Component, key.Subject, state, reason, time.GetUtcNow()),
         (_, old) => old with { State = state, Reason = reason });
 
-    /// <summary>What is tried again and again did not succeed: degraded at first, failed once that has lasted for <see cref="Patience"/>.</summary>
+    /// <summary>
+    /// What is tried again and again did not succeed: degraded at first, failed once that has lasted for <see cref="Patience"/>.
+    /// </summary>
     public void Failing(string component, string subject, string reason) => _problems.AddOrUpdate(
         (component, subject),
         key => new(key.Component, key.Subject, HealthState.Degraded, reason, time.GetUtcNow()),
-        (_, old) => old with { State = time.GetUtcNow() - old.Since >= Patience ? HealthState.Failed : HealthState.Degraded, Reason = reason });
+        (_, old) =>
+            old with { State = time.GetUtcNow() - old.Since >= Patience ? HealthState.Failed : HealthState.Degraded, Reason = reason });
 
     public void Clear(string component, string subject) => _problems.TryRemove((component, subject), out _);
 
@@ -51,5 +54,6 @@ public sealed class HealthBoard(TimeProvider time)
 
     /// <summary>The worst first, then by component and subject.</summary>
     public IReadOnlyList<HealthProblem> Problems() =>
-        [.. _problems.Values.OrderByDescending(p => p.State).ThenBy(p => p.Component, StringComparer.Ordinal).ThenBy(p => p.Subject, StringComparer.Ordinal)];
+        [.. _problems.Values.OrderByDescending(p => p.State).ThenBy(p => p.Component, StringComparer.Ordinal)
+            .ThenBy(p => p.Subject, StringComparer.Ordinal)];
 }

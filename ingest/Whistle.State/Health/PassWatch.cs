@@ -5,8 +5,8 @@ using Prometheus;
 namespace Whistle.State.Health;
 
 /// <summary>
-/// Watches the passes that a process makes again and again (over rules, incidents, runs, pages) from outside of them: a timer of its own looks at when each last
-/// succeeded, and reports what is overdue, for a pass that is stuck can tell nobody.
+/// Watches the passes that a process makes again and again (over rules, incidents, runs, pages) from outside of them: a timer of its own
+/// looks at when each last succeeded, and reports what is overdue, for a pass that is stuck can tell nobody.
 /// </summary>
 public sealed class PassWatch(HealthBoard board, IMetricFactory metrics, TimeProvider time) : IDisposable
 {
@@ -18,15 +18,20 @@ public sealed class PassWatch(HealthBoard board, IMetricFactory metrics, TimePro
 
     readonly ConcurrentDictionary<string, WatchedPass> _passes = new();
     readonly Gauge _overdue = metrics.CreateGauge(OverdueMetric, "How long a pass has been overdue; 0 while it is not.", ["stage"]);
-    readonly Gauge _succeeded = metrics.CreateGauge("whistle_pass_last_success_timestamp_seconds", "When the latest pass succeeded.", ["stage"]);
+    readonly Gauge _succeeded =
+        metrics.CreateGauge("whistle_pass_last_success_timestamp_seconds", "When the latest pass succeeded.", ["stage"]);
     readonly Lock _lock = new();
     System.Threading.ITimer? _timer;
 
-    /// <summary>Begins to watch a stage, which is also the component that is reported. It is overdue after ten intervals or a minute, whichever is longer.</summary>
+    /// <summary>
+    /// Begins to watch a stage, which is also the component that is reported. It is overdue after ten intervals or a minute, whichever is
+    /// longer.
+    /// </summary>
     public WatchedPass Watch(string stage, TimeSpan interval)
     {
         var bound = TimeSpan.FromSeconds(Math.Max(60, 10 * interval.TotalSeconds));
-        var pass = _passes[stage] = new WatchedPass(bound, time, at => _succeeded.WithLabels(stage).Set(at.ToUnixTimeMilliseconds() / 1000.0));
+        var pass = _passes[stage] = new WatchedPass(
+            bound, time, at => _succeeded.WithLabels(stage).Set(at.ToUnixTimeMilliseconds() / 1000.0));
         lock (_lock)
             _timer ??= time.CreateTimer(_ => Judge(), null, Look, Look);
         return pass;
@@ -48,9 +53,12 @@ public sealed class PassWatch(HealthBoard board, IMetricFactory metrics, TimePro
             var overdue = pass.Overdue();
             _overdue.WithLabels(stage).Set(overdue.TotalSeconds);
             if (overdue > TimeSpan.Zero)
-                board.Report(stage, Subject, HealthState.Failed, $"The pass over {stage} has not succeeded {pass.Words()}. The log says what happened before; if the pass is stuck, restart the server.");
+                board.Report(stage, Subject, HealthState.Failed, $"The pass over {stage} has not succeeded {pass.Words()}. "
+                    + "The log says what happened before; if the pass is stuck, restart the server.");
             else if (pass.Failure is { } failure)
-                board.Report(stage, Subject, HealthState.Degraded, $"The latest pass over {stage} failed: {failure} It is retried; the server's log says more.");
+                board.Report(
+                    stage, Subject, HealthState.Degraded,
+                    $"The latest pass over {stage} failed: {failure} It is retried; the server's log says more.");
             else
                 board.Clear(stage, Subject);
         }
@@ -91,7 +99,8 @@ public sealed class WatchedPass
 
     internal string? Failure => Volatile.Read(ref _failure);
 
-    internal TimeSpan Overdue() => _time.GetElapsedTime(Volatile.Read(ref _succeeded)) - _bound is { Ticks: > 0 } late ? late : TimeSpan.Zero;
+    internal TimeSpan Overdue() =>
+        _time.GetElapsedTime(Volatile.Read(ref _succeeded)) - _bound is { Ticks: > 0 } late ? late : TimeSpan.Zero;
 
     internal string Words()
     {

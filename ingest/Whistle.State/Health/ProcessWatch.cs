@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Whistle.State.Health;
 
 /// <summary>
-/// What this process may use of memory and handles, and what is left. Past a bound, new work is refused: where either runs out, it may do so on
-/// any thread, and end the process. Thread-safe.
+/// What this process may use of memory and handles, and what is left. Past a bound, new work is refused: where either runs out, it may do
+/// so on any thread, and end the process. Thread-safe.
 /// </summary>
 public sealed class ProcessWatch(HealthBoard health)
 {
@@ -56,7 +56,9 @@ public sealed class ProcessWatch(HealthBoard health)
     {
         Volatile.Write(ref _lookedAt, TimeProvider.System.GetTimestamp());
         var memory = MemoryShortage_NeedsLock();
-        Report("memory", memory, "Give the process more memory, or limit what it is asked for (Memory: in docs/configuration.md, MaxSeriesPerTenant).");
+        Report(
+            "memory", memory,
+            "Give the process more memory, or limit what it is asked for (Memory: in docs/configuration.md, MaxSeriesPerTenant).");
         var open = OpenHandles();
         var handles = open > MostHandles * _handles ? $"{open} of {_handles} files and connections are open." : null;
         Report("handles", handles, "Raise the limit (LimitNOFILE= of the unit, ulimit -n).");
@@ -95,6 +97,8 @@ public sealed class ProcessWatch(HealthBoard health)
         if (!OperatingSystem.IsLinux())
             return long.MaxValue;
         var line = File.ReadLines("/proc/self/limits").First(l => l.StartsWith(name, StringComparison.Ordinal));
-        return long.TryParse(line[name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0], CultureInfo.InvariantCulture, out var limit) ? limit : long.MaxValue;
+        return long.TryParse(
+            line[name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0], CultureInfo.InvariantCulture,
+            out var limit) ? limit : long.MaxValue;
     }
 }

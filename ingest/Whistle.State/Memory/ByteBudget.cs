@@ -2,7 +2,9 @@ using System.Collections.Concurrent;
 
 namespace Whistle.State.Memory;
 
-/// <summary>What the process may hold in memory for work that others ask of it. Counts alone bound nothing where each thing may be large.</summary>
+/// <summary>
+/// What the process may hold in memory for work that others ask of it. Counts alone bound nothing where each thing may be large.
+/// </summary>
 public sealed record MemoryOptions
 {
     /// <summary>Bodies of remote-write requests, as they came and decompressed, of all senders together.</summary>
@@ -94,5 +96,6 @@ public sealed class TenantBudgets(long most, string full)
     public long Held => _all.Held;
 
     public ByteShare Open(string tenant) => _ofTenants.GetOrAdd(tenant, t => new ByteBudget(
-        most / 4 * 3, $"{full} of the tenant {t} alone use as many bytes as one tenant's may (three quarters of {most >> 20} MiB).", _all)).Open();
+        most / 4 * 3, $"{full} of the tenant {t} alone use as many bytes as one tenant's may (three quarters of {most >> 20} MiB).", _all))
+        .Open();
 }

@@ -11,7 +11,8 @@ namespace Whistle.Actions.Certificates;
 /// <param name="Certificates">Those that end first, first.</param>
 /// <param name="Unreadable">Why files that were named could not be read.</param>
 sealed record CheckReport(
-    bool ClockSynchronised, DateTimeOffset Now, int Files, int? Expiring, IReadOnlyList<FoundCertificate> Certificates, IReadOnlyList<string> Unreadable);
+    bool ClockSynchronised, DateTimeOffset Now, int Files, int? Expiring, IReadOnlyList<FoundCertificate> Certificates,
+    IReadOnlyList<string> Unreadable);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(CheckReport))]
@@ -77,7 +78,8 @@ sealed class CheckCertificates : INodeAction
         {
             (false, _) => Answer(CommandOutcome.Refused, ClockReading.HowToFix, report),
             (_, not null) => Answer(
-                CommandOutcome.Refused, $"{future.Path} begins on {future.NotBefore:u}, which is in the future: this node's clock ({now:u}) or the one that signed it is wrong.",
+                CommandOutcome.Refused, $"{future.Path} begins on {future.NotBefore:u}, which is in the future: "
+                    + $"this node's clock ({now:u}) or the one that signed it is wrong.",
                 report with { Expiring = null }),
             _ => Answer(
                 CommandOutcome.Succeeded,
@@ -98,11 +100,20 @@ sealed class CheckCertificates : INodeAction
         if (policy is null)
             return null;
         if (policy.Certificates.Count > 0)
-            return policy.Certificates.SelectMany(r => Directory.Exists(r.Path) ? Folder(r.Path, "*.crt").Concat(Folder(r.Path, "*.pem")).Select(p => (p, false)) : [(r.Path, true)]);
-        var own = KubeadmFiles.Names.Where(n => n.EndsWith(".conf", StringComparison.Ordinal)).Select(n => Path.Join(context.KubernetesFolder, n)).Where(File.Exists);
+            return policy.Certificates.SelectMany(r => Directory.Exists(r.Path)
+                ? Folder(r.Path, "*.crt").Concat(Folder(r.Path, "*.pem")).Select(p => (p, false))
+                : [(r.Path, true)]);
+        var own = KubeadmFiles.Names.Where(n => n.EndsWith(".conf", StringComparison.Ordinal))
+            .Select(n => Path.Join(context.KubernetesFolder, n)).Where(File.Exists);
         return Folder(Where(context), "*.crt").Concat(own).Select(p => (p, false));
     }
 
     static IEnumerable<string> Folder(string path, string pattern) => !Directory.Exists(path) ? [] : Directory.EnumerateFiles(
-        path, pattern, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = Deepest, IgnoreInaccessible = true, AttributesToSkip = 0 });
+        path, pattern, new EnumerationOptions
+        {
+            RecurseSubdirectories = true,
+            MaxRecursionDepth = Deepest,
+            IgnoreInaccessible = true,
+            AttributesToSkip = 0,
+        });
 }

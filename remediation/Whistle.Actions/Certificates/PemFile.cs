@@ -70,7 +70,8 @@ static partial class PemFile
         {
             using var file = File.OpenHandle(path);
             Native.Stat((int)file.DangerousGetHandle(), out var stat);
-            refusal = !stat.IsFile ? $"{path} is not a file." : stat.Length > Largest ? $"{path} is larger than {Largest >> 20} MiB." : null;
+            refusal =
+                !stat.IsFile ? $"{path} is not a file." : stat.Length > Largest ? $"{path} is larger than {Largest >> 20} MiB." : null;
             return refusal is null ? ReadAll(file, (int)stat.Length) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

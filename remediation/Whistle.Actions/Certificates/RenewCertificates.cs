@@ -110,7 +110,8 @@ sealed class RenewRun(RenewRule rule, ActionContext context)
         if (Read(path, out var refusal) is not { } before)
             return Stop(refusal!);
         if (before.NotBefore > _now)
-            return Stop($"{path} begins on {before.NotBefore:u}, which is in the future: this node's clock ({_now:u}) or the one that signed it is wrong.");
+            return Stop($"{path} begins on {before.NotBefore:u}, which is in the future: "
+                + $"this node's clock ({_now:u}) or the one that signed it is wrong.");
         if (before.NotAfter > _now + within)
             return Pass(_report.NotDue, name);
         if (context.DryRun)
@@ -124,17 +125,22 @@ sealed class RenewRun(RenewRule rule, ActionContext context)
             return Stop(why);
         if ((why = await WhyNotAsync(cancellation).ConfigureAwait(false)) is not null)
             return Stop(why);
-        var ended = await NodeProgram.RunAsync(context, rule.Command[0], [.. rule.Command.Skip(1), name], cancellation).ConfigureAwait(false);
+        var ended = await NodeProgram.RunAsync(
+            context, rule.Command[0], [.. rule.Command.Skip(1), name], cancellation).ConfigureAwait(false);
         return Verify(name, path, before, ended);
     }
 
     public ActionReport Answer()
     {
         var done = _report.Renewed.Count;
-        var outcome = _report.Stopped is null ? CommandOutcome.Succeeded : _inDoubt ? CommandOutcome.Indeterminate : NodeWork.Stopped(done > 0 || _report.Backup is not null);
+        var outcome = _report.Stopped is null
+            ? CommandOutcome.Succeeded
+            : _inDoubt ? CommandOutcome.Indeterminate
+            : NodeWork.Stopped(done > 0 || _report.Backup is not null);
         var missing = _report.Missing.Count > 0 ? $" {string.Join(", ", _report.Missing)} are not on this node." : "";
         var restart = done > 0 && !context.DryRun ? " Restart who uses them, one at a time." : "";
-        var summary = $"{(context.DryRun ? "Would renew" : "Renewed")} {done} certificates; {_report.NotDue.Count} are not due.{missing}{restart}";
+        var summary =
+            $"{(context.DryRun ? "Would renew" : "Renewed")} {done} certificates; {_report.NotDue.Count} are not due.{missing}{restart}";
         return NodeWork.Report(
             outcome, _report.Stopped is { } stopped ? $"Stopped: {stopped} {summary}" : summary, _report, RenewJson.Default.RenewReport);
     }
@@ -150,10 +156,12 @@ sealed class RenewRun(RenewRule rule, ActionContext context)
         if (after is null)
             return Stop($"After its renewal {name} cannot be read: {refusal} The old files are in {_report.Backup}.");
         return after.NotAfter > before.NotAfter
-            || Stop($"{rule.Command[0]} said that it renewed {name}, but it still ends on {after.NotAfter:u}. The old files are in {_report.Backup}.");
+            || Stop($"{rule.Command[0]} said that it renewed {name}, but it still ends on {after.NotAfter:u}. "
+                + $"The old files are in {_report.Backup}.");
     }
 
-    ValueTask<string?> WhyNotAsync(CancellationToken cancellation) => context.WhyNotAsync(p => rule.SameAs(p.RenewCertificates), cancellation);
+    ValueTask<string?> WhyNotAsync(CancellationToken cancellation) =>
+        context.WhyNotAsync(p => rule.SameAs(p.RenewCertificates), cancellation);
 
     static FoundCertificate? Read(string path, out string? refusal) => PemFile.Read(path, out refusal) is [var first, ..] ? first : null;
 
@@ -174,7 +182,8 @@ sealed class RenewRun(RenewRule rule, ActionContext context)
                 var copy = Path.Join(folder, file);
                 Directory.CreateDirectory(Path.GetDirectoryName(copy)!, ReadAndWrite | UnixFileMode.UserExecute);
                 using var from = File.OpenRead(Full(file));
-                using var to = new FileStream(copy, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = ReadAndWrite });
+                using var to = new FileStream(
+                    copy, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = ReadAndWrite });
                 from.CopyTo(to);
                 to.Flush(flushToDisk: true);
             }

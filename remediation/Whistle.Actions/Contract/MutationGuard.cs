@@ -20,7 +20,9 @@ public sealed class MutationGuard(
 
     /// <summary>A guard that permits nothing, for dry runs and for what only reads.</summary>
     public static MutationGuard Closed(TimeProvider time) =>
-        new(time, _ => ValueTask.FromResult(new BeginAnswer(false, 0, "This run may not change anything.")), _ => ValueTask.FromResult<string?>(null));
+        new(
+            time, _ => ValueTask.FromResult(new BeginAnswer(false, 0, "This run may not change anything.")),
+            _ => ValueTask.FromResult<string?>(null));
 
     /// <summary>The intent is recorded; from here on something may have been changed.</summary>
     public bool Begun { get; private set; }

@@ -10,7 +10,8 @@ namespace Whistle.Actions.Contract;
 sealed unsafe partial record ClockReading(bool Synchronised, double? Offset, double MaximumError, double EstimatedError)
 {
     public const string HowToFix =
-        "The clock of this node is not synchronised, so nothing can be said by it. Restart the time service (unit.restart), wait until clock.check says synchronised, then ask again.";
+        "The clock of this node is not synchronised, so nothing can be said by it. "
+        + "Restart the time service (unit.restart), wait until clock.check says synchronised, then ask again.";
 
     // TIME_ERROR, STA_PLL, STA_UNSYNC and STA_NANO of linux/timex.h.
     const int StateError = 5;

@@ -11,28 +11,34 @@ namespace Whistle.Actions.Contract;
 static class NodeWork
 {
     /// <summary>Runs an action's body on its own; whatever it throws for is said in the report.</summary>
-    public static Task<ActionReport> RunAsync(ActionContext context, Func<Task<ActionReport>> body, CancellationToken cancellation) => Task.Run(
-        async () =>
-        {
-            // Before the first permit nothing can have been changed.
-            var failure = () => context.Guard.Begun ? CommandOutcome.Indeterminate : CommandOutcome.Failed;
-            try
+    public static Task<ActionReport> RunAsync(ActionContext context, Func<Task<ActionReport>> body, CancellationToken cancellation) =>
+        Task.Run(
+            async () =>
             {
-                return await body().ConfigureAwait(false);
-            }
-            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
-            {
-                return new ActionReport(failure(), ActionReport.OutOfTime);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception or PlatformNotSupportedException)
-            {
-                return new ActionReport(failure(), e.Message);
-            }
-        },
-        CancellationToken.None);
+                // Before the first permit nothing can have been changed.
+                var failure = () => context.Guard.Begun ? CommandOutcome.Indeterminate : CommandOutcome.Failed;
+                try
+                {
+                    return await body().ConfigureAwait(false);
+                }
+                catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+                {
+                    return new ActionReport(failure(), ActionReport.OutOfTime);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception
+                    or PlatformNotSupportedException)
+                {
+                    return new ActionReport(failure(), e.Message);
+                }
+            },
+            CancellationToken.None);
 
-    /// <summary>Why nothing may be changed now, or null. Asked right before each change; <paramref name="allows"/> is asked of the policy as it is then.</summary>
-    public static async ValueTask<string?> WhyNotAsync(this ActionContext context, Func<NodePolicy, bool> allows, CancellationToken cancellation)
+    /// <summary>
+    /// Why nothing may be changed now, or null. Asked right before each change; <paramref name="allows"/> is asked of the policy as it is
+    /// then.
+    /// </summary>
+    public static async ValueTask<string?> WhyNotAsync(
+        this ActionContext context, Func<NodePolicy, bool> allows, CancellationToken cancellation)
     {
         try
         {

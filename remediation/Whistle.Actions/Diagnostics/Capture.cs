@@ -21,7 +21,9 @@ sealed record CaptureReport(DateTimeOffset Since, DateTimeOffset Now, int Redact
 [JsonSerializable(typeof(CaptureReport))]
 sealed partial class CaptureJson : JsonSerializerContext;
 
-/// <summary>The state of the node before a repair destroys it. It writes nothing here, and no secret that it knows for one leaves.</summary>
+/// <summary>
+/// The state of the node before a repair destroys it. It writes nothing here, and no secret that it knows for one leaves.
+/// </summary>
 sealed class Capture : INodeAction
 {
     /// <summary>All parts together, as JSON.</summary>
@@ -32,7 +34,9 @@ sealed class Capture : INodeAction
 
     static readonly ActionParameter Unit = new("unit", ParameterKind.Text, "The journal of this unit only.")
     {
-        WithoutIt = "all", Example = "\"kubelet.service\"", Form = Names.IsUnit,
+        WithoutIt = "all",
+        Example = "\"kubelet.service\"",
+        Form = Names.IsUnit,
         FormWords = "the name of a unit with its ending, like kubelet.service",
     };
 
@@ -48,7 +52,8 @@ sealed class Capture : INodeAction
 
     public string Allowance(NodePolicy? policy) => policy?.Diagnostics is not { } rule ? "always allowed, because it changes nothing"
         : rule.Nothing ? "refused: the node's policy forbids all of it"
-        : $"{(Forbidden(rule).Any() ? $"all but {string.Join(", ", Forbidden(rule))}" : "all parts")}{(rule.JournalUnits is { } units ? $"; the journal of {string.Join(", ", units)} only" : "")}";
+        : $"{(Forbidden(rule).Any() ? $"all but {string.Join(", ", Forbidden(rule))}" : "all parts")}"
+            + $"{(rule.JournalUnits is { } units ? $"; the journal of {string.Join(", ", units)} only" : "")}";
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
         NodeWork.RunAsync(context, () => CaptureAsync(asked.Text(Unit), context, cancellation), cancellation);
@@ -58,7 +63,8 @@ sealed class Capture : INodeAction
         if (NodePolicy.ReadDiagnostics(context.PolicyFile, context.ProtectedFolders, out var refusal) is not { } allowed)
             return Task.FromResult(ActionReport.Refuse(refusal!));
         if (allowed.Journal && asked is { } unit && allowed.JournalUnits?.Contains(unit) == false)
-            return Task.FromResult(ActionReport.Refuse($"The node's policy {context.PolicyFile} does not name {unit} in its journalUnits, so its journal is not captured."));
+            return Task.FromResult(ActionReport.Refuse(
+                $"The node's policy {context.PolicyFile} does not name {unit} in its journalUnits, so its journal is not captured."));
         return CaptureAsync(asked, allowed, context, cancellation);
     }
 
@@ -73,7 +79,9 @@ sealed class Capture : INodeAction
         Add(allowed.Network, "network", 32 << 10, () => (NetworkPart.Read(context.ProcPath), null));
         Add(allowed.Disk, "disk", 24 << 10, () => (DiskPart.Read(context.ProcPath, cancellation), null));
         IReadOnlyList<string> units = asked is { } one ? [one] : allowed.JournalUnits ?? [];
-        var (journal, cut, missing) = allowed.Journal ? await JournalAsync(units, now - Window, context, cancellation).ConfigureAwait(false) : ("", false, null);
+        var (journal, cut, missing) = allowed.Journal
+            ? await JournalAsync(units, now - Window, context, cancellation).ConfigureAwait(false)
+            : ("", false, null);
         Add(allowed.Journal, "journal", 140 << 10, () => (journal, missing), cut, keepEnd: true);
         var redacted = parts.Sum(p => p.Text.AsSpan().Count(Redaction.Gone));
         var report = new CaptureReport(now - Window, now, redacted, parts);
@@ -85,7 +93,8 @@ sealed class Capture : INodeAction
             CommandOutcome.Succeeded, $"Captured {Bytes.Text(size)} in {parts.Count} parts.{told}", report,
             CaptureJson.Default.CaptureReport);
 
-        void Add(bool isAllowed, string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
+        void Add(
+            bool isAllowed, string name, int most, Func<(string Text, string? Missing)> read, bool wasCut = false, bool keepEnd = false)
         {
             var (raw, why) = isAllowed ? Try(read) : ("", "The node's policy does not let it be captured.");
             var text = Redaction.Redact(raw, out _);
@@ -95,10 +104,15 @@ sealed class Capture : INodeAction
     }
 
     static IEnumerable<string> Forbidden(DiagnosticsRule rule) =>
-        new[] { ("load", rule.Load), ("processes", rule.Processes), ("network", rule.Network), ("disk", rule.Disk), ("journal", rule.Journal) }.Where(p => !p.Item2).Select(p => p.Item1);
+        new[]
+        {
+            ("load", rule.Load), ("processes", rule.Processes), ("network", rule.Network), ("disk", rule.Disk),
+            ("journal", rule.Journal),
+        }.Where(p => !p.Item2).Select(p => p.Item1);
 
     static string Summary(string what, IEnumerable<CapturedPart> parts) =>
-        string.Join(", ", parts.Select(p => p.Name)) is { Length: > 0 } names ? $" {char.ToUpperInvariant(what[0])}{what[1..]}: {names}." : "";
+        string.Join(", ", parts.Select(p => p.Name)) is { Length: > 0 } names
+            ? $" {char.ToUpperInvariant(what[0])}{what[1..]}: {names}." : "";
 
     static (string Text, string? Missing) Try(Func<(string Text, string? Missing)> read)
     {
@@ -115,12 +129,17 @@ sealed class Capture : INodeAction
     static async Task<(string Text, bool Cut, string? Missing)> JournalAsync(
         IReadOnlyList<string> units, DateTimeOffset since, ActionContext context, CancellationToken cancellation)
     {
-        List<string> arguments = ["-o", "short-iso", $"--since=@{since.ToUnixTimeSeconds()}", "--no-pager", "--quiet", $"--lines={MostLines}"];
+        List<string> arguments =
+            ["-o", "short-iso", $"--since=@{since.ToUnixTimeSeconds()}", "--no-pager", "--quiet", $"--lines={MostLines}"];
         arguments.AddRange(units.Select(unit => $"--unit={unit}"));
-        var ended = await NodeProgram.RunAsync(context, "journalctl", arguments, cancellation, Largest, keepEnd: true).ConfigureAwait(false);
+        var ended = await NodeProgram.RunAsync(
+            context, "journalctl", arguments, cancellation, Largest, keepEnd: true).ConfigureAwait(false);
         // The first line may be torn, and a torn secret would not be known for one.
         var text = ended.Cut ? ended.Output[(ended.Output.IndexOf('\n') + 1)..] : ended.Output;
-        var missing = !ended.Well ? ended.Complaint("journalctl") : text.Length == 0 ? $"The journal has nothing of the last {Window.TotalMinutes:0} minutes." : null;
+        var missing = !ended.Well
+            ? ended.Complaint("journalctl")
+            : text.Length == 0 ? $"The journal has nothing of the last {Window.TotalMinutes:0} minutes."
+            : null;
         return (text, ended.Cut || text.Count(c => c == '\n') >= MostLines, missing);
     }
 

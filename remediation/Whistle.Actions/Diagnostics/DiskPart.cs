@@ -6,7 +6,9 @@ using Whistle.Actions.Secrets;
 
 namespace Whistle.Actions.Diagnostics;
 
-/// <summary>The mounts with their space and inodes. A network file system is only named: its server may not answer, and asking would wait for it.</summary>
+/// <summary>
+/// The mounts with their space and inodes. A network file system is only named: its server may not answer, and asking would wait for it.
+/// </summary>
 static unsafe partial class DiskPart
 {
     const int MostMounts = 300;
@@ -17,14 +19,15 @@ static unsafe partial class DiskPart
     // Nothing is stored in them.
     static readonly string[] OfKernel =
     [
-        "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "securityfs", "pstore", "bpf", "configfs", "fusectl", "hugetlbfs", "autofs",
-        "binfmt_misc", "nsfs", "rpc_pipefs", "efivarfs", "selinuxfs",
+        "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "securityfs", "pstore", "bpf", "configfs",
+        "fusectl", "hugetlbfs", "autofs", "binfmt_misc", "nsfs", "rpc_pipefs", "efivarfs", "selinuxfs",
     ];
 
     static readonly string[] HarmlessOptions =
     [
-        "errors", "data", "commit", "barrier", "stripe", "size", "mode", "uid", "gid", "fmask", "dmask", "umask", "nr_inodes", "inode64", "logbufs", "logbsize", "sunit", "swidth", "subvolid",
-        "subvol", "compress", "discard", "space_cache", "vers", "rsize", "wsize", "hard", "soft", "timeo", "retrans", "proto", "sec", "local_lock", "cache", "codepage", "iocharset", "xino", "index",
+        "errors", "data", "commit", "barrier", "stripe", "size", "mode", "uid", "gid", "fmask", "dmask", "umask", "nr_inodes", "inode64",
+        "logbufs", "logbsize", "sunit", "swidth", "subvolid", "subvol", "compress", "discard", "space_cache", "vers", "rsize", "wsize",
+        "hard", "soft", "timeo", "retrans", "proto", "sec", "local_lock", "cache", "codepage", "iocharset", "xino", "index",
     ];
 
     public static string Read(string proc, CancellationToken cancellation)
@@ -37,7 +40,8 @@ static unsafe partial class DiskPart
         {
             if (cancellation.IsCancellationRequested)
                 break;
-            text.Append(mount[Device]).Append(' ').Append(mount[MountedOn]).Append(' ').Append(mount[Type]).Append(' ').Append(Space(mount)).Append(' ').Append(Shown(mount[Options])).Append('\n');
+            text.Append(mount[Device]).Append(' ').Append(mount[MountedOn]).Append(' ').Append(mount[Type]).Append(' ')
+                .Append(Space(mount)).Append(' ').Append(Shown(mount[Options])).Append('\n');
         }
 
         if (mounts.Count > MostMounts)
@@ -64,8 +68,9 @@ static unsafe partial class DiskPart
     static string Compact(long bytes) => Bytes.Text(bytes).Replace(" ", "", StringComparison.Ordinal);
 
     // As the kernel escapes it.
-    static string Unescape(string path) => path.Replace(@"\040", " ", StringComparison.Ordinal).Replace(@"\011", "\t", StringComparison.Ordinal)
-        .Replace(@"\012", "\n", StringComparison.Ordinal).Replace(@"\134", @"\", StringComparison.Ordinal);
+    static string Unescape(string path) =>
+        path.Replace(@"\040", " ", StringComparison.Ordinal).Replace(@"\011", "\t", StringComparison.Ordinal)
+            .Replace(@"\012", "\n", StringComparison.Ordinal).Replace(@"\134", @"\", StringComparison.Ordinal);
 
     [StructLayout(LayoutKind.Explicit, Size = 128)]
     struct StatVfs

@@ -11,7 +11,11 @@ static class LoadPart
         "sys/net/netfilter/nf_conntrack_count", "sys/net/netfilter/nf_conntrack_max",
     ];
 
-    static readonly string[] Memory = ["MemTotal:", "MemFree:", "MemAvailable:", "Buffers:", "Cached:", "SwapTotal:", "SwapFree:", "Dirty:", "Writeback:", "Slab:", "SUnreclaim:"];
+    static readonly string[] Memory =
+    [
+        "MemTotal:", "MemFree:", "MemAvailable:", "Buffers:", "Cached:", "SwapTotal:", "SwapFree:", "Dirty:", "Writeback:", "Slab:",
+        "SUnreclaim:",
+    ];
     static readonly string[] Paging = ["oom_kill ", "pgmajfault ", "pswpin ", "pswpout "];
 
     public static string Read(string proc)

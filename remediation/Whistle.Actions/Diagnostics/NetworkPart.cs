@@ -11,7 +11,10 @@ static class NetworkPart
 
     // linux/net/tcp_states.h, from 1 on.
     static readonly string[] States =
-        ["ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"];
+    [
+        "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN",
+        "CLOSING", "NEW_SYN_RECV",
+    ];
 
     public static string Read(string proc)
     {
@@ -20,8 +23,11 @@ static class NetworkPart
         Section(text, "routes (IPv4)", Routes(proc));
         Section(text, "interfaces", ProcText.Lines(ProcText.Network(proc, "dev")).Select(l => l.Trim()));
         Section(text, "tcp sockets", Sockets(proc));
-        Section(text, "socket memory", ProcText.Lines(ProcText.Network(proc, "sockstat")).Concat(ProcText.Lines(ProcText.Network(proc, "sockstat6"))));
-        Section(text, "tcp and udp counters", ProcText.Lines(ProcText.Network(proc, "snmp")).Where(l => l.StartsWith("Tcp:", StringComparison.Ordinal) || l.StartsWith("Udp:", StringComparison.Ordinal)));
+        Section(
+            text, "socket memory",
+            ProcText.Lines(ProcText.Network(proc, "sockstat")).Concat(ProcText.Lines(ProcText.Network(proc, "sockstat6"))));
+        Section(text, "tcp and udp counters", ProcText.Lines(ProcText.Network(proc, "snmp")).Where(
+            l => l.StartsWith("Tcp:", StringComparison.Ordinal) || l.StartsWith("Udp:", StringComparison.Ordinal)));
         return text.ToString();
     }
 
@@ -69,8 +75,9 @@ static class NetworkPart
     {
         foreach (var name in (string[])["tcp", "tcp6"])
         {
-            var states = ProcText.Lines(ProcText.Network(proc, name)).Skip(1).Select(l => l.Split(' ', 5, StringSplitOptions.RemoveEmptyEntries))
-                .Where(f => f.Length > 3).GroupBy(f => f[3]).OrderByDescending(g => g.Count())
+            var states = ProcText.Lines(ProcText.Network(proc, name)).Skip(1)
+                .Select(l => l.Split(' ', 5, StringSplitOptions.RemoveEmptyEntries)).Where(f => f.Length > 3).GroupBy(f => f[3])
+                .OrderByDescending(g => g.Count())
                 .Select(g => $"{g.Count()} {(Hex(g.Key) is >= 1 and <= 12 and var state ? States[(int)state - 1] : g.Key)}");
             yield return $"{name}: {string.Join(", ", states)}";
         }
@@ -80,5 +87,6 @@ static class NetworkPart
 
     static int BitCount(string hex) => System.Numerics.BitOperations.PopCount(Hex(hex)!.Value);
 
-    static uint? Hex(string text) => uint.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) ? value : null;
+    static uint? Hex(string text) =>
+        uint.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) ? value : null;
 }

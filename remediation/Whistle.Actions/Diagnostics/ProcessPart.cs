@@ -23,16 +23,19 @@ static class ProcessPart
         {
             if (cancellation.IsCancellationRequested)
                 break;
-            if (int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out var id) && Stat(folder, id) is { } found)
+            if (int.TryParse(Path.GetFileName(folder), NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+                && Stat(folder, id) is { } found)
                 all.Add(found);
         }
 
         var states = all.GroupBy(p => p.Stat[State]).OrderBy(g => g.Key, StringComparer.Ordinal).Select(g => $"{g.Count()} {g.Key}");
-        var text = new StringBuilder($"{all.Count} processes: {string.Join(", ", states)}\nPID PPID STATE RSS_KIB THREADS CPU_TICKS COMMAND\n");
+        var text = new StringBuilder(
+            $"{all.Count} processes: {string.Join(", ", states)}\nPID PPID STATE RSS_KIB THREADS CPU_TICKS COMMAND\n");
         foreach (var p in all.OrderByDescending(p => p.Pages).ThenBy(p => p.Id).Take(MostProcesses))
         {
-            text.Append(p.Id).Append(' ').Append(p.Stat[Parent]).Append(' ').Append(p.Stat[State]).Append(' ').Append(p.Pages * Environment.SystemPageSize / 1024).Append(' ')
-                .Append(p.Stat[Threads]).Append(' ').Append(Number(p.Stat[UserTime]) + Number(p.Stat[SystemTime])).Append(' ')
+            text.Append(p.Id).Append(' ').Append(p.Stat[Parent]).Append(' ').Append(p.Stat[State]).Append(' ')
+                .Append(p.Pages * Environment.SystemPageSize / 1024).Append(' ').Append(p.Stat[Threads]).Append(' ')
+                .Append(Number(p.Stat[UserTime]) + Number(p.Stat[SystemTime])).Append(' ')
                 .Append(Command(Path.Join(proc, p.Id.ToString(CultureInfo.InvariantCulture)), p.Name)).Append('\n');
         }
 
@@ -42,13 +45,15 @@ static class ProcessPart
     // "7 (name) S 1 …", where the name may have spaces and brackets.
     static Found? Stat(string folder, int id)
     {
-        if (ProcText.Read(Path.Join(folder, "stat")) is not { } text || text.LastIndexOf(')') is not (> 0 and var end) || text.IndexOf('(') is not (>= 0 and var start))
+        if (ProcText.Read(Path.Join(folder, "stat")) is not { } text || text.LastIndexOf(')') is not (> 0 and var end)
+            || text.IndexOf('(') is not (>= 0 and var start))
             return null;
         var fields = text[(end + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         return fields.Length > Resident && end > start ? new Found(id, fields, text[(start + 1)..end], Number(fields[Resident])) : null;
     }
 
-    // What the kernel runs, which a process cannot rename as it can its command line; in a proc that has no such link, what it was called with.
+    // What the kernel runs, which a process cannot rename as it can its command line; in a proc that has no such link, what it was called
+    // with.
     static string Command(string folder, string name)
     {
         var line = ProcText.Read(Path.Join(folder, "cmdline")) ?? "";
@@ -62,7 +67,8 @@ static class ProcessPart
     {
         try
         {
-            return File.ResolveLinkTarget(Path.Join(folder, "exe"), returnFinalTarget: false)?.FullName is { } target ? CommandLine.Program(target) : null;
+            return File.ResolveLinkTarget(Path.Join(folder, "exe"), returnFinalTarget: false)?.FullName is { } target
+                ? CommandLine.Program(target) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -57,8 +57,8 @@ sealed record CleanedRoot(string Root)
 sealed partial class CleanJson : JsonSerializerContext;
 
 /// <summary>
-/// Deletes regular files below roots that the node's policy names, by pattern and age. The dry run walks the same way and leaves out nothing
-/// but the deletion itself. Its parameters can only narrow what the policy allows.
+/// Deletes regular files below roots that the node's policy names, by pattern and age. The dry run walks the same way and leaves out
+/// nothing but the deletion itself. Its parameters can only narrow what the policy allows.
 /// </summary>
 sealed class CleanPaths : INodeAction
 {
@@ -70,7 +70,10 @@ sealed class CleanPaths : INodeAction
 
     internal static readonly ActionParameter Patterns = new("patterns", ParameterKind.Texts, "Names must match one of these too.")
     {
-        WithoutIt = "all", Least = 1, Form = text => text.Length > 0, FormWords = "a name with * and ?",
+        WithoutIt = "all",
+        Least = 1,
+        Form = text => text.Length > 0,
+        FormWords = "a name with * and ?",
     };
 
     internal static readonly ActionParameter MinimumAge =
@@ -218,7 +221,8 @@ sealed class CleanRun(Arguments asked, ActionContext context, bool acceptUnseen,
                 return Stop(ActionReport.OutOfTime);
             if (step != WalkStep.File)
                 CountOther(step, cleaned);
-            else if (Verdict(walk, rules, cleaned) is { } links && !await DeleteAsync(walk, root, cleaned, links, cancellation).ConfigureAwait(false))
+            else if (Verdict(walk, rules, cleaned) is { } links
+                && !await DeleteAsync(walk, root, cleaned, links, cancellation).ConfigureAwait(false))
                 return false;
         }
 
@@ -232,7 +236,8 @@ sealed class CleanRun(Arguments asked, ActionContext context, bool acceptUnseen,
         var summary = (context.DryRun ? $"Would delete {done}." : $"Deleted {done}.") + string.Concat(left.Select(WorthSaying));
         var output = JsonSerializer.SerializeToElement(Report, CleanJson.Default.CleanReport);
         if (Report.Stopped is not { } stopped)
-            return new ActionReport(Report.Files == 0 && left.Keys.Any(IsFailure) ? CommandOutcome.Failed : CommandOutcome.Succeeded, summary, output);
+            return new ActionReport(
+                Report.Files == 0 && left.Keys.Any(IsFailure) ? CommandOutcome.Failed : CommandOutcome.Succeeded, summary, output);
         var outcome = Report.Files == 0 ? CommandOutcome.Refused : CommandOutcome.Failed;
         return new ActionReport(outcome, $"Stopped: {stopped} {summary}", output);
     }

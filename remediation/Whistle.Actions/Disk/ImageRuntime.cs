@@ -6,7 +6,10 @@ using Whistle.Actions.Programs;
 
 namespace Whistle.Actions.Disk;
 
-/// <summary>The container runtime as crictl speaks with it: the CRI's messages as JSON, in which 64-bit numbers are texts and what is empty may be left out.</summary>
+/// <summary>
+/// The container runtime as crictl speaks with it: the CRI's messages as JSON, in which 64-bit numbers are texts and what is empty may be
+/// left out.
+/// </summary>
 sealed class ImageRuntime(ActionContext context, string crictl)
 {
     const int MostOutput = 4 << 20;
@@ -29,7 +32,8 @@ sealed class ImageRuntime(ActionContext context, string crictl)
             var used = new HashSet<string>(StringComparer.Ordinal);
             foreach (var container in List(document.RootElement, "containers"))
             {
-                var image = container.TryGetProperty("image", out var spec) && spec.ValueKind == JsonValueKind.Object ? Text(spec, "image") : null;
+                var image =
+                    container.TryGetProperty("image", out var spec) && spec.ValueKind == JsonValueKind.Object ? Text(spec, "image") : null;
                 used.UnionWith(new[] { image, Text(container, "imageRef"), Text(container, "imageId") }.OfType<string>());
             }
 
@@ -45,7 +49,8 @@ sealed class ImageRuntime(ActionContext context, string crictl)
             return document is not null && MountPointIn(document.RootElement, 0) is { } path && Directory.Exists(path) ? path : null;
     }
 
-    public Task<Ended> PruneAsync(CancellationToken cancellation) => NodeProgram.RunAsync(context, crictl, ["rmi", "--prune"], cancellation, keepEnd: true);
+    public Task<Ended> PruneAsync(CancellationToken cancellation) =>
+        NodeProgram.RunAsync(context, crictl, ["rmi", "--prune"], cancellation, keepEnd: true);
 
     async Task<(JsonDocument? Document, string? Failure)> AskAsync(IReadOnlyList<string> arguments, CancellationToken cancellation)
     {
@@ -74,8 +79,10 @@ sealed class ImageRuntime(ActionContext context, string crictl)
     // One level deeper in newer versions, which list several file systems.
     static string? MountPointIn(JsonElement element, int depth) => element.ValueKind switch
     {
-        JsonValueKind.Object when depth < 6 => Text(element, "mountpoint") ?? element.EnumerateObject().Select(p => MountPointIn(p.Value, depth + 1)).FirstOrDefault(p => p is not null),
-        JsonValueKind.Array when depth < 6 => element.EnumerateArray().Select(e => MountPointIn(e, depth + 1)).FirstOrDefault(p => p is not null),
+        JsonValueKind.Object when depth < 6 => Text(element, "mountpoint") ?? element.EnumerateObject()
+            .Select(p => MountPointIn(p.Value, depth + 1)).FirstOrDefault(p => p is not null),
+        JsonValueKind.Array when depth < 6 =>
+            element.EnumerateArray().Select(e => MountPointIn(e, depth + 1)).FirstOrDefault(p => p is not null),
         _ => null,
     };
 
@@ -88,5 +95,6 @@ sealed class ImageRuntime(ActionContext context, string crictl)
             ? list.EnumerateArray().Where(e => e.ValueKind == JsonValueKind.String).Select(e => e.GetString()!) : [];
 
     static string? Text(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 0 } text ? text : null;
+        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            && value.GetString() is { Length: > 0 } text ? text : null;
 }

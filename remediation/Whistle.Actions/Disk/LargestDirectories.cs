@@ -13,16 +13,19 @@ namespace Whistle.Actions.Disk;
 sealed record SizedPath(string Path, long Bytes);
 
 /// <param name="Complete">False where time ran out, or something could not be read.</param>
-/// <param name="HardLinksShared">There were more hard-linked files than could be remembered; of the rest each name counts as its share.</param>
+/// <param name="HardLinksShared">There were more hard-linked files than could be remembered; of the rest each name counts as its
+/// share.</param>
 sealed record LargestReport(
-    string MountPoint, long Bytes, long Files, long Directories, long OtherMounts, long Unreadable, long TooDeep, bool Complete, bool HardLinksShared,
-    IReadOnlyList<SizedPath> LargestDirectories, IReadOnlyList<SizedPath> LargestFiles);
+    string MountPoint, long Bytes, long Files, long Directories, long OtherMounts, long Unreadable, long TooDeep, bool Complete,
+    bool HardLinksShared, IReadOnlyList<SizedPath> LargestDirectories, IReadOnlyList<SizedPath> LargestFiles);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(LargestReport))]
 sealed partial class LargestJson : JsonSerializerContext;
 
-/// <summary>Where the space of one file system went. It reads only, never crosses a mount and counts a file with several names once.</summary>
+/// <summary>
+/// Where the space of one file system went. It reads only, never crosses a mount and counts a file with several names once.
+/// </summary>
 sealed class LargestDirectories : INodeAction
 {
     internal static readonly ActionParameter From = new("mountPoint", ParameterKind.Text, "Where it begins.") { Default = "/" };
@@ -64,7 +67,8 @@ sealed class LargestDirectories : INodeAction
     static string Summary(LargestReport report)
     {
         var incomplete = report.Complete ? "" : " (not all of it was seen)";
-        var largest = report.LargestDirectories.Count > 0 ? $" The largest directory is {report.LargestDirectories[0].Path} with {Bytes.Text(report.LargestDirectories[0].Bytes)}." : "";
+        var largest = report.LargestDirectories.Count > 0
+            ? $" The largest directory is {report.LargestDirectories[0].Path} with {Bytes.Text(report.LargestDirectories[0].Bytes)}." : "";
         return $"{Bytes.Text(report.Bytes)} in {report.Files} files below {report.MountPoint}{incomplete}.{largest}";
     }
 }

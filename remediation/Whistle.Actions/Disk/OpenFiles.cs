@@ -6,8 +6,8 @@ using Whistle.Actions.Files;
 namespace Whistle.Actions.Disk;
 
 /// <summary>
-/// The files that some process holds open or mapped, or that a loop device is made of, by device and inode. Deleting one frees nothing until it
-/// is closed. Only what lies on the given devices is kept.
+/// The files that some process holds open or mapped, or that a loop device is made of, by device and inode. Deleting one frees nothing
+/// until it is closed. Only what lies on the given devices is kept.
 /// </summary>
 sealed class OpenFiles
 {
@@ -26,7 +26,8 @@ sealed class OpenFiles
     public bool Contains(FileStat file) => _open.Contains(file.Identity);
 
     /// <summary>Null where not all could be seen, which the node's policy may accept; the reason then says so.</summary>
-    public static OpenFiles? Scan(ActionContext context, IReadOnlySet<ulong> devices, bool acceptUnseen, CancellationToken cancellation, out string reason)
+    public static OpenFiles? Scan(
+        ActionContext context, IReadOnlySet<ulong> devices, bool acceptUnseen, CancellationToken cancellation, out string reason)
     {
         var files = new OpenFiles();
         reason = "";
@@ -51,14 +52,16 @@ sealed class OpenFiles
     }
 
     string UnseenReason(ActionContext context) =>
-        $"The open files of {(Unseen == 1 ? "1 process" : $"{Unseen} processes")} cannot be seen (such as {_anUnseen}), and a file in use must stay. Run the agent as root with CAP_SYS_PTRACE and"
+        $"The open files of {(Unseen == 1 ? "1 process" : $"{Unseen} processes")} cannot be seen (such as {_anUnseen}), "
+        + "and a file in use must stay. Run the agent as root with CAP_SYS_PTRACE and"
         + $" the host's own /proc (--path.procfs), or accept it with \"acceptUnseenProcesses\": true in {context.PolicyFile}.";
 
     void AddAll(string proc, IReadOnlySet<ulong> devices, CancellationToken cancellation)
     {
         if (Hidden(proc) is { } hidden)
             CountUnseen(hidden);
-        foreach (var process in Directory.EnumerateDirectories(proc).Where(p => int.TryParse(Path.GetFileName(p), NumberStyles.None, null, out _)))
+        foreach (var process in Directory.EnumerateDirectories(proc).Where(
+            p => int.TryParse(Path.GetFileName(p), NumberStyles.None, null, out _)))
         {
             if (cancellation.IsCancellationRequested || _open.Count > Most)
                 break;
@@ -109,7 +112,8 @@ sealed class OpenFiles
     {
         try
         {
-            return $"{Path.GetFileName(process)}, {FileName.Escape(File.ReadAllBytes(Path.Join(process, "comm")).AsSpan().TrimEnd((byte)'\n'))}";
+            return $"{Path.GetFileName(process)}, "
+                + $"{FileName.Escape(File.ReadAllBytes(Path.Join(process, "comm")).AsSpan().TrimEnd((byte)'\n'))}";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -117,7 +117,8 @@ sealed class PruneRun(ActionContext context)
             + (_report.Left.Count > 0 ? $" Left: {string.Join(" ", _report.Left.Take(3))}" : "");
         if (_report.Stopped is { } stopped)
             return Report(NodeWork.Stopped(_removed > 0), $"Stopped: {stopped} {summary}");
-        return Report(_report.Left.Count > 0 && _report.Deleted.Count == 0 && _report.Kept.Count == 0 ? CommandOutcome.Refused : CommandOutcome.Succeeded, summary);
+        return Report(_report.Left.Count > 0 && _report.Deleted.Count == 0
+            && _report.Kept.Count == 0 ? CommandOutcome.Refused : CommandOutcome.Succeeded, summary);
     }
 
     ActionReport Report(CommandOutcome outcome, string summary) =>
@@ -128,7 +129,8 @@ sealed class PruneRun(ActionContext context)
     {
         var pattern = Encoding.UTF8.GetBytes(rule.Pattern);
         var found = new List<(string Path, long Modified)>();
-        foreach (var path in Directory.EnumerateDirectories(rule.Root).Where(p => FileName.Matches(Encoding.UTF8.GetBytes(Path.GetFileName(p)), pattern)))
+        foreach (var path in Directory.EnumerateDirectories(rule.Root).Where(
+            p => FileName.Matches(Encoding.UTF8.GetBytes(Path.GetFileName(p)), pattern)))
         {
             Native.Close(MountPoint.Open(path, out var stat, out var refusal));
             if (refusal is null && stat.SameMount(root))
@@ -173,7 +175,8 @@ sealed class PruneRun(ActionContext context)
         return failure is null ? Count(path, bytes) : Leave(failure);
     }
 
-    ValueTask<string?> WhyNotAsync(BackupRule rule, CancellationToken cancellation) => context.WhyNotAsync(p => p.PruneBackups.Contains(rule), cancellation);
+    ValueTask<string?> WhyNotAsync(BackupRule rule, CancellationToken cancellation) =>
+        context.WhyNotAsync(p => p.PruneBackups.Contains(rule), cancellation);
 
     // Only empty ones can go, and a link is none.
     string? RemoveFolders(Stack<string> folders)

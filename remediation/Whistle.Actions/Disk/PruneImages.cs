@@ -72,7 +72,8 @@ sealed class PruneImages : INodeAction
         // Told by what is gone, because its own words differ from version to version.
         var (left, gone) = await runtime.ImagesAsync(cancellation).ConfigureAwait(false);
         if (ended.Killed || left is null)
-            return new ActionReport(CommandOutcome.Indeterminate, $"Images were being deleted, and which is not known: {ended.Failure ?? gone}");
+            return new ActionReport(
+                CommandOutcome.Indeterminate, $"Images were being deleted, and which is not known: {ended.Failure ?? gone}");
         var deleted = images.ExceptBy(left.Select(i => i.Id), i => i.Id).ToList();
         return ended.Well
             ? Answer(CommandOutcome.Succeeded, "Deleted", deleted, false, folder, freed)
@@ -81,8 +82,10 @@ sealed class PruneImages : INodeAction
 
     static ActionReport Answer(CommandOutcome outcome, string done, List<NodeImage> images, bool dryRun, string? folder, long freed)
     {
-        var report = new PruneImagesReport(dryRun, images.Count, images.Sum(i => i.Bytes), [.. images.Take(MostListed).Select(i => i.Name)], folder, freed);
-        var told = dryRun || folder is null ? "" : $" {folder} has {Bytes.Text(Math.Abs(freed))} {(freed < 0 ? "less" : "more")} than before.";
+        var report = new PruneImagesReport(
+            dryRun, images.Count, images.Sum(i => i.Bytes), [.. images.Take(MostListed).Select(i => i.Name)], folder, freed);
+        var told =
+            dryRun || folder is null ? "" : $" {folder} has {Bytes.Text(Math.Abs(freed))} {(freed < 0 ? "less" : "more")} than before.";
         return NodeWork.Report(
             outcome, $"{done} {images.Count} images of {Bytes.Text(report.Bytes)}.{told}", report,
             PruneImagesJson.Default.PruneImagesReport);

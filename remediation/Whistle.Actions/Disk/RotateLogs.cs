@@ -57,20 +57,25 @@ sealed class RotateLogs : INodeAction
         if (policy.RotateLogs.Count == 0)
             return ActionReport.Refuse($"The node's policy {context.PolicyFile} names no rotateLogs, so no log may be rotated.");
         if (asked.Texts(Files)?.FirstOrDefault(f => !policy.RotateLogs.Contains(f)) is { } foreign)
-            return ActionReport.Refuse($"The node's policy {context.PolicyFile} does not name {foreign} in its rotateLogs, so it may not be used.");
+            return ActionReport.Refuse(
+                $"The node's policy {context.PolicyFile} does not name {foreign} in its rotateLogs, so it may not be used.");
         if (NodeProgram.Find(context, "logrotate", out refusal) is null)
             return ActionReport.Refuse(refusal!);
         var rotated = new List<RotatedFile>();
         foreach (var file in asked.Texts(Files) ?? policy.RotateLogs)
         {
-            if (!context.DryRun && await context.WhyNotAsync(p => p.RotateLogs.Contains(file), cancellation).ConfigureAwait(false) is { } why)
+            if (!context.DryRun
+                && await context.WhyNotAsync(p => p.RotateLogs.Contains(file), cancellation).ConfigureAwait(false) is { } why)
                 return Answer(new RotateReport(context.DryRun, rotated, why));
-            var ended = await NodeProgram.RunAsync(context, "logrotate", context.DryRun ? ["--debug", file] : [file], cancellation, MostSaid, keepEnd: true).ConfigureAwait(false);
+            var ended = await NodeProgram.RunAsync(
+                context, "logrotate", context.DryRun ? ["--debug", file] : [file], cancellation, MostSaid,
+                keepEnd: true).ConfigureAwait(false);
             if (ended.Killed || ended.ExitCode is null)
                 return Answer(new RotateReport(context.DryRun, rotated, $"{file}: {ended.Failure}"), ended.Killed && !context.DryRun);
             // It says what it does on its error output.
             var said = Redaction.Redact(ended.Output + ended.Error, out _);
-            rotated.Add(new RotatedFile(file, ended.Well ? null : ended.Complaint("logrotate"), said.Length > MostSaid ? said[^MostSaid..] : said));
+            rotated.Add(
+                new RotatedFile(file, ended.Well ? null : ended.Complaint("logrotate"), said.Length > MostSaid ? said[^MostSaid..] : said));
         }
 
         return Answer(new RotateReport(context.DryRun, rotated, null));
@@ -82,7 +87,8 @@ sealed class RotateLogs : INodeAction
         var outcome = inDoubt ? CommandOutcome.Indeterminate
             : report.Stopped is not null ? NodeWork.Stopped(report.Files.Count > 0)
             : bad.Count > 0 ? CommandOutcome.Failed : CommandOutcome.Succeeded;
-        var summary = $"{(report.DryRun ? "Would run" : "Ran")} logrotate with {report.Files.Count} files" + (bad.Count > 0 ? $"; {bad.Count} went wrong, first {bad[0].File}: {bad[0].Problem}" : ".");
+        var summary = $"{(report.DryRun ? "Would run" : "Ran")} logrotate with {report.Files.Count} files"
+            + (bad.Count > 0 ? $"; {bad.Count} went wrong, first {bad[0].File}: {bad[0].Problem}" : ".");
         return NodeWork.Report(
             outcome, report.Stopped is { } stopped ? $"Stopped: {stopped} {summary}" : summary, report, RotateJson.Default.RotateReport);
     }

@@ -45,8 +45,8 @@ sealed record VacuumReport
 sealed partial class VacuumJson : JsonSerializerContext;
 
 /// <summary>
-/// Deletes the oldest archived files of this machine's journal. It does so itself: journalctl chooses its files anew when it runs, counts the active
-/// ones too in some versions, goes by a file's first entry, and so can neither be planned nor held to what must stay.
+/// Deletes the oldest archived files of this machine's journal. It does so itself: journalctl chooses its files anew when it runs, counts
+/// the active ones too in some versions, goes by a file's first entry, and so can neither be planned nor held to what must stay.
 /// </summary>
 sealed class VacuumJournal : INodeAction
 {
@@ -155,11 +155,13 @@ sealed class VacuumRun(JournalRule rule, ActionContext context, IReadOnlyList<Ar
     public ActionReport Answer()
     {
         var done = $"{_report.Files} archived journal files of {Bytes.Text(_report.Bytes)}";
-        var summary = (context.DryRun ? "Would delete " : "Deleted ") + $"{done}; {Bytes.Text(_report.ArchivedAfter)} of the archived journal stay.";
+        var summary =
+            (context.DryRun ? "Would delete " : "Deleted ") + $"{done}; {Bytes.Text(_report.ArchivedAfter)} of the archived journal stay.";
         var output = JsonSerializer.SerializeToElement(_report, VacuumJson.Default.VacuumReport);
         if (_report.Stopped is not { } stopped)
             return new ActionReport(CommandOutcome.Succeeded, summary, output);
-        return new ActionReport(_report.Files == 0 && !_failed ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output);
+        return new ActionReport(
+            _report.Files == 0 && !_failed ? CommandOutcome.Refused : CommandOutcome.Failed, $"Stopped: {stopped} {summary}", output);
     }
 
     async ValueTask<bool> MayDeleteAsync(CancellationToken cancellation)
@@ -174,7 +176,8 @@ sealed class VacuumRun(JournalRule rule, ActionContext context, IReadOnlyList<Ar
             return Stop(ActionReport.OutOfTime);
         }
 
-        return VacuumJournal.Rule(context, out var refusal) == rule || Stop(refusal ?? "The node's policy for the journal was changed during the run.");
+        return VacuumJournal.Rule(context, out var refusal) == rule
+            || Stop(refusal ?? "The node's policy for the journal was changed during the run.");
     }
 
     bool Fail(string why)
@@ -190,7 +193,9 @@ sealed class VacuumRun(JournalRule rule, ActionContext context, IReadOnlyList<Ar
     }
 }
 
-/// <summary>The open folders of this machine's own journal, as journald fills them: not those of other machines, containers or namespaces.</summary>
+/// <summary>
+/// The open folders of this machine's own journal, as journald fills them: not those of other machines, containers or namespaces.
+/// </summary>
 sealed class MachineJournal : IDisposable
 {
     readonly List<(string Path, int Folder, FileStat Stat)> _folders = [];
@@ -262,7 +267,8 @@ sealed class MachineJournal : IDisposable
         foreach (var (_, folder, _) in _folders.Where(f => f.Stat.Device != mount.Device))
             Native.Close(folder);
         _folders.RemoveAll(f => f.Stat.Device != mount.Device);
-        return _folders.Count > 0 ? null : $"The journal is on another file system than {mountPoint}, so vacuuming it would free nothing there.";
+        return _folders.Count > 0
+            ? null : $"The journal is on another file system than {mountPoint}, so vacuuming it would free nothing there.";
     }
 }
 

@@ -10,8 +10,8 @@ static class FileName
     const int LongestShown = 400;
 
     /// <summary>
-    /// As a person and JSON can take it: control characters, the backslash and bytes that are no UTF-8 as <c>\xHH</c>. The middle of a very long
-    /// path is left out.
+    /// As a person and JSON can take it: control characters, the backslash and bytes that are no UTF-8 as <c>\xHH</c>. The middle of a very
+    /// long path is left out.
     /// </summary>
     public static string Escape(ReadOnlySpan<byte> bytes)
     {
@@ -33,7 +33,9 @@ static class FileName
         return text.ToString();
     }
 
-    /// <summary>Whether a pattern of <c>*</c>, <c>?</c> and plain characters matches the whole name. Linear but for backtracking to the last star.</summary>
+    /// <summary>
+    /// Whether a pattern of <c>*</c>, <c>?</c> and plain characters matches the whole name. Linear but for backtracking to the last star.
+    /// </summary>
     public static bool Matches(ReadOnlySpan<byte> name, ReadOnlySpan<byte> pattern)
     {
         int n = 0, p = 0, star = -1, starName = 0;

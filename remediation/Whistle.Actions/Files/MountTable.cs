@@ -44,6 +44,7 @@ sealed class MountTable
         .Select(m => (m[MountPoint], new DevicePath(m[Device], m[RootOnDevice])));
 
     // As the kernel does it.
-    static string Escape(string path) => path.Replace(@"\", @"\134", StringComparison.Ordinal).Replace(" ", @"\040", StringComparison.Ordinal)
-        .Replace("\t", @"\011", StringComparison.Ordinal).Replace("\n", @"\012", StringComparison.Ordinal);
+    static string Escape(string path) =>
+        path.Replace(@"\", @"\134", StringComparison.Ordinal).Replace(" ", @"\040", StringComparison.Ordinal)
+            .Replace("\t", @"\011", StringComparison.Ordinal).Replace("\n", @"\012", StringComparison.Ordinal);
 }

@@ -8,10 +8,12 @@ using Microsoft.Win32.SafeHandles;
 namespace Whistle.Actions.Files;
 
 /// <summary>What a name stands for. Times in seconds since 1970 UTC, sizes in bytes.</summary>
-/// <param name="Mount">Tells bind mounts of one device apart. Kernels before 5.8 tell it of open folders only and leave it 0 for names.</param>
+/// <param name="Mount">Tells bind mounts of one device apart. Kernels before 5.8 tell it of open folders only and leave it 0 for
+/// names.</param>
 /// <param name="Fixed">Immutable or append-only, so that not even root can remove it, or a name from it.</param>
 readonly record struct FileStat(
-    ushort Mode, uint Links, uint Owner, ulong Device, ulong Mount, ulong Inode, long Length, long Allocated, long Modified, long Changed, bool Fixed)
+    ushort Mode, uint Links, uint Owner, ulong Device, ulong Mount, ulong Inode, long Length, long Allocated, long Modified, long Changed,
+    bool Fixed)
 {
     const int TypeMask = 0xF000;
 
@@ -79,7 +81,8 @@ static unsafe partial class Native
 
     /// <summary>Whether this is Linux on a processor whose calls are known here.</summary>
     [SupportedOSPlatformGuard("linux")]
-    public static bool IsKnown { get; } = OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64;
+    public static bool IsKnown { get; } =
+        OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64;
 
     /// <exception cref="PlatformNotSupportedException">This is no Linux on a processor whose calls are known here.</exception>
     public static void RequireLinux()
@@ -148,7 +151,8 @@ static unsafe partial class Native
     }
 
     /// <summary>Opens a folder that is no link, for reading.</summary>
-    public static int OpenFolder(int folder, byte* name, out int opened) => Open(folder, name, FolderOnly | DoNotFollow | CloseOnExec, out opened);
+    public static int OpenFolder(int folder, byte* name, out int opened) =>
+        Open(folder, name, FolderOnly | DoNotFollow | CloseOnExec, out opened);
 
     /// <summary>Opens whatever is no link, for reading, without waiting for the other end of a pipe.</summary>
     public static int OpenFile(string path, out int opened)
@@ -187,7 +191,9 @@ static unsafe partial class Native
         }
     }
 
-    /// <summary>Opens an absolute path name by name; a link at any place fails with <see cref="IsALink"/> or <see cref="NotAFolder"/>.</summary>
+    /// <summary>
+    /// Opens an absolute path name by name; a link at any place fails with <see cref="IsALink"/> or <see cref="NotAFolder"/>.
+    /// </summary>
     public static int OpenFolder(string path, out int opened)
     {
         fixed (byte* root = "/\0"u8)
@@ -296,7 +302,9 @@ static unsafe partial class Native
             return RenameCall(Rename, CurrentFolder, a, CurrentFolder, b, ExchangeNames) != 0 ? Marshal.GetLastPInvokeError() : 0;
     }
 
-    /// <summary>Gives a file its name unless the name is taken (<see cref="Exists"/>). Some file systems cannot: <see cref="Invalid"/>.</summary>
+    /// <summary>
+    /// Gives a file its name unless the name is taken (<see cref="Exists"/>). Some file systems cannot: <see cref="Invalid"/>.
+    /// </summary>
     public static int RenameNew(string from, string to)
     {
         fixed (byte* old = Terminated(from), name = Terminated(to))
@@ -341,8 +349,8 @@ static unsafe partial class Native
         if (StatCall(folder, name, flags, BasicAndMount, &raw) != 0)
             return Marshal.GetLastPInvokeError();
         stat = new FileStat(
-            raw.Mode, raw.Links, raw.Owner, (ulong)raw.DeviceMajor << 32 | raw.DeviceMinor, (raw.Mask & HasMount) != 0 ? raw.Mount : 0, raw.Inode,
-            (long)raw.Size, (long)raw.Blocks * 512, raw.Modified, raw.Changed, (raw.Attributes & ImmutableOrAppend) != 0);
+            raw.Mode, raw.Links, raw.Owner, (ulong)raw.DeviceMajor << 32 | raw.DeviceMinor, (raw.Mask & HasMount) != 0 ? raw.Mount : 0,
+            raw.Inode, (long)raw.Size, (long)raw.Blocks * 512, raw.Modified, raw.Changed, (raw.Attributes & ImmutableOrAppend) != 0);
         return 0;
     }
 

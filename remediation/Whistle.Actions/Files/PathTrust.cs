@@ -1,8 +1,8 @@
 namespace Whistle.Actions.Files;
 
 /// <summary>
-/// Who may change what a path leads to. Root may, and one user beside it; a fault names anybody else who could, with the command that ends it.
-/// Where nobody else may change the names on the way, nothing can be exchanged between this look and the use either.
+/// Who may change what a path leads to. Root may, and one user beside it; a fault names anybody else who could, with the command that ends
+/// it. Where nobody else may change the names on the way, nothing can be exchanged between this look and the use either.
 /// </summary>
 static class PathTrust
 {
@@ -13,8 +13,8 @@ static class PathTrust
     const int MostLinks = 40;
 
     /// <summary>
-    /// Looks at every folder from the root to what the path names, and at every link on the way. What is not there yet is no fault, and neither is
-    /// what the path names: that is the caller's to look at.
+    /// Looks at every folder from the root to what the path names, and at every link on the way. What is not there yet is no fault, and
+    /// neither is what the path names: that is the caller's to look at.
     /// </summary>
     /// <param name="user">Trusted beside root.</param>
     /// <param name="followLast">Whether the last name may be a link too.</param>
@@ -40,23 +40,28 @@ static class PathTrust
 
     /// <summary>Why others than the trusted may change the file or folder itself, or null.</summary>
     public static string? Fault(string path, FileStat stat, uint user) =>
-        !IsTrusted(stat.Owner, user) ? $"{path} belongs to uid {stat.Owner}, who may change it. Look at what it holds; then use: chown {Name(user)} {path}"
-        : (stat.Mode & GroupOrWorldWritable) != 0 ? $"{path} can be written by others ({Octal(stat)}). Look at what it holds; then use: chmod go-w {path}"
+        !IsTrusted(stat.Owner, user)
+            ? $"{path} belongs to uid {stat.Owner}, who may change it. Look at what it holds; then use: chown {Name(user)} {path}"
+        : (stat.Mode & GroupOrWorldWritable) != 0
+            ? $"{path} can be written by others ({Octal(stat)}). Look at what it holds; then use: chmod go-w {path}"
         : null;
 
     /// <summary>Why others than the trusted may decide what a file holds, links on the way included; null where it is not there.</summary>
     public static string? FaultOfFile(string path, uint user) =>
-        FaultOnTheWay(path, user, followLast: true, out var real) ?? (Native.Stat(real, out var stat) == 0 ? Fault(real, stat, user) : null);
+        FaultOnTheWay(path, user, followLast: true, out var real)
+            ?? (Native.Stat(real, out var stat) == 0 ? Fault(real, stat, user) : null);
 
     public static string Octal(FileStat stat) => Convert.ToString(stat.Mode & 0xFFF, 8).PadLeft(4, '0');
 
     static string? FaultOfParent(string path, FileStat stat, uint user)
     {
         if (!IsTrusted(stat.Owner, user))
-            return $"The folder {path} belongs to uid {stat.Owner}, who may exchange what lies below it. Choose another place, or use: chown {Name(user)} {path}";
+            return $"The folder {path} belongs to uid {stat.Owner}, who may exchange what lies below it. "
+                + $"Choose another place, or use: chown {Name(user)} {path}";
         // In a sticky folder, as /tmp, only the owner of a name can exchange it, and every owner on the way is looked at.
         return (stat.Mode & GroupOrWorldWritable) != 0 && (stat.Mode & Sticky) == 0
-            ? $"The folder {path} can be written by others ({Octal(stat)}), who may exchange what lies below it. Choose another place, or use: chmod go-w {path}"
+            ? $"The folder {path} can be written by others ({Octal(stat)}), who may exchange what lies below it. "
+                + $"Choose another place, or use: chmod go-w {path}"
             : null;
     }
 
@@ -74,7 +79,8 @@ static class PathTrust
     static string? Follow(string path, FileStat link, uint user, Stack<string> left, ref string real, ref int links)
     {
         if (!IsTrusted(link.Owner, user))
-            return $"{path} is a link that belongs to uid {link.Owner}, who may point it elsewhere. Look at where it leads; then use: chown -h {Name(user)} {path}";
+            return $"{path} is a link that belongs to uid {link.Owner}, who may point it elsewhere. "
+                + $"Look at where it leads; then use: chown -h {Name(user)} {path}";
         if (++links > MostLinks || new FileInfo(path).LinkTarget is not { Length: > 0 } target)
             return $"{path} is a link that leads nowhere. Use: rm {path}";
         if (target[0] == '/')
@@ -86,7 +92,8 @@ static class PathTrust
     static string? Look(string path, out FileStat stat)
     {
         var error = Native.Stat(path, out stat);
-        return error is 0 or Native.NoEntry or Native.NotAFolder ? null : $"{path} cannot be looked at: {Native.Text(error)}. Let the user that runs this enter the folders above it.";
+        return error is 0 or Native.NoEntry or Native.NotAFolder
+            ? null : $"{path} cannot be looked at: {Native.Text(error)}. Let the user that runs this enter the folders above it.";
     }
 
     static void Push(Stack<string> left, string path)

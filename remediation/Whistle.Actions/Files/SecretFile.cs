@@ -29,8 +29,9 @@ public sealed class SecretException(SecretTrouble trouble, string reason) : IOEx
 }
 
 /// <summary>
-/// Every secret of Whistle's that lies in a file is read and made here. It is made whole or not at all; it is taken only where nobody else could have
-/// written it and, unless it was put there by people, only its owner can read it; and only where it has the form that it must have.
+/// Every secret of Whistle's that lies in a file is read and made here. It is made whole or not at all; it is taken only where nobody else
+/// could have written it and, unless it was put there by people, only its owner can read it; and only where it has the form that it must
+/// have.
 /// </summary>
 public sealed class SecretFile(string path, SecretForm form)
 {
@@ -50,7 +51,8 @@ public sealed class SecretFile(string path, SecretForm form)
         var bytes = Native.IsKnown ? ReadTrusted() : ReadPlain();
         try
         {
-            // Line ends and spaces that an editor or echo leaves. Unicode's spaces stay: what is nothing but them is no secret, and not an empty one.
+            // Line ends and spaces that an editor or echo leaves. Unicode's spaces stay: what is nothing but them is no secret, and not an
+            // empty one.
             var text = Utf8.GetString(bytes).Trim(' ', '\r', '\n');
             return form.Fault(text) is { } fault ? throw Damaged(fault) : text;
         }
@@ -75,9 +77,9 @@ public sealed class SecretFile(string path, SecretForm form)
     }
 
     /// <summary>
-    /// The secret, made where there is none. One that is damaged is set aside and another made, so that monitoring goes on: nobody can know the new
-    /// one who may not read this folder, and what carries the old one is refused. A file that others could have written is never replaced in
-    /// silence; that is for a person to look at.
+    /// The secret, made where there is none. One that is damaged is set aside and another made, so that monitoring goes on: nobody can know
+    /// the new one who may not read this folder, and what carries the old one is refused. A file that others could have written is never
+    /// replaced in silence; that is for a person to look at.
     /// </summary>
     /// <param name="make">Called only where there is a need.</param>
     /// <param name="say">Is told what was set aside.</param>
@@ -113,17 +115,19 @@ public sealed class SecretFile(string path, SecretForm form)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SecretException(SecretTrouble.Unreadable, $"the file {_path} is damaged and cannot be set aside: {e.Message} Use: rm {_path}");
+            throw new SecretException(
+                SecretTrouble.Unreadable, $"the file {_path} is damaged and cannot be set aside: {e.Message} Use: rm {_path}");
         }
     }
 
     /// <summary>
-    /// Takes from others the right to read a plain file of this user's, as a shell's redirection leaves it; answers its mode before, or null where
-    /// nothing was to be done. Whatever else is wrong with it is found when it is read.
+    /// Takes from others the right to read a plain file of this user's, as a shell's redirection leaves it; answers its mode before, or
+    /// null where nothing was to be done. Whatever else is wrong with it is found when it is read.
     /// </summary>
     public static string? Close(string path)
     {
-        if (!Native.IsKnown || Native.Stat(path, out var stat) != 0 || !stat.IsFile || stat.Owner != Native.EffectiveUser || (stat.Mode & ReadableByWorld) == 0)
+        if (!Native.IsKnown || Native.Stat(path, out var stat) != 0 || !stat.IsFile || stat.Owner != Native.EffectiveUser
+            || (stat.Mode & ReadableByWorld) == 0)
             return null;
         try
         {
@@ -144,7 +148,8 @@ public sealed class SecretFile(string path, SecretForm form)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SecretException(SecretTrouble.Unreadable, $"{form.What} cannot be made in {_path}: {e.Message} Free space on that disk or let this user write there, and start again.");
+            throw new SecretException(SecretTrouble.Unreadable, $"{form.What} cannot be made in {_path}: "
+                + $"{e.Message} Free space on that disk or let this user write there, and start again.");
         }
     }
 
@@ -169,17 +174,20 @@ public sealed class SecretFile(string path, SecretForm form)
     {
         Native.NoEntry or Native.NotAFolder => Missing(),
         Native.IsALink => Untrusted($"{real} is a link, which is not followed here. Look at where it leads; then use: rm {real}"),
-        Native.NoAccess or Native.NotPermitted => new(SecretTrouble.Unreadable, $"the file {real} cannot be read by uid {Native.EffectiveUser}. Run this as its owner, or use: chown {Native.EffectiveUser} {real}"),
+        Native.NoAccess or Native.NotPermitted => new(SecretTrouble.Unreadable, $"the file {real} cannot be read by uid "
+            + $"{Native.EffectiveUser}. Run this as its owner, or use: chown {Native.EffectiveUser} {real}"),
         _ => new(SecretTrouble.Unreadable, $"the file {real} cannot be read: {Native.Text(error)}."),
     };
 
     string? FaultOfAccess(string real, FileStat stat)
     {
         if (stat.Links > 1 && !form.IsPlaced)
-            return $"{real} has {stat.Links} names, so it may be read and written under another one. Use: cp -p {real} {real}.copy; mv {real}.copy {real}";
+            return $"{real} has {stat.Links} names, so it may be read and written under another one. "
+                + $"Use: cp -p {real} {real}.copy; mv {real}.copy {real}";
         var forbidden = form.IsPlaced ? ReadableByWorld : ReadableByGroup | ReadableByWorld;
         return (stat.Mode & forbidden) != 0
-            ? $"{real} can be read by others ({PathTrust.Octal(stat)}), who may know {form.What} by now. Replace it if somebody could have; then use: chmod {(form.IsPlaced ? "o-rwx" : "600")} {real}"
+            ? $"{real} can be read by others ({PathTrust.Octal(stat)}), who may know {form.What} by now. "
+                + $"Replace it if somebody could have; then use: chmod {(form.IsPlaced ? "o-rwx" : "600")} {real}"
             : null;
     }
 
@@ -206,9 +214,11 @@ public sealed class SecretFile(string path, SecretForm form)
         return bytes[..RandomAccess.Read(file, bytes, 0)];
     }
 
-    SecretException Missing() => new(SecretTrouble.Missing, $"the file {_path} does not exist. Write {form.What} into it, or name the file that holds it.");
+    SecretException Missing() =>
+        new(SecretTrouble.Missing, $"the file {_path} does not exist. Write {form.What} into it, or name the file that holds it.");
 
-    SecretException Damaged(string fault) => new(SecretTrouble.Damaged, $"the file {_path} {fault} Write {form.What} into it, and nothing else.");
+    SecretException Damaged(string fault) =>
+        new(SecretTrouble.Damaged, $"the file {_path} {fault} Write {form.What} into it, and nothing else.");
 
     static SecretException Untrusted(string fault) => new(SecretTrouble.Untrusted, $"the secret is not taken: {fault}");
 }

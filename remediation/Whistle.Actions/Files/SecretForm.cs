@@ -14,14 +14,15 @@ public sealed record SecretForm(string What, int LargestBytes, Func<string, stri
     const int LargestToken = 256;
 
     /// <summary>
-    /// Put there by people or an orchestrator, not made by Whistle. Then it may be a link, as Kubernetes mounts secrets, if nobody else can point it
-    /// elsewhere, and a group may read it, as a service's group reads root's files.
+    /// Put there by people or an orchestrator, not made by Whistle. Then it may be a link, as Kubernetes mounts secrets, if nobody else can
+    /// point it elsewhere, and a group may read it, as a service's group reads root's files.
     /// </summary>
     public bool IsPlaced { get; init; }
 
     /// <summary>What Whistle made: the prefix and 43 characters, nothing else.</summary>
     public static SecretForm Token(string what, string prefix) => new(what, LargestToken, text =>
-        AccessToken.IsWhole(prefix, text) ? null : $"holds no whole token: one begins with {prefix} and has {AccessToken.New(prefix).Length} characters.");
+        AccessToken.IsWhole(prefix, text)
+            ? null : $"holds no whole token: one begins with {prefix} and has {AccessToken.New(prefix).Length} characters.");
 
     /// <summary>Somebody else's secret, of which only this is known: one line of text.</summary>
     public static SecretForm Line(string what, int largestBytes = 8 << 10) => new(what, largestBytes, FaultOfLine) { IsPlaced = true };
@@ -34,5 +35,6 @@ public sealed record SecretForm(string What, int LargestBytes, Func<string, stri
         : text.EnumerateRunes().Any(IsControl) ? "has control characters in it."
         : null;
 
-    static bool IsControl(Rune rune) => Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
+    static bool IsControl(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
 }

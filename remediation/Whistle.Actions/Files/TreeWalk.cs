@@ -18,7 +18,9 @@ enum WalkStep
     /// <summary>A folder below the deepest level that is entered.</summary>
     TooDeep,
 
-    /// <summary>A name, or the rest of a folder, that could not be read or was swapped meanwhile; <see cref="TreeWalk.Error"/> says why.</summary>
+    /// <summary>
+    /// A name, or the rest of a folder, that could not be read or was swapped meanwhile; <see cref="TreeWalk.Error"/> says why.
+    /// </summary>
     Unreadable,
 
     /// <summary>A link, a device, a socket or a pipe.</summary>
@@ -27,9 +29,9 @@ enum WalkStep
 }
 
 /// <summary>
-/// Walks a tree one name at a time, relative to open folders only: it follows no link and enters no mount, whatever is swapped while it walks.
-/// At most <see cref="MostOpen"/> folders are open; one higher up is opened again from below by <c>..</c> and must be the one it was. Memory is
-/// bounded by the depth. The current file may be removed. Not thread-safe.
+/// Walks a tree one name at a time, relative to open folders only: it follows no link and enters no mount, whatever is swapped while it
+/// walks. At most <see cref="MostOpen"/> folders are open; one higher up is opened again from below by <c>..</c> and must be the one it
+/// was. Memory is bounded by the depth. The current file may be removed. Not thread-safe.
 /// </summary>
 sealed unsafe class TreeWalk : IDisposable
 {
@@ -174,7 +176,9 @@ sealed unsafe class TreeWalk : IDisposable
         if (Native.Stat(folder, out var opened) != 0 || !opened.SameFolder(seen) || opened.Mount != _root.Mount)
         {
             Native.Close(folder);
-            return seen.Mount == 0 && opened.Mount != _root.Mount ? WalkStep.Mount : Unreadable("It was swapped while it was being opened.");
+            return seen.Mount == 0 && opened.Mount != _root.Mount
+                ? WalkStep.Mount
+                : Unreadable("It was swapped while it was being opened.");
         }
 
         AppendToPath(Name);
@@ -228,7 +232,8 @@ sealed unsafe class TreeWalk : IDisposable
                 level.Folder = folder;
         }
 
-        if (level.Folder >= 0 && Native.Stat(level.Folder, out var stat) == 0 && stat.SameFolder(level.Stat) && Native.Seek(level.Folder, level.Resume) == 0)
+        if (level.Folder >= 0 && Native.Stat(level.Folder, out var stat) == 0 && stat.SameFolder(level.Stat)
+            && Native.Seek(level.Folder, level.Resume) == 0)
             return;
         // The folder below was moved elsewhere meanwhile, so there is no safe way back to the rest of this one.
         Native.Close(level.Folder);

@@ -8,8 +8,8 @@ public static class Umask
     static readonly Lock Gate = new();
 
     /// <summary>
-    /// What the process was started with, for the programs of the node that the agent runs: a certificate that kubeadm writes is not for root
-    /// alone. Null while nothing was closed.
+    /// What the process was started with, for the programs of the node that the agent runs: a certificate that kubeadm writes is not for
+    /// root alone. Null while nothing was closed.
     /// </summary>
     internal static uint? Before { get; private set; }
 

@@ -8,15 +8,17 @@ static class VitalFolders
     // Neither one of these, nor anything below or above it, whatever the policy says.
     static readonly string[] Never =
     [
-        "/bin", "/boot", "/dev", "/efi", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/ostree", "/proc", "/sbin", "/snap", "/sys", "/sysroot", "/usr",
-        "/var/lib/containerd", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/rancher", "/var/lib/rpm", "/var/lib/whistle", "/var/lib/whistle-agent",
+        "/bin", "/boot", "/dev", "/efi", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/ostree", "/proc", "/sbin",
+        "/snap", "/sys", "/sysroot", "/usr", "/var/lib/containerd", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/etcd", "/var/lib/kubelet",
+        "/var/lib/rancher", "/var/lib/rpm", "/var/lib/whistle", "/var/lib/whistle-agent",
     ];
 
     // Likewise, but where the policy names the root among its vitalCleanRoots. A * is any one folder.
     static readonly string[] Unless =
     [
-        "/home/*/.config", "/home/*/.local/share/whistle", "/opt/cni", "/opt/containerd", "/root/.config", "/root/.local/share/whistle", "/run", "/var/backups", "/var/db", "/var/lib",
-        "/var/mail", "/var/run", "/var/snap", "/var/spool/cron", "/var/spool/mail", "/var/www",
+        "/home/*/.config", "/home/*/.local/share/whistle", "/opt/cni", "/opt/containerd", "/root/.config", "/root/.local/share/whistle",
+        "/run", "/var/backups", "/var/db", "/var/lib", "/var/mail", "/var/run", "/var/snap", "/var/spool/cron", "/var/spool/mail",
+        "/var/www",
     ];
 
     // Not one of these itself, nor anything above it; folders below it may be named.
@@ -27,8 +29,9 @@ static class VitalFolders
 
     static readonly string[] Databases =
     [
-        "cassandra", "ceph", "clickhouse", "cockroach", "consul", "couchdb", "elasticsearch", "etcd", "grafana", "influxdb", "kafka", "longhorn", "mariadb", "minio", "mongo", "mongodb", "mysql",
-        "neo4j", "opensearch", "pgdata", "pgsql", "postgres", "postgresql", "prometheus", "rabbitmq", "redis", "vault", "zookeeper",
+        "cassandra", "ceph", "clickhouse", "cockroach", "consul", "couchdb", "elasticsearch", "etcd", "grafana", "influxdb", "kafka",
+        "longhorn", "mariadb", "minio", "mongo", "mongodb", "mysql", "neo4j", "opensearch", "pgdata", "pgsql", "postgres", "postgresql",
+        "prometheus", "rabbitmq", "redis", "vault", "zookeeper",
     ];
 
     static readonly string[] OnlyNamed = ["/tmp", "/var/cache", "/var/log", "/var/tmp"];
@@ -56,18 +59,22 @@ static class VitalFolders
         if (Unless.FirstOrDefault(vital => Touches(parts, Parts(vital))) is { } unless)
             return $"{root} is, holds or lies in {unless}, where data lies that nobody can make again. {Remedy}";
         var onlyNamed = OnlyNamed.Any(folder => StartsWith(parts, Parts(folder)));
-        if (parts.FirstOrDefault(p => Keys.Contains(p, StringComparer.OrdinalIgnoreCase) || (!onlyNamed && Databases.Contains(p, StringComparer.OrdinalIgnoreCase))) is { } part)
+        if (parts.FirstOrDefault(p => Keys.Contains(p, StringComparer.OrdinalIgnoreCase)
+            || (!onlyNamed && Databases.Contains(p, StringComparer.OrdinalIgnoreCase))) is { } part)
             return $"{root} lies in a folder {part}, as keys and databases do. {Remedy}";
         // Somebody's home holds their keys.
         return parts is ["home", _] ? $"{root} is somebody's home with all their keys. {Remedy}" : null;
     }
 
-    /// <summary>Why an open root cannot be cleaned that is, holds or lies in a vital folder under another name (a link, a bind mount), or null.</summary>
+    /// <summary>
+    /// Why an open root cannot be cleaned that is, holds or lies in a vital folder under another name (a link, a bind mount), or null.
+    /// </summary>
     public static string? Alias(string root, FileStat stat, IReadOnlyList<string> others, IReadOnlyList<string> named)
     {
         var mounts = MountTable.Read();
         var place = mounts.Locate(root, stat);
-        string[] within = [.. Never, .. others, .. named.Contains(root) ? [] : Unless.Concat(Keys.SelectMany(k => new[] { $"/root/{k}", $"/home/*/{k}" }))];
+        string[] within = [.. Never, .. others, .. named.Contains(root) ? [] : Unless.Concat(
+            Keys.SelectMany(k => new[] { $"/root/{k}", $"/home/*/{k}" }))];
         foreach (var vital in within.SelectMany(Expand).Concat(Itself).Append("/"))
         {
             if (Native.RealPath(vital) is not { } real || Native.StatFollowing(real, out var its) != 0)
@@ -80,7 +87,8 @@ static class VitalFolders
         }
 
         // A file system that is mounted within a vital folder is on a device of its own.
-        return place is { } mine && mounts.Within(within).FirstOrDefault(m => m.Place.IsWithin(mine) || mine.IsWithin(m.Place)) is { MountPoint: { } mounted }
+        return place is { } mine
+            && mounts.Within(within).FirstOrDefault(m => m.Place.IsWithin(mine) || mine.IsWithin(m.Place)) is { MountPoint: { } mounted }
             ? Alias(root, mounted) : null;
     }
 
@@ -103,7 +111,8 @@ static class VitalFolders
     static bool Touches(string[] one, string[] other) => StartsWith(one, other) || StartsWith(other, one);
 
     static bool StartsWith(string[] path, string[] folder) =>
-        path.Length >= folder.Length && folder.Zip(path).All(p => p.First == "*" || p.Second == "*" || string.Equals(p.First, p.Second, StringComparison.OrdinalIgnoreCase));
+        path.Length >= folder.Length && folder.Zip(path).All(
+            p => p.First == "*" || p.Second == "*" || string.Equals(p.First, p.Second, StringComparison.OrdinalIgnoreCase));
 
     static IEnumerable<string> Expand(string folder)
     {

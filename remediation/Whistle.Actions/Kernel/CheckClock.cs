@@ -26,7 +26,8 @@ sealed class CheckClock : INodeAction
 {
     static readonly string[] TimeServices =
     [
-        "chrony.service", "chronyd.service", "systemd-timesyncd.service", "ntp.service", "ntpd.service", "ntpsec.service", "openntpd.service",
+        "chrony.service", "chronyd.service", "systemd-timesyncd.service", "ntp.service", "ntpd.service", "ntpsec.service",
+        "openntpd.service",
     ];
 
     public ActionDescriptor Descriptor { get; } = new()

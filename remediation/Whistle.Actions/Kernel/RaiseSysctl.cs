@@ -16,7 +16,9 @@ sealed class RaiseSysctl : INodeAction
 
     static readonly ActionParameter Factor = new("factor", ParameterKind.Number, "What would come out above the cap becomes the cap.")
     {
-        Above = 1, Most = LargestFactor, Example = "2",
+        Above = 1,
+        Most = LargestFactor,
+        Example = "2",
     };
 
     static readonly ActionParameter Value =
@@ -65,7 +67,9 @@ sealed class RaiseSysctl : INodeAction
         }
 
         var report = new SysctlReport(context.DryRun, rule.Name, was, target, rule.Cap, sysctl.InUse());
-        var summary = target == was ? $"{rule.Name} is {was} already." : $"{(context.DryRun ? "Would raise" : "Raised")} {rule.Name} from {was} to {target}, until the node restarts.";
+        var summary = target == was
+            ? $"{rule.Name} is {was} already."
+            : $"{(context.DryRun ? "Would raise" : "Raised")} {rule.Name} from {was} to {target}, until the node restarts.";
         return NodeWork.Report(CommandOutcome.Succeeded, summary, report, SysctlJson.Default.SysctlReport);
     }
 
@@ -85,7 +89,8 @@ sealed class RaiseSysctl : INodeAction
         if (value > rule.Cap)
             refusal = $"{value} is above the cap of the node's policy for {rule.Name}, which is {rule.Cap}.";
         else if (factor is not null && was >= rule.Cap)
-            refusal = $"{rule.Name} is {was}, which is at the cap of the node's policy ({rule.Cap}) or above. Find what uses it up, or have the cap raised.";
+            refusal = $"{rule.Name} is {was}, which is at the cap of the node's policy ({rule.Cap}) or above. "
+                + "Find what uses it up, or have the cap raised.";
         else if (target < was)
             refusal = $"{rule.Name} is {was} already, and {target} would lower it. sysctl.raise never does.";
         else if (target / LargestFactor > was)

@@ -5,8 +5,8 @@ using Whistle.Actions.Protocol;
 namespace Whistle.Actions.Kernel;
 
 /// <summary>
-/// Sets a kernel limit back that was raised. The agent keeps no list of what it raised, so whatever is asked for is held to these: the value now is the
-/// one expected; not below a tenth of it; not below the policy's floor; and not below what is in use and a quarter more.
+/// Sets a kernel limit back that was raised. The agent keeps no list of what it raised, so whatever is asked for is held to these: the
+/// value now is the one expected; not below a tenth of it; not below the policy's floor; and not below what is in use and a quarter more.
 /// </summary>
 sealed class RestoreSysctl : INodeAction
 {
@@ -14,12 +14,16 @@ sealed class RestoreSysctl : INodeAction
 
     static readonly ActionParameter Value = new("value", ParameterKind.Whole, "What it shall be again: `was` of that report.")
     {
-        Required = true, Above = 0, Example = "65536",
+        Required = true,
+        Above = 0,
+        Example = "65536",
     };
 
     static readonly ActionParameter Expected = new("expected", ParameterKind.Whole, "What it must be now: `is` of that report.")
     {
-        Required = true, Above = 0, Example = "131072",
+        Required = true,
+        Above = 0,
+        Example = "131072",
     };
 
     internal static ActionDescriptor Own { get; } = new()
@@ -65,7 +69,9 @@ sealed class RestoreSysctl : INodeAction
                 return sysctl.Failed(failure, was, limit);
         }
 
-        var summary = was == value ? $"{rule.Name} is {was} already." : $"{(context.DryRun ? "Would set" : "Set")} {rule.Name} back from {was} to {value}.";
+        var summary = was == value
+            ? $"{rule.Name} is {was} already."
+            : $"{(context.DryRun ? "Would set" : "Set")} {rule.Name} back from {was} to {value}.";
         var report = new SysctlReport(context.DryRun, rule.Name, was, value, limit, inUse);
         return NodeWork.Report(CommandOutcome.Succeeded, summary, report, SysctlJson.Default.SysctlReport);
     }
@@ -76,6 +82,7 @@ sealed class RestoreSysctl : INodeAction
     static string? Refusal(SysctlRule rule, long was, long value, long expected, long limit) =>
         was != expected ? $"{rule.Name} is {was} and not {expected}, so somebody else has set it since, and it stays."
         : value > was ? $"{value} is above {was}, which {rule.Name} is now. {Own.Name} only sets back; use sysctl.raise."
-        : value < limit ? $"{rule.Name} may not be set back below {limit} now: the policy's floor, a tenth of what it is, or what is in use and a quarter more."
+        : value < limit ? $"{rule.Name} may not be set back below {limit} now: the policy's floor, a tenth of what it is, "
+            + "or what is in use and a quarter more."
         : null;
 }

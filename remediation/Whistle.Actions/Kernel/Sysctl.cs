@@ -82,7 +82,9 @@ sealed class Sysctl(ActionContext context, string name)
     {
         try
         {
-            return long.TryParse(pick(File.ReadAllText(System.IO.Path.Join(context.ProcPath, path)).Trim()), NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+            return long.TryParse(
+                pick(File.ReadAllText(System.IO.Path.Join(context.ProcPath, path)).Trim()), NumberStyles.None, CultureInfo.InvariantCulture,
+                out var value)
                 ? value : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

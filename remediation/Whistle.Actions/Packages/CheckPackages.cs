@@ -26,8 +26,12 @@ sealed class CheckPackages : INodeAction
     static readonly ActionParameter Wanted =
         new("packages", ParameterKind.TextMap, "Versions by the names of packages. A `*` at the end stands for any rest.")
         {
-            Required = true, Least = 1, Most = Most, Example = """{ "kubelet": "1.31.4-*" }""",
-            Form = Names.IsPackage, FormWords = "the name of a Debian package",
+            Required = true,
+            Least = 1,
+            Most = Most,
+            Example = """{ "kubelet": "1.31.4-*" }""",
+            Form = Names.IsPackage,
+            FormWords = "the name of a Debian package",
         };
 
     public ActionDescriptor Descriptor { get; } = new()
@@ -59,10 +63,12 @@ sealed class CheckPackages : INodeAction
         var packages = wanted.OrderBy(w => w.Key, StringComparer.Ordinal).Select(w =>
         {
             var package = byName.GetValueOrDefault(w.Key);
-            return new CheckedPackage(w.Key, w.Value, package?.Version, package is not null && Matches(package.Version, w.Value), package?.Held ?? false);
+            return new CheckedPackage(
+                w.Key, w.Value, package?.Version, package is not null && Matches(package.Version, w.Value), package?.Held ?? false);
         }).ToList();
         var drifted = packages.Where(p => !p.AsWanted).ToList();
-        var first = drifted.Count == 0 ? "" : $"; {drifted[0].Name} is {drifted[0].Installed ?? "not installed"} instead of {drifted[0].Wanted}";
+        var first =
+            drifted.Count == 0 ? "" : $"; {drifted[0].Name} is {drifted[0].Installed ?? "not installed"} instead of {drifted[0].Wanted}";
         return NodeWork.Report(
             CommandOutcome.Succeeded, $"{drifted.Count} of {packages.Count} packages are not as they should be{first}.",
             new CheckPackagesReport(drifted.Count, packages), CheckPackagesJson.Default.CheckPackagesReport);

@@ -16,7 +16,8 @@ static class Dpkg
     public static async Task<(IReadOnlyList<Package>? Installed, string? Failure)> QueryAsync(
         ActionContext context, IReadOnlyList<string> names, CancellationToken cancellation)
     {
-        var ended = await NodeProgram.RunAsync(context, "dpkg-query", ["--show", Format, "--", .. names], cancellation).ConfigureAwait(false);
+        var ended = await NodeProgram.RunAsync(
+            context, "dpkg-query", ["--show", Format, "--", .. names], cancellation).ConfigureAwait(false);
         // 1 also means that some of them are not known, and the rest stands on its output all the same.
         if (!ended.Well && !(ended.ExitCode == NoneOfThem && ended.Error.Contains("no packages found matching", StringComparison.Ordinal)))
             return (null, ended.Complaint("dpkg-query"));

@@ -40,7 +40,8 @@ sealed class PinPackages : INodeAction
     public string Allowance(NodePolicy? policy) => PackageHolds.Allowance(policy);
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
-        NodeWork.RunAsync(context, () => new PackageHolds(hold: true, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
+        NodeWork.RunAsync(
+            context, () => new PackageHolds(hold: true, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
 }
 
 /// <summary>Takes packages off hold again.</summary>
@@ -67,7 +68,8 @@ sealed class UnpinPackages : INodeAction
     public string Allowance(NodePolicy? policy) => PackageHolds.Allowance(policy);
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
-        NodeWork.RunAsync(context, () => new PackageHolds(hold: false, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
+        NodeWork.RunAsync(
+            context, () => new PackageHolds(hold: false, context).ChangeAsync(asked.Texts(Packages), cancellation), cancellation);
 }
 
 /// <summary>One change of holds by apt-mark, looked at before and after.</summary>
@@ -85,12 +87,14 @@ sealed class PackageHolds(bool hold, ActionContext context)
             return ActionReport.Refuse($"The node's policy {context.PolicyFile} names no pinPackages, so no hold may be changed.");
         IReadOnlyList<string> names = [.. (asked ?? policy.PinPackages).Distinct()];
         if (names.FirstOrDefault(n => !policy.PinPackages.Contains(n)) is { } foreign)
-            return ActionReport.Refuse($"The node's policy {context.PolicyFile} does not name {foreign} in its pinPackages, so its hold may not be changed.");
+            return ActionReport.Refuse(
+                $"The node's policy {context.PolicyFile} does not name {foreign} in its pinPackages, so its hold may not be changed.");
         var (before, failure) = await Dpkg.QueryAsync(context, names, cancellation).ConfigureAwait(false);
         if (before is null)
             return ActionReport.Refuse($"What is on hold is not known: {failure}");
         var changes = before.Where(p => p.Held != hold).Select(p => p.Name).ToList();
-        var report = new PinReport(context.DryRun, [.. before.Where(p => p.Held).Select(p => p.Name)], changes, [.. names.Except(before.Select(p => p.Name))]);
+        var report = new PinReport(
+            context.DryRun, [.. before.Where(p => p.Held).Select(p => p.Name)], changes, [.. names.Except(before.Select(p => p.Name))]);
         if (context.DryRun || changes.Count == 0)
             return Answer(CommandOutcome.Succeeded, context.DryRun ? "Would " + (hold ? "put on hold" : "take off hold") : Done, report);
         if (await context.WhyNotAsync(p => names.All(p.PinPackages.Contains), cancellation).ConfigureAwait(false) is { } why)
@@ -102,14 +106,16 @@ sealed class PackageHolds(bool hold, ActionContext context)
 
     async Task<ActionReport> ChangeAsync(PinReport report, IReadOnlyList<string> names, CancellationToken cancellation)
     {
-        var ended = await NodeProgram.RunAsync(context, "apt-mark", [hold ? "hold" : "unhold", "--", .. report.Changed], cancellation).ConfigureAwait(false);
+        var ended = await NodeProgram.RunAsync(
+            context, "apt-mark", [hold ? "hold" : "unhold", "--", .. report.Changed], cancellation).ConfigureAwait(false);
         var (after, failure) = await Dpkg.QueryAsync(context, names, cancellation).ConfigureAwait(false);
         if (after is null)
             return Answer(CommandOutcome.Indeterminate, $"What is on hold now is not known: {failure} Wanted", report);
         var wrong = after.Where(p => report.Changed.Contains(p.Name) && p.Held != hold).Select(p => p.Name).ToList();
         report = report with { Changed = [.. report.Changed.Except(wrong)] };
         if (!ended.Well || wrong.Count > 0)
-            return Answer(CommandOutcome.Failed, $"{(ended.Well ? "apt-mark did not do it all." : ended.Complaint("apt-mark"))} {Done}", report);
+            return Answer(
+                CommandOutcome.Failed, $"{(ended.Well ? "apt-mark did not do it all." : ended.Complaint("apt-mark"))} {Done}", report);
         return Answer(CommandOutcome.Succeeded, Done, report);
     }
 

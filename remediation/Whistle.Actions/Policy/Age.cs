@@ -21,5 +21,6 @@ static class Age
         };
     }
 
-    public static string Refusal(string what, string? text) => $"{what} \"{text}\" is no age. Write a whole number with its unit, like 30m, 12h or 7d.";
+    public static string Refusal(string what, string? text) =>
+        $"{what} \"{text}\" is no age. Write a whole number with its unit, like 30m, 12h or 7d.";
 }

@@ -2,7 +2,9 @@ using System.Collections.Frozen;
 
 namespace Whistle.Actions.Policy;
 
-/// <summary>The files behind kubeadm's names for what <c>kubeadm certs renew</c> renews, below its folder. The first holds the certificate.</summary>
+/// <summary>
+/// The files behind kubeadm's names for what <c>kubeadm certs renew</c> renews, below its folder. The first holds the certificate.
+/// </summary>
 static class KubeadmFiles
 {
     static readonly FrozenDictionary<string, string[]> Files = new Dictionary<string, string[]>

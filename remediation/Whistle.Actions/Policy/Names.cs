@@ -15,7 +15,8 @@ static partial class Names
 
     /// <summary>Absolute, without <c>.</c> and <c>..</c>, empty parts or control characters.</summary>
     public static bool IsPath(string text) =>
-        text.Length is > 1 and < 1000 && text[0] == '/' && text[1..].Split('/').All(p => p is not ("" or "." or "..")) && !text.Any(char.IsControl);
+        text.Length is > 1 and < 1000 && text[0] == '/' && text[1..].Split('/').All(p => p is not ("" or "." or ".."))
+            && !text.Any(char.IsControl);
 
     [GeneratedRegex(@"\A[A-Za-z0-9_][A-Za-z0-9:_.\\@-]*\.service\z")]
     private static partial Regex Service();

@@ -6,7 +6,9 @@ using Whistle.Actions.Files;
 
 namespace Whistle.Actions.Policy;
 
-/// <summary>What the owner of a node lets the agent change on it: a JSON file that only root can write. What it does not name is refused.</summary>
+/// <summary>
+/// What the owner of a node lets the agent change on it: a JSON file that only root can write. What it does not name is refused.
+/// </summary>
 public sealed record NodePolicy
 {
     public const string DefaultFile = "/etc/whistle/policy.json";
@@ -16,7 +18,9 @@ public sealed record NodePolicy
     // Set, not init, wherever there is a default: the generated reader would put null in its place.
     public IReadOnlyList<CleanRule> CleanPaths { get; set; } = [];
 
-    /// <summary>Roots of <see cref="CleanPaths"/> and <see cref="PruneBackups"/> once more, where they lie among data that nobody can make again.</summary>
+    /// <summary>
+    /// Roots of <see cref="CleanPaths"/> and <see cref="PruneBackups"/> once more, where they lie among data that nobody can make again.
+    /// </summary>
     public IReadOnlyList<string> VitalCleanRoots { get; set; } = [];
 
     /// <summary>What may be captured for a ticket; all of it where there is none.</summary>
@@ -55,7 +59,8 @@ public sealed record NodePolicy
     {
         if (path is null)
         {
-            refusal = $"This node has no policy file, so nothing may be changed on it. To allow it, write one as root and name it with --policy-file (usually {DefaultFile}).";
+            refusal = "This node has no policy file, so nothing may be changed on it. "
+                + $"To allow it, write one as root and name it with --policy-file (usually {DefaultFile}).";
             return null;
         }
 
@@ -109,9 +114,11 @@ public sealed record NodePolicy
             throw new IOException($"The policy file {path} does not lie where only root can put it, so nothing may be changed: {open}");
         var error = Native.OpenFile(path, out var opened);
         if (error == Native.NoEntry)
-            throw new IOException($"The policy file {path} does not exist, so nothing may be changed on this node. To allow it, write one as root.");
+            throw new IOException(
+                $"The policy file {path} does not exist, so nothing may be changed on this node. To allow it, write one as root.");
         if (error != 0)
-            throw new IOException($"The policy file {path} cannot be opened: {(error == Native.IsALink ? "it is a link; name the file itself" : Native.Text(error))}.");
+            throw new IOException($"The policy file {path} cannot be opened: "
+                + $"{(error == Native.IsALink ? "it is a link; name the file itself" : Native.Text(error))}.");
         using var file = new SafeFileHandle(opened, ownsHandle: true);
         // Of what was opened, not of what the path names by now.
         if (Native.Stat(opened, out var stat) != 0 || !stat.IsFile || stat.Length > Largest)
@@ -124,8 +131,8 @@ public sealed record NodePolicy
 
     string? Mistake(string path, IReadOnlyList<string> protectedFolders)
     {
-        var mistake = Empty() ?? First(CleanPaths.Select(rule => rule.Mistake(protectedFolders, VitalCleanRoots))) ?? Nested() ?? VacuumJournal?.Mistake()
-            ?? First(RestartUnits.Select(r => r.Mistake())) ?? First(RaiseSysctls.Select(r => r.Mistake()))
+        var mistake = Empty() ?? First(CleanPaths.Select(rule => rule.Mistake(protectedFolders, VitalCleanRoots))) ?? Nested()
+            ?? VacuumJournal?.Mistake() ?? First(RestartUnits.Select(r => r.Mistake())) ?? First(RaiseSysctls.Select(r => r.Mistake()))
             ?? First(Certificates.Select(r => r.Mistake())) ?? RenewCertificates?.Mistake() ?? Tools()
             ?? First(PruneBackups.Select(r => r.Mistake(protectedFolders, VitalCleanRoots))) ?? Vital() ?? Diagnostics?.Mistake();
         return mistake is null ? null : $"The policy file {path} has a mistake, so nothing may be changed: {mistake}";
@@ -134,19 +141,27 @@ public sealed record NodePolicy
     static string? First(IEnumerable<string?> mistakes) => mistakes.FirstOrDefault(m => m is not null);
 
     // The generated reader takes null in a list for what it is.
-    string? Empty() => ((IEnumerable<object?>[])[CleanPaths, VitalCleanRoots, RestartUnits, RaiseSysctls, Certificates, RotateLogs, PruneBackups, PinPackages])
+    string? Empty() => ((IEnumerable<object?>[])
+    [
+        CleanPaths, VitalCleanRoots, RestartUnits, RaiseSysctls, Certificates, RotateLogs, PruneBackups, PinPackages,
+    ])
         .Any(list => list.Contains(null)) ? "a list has null in it." : null;
 
     string? Tools() =>
-        Crictl.StartsWith('/') ? (Names.IsPath(Crictl) ? null : $"the path {Crictl} of crictl has a slash or a dot too many.")
+        Crictl.StartsWith('/')
+            ? (Names.IsPath(Crictl) ? null : $"the path {Crictl} of crictl has a slash or a dot too many.")
         : Crictl.Length == 0 || Crictl.Contains('/') || Crictl[0] == '-' ? "crictl is neither a name nor an absolute path."
-        : RotateLogs.FirstOrDefault(f => !Names.IsPath(f)) is { } file ? $"{file} of rotateLogs is not absolute, or has a slash or a dot too many."
-        : PinPackages.FirstOrDefault(n => !Names.IsPackage(n)) is { } package ? $"{package} of pinPackages is not the name of a Debian package."
+        : RotateLogs.FirstOrDefault(f => !Names.IsPath(f)) is { } file
+            ? $"{file} of rotateLogs is not absolute, or has a slash or a dot too many."
+        : PinPackages.FirstOrDefault(n => !Names.IsPackage(n)) is { } package
+            ? $"{package} of pinPackages is not the name of a Debian package."
         : null;
 
     // A slip of the pen here would be found only when it is too late.
-    string? Vital() => VitalCleanRoots.FirstOrDefault(v => CleanPaths.All(r => r.Root != v) && PruneBackups.All(r => r.Root != v)) is { } stray
-        ? $"vitalCleanRoots names {stray}, which is not a root of cleanPaths or pruneBackups. Write it as it is written there, or take it out." : null;
+    string? Vital() =>
+        VitalCleanRoots.FirstOrDefault(v => CleanPaths.All(r => r.Root != v) && PruneBackups.All(r => r.Root != v)) is { } stray
+            ? $"vitalCleanRoots names {stray}, which is not a root of cleanPaths or pruneBackups. "
+                + "Write it as it is written there, or take it out." : null;
 
     // What is counted twice would be promised twice.
     string? Nested()

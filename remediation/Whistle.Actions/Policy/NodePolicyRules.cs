@@ -8,11 +8,14 @@ public sealed record UnitRule
     /// <summary>With its ending: <c>kubelet.service</c>.</summary>
     public required string Unit { get; init; }
 
-    /// <summary>With so many starts in the last 20 minutes, whoever asked for them, it is not restarted: that has not helped. 1 to 100.</summary>
+    /// <summary>
+    /// With so many starts in the last 20 minutes, whoever asked for them, it is not restarted: that has not helped. 1 to 100.
+    /// </summary>
     public int MostStartsIn20Minutes { get; set; } = 5;
 
     internal string? Mistake() =>
-        !Names.IsService(Unit) ? $"the unit \"{Unit}\" of restartUnits is not the name of a service. Write it with its ending, like kubelet.service."
+        !Names.IsService(Unit)
+            ? $"the unit \"{Unit}\" of restartUnits is not the name of a service. Write it with its ending, like kubelet.service."
         : Unit == "whistle-agent.service" ? "restartUnits names whistle-agent.service, which cannot report its own restart. Take it out."
         : MostStartsIn20Minutes is < 1 or > 100 ? $"mostStartsIn20Minutes of {Unit} is not within 1 to 100."
         : null;
@@ -42,7 +45,8 @@ public sealed record CertificateRule
     /// <summary>A PEM file, a kubeconfig with its certificate in it, or a folder of <c>*.crt</c> and <c>*.pem</c>.</summary>
     public required string Path { get; init; }
 
-    internal string? Mistake() => Names.IsPath(Path) ? null : $"the path \"{Path}\" of certificates is not absolute, or has a slash or a dot too many.";
+    internal string? Mistake() =>
+        Names.IsPath(Path) ? null : $"the path \"{Path}\" of certificates is not absolute, or has a slash or a dot too many.";
 }
 
 /// <summary>Certificates that may be renewed, by kubeadm's names for them.</summary>
@@ -57,7 +61,8 @@ public sealed record RenewRule
     public required string BackupFolder { get; init; }
 
     internal string? Mistake() =>
-        Command.Count == 0 || Command.Any(a => string.IsNullOrEmpty(a) || a.Any(char.IsControl)) ? "command of renewCertificates is empty or has an empty argument."
+        Command.Count == 0 || Command.Any(a => string.IsNullOrEmpty(a) || a.Any(char.IsControl))
+            ? "command of renewCertificates is empty or has an empty argument."
         : Names.Count == 0 || Names.Any(n => n is null || !KubeadmFiles.Knows(n))
             ? $"names of renewCertificates must be some of {string.Join(", ", KubeadmFiles.Names)}."
         : !Policy.Names.IsPath(BackupFolder) ? "backupFolder of renewCertificates is not absolute, or has a slash or a dot too many."
@@ -75,7 +80,9 @@ public sealed record BackupRule
 
     public required string Root { get; init; }
 
-    /// <summary>For the names of folders right below the root: <c>*</c> and <c>?</c>, and at least three characters that are neither.</summary>
+    /// <summary>
+    /// For the names of folders right below the root: <c>*</c> and <c>?</c>, and at least three characters that are neither.
+    /// </summary>
     public required string Pattern { get; init; }
 
     /// <summary>So many of the newest stay. At least 1.</summary>
@@ -90,7 +97,8 @@ public sealed record BackupRule
         if (!Names.IsPath(Root))
             return $"the root {Root} of pruneBackups has a slash or a dot too many.";
         if (Pattern.AsSpan().ContainsAny('/', '[', ']') || Pattern.Count(c => c is not ('*' or '?')) < FewestPlain)
-            return $"the pattern \"{Pattern}\" of pruneBackups must be a name with * and ?, like kubeadm-backup-etcd-*, and say something beside them.";
+            return $"the pattern \"{Pattern}\" of pruneBackups must be a name with * and ?, like kubeadm-backup-etcd-*, "
+                + "and say something beside them.";
         return Keep < 1 ? $"keep of {Root} in pruneBackups is below 1: the newest backup always stays." : null;
     }
 }
@@ -117,5 +125,6 @@ public sealed record DiagnosticsRule
     internal bool Nothing => !(Load || Processes || Network || Disk || Journal);
 
     internal string? Mistake() => JournalUnits is { } units && (units.Count == 0 || units.Any(u => u is null || !Policy.Names.IsUnit(u)))
-        ? "journalUnits of diagnostics must be names of units with their ending, like kubelet.service. To take no journal along, write \"journal\": false." : null;
+        ? "journalUnits of diagnostics must be names of units with their ending, like kubelet.service. "
+            + "To take no journal along, write \"journal\": false." : null;
 }

@@ -27,13 +27,14 @@ sealed record Ended(int? ExitCode, string Output, string Error, bool Cut, string
         if (Failure is not null)
             return Failure;
         var said = Redaction.Redact((Error.Trim() is { Length: > 0 } error ? error : Output.Trim()).ReplaceLineEndings(" "), out _);
-        return $"{program} ended with {ExitCode}" + (said.Length == 0 ? " and said nothing." : $": {(said.Length > LongestShown ? "…" + said[^LongestShown..] : said)}");
+        return $"{program} ended with {ExitCode}"
+            + (said.Length == 0 ? " and said nothing." : $": {(said.Length > LongestShown ? "…" + said[^LongestShown..] : said)}");
     }
 }
 
 /// <summary>
-/// Runs a program of the node: arguments as a list that no shell reads, an environment of three variables, no input, bounded output, and a session of its
-/// own, which is ended as a whole when the time is over. Only what root alone can write is run.
+/// Runs a program of the node: arguments as a list that no shell reads, an environment of three variables, no input, bounded output, and a
+/// session of its own, which is ended as a whole when the time is over. Only what root alone can write is run.
 /// </summary>
 static partial class NodeProgram
 {
@@ -46,11 +47,13 @@ static partial class NodeProgram
 
     /// <param name="keepEnd">Of too long an output the last is kept instead of the first.</param>
     public static async Task<Ended> RunAsync(
-        ActionContext context, string program, IReadOnlyList<string> arguments, CancellationToken cancellation, int most = 256 << 10, bool keepEnd = false)
+        ActionContext context, string program, IReadOnlyList<string> arguments, CancellationToken cancellation, int most = 256 << 10,
+        bool keepEnd = false)
     {
         if (cancellation.IsCancellationRequested)
             return NotRun(ActionReport.OutOfTime);
-        if (Find(context, program, out var refusal) is not { } path || Find(context, "setsid", out refusal) is not { } session || WithUsualUmask(context, out refusal) is not { } first)
+        if (Find(context, program, out var refusal) is not { } path || Find(context, "setsid", out refusal) is not { } session
+            || WithUsualUmask(context, out refusal) is not { } first)
             return NotRun(refusal!);
         using var process = new Process { StartInfo = Start(context, [.. first, session, path, .. arguments]) };
         try
@@ -84,27 +87,31 @@ static partial class NodeProgram
             const int GroupOrWorldWritable = 0x12, Executable = 0x49;
             if (stat.Owner == 0 && (stat.Mode & GroupOrWorldWritable) == 0 && (stat.Mode & Executable) != 0)
                 return path;
-            refusal = $"{path} is not run, because others than root can write it, or nobody may execute it. Use: chown root {path}; chmod 0755 {path}.";
+            refusal = $"{path} is not run, because others than root can write it, or nobody may execute it. "
+                + $"Use: chown root {path}; chmod 0755 {path}.";
             return null;
         }
 
-        refusal = $"{program} is not on this node" + (program.StartsWith('/') ? "." : $": it is in none of {string.Join(", ", context.ProgramFolders)}.");
+        refusal = $"{program} is not on this node"
+            + (program.StartsWith('/') ? "." : $": it is in none of {string.Join(", ", context.ProgramFolders)}.");
         return null;
     }
 
     static Ended NotRun(string why) => new(null, "", "", false, why);
 
-    // What a program of the node makes (a certificate, dpkg's lists) must have the mode that it has without the agent. Only a shell can set that for one
-    // process; it becomes the program at once, and takes nothing from the arguments.
+    // What a program of the node makes (a certificate, dpkg's lists) must have the mode that it has without the agent. Only a shell can set
+    // that for one process; it becomes the program at once, and takes nothing from the arguments.
     static string[]? WithUsualUmask(ActionContext context, out string? refusal)
     {
         refusal = null;
         if (Umask.Before is not { } umask)
             return [];
-        return Find(context, "sh", out refusal) is { } shell ? [shell, "-c", $"umask {Convert.ToString(umask, 8).PadLeft(4, '0')}; exec \"$@\"", "sh"] : null;
+        return Find(context, "sh", out refusal) is { } shell
+            ? [shell, "-c", $"umask {Convert.ToString(umask, 8).PadLeft(4, '0')}; exec \"$@\"", "sh"] : null;
     }
 
-    // setsid is no group leader when it starts, so it becomes the program itself and keeps its id, which is then the id of session and group.
+    // setsid is no group leader when it starts, so it becomes the program itself and keeps its id, which is then the id of session and
+    // group.
     static ProcessStartInfo Start(ActionContext context, IReadOnlyList<string> command)
     {
         var start = new ProcessStartInfo(command[0], command.Skip(1))
@@ -131,7 +138,8 @@ static partial class NodeProgram
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
             await EndAsync(process).ConfigureAwait(false);
-            await reading.WaitAsync(Grace, TimeProvider.System, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await reading.WaitAsync(Grace, TimeProvider.System, CancellationToken.None).ConfigureAwait(
+                ConfigureAwaitOptions.SuppressThrowing);
             return false;
         }
 

@@ -23,14 +23,15 @@ public sealed record LeasedCommand(string Id, long Token, string Action, JsonEle
 }
 
 /// <param name="WaitSeconds">How long the server may hold the request while there is nothing to do.</param>
-/// <param name="TellsJournal">The agent understands <see cref="AgentProtocol.TellJournal"/>; another waits in vain until it is upgraded.</param>
+/// <param name="TellsJournal">The agent understands <see cref="AgentProtocol.TellJournal"/>; another waits in vain until it is
+/// upgraded.</param>
 public sealed record LeaseRequest(int WaitSeconds, bool TellsJournal = false);
 
 public static class AgentProtocol
 {
     /// <summary>
-    /// A header of the answer to a lease: the server was restored from a backup. It gives out nothing before the agent has told all that its
-    /// journal holds, under this generation.
+    /// A header of the answer to a lease: the server was restored from a backup. It gives out nothing before the agent has told all that
+    /// its journal holds, under this generation.
     /// </summary>
     public const string TellJournal = "Whistle-Tell-Journal";
 }
@@ -44,7 +45,8 @@ public sealed record JournalReport(string Generation, long KnownSince, IReadOnly
 /// <param name="Began">A permit was given, so it may have changed something; null where the journal does not say.</param>
 /// <param name="Step">The step of its run; null where the journal does not say.</param>
 /// <param name="Undo">It took back what a step has changed.</param>
-public sealed record JournalEntry(string Id, string Action, long At, CommandOutcome Outcome, string Summary, bool? Began = null, string? Step = null, bool Undo = false);
+public sealed record JournalEntry(
+    string Id, string Action, long At, CommandOutcome Outcome, string Summary, bool? Began = null, string? Step = null, bool Undo = false);
 
 /// <summary><c>POST /agent/v1/commands/{id}/begin</c>, asked right before the first mutation.</summary>
 public sealed record BeginRequest(long Token);

@@ -30,7 +30,9 @@ static partial class CommandLine
         return text.ToString();
     }
 
-    /// <summary>The path or name of a program, or null where it may be anything else, such as a title that the process gave itself.</summary>
+    /// <summary>
+    /// The path or name of a program, or null where it may be anything else, such as a title that the process gave itself.
+    /// </summary>
     public static string? Program(string text)
     {
         const string deleted = " (deleted)";

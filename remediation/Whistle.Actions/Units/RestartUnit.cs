@@ -13,7 +13,8 @@ namespace Whistle.Actions.Units;
 /// <param name="StateAfter">Null where it was not restarted.</param>
 /// <param name="MainProcessBefore">0 where there was none.</param>
 sealed record RestartReport(
-    bool DryRun, string Unit, int StartsIn20Minutes, int MostStartsIn20Minutes, string StateBefore, string? StateAfter, int MainProcessBefore, int? MainProcessAfter);
+    bool DryRun, string Unit, int StartsIn20Minutes, int MostStartsIn20Minutes, string StateBefore, string? StateAfter,
+    int MainProcessBefore, int? MainProcessAfter);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(RestartReport))]
@@ -30,7 +31,9 @@ sealed class RestartUnit : INodeAction
 
     static readonly ActionParameter Unit = new("unit", ParameterKind.Text, "A service as the policy names it: `kubelet.service`.")
     {
-        Required = true, Example = "\"kubelet.service\"", Form = Names.IsService,
+        Required = true,
+        Example = "\"kubelet.service\"",
+        Form = Names.IsService,
         FormWords = "the name of a service with its ending, like kubelet.service",
     };
 
@@ -75,22 +78,26 @@ sealed class RestartUnit : INodeAction
             return ActionReport.Refuse($"The state of {unit} is not known, so it is not restarted: {failure}");
         if (before.LoadState != "loaded")
             return ActionReport.Refuse(NotLoaded(unit, before.LoadState));
-        var (starts, uncounted) = await SystemUnit.StartsSinceAsync(context, unit, context.Time.GetUtcNow() - Window, cancellation).ConfigureAwait(false);
+        var (starts, uncounted) = await SystemUnit.StartsSinceAsync(
+            context, unit, context.Time.GetUtcNow() - Window, cancellation).ConfigureAwait(false);
         if (starts is not { } count)
             return ActionReport.Refuse(uncounted!);
-        var report = new RestartReport(context.DryRun, unit, count, rule.MostStartsIn20Minutes, before.State, null, before.MainProcess, null);
+        var report = new RestartReport(
+            context.DryRun, unit, count, rule.MostStartsIn20Minutes, before.State, null, before.MainProcess, null);
         if (count >= rule.MostStartsIn20Minutes)
         {
             return Answer(
                 CommandOutcome.Refused,
-                $"{unit} was started {count} times in the last 20 minutes, so that one restart more will not help. Cordon the node, and look into its journal.", report);
+                $"{unit} was started {count} times in the last 20 minutes, so that one restart more will not help. "
+                + "Cordon the node, and look into its journal.", report);
         }
 
         if (context.DryRun)
             return Answer(CommandOutcome.Succeeded, $"Would restart {unit}, which is {before.State}.", report);
         if (await context.WhyNotAsync(p => p.RestartUnits.Contains(rule), cancellation).ConfigureAwait(false) is { } why)
             return ActionReport.Refuse(why);
-        var restart = await NodeProgram.RunAsync(context, "systemctl", ["restart", "--no-pager", "--", unit], cancellation).ConfigureAwait(false);
+        var restart = await NodeProgram.RunAsync(
+            context, "systemctl", ["restart", "--no-pager", "--", unit], cancellation).ConfigureAwait(false);
         // systemd goes on with the job when the one that waits for it is killed.
         if (restart.Killed)
             return Answer(CommandOutcome.Indeterminate, $"{unit} is being restarted, and did not come up in time.", report);
@@ -134,11 +141,15 @@ sealed class RestartUnit : INodeAction
     static ActionReport Verdict(Ended restart, SystemUnit after, RestartReport report)
     {
         if (!restart.Well)
-            return Answer(CommandOutcome.Failed, $"{report.Unit} could not be restarted and is {after.State}: {restart.Complaint("systemctl")}", report);
+            return Answer(
+                CommandOutcome.Failed, $"{report.Unit} could not be restarted and is {after.State}: {restart.Complaint("systemctl")}",
+                report);
         if (!after.IsActive)
             return Answer(CommandOutcome.Failed, $"{report.Unit} was restarted and is {after.State}, not active.", report);
         if (after.MainProcess != 0 && after.MainProcess == report.MainProcessBefore)
-            return Answer(CommandOutcome.Failed, $"{report.Unit} is active, but still with process {after.MainProcess}: it was not restarted.", report);
+            return Answer(
+                CommandOutcome.Failed, $"{report.Unit} is active, but still with process {after.MainProcess}: it was not restarted.",
+                report);
         return Answer(CommandOutcome.Succeeded, $"Restarted {report.Unit}: {report.StateBefore} before, {report.StateAfter} now.", report);
     }
 

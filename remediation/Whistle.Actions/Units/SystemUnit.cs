@@ -25,7 +25,8 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
     public string State => $"{ActiveState} ({SubState})";
 
     /// <summary>Null, with the reason, where systemd does not answer.</summary>
-    public static async Task<(SystemUnit? Unit, string? Failure)> ShowAsync(ActionContext context, string unit, CancellationToken cancellation)
+    public static async Task<(SystemUnit? Unit, string? Failure)> ShowAsync(
+        ActionContext context, string unit, CancellationToken cancellation)
     {
         var (units, failure) = await ShowAsync(context, [unit], cancellation).ConfigureAwait(false);
         return (units.Count > 0 ? units[0] : null, failure ?? (units.Count > 0 ? null : $"systemctl said nothing about {unit}."));
@@ -35,13 +36,15 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
     public static async Task<(IReadOnlyList<SystemUnit> Units, string? Failure)> ShowAsync(
         ActionContext context, IReadOnlyList<string> units, CancellationToken cancellation)
     {
-        var ended = await NodeProgram.RunAsync(context, "systemctl", ["show", "--no-pager", Properties, "--", .. units], cancellation).ConfigureAwait(false);
+        var ended = await NodeProgram.RunAsync(
+            context, "systemctl", ["show", "--no-pager", Properties, "--", .. units], cancellation).ConfigureAwait(false);
         return ended.Well ? (Parse(ended.Output), null) : ([], ended.Complaint("systemctl"));
     }
 
     /// <summary>
-    /// How often it was started since then, or null with the reason. Counted in the journal by the ids that systemd gives the end of a start job, which are
-    /// the same in all languages and versions: its own counter (NRestarts) goes back to 0 and knows no time, and an agent sees only its own.
+    /// How often it was started since then, or null with the reason. Counted in the journal by the ids that systemd gives the end of a
+    /// start job, which are the same in all languages and versions: its own counter (NRestarts) goes back to 0 and knows no time, and an
+    /// agent sees only its own.
     /// </summary>
     public static async Task<(int? Starts, string? Failure)> StartsSinceAsync(
         ActionContext context, string unit, DateTimeOffset since, CancellationToken cancellation)
@@ -49,15 +52,16 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
         var ended = await NodeProgram.RunAsync(
             context, "journalctl",
             [
-                "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID", $"--lines={MostCounted}", $"--since=@{since.ToUnixTimeSeconds()}",
-                "_PID=1", $"UNIT={unit}", StartDone, StartFailed,
+                "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID", $"--lines={MostCounted}",
+                $"--since=@{since.ToUnixTimeSeconds()}", "_PID=1", $"UNIT={unit}", StartDone, StartFailed,
             ],
             cancellation).ConfigureAwait(false);
         if (!ended.Well)
             return (null, $"How often {unit} was started lately is not known, so it is not restarted: {ended.Complaint("journalctl")}");
         var starts = Entries(ended);
         if (starts == 0 && !await HasJournalAsync(context, cancellation).ConfigureAwait(false))
-            return (null, $"This node keeps no journal to count the starts of {unit} in, so it is not restarted. Fix systemd-journald first.");
+            return (
+                null, $"This node keeps no journal to count the starts of {unit} in, so it is not restarted. Fix systemd-journald first.");
         return (starts, null);
     }
 
@@ -65,7 +69,8 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
     static async Task<bool> HasJournalAsync(ActionContext context, CancellationToken cancellation)
     {
         var ended = await NodeProgram.RunAsync(
-            context, "journalctl", ["--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID", "--lines=1"], cancellation).ConfigureAwait(false);
+            context, "journalctl", ["--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID", "--lines=1"],
+            cancellation).ConfigureAwait(false);
         return ended.Well && Entries(ended) > 0;
     }
 
@@ -77,12 +82,14 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
         var units = new List<SystemUnit>();
         foreach (var block in text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries))
         {
-            var values = block.Split('\n').Select(l => l.Split('=', 2)).Where(p => p.Length == 2).DistinctBy(p => p[0]).ToDictionary(p => p[0], p => p[1]);
+            var values = block.Split('\n').Select(l => l.Split('=', 2)).Where(p => p.Length == 2).DistinctBy(p => p[0])
+                .ToDictionary(p => p[0], p => p[1]);
             if (values.TryGetValue("Id", out var id) && values.TryGetValue("LoadState", out var load))
             {
                 units.Add(new SystemUnit(
                     id, load, values.GetValueOrDefault("ActiveState", "unknown"), values.GetValueOrDefault("SubState", "unknown"),
-                    int.TryParse(values.GetValueOrDefault("MainPID"), NumberStyles.None, CultureInfo.InvariantCulture, out var process) ? process : 0));
+                    int.TryParse(values.GetValueOrDefault("MainPID"), NumberStyles.None, CultureInfo.InvariantCulture, out var process)
+                        ? process : 0));
             }
         }
 

@@ -27,8 +27,8 @@ sealed class AgentCommands(StateDatabase database)
     public static readonly TimeSpan Permit = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows before
-    /// it asks for more: a lease that it did not hear of is given again, and what it began and has no result of is lost.
+    /// Leases what is offered to the node, and what was leased and not begun, under a higher token. An agent reports all that it knows
+    /// before it asks for more: a lease that it did not hear of is given again, and what it began and has no result of is lost.
     /// </summary>
     public async Task<IReadOnlyList<Command>> LeaseAsync(Sender sender, DateTimeOffset now, CancellationToken cancellation)
     {
@@ -48,7 +48,8 @@ sealed class AgentCommands(StateDatabase database)
             }, cancellation);
         }
 
-        var leased = (await ControlState.ReadAsync(connection, cancellation)).Kill.On ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
+        var leased = (await ControlState.ReadAsync(connection, cancellation)).Kill.On
+            ? [] : open.Where(c => c.State is not CommandState.Begun).ToList();
         for (var i = 0; i < leased.Count; i++)
         {
             leased[i] = leased[i] with { State = CommandState.Leased, Token = leased[i].Token + 1, LeasedUntil = now + LeasedFor };
@@ -63,12 +64,15 @@ sealed class AgentCommands(StateDatabase database)
     /// Asks the gates again and reserves the permit in one transaction. Null where the node has no such command. A question repeated
     /// under the same lease is answered anew: an agent renews its permit while it works, and the first answer may have been lost.
     /// </summary>
-    /// <param name="look">The signals, null while they are not known, and the time; asked once no other writer can come between, however long that took.</param>
+    /// <param name="look">The signals, null while they are not known, and the time; asked once no other writer can come between, however
+    /// long that took.</param>
     public async Task<BeginAnswer?> BeginAsync(
-        Sender sender, string id, long token, Func<ClusterId, ClusterFacts?> clusters, Func<(SignalIndex? Signals, DateTimeOffset Now)> look, CancellationToken cancellation)
+        Sender sender, string id, long token, Func<ClusterId, ClusterFacts?> clusters,
+        Func<(SignalIndex? Signals, DateTimeOffset Now)> look, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync([Scope(sender), StateScopes.Brakes.Shared(), StateScopes.Budgets], cancellation);
+        await using var transaction = await connection.BeginWriteAsync(
+            [Scope(sender), StateScopes.Brakes.Shared(), StateScopes.Budgets], cancellation);
         var (known, now) = look();
         if (known is not { } signals)
             return new(false, 0, "The server has just started and knows no signals yet; ask again.");
@@ -82,7 +86,8 @@ sealed class AgentCommands(StateDatabase database)
         var refusal = refused?.Reason;
         if (place is not null)
         {
-            await CommandStore.SaveAsync(connection, command with { State = CommandState.Begun, BegunAt = command.BegunAt ?? now }, cancellation);
+            await CommandStore.SaveAsync(
+                connection, command with { State = CommandState.Begun, BegunAt = command.BegunAt ?? now }, cancellation);
             await RunTables.ReserveAsync(connection, place, cancellation);
         }
         else if (command.State is CommandState.Leased)
@@ -98,10 +103,12 @@ sealed class AgentCommands(StateDatabase database)
 
     /// <summary>What the gates say to the command now: why not, or the place that the run takes in the budgets.</summary>
     static async Task<(Refusal? Refused, Reservation? Place)> AskAsync(
-        StateConnection connection, Command command, SignalIndex signals, Func<ClusterId, ClusterFacts?> clusters, DateTimeOffset now, CancellationToken cancellation)
+        StateConnection connection, Command command, SignalIndex signals, Func<ClusterId, ClusterFacts?> clusters, DateTimeOffset now,
+        CancellationToken cancellation)
     {
         var fleet = await FleetState.ReadAsync(connection, now, command.RunId, cancellation: cancellation);
-        if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running || await RunStore.RunbookOfAsync(connection, run, cancellation) is not { } runbook)
+        if (fleet.Runs is not [{ Run: var run }] || run.CommandId != command.Id || run.State is not RunState.Running
+            || await RunStore.RunbookOfAsync(connection, run, cancellation) is not { } runbook)
             return (new(GateName.Run, new GateReason.RunMovedOn(), default, false), null);
         var cluster = clusters(run.ClusterId);
         if (GateReader.Read(fleet, run, runbook, signals, cluster, now) is not { } read)
@@ -119,7 +126,8 @@ sealed class AgentCommands(StateDatabase database)
     {
         using var parameters = JsonDocument.Parse(command.Parameters);
         return ActionCatalogue.TraitsOf(
-            command.Action, name => parameters.RootElement.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.String ? value.GetString() : null);
+            command.Action, name => parameters.RootElement.TryGetProperty(name, out var value)
+                && value.ValueKind is JsonValueKind.String ? value.GetString() : null);
     }
 
     /// <summary>
@@ -135,21 +143,31 @@ sealed class AgentCommands(StateDatabase database)
         // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
         if (command.Token == result.Token && (command.State is CommandState.Leased or CommandState.Begun))
         {
-            await CommandStore.SaveAsync(connection, command with { State = CommandState.Done, Outcome = result.Outcome, Summary = Cut(result.Summary), Output = result.Output?.GetRawText() }, cancellation);
+            await CommandStore.SaveAsync(connection, command with
+            {
+                State = CommandState.Done,
+                Outcome = result.Outcome,
+                Summary = Cut(result.Summary),
+                Output = result.Output?.GetRawText(),
+            }, cancellation);
         }
 
         await transaction.CommitAsync(cancellation);
         return true;
     }
 
-    /// <summary>The generation under which the node's agent is to tell what it remembers before it is given anything; null where it need not.</summary>
+    /// <summary>
+    /// The generation under which the node's agent is to tell what it remembers before it is given anything; null where it need not.
+    /// </summary>
     public async Task<string?> JournalWantedAsync(Sender sender, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         return await RestoreStore.JournalWantedAsync(connection, sender, cancellation);
     }
 
-    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
+    /// <summary>
+    /// Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.
+    /// </summary>
     public async Task<bool> TakeJournalAsync(Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
@@ -163,7 +181,8 @@ sealed class AgentCommands(StateDatabase database)
     static StateScope Scope(Sender sender) => sender.ClusterId.Scope;
 
     // It becomes a line of timelines, tickets and mails.
-    static string? Cut(string? summary) => summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
+    static string? Cut(string? summary) =>
+        summary is null or { Length: <= LongestSummary } ? summary : $"{summary.AsSpan(0, LongestSummary)}…";
 
     static string? WhyNot(Command command, long token, DateTimeOffset now) => command.State switch
     {

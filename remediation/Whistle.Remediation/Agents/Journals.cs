@@ -24,10 +24,14 @@ static class Journals
     const int LongestSummary = 300;
     const int MostNamed = 10;
 
-    /// <summary>Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.</summary>
-    public static async Task<bool> HearAsync(StateConnection connection, Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>
+    /// Takes a part of what an agent remembers. False where it was asked for by another generation, or is more than a journal holds.
+    /// </summary>
+    public static async Task<bool> HearAsync(
+        StateConnection connection, Sender sender, JournalReport report, DateTimeOffset now, CancellationToken cancellation)
     {
-        if ((await Lineage.ReadAsync(connection, cancellation)).Generation != report.Generation || report.Generation.Length == 0 || !report.Commands.All(Fits))
+        if ((await Lineage.ReadAsync(connection, cancellation)).Generation != report.Generation || report.Generation.Length == 0
+            || !report.Commands.All(Fits))
             return false;
         var fresh = new List<JournalEntry>();
         foreach (var entry in report.Commands)
@@ -39,7 +43,8 @@ static class Journals
         if (await RestoreStore.KeptAsync(connection, sender, report.Generation, cancellation) + fresh.Count > MostOfNode)
             return false;
         foreach (var entry in fresh)
-            await RestoreStore.KeepAsync(connection, sender, report.Generation, entry, RunOf(entry.Id), IncidentOf(entry.Id), HasBegun(entry), cancellation);
+            await RestoreStore.KeepAsync(
+                connection, sender, report.Generation, entry, RunOf(entry.Id), IncidentOf(entry.Id), HasBegun(entry), cancellation);
         foreach (var run in fresh.GroupBy(e => RunOf(e.Id)))
             await FollowAsync(connection, sender, run.Key, [.. run], now, cancellation);
         if (!report.More)
@@ -52,11 +57,18 @@ static class Journals
     }
 
     static bool Fits(JournalEntry entry) => entry is
-        { Id.Length: > 0 and <= LongestName, Action.Length: > 0 and <= LongestName, Step: null or { Length: <= LongestName }, Summary: not null };
+    {
+        Id.Length: > 0 and <= LongestName,
+        Action.Length: > 0 and <= LongestName,
+        Step: null or { Length: <= LongestName },
+        Summary: not null
+    };
 
     static string Cut(string summary) => summary.Length <= LongestSummary ? summary : summary[..LongestSummary];
 
-    static async Task FollowAsync(StateConnection connection, Sender sender, string id, IReadOnlyList<JournalEntry> entries, DateTimeOffset now, CancellationToken cancellation)
+    static async Task FollowAsync(
+        StateConnection connection, Sender sender, string id, IReadOnlyList<JournalEntry> entries, DateTimeOffset now,
+        CancellationToken cancellation)
     {
         foreach (var entry in entries)
             await EndAsync(connection, entry, cancellation);
@@ -65,12 +77,19 @@ static class Journals
             return;
         if (await RunStore.FindAsync(connection, id, cancellation) is not { } run)
         {
-            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident && incident.ClusterId == sender.ClusterId)
-                await IncidentStore.AppendAsync(connection, incident.Id, now, TimelineKind.Restored, $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). Nobody knows whether it helped; it counts as an attempt.", cancellation: cancellation);
+            if (await IncidentStore.FindAsync(connection, IncidentOf(id), cancellation) is { } incident
+                && incident.ClusterId == sender.ClusterId)
+                await IncidentStore.AppendAsync(
+                    connection, incident.Id, now, TimelineKind.Restored,
+                    $"After the backup {sender.Node} was repaired by run {id}, which this state does not know ({Actions(begun)}). "
+                    + "Nobody knows whether it helped; it counts as an attempt.",
+                    cancellation: cancellation);
         }
         else if (run.EndedAt is null && run.ClusterId == sender.ClusterId)
         {
-            await RunStore.OverruleAsync(connection, RunEngine.Lost(run, await RunStore.RunbookOfAsync(connection, run, cancellation), begun, now), now, cancellation);
+            await RunStore.OverruleAsync(
+                connection, RunEngine.Lost(run, await RunStore.RunbookOfAsync(connection, run, cancellation), begun, now), now,
+                cancellation);
         }
     }
 
@@ -91,7 +110,8 @@ static class Journals
         }
         else if (command.State is CommandState.Offered or CommandState.Leased or CommandState.Begun)
         {
-            await CommandStore.SaveAsync(connection, command with { State = CommandState.Done, Outcome = entry.Outcome, Summary = entry.Summary }, cancellation);
+            await CommandStore.SaveAsync(
+                connection, command with { State = CommandState.Done, Outcome = entry.Outcome, Summary = entry.Summary }, cancellation);
         }
     }
 

@@ -6,7 +6,8 @@ using Whistle.State;
 namespace Whistle.Remediation.Commands;
 
 /// <summary>
-/// Wakes the long polls of a node when a command is offered to it, by this process or another. Only saves time: a poll looks again by itself.
+/// Wakes the long polls of a node when a command is offered to it, by this process or another. Only saves time: a poll looks again by
+/// itself.
 /// </summary>
 sealed class CommandBell
 {
@@ -15,7 +16,9 @@ sealed class CommandBell
     readonly ConcurrentDictionary<NodeId, TaskCompletionSource> _waiting = new();
     volatile bool _isListening;
 
-    /// <summary>How long a poll waits before it looks by itself: at most a moment where what another process offers rings nothing here.</summary>
+    /// <summary>
+    /// How long a poll waits before it looks by itself: at most a moment where what another process offers rings nothing here.
+    /// </summary>
     public TimeSpan LookAgain => _isListening ? TimeSpan.FromSeconds(30) : TimeSpan.FromSeconds(5);
 
     /// <summary>Ask for it before looking for commands, so that none slips in between.</summary>

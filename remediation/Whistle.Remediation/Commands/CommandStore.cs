@@ -36,12 +36,14 @@ sealed class CommandStore(StateDatabase database)
         return await OfLiveRunsAsync(connection, [], cancellation);
     }
 
-    internal static async Task<IReadOnlyList<Command>> OfLiveRunsAsync(StateConnection connection, ICollection<StateFault> faults, CancellationToken cancellation)
+    internal static async Task<IReadOnlyList<Command>> OfLiveRunsAsync(
+        StateConnection connection, ICollection<StateFault> faults, CancellationToken cancellation)
     {
         var rows = await connection.QueryAsync($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read, cancellation);
         if (!rows.Contains(null))
             return rows!;
-        faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, and their outcome is unknown. Their runs move on to verification; look at them with `whistle runs list`."));
+        faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, "
+            + "and their outcome is unknown. Their runs move on to verification; look at them with `whistle runs list`."));
         return [.. rows.OfType<Command>()];
     }
 
@@ -50,31 +52,31 @@ sealed class CommandStore(StateDatabase database)
         await connection.ExecuteAsync(
             """
             INSERT INTO commands (
-                id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at, state, token, undo, checksum)
+                id, run, tenant, cluster, node, step, action, parameters, dry_run, timeout_seconds, offered_at,
+                state, token, undo, checksum)
             VALUES ($id, $run, $tenant, $cluster, $node, $step, $action, $parameters, $dry, $timeout, $at, 'Offered', 0, $undo, $checksum)
-            """,
-            cancellation,
-            ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster), ("$node", command.Node),
-            ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters), ("$dry", command.DryRun ? 1 : 0),
-            ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt), ("$undo", command.Undo ? 1 : 0),
-            ("$checksum", Checksum(command)));
+            """, cancellation, ("$id", command.Id), ("$run", command.RunId), ("$tenant", command.Tenant), ("$cluster", command.Cluster),
+            ("$node", command.Node), ("$step", command.Step), ("$action", command.Action), ("$parameters", command.Parameters),
+            ("$dry", command.DryRun ? 1 : 0), ("$timeout", command.TimeoutSeconds), ("$at", command.OfferedAt),
+            ("$undo", command.Undo ? 1 : 0), ("$checksum", Checksum(command)));
         await CommandBell.RingOthersAsync(connection, command, cancellation);
     }
 
     // Whatever may change after it was offered.
-    internal static async Task SaveAsync(StateConnection connection, Command command, CancellationToken cancellation) => await connection.ExecuteAsync(
-        """
-        UPDATE commands SET state = $state, token = $token, leased_until = $leased, begun_at = $begun, reason = $reason, outcome = $outcome, summary = $summary,
-            output = $output, checksum = $checksum
-        WHERE id = $id
-        """,
-        cancellation,
-        ("$state", command.State), ("$token", command.Token), ("$leased", command.LeasedUntil), ("$begun", command.BegunAt), ("$reason", command.Reason),
-        ("$outcome", command.Outcome), ("$summary", command.Summary), ("$output", command.Output), ("$checksum", Checksum(command)), ("$id", command.Id));
+    internal static async Task SaveAsync(StateConnection connection, Command command, CancellationToken cancellation) =>
+        await connection.ExecuteAsync(
+            """
+            UPDATE commands SET state = $state, token = $token, leased_until = $leased, begun_at = $begun, reason = $reason,
+                outcome = $outcome, summary = $summary,
+                output = $output, checksum = $checksum
+            WHERE id = $id
+            """, cancellation, ("$state", command.State), ("$token", command.Token), ("$leased", command.LeasedUntil),
+            ("$begun", command.BegunAt), ("$reason", command.Reason), ("$outcome", command.Outcome), ("$summary", command.Summary),
+            ("$output", command.Output), ("$checksum", Checksum(command)), ("$id", command.Id));
 
     static long Checksum(Command c) => Table.Of(
-        c.Id, c.RunId, c.Tenant, c.Cluster, c.Node, c.Step, c.Action, c.Parameters, c.DryRun ? 1 : 0, c.TimeoutSeconds, c.OfferedAt, c.State, c.Token, c.LeasedUntil, c.BegunAt,
-        c.Reason, c.Outcome, c.Summary, c.Output, c.Undo ? 1 : 0);
+        c.Id, c.RunId, c.Tenant, c.Cluster, c.Node, c.Step, c.Action, c.Parameters, c.DryRun ? 1 : 0, c.TimeoutSeconds, c.OfferedAt,
+        c.State, c.Token, c.LeasedUntil, c.BegunAt, c.Reason, c.Outcome, c.Summary, c.Output, c.Undo ? 1 : 0);
 
     /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
     internal static async Task<bool> WithdrawAsync(StateConnection connection, string id, CancellationToken cancellation)
@@ -86,18 +88,24 @@ sealed class CommandStore(StateDatabase database)
     }
 
     // A damaged one is neither leased nor begun.
-    internal static async Task<List<Command>> OpenAsync(StateConnection connection, Sender sender, CancellationToken cancellation) => (await connection.QueryAsync(
-        $"""
-        {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node ORDER BY offered_at, id
-        """,
-        Read, cancellation, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node))).OfType<Command>().ToList();
+    internal static async Task<List<Command>> OpenAsync(StateConnection connection, Sender sender, CancellationToken cancellation) =>
+        (await connection.QueryAsync(
+            $"""
+            {Columns} WHERE state IN ('Offered', 'Leased', 'Begun') AND tenant = $tenant AND cluster = $cluster AND node = $node
+            ORDER BY offered_at, id
+            """,
+            Read, cancellation, ("$tenant", sender.Tenant), ("$cluster", sender.Cluster), ("$node", sender.Node)))
+            .OfType<Command>().ToList();
 
     /// <summary>Those that may still be leased, begun or ended, of all nodes.</summary>
     internal static async Task<IReadOnlyList<Command>> AllOpenAsync(StateConnection connection, CancellationToken cancellation) =>
-        [.. (await connection.QueryAsync($"{Columns} WHERE state IN ('Offered', 'Leased', 'Begun')", Read, cancellation)).OfType<Command>()];
+    [
+        .. (await connection.QueryAsync($"{Columns} WHERE state IN ('Offered', 'Leased', 'Begun')", Read, cancellation)).OfType<Command>(),
+    ];
 
     /// <summary>Null where there is none, or it is damaged.</summary>
-    internal static async Task<Command?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) => (await connection.QueryAsync($"{Columns} WHERE id = $id", Read, cancellation, ("$id", id))).FirstOrDefault();
+    internal static async Task<Command?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) =>
+        (await connection.QueryAsync($"{Columns} WHERE id = $id", Read, cancellation, ("$id", id))).FirstOrDefault();
 
     /// <summary>Null where it is damaged.</summary>
     static Command? Read(DbDataReader reader) => !Table.Holds(reader) ? null : new()
@@ -125,7 +133,8 @@ sealed class CommandStore(StateDatabase database)
     };
 
     public static LeasedCommand ToLeased(Command command) => new(
-        command.Id, command.Token, command.Action, JsonDocument.Parse(command.Parameters).RootElement, command.DryRun, command.TimeoutSeconds)
+        command.Id, command.Token, command.Action, JsonDocument.Parse(command.Parameters).RootElement, command.DryRun,
+        command.TimeoutSeconds)
     {
         Step = command.Step,
         Undo = command.Undo,

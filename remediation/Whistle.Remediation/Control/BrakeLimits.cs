@@ -22,7 +22,8 @@ public sealed record BrakeLimits
 
     public string? RefuseFreeze(TimeSpan duration) => Refuse("A change freeze", duration, LongestFreeze, nameof(LongestFreeze));
 
-    public string? RefuseAcknowledgement(TimeSpan duration) => Refuse("An acknowledgement", duration, LongestAcknowledgement, nameof(LongestAcknowledgement));
+    public string? RefuseAcknowledgement(TimeSpan duration) =>
+        Refuse("An acknowledgement", duration, LongestAcknowledgement, nameof(LongestAcknowledgement));
 
     static string? Refuse(string what, TimeSpan duration, TimeSpan most, string key) => duration <= most ? null
         : $"for: {what} lasts at most {Words(most)} here. Ask for less, or set Brakes:{key} to more and restart the server.";

@@ -30,5 +30,6 @@ sealed class BrakeProblems(HealthBoard board, ILogger logger)
     }
 
     static string? WordsOf(ChangeFreeze freeze) => freeze.Unreadable is { } why
-        ? $"Change freeze {freeze.Id} applies everywhere: {why}. End it with `whistle freezes end {freeze.Id}`, and add it again where it is meant." : null;
+        ? $"Change freeze {freeze.Id} applies everywhere: {why}. "
+            + $"End it with `whistle freezes end {freeze.Id}`, and add it again where it is meant." : null;
 }

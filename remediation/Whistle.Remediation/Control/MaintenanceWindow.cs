@@ -7,7 +7,8 @@ namespace Whistle.Remediation.Control;
 /// <param name="Start">The first one, in the time zone's own time.</param>
 /// <param name="TimeZone">An IANA name, such as <c>Europe/Berlin</c>.</param>
 public sealed record MaintenanceWindow(
-    long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author, DateTimeOffset SetAt)
+    long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author,
+    DateTimeOffset SetAt)
 {
     const int FirstYear = 2000;
     const int LastYear = 2200;
@@ -49,7 +50,8 @@ public sealed record MaintenanceWindow(
             return $"recurrence: {Recurrence} never comes to pass within {Control.Recurrence.MostYears} years.";
         // The same days as when it is asked whether it is open.
         return WindowOpenings.Evaluate(this, new(now.UtcDateTime.Date, TimeSpan.Zero)).At(now) is { OpenUntil: null, NextAt: null }
-            ? $"recurrence: all openings of {Recurrence} from {Start:yyyy-MM-dd'T'HH:mm} on are over, so the window would never open again. Let it start later, or raise or leave out COUNT or UNTIL."
+            ? $"recurrence: all openings of {Recurrence} from {Start:yyyy-MM-dd'T'HH:mm} on are over, "
+                + "so the window would never open again. Let it start later, or raise or leave out COUNT or UNTIL."
             : null;
     }
 
@@ -86,7 +88,8 @@ sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, stri
 }
 
 /// <summary>Nothing that disturbs a node begins meanwhile, window or not. An empty name matches all.</summary>
-public sealed record ChangeFreeze(long Id, string Tenant, string Cluster, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
+public sealed record ChangeFreeze(
+    long Id, string Tenant, string Cluster, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {
     /// <summary>Why what is stored of it cannot be read: it holds until it is ended.</summary>
     public string? Unreadable { get; init; }

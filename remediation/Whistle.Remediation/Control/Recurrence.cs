@@ -15,8 +15,8 @@ enum Frequency
 readonly record struct RecurringDay(int Ordinal, DayOfWeek Day);
 
 /// <summary>
-/// An iCalendar rule (RFC 5545, RRULE), so bounded when it is read that an evaluation has a limit of work: it comes to pass at most once an hour, and days
-/// are looked at one by one, from the time asked about on, for <see cref="MostYears"/> years at most.
+/// An iCalendar rule (RFC 5545, RRULE), so bounded when it is read that an evaluation has a limit of work: it comes to pass at most once an
+/// hour, and days are looked at one by one, from the time asked about on, for <see cref="MostYears"/> years at most.
 /// </summary>
 sealed record Recurrence
 {
@@ -88,7 +88,8 @@ sealed record Recurrence
         "WEEKLY" => Frequency.Weekly,
         "MONTHLY" => Frequency.Monthly,
         "YEARLY" => Frequency.Yearly,
-        "SECONDLY" or "MINUTELY" => throw new FormatException($"FREQ={text} is too often: a rule comes to pass at most once an hour; write FREQ=HOURLY and a longer --for"),
+        "SECONDLY" or "MINUTELY" => throw new FormatException(
+            $"FREQ={text} is too often: a rule comes to pass at most once an hour; write FREQ=HOURLY and a longer --for"),
         _ => throw new FormatException($"FREQ={text} is not one of HOURLY, DAILY, WEEKLY, MONTHLY, YEARLY"),
     };
 
@@ -106,7 +107,11 @@ sealed record Recurrence
         "BYMINUTE" => this with { Minute = Only(name, value) },
         "BYSECOND" => this with { Second = Only(name, value) },
         "BYSETPOS" => this with { Positions = Numbers(name, value, 1, 366, orFromTheEnd: true) },
-        "WKST" => this with { WeekStart = Day(value) is { Ordinal: 0, Day: var day } ? day : throw new FormatException($"WKST={value} is not a weekday such as MO") },
+        "WKST" => this with
+        {
+            WeekStart =
+                Day(value) is { Ordinal: 0, Day: var day } ? day : throw new FormatException($"WKST={value} is not a weekday such as MO"),
+        },
         _ => throw new FormatException($"{name} is not a part of a rule"),
     };
 
@@ -122,7 +127,8 @@ sealed record Recurrence
             throw new FormatException("BYMONTHDAY does not go with FREQ=WEEKLY");
         if (Days.Any(d => d.Ordinal != 0) && (Frequency is not (Frequency.Monthly or Frequency.Yearly) || Weeks.Count > 0))
             throw new FormatException("a numbered weekday such as 1MO goes with FREQ=MONTHLY or YEARLY only, without BYWEEKNO");
-        if (Positions.Count > 0 && (Frequency is Frequency.Hourly || (Months.Count + Weeks.Count + YearDays.Count + MonthDays.Count + Days.Count + Hours.Count == 0)))
+        if (Positions.Count > 0 && (Frequency is Frequency.Hourly
+            || (Months.Count + Weeks.Count + YearDays.Count + MonthDays.Count + Days.Count + Hours.Count == 0)))
             throw new FormatException("BYSETPOS picks from what other parts name; it does not go with FREQ=HOURLY or alone");
     }
 
@@ -130,12 +136,15 @@ sealed record Recurrence
         int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most
             ? number : throw new FormatException($"{name}={text} is not a number from {least} to {most}");
 
-    static IReadOnlyList<int> Numbers(string name, string text, int least, int most, bool orFromTheEnd = false) => [.. text.Split(',').Select(t =>
-        orFromTheEnd && t.StartsWith('-') ? -Number(name, t[1..], least, most) : Number(name, t, least, most)).Distinct().Order()];
+    static IReadOnlyList<int> Numbers(string name, string text, int least, int most, bool orFromTheEnd = false) =>
+        [.. text.Split(',').Select(t =>
+            orFromTheEnd && t.StartsWith('-') ? -Number(name, t[1..], least, most) : Number(name, t, least, most)).Distinct().Order()];
 
     // More of them would come to pass more than once an hour.
     static int Only(string name, string text) =>
-        text.Contains(',', StringComparison.Ordinal) ? throw new FormatException($"{name}={text} comes to pass more than once an hour; name one") : Number(name, text, 0, 59);
+        text.Contains(',', StringComparison.Ordinal)
+            ? throw new FormatException($"{name}={text} comes to pass more than once an hour; name one")
+            : Number(name, text, 0, 59);
 
     static RecurringDay Day(string text)
     {
@@ -143,11 +152,15 @@ sealed record Recurrence
         if (day < 0)
             throw new FormatException($"\"{text}\" is not a weekday such as MO, or 1MO");
         var ordinal = text[..^2].TrimStart('+');
-        return new(ordinal.Length == 0 ? 0 : ordinal[0] == '-' ? -Number("BYDAY", ordinal[1..], 1, 53) : Number("BYDAY", ordinal, 1, 53), (DayOfWeek)day);
+        return new(
+            ordinal.Length == 0 ? 0 : ordinal[0] == '-' ? -Number("BYDAY", ordinal[1..], 1, 53) : Number("BYDAY", ordinal, 1, 53),
+            (DayOfWeek)day);
     }
 
     static DateTime Time(string text) =>
-        DateTime.TryParseExact(text, ["yyyyMMdd'T'HHmmss'Z'", "yyyyMMdd'T'HHmmss"], CultureInfo.InvariantCulture, DateTimeStyles.None, out var time) ? time
-            : DateTime.TryParseExact(text, "yyyyMMdd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var day) ? day.AddDays(1).AddSeconds(-1)
+        DateTime.TryParseExact(
+            text, ["yyyyMMdd'T'HHmmss'Z'", "yyyyMMdd'T'HHmmss"], CultureInfo.InvariantCulture, DateTimeStyles.None, out var time) ? time
+            : DateTime.TryParseExact(text, "yyyyMMdd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var day) ? day.AddDays(1)
+                .AddSeconds(-1)
             : throw new FormatException($"UNTIL={text} is not a time such as 20261231 or 20261231T220000Z");
 }

@@ -6,8 +6,8 @@ namespace Whistle.Remediation.Control;
 static class RecurrenceDays
 {
     /// <summary>
-    /// The local times at which the rule comes to pass, from one on (what is before may be among them), in order, as far as <see cref="Recurrence.MostYears"/>
-    /// go. A rule with a count is followed from its start on.
+    /// The local times at which the rule comes to pass, from one on (what is before may be among them), in order, as far as
+    /// <see cref="Recurrence.MostYears"/> go. A rule with a count is followed from its start on.
     /// </summary>
     /// <param name="toUtc">For a rule that ends at a time of UTC.</param>
     public static IEnumerable<DateTime> From(Recurrence rule, DateTime start, DateTime from, Func<DateTime, DateTime> toUtc)
@@ -50,7 +50,8 @@ static class RecurrenceDays
     };
 
     // Numbered weeks belong to a year of their own, whose first has most of its days in January.
-    static DateTime FirstDay(Recurrence rule, DateTime time) => rule.Weeks.Count == 0 ? new(time.Year, 1, 1) : ISOWeek.GetYearStart(ISOWeek.GetYear(time));
+    static DateTime FirstDay(Recurrence rule, DateTime time) =>
+        rule.Weeks.Count == 0 ? new(time.Year, 1, 1) : ISOWeek.GetYearStart(ISOWeek.GetYear(time));
 
     static DateTime WeekOf(Recurrence rule, DateTime time) => time.Date.AddDays(-(((int)time.DayOfWeek - (int)rule.WeekStart + 7) % 7));
 
@@ -62,11 +63,13 @@ static class RecurrenceDays
         for (var day = from; day < until; day = day.AddDays(1))
         {
             if (Matches(rule, start, day))
-                times.AddRange(HoursOf(rule, start, day).Select(h => day.Add(new TimeSpan(h, rule.Minute ?? start.Minute, rule.Second ?? start.Second))));
+                times.AddRange(HoursOf(rule, start, day).Select(
+                    h => day.Add(new TimeSpan(h, rule.Minute ?? start.Minute, rule.Second ?? start.Second))));
         }
 
         return rule.Positions.Count == 0 ? times
-            : rule.Positions.Select(p => p > 0 ? p - 1 : times.Count + p).Where(p => p >= 0 && p < times.Count).Distinct().Order().Select(p => times[p]);
+            : rule.Positions.Select(p => p > 0 ? p - 1 : times.Count + p).Where(p => p >= 0 && p < times.Count).Distinct().Order()
+                .Select(p => times[p]);
     }
 
     // Of every so many years, months, weeks or days.
@@ -103,7 +106,9 @@ static class RecurrenceDays
     static bool IsNumber(Recurrence rule, DateTime day, int ordinal)
     {
         var ofYear = rule.Frequency is Frequency.Yearly && rule.Months.Count == 0;
-        var (number, length) = ofYear ? (day.DayOfYear, DateTime.IsLeapYear(day.Year) ? 366 : 365) : (day.Day, DateTime.DaysInMonth(day.Year, day.Month));
+        var (number, length) = ofYear
+            ? (day.DayOfYear, DateTime.IsLeapYear(day.Year) ? 366 : 365)
+            : (day.Day, DateTime.DaysInMonth(day.Year, day.Month));
         return ordinal == ((number - 1) / 7) + 1 || ordinal == -(((length - number) / 7) + 1);
     }
 

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Whistle.Remediation.Control;
 
 /// <summary>
-/// When a window is open on one day of UTC and when it opens next, worked out ahead by <see cref="Prepare"/>, outside of any transaction. What cannot be
-/// worked out is closed, and says why. It depends on nothing but window and day.
+/// When a window is open on one day of UTC and when it opens next, worked out ahead by <see cref="Prepare"/>, outside of any transaction.
+/// What cannot be worked out is closed, and says why. It depends on nothing but window and day.
 /// </summary>
 /// <param name="Starts">Of those that may be open on the day, and the first after it.</param>
 sealed record WindowOpenings(IReadOnlyList<DateTimeOffset> Starts, TimeSpan Length, string? Problem)
@@ -35,7 +35,8 @@ sealed record WindowOpenings(IReadOnlyList<DateTimeOffset> Starts, TimeSpan Leng
     }
 
     /// <summary>Null where it was not worked out for this day; it is not now either.</summary>
-    public static WindowOpenings? Known(MaintenanceWindow window, DateTimeOffset now) => Kept.GetValueOrDefault((window, now.UtcDateTime.Date));
+    public static WindowOpenings? Known(MaintenanceWindow window, DateTimeOffset now) =>
+        Kept.GetValueOrDefault((window, now.UtcDateTime.Date));
 
     public WindowView At(DateTimeOffset now)
     {
@@ -46,11 +47,13 @@ sealed record WindowOpenings(IReadOnlyList<DateTimeOffset> Starts, TimeSpan Leng
     internal static WindowOpenings Evaluate(MaintenanceWindow window, DateTimeOffset day)
     {
         if (window.Mistake() is { } mistake)
-            return new([], default, $"Maintenance window {window.Id} cannot be evaluated, so it counts as closed: {mistake} Remove it with `whistle windows remove {window.Id}`.");
+            return new([], default, $"Maintenance window {window.Id} cannot be evaluated, so it counts as closed: "
+                + $"{mistake} Remove it with `whistle windows remove {window.Id}`.");
         var (zone, rule) = (TimeZones.Find(window.TimeZone)!, Recurrence.Parse(window.Recurrence));
         List<DateTimeOffset> starts = [];
         // A zone is never a day from UTC.
-        foreach (var local in RecurrenceDays.From(rule, window.Start, (day - window.Length).UtcDateTime.AddDays(-1), t => TimeZones.ToUtc(zone, t).UtcDateTime))
+        foreach (var local in RecurrenceDays.From(
+            rule, window.Start, (day - window.Length).UtcDateTime.AddDays(-1), t => TimeZones.ToUtc(zone, t).UtcDateTime))
         {
             var start = TimeZones.ToUtc(zone, local);
             // What clocks put forward skip falls on what is there already.

@@ -68,7 +68,9 @@ static class Proposal
         }
         catch (RenderException e)
         {
-            return (run with { State = RunState.Escalated, Reason = e.Message, EndedAt = now }, [proposed, new(TimelineKind.Escalated, $"No plan can be made: {e.Message}")]);
+            return (
+                run with { State = RunState.Escalated, Reason = e.Message, EndedAt = now },
+                [proposed, new(TimelineKind.Escalated, $"No plan can be made: {e.Message}")]);
         }
     }
 

@@ -41,14 +41,17 @@ static partial class RunEngine
     {
         _ when run.EndedAt is not null => null,
         _ when run.Undoing is not null => Undo(run, run.Undoing, world, now),
-        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Verifying when world.Gates.Cancellation is { } called => Cancel(run, called, world, now),
+        RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval or RunState.Verifying
+            when world.Gates.Cancellation is { } called => Cancel(run, called, world, now),
         RunState.Proposed or RunState.Waiting or RunState.AwaitingApproval when !AtStepOfPeople(run, world) => Start(run, world, now),
         RunState.AwaitingApproval or RunState.Running => Work(run, world, now),
         RunState.Verifying => Verify(run, world, now),
         _ => null,
     };
 
-    /// <summary>When the run is to be looked at again though nothing else happens; null where only something that happens moves it.</summary>
+    /// <summary>
+    /// When the run is to be looked at again though nothing else happens; null where only something that happens moves it.
+    /// </summary>
     public static DateTimeOffset? DueAt(Run run, Command? command, Runbook runbook, DateTimeOffset now)
     {
         if (run.EndedAt is not null)
@@ -66,7 +69,8 @@ static partial class RunEngine
             _ => command switch
             {
                 { State: CommandState.Begun, BegunAt: { } begun } => begun + TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace,
-                { State: CommandState.Offered or CommandState.Leased } => Least(command.OfferedAt + OfferFor, now + TimeSpan.FromSeconds(30)),
+                { State: CommandState.Offered or CommandState.Leased } =>
+                    Least(command.OfferedAt + OfferFor, now + TimeSpan.FromSeconds(30)),
                 _ => now,
             },
         };
@@ -99,7 +103,8 @@ static partial class RunEngine
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
             return Noted(Wait(run, world, refusal, now), run, notes);
         return Executor(run, world, planned) is { } node
-            ? Offer(run with { Generation = world.Gates.Generation }, planned, node, [.. notes, new(TimelineKind.Gates, $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
+            ? Offer(run with { Generation = world.Gates.Generation }, planned, node, [.. notes, new(
+                TimelineKind.Gates, $"Asked before {planned.Step.Name}. {GatePipeline.Summary(world.Gates)}", Repeats: true)], now)
             : Noted(Wait(run, world, NoExecutor(run), now), run, notes);
     }
 
@@ -113,7 +118,9 @@ static partial class RunEngine
             StepKind.Approval => (RunState.AwaitingApproval, $"{name}: waiting for approval by {text}."),
             _ => throw new InvalidOperationException($"Unknown kind {planned.Step.Kind}."),
         };
-        return new(run with { State = state, Reason = reason, Since = now, RetryAt = null, StalledSince = null }, [.. notes, new(TimelineKind.Step, reason)]);
+        return new(
+            run with { State = state, Reason = reason, Since = now, RetryAt = null, StalledSince = null },
+            [.. notes, new(TimelineKind.Step, reason)]);
     }
 
     static RunDecision? Wait(Run run, RunWorld world, Refusal refusal, DateTimeOffset now)
@@ -126,7 +133,8 @@ static partial class RunEngine
         if (same && now < run.RetryAt)
             return null;
         var retry = now + (refusal.RetryAfter > TimeSpan.Zero ? refusal.RetryAfter : TimeSpan.FromMinutes(1));
-        var next = run with { State = state, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = retry, StalledSince = stalled };
+        var next =
+            run with { State = state, Reason = refusal.Reason, Since = same ? run.Since : now, RetryAt = retry, StalledSince = stalled };
         return new(next, [new(TimelineKind.Gates, GatePipeline.Summary(world.Gates), Repeats: true), refusal.Note]);
     }
 
@@ -135,7 +143,8 @@ static partial class RunEngine
     {
         if (!planned.Traits.ViaControlPlane)
             return run.Node;
-        var able = world.Gates.Cluster?.Nodes.Where(n => n is { ControlPlane: true, Ready: true } && n.Name != run.Node && world.Gates.Restore?.Unheard.Contains(n.Name) is not true).Select(n => n.Name).Order(StringComparer.Ordinal).ToList();
+        var able = world.Gates.Cluster?.Nodes.Where(n => n is { ControlPlane: true, Ready: true } && n.Name != run.Node
+            && world.Gates.Restore?.Unheard.Contains(n.Name) is not true).Select(n => n.Name).Order(StringComparer.Ordinal).ToList();
         // Another each time, so that one that only seems well is not asked for ever.
         return able is { Count: > 0 } ? able[run.Issued % able.Count] : null;
     }
@@ -145,7 +154,8 @@ static partial class RunEngine
 
     static RunDecision Offer(Run run, PlannedStep planned, string node, IReadOnlyList<RunNote> notes, DateTimeOffset now)
     {
-        var next = run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Issued = run.Issued + 1 };
+        var next =
+            run with { State = RunState.Running, Reason = "", Since = now, RetryAt = null, StalledSince = null, Issued = run.Issued + 1 };
         var command = new Command
         {
             Id = next.CommandId,
@@ -204,7 +214,9 @@ static partial class RunEngine
         if (!done && now - run.Since < step.Timeout)
             return null;
         var outcome = done ? CommandOutcome.Succeeded : CommandOutcome.Failed;
-        var report = new StepReport(step.Name, step.Kind.ToString().ToLowerInvariant(), outcome, done ? summary : $"not within {step.Timeout.TotalMinutes:0.#} min.", null, now);
+        var report = new StepReport(
+            step.Name, step.Kind.ToString().ToLowerInvariant(), outcome,
+            done ? summary : $"not within {step.Timeout.TotalMinutes:0.#} min.", null, now);
         var next = run with { Reports = [.. run.Reports, report] };
         var note = new RunNote(TimelineKind.Step, $"{step.Name} {Words(outcome)}: {report.Summary}");
         return done || step.GoesOn
@@ -213,7 +225,9 @@ static partial class RunEngine
     }
 
     static RunDecision Cancel(Run run, Cancellation called, RunWorld world, DateTimeOffset now, params IEnumerable<RunNote> notes) =>
-        Finish(run with { CancelledBy = called.Author }, world, RunState.Cancelled, $"Cancelled by {called.Author}: {called.Reason}", now, notes);
+        Finish(
+            run with { CancelledBy = called.Author }, world, RunState.Cancelled, $"Cancelled by {called.Author}: {called.Reason}", now,
+            notes);
 
     static RunDecision? Pending(Run run, RunWorld world, Command command, DateTimeOffset now)
     {
@@ -224,7 +238,9 @@ static partial class RunEngine
         if (GatePipeline.FirstRefusal(world.Gates) is { } refusal)
             return Wait(run, world, refusal, now)! with { Withdraw = command.Id };
         if (now - command.OfferedAt >= OfferFor && (command.LeasedUntil is null || command.LeasedUntil <= now))
-            return Fail(run, world, $"The agent of {command.Node} picked up no command for {OfferFor.TotalMinutes:0} min. Check that it runs and can reach the server.", now) with { Withdraw = command.Id };
+            return Fail(run, world, $"The agent of {command.Node} picked up no command for {OfferFor.TotalMinutes:0} min. "
+                + "Check that it runs and can reach the server.", now) with
+            { Withdraw = command.Id };
         return null;
     }
 
@@ -233,14 +249,23 @@ static partial class RunEngine
         if (now - command.BegunAt!.Value < TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace)
             return null;
         var report = Report(command, CommandOutcome.Indeterminate, "No result came back; it is not sent again.", null, now);
-        return ToVerify(run with { Reports = [.. run.Reports, report] }, $"{command.Step}: no result came back. It is not sent again; the signals decide.", now);
+        return ToVerify(
+            run with { Reports = [.. run.Reports, report] },
+            $"{command.Step}: no result came back. It is not sent again; the signals decide.", now);
     }
 
     static RunDecision Denied(Run run, Command command, DateTimeOffset now)
     {
         var reason = command.Reason ?? "The gates said no.";
         var stalled = run.Reports.Any(r => r.Changed) ? run.StalledSince ?? now : (DateTimeOffset?)null;
-        var next = run with { State = RunState.Waiting, Reason = reason, Since = now, RetryAt = now + TimeSpan.FromMinutes(1), StalledSince = stalled };
+        var next = run with
+        {
+            State = RunState.Waiting,
+            Reason = reason,
+            Since = now,
+            RetryAt = now + TimeSpan.FromMinutes(1),
+            StalledSince = stalled,
+        };
         return new(next, [new(TimelineKind.Gate, $"{command.Step} was not allowed to start: {reason}", Repeats: true)]);
     }
 
@@ -251,7 +276,8 @@ static partial class RunEngine
         var next = run with { Reports = [.. run.Reports, report] };
         var note = new RunNote(TimelineKind.Step, $"{command.Step} {Words(outcome)}: {command.Summary}");
         if (outcome is CommandOutcome.Indeterminate)
-            return ToVerify(next, $"{command.Step}: outcome unknown, the agent stopped mid-run. It is not sent again; the signals decide.", now, note);
+            return ToVerify(
+                next, $"{command.Step}: outcome unknown, the agent stopped mid-run. It is not sent again; the signals decide.", now, note);
         if (outcome is not CommandOutcome.Succeeded && !world.Step(run).Step.GoesOn)
             return Fail(next, world, $"The step {command.Step} {Words(outcome)}: {command.Summary}", now, note);
         return After(next with { Step = run.Step + 1 }, world, note, now);
@@ -287,7 +313,9 @@ static partial class RunEngine
         if (world.Incident is { State: IncidentState.Closed } incident && incident.ClosedAt == incident.ClearSince)
             return Finish(run, world, RunState.Cancelled, "What the incident was about is gone.", now);
         if (run.ClearSince is not { } since)
-            return new(run with { ClearSince = now }, [new(TimelineKind.Verify, $"All signals have cleared. They must stay clear for {verify.For.TotalMinutes:0.#} min.")]);
+            return new(
+                run with { ClearSince = now },
+                [new(TimelineKind.Verify, $"All signals have cleared. They must stay clear for {verify.For.TotalMinutes:0.#} min.")]);
         if (now - since >= verify.For)
             return Finish(run, world, RunState.Succeeded, $"The signals have been clear since {since:yyyy-MM-dd HH:mm:ss}Z.", now);
         return null;
@@ -298,7 +326,8 @@ static partial class RunEngine
         var verify = world.Gates.Runbook.Verify;
         if (now - run.VerifyingSince!.Value >= verify.Within)
             return Fail(run, world, $"Not proven within {verify.Within.TotalMinutes:0.#} min: {WhyNot(world)}", now);
-        return run.ClearSince is null ? null : new(run with { ClearSince = null }, [new(TimelineKind.Verify, $"No longer clear: {WhyNot(world)}")]);
+        return run.ClearSince is null ? null : new(
+            run with { ClearSince = null }, [new(TimelineKind.Verify, $"No longer clear: {WhyNot(world)}")]);
     }
 
     static string WhyNot(RunWorld world)
@@ -311,7 +340,16 @@ static partial class RunEngine
     }
 
     static RunDecision ToVerify(Run run, string why, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(
-        run with { State = RunState.Verifying, Reason = "", Since = now, RetryAt = null, StalledSince = null, VerifyingSince = now, ClearSince = null },
+        run with
+        {
+            State = RunState.Verifying,
+            Reason = "",
+            Since = now,
+            RetryAt = null,
+            StalledSince = null,
+            VerifyingSince = now,
+            ClearSince = null,
+        },
         [.. notes, new(TimelineKind.Verify, why)]);
 
     /// <summary>The last attempt of a rung hands over to the next, and that of the last rung to people.</summary>
@@ -323,9 +361,10 @@ static partial class RunEngine
             : GiveUp(run, world, $"{reason} That was attempt {run.Attempt} of {most}.", now, notes);
     }
 
-    static RunDecision GiveUp(Run run, RunWorld world, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes) => run.Rungs.Count > 0
-        ? Finish(run with { UsedUp = true }, world, RunState.Failed, $"{reason} The next rung is {run.Rungs[0]}.", now, notes)
-        : Finish(run with { UsedUp = true }, world, RunState.Escalated, $"{reason} A person is needed.", now, notes);
+    static RunDecision GiveUp(Run run, RunWorld world, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes) =>
+        run.Rungs.Count > 0
+            ? Finish(run with { UsedUp = true }, world, RunState.Failed, $"{reason} The next rung is {run.Rungs[0]}.", now, notes)
+            : Finish(run with { UsedUp = true }, world, RunState.Escalated, $"{reason} A person is needed.", now, notes);
 
     static RunDecision End(Run run, RunState state, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes) => new(
         run with { State = state, Reason = reason, Since = now, EndedAt = now, RetryAt = null, Undoing = null },

@@ -14,7 +14,9 @@ static partial class RunEngine
 
     static readonly TimeSpan UndoAgain = TimeSpan.FromMinutes(1);
 
-    /// <summary>Ends the run, after it has taken back what it must: all that can be where it did not help, and its own cordon in any case.</summary>
+    /// <summary>
+    /// Ends the run, after it has taken back what it must: all that can be where it did not help, and its own cordon in any case.
+    /// </summary>
     static RunDecision Finish(Run run, RunWorld world, RunState state, string reason, DateTimeOffset now, params IEnumerable<RunNote> notes)
     {
         var back = ToUndo(run, world, cordonOnly: state is RunState.Succeeded);
@@ -35,13 +37,15 @@ static partial class RunEngine
             // What a later step of the plan let go is not let go again.
             if (report is { Action: ActionCatalogue.Uncordon, Outcome: CommandOutcome.Succeeded })
                 back.RemoveAll(name => runbook.Steps.Any(s => s.Name == name && s.Action == ActionCatalogue.Cordon));
-            else if (report is { Changed: true, Undo: false } && runbook.Steps.FirstOrDefault(s => s.Name == report.Step) is { Undo: not null } step
+            else if (report is { Changed: true, Undo: false }
+                && runbook.Steps.FirstOrDefault(s => s.Name == report.Step) is { Undo: not null } step
                 && (!cordonOnly || step.Action == ActionCatalogue.Cordon))
                 back.Add(step.Name);
         }
 
         // Whatever was reported: a cordon that still carries the run's name is its own.
-        if (HasCordon(run, world) && runbook.Steps.FirstOrDefault(s => s.Action == ActionCatalogue.Cordon)?.Name is { } cordon && !back.Contains(cordon))
+        if (HasCordon(run, world) && runbook.Steps.FirstOrDefault(s => s.Action == ActionCatalogue.Cordon)?.Name is { } cordon
+            && !back.Contains(cordon))
             back.Add(cordon);
         back.Reverse();
         return back;
@@ -59,15 +63,22 @@ static partial class RunEngine
             return IssueUndo(run, undoing, world, now);
         return world.Command switch
         {
-            { State: CommandState.Offered or CommandState.Leased } command when now - command.OfferedAt >= OfferFor && !(command.LeasedUntil > now) =>
-                Again(run, undoing, world, $"the agent of {command.Node} took it up for {OfferFor.TotalMinutes:0} min not once.", now) with { Withdraw = command.Id },
+            { State: CommandState.Offered or CommandState.Leased } command
+                when now - command.OfferedAt >= OfferFor && !(command.LeasedUntil > now) =>
+                Again(run, undoing, world, $"the agent of {command.Node} took it up for {OfferFor.TotalMinutes:0} min not once.", now) with
+                {
+                    Withdraw = command.Id,
+                },
             { State: CommandState.Offered or CommandState.Leased } => null,
-            { State: CommandState.Begun } command when now - command.BegunAt!.Value < TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace => null,
+            { State: CommandState.Begun } command
+                when now - command.BegunAt!.Value < TimeSpan.FromSeconds(command.TimeoutSeconds) + ReportGrace => null,
             { State: CommandState.Begun } command => Unknown(run, undoing, world, command, "no result came back.", now),
             { State: CommandState.Denied } command => Again(run, undoing, world, command.Reason ?? "the gates said no.", now),
             { State: CommandState.Done, Outcome: CommandOutcome.Succeeded } command => Proving(run, undoing, command, now),
-            { State: CommandState.Done, Outcome: CommandOutcome.Indeterminate } command => Unknown(run, undoing, world, command, command.Summary ?? "", now),
-            { State: CommandState.Done } command => Again(run, undoing, world, $"{command.Step} {Words(command.Outcome!.Value)}: {command.Summary}", now, Reported(command, now)),
+            { State: CommandState.Done, Outcome: CommandOutcome.Indeterminate } command =>
+                Unknown(run, undoing, world, command, command.Summary ?? "", now),
+            { State: CommandState.Done } command => Again(
+                run, undoing, world, $"{command.Step} {Words(command.Outcome!.Value)}: {command.Summary}", now, Reported(command, now)),
             _ => Again(run, undoing, world, "its command is not there any more.", now),
         };
     }
@@ -80,7 +91,8 @@ static partial class RunEngine
         PlannedStep planned;
         try
         {
-            planned = Rendering.Undo(world.Gates.Runbook, run.Labels, step.Undo!, run.Reports.LastOrDefault(r => r.Step == step.Name && !r.Undo)?.Output);
+            planned = Rendering.Undo(
+                world.Gates.Runbook, run.Labels, step.Undo!, run.Reports.LastOrDefault(r => r.Step == step.Name && !r.Undo)?.Output);
         }
         catch (RenderException e)
         {
@@ -90,7 +102,9 @@ static partial class RunEngine
         var gates = world.Gates with { Traits = planned.Traits };
         var refusal = GatePipeline.FirstRefusal(gates, undoing: true);
         if (refusal is null && Executor(run, world, planned) is { } node)
-            return Offer(run with { Generation = world.Gates.Generation, Undoing = undoing with { Issued = true, Tries = undoing.Tries + 1 } }, planned, node, [], now);
+            return Offer(
+                run with { Generation = world.Gates.Generation, Undoing = undoing with { Issued = true, Tries = undoing.Tries + 1 } },
+                planned, node, [], now);
         refusal ??= NoExecutor(run);
         var same = run.Reason == refusal.Reason;
         return new(
@@ -106,10 +120,13 @@ static partial class RunEngine
     {
         var undo = StepOf(undoing, world).Undo!;
         if (undo.Action == ActionCatalogue.Uncordon && HasCordon(run, world))
-            return now - done < undo.Timeout ? null : Again(run, undoing with { DoneAt = null }, world, $"{run.Node} still carries its cordon.", now);
+            return now - done < undo.Timeout ? null : Again(
+                run, undoing with { DoneAt = null }, world, $"{run.Node} still carries its cordon.", now);
         if (world.Condition)
             return Next(run, undoing, [], now);
-        return now - done < undo.Timeout ? null : Skip(run, undoing, $"{undoing.Steps[0]} was rolled back, but {undo.Proof} is still not true after {undo.Timeout.TotalMinutes:0.#} min.", now);
+        return now - done < undo.Timeout ? null : Skip(
+            run, undoing,
+            $"{undoing.Steps[0]} was rolled back, but {undo.Proof} is still not true after {undo.Timeout.TotalMinutes:0.#} min.", now);
     }
 
     // The cordon carries its owner, so letting go is asked under the condition that it is still this run's: it may be asked again.
@@ -120,7 +137,9 @@ static partial class RunEngine
             return Again(run, undoing, world, why, now, report);
         // It is not sent again; where there is a proof, that tells.
         return StepOf(undoing, world).Undo!.Proof is not null
-            ? new(run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, report] }, [new(TimelineKind.Undo, $"{command.Step}: {why} It is not sent again; the proof decides.")])
+            ? new(
+                run with { Undoing = undoing with { DoneAt = now }, Reports = [.. run.Reports, report] },
+                [new(TimelineKind.Undo, $"{command.Step}: {why} It is not sent again; the proof decides.")])
             : Skip(run with { Reports = [.. run.Reports, report] }, undoing, $"unknown whether {command.Step} was rolled back: {why}", now);
     }
 
@@ -130,7 +149,14 @@ static partial class RunEngine
         if (undoing.Tries >= MostTries && StepOf(undoing, world).Undo!.Action != ActionCatalogue.Uncordon)
             return Skip(next, undoing, $"{undoing.Steps[0]} could not be rolled back: {why}", now);
         return new(
-            next with { State = RunState.Waiting, Reason = why, Since = now, RetryAt = now + UndoAgain, Undoing = undoing with { Issued = false } },
+            next with
+            {
+                State = RunState.Waiting,
+                Reason = why,
+                Since = now,
+                RetryAt = now + UndoAgain,
+                Undoing = undoing with { Issued = false },
+            },
             [new(TimelineKind.Undo, $"{undoing.Steps[0]} is not rolled back yet: {why}", Repeats: true)]);
     }
 
@@ -148,12 +174,15 @@ static partial class RunEngine
 
     static RunDecision Undone(Run run, Undoing undoing, DateTimeOffset now) => undoing switch
     {
-        { Faults: { Count: > 0 } faults } => End(run, RunState.Escalated, $"{undoing.Reason} Not everything could be rolled back: {string.Join(" ", faults)} A person is needed.", now),
+        { Faults: { Count: > 0 } faults } => End(
+            run, RunState.Escalated,
+            $"{undoing.Reason} Not everything could be rolled back: {string.Join(" ", faults)} A person is needed.", now),
         { As: RunState.Failed } => End(run, RunState.RolledBack, $"{undoing.Reason} Its changes were rolled back.", now),
         _ => End(run, undoing.As, undoing.Reason, now),
     };
 
     static RunbookStep StepOf(Undoing undoing, RunWorld world) => world.Gates.Runbook.Steps.First(s => s.Name == undoing.Steps[0]);
 
-    static StepReport Reported(Command command, DateTimeOffset now) => Report(command, command.Outcome!.Value, command.Summary ?? "", Output(command), now);
+    static StepReport Reported(Command command, DateTimeOffset now) =>
+        Report(command, command.Outcome!.Value, command.Summary ?? "", Output(command), now);
 }

@@ -9,7 +9,8 @@ static class BudgetGates
 {
     public static GateAnswer Exclusive(GateSnapshot s) => s.BudgetFault is { } fault
         ? new(new GateReason.RunsUnknown(fault), Soon)
-        : s.AtWork.FirstOrDefault(r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
+        : s.AtWork.FirstOrDefault(
+            r => r.IsOn(s.Run) && (r.Subject.Equals(s.Run.Subject) || r.Disruptive || s.Traits.Disruptive)) is { } other
             ? new(new GateReason.Occupied(other, other.Subject.Equals(s.Run.Subject)), Soon)
             : GateAnswer.Allow;
 

@@ -30,14 +30,17 @@ static class ClusterGates
         var numbers = s.Runbook.Gates;
         return Storm("cluster", [.. cluster.Nodes], s.Troubled, numbers.BlastNodes, numbers.BlastPercent)
             ?? (target.Zone.Length > 0
-                ? Storm($"zone {target.Zone}", [.. cluster.Nodes.Where(n => n.Zone == target.Zone)], s.Troubled, numbers.BlastNodes, numbers.BlastPercent) : null);
+                ? Storm(
+                    $"zone {target.Zone}", [.. cluster.Nodes.Where(n => n.Zone == target.Zone)], s.Troubled, numbers.BlastNodes,
+                    numbers.BlastPercent) : null);
     }
 
     /// <summary>As above, for one group of nodes.</summary>
     public static string? Storm(string group, IReadOnlyList<NodeFacts> nodes, IReadOnlySet<string> troubled, int most, int percent)
     {
         var count = nodes.Count(n => !n.Ready || troubled.Contains(n.Name));
-        return count > most && count * 100L > (long)percent * nodes.Count ? $"{count} of {nodes.Count} nodes in the {group} are in trouble" : null;
+        return count > most
+            && count * 100L > (long)percent * nodes.Count ? $"{count} of {nodes.Count} nodes in the {group} are in trouble" : null;
     }
 
     static string? Last(ClusterFacts cluster, NodeFacts target)
@@ -63,7 +66,7 @@ static class ClusterGates
             return new(new GateReason.HasLearner(learner.Name), Soon);
         // A control plane of its own, with etcd on other machines.
         if (own is null)
-            {
+        {
             return cluster.Members.FirstOrDefault(m => m.Node.Length == 0) is { } homeless
                 ? new(new GateReason.MemberOnUnknownNode(homeless.Name, target.Name), Soon) : GateAnswer.Skip;
         }
@@ -84,7 +87,8 @@ static class ClusterGates
             return GateAnswer.Skip;
         if (Known(s, out var cluster, out var target) is { } unknown)
             return unknown;
-        var blocking = cluster.Budgets.Where(b => b.Allowed <= 0 && b.Nodes.Contains(target.Name)).Select(b => $"{b.Namespace}/{b.Name}").Order(StringComparer.Ordinal).ToList();
+        var blocking = cluster.Budgets.Where(b => b.Allowed <= 0 && b.Nodes.Contains(target.Name)).Select(b => $"{b.Namespace}/{b.Name}")
+            .Order(StringComparer.Ordinal).ToList();
         return blocking.Count > 0
             ? new(new GateReason.EvictionBlocked(blocking, target.Name), Soon)
             : GateAnswer.Allow;

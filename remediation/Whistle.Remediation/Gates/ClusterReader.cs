@@ -12,7 +12,8 @@ namespace Whistle.Remediation.Gates;
 /// Reads from telemetry what is known of clusters: that of the agents and the server, kube-state-metrics where a collector sends it, and
 /// etcd's own. Where the queries fail, what was known stays and grows old.
 /// </summary>
-sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IReadOnlyList<EnrolledAgent>>> agents, ILogger<ClusterReader> logger)
+sealed class ClusterReader(
+    PromQLEngine engine, Func<CancellationToken, Task<IReadOnlyList<EnrolledAgent>>> agents, ILogger<ClusterReader> logger)
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(15);
     static readonly TimeSpan Late = TimeSpan.FromMinutes(1);
@@ -65,12 +66,14 @@ sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IRe
         {
             LatestData = latest ?? DateTimeOffset.UnixEpoch,
             Nodes = nodes,
-            Members = await EtcdReader.MembersAsync(query, instance => addresses.GetValueOrDefault(Host(instance)) ?? (nodes.Any(n => n.Name == Host(instance)) ? Host(instance) : "")),
+            Members = await EtcdReader.MembersAsync(query, instance => addresses.GetValueOrDefault(Host(instance))
+                ?? (nodes.Any(n => n.Name == Host(instance)) ? Host(instance) : "")),
             Budgets = await BudgetsAsync(query),
         };
     }
 
-    static async Task<(IReadOnlyList<NodeFacts> Nodes, Dictionary<string, string> Addresses)> NodesAsync(ClusterQuery query, IReadOnlyList<string> enrolled)
+    static async Task<(IReadOnlyList<NodeFacts> Nodes, Dictionary<string, string> Addresses)> NodesAsync(
+        ClusterQuery query, IReadOnlyList<string> enrolled)
     {
         var reports = ByNode(await query.AskAsync("whistle_agent_up{}"));
         var ready = ByNode(await query.AskAsync("""kube_node_status_condition{condition="Ready",status="true"}"""));
@@ -85,11 +88,12 @@ sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IRe
         var names = enrolled.Concat(info.Select(s => Node(s.Labels))).Where(n => n.Length > 0).Distinct().Order(StringComparer.Ordinal);
         return (
             [.. names.Select(n => new NodeFacts(n, zones.GetValueOrDefault(n, ""), control.Contains(n), Ready(n)))],
-            info.Where(s => s.Labels["internal_ip"].Length > 0).DistinctBy(s => s.Labels["internal_ip"]).ToDictionary(s => s.Labels["internal_ip"], s => Node(s.Labels)));
+            info.Where(s => s.Labels["internal_ip"].Length > 0).DistinctBy(s => s.Labels["internal_ip"])
+                .ToDictionary(s => s.Labels["internal_ip"], s => Node(s.Labels)));
     }
 
-    // What the server itself records about silence is always new. What every source has is asked first, all else only where that is late; a name at a
-    // time, for without their names series are often alike.
+    // What the server itself records about silence is always new. What every source has is asked first, all else only where that is late; a
+    // name at a time, for without their names series are often alike.
     static async Task<DateTimeOffset?> LatestAsync(ClusterQuery query, DateTimeOffset now)
     {
         DateTimeOffset? latest = null;
@@ -113,20 +117,25 @@ sealed class ClusterReader(PromQLEngine engine, Func<CancellationToken, Task<IRe
     }
 
     static async Task<DateTimeOffset?> LatestAsync(ClusterQuery query, string name) =>
-        await query.AskAsync($$"""{__name__="{{ClusterQuery.Escaped(name)}}"}""", "max(timestamp({0}))") is [{ Value: var at }] ? Instant(at) : null;
+        await query.AskAsync($$"""{__name__="{{ClusterQuery.Escaped(name)}}"}""", "max(timestamp({0}))") is [{ Value: var at }]
+            ? Instant(at) : null;
 
     // Which pods a budget is over is not told, so it counts wherever its namespace has some.
     static async Task<IReadOnlyList<DisruptionBudgetFacts>> BudgetsAsync(ClusterQuery query)
     {
-        var allowed = await query.AskAsync("kube_poddisruptionbudget_status_pod_disruptions_allowed{}", "min by (namespace, exported_namespace, poddisruptionbudget) ({0})");
+        var allowed = await query.AskAsync(
+            "kube_poddisruptionbudget_status_pod_disruptions_allowed{}",
+            "min by (namespace, exported_namespace, poddisruptionbudget) ({0})");
         if (allowed.Count == 0)
             return [];
         var nodes = (await query.AskAsync("kube_pod_info{}", "count by (namespace, exported_namespace, node, exported_node) ({0})"))
-            .Where(s => Node(s.Labels).Length > 0).GroupBy(s => Namespace(s.Labels), s => Node(s.Labels)).ToDictionary(g => g.Key, g => g.ToHashSet());
+            .Where(s => Node(s.Labels).Length > 0).GroupBy(s => Namespace(s.Labels), s => Node(s.Labels))
+            .ToDictionary(g => g.Key, g => g.ToHashSet());
         return
         [
             .. allowed.Select(s => new DisruptionBudgetFacts(
-                Namespace(s.Labels), s.Labels["poddisruptionbudget"], double.IsFinite(s.Value) ? (int)s.Value : 0, nodes.GetValueOrDefault(Namespace(s.Labels)) ?? [])),
+                Namespace(s.Labels), s.Labels["poddisruptionbudget"], double.IsFinite(s.Value) ? (int)s.Value : 0,
+                nodes.GetValueOrDefault(Namespace(s.Labels)) ?? [])),
         ];
     }
 
@@ -155,9 +164,11 @@ sealed class ClusterQuery(PromQLEngine engine, ClusterId cluster, DateTimeOffset
     {
         var inside = selector[..^1];
         var restricted = $"{inside}{(inside.EndsWith('{') ? "" : ",")}{_matchers}}}";
-        var value = await engine.InstantAsync(around.Replace("{0}", restricted, StringComparison.Ordinal), now.ToUnixTimeMilliseconds(), cancellation);
+        var value = await engine.InstantAsync(
+            around.Replace("{0}", restricted, StringComparison.Ordinal), now.ToUnixTimeMilliseconds(), cancellation);
         return value is VectorValue vector ? vector.Samples : [];
     }
 
-    public static string Escaped(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
+    public static string Escaped(string text) =>
+        text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 }

@@ -15,12 +15,15 @@ static class EtcdReader
     public static async Task<IReadOnlyList<MemberFacts>> MembersAsync(ClusterQuery query, Func<string, string> nodeOf)
     {
         var down = await query.AskAsync("""up{job=~"(.*[-_/])?etcd([-_/].*)?"}""", "{0} == 0");
-        var leader = (await query.AskAsync("etcd_server_has_leader{}")).Where(s => !down.Any(d => Target(d.Labels) == Target(s.Labels))).ToList();
+        var leader = (await query.AskAsync("etcd_server_has_leader{}"))
+            .Where(s => !down.Any(d => Target(d.Labels) == Target(s.Labels))).ToList();
         if (leader.Count == 0 && down.Count == 0)
             return [];
         var live = leader.Select(s => Target(s.Labels)).ToHashSet();
-        var learners = (await query.AskAsync("etcd_server_is_learner{}", "last_over_time({0}[1d]) == 1")).Select(s => Target(s.Labels)).ToHashSet();
-        var ids = (await query.AskAsync("etcd_server_id{}")).GroupBy(s => Target(s.Labels)).ToDictionary(g => g.Key, g => g.First().Labels["server_id"]);
+        var learners = (await query.AskAsync("etcd_server_is_learner{}", "last_over_time({0}[1d]) == 1"))
+            .Select(s => Target(s.Labels)).ToHashSet();
+        var ids = (await query.AskAsync("etcd_server_id{}")).GroupBy(s => Target(s.Labels))
+            .ToDictionary(g => g.Key, g => g.First().Labels["server_id"]);
         // Of targets that are silent too.
         var past = await query.AskAsync("etcd_server_id{}", "last_over_time({0}[1d])");
         var peers = await PeersAsync(query, live);
@@ -60,8 +63,10 @@ static class EtcdReader
         return listed;
     }
 
-    static MemberFacts Member(string name, Labels labels, bool healthy, HashSet<(string, string, string)> learners, Func<string, string> nodeOf) => new(
-        name, labels["node"] is { Length: > 0 } node ? node : nodeOf(labels["instance"]), healthy, learners.Contains(Target(labels)));
+    static MemberFacts Member(
+        string name, Labels labels, bool healthy, HashSet<(string, string, string)> learners, Func<string, string> nodeOf) =>
+        new(
+            name, labels["node"] is { Length: > 0 } node ? node : nodeOf(labels["instance"]), healthy, learners.Contains(Target(labels)));
 
     static (string Job, string Instance, string Node) Target(Labels labels) => (labels["job"], labels["instance"], labels["node"]);
 }

@@ -66,7 +66,8 @@ sealed record FleetState
 
     IReadOnlyDictionary<ClusterId, HashSet<string>> TroubledNodes => field ??= Incidents.Values
         .Where(i => i.ClosedAt is null).GroupBy(i => i.ClusterId)
-        .Select(g => (g.Key, Nodes: g.SelectMany(i => i.Signals).Where(s => !s.IsClear && s.Labels.Has("node")).Select(s => s.Labels["node"]).ToHashSet()))
+        .Select(g => (g.Key, Nodes: g.SelectMany(i => i.Signals).Where(s => !s.IsClear && s.Labels.Has("node"))
+            .Select(s => s.Labels["node"]).ToHashSet()))
         .Where(g => g.Nodes.Count > 0).ToDictionary(g => g.Key, g => g.Nodes);
 
     public IEnumerable<RunSummary> OfIncident(string incident) => ByIncident[incident];
@@ -85,7 +86,8 @@ sealed record FleetState
 
     /// <param name="run">Only this one and what its gates ask about; null for all.</param>
     /// <param name="owner">Whose tokens are given.</param>
-    public static async Task<FleetState> ReadAsync(StateConnection connection, DateTimeOffset now, string? run = null, string owner = "", CancellationToken cancellation = default)
+    public static async Task<FleetState> ReadAsync(
+        StateConnection connection, DateTimeOffset now, string? run = null, string owner = "", CancellationToken cancellation = default)
     {
         var seals = await StateSeals.ReadAsync(connection, cancellation);
         var control = await ControlState.ReadAsync(connection, seals, cancellation);
@@ -103,7 +105,8 @@ sealed record FleetState
         var cancellations = await RunTables.SealedCancellations.ReadAsync(connection, seals, cancellation);
         if (cancellations.Fault is { } uncalled)
         {
-            faults.Add(new(Uncalled, $"{uncalled}, so the kill switch is turned on. Cancel again the runs that should be, then turn it off with `whistle kill-switch off`."));
+            faults.Add(new(Uncalled, $"{uncalled}, so the kill switch is turned on. "
+                + "Cancel again the runs that should be, then turn it off with `whistle kill-switch off`."));
             control = control with { Kill = new(true, "cancellations in the state are damaged", "whistle", DateTimeOffset.UnixEpoch) };
         }
 
@@ -124,7 +127,9 @@ sealed record FleetState
             Approvals = (await RunStore.ApprovalsAsync(connection, run, faults, cancellation)).ToDictionary(a => (a.RunId, a.Step)),
             Tasks = (await RunStore.TasksDoneAsync(connection, run, faults, cancellation)).ToDictionary(t => (t.RunId, t.Step)),
             Cancellations = OfLive(cancellations, runs),
-            Commands = run is null ? (await CommandStore.OfLiveRunsAsync(connection, faults, cancellation)).ToDictionary(c => c.Id) : new Dictionary<string, Command>(),
+            Commands = run is null
+                ? (await CommandStore.OfLiveRunsAsync(connection, faults, cancellation)).ToDictionary(c => c.Id)
+                : new Dictionary<string, Command>(),
             AtWork = reservations.Rows,
             Storms = await RunStore.StormsAsync(connection, now, faults, cancellation),
             Restored = await RestoreView.ReadAsync(connection, cancellation),

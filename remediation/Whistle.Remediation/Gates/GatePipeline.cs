@@ -6,7 +6,9 @@ namespace Whistle.Remediation.Gates;
 /// <param name="Undoing">Asked too where a run takes back what it changed: that neither waits for evidence nor for a window.</param>
 sealed record Gate(GateName Name, Func<GateSnapshot, GateAnswer> Ask, bool Undoing = false);
 
-/// <summary>The gates in their order. Whatever changes something has passed them all, when it was planned and again when it began.</summary>
+/// <summary>
+/// The gates in their order. Whatever changes something has passed them all, when it was planned and again when it began.
+/// </summary>
 static class GatePipeline
 {
     public static readonly IReadOnlyList<Gate> Gates =
@@ -48,14 +50,17 @@ static class GatePipeline
     /// <summary>Every gate's answer, for people who want to see the whole road.</summary>
     public static IReadOnlyList<GateReply> AskAll(GateSnapshot snapshot) =>
         [.. Gates.Select(g => (g.Name, Answer: g.Ask(snapshot))).Select(g => new GateReply(
-            g.Name.Word(), g.Answer.Reason?.Text, g.Answer.Allows ? null : snapshot.Now + g.Answer.RetryAfter, g.Answer.NeedsApproval, g.Answer.NotAsked))];
+            g.Name.Word(), g.Answer.Reason?.Text, g.Answer.Allows ? null : snapshot.Now + g.Answer.RetryAfter, g.Answer.NeedsApproval,
+            g.Answer.NotAsked))];
 
     /// <summary>Every gate's answer in one line, the same while the answers are.</summary>
     public static string Summary(GateSnapshot snapshot)
     {
         var replies = AskAll(snapshot);
-        string Names(Func<GateReply, bool> which) => string.Join(", ", replies.Where(which).Select(r => r.Name)) is { Length: > 0 } names ? names : "none";
-        return $"Yes: {Names(r => r.Reason is null && r.NotAsked is null)}. No: {Names(r => r.Reason is not null)}. Not asked: {Names(r => r.NotAsked is not null)}.";
+        string Names(Func<GateReply, bool> which) =>
+            string.Join(", ", replies.Where(which).Select(r => r.Name)) is { Length: > 0 } names ? names : "none";
+        return $"Yes: {Names(r => r.Reason is null && r.NotAsked is null)}. No: {Names(r => r.Reason is not null)}. "
+            + $"Not asked: {Names(r => r.NotAsked is not null)}.";
     }
 
     internal static string Clock(DateTimeOffset at) => $"{at:yyyy-MM-dd HH:mm:ss}Z";

@@ -20,7 +20,8 @@ sealed class SignalIndex(IReadOnlyList<Signal> signals)
         List<Signal>? found = null;
         foreach (var held in incident.Signals)
         {
-            if (!held.IsClear && names.Contains(held.Name) && _byFingerprint.TryGetValue(held.Fingerprint, out var signal) && !signal.IsKept)
+            if (!held.IsClear && names.Contains(held.Name) && _byFingerprint.TryGetValue(held.Fingerprint, out var signal)
+                && !signal.IsKept)
                 (found ??= []).Add(signal);
         }
 
@@ -57,7 +58,8 @@ sealed class SignalIndex(IReadOnlyList<Signal> signals)
 static class GateReader
 {
     /// <summary>Null where there is no such live run, no incident of it, or where this release cannot make its plan.</summary>
-    public static (GateSnapshot Snapshot, Plan Plan, Incident Incident)? Read(FleetState fleet, Run run, Runbook runbook, SignalIndex signals, ClusterFacts? cluster, DateTimeOffset now)
+    public static (GateSnapshot Snapshot, Plan Plan, Incident Incident)? Read(
+        FleetState fleet, Run run, Runbook runbook, SignalIndex signals, ClusterFacts? cluster, DateTimeOffset now)
     {
         if (!fleet.Incidents.TryGetValue(run.IncidentId, out var incident))
             return null;

@@ -76,7 +76,8 @@ abstract record GateReason(string Text)
     public sealed record ControlPlaneOccupied(Reservation Other) : GateReason(
         $"Run {Other.RunId} is working on {Other.Node}. Only one control-plane node of a cluster is touched at a time.");
 
-    public sealed record TooManyRuns(string Scope, int Most) : GateReason($"The limit of concurrent runs in the {Scope} ({Most}) is reached.");
+    public sealed record TooManyRuns(string Scope, int Most)
+        : GateReason($"The limit of concurrent runs in the {Scope} ({Most}) is reached.");
 
     public sealed record AttemptsUsedUp(int Attempts) : GateReason($"All {Attempts} attempts in this incident are used up.");
 
@@ -130,7 +131,8 @@ abstract record GateReason(string Text)
         $"{Restored(Lineage)}, and not all agents of {Cluster} have reported yet what they did since, which may be this. {MakeItReport}");
 
     public sealed record ClusterNotHeard(Lineage Lineage, string Cluster, DateTimeOffset Until) : GateReason(
-        $"{Restored(Lineage)}, and not all agents of {Cluster} have reported yet what they did since. Waiting for them until {Clock(Until)}.");
+        $"{Restored(Lineage)}, and not all agents of {Cluster} have reported yet what they did since. "
+        + $"Waiting for them until {Clock(Until)}.");
 
     static string Restored(Lineage lineage) => lineage.BackupAt > DateTimeOffset.UnixEpoch
         ? $"This server was restored from the backup of {Clock(lineage.BackupAt)}" : "This server continues with an older state";

@@ -5,7 +5,9 @@ namespace Whistle.Remediation.Gates;
 /// <summary>Holds runs back while it is not known what was done between a backup and its restore.</summary>
 static class RestoreGate
 {
-    /// <summary>So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.</summary>
+    /// <summary>
+    /// So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.
+    /// </summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     /// <summary>Why the run is held back; the same sentence while it is.</summary>

@@ -15,8 +15,9 @@ using Whistle.State.Memory;
 namespace Whistle.Remediation.Http;
 
 /// <summary>
-/// What agents talk to, with their bearer token: <c>POST /agent/v1/commands/lease</c>, <c>…/journal</c>, <c>…/{id}/begin</c>, <c>…/{id}/result</c>. A node
-/// hears only of its own commands; another's id is 404, which an agent takes for final, as it does 400, 401, 403 and 413.
+/// What agents talk to, with their bearer token: <c>POST /agent/v1/commands/lease</c>, <c>…/journal</c>, <c>…/{id}/begin</c>,
+/// <c>…/{id}/result</c>. A node hears only of its own commands; another's id is 404, which an agent takes for final, as it does 400, 401,
+/// 403 and 413.
 /// </summary>
 sealed class CommandApi
 {
@@ -41,7 +42,8 @@ sealed class CommandApi
     }
 
     /// <param name="bodies">What all bodies in work may hold together; unbounded without.</param>
-    public static void Map(IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies = null)
+    public static void Map(
+        IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies = null)
     {
         var api = new CommandApi(host, credentials, time, bodies);
         routes.MapPost("/agent/v1/commands/lease", (RequestDelegate)(c => api.AnswerAsync(c, api.LeaseAsync))).AllowAnonymous();
@@ -52,9 +54,12 @@ sealed class CommandApi
 
     async Task AnswerAsync(HttpContext context, Func<HttpContext, Sender, Task> answer)
     {
-        var sender = Bearer.TokenOf(context.Request) is { } token ? await _credentials.AuthenticateAsync(token, context.RequestAborted) : null;
+        var sender =
+            Bearer.TokenOf(context.Request) is { } token ? await _credentials.AuthenticateAsync(token, context.RequestAborted) : null;
         if (sender is null)
-            await RefuseAsync(context, 401, "The bearer token is missing, unknown or revoked. Enrol the agent with `whistle agents add` and give it the token.");
+            await RefuseAsync(
+                context, 401,
+                "The bearer token is missing, unknown or revoked. Enrol the agent with `whistle agents add` and give it the token.");
         else if (sender.Node is null)
             await RefuseAsync(context, 403, "This token is a cluster collector's; commands are for nodes. Enrol the node's agent.");
         else
@@ -81,7 +86,8 @@ sealed class CommandApi
                 return;
             }
 
-            var leased = await LeaseAsync(sender, TimeSpan.FromSeconds(Math.Clamp(request.WaitSeconds, 0, MaxWait.TotalSeconds)), context.RequestAborted);
+            var leased = await LeaseAsync(
+                sender, TimeSpan.FromSeconds(Math.Clamp(request.WaitSeconds, 0, MaxWait.TotalSeconds)), context.RequestAborted);
             if (leased.Count == 0)
                 context.Response.StatusCode = StatusCodes.Status204NoContent;
             else
@@ -135,7 +141,8 @@ sealed class CommandApi
         if (await _host.Agents.TakeJournalAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         else
-            await RefuseAsync(context, 409, "Nobody asks for the journal under this generation, or it tells of more than a journal holds; lease again.");
+            await RefuseAsync(
+                context, 409, "Nobody asks for the journal under this generation, or it tells of more than a journal holds; lease again.");
     }
 
     async Task ResultAsync(HttpContext context, Sender sender)

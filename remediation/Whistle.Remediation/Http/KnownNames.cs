@@ -11,8 +11,11 @@ sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<
 {
     const int LongestName = 253;
 
-    /// <summary>Of the senders that are enrolled; of nodes behind a cluster's collector, those that its facts or open incidents name.</summary>
-    public static async Task<KnownNames> OfAsync(RemediationEnvironment environment, RemediationHost host, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>
+    /// Of the senders that are enrolled; of nodes behind a cluster's collector, those that its facts or open incidents name.
+    /// </summary>
+    public static async Task<KnownNames> OfAsync(
+        RemediationEnvironment environment, RemediationHost host, DateTimeOffset now, CancellationToken cancellation)
     {
         // An empty node stands for the cluster as a whole.
         HashSet<NodeId> places = [.. (await environment.Senders(cancellation)).Select(s => s.ClusterId.Node(s.Node ?? ""))];
@@ -43,14 +46,18 @@ sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<
 
     static string? Malformed(NamedScope named)
     {
-        foreach (var (what, name) in new[] { ("tenant", named.Tenant), ("cluster", named.Cluster), ("node", named.Node), ("runbook", named.Runbook) })
+        foreach (var (what, name) in new[]
+        {
+            ("tenant", named.Tenant), ("cluster", named.Cluster), ("node", named.Node), ("runbook", named.Runbook),
+        })
         {
             if (name is null)
                 continue;
             if (string.IsNullOrWhiteSpace(name))
                 return $"{what}: the name is empty; leave it out to mean all.";
             if (named.Force && (name.Length > LongestName || name.Trim() != name || name.Any(char.IsControl)))
-                return $"{what}: \"{name}\" is not a name: it has spaces around it, control characters, or more than {LongestName} characters.";
+                return $"{what}: \"{name}\" is not a name: it has spaces around it, control characters, "
+                    + $"or more than {LongestName} characters.";
         }
 
         return null;
@@ -68,7 +75,9 @@ sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<
                 continue;
             List<NodeId> having = [.. left.Where(p => nameOf(p) == name)];
             if (having.Count == 0)
-                return named.Force ? ([], null) : ([], $"There is no {noun} \"{name}\"{Within(named, noun)}{Nearest.Words(name, [.. left.Select(nameOf).Where(n => n.Length > 0).Distinct()], noun)}{ToCome}");
+                return named.Force ? ([], null) : ([], $"There is no {noun} "
+                    + $"\"{name}\"{Within(named, noun)}"
+                    + $"{Nearest.Words(name, [.. left.Select(nameOf).Where(n => n.Length > 0).Distinct()], noun)}{ToCome}");
             left = having;
         }
 
@@ -76,13 +85,15 @@ sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<
     }
 
     static string Within(NamedScope named, string noun) =>
-        (noun is "node" && named.Cluster is { } cluster ? $" in cluster {cluster}" : "") + (noun is not "tenant" && named.Tenant is { } tenant ? $" of tenant {tenant}" : "");
+        (noun is "node" && named.Cluster is { } cluster ? $" in cluster {cluster}" : "")
+        + (noun is not "tenant" && named.Tenant is { } tenant ? $" of tenant {tenant}" : "");
 
     static string? Ambiguous(NamedScope named, IReadOnlyList<NodeId> found)
     {
         List<string> tenants = [.. found.Select(p => p.Tenant).Distinct().Order(StringComparer.Ordinal)];
         if ((named.Cluster ?? named.Node) is { } name && tenants.Count > 1)
-            return $"tenant: {string.Join(", ", tenants)} each have a {(named.Cluster is null ? "node" : "cluster")} \"{name}\". Name one with --tenant.";
+            return $"tenant: {string.Join(", ", tenants)} each have a {(named.Cluster is null ? "node" : "cluster")} \"{name}\". "
+                + "Name one with --tenant.";
         List<string> clusters = [.. found.Select(p => p.Cluster).Distinct().Order(StringComparer.Ordinal)];
         return named is { Node: { } node, Cluster: null } && clusters.Count > 1
             ? $"cluster: {string.Join(", ", clusters)} each have a node \"{node}\". Name one with --cluster." : null;

@@ -15,8 +15,8 @@ namespace Whistle.Remediation.Http;
 /// cleared and is only kept firing by its rule; inhibitedBy, what inhibits it, so that it pages nobody and starts no repair.
 /// </summary>
 sealed record IncidentSignalAnswer(
-    string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown, DateTimeOffset? QuietSince,
-    InhibitorAnswer? InhibitedBy);
+    string Name, string Severity, IReadOnlyDictionary<string, string> Labels, DateTimeOffset Since, DateTimeOffset? ClearedAt, bool Unknown,
+    DateTimeOffset? QuietSince, InhibitorAnswer? InhibitedBy);
 
 /// <summary>One line of a timeline, never edited. A repeated refusal for one reason is one line with a count.</summary>
 sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind, string Text, int Count);
@@ -28,10 +28,10 @@ sealed record TimelineAnswer(long Number, DateTimeOffset At, string Kind, string
 /// <param name="Inhibits">The names of the alerts that its signals have inhibited.</param>
 /// <param name="Hides">The old name of inhibits, until version 2.0.</param>
 sealed record IncidentAnswer(
-    string Id, string Tenant, string Cluster, IReadOnlyDictionary<string, string> Subject, string Title, string Severity, IncidentState State, DateTimeOffset OpenedAt,
-    DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened, IReadOnlyList<string> Inhibits, IReadOnlyList<string> Hides,
-    IReadOnlyList<IncidentSignalAnswer> Signals, IReadOnlyList<TimelineAnswer>? Timeline,
-    IReadOnlyList<RunAnswer>? Runs);
+    string Id, string Tenant, string Cluster, IReadOnlyDictionary<string, string> Subject, string Title, string Severity,
+    IncidentState State, DateTimeOffset OpenedAt, DateTimeOffset? ClosedAt, DateTimeOffset? ClearSince, int Reopened,
+    IReadOnlyList<string> Inhibits, IReadOnlyList<string> Hides, IReadOnlyList<IncidentSignalAnswer> Signals,
+    IReadOnlyList<TimelineAnswer>? Timeline, IReadOnlyList<RunAnswer>? Runs);
 
 /// <summary>What one step came to. The output is the action's own report.</summary>
 sealed record StepAnswer(string Step, string Action, CommandOutcome Outcome, string Summary, JsonElement? Output, DateTimeOffset At);
@@ -41,12 +41,14 @@ sealed record StepAnswer(string Step, string Action, CommandOutcome Outcome, str
 /// <param name="PlanHash">What an approval names.</param>
 /// <param name="Explanation">One sentence: why nothing happens now, and when that is looked at again.</param>
 sealed record RunAnswer(
-    string Id, string Incident, string Runbook, string RunbookHash, string Tenant, string Cluster, string Node, IReadOnlyDictionary<string, string> Subject,
-    RunState State, string Reason, DateTimeOffset Since, DateTimeOffset? RetryAt, int Attempt, string PlanHash, DateTimeOffset CreatedAt, DateTimeOffset? EndedAt,
-    string Explanation, IReadOnlyList<StepAnswer> Steps, IReadOnlyList<TimelineAnswer>? Timeline);
+    string Id, string Incident, string Runbook, string RunbookHash, string Tenant, string Cluster, string Node,
+    IReadOnlyDictionary<string, string> Subject, RunState State, string Reason, DateTimeOffset Since, DateTimeOffset? RetryAt, int Attempt,
+    string PlanHash, DateTimeOffset CreatedAt, DateTimeOffset? EndedAt, string Explanation, IReadOnlyList<StepAnswer> Steps,
+    IReadOnlyList<TimelineAnswer>? Timeline);
 
 /// <summary>Why nothing happens now, and when that is looked at again.</summary>
-/// <param name="Gates">What every gate says to the steps that are left, in the order in which they are asked; empty where the run has ended or no signals are known.</param>
+/// <param name="Gates">What every gate says to the steps that are left, in the order in which they are asked; empty where the run has ended
+/// or no signals are known.</param>
 sealed record ExplanationAnswer(string Run, RunState State, string Explanation, DateTimeOffset? RetryAt, IReadOnlyList<GateReply> Gates);
 
 /// <summary>Approves the plan of that hash, and no other.</summary>
@@ -73,7 +75,9 @@ sealed record CancellationRequest(string Reason);
 /// <param name="For">Such as 2h; every pause ends.</param>
 /// <param name="Force">Accepts names that do not exist yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-sealed record PauseRequest(string Reason, string For, string? Tenant = null, string? Cluster = null, string? Node = null, string? Runbook = null, bool Force = false);
+sealed record PauseRequest(
+    string Reason, string For, string? Tenant = null, string? Cluster = null, string? Node = null, string? Runbook = null,
+    bool Force = false);
 
 /// <summary>While it is on, no repair starts anywhere.</summary>
 /// <param name="Reason">Needed to turn it off.</param>

@@ -14,8 +14,8 @@ using Whistle.Telemetry;
 namespace Whistle.Remediation.Http;
 
 /// <summary>
-/// Of <see cref="WhistleApi"/>: incidents, runs, runbooks, and what people set to hold repairs back or let them go. The author of a change is
-/// the user.
+/// Of <see cref="WhistleApi"/>: incidents, runs, runbooks, and what people set to hold repairs back or let them go. The author of a change
+/// is the user.
 /// </summary>
 sealed class RemediationApi
 {
@@ -45,7 +45,8 @@ sealed class RemediationApi
 
     void MapIncidents(RouteGroupBuilder group)
     {
-        group.MapGet("/incidents", IncidentsAsync).WithName("listIncidents").WithSummary("Incidents that are open or closed recently, the oldest first.");
+        group.MapGet("/incidents", IncidentsAsync).WithName("listIncidents")
+            .WithSummary("Incidents that are open or closed recently, the oldest first.");
         group.MapGet("/incidents/{id}", IncidentAsync).WithName("getIncident").WithSummary("An incident with its timeline and its runs.");
     }
 
@@ -53,12 +54,18 @@ sealed class RemediationApi
     {
         group.MapGet("/runs", RunsAsync).WithName("listRuns").WithSummary("Runs that are under way or ended recently, the oldest first.");
         group.MapGet("/runs/{id}", RunAsync).WithName("getRun").WithSummary("A run with its timeline, in which its plan stands.");
-        group.MapGet("/runs/{id}/explain", ExplainAsync).WithName("explainRun").WithSummary("Why nothing happens with a run now, and what every gate says.");
-        group.MapPost("/incidents/{id}/acknowledgement", AcknowledgeAsync).WithName("acknowledgeIncident").WithSummary("Acknowledges an incident: nobody is paged for it until then.");
-        group.MapDelete("/incidents/{id}/acknowledgement", ReleaseAsync).WithName("releaseIncident").WithSummary("Releases an acknowledged incident: pages and repairs resume.");
-        group.MapPost("/runs/{id}/cancel", CancelAsync).WithName("cancelRun").WithSummary("Cancels a run. A step that is running on the node may finish.");
-        group.MapPost("/runs/{id}/approve", ApproveAsync).WithName("approveRun").WithSummary("Approves a run's plan, or one step that needs its own approval, for a time.");
-        group.MapPost("/runs/{id}/tasks/{step}", CompleteAsync).WithName("completeTask").WithSummary("Marks a step that a person had to do as done.");
+        group.MapGet("/runs/{id}/explain", ExplainAsync).WithName("explainRun")
+            .WithSummary("Why nothing happens with a run now, and what every gate says.");
+        group.MapPost("/incidents/{id}/acknowledgement", AcknowledgeAsync).WithName("acknowledgeIncident")
+            .WithSummary("Acknowledges an incident: nobody is paged for it until then.");
+        group.MapDelete("/incidents/{id}/acknowledgement", ReleaseAsync).WithName("releaseIncident")
+            .WithSummary("Releases an acknowledged incident: pages and repairs resume.");
+        group.MapPost("/runs/{id}/cancel", CancelAsync).WithName("cancelRun")
+            .WithSummary("Cancels a run. A step that is running on the node may finish.");
+        group.MapPost("/runs/{id}/approve", ApproveAsync).WithName("approveRun")
+            .WithSummary("Approves a run's plan, or one step that needs its own approval, for a time.");
+        group.MapPost("/runs/{id}/tasks/{step}", CompleteAsync).WithName("completeTask")
+            .WithSummary("Marks a step that a person had to do as done.");
     }
 
     void MapControl(RouteGroupBuilder group)
@@ -67,23 +74,32 @@ sealed class RemediationApi
         group.MapPost("/pauses", AddPauseAsync).WithName("addPause").WithSummary("Holds repairs back for a time.");
         group.MapDelete("/pauses/{id:long}", EndPauseAsync).WithName("endPause").WithSummary("Ends a pause before its time.");
         group.MapGet("/kill-switch", KillSwitchAsync).WithName("getKillSwitch").WithSummary("Whether all repairs are stopped.");
-        group.MapPut("/kill-switch", SetKillSwitchAsync).WithName("setKillSwitch").WithSummary("Stops or resumes all repairs. Stopping needs no reason, resuming does.");
+        group.MapPut("/kill-switch", SetKillSwitchAsync).WithName("setKillSwitch")
+            .WithSummary("Stops or resumes all repairs. Stopping needs no reason, resuming does.");
         group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").WithSummary("The runbooks in force.");
         group.MapGet("/runbook-modes", ModesAsync).WithName("listModes").WithSummary("How far runbooks may go, as people have set it.");
-        group.MapPut("/runbook-modes", SetModeAsync).WithName("setMode").WithSummary("Sets how far a runbook may go, everywhere or in a cluster.");
-        group.MapGet("/control-timeline", TimelineAsync).WithName("getControlTimeline").WithSummary("Every change of pauses, kill switch and modes, the latest first; at most 1000.");
+        group.MapPut("/runbook-modes", SetModeAsync).WithName("setMode")
+            .WithSummary("Sets how far a runbook may go, everywhere or in a cluster.");
+        group.MapGet("/control-timeline", TimelineAsync).WithName("getControlTimeline")
+            .WithSummary("Every change of pauses, kill switch and modes, the latest first; at most 1000.");
     }
 
-    async Task<Results<Ok<List<IncidentAnswer>>, BadRequest<ApiError>>> IncidentsAsync([Description(SinceHelp)] string? since, CancellationToken cancellation) => Since(since) is { } at
-        ? TypedResults.Ok((await _environment.Incidents.SinceAsync(at, cancellation)).Select(i => ToAnswer(i, null, null)).ToList())
-        : WhistleApi.BadDuration("since", since);
+    async Task<Results<Ok<List<IncidentAnswer>>, BadRequest<ApiError>>> IncidentsAsync(
+        [Description(SinceHelp)] string? since, CancellationToken cancellation) =>
+        Since(since) is { } at
+            ? TypedResults.Ok((await _environment.Incidents.SinceAsync(at, cancellation)).Select(i => ToAnswer(i, null, null)).ToList())
+            : WhistleApi.BadDuration("since", since);
 
-    async Task<Results<Ok<IncidentAnswer>, NotFound<ApiError>>> IncidentAsync([Description("The incident's id.")] string id, CancellationToken cancellation)
+    async Task<Results<Ok<IncidentAnswer>, NotFound<ApiError>>> IncidentAsync(
+        [Description("The incident's id.")] string id, CancellationToken cancellation)
     {
         if (await _environment.Incidents.FindAsync(id, cancellation) is not { } incident)
-            return WhistleApi.NotFound($"There is no incident {id}. List the open ones with `whistle incidents`, and those of the last 24 hours with `whistle incidents --all`.");
-        var timeline = (await _environment.Incidents.TimelineAsync(id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count)).ToList();
-        return TypedResults.Ok(ToAnswer(incident, timeline, await ToAnswersAsync(await _environment.Runs.OfIncidentAsync(id, cancellation), cancellation)));
+            return WhistleApi.NotFound($"There is no incident {id}. List the open ones with `whistle incidents`, "
+                + "and those of the last 24 hours with `whistle incidents --all`.");
+        var timeline = (await _environment.Incidents.TimelineAsync(id, cancellation))
+            .Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count)).ToList();
+        return TypedResults.Ok(
+            ToAnswer(incident, timeline, await ToAnswersAsync(await _environment.Runs.OfIncidentAsync(id, cancellation), cancellation)));
     }
 
     async Task<Results<Ok<Acknowledgement>, NotFound<ApiError>, BadRequest<ApiError>>> AcknowledgeAsync(
@@ -95,11 +111,16 @@ sealed class RemediationApi
             return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
         var acknowledgement = new Acknowledgement(id, Author(context), now, now + duration);
-        return await _environment.Incidents.AcknowledgeAsync(acknowledgement, cancellation) ? TypedResults.Ok(acknowledgement) : WhistleApi.NotFound($"There is no open incident {id}. List them with `whistle incidents`.");
+        return await _environment.Incidents.AcknowledgeAsync(acknowledgement, cancellation)
+            ? TypedResults.Ok(acknowledgement)
+            : WhistleApi.NotFound($"There is no open incident {id}. List them with `whistle incidents`.");
     }
 
-    async Task<Results<NoContent, NotFound<ApiError>>> ReleaseAsync([Description("The incident's id.")] string id, HttpContext context, CancellationToken cancellation) =>
-        await _environment.Incidents.ReleaseAsync(id, Author(context), _time.GetUtcNow(), cancellation) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no open, acknowledged incident {id}.");
+    async Task<Results<NoContent, NotFound<ApiError>>> ReleaseAsync(
+        [Description("The incident's id.")] string id, HttpContext context, CancellationToken cancellation) =>
+        await _environment.Incidents.ReleaseAsync(id, Author(context), _time.GetUtcNow(), cancellation)
+            ? TypedResults.NoContent()
+            : WhistleApi.NotFound($"There is no open, acknowledged incident {id}.");
 
     async Task<Results<Ok<Cancellation>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>>> CancelAsync(
         [Description(RunHelp)] string id, CancellationRequest request, HttpContext context, CancellationToken cancellation)
@@ -109,7 +130,9 @@ sealed class RemediationApi
         if (await _environment.Runs.FindAsync(id, cancellation) is null)
             return NoRun(id);
         var cancelled = new Cancellation(id, Author(context), request.Reason, _time.GetUtcNow());
-        return await _environment.Runs.CancelAsync(cancelled, cancellation) ? TypedResults.Ok(cancelled) : WhistleApi.Conflict("The run has ended.");
+        return await _environment.Runs.CancelAsync(cancelled, cancellation)
+            ? TypedResults.Ok(cancelled)
+            : WhistleApi.Conflict("The run has ended.");
     }
 
     async Task<List<RunAnswer>> ToAnswersAsync(IReadOnlyList<Run> runs, CancellationToken cancellation)
@@ -120,17 +143,24 @@ sealed class RemediationApi
         return answers;
     }
 
-    async Task<Results<Ok<List<RunAnswer>>, BadRequest<ApiError>>> RunsAsync([Description(SinceHelp)] string? since, CancellationToken cancellation) => Since(since) is { } at
-        ? TypedResults.Ok(await ToAnswersAsync(await _environment.Runs.SinceAsync(at, cancellation), cancellation))
-        : WhistleApi.BadDuration("since", since);
+    async Task<Results<Ok<List<RunAnswer>>, BadRequest<ApiError>>> RunsAsync(
+        [Description(SinceHelp)] string? since, CancellationToken cancellation) =>
+        Since(since) is { } at
+            ? TypedResults.Ok(await ToAnswersAsync(await _environment.Runs.SinceAsync(at, cancellation), cancellation))
+            : WhistleApi.BadDuration("since", since);
 
-    async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync([Description(RunHelp)] string id, CancellationToken cancellation) => await _environment.Runs.FindAsync(id, cancellation) is { } run
-        ? TypedResults.Ok(await ToAnswerAsync(run, [.. (await _environment.Runs.TimelineAsync(id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count))], cancellation))
-        : NoRun(id);
+    async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync([Description(RunHelp)] string id, CancellationToken cancellation) =>
+        await _environment.Runs.FindAsync(id, cancellation) is { } run
+            ? TypedResults.Ok(await ToAnswerAsync(run, [.. (await _environment.Runs.TimelineAsync(
+                id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count))], cancellation))
+            : NoRun(id);
 
-    async Task<Results<Ok<ExplanationAnswer>, NotFound<ApiError>>> ExplainAsync([Description(RunHelp)] string id, CancellationToken cancellation) => await _environment.Runs.FindAsync(id, cancellation) is { } run
-        ? TypedResults.Ok(new ExplanationAnswer(id, run.State, (await _host.ExplainAsync(id, cancellation))!, run.RetryAt, await _host.AskGatesAsync(id, cancellation)))
-        : NoRun(id);
+    async Task<Results<Ok<ExplanationAnswer>, NotFound<ApiError>>> ExplainAsync(
+        [Description(RunHelp)] string id, CancellationToken cancellation) =>
+        await _environment.Runs.FindAsync(id, cancellation) is { } run
+            ? TypedResults.Ok(new ExplanationAnswer(
+                id, run.State, (await _host.ExplainAsync(id, cancellation))!, run.RetryAt, await _host.AskGatesAsync(id, cancellation)))
+            : NoRun(id);
 
     async Task<Results<Ok<Approval>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>>> ApproveAsync(
         [Description(RunHelp)] string id, ApprovalRequest request, HttpContext context, CancellationToken cancellation)
@@ -145,15 +175,19 @@ sealed class RemediationApi
             return WhistleApi.BadDuration("for", request.For);
         if (_environment.Limits.RefuseApproval(duration) is { } tooLong)
             return WhistleApi.BadRequest(tooLong);
-        if (request.Step is { Length: > 0 } step && await NoStepAsync(run, step, "approval", "needs no approval of its own", cancellation) is { } mistake)
+        if (request.Step is { Length: > 0 } step
+            && await NoStepAsync(run, step, "approval", "needs no approval of its own", cancellation) is { } mistake)
             return mistake;
         var now = _time.GetUtcNow();
         var approval = new Approval(id, request.PlanHash, Author(context), now, now + duration, request.Step ?? "");
-        return await _environment.Runs.ApproveAsync(approval, cancellation) ? TypedResults.Ok(approval) : WhistleApi.Conflict("The run has ended.");
+        return await _environment.Runs.ApproveAsync(approval, cancellation)
+            ? TypedResults.Ok(approval)
+            : WhistleApi.Conflict("The run has ended.");
     }
 
     async Task<Results<Ok<TaskDone>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>>> CompleteAsync(
-        [Description(RunHelp)] string id, [Description("The step's name.")] string step, TaskRequest request, HttpContext context, CancellationToken cancellation)
+        [Description(RunHelp)] string id, [Description("The step's name.")] string step, TaskRequest request, HttpContext context,
+        CancellationToken cancellation)
     {
         if (await _environment.Runs.FindAsync(id, cancellation) is not { } run)
             return NoRun(id);
@@ -162,7 +196,9 @@ sealed class RemediationApi
         if (await NoStepAsync(run, step, "task", "is not a task for a person", cancellation) is { } mistake)
             return mistake;
         var done = new TaskDone(id, step, Author(context), request.Note, _time.GetUtcNow());
-        return await _environment.Runs.CompleteAsync(done, cancellation) ? TypedResults.Ok(done) : WhistleApi.Conflict($"The run has ended: {run.Reason}");
+        return await _environment.Runs.CompleteAsync(done, cancellation)
+            ? TypedResults.Ok(done)
+            : WhistleApi.Conflict($"The run has ended: {run.Reason}");
     }
 
     async Task<BadRequest<ApiError>?> NoStepAsync(Run run, string name, string kind, string isNot, CancellationToken cancellation)
@@ -171,12 +207,15 @@ sealed class RemediationApi
         if (plan.Any(s => s.Name == name && s.Action == kind))
             return null;
         var able = plan.Where(s => s.Action == kind).Select(s => s.Name).ToList();
-        return WhistleApi.BadRequest($"step: \"{name}\" {isNot}; {(able.Count == 0 ? "no step of this plan is of that kind" : $"the steps of that kind are {string.Join(", ", able)}")}.");
+        return WhistleApi.BadRequest($"step: \"{name}\" {isNot}; "
+            + $"{(able.Count == 0 ? "no step of this plan is of that kind" : $"the steps of that kind are {string.Join(", ", able)}")}.");
     }
 
-    async Task<Ok<IReadOnlyList<Pause>>> PausesAsync(CancellationToken cancellation) => TypedResults.Ok(await _environment.Control.PausesAsync(_time.GetUtcNow(), cancellation));
+    async Task<Ok<IReadOnlyList<Pause>>> PausesAsync(CancellationToken cancellation) =>
+        TypedResults.Ok(await _environment.Control.PausesAsync(_time.GetUtcNow(), cancellation));
 
-    async Task<Results<Ok<Pause>, BadRequest<ApiError>>> AddPauseAsync(PauseRequest request, HttpContext context, CancellationToken cancellation)
+    async Task<Results<Ok<Pause>, BadRequest<ApiError>>> AddPauseAsync(
+        PauseRequest request, HttpContext context, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
@@ -185,21 +224,30 @@ sealed class RemediationApi
         if (_environment.Limits.RefusePause(duration) is { } tooLong)
             return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
-        var (scope, mistake) = await ResolveAsync(new(request.Tenant, request.Cluster, request.Node, request.Runbook, request.Force), cancellation);
-        return scope is null ? WhistleApi.BadRequest(mistake!) : TypedResults.Ok(await _environment.Control.AddAsync(new Pause(
-            0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, request.Reason, Author(context), now, now + duration), cancellation));
+        var (scope, mistake) = await ResolveAsync(
+            new(request.Tenant, request.Cluster, request.Node, request.Runbook, request.Force), cancellation);
+        return scope is null ? WhistleApi.BadRequest(mistake!) : TypedResults.Ok(await _environment.Control.AddAsync(
+            new Pause(
+                0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, request.Reason, Author(context), now, now + duration),
+            cancellation));
     }
 
-    async Task<Results<NoContent, NotFound<ApiError>>> EndPauseAsync([Description("The pause's number.")] long id, HttpContext context, CancellationToken cancellation) =>
-        await _environment.Control.EndPauseAsync(id, Author(context), _time.GetUtcNow(), cancellation) ? TypedResults.NoContent() : WhistleApi.NotFound($"No pause {id} is in force.");
+    async Task<Results<NoContent, NotFound<ApiError>>> EndPauseAsync(
+        [Description("The pause's number.")] long id, HttpContext context, CancellationToken cancellation) =>
+        await _environment.Control.EndPauseAsync(id, Author(context), _time.GetUtcNow(), cancellation)
+            ? TypedResults.NoContent()
+            : WhistleApi.NotFound($"No pause {id} is in force.");
 
-    async Task<Ok<KillSwitch>> KillSwitchAsync(CancellationToken cancellation) => TypedResults.Ok(await _environment.Control.KillSwitchAsync(cancellation));
+    async Task<Ok<KillSwitch>> KillSwitchAsync(CancellationToken cancellation) =>
+        TypedResults.Ok(await _environment.Control.KillSwitchAsync(cancellation));
 
-    async Task<Results<Ok<KillSwitch>, BadRequest<ApiError>>> SetKillSwitchAsync(KillSwitchRequest request, HttpContext context, CancellationToken cancellation)
+    async Task<Results<Ok<KillSwitch>, BadRequest<ApiError>>> SetKillSwitchAsync(
+        KillSwitchRequest request, HttpContext context, CancellationToken cancellation)
     {
         // In an emergency nobody must be stopped for want of a reason.
         // Whoever turned it on stays named, with the reason; one that is only taken to be on is written down.
-        if (request.On && string.IsNullOrWhiteSpace(request.Reason) && await _environment.Control.KillSwitchAsync(cancellation) is { On: true } held && held.Since > DateTimeOffset.UnixEpoch)
+        if (request.On && string.IsNullOrWhiteSpace(request.Reason)
+            && await _environment.Control.KillSwitchAsync(cancellation) is { On: true } held && held.Since > DateTimeOffset.UnixEpoch)
             return TypedResults.Ok(held);
         var reason = string.IsNullOrWhiteSpace(request.Reason) ? request.On ? Control.KillSwitch.NoReason : null : request.Reason;
         if (reason is null)
@@ -210,27 +258,33 @@ sealed class RemediationApi
     }
 
     Ok<List<RunbookAnswer>> Runbooks() =>
-        TypedResults.Ok(_host.Runbooks.Runbooks.Select(r => new RunbookAnswer(r.Name, r.Summary, Path.GetFileName(r.File), r.Hash, r.Mode)).ToList());
+        TypedResults.Ok(
+            _host.Runbooks.Runbooks.Select(r => new RunbookAnswer(r.Name, r.Summary, Path.GetFileName(r.File), r.Hash, r.Mode)).ToList());
 
-    async Task<Ok<List<ModeAnswer>>> ModesAsync(CancellationToken cancellation) => TypedResults.Ok((await _environment.Control.ModesAsync(cancellation)).Select(ToAnswer).ToList());
+    async Task<Ok<List<ModeAnswer>>> ModesAsync(CancellationToken cancellation) =>
+        TypedResults.Ok((await _environment.Control.ModesAsync(cancellation)).Select(ToAnswer).ToList());
 
-    async Task<Results<Ok<ModeAnswer>, BadRequest<ApiError>>> SetModeAsync(ModeRequest request, HttpContext context, CancellationToken cancellation)
+    async Task<Results<Ok<ModeAnswer>, BadRequest<ApiError>>> SetModeAsync(
+        ModeRequest request, HttpContext context, CancellationToken cancellation)
     {
         var (scope, mistake) = await ResolveAsync(new(request.Tenant, request.Cluster, null, request.Runbook, request.Force), cancellation);
         if (scope is null)
             return WhistleApi.BadRequest(mistake!);
         // The strictest counts: what was set without a tenant must be set again without one, or it would stay.
-        var tenant = request.Tenant is null && (await _environment.Control.ModesAsync(cancellation)).Any(m => m.Tenant.Length == 0 && m.Cluster == scope.Cluster && m.Runbook == scope.Runbook) ? "" : scope.Tenant;
+        var tenant = request.Tenant is null && (await _environment.Control.ModesAsync(cancellation)).Any(m => m.Tenant.Length == 0
+            && m.Cluster == scope.Cluster && m.Runbook == scope.Runbook) ? "" : scope.Tenant;
         var entry = new ModeEntry(scope.Runbook, tenant, scope.Cluster, request.Mode, Author(context), _time.GetUtcNow());
         await _environment.Control.SetAsync(entry, cancellation);
         return TypedResults.Ok(ToAnswer(entry));
     }
 
-    async Task<Ok<IReadOnlyList<ControlEntry>>> TimelineAsync(CancellationToken cancellation) => TypedResults.Ok(await _environment.Control.TimelineAsync(1000, cancellation));
+    async Task<Ok<IReadOnlyList<ControlEntry>>> TimelineAsync(CancellationToken cancellation) =>
+        TypedResults.Ok(await _environment.Control.TimelineAsync(1000, cancellation));
 
     DateTimeOffset? Since(string? since) => WhistleApi.Duration(since ?? "24h") is { } duration ? _time.GetUtcNow() - duration : null;
 
-    async Task<(BrakeScope? Scope, string? Mistake)> ResolveAsync(NamedScope named, CancellationToken cancellation) => (await KnownNames.OfAsync(_environment, _host, _time.GetUtcNow(), cancellation)).Resolve(named);
+    async Task<(BrakeScope? Scope, string? Mistake)> ResolveAsync(NamedScope named, CancellationToken cancellation) =>
+        (await KnownNames.OfAsync(_environment, _host, _time.GetUtcNow(), cancellation)).Resolve(named);
 
     static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}. List them with `whistle runs list --all`.");
 
@@ -241,13 +295,16 @@ sealed class RemediationApi
     static ModeAnswer ToAnswer(ModeEntry entry) => new(entry.Runbook, entry.Tenant, entry.Cluster, entry.Mode, entry.Author, entry.At);
 
     static IncidentAnswer ToAnswer(Incident incident, IReadOnlyList<TimelineAnswer>? timeline, IReadOnlyList<RunAnswer>? runs) => new(
-        incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, incident.State, incident.OpenedAt,
-        incident.ClosedAt, incident.ClearSince, incident.Reopened, incident.Inhibits, incident.Inhibits,
-        [.. incident.Signals.Select(s => new IncidentSignalAnswer(s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince, InhibitorAnswer.Of(s.InhibitedBy)))], timeline, runs);
+        incident.Id, incident.Tenant, incident.Cluster, ToAnswer(incident.Subject), incident.Title, incident.Severity, incident.State,
+        incident.OpenedAt, incident.ClosedAt, incident.ClearSince, incident.Reopened, incident.Inhibits, incident.Inhibits,
+        [.. incident.Signals.Select(s => new IncidentSignalAnswer(
+            s.Name, s.Severity, ToAnswer(s.Labels), s.Since, s.ClearedAt, s.Unknown, s.QuietSince, InhibitorAnswer.Of(s.InhibitedBy)))],
+        timeline, runs);
 
     async Task<RunAnswer> ToAnswerAsync(Run run, IReadOnlyList<TimelineAnswer>? timeline, CancellationToken cancellation) => new(
-        run.Id, run.IncidentId, run.Runbook, run.RunbookHash, run.Tenant, run.Cluster, run.Node, ToAnswer(run.Subject), run.State, run.Reason, run.Since,
-        run.RetryAt, run.Attempt, run.PlanHash, run.CreatedAt, run.EndedAt, (await _host.ExplainAsync(run.Id, cancellation))!,
+        run.Id, run.IncidentId, run.Runbook, run.RunbookHash, run.Tenant, run.Cluster, run.Node, ToAnswer(run.Subject), run.State,
+        run.Reason, run.Since, run.RetryAt, run.Attempt, run.PlanHash, run.CreatedAt, run.EndedAt,
+        (await _host.ExplainAsync(run.Id, cancellation))!,
         [.. run.Reports.Select(r => new StepAnswer(r.Step, r.Action, r.Outcome, r.Summary, r.Output, r.At))], timeline);
 
     static Dictionary<string, string> ToAnswer(Labels labels) => labels.ToDictionary(l => l.Name, l => l.Value);

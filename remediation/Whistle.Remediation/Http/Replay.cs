@@ -24,13 +24,13 @@ namespace Whistle.Remediation.Http;
 /// <param name="Mode">As it is set now. The gates were asked as if it were automatic.</param>
 /// <param name="Commands">What the plan has, step by step.</param>
 sealed record ReplayAnswer(
-    string Incident, string Title, string Tenant, string Cluster, string Node, DateTimeOffset At, string Runbook, string Verdict, string Why, RunbookMode Mode,
-    IReadOnlyList<string> Commands);
+    string Incident, string Title, string Tenant, string Cluster, string Node, DateTimeOffset At, string Runbook, string Verdict,
+    string Why, RunbookMode Mode, IReadOnlyList<string> Commands);
 
 /// <summary>
-/// Asks the gates about past incidents with the runbooks in force. Incidents with their signals, pauses, freezes and runs are kept, and clusters are read from the telemetry of
-/// the time; the kill switch, modes, removed windows and storms of the time are not, nor what came and went within an incident: signals are taken to have fired from their
-/// beginning to their end and to have been evaluated on time.
+/// Asks the gates about past incidents with the runbooks in force. Incidents with their signals, pauses, freezes and runs are kept, and
+/// clusters are read from the telemetry of the time; the kill switch, modes, removed windows and storms of the time are not, nor what came
+/// and went within an incident: signals are taken to have fired from their beginning to their end and to have been evaluated on time.
 /// </summary>
 sealed class Replay(RemediationEnvironment environment, RemediationHost host, TimeProvider time)
 {
@@ -55,8 +55,11 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         var all = await environment.Incidents.SinceAsync(now - since, cancellation);
         var asked = all.Where(i => i.OpenedAt >= now - since && i.OpenedAt <= now - until).ToList();
         if (asked.Count > Most)
-            return WhistleApi.BadRequest($"from: {asked.Count} incidents opened in this time, and at most {Most} are looked at; ask for a shorter one.");
-        var past = new StoredHistory(all, await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation), await environment.Control.ModesAsync(cancellation), await environment.Control.WindowsAsync(cancellation), now - until);
+            return WhistleApi.BadRequest(
+                $"from: {asked.Count} incidents opened in this time, and at most {Most} are looked at; ask for a shorter one.");
+        var past = new StoredHistory(
+            all, await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation),
+            await environment.Control.ModesAsync(cancellation), await environment.Control.WindowsAsync(cancellation), now - until);
         var answers = new List<ReplayAnswer>();
         foreach (var incident in asked)
         {
@@ -70,7 +73,8 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
         return TypedResults.Ok(answers);
     }
 
-    async Task<ReplayAnswer> AskAsync(StoredHistory past, Incident incident, Runbook runbook, IncidentSignal signal, CancellationToken cancellation)
+    async Task<ReplayAnswer> AskAsync(
+        StoredHistory past, Incident incident, Runbook runbook, IncidentSignal signal, CancellationToken cancellation)
     {
         var at = incident.OpenedAt;
         var (run, _) = Proposal.Of(incident, new(runbook, runbook, runbook.Ladder), Fired(signal, at), [], at);
@@ -87,47 +91,58 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
             var cluster = await environment.ClusterAt(incident.ClusterId, at, cancellation);
             refusal = GatePipeline.FirstRefusal(await SnapshotAsync(past, incident, runbook, run, plan, cluster, at, cancellation));
             // Evidence comes with time; what another gate says is the answer.
-            if (refusal?.Gate is not GateName.Evidence || at + refusal.RetryAfter > (incident.ClosedAt < past.Until ? incident.ClosedAt : past.Until))
+            if (refusal?.Gate is not GateName.Evidence
+                || at + refusal.RetryAfter > (incident.ClosedAt < past.Until ? incident.ClosedAt : past.Until))
                 break;
             at += refusal.RetryAfter;
         }
 
-        return refusal is null ? Answer("would-act", "", commands) : Answer("refused", $"{refusal.Gate.Word()}: {refusal.Reason}", commands);
+        return refusal is null
+            ? Answer("would-act", "", commands)
+            : Answer("refused", $"{refusal.Gate.Word()}: {refusal.Reason}", commands);
     }
 
-    async Task<GateSnapshot> SnapshotAsync(StoredHistory past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at, CancellationToken cancellation) => new()
-    {
-        Now = at,
-        Kill = new(false, "", "", DateTimeOffset.UnixEpoch),
-        Mode = RunbookMode.Automatic,
-        ModeFrom = "replay",
-        Approval = null,
-        Cancellation = null,
-        Acknowledgement = await environment.Incidents.AcknowledgementAsync(incident.Id, at, cancellation) is { } taken && taken.At <= at ? taken : null,
-        Pauses = [.. (await environment.Control.PausesAsync(at, cancellation)).Where(p => p.From <= at)],
-        Runbook = runbook,
-        Run = run,
-        Traits = plan.From(0),
-        Signals = [.. incident.Signals.Where(s => run.Answers.Contains(s.Name) && s.Since <= at && !(s.ClearedAt <= at)).Select(s => Fired(s, at))],
-        AtWork = await AtWorkAsync(past, incident, at, cancellation),
-        Earlier =
-        [
-            .. past.Runs.Where(r => r.Runbook == runbook.Name && r.HasTarget(run) && r.IsAttempt && r.EndedAt <= at && r.EndedAt > at.AddDays(-1))
-                .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value)),
-        ],
-        Cluster = cluster,
-        Troubled = past.Incidents
-            .Where(i => i.ClusterId == incident.ClusterId && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
-            .Select(i => i.Subject["node"]).ToHashSet(),
-        Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.ClusterId, at),
-        Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Covers(incident.ClusterId, at)),
-        Onsets = [.. incident.Onsets.Where(o => o <= at)],
-    };
+    async Task<GateSnapshot> SnapshotAsync(
+        StoredHistory past, Incident incident, Runbook runbook, Run run, Plan plan, ClusterFacts? cluster, DateTimeOffset at,
+        CancellationToken cancellation) =>
+        new()
+        {
+            Now = at,
+            Kill = new(false, "", "", DateTimeOffset.UnixEpoch),
+            Mode = RunbookMode.Automatic,
+            ModeFrom = "replay",
+            Approval = null,
+            Cancellation = null,
+            Acknowledgement = await environment.Incidents.AcknowledgementAsync(incident.Id, at, cancellation) is { } taken
+                && taken.At <= at ? taken : null,
+            Pauses = [.. (await environment.Control.PausesAsync(at, cancellation)).Where(p => p.From <= at)],
+            Runbook = runbook,
+            Run = run,
+            Traits = plan.From(0),
+            Signals = [.. incident.Signals.Where(s => run.Answers.Contains(s.Name) && s.Since <= at && !(s.ClearedAt <= at)).Select(
+                s => Fired(s, at))],
+            AtWork = await AtWorkAsync(past, incident, at, cancellation),
+            Earlier =
+            [
+                .. past.Runs.Where(
+                    r => r.Runbook == runbook.Name && r.HasTarget(run) && r.IsAttempt && r.EndedAt <= at && r.EndedAt > at.AddDays(-1))
+                    .Select(r => new EarlierRun(r.Id, r.IncidentId, r.EndedAt!.Value)),
+            ],
+            Cluster = cluster,
+            Troubled = past.Incidents
+                .Where(i => i.ClusterId == incident.ClusterId && i.OpenedAt <= at && !(i.ClosedAt <= at) && i.Subject.Has("node"))
+                .Select(i => i.Subject["node"]).ToHashSet(),
+            Window = WindowView.Of(past.Windows.Where(w => w.SetAt <= at), incident.ClusterId, at),
+            Freeze = (await environment.Control.FreezesAsync(at, cancellation)).FirstOrDefault(f => f.Covers(incident.ClusterId, at)),
+            Onsets = [.. incident.Onsets.Where(o => o <= at)],
+        };
 
-    async Task<IReadOnlyList<Reservation>> AtWorkAsync(StoredHistory past, Incident incident, DateTimeOffset at, CancellationToken cancellation)
+    async Task<IReadOnlyList<Reservation>> AtWorkAsync(
+        StoredHistory past, Incident incident, DateTimeOffset at, CancellationToken cancellation)
     {
         var places = new List<Reservation>();
-        foreach (var run in past.Runs.Where(r => r.IncidentId != incident.Id && r.Reports.FirstOrDefault(p => p.Changed)?.At <= at && !(r.EndedAt <= at)))
+        foreach (var run in past.Runs.Where(
+            r => r.IncidentId != incident.Id && r.Reports.FirstOrDefault(p => p.Changed)?.At <= at && !(r.EndedAt <= at)))
             places.Add(await PlaceAsync(run, cancellation));
         return places;
     }
@@ -135,7 +150,8 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
     // What its zone and its part in the cluster were is left out.
     async Task<Reservation> PlaceAsync(Run run, CancellationToken cancellation) => new(
         run.Id, run.Runbook, run.NodeId, "", run.Subject,
-        await environment.Runs.RunbookOfAsync(run, cancellation) is not { } book || Rendering.Plan(book, run.Labels).From(0).Disruptive, ControlPlane: false);
+        await environment.Runs.RunbookOfAsync(run, cancellation) is not { } book || Rendering.Plan(book, run.Labels).From(0).Disruptive,
+        ControlPlane: false);
 
     static Signal Fired(IncidentSignal signal, DateTimeOffset at) => new()
     {
@@ -147,5 +163,6 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
     };
 
     sealed record StoredHistory(
-        IReadOnlyList<Incident> Incidents, IReadOnlyList<Run> Runs, IReadOnlyList<ModeEntry> Modes, IReadOnlyList<MaintenanceWindow> Windows, DateTimeOffset Until);
+        IReadOnlyList<Incident> Incidents, IReadOnlyList<Run> Runs, IReadOnlyList<ModeEntry> Modes,
+        IReadOnlyList<MaintenanceWindow> Windows, DateTimeOffset Until);
 }

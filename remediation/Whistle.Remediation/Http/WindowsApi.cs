@@ -18,7 +18,9 @@ namespace Whistle.Remediation.Http;
 /// <param name="TimeZone">An IANA name, such as Europe/Berlin; UTC unless given.</param>
 /// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-sealed record WindowRequest(string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null, bool Force = false);
+sealed record WindowRequest(
+    string Recurrence, string Start, string For, string? TimeZone = null, string? Tenant = null, string? Cluster = null,
+    bool Force = false);
 
 /// <summary>A maintenance window. An empty name means all.</summary>
 /// <param name="Length">How long each lasts.</param>
@@ -26,15 +28,16 @@ sealed record WindowRequest(string Recurrence, string Start, string For, string?
 /// <param name="NextAt">When it opens next; null where it never does again.</param>
 /// <param name="Problem">Why it cannot be evaluated, and so counts as closed.</param>
 sealed record WindowAnswer(
-    long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author, DateTimeOffset SetAt,
-    DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem);
+    long Id, string Tenant, string Cluster, string Recurrence, DateTime Start, TimeSpan Length, string TimeZone, string Author,
+    DateTimeOffset SetAt, DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, string? Problem);
 
 /// <summary>Holds back all that disturbs nodes, windows or not. Without a name, everywhere.</summary>
 /// <param name="For">How long, such as 72h; every freeze ends.</param>
 /// <param name="From">When it begins; now unless given.</param>
 /// <param name="Force">Names count that are not known yet.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-sealed record FreezeRequest(string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null, bool Force = false);
+sealed record FreezeRequest(
+    string Reason, string For, DateTimeOffset? From = null, string? Tenant = null, string? Cluster = null, bool Force = false);
 
 /// <summary>Of <see cref="RemediationApi"/>: maintenance windows and change freezes.</summary>
 sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host, TimeProvider time)
@@ -49,38 +52,53 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
     public static void Map(RouteGroupBuilder group, RemediationEnvironment environment, RemediationHost host, TimeProvider time)
     {
         var api = new WindowsApi(environment, host, time);
-        group.MapGet("/windows", api.WindowsAsync).WithName("listWindows").WithSummary("The maintenance windows, with whether they are open and when they open next.");
+        group.MapGet("/windows", api.WindowsAsync).WithName("listWindows")
+            .WithSummary("The maintenance windows, with whether they are open and when they open next.");
         group.MapPost("/windows", api.AddWindowAsync).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
         group.MapDelete("/windows/{id:long}", api.RemoveWindowAsync).WithName("removeWindow").WithSummary("Removes a maintenance window.");
         group.MapGet("/freezes", api.FreezesAsync).WithName("listFreezes").WithSummary("The change freezes in force or to come.");
-        group.MapPost("/freezes", api.AddFreezeAsync).WithName("addFreeze").WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
-        group.MapDelete("/freezes/{id:long}", api.EndFreezeAsync).WithName("endFreeze").WithSummary("Ends a change freeze before its time.");
+        group.MapPost("/freezes", api.AddFreezeAsync).WithName("addFreeze")
+            .WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
+        group.MapDelete("/freezes/{id:long}", api.EndFreezeAsync).WithName("endFreeze")
+            .WithSummary("Ends a change freeze before its time.");
     }
 
-    async Task<Ok<List<WindowAnswer>>> WindowsAsync(CancellationToken cancellation) => TypedResults.Ok((await Control.WindowsAsync(cancellation)).Select(ToAnswer).ToList());
+    async Task<Ok<List<WindowAnswer>>> WindowsAsync(CancellationToken cancellation) =>
+        TypedResults.Ok((await Control.WindowsAsync(cancellation)).Select(ToAnswer).ToList());
 
-    async Task<Results<Ok<WindowAnswer>, BadRequest<ApiError>>> AddWindowAsync(WindowRequest request, HttpContext context, CancellationToken cancellation)
+    async Task<Results<Ok<WindowAnswer>, BadRequest<ApiError>>> AddWindowAsync(
+        WindowRequest request, HttpContext context, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } length)
             return WhistleApi.BadDuration("for", request.For);
         if (!DateTime.TryParseExact(request.Start, ["yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss"], null, default, out var start))
             return WhistleApi.BadRequest($"start: \"{request.Start}\" is not a local time; write it like 2026-01-03T22:00.");
-        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
+        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(
+            new(request.Tenant, request.Cluster, null, null, request.Force));
         if (scope is null)
             return WhistleApi.BadRequest(mistake!);
         if ((await Control.WindowsAsync(cancellation)).Count >= MostWindows)
-            return WhistleApi.BadRequest($"There are {MostWindows} maintenance windows already; remove some that are over (`whistle windows list`).");
+            return WhistleApi.BadRequest(
+                $"There are {MostWindows} maintenance windows already; remove some that are over (`whistle windows list`).");
         var window = new MaintenanceWindow(
-            0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context), time.GetUtcNow());
-        return window.MistakeWhenAdded(time.GetUtcNow()) is { } wrong ? WhistleApi.BadRequest(wrong) : TypedResults.Ok(ToAnswer(await Control.AddAsync(window, cancellation)));
+            0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context),
+            time.GetUtcNow());
+        return window.MistakeWhenAdded(time.GetUtcNow()) is { } wrong
+            ? WhistleApi.BadRequest(wrong)
+            : TypedResults.Ok(ToAnswer(await Control.AddAsync(window, cancellation)));
     }
 
-    async Task<Results<NoContent, NotFound<ApiError>>> RemoveWindowAsync([Description("The window's number.")] long id, HttpContext context, CancellationToken cancellation) =>
-        await Control.RemoveWindowAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation) ? TypedResults.NoContent() : WhistleApi.NotFound($"There is no maintenance window {id}.");
+    async Task<Results<NoContent, NotFound<ApiError>>> RemoveWindowAsync(
+        [Description("The window's number.")] long id, HttpContext context, CancellationToken cancellation) =>
+        await Control.RemoveWindowAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation)
+            ? TypedResults.NoContent()
+            : WhistleApi.NotFound($"There is no maintenance window {id}.");
 
-    async Task<Ok<IReadOnlyList<ChangeFreeze>>> FreezesAsync(CancellationToken cancellation) => TypedResults.Ok(await Control.FreezesAsync(time.GetUtcNow(), cancellation));
+    async Task<Ok<IReadOnlyList<ChangeFreeze>>> FreezesAsync(CancellationToken cancellation) =>
+        TypedResults.Ok(await Control.FreezesAsync(time.GetUtcNow(), cancellation));
 
-    async Task<Results<Ok<ChangeFreeze>, BadRequest<ApiError>>> AddFreezeAsync(FreezeRequest request, HttpContext context, CancellationToken cancellation)
+    async Task<Results<Ok<ChangeFreeze>, BadRequest<ApiError>>> AddFreezeAsync(
+        FreezeRequest request, HttpContext context, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } length || length <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
@@ -93,18 +111,25 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
             return WhistleApi.BadRequest("from: a freeze begins within ten years.");
         if (from + length <= time.GetUtcNow())
             return WhistleApi.BadRequest("from: the freeze would be over already; let it begin later or last longer.");
-        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(new(request.Tenant, request.Cluster, null, null, request.Force));
+        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(
+            new(request.Tenant, request.Cluster, null, null, request.Force));
         return scope is null ? WhistleApi.BadRequest(mistake!)
-            : TypedResults.Ok(await Control.AddAsync(new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, RemediationApi.Author(context), from, from + length), cancellation));
+            : TypedResults.Ok(await Control.AddAsync(
+                new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, RemediationApi.Author(context), from, from + length),
+                cancellation));
     }
 
-    async Task<Results<NoContent, NotFound<ApiError>>> EndFreezeAsync([Description("The freeze's number.")] long id, HttpContext context, CancellationToken cancellation) =>
-        await Control.EndFreezeAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation) ? TypedResults.NoContent() : WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
+    async Task<Results<NoContent, NotFound<ApiError>>> EndFreezeAsync(
+        [Description("The freeze's number.")] long id, HttpContext context, CancellationToken cancellation) =>
+        await Control.EndFreezeAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation)
+            ? TypedResults.NoContent()
+            : WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
 
     WindowAnswer ToAnswer(MaintenanceWindow window)
     {
         var (open, next, problem) = window.At(time.GetUtcNow());
         return new(
-            window.Id, window.Tenant, window.Cluster, window.Recurrence, window.Start, window.Length, window.TimeZone, window.Author, window.SetAt, open, next, problem);
+            window.Id, window.Tenant, window.Cluster, window.Recurrence, window.Start, window.Length, window.TimeZone, window.Author,
+            window.SetAt, open, next, problem);
     }
 }

@@ -28,7 +28,8 @@ static partial class Rendering
         var steps = runbook.Steps.Select(s => Planned(s, values)).ToList();
         // A plan whose proof could never be asked for is none.
         _ = Expression(runbook.Verify.Expression ?? "", values);
-        var commands = steps.Select(s => $"{s.Step.Name} {s.Step.Kind} {s.Step.Action} {s.Step.DryRun} {s.Step.Timeout} {s.Parameters} {s.Text}");
+        var commands = steps.Select(
+            s => $"{s.Step.Name} {s.Step.Kind} {s.Step.Action} {s.Step.DryRun} {s.Step.Timeout} {s.Parameters} {s.Text}");
         var plan = new Plan(RunbookSet.HashOf($"{runbook.Hash}\n{string.Join('\n', commands)}"), steps);
         if (Kept.Count >= MostKept)
             Kept.Clear();
@@ -52,7 +53,10 @@ static partial class Rendering
     public static PlannedStep Undo(Runbook runbook, Labels labels, RunbookStep undo, JsonElement? output)
     {
         var values = Values(runbook, labels);
-        return Planned(undo, name => name.StartsWith(Output, StringComparison.Ordinal) ? Field(output, name[Output.Length..])?.ToString() : values(name), output);
+        return Planned(
+            undo,
+            name => name.StartsWith(Output, StringComparison.Ordinal) ? Field(output, name[Output.Length..])?.ToString() : values(name),
+            output);
     }
 
     static PlannedStep Planned(RunbookStep step, Func<string, string?> values, JsonElement? output = null)
@@ -67,12 +71,14 @@ static partial class Rendering
     }
 
     static JsonElement? Field(JsonElement? output, string name) =>
-        output is { ValueKind: JsonValueKind.Object } report && report.TryGetProperty(name, out var field) && field.ValueKind is not JsonValueKind.Null ? field : null;
+        output is { ValueKind: JsonValueKind.Object } report && report.TryGetProperty(name, out var field)
+            && field.ValueKind is not JsonValueKind.Null ? field : null;
 
     static object? Rendered(object? value, Func<string, string?> values, JsonElement? output) => value switch
     {
         // A text that is nothing but a field of a report keeps the field's type.
-        string text when output is not null && Place().Match(text) is { } match && match.Value == text && match.Groups[1].Value.StartsWith(Output, StringComparison.Ordinal)
+        string text when output is not null && Place().Match(text) is { } match && match.Value == text
+            && match.Groups[1].Value.StartsWith(Output, StringComparison.Ordinal)
             && Field(output, match.Groups[1].Value[Output.Length..]) is { } field => field,
         string text => Fill(text, values, v => v),
         IReadOnlyDictionary<string, object?> mapping => mapping.ToDictionary(p => p.Key, p => Rendered(p.Value, values, output)),

@@ -51,7 +51,9 @@ public sealed record Runbook
 
     internal IReadOnlyList<string> TicketAttaches { get; init; } = [];
 
-    /// <summary>The runbooks that are tried after this one, by name, in their order; without the last rung, which is always people.</summary>
+    /// <summary>
+    /// The runbooks that are tried after this one, by name, in their order; without the last rung, which is always people.
+    /// </summary>
     internal IReadOnlyList<string> Ladder { get; init; } = [];
 
     internal bool IsAnswerTo(string name, Labels labels) => Answers.Any(a => a.Signal == name && a.Labels.All(m => m.IsMatch(labels)));
@@ -123,7 +125,8 @@ enum StepKind
 }
 
 /// <param name="Action">Empty where nobody but people or the detector is asked.</param>
-/// <param name="Parameters">A tree of text, numbers, truth values, lists and mappings; <c>${label}</c> in a text is the signal's label.</param>
+/// <param name="Parameters">A tree of text, numbers, truth values, lists and mappings; <c>${label}</c> in a text is the signal's
+/// label.</param>
 /// <param name="GoesOn">After a failure the next step follows.</param>
 sealed record RunbookStep(
     string Name, string Action, IReadOnlyDictionary<string, object?> Parameters, TimeSpan Timeout, bool DryRun, bool GoesOn)
@@ -133,7 +136,9 @@ sealed record RunbookStep(
     /// <summary>The expression of a wait, what a person is to do, or who says yes.</summary>
     public string Text { get; init; } = "";
 
-    /// <summary>What takes back what the step changed. Its parameters may also name fields of the step's own report: <c>${output.before}</c>.</summary>
+    /// <summary>
+    /// What takes back what the step changed. Its parameters may also name fields of the step's own report: <c>${output.before}</c>.
+    /// </summary>
     public RunbookStep? Undo { get; init; }
 
     /// <summary>After an undo: PromQL that must yield something within its timeout, or it is not undone.</summary>

@@ -50,7 +50,8 @@ public static class RunbookCases
         var (name, signal) = (fields.Required("name"), fields.Required("signal"));
         if (fields.Find("answered") is null && fields.Find("commands") is null && fields.Find("refused") is null)
             yaml.Fail(node, "a case says what it expects: answered, commands or refused");
-        var labels = Labels.From(fields.Pairs("labels").Select(p => new Label(Text(yaml, p.Key), Text(yaml, p.Value))).DistinctBy(l => l.Name));
+        var labels = Labels.From(
+            fields.Pairs("labels").Select(p => new Label(Text(yaml, p.Key), Text(yaml, p.Value))).DistinctBy(l => l.Name));
         var expected = Commands(yaml, fields);
         if (errors.Count > before)
             return;
@@ -60,7 +61,8 @@ public static class RunbookCases
             var wanted = string.Join(", ", fields.Items("answered").Select(n => Text(yaml, n)).Order(StringComparer.Ordinal));
             var found = string.Join(", ", answering.Select(r => r.Name));
             if (wanted != found)
-                yaml.Fail(node, $"{name}: {(found.Length > 0 ? found : "no runbook")} answers it, not {(wanted.Length > 0 ? wanted : "nobody")}");
+                yaml.Fail(
+                    node, $"{name}: {(found.Length > 0 ? found : "no runbook")} answers it, not {(wanted.Length > 0 ? wanted : "nobody")}");
         }
 
         if (expected is null && fields.Find("refused") is null)
@@ -71,15 +73,19 @@ public static class RunbookCases
             CheckPlan(yaml, node, name!, runbook, labels, expected, fields.Text("refused"));
     }
 
-    static void CheckPlan(YamlReader yaml, YamlNode node, string name, Runbook runbook, Labels labels, List<string>? expected, string? refused)
+    static void CheckPlan(
+        YamlReader yaml, YamlNode node, string name, Runbook runbook, Labels labels, List<string>? expected, string? refused)
     {
         try
         {
-            var commands = Rendering.Plan(runbook, labels).Steps.Where(s => s.Step.Kind is StepKind.Action).Select(s => Shown(s.Step.Action, s.Parameters)).ToList();
+            var commands = Rendering.Plan(runbook, labels).Steps.Where(s => s.Step.Kind is StepKind.Action)
+                .Select(s => Shown(s.Step.Action, s.Parameters)).ToList();
             if (refused is not null)
                 yaml.Fail(node, $"{name}: a plan can be made: {string.Join("; ", commands)}");
             else if (expected is not null && !commands.SequenceEqual(expected))
-                yaml.Fail(node, $"{name}: the commands are{Environment.NewLine}    {string.Join($"{Environment.NewLine}    ", commands)}{Environment.NewLine}  not{Environment.NewLine}    {string.Join($"{Environment.NewLine}    ", expected)}");
+                yaml.Fail(node, $"{name}: the commands are{Environment.NewLine}    "
+                    + $"{string.Join($"{Environment.NewLine}    ", commands)}{Environment.NewLine}  not{Environment.NewLine}    "
+                    + $"{string.Join($"{Environment.NewLine}    ", expected)}");
         }
         catch (RenderException e)
         {
@@ -104,7 +110,9 @@ public static class RunbookCases
 
     // The order of parameters is nothing.
     static string Shown(string action, string parameters) =>
-        $"{action} {new JsonObject(JsonNode.Parse(parameters)!.AsObject().ToList().OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => KeyValuePair.Create(p.Key, p.Value?.DeepClone()))).ToJsonString()}";
+        $"{action} " + new JsonObject(
+            JsonNode.Parse(parameters)!.AsObject().ToList().OrderBy(p => p.Key, StringComparer.Ordinal)
+                .Select(p => KeyValuePair.Create(p.Key, p.Value?.DeepClone()))).ToJsonString();
 
     static string Text(YamlReader yaml, YamlNode node)
     {

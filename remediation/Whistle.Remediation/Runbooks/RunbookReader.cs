@@ -92,7 +92,8 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         if (fields.Find("mode") is not { } node)
             return RunbookMode.Observe;
         // YAML 1.1 writers may give a bare off as false.
-        if (node is YamlScalarNode { Value: { } value } && Enum.GetValues<RunbookMode>().FirstOrDefault(m => Is(m, value), (RunbookMode)(-1)) is >= 0 and var mode)
+        if (node is YamlScalarNode { Value: { } value }
+            && Enum.GetValues<RunbookMode>().FirstOrDefault(m => Is(m, value), (RunbookMode)(-1)) is >= 0 and var mode)
             return mode;
         _yaml.Fail(node, $"mode: \"{YamlReader.Shown(node)}\" is not a mode; it is off, observe, approve or automatic");
         return RunbookMode.Observe;
@@ -109,7 +110,12 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         var flapping = gates.Mapping("flapping", RunbookKeys.Flapping);
         return numbers with
         {
-            Window = gates.Choice("window", RunbookKeys.Windows) switch { "required" => WindowRule.Required, "ignored" => WindowRule.Ignored, _ => WindowRule.Auto },
+            Window = gates.Choice("window", RunbookKeys.Windows) switch
+            {
+                "required" => WindowRule.Required,
+                "ignored" => WindowRule.Ignored,
+                _ => WindowRule.Auto,
+            },
             BlastNodes = blast?.Number("nodes", 1, 100_000) ?? numbers.BlastNodes,
             BlastPercent = blast?.Number("percent", 1, 100) ?? numbers.BlastPercent,
             StormCoolDown = gates.Duration("stormCoolDown") ?? numbers.StormCoolDown,
@@ -184,7 +190,8 @@ sealed partial class RunbookReader(string file, string text, List<YamlError> err
         var parameters = new Dictionary<string, string>();
         foreach (var (key, value) in fields.Pairs("parameters"))
         {
-            if (key is YamlScalarNode { Value: { } name } && ParameterPattern().IsMatch(name) && value is YamlScalarNode { Value: { } text })
+            if (key is YamlScalarNode { Value: { } name } && ParameterPattern().IsMatch(name)
+                && value is YamlScalarNode { Value: { } text })
                 parameters[name] = Steps.Places(value, text);
             else
                 _yaml.Fail(key, "parameters: a name of letters, digits and underscores stands for a text");

@@ -4,7 +4,10 @@ using Whistle.Actions.Contract;
 
 namespace Whistle.Remediation.Runbooks;
 
-/// <summary>A JSON schema (draft 2020-12) of a runbook for editors, made of the readers' own keys, actions and parameters. What it cannot say, the reader does.</summary>
+/// <summary>
+/// A JSON schema (draft 2020-12) of a runbook for editors, made of the readers' own keys, actions and parameters. What it cannot say, the
+/// reader does.
+/// </summary>
 public static class RunbookSchema
 {
     const string Duration = @"^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$|^0$";
@@ -76,7 +79,8 @@ public static class RunbookSchema
         return undo;
     }
 
-    static JsonArray Parameters(bool undo) => [.. ActionCatalogue.Names.Select(name => (JsonNode)ParametersOf(ActionCatalogue.Find(name)!, undo))];
+    static JsonArray Parameters(bool undo) =>
+        [.. ActionCatalogue.Names.Select(name => (JsonNode)ParametersOf(ActionCatalogue.Find(name)!, undo))];
 
     static JsonObject ParametersOf(ActionDescriptor action, bool undo)
     {
@@ -87,7 +91,11 @@ public static class RunbookSchema
             then["required"] = new JsonArray("parameters");
         return new()
         {
-            ["if"] = new JsonObject { ["properties"] = new JsonObject { ["action"] = new JsonObject { ["const"] = action.Name } }, ["required"] = new JsonArray("action") },
+            ["if"] = new JsonObject
+            {
+                ["properties"] = new JsonObject { ["action"] = new JsonObject { ["const"] = action.Name } },
+                ["required"] = new JsonArray("action"),
+            },
             ["then"] = then,
         };
     }
@@ -107,7 +115,8 @@ public static class RunbookSchema
         };
         shape["description"] = parameter.Meaning;
         // A field of the step's own report keeps its type.
-        return undo ? new() { ["anyOf"] = new JsonArray(shape, new JsonObject { ["type"] = "string", ["pattern"] = @"^\$\{output\." }) } : shape;
+        return undo
+            ? new() { ["anyOf"] = new JsonArray(shape, new JsonObject { ["type"] = "string", ["pattern"] = @"^\$\{output\." }) } : shape;
     }
 
     static JsonObject Bounded(JsonObject shape, ActionParameter parameter, string of = "imum")
@@ -120,7 +129,10 @@ public static class RunbookSchema
     }
 
     static JsonObject Shape(string key) => Durations.Contains(key)
-        ? new() { ["anyOf"] = new JsonArray(new JsonObject { ["type"] = "string", ["pattern"] = Duration }, new JsonObject { ["const"] = 0 }) }
+        ? new()
+        {
+            ["anyOf"] = new JsonArray(new JsonObject { ["type"] = "string", ["pattern"] = Duration }, new JsonObject { ["const"] = 0 }),
+        }
         : Shapes[key]();
 
     // The parameters of a step are what its action says.

@@ -45,11 +45,15 @@ public sealed class RunbookSet
         foreach (var runbook in runbooks)
         {
             foreach (var rung in runbook.Ladder.Where(r => !byName.ContainsKey(r)))
-                errors.Add(new(runbook.File, 1, 1, $"ladder: there is no runbook \"{rung}\"; known are {string.Join(", ", byName.Keys.Order(StringComparer.Ordinal))}"));
+                errors.Add(new(
+                    runbook.File, 1, 1,
+                    $"ladder: there is no runbook \"{rung}\"; known are {string.Join(", ", byName.Keys.Order(StringComparer.Ordinal))}"));
             if (Loop(runbook, byName) is { } loop)
                 errors.Add(new(runbook.File, 1, 1, $"ladder: {string.Join(" → ", loop)} is a loop; take one of them out"));
             if (runbook.Answers.Count == 0 && !runbooks.Exists(r => r.Ladder.Contains(runbook.Name)))
-                errors.Add(new(runbook.File, 1, 1, $"the runbook \"{runbook.Name}\" answers no signal and is not a rung of any ladder; it would never run"));
+                errors.Add(new(
+                    runbook.File, 1, 1,
+                    $"the runbook \"{runbook.Name}\" answers no signal and is not a rung of any ladder; it would never run"));
         }
     }
 

@@ -10,12 +10,13 @@ public static class RunbookWords
     /// <summary>A label that is not given stands as it is written, such as <c>${node}</c>.</summary>
     public static IEnumerable<string> Of(Runbook runbook, Labels labels)
     {
-        foreach (var name in Rendering.Place().Matches(runbook.Text).Select(m => m.Groups[1].Value).Where(n => !n.StartsWith(Rendering.Output, StringComparison.Ordinal)).Distinct())
+        foreach (var name in Rendering.Place().Matches(runbook.Text).Select(m => m.Groups[1].Value)
+            .Where(n => !n.StartsWith(Rendering.Output, StringComparison.Ordinal)).Distinct())
             labels = labels.Has(name) ? labels : labels.With(name, $"${{{name}}}");
         return
         [
-            $"{runbook.Name}: {runbook.Summary}. Mode {runbook.Mode.ToString().ToLowerInvariant()}.",
-            .. Answers(runbook), .. Steps(runbook, Rendering.Plan(runbook, labels), labels), .. Gates(runbook), .. Proof(runbook, labels), .. Ladder(runbook),
+            $"{runbook.Name}: {runbook.Summary}. Mode {runbook.Mode.ToString().ToLowerInvariant()}.", .. Answers(runbook),
+            .. Steps(runbook, Rendering.Plan(runbook, labels), labels), .. Gates(runbook), .. Proof(runbook, labels), .. Ladder(runbook),
         ];
     }
 
@@ -26,7 +27,9 @@ public static class RunbookWords
         return
         [
             "It answers",
-            .. runbook.Answers.Select(a => $"  {a.Signal}{(a.Labels.Count == 0 ? "" : $" where {string.Join(" and ", a.Labels.Select(m => $"{m.Name} is {m.Value}"))}")}"),
+            .. runbook.Answers.Select(a => "  "
+                + $"{a.Signal}"
+                + $"{(a.Labels.Count == 0 ? "" : $" where {string.Join(" and ", a.Labels.Select(m => $"{m.Name} is {m.Value}"))}")}"),
         ];
     }
 
@@ -37,17 +40,21 @@ public static class RunbookWords
         {
             var what = step.Kind switch
             {
-                StepKind.Action => $"{step.Action} {planned.Parameters}{(step.DryRun ? ", a dry run" : planned.Traits.ReadOnly ? ", only reads" : "")}{Traits(planned.Traits)}",
+                StepKind.Action => $"{step.Action} "
+                    + $"{planned.Parameters}{(step.DryRun ? ", a dry run" : planned.Traits.ReadOnly ? ", only reads" : "")}"
+                    + $"{Traits(planned.Traits)}",
                 StepKind.Wait => $"waits until {planned.Text}",
                 StepKind.Task => $"a person does this: {planned.Text}",
                 StepKind.Approval => $"waits for approval by {planned.Text}",
                 _ => throw new InvalidOperationException($"Unknown kind {step.Kind}."),
             };
-            yield return $"  {index + 1}. {step.Name}: {what}, at most {Length(step.Timeout)}; where it fails, {(step.GoesOn ? "the next follows" : "the attempt ends")}.";
+            yield return $"  {index + 1}. {step.Name}: {what}, at most {Length(step.Timeout)}; "
+                + $"where it fails, {(step.GoesOn ? "the next follows" : "the attempt ends")}.";
             if (step.Undo is { } undo)
             {
                 var proof = undo.Proof is null ? "" : $", proven by {Rendering.Expression(undo.Proof, Rendering.Values(runbook, labels))}";
-                yield return $"     Taken back by {undo.Action} {Rendering.Written(undo.Parameters)}, at most {Length(undo.Timeout)}{proof}.";
+                yield return $"     Taken back by {undo.Action} {Rendering.Written(undo.Parameters)}, at most "
+                    + $"{Length(undo.Timeout)}{proof}.";
             }
         }
     }
@@ -56,8 +63,9 @@ public static class RunbookWords
     {
         string[] words =
         [
-            traits.TakesNodeDown ? "takes the node down" : traits.Disruptive ? "disturbs more than files" : "", traits.StopsVoter ? "may stop an etcd member" : "",
-            traits.ReplacesVoter ? "replaces it" : "", traits.ViaControlPlane ? "done by another control-plane node" : "",
+            traits.TakesNodeDown ? "takes the node down" : traits.Disruptive ? "disturbs more than files" : "",
+            traits.StopsVoter ? "may stop an etcd member" : "", traits.ReplacesVoter ? "replaces it" : "",
+            traits.ViaControlPlane ? "done by another control-plane node" : "",
         ];
         return string.Concat(words.Where(w => w.Length > 0).Select(w => $", {w}"));
     }
@@ -68,29 +76,40 @@ public static class RunbookWords
         return
         [
             "Gates",
-            $"  A lone signal must have fired for {Length(numbers.Sustained)}; signals and telemetry may be {Length(numbers.Freshness)} old.",
+            $"  A lone signal must have fired for {Length(numbers.Sustained)}; "
+            + $"signals and telemetry may be {Length(numbers.Freshness)} old.",
             $"  {numbers.Window switch
             {
                 WindowRule.Required => "Always waits for a maintenance window.",
                 WindowRule.Ignored => "Does not wait for a maintenance window.",
                 _ => "What takes a node down waits for a maintenance window.",
             }} A change freeze holds what disturbs more than files.",
-            $"  At work at a time: {string.Join(", ", RunbookKeys.Scopes.Where(numbers.MaxConcurrent.ContainsKey).Select(s => $"{numbers.MaxConcurrent[s]} in the {s}"))}.",
-            $"  More than {numbers.BlastNodes} nodes and {numbers.BlastPercent} % of a cluster or zone in trouble stop what disturbs more than files, and {Length(numbers.StormCoolDown)} after that.",
-            $"  It counts as flapping once the incident has started {numbers.FlappingOnsets} times within {Length(numbers.FlappingWithin)}.",
-            $"  {numbers.Attempts} attempts in an incident, {Length(numbers.CoolDown)} apart, each time {numbers.BackOff:0.#} times as long.",
+            "  At work at a time: "
+            + string.Join(
+                ", ", RunbookKeys.Scopes.Where(numbers.MaxConcurrent.ContainsKey).Select(s => $"{numbers.MaxConcurrent[s]} in the {s}"))
+            + ".",
+            $"  More than {numbers.BlastNodes} nodes and {numbers.BlastPercent} % of a cluster or zone in trouble stop what disturbs more "
+            + $"than files, and {Length(numbers.StormCoolDown)} after that.",
+            $"  It counts as flapping once the incident has started {numbers.FlappingOnsets} times within "
+            + $"{Length(numbers.FlappingWithin)}.",
+            $"  {numbers.Attempts} attempts in an incident, {Length(numbers.CoolDown)} apart, each time "
+            + $"{numbers.BackOff:0.#} times as long.",
         ];
     }
 
     static IEnumerable<string> Proof(Runbook runbook, Labels labels)
     {
         var (within, stay, expression) = runbook.Verify;
-        var also = expression is null ? "" : $", and this must be true: {Rendering.Expression(expression, Rendering.Values(runbook, labels)).ReplaceLineEndings(" ").Trim()}";
+        var also = expression is null ? "" : ", and this must be true: "
+            + $"{Rendering.Expression(expression, Rendering.Values(runbook, labels)).ReplaceLineEndings(" ").Trim()}";
         return ["Proof", $"  All signals of the incident must be clear within {Length(within)} and stay so for {Length(stay)}{also}."];
     }
 
     static IEnumerable<string> Ladder(Runbook runbook) =>
-        ["If that does not help", $"  What can be rolled back is rolled back; then {string.Join(", then ", [.. runbook.Ladder, "people: a page and a ticket"])}."];
+    [
+        "If that does not help",
+        $"  What can be rolled back is rolled back; then {string.Join(", then ", [.. runbook.Ladder, "people: a page and a ticket"])}.",
+    ];
 
     static string Length(TimeSpan length) => Durations.Format((long)length.TotalMilliseconds);
 }

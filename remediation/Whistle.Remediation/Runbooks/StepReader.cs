@@ -66,7 +66,8 @@ sealed class StepReader(YamlReader yaml)
         var given = RunbookKeys.StepKinds.Where(k => fields.Find(k) is not null).ToList();
         if (given.Count != 1)
         {
-            yaml.Fail(node, $"a step is one of {string.Join(", ", RunbookKeys.StepKinds)}; this one is {(given.Count == 0 ? "none" : string.Join(" and ", given))}");
+            yaml.Fail(node, $"a step is one of {string.Join(", ", RunbookKeys.StepKinds)}; "
+                + $"this one is {(given.Count == 0 ? "none" : string.Join(" and ", given))}");
             return null;
         }
 
@@ -91,10 +92,14 @@ sealed class StepReader(YamlReader yaml)
         var step = action is null ? null : new RunbookStep(name, action, parameters, timeout, dryRun, goesOn) { Undo = Undo(fields, name) };
         // Whoever cordons a node lets it go again, whatever happens.
         return step is { Action: ActionCatalogue.Cordon, Undo: null }
-            ? step with { Undo = new(name, ActionCatalogue.Uncordon, new Dictionary<string, object?>(), TimeSpan.FromMinutes(2), false, false) } : step;
+            ? step with
+            {
+                Undo = new(name, ActionCatalogue.Uncordon, new Dictionary<string, object?>(), TimeSpan.FromMinutes(2), false, false),
+            } : step;
     }
 
-    RunbookStep? Undo(YamlFields fields, string name) => fields.Mapping("rollback", RunbookKeys.Rollback) is { } undo ? Action(undo, name, undo: true) : null;
+    RunbookStep? Undo(YamlFields fields, string name) =>
+        fields.Mapping("rollback", RunbookKeys.Rollback) is { } undo ? Action(undo, name, undo: true) : null;
 
     RunbookStep Other(YamlFields fields, string name, string kind)
     {
@@ -112,7 +117,8 @@ sealed class StepReader(YamlReader yaml)
         };
         // People take longer than machines.
         var people = kind is not "wait";
-        var timeout = Timeout(fields, people ? TimeSpan.FromHours(24) : TimeSpan.FromMinutes(5), people ? TimeSpan.FromDays(7) : TimeSpan.FromHours(1));
+        var timeout = Timeout(
+            fields, people ? TimeSpan.FromHours(24) : TimeSpan.FromMinutes(5), people ? TimeSpan.FromDays(7) : TimeSpan.FromHours(1));
         var goesOn = fields.Choice("onFailure", RunbookKeys.OnFailure) == "continue";
         if (kind is "approval" && goesOn)
             fields.Fail("onFailure", "onFailure: an approval that nobody gives cannot let the run continue");
@@ -127,7 +133,9 @@ sealed class StepReader(YamlReader yaml)
     {
         var timeout = fields.Duration("timeout") ?? usual;
         if (timeout < TimeSpan.FromSeconds(1) || timeout > longest)
-            fields.Fail("timeout", longest == TimeSpan.FromHours(1) ? "timeout: a step takes from 1s to 1h" : "timeout: a person has from 1s to 7d");
+            fields.Fail(
+                "timeout",
+                longest == TimeSpan.FromHours(1) ? "timeout: a step takes from 1s to 1h" : "timeout: a person has from 1s to 7d");
         return timeout;
     }
 
@@ -136,7 +144,8 @@ sealed class StepReader(YamlReader yaml)
         foreach (var (name, value) in given)
         {
             if (action.Find(name) is not { } parameter)
-                fields.Fail("parameters", $"{action.Name} has no parameter {name}; it takes {(action.Parameters.Count == 0 ? "none" : string.Join(", ", action.Parameters.Select(p => p.Name)))}");
+                fields.Fail("parameters", $"{action.Name} has no parameter {name}; it takes "
+                    + $"{(action.Parameters.Count == 0 ? "none" : string.Join(", ", action.Parameters.Select(p => p.Name)))}");
             else if (!Fits(value, parameter) && !(undo && IsOutput(value)))
                 fields.Fail("parameters", $"{name} of {action.Name} must be {parameter.Words}");
         }
@@ -181,8 +190,10 @@ sealed class StepReader(YamlReader yaml)
         YamlSequenceNode sequence => sequence.Children.Select(n => Leaf(n, undo)).ToList(),
         YamlScalarNode { Style: ScalarStyle.Plain, Value: "true" } => true,
         YamlScalarNode { Style: ScalarStyle.Plain, Value: "false" } => false,
-        YamlScalarNode { Style: ScalarStyle.Plain, Value: { } number } when long.TryParse(number, CultureInfo.InvariantCulture, out var whole) => whole,
-        YamlScalarNode { Style: ScalarStyle.Plain, Value: { } number } when double.TryParse(number, CultureInfo.InvariantCulture, out var real) && double.IsFinite(real) => real,
+        YamlScalarNode { Style: ScalarStyle.Plain, Value: { } number }
+            when long.TryParse(number, CultureInfo.InvariantCulture, out var whole) => whole,
+        YamlScalarNode { Style: ScalarStyle.Plain, Value: { } number }
+            when double.TryParse(number, CultureInfo.InvariantCulture, out var real) && double.IsFinite(real) => real,
         YamlScalarNode { Value: { } value } => Places(node, value, undo),
         _ => null,
     };

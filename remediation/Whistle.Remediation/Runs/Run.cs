@@ -28,7 +28,9 @@ public enum RunState
 /// <summary>What one step came to. <paramref name="Output"/> is the action's own report.</summary>
 public sealed record StepReport(string Step, string Action, CommandOutcome Outcome, string Summary, JsonElement? Output, DateTimeOffset At)
 {
-    /// <summary>A permit was given, so it may have changed something. Never after a dry run, or where there was nothing to change.</summary>
+    /// <summary>
+    /// A permit was given, so it may have changed something. Never after a dry run, or where there was nothing to change.
+    /// </summary>
     public bool Changed { get; init; }
 
     /// <summary>It took back what the step of this name had changed.</summary>
@@ -43,9 +45,12 @@ public sealed record StepReport(string Step, string Action, CommandOutcome Outco
 /// <param name="Tries">How often the first of the steps was tried.</param>
 /// <param name="Faults">What could not be taken back.</param>
 public sealed record Undoing(
-    IReadOnlyList<string> Steps, RunState As, string Reason, bool Issued = false, int Tries = 0, DateTimeOffset? DoneAt = null, IReadOnlyList<string>? Faults = null);
+    IReadOnlyList<string> Steps, RunState As, string Reason, bool Issued = false, int Tries = 0, DateTimeOffset? DoneAt = null,
+    IReadOnlyList<string>? Faults = null);
 
-/// <summary>One attempt of a runbook on what an incident is about. Changed only by the owner of its lease, together with its timeline.</summary>
+/// <summary>
+/// One attempt of a runbook on what an incident is about. Changed only by the owner of its lease, together with its timeline.
+/// </summary>
 public sealed record Run
 {
     public required string Id { get; init; }
@@ -136,12 +141,16 @@ public sealed record Run
     /// <summary>It counts as an attempt: it was not merely called off.</summary>
     public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
 
-    /// <summary>The generation of the state that issued the latest command: a state that was restored may not know all that were issued before.</summary>
+    /// <summary>
+    /// The generation of the state that issued the latest command: a state that was restored may not know all that were issued before.
+    /// </summary>
     public string Generation { get; init; } = "";
 
     internal string CommandId => Generation.Length == 0 ? $"{Id}.{Issued}" : $"{Id}.{Issued}-{Generation}";
 
-    /// <summary>Stands for the run's command whose row is damaged: it may have begun, so it is never given out, and the run verifies.</summary>
+    /// <summary>
+    /// Stands for the run's command whose row is damaged: it may have begun, so it is never given out, and the run verifies.
+    /// </summary>
     internal Command DamagedCommand() => new()
     {
         Id = CommandId,
@@ -182,7 +191,8 @@ public sealed record Cancellation(string RunId, string Author, string Reason, Da
 public sealed record RunEntry(string RunId, long Number, DateTimeOffset At, TimelineKind Kind, string Text, int Count);
 
 /// <summary>A repair that gave up and hands over to people.</summary>
-/// <param name="Evidence">What the runbook's page and ticket attach, the latest report of each named step in any attempt of the incident.</param>
+/// <param name="Evidence">What the runbook's page and ticket attach, the latest report of each named step in any attempt of the
+/// incident.</param>
 public sealed record Escalation(
     string RunId, string IncidentId, string Runbook, DateTimeOffset At, string Reason, int Attempts, IReadOnlyList<StepReport> Evidence,
     IReadOnlyList<string> PageAttaches, IReadOnlyList<string> TicketAttaches);

@@ -26,10 +26,13 @@ public sealed class RunStore
     static readonly ConcurrentDictionary<string, Runbook?> Parsed = new();
     // Null where the row is damaged.
     static readonly RevisedRows<Run?> Rows = new(
-        "runs", RunTables.Bodies.Columns("r."), r => RunTables.Bodies.Holds(r, 2) && JsonSerializer.Deserialize(r.GetString(3), RunJson.Default.Run) is { } run && run.Id == r.GetString(0) ? run : null);
+        "runs", RunTables.Bodies.Columns("r."), r => RunTables.Bodies.Holds(r, 2)
+            && JsonSerializer.Deserialize(r.GetString(3), RunJson.Default.Run) is { } run && run.Id == r.GetString(0) ? run : null);
     static readonly RevisedRows<RunSummary?> Summaries = new(
         "runs", RunTables.Summaries.Columns("r."), r => RunTables.Summaries.Holds(r, 2) ? ReadSummary(r) : null);
-    static readonly RowReader Entries = new("run_timeline", "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
+    static readonly RowReader Entries = new(
+        "run_timeline",
+        "the entry is not shown. Restore a backup with `whistle backup restore`, or stop the server and repair or delete the row.");
     static readonly TimeSpan OwnedFor = TimeSpan.FromSeconds(30);
 
     // A clock may be set back.
@@ -62,7 +65,8 @@ public sealed class RunStore
     public async Task<IReadOnlyList<Run>> OfIncidentAsync(string incident, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        return Whole(await Rows.QueryAsync(connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", cancellation, ("$incident", incident)));
+        return Whole(await Rows.QueryAsync(
+            connection, $"{Keys} WHERE incident = $incident ORDER BY created_at, id", cancellation, ("$incident", incident)));
     }
 
     /// <summary>All runs of the incidents that were not closed at some time since then, the oldest first.</summary>
@@ -72,7 +76,8 @@ public sealed class RunStore
         return Whole(await Rows.QueryAsync(
             connection,
             $"""
-            {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL UNION ALL SELECT id FROM incidents WHERE closed_at >= $since)
+            {Keys} WHERE incident IN (SELECT id FROM incidents WHERE closed_at IS NULL
+                UNION ALL SELECT id FROM incidents WHERE closed_at >= $since)
             ORDER BY created_at, id
             """,
             cancellation, ("$since", since))).ToLookup(r => r.IncidentId);
@@ -90,7 +95,9 @@ public sealed class RunStore
         await using var connection = await _database.OpenAsync(cancellation);
         return await Entries.QueryAsync(
             connection, "SELECT run, number, at, kind, text, count, run || ' ' || number FROM run_timeline WHERE run = $id ORDER BY number",
-            r => new RunEntry(r.GetString(0), r.GetInt64(1), r.Instant(2), TimelineKinds.Parse(r.GetString(3)), r.GetString(4), r.GetInt32(5)), cancellation, ("$id", id));
+            r => new RunEntry(
+                r.GetString(0), r.GetInt64(1), r.Instant(2), TimelineKinds.Parse(r.GetString(3)), r.GetString(4), r.GetInt32(5)),
+            cancellation, ("$id", id));
     }
 
     /// <summary>The incidents that a run works on: what <see cref="IncidentsEnvironment.Worked"/> asks for.</summary>
@@ -98,7 +105,8 @@ public sealed class RunStore
     {
         await using var connection = await _database.OpenAsync(cancellation);
         return (await connection.QueryAsync(
-            "SELECT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0), cancellation)).ToHashSet();
+            "SELECT incident FROM runs WHERE ended_at IS NULL AND state IN ('Running', 'Verifying')", r => r.GetString(0),
+            cancellation)).ToHashSet();
     }
 
     /// <summary>Where an incident is open or a run goes on.</summary>
@@ -134,33 +142,44 @@ public sealed class RunStore
             return false;
         await connection.ExecuteAsync(
             """
-            INSERT INTO approvals (run, step, plan_hash, author, at, until_at, checksum) VALUES ($run, $step, $hash, $author, $at, $until, $checksum)
+            INSERT INTO approvals (run, step, plan_hash, author, at, until_at, checksum)
+                VALUES ($run, $step, $hash, $author, $at, $until, $checksum)
             ON CONFLICT (run, step) DO UPDATE SET
-                plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at, checksum = excluded.checksum
-            """,
-            cancellation,
-            ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash), ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until),
-            ("$checksum", RunTables.Approvals.Of(approval.RunId, approval.PlanHash, approval.Author, approval.At, approval.Until, approval.Step)));
-        await AppendAsync(connection, run, new(TimelineKind.Approval, $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."), approval.At, cancellation);
+                plan_hash = excluded.plan_hash, author = excluded.author, at = excluded.at, until_at = excluded.until_at,
+                checksum = excluded.checksum
+            """, cancellation, ("$run", approval.RunId), ("$step", approval.Step), ("$hash", approval.PlanHash),
+            ("$author", approval.Author), ("$at", approval.At), ("$until", approval.Until),
+            ("$checksum", RunTables.Approvals.Of(
+                approval.RunId, approval.PlanHash, approval.Author, approval.At, approval.Until, approval.Step)));
+        await AppendAsync(
+            connection, run,
+            new(TimelineKind.Approval, $"{(approval.Step.Length > 0 ? $"{approval.Step} is approved" : "Approved")} by {approval.Author} "
+                + $"until {approval.Until:yyyy-MM-dd HH:mm:ss}Z."),
+            approval.At, cancellation);
         await transaction.CommitAsync(cancellation);
         return true;
     }
 
-    /// <summary>A person says that they have done what a step asks. False where the run has ended, is not there, or asks nothing of the kind.</summary>
+    /// <summary>
+    /// A person says that they have done what a step asks. False where the run has ended, is not there, or asks nothing of the kind.
+    /// </summary>
     public async Task<bool> CompleteAsync(TaskDone done, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         if (await FindAsync(connection, done.RunId, cancellation) is not { } of)
             return false;
         await using var transaction = await connection.BeginWriteAsync(Scope(of), cancellation);
-        if (await FindAsync(connection, done.RunId, cancellation) is not { EndedAt: null } run || (await RunbookOfAsync(connection, run, cancellation))?.Steps.Any(s => s.Kind is StepKind.Task && s.Name == done.Step) is not true)
+        if (await FindAsync(connection, done.RunId, cancellation) is not { EndedAt: null } run || (await RunbookOfAsync(
+            connection, run, cancellation))?.Steps.Any(s => s.Kind is StepKind.Task && s.Name == done.Step) is not true)
             return false;
         await DropDamagedAsync(connection, done, cancellation);
         await connection.ExecuteAsync(
-            "INSERT INTO tasks_done (run, step, author, note, at, checksum) VALUES ($run, $step, $author, $note, $at, $checksum) ON CONFLICT (run, step) DO NOTHING",
+            "INSERT INTO tasks_done (run, step, author, note, at, checksum) VALUES ($run, $step, $author, $note, $at, $checksum) "
+            + "ON CONFLICT (run, step) DO NOTHING",
             cancellation, ("$run", done.RunId), ("$step", done.Step), ("$author", done.Author), ("$note", done.Note), ("$at", done.At),
             ("$checksum", RunTables.TasksDone.Of(done.RunId, done.Step, done.Author, done.Note, done.At)));
-        await AppendAsync(connection, run, new(TimelineKind.Task, $"{done.Author} has done {done.Step}: {done.Note}"), done.At, cancellation);
+        await AppendAsync(
+            connection, run, new(TimelineKind.Task, $"{done.Author} has done {done.Step}: {done.Note}"), done.At, cancellation);
         await transaction.CommitAsync(cancellation);
         return true;
     }
@@ -168,7 +187,9 @@ public sealed class RunStore
     static async Task DropDamagedAsync(StateConnection connection, TaskDone done, CancellationToken cancellation)
     {
         const string where = "FROM tasks_done WHERE run = $run AND step = $step";
-        if (await connection.QueryAsync($"SELECT {RunTables.TasksDone.Columns()} {where}", r => RunTables.TasksDone.Holds(r), cancellation, ("$run", done.RunId), ("$step", done.Step)) is [false])
+        if (await connection.QueryAsync(
+            $"SELECT {RunTables.TasksDone.Columns()} {where}", r => RunTables.TasksDone.Holds(r), cancellation, ("$run", done.RunId),
+            ("$step", done.Step)) is [false])
             await connection.ExecuteAsync($"DELETE {where}", cancellation, ("$run", done.RunId), ("$step", done.Step));
     }
 
@@ -183,7 +204,9 @@ public sealed class RunStore
             return false;
         var added = await RunTables.InsertAsync(connection, run, cancelled, cancellation);
         if (added)
-            await AppendAsync(connection, run, new(TimelineKind.Cancel, $"Cancelled by {cancelled.Author}: {cancelled.Reason}"), cancelled.At, cancellation);
+            await AppendAsync(
+                connection, run, new(TimelineKind.Cancel, $"Cancelled by {cancelled.Author}: {cancelled.Reason}"), cancelled.At,
+                cancellation);
         await transaction.CommitAsync(cancellation);
         return true;
     }
@@ -216,9 +239,11 @@ public sealed class RunStore
         return await LiveAsync(connection, cancellation);
     }
 
-    static async Task<IReadOnlyList<Run>> LiveAsync(StateConnection connection, CancellationToken cancellation) => Whole(await LiveRowsAsync(connection, cancellation));
+    static async Task<IReadOnlyList<Run>> LiveAsync(StateConnection connection, CancellationToken cancellation) =>
+        Whole(await LiveRowsAsync(connection, cancellation));
 
-    static async Task<IReadOnlyList<Run?>> LiveRowsAsync(StateConnection connection, CancellationToken cancellation) => await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id", cancellation);
+    static async Task<IReadOnlyList<Run?>> LiveRowsAsync(StateConnection connection, CancellationToken cancellation) =>
+        await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL ORDER BY created_at, id", cancellation);
 
     static IReadOnlyList<T> Whole<T>(IReadOnlyList<T?> rows)
         where T : class => rows.Contains(null) ? [.. rows.OfType<T>()] : (rows as IReadOnlyList<T>)!;
@@ -234,32 +259,40 @@ public sealed class RunStore
 
     /// <summary>It goes on once a person says that they have done what its step asks of them.</summary>
     public async Task<bool> AsksPersonAsync(Run run, CancellationToken cancellation) => run is { State: RunState.Running, Undoing: null }
-        && await RunbookOfAsync(run, cancellation) is { } runbook && run.Step < runbook.Steps.Count && runbook.Steps[run.Step].Kind is StepKind.Task;
+        && await RunbookOfAsync(run, cancellation) is { } runbook && run.Step < runbook.Steps.Count
+        && runbook.Steps[run.Step].Kind is StepKind.Task;
 
     /// <summary>The plan that the run's hash is over; empty where none could be made, or this release cannot read the runbook.</summary>
     public async Task<IReadOnlyList<PlanStep>> PlanOfAsync(Run run, CancellationToken cancellation) =>
-        run.PlanHash.Length == 0 || await RunbookOfAsync(run, cancellation) is not { } runbook ? [] : [.. Rendering.Plan(runbook, run.Labels).Steps.Select(PlanStep.Of)];
+        run.PlanHash.Length == 0 || await RunbookOfAsync(run, cancellation) is not { } runbook
+            ? [] : [.. Rendering.Plan(runbook, run.Labels).Steps.Select(PlanStep.Of)];
 
     // A handful of versions are alive at a time.
     internal static async Task<Runbook?> RunbookOfAsync(StateConnection connection, Run run, CancellationToken cancellation)
     {
         if (Parsed.TryGetValue(run.RunbookHash, out var known))
             return known;
-        return await connection.QueryAsync("SELECT text FROM runbook_versions WHERE hash = $hash", r => r.GetString(0), cancellation, ("$hash", run.RunbookHash)) is [var text]
+        return await connection.QueryAsync(
+            "SELECT text FROM runbook_versions WHERE hash = $hash", r => r.GetString(0), cancellation,
+            ("$hash", run.RunbookHash)) is [var text]
             ? Parsed.GetOrAdd(run.RunbookHash, static (_, t) => RunbookSet.Parse(t), text) : null;
     }
 
     /// <summary>False where the run exists already: whoever proposed it first has it.</summary>
-    internal async Task<bool> ProposeAsync(Run run, Runbook runbook, IReadOnlyList<RunNote> notes, DateTimeOffset now, CancellationToken cancellation)
+    internal async Task<bool> ProposeAsync(
+        Run run, Runbook runbook, IReadOnlyList<RunNote> notes, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Scope(run), cancellation);
         var body = Json(run);
         var added = await connection.ExecuteAsync(
             """
-            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until, subject, origin, rungs, revision,
+            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, ended_at, created_at, body, owner, token, owned_until,
+                subject, origin, rungs, revision,
                 checksum, summary_checksum)
-            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0, $subject, $origin, $rungs, $revision, $checksum, $summary) ON CONFLICT (id) DO NOTHING
+            VALUES ($id, $incident, $tenant, $cluster, $node, $runbook, $state, $ended, $created, $body, '', 0, 0,
+                $subject, $origin, $rungs, $revision, $checksum, $summary)
+                ON CONFLICT (id) DO NOTHING
             """,
             cancellation,
             ("$id", run.Id), ("$incident", run.IncidentId), ("$tenant", run.Tenant), ("$cluster", run.Cluster), ("$node", run.Node),
@@ -268,7 +301,9 @@ public sealed class RunStore
             ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run))) > 0;
         if (added)
         {
-            await connection.ExecuteAsync("INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", cancellation, ("$hash", runbook.Hash), ("$text", runbook.Text));
+            await connection.ExecuteAsync(
+                "INSERT INTO runbook_versions (hash, text) VALUES ($hash, $text) ON CONFLICT (hash) DO NOTHING", cancellation,
+                ("$hash", runbook.Hash), ("$text", runbook.Text));
             await AppendAllAsync(connection, run, notes, now, cancellation);
         }
 
@@ -277,35 +312,50 @@ public sealed class RunStore
     }
 
     /// <summary>
-    /// Renews the owner's lease, which is one for all its runs, and takes the runs that nobody holds. A run that changes hands gets a higher
-    /// fencing token, which makes void what its owner before still writes.
+    /// Renews the owner's lease, which is one for all its runs, and takes the runs that nobody holds. A run that changes hands gets a
+    /// higher fencing token, which makes void what its owner before still writes.
     /// </summary>
     internal async Task OwnAsync(string owner, DateTimeOffset now, CancellationToken cancellation)
     {
         const string free =
             """
-            ended_at IS NULL AND owner <> $owner AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at > $now)
+            ended_at IS NULL AND owner <> $owner
+            AND NOT EXISTS (SELECT 1 FROM run_owners o WHERE o.owner = runs.owner AND o.until_at > $now)
             """;
         await using var connection = await _database.OpenAsync(cancellation);
-        var kept = (await connection.QueryAsync("SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, cancellation, ("$owner", owner), ("$soon", now + (OwnedFor / 2)))).Count > 0;
+        var kept = (await connection.QueryAsync(
+            "SELECT 1 FROM run_owners WHERE owner = $owner AND until_at > $soon", _ => true, cancellation, ("$owner", owner),
+            ("$soon", now + (OwnedFor / 2)))).Count > 0;
         // The lease of whoever owns nothing may end.
-        if ((await connection.QueryAsync($"SELECT 1 FROM runs WHERE {(kept ? free : "ended_at IS NULL")} LIMIT 1", _ => true, cancellation, ("$owner", owner), ("$now", now))).Count == 0)
+        if ((await connection.QueryAsync(
+            $"SELECT 1 FROM runs WHERE {(kept ? free : "ended_at IS NULL")} LIMIT 1", _ => true, cancellation, ("$owner", owner),
+            ("$now", now))).Count == 0)
             return;
         await using var transaction = await connection.BeginWriteAsync(StateScope.Of("run_owners"), cancellation);
         await connection.ExecuteAsync(
-            "INSERT INTO run_owners (owner, until_at) VALUES ($owner, $until) ON CONFLICT (owner) DO UPDATE SET until_at = excluded.until_at",
+            "INSERT INTO run_owners (owner, until_at) VALUES ($owner, $until) ON CONFLICT (owner) DO UPDATE "
+            + "SET until_at = excluded.until_at",
             cancellation, ("$owner", owner), ("$until", now + OwnedFor));
         // Long gone, and owner of nothing.
         await connection.ExecuteAsync("DELETE FROM run_owners WHERE until_at < $past", cancellation, ("$past", now - TimeSpan.FromDays(1)));
-        await connection.ExecuteAsync($"UPDATE runs SET token = token + 1, owner = $owner WHERE {free}", cancellation, ("$owner", owner), ("$now", now));
+        await connection.ExecuteAsync(
+            $"UPDATE runs SET token = token + 1, owner = $owner WHERE {free}", cancellation, ("$owner", owner), ("$now", now));
         await transaction.CommitAsync(cancellation);
     }
 
-    /// <summary>Makes a decision durable, whole or not at all. False where the token is stale or the command to be taken back has begun.</summary>
-    internal async Task<bool> ApplyAsync(RunDecision decision, string owner, long token, DateTimeOffset now, CancellationToken cancellation) => (await ApplyAsync([(decision, token)], owner, now, cancellation))[0];
+    /// <summary>
+    /// Makes a decision durable, whole or not at all. False where the token is stale or the command to be taken back has begun.
+    /// </summary>
+    internal async Task<bool> ApplyAsync(
+        RunDecision decision, string owner, long token, DateTimeOffset now, CancellationToken cancellation) =>
+        (await ApplyAsync([(decision, token)], owner, now, cancellation))[0];
 
-    /// <summary>As <see cref="ApplyAsync(RunDecision, string, long, DateTimeOffset, CancellationToken)"/> for several in one transaction, of which each stands or falls by itself.</summary>
-    internal async Task<IReadOnlyList<bool>> ApplyAsync(IReadOnlyList<(RunDecision Decision, long Token)> decisions, string owner, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>
+    /// As <see cref="ApplyAsync(RunDecision, string, long, DateTimeOffset, CancellationToken)"/> for several in one transaction, of which
+    /// each stands or falls by itself.
+    /// </summary>
+    internal async Task<IReadOnlyList<bool>> ApplyAsync(
+        IReadOnlyList<(RunDecision Decision, long Token)> decisions, string owner, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Scopes([.. decisions.Select(d => d.Decision.Run)]), cancellation);
@@ -322,25 +372,32 @@ public sealed class RunStore
         return applied;
     }
 
-    /// <summary>What was found out elsewhere than in a pass of its owner; a decision that the owner is about to write is void by its token.</summary>
-    internal static async Task OverruleAsync(StateConnection connection, RunDecision decision, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>
+    /// What was found out elsewhere than in a pass of its owner; a decision that the owner is about to write is void by its token.
+    /// </summary>
+    internal static async Task OverruleAsync(
+        StateConnection connection, RunDecision decision, DateTimeOffset now, CancellationToken cancellation)
     {
         var run = decision.Run;
         var body = Json(run);
         await connection.ExecuteAsync(
-            "UPDATE runs SET state = $state, body = $body, token = token + 1, revision = $revision, checksum = $checksum, summary_checksum = $summary WHERE id = $id AND ended_at IS NULL",
-            cancellation,
-            ("$state", run.State), ("$body", body), ("$revision", StateSql.NewRevision()), ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id));
+            "UPDATE runs SET state = $state, body = $body, token = token + 1, revision = $revision, checksum = $checksum, "
+            + "summary_checksum = $summary WHERE id = $id AND ended_at IS NULL",
+            cancellation, ("$state", run.State), ("$body", body), ("$revision", StateSql.NewRevision()),
+            ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id));
         foreach (var open in (await CommandStore.AllOpenAsync(connection, cancellation)).Where(c => c.RunId == run.Id))
             await CommandStore.WithdrawAsync(connection, open.Id, cancellation);
-        // It has its place in the budgets until it ends, as it had when the permit was given. What it is about in the cluster is not known here.
-        var disruptive = await RunbookOfAsync(connection, run, cancellation) is not { } runbook || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
+        // It has its place in the budgets until it ends, as it had when the permit was given. What it is about in the cluster is not known
+        // here.
+        var disruptive = await RunbookOfAsync(connection, run, cancellation) is not { } runbook
+            || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
         await RunTables.ReserveAsync(
             connection, new(run.Id, run.Runbook, run.NodeId, "", run.Subject, disruptive, ControlPlane: false), cancellation);
         await AppendAllAsync(connection, run, decision.Notes, now, cancellation);
     }
 
-    static async Task<bool> WriteAsync(StateConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now, CancellationToken cancellation)
+    static async Task<bool> WriteAsync(
+        StateConnection connection, RunDecision decision, string owner, long token, DateTimeOffset now, CancellationToken cancellation)
     {
         var run = decision.Run;
         var body = Json(run);
@@ -349,12 +406,14 @@ public sealed class RunStore
             UPDATE runs SET state = $state, ended_at = $ended, body = $body, cancelled = $cancelled, rungs = $rungs, revision = $revision,
                 checksum = $checksum, summary_checksum = $summary
             WHERE id = $id AND owner = $owner AND token = $token AND ended_at IS NULL
-            """,
-            cancellation, ("$state", run.State), ("$ended", run.EndedAt), ("$body", body), ("$cancelled", run.CancelledBy is null ? 0 : 1),
-            ("$rungs", Rungs(run)), ("$revision", StateSql.NewRevision()), ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id), ("$owner", owner), ("$token", token)) == 0)
+            """, cancellation, ("$state", run.State), ("$ended", run.EndedAt), ("$body", body),
+            ("$cancelled", run.CancelledBy is null ? 0 : 1), ("$rungs", Rungs(run)), ("$revision", StateSql.NewRevision()),
+            ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id), ("$owner", owner),
+            ("$token", token)) == 0)
             return false;
         // What is known when it is written counts, not what was when it was decided.
-        if (run.State is RunState.Succeeded && await IncidentStore.FindAsync(connection, run.IncidentId, cancellation) is { } incident && incident.Signals.Any(s => !s.IsClear))
+        if (run.State is RunState.Succeeded && await IncidentStore.FindAsync(connection, run.IncidentId, cancellation) is { } incident
+            && incident.Signals.Any(s => !s.IsClear))
             return false;
         if (decision.Withdraw is { } withdrawn && !await CommandStore.WithdrawAsync(connection, withdrawn, cancellation))
             return false;
@@ -385,7 +444,8 @@ public sealed class RunStore
         foreach (var cluster in clusters)
         {
             await connection.ExecuteAsync(
-                "INSERT INTO storms (tenant, cluster, at) VALUES ($tenant, $cluster, $at) ON CONFLICT (tenant, cluster) DO UPDATE SET at = excluded.at",
+                "INSERT INTO storms (tenant, cluster, at) VALUES ($tenant, $cluster, $at) ON CONFLICT (tenant, cluster) DO UPDATE "
+                + "SET at = excluded.at",
                 cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$at", now));
         }
 
@@ -393,23 +453,32 @@ public sealed class RunStore
     }
 
     /// <summary>Those that have not ended and, of those, the tokens that the owner holds; null where another does.</summary>
-    internal static async Task<IReadOnlyList<OwnedRun>> LiveAsync(StateConnection connection, string owner, string? run, ICollection<StateFault> faults, CancellationToken cancellation)
+    internal static async Task<IReadOnlyList<OwnedRun>> LiveAsync(
+        StateConnection connection, string owner, string? run, ICollection<StateFault> faults, CancellationToken cancellation)
     {
         var tokens = (await connection.QueryAsync(
-            $"SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner{(run is null ? "" : " AND id = $id")}", r => (Id: r.GetString(0), Token: r.GetInt64(1)),
-            cancellation, ("$owner", owner), ("$id", run))).ToDictionary(t => t.Id, t => t.Token);
-        var runs = run is null ? await LiveRowsAsync(connection, cancellation) : await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", cancellation, ("$id", run));
+            $"SELECT id, token FROM runs WHERE ended_at IS NULL AND owner = $owner{(run is null ? "" : " AND id = $id")}",
+            r => (Id: r.GetString(0), Token: r.GetInt64(1)), cancellation, ("$owner", owner),
+            ("$id", run))).ToDictionary(t => t.Id, t => t.Token);
+        var runs = run is null
+            ? await LiveRowsAsync(connection, cancellation)
+            : await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", cancellation, ("$id", run));
         if (runs.Contains(null))
-            faults.Add(new("runs", $"{runs.Count(r => r is null)} run(s) that have not ended are damaged, so nothing is done with them and nothing else begins on their targets. Repair their nodes by hand, or restore a backup with `whistle backup restore`."));
+            faults.Add(new("runs", $"{runs.Count(r => r is null)} run(s) that have not ended are damaged, so nothing is done with them and "
+                + "nothing else begins on their targets. Repair their nodes by hand, or restore a backup with `whistle backup restore`."));
         return [.. runs.OfType<Run>().Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
     }
 
-    /// <summary>Of the live runs (or one of them): all runs of the same incidents, and those that ended on the same targets within the last day.</summary>
-    internal static async Task<IReadOnlyList<RunSummary>> KnownAsync(StateConnection connection, DateTimeOffset now, string? run, ICollection<StateFault> faults, CancellationToken cancellation)
+    /// <summary>
+    /// Of the live runs (or one of them): all runs of the same incidents, and those that ended on the same targets within the last day.
+    /// </summary>
+    internal static async Task<IReadOnlyList<RunSummary>> KnownAsync(
+        StateConnection connection, DateTimeOffset now, string? run, ICollection<StateFault> faults, CancellationToken cancellation)
     {
         const string byTarget =
             $"""
-            SELECT r.id, r.revision FROM runs l JOIN runs r ON r.tenant = l.tenant AND r.cluster = l.cluster AND r.node = l.node AND r.runbook = l.runbook
+            SELECT r.id, r.revision FROM runs l
+                JOIN runs r ON r.tenant = l.tenant AND r.cluster = l.cluster AND r.node = l.node AND r.runbook = l.runbook
             WHERE l.ended_at IS NULL AND r.ended_at > $since
             """;
         var since = now - TimeSpan.FromDays(1);
@@ -422,9 +491,11 @@ public sealed class RunStore
                 """,
                 cancellation, ("$since", since))
             : await Summaries.QueryAsync(
-                connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id", cancellation, ("$since", since), ("$id", run));
+                connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id",
+                cancellation, ("$since", since), ("$id", run));
         if (known.Contains(null))
-            faults.Add(new("runs", $"{known.Count(r => r is null)} run(s) are damaged, so attempts and cool-down are not known, and nothing begins. Restore a backup with `whistle backup restore`, or wait a day until they count no more."));
+            faults.Add(new("runs", $"{known.Count(r => r is null)} run(s) are damaged, so attempts and cool-down are not known, "
+                + "and nothing begins. Restore a backup with `whistle backup restore`, or wait a day until they count no more."));
         return Whole(known);
     }
 
@@ -442,7 +513,9 @@ public sealed class RunStore
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(cancellation);
-        if ((await RunTables.SealedReservations.ReadAsync(connection, await StateSeals.ReadAsync(connection, cancellation), cancellation)).Fault is null || (await LiveAsync(connection, cancellation)).Any(r => r.IsAtWork || r.Reports.Any(p => p.Changed)))
+        if ((await RunTables.SealedReservations.ReadAsync(
+            connection, await StateSeals.ReadAsync(connection, cancellation), cancellation)).Fault is null
+            || (await LiveAsync(connection, cancellation)).Any(r => r.IsAtWork || r.Reports.Any(p => p.Changed)))
             return;
         await connection.ExecuteAsync("DELETE FROM reservations", cancellation);
         await RunTables.SealedReservations.SealAsync(connection, cancellation);
@@ -471,19 +544,27 @@ public sealed class RunStore
         return storms.ToDictionary(s => s.Key, s => s.At ?? now);
     }
 
-    internal static async Task<IReadOnlyList<Approval>> ApprovalsAsync(StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) => await OfLiveAsync(
-        connection, RunTables.Approvals, run, faults, "they approve nothing. Approve the plan again with `whistle runs approve`.",
-        r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)), cancellation);
+    internal static async Task<IReadOnlyList<Approval>> ApprovalsAsync(
+        StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) =>
+        await OfLiveAsync(
+            connection, RunTables.Approvals, run, faults, "they approve nothing. Approve the plan again with `whistle runs approve`.",
+            r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)), cancellation);
 
-    internal static async Task<IReadOnlyList<TaskDone>> TasksDoneAsync(StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) => await OfLiveAsync(
-        connection, RunTables.TasksDone, run, faults, "the task is not done. Say again that it is, or cancel the run with `whistle runs cancel`.",
-        r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)), cancellation);
+    internal static async Task<IReadOnlyList<TaskDone>> TasksDoneAsync(
+        StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) =>
+        await OfLiveAsync(
+            connection, RunTables.TasksDone, run, faults,
+            "the task is not done. Say again that it is, or cancel the run with `whistle runs cancel`.",
+            r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)), cancellation);
 
-    static async Task<List<T>> OfLiveAsync<T>(StateConnection connection, CheckedTable table, string? run, ICollection<StateFault> faults, string means, Func<DbDataReader, T> read, CancellationToken cancellation)
+    static async Task<List<T>> OfLiveAsync<T>(
+        StateConnection connection, CheckedTable table, string? run, ICollection<StateFault> faults, string means,
+        Func<DbDataReader, T> read, CancellationToken cancellation)
         where T : class
     {
         var rows = await connection.QueryAsync(
-            $"SELECT {table.Columns()} FROM {table.Name} WHERE run {(run is null ? "IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "= $run")}",
+            $"SELECT {table.Columns()} FROM {table.Name} "
+            + $"WHERE run {(run is null ? "IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "= $run")}",
             r => table.Holds(r) ? read(r) : null, cancellation, run is null ? [] : [("$run", run)]);
         if (rows.Contains(null))
             faults.Add(new(table.Name, $"{rows.Count(r => r is null)} row(s) of {table.Name} are damaged, so {means}"));
@@ -493,24 +574,29 @@ public sealed class RunStore
     internal static async Task<Run?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) =>
         await Rows.QueryAsync(connection, $"{Keys} WHERE id = $id", cancellation, ("$id", id)) is [{ } found] ? found : null;
 
-    internal static async Task AppendAsync(StateConnection connection, Run run, RunNote note, DateTimeOffset now, CancellationToken cancellation)
+    internal static async Task AppendAsync(
+        StateConnection connection, Run run, RunNote note, DateTimeOffset now, CancellationToken cancellation)
     {
         const string latest =
             """
             UPDATE run_timeline SET count = count + 1 WHERE run = $run AND text = $text AND number =
                 (SELECT max(number) FROM run_timeline WHERE run = $run AND kind = $kind)
             """;
-        if (!note.Repeats || await connection.ExecuteAsync(latest, cancellation, ("$run", run.Id), ("$text", note.Text), ("$kind", note.Kind.Word())) == 0)
+        if (!note.Repeats || await connection.ExecuteAsync(
+            latest, cancellation, ("$run", run.Id), ("$text", note.Text), ("$kind", note.Kind.Word())) == 0)
         {
             await connection.ExecuteAsync(
-                "INSERT INTO run_timeline SELECT $run, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM run_timeline WHERE run = $run",
+                "INSERT INTO run_timeline SELECT $run, coalesce(max(number), 0) + 1, $at, $kind, $text, 1 FROM run_timeline "
+                + "WHERE run = $run",
                 cancellation, ("$run", run.Id), ("$at", now), ("$kind", note.Kind.Word()), ("$text", note.Text));
         }
 
-        await IncidentStore.AppendAsync(connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats, cancellation);
+        await IncidentStore.AppendAsync(
+            connection, run.IncidentId, now, note.Kind, $"{run.Runbook}, attempt {run.Attempt}: {note.Text}", note.Repeats, cancellation);
     }
 
-    static async Task AppendAllAsync(StateConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now, CancellationToken cancellation)
+    static async Task AppendAllAsync(
+        StateConnection connection, Run run, IReadOnlyList<RunNote> notes, DateTimeOffset now, CancellationToken cancellation)
     {
         foreach (var note in notes)
             await AppendAsync(connection, run, note, now, cancellation);
@@ -523,7 +609,8 @@ public sealed class RunStore
         var attempts = Whole(await Rows.QueryAsync(
             connection, $"{Keys} WHERE incident = $incident AND runbook = $runbook ORDER BY created_at DESC, id DESC",
             cancellation, ("$incident", run.IncidentId), ("$runbook", run.Runbook))).Where(r => r.IsAttempt).ToList();
-        var reports = attempts.SelectMany(r => r.Reports.Reverse()).Where(r => r.Output is not null && wanted.Contains(r.Step)).DistinctBy(r => r.Step);
+        var reports = attempts.SelectMany(r => r.Reports.Reverse()).Where(r => r.Output is not null && wanted.Contains(r.Step))
+            .DistinctBy(r => r.Step);
         return new(
             run.Id, run.IncidentId, run.Runbook, run.EndedAt!.Value, run.Reason, attempts.Count, [.. reports], runbook?.PageAttaches ?? [],
             runbook?.TicketAttaches ?? []);
@@ -539,7 +626,8 @@ public sealed class RunStore
     static string? Rungs(Run run) => run.UsedUp ? string.Join(' ', run.Rungs) : null;
 
     static long SummaryChecksum(Run run) => RunTables.Summaries.Of(
-        run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, Json(run.Subject), run.Runbook, run.Origin, run.State, run.EndedAt, run.CancelledBy is null ? 0 : 1, Rungs(run));
+        run.Id, run.IncidentId, run.Tenant, run.Cluster, run.Node, Json(run.Subject), run.Runbook, run.Origin, run.State, run.EndedAt,
+        run.CancelledBy is null ? 0 : 1, Rungs(run));
 
     internal static string Json(Labels labels) => JsonSerializer.Serialize(labels, RunJson.Default.Labels);
 

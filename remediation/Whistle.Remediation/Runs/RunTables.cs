@@ -10,7 +10,11 @@ static class RunTables
     const string Runs =
         """
         CREATE TABLE runs (
-            id TEXT PRIMARY KEY, incident TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, runbook TEXT NOT NULL,
+
+        """
+        + "    id TEXT PRIMARY KEY, incident TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, "
+        + "runbook TEXT NOT NULL,\n"
+        + """
             state TEXT NOT NULL, ended_at INTEGER, created_at INTEGER NOT NULL, body TEXT NOT NULL,
             owner TEXT NOT NULL, token INTEGER NOT NULL, owned_until INTEGER NOT NULL) WITHOUT ROWID;
         CREATE INDEX runs_incident ON runs (incident);
@@ -18,7 +22,11 @@ static class RunTables
         CREATE TABLE run_timeline (
             run TEXT NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
             count INTEGER NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID;
-        CREATE TABLE approvals (run TEXT PRIMARY KEY, plan_hash TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL) WITHOUT ROWID;
+
+        """
+        + "CREATE TABLE approvals (run TEXT PRIMARY KEY, plan_hash TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL, "
+        + "until_at INTEGER NOT NULL) WITHOUT ROWID;\n"
+        + """
         CREATE TABLE commands (
             id TEXT PRIMARY KEY, run TEXT NOT NULL REFERENCES runs (id), tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL,
             step TEXT NOT NULL, action TEXT NOT NULL, parameters TEXT NOT NULL, dry_run INTEGER NOT NULL, timeout_seconds INTEGER NOT NULL,
@@ -28,7 +36,8 @@ static class RunTables
         """;
 
     const string Cancellations =
-        "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;";
+        "CREATE TABLE cancellations (run TEXT PRIMARY KEY REFERENCES runs (id), author TEXT NOT NULL, reason TEXT NOT NULL, "
+        + "at INTEGER NOT NULL) WITHOUT ROWID;";
 
     const string OpenCommands =
         """
@@ -46,12 +55,24 @@ static class RunTables
         ALTER TABLE commands ADD COLUMN undo INTEGER NOT NULL DEFAULT 0;
         DROP TABLE approvals;
         CREATE TABLE approvals (
-            run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, plan_hash TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL, until_at INTEGER NOT NULL,
+
+        """
+        + "    run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, plan_hash TEXT NOT NULL, author TEXT NOT NULL, "
+        + "at INTEGER NOT NULL, until_at INTEGER NOT NULL,\n"
+        + """
             PRIMARY KEY (run, step)) WITHOUT ROWID;
         CREATE TABLE tasks_done (
-            run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, author TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
+
+        """
+        + "    run TEXT NOT NULL REFERENCES runs (id), step TEXT NOT NULL, author TEXT NOT NULL, note TEXT NOT NULL, "
+        + "at INTEGER NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;\n"
+        + """
         CREATE TABLE reservations (
-            run TEXT PRIMARY KEY REFERENCES runs (id), runbook TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, zone TEXT NOT NULL, node TEXT NOT NULL,
+
+        """
+        + "    run TEXT PRIMARY KEY REFERENCES runs (id), runbook TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, "
+        + "zone TEXT NOT NULL, node TEXT NOT NULL,\n"
+        + """
             subject TEXT NOT NULL, disruptive INTEGER NOT NULL, control_plane INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE run_owners (owner TEXT PRIMARY KEY, until_at INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE storms (tenant TEXT NOT NULL, cluster TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, cluster)) WITHOUT ROWID;
@@ -65,7 +86,11 @@ static class RunTables
         """
         ALTER TABLE runs ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
         DROP INDEX runs_live;
-        CREATE INDEX runs_live ON runs (created_at, id, revision, owner, token, incident, tenant, cluster, node, runbook, state, ended_at) WHERE ended_at IS NULL;
+
+        """
+        + "CREATE INDEX runs_live ON runs (created_at, id, revision, owner, token, incident, tenant, cluster, node, runbook, state, "
+        + "ended_at) WHERE ended_at IS NULL;\n"
+        + """
         DROP INDEX runs_ended;
         CREATE INDEX runs_ended ON runs (ended_at, created_at, id, revision) WHERE ended_at IS NOT NULL;
         DROP INDEX runs_incident;
@@ -89,10 +114,18 @@ static class RunTables
     const string Restored =
         """
         CREATE TABLE restored_nodes (
-            generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, heard_at INTEGER NOT NULL, known_since INTEGER NOT NULL,
+
+        """
+        + "    generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, heard_at INTEGER NOT NULL, "
+        + "known_since INTEGER NOT NULL,\n"
+        + """
             checksum INTEGER NOT NULL, PRIMARY KEY (generation, tenant, cluster, node)) WITHOUT ROWID;
         CREATE TABLE restored_commands (
-            generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL, incident TEXT NOT NULL,
+
+        """
+        + "    generation TEXT NOT NULL, tenant TEXT NOT NULL, cluster TEXT NOT NULL, node TEXT NOT NULL, id TEXT NOT NULL, "
+        + "run TEXT NOT NULL, incident TEXT NOT NULL,\n"
+        + """
             action TEXT NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL, summary TEXT NOT NULL, began INTEGER NOT NULL,
             PRIMARY KEY (generation, tenant, cluster, node, id)) WITHOUT ROWID;
         """;
@@ -100,9 +133,12 @@ static class RunTables
     public static readonly CheckedTable Bodies = new("runs", ["id"], ["id", "body"]);
 
     public static readonly CheckedTable Summaries = new(
-        "runs", ["id"], ["id", "incident", "tenant", "cluster", "node", "subject", "runbook", "origin", "state", "ended_at", "cancelled", "rungs"], "summary_checksum");
+        "runs", ["id"],
+        ["id", "incident", "tenant", "cluster", "node", "subject", "runbook", "origin", "state", "ended_at", "cancelled", "rungs"],
+        "summary_checksum");
 
-    public static readonly CheckedTable Approvals = new("approvals", ["run", "step"], ["run", "plan_hash", "author", "at", "until_at", "step"]);
+    public static readonly CheckedTable Approvals =
+        new("approvals", ["run", "step"], ["run", "plan_hash", "author", "at", "until_at", "step"]);
 
     public static readonly CheckedTable TasksDone = new("tasks_done", ["run", "step"], ["run", "step", "author", "note", "at"]);
 
@@ -122,7 +158,8 @@ static class RunTables
             r.GetString(0), r.GetString(1), new(r.GetString(2), r.GetString(3), r.GetString(5)), r.GetString(4),
             RunStore.ToLabels(r.GetString(6)), r.GetInt64(7) != 0, r.GetInt64(8) != 0));
 
-    public static readonly StateSchema Schema = new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), Restored);
+    public static readonly StateSchema Schema =
+        new("remediation", Runs, Cancellations, OpenCommands, Versions, Revision, new StateScript(Checksums, FillAsync), Restored);
 
     /// <summary>Takes the run's place in every budget; it keeps the one it has.</summary>
     public static async Task ReserveAsync(StateConnection connection, Reservation place, CancellationToken cancellation)
@@ -137,11 +174,11 @@ static class RunTables
         if (await connection.ExecuteAsync(
             """
             INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane, checksum)
-            VALUES ($run, $runbook, $tenant, $cluster, $zone, $node, $subject, $disruptive, $control, $checksum) ON CONFLICT (run) DO NOTHING
-            """,
-            cancellation,
-            ("$run", values[0]), ("$runbook", values[1]), ("$tenant", values[2]), ("$cluster", values[3]), ("$zone", values[4]), ("$node", values[5]),
-            ("$subject", values[6]), ("$disruptive", values[7]), ("$control", values[8]), ("$checksum", checksum)) > 0)
+            VALUES ($run, $runbook, $tenant, $cluster, $zone, $node, $subject, $disruptive, $control, $checksum)
+            ON CONFLICT (run) DO NOTHING
+            """, cancellation, ("$run", values[0]), ("$runbook", values[1]), ("$tenant", values[2]), ("$cluster", values[3]),
+            ("$zone", values[4]), ("$node", values[5]), ("$subject", values[6]), ("$disruptive", values[7]), ("$control", values[8]),
+            ("$checksum", checksum)) > 0)
             await StateSeals.AddAsync(connection, "reservations", Part(place.NodeId.ClusterId), 1, checksum, cancellation);
     }
 
@@ -160,9 +197,10 @@ static class RunTables
     {
         var checksum = CheckedCancellations.Of(cancelled.RunId, cancelled.Author, cancelled.Reason, cancelled.At);
         var added = await connection.ExecuteAsync(
-            "INSERT INTO cancellations (run, author, reason, at, checksum) VALUES ($run, $author, $reason, $at, $checksum) ON CONFLICT (run) DO NOTHING",
-            cancellation,
-            ("$run", cancelled.RunId), ("$author", cancelled.Author), ("$reason", cancelled.Reason), ("$at", cancelled.At), ("$checksum", checksum)) > 0;
+            "INSERT INTO cancellations (run, author, reason, at, checksum) VALUES ($run, $author, $reason, $at, $checksum) "
+            + "ON CONFLICT (run) DO NOTHING",
+            cancellation, ("$run", cancelled.RunId), ("$author", cancelled.Author), ("$reason", cancelled.Reason), ("$at", cancelled.At),
+            ("$checksum", checksum)) > 0;
         if (added)
             await StateSeals.AddAsync(connection, "cancellations", Part(run.ClusterId), 1, checksum, cancellation);
         return added;

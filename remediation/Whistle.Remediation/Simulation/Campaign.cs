@@ -1,6 +1,8 @@
 namespace Whistle.Remediation.Simulation;
 
-/// <summary>Many simulations side by side, until fleet-years are reached or something is violated; and what is left of one that failed.</summary>
+/// <summary>
+/// Many simulations side by side, until fleet-years are reached or something is violated; and what is left of one that failed.
+/// </summary>
 public static class Campaign
 {
     /// <summary>Runs simulations with consecutive seeds. The first violation ends it.</summary>
@@ -44,10 +46,11 @@ public static class Campaign
     }
 
     /// <summary>
-    /// The fewest faults of a failed simulation with which the same is still violated: halves, quarters and so on are left out as long as that
-    /// is so (delta debugging), and nothing after the violation is simulated.
+    /// The fewest faults of a failed simulation with which the same is still violated: halves, quarters and so on are left out as long as
+    /// that is so (delta debugging), and nothing after the violation is simulated.
     /// </summary>
-    public static async Task<(SimulationOptions Options, SimulationReport Report)> ShrinkAsync(SimulationOptions options, SimulationReport failed, int most = 400, CancellationToken cancellation = default)
+    public static async Task<(SimulationOptions Options, SimulationReport Report)> ShrinkAsync(
+        SimulationOptions options, SimulationReport failed, int most = 400, CancellationToken cancellation = default)
     {
         var violation = failed.Violation ?? throw new ArgumentException("Nothing was violated in it.", nameof(failed));
         var end = violation.At - Simulator.Start;
@@ -68,7 +71,8 @@ public static class Campaign
             for (var from = 0; from < left.Count && tried < most; from += size, tried++)
             {
                 var fewer = best.Options with { Only = left.Where((_, i) => i < from || i >= from + size).ToHashSet() };
-                if (await Simulator.RunAsync(fewer, cancellation) is { Violation: { } again } report && again.Invariant == violation.Invariant)
+                if (await Simulator.RunAsync(fewer, cancellation) is { Violation: { } again } report
+                    && again.Invariant == violation.Invariant)
                 {
                     (best, smaller) = ((fewer, report), true);
                     break;

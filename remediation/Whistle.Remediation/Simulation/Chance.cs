@@ -22,7 +22,8 @@ sealed class Chance(ulong seed)
 
     public TimeSpan Between(string stream, TimeSpan least, TimeSpan most) => least + ((most - least) * Next(stream));
 
-    public TimeSpan Seconds(string stream, double least, double most) => Between(stream, TimeSpan.FromSeconds(least), TimeSpan.FromSeconds(most));
+    public TimeSpan Seconds(string stream, double least, double most) =>
+        Between(stream, TimeSpan.FromSeconds(least), TimeSpan.FromSeconds(most));
 
     public T Pick<T>(string stream, IReadOnlyList<T> of) => of[Below(stream, of.Count)];
 

@@ -60,7 +60,9 @@ sealed class Judge(Simulator simulator)
         Hold(!_finished.Contains(id), "no command executed twice", $"{id} was leased to {node.Name} again after its result.");
         var command = await FindAsync(id, cancellation);
         if (command is not null && command.Action != ActionCatalogue.Uncordon)
-            Hold(!_indeterminate.Contains((command.RunId, $"{command.Undo}{command.Step}")), "an indeterminate command is never sent again", $"{id} repeats {command.Step}, whose result is not known.");
+            Hold(
+                !_indeterminate.Contains((command.RunId, $"{command.Undo}{command.Step}")), "an indeterminate command is never sent again",
+                $"{id} repeats {command.Step}, whose result is not known.");
     }
 
     public async Task PermittedAsync(SimServer server, SimNode node, LeasedCommand leased, CancellationToken cancellation)
@@ -82,7 +84,8 @@ sealed class Judge(Simulator simulator)
         Quorum(run, target, cluster, traits, what);
         if (!command.Undo)
             await ForwardAsync(server, run, runbook, target, traits, what, cancellation);
-        var live = _active.TryGetValue(run.Id, out var known) ? known : _active[run.Id] = new() { Run = run, Runbook = runbook, ControlPlane = target.ControlPlane, Traits = traits };
+        var live = _active.TryGetValue(run.Id, out var known)
+            ? known : _active[run.Id] = new() { Run = run, Runbook = runbook, ControlPlane = target.ControlPlane, Traits = traits };
         live.Traits = live.Traits.And(traits);
         live.Under = true;
         if (!command.Undo)
@@ -91,14 +94,16 @@ sealed class Judge(Simulator simulator)
             Hold(node.ControlPlane && node.Cluster == cluster, "what acts on another node is a control plane", what);
     }
 
-    async Task ForwardAsync(SimServer server, Run run, Runbook runbook, SimNode target, ActionTraits traits, string what, CancellationToken cancellation)
+    async Task ForwardAsync(
+        SimServer server, Run run, Runbook runbook, SimNode target, ActionTraits traits, string what, CancellationToken cancellation)
     {
         var control = simulator.Control;
         var (mode, _) = ControlStore.ModeOf(await control.ModesAsync(cancellation), runbook, run.ClusterId);
         Hold(mode is RunbookMode.Automatic or RunbookMode.Approve, "no permit in mode off or observe", $"{what}: {mode}");
         if (mode is RunbookMode.Approve)
         {
-            var yes = _approved.TryGetValue($"{run.Id}/", out var given) && given.Hash == run.PlanHash && given.Until > server.Clock.GetUtcNow();
+            var yes = _approved.TryGetValue($"{run.Id}/", out var given) && given.Hash == run.PlanHash
+                && given.Until > server.Clock.GetUtcNow();
             Hold(yes, "no permit without a yes to this very plan", what);
         }
 
@@ -113,12 +118,19 @@ sealed class Judge(Simulator simulator)
                 "nothing during a change freeze", what);
         // As the detector last said, which may be a little ago; how long at most, comes next.
         var told = simulator.World.StalledSince is { } since && since < now ? since : now;
-        var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _)).OfType<Condition>().ToList();
-        Hold(firing.Exists(c => c.State is SignalState.Firing), "no permit on what is unknown or not so", $"{what}: {string.Join(", ", firing.Select(c => c.State))}");
-        Hold(simulator.World.StalledSince is not { } stalled || now - stalled <= runbook.Gates.Freshness + TimeSpan.FromSeconds(1), "no permit on stale evidence", what);
+        var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _))
+            .OfType<Condition>().ToList();
+        Hold(
+            firing.Exists(c => c.State is SignalState.Firing), "no permit on what is unknown or not so",
+            $"{what}: {string.Join(", ", firing.Select(c => c.State))}");
+        Hold(
+            simulator.World.StalledSince is not { } stalled || now - stalled <= runbook.Gates.Freshness + TimeSpan.FromSeconds(1),
+            "no permit on stale evidence", what);
         var before = _attempts.Values.Where(a => a.Run.Runbook == run.Runbook && a.Run.Id != run.Id).ToList();
         foreach (var (_, ended) in before.Where(a => Target(a.Run) == Target(run)))
-            Hold(now - ended >= runbook.Gates.CoolDown - TimeSpan.FromSeconds(10), "cool-down", $"{what}: the attempt before ended at {ended:HH:mm:ss}");
+            Hold(
+                now - ended >= runbook.Gates.CoolDown - TimeSpan.FromSeconds(10), "cool-down",
+                $"{what}: the attempt before ended at {ended:HH:mm:ss}");
         Hold(before.Count(a => a.Run.IncidentId == run.IncidentId) < runbook.Gates.Attempts, "no more attempts than may be", what);
     }
 
@@ -150,7 +162,9 @@ sealed class Judge(Simulator simulator)
                 "zone" => SameCluster(o.Run, run) && simulator.World.Find(run.ClusterId).Find(o.Run.Node).Zone == zone,
                 _ => SameCluster(o.Run, run) && o.Run.Node == run.Node,
             });
-            Hold(count < most, "budgets", $"{what}: {count} others at work in the {scope}, {most} may be: {string.Join(", ", others.Select(o => o.Run.Id))}");
+            Hold(
+                count < most, "budgets",
+                $"{what}: {count} others at work in the {scope}, {most} may be: {string.Join(", ", others.Select(o => o.Run.Id))}");
         }
 
         if (live is { ControlPlane: true, Traits: { } t } && (t.Disruptive || t.StopsVoter))
@@ -192,7 +206,8 @@ sealed class Judge(Simulator simulator)
         }
 
         foreach (var (id, state, run, step, undo) in await connection.QueryAsync(
-            "SELECT id, outcome, run, step, undo FROM commands WHERE state = 'Done' AND run IN (SELECT id FROM runs WHERE ended_at IS NULL)",
+            "SELECT id, outcome, run, step, undo FROM commands WHERE state = 'Done' AND run IN (SELECT id FROM runs "
+            + "WHERE ended_at IS NULL)",
             r => (r.GetString(0), r.OptionalText(1), r.GetString(2), r.GetString(3), r.GetInt64(4) != 0), cancellation))
         {
             _finished.Add(id);
@@ -230,12 +245,17 @@ sealed class Judge(Simulator simulator)
         if (run.State is not RunState.Succeeded)
             return;
         var incident = (await simulator.Incidents.FindAsync(run.IncidentId, cancellation))!;
-        Hold(!incident.Signals.Any(s => s.Unknown), "unknown is not repaired", $"{run.Id} succeeded while {string.Join(", ", incident.Signals.Where(s => s.Unknown).Select(s => s.Name))} is unknown");
-        Hold(incident.Signals.All(s => s.IsClear), "only the detector says that it is repaired", $"{run.Id} succeeded while signals of {incident.Id} hold");
+        Hold(
+            !incident.Signals.Any(s => s.Unknown), "unknown is not repaired",
+            $"{run.Id} succeeded while {string.Join(", ", incident.Signals.Where(s => s.Unknown).Select(s => s.Name))} is unknown");
+        Hold(
+            incident.Signals.All(s => s.IsClear), "only the detector says that it is repaired",
+            $"{run.Id} succeeded while signals of {incident.Id} hold");
     }
 
     /// <summary>Incidents and runs as they are kept, every now and then.</summary>
-    public async Task WatchAsync(IReadOnlyList<Incident> active, IReadOnlyDictionary<string, DateTimeOffset> paged, CancellationToken cancellation)
+    public async Task WatchAsync(
+        IReadOnlyList<Incident> active, IReadOnlyDictionary<string, DateTimeOffset> paged, CancellationToken cancellation)
     {
         foreach (var incident in active)
         {
@@ -246,13 +266,17 @@ sealed class Judge(Simulator simulator)
             }
 
             // A person who has taken it on, quiet signals and a server that is down hold a page; nothing else does.
-            var held = incident.State is IncidentState.Recovering || await simulator.Incidents.AcknowledgementAsync(incident.Id, Now, cancellation) is not null || simulator.DownLately(PageSlack);
+            var held = incident.State is IncidentState.Recovering
+                || await simulator.Incidents.AcknowledgementAsync(incident.Id, Now, cancellation) is not null
+                || simulator.DownLately(PageSlack);
             // What held it may have ended, and it may have become worse, just before this look.
             var before = _watched.GetValueOrDefault(incident.Id, (held, incident.Severity));
             _watched[incident.Id] = (held, incident.Severity);
             if (held || before != (held, incident.Severity))
                 _due[incident.Id] = Now + PageSlack;
-            var due = incident.Reopened == 0 ? incident.OpenedAt + deadline + PageSlack : incident.Signals.Min(s => s.Since) + deadline + PageSlack;
+            var due = incident.Reopened == 0
+                ? incident.OpenedAt + deadline + PageSlack
+                : incident.Signals.Min(s => s.Since) + deadline + PageSlack;
             if (incident.Reopened > 0 && incident.Onsets.Count > 0)
                 due = incident.Onsets[^1] + deadline + PageSlack;
             if (_due.TryGetValue(incident.Id, out var later) && later > due)
@@ -261,7 +285,9 @@ sealed class Judge(Simulator simulator)
                 continue;
             foreach (var entry in await simulator.Incidents.TimelineAsync(incident.Id, cancellation))
                 simulator.Trace($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind}: {entry.Text} ({entry.Count}×)");
-            Hold(false, "closed or paged within the deadline", $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
+            Hold(
+                false, "closed or paged within the deadline",
+                $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
         }
     }
 
@@ -278,7 +304,9 @@ sealed class Judge(Simulator simulator)
             Hold(false, "no run without an owner for longer than the lease", $"{id}, of {owner}, has none after a pass of {server.Owner}");
     }
 
-    /// <summary>An older state is back: of what it has lost, only that counts on which something was done, and it ended now at the latest.</summary>
+    /// <summary>
+    /// An older state is back: of what it has lost, only that counts on which something was done, and it ended now at the latest.
+    /// </summary>
     public async Task RestoredAsync(CancellationToken cancellation)
     {
         var known = (await simulator.Runs.SinceAsync(Simulator.Start, cancellation)).ToDictionary(r => r.Id);
@@ -296,12 +324,15 @@ sealed class Judge(Simulator simulator)
     /// <summary>Every agent that could has told a restored server what it did.</summary>
     public async Task AgreedAsync(DateTimeOffset restoredAt, TimeSpan within, CancellationToken cancellation)
     {
-        if ((await simulator.Runs.LineageAsync(cancellation)).RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds() || simulator.DownLately(within))
+        if ((await simulator.Runs.LineageAsync(cancellation)).RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds()
+            || simulator.DownLately(within))
             return;
         foreach (var node in simulator.World.Nodes.Where(n => n.Agent.IsFree(within)))
         {
             var asked = await simulator.Agents.JournalWantedAsync(new(node.Id), cancellation);
-            Hold(asked is null, "agents and a restored server agree", $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
+            Hold(
+                asked is null, "agents and a restored server agree",
+                $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
         }
     }
 
@@ -309,10 +340,13 @@ sealed class Judge(Simulator simulator)
     public async Task AtRestAsync(IReadOnlyList<Incident> active, CancellationToken cancellation)
     {
         var live = await simulator.Runs.LiveAsync(cancellation);
-        Hold(live.Count == 0, "every run ends", string.Join(", ", live.Select(r => $"{r.Id} of {r.Runbook} is {r.State}: {r.Reason} {r.Undoing}")));
+        Hold(
+            live.Count == 0, "every run ends",
+            string.Join(", ", live.Select(r => $"{r.Id} of {r.Runbook} is {r.State}: {r.Reason} {r.Undoing}")));
         Hold(active.Count == 0, "every incident ends", string.Join(", ", active.Select(i => $"{i.Id} is {i.State}")));
         var cordoned = simulator.World.Nodes.Where(n => n.CordonedBy is not null and not Simulator.Somebody).ToList();
-        Hold(cordoned.Count == 0, "no cordon left that no run owns", string.Join(", ", cordoned.Select(n => $"{n.Name} by {n.CordonedBy}")));
+        Hold(
+            cordoned.Count == 0, "no cordon left that no run owns", string.Join(", ", cordoned.Select(n => $"{n.Name} by {n.CordonedBy}")));
     }
 
     void Hold(bool so, string invariant, string what)

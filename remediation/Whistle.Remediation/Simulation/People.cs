@@ -5,7 +5,10 @@ using Whistle.Remediation.Runs;
 
 namespace Whistle.Remediation.Simulation;
 
-/// <summary>Customers, support and on-call: they set modes and windows, say yes late or to the wrong plan, pause, take on, call off, and mend in the end.</summary>
+/// <summary>
+/// Customers, support and on-call: they set modes and windows, say yes late or to the wrong plan, pause, take on, call off, and mend in the
+/// end.
+/// </summary>
 sealed class People(Simulator simulator)
 {
     const string Who = "somebody";
@@ -27,13 +30,20 @@ sealed class People(Simulator simulator)
         var index = 0;
         foreach (var cluster in simulator.World.Clusters)
         {
-            var mode = index++ == 0 || simulator.Options.Calm || Chance.Is("mode", 0.6) ? RunbookMode.Automatic : Chance.Is("mode", 0.8) ? RunbookMode.Approve : RunbookMode.Observe;
+            var mode = index++ == 0 || simulator.Options.Calm || Chance.Is("mode", 0.6)
+                ? RunbookMode.Automatic
+                : Chance.Is("mode", 0.8) ? RunbookMode.Approve
+                : RunbookMode.Observe;
             await SetModeAsync(cluster, mode, cancellation);
             if (simulator.Options.Calm || Chance.Is("window", 0.8))
             {
                 await simulator.Control.AddAsync(new MaintenanceWindow(
-                    0, cluster.Tenant, cluster.Name, simulator.Options.Calm || Chance.Is("window", 0.5) ? "FREQ=DAILY" : "FREQ=WEEKLY;BYDAY=TU,TH,SA",
-                    new DateTime(2026, 1, 1, Chance.Below("window", 24), 0, 0), TimeSpan.FromHours(2 + Chance.Below("window", 6)), "Europe/Berlin", Who, Now), cancellation);
+                    0, cluster.Tenant, cluster.Name, simulator.Options.Calm || Chance.Is("window", 0.5)
+                        ? "FREQ=DAILY"
+                        : "FREQ=WEEKLY;BYDAY=TU,TH,SA",
+                    new DateTime(
+                        2026, 1, 1, Chance.Below("window", 24), 0,
+                        0), TimeSpan.FromHours(2 + Chance.Below("window", 6)), "Europe/Berlin", Who, Now), cancellation);
             }
         }
     }
@@ -49,15 +59,20 @@ sealed class People(Simulator simulator)
                 return true;
             case "pause":
                 var runbook = fault.Twist < 0.3 ? Chance.Pick("pause", simulator.Runbooks.Runbooks).Name : "";
-                await simulator.Control.AddAsync(new Pause(
-                    0, cluster.Tenant, fault.Twist < 0.8 ? cluster.Name : "", fault.Twist is > 0.3 and < 0.6 ? node.Name : "", runbook, "work", Who, Now, Now + fault.Length), cancellation);
+                await simulator.Control.AddAsync(
+                    new Pause(
+                        0, cluster.Tenant, fault.Twist < 0.8 ? cluster.Name : "", fault.Twist is > 0.3 and < 0.6 ? node.Name : "", runbook,
+                        "work", Who, Now, Now + fault.Length),
+                    cancellation);
                 return true;
             case "freeze":
-                await simulator.Control.AddAsync(new ChangeFreeze(0, cluster.Tenant, cluster.Name, "year's end", Who, Now, Now + (fault.Length * 3)), cancellation);
+                await simulator.Control.AddAsync(
+                    new ChangeFreeze(0, cluster.Tenant, cluster.Name, "year's end", Who, Now, Now + (fault.Length * 3)), cancellation);
                 return true;
             case "mode":
                 await SetModeAsync(cluster, (RunbookMode)(fault.Twist * 4), cancellation);
-                Later(fault.Length, () => SetModeAsync(cluster, fault.Twist < 0.8 ? RunbookMode.Automatic : RunbookMode.Approve, cancellation));
+                Later(fault.Length, () => SetModeAsync(
+                    cluster, fault.Twist < 0.8 ? RunbookMode.Automatic : RunbookMode.Approve, cancellation));
                 return true;
             case "taken":
                 foreach (var incident in simulator.Active.Where(i => i.Cluster == cluster.Name))
@@ -66,7 +81,8 @@ sealed class People(Simulator simulator)
                 simulator.In(fault.Length, () => simulator.StirAsync(simulator.Stop));
                 return true;
             case "cancel":
-                foreach (var run in (await simulator.Runs.LiveAsync(cancellation)).Where(r => fault.Twist < 0.5 || r.Cluster == cluster.Name))
+                foreach (var run in (await simulator.Runs.LiveAsync(cancellation)).Where(
+                    r => fault.Twist < 0.5 || r.Cluster == cluster.Name))
                     await CallOffAsync(run.Id, cancellation);
                 // And the next that is just about to change something.
                 _callsOff = true;
@@ -94,11 +110,15 @@ sealed class People(Simulator simulator)
             return;
         foreach (var run in await simulator.Runs.LiveAsync(cancellation))
         {
-            var step = await simulator.Runs.RunbookOfAsync(run, cancellation) is { } runbook && run.Step < runbook.Steps.Count ? runbook.Steps[run.Step] : null;
+            var step = await simulator.Runs.RunbookOfAsync(run, cancellation) is { } runbook
+                && run.Step < runbook.Steps.Count ? runbook.Steps[run.Step] : null;
             if (run.State is RunState.AwaitingApproval)
                 Asked(run, step is { Kind: StepKind.Approval } ? step.Name : "");
-            else if (run.State is RunState.Running && step is { Kind: StepKind.Task } && _asked.Add($"{run.Id} {step.Name}") && !simulator.Unlucky("no task", 0.2))
-                Later(Chance.Seconds("task", 60, 3600), () => simulator.Runs.CompleteAsync(new(run.Id, step.Name, Who, "looked", Now), cancellation));
+            else if (run.State is RunState.Running && step is { Kind: StepKind.Task } && _asked.Add($"{run.Id} {step.Name}")
+                && !simulator.Unlucky("no task", 0.2))
+                Later(
+                    Chance.Seconds("task", 60, 3600),
+                    () => simulator.Runs.CompleteAsync(new(run.Id, step.Name, Who, "looked", Now), cancellation));
         }
     }
 
@@ -140,7 +160,8 @@ sealed class People(Simulator simulator)
         await simulator.StirAsync(cancellation);
     }
 
-    async Task CallOffAsync(string run, CancellationToken cancellation) => await simulator.Runs.CancelAsync(new(run, Who, "not today", Now), cancellation);
+    async Task CallOffAsync(string run, CancellationToken cancellation) =>
+        await simulator.Runs.CancelAsync(new(run, Who, "not today", Now), cancellation);
 
     void Later(TimeSpan delay, Func<Task> act) => simulator.In(delay, async () =>
     {

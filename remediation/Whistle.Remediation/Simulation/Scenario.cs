@@ -10,9 +10,10 @@ static class Scenario
     // What strikes, and how often in comparison.
     static readonly (string Kind, double Weight)[] Kinds =
     [
-        ("disk", 14), ("inodes", 4), ("kubelet", 8), ("runtime", 6), ("clock", 5), ("certificate", 4), ("conntrack", 4), ("journal", 4), ("drift", 3), ("sick", 10), ("etcd", 10),
-        ("storm", 2), ("burst", 4), ("agent dies", 8), ("agent cut off", 6), ("agent lies", 3), ("cluster silent", 3), ("detector stalls", 3), ("stores fail", 2), ("clock jumps", 2),
-        ("kill switch", 2), ("pause", 5), ("mode", 4), ("taken", 4), ("cancel", 4), ("freeze", 2), ("foreign cordon", 4), ("budget spent", 6), ("flap", 4), ("restored", 2),
+        ("disk", 14), ("inodes", 4), ("kubelet", 8), ("runtime", 6), ("clock", 5), ("certificate", 4), ("conntrack", 4), ("journal", 4),
+        ("drift", 3), ("sick", 10), ("etcd", 10), ("storm", 2), ("burst", 4), ("agent dies", 8), ("agent cut off", 6), ("agent lies", 3),
+        ("cluster silent", 3), ("detector stalls", 3), ("stores fail", 2), ("clock jumps", 2), ("kill switch", 2), ("pause", 5),
+        ("mode", 4), ("taken", 4), ("cancel", 4), ("freeze", 2), ("foreign cordon", 4), ("budget spent", 6), ("flap", 4), ("restored", 2),
     ];
 
     const double Together = 0.35;
@@ -36,8 +37,9 @@ static class Scenario
             // Faults gather in few places.
             var near = faults.Count > 0 && chance.Is("near", 0.4) ? faults[^1] : null;
             faults.Add(new(
-                faults.Count, at, kind, near?.Cluster ?? chance.Below("cluster", options.Clusters), chance.Is("control", 0.25) ? chance.Below("node", 3) : chance.Below("node", options.NodesPerCluster),
-                length, chance.Next("twist")));
+                faults.Count, at, kind, near?.Cluster ?? chance.Below("cluster", options.Clusters),
+                chance.Is("control", 0.25) ? chance.Below("node", 3) : chance.Below("node", options.NodesPerCluster), length,
+                chance.Next("twist")));
         }
 
         return faults;

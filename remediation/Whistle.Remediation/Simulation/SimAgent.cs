@@ -122,7 +122,8 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         }
 
         IReadOnlyList<LeasedCommand>? leased = null;
-        await simulator.AsAsync(server, async () => leased = [.. (await server.Host.Agents.LeaseAsync(_sender, server.Clock.GetUtcNow(), cancellation)).Select(Remediation.Commands.CommandStore.ToLeased)], cancellation);
+        await simulator.AsAsync(server, async () => leased = [.. (await server.Host.Agents.LeaseAsync(
+            _sender, server.Clock.GetUtcNow(), cancellation)).Select(Remediation.Commands.CommandStore.ToLeased)], cancellation);
         if (leased is null || simulator.Unlucky($"{_stream} lease lost", 0.02))
         {
             simulator.Trouble("lost lease");
@@ -137,23 +138,28 @@ sealed class SimAgent(Simulator simulator, SimNode node)
     async Task<string?> AskedAsync(SimServer server, CancellationToken cancellation)
     {
         string? generation = null;
-        await simulator.AsAsync(server, async () => generation = await server.Host.Agents.JournalWantedAsync(_sender, cancellation), cancellation);
+        await simulator.AsAsync(
+            server, async () => generation = await server.Host.Agents.JournalWantedAsync(_sender, cancellation), cancellation);
         return generation;
     }
 
     // All that it remembers; some of it was written by an earlier release, which did not note whether it had begun.
     async Task TellAsync(SimServer server, string generation, CancellationToken cancellation)
     {
-        var entries = _done.Values.Concat(_journal.Values.Where(e => e.Result is not null)).OrderBy(e => e.At).ThenBy(e => e.Command.Id, StringComparer.Ordinal).Select(e => new JournalEntry(
-            e.Command.Id, e.Command.Action, e.At.ToUnixTimeMilliseconds(), e.Result!.Outcome, e.Result.Summary,
-            simulator.Unlucky($"{_stream} old journal", 0.1) ? null : e.Intent, e.Command.Step, e.Command.Undo)).ToList();
-        await simulator.AsAsync(server, () => server.Host.Agents.TakeJournalAsync(_sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(), cancellation), cancellation);
+        var entries = _done.Values.Concat(_journal.Values.Where(e => e.Result is not null))
+            .OrderBy(e => e.At).ThenBy(e => e.Command.Id, StringComparer.Ordinal).Select(e => new JournalEntry(
+                e.Command.Id, e.Command.Action, e.At.ToUnixTimeMilliseconds(), e.Result!.Outcome, e.Result.Summary,
+                simulator.Unlucky($"{_stream} old journal", 0.1) ? null : e.Intent, e.Command.Step, e.Command.Undo)).ToList();
+        await simulator.AsAsync(server, () => server.Host.Agents.TakeJournalAsync(
+            _sender, new(generation, Simulator.Start.ToUnixTimeMilliseconds(), entries, More: false), server.Clock.GetUtcNow(),
+            cancellation), cancellation);
         await simulator.StirAsync(cancellation);
         Wake();
     }
 
     /// <summary>It had nothing else to do and could reach a server for so long.</summary>
-    public bool IsFree(TimeSpan length) => Reaches && _busy is null && _journal.Count == 0 && Now - CutOffUntil >= length && Now - DeadUntil >= length && Now - node.DownUntil >= length && Now - node.Cluster.SilentUntil >= length;
+    public bool IsFree(TimeSpan length) => Reaches && _busy is null && _journal.Count == 0 && Now - CutOffUntil >= length
+        && Now - DeadUntil >= length && Now - node.DownUntil >= length && Now - node.Cluster.SilentUntil >= length;
 
     void Again() => simulator.In(Chance.Seconds(_stream, 5, 40), () =>
     {
@@ -179,7 +185,9 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         await simulator.Judge.LeasedAsync(node, command.Id, cancellation);
         var traits = ActionCatalogue.TraitsOf(command.Action, n => Text(command, n));
         if (traits.ReadOnly || command.DryRun)
-            simulator.In(Chance.Seconds(_stream, 1, 20), async () => await FinishAsync(command, CommandOutcome.Succeeded, "read.", "{}", cancellation));
+            simulator.In(
+                Chance.Seconds(_stream, 1, 20),
+                async () => await FinishAsync(command, CommandOutcome.Succeeded, "read.", "{}", cancellation));
         else
             simulator.In(Chance.Seconds(_stream, 0.05, 5), () => AskAsync(command, tries: 0, cancellation: cancellation));
     }
@@ -203,7 +211,8 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         await simulator.People.AboutToBeginAsync(command.Id, cancellation);
         var asked = Now;
         BeginAnswer? answer = null;
-        await simulator.AsAsync(server, async () => answer = await server.Host.BeginAsync(_sender, command.Id, command.Token, cancellation), cancellation);
+        await simulator.AsAsync(
+            server, async () => answer = await server.Host.BeginAsync(_sender, command.Id, command.Token, cancellation), cancellation);
         // As the real one, it counts from when it asked.
         var late = answer is { Granted: true } && Now - asked >= TimeSpan.FromSeconds(answer.Seconds);
         if (answer is { Granted: true } && !late)
@@ -234,7 +243,9 @@ sealed class SimAgent(Simulator simulator, SimNode node)
             return;
         }
 
-        var (outcome, summary, output) = Now < LiesUntil ? (CommandOutcome.Succeeded, "It says so.", "{}") : await simulator.CarryAsync(node, command, n => Text(command, n), cancellation);
+        var (outcome, summary, output) = Now < LiesUntil
+            ? (CommandOutcome.Succeeded, "It says so.", "{}")
+            : await simulator.CarryAsync(node, command, n => Text(command, n), cancellation);
         if (Now < LiesUntil)
             simulator.Trouble("agent lies");
         if (simulator.Unlucky($"{_stream} dies after", 0.01))
@@ -295,7 +306,10 @@ sealed class SimAgent(Simulator simulator, SimNode node)
         if (simulator.Unlucky($"{_stream} twice", 0.03))
         {
             simulator.Trouble("double report");
-            simulator.In(Chance.Seconds(_stream, 1, 300), async () => await simulator.AsAsync(simulator.Server(_stream), async s => await s.Host.Agents.FinishAsync(_sender, id, result with { Outcome = CommandOutcome.Failed }, cancellation), cancellation));
+            simulator.In(Chance.Seconds(_stream, 1, 300), async () => await simulator.AsAsync(
+                simulator.Server(_stream),
+                async s => await s.Host.Agents.FinishAsync(_sender, id, result with { Outcome = CommandOutcome.Failed }, cancellation),
+                cancellation));
         }
 
         if (!answered || simulator.Unlucky($"{_stream} answer lost", 0.02))

@@ -25,7 +25,9 @@ sealed class SimClock(Simulator simulator) : TimeProvider
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 }
 
-/// <summary>One process of the server: incidents, remediation and alerting over the shared state. A crash leaves nothing but the state.</summary>
+/// <summary>
+/// One process of the server: incidents, remediation and alerting over the shared state. A crash leaves nothing but the state.
+/// </summary>
 sealed class SimServer : IDisposable
 {
     static readonly TimeSpan Together = TimeSpan.FromSeconds(15);

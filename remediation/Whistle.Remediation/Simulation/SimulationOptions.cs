@@ -45,7 +45,9 @@ public sealed record SimulationOptions
     /// <summary>The faults, in place of those that are drawn.</summary>
     internal IReadOnlyList<Fault>? Script { get; init; }
 
-    /// <summary>The write about a run or a command at which the process that makes it dies, counted from 0, before its commit and after it apart.</summary>
+    /// <summary>
+    /// The write about a run or a command at which the process that makes it dies, counted from 0, before its commit and after it apart.
+    /// </summary>
     internal int? DieAt { get; init; }
 
     /// <summary>Told what happens, line by line; null for nobody.</summary>
@@ -100,7 +102,10 @@ public sealed record SimulationReport
 
     public void Add(SimulationReport other)
     {
-        foreach (var (mine, theirs) in new[] { (Faults, other.Faults), (Troubles, other.Troubles), (Runs, other.Runs), (Refusals, other.Refusals) })
+        foreach (var (mine, theirs) in new[]
+        {
+            (Faults, other.Faults), (Troubles, other.Troubles), (Runs, other.Runs), (Refusals, other.Refusals),
+        })
         {
             foreach (var (key, count) in theirs)
                 mine[key] = mine.GetValueOrDefault(key) + count;

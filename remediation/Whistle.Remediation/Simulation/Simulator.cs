@@ -130,7 +130,13 @@ public sealed partial class Simulator : IDisposable
             await Judge.AtRestAsync(Active, cancellation);
         }
 
-        return _report with { End = await EndingAsync(cancellation), Violation = _violation, ClusterHours = (Now - Start).TotalHours * Options.Clusters, FaultsPlanned = faults.Count };
+        return _report with
+        {
+            End = await EndingAsync(cancellation),
+            Violation = _violation,
+            ClusterHours = (Now - Start).TotalHours * Options.Clusters,
+            FaultsPlanned = faults.Count,
+        };
     }
 
     internal void At(DateTimeOffset at, Action act) => At(at, () =>
@@ -213,7 +219,8 @@ public sealed partial class Simulator : IDisposable
     async Task<string> EndingAsync(CancellationToken cancellation)
     {
         var runs = (await Runs.SinceAsync(Start, cancellation)).Select(r =>
-            $"{r.Runbook} {r.Attempt} {r.State}: {string.Join(", ", r.Reports.Select(s => $"{(s.Undo ? "undo " : "")}{s.Step} {s.Outcome}"))}");
+            $"{r.Runbook} {r.Attempt} {r.State}: "
+            + $"{string.Join(", ", r.Reports.Select(s => $"{(s.Undo ? "undo " : "")}{s.Step} {s.Outcome}"))}");
         var incidents = (await Incidents.SinceAsync(Start, cancellation)).Select(i => $"{i.Title} {i.State}, {i.Reopened} times back");
         var cordons = World.Nodes.Where(n => n.CordonedBy is not null).Select(n => $"{n.Name} cordoned by {n.CordonedBy}");
         return string.Join('\n', [.. runs, .. incidents, .. cordons]);
@@ -369,14 +376,17 @@ public sealed partial class Simulator : IDisposable
     }
 
     internal bool Holds(string expression) => NodeIsUp().Match(expression) is not { Success: true } match
-        || World.Clusters.First(c => c.Name == match.Groups[1].Value).Find(match.Groups[2].Value) is { } node && node.Ready(Now) && World.Unheard(node, Now) is null;
+        || World.Clusters.First(c => c.Name == match.Groups[1].Value).Find(match.Groups[2].Value) is { } node && node.Ready(Now)
+            && World.Unheard(node, Now) is null;
 
     internal TimeSpan? Deadline(string severity) => _servers.FirstOrDefault(s => s is not null)?.Pager.Deadline(severity);
 
     /// <summary>No server was well all the time lately.</summary>
-    internal bool DownLately(TimeSpan slack) => Now < _troubledUntil + slack || Now < _storesFailUntil + slack || _servers.All(s => s is null);
+    internal bool DownLately(TimeSpan slack) =>
+        Now < _troubledUntil + slack || Now < _storesFailUntil + slack || _servers.All(s => s is null);
 
-    internal async Task<bool> BegunAsync(Run run, CancellationToken cancellation) => await Commands.FindAsync(run.CommandId, cancellation) is { State: CommandState.Begun };
+    internal async Task<bool> BegunAsync(Run run, CancellationToken cancellation) =>
+        await Commands.FindAsync(run.CommandId, cancellation) is { State: CommandState.Begun };
 
     internal void FailStores(TimeSpan length) => _storesFailUntil = Now + length;
 
@@ -393,9 +403,11 @@ public sealed partial class Simulator : IDisposable
     }
 
     /// <summary>What an action does to the world, and what its agent says of it.</summary>
-    internal async Task<(CommandOutcome Outcome, string Summary, string? Output)> CarryAsync(SimNode executor, LeasedCommand command, Func<string, string?> text, CancellationToken cancellation)
+    internal async Task<(CommandOutcome Outcome, string Summary, string? Output)> CarryAsync(
+        SimNode executor, LeasedCommand command, Func<string, string?> text, CancellationToken cancellation)
     {
-        var other = command.Action.StartsWith("kubernetes.", StringComparison.Ordinal) || command.Action.StartsWith("etcd.", StringComparison.Ordinal) ? text("node") : null;
+        var other = command.Action.StartsWith("kubernetes.", StringComparison.Ordinal)
+            || command.Action.StartsWith("etcd.", StringComparison.Ordinal) ? text("node") : null;
         var target = other is null ? executor : executor.Cluster.Find(other);
         Trace($"does {command.Id} {command.Action} on {target.Cluster.Name}/{target.Name}");
         await Judge.ExecutedAsync(command.Id, command.Action, target, command.Action == "etcd.replace-member", cancellation);
@@ -415,7 +427,9 @@ public sealed partial class Simulator : IDisposable
 
                 return (CommandOutcome.Succeeded, "let go.", "{}");
             case "kubernetes.drain":
-                return Now < target.Cluster.BudgetSpentUntil ? (CommandOutcome.Failed, "shop/db lets no pod be evicted.", "{}") : (CommandOutcome.Succeeded, "drained.", "{}");
+                return Now < target.Cluster.BudgetSpentUntil
+                    ? (CommandOutcome.Failed, "shop/db lets no pod be evicted.", "{}")
+                    : (CommandOutcome.Succeeded, "drained.", "{}");
             case "node.reboot":
                 (target.DownFrom, target.DownUntil) = (Now, Now + Chance.Seconds("reboot", 60, 240));
                 break;

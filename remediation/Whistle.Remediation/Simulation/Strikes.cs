@@ -17,10 +17,18 @@ public sealed partial class Simulator
                 break;
             case "burst":
                 foreach (var other in cluster.Nodes.Skip(fault.Node).Take(6))
-                    await BreakAsync(other, fault.Twist < 0.4 ? "disk" : fault.Twist < 0.7 ? "runtime" : "sick", fault with { Twist = 0.5 }, cancellation);
+                    await BreakAsync(
+                        other, fault.Twist < 0.4 ? "disk" : fault.Twist < 0.7 ? "runtime" : "sick", fault with { Twist = 0.5 },
+                        cancellation);
                 break;
             case "flap":
-                await AddAsync(new(node, NodeFault.Find(fault.Twist < 0.5 ? "runtime" : "conntrack"), Now) { Hopeless = true, Flaps = TimeSpan.FromMinutes(2 + (10 * fault.Twist)) }, fault.Length * 3, cancellation);
+                await AddAsync(
+                    new(node, NodeFault.Find(fault.Twist < 0.5 ? "runtime" : "conntrack"), Now)
+                    {
+                        Hopeless = true,
+                        Flaps = TimeSpan.FromMinutes(2 + (10 * fault.Twist)),
+                    },
+                    fault.Length * 3, cancellation);
                 break;
             case "etcd":
                 await BreakAsync(cluster.Nodes[fault.Node % cluster.Voters.Count()], "etcd", fault, cancellation);

@@ -12,11 +12,15 @@ sealed record NodeFault(string Name, string Signal, string Severity, params IRea
 
     public static readonly NodeFault Sick = new("sick", "SimNodeSick", "critical", ("node.reboot", 0.7));
 
-    public static readonly NodeFault Etcd = new("etcd", "SimEtcdMemberDown", "critical", ("unit.restart etcd.service", 0.5), ("etcd.replace-member", 0.9));
+    public static readonly NodeFault Etcd =
+        new("etcd", "SimEtcdMemberDown", "critical", ("unit.restart etcd.service", 0.5), ("etcd.replace-member", 0.9));
 
     public static readonly IReadOnlyList<NodeFault> All =
     [
-        new("disk", "NodeFilesystemSpaceFillingUp", "warning", ("disk.clean-paths", 0.6), ("disk.vacuum-journal", 0.2), ("images.prune", 0.3)) { IsDisk = true },
+        new(
+            "disk", "NodeFilesystemSpaceFillingUp", "warning", ("disk.clean-paths", 0.6), ("disk.vacuum-journal", 0.2),
+            ("images.prune", 0.3))
+        { IsDisk = true },
         new("inodes", "NodeFilesystemFilesFillingUp", "warning", ("disk.clean-paths", 0.7)) { IsDisk = true },
         new("kubelet", "NodeKubeletUnhealthy", "critical", ("unit.restart kubelet.service", 0.85)),
         new("runtime", "NodeContainerRuntimeUnhealthy", "critical", ("unit.restart containerd.service", 0.8)),
@@ -98,7 +102,8 @@ sealed class SimNode(SimCluster cluster, string name, string zone, bool controlP
 
     public bool IsDown(DateTimeOffset now) => now < DownUntil;
 
-    public bool VoterHealthy(DateTimeOffset now) => !IsDown(now) && now >= ReplacedUntil && !Problems.Exists(p => p.Ailment == NodeFault.Etcd || p.Ailment == NodeFault.Sick);
+    public bool VoterHealthy(DateTimeOffset now) =>
+        !IsDown(now) && now >= ReplacedUntil && !Problems.Exists(p => p.Ailment == NodeFault.Etcd || p.Ailment == NodeFault.Sick);
 
     public bool Ready(DateTimeOffset now) => !IsDown(now) && !Problems.Exists(p => p.Ailment.Name is "kubelet" or "sick");
 }
@@ -133,7 +138,9 @@ sealed class SimCluster(ClusterId id)
         // While a member is replaced, it is gone first and a learner then.
         Members = [.. Voters.Where(n => now >= n.ReplacedUntil || n.ReplacedUntil - now < TimeSpan.FromMinutes(1))
             .Select(n => new MemberFacts($"m-{n.Name}", n.Name, n.VoterHealthy(now) || now < n.ReplacedUntil, now < n.ReplacedUntil))],
-        Budgets = [new("shop", "db", now < BudgetSpentUntil ? 0 : 1, Nodes.Where(n => !n.ControlPlane).Take(Nodes.Count / 2).Select(n => n.Name).ToHashSet())],
+        Budgets = [new(
+            "shop", "db", now < BudgetSpentUntil ? 0 : 1,
+            Nodes.Where(n => !n.ControlPlane).Take(Nodes.Count / 2).Select(n => n.Name).ToHashSet())],
     };
 }
 
@@ -168,7 +175,9 @@ sealed class World
 
     public SimCluster Find(ClusterId cluster) => _clusters[cluster];
 
-    /// <summary>What the detector states: what began at least an interval before, with nothing concluded where the node is not heard of.</summary>
+    /// <summary>
+    /// What the detector states: what began at least an interval before, with nothing concluded where the node is not heard of.
+    /// </summary>
     public List<Signal> Signals(DateTimeOffset now)
     {
         var at = StalledSince is { } stalled && stalled < now ? stalled : now;

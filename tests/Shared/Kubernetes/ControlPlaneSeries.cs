@@ -1,8 +1,8 @@
 namespace Whistle.Fixtures;
 
 /// <summary>
-/// API server, scheduler and controller manager with three targets each, of which one is down, and the cluster's name service. The API server
-/// fails for one of its resources.
+/// API server, scheduler and controller manager with three targets each, of which one is down, and the cluster's name service. The API
+/// server fails for one of its resources.
 /// </summary>
 sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
 {
@@ -15,7 +15,8 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
 
     static readonly (string Verb, string Scope)[] Calls =
     [
-        ("GET", "resource"), ("LIST", "namespace"), ("LIST", "cluster"), ("POST", "resource"), ("PUT", "resource"), ("PATCH", "resource"), ("DELETE", "resource"),
+        ("GET", "resource"), ("LIST", "namespace"), ("LIST", "cluster"), ("POST", "resource"), ("PUT", "resource"), ("PATCH", "resource"),
+        ("DELETE", "resource"),
     ];
 
     static readonly double[] RequestSeconds = [0.05, 0.1, 1, 5, 10, 30, 60];
@@ -37,7 +38,8 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
 
         foreach (var pod in new[] { "coredns-1", "coredns-2" })
         {
-            var target = new Target(series, seed, ("job", "coredns"), ("namespace", "kube-system"), ("pod", pod), ("instance", $"{pod}:9153"));
+            var target = new Target(
+                series, seed, ("job", "coredns"), ("namespace", "kube-system"), ("pod", pod), ("instance", $"{pod}:9153"));
             target.Still("up", 1);
             target.Still("coredns_build_info", 1, ("version", "1.12.1"));
         }
@@ -46,13 +48,15 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
     void Component(string job, string ns, int port, int index, bool isUp, Action<Target> add)
     {
         var instance = $"{KubernetesFixture.Address(index)}:{port}";
-        var target = new Target(series, seed, ("job", job), ("namespace", ns), ("service", job), ("endpoint", "https"), ("instance", instance));
+        var target = new Target(
+            series, seed, ("job", job), ("namespace", ns), ("service", job), ("endpoint", "https"), ("instance", instance));
         target.Still("up", isUp ? 1 : 0);
         if (!isUp)
             return;
         target.Still("kubernetes_build_info", 1, ("git_version", Version), ("platform", "linux/amd64"));
         target.Counts("rest_client_requests_total", 20, ("code", "200"), ("host", instance), ("method", "GET"));
-        target.Counts("rest_client_requests_total", job == "apiserver" && index == 0 ? 1 : 0, ("code", "500"), ("host", instance), ("method", "GET"));
+        target.Counts(
+            "rest_client_requests_total", job == "apiserver" && index == 0 ? 1 : 0, ("code", "500"), ("host", instance), ("method", "GET"));
         add(target);
     }
 
@@ -63,7 +67,8 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
             foreach (var (verb, scope) in Calls)
                 Requests(target, resource, verb, scope);
             target.Counts(
-                "apiserver_request_terminations_total", resource == FailingResource ? 2_000 : 0, ("code", "503"), ("resource", resource), ("verb", "WATCH"));
+                "apiserver_request_terminations_total", resource == FailingResource ? 2_000 : 0, ("code", "503"), ("resource", resource),
+                ("verb", "WATCH"));
         }
 
         target.Histogram("apiserver_client_certificate_expiration_seconds", 400, 50 * 86_400, ExpirationSeconds);
@@ -77,7 +82,8 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
     static void Requests(Target target, string resource, string verb, string scope)
     {
         const double Growth = 60;
-        (string, string)[] labels = [("resource", resource), ("verb", verb), ("scope", scope), ("version", "v1"), ("component", "apiserver")];
+        (string, string)[] labels =
+            [("resource", resource), ("verb", verb), ("scope", scope), ("version", "v1"), ("component", "apiserver")];
         target.Histogram("apiserver_request_sli_duration_seconds", Growth, verb == "LIST" ? 0.3 : 0.03, RequestSeconds, labels);
         var failed = resource == FailingResource ? 0.9 : 0;
         target.Counts("apiserver_request_total", Growth * (1 - failed), [.. labels, ("code", verb == "POST" ? "201" : "200")]);
@@ -89,7 +95,9 @@ sealed class ControlPlaneSeries(List<FixtureSeries> series, uint seed)
 
     static void Scheduler(Target target)
     {
-        target.Histogram("scheduler_scheduling_attempt_duration_seconds", 3, 0.02, SchedulingSeconds, ("profile", "default-scheduler"), ("result", "scheduled"));
+        target.Histogram(
+            "scheduler_scheduling_attempt_duration_seconds", 3, 0.02, SchedulingSeconds, ("profile", "default-scheduler"),
+            ("result", "scheduled"));
         target.Histogram("scheduler_scheduling_algorithm_duration_seconds", 3, 0.004, SchedulingSeconds);
         target.Histogram("scheduler_pod_scheduling_sli_duration_seconds", 3, 0.1, SchedulingSeconds, ("attempts", "1"));
     }

@@ -1,6 +1,8 @@
 namespace Whistle.Fixtures;
 
-/// <summary>What kube-state-metrics says of the cluster's objects: those of <see cref="Workloads"/>, and one of each kind in each trouble.</summary>
+/// <summary>
+/// What kube-state-metrics says of the cluster's objects: those of <see cref="Workloads"/>, and one of each kind in each trouble.
+/// </summary>
 sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> series, uint seed)
 {
     /// <summary>Pods that a node takes.</summary>
@@ -51,7 +53,9 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
                 foreach (var call in new[] { "list", "watch" })
                 {
                     target.Counts($"kube_state_metrics_{call}_total", 2, ("resource", resource), ("result", "success"));
-                    target.Counts($"kube_state_metrics_{call}_total", resource == "*v1.Secret" ? 0.4 : 0, ("resource", resource), ("result", "error"));
+                    target.Counts(
+                        $"kube_state_metrics_{call}_total", resource == "*v1.Secret" ? 0.4 : 0, ("resource", resource),
+                        ("result", "error"));
                 }
             }
         }
@@ -61,10 +65,14 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
     {
         var (sick, lost) = (node == cluster.SickNode, node == cluster.LostNode);
         var label = ("node", KubernetesFixture.NodeName(node));
-        _target.Still("kube_node_info", 1, label, ("internal_ip", KubernetesFixture.Address(node)), ("kubelet_version", ControlPlaneSeries.Version));
+        _target.Still(
+            "kube_node_info", 1, label, ("internal_ip", KubernetesFixture.Address(node)), ("kubelet_version", ControlPlaneSeries.Version));
         if (node < 3)
             _target.Still("kube_node_role", 1, label, ("role", "control-plane"));
-        foreach (var (resource, unit, value) in new[] { ("cpu", "core", NodeCpus), ("memory", "byte", NodeMemory), ("pods", "integer", PodCapacity) })
+        foreach (var (resource, unit, value) in new[]
+        {
+            ("cpu", "core", NodeCpus), ("memory", "byte", NodeMemory), ("pods", "integer", PodCapacity),
+        })
         {
             _target.Still("kube_node_status_allocatable", value, label, ("resource", resource), ("unit", unit));
             _target.Still("kube_node_status_capacity", value, label, ("resource", resource), ("unit", unit));
@@ -76,8 +84,8 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
         {
             var flaps = sick && !lost && status == "true";
             _target.Add(
-                flaps ? Behaviour.Flapping : Behaviour.Constant, "kube_node_status_condition", status == (lost ? "unknown" : "true") ? 1 : 0, label,
-                ("condition", "Ready"), ("status", status));
+                flaps ? Behaviour.Flapping : Behaviour.Constant, "kube_node_status_condition",
+                status == (lost ? "unknown" : "true") ? 1 : 0, label, ("condition", "Ready"), ("status", status));
         }
 
         _target.Still("kube_node_spec_unschedulable", 0, label);
@@ -92,11 +100,18 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
         (string, string)[] container = [.. labels, ("container", pod.App)];
         var waits = pod.Trouble is PodTrouble.Pending or PodTrouble.Gated;
         var node = waits ? "" : KubernetesFixture.NodeName(pod.Node);
-        _target.Still("kube_pod_info", 1, [.. labels, ("node", node), ("created_by_kind", pod.OwnerKind), ("created_by_name", pod.OwnerName)]);
+        _target.Still(
+            "kube_pod_info", 1, [.. labels, ("node", node), ("created_by_kind", pod.OwnerKind), ("created_by_name", pod.OwnerName)]);
         _target.Still("kube_pod_owner", 1, [.. labels, ("owner_kind", pod.OwnerKind), ("owner_name", pod.OwnerName)]);
-        _target.States("kube_pod_status_phase", "phase", Phases, waits || pod.Trouble == PodTrouble.ImagePull ? "Pending" : "Running", labels);
-        _target.States("kube_pod_status_ready", "condition", Conditions, pod.Trouble is PodTrouble.None or PodTrouble.Throttled ? "true" : "false", labels);
-        foreach (var (resource, unit, share) in new[] { ("cpu", "core", NodeCpus / podsPerNode), ("memory", "byte", NodeMemory / podsPerNode) })
+        _target.States(
+            "kube_pod_status_phase", "phase", Phases, waits || pod.Trouble == PodTrouble.ImagePull ? "Pending" : "Running", labels);
+        _target.States(
+            "kube_pod_status_ready", "condition", Conditions, pod.Trouble is PodTrouble.None or PodTrouble.Throttled ? "true" : "false",
+            labels);
+        foreach (var (resource, unit, share) in new[]
+        {
+            ("cpu", "core", NodeCpus / podsPerNode), ("memory", "byte", NodeMemory / podsPerNode),
+        })
         {
             (string, string)[] asked = [.. container, ("node", node), ("resource", resource), ("unit", unit)];
             _target.Still("kube_pod_container_resource_requests", share, asked);
@@ -123,7 +138,9 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
             _target.Still("kube_deployment_status_replicas_available", stuck ? 0 : workload.Replicas, labels);
             _target.Still("kube_deployment_status_replicas_updated", workload.Replicas, labels);
             foreach (var condition in new[] { "Available", "Progressing" })
-                _target.States("kube_deployment_status_condition", "status", Conditions, stuck ? "false" : "true", [.. labels, ("condition", condition)]);
+                _target.States(
+                    "kube_deployment_status_condition", "status", Conditions, stuck ? "false" : "true",
+                    [.. labels, ("condition", condition)]);
             ReplicaSet(workload.Namespace, Workloads.ReplicaSet(workload.Name), "Deployment", workload.Name);
         }
 
@@ -225,7 +242,9 @@ sealed class KubeStateSeries(KubernetesFixture cluster, List<FixtureSeries> seri
             (string, string)[] labels = [("namespace", pod.Namespace), ("persistentvolumeclaim", pod.Claim!)];
             _target.Still("kube_persistentvolumeclaim_access_mode", 1, [.. labels, ("access_mode", "ReadWriteOnce")]);
             _target.Still("kube_persistentvolumeclaim_labels", 1, labels);
-            _target.States("kube_persistentvolume_status_phase", "phase", VolumePhases, "Bound", ("persistentvolume", $"pv-{pod.Namespace}-{pod.Claim}"));
+            _target.States(
+                "kube_persistentvolume_status_phase", "phase", VolumePhases, "Bound",
+                ("persistentvolume", $"pv-{pod.Namespace}-{pod.Claim}"));
         }
 
         _target.States("kube_persistentvolume_status_phase", "phase", VolumePhases, "Failed", ("persistentvolume", "pv-released"));

@@ -42,8 +42,9 @@ sealed class KubeletSeries(KubernetesFixture cluster, List<FixtureSeries> series
     }
 
     Target Of(int node, string path) => new(
-        series, seed, ("job", "kubelet"), ("metrics_path", path), ("namespace", "kube-system"), ("service", "kubelet"), ("endpoint", "https-metrics"),
-        ("node", KubernetesFixture.NodeName(node)), ("instance", $"{KubernetesFixture.Address(node)}:10250"));
+        series, seed, ("job", "kubelet"), ("metrics_path", path), ("namespace", "kube-system"), ("service", "kubelet"),
+        ("endpoint", "https-metrics"), ("node", KubernetesFixture.NodeName(node)),
+        ("instance", $"{KubernetesFixture.Address(node)}:10250"));
 
     void Kubelet(Target target, int node, int pods)
     {
@@ -61,7 +62,8 @@ sealed class KubeletSeries(KubernetesFixture cluster, List<FixtureSeries> series
             target.Counts("kubelet_evictions", sick ? 0.2 : 0, ("eviction_signal", signal));
         foreach (var code in new[] { "200", "201", "404" })
             target.Counts("rest_client_requests_total", 12, ("code", code), ("host", "10.96.0.1:443"), ("method", "GET"));
-        target.Still("kubernetes_build_info", 1, ("git_version", sick ? "v1.33.5" : ControlPlaneSeries.Version), ("platform", "linux/amd64"));
+        target.Still(
+            "kubernetes_build_info", 1, ("git_version", sick ? "v1.33.5" : ControlPlaneSeries.Version), ("platform", "linux/amd64"));
     }
 
     static void Containers(Target target, Pod pod)
@@ -72,7 +74,9 @@ sealed class KubeletSeries(KubernetesFixture cluster, List<FixtureSeries> series
             ("namespace", pod.Namespace), ("pod", pod.Name), ("container", pod.App), ("image", $"registry.example.net/{pod.App}:1"),
             ("name", $"{pod.Name}-{pod.App}"), ("id", $"{slice}/cri-containerd.scope"),
         ];
-        target.Add(pod.Trouble == PodTrouble.CrashLoop ? Behaviour.RestartingCounter : Behaviour.SecondsCounter, "container_cpu_usage_seconds_total", 2, labels);
+        target.Add(
+            pod.Trouble == PodTrouble.CrashLoop ? Behaviour.RestartingCounter : Behaviour.SecondsCounter,
+            "container_cpu_usage_seconds_total", 2, labels);
         target.Counts("container_cpu_cfs_periods_total", 150, labels);
         target.Counts("container_cpu_cfs_throttled_periods_total", pod.Trouble == PodTrouble.Throttled ? 80 : 3, labels);
         target.Pages("container_memory_working_set_bytes", 300 * Mebibyte, labels);
@@ -94,7 +98,9 @@ sealed class KubeletSeries(KubernetesFixture cluster, List<FixtureSeries> series
         target.Add(behaviour, "kubelet_volume_stats_available_bytes", VolumeBytes * (full ? 0.025 : 0.6), labels);
         target.Pages("kubelet_volume_stats_used_bytes", VolumeBytes * (full ? 0.98 : 0.4), labels);
         target.Still("kubelet_volume_stats_inodes", VolumeInodes, labels);
-        target.Add(full ? Behaviour.Draining : Behaviour.Constant, "kubelet_volume_stats_inodes_free", VolumeInodes * (full ? 0.025 : 0.9), labels);
+        target.Add(
+            full ? Behaviour.Draining : Behaviour.Constant, "kubelet_volume_stats_inodes_free", VolumeInodes * (full ? 0.025 : 0.9),
+            labels);
         target.Still("kubelet_volume_stats_inodes_used", VolumeInodes * (full ? 0.98 : 0.1), labels);
     }
 }

@@ -1,10 +1,10 @@
 namespace Whistle.Fixtures;
 
 /// <summary>
-/// What the targets of a Kubernetes cluster expose, as far as the rules read it that are shared for clusters: node exporter, kube-state-metrics,
-/// kubelet with cAdvisor, and the control plane, under their names and labels but for the external label <c>cluster</c>. Nearly every alert finds
-/// a single thing in trouble: one node is <see cref="SickNode"/>, one is <see cref="LostNode"/>, and beside the well pods there are a few odd ones.
-/// A sample is meant every 15 s.
+/// What the targets of a Kubernetes cluster expose, as far as the rules read it that are shared for clusters: node exporter,
+/// kube-state-metrics, kubelet with cAdvisor, and the control plane, under their names and labels but for the external label
+/// <c>cluster</c>. Nearly every alert finds a single thing in trouble: one node is <see cref="SickNode"/>, one is <see cref="LostNode"/>,
+/// and beside the well pods there are a few odd ones. A sample is meant every 15 s.
 /// </summary>
 sealed class KubernetesFixture
 {

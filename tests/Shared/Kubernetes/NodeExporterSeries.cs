@@ -1,6 +1,8 @@
 namespace Whistle.Fixtures;
 
-/// <summary>What a node exporter says about a server with 8 CPUs, under its names and labels. On the sick node everything that is watched is wrong.</summary>
+/// <summary>
+/// What a node exporter says about a server with 8 CPUs, under its names and labels. On the sick node everything that is watched is wrong.
+/// </summary>
 sealed class NodeExporterSeries(Target target, bool sick)
 {
     /// <summary>Series of one node.</summary>
@@ -11,17 +13,19 @@ sealed class NodeExporterSeries(Target target, bool sick)
 
     static readonly string[] MemoryMoving =
     [
-        "MemFree", "Buffers", "Cached", "Active", "Inactive", "Active_anon", "Inactive_anon", "Active_file", "Inactive_file", "AnonPages", "Mapped",
-        "Shmem", "Slab", "SReclaimable", "SUnreclaim", "KernelStack", "PageTables", "Dirty", "Writeback", "Committed_AS", "KReclaimable", "Percpu",
+        "MemFree", "Buffers", "Cached", "Active", "Inactive", "Active_anon", "Inactive_anon", "Active_file", "Inactive_file", "AnonPages",
+        "Mapped", "Shmem", "Slab", "SReclaimable", "SUnreclaim", "KernelStack", "PageTables", "Dirty", "Writeback", "Committed_AS",
+        "KReclaimable", "Percpu",
     ];
 
     static readonly string[] MemoryStill =
     [
-        "SwapTotal", "SwapFree", "SwapCached", "Unevictable", "Mlocked", "NFS_Unstable", "Bounce", "WritebackTmp", "VmallocUsed", "VmallocChunk",
-        "HardwareCorrupted", "AnonHugePages", "HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp",
+        "SwapTotal", "SwapFree", "SwapCached", "Unevictable", "Mlocked", "NFS_Unstable", "Bounce", "WritebackTmp", "VmallocUsed",
+        "VmallocChunk", "HardwareCorrupted", "AnonHugePages", "HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp",
     ];
 
-    static readonly string[] DiskMoving = ["reads_completed_total", "read_bytes_total", "writes_completed_total", "writes_merged_total", "written_bytes_total"];
+    static readonly string[] DiskMoving =
+        ["reads_completed_total", "read_bytes_total", "writes_completed_total", "writes_merged_total", "written_bytes_total"];
 
     static readonly string[] DiskSeconds = ["read_time_seconds_total", "write_time_seconds_total", "io_time_seconds_total"];
 
@@ -30,23 +34,28 @@ sealed class NodeExporterSeries(Target target, bool sick)
 
     static readonly string[] NetworkStill =
     [
-        "receive_fifo_total", "receive_frame_total", "receive_multicast_total", "transmit_fifo_total", "transmit_colls_total", "transmit_carrier_total",
-        "mtu_bytes", "speed_bytes", "carrier", "carrier_changes_total", "flags", "iface_id", "transmit_queue_length",
+        "receive_fifo_total", "receive_frame_total", "receive_multicast_total", "transmit_fifo_total", "transmit_colls_total",
+        "transmit_carrier_total", "mtu_bytes", "speed_bytes", "carrier", "carrier_changes_total", "flags", "iface_id",
+        "transmit_queue_length",
     ];
 
     static readonly string[] NetstatMoving =
     [
-        "Tcp_InSegs", "Tcp_OutSegs", "Tcp_ActiveOpens", "Tcp_PassiveOpens", "Tcp_RetransSegs", "Udp_InDatagrams", "Udp_OutDatagrams", "IpExt_InOctets",
-        "IpExt_OutOctets",
+        "Tcp_InSegs", "Tcp_OutSegs", "Tcp_ActiveOpens", "Tcp_PassiveOpens", "Tcp_RetransSegs", "Udp_InDatagrams", "Udp_OutDatagrams",
+        "IpExt_InOctets", "IpExt_OutOctets",
     ];
 
     static readonly string[] NetstatStill =
-        ["Tcp_InErrs", "Tcp_OutRsts", "Udp_InErrors", "Udp_NoPorts", "TcpExt_ListenDrops", "TcpExt_ListenOverflows", "TcpExt_SyncookiesSent"];
+    [
+        "Tcp_InErrs", "Tcp_OutRsts", "Udp_InErrors", "Udp_NoPorts", "TcpExt_ListenDrops", "TcpExt_ListenOverflows",
+        "TcpExt_SyncookiesSent",
+    ];
 
     static readonly string[] Collectors =
     [
-        "arp", "bonding", "conntrack", "cpu", "cpufreq", "diskstats", "edac", "filefd", "filesystem", "hwmon", "loadavg", "mdadm", "meminfo", "netclass",
-        "netdev", "netstat", "nvme", "os", "pressure", "schedstat", "sockstat", "softnet", "stat", "systemd", "textfile", "time", "timex", "uname", "vmstat",
+        "arp", "bonding", "conntrack", "cpu", "cpufreq", "diskstats", "edac", "filefd", "filesystem", "hwmon", "loadavg", "mdadm",
+        "meminfo", "netclass", "netdev", "netstat", "nvme", "os", "pressure", "schedstat", "sockstat", "softnet", "stat", "systemd",
+        "textfile", "time", "timex", "uname", "vmstat",
     ];
 
     static readonly string[] Units = ["chronyd.service", "containerd.service", "kubelet.service", "nfs-client.service", "sshd.service"];
@@ -61,8 +70,9 @@ sealed class NodeExporterSeries(Target target, bool sick)
     public static Target AddMetrics(List<FixtureSeries> series, uint seed, int node, bool sick)
     {
         var target = new Target(
-            series, seed, ("job", "node-exporter"), ("namespace", "monitoring"), ("pod", Workloads.ExporterPod(node)), ("container", "node-exporter"),
-            ("service", "node-exporter"), ("endpoint", "https"), ("instance", KubernetesFixture.NodeName(node)));
+            series, seed, ("job", "node-exporter"), ("namespace", "monitoring"), ("pod", Workloads.ExporterPod(node)),
+            ("container", "node-exporter"), ("service", "node-exporter"), ("endpoint", "https"),
+            ("instance", KubernetesFixture.NodeName(node)));
         var before = series.Count;
         new NodeExporterSeries(target, sick).Add();
         for (var sensor = 1; series.Count < before + Count; sensor++)
@@ -150,7 +160,8 @@ sealed class NodeExporterSeries(Target target, bool sick)
             (string, string)[] labels = [("device", "/dev/mapper/vg0"), ("fstype", "ext4"), ("mountpoint", mount)];
             var full = sick && mount == "/var/lib/data";
             foreach (var name in new[] { "avail_bytes", "free_bytes" })
-                target.Add(full ? Behaviour.Draining : Behaviour.PagesGauge, $"node_filesystem_{name}", Size * (full ? 0.025 : 0.6), labels);
+                target.Add(
+                    full ? Behaviour.Draining : Behaviour.PagesGauge, $"node_filesystem_{name}", Size * (full ? 0.025 : 0.6), labels);
             target.Add(full ? Behaviour.Draining : Behaviour.Constant, "node_filesystem_files_free", Files * (full ? 0.025 : 0.9), labels);
             target.Still("node_filesystem_size_bytes", Size, labels);
             target.Still("node_filesystem_files", Files, labels);

@@ -13,7 +13,8 @@ sealed class Target(List<FixtureSeries> series, uint seed, params (string Name, 
     public void Counts(string name, double growth, params (string Name, string Value)[] own) =>
         Add(growth == 0 ? Behaviour.Constant : Behaviour.Counter, name, growth, own);
 
-    public void Seconds(string name, double growth, params (string Name, string Value)[] own) => Add(Behaviour.SecondsCounter, name, growth, own);
+    public void Seconds(string name, double growth, params (string Name, string Value)[] own) =>
+        Add(Behaviour.SecondsCounter, name, growth, own);
 
     public void Pages(string name, double level, params (string Name, string Value)[] own) => Add(Behaviour.PagesGauge, name, level, own);
 

@@ -21,14 +21,15 @@ enum PodTrouble
 /// <param name="Claim">The PersistentVolumeClaim that it mounts, or null.</param>
 /// <param name="Trouble">What is the matter with it.</param>
 sealed record Pod(
-    string Namespace, string Name, string App, int Node, string OwnerKind, string OwnerName, string? Claim = null, PodTrouble Trouble = PodTrouble.None);
+    string Namespace, string Name, string App, int Node, string OwnerKind, string OwnerName, string? Claim = null,
+    PodTrouble Trouble = PodTrouble.None);
 
 /// <summary>A Deployment or StatefulSet with what the API says of its pods.</summary>
 sealed record Workload(string Namespace, string Name, int Replicas);
 
 /// <summary>
-/// The pods of a cluster and what owns them: two daemon sets, deployments of ten replicas, stateful sets of five, and a few odd pods, one for each kind
-/// of owner and of trouble.
+/// The pods of a cluster and what owns them: two daemon sets, deployments of ten replicas, stateful sets of five, and a few odd pods, one
+/// for each kind of owner and of trouble.
 /// </summary>
 sealed class Workloads
 {

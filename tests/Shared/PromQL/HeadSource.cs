@@ -11,7 +11,8 @@ sealed class HeadSource(Head head) : ILiveSeriesSource
     public TimeSpan Kept => TimeSpan.MaxValue;
 
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
-        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) => new(head.Select(matchers, minTime, maxTime));
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) =>
+        new(head.Select(matchers, minTime, maxTime));
 
     public LiveSelection Open(IReadOnlyList<LabelMatcher> matchers) => TelemetrySource.Live(head.Open(matchers));
 }
@@ -31,7 +32,8 @@ sealed class StoredHeadSource(Head head) : ILiveSeriesSource
             head.GetOrAdd(UInt128.Zero, [.. labels])!.Append(time, value);
     }
 
-    public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
+    public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+        IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
     {
         List<SeriesSamples> found = [];
         foreach (var (labels, samples) in _all.Where(s => matchers.All(m => m.IsMatch(s.Key))))

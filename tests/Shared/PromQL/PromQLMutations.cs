@@ -1,15 +1,19 @@
 namespace Whistle.Fixtures;
 
-/// <summary>Expressions that nobody would write: generated ones with parts cut out, doubled, swapped, mixed, nested and spoilt. Seeded.</summary>
+/// <summary>
+/// Expressions that nobody would write: generated ones with parts cut out, doubled, swapped, mixed, nested and spoilt. Seeded.
+/// </summary>
 sealed class PromQLMutations(int seed)
 {
     static readonly string[] Spoils =
     [
-        "(", ")", "[", "]", "{", "}", "[5m:]", "[1y:1ms]", "[1000000h]", " @ 1e18", " @ -9e99", " offset -1000y", " offset 9e9", "\"", "`", "'", "\\", "\0", "é", "𝄞",
-        "=~\"(a*)*b\"", "=~\"(((a{100}){100}){100})\"", "=~\"[\"", "=~\"(?i)(x|y|z){1,999}\"", "!~\".*.*.*=.*\"", "1e308", "0x", "-", "^", "^^", " ^ 9e9", "%0", "/0",
-        " group_left (a) ", " on () group_right ", " bool ", "sum(", "topk(1e18,", "count_values(\"x\",", "label_join(", "label_replace(x,\"a\",\"$1$1$1$1\",\"instance\",\"(.*)\")", "Inf", "NaN",
-        "quantile_over_time(NaN,", "sort_by_label(", "limit_ratio(-2,", "predict_linear(", " or ", " unless on () ", ",", ":", "::", "#", "\n", "9223372036854775807", "18446744073709551616",
-        "{__name__=~\".+\"}", "{\"a.b\"}", "step()", "start()", "vector(vector(1))", "[1m:1m:1m]", "5m5m", "1h1ms",
+        "(", ")", "[", "]", "{", "}", "[5m:]", "[1y:1ms]", "[1000000h]", " @ 1e18", " @ -9e99", " offset -1000y", " offset 9e9", "\"", "`",
+        "'", "\\", "\0", "é", "𝄞", "=~\"(a*)*b\"", "=~\"(((a{100}){100}){100})\"", "=~\"[\"", "=~\"(?i)(x|y|z){1,999}\"",
+        "!~\".*.*.*=.*\"", "1e308", "0x", "-", "^", "^^", " ^ 9e9", "%0", "/0", " group_left (a) ", " on () group_right ", " bool ", "sum(",
+        "topk(1e18,", "count_values(\"x\",", "label_join(", "label_replace(x,\"a\",\"$1$1$1$1\",\"instance\",\"(.*)\")", "Inf", "NaN",
+        "quantile_over_time(NaN,", "sort_by_label(", "limit_ratio(-2,", "predict_linear(", " or ", " unless on () ", ",", ":", "::", "#",
+        "\n", "9223372036854775807", "18446744073709551616", "{__name__=~\".+\"}", "{\"a.b\"}", "step()", "start()", "vector(vector(1))",
+        "[1m:1m:1m]", "5m5m", "1h1ms",
     ];
 
     readonly PromQLCases _cases = new(seed);

@@ -53,7 +53,8 @@ sealed class ActionDisk : IDisposable
         """);
 
     public void AllowVital(string root) => File.WriteAllText(PolicyFile, $$"""
-        { "acceptUnseenProcesses": true, "cleanPaths": [{ "root": "{{root}}", "patterns": ["*"], "minimumAge": "0s" }], "vitalCleanRoots": ["{{root}}"] }
+        { "acceptUnseenProcesses": true, "cleanPaths": [{ "root": "{{root}}", "patterns": ["*"], "minimumAge": "0s" }],
+          "vitalCleanRoots": ["{{root}}"] }
         """);
 
     public string Write(string path)
@@ -71,7 +72,8 @@ sealed class ActionDisk : IDisposable
         var context = new ActionContext
         {
             DryRun = dryRun,
-            Guard = new MutationGuard(time, _ => ValueTask.FromResult(new BeginAnswer(true, 10, null)), _ => ValueTask.FromResult<string?>(null)),
+            Guard = new MutationGuard(
+                time, _ => ValueTask.FromResult(new BeginAnswer(true, 10, null)), _ => ValueTask.FromResult<string?>(null)),
             Time = time,
             PolicyFile = PolicyFile,
             ProtectedFolders = ProtectedFolders,

@@ -25,8 +25,8 @@ namespace Whistle.AcceptanceTests;
 sealed record AlertSeen(string Name, string Labels, string State, long ActiveAt, string Value, string Annotations);
 
 /// <summary>
-/// A script of samples, one a second, that a Prometheus is sent before it happens, and the alerts that its rules make of it on its own clock.
-/// It is stopped for some seconds in the middle. Afterwards <see cref="ReplayAsync"/> evaluates the same at the very same instants.
+/// A script of samples, one a second, that a Prometheus is sent before it happens, and the alerts that its rules make of it on its own
+/// clock. It is stopped for some seconds in the middle. Afterwards <see cref="ReplayAsync"/> evaluates the same at the very same instants.
 /// </summary>
 sealed class AlertTimeline
 {
@@ -42,13 +42,14 @@ sealed class AlertTimeline
     public long StoppedAt { get; private set; }
 
     /// <summary>
-    /// When it evaluated a group. A group is known by the label <c>group</c> that it gives; its first rule records the instant that it reads
-    /// as <c>evaluated</c>.
+    /// When it evaluated a group. A group is known by the label <c>group</c> that it gives; its first rule records the instant that it
+    /// reads as <c>evaluated</c>.
     /// </summary>
     public long[] Instants(string group) => _instants[group];
 
     public static async Task<AlertTimeline> RunAsync(
-        PrometheusServer prometheus, string rules, IReadOnlyList<(string Series, string Values)> script, int stop, int startAgain, int end, CancellationToken cancellation)
+        PrometheusServer prometheus, string rules, IReadOnlyList<(string Series, string Values)> script, int stop, int startAgain, int end,
+        CancellationToken cancellation)
     {
         var start = ((TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000) + 1) * 1000;
         var timeline = new AlertTimeline(rules, [.. script.Select(s => Scripted(s.Series, s.Values, start))], start);
@@ -77,19 +78,24 @@ sealed class AlertTimeline
         foreach (var (before, answer) in _answers.Zip(_answers.Skip(1)))
         {
             var at = Latest(group, offset, answer.Evaluated(group).Max());
-            if (at is { } instant && before.Evaluated(group).Min() >= instant && answer.Evaluated(group).Min() >= instant && answer.ReceivedAt < instant + 1000)
+            if (at is { } instant && before.Evaluated(group).Min() >= instant && answer.Evaluated(group).Min() >= instant
+                && answer.ReceivedAt < instant + 1000)
                 told.TryAdd(instant, answer.Alerts(group));
         }
 
         return told;
     }
 
-    /// <summary>The same through Whistle, moved so that the group's evaluations are on whole seconds, where Whistle's are. A new process after the stop.</summary>
+    /// <summary>
+    /// The same through Whistle, moved so that the group's evaluations are on whole seconds, where Whistle's are. A new process after the
+    /// stop.
+    /// </summary>
     public async Task<AlertReplay> ReplayAsync(string group, TimeSpan offset, CancellationToken cancellation)
     {
         using var replay = new AlertReplay(_rules, group, shift: (Instants(group)[0] + (long)offset.TotalMilliseconds) % 1000);
         await replay.StartAsync(cancellation);
-        var arrivals = _script.SelectMany(s => s.Times.Zip(s.Values, (time, value) => (s.Labels, Time: time, Value: value))).OrderBy(s => s.Time).ToList();
+        var arrivals = _script.SelectMany(s => s.Times.Zip(s.Values, (time, value) => (s.Labels, Time: time, Value: value)))
+            .OrderBy(s => s.Time).ToList();
         var (arrived, stopped) = (0, false);
         foreach (var instant in Instants(group).Select(i => i + (long)offset.TotalMilliseconds))
         {
@@ -123,16 +129,19 @@ sealed class AlertTimeline
     static SeriesSamples Scripted(string series, string values, long start)
     {
         var samples = SeriesNotation.Values(values).Index().Where(v => v.Item is not null).ToList();
-        return new(SeriesNotation.Labels(series), [.. samples.Select(s => start + (s.Index * 1000L))], [.. samples.Select(s => s.Item!.Value)]);
+        return new(
+            SeriesNotation.Labels(series), [.. samples.Select(s => start + (s.Index * 1000L))], [.. samples.Select(s => s.Item!.Value)]);
     }
 
     static long Now() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
 
     sealed record Answer(JsonElement Groups, long ReceivedAt)
     {
-        public IEnumerable<long> Evaluated(string group) => Rules(group).Select(r => r.GetProperty("lastEvaluation").GetDateTimeOffset().ToUnixTimeMilliseconds());
+        public IEnumerable<long> Evaluated(string group) =>
+            Rules(group).Select(r => r.GetProperty("lastEvaluation").GetDateTimeOffset().ToUnixTimeMilliseconds());
 
-        public HashSet<AlertSeen> Alerts(string group) => [.. Rules(group).SelectMany(r => r.GetProperty("alerts").EnumerateArray()).Select(Seen)];
+        public HashSet<AlertSeen> Alerts(string group) =>
+            [.. Rules(group).SelectMany(r => r.GetProperty("alerts").EnumerateArray()).Select(Seen)];
 
         JsonElement.ArrayEnumerator Rules(string group) =>
             Groups.EnumerateArray().Single(g => g.GetProperty("name").GetString() == group).GetProperty("rules").EnumerateArray();
@@ -141,11 +150,13 @@ sealed class AlertTimeline
         {
             var labels = LabelsOf(alert.GetProperty("labels"));
             return new(
-                labels["alertname"], labels.ToString(), alert.GetProperty("state").GetString()!, alert.GetProperty("activeAt").GetDateTimeOffset().ToUnixTimeSeconds(),
-                alert.GetProperty("value").GetString()!, LabelsOf(alert.GetProperty("annotations")).ToString());
+                labels["alertname"], labels.ToString(), alert.GetProperty("state").GetString()!,
+                alert.GetProperty("activeAt").GetDateTimeOffset().ToUnixTimeSeconds(), alert.GetProperty("value").GetString()!,
+                LabelsOf(alert.GetProperty("annotations")).ToString());
         }
 
-        static Labels LabelsOf(JsonElement json) => Labels.From(json.EnumerateObject().Select(p => new Label(p.Name, p.Value.GetString()!)));
+        static Labels LabelsOf(JsonElement json) =>
+            Labels.From(json.EnumerateObject().Select(p => new Label(p.Name, p.Value.GetString()!)));
     }
 }
 
@@ -203,7 +214,8 @@ sealed class AlertReplay : IDisposable
         await _host!.EvaluateAsync(now, cancellation);
         Assert.All(_host.Groups.SelectMany(g => g.Rules), r => Assert.Null(r.Report.Error));
         Told[instant] = [.. _host.Signals.Where(s => s.Labels["group"] == _group).Select(Seen)];
-        Ended = [.. (await _host.EndedSignalsAsync(now.AddHours(-1), TestContext.Current.CancellationToken)).Where(s => s.Labels["group"] == _group)];
+        Ended = [.. (await _host.EndedSignalsAsync(now.AddHours(-1), TestContext.Current.CancellationToken)).Where(
+            s => s.Labels["group"] == _group)];
     }
 
     public Task<MatrixValue> RangeAsync(string expression, long start, long end, CancellationToken cancellation) =>
@@ -223,6 +235,7 @@ sealed class AlertReplay : IDisposable
     }
 
     static AlertSeen Seen(Signal signal) => new(
-        signal.Name, signal.Labels.ToString(), signal.State.ToString().ToLower(CultureInfo.InvariantCulture), signal.Condition.ActiveAt.ToUnixTimeSeconds(),
-        GoNumbers.ShortestExponent(signal.Value), Labels.From(signal.Annotations).ToString());
+        signal.Name, signal.Labels.ToString(), signal.State.ToString().ToLower(CultureInfo.InvariantCulture),
+        signal.Condition.ActiveAt.ToUnixTimeSeconds(), GoNumbers.ShortestExponent(signal.Value),
+        Labels.From(signal.Annotations).ToString());
 }

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>As much of a browser as a session needs: its cookies, which it keeps by host and not by port, and where its requests come from.</summary>
+/// <summary>
+/// As much of a browser as a session needs: its cookies, which it keeps by host and not by port, and where its requests come from.
+/// </summary>
 sealed class Browser : IDisposable
 {
     readonly HttpClient _http;
@@ -35,7 +37,10 @@ sealed class Browser : IDisposable
     /// <summary>As a form or a script of the server's own page sends it.</summary>
     public async Task<HttpStatusCode> PostAsync(Uri server, string path, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(server, path)) { Headers = { { "Origin", Origin(server) }, { "Sec-Fetch-Site", "same-origin" } } };
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(server, path))
+        {
+            Headers = { { "Origin", Origin(server) }, { "Sec-Fetch-Site", "same-origin" } },
+        };
         using var answer = await _http.SendAsync(request, cancellation);
         return answer.StatusCode;
     }
@@ -47,10 +52,12 @@ sealed class Browser : IDisposable
         socket.Options.Cookies = Cookies;
         socket.Options.SetRequestHeader("Origin", Origin(server));
         await socket.ConnectAsync(new UriBuilder(new Uri(server, "/_blazor")) { Scheme = "ws" }.Uri, cancellation);
-        await socket.SendAsync(Encoding.UTF8.GetBytes("{\"protocol\":\"blazorpack\",\"version\":1}\u001e"), WebSocketMessageType.Text, true, cancellation);
+        await socket.SendAsync(
+            Encoding.UTF8.GetBytes("{\"protocol\":\"blazorpack\",\"version\":1}\u001e"), WebSocketMessageType.Text, true, cancellation);
         var answer = new byte[64];
         var result = await socket.ReceiveAsync(answer.AsMemory(), cancellation);
-        return Encoding.UTF8.GetString(answer, 0, result.Count) == "{}\u001e" ? socket : throw new InvalidOperationException(Encoding.UTF8.GetString(answer, 0, result.Count));
+        return Encoding.UTF8.GetString(answer, 0, result.Count) == "{}\u001e" ? socket : throw new InvalidOperationException(
+            Encoding.UTF8.GetString(answer, 0, result.Count));
     }
 
     /// <summary>Returns when the server has ended the connection.</summary>

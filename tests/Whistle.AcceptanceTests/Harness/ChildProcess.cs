@@ -10,7 +10,8 @@ namespace Whistle.AcceptanceTests;
 static class ChildProcess
 {
     /// <summary>Starts a project's program from its own output folder: only that has all it needs.</summary>
-    public static Process StartProject(string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    public static Process StartProject(
+        string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments], environment);
@@ -43,19 +44,20 @@ static class ChildProcess
     }
 
     /// <summary>Waits until the address answers with success.</summary>
-    public static Task UntilAnswersAsync(this Process process, HttpClient http, string address, CancellationToken cancellation) => process.UntilAsync(async c =>
-    {
-        try
+    public static Task UntilAnswersAsync(this Process process, HttpClient http, string address, CancellationToken cancellation) =>
+        process.UntilAsync(async c =>
         {
-            using var answer = await http.GetAsync(new Uri(address, UriKind.Relative), c);
-            return answer.IsSuccessStatusCode;
-        }
-        catch (HttpRequestException)
-        {
-            // Not listening yet.
-            return false;
-        }
-    }, cancellation);
+            try
+            {
+                using var answer = await http.GetAsync(new Uri(address, UriKind.Relative), c);
+                return answer.IsSuccessStatusCode;
+            }
+            catch (HttpRequestException)
+            {
+                // Not listening yet.
+                return false;
+            }
+        }, cancellation);
 
     public static int FreePort()
     {

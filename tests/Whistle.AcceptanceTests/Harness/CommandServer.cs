@@ -10,7 +10,9 @@ using Whistle.Actions.Protocol;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>The agent's side of a server that permits whatever it is told to command, so that a test needs no signal, run and gate for it.</summary>
+/// <summary>
+/// The agent's side of a server that permits whatever it is told to command, so that a test needs no signal, run and gate for it.
+/// </summary>
 sealed class CommandServer : IAsyncDisposable
 {
     readonly WebApplication _app;
@@ -60,7 +62,8 @@ sealed class CommandServer : IAsyncDisposable
                 await context.Response.WriteAsJsonAsync(new BeginAnswer(true, 10, null), AgentProtocolJson.Default.BeginAnswer);
                 break;
             case "result":
-                var result = await JsonSerializer.DeserializeAsync(context.Request.Body, AgentProtocolJson.Default.CommandResult, context.RequestAborted);
+                var result = await JsonSerializer.DeserializeAsync(
+                    context.Request.Body, AgentProtocolJson.Default.CommandResult, context.RequestAborted);
                 await _results.Writer.WriteAsync(result!, context.RequestAborted);
                 break;
             default:

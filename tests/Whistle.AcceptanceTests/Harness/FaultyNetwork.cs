@@ -9,7 +9,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>Stands between a sender and the server: delivers, refuses, or delivers and loses the answer. Keeps what was acknowledged.</summary>
+/// <summary>
+/// Stands between a sender and the server: delivers, refuses, or delivers and loses the answer. Keeps what was acknowledged.
+/// </summary>
 sealed class FaultyNetwork : IAsyncDisposable
 {
     readonly WebApplication _app;
@@ -74,7 +76,8 @@ sealed class FaultyNetwork : IAsyncDisposable
 
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body);
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_server, "api/v1/write")) { Content = new ByteArrayContent(body.ToArray()) };
+        using var request =
+            new HttpRequestMessage(HttpMethod.Post, new Uri(_server, "api/v1/write")) { Content = new ByteArrayContent(body.ToArray()) };
         foreach (var (name, value) in context.Request.Headers)
         {
             if (!request.Headers.TryAddWithoutValidation(name, value.ToArray()))

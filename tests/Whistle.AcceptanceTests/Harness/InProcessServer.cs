@@ -20,7 +20,8 @@ sealed class InProcessServer : IAsyncDisposable
 
     public HttpClient Http { get; } = new();
 
-    public static async Task<InProcessServer> StartAsync(CancellationToken cancellation, string? folder = null, Func<WhistleOptions, WhistleOptions>? change = null)
+    public static async Task<InProcessServer> StartAsync(
+        CancellationToken cancellation, string? folder = null, Func<WhistleOptions, WhistleOptions>? change = null)
     {
         var options = new WhistleOptions
         {
@@ -34,7 +35,8 @@ sealed class InProcessServer : IAsyncDisposable
         await server._app.StartAsync(cancellation);
         server.Http.BaseAddress = server._app.Address;
         server.Http.DefaultRequestHeaders.Authorization =
-            new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Path.Combine(server.Folder, "token"), cancellation)).Trim());
+            new AuthenticationHeaderValue(
+                "Bearer", (await File.ReadAllTextAsync(Path.Combine(server.Folder, "token"), cancellation)).Trim());
         return server;
     }
 

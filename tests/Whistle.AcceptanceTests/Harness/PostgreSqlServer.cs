@@ -6,7 +6,9 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>A PostgreSQL of the test's own, on a socket in a folder of its own. It is begun where a test first asks for a database.</summary>
+/// <summary>
+/// A PostgreSQL of the test's own, on a socket in a folder of its own. It is begun where a test first asks for a database.
+/// </summary>
 public sealed class PostgreSqlServer : IAsyncDisposable
 {
     readonly SemaphoreSlim _starting = new(1, 1);
@@ -61,7 +63,10 @@ public sealed class PostgreSqlServer : IAsyncDisposable
         await RunAsync(initdb, initialize, cancellation);
         var (postgres, serve) = Unprivileged(
             Path.Combine(binaries, "postgres"),
-            ["-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={_folder.FullName}", "-c", "fsync=off", "-c", "max_connections=200"]);
+            [
+                "-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={_folder.FullName}", "-c", "fsync=off", "-c",
+                "max_connections=200",
+            ]);
         _process = ChildProcess.Start(postgres, serve);
         await _process.UntilAsync(AnswersAsync, cancellation);
     }
@@ -81,7 +86,8 @@ public sealed class PostgreSqlServer : IAsyncDisposable
     }
 
     string ConnectionString(string database) =>
-        new NpgsqlConnectionStringBuilder { Host = _folder!.FullName, Username = "whistle", Database = database, Pooling = database != "postgres" }.ToString();
+        new NpgsqlConnectionStringBuilder
+        { Host = _folder!.FullName, Username = "whistle", Database = database, Pooling = database != "postgres" }.ToString();
 
     static bool IsRoot => Environment.UserName == "root";
 

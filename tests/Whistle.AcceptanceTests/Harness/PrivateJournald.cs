@@ -7,8 +7,8 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// A real journald with mounts of its own: what it sees as <c>/var/log/journal</c> and <c>/run</c> are folders of the test, so it neither touches nor
-/// needs the machine's journal.
+/// A real journald with mounts of its own: what it sees as <c>/var/log/journal</c> and <c>/run</c> are folders of the test, so it neither
+/// touches nor needs the machine's journal.
 /// </summary>
 sealed class PrivateJournald : IAsyncDisposable
 {
@@ -181,7 +181,8 @@ sealed class PrivateJournald : IAsyncDisposable
 
     async Task<string> RunAsync(params string[] command)
     {
-        var start = new ProcessStartInfo("/usr/bin/nsenter", ["-t", $"{_process!.Id}", "-m", .. command]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("/usr/bin/nsenter", ["-t", $"{_process!.Id}", "-m", .. command])
+        { RedirectStandardOutput = true, RedirectStandardError = true };
         using var process = Process.Start(start)!;
         var errors = process.StandardError.ReadToEndAsync();
         var output = await process.StandardOutput.ReadToEndAsync();

@@ -10,8 +10,8 @@ using Xunit;
 namespace Whistle.AcceptanceTests;
 
 /// <summary>
-/// A Prometheus and a Whistle that were sent the same: series of three hours, so that Whistle has them in sealed files, hot tables and its head.
-/// Whistle stamps <c>tenant</c> and <c>cluster</c> on them.
+/// A Prometheus and a Whistle that were sent the same: series of three hours, so that Whistle has them in sealed files, hot tables and its
+/// head. Whistle stamps <c>tenant</c> and <c>cluster</c> on them.
 /// </summary>
 sealed class PrometheusPair : IAsyncDisposable
 {
@@ -60,7 +60,8 @@ sealed class PrometheusPair : IAsyncDisposable
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() / 60 * 60;
         var rules = Path.Combine(Directory.CreateTempSubdirectory("whistle-rules").FullName, "rules.yaml");
         await File.WriteAllTextAsync(rules, Rules, cancellation);
-        var prometheus = await PrometheusServer.StartAsync($"storage: {{tsdb: {{out_of_order_time_window: 1d}}}}\nrule_files: [\"{rules}\"]", cancellation);
+        var prometheus = await PrometheusServer.StartAsync(
+            $"storage: {{tsdb: {{out_of_order_time_window: 1d}}}}\nrule_files: [\"{rules}\"]", cancellation);
         var whistle = await InProcessServer.StartAsync(cancellation, change: o => o with { RunTimers = false, Rules = [rules] });
         var pair = new PrometheusPair(prometheus, whistle, rules, now);
         await pair.WriteAsync(cancellation);
@@ -80,7 +81,8 @@ sealed class PrometheusPair : IAsyncDisposable
         await Prometheus.WriteAsync(series, cancellation);
         using var sender = await Whistle.SenderAsync(node: null);
         using var answer = await sender.SendAsync(
-            [.. series.Select(s => new TimeSeries(s.Labels, [.. s.Times.Zip(s.Values, (time, value) => new Sample(time, value))]))], cancellation);
+            [.. series.Select(s => new TimeSeries(s.Labels, [.. s.Times.Zip(s.Values, (time, value) => new Sample(time, value))]))],
+            cancellation);
         Assert.Equal(HttpStatusCode.NoContent, answer.StatusCode);
         Assert.NotEqual(0, Whistle.App.Services.GetRequiredService<DuckDbStore>().Maintain());
     }

@@ -72,12 +72,15 @@ sealed class PrometheusServer : IAsyncDisposable
         await _process.UntilAnswersAsync(_http, "-/ready", cancellation);
     }
 
-    public async Task<HttpResponseMessage> PostAsync(IReadOnlyList<TimeSeries> series, RemoteWriteVersion version, CancellationToken cancellation)
+    public async Task<HttpResponseMessage> PostAsync(
+        IReadOnlyList<TimeSeries> series, RemoteWriteVersion version, CancellationToken cancellation)
     {
         using var content = new ByteArrayContent(RemoteWriteClient.Body(series, version));
         content.Headers.Add("Content-Encoding", "snappy");
-        content.Headers.TryAddWithoutValidation("Content-Type", version == RemoteWriteVersion.V1 ? RemoteWriteBody.ContentTypeV1 : RemoteWriteBody.ContentTypeV2);
-        content.Headers.Add(RemoteWriteBody.VersionHeader, version == RemoteWriteVersion.V1 ? RemoteWriteBody.VersionV1 : RemoteWriteBody.VersionV2);
+        content.Headers.TryAddWithoutValidation(
+            "Content-Type", version == RemoteWriteVersion.V1 ? RemoteWriteBody.ContentTypeV1 : RemoteWriteBody.ContentTypeV2);
+        content.Headers.Add(
+            RemoteWriteBody.VersionHeader, version == RemoteWriteVersion.V1 ? RemoteWriteBody.VersionV1 : RemoteWriteBody.VersionV2);
         return await _http.PostAsync("api/v1/write", content, cancellation);
     }
 
@@ -88,7 +91,8 @@ sealed class PrometheusServer : IAsyncDisposable
         var (first, last) = (series.Min(s => s.Times[0]), series.Max(s => s.Times[^1]));
         for (var from = first; from <= last; from += Slice)
         {
-            using var answer = await PostAsync([.. series.Select(s => Between(s, from, from + Slice))], RemoteWriteVersion.V1, cancellation);
+            using var answer = await PostAsync(
+                [.. series.Select(s => Between(s, from, from + Slice))], RemoteWriteVersion.V1, cancellation);
             Assert.True(answer.IsSuccessStatusCode, $"{answer.StatusCode}: {await answer.Content.ReadAsStringAsync(cancellation)}");
         }
     }
@@ -133,7 +137,8 @@ sealed class PrometheusServer : IAsyncDisposable
         {
             "scalar" => new ScalarValue(Time(result[0]), Number(result[1])),
             "string" => new StringValue(Time(result[0]), result[1].GetString()!),
-            "vector" => new VectorValue(0, [.. result.EnumerateArray().Select(r => new VectorSample(LabelsOf(r), Number(r.GetProperty("value")[1])))]),
+            "vector" => new VectorValue(
+                0, [.. result.EnumerateArray().Select(r => new VectorSample(LabelsOf(r), Number(r.GetProperty("value")[1])))]),
             "matrix" => new MatrixValue([.. result.EnumerateArray().Select(Series)]),
             var other => throw new InvalidOperationException($"Unknown result type {other}."),
         };

@@ -12,10 +12,14 @@ sealed class RemoteWriteClient(Uri server, string token) : IDisposable
 
     public void Dispose() => _http.Dispose();
 
-    public Task<HttpResponseMessage> SendAsync(IReadOnlyList<TimeSeries> series, CancellationToken cancellation, RemoteWriteVersion version = RemoteWriteVersion.V1) =>
-        SendAsync(Body(series, version), cancellation, version == RemoteWriteVersion.V1 ? RemoteWriteBody.ContentTypeV1 : RemoteWriteBody.ContentTypeV2);
+    public Task<HttpResponseMessage> SendAsync(
+        IReadOnlyList<TimeSeries> series, CancellationToken cancellation, RemoteWriteVersion version = RemoteWriteVersion.V1) =>
+        SendAsync(
+            Body(series, version), cancellation,
+            version == RemoteWriteVersion.V1 ? RemoteWriteBody.ContentTypeV1 : RemoteWriteBody.ContentTypeV2);
 
-    public async Task<HttpResponseMessage> SendAsync(byte[] compressed, CancellationToken cancellation, string contentType = RemoteWriteBody.ContentTypeV1)
+    public async Task<HttpResponseMessage> SendAsync(
+        byte[] compressed, CancellationToken cancellation, string contentType = RemoteWriteBody.ContentTypeV1)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "api/v1/write") { Content = new ByteArrayContent(compressed) };
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);

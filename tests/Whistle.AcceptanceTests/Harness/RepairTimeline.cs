@@ -33,7 +33,8 @@ sealed class RepairTimeline : IAsyncDisposable
     readonly string _policyFolder;
     int _file;
 
-    RepairTimeline(NodeTimeline node, LoopDisk disk, SmtpServer smtp, PagerDutyServer pagerDuty, BeginInterceptor network, string policyFolder) =>
+    RepairTimeline(
+        NodeTimeline node, LoopDisk disk, SmtpServer smtp, PagerDutyServer pagerDuty, BeginInterceptor network, string policyFolder) =>
         (Node, Disk, Smtp, PagerDuty, _network, _policyFolder) = (node, disk, smtp, pagerDuty, network, policyFolder);
 
     public NodeTimeline Node { get; }
@@ -134,9 +135,11 @@ sealed class RepairTimeline : IAsyncDisposable
         $$"""{ "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{Spool}}", "patterns": ["*.log"], "minimumAge": "7d" } ] }""",
         cancellation);
 
-    public Task SetModeAsync(string mode, CancellationToken cancellation) => PutAsync("runbook-modes", new { runbook = Runbook, cluster = "c1", mode }, cancellation);
+    public Task SetModeAsync(string mode, CancellationToken cancellation) =>
+        PutAsync("runbook-modes", new { runbook = Runbook, cluster = "c1", mode }, cancellation);
 
-    public Task SetKillSwitchAsync(CancellationToken cancellation) => PutAsync("kill-switch", new { on = true, reason = "stop it" }, cancellation);
+    public Task SetKillSwitchAsync(CancellationToken cancellation) =>
+        PutAsync("kill-switch", new { on = true, reason = "stop it" }, cancellation);
 
     public async Task PostAsync(string path, object body, CancellationToken cancellation)
     {
@@ -208,7 +211,8 @@ sealed class RepairTimeline : IAsyncDisposable
 
     /// <summary>Every file of the disk with its length and time of change: what "not a byte touched" is held to.</summary>
     public IReadOnlyList<string> Files() =>
-        [.. new DirectoryInfo(Disk.Folder).EnumerateFiles("*", SearchOption.AllDirectories).Select(f => $"{f.FullName} {f.Length} {f.LastWriteTimeUtc:O}").Order()];
+        [.. new DirectoryInfo(Disk.Folder).EnumerateFiles("*", SearchOption.AllDirectories)
+            .Select(f => $"{f.FullName} {f.Length} {f.LastWriteTimeUtc:O}").Order()];
 
     public async ValueTask DisposeAsync()
     {

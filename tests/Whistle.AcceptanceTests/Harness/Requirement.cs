@@ -66,13 +66,14 @@ static class Requirement
     }
 
     /// <summary>
-    /// The folder of PrometheusRule manifests beside the repository, or that in <c>WHISTLE_TEST_SHARED_RULES</c>. They are no part of the machine,
-    /// so without them the test is skipped in any case.
+    /// The folder of PrometheusRule manifests beside the repository, or that in <c>WHISTLE_TEST_SHARED_RULES</c>. They are no part of the
+    /// machine, so without them the test is skipped in any case.
     /// </summary>
     public static string SharedRules()
     {
         var folder = Environment.GetEnvironmentVariable("WHISTLE_TEST_SHARED_RULES") ?? BesideRepository("shared/data/prometheus-rules");
-        Assert.SkipUnless(Directory.Exists(folder), "There are no ../shared/data/prometheus-rules, and WHISTLE_TEST_SHARED_RULES names no other folder.");
+        Assert.SkipUnless(
+            Directory.Exists(folder), "There are no ../shared/data/prometheus-rules, and WHISTLE_TEST_SHARED_RULES names no other folder.");
         return folder;
     }
 

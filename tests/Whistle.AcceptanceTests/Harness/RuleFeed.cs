@@ -47,7 +47,9 @@ sealed class GrowingSeries : ISeriesSource
     }
 }
 
-/// <summary>Evaluates rule groups at their intervals and feeds back what they record, and their alerts as ALERTS, as a server does.</summary>
+/// <summary>
+/// Evaluates rule groups at their intervals and feeds back what they record, and their alerts as ALERTS, as a server does.
+/// </summary>
 sealed class RuleFeed(IReadOnlyList<RuleGroup> groups, GrowingSeries data, PromQLEngine engine)
 {
     readonly Dictionary<Rule, HashSet<Labels>> _written = [];

@@ -49,11 +49,13 @@ sealed class ServerProcess : IAsyncDisposable
         _process.OutputDataReceived += (_, line) => Output.Enqueue(line.Data ?? "");
         _process.ErrorDataReceived += (_, line) => Output.Enqueue(line.Data ?? "");
         await _process.UntilAnswersAsync(Http, "-/ready", cancellation);
-        Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(Path.Combine(DataFolder, "token"), cancellation)).Trim());
+        Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue(
+            "Bearer", (await File.ReadAllTextAsync(Path.Combine(DataFolder, "token"), cancellation)).Trim());
     }
 
     /// <summary>Started without a wait until it is ready: it may end before that. Its end is the caller's.</summary>
-    public Process StartMortal(IReadOnlyDictionary<string, string> environment) => ChildProcess.StartProject("Whistle", "whistle.dll", _arguments, environment);
+    public Process StartMortal(IReadOnlyDictionary<string, string> environment) =>
+        ChildProcess.StartProject("Whistle", "whistle.dll", _arguments, environment);
 
     /// <summary>SIGKILL: nothing of the process runs any more, not even what it would do at its end.</summary>
     public async Task KillAsync()

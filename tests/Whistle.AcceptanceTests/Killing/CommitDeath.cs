@@ -5,13 +5,16 @@ using System.Runtime.InteropServices;
 namespace Whistle.AcceptanceTests.Killing;
 
 /// <summary>
-/// Ends this process at its first commit to SQLite that is a step of an incident, a run, a command or a notification: right before it becomes durable, and where
-/// an earlier process died before the same step, right after it has. SQLite itself says when: its authorizer what a transaction writes, its commit
-/// hook that it is about to be durable, its hook for the write-ahead log that it is.
+/// Ends this process at its first commit to SQLite that is a step of an incident, a run, a command or a notification: right before it
+/// becomes durable, and where an earlier process died before the same step, right after it has. SQLite itself says when: its authorizer
+/// what a transaction writes, its commit hook that it is about to be durable, its hook for the write-ahead log that it is.
 /// </summary>
 static unsafe partial class CommitDeath
 {
-    /// <summary>A file with a line for each death, "before" or "after" with the kind of step: "after incidents,alerting_outbox(state)", tables with the columns that were updated.</summary>
+    /// <summary>
+    /// A file with a line for each death, "before" or "after" with the kind of step: "after incidents,alerting_outbox(state)", tables with
+    /// the columns that were updated.
+    /// </summary>
     public const string Variable = "WHISTLE_TEST_DEATHS";
 
     /// <summary>Set where the process lives, and only notes its steps as "done".</summary>
@@ -42,8 +45,10 @@ static unsafe partial class CommitDeath
         var done = Array.FindLastIndex(deaths, d => d.StartsWith(After, StringComparison.Ordinal));
         _pending = [.. deaths[(done + 1)..].Select(KindOf)];
         _leases = !deaths.Contains($"{After} {Lease}");
-        // The agent had no answer and asks again, and a notification that was begun is begun again: let through, or what follows would never come.
-        if (done >= 0 && KindOf(deaths[done]) is var kind && (kind.StartsWith("commands(", StringComparison.Ordinal) || kind.StartsWith("alerting_outbox(", StringComparison.Ordinal)))
+        // The agent had no answer and asks again, and a notification that was begun is begun again: let through, or what follows would
+        // never come.
+        if (done >= 0 && KindOf(deaths[done]) is var kind
+            && (kind.StartsWith("commands(", StringComparison.Ordinal) || kind.StartsWith("alerting_outbox(", StringComparison.Ordinal)))
             _repeated = kind;
         if (AutoExtension(&Opened) != 0)
             throw new InvalidOperationException("SQLite does not take the extension.");
@@ -113,7 +118,8 @@ static unsafe partial class CommitDeath
     private static partial int AutoExtension(delegate* unmanaged[Cdecl]<nint, nint, nint, int> entry);
 
     [LibraryImport(Library, EntryPoint = "sqlite3_set_authorizer")]
-    private static partial int SetAuthorizer(nint database, delegate* unmanaged[Cdecl]<nint, int, nint, nint, nint, nint, int> callback, nint argument);
+    private static partial int SetAuthorizer(
+        nint database, delegate* unmanaged[Cdecl]<nint, int, nint, nint, nint, nint, int> callback, nint argument);
 
     [LibraryImport(Library, EntryPoint = "sqlite3_commit_hook")]
     private static partial nint CommitHook(nint database, delegate* unmanaged[Cdecl]<nint, int> callback, nint argument);

@@ -7,7 +7,8 @@ static partial class Death
 {
     const int SigKill = 9;
 
-    public static IReadOnlyDictionary<string, string> Hook { get; } = new Dictionary<string, string> { ["DOTNET_STARTUP_HOOKS"] = typeof(Death).Assembly.Location };
+    public static IReadOnlyDictionary<string, string> Hook { get; } =
+        new Dictionary<string, string> { ["DOTNET_STARTUP_HOOKS"] = typeof(Death).Assembly.Location };
 
     public static void Now() => _ = Kill(Environment.ProcessId, SigKill);
 

@@ -28,7 +28,8 @@ sealed class MortalNode : IDisposable
 
     /// <summary>How far each command came: a step and the command's id.</summary>
     public IReadOnlyList<(string Step, string Command)> Notes =>
-        File.Exists(MortalAgent.NotesOf(Home)) ? [.. File.ReadAllLines(MortalAgent.NotesOf(Home)).Select(l => l.Split(' ')).Select(l => (l[0], l[1]))] : [];
+        File.Exists(MortalAgent.NotesOf(Home))
+            ? [.. File.ReadAllLines(MortalAgent.NotesOf(Home)).Select(l => l.Split(' ')).Select(l => (l[0], l[1]))] : [];
 
     /// <param name="files">Small files that may be cleaned, beside a large one.</param>
     public static MortalNode Create(string name, string folder, bool cleanable, int files = 1)
@@ -42,26 +43,33 @@ sealed class MortalNode : IDisposable
             LoopDisk.Append(Path.Combine(node.Spool, "zz.log"), 40 << 20);
         else
             node.Disk.Write(40 << 20);
-        var policy = $$"""{ "acceptUnseenProcesses": true, "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.log"], "minimumAge": "0s" } ] }""";
+        var policy =
+            $$"""
+            {
+              "acceptUnseenProcesses": true,
+              "cleanPaths": [ { "root": "{{node.Spool}}", "patterns": ["*.log"], "minimumAge": "0s" } ]
+            }
+            """;
         File.WriteAllText(Path.Combine(node.Home, "policy.json"), policy);
         return node;
     }
 
     // The hook runs the agent, and the program's own Main is never reached; the agent's, made for native code, takes no hook.
-    public Process StartAgent(Uri server, string dies) => ChildProcess.StartProject("Whistle", "whistle.dll", [], new Dictionary<string, string>(Death.Hook)
-    {
-        [MortalAgent.Home] = Home,
-        [MortalAgent.Server] = server.ToString(),
-        [MortalAgent.Dies] = dies,
-        [MortalAgent.Disk] = Disk.Folder,
-    });
+    public Process StartAgent(Uri server, string dies) =>
+        ChildProcess.StartProject("Whistle", "whistle.dll", [], new Dictionary<string, string>(Death.Hook)
+        {
+            [MortalAgent.Home] = Home,
+            [MortalAgent.Server] = server.ToString(),
+            [MortalAgent.Dies] = dies,
+            [MortalAgent.Disk] = Disk.Folder,
+        });
 
     public void Dispose() => Disk.Dispose();
 }
 
 /// <summary>
-/// The server's process with nodes, a mail server and PagerDuty's endpoint, all on the real clock with short times. What became of all is read from the
-/// state's file, whether the server lives or not.
+/// The server's process with nodes, a mail server and PagerDuty's endpoint, all on the real clock with short times. What became of all is
+/// read from the state's file, whether the server lives or not.
 /// </summary>
 sealed class MortalFleet : IAsyncDisposable
 {
@@ -91,14 +99,18 @@ sealed class MortalFleet : IAsyncDisposable
 
     public async Task<IReadOnlyList<Incident>> IncidentsAsync() => await new IncidentStore(_state).SinceAsync(_start, Cancellation);
 
-    public async Task<IReadOnlyList<Notification>> NotificationsAsync() => await new OutboxStore(_state).ListAsync(null, null, 10_000, Cancellation);
+    public async Task<IReadOnlyList<Notification>> NotificationsAsync() =>
+        await new OutboxStore(_state).ListAsync(null, null, 10_000, Cancellation);
 
-    public async Task<IReadOnlyList<Ticket>> TicketsAsync() => await new TicketStore(_state, TimeProvider.System).ListAsync(cancellation: Cancellation);
+    public async Task<IReadOnlyList<Ticket>> TicketsAsync() =>
+        await new TicketStore(_state, TimeProvider.System).ListAsync(cancellation: Cancellation);
 
-    public async Task<IReadOnlyList<Run>> RunsAsync(Incident incident) => await new RunStore(_state).OfIncidentAsync(incident.Id, Cancellation);
+    public async Task<IReadOnlyList<Run>> RunsAsync(Incident incident) =>
+        await new RunStore(_state).OfIncidentAsync(incident.Id, Cancellation);
 
     public async Task<IEnumerable<string>> TimelineAsync(Incident incident) =>
-        (await new IncidentStore(_state).TimelineAsync(incident.Id, Cancellation)).Select(e => $"{e.At:HH:mm:ss} {e.Kind.Word()}: {e.Text}");
+        (await new IncidentStore(_state).TimelineAsync(incident.Id, Cancellation)).Select(
+            e => $"{e.At:HH:mm:ss} {e.Kind.Word()}: {e.Text}");
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -114,7 +126,8 @@ sealed class MortalFleet : IAsyncDisposable
         var config = Path.Combine(folder, "config.json");
         await File.WriteAllTextAsync(config, Settings(smtp, pagerDuty), cancellation);
         var server = new ServerProcess(
-            Path.Combine(folder, "data"), "--no-agent", "--config", config, "--rules", Path.Combine(folder, "rules.yaml"), "--runbooks", Path.Combine(folder, "runbook.yaml"));
+            Path.Combine(folder, "data"), "--no-agent", "--config", config, "--rules", Path.Combine(folder, "rules.yaml"), "--runbooks",
+            Path.Combine(folder, "runbook.yaml"));
         var fleet = new MortalFleet(folder, server, smtp, pagerDuty, nodes);
         foreach (var (name, value) in Death.Hook)
             server.Environment[name] = value;
@@ -125,7 +138,8 @@ sealed class MortalFleet : IAsyncDisposable
         foreach (var node in nodes)
             PrivateText.Write(Path.Combine(node.Home, "token"), await server.EnrollAsync("c1", node.Name));
         using var answer = await server.Http.PutAsJsonAsync(
-            new Uri("api/whistle/v1/runbook-modes", UriKind.Relative), new { runbook = "disk-full", cluster = "c1", mode = "automatic" }, cancellation);
+            new Uri("api/whistle/v1/runbook-modes", UriKind.Relative), new { runbook = "disk-full", cluster = "c1", mode = "automatic" },
+            cancellation);
         Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(cancellation));
         return fleet;
     }
@@ -170,7 +184,8 @@ sealed class MortalFleet : IAsyncDisposable
             }
 
             var noted = File.Exists(Deaths) ? File.ReadLines(Deaths).Count() : 0;
-            Assert.True(noted == deaths + 1, $"The server ended by itself, after {deaths} deaths of which {noted} are noted; see the output.");
+            Assert.True(
+                noted == deaths + 1, $"The server ended by itself, after {deaths} deaths of which {noted} are noted; see the output.");
         }
     }
 

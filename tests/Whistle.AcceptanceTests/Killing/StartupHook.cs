@@ -1,8 +1,8 @@
 using Whistle.AcceptanceTests.Killing;
 
 /// <summary>
-/// The runtime calls it before the program's Main, in a process that a test starts with this assembly as DOTNET_STARTUP_HOOKS. Nothing of the test framework
-/// may be used here.
+/// The runtime calls it before the program's Main, in a process that a test starts with this assembly as DOTNET_STARTUP_HOOKS. Nothing of
+/// the test framework may be used here.
 /// </summary>
 static class StartupHook
 {

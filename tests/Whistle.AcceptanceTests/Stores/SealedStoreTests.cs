@@ -27,7 +27,9 @@ public abstract class SealedStoreTests : StoreTests
 
         (control, commands) = (new ControlStore(Database), new AgentCommands(Database));
         Assert.True((await control.KillSwitchAsync(Cancellation)).On);
-        Assert.Contains((await FleetAsync()).Faults, f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
+        Assert.Contains(
+            (await FleetAsync()).Faults,
+            f => f.Subject == "kill_switch" && f.Reason.Contains("whistle kill-switch", StringComparison.Ordinal));
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
         await control.SetAsync(new KillSwitch(false, "go", "ann", Now), Cancellation);
         Assert.False((await control.KillSwitchAsync(Cancellation)).On);
@@ -99,7 +101,10 @@ public abstract class SealedStoreTests : StoreTests
     {
         await StoresAsync();
         var control = new ControlStore(Database);
-        await control.AddAsync(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now), Cancellation);
+        await control.AddAsync(
+            new MaintenanceWindow(
+                0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now),
+            Cancellation);
         await control.AddAsync(new ChangeFreeze(0, "t", "c", "the fair", "ann", Now, Now.AddDays(3)), Cancellation);
         await HarmAsync(damage);
 
@@ -174,7 +179,9 @@ public abstract class SealedStoreTests : StoreTests
         await HarmAsync(damage);
 
         (runs, commands) = (new RunStore(Database), new AgentCommands(Database));
-        Assert.Contains("The runs under way are unknown", (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        Assert.Contains(
+            "The runs under way are unknown",
+            (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
         await runs.ResetReservationsAsync(Cancellation);
         Assert.NotNull((await FleetAsync()).BudgetFault);
         var run = (await runs.FindAsync("i1-1", Cancellation))!;
@@ -217,7 +224,8 @@ public abstract class SealedStoreTests : StoreTests
         var (_, _, commands) = await RunningAsync();
         await commands.LeaseAsync(Node, Now, Cancellation);
         await HarmAsync($"UPDATE runs SET {damage}");
-        Assert.False((await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Granted);
+        Assert.False(
+            (await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Granted);
     }
 
     // What a process has read it knows, so another one looks.

@@ -32,7 +32,8 @@ public sealed class PostgreSqlTests(PostgreSqlServer server) : SealedStoreTests,
 {
     string _connectionString = "";
 
-    protected override async ValueTask PrepareAsync(CancellationToken cancellation) => _connectionString = await server.NewDatabaseAsync(cancellation);
+    protected override async ValueTask PrepareAsync(CancellationToken cancellation) =>
+        _connectionString = await server.NewDatabaseAsync(cancellation);
 
     protected override StateDatabase Open() => StateDatabase.PostgreSql(_connectionString);
 

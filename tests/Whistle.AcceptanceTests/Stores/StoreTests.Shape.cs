@@ -11,7 +11,8 @@ public abstract partial class StoreTests
     [InlineData("DROP TABLE kill_switch", "the table kill_switch is missing")]
     [InlineData("ALTER TABLE pauses DROP COLUMN reason", "the column reason of pauses is missing")]
     [InlineData("DROP INDEX alerting_tickets_incident", "the index alerting_tickets_incident is missing")]
-    [InlineData("DELETE FROM migrations WHERE stage = 'control'", "is there, but the table migrations does not have the migration that made it")]
+    [InlineData(
+        "DELETE FROM migrations WHERE stage = 'control'", "is there, but the table migrations does not have the migration that made it")]
     public async Task What_was_dropped_is_refused_at_the_start(string sql, string why)
     {
         await Database.UpgradeAsync(StateStages.All, _ => { }, Cancellation);

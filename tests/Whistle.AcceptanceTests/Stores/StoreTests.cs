@@ -41,7 +41,8 @@ public abstract partial class StoreTests : IAsyncLifetime
     private protected static readonly Runbook Book = RunbookSet.Parse(Text)!;
     private protected static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
     private protected static readonly Sender Node = new(new NodeId("t", "c", "n"));
-    static readonly Labels Labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"));
+    static readonly Labels Labels =
+        Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", "Filling"));
 
     static readonly Signal Firing = new()
     {
@@ -51,7 +52,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         Element = Labels,
         Annotations = [new("summary", "The disk fills – \"soon\"")],
         Value = 0.1,
-        Condition = new(SignalState.Firing, Now.AddHours(-1), Now) { FiringSince = Now.AddMinutes(-30), Paused = TimeSpan.FromSeconds(1.5) },
+        Condition =
+            new(SignalState.Firing, Now.AddHours(-1), Now) { FiringSince = Now.AddMinutes(-30), Paused = TimeSpan.FromSeconds(1.5) },
     };
 
     static readonly Incident Disk = new()
@@ -145,7 +147,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal((Disk.Subject, Disk.Signals[0]), (found.Subject, found.Signals[0]));
         await store.AppendTimelineAsync("i1", Now, TimelineKind.Gate, "closed", repeats: true, cancellation: Cancellation);
         await store.AppendTimelineAsync("i1", Now, TimelineKind.Gate, "closed", repeats: true, cancellation: Cancellation);
-        Assert.Equal(["1 It opened. 1", "2 Filling 1", "3 closed 2"], (await store.TimelineAsync("i1", Cancellation)).Select(e => $"{e.Number} {e.Text} {e.Count}"));
+        Assert.Equal(
+            ["1 It opened. 1", "2 Filling 1", "3 closed 2"],
+            (await store.TimelineAsync("i1", Cancellation)).Select(e => $"{e.Number} {e.Text} {e.Count}"));
         Assert.True(await store.AcknowledgeAsync(new("i1", "ann", Now, Now.AddHours(1)), Cancellation));
         Assert.True(await store.AcknowledgeAsync(new("i1", "bob", Now, Now.AddHours(2)), Cancellation));
         Assert.Equal("bob", (await store.AcknowledgementAsync("i1", Now, Cancellation))!.Author);
@@ -169,14 +173,18 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(2, await OwnAsync("b", Now.AddMinutes(2)));
         Assert.Equal("disk", (await runs.RunbookOfAsync(Proposed, Cancellation))!.Name);
         var running = Proposed with { State = RunState.Running, Issued = 1 };
-        Assert.False(await runs.ApplyAsync(new(running, [new(TimelineKind.Step, "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2), Cancellation));
+        Assert.False(await runs.ApplyAsync(
+            new(running, [new(TimelineKind.Step, "from a")]) { Offer = Offer }, "a", 1, Now.AddMinutes(2), Cancellation));
         var stale = new RunDecision(running, [new(TimelineKind.Step, "from b before")]) { Offer = Offer };
         Assert.False(await runs.ApplyAsync(stale, "b", 1, Now.AddMinutes(2), Cancellation));
-        Assert.True(await runs.ApplyAsync(new(running, [new(TimelineKind.Step, "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.True(await runs.ApplyAsync(
+            new(running, [new(TimelineKind.Step, "from b")]) { Offer = Offer }, "b", 2, Now.AddMinutes(2), Cancellation));
         Assert.Equal(["proposed", "from b"], (await runs.TimelineAsync("i1-1", Cancellation)).Select(e => e.Text));
         Assert.Equal(["i1"], await runs.WorkedIncidentsAsync(Cancellation));
-        Assert.True(await runs.ApplyAsync(new(running with { Issued = 2 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
-        Assert.False(await runs.ApplyAsync(new(running with { Issued = 3 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.True(
+            await runs.ApplyAsync(new(running with { Issued = 2 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
+        Assert.False(
+            await runs.ApplyAsync(new(running with { Issued = 3 }, []) { Withdraw = Offer.Id }, "b", 2, Now.AddMinutes(2), Cancellation));
         Assert.Equal(2, (await runs.FindAsync("i1-1", Cancellation))!.Issued);
     }
 
@@ -195,7 +203,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(1, await OwnAsync("a", Now));
         var ended = Proposed with { State = RunState.Escalated, EndedAt = Now, Reason = "Nothing helped." };
         Assert.True(await runs.ApplyAsync(new(ended, []), "a", 1, Now, Cancellation));
-        Assert.Equal(("i1", 1), (Assert.Single(await runs.EscalationsAsync(Now, Cancellation)).IncidentId, (await runs.EscalationsAsync(Now, Cancellation))[0].Attempts));
+        Assert.Equal(("i1", 1), (Assert.Single(await runs.EscalationsAsync(Now, Cancellation)).IncidentId, (await runs.EscalationsAsync(
+            Now, Cancellation))[0].Attempts));
         Assert.Empty(await runs.LiveAsync(Cancellation));
     }
 
@@ -219,7 +228,10 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task Windows_freezes_and_storms_are_read_with_the_fleet()
     {
         var (runs, control, _) = await StoresAsync();
-        var window = await control.AddAsync(new MaintenanceWindow(0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now), Cancellation);
+        var window = await control.AddAsync(
+            new MaintenanceWindow(
+                0, "t", "c", "FREQ=WEEKLY;BYDAY=SA,SU", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(4), "Europe/Berlin", "ann", Now),
+            Cancellation);
         var freeze = await control.AddAsync(new ChangeFreeze(0, "t", "", "the fair", "ann", Now, Now.AddDays(3)), Cancellation);
         await runs.NoteStormsAsync([new("t", "c"), new("t", "d")], Now.AddMinutes(-1), Cancellation);
         await runs.NoteStormsAsync([new("t", "c")], Now, Cancellation);
@@ -242,18 +254,27 @@ public abstract partial class StoreTests : IAsyncLifetime
         var (runs, _, commands) = await RunningAsync();
         var labels = Labels.Of(("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/var"), ("alertname", "Filling"));
         var firing = Firing with { Labels = labels, Element = labels };
-        var incident = Disk with { Id = "i2", Subject = Labels.Of(("node", "n"), ("mountpoint", "/var")), Signals = [new(firing.Fingerprint, firing.Name, labels, "warning", Now, null)] };
+        var incident = Disk with
+        {
+            Id = "i2",
+            Subject = Labels.Of(("node", "n"), ("mountpoint", "/var")),
+            Signals = [new(firing.Fingerprint, firing.Name, labels, "warning", Now, null)],
+        };
         var second = Proposed with { Id = "i2-1", IncidentId = "i2", Subject = incident.Subject, Labels = labels };
         await new IncidentStore(Database).SaveAsync([new(incident, [])], Now, Cancellation);
         Assert.True(await runs.ProposeAsync(second, Book, [], Now, Cancellation));
         await runs.OwnAsync("a", Now, Cancellation);
-        Assert.True(await runs.ApplyAsync(new(second with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer with { Id = "i2-1.1", RunId = "i2-1" } }, "a", 1, Now, Cancellation));
-        var ids = new System.Collections.Concurrent.ConcurrentQueue<string>((await commands.LeaseAsync(Node, Now, Cancellation)).Select(c => c.Id));
+        Assert.True(await runs.ApplyAsync(
+            new(second with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer with { Id = "i2-1.1", RunId = "i2-1" } }, "a", 1,
+            Now, Cancellation));
+        var ids = new System.Collections.Concurrent.ConcurrentQueue<string>(
+            (await commands.LeaseAsync(Node, Now, Cancellation)).Select(c => c.Id));
         var answers = new System.Collections.Concurrent.ConcurrentBag<BeginAnswer>();
         await SideBySideAsync(2, async database =>
         {
             Assert.True(ids.TryDequeue(out var id));
-            answers.Add((await new AgentCommands(database).BeginAsync(Node, id, 1, _ => null, () => (new([Firing, firing]), Now), Cancellation))!);
+            answers.Add(
+                (await new AgentCommands(database).BeginAsync(Node, id, 1, _ => null, () => (new([Firing, firing]), Now), Cancellation))!);
         });
 
         Assert.Single(answers, a => a.Granted);
@@ -281,7 +302,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Succeeded, "a\0b \uD800", output), Cancellation));
         Assert.True(await commands.FinishAsync(Node, Offer.Id, new(2, CommandOutcome.Failed, "late", null), Cancellation));
         var done = (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!;
-        Assert.Equal((CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60), (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
+        Assert.Equal(
+            (CommandState.Done, CommandOutcome.Succeeded, output.GetRawText(), 60),
+            (done.State, done.Outcome, done.Output, done.TimeoutSeconds));
         Assert.StartsWith("a", done.Summary, StringComparison.Ordinal);
         Assert.Empty(await commands.LeaseAsync(Node, Now, Cancellation));
         Assert.Null(await commands.BeginAsync(
@@ -295,7 +318,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         await commands.LeaseAsync(Node, Now, Cancellation);
         await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation);
 
-        Assert.Contains("kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason, StringComparison.Ordinal);
+        Assert.Contains(
+            "kill switch", (await commands.BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation))!.Reason,
+            StringComparison.Ordinal);
         Assert.Equal(CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
 
@@ -311,9 +336,11 @@ public abstract partial class StoreTests : IAsyncLifetime
         await control.SetAsync(new ModeEntry("apple", "t", "c", RunbookMode.Off, "ann", Now), Cancellation);
         var pause = await control.AddAsync(new Pause(0, "t", "", "", "", "why", "ann", Now, Now.AddHours(1)), Cancellation);
 
-        Assert.Equal((false, "bob"), ((await control.KillSwitchAsync(Cancellation)).On, (await control.KillSwitchAsync(Cancellation)).Author));
+        Assert.Equal(
+            (false, "bob"), ((await control.KillSwitchAsync(Cancellation)).On, (await control.KillSwitchAsync(Cancellation)).Author));
         // By their bytes, as ordinal comparison has it.
-        Assert.Equal([": Automatic", "Zebra: Off", "apple: Off"], (await control.ModesAsync(Cancellation)).Select(m => $"{m.Runbook}: {m.Mode}"));
+        Assert.Equal(
+            [": Automatic", "Zebra: Off", "apple: Off"], (await control.ModesAsync(Cancellation)).Select(m => $"{m.Runbook}: {m.Mode}"));
         Assert.Equal(pause, Assert.Single(await control.PausesAsync(Now, Cancellation)));
         Assert.True(await control.EndPauseAsync(pause.Id, "ann", Now.AddMinutes(1), Cancellation));
         Assert.False(await control.EndPauseAsync(pause.Id, "ann", Now.AddMinutes(1), Cancellation));
@@ -374,7 +401,15 @@ public abstract partial class StoreTests : IAsyncLifetime
     public async Task A_ticket_is_one_an_incident_and_keeps_every_step()
     {
         var tickets = new TicketStore(Database, TimeProvider.System);
-        var repair = new Repair { Id = "i1-1", Runbook = "disk", State = RepairState.GaveUp, StartedAt = Now, Summary = "nothing helped", LargestDirectories = [new("/data", 1L << 40)] };
+        var repair = new Repair
+        {
+            Id = "i1-1",
+            Runbook = "disk",
+            State = RepairState.GaveUp,
+            StartedAt = Now,
+            Summary = "nothing helped",
+            LargestDirectories = [new("/data", 1L << 40)],
+        };
         for (var i = 0; i < 2; i++)
             await InWriteAsync(async t => await TicketStore.OpenAsync(t, Disk, repair, Now, Cancellation));
 
@@ -399,7 +434,8 @@ public abstract partial class StoreTests : IAsyncLifetime
             await credentials.EnrollAsync(new("t", "c"), "n", Cancellation),
             await credentials.EnrollAsync(new("t", "c"), null, Cancellation));
 
-        Assert.Equal(("n", null), ((await credentials.AuthenticateAsync(node, Cancellation))!.Node, (await credentials.AuthenticateAsync(collector, Cancellation))!.Node));
+        Assert.Equal(("n", null), ((await credentials.AuthenticateAsync(node, Cancellation))!.Node, (await credentials.AuthenticateAsync(
+            collector, Cancellation))!.Node));
         Assert.Equal("n", Assert.Single(await credentials.AgentsAsync(Cancellation)).NodeId.Node);
         Assert.Equal(1, await credentials.RevokeAsync(new("t", "c"), null, Cancellation));
         Assert.Null(await credentials.AuthenticateAsync(collector, Cancellation));
@@ -420,7 +456,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         await Database.MigrateAsync(mine, Cancellation);
 
         await using var connection = await Database.OpenAsync(Cancellation);
-        Assert.Equal(["1 once"], await connection.QueryAsync("SELECT id, text FROM mine", r => $"{r.GetInt32(0)} {r.GetString(1)}", Cancellation));
+        Assert.Equal(
+            ["1 once"], await connection.QueryAsync("SELECT id, text FROM mine", r => $"{r.GetInt32(0)} {r.GetString(1)}", Cancellation));
     }
 
     [Fact]
@@ -438,7 +475,9 @@ public abstract partial class StoreTests : IAsyncLifetime
         });
 
         Assert.Equal([1L], tokens);
-        Assert.Equal(Enumerable.Range(1, 42).Select(n => (long)n), (await new IncidentStore(Database).TimelineAsync("i1", Cancellation)).Select(e => e.Number));
+        Assert.Equal(
+            Enumerable.Range(1, 42).Select(n => (long)n),
+            (await new IncidentStore(Database).TimelineAsync("i1", Cancellation)).Select(e => e.Number));
     }
 
     [Fact]
@@ -447,10 +486,15 @@ public abstract partial class StoreTests : IAsyncLifetime
         await (await RunningAsync()).Commands.LeaseAsync(Node, Now, Cancellation);
         BeginAnswer? answer = null;
         await Task.WhenAll(
-            Task.Run(async () => await new ControlStore(Database).SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation), Cancellation),
-            Task.Run(async () => answer = await new AgentCommands(Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation), Cancellation));
+            Task.Run(
+                async () => await new ControlStore(Database).SetAsync(new KillSwitch(true, "stop", "ann", Now), Cancellation),
+                Cancellation),
+            Task.Run(async () => answer = await new AgentCommands(
+                Database).BeginAsync(Node, Offer.Id, 1, _ => null, () => (Active, Now), Cancellation), Cancellation));
 
-        Assert.Equal(answer!.Granted ? CommandState.Begun : CommandState.Denied, (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
+        Assert.Equal(
+            answer!.Granted ? CommandState.Begun : CommandState.Denied,
+            (await new CommandStore(Database).FindAsync(Offer.Id, Cancellation))!.State);
     }
 
     [Fact]
@@ -462,12 +506,15 @@ public abstract partial class StoreTests : IAsyncLifetime
         await using (var transaction = await connection.BeginWriteAsync(Cancellation))
         {
             await RunStore.AppendAsync(connection, Proposed, new(TimelineKind.State, "first"), Now, Cancellation);
-            other = Task.Run(async () => await new RunStore(Database).CancelAsync(new("i1-1", "ann", "second", Now), Cancellation), Cancellation);
+            other = Task.Run(
+                async () => await new RunStore(Database).CancelAsync(new("i1-1", "ann", "second", Now), Cancellation), Cancellation);
             await transaction.CommitAsync(Cancellation);
         }
 
         await other;
-        Assert.Equal(["1 proposed", "2 first", "3 Cancelled by ann: second"], (await new RunStore(Database).TimelineAsync("i1-1", Cancellation)).Select(e => $"{e.Number} {e.Text}"));
+        Assert.Equal(
+            ["1 proposed", "2 first", "3 Cancelled by ann: second"],
+            (await new RunStore(Database).TimelineAsync("i1-1", Cancellation)).Select(e => $"{e.Number} {e.Text}"));
     }
 
     [Theory]
@@ -482,10 +529,12 @@ public abstract partial class StoreTests : IAsyncLifetime
         await (await Database.OpenAsync(Cancellation)).DisposeAsync();
         Database.Fault = moment => moment == at ? throw new TimeoutException() : Task.CompletedTask;
 
-        await Assert.ThrowsAsync<TimeoutException>(async () => await incidents.SaveAsync([new(Disk, [(TimelineKind.Opened, "")])], Now, Cancellation));
+        await Assert.ThrowsAsync<TimeoutException>(
+            async () => await incidents.SaveAsync([new(Disk, [(TimelineKind.Opened, "")])], Now, Cancellation));
         await Assert.ThrowsAsync<TimeoutException>(async () => await credentials.EnrollAsync(new("t", "c"), "n", Cancellation));
         Database.Fault = null;
-        Assert.Equal((kept, kept, kept), ((await incidents.ActiveAsync(Cancellation)).Count, (await incidents.TimelineAsync("i1", Cancellation)).Count, (await credentials.AgentsAsync(Cancellation)).Count));
+        Assert.Equal((kept, kept, kept), ((await incidents.ActiveAsync(Cancellation)).Count, (await incidents.TimelineAsync(
+            "i1", Cancellation)).Count, (await credentials.AgentsAsync(Cancellation)).Count));
         await incidents.SaveAsync([new(Disk, [(TimelineKind.Opened, "")])], Now, Cancellation);
         Assert.Equal(kept + 1, (await incidents.TimelineAsync("i1", Cancellation)).Count);
     }
@@ -510,7 +559,10 @@ public abstract partial class StoreTests : IAsyncLifetime
 
         Assert.Equal(["inside", "outside"], (await incidents.TimelineAsync("i1", Cancellation)).Select(e => e.Text));
         Assert.Equal(
-            [StateMoment.BeforeBegin, StateMoment.BeforeBegin, StateMoment.BeforeCommit, StateMoment.AfterCommit, StateMoment.BeforeCommit, StateMoment.AfterCommit],
+            [
+                StateMoment.BeforeBegin, StateMoment.BeforeBegin, StateMoment.BeforeCommit, StateMoment.AfterCommit,
+                StateMoment.BeforeCommit, StateMoment.AfterCommit,
+            ],
             moments);
     }
 
@@ -522,7 +574,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         await using var picture = await connection.BeginReadAsync(Cancellation);
 
         Assert.NotNull(await IncidentStore.FindAsync(connection, "i1", Cancellation));
-        await Assert.ThrowsAsync<InvalidOperationException>(async () => await IncidentStore.AppendAsync(connection, "i1", Now, TimelineKind.State, "", cancellation: Cancellation));
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            async () => await IncidentStore.AppendAsync(connection, "i1", Now, TimelineKind.State, "", cancellation: Cancellation));
     }
 
     [Fact]
@@ -568,7 +621,8 @@ public abstract partial class StoreTests : IAsyncLifetime
         var stores = await StoresAsync();
         await stores.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", Now), Cancellation);
         Assert.Equal(1, await OwnAsync("a", Now));
-        Assert.True(await stores.Runs.ApplyAsync(new(Proposed with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer }, "a", 1, Now, Cancellation));
+        Assert.True(await stores.Runs.ApplyAsync(
+            new(Proposed with { State = RunState.Running, Issued = 1 }, []) { Offer = Offer }, "a", 1, Now, Cancellation));
         return stores;
     }
 

@@ -10,15 +10,17 @@ using Whistle.Telemetry;
 namespace Whistle.Benchmarks.Churn;
 
 /// <summary>
-/// One tenant, a, brings very many series over many past hours and asks for its labels, before and after a restart; another, b, is a node that reports and a page that
-/// queries it. Tells what each question of a takes, and how much longer than alone b's write and query take beside a.
+/// One tenant, a, brings very many series over many past hours and asks for its labels, before and after a restart; another, b, is a node
+/// that reports and a page that queries it. Tells what each question of a takes, and how much longer than alone b's write and query take
+/// beside a.
 /// </summary>
 sealed class ChurnRun
 {
     public const string Usage = """
         churn [--series N] [--hours N] [--rounds N] [--whistle PATH]
 
-        Writes N series (1400000) of one tenant over so many past hours (14), with what another tenant does timed beside it, then starts the server again and asks for labels.
+        Writes N series (1400000) of one tenant over so many past hours (14), with what another tenant does timed beside it,
+        then starts the server again and asks for labels.
         Takes about ten minutes.
         """;
 
@@ -42,7 +44,8 @@ sealed class ChurnRun
 
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
-        if (arguments.Count % 2 != 0 || arguments.Where((_, i) => i % 2 == 0).Any(a => a is not ("--series" or "--hours" or "--rounds" or "--whistle")))
+        if (arguments.Count % 2 != 0
+            || arguments.Where((_, i) => i % 2 == 0).Any(a => a is not ("--series" or "--hours" or "--rounds" or "--whistle")))
         {
             await Console.Error.WriteLineAsync(Usage);
             return 2;
@@ -62,7 +65,8 @@ sealed class ChurnRun
         using var reader = server.Reader();
         var node = new RequestTemplate(NodeProfile.Series(0));
 
-        Console.WriteLine($"{_series:N0} series of tenant a over {_hours} past hours; tenant b is a node of {node.Samples} series. {Environment.ProcessorCount} cores, shared with the sender.\n");
+        Console.WriteLine($"{_series:N0} series of tenant a over {_hours} past hours; tenant b is a node of {node.Samples} series. "
+            + $"{Environment.ProcessorCount} cores, shared with the sender.\n");
         var alone = await BesideAsync("b alone", b, reader, node, _ => Task.CompletedTask, null);
         var bodies = Bodies(_series);
         await BesideAsync("b while a churns", b, reader, node, stop => ChurnAsync(a, bodies, stop), alone);
@@ -81,7 +85,8 @@ sealed class ChurnRun
         bodies = Bodies(_series / 2);
         await BesideAsync("b while a churns", b, reader, node, stop => ChurnAsync(a, bodies, stop), alone);
         bodies = Bodies(_series / 2);
-        await BesideAsync("b while a does both", b, reader, node, stop => Task.WhenAll(AskOnAsync(reader, stop), ChurnAsync(a, bodies, stop)), alone);
+        await BesideAsync(
+            "b while a does both", b, reader, node, stop => Task.WhenAll(AskOnAsync(reader, stop), ChurnAsync(a, bodies, stop)), alone);
         Console.WriteLine($"  resident {Mebibytes(server.ResidentBytes())}, peak {Mebibytes(server.PeakBytes())}");
         foreach (var (what, count) in _failures.OrderByDescending(f => f.Value).Take(10))
             Console.WriteLine($"  {count} times {what}");
@@ -90,8 +95,8 @@ sealed class ChurnRun
 
     static readonly string[] Questions =
     [
-        "labels", "label/pod/values", "label/__name__/values", "label/pod/values?limit=100", "series?match[]={tenant=\"a\"}", "series?match[]={tenant=\"a\"}&limit=100", "labels?match[]={tenant=\"a\"}",
-        "label/pod/values?match[]={tenant=\"a\"}",
+        "labels", "label/pod/values", "label/__name__/values", "label/pod/values?limit=100", "series?match[]={tenant=\"a\"}",
+        "series?match[]={tenant=\"a\"}&limit=100", "labels?match[]={tenant=\"a\"}", "label/pod/values?match[]={tenant=\"a\"}",
     ];
 
     static async Task AskAsync(ChurnServer server, HttpClient reader, string question)
@@ -102,17 +107,19 @@ sealed class ChurnRun
         using var answer = await reader.GetAsync(new Uri("api/v1/" + question, UriKind.Relative));
         var length = (await answer.Content.ReadAsByteArrayAsync()).Length;
         Console.WriteLine(
-            $"  {question,-48} {(int)answer.StatusCode} {Stopwatch.GetElapsedTime(started).TotalSeconds,8:0.00} s {length,12:N0} bytes, peak {Mebibytes(server.PeakBytes())} ({Mebibytes(server.PeakBytes() - before)} more)");
+            $"  {question,-48} {(int)answer.StatusCode} {Stopwatch.GetElapsedTime(started).TotalSeconds,8:0.00} s {length,12:N0} bytes, "
+            + $"peak {Mebibytes(server.PeakBytes())} ({Mebibytes(server.PeakBytes() - before)} more)");
     }
 
     // The reference: what busy processors alone cost b.
-    static Task BusyAsync(CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(_ => Task.Factory.StartNew(
-        () =>
-        {
-            while (!stop.IsCancellationRequested)
-                Thread.SpinWait(1000);
-        },
-        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+    static Task BusyAsync(CancellationToken stop) =>
+        Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(_ => Task.Factory.StartNew(
+            () =>
+            {
+                while (!stop.IsCancellationRequested)
+                    Thread.SpinWait(1000);
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
 
     // Two callers, each with one question after the other, as a dashboard's variables.
     Task AskOnAsync(HttpClient reader, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, 2).Select(i => Task.Run(
@@ -159,8 +166,8 @@ sealed class ChurnRun
             [
                 .. Enumerable.Range(from, SeriesPerRequest).Select(i => new TimeSeries(
                     Labels.OfMetric(
-                        i % 2 == 0 ? "node_cpu_seconds_total" : $"container_{i % 50}_total",
-                        ("container", $"app-{i % 20}"), ("cpu", "0"), ("id", $"/kubepods/burstable/pod{Hash(generation, i):x16}"), ("image", $"registry.example.com/app-{i % 20}:v1"),
+                        i % 2 == 0 ? "node_cpu_seconds_total" : $"container_{i % 50}_total", ("container", $"app-{i % 20}"), ("cpu", "0"),
+                        ("id", $"/kubepods/burstable/pod{Hash(generation, i):x16}"), ("image", $"registry.example.com/app-{i % 20}:v1"),
                         ("mode", "user"), ("namespace", $"team-{i % 100}"), ("pod", $"app-{i % 20}-{Hash(generation, i):x16}")),
                     [new Sample(now - (i % _hours * 3_600_000L), i)])),
             ],
@@ -170,7 +177,8 @@ sealed class ChurnRun
     }
 
     async Task<(double Write, double Query)> BesideAsync(
-        string what, HttpClient sender, HttpClient reader, RequestTemplate node, Func<CancellationToken, Task> beside, (double Write, double Query)? alone)
+        string what, HttpClient sender, HttpClient reader, RequestTemplate node, Func<CancellationToken, Task> beside,
+        (double Write, double Query)? alone)
     {
         using var stop = new CancellationTokenSource();
         var started = Stopwatch.GetTimestamp();
@@ -185,12 +193,14 @@ sealed class ChurnRun
 
         await stop.CancelAsync();
         await other;
-        Console.WriteLine($"{what,-28} {Stopwatch.GetElapsedTime(started).TotalSeconds,6:0} s  write {Row(writes, alone?.Write)}   query {Row(queries, alone?.Query)}");
+        Console.WriteLine($"{what,-28} {Stopwatch.GetElapsedTime(started).TotalSeconds,6:0} s  write {Row(writes, alone?.Write)}   query "
+            + $"{Row(queries, alone?.Query)}");
         return (Quantile(writes, 0.5), Quantile(queries, 0.5));
     }
 
     static string Row(List<double> times, double? alone) =>
-        $"median {Quantile(times, 0.5),7:0.0} p95 {Quantile(times, 0.95),7:0.0} max {times.Max(),7:0.0} ms{(alone is { } usual ? $", {Quantile(times, 0.5) / usual:0.00} times" : "")}";
+        $"median {Quantile(times, 0.5),7:0.0} p95 {Quantile(times, 0.95),7:0.0} max {times.Max(),7:0.0} "
+        + $"ms{(alone is { } usual ? $", {Quantile(times, 0.5) / usual:0.00} times" : "")}";
 
     static double Quantile(List<double> times, double quantile) => times.Order().ElementAt((int)(quantile * (times.Count - 1)));
 
@@ -203,7 +213,8 @@ sealed class ChurnRun
 
     async Task QueryAsync(HttpClient reader)
     {
-        using var answer = await reader.GetAsync(new Uri("api/v1/query?query=sum by (mode) (rate(node_cpu_seconds_total{tenant=\"b\"}[5m]))", UriKind.Relative));
+        using var answer = await reader.GetAsync(
+            new Uri("api/v1/query?query=sum by (mode) (rate(node_cpu_seconds_total{tenant=\"b\"}[5m]))", UriKind.Relative));
         Count("b's query", (int)answer.StatusCode);
     }
 

@@ -27,9 +27,14 @@ sealed class ChurnServer : IAsyncDisposable
     /// <summary>How long it took until it was ready.</summary>
     public async Task<TimeSpan> StartAsync()
     {
-        string[] arguments = ["serve", "--data", _folder, "--listen", Address.ToString(), "--no-agent", "--max-series", MaxSeries.ToString(CultureInfo.InvariantCulture)];
+        string[] arguments =
+        [
+            "serve", "--data", _folder, "--listen", Address.ToString(), "--no-agent", "--max-series",
+            MaxSeries.ToString(CultureInfo.InvariantCulture),
+        ];
         var started = Stopwatch.GetTimestamp();
-        _process = Process.Start(new ProcessStartInfo(_program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        _process = Process.Start(
+            new ProcessStartInfo(_program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var process = _process;
         process.OutputDataReceived += static (_, _) => { };
         process.ErrorDataReceived += static (_, line) => Console.Error.WriteLine(line.Data);

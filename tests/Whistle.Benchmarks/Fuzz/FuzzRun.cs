@@ -8,7 +8,8 @@ namespace Whistle.Benchmarks.Fuzz;
 
 /// <summary>
 /// Mutated expressions, each asked of an instant and of a range: every one must be answered or refused within a second of processor time,
-/// which others on the machine do not change, and a set memory. What was slow is asked again before it counts: the first may have been compiled.
+/// which others on the machine do not change, and a set memory. What was slow is asked again before it counts: the first may have been
+/// compiled.
 /// </summary>
 sealed class FuzzRun(int seed)
 {
@@ -36,7 +37,8 @@ sealed class FuzzRun(int seed)
         await run.TryAsync(cases, Number("--samples", 200_000));
         return run.Report();
 
-        int Number(string option, int usual) => options.TryGetValue(option, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
+        int Number(string option, int usual) =>
+            options.TryGetValue(option, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
     }
 
     async Task TryAsync(int cases, int samples)
@@ -47,7 +49,9 @@ sealed class FuzzRun(int seed)
         {
             var text = mutations.Next();
             Note(text, await AskAsync(text, (e, none) => engine.InstantAsync(e, PromQLCases.Start + 3_600_000, none)));
-            Note(text, await AskAsync(text, async (e, none) => await engine.RangeAsync(e, PromQLCases.Start, PromQLCases.End, RangeStep, none)));
+            Note(
+                text,
+                await AskAsync(text, async (e, none) => await engine.RangeAsync(e, PromQLCases.Start, PromQLCases.End, RangeStep, none)));
         }
     }
 
@@ -104,7 +108,8 @@ sealed class FuzzRun(int seed)
 
     int Report()
     {
-        Console.WriteLine($"{_answered:N0} answered, {_refused:N0} refused with a reason; {_slow} took longer than {Longest.TotalSeconds} s, {_wrong} crashed or allocated more than {MostBytes >> 20} MiB");
+        Console.WriteLine($"{_answered:N0} answered, {_refused:N0} refused with a reason; "
+            + $"{_slow} took longer than {Longest.TotalSeconds} s, {_wrong} crashed or allocated more than {MostBytes >> 20} MiB");
         Console.WriteLine($"most allocated: {_largest.Bytes / 1048576.0:0.0} MiB  {Shortened(_largest.Text)}");
         foreach (var (text, time, bytes) in _slowest.UnorderedItems.Select(i => i.Element).OrderByDescending(i => i.Time))
             Console.WriteLine($"{time.TotalMilliseconds,8:0.0} ms  {bytes / 1048576.0,6:0.0} MiB  {Shortened(text)}");

@@ -25,7 +25,8 @@ static class IngestComparison
         }
 
         Print(options, results);
-        return results.Count > 0 && results.All(r => r.Failures == 0 && (r.Stored ?? options.Nodes * NodeProfile.SeriesPerNode) == options.Nodes * NodeProfile.SeriesPerNode) ? 0 : 1;
+        return results.Count > 0 && results.All(r => r.Failures == 0
+            && (r.Stored ?? options.Nodes * NodeProfile.SeriesPerNode) == options.Nodes * NodeProfile.SeriesPerNode) ? 0 : 1;
     }
 
     static async Task AddAsync(List<IngestResult> results, string server, int round, IngestOptions options)
@@ -46,8 +47,10 @@ static class IngestComparison
     {
         var profile = NodeProfile.Series(0);
         var mix = string.Join(", ", profile.CountBy(s => s.Behaviour).OrderBy(m => m.Key).Select(m => $"{m.Value} {m.Key}"));
-        Console.WriteLine($"{options.Nodes} nodes of {profile.Count} series each ({mix}), one sample a series every {IngestOptions.SliceSeconds} s, seed {options.Seed}.");
-        Console.WriteLine($"Paced: {options.DataMinutes} min of data at {options.Rate:N0} samples/s. Flat out: {options.MaxSlices} slices. {options.Connections} connections, requests of {2 * profile.Count} samples, remote-write 1.0.");
+        Console.WriteLine($"{options.Nodes} nodes of {profile.Count} series each ({mix}), one sample a series every "
+            + $"{IngestOptions.SliceSeconds} s, seed {options.Seed}.");
+        Console.WriteLine($"Paced: {options.DataMinutes} min of data at {options.Rate:N0} samples/s. Flat out: {options.MaxSlices} slices. "
+            + $"{options.Connections} connections, requests of {2 * profile.Count} samples, remote-write 1.0.");
         Console.WriteLine($"Servers on cores {options.Cores}; the sender shares the machine ({Environment.ProcessorCount} cores).\n");
         Console.WriteLine($"         {Header}");
     }
@@ -68,13 +71,19 @@ static class IngestComparison
             Console.WriteLine($"\n{failed.Server}: {failed.Failures} requests failed, the first with {failed.FirstFailure}");
     }
 
-    const string Header = "server           CPU-s/M   new series  peak RSS  bytes/series  disk     paced/s  max/s      CPU-s/M flat out  stored   failed";
+    const string Header =
+        "server           CPU-s/M   new series  peak RSS  bytes/series  disk     paced/s  max/s      CPU-s/M flat out  stored   failed";
 
     static string Row(IngestResult r) =>
-        $"{r.Server,-15}  {r.CpuPerMillion,7:0.00}  {r.FirstSliceCpu,9:0.0} s  {Mebibytes(r.PeakBytes),8}  {r.BytesPerSeries,12:N0}  {Mebibytes(r.DiskBytes),-7}  {r.PacedRate,7:N0}  {r.MaxRate,9:N0}  {r.MaxCpuPerMillion,16:0.00}  {(r.Stored is { } stored ? $"{stored}" : "?"),-7}  {r.Failures}";
+        $"{r.Server,-15}  {r.CpuPerMillion,7:0.00}  {r.FirstSliceCpu,9:0.0} s  {Mebibytes(r.PeakBytes),8}  {r.BytesPerSeries,12:N0}  "
+        + $"{Mebibytes(r.DiskBytes),-7}  {r.PacedRate,7:N0}  {r.MaxRate,9:N0}  {r.MaxCpuPerMillion,16:0.00}  "
+        + $"{(r.Stored is { } stored ? $"{stored}" : "?"),-7}  {r.Failures}";
 
     static string Ratios(IngestResult a, IngestResult b) =>
-        $"{"/ " + b.Server,-15}  {a.CpuPerMillion / b.CpuPerMillion,7:0.00}  {a.FirstSliceCpu / b.FirstSliceCpu,9:0.00}    {a.PeakBytes / (double)b.PeakBytes,8:0.00}  {a.BytesPerSeries / b.BytesPerSeries,12:0.00}  {a.DiskBytes / (double)b.DiskBytes,-7:0.00}  {"",7}  {a.MaxRate / b.MaxRate,9:0.00}  {a.MaxCpuPerMillion / b.MaxCpuPerMillion,16:0.00}";
+        $"{"/ " + b.Server,-15}  {a.CpuPerMillion / b.CpuPerMillion,7:0.00}  {a.FirstSliceCpu / b.FirstSliceCpu,9:0.00}    "
+        + $"{a.PeakBytes / (double)b.PeakBytes,8:0.00}  {a.BytesPerSeries / b.BytesPerSeries,12:0.00}  "
+        + $"{a.DiskBytes / (double)b.DiskBytes,-7:0.00}  {"",7}  {a.MaxRate / b.MaxRate,9:0.00}  "
+        + $"{a.MaxCpuPerMillion / b.MaxCpuPerMillion,16:0.00}";
 
     static string Mebibytes(long bytes) => $"{bytes / 1048576.0:N0} MiB";
 

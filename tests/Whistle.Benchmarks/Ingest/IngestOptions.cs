@@ -54,7 +54,8 @@ sealed record IngestOptions
         {
             options = arguments[i] == "--quick"
                 ? options with { Rounds = 1, DataMinutes = 4, Rate = 75_000, MaxSlices = 10 }
-                : options.With(arguments[i], i + 1 < arguments.Count ? arguments[++i] : throw new ArgumentException($"{arguments[i]} needs a value."));
+                : options.With(
+                    arguments[i], i + 1 < arguments.Count ? arguments[++i] : throw new ArgumentException($"{arguments[i]} needs a value."));
         }
 
         return options;

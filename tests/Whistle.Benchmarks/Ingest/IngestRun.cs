@@ -32,8 +32,8 @@ sealed record IngestResult(
     string FirstFailure);
 
 /// <summary>
-/// Both phases against one server. Each connection has requests of its own, as a Prometheus shard has series of its own, and sends one after the
-/// other, so every series' samples arrive in order. Every server gets the same requests, but for the time, which ends now.
+/// Both phases against one server. Each connection has requests of its own, as a Prometheus shard has series of its own, and sends one
+/// after the other, so every series' samples arrive in order. Every server gets the same requests, but for the time, which ends now.
 /// </summary>
 sealed class IngestRun
 {
@@ -119,7 +119,8 @@ sealed class IngestRun
                 for (var i = shard; i < _templates.Length; i += _options.Connections)
                 {
                     var body = _templates[i].Next(TimeOf(slice));
-                    var due = TimeSpan.FromSeconds(((((slice - fromSlice) * _templates.Length) + i) * interval)) - Stopwatch.GetElapsedTime(started);
+                    var due = TimeSpan.FromSeconds(((((slice - fromSlice) * _templates.Length) + i) * interval)) - Stopwatch.GetElapsedTime(
+                        started);
                     if (due > TimeSpan.Zero)
                         await Task.Delay(due, TimeProvider.System);
                     await send(body);
@@ -165,7 +166,8 @@ sealed class IngestRun
                 return null;
             using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
             var result = json.RootElement.GetProperty("data").GetProperty("result");
-            stored = result.GetArrayLength() == 0 ? 0 : int.Parse(result[0].GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture);
+            stored =
+                result.GetArrayLength() == 0 ? 0 : int.Parse(result[0].GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture);
         }
 
         return stored;

@@ -7,8 +7,8 @@ using Whistle.Telemetry;
 namespace Whistle.Benchmarks.Ingest;
 
 /// <summary>
-/// A remote-write 1.0 request with one sample of each of its series, encoded once; from slice to slice only the times and the values that move are
-/// written over in place, so that making a request costs little beside taking it in.
+/// A remote-write 1.0 request with one sample of each of its series, encoded once; from slice to slice only the times and the values that
+/// move are written over in place, so that making a request costs little beside taking it in.
 /// </summary>
 sealed class RequestTemplate
 {

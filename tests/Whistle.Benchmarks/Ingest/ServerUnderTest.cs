@@ -6,7 +6,9 @@ using System.Net.Sockets;
 
 namespace Whistle.Benchmarks.Ingest;
 
-/// <summary>One server as a process of its own on an empty folder, held to the given cores; ends when disposed, its folder with it.</summary>
+/// <summary>
+/// One server as a process of its own on an empty folder, held to the given cores; ends when disposed, its folder with it.
+/// </summary>
 sealed class ServerUnderTest : IAsyncDisposable
 {
     // Fixed by Linux for what it shows to programs (USER_HZ).
@@ -44,7 +46,8 @@ sealed class ServerUnderTest : IAsyncDisposable
         var token = name == "whistle" ? await AddClusterAsync(program, data) : null;
         // taskset becomes the program, so the process is the server's own.
         string[] arguments = ["-c", options.Cores, program, .. Arguments(name, data, listen, options)];
-        var process = Process.Start(new ProcessStartInfo("taskset", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var process = Process.Start(
+            new ProcessStartInfo("taskset", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var server = new ServerUnderTest(process, folder, new Uri($"http://{listen}"), token);
         try
         {
@@ -74,17 +77,20 @@ sealed class ServerUnderTest : IAsyncDisposable
         // The second field is the program's name in brackets and may hold blanks; utime and stime are the 14th and 15th.
         var stat = File.ReadAllText($"/proc/{_process.Id}/stat");
         var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-        return (double.Parse(fields[11], CultureInfo.InvariantCulture) + double.Parse(fields[12], CultureInfo.InvariantCulture)) / TicksPerSecond;
+        return (double.Parse(fields[11], CultureInfo.InvariantCulture) + double.Parse(fields[12], CultureInfo.InvariantCulture))
+            / TicksPerSecond;
     }
 
     public long PeakBytes() => Status("VmHWM:");
 
     public long ResidentBytes() => Status("VmRSS:");
 
-    public long DiskBytes() => new DirectoryInfo(Path.Combine(_folder, "data")).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
+    public long DiskBytes() =>
+        new DirectoryInfo(Path.Combine(_folder, "data")).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
 
     /// <summary>How many files of its data have such a name.</summary>
-    public int Files(string pattern) => Directory.EnumerateFiles(Path.Combine(_folder, "data"), pattern, SearchOption.AllDirectories).Count();
+    public int Files(string pattern) =>
+        Directory.EnumerateFiles(Path.Combine(_folder, "data"), pattern, SearchOption.AllDirectories).Count();
 
     public async ValueTask DisposeAsync()
     {
@@ -180,8 +186,8 @@ sealed class ServerUnderTest : IAsyncDisposable
         ],
         "prometheus" =>
         [
-            $"--config.file={options.PrometheusConfiguration}", $"--storage.tsdb.path={data}", $"--web.listen-address={listen}", "--web.enable-remote-write-receiver",
-            "--log.level=warn",
+            $"--config.file={options.PrometheusConfiguration}", $"--storage.tsdb.path={data}", $"--web.listen-address={listen}",
+            "--web.enable-remote-write-receiver", "--log.level=warn",
         ],
         _ => [$"-storageDataPath={data}", $"-httpListenAddr={listen}", "-loggerLevel=WARN"],
     };

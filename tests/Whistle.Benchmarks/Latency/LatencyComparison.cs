@@ -10,8 +10,8 @@ using Whistle.Telemetry;
 namespace Whistle.Benchmarks.Latency;
 
 /// <summary>
-/// How long range queries take through the API: Whistle and Prometheus on the same samples, asked in turn, until the last byte of the answer is
-/// read. Most of what they read is old, so that Whistle takes it from the sealed store and the rest from the head.
+/// How long range queries take through the API: Whistle and Prometheus on the same samples, asked in turn, until the last byte of the
+/// answer is read. Most of what they read is old, so that Whistle takes it from the sealed store and the rest from the head.
 /// </summary>
 sealed class LatencyComparison : IAsyncDisposable
 {
@@ -48,19 +48,24 @@ sealed class LatencyComparison : IAsyncDisposable
         foreach (var name in (string[])["whistle", "prometheus"])
             await run.StartAsync(name, options.GetValueOrDefault("--whistle"));
         // Whistle takes samples of the last 24 h and the next 10 min: the oldest must still be taken when loading has begun.
-        var end = TimeProvider.System.GetUtcNow().AddMinutes(5).ToUnixTimeSeconds() / IngestOptions.SliceSeconds * IngestOptions.SliceSeconds;
+        var end =
+            TimeProvider.System.GetUtcNow().AddMinutes(5).ToUnixTimeSeconds() / IngestOptions.SliceSeconds * IngestOptions.SliceSeconds;
         var start = end - (hours * 3600);
         await run.LoadAsync(nodes, start, end);
         Console.WriteLine(
-            $"{nodes * SeriesPerNode:N0} counters and as many gauges over {hours} h, a sample every {IngestOptions.SliceSeconds} s; each query {repeat} times; {Environment.ProcessorCount} cores for all.");
+            $"{nodes * SeriesPerNode:N0} counters and as many gauges over {hours} h, a sample every {IngestOptions.SliceSeconds} s; "
+            + $"each query {repeat} times; {Environment.ProcessorCount} cores for all.");
         var equal = true;
         foreach (var query in Queries.Where(q => q.Contains(options.GetValueOrDefault("--only", ""), StringComparison.Ordinal)))
-            equal &= await run.MeasureAsync(query, $"api/v1/query_range?query={Uri.EscapeDataString(query)}&start={start}&end={end}&step={IngestOptions.SliceSeconds}", repeat);
+            equal &= await run.MeasureAsync(
+                query, $"api/v1/query_range?query={Uri.EscapeDataString(query)}&start={start}&end={end}&step={IngestOptions.SliceSeconds}",
+                repeat);
         foreach (var (name, server, _, _) in run._servers)
             Console.WriteLine($"{name}: at most {server.PeakBytes() / 1048576.0:0} MiB resident");
         return equal ? 0 : 1;
 
-        int Number(string option, int usual) => options.TryGetValue(option, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
+        int Number(string option, int usual) =>
+            options.TryGetValue(option, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
     }
 
     public async ValueTask DisposeAsync()
@@ -91,8 +96,12 @@ sealed class LatencyComparison : IAsyncDisposable
                 ("node", $"node-{i / SeriesPerNode:000}"), ("cpu", $"{i / 8 % 5}"),
                 ("mode", ((string[])["idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"])[i % 8]),
             ];
-            yield return new(Labels.OfMetric("node_cpu_seconds_total", labels), i % 50 == 0 ? Behaviour.RestartingCounter : Behaviour.SecondsCounter, 0.3 + (i % 7), (uint)i);
-            yield return new(Labels.OfMetric("node_pressure", labels), i % 2 == 0 ? Behaviour.FloatGauge : Behaviour.PagesGauge, i % 2 == 0 ? 20 + (i % 11) : 1e9, (uint)i);
+            yield return new(
+                Labels.OfMetric("node_cpu_seconds_total", labels), i % 50 == 0 ? Behaviour.RestartingCounter : Behaviour.SecondsCounter,
+                0.3 + (i % 7), (uint)i);
+            yield return new(
+                Labels.OfMetric("node_pressure", labels), i % 2 == 0 ? Behaviour.FloatGauge : Behaviour.PagesGauge,
+                i % 2 == 0 ? 20 + (i % 11) : 1e9, (uint)i);
         }
     }
 
@@ -104,8 +113,9 @@ sealed class LatencyComparison : IAsyncDisposable
         {
             foreach (var chunk in chunks)
             {
-                var series = chunk.Select(s => new TimeSeries(s.Labels, [.. Enumerable.Range(first, Math.Min(SamplesPerRequest, count - first))
-                    .Select(i => new Sample((start + (i * IngestOptions.SliceSeconds)) * 1000, s.At(i)))]));
+                var series = chunk.Select(
+                    s => new TimeSeries(s.Labels, [.. Enumerable.Range(first, Math.Min(SamplesPerRequest, count - first))
+                        .Select(i => new Sample((start + (i * IngestOptions.SliceSeconds)) * 1000, s.At(i)))]));
                 var message = new ArrayBufferWriter<byte>();
                 RemoteWriteEncoder.EncodeV1([.. series], message);
                 using var body = RemoteWriteBody.Compress(message.WrittenSpan);
@@ -146,7 +156,8 @@ sealed class LatencyComparison : IAsyncDisposable
         foreach (var (_, _, _, reader) in _servers)
             answers.Add(MatrixAnswer.Read(await GetAsync(reader, address)));
         var difference = answers[0].DifferenceTo(answers[1]);
-        var (seconds, cpu, bytes) = (_servers.Select(_ => new List<double>()).ToList(), new double[_servers.Count], new long[_servers.Count]);
+        var (seconds, cpu, bytes) =
+            (_servers.Select(_ => new List<double>()).ToList(), new double[_servers.Count], new long[_servers.Count]);
         for (var i = 0; i < repeat * _servers.Count; i++)
         {
             // Each comes first as often as the other.
@@ -160,8 +171,10 @@ sealed class LatencyComparison : IAsyncDisposable
 
         Console.WriteLine($"\n{query}\n  {(difference is null ? $"the same {answers[0].Points:N0} points" : $"DIFFERENT: {difference}")}");
         for (var i = 0; i < _servers.Count; i++)
-            Console.WriteLine($"  {_servers[i].Name,-11} p50 {Quantile(i, 0.5),7:0.000} s  p99 {Quantile(i, 0.99),7:0.000} s  {cpu[i] / repeat,7:0.000} CPU-s  {bytes[i],13:N0} bytes");
-        Console.WriteLine($"  ratio       p50 {Quantile(0, 0.5) / Quantile(1, 0.5),7:0.00}    p99 {Quantile(0, 0.99) / Quantile(1, 0.99),7:0.00}    {cpu[0] / cpu[1],7:0.00}");
+            Console.WriteLine($"  {_servers[i].Name,-11} p50 {Quantile(i, 0.5),7:0.000} s  p99 {Quantile(i, 0.99),7:0.000} s  "
+                + $"{cpu[i] / repeat,7:0.000} CPU-s  {bytes[i],13:N0} bytes");
+        Console.WriteLine($"  ratio       p50 {Quantile(0, 0.5) / Quantile(1, 0.5),7:0.00}    p99 "
+            + $"{Quantile(0, 0.99) / Quantile(1, 0.99),7:0.00}    {cpu[0] / cpu[1],7:0.00}");
         return difference is null;
 
         double Quantile(int server, double q)
@@ -176,7 +189,8 @@ sealed class LatencyComparison : IAsyncDisposable
         using var answer = await client.GetAsync(new Uri(address, UriKind.Relative));
         return answer.IsSuccessStatusCode
             ? await answer.Content.ReadAsByteArrayAsync()
-            : throw new InvalidOperationException($"{client.BaseAddress}: {(int)answer.StatusCode}: {await answer.Content.ReadAsStringAsync()}");
+            : throw new InvalidOperationException(
+                $"{client.BaseAddress}: {(int)answer.StatusCode}: {await answer.Content.ReadAsStringAsync()}");
     }
 
     static async Task<long> DrainAsync(HttpClient client, string address)

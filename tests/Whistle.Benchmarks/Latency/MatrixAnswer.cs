@@ -74,7 +74,8 @@ sealed class MatrixAnswer
             var time = reader.GetDouble();
             reader.Read();
             var text = reader.GetString()!;
-            values.Add((time, text is "+Inf" ? double.PositiveInfinity : text is "-Inf" ? double.NegativeInfinity : double.Parse(text, CultureInfo.InvariantCulture)));
+            values.Add((time, text is "+Inf" ? double.PositiveInfinity : text is "-Inf" ? double.NegativeInfinity : double.Parse(
+                text, CultureInfo.InvariantCulture)));
             reader.Read();
         }
 

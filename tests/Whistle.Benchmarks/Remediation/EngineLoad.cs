@@ -22,8 +22,8 @@ using Whistle.Telemetry;
 namespace Whistle.Benchmarks.Remediation;
 
 /// <summary>
-/// What the engine costs at its worst: a whole cluster that dies with 5,000 signals, and 10,000 runs that are open at a time. Incidents, runs
-/// and alerting over a real state file; one pass a second, as the server makes them.
+/// What the engine costs at its worst: a whole cluster that dies with 5,000 signals, and 10,000 runs that are open at a time. Incidents,
+/// runs and alerting over a real state file; one pass a second, as the server makes them.
 /// </summary>
 static class EngineLoad
 {
@@ -42,7 +42,8 @@ static class EngineLoad
             var (incidents, pages) = ((await engine.Incidents.ActiveAsync(default)).Count, await engine.PagesAsync());
             var (runs, commands) = ((await engine.Runs.LiveAsync(default)).Count, await engine.CommandCountAsync());
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {incidents} incident, {pages} page, {runs} runs, {commands} commands; CPU {cpu.TotalSeconds:0.0} s, slowest pass {slowest.TotalMilliseconds:0} ms, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
+                $"  {incidents} incident, {pages} page, {runs} runs, {commands} commands; CPU {cpu.TotalSeconds:0.0} s, "
+                + $"slowest pass {slowest.TotalMilliseconds:0} ms, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
         }
 
         Console.WriteLine("10,000 nodes, each with a disk that fills, in mode observe: 10,000 open runs");
@@ -58,7 +59,9 @@ static class EngineLoad
             passes.Sort();
             var open = (await engine.Runs.LiveAsync(default)).Count;
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {open} open runs; remediation's pass: median {passes[15].TotalMilliseconds:0} ms, slowest {passes[^1].TotalMilliseconds:0} ms; where all are refused at once {first.TotalMilliseconds:0} ms; peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
+                $"  {open} open runs; remediation's pass: median {passes[15].TotalMilliseconds:0} ms, "
+                + $"slowest {passes[^1].TotalMilliseconds:0} ms; where all are refused at once {first.TotalMilliseconds:0} ms; "
+                + $"peak memory {Process.GetCurrentProcess().PeakWorkingSet64 >> 20} MiB"));
         }
 
         return 0;
@@ -66,11 +69,16 @@ static class EngineLoad
 
     static IEnumerable<Signal> Dead()
     {
-        string[] names = ["NodeKubeletUnhealthy", "KubePodNotReady", "KubePodCrashLooping", "KubeContainerWaiting", "NodeContainerRuntimeUnhealthy", "TargetDown"];
+        string[] names =
+        [
+            "NodeKubeletUnhealthy", "KubePodNotReady", "KubePodCrashLooping", "KubeContainerWaiting", "NodeContainerRuntimeUnhealthy",
+            "TargetDown",
+        ];
         for (var i = 0; i < 5000; i++)
         {
             var name = names[i % names.Length];
-            yield return Of(name, "critical", ("cluster", "dead"), ("node", $"n{i % 20:00}"), ("namespace", $"ns{i % 7}"), ("pod", $"pod-{i}"));
+            yield return Of(
+                name, "critical", ("cluster", "dead"), ("node", $"n{i % 20:00}"), ("namespace", $"ns{i % 7}"), ("pod", $"pod-{i}"));
         }
     }
 
@@ -81,7 +89,8 @@ static class EngineLoad
     static Signal Of(string name, string severity, params (string Name, string Value)[] labels)
     {
         var all = Labels.Of([("tenant", "t"), ("alertname", name), ("severity", severity), .. labels]);
-        return new() { Rule = "r", Name = name, Labels = all, Element = all, Condition = new(SignalState.Firing, Start, Start) { FiringSince = Start } };
+        return new()
+        { Rule = "r", Name = name, Labels = all, Element = all, Condition = new(SignalState.Firing, Start, Start) { FiringSince = Start } };
     }
 
     sealed class Engine : IDisposable
@@ -114,7 +123,8 @@ static class EngineLoad
                 },
                 _clock, NullLogger<IncidentsHost>.Instance);
             var nodes = signals.GroupBy(s => s.Labels["cluster"]).ToDictionary(
-                g => g.Key, g => g.Select(s => s.Labels["node"]).Distinct().Select(n => new NodeFacts(n, "", false, Ready: false)).ToList());
+                g => g.Key,
+                g => g.Select(s => s.Labels["node"]).Distinct().Select(n => new NodeFacts(n, "", false, Ready: false)).ToList());
             _remediation = new(
                 new()
                 {
@@ -131,7 +141,8 @@ static class EngineLoad
             if (_remediation.Reload().Errors is { Count: > 0 } errors)
                 throw new InvalidOperationException(string.Join('\n', errors));
             _alerting = new(
-                new() { Incidents = new IncidentReader(Incidents, Runs, _clock).SinceAsync, Database = _database, Metrics = metrics }, new(), _clock, NullLogger<AlertingHost>.Instance);
+                new() { Incidents = new IncidentReader(Incidents, Runs, _clock).SinceAsync, Database = _database, Metrics = metrics },
+                new(), _clock, NullLogger<AlertingHost>.Instance);
         }
 
         public static async Task<Engine> OpenAsync(IReadOnlyList<Signal> signals, RunbookMode mode = RunbookMode.Automatic)

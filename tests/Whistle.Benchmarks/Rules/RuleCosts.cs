@@ -30,7 +30,8 @@ static class RuleCosts
         SharedRules.Prepare(folder, rules.FullName);
         var clock = new Clock();
         var head = new Head(clock, int.MaxValue);
-        var series = fixture.Series.Select(s => head.GetOrAdd(UInt128.Zero, [.. s.Labels.With("cluster", "c").With("tenant", "t")])!).ToList();
+        var series =
+            fixture.Series.Select(s => head.GetOrAdd(UInt128.Zero, [.. s.Labels.With("cluster", "c").With("tenant", "t")])!).ToList();
         using var database = StateDatabase.InMemory();
         using var host = Host(rules.FullName, head, clock, database);
         if ((await host.ReloadAsync(CancellationToken.None)).Errors is { Count: > 0 } errors)
@@ -51,7 +52,8 @@ static class RuleCosts
             {
                 allocated += GC.GetTotalAllocatedBytes() - bytes;
                 spent += Process.GetCurrentProcess().TotalProcessorTime - before;
-                foreach (var rule in host.Groups.SelectMany(g => g.Rules.Select((r, i) => (Name: $"{g.Group.Name} {i + 1} {r.Rule.Name}", r.Report.Duration))))
+                foreach (var rule in host.Groups.SelectMany(
+                    g => g.Rules.Select((r, i) => (Name: $"{g.Group.Name} {i + 1} {r.Rule.Name}", r.Report.Duration))))
                     perRule[rule.Name] = perRule.GetValueOrDefault(rule.Name) + rule.Duration;
             }
 
@@ -62,7 +64,9 @@ static class RuleCosts
         var withRules = GC.GetTotalMemory(forceFullCollection: true);
         GC.KeepAlive(host);
 
-        Console.WriteLine($"{nodes} nodes, {series.Count:N0} series, {host.Rules.RuleCount} rules: {spent.TotalSeconds / cycles:0.0000} CPU-s and {allocated / cycles / 1048576.0:0.0} MiB allocated a cycle; {withRules / 1048576.0:0} MiB held, {head.SeriesCount - series.Count:N0} series recorded");
+        Console.WriteLine($"{nodes} nodes, {series.Count:N0} series, {host.Rules.RuleCount} rules: {spent.TotalSeconds / cycles:0.0000} "
+            + $"CPU-s and {allocated / cycles / 1048576.0:0.0} MiB allocated a cycle; "
+            + $"{withRules / 1048576.0:0} MiB held, {head.SeriesCount - series.Count:N0} series recorded");
         foreach (var (name, time) in perRule.OrderByDescending(r => r.Value).Take(Shown))
             Console.WriteLine($"{time.TotalMilliseconds / cycles,8:0.00} ms  {name}");
         foreach (var rule in host.Groups.SelectMany(g => g.Rules).Where(r => r.Report.Error is not null))

@@ -8,12 +8,13 @@ using Whistle.Fixtures;
 namespace Whistle.Benchmarks.Rules;
 
 /// <summary>
-/// What rules cost: Whistle and Prometheus, each once with the shared rules and once without, side by side on the same samples in real time, all
-/// groups every 15 s. The CPU of the rules is that of the server with them less that of the one without.
+/// What rules cost: Whistle and Prometheus, each once with the shared rules and once without, side by side on the same samples in real
+/// time, all groups every 15 s. The CPU of the rules is that of the server with them less that of the one without.
 /// </summary>
 sealed class RulesComparison : IAsyncDisposable
 {
-    const string Usage = "rules [--nodes N] [--warm-up SLICES] [--slices SLICES] [--rules FOLDER] [--whistle PATH] [--servers whistle,prometheus]";
+    const string Usage =
+        "rules [--nodes N] [--warm-up SLICES] [--slices SLICES] [--rules FOLDER] [--whistle PATH] [--servers whistle,prometheus]";
 
     // Enough that they spread over the slice, few enough that each may wait for the one before.
     const int MostRequests = 80;
@@ -27,7 +28,8 @@ sealed class RulesComparison : IAsyncDisposable
     int _failures;
     string _firstFailure = "";
 
-    RulesComparison(KubernetesFixture fixture) => _templates = [.. fixture.Series.Chunk(Math.Max(FewestSeries, fixture.Series.Count / MostRequests)).Select(c => new RequestTemplate(c))];
+    RulesComparison(KubernetesFixture fixture) => _templates =
+        [.. fixture.Series.Chunk(Math.Max(FewestSeries, fixture.Series.Count / MostRequests)).Select(c => new RequestTemplate(c))];
 
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
@@ -36,7 +38,8 @@ sealed class RulesComparison : IAsyncDisposable
         var fixture = new KubernetesFixture(nodes);
         await using var run = new RulesComparison(fixture);
         var rules = run.PrepareRules(options.GetValueOrDefault("--rules", Path.Combine("..", "shared", "data", "prometheus-rules")));
-        Console.WriteLine($"{nodes} nodes, {fixture.Series.Count:N0} series a slice of 15 s, {rules} rules; {warmUp} slices to warm up, {slices} measured; {Environment.ProcessorCount} cores for all.");
+        Console.WriteLine($"{nodes} nodes, {fixture.Series.Count:N0} series a slice of 15 s, {rules} rules; "
+            + $"{warmUp} slices to warm up, {slices} measured; {Environment.ProcessorCount} cores for all.");
         foreach (var name in options.GetValueOrDefault("--servers", "whistle,prometheus").Split(','))
         {
             await run.StartAsync(name, options.GetValueOrDefault("--whistle"), withRules: true);
@@ -45,7 +48,8 @@ sealed class RulesComparison : IAsyncDisposable
 
         return await run.MeasureAsync(warmUp, slices, fixture.Series.Count);
 
-        int Number(string option, int usual) => options.TryGetValue(option, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
+        int Number(string option, int usual) =>
+            options.TryGetValue(option, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
     }
 
     public async ValueTask DisposeAsync()
@@ -63,7 +67,9 @@ sealed class RulesComparison : IAsyncDisposable
     {
         var rules = Directory.CreateDirectory(Path.Combine(_folder, "rules")).FullName;
         Directory.CreateDirectory(Path.Combine(_folder, "none"));
-        File.WriteAllText(Path.Combine(_folder, "prometheus.yml"), $"global: {{evaluation_interval: {IngestOptions.SliceSeconds}s}}\nrule_files: ['{rules}/*.yaml']\n");
+        File.WriteAllText(
+            Path.Combine(_folder, "prometheus.yml"),
+            $"global: {{evaluation_interval: {IngestOptions.SliceSeconds}s}}\nrule_files: ['{rules}/*.yaml']\n");
         return SharedRules.Prepare(from, rules);
     }
 
@@ -91,7 +97,9 @@ sealed class RulesComparison : IAsyncDisposable
             var (name, withRules, server, _) = _servers[i];
             var resident = server.ResidentBytes();
             Console.WriteLine(
-                $"{name + (withRules ? " with rules" : " without"),-24} {cpu[i],12:0.000}  {resident / 1048576.0,6:0} MiB  {idle[i] / 1048576.0,6:0} MiB  {(resident - idle[i]) / (double)series,8:N0} bytes  {(withRules ? await TroubleAsync(name, server) : "")}");
+                $"{name + (withRules ? " with rules" : " without"),-24} {cpu[i],12:0.000}  {resident / 1048576.0,6:0} MiB  "
+                + $"{idle[i] / 1048576.0,6:0} MiB  {(resident - idle[i]) / (double)series,8:N0} bytes  "
+                + $"{(withRules ? await TroubleAsync(name, server) : "")}");
         }
 
         var rules = _servers.Index().Where(s => s.Item.WithRules).ToDictionary(s => s.Item.Name, s => cpu[s.Index] - cpu[s.Index + 1]);

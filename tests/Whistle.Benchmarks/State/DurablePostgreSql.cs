@@ -19,9 +19,15 @@ sealed class DurablePostgreSql : IAsyncDisposable
         if (IsRoot)
             await Run("chown", ["nobody", folder]).WaitForExitAsync();
         var data = Path.Combine(folder, "data");
-        await Unprivileged(Path.Combine(binaries, "initdb"), ["-D", data, "-U", "whistle", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]).WaitForExitAsync();
+        await Unprivileged(
+            Path.Combine(binaries, "initdb"),
+            ["-D", data, "-U", "whistle", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]).WaitForExitAsync();
         server._process = Unprivileged(
-            Path.Combine(binaries, "postgres"), ["-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={folder}", "-c", $"commit_delay={flush}", "-c", "commit_siblings=0"]);
+            Path.Combine(binaries, "postgres"),
+            [
+                "-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={folder}", "-c", $"commit_delay={flush}", "-c",
+                "commit_siblings=0",
+            ]);
         while (!await server.AnswersAsync())
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System);
         return server;
@@ -73,7 +79,8 @@ sealed class DurablePostgreSql : IAsyncDisposable
 
     static Process Run(string program, IReadOnlyList<string> arguments)
     {
-        var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var process = Process.Start(
+            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         process.OutputDataReceived += (_, _) => { };
         process.ErrorDataReceived += (_, _) => { };
         process.BeginOutputReadLine();

@@ -48,7 +48,8 @@ static class SharedState
             return 2;
         }
 
-        // As this machine's disk has it, where the processors are the limit; and as a disk or a replica that takes 5 ms, where the waiting is.
+        // As this machine's disk has it, where the processors are the limit; and as a disk or a replica that takes 5 ms, where the waiting
+        // is.
         foreach (var flush in new[] { 0, 5000 })
             await CompareAsync(binaries, flush);
         return 0;
@@ -65,11 +66,13 @@ static class SharedState
             one.Add(await WriteAsync(server, 1, Long));
             many.Add(await WriteAsync(server, Processes, Long));
             Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"  round {round + 1}: one process {one[^1]:0}/s, {Processes} processes {many[^1]:0}/s, {many[^1] / one[^1]:0.00} times"));
+                CultureInfo.InvariantCulture,
+                $"  round {round + 1}: one process {one[^1]:0}/s, {Processes} processes {many[^1]:0}/s, {many[^1] / one[^1]:0.00} times"));
         }
 
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"medians: {Median(one):0} and {Median(many):0} writes a second, {Median(many) / Median(one):0.00} times"));
+            CultureInfo.InvariantCulture,
+            $"medians: {Median(one):0} and {Median(many):0} writes a second, {Median(many) / Median(one):0.00} times"));
     }
 
     static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
@@ -95,7 +98,8 @@ static class SharedState
     static Process Begin(string database, int number, TimeSpan length) => Process.Start(new ProcessStartInfo(
         Environment.ProcessPath!,
         [
-            "state", "--worker", database, number.ToString(CultureInfo.InvariantCulture), length.TotalSeconds.ToString(CultureInfo.InvariantCulture),
+            "state", "--worker", database, number.ToString(CultureInfo.InvariantCulture), length.TotalSeconds.ToString(
+                CultureInfo.InvariantCulture),
         ])
     { RedirectStandardOutput = true })!;
 
@@ -118,7 +122,8 @@ static class SharedState
         await incidents.SaveAsync([new(incident, [(TimelineKind.Opened, "Filling")])], Start, default);
         await runs.ProposeAsync(run, Book, [new(TimelineKind.Proposed, "proposed")], Start, default);
         await using (var connection = await state.OpenAsync(default))
-            await connection.ExecuteAsync("UPDATE runs SET owner = $owner, token = 1 WHERE id = $id", default, ("$owner", worker), ("$id", run.Id));
+            await connection.ExecuteAsync(
+                "UPDATE runs SET owner = $owner, token = 1 WHERE id = $id", default, ("$owner", worker), ("$id", run.Id));
         RunState[] states = [RunState.Waiting, RunState.Running, RunState.Verifying];
         foreach (var next in states)
             await runs.ApplyAsync(new(run with { State = next }, [new(TimelineKind.Step, $"{next}")]), worker, 1, Start, default);

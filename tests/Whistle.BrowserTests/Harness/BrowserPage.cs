@@ -16,7 +16,8 @@ sealed class BrowserPage : IAsyncDisposable
     /// <summary>Errors and refusals of the content policy.</summary>
     public List<string> Complaints { get; } = [];
 
-    public static async Task<BrowserPage> OpenAsync(IBrowser browser, Scene scene, ColorScheme theme = ColorScheme.Light, int width = 1440, int height = 900)
+    public static async Task<BrowserPage> OpenAsync(
+        IBrowser browser, Scene scene, ColorScheme theme = ColorScheme.Light, int width = 1440, int height = 900)
     {
         var context = await browser.NewContextAsync(new()
         {

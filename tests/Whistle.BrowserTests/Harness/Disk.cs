@@ -25,7 +25,8 @@ sealed class Disk(NodeId node, string mountpoint, double used)
     public IEnumerable<TimeSeries> Series(IReadOnlyList<DateTimeOffset> times)
     {
         var last = times[^1];
-        double UsedAt(DateTimeOffset at) => Math.Clamp(Used - (GainAnHour * (last - at).TotalHours) + (0.002 * Math.Sin(at.ToUnixTimeSeconds() / 400.0)), 0.01, 0.995);
+        double UsedAt(DateTimeOffset at) =>
+            Math.Clamp(Used - (GainAnHour * (last - at).TotalHours) + (0.002 * Math.Sin(at.ToUnixTimeSeconds() / 400.0)), 0.01, 0.995);
         yield return Of("node_filesystem_size_bytes", times, _ => Size, true);
         yield return Of("node_filesystem_avail_bytes", times, t => Size * (1 - UsedAt(t)), true);
         yield return Of("node_filesystem_files", times, _ => 1e6, true);
@@ -43,7 +44,9 @@ sealed class Disk(NodeId node, string mountpoint, double used)
         yield return Of("whistle_agent_report_interval_seconds", times, _ => 15);
     }
 
-    TimeSeries Of(string metric, IReadOnlyList<DateTimeOffset> times, Func<DateTimeOffset, double> value, bool isDisk = false, params (string, string)[] more)
+    TimeSeries Of(
+        string metric, IReadOnlyList<DateTimeOffset> times, Func<DateTimeOffset, double> value, bool isDisk = false,
+        params (string, string)[] more)
     {
         (string, string)[] disk = isDisk ? [("device", "/dev/sdb1"), ("fstype", "ext4"), ("mountpoint", mountpoint)] : [];
         return new(

@@ -2,7 +2,9 @@ using Microsoft.Playwright;
 
 namespace Whistle.BrowserTests;
 
-/// <summary>Pictures of what the tests see, for people to look at, in the folder that <c>WHISTLE_SCREENSHOTS</c> names; none without it.</summary>
+/// <summary>
+/// Pictures of what the tests see, for people to look at, in the folder that <c>WHISTLE_SCREENSHOTS</c> names; none without it.
+/// </summary>
 static class Pictures
 {
     static readonly string? Folder = Environment.GetEnvironmentVariable("WHISTLE_SCREENSHOTS") is { Length: > 0 } folder ? folder : null;

@@ -18,8 +18,8 @@ using Xunit;
 namespace Whistle.BrowserTests;
 
 /// <summary>
-/// The whole server in this process, with the shipped runbook, on a clock that the test moves. Nodes are disks that report, and a scripted agent
-/// that does what it is told. The rules are short, so that a disk is found within a minute.
+/// The whole server in this process, with the shipped runbook, on a clock that the test moves. Nodes are disks that report, and a scripted
+/// agent that does what it is told. The rules are short, so that a disk is found within a minute.
 /// </summary>
 sealed class Scene : IAsyncDisposable
 {
@@ -34,7 +34,8 @@ sealed class Scene : IAsyncDisposable
                 labels: { severity: warning }
                 annotations:
                   summary: "{{ $labels.mountpoint }} on {{ $labels.node }} runs out of space within 24 hours"
-                  description: "{{ $labels.mountpoint }} ({{ $labels.device }}) on {{ $labels.node }} has {{ $value | humanizePercentage }} of its space left and has been filling for hours."
+                  description: "{{ $labels.mountpoint }} ({{ $labels.device }}) on {{ $labels.node }} has {{ $value | humanizePercentage }}
+                    of its space left and has been filling for hours."
               - alert: NodeFilesystemAlmostOutOfSpace
                 expr: node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.03
                 labels: { severity: critical }
@@ -65,7 +66,8 @@ sealed class Scene : IAsyncDisposable
 
     public ControlStore Control => App.Services.GetRequiredService<ControlStore>();
 
-    public static Task<Scene> StartAsync(CancellationToken cancellation, params IReadOnlyList<Disk> disks) => StartAsync(null, cancellation, disks);
+    public static Task<Scene> StartAsync(CancellationToken cancellation, params IReadOnlyList<Disk> disks) =>
+        StartAsync(null, cancellation, disks);
 
     /// <param name="runbook">In place of the shipped ones.</param>
     public static async Task<Scene> StartAsync(string? runbook, CancellationToken cancellation, params IReadOnlyList<Disk> disks)
@@ -111,13 +113,15 @@ sealed class Scene : IAsyncDisposable
     /// <summary>A table that is gone: what a state file that cannot be read looks like from above.</summary>
     public async Task BreakAsync(bool isBroken)
     {
-        await using var connection = await App.Services.GetRequiredService<StateDatabase>().OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await App.Services.GetRequiredService<StateDatabase>().OpenAsync(
+            TestContext.Current.CancellationToken);
         await connection.RunScriptAsync(
             isBroken ? "ALTER TABLE acknowledgements RENAME TO lost" : "ALTER TABLE lost RENAME TO acknowledgements",
             TestContext.Current.CancellationToken);
     }
 
-    public async Task SetModeAsync(string cluster, RunbookMode mode) => await Control.SetAsync(new ModeEntry("node-disk-filling", "", cluster, mode, "test", Now), TestContext.Current.CancellationToken);
+    public async Task SetModeAsync(string cluster, RunbookMode mode) =>
+        await Control.SetAsync(new ModeEntry("node-disk-filling", "", cluster, mode, "test", Now), TestContext.Current.CancellationToken);
 
     /// <summary>Every stage once, 15 seconds later than before.</summary>
     public async Task StepAsync(CancellationToken cancellation)
@@ -144,24 +148,28 @@ sealed class Scene : IAsyncDisposable
         for (var i = 0; i < 200 && !await reached(); i++)
             await StepAsync(cancellation);
         if (!await reached())
-            throw new InvalidOperationException($"Not reached by {Now:u}: {string.Join("; ", (await Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Select(x => $"{x.Title} {x.State}"))}");
+            throw new InvalidOperationException($"Not reached by {Now:u}: {string.Join(
+                "; ", (await Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Select(x => $"{x.Title} {x.State}"))}");
     }
 
     /// <summary>Incidents that no rule has made, as a busy day would have left them.</summary>
-    public async Task AddAsync(IEnumerable<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [(TimelineKind.Opened, i.Title)]))], Now, TestContext.Current.CancellationToken);
+    public async Task AddAsync(IEnumerable<Incident> incidents) => await Incidents.SaveAsync(
+        [.. incidents.Select(i => new IncidentChange(i, [(TimelineKind.Opened, i.Title)]))], Now, TestContext.Current.CancellationToken);
 
-    public static Incident Incident(int number, DateTimeOffset at, string title, Labels subject, string severity = "warning", string cluster = "production") => new()
-    {
-        Id = $"i{number:x16}",
-        Tenant = "acme",
-        Cluster = cluster,
-        Subject = subject,
-        Title = title,
-        Severity = severity,
-        State = IncidentState.Open,
-        OpenedAt = at,
-        Signals = [new((ulong)number, "NodeFilesystemSpaceFillingUp", subject.With("severity", severity), severity, at, null)],
-    };
+    public static Incident Incident(
+        int number, DateTimeOffset at, string title, Labels subject, string severity = "warning", string cluster = "production") =>
+        new()
+        {
+            Id = $"i{number:x16}",
+            Tenant = "acme",
+            Cluster = cluster,
+            Subject = subject,
+            Title = title,
+            Severity = severity,
+            State = IncidentState.Open,
+            OpenedAt = at,
+            Signals = [new((ulong)number, "NodeFilesystemSpaceFillingUp", subject.With("severity", severity), severity, at, null)],
+        };
 
     public async ValueTask DisposeAsync()
     {
@@ -185,21 +193,32 @@ sealed class Scene : IAsyncDisposable
         {
             var sender = new Sender(disk.Node);
             foreach (var command in await App.Remediation.Agents.LeaseAsync(sender, Now, TestContext.Current.CancellationToken))
-                await App.Remediation.Agents.FinishAsync(sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
+                await App.Remediation.Agents.FinishAsync(
+                    sender, command.Id, await DoAsync(disk, sender, command), TestContext.Current.CancellationToken);
         }
     }
 
     async Task<CommandResult> DoAsync(Disk disk, Sender sender, Remediation.Commands.Command command)
     {
         if (command.Action == "disk.largest-directories")
-            return new(command.Token, CommandOutcome.Succeeded, $"Measured {disk.Mountpoint}: {disk.Mountpoint}/spool is the largest with 41.2 GiB.", Json($$"""{"largestDirectories":[{"path":"{{disk.Mountpoint}}/spool","bytes":44239000000},{"path":"{{disk.Mountpoint}}/images","bytes":12100000000}]}"""));
-        if (await App.Remediation.BeginAsync(sender, command.Id, command.Token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
+            return new(
+                command.Token, CommandOutcome.Succeeded,
+                $"Measured {disk.Mountpoint}: {disk.Mountpoint}/spool is the largest with 41.2 GiB.", Json(
+                    $$"""
+                    {"largestDirectories":[{"path":"{{disk.Mountpoint}}/spool","bytes":44239000000},
+                    {"path":"{{disk.Mountpoint}}/images","bytes":12100000000}]}
+                    """));
+        if (await App.Remediation.BeginAsync(
+            sender, command.Id, command.Token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
             return new(command.Token, CommandOutcome.Refused, "The permit was not given.", null);
         if (disk.Cleaned is not { } left)
-            return new(command.Token, CommandOutcome.Refused, "The node's policy names nothing below this mount that may be cleaned.", null);
+            return new(
+                command.Token, CommandOutcome.Refused, "The node's policy names nothing below this mount that may be cleaned.", null);
         var freed = (disk.Used - left) * 100;
         disk.Used = left;
-        return new(command.Token, CommandOutcome.Succeeded, $"Deleted 1,284 files, {freed:0.0} GiB.", Json($$"""{"deletedFiles":1284,"freedBytes":{{(long)(freed * 1073741824)}}}"""));
+        return new(
+            command.Token, CommandOutcome.Succeeded, $"Deleted 1,284 files, {freed:0.0} GiB.",
+            Json($$"""{"deletedFiles":1284,"freedBytes":{{(long)(freed * 1073741824)}}}"""));
     }
 
     static JsonElement Json(string text) => JsonDocument.Parse(text).RootElement;

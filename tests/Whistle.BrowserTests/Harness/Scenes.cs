@@ -10,7 +10,8 @@ namespace Whistle.BrowserTests;
 /// <summary>Fleets to look at.</summary>
 static class Scenes
 {
-    public static readonly IReadOnlyList<(ColorScheme Theme, int Width)> Looks = [(ColorScheme.Light, 1440), (ColorScheme.Dark, 1440), (ColorScheme.Light, 375), (ColorScheme.Dark, 375)];
+    public static readonly IReadOnlyList<(ColorScheme Theme, int Width)> Looks =
+        [(ColorScheme.Light, 1440), (ColorScheme.Dark, 1440), (ColorScheme.Light, 375), (ColorScheme.Dark, 375)];
 
     /// <summary>One of everything: repaired, waiting for a yes, only watched, given up, and long names.</summary>
     public static async Task<Scene> BusyAsync(CancellationToken cancellation)
@@ -29,10 +30,13 @@ static class Scenes
                     "node-pool-default-4f7b6c9d8e-xk2p9.europe-west3-a.internal.example.com"),
                 "/var/lib/kubelet/pods/7d3c1b9e-6f0a-4d5b-9a1c-2e8f7b6a5c4d/volumes/kubernetes.io~csi"
                     + "/pvc-0b1c2d3e-4f5a-6b7c-8d9e-0f1a2b3c4d5e/mount",
-                0.79) { GainAnHour = 0.01 });
+                0.79)
+            { GainAnHour = 0.01 });
         await scene.SetModeAsync("production", RunbookMode.Automatic);
         await scene.SetModeAsync("staging", RunbookMode.Approve);
-        await scene.UntilAsync(async () => (await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).Count > 0, cancellation);
+        await scene.UntilAsync(
+            async () => (await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).Count > 0,
+            cancellation);
         await scene.StepsAsync(2, cancellation);
         return scene;
     }
@@ -43,8 +47,8 @@ static class Scenes
             cancellation,
             [.. Enumerable.Range(0, 40).Select(i => new Disk(new("acme", $"c{i % 7}", $"node-{i:000}"), "/data", 0.2 + (i % 9 * 0.05)))]);
         await scene.AddAsync(Enumerable.Range(0, count).Select(i => Scene.Incident(
-            i, scene.Now.AddMinutes(-i), $"/data on node-{i:0000} runs out of space within 24 hours", Labels.Of(("node", $"node-{i:0000}"), ("mountpoint", "/data")),
-            i % 50 == 0 ? "critical" : "warning", $"c{i % 7}")));
+            i, scene.Now.AddMinutes(-i), $"/data on node-{i:0000} runs out of space within 24 hours",
+            Labels.Of(("node", $"node-{i:0000}"), ("mountpoint", "/data")), i % 50 == 0 ? "critical" : "warning", $"c{i % 7}")));
         return scene;
     }
 
@@ -54,9 +58,16 @@ static class Scenes
         string Of(string node) => $"/incidents/{incidents.First(i => i.Subject["node"] == node).Id}";
         return
         [
-            ("fleet", "/"), ("cluster", "/clusters/acme/production"), ("cluster-observe", "/clusters/globex/edge-warehouse-14"), ("node", "/nodes/acme/production/web-3?mount=%2Fvar%2Flib%2Fcontainers"),
-            ("node-filling", "/nodes/acme/staging/build-1?range=24h"), ("incidents", "/incidents"), ("incidents-all", "/incidents?state=all"), ("incident-approve", Of("build-1")), ("incident-repaired", Of("web-3")),
-            ("incident-observe", Of("edge-7")), ("incident-gave-up", Of("db-1")), ("incident-long", $"/incidents/{incidents.First(i => i.Cluster.StartsWith("a-cluster", StringComparison.Ordinal)).Id}"), ("tickets", "/tickets"), ("ticket", $"/tickets/{(await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken))[0].Id}"),
+            ("fleet", "/"), ("cluster", "/clusters/acme/production"), ("cluster-observe", "/clusters/globex/edge-warehouse-14"),
+            ("node", "/nodes/acme/production/web-3?mount=%2Fvar%2Flib%2Fcontainers"),
+            ("node-filling", "/nodes/acme/staging/build-1?range=24h"), ("incidents", "/incidents"),
+            ("incidents-all", "/incidents?state=all"), ("incident-approve", Of("build-1")), ("incident-repaired", Of("web-3")),
+            ("incident-observe", Of("edge-7")), ("incident-gave-up", Of("db-1")),
+            ("incident-long", $"/incidents/{incidents.First(i => i.Cluster.StartsWith("a-cluster", StringComparison.Ordinal)).Id}"),
+            ("tickets", "/tickets"),
+            (
+                "ticket",
+                $"/tickets/{(await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken))[0].Id}"),
         ];
     }
 }

@@ -29,7 +29,8 @@ public sealed class ActionDocumentTests
 
         Assert.Null(refusal);
         Assert.Equal(["/var/tmp/builds", "/data/spool"], policy!.CleanPaths.Select(r => r.Root));
-        Assert.Equal("all archived files but the newest 256.0 MiB and those with entries younger than 2d", new VacuumJournal().Allowance(policy));
+        Assert.Equal(
+            "all archived files but the newest 256.0 MiB and those with entries younger than 2d", new VacuumJournal().Allowance(policy));
         Assert.All(NodeActions.All, a => Assert.DoesNotContain("refused", a.Allowance(policy), StringComparison.Ordinal));
         Assert.All(
             NodeActions.All.Where(a => a.Descriptor.Mutates),
@@ -55,8 +56,9 @@ public sealed class ActionDocumentTests
     {
         Assert.Equal(Names(typeof(NodePolicy)).Order(), All.SelectMany(a => a.PolicyKeys).Distinct().Order());
         Assert.Equal(
-            Names(typeof(NodePolicy)).Concat(Keys<CleanRule>("cleanPaths[]")).Concat(Keys<JournalRule>("vacuumJournal")).Concat(Keys<UnitRule>("restartUnits[]"))
-                .Concat(Keys<SysctlRule>("raiseSysctls[]")).Concat(Keys<CertificateRule>("certificates[]")).Concat(Keys<RenewRule>("renewCertificates"))
+            Names(typeof(NodePolicy)).Concat(Keys<CleanRule>("cleanPaths[]")).Concat(Keys<JournalRule>("vacuumJournal"))
+                .Concat(Keys<UnitRule>("restartUnits[]")).Concat(Keys<SysctlRule>("raiseSysctls[]"))
+                .Concat(Keys<CertificateRule>("certificates[]")).Concat(Keys<RenewRule>("renewCertificates"))
                 .Concat(Keys<BackupRule>("pruneBackups[]")).Concat(Keys<DiagnosticsRule>("diagnostics")).Order(),
             Repository.FirstCells(PolicyDocument, "# The node's policy").Order());
     }

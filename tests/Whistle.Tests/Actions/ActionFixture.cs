@@ -11,14 +11,17 @@ using Xunit;
 
 namespace Whistle.Tests.Actions;
 
-/// <summary>A root with a policy for it, and a folder outside that must never change. A policy is root's, so the tests need to be.</summary>
+/// <summary>
+/// A root with a policy for it, and a folder outside that must never change. A policy is root's, so the tests need to be.
+/// </summary>
 sealed class ActionFixture : IDisposable
 {
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-actions").FullName;
 
     public ActionFixture()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.UserName == "root", "A policy file must be root's, so this test needs root.");
+        Assert.SkipUnless(
+            OperatingSystem.IsLinux() && Environment.UserName == "root", "A policy file must be root's, so this test needs root.");
         ProcPath = Path.Join(_folder, "proc");
         Directory.CreateDirectory(Root);
         Directory.CreateDirectory(Outside);
@@ -65,8 +68,8 @@ sealed class ActionFixture : IDisposable
     }
 
     /// <summary>
-    /// A program of shell, which runs in the folder of the programs and writes down its arguments. It is put there by another process: of a file that
-    /// this one had open for writing, a child that another test starts at that moment may hold a copy, and it could not be run.
+    /// A program of shell, which runs in the folder of the programs and writes down its arguments. It is put there by another process: of a
+    /// file that this one had open for writing, a child that another test starts at that moment may hold a copy, and it could not be run.
     /// </summary>
     public void WriteProgram(string name, string body)
     {
@@ -77,7 +80,8 @@ sealed class ActionFixture : IDisposable
     }
 
     /// <summary>The arguments of each call of a program.</summary>
-    public string[] Calls(string name) => File.Exists(Path.Join(Programs, name + ".calls")) ? File.ReadAllLines(Path.Join(Programs, name + ".calls")) : [];
+    public string[] Calls(string name) =>
+        File.Exists(Path.Join(Programs, name + ".calls")) ? File.ReadAllLines(Path.Join(Programs, name + ".calls")) : [];
 
     /// <summary>A file that fake programs can read.</summary>
     public void WriteForPrograms(string name, string content)

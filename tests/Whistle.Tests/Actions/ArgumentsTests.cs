@@ -11,7 +11,10 @@ public sealed class ArgumentsTests
 {
     static readonly ActionParameter Name = new("name", ParameterKind.Text, "Whose.")
     {
-        Required = true, Example = "\"a\"", Form = text => text is not "/", FormWords = "a name",
+        Required = true,
+        Example = "\"a\"",
+        Form = text => text is not "/",
+        FormWords = "a name",
     };
 
     static readonly ActionParameter Age = new("age", ParameterKind.Age, "How old.") { Default = "30d" };
@@ -23,7 +26,10 @@ public sealed class ArgumentsTests
 
     static readonly ActionDescriptor Action = new()
     {
-        Name = "test.all", Summary = "Takes all kinds.", Reads = "nothing", Parameters = [Name, Age, Size, Factor, Deep, Folders, Versions],
+        Name = "test.all",
+        Summary = "Takes all kinds.",
+        Reads = "nothing",
+        Parameters = [Name, Age, Size, Factor, Deep, Folders, Versions],
     };
 
     [Fact]

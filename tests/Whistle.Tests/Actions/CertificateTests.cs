@@ -31,7 +31,9 @@ public sealed class CertificateTests : IDisposable
         // As kubeadm's, which writes what it did to its output.
         _node.WriteProgram("kubeadm", $$"""
             [ -f kubeadm.error ] && { cat kubeadm.error >&2; exit 1; }
-            case "$3" in apiserver) cp new.crt {{_node.Kubernetes}}/pki/apiserver.crt; echo new > {{_node.Kubernetes}}/pki/apiserver.key;; admin.conf) cp new.conf {{_node.Kubernetes}}/admin.conf;; esac
+            case "$3" in apiserver) cp new.crt {{_node.Kubernetes}}/pki/apiserver.crt;
+              echo new > {{_node.Kubernetes}}/pki/apiserver.key;;
+              admin.conf) cp new.conf {{_node.Kubernetes}}/admin.conf;; esac
             echo "certificate for serving the Kubernetes API renewed"
             """);
         _node.WriteForPrograms("new.crt", Pem("kube-apiserver", 365));
@@ -49,10 +51,14 @@ public sealed class CertificateTests : IDisposable
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         Assert.StartsWith("1 of 3 certificates end within 7d", report.Summary, StringComparison.Ordinal);
         var listed = report.Output!.Value.GetProperty("certificates").EnumerateArray().ToList();
-        Assert.Equal(["admin.conf", "pki/apiserver.crt", "pki/etcd/server.crt"], listed.Select(c => Path.GetRelativePath(_node.Kubernetes, c.GetProperty("path").GetString()!)));
+        Assert.Equal(
+            ["admin.conf", "pki/apiserver.crt", "pki/etcd/server.crt"],
+            listed.Select(c => Path.GetRelativePath(_node.Kubernetes, c.GetProperty("path").GetString()!)));
         Assert.Equal([5, 10, 200], listed.Select(c => c.GetProperty("daysLeft").GetDouble()));
         Assert.Equal("CN=kube-apiserver", listed[1].GetProperty("subject").GetString());
-        Assert.Equal((true, 1), (report.Output.Value.GetProperty("clockSynchronised").GetBoolean(), report.Output.Value.GetProperty("expiring").GetInt32()));
+        Assert.Equal(
+            (true, 1),
+            (report.Output.Value.GetProperty("clockSynchronised").GetBoolean(), report.Output.Value.GetProperty("expiring").GetInt32()));
     }
 
     [Fact]
@@ -61,10 +67,13 @@ public sealed class CertificateTests : IDisposable
         Write("chain.pem", Pem("leaf", 3) + "\n" + Pem("issuer", 4));
         Write("empty.pem", "nothing");
         _node.WritePolicy($$"""
-            { "certificates": [ { "path": "{{_node.Kubernetes}}/chain.pem" }, { "path": "{{_node.Kubernetes}}/pki" }, { "path": "{{_node.Kubernetes}}/empty.pem" }, { "path": "/no/such.pem" } ] }
+            { "certificates": [ { "path": "{{_node.Kubernetes}}/chain.pem" }, { "path": "{{_node.Kubernetes}}/pki" },
+                { "path": "{{_node.Kubernetes}}/empty.pem" }, { "path": "/no/such.pem" } ] }
             """);
         var output = (await _node.RunAsync(Check)).Output!.Value;
-        Assert.Equal(["CN=leaf", "CN=issuer", "CN=kube-apiserver", "CN=etcd"], output.GetProperty("certificates").EnumerateArray().Select(c => c.GetProperty("subject").GetString()));
+        Assert.Equal(
+            ["CN=leaf", "CN=issuer", "CN=kube-apiserver", "CN=etcd"],
+            output.GetProperty("certificates").EnumerateArray().Select(c => c.GetProperty("subject").GetString()));
         Assert.Equal(2, output.GetProperty("unreadable").GetArrayLength());
     }
 
@@ -96,14 +105,20 @@ public sealed class CertificateTests : IDisposable
         var report = await RenewAsync();
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         var output = report.Output!.Value;
-        Assert.Equal(["apiserver", "admin.conf"], output.GetProperty("renewed").EnumerateArray().Select(r => r.GetProperty("name").GetString()));
-        Assert.All(output.GetProperty("renewed").EnumerateArray(), r => Assert.True(r.GetProperty("after").GetDateTimeOffset() > r.GetProperty("before").GetDateTimeOffset()));
-        Assert.Equal(("etcd-server", "etcd-peer"), (output.GetProperty("notDue")[0].GetString(), output.GetProperty("missing")[0].GetString()));
+        Assert.Equal(
+            ["apiserver", "admin.conf"], output.GetProperty("renewed").EnumerateArray().Select(r => r.GetProperty("name").GetString()));
+        Assert.All(
+            output.GetProperty("renewed").EnumerateArray(),
+            r => Assert.True(r.GetProperty("after").GetDateTimeOffset() > r.GetProperty("before").GetDateTimeOffset()));
+        Assert.Equal(
+            ("etcd-server", "etcd-peer"), (output.GetProperty("notDue")[0].GetString(), output.GetProperty("missing")[0].GetString()));
         Assert.Equal(["certs renew apiserver", "certs renew admin.conf"], _node.Calls("kubeadm"));
 
         var folder = output.GetProperty("backup").GetString()!;
         Assert.Equal(Path.Join(Backups, _now.ToString("yyyyMMdd'T'HHmmss'Z'", null)), folder);
-        Assert.Equal((old, "the old key"), (File.ReadAllText(Path.Join(folder, "pki/apiserver.crt")), File.ReadAllText(Path.Join(folder, "pki/apiserver.key"))));
+        Assert.Equal(
+            (old, "the old key"),
+            (File.ReadAllText(Path.Join(folder, "pki/apiserver.crt")), File.ReadAllText(Path.Join(folder, "pki/apiserver.key"))));
         Assert.True(File.Exists(Path.Join(folder, "admin.conf")));
         if (!OperatingSystem.IsWindows())
         {
@@ -125,7 +140,8 @@ public sealed class CertificateTests : IDisposable
     [Fact]
     public async Task The_first_that_goes_wrong_ends_it_in_the_words_of_kubeadm()
     {
-        _node.WriteForPrograms("kubeadm.error", "error execution phase renew/apiserver: failed to load existing certificate\nTo see the stack trace of this error execute with --v=5 or higher");
+        _node.WriteForPrograms("kubeadm.error", "error execution phase renew/apiserver: failed to load existing certificate\n"
+            + "To see the stack trace of this error execute with --v=5 or higher");
         var report = await RenewAsync();
         Assert.Equal(CommandOutcome.Failed, report.Outcome);
         Assert.Contains("failed to load existing certificate", report.Summary, StringComparison.Ordinal);
@@ -174,12 +190,14 @@ public sealed class CertificateTests : IDisposable
     string Read(string path) => File.ReadAllText(Path.Join(_node.Kubernetes, path));
 
     string Kubeconfig(int days) =>
-        $"apiVersion: v1\nkind: Config\nusers:\n- name: kubernetes-admin\n  user:\n    client-certificate-data: {Convert.ToBase64String(Encoding.ASCII.GetBytes(Pem("kubernetes-admin", days)))}\n    client-key-data: AAAA\n";
+        "apiVersion: v1\nkind: Config\nusers:\n- name: kubernetes-admin\n  user:\n    client-certificate-data: "
+        + $"{Convert.ToBase64String(Encoding.ASCII.GetBytes(Pem("kubernetes-admin", days)))}\n    client-key-data: AAAA\n";
 
     string Pem(string name, int days, int begins = -100)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using var certificate = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256).CreateSelfSigned(_now.AddDays(begins), _now.AddDays(days));
+        using var certificate = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256).CreateSelfSigned(
+            _now.AddDays(begins), _now.AddDays(days));
         return certificate.ExportCertificatePem();
     }
 }

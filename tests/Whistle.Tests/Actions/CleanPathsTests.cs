@@ -74,7 +74,8 @@ public sealed class CleanPathsTests : IDisposable
     {
         var path = _node.Write("a.log");
         _node.WritePolicy($$"""
-            { "cleanPaths": [ { "root": "{{_node.Root}}", "patterns": ["*"], "minimumAge": "0s" }, { "root": "{{root}}", "patterns": ["*"], "minimumAge": "0s" } ] }
+            { "cleanPaths": [ { "root": "{{_node.Root}}", "patterns": ["*"], "minimumAge": "0s" },
+                { "root": "{{root}}", "patterns": ["*"], "minimumAge": "0s" } ] }
             """);
         Assert.Equal(CommandOutcome.Refused, (await _node.RunAsync(Clean)).Outcome);
         Assert.True(File.Exists(path));
@@ -214,7 +215,8 @@ public sealed class CleanPathsTests : IDisposable
         _node.Write("a\nb.log");
         ActionFixture.Run("sh", "-c", $"touch \"{_node.Root}/$(printf 'c\\377').log\"");
         var report = await _node.RunAsync(Clean);
-        var examples = report.Output!.Value.GetProperty("roots")[0].GetProperty("examples").EnumerateArray().Select(e => e.GetString()).Order(StringComparer.Ordinal);
+        var examples = report.Output!.Value.GetProperty("roots")[0].GetProperty("examples").EnumerateArray().Select(e => e.GetString())
+            .Order(StringComparer.Ordinal);
         Assert.Equal([@"a\x0ab.log", @"c\xff.log"], examples);
         Assert.Empty(Directory.GetFileSystemEntries(_node.Root));
     }

@@ -16,13 +16,17 @@ public sealed class ClockTests : IDisposable
     {
         // chronyd.service is another name of chrony.service on Debian.
         _node.WriteProgram("systemctl", """
-            for u in chrony chrony; do printf 'MainPID=5\nId=%s.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\n' $u; done
+            for u in chrony chrony;
+            do printf 'MainPID=5\nId=%s.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\n' $u; done
             printf 'MainPID=0\nId=ntp.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n'
             """);
         var report = await _node.RunAsync("clock.check");
-        Assert.Equal((CommandOutcome.Succeeded, "The clock is synchronised, 2.5 ms off. chrony.service is active."), (report.Outcome, report.Summary));
+        Assert.Equal(
+            (CommandOutcome.Succeeded, "The clock is synchronised, 2.5 ms off. chrony.service is active."),
+            (report.Outcome, report.Summary));
         Assert.Equal("""{"chrony.service":"active"}""", report.Output!.Value.GetProperty("services").GetRawText());
-        Assert.Equal((0.0025, 0.016), (report.Output.Value.GetProperty("offsetSeconds").GetDouble(), report.Output.Value.GetProperty("maximumErrorSeconds").GetDouble()));
+        Assert.Equal((0.0025, 0.016), (report.Output.Value.GetProperty("offsetSeconds").GetDouble(), report.Output.Value.GetProperty(
+            "maximumErrorSeconds").GetDouble()));
     }
 
     [Fact]

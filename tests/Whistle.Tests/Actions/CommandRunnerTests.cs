@@ -34,7 +34,8 @@ public sealed class CommandRunnerTests : IDisposable
     [InlineData(RunnerStep.AfterResult, 1, CommandOutcome.Succeeded)]
     [InlineData(RunnerStep.AfterReport, 1, CommandOutcome.Succeeded)]
     [InlineData(RunnerStep.AfterForgetting, 1, CommandOutcome.Succeeded)]
-    internal async Task A_death_at_any_step_neither_repeats_an_action_nor_loses_its_result(RunnerStep? death, int mutations, CommandOutcome outcome)
+    internal async Task A_death_at_any_step_neither_repeats_an_action_nor_loses_its_result(
+        RunnerStep? death, int mutations, CommandOutcome outcome)
     {
         _server.Lease("c1");
         if (death is not null)
@@ -116,7 +117,8 @@ public sealed class CommandRunnerTests : IDisposable
         _server.Lease("c1");
         using var runner = Runner();
         await runner.LeaseAndRunOnceAsync(CancellationToken.None);
-        Assert.DoesNotContain("the output", File.ReadAllText(Assert.Single(Directory.GetFiles(Records, "*.command"))), StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            "the output", File.ReadAllText(Assert.Single(Directory.GetFiles(Records, "*.command"))), StringComparison.Ordinal);
         _time.Advance(TimeSpan.FromDays(8));
         await runner.LeaseAndRunOnceAsync(CancellationToken.None);
         Assert.Empty(Directory.GetFiles(Records, "*.command"));
@@ -226,7 +228,8 @@ public sealed class CommandRunnerTests : IDisposable
                     return new HttpResponseMessage(HttpStatusCode.NoContent);
                 case "lease":
                     Token++;
-                    return Json(JsonSerializer.Serialize([.. _commands.Select(c => c with { Token = Token })], AgentProtocolJson.Default.ListLeasedCommand));
+                    return Json(JsonSerializer.Serialize(
+                        [.. _commands.Select(c => c with { Token = Token })], AgentProtocolJson.Default.ListLeasedCommand));
                 case "begin" when Unreachable > 0:
                     Unreachable--;
                     throw new HttpRequestException("Connection refused");
@@ -244,6 +247,7 @@ public sealed class CommandRunnerTests : IDisposable
             }
         }
 
-        static HttpResponseMessage Json(string text) => new(HttpStatusCode.OK) { Content = new StringContent(text, null, "application/json") };
+        static HttpResponseMessage Json(string text) =>
+            new(HttpStatusCode.OK) { Content = new StringContent(text, null, "application/json") };
     }
 }

@@ -27,7 +27,8 @@ public sealed class LargestDirectoriesTests : IDisposable
         Assert.Equal(["a", "a/b", "c"], Paths(report, "largestDirectories"));
         Assert.Equal(["a/b/large", "c/middle", "a/small"], Paths(report, "largestFiles"));
         Assert.Equal(40 * Block, report.GetProperty("largestFiles")[0].GetProperty("bytes").GetInt64());
-        Assert.InRange(report.GetProperty("largestDirectories")[0].GetProperty("bytes").GetInt64(), 42 * Block, 42 * Block + 2 * (Block << 2));
+        Assert.InRange(
+            report.GetProperty("largestDirectories")[0].GetProperty("bytes").GetInt64(), 42 * Block, 42 * Block + 2 * (Block << 2));
         Assert.Equal((3, 3), (report.GetProperty("files").GetInt64(), report.GetProperty("directories").GetInt64()));
         Assert.True(report.GetProperty("complete").GetBoolean());
     }
@@ -211,7 +212,8 @@ public sealed class LargestDirectoriesTests : IDisposable
     async Task<JsonElement> MeasureAsync(string parameters = "{}")
     {
         var at = parameters.TrimEnd('}').TrimEnd();
-        var report = await _node.RunAsync("disk.largest-directories", $$"""{{at}}{{(at == "{" ? "" : ",")}} "mountPoint": "{{_node.Root}}" }""");
+        var report = await _node.RunAsync(
+            "disk.largest-directories", $$"""{{at}}{{(at == "{" ? "" : ",")}} "mountPoint": "{{_node.Root}}" }""");
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         return report.Output!.Value;
     }

@@ -28,7 +28,8 @@ public sealed class NodePolicyTests : IDisposable
     [InlineData("""{ "renewCertificates": { "names": ["ca"], "backupFolder": "/b" } }""", "must be some of admin.conf")]
     [InlineData("""{ "renewCertificates": { "names": [null], "backupFolder": "/b" } }""", "must be some of admin.conf")]
     [InlineData("""{ "renewCertificates": { "names": ["apiserver"], "backupFolder": "b" } }""", "backupFolder")]
-    [InlineData("""{ "renewCertificates": { "names": ["apiserver"], "backupFolder": "/b", "command": [] } }""", "command of renewCertificates")]
+    [InlineData(
+        """{ "renewCertificates": { "names": ["apiserver"], "backupFolder": "/b", "command": [] } }""", "command of renewCertificates")]
     [InlineData("""{ "crictl": "../crictl" }""", "neither a name nor an absolute path")]
     [InlineData("""{ "rotateLogs": ["logrotate.d/x"] }""", "rotateLogs is not absolute")]
     [InlineData("""{ "rotateLogs": ["/etc/logrotate.d/../x"] }""", "a slash or a dot too many")]

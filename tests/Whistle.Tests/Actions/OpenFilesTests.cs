@@ -27,7 +27,9 @@ public sealed class OpenFilesTests : IDisposable
         HideFilesOf(_node.WriteProcess(7));
         var report = await _node.RunAsync(Clean, dryRun: dryRun);
         Assert.Equal(CommandOutcome.Refused, report.Outcome);
-        Assert.All(["1 process ", "7, program7", "CAP_SYS_PTRACE", "--path.procfs", "acceptUnseenProcesses", _node.PolicyFile], part => Assert.Contains(part, report.Summary, StringComparison.Ordinal));
+        Assert.All(
+            ["1 process ", "7, program7", "CAP_SYS_PTRACE", "--path.procfs", "acceptUnseenProcesses", _node.PolicyFile],
+            part => Assert.Contains(part, report.Summary, StringComparison.Ordinal));
         Assert.True(File.Exists(path));
         Assert.Equal(0, _node.Begins);
     }
@@ -73,7 +75,9 @@ public sealed class OpenFilesTests : IDisposable
         _node.ProcPath = "/nowhere";
         var none = await _node.RunAsync(Clean);
 
-        Assert.All([(container, "outside of the container"), (hidden, "hides"), (none, "/nowhere")], r => Assert.Contains(r.Item2, r.Item1.Summary, StringComparison.Ordinal));
+        Assert.All(
+            [(container, "outside of the container"), (hidden, "hides"), (none, "/nowhere")],
+            r => Assert.Contains(r.Item2, r.Item1.Summary, StringComparison.Ordinal));
         Assert.All([container, hidden, none], r => Assert.Equal(CommandOutcome.Refused, r.Outcome));
         Assert.True(File.Exists(path));
     }
@@ -87,12 +91,15 @@ public sealed class OpenFilesTests : IDisposable
         _node.Write("free.log");
         File.CreateSymbolicLink(Path.Join(_node.WriteProcess(7), "fd", "3"), open);
         Assert.Equal(0, Native.StatFollowing(mapped, out var stat));
-        _node.WriteProcess(8, $"7f0000000000-7f0000001000 r--s 00000000 {stat.Device >> 32:x2}:{(uint)stat.Device:x2} {stat.Inode} {mapped}\n");
+        _node.WriteProcess(
+            8, $"7f0000000000-7f0000001000 r--s 00000000 {stat.Device >> 32:x2}:{(uint)stat.Device:x2} {stat.Inode} {mapped}\n");
         _node.SysPath = Path.Join(_node.Root, "../sys");
-        File.WriteAllText(Path.Join(Directory.CreateDirectory(Path.Join(_node.SysPath, "block/loop0/loop")).FullName, "backing_file"), loop + "\n");
+        File.WriteAllText(
+            Path.Join(Directory.CreateDirectory(Path.Join(_node.SysPath, "block/loop0/loop")).FullName, "backing_file"), loop + "\n");
         var report = await _node.RunAsync(Clean);
         Assert.Contains("3 open", report.Summary, StringComparison.Ordinal);
-        Assert.Equal(new[] { loop, mapped, open }.Order(StringComparer.Ordinal), Directory.GetFiles(_node.Root).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            new[] { loop, mapped, open }.Order(StringComparer.Ordinal), Directory.GetFiles(_node.Root).Order(StringComparer.Ordinal));
     }
 
     [Fact]

@@ -17,7 +17,8 @@ public sealed class PackageTests : IDisposable
         _node.WriteProgram("dpkg-query", """
             shift 3; code=0
             for p in "$@"; do
-              if grep -q "^$p " installed; then grep "^$p " installed | while read -r n v w; do printf '%s\t%s\t%s\tinstalled\n' "$n" "$v" "$w"; done
+              if grep -q "^$p " installed; then grep "^$p " installed |
+                while read -r n v w; do printf '%s\t%s\t%s\tinstalled\n' "$n" "$v" "$w"; done
               else echo "dpkg-query: no packages found matching $p" >&2; code=1; fi
             done
             exit $code
@@ -35,10 +36,13 @@ public sealed class PackageTests : IDisposable
     [Fact]
     public async Task Versions_are_compared_with_those_that_should_be()
     {
-        var report = await _node.RunAsync("packages.check", """{ "packages": { "kubelet": "1.31.4-*", "kubeadm": "1.31.5-1.1", "kubectl": "1.31.4-1.1" } }""");
+        var report = await _node.RunAsync(
+            "packages.check", """{ "packages": { "kubelet": "1.31.4-*", "kubeadm": "1.31.5-1.1", "kubectl": "1.31.4-1.1" } }""");
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         Assert.Equal(
-            """{"drifted":2,"packages":[{"name":"kubeadm","wanted":"1.31.5-1.1","installed":"1.31.4-1.1","asWanted":false,"held":true},{"name":"kubectl","wanted":"1.31.4-1.1","asWanted":false,"held":false},{"name":"kubelet","wanted":"1.31.4-*","installed":"1.31.4-1.1","asWanted":true,"held":false}]}""",
+            """{"drifted":2,"packages":[{"name":"kubeadm","wanted":"1.31.5-1.1","installed":"1.31.4-1.1","asWanted":false,"held":true},"""
+            + """{"name":"kubectl","wanted":"1.31.4-1.1","asWanted":false,"held":false},"""
+            + """{"name":"kubelet","wanted":"1.31.4-*","installed":"1.31.4-1.1","asWanted":true,"held":false}]}""",
             report.Output!.Value.GetRawText());
         Assert.Contains("kubeadm is 1.31.4-1.1 instead of 1.31.5-1.1", report.Summary, StringComparison.Ordinal);
     }
@@ -57,7 +61,8 @@ public sealed class PackageTests : IDisposable
     [InlineData("""{ "packages": { } }""", "packages has 0 values")]
     [InlineData("""{ "packages": { "-rf": "1" } }""", "must be the name of a Debian package")]
     [InlineData("""{ "packages": { "bash": "" } }""", "empty or too long")]
-    public async Task Bad_parameters_are_refused(string parameters, string reason) => AssertRefused(await _node.RunAsync("packages.check", parameters), reason);
+    public async Task Bad_parameters_are_refused(string parameters, string reason) =>
+        AssertRefused(await _node.RunAsync("packages.check", parameters), reason);
 
     [Fact]
     public async Task Pinning_is_told_so_that_exactly_it_can_be_undone()
@@ -67,7 +72,8 @@ public sealed class PackageTests : IDisposable
         Assert.Empty(_node.Calls("apt-mark"));
         var report = await _node.RunAsync("packages.pin");
         Assert.Equal((CommandOutcome.Succeeded, "Put on hold: kubelet. Not installed: kubectl."), (report.Outcome, report.Summary));
-        Assert.Equal("""{"dryRun":false,"heldBefore":["kubeadm"],"changed":["kubelet"],"missing":["kubectl"]}""", report.Output!.Value.GetRawText());
+        Assert.Equal(
+            """{"dryRun":false,"heldBefore":["kubeadm"],"changed":["kubelet"],"missing":["kubectl"]}""", report.Output!.Value.GetRawText());
         Assert.Equal("Put on hold: nothing more. Not installed: kubectl.", (await _node.RunAsync("packages.pin")).Summary);
 
         var undone = await _node.RunAsync("packages.unpin", """{ "packages": ["kubelet"] }""");

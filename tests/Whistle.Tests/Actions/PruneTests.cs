@@ -36,7 +36,8 @@ public sealed class PruneTests : IDisposable
         _node.WritePolicy("{}");
         AssertRefused(await _node.RunAsync("images.prune"), "does not have pruneImages");
         _node.WritePolicy("""{ "pruneImages": true }""");
-        _node.WriteProgram("crictl", "echo 'validate service connection: rpc error: code = Unavailable desc = connection error' >&2; exit 1");
+        _node.WriteProgram(
+            "crictl", "echo 'validate service connection: rpc error: code = Unavailable desc = connection error' >&2; exit 1");
         AssertRefused(await _node.RunAsync("images.prune"), "code = Unavailable");
     }
 
@@ -54,10 +55,18 @@ public sealed class PruneTests : IDisposable
     [Fact]
     public async Task Logs_are_rotated_with_the_named_files_alone()
     {
-        _node.WriteProgram("logrotate", """case "$*" in *bad*) echo "error: bad:1 unknown option 'x'" >&2; exit 1;; *debug*) echo "rotating pattern: /var/log/x.log" >&2;; esac""");
+        _node.WriteProgram(
+            "logrotate",
+            """
+            case "$*" in
+            *bad*) echo "error: bad:1 unknown option 'x'" >&2; exit 1;;
+            *debug*) echo "rotating pattern: /var/log/x.log" >&2;;
+            esac
+            """);
         _node.WritePolicy("""{ "rotateLogs": ["/etc/logrotate.d/a", "/etc/logrotate.d/b"] }""");
         var dry = await _node.RunAsync("logs.rotate", """{ "files": ["/etc/logrotate.d/b"] }""", dryRun: true);
-        Assert.Contains("rotating pattern", dry.Output!.Value.GetProperty("files")[0].GetProperty("said").GetString(), StringComparison.Ordinal);
+        Assert.Contains(
+            "rotating pattern", dry.Output!.Value.GetProperty("files")[0].GetProperty("said").GetString(), StringComparison.Ordinal);
         Assert.Equal(0, _node.Begins);
         Assert.Equal(CommandOutcome.Succeeded, (await _node.RunAsync("logs.rotate")).Outcome);
         Assert.Equal(["--debug /etc/logrotate.d/b", "/etc/logrotate.d/a", "/etc/logrotate.d/b"], _node.Calls("logrotate"));
@@ -131,20 +140,34 @@ public sealed class PruneTests : IDisposable
         return folders;
     }
 
-    static IEnumerable<string> Said(ActionReport report) => report.Output!.Value.GetProperty("deleted").EnumerateArray().Select(d => d.GetProperty("path").GetString()!);
+    static IEnumerable<string> Said(ActionReport report) =>
+        report.Output!.Value.GetProperty("deleted").EnumerateArray().Select(d => d.GetProperty("path").GetString()!);
 
     void WriteCrictl()
     {
         _node.WritePolicy("""{ "pruneImages": true }""");
-        _node.WriteForPrograms("used.json", """{"id":"sha256:1","repoTags":["docker.io/library/app:2"],"repoDigests":[],"size":"1000","uid":null,"username":"","spec":null,"pinned":false}""");
-        _node.WriteForPrograms("pause.json", """{"id":"sha256:2","repoTags":["registry.k8s.io/pause:3.9"],"repoDigests":[],"size":"700000","uid":{"value":"65535"},"username":"","spec":null,"pinned":true}""");
-        _node.WriteForPrograms("old.json", """{"id":"sha256:3","repoTags":["docker.io/library/old:1"],"repoDigests":["docker.io/library/old@sha256:4"],"size":"31457280","uid":null,"username":"","spec":null,"pinned":false}""");
+        _node.WriteForPrograms(
+            "used.json",
+            """{"id":"sha256:1","repoTags":["docker.io/library/app:2"],"repoDigests":[],"size":"1000","""
+            + """ "uid":null,"username":"","spec":null,"pinned":false}""");
+        _node.WriteForPrograms(
+            "pause.json",
+            """{"id":"sha256:2","repoTags":["registry.k8s.io/pause:3.9"],"repoDigests":[],"size":"700000","""
+            + """ "uid":{"value":"65535"},"username":"","spec":null,"pinned":true}""");
+        _node.WriteForPrograms(
+            "old.json",
+            """{"id":"sha256:3","repoTags":["docker.io/library/old:1"],"repoDigests":["docker.io/library/old@sha256:4"],"""
+            + """ "size":"31457280","uid":null,"username":"","spec":null,"pinned":false}""");
         _node.WriteProgram("crictl", $$$"""
             case "$*" in
-            "images -o json") echo "{\"images\":[$(cat used.json),$(cat pause.json)$([ -f old.json ] && echo ,; cat old.json)]}" 2>/dev/null;;
-            "ps -a -o json") echo '{"containers":[{"id":"c","podSandboxId":"p","image":{"image":"sha256:1","annotations":{}},"imageRef":"sha256:1","state":"CONTAINER_RUNNING"}]}';;
-            imagefsinfo) echo '{"status":{"imageFilesystems":[{"timestamp":"1800000000000000000","fsId":{"mountpoint":"{{{_node.Root}}}"},"usedBytes":{"value":"1"},"inodesUsed":{"value":"1"}}],"containerFilesystems":[]}}';;
-            "rmi --prune") rm old.json; echo "Deleted: docker.io/library/old:1"; [ -f rmi.error ] && { cat rmi.error >&2; exit 1; }; exit 0;;
+            "images -o json")
+                echo "{\"images\":[$(cat used.json),$(cat pause.json)$([ -f old.json ] && echo ,; cat old.json)]}" 2>/dev/null;;
+            "ps -a -o json") echo '{"containers":[{"id":"c","podSandboxId":"p","image":{"image":"sha256:1","annotations":{}},
+                "imageRef":"sha256:1","state":"CONTAINER_RUNNING"}]}';;
+            imagefsinfo) echo '{"status":{"imageFilesystems":[{"timestamp":"1800000000000000000","fsId":{"mountpoint":"{{{_node.Root}}}"},
+                "usedBytes":{"value":"1"},"inodesUsed":{"value":"1"}}],"containerFilesystems":[]}}';;
+            "rmi --prune") rm old.json; echo "Deleted: docker.io/library/old:1";
+                [ -f rmi.error ] && { cat rmi.error >&2; exit 1; }; exit 0;;
             *) exit 64;;
             esac
             """);

@@ -14,7 +14,8 @@ public sealed class RestartUnitTests : IDisposable
 
     public RestartUnitTests()
     {
-        _node.WritePolicy("""{ "restartUnits": [ { "unit": "kubelet.service" }, { "unit": "chrony.service", "mostStartsIn20Minutes": 2 } ] }""");
+        _node.WritePolicy(
+            """{ "restartUnits": [ { "unit": "kubelet.service" }, { "unit": "chrony.service", "mostStartsIn20Minutes": 2 } ] }""");
         // The n-th look, or the last there is.
         _node.WriteProgram("systemctl", """
             if [ "$1" = restart ]; then touch restarted; cat restart.error >&2; exit $(cat restart.code); fi
@@ -38,12 +39,16 @@ public sealed class RestartUnitTests : IDisposable
         var report = await _node.RunAsync(Restart, Kubelet);
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         Assert.Equal(
-            """{"dryRun":false,"unit":"kubelet.service","startsIn20Minutes":1,"mostStartsIn20Minutes":5,"stateBefore":"failed (failed)","stateAfter":"active (running)","mainProcessBefore":0,"mainProcessAfter":4711}""",
+            """{"dryRun":false,"unit":"kubelet.service","startsIn20Minutes":1,"mostStartsIn20Minutes":"""
+            + """5,"stateBefore":"failed (failed)","stateAfter":"active (running)","mainProcessBefore":0,"mainProcessAfter":4711}""",
             report.Output!.Value.GetRawText());
         Assert.Contains("restart --no-pager -- kubelet.service", _node.Calls("systemctl"));
         var count = Assert.Single(_node.Calls("journalctl"));
-        Assert.Contains("_PID=1 UNIT=kubelet.service MESSAGE_ID=39f53479d3a045ac8e11786248231fbf MESSAGE_ID=be02cf6855d2428ba40df7e9d022f03d", count, StringComparison.Ordinal);
-        Assert.Contains($"--since=@{(_node.Time.GetUtcNow() - TimeSpan.FromMinutes(20)).ToUnixTimeSeconds()} ", count, StringComparison.Ordinal);
+        Assert.Contains(
+            "_PID=1 UNIT=kubelet.service MESSAGE_ID=39f53479d3a045ac8e11786248231fbf MESSAGE_ID=be02cf6855d2428ba40df7e9d022f03d", count,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            $"--since=@{(_node.Time.GetUtcNow() - TimeSpan.FromMinutes(20)).ToUnixTimeSeconds()} ", count, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -104,7 +109,8 @@ public sealed class RestartUnitTests : IDisposable
     [InlineData("""{ "unit": "-H.service" }""", "with its ending")]
     [InlineData("""{ "unit": "a b.service" }""", "with its ending")]
     [InlineData("{}", "unit.restart needs unit")]
-    public async Task What_the_policy_does_not_name_or_is_no_name_is_refused(string parameters, string reason) => await AssertRefusedAsync(parameters, reason);
+    public async Task What_the_policy_does_not_name_or_is_no_name_is_refused(string parameters, string reason) =>
+        await AssertRefusedAsync(parameters, reason);
 
     [Fact]
     public async Task Without_a_policy_a_permit_or_a_count_nothing_is_restarted()
@@ -123,7 +129,8 @@ public sealed class RestartUnitTests : IDisposable
         await AssertRefusedAsync(Kubelet, "keeps no journal");
         _node.WriteProgram("journalctl", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1");
         await AssertRefusedAsync(Kubelet, "insufficient permissions");
-        _node.WriteProgram("systemctl", "echo \"System has not been booted with systemd as init system (PID 1). Can't operate.\" >&2; exit 1");
+        _node.WriteProgram(
+            "systemctl", "echo \"System has not been booted with systemd as init system (PID 1). Can't operate.\" >&2; exit 1");
         await AssertRefusedAsync(Kubelet, "not been booted with systemd");
     }
 
@@ -131,7 +138,8 @@ public sealed class RestartUnitTests : IDisposable
     public async Task A_dry_run_looks_and_counts_and_restarts_nothing()
     {
         var report = await _node.RunAsync(Restart, Kubelet, dryRun: true);
-        Assert.Equal((CommandOutcome.Succeeded, "Would restart kubelet.service, which is failed (failed)."), (report.Outcome, report.Summary));
+        Assert.Equal(
+            (CommandOutcome.Succeeded, "Would restart kubelet.service, which is failed (failed)."), (report.Outcome, report.Summary));
         Assert.False(Restarted);
         Assert.Equal(0, _node.Begins);
     }
@@ -200,7 +208,9 @@ public sealed class RestartUnitTests : IDisposable
 
     void Starts(int count)
     {
-        const string entry = """{"__CURSOR":"s=1;i=1","__REALTIME_TIMESTAMP":"1800000000000000","__MONOTONIC_TIMESTAMP":"1","_BOOT_ID":"1","MESSAGE_ID":"39f53479d3a045ac8e11786248231fbf"}""";
+        const string entry =
+            """{"__CURSOR":"s=1;i=1","__REALTIME_TIMESTAMP":"1800000000000000","__MONOTONIC_TIMESTAMP":"1","""
+            + """ "_BOOT_ID":"1","MESSAGE_ID":"39f53479d3a045ac8e11786248231fbf"}""";
         _node.WriteForPrograms("starts", string.Concat(Enumerable.Repeat(entry + "\n", count)));
         // One entry of something else is in it always.
         _node.WriteForPrograms("other", entry + "\n");

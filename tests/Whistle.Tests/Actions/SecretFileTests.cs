@@ -8,7 +8,9 @@ using Xunit;
 
 namespace Whistle.Tests.Actions;
 
-/// <summary>What a file must hold to be a secret, and how one is made. Who may write and read it needs other users: see the acceptance tests.</summary>
+/// <summary>
+/// What a file must hold to be a secret, and how one is made. Who may write and read it needs other users: see the acceptance tests.
+/// </summary>
 public sealed class SecretFileTests : IDisposable
 {
     const string Whole = "wst_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -113,13 +115,15 @@ public sealed class SecretFileTests : IDisposable
 
     [Fact]
     public void What_is_made_with_the_wrong_form_is_not_taken_either() =>
-        Assert.Equal(SecretTrouble.Damaged, Assert.Throws<SecretException>(() => TheFile().ReadOrMake(() => "", _time, Assert.Fail)).Trouble);
+        Assert.Equal(
+            SecretTrouble.Damaged, Assert.Throws<SecretException>(() => TheFile().ReadOrMake(() => "", _time, Assert.Fail)).Trouble);
 
     [Fact]
     public void Of_many_that_make_one_at_the_same_time_all_have_the_same()
     {
         var secrets = new string[32];
-        Parallel.For(0, secrets.Length, i => secrets[i] = TheFile().ReadOrMake(() => AccessToken.New(AccessToken.OfSender), _time, Assert.Fail));
+        Parallel.For(
+            0, secrets.Length, i => secrets[i] = TheFile().ReadOrMake(() => AccessToken.New(AccessToken.OfSender), _time, Assert.Fail));
 
         Assert.Single(secrets.Distinct());
         Assert.Single(Directory.GetFileSystemEntries(_folder));
@@ -139,7 +143,8 @@ public sealed class SecretFileTests : IDisposable
 
     SecretFile TheFile() => new(Path.Combine(_folder, "token"), SecretForm.Token("the token", AccessToken.OfSender));
 
-    SecretFile Token(string text) => new(PrivateText.Write(Path.Combine(_folder, "token"), text), SecretForm.Token("the token", AccessToken.OfSender));
+    SecretFile Token(string text) =>
+        new(PrivateText.Write(Path.Combine(_folder, "token"), text), SecretForm.Token("the token", AccessToken.OfSender));
 
     SecretFile Line(string text) => new(PrivateText.Write(Path.Combine(_folder, "line"), text), SecretForm.Line("the password"));
 }

@@ -18,7 +18,8 @@ public sealed class SysctlTests : IDisposable
         _node.WriteProc("sys/net/ipv4/ip_local_port_range", "32768\t60999\n");
         _node.WritePolicy("""
             { "raiseSysctls": [
-              { "name": "net.netfilter.nf_conntrack_max", "cap": 262144, "floor": 32768 }, { "name": "net.ipv4.ip_local_port_range", "cap": 9 }, { "name": "fs.file-max", "cap": 9 } ] }
+              { "name": "net.netfilter.nf_conntrack_max", "cap": 262144, "floor": 32768 },
+              { "name": "net.ipv4.ip_local_port_range", "cap": 9 }, { "name": "fs.file-max", "cap": 9 } ] }
             """);
     }
 
@@ -37,7 +38,8 @@ public sealed class SysctlTests : IDisposable
         var report = await RaiseAsync(by);
         Assert.True(report.Outcome == CommandOutcome.Succeeded, report.Summary);
         Assert.Equal(
-            $$"""{"dryRun":false,"name":"net.netfilter.nf_conntrack_max","was":65536,"is":{{value}},"limit":262144,"inUse":60000}""", report.Output!.Value.GetRawText());
+            $$"""{"dryRun":false,"name":"net.netfilter.nf_conntrack_max","was":65536,"is":{{value}},"limit":262144,"inUse":60000}""",
+            report.Output!.Value.GetRawText());
         Assert.Equal($"{value}\n", File.ReadAllText(_file));
     }
 
@@ -118,7 +120,8 @@ public sealed class SysctlTests : IDisposable
         _node.RunAsync("sysctl.raise", $$"""{ "name": "net.netfilter.nf_conntrack_max", {{by}} }""", dryRun);
 
     Task<ActionReport> RestoreAsync(long value, long expected) =>
-        _node.RunAsync("sysctl.restore", $$"""{ "name": "net.netfilter.nf_conntrack_max", "value": {{value}}, "expected": {{expected}} }""");
+        _node.RunAsync(
+            "sysctl.restore", $$"""{ "name": "net.netfilter.nf_conntrack_max", "value": {{value}}, "expected": {{expected}} }""");
 
     static void AssertRefused(ActionReport report, string reason)
     {

@@ -14,21 +14,30 @@ public sealed class VitalFolderTests : IDisposable
 
     public static TheoryData<string> UnlessNamed =>
     [
-        "/root/.ssh", "/root/.kube", "/root/.gnupg/private-keys-v1.d", "/root/.config/gcloud", "/home/bob", "/home/bob/.ssh", "/home/bob/.kube/cache", "/home/bob/.aws", "/home/bob/.docker", "/srv/users/bob/.ssh", "/var/lib/jenkins/.ssh",
-        "/var/lib/postgresql", "/var/lib/postgresql/15/main", "/var/lib/mysql", "/var/lib/mysql-files", "/var/lib/mariadb", "/var/lib/rabbitmq/mnesia", "/var/lib/redis", "/var/lib/mongodb", "/var/lib/cassandra", "/var/lib/elasticsearch",
-        "/var/lib/clickhouse", "/var/lib/kafka", "/var/lib/zookeeper", "/var/lib/consul", "/var/lib/vault", "/var/lib/ceph", "/var/lib/longhorn", "/var/lib/ldap", "/var/lib/samba/private", "/var/lib/libvirt/images",
-        "/var/lib/systemd", "/var/lib/systemd/coredump", "/var/lib/containers", "/var/lib/containers/storage", "/var/lib/cni", "/var/lib/calico", "/var/lib/cloud", "/var/lib/NetworkManager", "/var/lib/apt", "/var/lib/dnf", "/var/lib/dhcp",
-        "/var/lib/chrony", "/var/lib/sss", "/var/lib/buildkit", "/var/lib/k0s", "/var/lib/lxd", "/var/lib/snapd", "/var/lib/prometheus", "/var/lib/grafana", "/var/lib/anything/else",
-        "/run/containerd", "/run/crio", "/run/systemd", "/run/udev", "/run/flannel", "/run/secrets", "/run/log/journal", "/var/run/docker", "/opt/cni/bin", "/opt/containerd", "/var/snap/microk8s", "/var/spool/cron", "/var/mail/bob",
-        "/var/spool/mail", "/var/backups", "/var/www/html", "/var/db/etcd", "/data/postgresql", "/data/mysql/tmp", "/srv/etcd/member", "/mnt/disk/pgdata", "/opt/rabbitmq", "/VAR/LIB/POSTGRESQL", "/data/PostgreSQL",
+        "/root/.ssh", "/root/.kube", "/root/.gnupg/private-keys-v1.d", "/root/.config/gcloud", "/home/bob", "/home/bob/.ssh",
+        "/home/bob/.kube/cache", "/home/bob/.aws", "/home/bob/.docker", "/srv/users/bob/.ssh", "/var/lib/jenkins/.ssh",
+        "/var/lib/postgresql", "/var/lib/postgresql/15/main", "/var/lib/mysql", "/var/lib/mysql-files", "/var/lib/mariadb",
+        "/var/lib/rabbitmq/mnesia", "/var/lib/redis", "/var/lib/mongodb", "/var/lib/cassandra", "/var/lib/elasticsearch",
+        "/var/lib/clickhouse", "/var/lib/kafka", "/var/lib/zookeeper", "/var/lib/consul", "/var/lib/vault", "/var/lib/ceph",
+        "/var/lib/longhorn", "/var/lib/ldap", "/var/lib/samba/private", "/var/lib/libvirt/images", "/var/lib/systemd",
+        "/var/lib/systemd/coredump", "/var/lib/containers", "/var/lib/containers/storage", "/var/lib/cni", "/var/lib/calico",
+        "/var/lib/cloud", "/var/lib/NetworkManager", "/var/lib/apt", "/var/lib/dnf", "/var/lib/dhcp", "/var/lib/chrony", "/var/lib/sss",
+        "/var/lib/buildkit", "/var/lib/k0s", "/var/lib/lxd", "/var/lib/snapd", "/var/lib/prometheus", "/var/lib/grafana",
+        "/var/lib/anything/else", "/run/containerd", "/run/crio", "/run/systemd", "/run/udev", "/run/flannel", "/run/secrets",
+        "/run/log/journal", "/var/run/docker", "/opt/cni/bin", "/opt/containerd", "/var/snap/microk8s", "/var/spool/cron", "/var/mail/bob",
+        "/var/spool/mail", "/var/backups", "/var/www/html", "/var/db/etcd", "/data/postgresql", "/data/mysql/tmp", "/srv/etcd/member",
+        "/mnt/disk/pgdata", "/opt/rabbitmq", "/VAR/LIB/POSTGRESQL", "/data/PostgreSQL",
     ];
 
     public static TheoryData<string> Always =>
     [
-        "/", "/etc", "/etc/ssh", "/etc/kubernetes", "/etc/kubernetes/pki", "/etc/whistle", "/etc/cni/net.d", "/ETC/ssh", "/boot", "/boot/efi", "/efi", "/usr", "/usr/local/lib", "/lib", "/lib/modules", "/lib64", "/bin", "/sbin", "/dev/shm", "/sys/fs",
-        "/proc/1/root/var/lib/mysql", "/proc/self/cwd", "/proc/1/root", "/nix/store", "/snap/core", "/var/lib/etcd", "/var/lib/etcd/member", "/var/lib/kubelet", "/var/lib/kubelet/pods", "/var/lib/containerd", "/var/lib/docker", "/var/lib/docker/overlay2",
-        "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/rancher/k3s", "/var/lib/whistle", "/var/lib/whistle-agent", "/var", "/home", "/root", "/opt", "/srv", "/mnt", "/media", "/run", "/var/lib",
-        "//etc", "/etc/", "//var//lib", "/var/log/../lib/mysql", "/var/./lib", "/var/lib/mysql/..", "var/lib/mysql", "",
+        "/", "/etc", "/etc/ssh", "/etc/kubernetes", "/etc/kubernetes/pki", "/etc/whistle", "/etc/cni/net.d", "/ETC/ssh", "/boot",
+        "/boot/efi", "/efi", "/usr", "/usr/local/lib", "/lib", "/lib/modules", "/lib64", "/bin", "/sbin", "/dev/shm", "/sys/fs",
+        "/proc/1/root/var/lib/mysql", "/proc/self/cwd", "/proc/1/root", "/nix/store", "/snap/core", "/var/lib/etcd", "/var/lib/etcd/member",
+        "/var/lib/kubelet", "/var/lib/kubelet/pods", "/var/lib/containerd", "/var/lib/docker", "/var/lib/docker/overlay2", "/var/lib/dpkg",
+        "/var/lib/rpm", "/var/lib/rancher/k3s", "/var/lib/whistle", "/var/lib/whistle-agent", "/var", "/home", "/root", "/opt", "/srv",
+        "/mnt", "/media", "/run", "/var/lib", "//etc", "/etc/", "//var//lib", "/var/log/../lib/mysql", "/var/./lib", "/var/lib/mysql/..",
+        "var/lib/mysql", "",
     ];
 
     [Theory]
@@ -103,7 +112,11 @@ public sealed class VitalFolderTests : IDisposable
     [Fact]
     public void A_policy_is_bounded_in_size_and_depth()
     {
-        foreach (var policy in new[] { $"{{ \"unknown\": {new string('[', 100_000)}", $"{{ \"crictl\": \"crictl\" }}{new string(' ', 256 << 10)}" })
+        foreach (var policy in new[]
+        {
+            $"{{ \"unknown\": {new string('[', 100_000)}",
+            $"{{ \"crictl\": \"crictl\" }}{new string(' ', 256 << 10)}",
+        })
         {
             _node.WritePolicy(policy);
             Assert.Null(NodePolicy.Read(_node.PolicyFile, [], out var refusal));
@@ -121,7 +134,9 @@ public sealed class VitalFolderTests : IDisposable
 
     static string Policy(string key, string root, params string[] vital)
     {
-        var rule = key == "cleanPaths" ? $$"""{ "root": "{{root}}", "patterns": ["*.log"], "minimumAge": "7d" }""" : $$"""{ "root": "{{root}}", "pattern": "kubeadm-*", "keep": 1 }""";
+        var rule = key == "cleanPaths"
+            ? $$"""{ "root": "{{root}}", "patterns": ["*.log"], "minimumAge": "7d" }"""
+            : $$"""{ "root": "{{root}}", "pattern": "kubeadm-*", "keep": 1 }""";
         var named = vital.Length == 0 ? "" : $$""", "vitalCleanRoots": [{{string.Join(", ", vital.Select(v => $"\"{v}\""))}}]""";
         return $$"""{ "{{key}}": [{{rule}}]{{named}} }""";
     }

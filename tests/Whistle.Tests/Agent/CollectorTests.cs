@@ -69,7 +69,8 @@ public sealed class CollectorTests : IDisposable
     public void Disks_are_shown_without_their_partitions_and_with_as_many_columns_as_the_kernel_has()
     {
         _host.Write("diskstats",
-            "   8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n   8 1 sda1 1 1 1 1\n 7 0 loop0 1 1\n 259 0 nvme0n1 3 0 4\n259 1 nvme0n1p1 1\nrubbish\n");
+            "   8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n   8 1 sda1 1 1 1 1\n 7 0 loop0 1 1\n 259 0 nvme0n1 3 0 4\n"
+            + "259 1 nvme0n1p1 1\nrubbish\n");
 
         Assert.Equal(
             [
@@ -135,7 +136,9 @@ public sealed class CollectorTests : IDisposable
                 "node_pressure_io_waiting_seconds_total 1E-06", "node_procs_blocked 1", "node_procs_running 2",
                 "node_time_seconds 1700000000.25",
             ],
-            Reports.Of(new LoadavgCollector(_host.Files), new PressureCollector(_host.Files), new StatCollector(_host.Files), new TimeCollector(time))
+            Reports.Of(
+                new LoadavgCollector(_host.Files), new PressureCollector(_host.Files), new StatCollector(_host.Files),
+                new TimeCollector(time))
                 .Lines());
     }
 
@@ -204,7 +207,8 @@ public sealed class CollectorTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => Errors().SequenceEqual(["0", "0", "0"]), TimeSpan.FromSeconds(30)));
 
         string[] Errors() =>
-            [.. report.Lines().Where(l => l.StartsWith("node_filesystem_device_error", StringComparison.Ordinal)).Select(l => l.Split(' ')[1])];
+            [.. report.Lines().Where(l => l.StartsWith("node_filesystem_device_error", StringComparison.Ordinal))
+                .Select(l => l.Split(' ')[1])];
     }
 
     [Theory]
@@ -215,7 +219,10 @@ public sealed class CollectorTests : IDisposable
     public void Odd_content_crashes_no_collector(string content)
     {
         // A report would take any exception for a host that has nothing to read, so the collectors are called themselves.
-        foreach (var path in new[] { "stat", "meminfo", "diskstats", "net/dev", "loadavg", "pressure/cpu", "pressure/io", "pressure/memory", "1/mounts" })
+        foreach (var path in new[]
+        {
+            "stat", "meminfo", "diskstats", "net/dev", "loadavg", "pressure/cpu", "pressure/io", "pressure/memory", "1/mounts",
+        })
             _host.Write(path, content);
 
         IReportSource[] collectors =

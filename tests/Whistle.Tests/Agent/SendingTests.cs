@@ -68,7 +68,8 @@ public sealed class SendingTests : IDisposable
         Assert.Equal(outcome, result switch
         {
             SendOutcome.Accepted => "accepted",
-            SendOutcome.Final final when final.Reason.EndsWith($"answered {status}: line one line two", StringComparison.Ordinal) => "final",
+            SendOutcome.Final final
+                when final.Reason.EndsWith($"answered {status}: line one line two", StringComparison.Ordinal) => "final",
             SendOutcome.Retryable { After: null } => "retryable",
             SendOutcome.Retryable retry => $"retryable {retry.After!.Value.TotalSeconds}",
             _ => result.ToString(),
@@ -87,7 +88,8 @@ public sealed class SendingTests : IDisposable
             requests.Add(request);
             return ScriptedServer.Status(204);
         });
-        using var sender = new ReportSender(Options(server) with { Token = null, TokenFile = file, Server = new Uri("http://localhost:1/base/") });
+        using var sender = new ReportSender(
+            Options(server) with { Token = null, TokenFile = file, Server = new Uri("http://localhost:1/base/") });
         await sender.SendAsync(new byte[] { 1, 2, 3 }, CancellationToken.None);
         PrivateText.Write(file, current);
         await sender.SendAsync(new byte[] { 4 }, CancellationToken.None);
@@ -96,7 +98,9 @@ public sealed class SendingTests : IDisposable
         Assert.Equal("http://localhost:1/base/api/v1/write", request.RequestUri!.ToString());
         Assert.Equal(HttpMethod.Post, request.Method);
         // As it goes over the wire: with a space before the parameter Prometheus 3.5 would take the message for 1.0 and lose it.
-        Assert.Equal("application/x-protobuf;proto=io.prometheus.write.v2.Request", request.Content!.Headers.NonValidated["Content-Type"].ToString());
+        Assert.Equal(
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            request.Content!.Headers.NonValidated["Content-Type"].ToString());
         Assert.Equal("snappy", Assert.Single(request.Content.Headers.ContentEncoding));
         Assert.Equal("2.0.0", Assert.Single(request.Headers.GetValues("X-Prometheus-Remote-Write-Version")));
         Assert.StartsWith("whistle-agent/", request.Headers.UserAgent.ToString(), StringComparison.Ordinal);

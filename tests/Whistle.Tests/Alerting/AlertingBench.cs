@@ -28,14 +28,17 @@ sealed class FakePagerDuty(TimeProvider time) : HttpMessageHandler
     /// <summary>Calls that were taken, in order.</summary>
     public List<string> Taken { get; } = [];
 
-    public static HttpResponseMessage Status(int status) => new((HttpStatusCode)status) { Content = new StringContent("{\"status\":\"because\"}") };
+    public static HttpResponseMessage Status(int status) =>
+        new((HttpStatusCode)status) { Content = new StringContent("{\"status\":\"because\"}") };
 
-    public static HttpResponseMessage Unreachable(string call) => throw new HttpRequestException(HttpRequestError.ConnectionError, "refused");
+    public static HttpResponseMessage Unreachable(string call) =>
+        throw new HttpRequestException(HttpRequestError.ConnectionError, "refused");
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         var body = JsonDocument.Parse(await request.Content!.ReadAsStringAsync(cancellationToken)).RootElement;
-        var call = request.RequestUri!.AbsolutePath == "/v2/change/enqueue" ? "change" : $"{body.GetProperty("event_action")} {body.GetProperty("dedup_key")}";
+        var call = request.RequestUri!.AbsolutePath == "/v2/change/enqueue"
+            ? "change" : $"{body.GetProperty("event_action")} {body.GetProperty("dedup_key")}";
         Calls.Add((time.GetUtcNow(), call));
         var answer = Answer(call);
         if (answer.StatusCode is HttpStatusCode.Accepted)

@@ -21,10 +21,10 @@ public sealed class AlertingEngineTests
 
     /// <summary>
     /// One letter a minute, what the incident is then; what is decided stands after its minute. w, c, i: open as warning, critical, info.
-    /// m: warning, a repair is under way. r: recovering. x: closed. s: closed after a repair that succeeded. g, G: a repair gave up (warning,
-    /// critical). f: an attempt failed. 2: warning with a second node. 3: warning with a second cause. A: critical, acknowledged up to minute 10.
-    /// B: the same with a rise from warning. h: critical, all of it inhibited by another signal. k: critical, a second signal inhibited. -: alerting
-    /// is down.
+    /// m: warning, a repair is under way. r: recovering. x: closed. s: closed after a repair that succeeded. g, G: a repair gave up
+    /// (warning, critical). f: an attempt failed. 2: warning with a second node. 3: warning with a second cause. A: critical, acknowledged
+    /// up to minute 10. B: the same with a rise from warning. h: critical, all of it inhibited by another signal. k: critical, a second
+    /// signal inhibited. -: alerting is down.
     /// </summary>
     [Theory]
     [InlineData("critical pages after two minutes, once", "ccccc", "2:page 1 critical")]
@@ -39,17 +39,21 @@ public sealed class AlertingEngineTests
     [InlineData("a closing that never comes is not waited for", "crrrrrrrrrrrrrrrrr", "2:hold 16:page 1 critical")]
     [InlineData("a rise before the deadline takes the shorter one", "wwwwc", "4:page 1 critical")]
     [InlineData("a rise after the page pages again", AQuarter + "wwcc", "15:page 1 warning 17:page 2 critical")]
-    [InlineData("a node that joins pages again, no sooner than five minutes later", AQuarter + "w2222222", "15:page 1 warning 20:page 2 warning")]
+    [InlineData(
+        "a node that joins pages again, no sooner than five minutes later", AQuarter + "w2222222", "15:page 1 warning 20:page 2 warning")]
     [InlineData("a cause that joins pages again, and not when it comes back", AQuarter + "33333333w33", "15:page 1 warning")]
     [InlineData("a cause that joins later pages again", AQuarter + "w3333333w33", "15:page 1 warning 20:page 2 warning")]
     [InlineData("giving up pages at once as an error, with a ticket", "wgggx", "1:change,ticket,page 1 error 4:resolve,announce,ticket")]
     [InlineData("giving up on what is paged already pages again", "cccGG", "2:page 1 critical 3:change,ticket,page 2 critical")]
-    [InlineData("closing resolves every page, once", "cccGxx", "2:page 1 critical 3:change,ticket,page 2 critical 4:resolve,resolve,announce,ticket")]
+    [InlineData(
+        "closing resolves every page, once", "cccGxx",
+        "2:page 1 critical 3:change,ticket,page 2 critical 4:resolve,resolve,announce,ticket")]
     [InlineData("an acknowledgement holds the page until it ends", "cAAAAAAAAAA", "2:hold 10:page 1 critical")]
     [InlineData("an acknowledgement that ends pages again", "cccAAAAAAAAA", "2:page 1 critical 10:page 2 critical")]
     [InlineData("one that is taken back does not", "cccAAAcccccccc", "2:page 1 critical")]
     [InlineData("a rise is held by it too", "w" + "BBBBBBBBBcc", "2:hold 10:page 1 critical")]
-    [InlineData("what another signal explains is held, and once that ends its own deadline goes on", "chhhhhccc", "2:hold 7:page 1 critical")]
+    [InlineData(
+        "what another signal explains is held, and once that ends its own deadline goes on", "chhhhhccc", "2:hold 7:page 1 critical")]
     [InlineData("what was inhibited before its deadline too", "chccc", "3:page 1 critical")]
     [InlineData("a cause that comes and goes puts the page off, not away", "chchchch", "3:hold 4:page 1 critical")]
     [InlineData("what is inhibited and closes pages nobody", "hhhhx", "2:hold 4:digest")]
@@ -78,7 +82,10 @@ public sealed class AlertingEngineTests
         var state = Step(AlertState.New, NoChannels, 0, out _);
         state = Step(state, NoChannels, 2, out var due);
         var unpaged = Assert.IsType<Decision.Unpaged>(Assert.Single(due));
-        Assert.StartsWith("Nobody was paged: a person would have been, with severity critical (the incident is still open 2 min after it opened), but no notification channel is configured. ", unpaged.Text, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Nobody was paged: a person would have been, with severity critical (the incident is still open 2 min after it opened), "
+            + "but no notification channel is configured. ",
+            unpaged.Text, StringComparison.Ordinal);
         Assert.EndsWith(NoChannel.Help, unpaged.Text, StringComparison.Ordinal);
         Assert.Equal((0, Fleet.Start.AddMinutes(2)), (state.Pages, state.UnpagedSince));
 
@@ -90,18 +97,20 @@ public sealed class AlertingEngineTests
     }
 
     [Fact]
-    public void Whatever_an_incident_lives_through_every_page_is_resolved_once_and_none_comes_early() => Gen.Char["wcimrxsgG23Ahk-"].Array[1, 60].Sample(letters =>
-    {
-        var told = Live(new string(letters) + "x").ToList();
-        var pages = told.SelectMany(m => m.Decisions.OfType<Decision.Page>()).Select(p => p.Number).ToList();
-        var resolved = told.SelectMany(m => m.Decisions.OfType<Decision.Resolve>()).Select(r => r.Number).ToList();
-        Assert.Equal(Enumerable.Range(1, pages.Count), pages);
-        Assert.Equal(pages, resolved);
-        Assert.DoesNotContain(
-            told, m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && p.Reason is not PageReason.GaveUp));
-        var changes = told.SelectMany(m => m.Decisions.OfType<Decision.Change>()).Select(c => c.Repair.Id).ToList();
-        Assert.Equal(changes.Distinct(), changes);
-    });
+    public void Whatever_an_incident_lives_through_every_page_is_resolved_once_and_none_comes_early() =>
+        Gen.Char["wcimrxsgG23Ahk-"].Array[1, 60].Sample(letters =>
+        {
+            var told = Live(new string(letters) + "x").ToList();
+            var pages = told.SelectMany(m => m.Decisions.OfType<Decision.Page>()).Select(p => p.Number).ToList();
+            var resolved = told.SelectMany(m => m.Decisions.OfType<Decision.Resolve>()).Select(r => r.Number).ToList();
+            Assert.Equal(Enumerable.Range(1, pages.Count), pages);
+            Assert.Equal(pages, resolved);
+            Assert.DoesNotContain(
+                told,
+                m => m.Minute < 2 && m.Decisions.OfType<Decision.Page>().Any(p => p.Number == 1 && p.Reason is not PageReason.GaveUp));
+            var changes = told.SelectMany(m => m.Decisions.OfType<Decision.Change>()).Select(c => c.Repair.Id).ToList();
+            Assert.Equal(changes.Distinct(), changes);
+        });
 
     [Fact]
     public void A_state_that_an_earlier_version_stored_is_read_and_stored_as_it_was()
@@ -143,14 +152,20 @@ public sealed class AlertingEngineTests
         {
             'c' or 'G' or 'A' or 'B' or 'h' or 'k' => "critical",
             'i' => "info",
-            'r' or 'x' or 's' => letters[..minute].AsSpan().ContainsAny('c', 'h') ? "critical" : letters[..minute].Contains('i') ? "info" : letters[0] is '-' ? "critical" : "warning",
+            'r' or 'x' or 's' => letters[..minute].AsSpan().ContainsAny(
+                'c', 'h') ? "critical" : letters[..minute].Contains('i') ? "info" : letters[0] is '-' ? "critical" : "warning",
             _ => "warning",
         };
         var incident = Fleet.Incident("i1", severity) with { Signals = [Fleet.Signal("NodeDiskFilling", "n1", severity, since)] };
         incident = letter switch
         {
             'm' => incident with { State = IncidentState.Mitigating },
-            'r' => incident.Closed(now) with { State = IncidentState.Recovering, ClosedAt = null, ClearSince = Fleet.Start.AddMinutes(Since(letters, minute)) },
+            'r' => incident.Closed(now) with
+            {
+                State = IncidentState.Recovering,
+                ClosedAt = null,
+                ClearSince = Fleet.Start.AddMinutes(Since(letters, minute)),
+            },
             'x' or 's' => incident.Closed(now),
             '2' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskFilling", "n2", severity, now)] },
             '3' => incident with { Signals = [.. incident.Signals, Fleet.Signal("NodeDiskAlmostFull", "n1", severity, now)] },

@@ -33,7 +33,9 @@ public sealed class AlertingHostTests : IDisposable
             Assert.Equal(_bench.PagerDuty.Taken.Distinct(), bench.PagerDuty.Taken.Distinct());
             Assert.InRange(bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count, _bench.PagerDuty.Taken.Count + 1);
             Assert.InRange(bench.Mail.Mails.Count, mails.Count, mails.Count + 1);
-            Assert.Equal(TicketState.Resolved, Assert.Single(await bench.Host.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).State);
+            Assert.Equal(
+                TicketState.Resolved,
+                Assert.Single(await bench.Host.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).State);
             Assert.Equal(2, (await bench.Host.Tickets.TimelineAsync(1, TestContext.Current.CancellationToken)).Count);
             Assert.Equal(_bench.Notes, bench.Notes);
             Assert.Empty(
@@ -215,7 +217,8 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(Minute * 30, Second * 10);
 
         Assert.Equal(["trigger i2/1", "trigger i3/1"], _bench.PagerDuty.Taken);
-        Assert.Equal("i1/1", Assert.Single(await _bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken)).Key);
+        Assert.Equal("i1/1", Assert.Single(
+            await _bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken)).Key);
     }
 
     [Fact]
@@ -261,7 +264,8 @@ public sealed class AlertingHostTests : IDisposable
             using var bench = new AlertingBench { CrashAfter = steps };
             await LiveAsync(bench, late: true);
             var taken = bench.PagerDuty.Taken;
-            foreach (var key in taken.Where(c => c.StartsWith("trigger ", StringComparison.Ordinal)).Select(c => c["trigger ".Length..]).Distinct())
+            foreach (var key in taken.Where(c => c.StartsWith("trigger ", StringComparison.Ordinal))
+                .Select(c => c["trigger ".Length..]).Distinct())
                 Assert.InRange(taken.IndexOf($"resolve {key}"), taken.LastIndexOf($"trigger {key}") + 1, taken.Count);
             Assert.Empty(
                 await bench.Host.NotificationsAsync(NotificationState.Pending, cancellation: TestContext.Current.CancellationToken));

@@ -101,13 +101,15 @@ public sealed class ChannelTests : IDisposable
             Channels =
             [
                 new PagerDutyOptions { Address = new("http://pd.example.com"), RoutingKey = "short" },
-                new MailOptions { Host = "mail.example.com", From = "nobody", To = [], User = "u", Security = MailSecurity.None, PasswordFile = "/none" },
+                new MailOptions
+                { Host = "mail.example.com", From = "nobody", To = [], User = "u", Security = MailSecurity.None, PasswordFile = "/none" },
             ],
         }.Errors();
 
         string[] mends =
         [
-            "Alerting:CriticalDeadline: ", "Alerting:DigestAfter: ", "https", "32", "Alerting:Mail:To: ", "ops@example.com", "Alerting:Mail:PasswordFile: ", "StartTls",
+            "Alerting:CriticalDeadline: ", "Alerting:DigestAfter: ", "https", "32", "Alerting:Mail:To: ", "ops@example.com",
+            "Alerting:Mail:PasswordFile: ", "StartTls",
         ];
         Assert.Equal(mends.Length, errors.Count);
         Assert.All(mends, mend => Assert.Contains(errors, e => e.ToString().Contains(mend, StringComparison.Ordinal)));
@@ -122,16 +124,24 @@ public sealed class ChannelTests : IDisposable
         await using (var connection = await database.OpenAsync(TestContext.Current.CancellationToken))
         await using (var transaction = await connection.BeginWriteAsync(TestContext.Current.CancellationToken))
         {
-            await TicketStore.OpenAsync(transaction, Fleet.Incident(), Fleet.Repair(RepairState.GaveUp, Fleet.Start), Fleet.Start, TestContext.Current.CancellationToken);
+            await TicketStore.OpenAsync(
+                transaction, Fleet.Incident(), Fleet.Repair(RepairState.GaveUp, Fleet.Start), Fleet.Start,
+                TestContext.Current.CancellationToken);
             await transaction.CommitAsync(TestContext.Current.CancellationToken);
         }
 
-        Assert.Null((await tickets.MoveAsync(1, TicketState.WaitingOnCustomer, "ann", "which of the models may go?", TestContext.Current.CancellationToken)).Refusal);
+        Assert.Null((await tickets.MoveAsync(
+            1, TicketState.WaitingOnCustomer, "ann", "which of the models may go?", TestContext.Current.CancellationToken)).Refusal);
         Assert.Null((await tickets.CommentAsync(1, "bob", "all of May", TestContext.Current.CancellationToken)).Refusal);
         Assert.Null((await tickets.MoveAsync(1, TicketState.InProgress, "ann", null, TestContext.Current.CancellationToken)).Refusal);
-        Assert.Contains("cannot become open", (await tickets.MoveAsync(1, TicketState.Open, "ann", null, TestContext.Current.CancellationToken)).Refusal, StringComparison.Ordinal);
+        Assert.Contains(
+            "cannot become open",
+            (await tickets.MoveAsync(1, TicketState.Open, "ann", null, TestContext.Current.CancellationToken)).Refusal,
+            StringComparison.Ordinal);
         Assert.Null((await tickets.MoveAsync(1, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Refusal);
-        Assert.Contains("Open another", (await tickets.CommentAsync(1, "bob", "thanks", TestContext.Current.CancellationToken)).Refusal, StringComparison.Ordinal);
+        Assert.Contains(
+            "Open another", (await tickets.CommentAsync(1, "bob", "thanks", TestContext.Current.CancellationToken)).Refusal,
+            StringComparison.Ordinal);
         Assert.Null((await tickets.MoveAsync(2, TicketState.Closed, "ann", null, TestContext.Current.CancellationToken)).Ticket);
         Assert.Equal(
             ["opened whistle", "state ann", "comment bob", "state ann", "state ann"],

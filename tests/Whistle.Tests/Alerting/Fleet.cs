@@ -9,18 +9,19 @@ static class Fleet
 {
     public static readonly DateTimeOffset Start = DateTimeOffset.FromUnixTimeSeconds(1_800_000_000);
 
-    public static Incident Incident(string id = "i1", string severity = "critical", DateTimeOffset? opened = null, string title = "/data will be full in 3 h") => new()
-    {
-        Id = id,
-        Tenant = "t",
-        Cluster = "c1",
-        Subject = Labels.Of(("node", "n1"), ("mountpoint", "/data")),
-        Title = title,
-        Severity = severity,
-        State = IncidentState.Open,
-        OpenedAt = opened ?? Start,
-        Signals = [Signal("NodeDiskFilling", "n1", severity, opened ?? Start)],
-    };
+    public static Incident Incident(string id = "i1", string severity = "critical", DateTimeOffset? opened = null, string title = "/data "
+        + "will be full in 3 h") => new()
+        {
+            Id = id,
+            Tenant = "t",
+            Cluster = "c1",
+            Subject = Labels.Of(("node", "n1"), ("mountpoint", "/data")),
+            Title = title,
+            Severity = severity,
+            State = IncidentState.Open,
+            OpenedAt = opened ?? Start,
+            Signals = [Signal("NodeDiskFilling", "n1", severity, opened ?? Start)],
+        };
 
     public static IncidentSignal Signal(string name, string node, string severity, DateTimeOffset since) =>
         new(1, name, Labels.Of(("alertname", name), ("node", node), ("mountpoint", "/data")), severity, since, null);

@@ -25,12 +25,18 @@ public sealed class BackupTests
 
         Assert.Equal(bench.Books.Count - 5, manifest.HotSamples + manifest.SealedSamples);
         Assert.Equal(
-            ["agent/token", "appsettings.json", "keys/key-1.xml", "state.sqlite", "telemetry/commits", "telemetry/format", "telemetry/hot.duckdb", "token"],
+            [
+                "agent/token", "appsettings.json", "keys/key-1.xml", "state.sqlite", "telemetry/commits", "telemetry/format",
+                "telemetry/hot.duckdb", "token",
+            ],
             manifest.Files.Select(f => f.Path).Where(f => !f.StartsWith("telemetry/sealed/", StringComparison.Ordinal)));
         Assert.Equal(
-            Directory.GetFiles(Path.Combine(bench.Data, "telemetry", "sealed")).Select(f => $"telemetry/sealed/{Path.GetFileName(f)}").Order(StringComparer.Ordinal),
+            Directory.GetFiles(Path.Combine(bench.Data, "telemetry", "sealed")).Select(f => $"telemetry/sealed/{Path.GetFileName(f)}")
+                .Order(StringComparer.Ordinal),
             manifest.Files.Select(f => f.Path).Where(f => f.StartsWith("telemetry/sealed/", StringComparison.Ordinal)));
-        Assert.Equal((1, await bench.State.IdentityAsync(Cancellation), "sqlite", bench.Time.GetUtcNow()), (manifest.Format, manifest.Instance, manifest.State, manifest.At));
+        Assert.Equal(
+            (1, await bench.State.IdentityAsync(Cancellation), "sqlite", bench.Time.GetUtcNow()),
+            (manifest.Format, manifest.Instance, manifest.State, manifest.At));
         if (!OperatingSystem.IsWindows())
         {
             foreach (var file in Directory.GetFiles(bench.Target, "*", SearchOption.AllDirectories))
@@ -88,7 +94,11 @@ public sealed class BackupTests
     public static TheoryData<string, string> Damages()
     {
         var cases = new TheoryData<string, string>();
-        foreach (var file in new[] { "backup.json", "state.sqlite", "telemetry/hot.duckdb", "telemetry/commits", "telemetry/sealed/2026-03-01T10Z.1.samples.parquet", "telemetry/sealed/2026-03-01T11Z.1.series.parquet", "telemetry/sealed/2026-03-01T11Z.json", "token", "keys/key-1.xml" })
+        foreach (var file in new[]
+        {
+            "backup.json", "state.sqlite", "telemetry/hot.duckdb", "telemetry/commits", "telemetry/sealed/2026-03-01T10Z.1.samples.parquet",
+            "telemetry/sealed/2026-03-01T11Z.1.series.parquet", "telemetry/sealed/2026-03-01T11Z.json", "token", "keys/key-1.xml",
+        })
         {
             foreach (var damage in new[] { "missing", "empty", "truncated", "garbled", "longer", "link" })
                 cases.Add(file, damage);
@@ -142,12 +152,16 @@ public sealed class BackupTests
         using var bench = new DataFolderBench();
         var manifest = await bench.BackupAsync(Cancellation);
         File.WriteAllText(Path.Combine(bench.Target, "telemetry", "sealed", "2026-03-01T09Z.samples.parquet"), "planted");
-        Assert.Contains("is not part of the backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is not part of the backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message,
+            StringComparison.Ordinal);
         File.Delete(Path.Combine(bench.Target, "telemetry", "sealed", "2026-03-01T09Z.samples.parquet"));
 
         var escaping = manifest with { Files = [.. manifest.Files, new("../../planted", 1, new string('0', 64))] };
         File.WriteAllBytes(Path.Combine(bench.Target, "backup.json"), escaping.ToBytes());
-        Assert.Contains("../../planted is missing", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "../../planted is missing", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target, _ => { }, Cancellation)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -156,7 +170,8 @@ public sealed class BackupTests
         using var bench = new DataFolderBench();
         await bench.BackupAsync(Cancellation);
         File.WriteAllText(Path.Combine(bench.Target, "backup.json"), """{ "format": 7, "files": "elsewhere" }""");
-        var message = Assert.Throws<BackupException>(() => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation)).Message;
+        var message = Assert.Throws<BackupException>(
+            () => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation)).Message;
         Assert.Contains("has format 7; this program reads formats up to 1", message, StringComparison.Ordinal);
     }
 
@@ -190,7 +205,9 @@ public sealed class BackupTests
         Assert.Equal([bench.Data], Directory.GetFileSystemEntries(bench.Root));
 
         File.CreateSymbolicLink(Path.Combine(bench.Data, "keys", "key-2.xml"), "/etc/passwd");
-        Assert.Contains("key-2.xml is a link", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "key-2.xml is a link", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message,
+            StringComparison.Ordinal);
         Assert.Equal([bench.Data], Directory.GetFileSystemEntries(bench.Root));
     }
 
@@ -199,28 +216,38 @@ public sealed class BackupTests
     {
         using var bench = new DataFolderBench();
         Directory.CreateDirectory(bench.Target + Backup.Partial);
-        Assert.Contains("did not finish", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message, StringComparison.Ordinal);
-        Assert.Contains("is not a finished backup", Assert.Throws<BackupException>(() => Backup.Verify(bench.Target + Backup.Partial, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "did not finish", (await Assert.ThrowsAsync<BackupException>(async () => await bench.BackupAsync(Cancellation))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "is not a finished backup",
+            Assert.Throws<BackupException>(() => Backup.Verify(bench.Target + Backup.Partial, _ => { }, Cancellation)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task A_folder_that_will_not_do_is_refused_with_the_reason()
     {
         using var bench = new DataFolderBench();
-        async Task<string> RefusalAsync(string folder) => (await Assert.ThrowsAsync<BackupException>(async () => await Backup.CreateAsync(bench.Source, folder, _ => { }, Cancellation))).Message;
+        async Task<string> RefusalAsync(string folder) => (await Assert.ThrowsAsync<BackupException>(
+            async () => await Backup.CreateAsync(bench.Source, folder, _ => { }, Cancellation))).Message;
         Assert.Contains("is not an absolute path", await RefusalAsync("backup"), StringComparison.Ordinal);
         Assert.Contains("inside of the data folder", await RefusalAsync(Path.Combine(bench.Data, "backup")), StringComparison.Ordinal);
         Assert.Contains("inside of the data folder", await RefusalAsync(bench.Root), StringComparison.Ordinal);
         Assert.Contains("does not exist", await RefusalAsync(Path.Combine(bench.Root, "no", "backup")), StringComparison.Ordinal);
         Directory.CreateSymbolicLink(Path.Combine(bench.Root, "link"), bench.Data);
-        Assert.Contains("inside of the data folder", await RefusalAsync(Path.Combine(bench.Root, "link", "backup")), StringComparison.Ordinal);
+        Assert.Contains(
+            "inside of the data folder", await RefusalAsync(Path.Combine(bench.Root, "link", "backup")), StringComparison.Ordinal);
         var full = Directory.CreateDirectory(Path.Combine(bench.Root, "full")).FullName;
         File.WriteAllText(Path.Combine(full, "x"), "");
         Assert.Contains("is not empty", await RefusalAsync(full), StringComparison.Ordinal);
         Assert.Contains("is a file", await RefusalAsync(Path.Combine(full, "x")), StringComparison.Ordinal);
         await bench.BackupAsync(Cancellation);
-        Assert.Contains($"inside of the backup {bench.Target}", await RefusalAsync(Path.Combine(bench.Target, "sub")), StringComparison.Ordinal);
-        Assert.Contains($"inside of the backup {bench.Target}", await RefusalAsync(Path.Combine(bench.Target, "keys", "sub")), StringComparison.Ordinal);
+        Assert.Contains(
+            $"inside of the backup {bench.Target}", await RefusalAsync(Path.Combine(bench.Target, "sub")), StringComparison.Ordinal);
+        Assert.Contains(
+            $"inside of the backup {bench.Target}", await RefusalAsync(Path.Combine(bench.Target, "keys", "sub")),
+            StringComparison.Ordinal);
         if (OperatingSystem.IsWindows())
             return;
         var open = Directory.CreateDirectory(Path.Combine(bench.Root, "open")).FullName;
@@ -268,7 +295,10 @@ public sealed class BackupTests
         var mark = JsonNode.Parse(File.ReadAllText(Path.Combine(restored, "restored.json")))!;
         Assert.Equal((manifest.At, 8), (mark["backupAt"]!.GetValue<DateTimeOffset>(), mark["generation"]!.GetValue<string>().Length));
         Assert.False(Directory.Exists(Path.Combine(restored, "agent", "buffer")));
-        Assert.Contains("is not empty", Assert.Throws<BackupException>(() => Restore.Run(bench.Target, restored, false, bench.Time, _ => { }, Cancellation)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is not empty",
+            Assert.Throws<BackupException>(() => Restore.Run(bench.Target, restored, false, bench.Time, _ => { }, Cancellation)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -302,7 +332,9 @@ public sealed class BackupTests
             {
                 looks++;
                 // A server would wait for its end.
-                Assert.StartsWith("whistle backup restore (process ", Assert.Throws<FolderInUseException>(() => ServerLock.Take(folder, "whistle data check")).By, StringComparison.Ordinal);
+                Assert.StartsWith(
+                    "whistle backup restore (process ",
+                    Assert.Throws<FolderInUseException>(() => ServerLock.Take(folder, "whistle data check")).By, StringComparison.Ordinal);
             }, Cancellation);
             Assert.InRange(looks, 2, int.MaxValue);
             ServerLock.TakeForServer(folder).Dispose();
@@ -317,7 +349,8 @@ public sealed class BackupTests
         await bench.BackupAsync(Cancellation);
         File.Delete(Path.Combine(bench.Target, "token"));
         var before = Directory.GetFileSystemEntries(bench.Root);
-        Assert.Throws<BackupException>(() => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation));
+        Assert.Throws<BackupException>(
+            () => Restore.Run(bench.Target, Path.Combine(bench.Root, "restored"), false, bench.Time, _ => { }, Cancellation));
         Assert.Equal(before, Directory.GetFileSystemEntries(bench.Root));
     }
 
@@ -328,7 +361,8 @@ public sealed class BackupTests
         using (ServerLock.TakeForServer(bench.Data))
         {
             Assert.DoesNotContain((await bench.BackupAsync(Cancellation)).Files, f => f.Path == ServerLock.FileName);
-            var refusal = Assert.Throws<BackupException>(() => Restore.Run(bench.Target, bench.Data, true, bench.Time, _ => { }, Cancellation)).Message;
+            var refusal = Assert.Throws<BackupException>(
+                () => Restore.Run(bench.Target, bench.Data, true, bench.Time, _ => { }, Cancellation)).Message;
             Assert.Contains("whistle serve (process ", refusal, StringComparison.Ordinal);
         }
     }

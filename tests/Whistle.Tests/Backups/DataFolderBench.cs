@@ -16,7 +16,8 @@ sealed class DataFolderBench : IDisposable
     public static readonly DateTimeOffset Start = new(2026, 3, 1, 10, 0, 0, TimeSpan.Zero);
     static readonly LabelMatcher[] All = [new(Labels.MetricName, MatchOperator.Equal, "m")];
 
-    readonly List<HeadSeries> _series = [.. Enumerable.Range(0, 5).Select(i => new HeadSeries((uint)i + 1, Labels.OfMetric("m", ("part", $"{i}")), "t"))];
+    readonly List<HeadSeries> _series =
+        [.. Enumerable.Range(0, 5).Select(i => new HeadSeries((uint)i + 1, Labels.OfMetric("m", ("part", $"{i}")), "t"))];
     readonly SortedDictionary<(string Part, long Time), double> _books = [];
     long _next = Start.ToUnixTimeMilliseconds();
 
@@ -25,7 +26,11 @@ sealed class DataFolderBench : IDisposable
         Data = Path.Combine(Root, "data");
         Directory.CreateDirectory(Path.Combine(Data, "keys"));
         Directory.CreateDirectory(Path.Combine(Data, "agent", "buffer", "commands"));
-        foreach (var (name, text) in new[] { ("token", "wsa_secret"), ("keys/key-1.xml", "<key/>"), ("agent/token", "wst_secret"), ("agent/buffer/commands/x.command", "journal"), ("appsettings.json", "{}") })
+        foreach (var (name, text) in new[]
+        {
+            ("token", "wsa_secret"), ("keys/key-1.xml", "<key/>"), ("agent/token", "wst_secret"),
+            ("agent/buffer/commands/x.command", "journal"), ("appsettings.json", "{}"),
+        })
             File.WriteAllText(Path.Combine(Data, name), text);
         State = new(Path.Combine(Data, "state.sqlite"));
         Store = new(new StoreOptions(Path.Combine(Data, "telemetry"), TimeSpan.FromDays(15)), Time);
@@ -101,7 +106,9 @@ sealed class DataFolderBench : IDisposable
     public static Dictionary<(string, long), double> Samples(string telemetry)
     {
         using var store = new DuckDbStore(new StoreOptions(telemetry, TimeSpan.FromDays(15)), new FakeTimeProvider(Start));
-        return store.Select(All, 0, long.MaxValue).SelectMany(s => s.Times.Zip(s.Values).Select(p => (Key: (s.Labels["part"], p.First), p.Second))).ToDictionary(p => p.Key, p => p.Second);
+        return store.Select(All, 0, long.MaxValue)
+            .SelectMany(s => s.Times.Zip(s.Values).Select(p => (Key: (s.Labels["part"], p.First), p.Second)))
+            .ToDictionary(p => p.Key, p => p.Second);
     }
 
     public async Task<BackupManifest> BackupAsync(Action<BackupProgress>? progress, CancellationToken cancellation) =>

@@ -12,12 +12,15 @@ public sealed class ConsoleTableTests
 {
     const string Signals =
         """
-        [{"labels":{"alertname":"Odd","tenant":"default","cluster":"c","node":"n2","device":"sda","severity":"info"},"annotations":{},"state":"pending",
+        [{"labels":{"alertname":"Odd","tenant":"default","cluster":"c","node":"n2","device":"sda","severity":"info"},
+        "annotations":{},"state":"pending",
           "activeAt":"2026-01-01T11:59:30Z","value":"1e+00"},
-         {"labels":{"alertname":"NodeFilesystemAlmostOutOfSpace","tenant":"acme","cluster":"prod","node":"n1","mountpoint":"/data\u001b[2J","severity":"critical"},
+         {"labels":{"alertname":"NodeFilesystemAlmostOutOfSpace","tenant":"acme","cluster":"prod","node":"n1",
+         "mountpoint":"/data\u001b[2J","severity":"critical"},
           "annotations":{"summary":"/data on n1 has less than 3 % of its space left, and nobody has looked"},"state":"firing",
           "activeAt":"2026-01-01T09:00:00Z","firingSince":"2026-01-01T10:00:00Z","value":"2.5e-02"},
-         {"labels":{"alertname":"Low","tenant":"default","cluster":"c","node":"n1","severity":"warning"},"annotations":{},"state":"unknown","stateBefore":"firing",
+         {"labels":{"alertname":"Low","tenant":"default","cluster":"c","node":"n1","severity":"warning"},
+         "annotations":{},"state":"unknown","stateBefore":"firing",
           "activeAt":"2026-01-01T09:00:00Z","firingSince":"2026-01-01T10:00:00Z","unknownSince":"2026-01-01T11:00:00Z","value":"5e+00"}]
         """;
 
@@ -27,7 +30,8 @@ public sealed class ConsoleTableTests
     public void Alerts_are_lines_the_worst_first_and_control_characters_are_shown() => Assert.Equal(
         [
             @"STATE                 SEVERITY  NAME                            WHERE                        SINCE     VALUE  SUMMARY",
-            @"firing                critical  NodeFilesystemAlmostOutOfSpace  acme/prod/n1 /data\u001b[2J  2 h ago   0.025  /data on n1 has less than 3 % of its space left, and nobody has looked",
+            @"firing                critical  NodeFilesystemAlmostOutOfSpace  acme/prod/n1 /data\u001b[2J  2 h ago   0.025  "
+                + "/data on n1 has less than 3 % of its space left, and nobody has looked",
             @"unknown (was firing)  warning   Low                             c/n1                         1 h ago   5",
             @"pending               info      Odd                             c/n2 device=sda              30 s ago  1",
         ],
@@ -143,15 +147,20 @@ public sealed class ConsoleTableTests
     {
         using var json = JsonDocument.Parse(
             """
-            [{"id":"i1","tenant":"default","cluster":"c","subject":{"node":"n"},"state":"closed","severity":"critical","openedAt":"2026-01-01T09:00:00Z","title":"Over"},
-             {"id":"i2","tenant":"acme","cluster":"c","subject":{"node":"n","mountpoint":"/data","device":"sda"},"state":"recovering","severity":"warning","openedAt":"2026-01-01T09:00:00Z","title":"Low"},
-             {"id":"i3","tenant":"default","cluster":"c","subject":{},"state":"open","severity":"warning","openedAt":"2026-01-01T11:59:00Z","title":"Odd"},
-             {"id":"i4","tenant":"default","cluster":"c","subject":{"device":"sda"},"state":"mitigating","severity":"critical","openedAt":"2026-01-01T11:00:00Z","title":"Full\u001b[2J"}]
+            [{"id":"i1","tenant":"default","cluster":"c","subject":{"node":"n"},"state":"closed","severity":"critical",
+            "openedAt":"2026-01-01T09:00:00Z","title":"Over"},
+             {"id":"i2","tenant":"acme","cluster":"c","subject":{"node":"n","mountpoint":"/data","device":"sda"},"state":"recovering",
+             "severity":"warning","openedAt":"2026-01-01T09:00:00Z","title":"Low"},
+             {"id":"i3","tenant":"default","cluster":"c","subject":{},"state":"open","severity":"warning",
+             "openedAt":"2026-01-01T11:59:00Z","title":"Odd"},
+             {"id":"i4","tenant":"default","cluster":"c","subject":{"device":"sda"},"state":"mitigating","severity":"critical",
+             "openedAt":"2026-01-01T11:00:00Z","title":"Full\u001b[2J"}]
             """);
 
         Assert.Equal(
             [
-                @"mitigating critical c device=sda 1 h ago i4 Full\u001b[2J", "open warning c 1 min ago i3 Odd", "recovering warning acme/c/n /data 3 h ago i2 Low", "closed critical c/n 3 h ago i1 Over",
+                @"mitigating critical c device=sda 1 h ago i4 Full\u001b[2J", "open warning c 1 min ago i3 Odd",
+                "recovering warning acme/c/n /data 3 h ago i2 Low", "closed critical c/n 3 h ago i1 Over",
             ],
             IncidentRows.Of(json.RootElement, new View(Now)) is var table
                 ? table.Without(table.Wide).Rows.Select(r => string.Join(' ', r)) : []);

@@ -23,5 +23,6 @@ public sealed class NamedPathTests
     [InlineData("runbooks", "check", "")]
     [InlineData("runbooks", "test", "x", "")]
     public void An_empty_path_is_refused(params string[] arguments) =>
-        Assert.Contains(CommandLine.Build().Parse(arguments).Errors, e => e.Message.Contains("the path is empty", StringComparison.Ordinal));
+        Assert.Contains(
+            CommandLine.Build().Parse(arguments).Errors, e => e.Message.Contains("the path is empty", StringComparison.Ordinal));
 }

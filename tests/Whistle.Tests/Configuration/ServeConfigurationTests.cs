@@ -51,17 +51,21 @@ public sealed class ServeConfigurationTests : IDisposable
             {
               // Comments and trailing commas are taken, as .NET does.
               "Listen": "http://127.0.0.1:1", "Retention": "30d", "MaxSeriesPerTenant": 7, "MaxNewSeriesPerHour": 8,
-              "MaxStoredSeriesPerTenant": 9, "Queries": { "MaxSeriesInAnswer": 10, "MaxTextsInAnswer": 11 }, "Agent": false, "AgentInterval": "5s", "AgentPolicyFile": "policy.json",
+              "MaxStoredSeriesPerTenant": 9, "Queries": { "MaxSeriesInAnswer": 10, "MaxTextsInAnswer": 11 },
+              "Agent": false, "AgentInterval": "5s", "AgentPolicyFile": "policy.json",
               "Rules": ["mine"], "Runbooks": "mine",
               "Disk": { "MinFree": "1GiB", "StateReserve": "32MiB", "DropOldest": false, "KeepAtLeast": "3d" },
-              "Memory": { "WriteBodies": "1MiB", "PendingSamples": "2MiB", "OtherBodies": "3MiB", "Queries": "4MiB", "SeriesLabels": "5120KiB" },
+              "Memory": { "WriteBodies": "1MiB", "PendingSamples": "2MiB", "OtherBodies": "3MiB",
+                  "Queries": "4MiB", "SeriesLabels": "5120KiB" },
               "Incidents": { "ClearFor": "00:01:30", "ReopenWithin": "2h" },
               "Alerting": {
-                "CriticalDeadline": "1m", "WarningDeadline": "1h30m", "RecoveryPatience": "0", "JoinInterval": "3m", "DigestAfter": "4m", "Retention": "1.12:00:00",
+                "CriticalDeadline": "1m", "WarningDeadline": "1h30m", "RecoveryPatience": "0", "JoinInterval": "3m",
+                "DigestAfter": "4m", "Retention": "1.12:00:00",
                 "Address": "https://whistle.example.com",
                 "PagerDuty": { "Address": "https://pd.example.com", "RoutingKeyFile": "key", "Timeout": "9s", "CallsPerMinute": 60 },
                 "Mail": {
-                  "Host": "smtp.example.com", "Port": 465, "Security": "tls", "User": "u", "PasswordFile": "{{password}}", "From": "Whistle <w@example.com>",
+                  "Host": "smtp.example.com", "Port": 465, "Security": "tls", "User": "u", "PasswordFile": "{{password}}",
+                  "From": "Whistle <w@example.com>",
                   "To": ["a@example.com", "b@example.com"], "TicketsTo": ["c@example.com"], "DigestTo": ["d@example.com"], "Timeout": "8s",
                 },
               },
@@ -72,14 +76,20 @@ public sealed class ServeConfigurationTests : IDisposable
         Assert.Empty(configuration.Errors);
         var options = configuration.Options;
         Assert.Equal(Path.Combine(_folder, "appsettings.json"), configuration.File);
-        Assert.Equal(("http://127.0.0.1:1/", TimeSpan.FromDays(30), 7, false), (options.Listen.ToString(), options.Retention, options.MaxSeriesPerTenant, options.Agent));
+        Assert.Equal(
+            ("http://127.0.0.1:1/", TimeSpan.FromDays(30), 7, false),
+            (options.Listen.ToString(), options.Retention, options.MaxSeriesPerTenant, options.Agent));
         Assert.Equal((8, 9), (options.MaxNewSeriesPerHour, options.MaxStoredSeriesPerTenant));
         Assert.Equal((10, 11), (options.Searches.MaxSeries, options.Searches.MaxTexts));
         Assert.Equal((TimeSpan.FromSeconds(5), policy), (options.AgentInterval, options.AgentPolicyFile));
         Assert.Equal([Path.Combine(_folder, "mine")], options.Rules);
         Assert.Equal([Path.Combine(_folder, "mine")], options.Runbooks);
-        Assert.Equal(new() { MinFree = 1L << 30, StateReserve = 32L << 20, DropOldest = false, KeepAtLeast = TimeSpan.FromDays(3) }, options.Disk);
-        Assert.Equal(new() { WriteBodies = 1L << 20, PendingSamples = 2L << 20, OtherBodies = 3L << 20, Queries = 4L << 20, SeriesLabels = 5L << 20 }, options.Memory);
+        Assert.Equal(
+            new() { MinFree = 1L << 30, StateReserve = 32L << 20, DropOldest = false, KeepAtLeast = TimeSpan.FromDays(3) }, options.Disk);
+        Assert.Equal(
+            new()
+            { WriteBodies = 1L << 20, PendingSamples = 2L << 20, OtherBodies = 3L << 20, Queries = 4L << 20, SeriesLabels = 5L << 20 },
+            options.Memory);
         Assert.Equal(new() { ClearFor = TimeSpan.FromSeconds(90), ReopenWithin = TimeSpan.FromHours(2) }, options.Incidents);
         var alerting = options.Alerting;
         Assert.Equal(
@@ -95,12 +105,16 @@ public sealed class ServeConfigurationTests : IDisposable
             },
             alerting with { Channels = [] });
         Assert.Equal(
-            new PagerDutyOptions { Address = new("https://pd.example.com"), RoutingKeyFile = key, Timeout = TimeSpan.FromSeconds(9), CallsPerMinute = 60 },
+            new PagerDutyOptions
+            { Address = new("https://pd.example.com"), RoutingKeyFile = key, Timeout = TimeSpan.FromSeconds(9), CallsPerMinute = 60 },
             alerting.Channels[0]);
         var mail = Assert.IsType<MailOptions>(alerting.Channels[1]);
-        Assert.Equal(("smtp.example.com", 465, MailSecurity.Tls, "u", password), (mail.Host, mail.Port, mail.Security, mail.User, mail.PasswordFile));
+        Assert.Equal(
+            ("smtp.example.com", 465, MailSecurity.Tls, "u", password),
+            (mail.Host, mail.Port, mail.Security, mail.User, mail.PasswordFile));
         Assert.Equal(("Whistle <w@example.com>", TimeSpan.FromSeconds(8)), (mail.From, mail.Timeout));
-        Assert.Equal(["a@example.com", "b@example.com", "c@example.com", "d@example.com"], [.. mail.To, .. mail.TicketsTo, .. mail.DigestTo]);
+        Assert.Equal(
+            ["a@example.com", "b@example.com", "c@example.com", "d@example.com"], [.. mail.To, .. mail.TicketsTo, .. mail.DigestTo]);
     }
 
     [Fact]
@@ -197,7 +211,8 @@ public sealed class ServeConfigurationTests : IDisposable
             $"{file}:10: Alerting:CriticalDeadline: \"2 minutes\" is not a duration.",
             $"{file}:10: Alerting:Address: an address takes no user or password.",
             $"{file}:11: Alerting:PagerDuty:RoutingKeyFile: there is no such file; its name is not shown",
-            $"{file}:11: Alerting:PagerDuty:RoutingKeey: there is no key RoutingKeey in Alerting:PagerDuty. There are RoutingKey, RoutingKeyFile, ",
+            $"{file}:11: Alerting:PagerDuty:RoutingKeey: there is no key RoutingKeey in Alerting:PagerDuty. "
+            + "There are RoutingKey, RoutingKeyFile, ",
             $"{file}:11: Alerting:PagerDuty:Address: plain http to pd.example.com would show the routing key to the network. Use https.",
             $"{file}:12: Alerting:Mail:Port: \"many\" is not a whole number.",
             $"{file}:12: Alerting:Mail:Security: \"Startls\" is none of StartTls, Tls, None.",
@@ -241,12 +256,17 @@ public sealed class ServeConfigurationTests : IDisposable
         if (OperatingSystem.IsLinux())
             File.SetUnixFileMode(file, File.GetUnixFileMode(file) | UnixFileMode.OtherWrite);
 
-        Assert.Equal($"{file}: is not read, because others could change it. {file} can be written by others (0602). Look at what it holds; then use: chmod go-w {file}", Assert.Single(Load().Errors));
+        Assert.Equal(
+            $"{file}: is not read, because others could change it. {file} can be written by others (0602). "
+            + $"Look at what it holds; then use: chmod go-w {file}",
+            Assert.Single(Load().Errors));
     }
 
     [Fact]
     public void A_file_that_is_not_there_says_so() =>
-        Assert.StartsWith($"{_folder}/none.json: cannot be read: ", Assert.Single(Load(Path.Combine(_folder, "none.json")).Errors), StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"{_folder}/none.json: cannot be read: ", Assert.Single(Load(Path.Combine(_folder, "none.json")).Errors),
+            StringComparison.Ordinal);
 
     [Theory]
     [InlineData("", "is empty")]
@@ -258,14 +278,25 @@ public sealed class ServeConfigurationTests : IDisposable
             Write("key", content);
         _environment["WHISTLE_Alerting__PagerDuty__RoutingKeyFile"] = key;
 
-        Assert.StartsWith($"WHISTLE_Alerting__PagerDuty__RoutingKeyFile: the file {key} {reason}", Assert.Single(Load().Errors), StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"WHISTLE_Alerting__PagerDuty__RoutingKeyFile: the file {key} {reason}", Assert.Single(Load().Errors),
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Of_a_secret_and_its_file_the_later_counts_and_none_of_it_is_ever_printed()
     {
         Write("key", new string('f', 32));
-        Write("appsettings.json", """{ "Alerting": { "PagerDuty": { "RoutingKeyFile": "key" }, "Mail": { "Host": "h", "From": "a@b.c", "To": "a@b.c", "User": "u" } } }""");
+        Write(
+            "appsettings.json",
+            """
+            {
+              "Alerting": {
+                "PagerDuty": { "RoutingKeyFile": "key" },
+                "Mail": { "Host": "h", "From": "a@b.c", "To": "a@b.c", "User": "u" }
+              }
+            }
+            """);
         _environment["WHISTLE_Alerting__PagerDuty__RoutingKey"] = Secret;
         _environment["WHISTLE_Alerting__Mail__Password"] = Secret;
         var alerting = LoadWell().Alerting;

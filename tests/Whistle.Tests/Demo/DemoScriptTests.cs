@@ -33,7 +33,9 @@ public sealed class DemoScriptTests
         Assert.Equal(count, script.Nodes.Select(n => (n.Cluster, n.Name)).Distinct().Count());
         Assert.Equal(3, script.Nodes.Select(n => n.Cluster).Distinct().Count());
         foreach (var happening in script.Happenings)
-            Assert.Contains(happening.Mountpoint, script.Nodes.Single(n => n.Cluster == happening.Cluster && n.Name == happening.Node).Disks.Select(d => d.Mountpoint));
+            Assert.Contains(
+                happening.Mountpoint,
+                script.Nodes.Single(n => n.Cluster == happening.Cluster && n.Name == happening.Node).Disks.Select(d => d.Mountpoint));
     }
 
     [Fact]
@@ -120,10 +122,12 @@ public sealed class DemoScriptTests
     {
         var clock = new DemoClock(Live);
         var guard = new MutationGuard(
-            clock, _ => ValueTask.FromResult(new BeginAnswer(granted, 10, granted ? null : "no permit today")), _ => ValueTask.FromResult<string?>(null));
+            clock, _ => ValueTask.FromResult(new BeginAnswer(granted, 10, granted ? null : "no permit today")),
+            _ => ValueTask.FromResult<string?>(null));
         var action = SimulatedActions.For(node).Single(a => a.Descriptor.Name == "disk.clean-paths");
         var parameters = JsonSerializer.SerializeToElement(new { mountPoint = "/srv/ci-cache" });
-        return action.RunAsync(parameters, new ActionContext { DryRun = dryRun, Guard = guard, Time = clock }, TestContext.Current.CancellationToken);
+        return action.RunAsync(
+            parameters, new ActionContext { DryRun = dryRun, Guard = guard, Time = clock }, TestContext.Current.CancellationToken);
     }
 
     static List<string> Report(int seed)

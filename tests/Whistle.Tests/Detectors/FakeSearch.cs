@@ -15,5 +15,6 @@ sealed class FakeSearch(Func<AnswerLimit, CancellationToken, Found<string>> answ
 
     public Found<string> LabelNames(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => answer(limit, cancellation);
 
-    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) => answer(limit, cancellation);
+    public Found<string> LabelValues(string name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation) =>
+        answer(limit, cancellation);
 }

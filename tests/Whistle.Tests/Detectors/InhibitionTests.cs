@@ -7,8 +7,8 @@ using Xunit;
 namespace Whistle.Tests.Detectors;
 
 /// <summary>
-/// Signals are written as <c>name label=value…</c>, of tenant t and cluster c unless they say otherwise; the earlier fires the longer. A name
-/// that begins with ? is unknown after it fired, with ~ unknown after it was pending, with - pending.
+/// Signals are written as <c>name label=value…</c>, of tenant t and cluster c unless they say otherwise; the earlier fires the longer. A
+/// name that begins with ? is unknown after it fired, with ~ unknown after it was pending, with - pending.
 /// </summary>
 public sealed class InhibitionTests : IDisposable
 {
@@ -25,7 +25,8 @@ public sealed class InhibitionTests : IDisposable
     [InlineData("another tenant", "Silent node=a tenant=u; Disk node=a", "")]
     [InlineData("a label that both lack is equal", "Silent; Disk", "Disk by Silent")]
     [InlineData("a label that one lacks is not", "Silent node=a; Disk", "")]
-    [InlineData("other labels do not matter", "Silent node=a job=x; Disk node=a job=y; Disk node=a mountpoint=/", "Disk by Silent,Disk by Silent")]
+    [InlineData(
+        "other labels do not matter", "Silent node=a job=x; Disk node=a job=y; Disk node=a mountpoint=/", "Disk by Silent,Disk by Silent")]
     [InlineData("an unknown source that fired counts", "?Silent node=a; Disk node=a", "Disk by Silent")]
     [InlineData("one that never fired does not", "~Silent node=a; Disk node=a", "")]
     [InlineData("a pending one does not", "-Silent node=a; Disk node=a", "")]
@@ -50,15 +51,18 @@ public sealed class InhibitionTests : IDisposable
 
     [Fact]
     public void What_is_inhibited_still_inhibits_and_the_end_of_the_chain_is_named() => AssertInhibited(
-        "a chain", "Api; Node; Pod", "Node by Api,Pod by Api", Rule("alertname = Node", "alertname = Pod"), Rule("alertname = Api", "alertname = Node"));
+        "a chain", "Api; Node; Pod", "Node by Api,Pod by Api", Rule("alertname = Node", "alertname = Pod"),
+        Rule("alertname = Api", "alertname = Node"));
 
     [Fact]
     public void Of_signals_that_hide_each_other_in_a_circle_the_one_that_fires_the_longest_is_told()
     {
-        InhibitRule[] rules = [Rule("alertname = A", "alertname = B"), Rule("alertname = B", "alertname = C"), Rule("alertname = C", "alertname = A")];
+        InhibitRule[] rules =
+            [Rule("alertname = A", "alertname = B"), Rule("alertname = B", "alertname = C"), Rule("alertname = C", "alertname = A")];
 
         AssertInhibited("a circle", "B; C; A", "C by B,A by B", rules);
-        AssertInhibited("a circle with what hangs on it", "D; C; A; B", "D by C,A by C,B by C", [.. rules, Rule("alertname = B", "alertname = D")]);
+        AssertInhibited(
+            "a circle with what hangs on it", "D; C; A; B", "D by C,A by C,B by C", [.. rules, Rule("alertname = B", "alertname = D")]);
     }
 
     [Theory]
@@ -69,7 +73,8 @@ public sealed class InhibitionTests : IDisposable
     [InlineData("another circle", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A")]
     [InlineData("another circle that it inhibits as well", "A; B; C; D", "A by C,B by C,D by C", "C D;D C;C A;A C")]
     public void A_circle_with_a_cause_beside_it_tells_that(string what, string signals, string inhibited, string more) => AssertInhibited(
-        what, signals, inhibited, [.. $"B A;A B;{more}".Split(';').Select(r => r.Split(' ')).Select(r => Rule($"alertname =~ \"{r[0]}\"", $"alertname = {r[1]}"))]);
+        what, signals, inhibited,
+        [.. $"B A;A B;{more}".Split(';').Select(r => r.Split(' ')).Select(r => Rule($"alertname =~ \"{r[0]}\"", $"alertname = {r[1]}"))]);
 
     [Theory]
     [InlineData("node", 5000)]
@@ -84,13 +89,16 @@ public sealed class InhibitionTests : IDisposable
 
     [Fact]
     public void Of_several_causes_the_one_that_fires_the_longest_is_named() =>
-        AssertInhibited("two causes", "Silent job=x; Silent job=y; Disk", "Disk by Silent", Rule("alertname = Silent", "alertname = Disk"), of: s => Assert.Equal("x", s.InhibitedBy!.Labels["job"]));
+        AssertInhibited(
+            "two causes", "Silent job=x; Silent job=y; Disk", "Disk by Silent", Rule("alertname = Silent", "alertname = Disk"),
+            of: s => Assert.Equal("x", s.InhibitedBy!.Labels["job"]));
 
     [Fact]
     public void The_work_grows_with_the_signals_and_not_with_their_pairs()
     {
         var rules = RuleSet.Load([Path.Combine(AppContext.BaseDirectory, "rules")]).Rules!.InhibitRules;
-        InhibitRule[] all = [.. rules, Rule("alertname = Silent", "alertname != Silent", "node"), Rule("alertname = Silent", "alertname = Disk")];
+        InhibitRule[] all =
+            [.. rules, Rule("alertname = Silent", "alertname != Silent", "node"), Rule("alertname = Silent", "alertname = Disk")];
 
         AssertLinear(all, "Silent", "Disk", inhibited: 5000);
     }
@@ -123,12 +131,18 @@ public sealed class InhibitionTests : IDisposable
 
         Assert.Collection(
             errors,
-            e => Assert.Equal("rules.yaml:5:5: unknown key \"colour\" in an inhibit rule; known are name, source_matchers, target_matchers, equal, source_match, source_match_re, target_match, target_match_re", e),
-            e => Assert.StartsWith("rules.yaml:2:43: \"severity ~ \"x\"\" is not a matcher; write a label, one of =, !=, =~, !~, and a value in quotes", e),
+            e => Assert.Equal(
+                "rules.yaml:5:5: unknown key \"colour\" in an inhibit rule; known are name, source_matchers, target_matchers, equal, "
+                + "source_match, source_match_re, target_match, target_match_re",
+                e),
+            e => Assert.StartsWith(
+                "rules.yaml:2:43: \"severity ~ \"x\"\" is not a matcher; write a label, one of =, !=, =~, !~, and a value in quotes", e),
             e => Assert.StartsWith("rules.yaml:3:37: ", e),
             e => Assert.Equal("rules.yaml:4:13: equal: \"no-name\" is not a label's name", e),
-            e => Assert.Equal("rules.yaml:6:19: source_match is Alertmanager's old form; write source_matchers: ['label = \"value\"'] instead", e),
-            e => Assert.Equal("rules.yaml:7:22: target_match_re is Alertmanager's old form; write target_matchers: ['label =~ \"value\"'] instead", e),
+            e => Assert.Equal(
+                "rules.yaml:6:19: source_match is Alertmanager's old form; write source_matchers: ['label = \"value\"'] instead", e),
+            e => Assert.Equal(
+                "rules.yaml:7:22: target_match_re is Alertmanager's old form; write target_matchers: ['label =~ \"value\"'] instead", e),
             e => Assert.Equal("rules.yaml:8:5: an inhibit rule needs source_matchers, a list that is not empty", e),
             e => Assert.StartsWith("rules.yaml:8:22: an inhibit rule needs target_matchers", e),
             e => Assert.StartsWith("rules.yaml:9:23: \"a = b c\" is not a matcher", e),
@@ -137,7 +151,9 @@ public sealed class InhibitionTests : IDisposable
 
     [Fact]
     public void Groups_stand_in_a_file_of_their_own() =>
-        Assert.Equal("rules.yaml:1:9: a file has either groups or inhibit_rules; move one of them to a file of its own", Assert.Single(Errors("groups: []\ninhibit_rules: []")));
+        Assert.Equal(
+            "rules.yaml:1:9: a file has either groups or inhibit_rules; move one of them to a file of its own",
+            Assert.Single(Errors("groups: []\ninhibit_rules: []")));
 
     [Theory]
     [InlineData("alertname=A", "alertname=\"A\"")]
@@ -152,7 +168,8 @@ public sealed class InhibitionTests : IDisposable
     public void The_shipped_file_speaks_only_of_alerts_that_there_are_and_hides_nothing_behind_what_is_milder()
     {
         var rules = RuleSet.Load([Path.Combine(AppContext.BaseDirectory, "rules")]).Rules!;
-        Labels[] alerts = [.. rules.Groups.SelectMany(g => g.Rules.OfType<AlertRule>()).Select(a => Labels.Of(("alertname", a.Name), ("severity", a.Labels.Single(l => l.Name == "severity").Text), ("node", "n")))];
+        Labels[] alerts = [.. rules.Groups.SelectMany(g => g.Rules.OfType<AlertRule>()).Select(
+            a => Labels.Of(("alertname", a.Name), ("severity", a.Labels.Single(l => l.Name == "severity").Text), ("node", "n")))];
         var names = alerts.Select(a => a["alertname"]).ToHashSet();
         string[] order = ["info", "warning", "critical"];
 
@@ -171,28 +188,43 @@ public sealed class InhibitionTests : IDisposable
     }
 
     [Theory]
-    [InlineData("groups: [{ name: g, rules: [{ alert: A, expr: x }, { alert: B, expr: x }] }]", ": inhibit rules name alerts that are not among these rules: Aa, C")]
+    [InlineData(
+        "groups: [{ name: g, rules: [{ alert: A, expr: x }, { alert: B, expr: x }] }]",
+        ": inhibit rules name alerts that are not among these rules: Aa, C")]
     [InlineData("groups: []", null)]
     public void An_inhibit_rule_that_names_no_alert_is_warned_of(string alerts, string? warning)
     {
         var (rules, inhibitions) = (Path.Combine(_folder, "alerts.yaml"), Path.Combine(_folder, "inhibitions.yaml"));
         File.WriteAllText(rules, alerts);
-        File.WriteAllText(inhibitions, """inhibit_rules: [{ source_matchers: ['alertname = "Aa"', 'severity = "D"'], target_matchers: ['alertname =~ "A|B|C|A.*"', 'alertname =~ "B|C"', 'alertname != ""'] }]""");
+        File.WriteAllText(
+            inhibitions,
+            """
+            inhibit_rules:
+              - source_matchers: ['alertname = "Aa"', 'severity = "D"']
+                target_matchers: ['alertname =~ "A|B|C|A.*"', 'alertname =~ "B|C"', 'alertname != ""']
+            """);
 
         Assert.Equal(warning is null ? [] : [inhibitions + warning], RuleSet.Load([rules, inhibitions]).Rules!.Warnings());
     }
 
     static IReadOnlyCollection<string> Named(LabelMatcher matcher) =>
-        matcher.Operator is MatchOperator.Equal or MatchOperator.NotEqual ? [matcher.Value] : new GoRegex(matcher.Value).Literals ?? throw new FormatException($"{matcher} names no alerts one by one.");
+        matcher.Operator is MatchOperator.Equal or MatchOperator.NotEqual
+            ? [matcher.Value]
+            : new GoRegex(matcher.Value).Literals ?? throw new FormatException($"{matcher} names no alerts one by one.");
 
-    void AssertInhibited(string what, string signals, string inhibited, params InhibitRule[] rules) => AssertInhibited(what, signals, inhibited, rules, null);
+    void AssertInhibited(string what, string signals, string inhibited, params InhibitRule[] rules) =>
+        AssertInhibited(what, signals, inhibited, rules, null);
 
-    void AssertInhibited(string what, string signals, string inhibited, InhibitRule rule, Action<Signal> of) => AssertInhibited(what, signals, inhibited, [rule], of);
+    void AssertInhibited(string what, string signals, string inhibited, InhibitRule rule, Action<Signal> of) =>
+        AssertInhibited(what, signals, inhibited, [rule], of);
 
     static void AssertInhibited(string what, string signals, string inhibited, InhibitRule[] rules, Action<Signal>? of)
     {
-        var found = Inhibition.Apply(rules, [.. signals.Split(';', StringSplitOptions.TrimEntries).Select(Signal)]).Where(s => s.InhibitedBy is not null).ToList();
-        Assert.True(inhibited == string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy!.Name}")), $"{what}: {inhibited} was expected, it was {string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy}"))}");
+        var found = Inhibition.Apply(rules, [.. signals.Split(';', StringSplitOptions.TrimEntries).Select(Signal)])
+            .Where(s => s.InhibitedBy is not null).ToList();
+        Assert.True(
+            inhibited == string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy!.Name}")),
+            $"{what}: {inhibited} was expected, it was {string.Join(',', found.Select(s => $"{s.Name} by {s.InhibitedBy}"))}");
         if (of is not null)
             Assert.All(found, of);
     }
@@ -228,13 +260,16 @@ public sealed class InhibitionTests : IDisposable
             Name = name,
             Labels = labels,
             Element = labels,
-            Condition = new(state, since, since, text[0] is '?' ? SignalState.Firing : SignalState.Pending, state is SignalState.Pending ? null : since),
+            Condition = new(
+                state, since, since, text[0] is '?' ? SignalState.Firing : SignalState.Pending,
+                state is SignalState.Pending ? null : since),
         };
     }
 
     InhibitRule Rule(string source, string target, params string[] equal)
     {
-        var load = Load($"inhibit_rules: [{{ source_matchers: ['{source}'], target_matchers: ['{target}'], equal: [{string.Join(',', equal)}] }}]");
+        var load = Load(
+            $"inhibit_rules: [{{ source_matchers: ['{source}'], target_matchers: ['{target}'], equal: [{string.Join(',', equal)}] }}]");
         Assert.Empty(load.Errors);
         return Assert.Single(load.Rules!.InhibitRules);
     }

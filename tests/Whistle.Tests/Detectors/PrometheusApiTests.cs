@@ -18,7 +18,8 @@ namespace Whistle.Tests.Detectors;
 
 public sealed partial class PrometheusApiTests : IDisposable
 {
-    static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow };
+    static readonly JsonSerializerOptions Strict =
+        new(JsonSerializerDefaults.Web) { UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow };
 
     const string Rules =
         """
@@ -34,7 +35,9 @@ public sealed partial class PrometheusApiTests : IDisposable
                 expr: node_filesystem_avail_bytes * 0.1
         """;
 
-    const string Series = """{"__name__":"node_filesystem_avail_bytes","cluster":"c","device":"/dev/sdb1","fstype":"ext4","mountpoint":"/data","node":"n1","tenant":"t"}""";
+    const string Series =
+        """{"__name__":"node_filesystem_avail_bytes","cluster":"c","device":"/dev/sdb1","fstype":"ext4","mountpoint":"""
+        + "\"/data\",\"node\":\"n1\",\"tenant\":\"t\"}";
 
     readonly RulesBench _bench = new(Rules);
 
@@ -43,10 +46,14 @@ public sealed partial class PrometheusApiTests : IDisposable
     [Theory]
     [InlineData("query=1.5%2B1&time=1435781451.781", """{"resultType":"scalar","result":[1435781451.781,"2.5"]}""")]
     [InlineData("query=1%2F0&time=2015-07-01T20:10:51Z", """{"resultType":"scalar","result":[1435781451,"+Inf"]}""")]
-    [InlineData("query=node_filesystem_avail_bytes&time=1767225600", """{"resultType":"vector","result":[{"metric":""" + Series + ""","value":[1767225600,"5"]}]}""")]
+    [InlineData(
+        "query=node_filesystem_avail_bytes&time=1767225600",
+        """{"resultType":"vector","result":[{"metric":""" + Series + ""","value":[1767225600,"5"]}]}""")]
     [InlineData("query=absent_metric&time=0", """{"resultType":"vector","result":[]}""")]
     [InlineData("query=node_filesystem_avail_bytes&time=1767225900", """{"resultType":"vector","result":[]}""")]
-    [InlineData("query=node_filesystem_avail_bytes&time=2026-01-01T02:05:00.000%2B02:00&lookback_delta=10m", """{"resultType":"vector","result":[{"metric":""" + Series + ""","value":[1767225900,"5"]}]}""")]
+    [InlineData(
+        "query=node_filesystem_avail_bytes&time=2026-01-01T02:05:00.000%2B02:00&lookback_delta=10m",
+        """{"resultType":"vector","result":[{"metric":""" + Series + ""","value":[1767225900,"5"]}]}""")]
     public async Task An_instant_query_answers_as_Prometheus_does(string query, string data)
     {
         _bench.Disk(90);
@@ -63,7 +70,8 @@ public sealed partial class PrometheusApiTests : IDisposable
 
         Assert.Equal(200, status);
         Assert.Equal(
-            """{"status":"success","data":{"resultType":"matrix","result":[{"metric":SERIES,"values":[[1767225600,"5"],[1767225630,"5"],[1767225660,"5"]]}]}}"""
+            """{"status":"success","data":{"resultType":"matrix","result":[{"metric":SERIES,"values":"""
+            + """[[1767225600,"5"],[1767225630,"5"],[1767225660,"5"]]}]}}"""
                 .Replace("SERIES", Series),
             body);
     }
@@ -77,7 +85,8 @@ public sealed partial class PrometheusApiTests : IDisposable
     [InlineData("/api/v1/query_range", "query=up&start=2&end=1&step=1", 400, "bad_data", "end")]
     [InlineData("/api/v1/query_range", "query=up&start=0&end=100000&step=1", 400, "bad_data", "11,000 points")]
     [InlineData("/api/v1/query_range", "query=up&start=0&end=1&step=0", 400, "bad_data", "step")]
-    [InlineData("/api/v1/query", "query=node_filesystem_avail_bytes%2Bon(node)node_filesystem_avail_bytes&time=1767225600", 422, "execution", "")]
+    [InlineData(
+        "/api/v1/query", "query=node_filesystem_avail_bytes%2Bon(node)node_filesystem_avail_bytes&time=1767225600", 422, "execution", "")]
     [InlineData("/api/v1/query", "query=up&timeout=0", 503, "timeout", "longer timeout")]
     [InlineData("/api/v1/labels", "timeout=0", 503, "timeout", "longer timeout")]
     [InlineData("/api/v1/label/node/values", "timeout=soon", 400, "bad_data", "valid duration")]
@@ -131,10 +140,13 @@ public sealed partial class PrometheusApiTests : IDisposable
     [InlineData("/api/v1/labels", "match[]=odd&start=1767225601", "[]", false)]
     [InlineData("/api/v1/labels", "match[]=odd&start=1767225600&end=1767225600", """["__name__","my.label"]""", false)]
     [InlineData("/api/v1/labels", "match[]=odd&end=1767225599.999", "[]", false)]
-    [InlineData("/api/v1/series", "match[]=node_filesystem_avail_bytes&match[]={__name__=~\"node_filesystem_(avail_bytes|files)\",node=\"n1\"}", "[AVAIL,FILES]", false)]
+    [InlineData(
+        "/api/v1/series", "match[]=node_filesystem_avail_bytes&match[]={__name__=~\"node_filesystem_(avail_bytes|files)\",node=\"n1\"}",
+        "[AVAIL,FILES]", false)]
     [InlineData("/api/v1/series", "match[]=node_filesystem_files&match[]=node_filesystem_avail_bytes&limit=1", "[AVAIL]", true)]
     [InlineData("/api/v1/series", "match[]=node_filesystem_files&match[]=node_filesystem_avail_bytes&limit=0", "[AVAIL,FILES]", false)]
-    [InlineData("/api/v1/label/__name__/values", "match[]=odd&match[]=node_filesystem_files&limit=1", """["node_filesystem_files"]""", true)]
+    [InlineData(
+        "/api/v1/label/__name__/values", "match[]=odd&match[]=node_filesystem_files&limit=1", """["node_filesystem_files"]""", true)]
     [InlineData("/api/v1/label/mountpoint/values", "", """["/data"]""", false)]
     [InlineData("/api/v1/label/mountpoint/values", "match[]=odd", "[]", false)]
     [InlineData("/api/v1/label/__name__/values", "match[]={node=\"n1\"}&limit=1", """["node_filesystem_avail_bytes"]""", true)]
@@ -150,7 +162,8 @@ public sealed partial class PrometheusApiTests : IDisposable
 
         var expected = data.Replace("AVAIL", Series).Replace("FILES", Series.Replace("avail_bytes", "files"));
         Assert.Equal(
-            (200, $$"""{"status":"success","data":{{expected}}{{(isCut ? ",\"warnings\":[\"results truncated due to limit\"]" : "")}}}"""), await GetAsync(path, query));
+            (200, $$"""{"status":"success","data":{{expected}}{{(isCut ? ",\"warnings\":[\"results truncated due to limit\"]" : "")}}}"""),
+            await GetAsync(path, query));
     }
 
     [Fact]
@@ -202,7 +215,8 @@ public sealed partial class PrometheusApiTests : IDisposable
 
         Assert.Equal(200, status);
         var groups = JsonDocument.Parse(body).RootElement.GetProperty("data").GetProperty("groups").EnumerateArray().ToList();
-        Assert.Equal(expected, string.Join(',', groups.SelectMany(g => g.GetProperty("rules").EnumerateArray()).Select(r => r.GetProperty("name").GetString())));
+        Assert.Equal(expected, string.Join(
+            ',', groups.SelectMany(g => g.GetProperty("rules").EnumerateArray()).Select(r => r.GetProperty("name").GetString())));
         Assert.Equal(expected.Length > 0 ? 1 : 0, groups.Count);
     }
 
@@ -219,7 +233,8 @@ public sealed partial class PrometheusApiTests : IDisposable
     public async Task A_store_that_does_not_answer_is_an_internal_error()
     {
         var (status, body) = await CallAsync(
-            "/api/v1/labels", context => context.Request.Method = "GET", new FakeSearch((_, _) => throw new StoreException("The store did not answer.", new IOException())));
+            "/api/v1/labels", context => context.Request.Method = "GET",
+            new FakeSearch((_, _) => throw new StoreException("The store did not answer.", new IOException())));
 
         Assert.Equal((500, """{"status":"error","errorType":"internal","error":"The store did not answer."}"""), (status, body));
     }
@@ -237,7 +252,9 @@ public sealed partial class PrometheusApiTests : IDisposable
 
         var answer = await CallAsync($"/api/v1/{path}", Get(query), options: new() { MaxSeries = 1, MaxTexts = 2 });
 
-        Assert.Equal((200, $$"""{"status":"success","data":{{data.Replace("SERIES", Series)}},"warnings":["results truncated due to limit"]}"""), answer);
+        Assert.Equal(
+            (200, $$"""{"status":"success","data":{{data.Replace("SERIES", Series)}},"warnings":["results truncated due to limit"]}"""),
+            answer);
     }
 
     [Fact]
@@ -276,9 +293,14 @@ public sealed partial class PrometheusApiTests : IDisposable
     public async Task Who_is_turned_away_is_told_when_to_come_back()
     {
         HttpContext? asked = null;
-        var answer = await CallAsync("/api/v1/labels", context => (asked = context).Request.Method = "GET", new FakeSearch((_, _) => throw new BusyException("too many")));
+        var answer = await CallAsync(
+            "/api/v1/labels", context => (asked = context).Request.Method = "GET",
+            new FakeSearch((_, _) => throw new BusyException("too many")));
 
-        Assert.Equal((503, """{"status":"error","errorType":"unavailable","error":"the server cannot answer this now: too many; ask for less, or try again"}"""), answer);
+        const string refusal =
+            """{"status":"error","errorType":"unavailable","error":"the server cannot answer this now: """
+            + """too many; ask for less, or try again"}""";
+        Assert.Equal((503, refusal), answer);
         Assert.Equal("5", asked!.Response.Headers.RetryAfter);
     }
 
@@ -308,11 +330,15 @@ public sealed partial class PrometheusApiTests : IDisposable
 
         var alert =
             """
-            {"labels":{"alertname":"Low","cluster":"c","device":"/dev/sdb1","fstype":"ext4","mountpoint":"/data","node":"n1","severity":"warning",
-            "tenant":"t"},"annotations":{"summary":"5"},"state":"unknown","activeAt":"2026-01-01T00:00:00Z","value":"5e+00","fingerprint":"F",
+            {"labels":{"alertname":"Low","cluster":"c","device":"/dev/sdb1","fstype":"ext4","mountpoint":"/data","node":"n1",
+            "severity":"warning",
+            "tenant":"t"},"annotations":{"summary":"5"},"state":"unknown","activeAt":"2026-01-01T00:00:00Z","value":"5e+00",
+            "fingerprint":"F",
             "firingSince":"2026-01-01T00:01:00Z","stateBefore":"firing","unknownSince":"2026-01-01T00:04:00Z"}
             """.Replace("\n", "");
-        Assert.Equal("""{"status":"success","data":{"alerts":[ALERT]}}""".Replace("ALERT", alert), Stable((await GetAsync("/api/v1/alerts", "")).Body));
+        Assert.Equal(
+            """{"status":"success","data":{"alerts":[ALERT]}}""".Replace("ALERT", alert),
+            Stable((await GetAsync("/api/v1/alerts", "")).Body));
         Assert.Equal(
             """
             {"status":"success","data":{"groups":[{"name":"g","file":"rules.yaml","rules":[
@@ -341,7 +367,8 @@ public sealed partial class PrometheusApiTests : IDisposable
         var (status, body) = await GetAsync("/api/whistle/v1/signals", "ended=24h");
 
         Assert.Equal(200, status);
-        Assert.StartsWith("""{"status":"success","data":{"signals":[],"ended":[{"labels":{"alertname":"Low",""", body, StringComparison.Ordinal);
+        Assert.StartsWith(
+            """{"status":"success","data":{"signals":[],"ended":[{"labels":{"alertname":"Low",""", body, StringComparison.Ordinal);
         Assert.EndsWith(""","endedAt":"2026-01-01T00:02:00Z","end":"gone"}]}}""", body, StringComparison.Ordinal);
         // What the OpenAPI document says of it is its shape.
         var answer = JsonSerializer.Deserialize<SignalsAnswer>(body, Strict);
@@ -350,7 +377,8 @@ public sealed partial class PrometheusApiTests : IDisposable
         Assert.Equal(400, (await GetAsync("/api/whistle/v1/signals", "ended=yesterday")).Status);
     }
 
-    string Stable(string body) => Fingerprint().Replace(body.Replace(Path.GetDirectoryName(_bench.RulesFile) + "/", ""), "\"fingerprint\":\"F\"");
+    string Stable(string body) =>
+        Fingerprint().Replace(body.Replace(Path.GetDirectoryName(_bench.RulesFile) + "/", ""), "\"fingerprint\":\"F\"");
 
     Task<(int Status, string Body)> GetAsync(string path, string query) => CallAsync(path, Get(query));
 
@@ -369,7 +397,8 @@ public sealed partial class PrometheusApiTests : IDisposable
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(form));
     }
 
-    async Task<(int Status, string Body)> CallAsync(string path, Action<HttpContext> prepare, ISeriesSearch? search = null, SearchOptions? options = null)
+    async Task<(int Status, string Body)> CallAsync(
+        string path, Action<HttpContext> prepare, ISeriesSearch? search = null, SearchOptions? options = null)
     {
         await using var app = WebApplication.CreateSlimBuilder().Build();
         PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series, options ?? new(), _bench.Host, _bench.Clock);

@@ -85,10 +85,13 @@ public sealed class RefusedSenderTests : IDisposable
     public async Task Rules_with_errors_and_rules_that_fail_are_on_the_board()
     {
         await _bench.LoadAsync();
-        await File.WriteAllTextAsync(_bench.RulesFile, "groups: [{ name: g, rules: [{ alert: A, expr: 'up +' }] }]", TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(
+            _bench.RulesFile, "groups: [{ name: g, rules: [{ alert: A, expr: 'up +' }] }]", TestContext.Current.CancellationToken);
         Assert.NotEmpty((await _bench.Host.ReloadAsync(TestContext.Current.CancellationToken)).Errors);
         var reload = Assert.Single(_bench.Health.Problems());
-        await File.WriteAllTextAsync(_bench.RulesFile, "groups: [{ name: h, rules: [{ alert: A, expr: 'up' }, { record: b, expr: 'up * on() up' }] }]", TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(
+            _bench.RulesFile, "groups: [{ name: h, rules: [{ alert: A, expr: 'up' }, { record: b, expr: 'up * on() up' }] }]",
+            TestContext.Current.CancellationToken);
         await _bench.LoadAsync();
         Assert.Empty(_bench.Health.Problems());
         _bench.Series.Add(RulesBench.Of("up", ("job", "1")), _bench.Now, 1);

@@ -66,7 +66,8 @@ public sealed class RuleFileTests : IDisposable
 
         Assert.Collection(
             errors,
-            e => Assert.Equal("rules.yaml:4:5: unknown key \"colour\" in a group; known are name, interval, limit, query_offset, labels, rules", e),
+            e => Assert.Equal(
+                "rules.yaml:4:5: unknown key \"colour\" in a group; known are name, interval, limit, query_offset, labels, rules", e),
             e => Assert.Equal("rules.yaml:3:15: interval: \"5 minutes\" is not a duration; write it like 30s, 5m or 1h30m", e),
             e => Assert.StartsWith("rules.yaml:10:11: the label alertname is set by the rule itself", e),
             e => Assert.StartsWith("rules.yaml:8:14: for: \"1h30\" is not a duration", e),

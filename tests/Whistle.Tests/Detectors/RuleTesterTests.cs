@@ -43,7 +43,8 @@ public sealed class RuleTesterTests : IDisposable
             alert_rule_test:
               - eval_time: 2m
                 alertname: Full
-                exp_alerts: [{ exp_state: pending, exp_labels: &disk { tenant: t, cluster: c, node: n, mountpoint: /data }, exp_annotations: { summary: 5 left } }]
+                exp_alerts: [{ exp_state: pending, exp_labels: &disk { tenant: t, cluster: c, node: n, mountpoint: /data },
+                    exp_annotations: { summary: 5 left } }]
               - { eval_time: 2m, alertname: Full, exp_alerts: [] }
               - { eval_time: 3m, alertname: Full, exp_alerts: [{ exp_labels: *disk, exp_annotations: { summary: 5 left } }] }
               - eval_time: 9m
@@ -188,7 +189,9 @@ public sealed class RuleTesterTests : IDisposable
                 input_series: [{ series: 'x{a="1"}', values: _ 1 }, { series: 'x{a="2"}', values: _ 1 }]
                 alert_rule_test: [{ eval_time: 1h, alertname: A }]
             """, "groups: [{ name: g, rules: [{ alert: A, expr: x, labels: { a: same } }] }]");
-        Assert.StartsWith("test \"mine\": the rule A fails after 1m: two elements become the same alert", Assert.Single(report.Errors).Reason, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "test \"mine\": the rule A fails after 1m: two elements become the same alert", Assert.Single(report.Errors).Reason,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -196,7 +199,8 @@ public sealed class RuleTesterTests : IDisposable
     {
         var examples = Repository.Examples("docs/rules.md", "yaml");
         File.WriteAllText(Path.Combine(_folder, "mine.yaml"), examples[0]);
-        File.WriteAllText(Path.Combine(_folder, "disk.yaml"), "groups: [{ name: g, rules: [{ alert: ReadOnly, expr: node_filesystem_readonly == 1 }] }]");
+        File.WriteAllText(
+            Path.Combine(_folder, "disk.yaml"), "groups: [{ name: g, rules: [{ alert: ReadOnly, expr: node_filesystem_readonly == 1 }] }]");
         File.WriteAllText(Path.Combine(_folder, "hidden.yaml"), examples[1]);
         Assert.Single(RuleSet.Load([Path.Combine(_folder, "hidden.yaml")]).Rules!.InhibitRules);
         foreach (var tests in examples.Skip(2))

@@ -141,7 +141,8 @@ sealed class RulesBench : IDisposable
 
     sealed class Store(RulesBench bench) : ISeriesSource
     {
-        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) =>
+        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) =>
             matchers.Any(m => m.Value == bench.Unanswered)
                 ? throw new StoreException("The store does not answer.")
                 : bench.Series.SelectAsync(matchers, minTime, maxTime, cancellation);

@@ -173,7 +173,9 @@ public sealed class RulesHostTests
         File.WriteAllText(bench.RulesFile, "groups: []");
         await bench.LoadAsync();
         Assert.Empty(bench.Host.Signals);
-        Assert.Equal(SignalEnd.Withdrawn, Assert.Single(await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken)).Condition.Reason);
+        Assert.Equal(
+            SignalEnd.Withdrawn,
+            Assert.Single(await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken)).Condition.Reason);
     }
 
     [Fact]
@@ -195,7 +197,9 @@ public sealed class RulesHostTests
         Assert.Contains("limit is 1", bench.Host.Groups[0].Rules[0].Report.Error);
         using var metrics = new MemoryStream();
         await bench.Metrics.CollectAndExportAsTextAsync(metrics);
-        Assert.Contains("whistle_rule_evaluation_failures_total{rule_group=\"rules.yaml;g\"} 1", System.Text.Encoding.UTF8.GetString(metrics.ToArray()));
+        Assert.Contains(
+            "whistle_rule_evaluation_failures_total{rule_group=\"rules.yaml;g\"} 1",
+            System.Text.Encoding.UTF8.GetString(metrics.ToArray()));
     }
 
     [Fact]
@@ -218,7 +222,8 @@ public sealed class RulesHostTests
         bench.Unanswered = "far";
 
         Assert.Equal("F", await LiveAsync(bench, "d"));
-        Assert.Equal("<error expanding template: query: The store does not answer.>", Assert.Single(bench.Signal("Low")!.Annotations).Value);
+        Assert.Equal(
+            "<error expanding template: query: The store does not answer.>", Assert.Single(bench.Signal("Low")!.Annotations).Value);
         Assert.Null(bench.Host.Groups[0].Rules[0].Report.Error);
         Assert.Equal("The store does not answer.", bench.Host.Groups[0].Rules[1].Report.Error);
         Assert.Equal((SignalState.Firing, labelled.Labels), (bench.Signal("Labelled")!.State, bench.Signal("Labelled")!.Labels));
@@ -243,7 +248,8 @@ public sealed class RulesHostTests
             """);
 
         Assert.Equal("F", await LiveAsync(bench, "d"));
-        Assert.Equal(("", "7"), (Assert.Single(bench.Signal("Early")!.Annotations).Value, Assert.Single(bench.Signal("Low")!.Annotations).Value));
+        Assert.Equal(
+            ("", "7"), (Assert.Single(bench.Signal("Early")!.Annotations).Value, Assert.Single(bench.Signal("Low")!.Annotations).Value));
     }
 
     [Theory]
@@ -272,8 +278,12 @@ public sealed class RulesHostTests
         Assert.Equal(signals, bench.Host.Signals.Count(s => s.Name == "Many"));
         Assert.Equal(error, bench.Host.Groups[0].Rules[0].Report.Error);
         if (signals > 0)
-            Assert.Single(bench.Host.Signals, s => s.Name == "Many" && s.Annotations[0].Value.Contains("more than 1000 different queries", StringComparison.Ordinal));
-        Assert.Equal("1", bench.Signal("Other") is { } other ? other.Annotations.Select(a => a.Value).FirstOrDefault() ?? other.Labels["same"] : null);
+            Assert.Single(
+                bench.Host.Signals,
+                s => s.Name == "Many" && s.Annotations[0].Value.Contains("more than 1000 different queries", StringComparison.Ordinal));
+        Assert.Equal(
+            "1",
+            bench.Signal("Other") is { } other ? other.Annotations.Select(a => a.Value).FirstOrDefault() ?? other.Labels["same"] : null);
     }
 
     [Fact]
@@ -296,7 +306,8 @@ public sealed class RulesHostTests
 
         // The first is back in minute 11, the other is taken out in minute 14, and both are kept firing for two more.
         Assert.Equal("000000" + "1111" + "222" + "111" + "00", states);
-        Assert.Equal([SignalEnd.Gone, SignalEnd.Cleared], (await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken)).Select(s => s.Condition.Reason!.Value));
+        Assert.Equal([SignalEnd.Gone, SignalEnd.Cleared], (await bench.Host.EndedSignalsAsync(
+            RulesBench.Start, TestContext.Current.CancellationToken)).Select(s => s.Condition.Reason!.Value));
     }
 
     [Fact]
@@ -315,7 +326,8 @@ public sealed class RulesHostTests
         for (var minute = 0; minute < 9; minute++)
         {
             if (minute < 2)
-                bench.Series.Add(Labels.OfMetric("backup_age_seconds", ("job", "backup"), ("instance", "a"), ("tenant", "t")), bench.Now, 60);
+                bench.Series.Add(
+                    Labels.OfMetric("backup_age_seconds", ("job", "backup"), ("instance", "a"), ("tenant", "t")), bench.Now, 60);
             await bench.StepAsync();
             states.Add(bench.Signal("Late")?.State);
         }
@@ -403,6 +415,7 @@ public sealed class RulesHostTests
             };
         if (before == 0)
             return '.';
-        return (await bench.Host.EndedSignalsAsync(RulesBench.Start, TestContext.Current.CancellationToken))[0].Condition.Reason is SignalEnd.Gone ? 'G' : 'C';
+        return (await bench.Host.EndedSignalsAsync(
+            RulesBench.Start, TestContext.Current.CancellationToken))[0].Condition.Reason is SignalEnd.Gone ? 'G' : 'C';
     }
 }

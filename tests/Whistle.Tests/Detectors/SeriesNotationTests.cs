@@ -18,7 +18,8 @@ public sealed class SeriesNotationTests
     [InlineData("1 _ _x2 stale 1x0 _x0", "1 _ _ _ stale 1")]
     [InlineData("0+0.1x3", "0 0.1 0.2 0.30000000000000004")]
     public void Values_expand_as_in_Prometheus(string text, string expected) => Assert.Equal(
-        expected, string.Join(' ', SeriesNotation.Values(text).Select(v => v is not { } value ? "_" : StaleMarker.Is(value) ? "stale" : $"{value:R}")));
+        expected, string.Join(
+            ' ', SeriesNotation.Values(text).Select(v => v is not { } value ? "_" : StaleMarker.Is(value) ? "stale" : $"{value:R}")));
 
     [Theory]
     [InlineData("1 two", 2, "\"two\" is no value")]
@@ -41,7 +42,8 @@ public sealed class SeriesNotationTests
     [InlineData("{a=\"1\"}", "{a=\"1\"}")]
     [InlineData("{ }", "{}")]
     [InlineData("", "{}")]
-    public void A_series_is_a_name_with_labels(string text, string expected) => Assert.Equal(expected, SeriesNotation.Labels(text).ToString());
+    public void A_series_is_a_name_with_labels(string text, string expected) =>
+        Assert.Equal(expected, SeriesNotation.Labels(text).ToString());
 
     [Theory]
     [InlineData("up{a!=\"1\"}")]
@@ -49,7 +51,8 @@ public sealed class SeriesNotationTests
     [InlineData("up + 1")]
     [InlineData("up{a=\"1\",a=\"2\"}")]
     [InlineData("up{")]
-    public void What_selects_more_is_no_series(string text) => Assert.NotNull(Assert.Throws<PromQLException>(() => SeriesNotation.Labels(text)).Offset);
+    public void What_selects_more_is_no_series(string text) =>
+        Assert.NotNull(Assert.Throws<PromQLException>(() => SeriesNotation.Labels(text)).Offset);
 
     [Theory]
     [InlineData("1.5", 1.5)]
@@ -59,5 +62,6 @@ public sealed class SeriesNotationTests
     [InlineData(".nan", double.NaN)]
     [InlineData("1x3", null)]
     [InlineData("", null)]
-    public void A_number_is_read_as_YAML_and_Prometheus_write_it(string text, double? expected) => Assert.Equal(expected, SeriesNotation.Number(text));
+    public void A_number_is_read_as_YAML_and_Prometheus_write_it(string text, double? expected) =>
+        Assert.Equal(expected, SeriesNotation.Number(text));
 }

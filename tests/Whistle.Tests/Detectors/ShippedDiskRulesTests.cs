@@ -14,7 +14,8 @@ public sealed class ShippedDiskRulesTests
     const string AlmostOut = "NodeFilesystemAlmostOutOfSpace";
 
     /// <summary>Used at which the critical forecast must have fired, hours to full that it and the warning must leave.</summary>
-    sealed record Fill(string Name, Func<double, double> Used, double CriticalBy, double CriticalLeft, double WarningLeft, double Noise = 0);
+    sealed record Fill(
+        string Name, Func<double, double> Used, double CriticalBy, double CriticalLeft, double WarningLeft, double Noise = 0);
 
     static readonly Fill[] Fills =
     [
@@ -43,8 +44,10 @@ public sealed class ShippedDiskRulesTests
             var warning = first.GetValueOrDefault((fill.Name, Filling, "warning"), double.MaxValue);
             var full = Enumerable.Range(0, 60 * 60).Select(m => m / 60.0).First(h => fill.Used(h) >= 95);
             TestContext.Current.TestOutputHelper?.WriteLine(
-                $"{fill.Name}: warning {full - warning:0.0} h, critical {full - critical:0.0} h before full at {(critical > 99 ? 0 : fill.Used(critical)):0.0} % used");
-            if (critical > full || fill.Used(critical) > fill.CriticalBy || full - critical < fill.CriticalLeft || full - warning < fill.WarningLeft)
+                $"{fill.Name}: warning {full - warning:0.0} h, critical {full - critical:0.0} h before full at "
+                + $"{(critical > 99 ? 0 : fill.Used(critical)):0.0} % used");
+            if (critical > full || fill.Used(critical) > fill.CriticalBy || full - critical < fill.CriticalLeft
+                || full - warning < fill.WarningLeft)
                 wrong.Add(fill.Name);
         }
 
@@ -57,13 +60,15 @@ public sealed class ShippedDiskRulesTests
         var disks = new List<(string, Func<double, double>, double)>();
         foreach (var (period, low, high, noise) in new[]
         {
-            (1.0, 40.0, 88.0, 0.0), (1, 83, 88, 0.2), (1.7, 60, 88, 0), (2.4, 68, 88, 0.3), (3, 30, 88, 0), (3, 83, 88, 0.2), (3.1, 78, 88, 0.5),
-            (4, 68, 88, 0), (5, 10, 88, 0), (5, 68, 88, 0.3), (5, 83, 88, 0), (24, 60, 70, 0.2), (24, 83, 88, 0), (24, 50, 65, 0),
+            (1.0, 40.0, 88.0, 0.0), (1, 83, 88, 0.2), (1.7, 60, 88, 0), (2.4, 68, 88, 0.3), (3, 30, 88, 0), (3, 83, 88, 0.2),
+            (3.1, 78, 88, 0.5), (4, 68, 88, 0), (5, 10, 88, 0), (5, 68, 88, 0.3), (5, 83, 88, 0), (24, 60, 70, 0.2), (24, 83, 88, 0),
+            (24, 50, 65, 0),
         })
         {
             disks.Add(($"every {period} h from {low} to {high}, noise {noise}", h => low + ((high - low) * (h / period % 1)), noise));
             if (period is 5 or 3)
-                disks.Add(($"the same, {period} h from {low}, begun midway", h => low + ((high - low) * (((h / period) + 0.37) % 1)), noise));
+                disks.Add(
+                    ($"the same, {period} h from {low}, begun midway", h => low + ((high - low) * (((h / period) + 0.37) % 1)), noise));
         }
 
         // Every fourth rotation is left out.
@@ -89,9 +94,14 @@ public sealed class ShippedDiskRulesTests
         }
 
         Assert.Equal(
-            ["NodeFilesystemAlmostOutOfFiles critical /inodes", "NodeFilesystemAlmostOutOfFiles warning /inodes", $"{AlmostOut} critical /full", $"{AlmostOut} warning /full"],
-            bench.Host.Signals.Where(s => s.State is SignalState.Firing).Select(s => $"{s.Name} {s.Labels["severity"]} {s.Labels["mountpoint"]}").Order());
-        var annotations = bench.Host.Signals.First(s => s.Labels["mountpoint"] == "/full").Annotations.ToDictionary(a => a.Name, a => a.Value);
+            [
+                "NodeFilesystemAlmostOutOfFiles critical /inodes", "NodeFilesystemAlmostOutOfFiles warning /inodes",
+                $"{AlmostOut} critical /full", $"{AlmostOut} warning /full",
+            ],
+            bench.Host.Signals.Where(s => s.State is SignalState.Firing)
+                .Select(s => $"{s.Name} {s.Labels["severity"]} {s.Labels["mountpoint"]}").Order());
+        var annotations = bench.Host.Signals.First(s => s.Labels["mountpoint"] == "/full").Annotations.ToDictionary(
+            a => a.Name, a => a.Value);
         Assert.Equal("/full (/dev/sdb1) on n1 has only 2% of its space left.", annotations["description"]);
         Assert.Equal($"docs/runbooks/{AlmostOut}.md", annotations["runbook_url"]);
     }

@@ -23,14 +23,17 @@ public sealed class TemplateTests
     [InlineData("{{ $value }}", 1e6, "1e+06")]
     [InlineData("{{ $value }}", 999999, "999999")]
     [InlineData("{{ humanize $labels.node }}", 0, "<error expanding template: \"n1\" is not a number>")]
-    [InlineData("lost {{ if eq $value 1 }}x{{ end }}", 1, "<error expanding template: float64 and int cannot be compared; write 1.0 for a whole number beside a value>")]
+    [InlineData(
+        "lost {{ if eq $value 1 }}x{{ end }}", 1,
+        "<error expanding template: float64 and int cannot be compared; write 1.0 for a whole number beside a value>")]
     [InlineData("{{ range 1000000 }}x{{ end }}", 0, "<error expanding template: it takes too long: shorten its loops>")]
     [InlineData("{{ if gt $value 0.5 }}more{{ else }}less{{ end }}", double.NaN, "more")]
     [InlineData("{{ $labels.absent }}|", double.NaN, "|")]
     [InlineData("{{ printf \"%o\" -9223372036854775808 }}", 0, "-1000000000000000000000")]
     [InlineData("{{ 010 }} {{ -0_10 }} {{ 0 }} {{ 0.5 }} {{ 00.5 }} {{ 0e1 }}", 0, "8 -8 0 0.5 0.5 0")]
     [InlineData("{{ with $labels }}{{ (.node) }}{{ end }}", 0, "n1")]
-    [InlineData("{{ match (print \"(\") \"x\" }}", 0, "<error expanding template: bad regular expression at character 1: missing closing )>")]
+    [InlineData(
+        "{{ match (print \"(\") \"x\" }}", 0, "<error expanding template: bad regular expression at character 1: missing closing )>")]
     [InlineData("on {{ with $labels.node -}}  node {{ . | toUpper }} {{- end }}.", 0, "on node N1.")]
     [InlineData("on {{ with $labels.absent -}} it {{ . }} {{- end }}.", 0, "on .")]
     [InlineData("{{ with $value }}{{ with $labels.node }}{{ . }} {{ end }}{{ . }}{{ end }}", 2, "n1 2")]
@@ -47,7 +50,8 @@ public sealed class TemplateTests
         Assert.Equal("1", Render(new([new(Labels.OfMetric("up"), 1)], null)));
         Assert.Equal("<error expanding template: query: too much>", Render(new([], "too much")));
 
-        string Render(QueryAnswer answer) => template.Render(new(labels, 0, new Dictionary<string, QueryAnswer> { ["up{node='n1'}"] = answer }));
+        string Render(QueryAnswer answer) =>
+            template.Render(new(labels, 0, new Dictionary<string, QueryAnswer> { ["up{node='n1'}"] = answer }));
     }
 
     [Fact]
@@ -65,13 +69,17 @@ public sealed class TemplateTests
 
     [Theory]
     [InlineData("{{ $x := args }}{{ range 30000 }}{{ $x = args $x }}{{ end }}{{ $x }}", "args: nested too deeply")]
-    [InlineData("{{ $x := args 1 }}{{ range 9 }}{{ $x = args $x $x $x $x $x $x $x $x $x $x }}{{ end }}{{ $x }}", "a text of more than 1000000 characters")]
+    [InlineData(
+        "{{ $x := args 1 }}{{ range 9 }}{{ $x = args $x $x $x $x $x $x $x $x $x $x }}{{ end }}{{ $x }}",
+        "a text of more than 1000000 characters")]
     [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = printf `%s%s` $x $x }}{{ end }}", "a text of more than 1000000 characters")]
     [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = print $x $x }}{{ end }}", "a text of more than 1000000 characters")]
     [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = println $x $x }}{{ end }}", "a text of more than 1000000 characters")]
     [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = printf `` $x $x }}{{ end }}", "a text of more than 1000000 characters")]
-    [InlineData("{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = reReplaceAll `` `xx` $x }}{{ end }}", "a replacement of more than 1000000 characters")]
-    [InlineData("{{ $x := `$1$1` }}{{ range 28 }}{{ $x = reReplaceAll `(.*)` $x $x }}{{ end }}", "a replacement of more than 1000000 characters")]
+    [InlineData(
+        "{{ $x := `aaaaaaaa` }}{{ range 28 }}{{ $x = reReplaceAll `` `xx` $x }}{{ end }}", "a replacement of more than 1000000 characters")]
+    [InlineData(
+        "{{ $x := `$1$1` }}{{ range 28 }}{{ $x = reReplaceAll `(.*)` $x $x }}{{ end }}", "a replacement of more than 1000000 characters")]
     [InlineData("{{ $x := `a<` }}{{ range 28 }}{{ $x = html $x }}{{ end }}{{ range 28 }}{{ $x = urlquery $x }}{{ end }}", null)]
     [InlineData("{{ $x := printf `%900000s` `a` }}{{ $x }}", "printf: a width of more than 1000")]
     [InlineData("{{ $x := printf `%900s` `a` }}{{ range 99999 }}{{ $y := match `b` $x }}{{ end }}", "it takes too long: shorten its loops")]

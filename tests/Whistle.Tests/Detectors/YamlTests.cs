@@ -25,14 +25,17 @@ public sealed class YamlTests : IDisposable
     [InlineData("a: &x 1\nb: &x [*x]\n", "2:8: not valid YAML: *x refers to no anchor before it")]
     [InlineData("a: *x\n", "1:4: not valid YAML: *x refers to no anchor before it")]
     [InlineData("a: 'b\n", "not valid YAML: ")]
-    public void What_is_wrong_has_its_place_and_its_reason(string text, params string[] says) => AssertRefused(Encoding.UTF8.GetBytes(text), says);
+    public void What_is_wrong_has_its_place_and_its_reason(string text, params string[] says) =>
+        AssertRefused(Encoding.UTF8.GetBytes(text), says);
 
     [Fact]
-    public void A_file_of_10_MB_is_not_read() => AssertRefused(Encoding.UTF8.GetBytes(new string('#', 10 << 20)), "1:1: the file is larger than 4 MiB; split it");
+    public void A_file_of_10_MB_is_not_read() =>
+        AssertRefused(Encoding.UTF8.GetBytes(new string('#', 10 << 20)), "1:1: the file is larger than 4 MiB; split it");
 
     [Fact]
     public void A_device_without_an_end_is_not_read_to_its_end() =>
-        Assert.Equal("/dev/zero:1:1: the file is larger than 4 MiB; split it", Assert.Single(RuleSet.Load(["/dev/zero"]).Errors).ToString());
+        Assert.Equal(
+            "/dev/zero:1:1: the file is larger than 4 MiB; split it", Assert.Single(RuleSet.Load(["/dev/zero"]).Errors).ToString());
 
     [Fact]
     public void Aliases_that_multiply_are_refused_before_anything_is_built_of_them()
@@ -41,7 +44,9 @@ public sealed class YamlTests : IDisposable
         for (var i = 1; i < 30; i++)
             bomb.Append($"a{i}: &a{i} [{string.Join(", ", Enumerable.Repeat($"*a{i - 1}", 10))}]\n");
 
-        AssertRefused(Encoding.UTF8.GetBytes(bomb.ToString()), "6:", "not valid YAML: it has more than 200000 values, those that aliases repeat included");
+        AssertRefused(
+            Encoding.UTF8.GetBytes(bomb.ToString()), "6:",
+            "not valid YAML: it has more than 200000 values, those that aliases repeat included");
     }
 
     [Theory]
@@ -50,10 +55,14 @@ public sealed class YamlTests : IDisposable
     [InlineData("- ")]
     [InlineData("? ")]
     public void Deep_nesting_is_refused(string opening) =>
-        AssertRefused(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat(opening, 200_000))), $"1:{64 * opening.Length + 1}: not valid YAML: it is nested more than 64 deep");
+        AssertRefused(
+            Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat(opening, 200_000))),
+            $"1:{64 * opening.Length + 1}: not valid YAML: it is nested more than 64 deep");
 
     [Theory]
-    [InlineData(new byte[] { (byte)'a', (byte)':', (byte)'\n', (byte)' ', 0xC3, 0xBC, 0xFC }, "2:3: the byte 0xfc is not UTF-8; save the file as UTF-8")]
+    [InlineData(
+        new byte[] { (byte)'a', (byte)':', (byte)'\n', (byte)' ', 0xC3, 0xBC, 0xFC },
+        "2:3: the byte 0xfc is not UTF-8; save the file as UTF-8")]
     [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 }, "1:1: the byte 0xff is not UTF-8")]
     public void Bytes_that_are_no_text_are_named(byte[] bytes, string says) => AssertRefused(bytes, says);
 
@@ -64,7 +73,8 @@ public sealed class YamlTests : IDisposable
         {
             var file = Write(Encoding.UTF8.GetBytes(text));
             Assert.Equal(0, RuleSet.Load([file]).Rules!.RuleCount);
-            Assert.Equal($"{file}:1:1: a runbook file has one document, this one has 0", Assert.Single(RunbookSet.Load([file]).Errors).ToString());
+            Assert.Equal(
+                $"{file}:1:1: a runbook file has one document, this one has 0", Assert.Single(RunbookSet.Load([file]).Errors).ToString());
         }
     }
 
@@ -82,8 +92,10 @@ public sealed class YamlTests : IDisposable
     public void Every_accessor_notes_what_is_not_as_it_should_be_and_goes_on()
     {
         var errors = new List<YamlError>();
-        var reader = new YamlReader("f", "{ text: [], span: 5 minutes, count: 11, one: c, pairs: [], items: x, some: [], other: 1 }", errors);
-        var fields = reader.Mapping(Assert.Single(reader.Documents()!), "a thing", "text", "span", "count", "one", "pairs", "items", "some")!;
+        var reader = new YamlReader(
+            "f", "{ text: [], span: 5 minutes, count: 11, one: c, pairs: [], items: x, some: [], other: 1 }", errors);
+        var fields = reader.Mapping(
+            Assert.Single(reader.Documents()!), "a thing", "text", "span", "count", "one", "pairs", "items", "some")!;
 
         Assert.Null(fields.Text("text"));
         Assert.Null(fields.Required("none"));
@@ -111,7 +123,8 @@ public sealed class YamlTests : IDisposable
     }
 
     [Fact]
-    public void A_long_value_is_not_quoted_whole() => Assert.Equal(201, YamlReader.Shown(new YamlScalarNode(new string('x', 100_000))).Length);
+    public void A_long_value_is_not_quoted_whole() =>
+        Assert.Equal(201, YamlReader.Shown(new YamlScalarNode(new string('x', 100_000))).Length);
 
     [Fact]
     public void Whatever_is_damaged_in_a_file_the_answer_is_in_words()

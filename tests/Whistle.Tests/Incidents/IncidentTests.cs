@@ -130,7 +130,9 @@ public sealed class IncidentTests : IDisposable
 
         Fire("Filling", "warning", "/a");
         await PassAsync(59);
-        Assert.Equal((1, IncidentState.Mitigating), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Reopened, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State));
+        Assert.Equal((1, IncidentState.Mitigating), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Reopened,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State));
         End(SignalEnd.Gone);
         await PassAsync(1);
         Assert.Equal(IncidentState.Closed, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State);
@@ -187,10 +189,15 @@ public sealed class IncidentTests : IDisposable
         await PassAsync(1);
         _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Unknown, Before = SignalState.Firing } };
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, false, null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].IsClear, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.ClearSince));
+        Assert.Equal((IncidentState.Open, false, null), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].IsClear,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.ClearSince));
         _active[0] = _active[0] with { Condition = _active[0].Condition with { State = SignalState.Firing, KeepSince = null } };
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, false), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].Unknown));
+        Assert.Equal((IncidentState.Open, false), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].Unknown));
 
         Fire("Filling", "warning", "/b");
         _active[1] = _active[1] with { Condition = _active[1].Condition with { KeepSince = _now } };
@@ -211,7 +218,8 @@ public sealed class IncidentTests : IDisposable
         Assert.True(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
         Assert.False(await _store.ReleaseAsync(id, "bob", _now, TestContext.Current.CancellationToken));
         Assert.Null(await _store.AcknowledgementAsync(id, _now, TestContext.Current.CancellationToken));
-        Assert.Equal(3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Acknowledged));
+        Assert.Equal(
+            3, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Acknowledged));
         End(SignalEnd.Gone);
         await PassAsync(1);
         Assert.False(await _store.AcknowledgeAsync(new(id, "ann", _now, _now.AddMinutes(30)), TestContext.Current.CancellationToken));
@@ -227,11 +235,16 @@ public sealed class IncidentTests : IDisposable
         await PassAsync(1);
         Assert.Equal(2, (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Count);
         for (var i = 0; i < 3; i++)
-            await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
-        await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
-        await _store.AppendTimelineAsync(id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+            await _store.AppendTimelineAsync(
+                id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(
+            id, _now, TimelineKind.Gate, "cooling", repeats: true, cancellation: TestContext.Current.CancellationToken);
+        await _store.AppendTimelineAsync(
+            id, _now, TimelineKind.Gate, "paused", repeats: true, cancellation: TestContext.Current.CancellationToken);
 
-        Assert.Equal([(3, "paused"), (1, "cooling"), (1, "paused")], (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Skip(2).Select(e => (e.Count, e.Text)));
+        Assert.Equal(
+            [(3, "paused"), (1, "cooling"), (1, "paused")],
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Skip(2).Select(e => (e.Count, e.Text)));
     }
 
     [Fact]
@@ -247,13 +260,16 @@ public sealed class IncidentTests : IDisposable
 
         var silent = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken));
         Assert.Equal(["Filling"], silent.Inhibits);
-        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Inhibited).Text);
+        Assert.Equal("Inhibits Filling (2 times). While it fires, nobody is paged for that and no repair of it starts.", Assert.Single(
+            await _store.TimelineAsync(silent.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Inhibited).Text);
 
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
         Assert.Equal(3, (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
-        Assert.All((await _store.ActiveAsync(TestContext.Current.CancellationToken)).Skip(1), i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.InhibitedBy)));
+        Assert.All(
+            (await _store.ActiveAsync(TestContext.Current.CancellationToken)).Skip(1),
+            i => Assert.Equal((_now, IncidentState.Open, null), (i.OpenedAt, i.State, i.InhibitedBy)));
     }
 
     [Fact]
@@ -266,12 +282,16 @@ public sealed class IncidentTests : IDisposable
         Fire("NodeSilent", "critical", "");
         Inhibit(0);
         await PassAsync(1);
-        Assert.Equal(("NodeSilent (node n)", null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].InhibitedBy!.ToString(), (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
+        Assert.Equal(("NodeSilent (node n)", null), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals[0].InhibitedBy!.ToString(),
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
 
         Inhibit(1);
         await PassAsync(1);
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
+        Assert.Equal((IncidentState.Open, "NodeSilent (node n)"), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
 
         _active.RemoveAt(2);
         Show();
@@ -285,7 +305,8 @@ public sealed class IncidentTests : IDisposable
                 "Filling (warning) is no longer inhibited by NodeSilent (node n).",
                 "Filling (critical) is no longer inhibited by NodeSilent (node n).",
             ],
-            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind is TimelineKind.Inhibited).Select(e => e.Text));
+            (await _store.TimelineAsync(id, TestContext.Current.CancellationToken)).Where(e => e.Kind is TimelineKind.Inhibited)
+                .Select(e => e.Text));
     }
 
     [Fact]
@@ -299,7 +320,9 @@ public sealed class IncidentTests : IDisposable
         Inhibit(0);
         Inhibit(2);
         await PassAsync(1);
-        Assert.Equal(("warning", 1), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count));
+        Assert.Equal(("warning", 1), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count));
         _active.RemoveAt(0);
         await PassAsync(1);
         Assert.Null(Assert.Single((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals).InhibitedBy);
@@ -314,7 +337,10 @@ public sealed class IncidentTests : IDisposable
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, 1, 2), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Reopened, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count(s => !s.IsClear)));
+        Assert.Equal((IncidentState.Open, 1, 2), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Reopened,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count(s => !s.IsClear)));
     }
 
     [Fact]
@@ -325,14 +351,22 @@ public sealed class IncidentTests : IDisposable
         Inhibit(1);
         await PassAsync(0);
         var id = Assert.Single(await _store.ActiveAsync(TestContext.Current.CancellationToken)).Id;
-        Assert.Equal(("warning", null, 2, 0), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Inhibits.Count));
+        Assert.Equal(("warning", null, 2, 0), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Signals.Count,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Inhibits.Count));
         Keep();
         await PassAsync(1);
-        Assert.Equal((IncidentState.Open, null), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
+        Assert.Equal((IncidentState.Open, null), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.InhibitedBy));
         _active.RemoveAt(0);
         Show();
         await PassAsync(1);
-        Assert.Equal(("critical", IncidentState.Open), ((await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity, (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State));
+        Assert.Equal(("critical", IncidentState.Open), (
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.Severity,
+            (await _store.FindAsync(id, TestContext.Current.CancellationToken))!.State));
     }
 
     [Fact]
@@ -376,7 +410,8 @@ public sealed class IncidentTests : IDisposable
         };
     }
 
-    void Inhibit(int index) => _active[index] = _active[index] with { InhibitedBy = Inhibitor.Of(_active.Single(s => s.Name == "NodeSilent")) };
+    void Inhibit(int index) =>
+        _active[index] = _active[index] with { InhibitedBy = Inhibitor.Of(_active.Single(s => s.Name == "NodeSilent")) };
 
     void Show()
     {

@@ -36,8 +36,10 @@ public sealed class BackgroundThreadTests
 
     [Fact]
     public async Task What_its_work_throws_is_thrown() =>
-        await Assert.ThrowsAsync<InvalidDataException>(() => BackgroundThread.Run<int>(() => throw new InvalidDataException(), Cancellation));
+        await Assert.ThrowsAsync<InvalidDataException>(
+            () => BackgroundThread.Run<int>(() => throw new InvalidDataException(), Cancellation));
 
     // The 19th field of stat(5), counted after the name in brackets.
-    static int Niceness() => int.Parse(File.ReadAllText("/proc/thread-self/stat").Split(')')[^1].Split(' ')[17], System.Globalization.CultureInfo.InvariantCulture);
+    static int Niceness() => int.Parse(
+        File.ReadAllText("/proc/thread-self/stat").Split(')')[^1].Split(' ')[17], System.Globalization.CultureInfo.InvariantCulture);
 }

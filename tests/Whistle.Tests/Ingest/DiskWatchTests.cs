@@ -45,7 +45,9 @@ public sealed class DiskWatchTests : IDisposable
         _options = new StoreOptions(Path.Combine(_folder, "telemetry"), TimeSpan.FromDays(15));
         _store = new DuckDbStore(_options, _time);
         var metrics = new IngestMetrics(Metrics.NewCustomRegistry());
-        _log = new TelemetryLog(new() { GroupCommit = TimeSpan.Zero }, new(), new Head(_time, 100), _store, metrics, _health, _time, NullLogger<TelemetryLog>.Instance);
+        _log = new TelemetryLog(
+            new() { GroupCommit = TimeSpan.Zero }, new(), new Head(_time, 100), _store, metrics, _health, _time,
+            NullLogger<TelemetryLog>.Instance);
         var series = new HeadSeries(1, Labels.OfMetric("m"), "t");
         for (var hour = 0; hour < Hours; hour++, _time.Advance(TimeSpan.FromHours(1)))
         {
@@ -60,7 +62,9 @@ public sealed class DiskWatchTests : IDisposable
         _store.Maintain();
         Assert.Equal(Hours, Left);
         _hour = Bytes() / Hours;
-        _watch = new DiskWatch(new() { MinFree = 2 * _hour }, _options, _store, _log, _state, _reserve, _health, metrics, _time, NullLogger<DiskWatch>.Instance)
+        _watch = new DiskWatch(
+            new() { MinFree = 2 * _hour }, _options, _store, _log, _state, _reserve, _health, metrics, _time,
+            NullLogger<DiskWatch>.Instance)
         {
             SpaceOf = _ => new DiskSpace(1 << 30, _free(), 0, 0),
         };
@@ -86,7 +90,8 @@ public sealed class DiskWatchTests : IDisposable
 
         Assert.Equal(Hours - 3, Left);
         Assert.NotEqual(HealthState.Failed, _health.State);
-        Assert.Equal("retention", Assert.Single(_health.Problems(), p => p.State == HealthState.Degraded && p.Component != "disk").Component);
+        Assert.Equal(
+            "retention", Assert.Single(_health.Problems(), p => p.State == HealthState.Degraded && p.Component != "disk").Component);
     }
 
     [Fact]
@@ -150,7 +155,8 @@ public sealed class DiskWatchTests : IDisposable
     byte[] Body()
     {
         var buffer = new System.Buffers.ArrayBufferWriter<byte>();
-        RemoteWriteEncoder.EncodeV1([new TimeSeries(Labels.OfMetric("n"), [new Sample(_time.GetUtcNow().ToUnixTimeMilliseconds(), 1)])], buffer);
+        RemoteWriteEncoder.EncodeV1(
+            [new TimeSeries(Labels.OfMetric("n"), [new Sample(_time.GetUtcNow().ToUnixTimeMilliseconds(), 1)])], buffer);
         return buffer.WrittenSpan.ToArray();
     }
 

@@ -52,7 +52,11 @@ public sealed class DuckDbStoreTests : IDisposable
 
         Assert.Equal(1, _store.Maintain());
 
-        Assert.Equal(["2026-03-01T10Z.1.labels.parquet", "2026-03-01T10Z.1.samples.parquet", "2026-03-01T10Z.1.series.parquet", "2026-03-01T10Z.json"],
+        Assert.Equal(
+        [
+            "2026-03-01T10Z.1.labels.parquet", "2026-03-01T10Z.1.samples.parquet", "2026-03-01T10Z.1.series.parquet",
+            "2026-03-01T10Z.json",
+        ],
             Directory.GetFiles(Path.Combine(_folder, "sealed")).Select(Path.GetFileName).Order());
         Assert.Equal(before.Times, Read().Times);
         Assert.Equal(0, _store.Maintain());

@@ -25,8 +25,8 @@ public sealed class HeadTests
     public void A_chunk_gives_back_every_sample_bit_for_bit()
     {
         var values = Gen.OneOf(
-            Gen.Double, Gen.Int[-5, 5].Select(i => (double)i), Gen.Const(StaleMarker.Value), Gen.Const(double.NaN), Gen.Const(double.NegativeInfinity),
-            Gen.ULong.Select(BitConverter.UInt64BitsToDouble));
+            Gen.Double, Gen.Int[-5, 5].Select(i => (double)i), Gen.Const(StaleMarker.Value), Gen.Const(double.NaN),
+            Gen.Const(double.NegativeInfinity), Gen.ULong.Select(BitConverter.UInt64BitsToDouble));
         var steps = Gen.OneOf(Gen.Const(15_000L), Gen.Long[1, 20_000], Gen.Long[1, 1L << 40]);
         Gen.Select(Gen.Long[-1L << 45, 1L << 45], Gen.Select(steps, values).Array[1, 300]).Sample((start, samples) =>
         {
@@ -65,7 +65,8 @@ public sealed class HeadTests
             Assert.All(arrivals, a => Assert.True(series.Contains(a)));
             Assert.False(series.Contains(401));
             for (var from = 0; from <= 400; from += 37)
-                Assert.All((int[])[0, 1, 5, 40], length => Assert.Equal(expected.Keys.Any(t => t >= from && t <= from + length), series.HasSampleIn(from, from + length)));
+                Assert.All((int[])[0, 1, 5, 40], length => Assert.Equal(
+                    expected.Keys.Any(t => t >= from && t <= from + length), series.HasSampleIn(from, from + length)));
         });
     }
 
@@ -73,7 +74,12 @@ public sealed class HeadTests
     public void Many_late_samples_find_their_place_in_either_direction()
     {
         var series = new HeadSeries(1, Labels.OfMetric("m"), "t");
-        long[] arrivals = [.. Enumerable.Range(0, 500).Select(i => 10_000L + i), .. Enumerable.Range(0, 3000).Select(i => 9_000L - i), .. Enumerable.Range(0, 500).Select(i => 9_001L + i)];
+        long[] arrivals =
+        [
+            .. Enumerable.Range(0, 500).Select(i => 10_000L + i),
+            .. Enumerable.Range(0, 3000).Select(i => 9_000L - i),
+            .. Enumerable.Range(0, 500).Select(i => 9_001L + i),
+        ];
 
         Assert.All(arrivals, at => Assert.True(series.Append(at, at)));
 

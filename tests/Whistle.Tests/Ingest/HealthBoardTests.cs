@@ -24,7 +24,9 @@ public sealed class HealthBoardTests
         _time.Advance(TimeSpan.FromSeconds(1));
         _board.Failing("rules", "pass", "c");
 
-        Assert.Equal((HealthState.Failed, "c", _time.GetUtcNow().AddMinutes(-1)), Assert.Single(_board.Problems()) is var p ? (p.State, p.Reason, p.Since) : default);
+        Assert.Equal(
+            (HealthState.Failed, "c", _time.GetUtcNow().AddMinutes(-1)),
+            Assert.Single(_board.Problems()) is var p ? (p.State, p.Reason, p.Since) : default);
         _board.Clear("rules", "pass");
         Assert.Equal(HealthState.Ok, _board.State);
         _board.Failing("rules", "pass", "d");

@@ -43,7 +43,9 @@ public sealed class HotStoreLossTests : IDisposable
         var health = new HealthBoard(_time);
         using (var store = NewStore(health))
         {
-            var log = new TelemetryLog(new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, new MemoryOptions(), new Head(_time, 100), store, new IngestMetrics(Metrics.NewCustomRegistry()), health, _time, NullLogger<TelemetryLog>.Instance);
+            var log = new TelemetryLog(
+                new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, new MemoryOptions(), new Head(_time, 100), store,
+                new IngestMetrics(Metrics.NewCustomRegistry()), health, _time, NullLogger<TelemetryLog>.Instance);
             using var stopping = new CancellationTokenSource();
             var running = log.RunAsync(stopping.Token);
             for (var i = 0; i < 5; i++)
@@ -92,14 +94,17 @@ public sealed class HotStoreLossTests : IDisposable
         using var store = NewStore(health);
         Append(store, 1);
         var batch = new CommitBatch();
-        batch.Add(new HeadSeries(99, Labels.OfMetric("m", ("lost", "yes")), ""), _time.GetUtcNow().ToUnixTimeMilliseconds(), 2, late: false);
+        batch.Add(
+            new HeadSeries(99, Labels.OfMetric("m", ("lost", "yes")), ""), _time.GetUtcNow().ToUnixTimeMilliseconds(), 2, late: false);
         store.Append(batch);
         _time.Advance(TimeSpan.FromMinutes(70));
 
         store.Maintain();
 
         Assert.Equal([1.0], store.Select(All, 0, long.MaxValue).Single().Values);
-        Assert.Contains(health.Problems(), p => p.Reason.StartsWith("1 samples of the hour 2026-03-01T10Z belong to no series", StringComparison.Ordinal));
+        Assert.Contains(
+            health.Problems(),
+            p => p.Reason.StartsWith("1 samples of the hour 2026-03-01T10Z belong to no series", StringComparison.Ordinal));
         Assert.Single(Directory.GetFiles(Path.Combine(_folder, "set-aside"), "*.parquet", SearchOption.AllDirectories));
     }
 
@@ -128,7 +133,9 @@ public sealed class HotStoreLossTests : IDisposable
         File.WriteAllText(obstacle, "");
 
         for (var start = 0; start < 2; start++)
-            Assert.Contains("cannot be set aside", Assert.Throws<StoreException>(() => NewStore(new HealthBoard(_time))).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "cannot be set aside", Assert.Throws<StoreException>(() => NewStore(new HealthBoard(_time))).Message,
+                StringComparison.Ordinal);
 
         File.Delete(obstacle);
         using (var store = NewStore(new HealthBoard(_time)))
@@ -175,7 +182,8 @@ public sealed class HotStoreLossTests : IDisposable
 
         Assert.Equal([0.0, 1, 2, 3], again.Select(All, 0, long.MaxValue).SelectMany(s => s.Values));
         Assert.Contains(health.Problems(), p => p.Reason.Contains("of its log", StringComparison.Ordinal));
-        Assert.Equal(log.Length, new FileInfo(Directory.GetFiles(Path.Combine(copy, "set-aside"), "hot.duckdb.damaged.wal.damaged", SearchOption.AllDirectories).Single()).Length);
+        Assert.Equal(log.Length, new FileInfo(Directory.GetFiles(
+            Path.Combine(copy, "set-aside"), "hot.duckdb.damaged.wal.damaged", SearchOption.AllDirectories).Single()).Length);
     }
 
     [Fact]
@@ -225,7 +233,9 @@ public sealed class HotStoreLossTests : IDisposable
     {
         using (var store = NewStore(new HealthBoard(_time)))
         {
-            var log = new TelemetryLog(new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, new MemoryOptions(), new Head(_time, 100), store, new IngestMetrics(Metrics.NewCustomRegistry()), new HealthBoard(_time), _time, NullLogger<TelemetryLog>.Instance);
+            var log = new TelemetryLog(
+                new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, new MemoryOptions(), new Head(_time, 100), store,
+                new IngestMetrics(Metrics.NewCustomRegistry()), new HealthBoard(_time), _time, NullLogger<TelemetryLog>.Instance);
             using var stopping = new CancellationTokenSource();
             var running = log.RunAsync(stopping.Token);
             for (var i = 0; i < 5; i++)
@@ -281,7 +291,8 @@ public sealed class HotStoreLossTests : IDisposable
         File.Delete(path);
         Directory.CreateDirectory(path);
 
-        Assert.Contains($"{path} is a folder", Assert.Throws<StoreException>(() => NewStore(new HealthBoard(_time))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"{path} is a folder", Assert.Throws<StoreException>(() => NewStore(new HealthBoard(_time))).Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(Path.Combine(_folder, "set-aside")));
     }
 
@@ -327,12 +338,14 @@ public sealed class HotStoreLossTests : IDisposable
 
     string Hot => Path.Combine(_folder, "hot.duckdb");
 
-    DuckDbStore NewStore(HealthBoard health, string name = "") => new(new StoreOptions(Path.Combine(_folder, name), TimeSpan.FromDays(2)), _time, health);
+    DuckDbStore NewStore(HealthBoard health, string name = "") =>
+        new(new StoreOptions(Path.Combine(_folder, name), TimeSpan.FromDays(2)), _time, health);
 
     async Task RecordAsync(TelemetryLog log, double value)
     {
         _time.Advance(TimeSpan.FromSeconds(15));
-        await log.RecordAsync([new RecordedSample(new RecordedSeries(Labels.OfMetric("m")), _time.GetUtcNow().ToUnixTimeMilliseconds(), value)]);
+        await log.RecordAsync(
+            [new RecordedSample(new RecordedSeries(Labels.OfMetric("m")), _time.GetUtcNow().ToUnixTimeMilliseconds(), value)]);
     }
 
     void Append(DuckDbStore store, double value, string name = "m")

@@ -41,7 +41,8 @@ public sealed class SeriesLimitsTests : IDisposable
     [InlineData(3, 100, 100, "series_limit", "MaxSeriesPerTenant")]
     [InlineData(100, 3, 100, "new_series_limit", "MaxNewSeriesPerHour")]
     [InlineData(100, 100, 3, "stored_series_limit", "MaxStoredSeriesPerTenant")]
-    public void Past_each_limit_new_series_are_refused_and_known_ones_and_other_tenants_go_on(int active, int perHour, int stored, string reason, string setting)
+    public void Past_each_limit_new_series_are_refused_and_known_ones_and_other_tenants_go_on(
+        int active, int perHour, int stored, string reason, string setting)
     {
         var head = new Head(_time, new SeriesLimits(new(active, perHour, stored), _time, _state));
         for (var i = 0; i < 3; i++)
@@ -78,7 +79,8 @@ public sealed class SeriesLimitsTests : IDisposable
 
         Assert.InRange(1_000_000, 1, Math.Min(options.MaxActive, Math.Min(options.NewPerHour, options.Stored)));
         Assert.InRange(options.NewPerHour, options.MaxActive, int.MaxValue);
-        Assert.Equal((int.MaxValue, int.MaxValue), (new SeriesLimitOptions(int.MaxValue).NewPerHour, new SeriesLimitOptions(int.MaxValue).Stored));
+        Assert.Equal(
+            (int.MaxValue, int.MaxValue), (new SeriesLimitOptions(int.MaxValue).NewPerHour, new SeriesLimitOptions(int.MaxValue).Stored));
     }
 
     [Fact]
@@ -137,7 +139,9 @@ public sealed class SeriesLimitsTests : IDisposable
         // Not reserved twice.
         Assert.InRange(new NewSeries(200, _time, _state).Count("t"), 101, 110);
         await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(1, (await connection.QueryAsync("SELECT count(*) FROM new_series", r => r.GetInt64(0), TestContext.Current.CancellationToken))[0]);
+        Assert.Equal(
+            1,
+            (await connection.QueryAsync("SELECT count(*) FROM new_series", r => r.GetInt64(0), TestContext.Current.CancellationToken))[0]);
     }
 
     [Theory]
@@ -191,7 +195,8 @@ public sealed class SeriesLimitsTests : IDisposable
         // A backlog of ten hours, a report every half hour of it, sent within half an hour.
         for (var report = 0; report < 20; report++)
         {
-            Assert.Equal(new AppendResult(2, 0, 0, null), await log.AppendAsync(sender, RemoteWriteVersion.V1, Body(_time.GetUtcNow().AddHours(-10).AddMinutes(report * 30), "a", "b")));
+            Assert.Equal(new AppendResult(2, 0, 0, null), await log.AppendAsync(
+                sender, RemoteWriteVersion.V1, Body(_time.GetUtcNow().AddHours(-10).AddMinutes(report * 30), "a", "b")));
             log.Prune();
             _time.Advance(TimeSpan.FromMinutes(2));
         }
@@ -270,13 +275,15 @@ public sealed class SeriesLimitsTests : IDisposable
     static byte[] Body(DateTimeOffset at, params string[] names)
     {
         var buffer = new System.Buffers.ArrayBufferWriter<byte>();
-        RemoteWriteEncoder.EncodeV1([.. names.Select(n => new TimeSeries(Labels.OfMetric(n), [new Sample(at.ToUnixTimeMilliseconds(), 1)]))], buffer);
+        RemoteWriteEncoder.EncodeV1(
+            [.. names.Select(n => new TimeSeries(Labels.OfMetric(n), [new Sample(at.ToUnixTimeMilliseconds(), 1)]))], buffer);
         return buffer.WrittenSpan.ToArray();
     }
 
     DuckDbStore NewStore() => new(new StoreOptions(_folder, TimeSpan.FromDays(2)), _time);
 
-    static HeadSeries? Add(Head head, string tenant, int i, out LimitReached? reached) => head.GetOrAdd((UInt128)HashCode.Combine(tenant, i), Of(tenant, i), out reached);
+    static HeadSeries? Add(Head head, string tenant, int i, out LimitReached? reached) =>
+        head.GetOrAdd((UInt128)HashCode.Combine(tenant, i), Of(tenant, i), out reached);
 
     static Label[] Of(string tenant, int i) => [.. Labels.OfMetric("m", ("i", $"{i}"), ("tenant", tenant))];
 }

@@ -32,19 +32,27 @@ public sealed class SeriesSearchTests : IDisposable
         var reader = new TelemetryReader(head, store);
         var values = One("", "a", "b", "v1", "v3", "n2", "t1", "missing", ".+", "[ab]|v[12]", "t.", "");
         var matcher = Gen.Select(One(Names), Gen.Enum<MatchOperator>(), values, (name, op, value) => new LabelMatcher(name, op, value));
-        var time = Gen.OneOf(Gen.Int[-400, 20].Select(At), One(DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds(), 0L));
-        var scope = Gen.Select(matcher.Array[0, 3].Array[1, 3], time, time, (selectors, from, to) => new SeriesScope([.. selectors], from, to));
+        var time = Gen.OneOf(
+            Gen.Int[-400, 20].Select(At),
+            One(DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds(), 0L));
+        var scope = Gen.Select(
+            matcher.Array[0, 3].Array[1, 3], time, time, (selectors, from, to) => new SeriesScope([.. selectors], from, to));
 
         Gen.Select(scope, Gen.Int[1, 12]).Sample(
             (asked, items) =>
             {
-                List<Labels> inScope = [.. all.Where(s => asked.Selectors.Any(m => m.All(one => one.IsMatch(s.Labels))) && s.Times.Any(t => t >= asked.MinTime && t <= asked.MaxTime)).Select(s => s.Labels)];
+                List<Labels> inScope = [.. all.Where(s => asked.Selectors.Any(m => m.All(one => one.IsMatch(s.Labels)))
+                    && s.Times.Any(t => t >= asked.MinTime && t <= asked.MaxTime)).Select(s => s.Labels)];
                 var limit = new AnswerLimit(items, long.MaxValue);
                 inScope.Sort(Labels.Compare);
                 AssertBeginning(inScope, reader.Series(asked, limit, CancellationToken.None), limit);
-                AssertBeginning([.. inScope.SelectMany(l => l.Select(p => p.Name)).Distinct().Order(StringComparer.Ordinal)], reader.LabelNames(asked, limit, CancellationToken.None), limit);
+                AssertBeginning(
+                    [.. inScope.SelectMany(l => l.Select(p => p.Name)).Distinct().Order(StringComparer.Ordinal)],
+                    reader.LabelNames(asked, limit, CancellationToken.None), limit);
                 foreach (var name in Names)
-                    AssertBeginning([.. inScope.Select(l => l[name]).Where(v => v.Length > 0).Distinct().Order(StringComparer.Ordinal)], reader.LabelValues(name, asked, limit, CancellationToken.None), limit);
+                    AssertBeginning(
+                        [.. inScope.Select(l => l[name]).Where(v => v.Length > 0).Distinct().Order(StringComparer.Ordinal)],
+                        reader.LabelValues(name, asked, limit, CancellationToken.None), limit);
             },
             iter: 80, threads: 1);
     }
@@ -117,7 +125,8 @@ public sealed class SeriesSearchTests : IDisposable
 
         Assert.InRange(seen, 100, series / 2);
         // One who has left before is not read for at all.
-        Assert.ThrowsAny<OperationCanceledException>(() => store.VisitSeries([], 0, long.MaxValue, _ => Assert.Fail("It was read."), leaving.Token));
+        Assert.ThrowsAny<OperationCanceledException>(
+            () => store.VisitSeries([], 0, long.MaxValue, _ => Assert.Fail("It was read."), leaving.Token));
         Assert.ThrowsAny<OperationCanceledException>(() => store.StoredSeries((_, _) => Assert.Fail("It was read."), leaving.Token));
 
         void Leave()
@@ -193,7 +202,8 @@ public sealed class SeriesSearchTests : IDisposable
         {
             var labels = Labels.From(
             [
-                new("__name__", $"n{i % 4}"), new("tenant", i % 5 == 0 ? "" : $"t{i % 3}"), new("x", i % 3 == 0 ? "" : "ab"[i % 2].ToString()), new("y", $"v{i % 7}"), new("z", $"{i}"),
+                new("__name__", $"n{i % 4}"), new("tenant", i % 5 == 0 ? "" : $"t{i % 3}"),
+                new("x", i % 3 == 0 ? "" : "ab"[i % 2].ToString()), new("y", $"v{i % 7}"), new("z", $"{i}"),
             ]);
             all.Add((labels, []));
             series.Add(head.GetOrAdd(UInt128.Zero, [.. labels], limited: false)!);

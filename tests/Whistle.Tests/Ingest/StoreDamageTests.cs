@@ -9,8 +9,8 @@ using Xunit;
 namespace Whistle.Tests.Ingest;
 
 /// <summary>
-/// Files of the telemetry folder go missing, are older, cut, zeroed or garbled, of a stopped server or a running one. Whatever is answered then was stored so;
-/// what is not answered is told of; and nothing ends in an exception that nobody expects.
+/// Files of the telemetry folder go missing, are older, cut, zeroed or garbled, of a stopped server or a running one. Whatever is answered
+/// then was stored so; what is not answered is told of; and nothing ends in an exception that nobody expects.
 /// </summary>
 public sealed class StoreDamageTests(StoreDamageTests.Made made) : IClassFixture<StoreDamageTests.Made>
 {
@@ -93,7 +93,8 @@ public sealed class StoreDamageTests(StoreDamageTests.Made made) : IClassFixture
 
         var health = Check(copy, "hot store deleted");
 
-        Assert.Contains(health.Problems(), p => p.Subject == "hot" && p.Reason.Contains("older than what was stored", StringComparison.Ordinal));
+        Assert.Contains(
+            health.Problems(), p => p.Subject == "hot" && p.Reason.Contains("older than what was stored", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -180,8 +181,11 @@ public sealed class StoreDamageTests(StoreDamageTests.Made made) : IClassFixture
         foreach (var (key, value) in found)
             Assert.True(Folder.Books.TryGetValue(key, out var right) && right == value, $"{what}: {key} is {value}, not {right}");
         var missing = Folder.Books.Keys.Where(k => !found.ContainsKey(k)).ToList();
-        Assert.True(missing.Count == 0 || warnings.Texts.Count > 0, $"{what}: {missing.Count} samples are missing, such as {missing.FirstOrDefault()}, and no warning says so");
-        Assert.True(missing.Count == 0 || health.Problems().Count > 0, $"{what}: {missing.Count} samples are missing, and health says nothing");
+        Assert.True(
+            missing.Count == 0 || warnings.Texts.Count > 0,
+            $"{what}: {missing.Count} samples are missing, such as {missing.FirstOrDefault()}, and no warning says so");
+        Assert.True(
+            missing.Count == 0 || health.Problems().Count > 0, $"{what}: {missing.Count} samples are missing, and health says nothing");
         return found;
     }
 
@@ -195,14 +199,20 @@ public sealed class StoreDamageTests(StoreDamageTests.Made made) : IClassFixture
         batch.Add(series, now, 42, late: false);
         store.Append(batch);
         var answer = Assert.Single(store.Select([new("tenant", MatchOperator.Equal, "gamma")], 0, long.MaxValue));
-        Assert.True(answer.Times is [var time] && time == now && answer.Values is [42], $"{what}: the new series has {answer.Times.Length} samples");
+        Assert.True(
+            answer.Times is [var time] && time == now && answer.Values is [42],
+            $"{what}: the new series has {answer.Times.Length} samples");
     }
 
-    static void AssertSame(Dictionary<(string, string, long), double> before, Dictionary<(string, string, long), double> after, string what) =>
-        Assert.True(before.Count == after.Count && before.All(b => after.TryGetValue(b.Key, out var value) && value == b.Value), $"{what}: {before.Count} samples became {after.Count}");
+    static void AssertSame(
+        Dictionary<(string, string, long), double> before, Dictionary<(string, string, long), double> after, string what) =>
+        Assert.True(
+            before.Count == after.Count && before.All(b => after.TryGetValue(b.Key, out var value) && value == b.Value),
+            $"{what}: {before.Count} samples became {after.Count}");
 
     static IEnumerable<string> FilesOf(string folder) =>
-        Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Where(f => !f.StartsWith("set-aside", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
+        Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f))
+            .Where(f => !f.StartsWith("set-aside", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
 
     string Harmed(string folder, string file, Harm harm, Random random)
     {
@@ -255,5 +265,6 @@ public sealed class StoreDamageTests(StoreDamageTests.Made made) : IClassFixture
     // A running server may have it open.
     static FileStream Overwrite(string path) => new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
 
-    static int Number(string variable, int usual) => int.TryParse(Environment.GetEnvironmentVariable(variable), out var number) ? number : usual;
+    static int Number(string variable, int usual) =>
+        int.TryParse(Environment.GetEnvironmentVariable(variable), out var number) ? number : usual;
 }

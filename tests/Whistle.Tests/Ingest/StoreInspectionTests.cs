@@ -69,7 +69,8 @@ public sealed class StoreInspectionTests(StoreDamageTests.Made made) : IClassFix
         File.WriteAllText(Path.Combine(whole, "sealed", "2026-03-01T12Z.1.samples.parquet"), "no parquet");
         using (var store = new DuckDbStore(new StoreOptions(whole, TimeSpan.FromDays(30)), made.Folder.Time))
             store.ProveAll();
-        var entries = Directory.GetFileSystemEntries(whole, "*", SearchOption.AllDirectories).Select(e => Path.GetRelativePath(whole, e)).Order(StringComparer.Ordinal).ToList();
+        var entries = Directory.GetFileSystemEntries(whole, "*", SearchOption.AllDirectories).Select(e => Path.GetRelativePath(whole, e))
+            .Order(StringComparer.Ordinal).ToList();
         Assert.Contains("set-aside", entries);
         Assert.Contains("hot.duckdb", entries);
 
@@ -81,7 +82,9 @@ public sealed class StoreInspectionTests(StoreDamageTests.Made made) : IClassFix
 
             var findings = Look(copy);
 
-            Assert.True(entry.Length == 0 || (findings.Exists(f => f.Part == "format") && findings.Exists(f => f.Part == "hot.duckdb")), $"{entry}, {harm}: {string.Join("; ", findings)}");
+            Assert.True(
+                entry.Length == 0 || (findings.Exists(f => f.Part == "format") && findings.Exists(f => f.Part == "hot.duckdb")),
+                $"{entry}, {harm}: {string.Join("; ", findings)}");
             Directory.Delete(Path.GetDirectoryName(copy)!, recursive: true);
         }
     }
@@ -130,5 +133,6 @@ public sealed class StoreInspectionTests(StoreDamageTests.Made made) : IClassFix
     List<DataFinding> Look(string folder) => [.. StoreInspection.Look(folder, made.Folder.Time)];
 
     static List<(string, string)> Contents(string folder) =>
-        [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(f => (f, Convert.ToBase64String(File.ReadAllBytes(f))))];
+        [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+            .Select(f => (f, Convert.ToBase64String(File.ReadAllBytes(f))))];
 }

@@ -7,8 +7,9 @@ using Whistle.Telemetry;
 namespace Whistle.Tests.Ingest;
 
 /// <summary>
-/// A telemetry folder as a killed server leaves it, and books of what was stored there: two tenants whose series differ in nothing else, sealed hours (one of them
-/// sealed twice), a hot hour, samples that came late. Copies of the folder from earlier in its life are kept beside it.
+/// A telemetry folder as a killed server leaves it, and books of what was stored there: two tenants whose series differ in nothing else,
+/// sealed hours (one of them sealed twice), a hot hour, samples that came late. Copies of the folder from earlier in its life are kept
+/// beside it.
 /// </summary>
 sealed class TelemetryFolder : IDisposable
 {
@@ -91,7 +92,8 @@ sealed class TelemetryFolder : IDisposable
                 var name = $"s{i}";
                 if (!_series.TryGetValue((Tenants[tenant], name), out var series))
                 {
-                    _series[(Tenants[tenant], name)] = series = new HeadSeries(++_lastId, Labels.OfMetric("m", ("series", name), ("tenant", Tenants[tenant])), Tenants[tenant]);
+                    _series[(Tenants[tenant], name)] = series = new HeadSeries(
+                        ++_lastId, Labels.OfMetric("m", ("series", name), ("tenant", Tenants[tenant])), Tenants[tenant]);
                     batch.NewSeries.Add(series);
                 }
 

@@ -122,10 +122,17 @@ public sealed class TelemetryLogTests : IAsyncDisposable
         var wide = new string('x', 8000);
 
         // One sample each: by their count they are nothing.
-        var many = Assert.Throws<BusyException>(() => { _ = log.AppendAsync(_sender, RemoteWriteVersion.V1, Body([.. Enumerable.Range(0, 80).Select(i => One(Labels.OfMetric("m", ("i", $"{i}{wide}")), 1))])); });
+        var many = Assert.Throws<BusyException>(() =>
+        {
+            _ = log.AppendAsync(
+                _sender, RemoteWriteVersion.V1,
+                Body([.. Enumerable.Range(0, 80).Select(i => One(Labels.OfMetric("m", ("i", $"{i}{wide}")), 1))]));
+        });
         Assert.Contains("1 MiB", many.Message, StringComparison.Ordinal);
         Assert.Equal(0, log.PendingBytes);
-        await log.AppendAsync(_sender, RemoteWriteVersion.V1, Body([.. Enumerable.Range(0, 40).Select(i => One(Labels.OfMetric("m", ("i", $"{i}{wide}")), 1))]));
+        await log.AppendAsync(
+            _sender, RemoteWriteVersion.V1,
+            Body([.. Enumerable.Range(0, 40).Select(i => One(Labels.OfMetric("m", ("i", $"{i}{wide}")), 1))]));
 
         Assert.Equal(0, log.PendingBytes);
         Assert.Equal(40, _head.Select(Named("m"), 0, long.MaxValue).Count);
@@ -155,9 +162,11 @@ public sealed class TelemetryLogTests : IAsyncDisposable
     }
 
     TelemetryLog Log(MemoryOptions memory) => new(
-        new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, memory, _head, _store, new IngestMetrics(Prometheus.Metrics.NewCustomRegistry()), _health, _time, NullLogger<TelemetryLog>.Instance);
+        new TelemetryLogOptions { GroupCommit = TimeSpan.Zero }, memory, _head, _store,
+        new IngestMetrics(Prometheus.Metrics.NewCustomRegistry()), _health, _time, NullLogger<TelemetryLog>.Instance);
 
-    Task<AppendResult> SendAsync(string name, double value) => _log.AppendAsync(_sender, RemoteWriteVersion.V1, Body([One(Labels.OfMetric(name), value)]));
+    Task<AppendResult> SendAsync(string name, double value) =>
+        _log.AppendAsync(_sender, RemoteWriteVersion.V1, Body([One(Labels.OfMetric(name), value)]));
 
     // The runtime's own: there is no array of this length.
     static void RunOutOfMemory() => _ = new byte[Array.MaxLength + 1];

@@ -100,7 +100,8 @@ public sealed class TenantTurnsTests
         using var greedy = budgets.Open("greedy");
         greedy.Take(700);
 
-        Assert.Contains("of the tenant greedy alone", Assert.Throws<BusyException>(() => greedy.Take(100)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "of the tenant greedy alone", Assert.Throws<BusyException>(() => greedy.Take(100)).Message, StringComparison.Ordinal);
         using (var modest = budgets.Open("modest"))
         {
             modest.Take(250);

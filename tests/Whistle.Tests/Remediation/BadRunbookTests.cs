@@ -27,7 +27,8 @@ public sealed class BadRunbookTests : IDisposable
     [InlineData("rollback: { action: node.fly }", "unknown action \"node.fly\"; known are certificates.check")]
     [InlineData("rollback: { action: packages.unpin }", "packages.unpin needs the parameter packages, a list of texts")]
     [InlineData("parameters: { minimumAge: soon }", "minimumAge of disk.clean-paths must be an age: a whole number with its unit, like")]
-    [InlineData("rollback: { action: node.reboot, expr: 'up{node=\"${output.x}\"}' }", "a step's report can only be named in its own rollback")]
+    [InlineData(
+        "rollback: { action: node.reboot, expr: 'up{node=\"${output.x}\"}' }", "a step's report can only be named in its own rollback")]
     [InlineData("rollback: { action: node.reboot, expr: 'up > ${node}' }", "expr: ")]
     [InlineData("wait: up", "a step is one of action, wait, task, approval; this one is action and wait")]
     public void A_step_that_is_wrong_says_how_it_is_right(string part, string reason) => Refused(Book(part), reason);
@@ -46,11 +47,16 @@ public sealed class BadRunbookTests : IDisposable
     [InlineData("- { name: a, task: x, rollback: { action: node.reboot } }", "rollback: only an action has it, not a task")]
     [InlineData("- { name: a, approval: anybody }", "is not one of support, customer")]
     [InlineData("- { name: a, approval: support, onFailure: continue }", "an approval that nobody gives cannot let the run continue")]
-    [InlineData("- { name: a, action: kubernetes.drain, parameters: { deleteEmptyDir: 'true' } }", "deleteEmptyDir of kubernetes.drain must be true or false")]
-    [InlineData("- { name: a, action: packages.check, parameters: { packages: { a: 1 } } }", "packages of packages.check must be a mapping of texts")]
+    [InlineData(
+        "- { name: a, action: kubernetes.drain, parameters: { deleteEmptyDir: 'true' } }",
+        "deleteEmptyDir of kubernetes.drain must be true or false")]
+    [InlineData(
+        "- { name: a, action: packages.check, parameters: { packages: { a: 1 } } }",
+        "packages of packages.check must be a mapping of texts")]
     [InlineData("- &loop { name: a, action: disk.clean-paths, parameters: { roots: *loop } }", "*loop refers to no anchor before it")]
     [InlineData("- { name: a, action: disk.clean-paths, parameters: { roots: &loop [*loop] } }", "*loop refers to no anchor before it")]
-    public void A_list_of_steps_that_is_wrong_says_how_it_is_right(string step, string reason) => Refused(Book("").Replace("- { name: a, action: disk.clean-paths,  }", step, StringComparison.Ordinal), reason);
+    public void A_list_of_steps_that_is_wrong_says_how_it_is_right(string step, string reason) =>
+        Refused(Book("").Replace("- { name: a, action: disk.clean-paths,  }", step, StringComparison.Ordinal), reason);
 
     [Theory]
     [InlineData("ladder: [a]", "ladder: [a]", "ladder: a would be tried again and again; a ladder goes up")]
@@ -60,7 +66,8 @@ public sealed class BadRunbookTests : IDisposable
     [InlineData("ladder: [b, b]", "", "ladder: b would be tried again and again")]
     public void A_ladder_goes_up_and_ends(string first, string second, string reason)
     {
-        var errors = Load(("a.yaml", Book("") + first), ("b.yaml", Book("").Replace("name: a\n", "name: b\n", StringComparison.Ordinal) + second));
+        var errors = Load(
+            ("a.yaml", Book("") + first), ("b.yaml", Book("").Replace("name: a\n", "name: b\n", StringComparison.Ordinal) + second));
         Assert.Contains(errors, e => e.Contains(reason, StringComparison.Ordinal));
     }
 
@@ -68,12 +75,14 @@ public sealed class BadRunbookTests : IDisposable
     public void A_bomb_is_refused_within_its_bounds()
     {
         // Ten aliases ten times over, nine levels high: a billion values.
-        var laughs = string.Concat(Enumerable.Range(1, 9).Select(i => $"l{i}: &l{i} [{string.Join(", ", Enumerable.Repeat($"*l{i - 1}", 10))}]\n"));
+        var laughs = string.Concat(
+            Enumerable.Range(1, 9).Select(i => $"l{i}: &l{i} [{string.Join(", ", Enumerable.Repeat($"*l{i - 1}", 10))}]\n"));
         Bounded(() => Refused($"l0: &l0 lol\n{laughs}", "it has more than 200000 values, those that aliases repeat included"));
         Bounded(() => Refused($"name: {new string('[', 100_000)}", "it is nested more than 64 deep"));
         Bounded(() => Refused(string.Concat(Enumerable.Repeat("{a: ", 100_000)), "it is nested more than 64 deep"));
         Bounded(() => Refused(Book("") + "# " + new string('x', 10 << 20), "the file is larger than 4 MiB; split it"));
-        Bounded(() => Refused(Book("") + string.Concat(Enumerable.Range(0, 100_000).Select(i => $"k{i}: v\n")), "it has more than 200000 values"));
+        Bounded(() => Refused(
+            Book("") + string.Concat(Enumerable.Range(0, 100_000).Select(i => $"k{i}: v\n")), "it has more than 200000 values"));
     }
 
     [Fact]

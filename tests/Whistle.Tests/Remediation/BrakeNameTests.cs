@@ -27,7 +27,8 @@ public sealed class BrakeNameTests
         (typeof(FreezeRequest), "POST", "freezes", """{"reason":"the fair","for":"72h"}"""),
     ];
 
-    static readonly Dictionary<string, string> Known = new() { ["tenant"] = "acme", ["cluster"] = "prod-eu-1", ["node"] = "worker-17", ["runbook"] = "disk" };
+    static readonly Dictionary<string, string> Known =
+        new() { ["tenant"] = "acme", ["cluster"] = "prod-eu-1", ["node"] = "worker-17", ["runbook"] = "disk" };
 
     public static TheoryData<string, string, string> Sweep
     {
@@ -39,7 +40,10 @@ public sealed class BrakeNameTests
                 foreach (var part in Known.Keys.Where(f => Has(request, f)))
                 {
                     var name = Known[part];
-                    foreach (var wrong in new[] { name[..^1], name + "x", name.ToUpperInvariant(), $" {name}", $"{name} ", "", " ", "zzzzzzzz" })
+                    foreach (var wrong in new[]
+                    {
+                        name[..^1], name + "x", name.ToUpperInvariant(), $" {name}", $"{name} ", "", " ", "zzzzzzzz",
+                    })
                         data.Add(path, part, wrong);
                 }
             }
@@ -50,7 +54,9 @@ public sealed class BrakeNameTests
 
     [Fact]
     public void Each_request_with_a_name_of_a_place_is_in_the_sweep() => Assert.Equal(
-        typeof(RemediationApi).Assembly.GetTypes().Where(t => t.Name.EndsWith("Request", StringComparison.Ordinal) && t.IsPublic && Known.Keys.Any(f => Has(t, f))).Select(t => t.Name).Order(),
+        typeof(RemediationApi).Assembly.GetTypes()
+            .Where(t => t.Name.EndsWith("Request", StringComparison.Ordinal) && t.IsPublic && Known.Keys.Any(f => Has(t, f)))
+            .Select(t => t.Name).Order(),
         Commands.Select(c => c.Request.Name).Order());
 
     [Theory]
@@ -91,18 +97,28 @@ public sealed class BrakeNameTests
 
         foreach (var (_, _, path, _) in Commands)
         {
-            Assert.Equal("tenant: acme, globex each have a cluster \"prod\". Name one with --tenant.", await RefusedAsync(people, path, ("cluster", "prod")));
-            Assert.Equal("tenant: acme, globex each have a cluster \"prod\". Name one with --tenant.", await RefusedAsync(people, path, ("cluster", "prod"), ("force", true)));
-            Assert.Contains("There is no cluster \"test\" of tenant acme", await RefusedAsync(people, path, ("cluster", "test"), ("tenant", "acme")), StringComparison.Ordinal);
+            Assert.Equal(
+                "tenant: acme, globex each have a cluster \"prod\". Name one with --tenant.",
+                await RefusedAsync(people, path, ("cluster", "prod")));
+            Assert.Equal(
+                "tenant: acme, globex each have a cluster \"prod\". Name one with --tenant.",
+                await RefusedAsync(people, path, ("cluster", "prod"), ("force", true)));
+            Assert.Contains(
+                "There is no cluster \"test\" of tenant acme", await RefusedAsync(people, path, ("cluster", "test"), ("tenant", "acme")),
+                StringComparison.Ordinal);
             using var one = await SendAsync(people, path, ("cluster", "test"));
             Assert.Equal("globex", (await one.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("tenant").GetString());
             using var said = await SendAsync(people, path, ("cluster", "prod"), ("tenant", "acme"));
             Assert.Equal(HttpStatusCode.OK, said.StatusCode);
         }
 
-        Assert.Contains("acme, globex each have a node \"n1\"", await RefusedAsync(people, "pauses", ("node", "n1")), StringComparison.Ordinal);
-        Assert.Equal("cluster: more, test each have a node \"n2\". Name one with --cluster.", await RefusedAsync(people, "pauses", ("node", "n2")));
-        Assert.Contains("There is no node \"n2\" in cluster prod of tenant globex", await RefusedAsync(people, "pauses", ("node", "n2"), ("cluster", "prod"), ("tenant", "globex")), StringComparison.Ordinal);
+        Assert.Contains(
+            "acme, globex each have a node \"n1\"", await RefusedAsync(people, "pauses", ("node", "n1")), StringComparison.Ordinal);
+        Assert.Equal(
+            "cluster: more, test each have a node \"n2\". Name one with --cluster.", await RefusedAsync(people, "pauses", ("node", "n2")));
+        Assert.Contains(
+            "There is no node \"n2\" in cluster prod of tenant globex",
+            await RefusedAsync(people, "pauses", ("node", "n2"), ("cluster", "prod"), ("tenant", "globex")), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -110,7 +126,9 @@ public sealed class BrakeNameTests
     {
         using var bench = new RemediationBench();
         await using var app = await StartAsync(bench, (new("acme", "prod"), "n1"));
-        await bench.Control.SetAsync(new ModeEntry("disk", "", "prod", Whistle.Remediation.Runbooks.RunbookMode.Observe, "old", bench.Now), TestContext.Current.CancellationToken);
+        await bench.Control.SetAsync(
+            new ModeEntry("disk", "", "prod", Whistle.Remediation.Runbooks.RunbookMode.Observe, "old", bench.Now),
+            TestContext.Current.CancellationToken);
         using var people = People(app);
 
         using var set = await SendAsync(people, "runbook-modes", ("cluster", "prod"), ("runbook", "disk"), ("mode", "automatic"));
@@ -146,17 +164,21 @@ public sealed class BrakeNameTests
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.PlanHash.Length > 0);
         path = path.Replace("RUN", run.Id, StringComparison.Ordinal).Replace("INCIDENT", run.IncidentId, StringComparison.Ordinal);
-        JsonObject Body(string length) => path.Contains("approve", StringComparison.Ordinal) ? new() { ["planHash"] = run.PlanHash, ["for"] = length }
-            : path.Contains("acknow", StringComparison.Ordinal) ? new() { ["for"] = length } : new() { ["reason"] = "x", ["for"] = length };
+        JsonObject Body(string length) => path.Contains("approve", StringComparison.Ordinal)
+            ? new() { ["planHash"] = run.PlanHash, ["for"] = length }
+            : path.Contains("acknow", StringComparison.Ordinal) ? new() { ["for"] = length }
+            : new() { ["reason"] = "x", ["for"] = length };
 
         using var refused = await people.PostAsJsonAsync(path, Body(longer));
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-        Assert.Contains(refusal, (await refused.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("error").GetString(), StringComparison.Ordinal);
+        Assert.Contains(
+            refusal, (await refused.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("error").GetString(), StringComparison.Ordinal);
         using var taken = await people.PostAsJsonAsync(path, Body(longest));
         Assert.Equal(HttpStatusCode.OK, taken.StatusCode);
     }
 
-    static bool Has(Type request, string field) => request.GetProperty(field, BindingFlags.IgnoreCase | BindingFlags.Public | BindingFlags.Instance)?.PropertyType == typeof(string);
+    static bool Has(Type request, string field) =>
+        request.GetProperty(field, BindingFlags.IgnoreCase | BindingFlags.Public | BindingFlags.Instance)?.PropertyType == typeof(string);
 
     static async Task<string> RefusedAsync(HttpClient people, string path, params (string Name, object Value)[] fields)
     {

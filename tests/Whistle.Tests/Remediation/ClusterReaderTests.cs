@@ -97,7 +97,8 @@ public sealed class ClusterReaderTests
             etcd_server_has_leader{cluster="d",job="kube-etcd",instance="n4:2381",node="n4"} 1x10
             """);
 
-        Assert.Equal([new("n1:2381", "n1", false, false), new("n2:2381", "n2", true, true), new("n3:2381", "n3", false, false)], facts!.Members);
+        Assert.Equal(
+            [new("n1:2381", "n1", false, false), new("n2:2381", "n2", true, true), new("n3:2381", "n3", false, false)], facts!.Members);
     }
 
     [Fact]
@@ -119,7 +120,8 @@ public sealed class ClusterReaderTests
     public async Task What_cannot_be_read_stays_and_grows_old_and_nothing_is_asked_twice_within_15_s()
     {
         var source = new FailingSource(new MemorySeriesSource(Series(Kubernetes)));
-        var reader = new ClusterReader(new PromQLEngine(source), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>([]), NullLogger<ClusterReader>.Instance);
+        var reader = new ClusterReader(
+            new PromQLEngine(source), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>([]), NullLogger<ClusterReader>.Instance);
         ClusterId[] clusters = [new("t", "c"), new("t", "none")];
         await reader.RefreshAsync(clusters, Minutes(10), TestContext.Current.CancellationToken);
         var asked = source.Asked;
@@ -143,7 +145,9 @@ public sealed class ClusterReaderTests
     {
         var agents = (enrolled ?? ["cp1", "cp2", "w3", "w4"])
             .Select(n => new EnrolledAgent(new("t", "c", n), DateTimeOffset.UnixEpoch)).ToList();
-        var reader = new ClusterReader(new PromQLEngine(new MemorySeriesSource(Series(series))), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>(agents), NullLogger<ClusterReader>.Instance);
+        var reader = new ClusterReader(
+            new PromQLEngine(new MemorySeriesSource(Series(series))), _ => Task.FromResult<IReadOnlyList<EnrolledAgent>>(agents),
+            NullLogger<ClusterReader>.Instance);
         await reader.RefreshAsync([new("t", "c")], Minutes(10), TestContext.Current.CancellationToken);
         return reader.Find(new("t", "c"));
     }
@@ -154,7 +158,8 @@ public sealed class ClusterReaderTests
 
         public int Asked { get; private set; }
 
-        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
+        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
         {
             Asked++;
             return Fails ? throw new IOException("The disk is gone.") : inner.SelectAsync(matchers, minTime, maxTime, cancellation);

@@ -21,7 +21,9 @@ public sealed partial class GateTests
     [MemberData(nameof(Lines))]
     public void A_gate_answers_as_its_fixture_says(string gate, string line)
     {
-        var (facts, expected) = Line().Match(line) is { Success: true } match ? (match.Groups[1].Value, match.Groups[2].Value) : throw new FormatException(line);
+        var (facts, expected) = Line().Match(line) is { Success: true } match
+            ? (match.Groups[1].Value, match.Groups[2].Value)
+            : throw new FormatException(line);
 
         var answer = GatePipeline.Gates.Single(g => g.Name.Word() == gate).Ask(GateFacts.Read(facts));
 
@@ -42,7 +44,10 @@ public sealed partial class GateTests
 
     [Fact]
     public void The_gates_stand_in_the_order_of_the_specification() => Assert.Equal(
-        ["kill-switch", "cancelled", "mode", "pause", "inhibited", "evidence", "fresh", "window", "exclusive", "concurrency", "blast-radius", "quorum", "workload-safety", "cool-down", "flapping"],
+        [
+            "kill-switch", "cancelled", "mode", "pause", "inhibited", "evidence", "fresh", "window", "exclusive", "concurrency",
+            "blast-radius", "quorum", "workload-safety", "cool-down", "flapping",
+        ],
         GatePipeline.Gates.Select(g => g.Name.Word()));
 
     [Fact]
@@ -52,7 +57,8 @@ public sealed partial class GateTests
 
         Assert.Equal(GateName.KillSwitch, GatePipeline.FirstRefusal(facts)!.Gate);
         Assert.Equal(
-            "Yes: cancelled, pause, inhibited, evidence, fresh, exclusive, concurrency, flapping. No: kill-switch, mode, cool-down. Not asked: window, blast-radius, quorum, workload-safety.",
+            "Yes: cancelled, pause, inhibited, evidence, fresh, exclusive, concurrency, flapping. No: kill-switch, mode, cool-down. "
+            + "Not asked: window, blast-radius, quorum, workload-safety.",
             GatePipeline.Summary(facts));
     }
 
@@ -75,7 +81,8 @@ public sealed partial class GateTests
     public void The_strictest_mode_wins_and_a_new_cluster_is_only_watched(string set, RunbookMode mode)
     {
         var entries = set.Split(", ", StringSplitOptions.RemoveEmptyEntries).Select(e => e.Split(' ')).Select(e => new ModeEntry(
-            e[0] is "exact" or "runbook" ? "b" : "", e[0] is "runbook" ? "" : "t", e[0] is "exact" or "cluster" ? "c" : "", Enum.Parse<RunbookMode>(e[1], true), "ann", GateFacts.Now));
+            e[0] is "exact" or "runbook" ? "b" : "", e[0] is "runbook" ? "" : "t", e[0] is "exact" or "cluster" ? "c" : "",
+            Enum.Parse<RunbookMode>(e[1], true), "ann", GateFacts.Now));
 
         var runbook = GateFacts.Read("").Runbook with { Mode = RunbookMode.Approve };
         Assert.Equal(mode, ControlStore.ModeOf([.. entries], runbook, new("t", "c")).Mode);

@@ -15,7 +15,9 @@ using Xunit;
 
 namespace Whistle.Tests.Remediation;
 
-/// <summary>The real command runner with its journal on disk, against whatever server the bench has now. Its actions count what they change.</summary>
+/// <summary>
+/// The real command runner with its journal on disk, against whatever server the bench has now. Its actions count what they change.
+/// </summary>
 sealed class JournalAgent : IDisposable
 {
     readonly RemediationBench _bench;
@@ -87,7 +89,8 @@ sealed class JournalAgent : IDisposable
             foreach (var name in new[] { "began", "step", "undo" })
                 record.Remove(name);
             var json = JsonSerializer.SerializeToUtf8Bytes(record);
-            File.WriteAllText(file, $"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(json))}\n{System.Text.Encoding.UTF8.GetString(json)}");
+            File.WriteAllText(file, $"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(json))}\n"
+                + $"{System.Text.Encoding.UTF8.GetString(json)}");
         }
 
         File.Delete(Path.Combine(_folder, "commands", "since"));
@@ -160,25 +163,36 @@ sealed class JournalAgent : IDisposable
             var sender = RemediationBench.Node;
             switch (path)
             {
-                case "lease" when !IsOld && await bench.Host.Agents.JournalWantedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
+                case "lease" when !IsOld
+                    && await bench.Host.Agents.JournalWantedAsync(sender, TestContext.Current.CancellationToken) is { } generation:
                     var answer = new HttpResponseMessage(HttpStatusCode.NoContent);
                     answer.Headers.Add(AgentProtocol.TellJournal, generation);
                     return answer;
                 case "lease":
-                    return Json((await bench.Host.Agents.LeaseAsync(sender, bench.Now, TestContext.Current.CancellationToken)).Select(CommandStore.ToLeased).ToList(), AgentProtocolJson.Default.ListLeasedCommand);
+                    return Json(
+                        (await bench.Host.Agents.LeaseAsync(sender, bench.Now, TestContext.Current.CancellationToken))
+                            .Select(CommandStore.ToLeased).ToList(),
+                        AgentProtocolJson.Default.ListLeasedCommand);
                 case "begin":
                     var asked = JsonSerializer.Deserialize(body, AgentProtocolJson.Default.BeginRequest)!;
-                    return await bench.Host.BeginAsync(sender, id, asked.Token, TestContext.Current.CancellationToken) is { } permit ? Json(permit, AgentProtocolJson.Default.BeginAnswer) : new(HttpStatusCode.NotFound);
+                    return await bench.Host.BeginAsync(sender, id, asked.Token, TestContext.Current.CancellationToken) is { } permit
+                        ? Json(permit, AgentProtocolJson.Default.BeginAnswer)
+                        : new(HttpStatusCode.NotFound);
                 case "result":
-                    return new(await bench.Host.Agents.FinishAsync(sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
+                    return new(await bench.Host.Agents.FinishAsync(
+                        sender, id, JsonSerializer.Deserialize(body, AgentProtocolJson.Default.CommandResult)!,
+                        TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.NotFound);
                 case "journal":
                     Told.Add(JsonSerializer.Deserialize(body, AgentProtocolJson.Default.JournalReport)!);
-                    return new(await bench.Host.Agents.TakeJournalAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken) ? HttpStatusCode.NoContent : HttpStatusCode.Conflict);
+                    return new(await bench.Host.Agents.TakeJournalAsync(sender, Told[^1], bench.Now, TestContext.Current.CancellationToken)
+                        ? HttpStatusCode.NoContent
+                        : HttpStatusCode.Conflict);
                 default:
                     return new(HttpStatusCode.NotFound);
             }
         }
 
-        static HttpResponseMessage Json<T>(T value, JsonTypeInfo<T> type) => new(HttpStatusCode.OK) { Content = new StringContent(JsonSerializer.Serialize(value, type), null, "application/json") };
+        static HttpResponseMessage Json<T>(T value, JsonTypeInfo<T> type) =>
+            new(HttpStatusCode.OK) { Content = new StringContent(JsonSerializer.Serialize(value, type), null, "application/json") };
     }
 }

@@ -12,7 +12,8 @@ static class JsonSchemaCheck
     static readonly string[] Silent = ["$schema", "title", "description", "then"];
 
     /// <summary>The places where it does not hold.</summary>
-    public static IEnumerable<string> Faults(JsonNode schema, JsonNode? value, string at = "$") => schema.AsObject().Where(k => !Silent.Contains(k.Key)).SelectMany(keyword => keyword switch
+    public static IEnumerable<string> Faults(JsonNode schema, JsonNode? value, string at = "$") => schema.AsObject().Where(
+        k => !Silent.Contains(k.Key)).SelectMany(keyword => keyword switch
     {
         { Key: "type", Value: JsonArray types } => types.Any(t => Is((string)t!, value)) ? [] : [$"{at} type"],
         { Key: "type" } => Is((string)keyword.Value!, value) ? [] : [$"{at} type"],
@@ -28,10 +29,12 @@ static class JsonSchemaCheck
         { Key: "minProperties" } => value is not JsonObject map || map.Count >= (int)keyword.Value! ? [] : [$"{at} minProperties"],
         { Key: "maxProperties" } => value is not JsonObject map || map.Count <= (int)keyword.Value! ? [] : [$"{at} maxProperties"],
         { Key: "items" } => value is not JsonArray list ? [] : list.SelectMany((item, i) => Faults(keyword.Value!, item, $"{at}[{i}]")),
-        { Key: "properties" } => value is not JsonObject map ? [] : map.Where(p => keyword.Value![p.Key] is not null).SelectMany(p => Faults(keyword.Value![p.Key]!, p.Value, $"{at}.{p.Key}")),
+        { Key: "properties" } => value is not JsonObject map ? [] : map.Where(p => keyword.Value![p.Key] is not null).SelectMany(
+            p => Faults(keyword.Value![p.Key]!, p.Value, $"{at}.{p.Key}")),
         { Key: "additionalProperties" } => value is not JsonObject map ? [] : map.Where(p => schema["properties"]?[p.Key] is null)
             .SelectMany(p => keyword.Value is JsonObject others ? Faults(others, p.Value, $"{at}.{p.Key}") : [$"{at}.{p.Key} unknown"]),
-        { Key: "required" } => value is not JsonObject map ? [] : keyword.Value!.AsArray().Where(k => !map.ContainsKey((string)k!)).Select(k => $"{at} needs {k}"),
+        { Key: "required" } => value is not JsonObject map ? [] : keyword.Value!.AsArray().Where(k => !map.ContainsKey((string)k!))
+            .Select(k => $"{at} needs {k}"),
         { Key: "allOf" } => keyword.Value!.AsArray().SelectMany(s => Faults(s!, value, at)),
         { Key: "anyOf" } => keyword.Value!.AsArray().Any(s => !Faults(s!, value, at).Any()) ? [] : [$"{at} anyOf"],
         { Key: "oneOf" } => keyword.Value!.AsArray().Count(s => !Faults(s!, value, at).Any()) == 1 ? [] : [$"{at} oneOf"],

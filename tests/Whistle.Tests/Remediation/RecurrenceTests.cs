@@ -81,7 +81,8 @@ public sealed class RecurrenceTests
     [InlineData("FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR=0,1,2,3;BYSETPOS=1,-1", "UTC", 1)]
     public void An_old_window_is_worked_out_for_a_day_at_a_time(string rule, string zone, int least)
     {
-        var openings = WindowOpenings.Evaluate(Window(rule, zone) with { Start = new(2000, 1, 1, 22, 0, 0), Length = TimeSpan.FromDays(7) }, At(2026, 10, 25));
+        var openings = WindowOpenings.Evaluate(
+            Window(rule, zone) with { Start = new(2000, 1, 1, 22, 0, 0), Length = TimeSpan.FromDays(7) }, At(2026, 10, 25));
 
         Assert.Null(openings.Problem);
         Assert.InRange(openings.Starts.Count, least, 250);
@@ -90,24 +91,40 @@ public sealed class RecurrenceTests
     // RFC 5545, 3.8.5.3.
     [Theory]
     [InlineData("FREQ=YEARLY;COUNT=10;BYMONTH=6,7", "1997-06-10T09", "1997-06-10T09 1997-07-10T09 1998-06-10T09 1998-07-10T09")]
-    [InlineData("FREQ=YEARLY;INTERVAL=2;COUNT=10;BYMONTH=1,2,3", "1997-03-10T09", "1997-03-10T09 1999-01-10T09 1999-02-10T09 1999-03-10T09 2001-01-10T09")]
-    [InlineData("FREQ=YEARLY;INTERVAL=3;COUNT=10;BYYEARDAY=1,100,200", "1997-01-01T09", "1997-01-01T09 1997-04-10T09 1997-07-19T09 2000-01-01T09 2000-04-09T09 2000-07-18T09")]
+    [InlineData(
+        "FREQ=YEARLY;INTERVAL=2;COUNT=10;BYMONTH=1,2,3", "1997-03-10T09",
+        "1997-03-10T09 1999-01-10T09 1999-02-10T09 1999-03-10T09 2001-01-10T09")]
+    [InlineData(
+        "FREQ=YEARLY;INTERVAL=3;COUNT=10;BYYEARDAY=1,100,200", "1997-01-01T09",
+        "1997-01-01T09 1997-04-10T09 1997-07-19T09 2000-01-01T09 2000-04-09T09 2000-07-18T09")]
     [InlineData("FREQ=YEARLY;BYDAY=20MO", "1997-05-19T09", "1997-05-19T09 1998-05-18T09 1999-05-17T09")]
     [InlineData("FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO", "1997-05-12T09", "1997-05-12T09 1998-05-11T09 1999-05-17T09")]
     [InlineData("FREQ=YEARLY;BYMONTH=3;BYDAY=TH", "1997-03-13T09", "1997-03-13T09 1997-03-20T09 1997-03-27T09 1998-03-05T09")]
-    [InlineData("FREQ=YEARLY;INTERVAL=4;BYMONTH=11;BYDAY=TU;BYMONTHDAY=2,3,4,5,6,7,8", "1996-11-05T09", "1996-11-05T09 2000-11-07T09 2004-11-02T09")]
-    [InlineData("FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", "1997-09-02T09", "1998-02-13T09 1998-03-13T09 1998-11-13T09 1999-08-13T09 2000-10-13T09")]
-    [InlineData("FREQ=MONTHLY;INTERVAL=2;COUNT=10;BYDAY=1SU,-1SU", "1997-09-07T09", "1997-09-07T09 1997-09-28T09 1997-11-02T09 1997-11-30T09 1998-01-04T09 1998-01-25T09")]
-    [InlineData("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2", "1997-09-29T09", "1997-09-29T09 1997-10-30T09 1997-11-27T09 1997-12-30T09")]
-    [InlineData("FREQ=MONTHLY;BYMONTHDAY=-3", "1997-09-28T09", "1997-09-28T09 1997-10-29T09 1997-11-28T09 1997-12-29T09 1998-01-29T09 1998-02-26T09")]
-    [InlineData("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO", "1997-08-05T09", "1997-08-05T09 1997-08-10T09 1997-08-19T09 1997-08-24T09 -")]
-    [InlineData("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU", "1997-08-05T09", "1997-08-05T09 1997-08-17T09 1997-08-19T09 1997-08-31T09 -")]
-    [InlineData("FREQ=DAILY;INTERVAL=10;COUNT=5", "1997-09-02T09", "1997-09-02T09 1997-09-12T09 1997-09-22T09 1997-10-02T09 1997-10-12T09 -")]
+    [InlineData(
+        "FREQ=YEARLY;INTERVAL=4;BYMONTH=11;BYDAY=TU;BYMONTHDAY=2,3,4,5,6,7,8", "1996-11-05T09",
+        "1996-11-05T09 2000-11-07T09 2004-11-02T09")]
+    [InlineData(
+        "FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", "1997-09-02T09", "1998-02-13T09 1998-03-13T09 1998-11-13T09 1999-08-13T09 2000-10-13T09")]
+    [InlineData(
+        "FREQ=MONTHLY;INTERVAL=2;COUNT=10;BYDAY=1SU,-1SU", "1997-09-07T09",
+        "1997-09-07T09 1997-09-28T09 1997-11-02T09 1997-11-30T09 1998-01-04T09 1998-01-25T09")]
+    [InlineData(
+        "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2", "1997-09-29T09", "1997-09-29T09 1997-10-30T09 1997-11-27T09 1997-12-30T09")]
+    [InlineData(
+        "FREQ=MONTHLY;BYMONTHDAY=-3", "1997-09-28T09",
+        "1997-09-28T09 1997-10-29T09 1997-11-28T09 1997-12-29T09 1998-01-29T09 1998-02-26T09")]
+    [InlineData(
+        "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO", "1997-08-05T09", "1997-08-05T09 1997-08-10T09 1997-08-19T09 1997-08-24T09 -")]
+    [InlineData(
+        "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU", "1997-08-05T09", "1997-08-05T09 1997-08-17T09 1997-08-19T09 1997-08-31T09 -")]
+    [InlineData(
+        "FREQ=DAILY;INTERVAL=10;COUNT=5", "1997-09-02T09", "1997-09-02T09 1997-09-12T09 1997-09-22T09 1997-10-02T09 1997-10-12T09 -")]
     [InlineData("FREQ=HOURLY;INTERVAL=3;UNTIL=19970902T170000", "1997-09-02T09", "1997-09-02T09 1997-09-02T12 1997-09-02T15 -")]
     public void It_comes_to_pass_as_the_examples_of_the_standard_do(string rule, string start, string times)
     {
         var expected = times.Split(' ');
-        var found = RecurrenceDays.From(Recurrence.Parse(rule), At(start), At(start), t => t).Select(t => t.ToString("yyyy-MM-dd'T'HH", System.Globalization.CultureInfo.InvariantCulture)).Append("-");
+        var found = RecurrenceDays.From(Recurrence.Parse(rule), At(start), At(start), t => t)
+            .Select(t => t.ToString("yyyy-MM-dd'T'HH", System.Globalization.CultureInfo.InvariantCulture)).Append("-");
 
         Assert.Equal(expected, found.Take(expected.Length));
 
@@ -137,17 +154,25 @@ public sealed class RecurrenceTests
             var start = Start.AddHours(random.Next(24 * 800));
             var from = start.AddDays(random.Next(900));
             var ours = RecurrenceDays.From(rule, start, from, t => t).Where(t => t >= from).TakeWhile(t => t < from.AddYears(3)).Take(20);
-            Assert.True(Theirs(text, start, from).SequenceEqual(ours), $"{text} from {start:s} after {from:s}: {string.Join(" ", Theirs(text, start, from).Select(t => t.ToString("s")))} not {string.Join(" ", ours.Select(t => t.ToString("s")))}");
+            Assert.True(Theirs(text, start, from).SequenceEqual(ours), $"{text} from {start:s} after {from:s}: "
+                + $"{string.Join(" ", Theirs(text, start, from).Select(t => t.ToString("s")))} not "
+                + $"{string.Join(" ", ours.Select(t => t.ToString("s")))}");
         }
     }
 
     static List<DateTime> Theirs(string rule, DateTime start, DateTime from)
     {
-        var calendar = new CalendarEvent { Start = new CalDateTime(start, "UTC"), Duration = Duration.FromTimeSpanExact(TimeSpan.FromSeconds(1)), RecurrenceRule = new RecurrenceRule(rule) };
+        var calendar = new CalendarEvent
+        {
+            Start = new CalDateTime(start, "UTC"),
+            Duration = Duration.FromTimeSpanExact(TimeSpan.FromSeconds(1)),
+            RecurrenceRule = new RecurrenceRule(rule),
+        };
         var found = new List<DateTime>();
         try
         {
-            foreach (var occurrence in calendar.GetOccurrences(new CalDateTime(from, "UTC"), new EvaluationOptions { MaxUnmatchedIncrementsLimit = 2000 }))
+            foreach (var occurrence in calendar.GetOccurrences(
+                new CalDateTime(from, "UTC"), new EvaluationOptions { MaxUnmatchedIncrementsLimit = 2000 }))
             {
                 var at = DateTime.SpecifyKind(occurrence.Period.StartTime.AsUtc, DateTimeKind.Unspecified);
                 if (found.Count == 20 || at >= from.AddYears(3))
@@ -168,7 +193,8 @@ public sealed class RecurrenceTests
     static string Rule(Random random)
     {
         string[] days = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
-        string List(int least, int most) => string.Join(',', Enumerable.Range(0, random.Next(1, 4)).Select(_ => random.Next(least, most + 1)).Where(n => n != 0).DefaultIfEmpty(least < 0 ? -1 : 1).Distinct());
+        string List(int least, int most) => string.Join(',', Enumerable.Range(0, random.Next(1, 4))
+            .Select(_ => random.Next(least, most + 1)).Where(n => n != 0).DefaultIfEmpty(least < 0 ? -1 : 1).Distinct());
         var frequency = new[] { "DAILY", "WEEKLY", "MONTHLY" }[random.Next(3)];
         List<string> parts = [$"FREQ={frequency}"];
         if (random.Next(2) == 0)
@@ -178,7 +204,11 @@ public sealed class RecurrenceTests
         if (random.Next(3) == 0 && frequency != "WEEKLY")
             parts.Add($"BYMONTHDAY={List(-5, 31)}");
         if (random.Next(2) == 0)
-            parts.Add($"BYDAY={string.Join(',', Enumerable.Range(0, random.Next(1, 3)).Select(_ => (frequency is "MONTHLY" && random.Next(2) == 0 ? random.Next(1, 5).ToString(System.Globalization.CultureInfo.InvariantCulture) : "") + days[random.Next(7)]).Distinct())}");
+        {
+            string Which() => frequency is "MONTHLY" && random.Next(2) == 0 ? $"{random.Next(1, 5)}" : "";
+            var chosen = Enumerable.Range(0, random.Next(1, 3)).Select(_ => Which() + days[random.Next(7)]).Distinct();
+            parts.Add($"BYDAY={string.Join(',', chosen)}");
+        }
         if (random.Next(3) == 0)
             parts.Add($"BYHOUR={List(1, 23)}");
         if (random.Next(4) == 0)
@@ -247,5 +277,6 @@ public sealed class RecurrenceTests
 
     static DateTimeOffset At(int year, int month, int day) => new(year, month, day, 0, 0, 0, TimeSpan.Zero);
 
-    static MaintenanceWindow Window(string rule, string zone) => new(1, "", "", rule, Start, TimeSpan.FromHours(4), zone, "ann", At(2026, 1, 1));
+    static MaintenanceWindow Window(string rule, string zone) =>
+        new(1, "", "", rule, Start, TimeSpan.FromHours(4), zone, "ann", At(2026, 1, 1));
 }

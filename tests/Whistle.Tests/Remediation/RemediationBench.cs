@@ -37,7 +37,8 @@ sealed class RemediationBench : IDisposable
         mode: automatic
         gates: { sustained: 1m, freshness: 2m, coolDown: 15m, attempts: 2 }
         steps:
-          - { name: measure, action: disk.largest-directories, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
+          - { name: measure, action: disk.largest-directories, parameters: { mountPoint: "${mountpoint}" },
+              timeout: 1m, onFailure: continue }
           - { name: clean, action: disk.clean-paths, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
           - { name: vacuum, action: disk.vacuum-journal, parameters: { mountPoint: "${mountpoint}" }, timeout: 1m, onFailure: continue }
         verify: { within: 5m, for: 1m }
@@ -104,7 +105,14 @@ sealed class RemediationBench : IDisposable
         var metrics = Metrics.WithCustomRegistry(Metrics.NewCustomRegistry());
         SignalList Signals() => Given ?? (Signal is null ? [] : [Signal, .. Others]);
         _incidentsHost = new(
-            new() { Signals = Signals, Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([.. _ended.Select(e => e.Signal)]), Worked = Runs.WorkedIncidentsAsync, Store = Incidents, Metrics = metrics },
+            new()
+            {
+                Signals = Signals,
+                Ended = (_, _) => Task.FromResult<IReadOnlyList<Signal>>([.. _ended.Select(e => e.Signal)]),
+                Worked = Runs.WorkedIncidentsAsync,
+                Store = Incidents,
+                Metrics = metrics,
+            },
             Clock,
             NullLogger<IncidentsHost>.Instance);
         Environment = new()
@@ -209,7 +217,8 @@ sealed class RemediationBench : IDisposable
     {
         await using var connection = await Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
         var state = string.Join('\n', await connection.QueryAsync(
-            "SELECT id || state || token FROM commands UNION ALL SELECT id || body FROM runs UNION ALL SELECT id || state || signals FROM incidents UNION ALL SELECT incident || number FROM incident_timeline",
+            "SELECT id || state || token FROM commands UNION ALL SELECT id || body FROM runs UNION ALL SELECT id || state || signals "
+            + "FROM incidents UNION ALL SELECT incident || number FROM incident_timeline",
             r => r.GetString(0), TestContext.Current.CancellationToken));
         if (state == _lastState)
             return;
@@ -294,7 +303,8 @@ sealed class ScriptedAgent
             await BeforeBegin(bench);
             var result = await ExecuteAsync(bench, command.Id, command.Action, command.Token);
             if (!Mute)
-                Assert.True(await bench.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
+                Assert.True(
+                    await bench.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, result, TestContext.Current.CancellationToken));
             await bench.PersistedAsync();
             if (Duplicates)
                 _reports.Add((command.Id, result with { Outcome = CommandOutcome.Failed }));
@@ -306,7 +316,8 @@ sealed class ScriptedAgent
         Leased.Add(action);
         if (ActionCatalogue.Find(action)!.Traits.ReadOnly)
             return new(token, CommandOutcome.Succeeded, "measured", JsonDocument.Parse("""{"largest":"/data/spool"}""").RootElement);
-        if (await bench.Host.BeginAsync(RemediationBench.Node, id, token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
+        if (await bench.Host.BeginAsync(
+            RemediationBench.Node, id, token, TestContext.Current.CancellationToken) is not { Granted: true } answer)
         {
             Refusals.Add((await bench.Host.BeginAsync(RemediationBench.Node, id, token, TestContext.Current.CancellationToken))!.Reason!);
             return new(token, CommandOutcome.Refused, Refusals[^1], null);

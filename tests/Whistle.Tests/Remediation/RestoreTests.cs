@@ -35,16 +35,23 @@ public sealed class RestoreTests : IDisposable
         var restoredAt = bench.Now;
         await StepsUntilAsync(bench, agent, () => bench.Latest!.State is RunState.Verifying);
         Assert.InRange(bench.Now - restoredAt, TimeSpan.Zero, TimeSpan.FromMinutes(1));
-        Assert.Equal(("clean", CommandOutcome.Indeterminate, true), bench.Latest.Reports[^1] is var last ? (last.Step, last.Outcome, last.Changed) : default);
-        Assert.Equal(CommandOutcome.Indeterminate, (await bench.Host.Commands.FindAsync(begun, TestContext.Current.CancellationToken))!.Outcome);
-        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Restored && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
+        Assert.Equal(
+            ("clean", CommandOutcome.Indeterminate, true),
+            bench.Latest.Reports[^1] is var last ? (last.Step, last.Outcome, last.Changed) : default);
+        Assert.Equal(
+            CommandOutcome.Indeterminate, (await bench.Host.Commands.FindAsync(begun, TestContext.Current.CancellationToken))!.Outcome);
+        Assert.Contains(
+            await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken),
+            e => e.Kind is TimelineKind.Restored && e.Text.Contains("disk.clean-paths", StringComparison.Ordinal));
 
         await ReleaseAsync(bench);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.EndedAt is not null);
         await StepsAsync(bench, agent, 60);
         Assert.Equal(RunState.Succeeded, bench.Latest!.State);
         Assert.Single(agent.Changes);
-        Assert.Equal(IncidentState.Closed, Assert.Single(await bench.Incidents.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).State);
+        Assert.Equal(
+            IncidentState.Closed,
+            Assert.Single(await bench.Incidents.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).State);
     }
 
     [Fact]
@@ -54,7 +61,9 @@ public sealed class RestoreTests : IDisposable
         using var agent = new JournalAgent(bench);
         bench.CopyState(Copy);
         await bench.RestoreAsync(Copy, bench.Now);
-        Assert.Equal(("whistle", true), ((await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).Author, (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On));
+        Assert.Equal(("whistle", true), (
+            (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).Author,
+            (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On));
         bench.Fire();
         await StepsAsync(bench, agent, 60);
         Assert.Empty(agent.Changes);
@@ -72,7 +81,9 @@ public sealed class RestoreTests : IDisposable
         using var bench = new RemediationBench();
         using var agent = new JournalAgent(bench);
         var backupAt = await UntilCleanIsOfferedAsync(bench, agent);
-        var (id, token) = (bench.Latest!.CommandId, (await bench.Host.Commands.FindAsync(bench.Latest.CommandId, TestContext.Current.CancellationToken))!.Token);
+        var (id, token) = (
+            bench.Latest!.CommandId,
+            (await bench.Host.Commands.FindAsync(bench.Latest.CommandId, TestContext.Current.CancellationToken))!.Token);
         await bench.RestoreAsync(Copy, backupAt);
         await ReleaseAsync(bench);
         Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
@@ -127,14 +138,20 @@ public sealed class RestoreTests : IDisposable
         await StepsUntilAsync(bench, agent, () => agent.Changes.Count > 2);
         Assert.InRange(agent.Changes[2].At - restoredAt, CoolDown, CoolDown + TimeSpan.FromMinutes(2));
         Assert.NotEqual(lost.Id, bench.Latest!.Id);
-        Assert.EndsWith($"-{(await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation}", bench.Latest.Id, StringComparison.Ordinal);
-        Assert.EndsWith($"-{(await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation}", bench.Latest.CommandId, StringComparison.Ordinal);
+        Assert.EndsWith(
+            $"-{(await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation}", bench.Latest.Id,
+            StringComparison.Ordinal);
+        Assert.EndsWith(
+            $"-{(await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation}", bench.Latest.CommandId,
+            StringComparison.Ordinal);
         await StepsUntilAsync(bench, agent, () => bench.Latest!.State is RunState.Escalated, steps: 600);
         if (knowsIncident)
         {
             // The attempt that was lost and this one are the two that may be.
             Assert.Equal(4, agent.Changes.Count);
-            Assert.Contains(await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Restored && e.Text.Contains(lost.Id, StringComparison.Ordinal));
+            Assert.Contains(
+                await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
+                e => e.Kind is TimelineKind.Restored && e.Text.Contains(lost.Id, StringComparison.Ordinal));
         }
     }
 
@@ -195,9 +212,12 @@ public sealed class RestoreTests : IDisposable
         await bench.RestoreAsync(Copy, backupAt);
         await StepsUntilAsync(bench, agent, () => agent.Told.Count == 1);
         var reports = bench.Latest!.Reports.Count;
-        Assert.False(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, agent.Told[0] with { Generation = "" }, bench.Now, TestContext.Current.CancellationToken));
-        Assert.False(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, agent.Told[0] with { Generation = "another" }, bench.Now, TestContext.Current.CancellationToken));
-        Assert.True(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, agent.Told[0], bench.Now, TestContext.Current.CancellationToken));
+        Assert.False(await bench.Host.Agents.TakeJournalAsync(
+            RemediationBench.Node, agent.Told[0] with { Generation = "" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.False(await bench.Host.Agents.TakeJournalAsync(
+            RemediationBench.Node, agent.Told[0] with { Generation = "another" }, bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Host.Agents.TakeJournalAsync(
+            RemediationBench.Node, agent.Told[0], bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(reports, bench.Latest.Reports.Count);
         // Another node's commands are not this one's to tell of.
         var stranger = new Sender(new NodeId("t", "c", "m"));
@@ -215,12 +235,17 @@ public sealed class RestoreTests : IDisposable
         bench.CopyState(Copy);
         await bench.RestoreAsync(Copy, bench.Now);
         var incident = Assert.Single(await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Id;
-        async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(e => e.Kind is TimelineKind.Restored);
+        async Task<int> Lines() => (await bench.Incidents.TimelineAsync(incident, TestContext.Current.CancellationToken)).Count(
+            e => e.Kind is TimelineKind.Restored);
 
         foreach (var stranger in new[] { new Sender(new NodeId("u", "c", "n")), new Sender(new NodeId("t", "d", "n")) })
-            Assert.True(await bench.Host.Agents.TakeJournalAsync(stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
+            Assert.True(await bench.Host.Agents.TakeJournalAsync(
+                stranger, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now,
+                TestContext.Current.CancellationToken));
         Assert.Equal(0, await Lines());
-        Assert.True(await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(await bench.Host.Agents.TakeJournalAsync(
+            RemediationBench.Node, await ReportAsync(bench, Entry($"{incident}-7.1") with { Began = true }), bench.Now,
+            TestContext.Current.CancellationToken));
         Assert.Equal(1, await Lines());
     }
 
@@ -230,7 +255,9 @@ public sealed class RestoreTests : IDisposable
         using var bench = new RemediationBench();
         bench.CopyState(Copy);
         await bench.RestoreAsync(Copy, bench.Now);
-        async Task<bool> Tell(params JournalEntry[] entries) => await bench.Host.Agents.TakeJournalAsync(RemediationBench.Node, await ReportAsync(bench, entries) with { More = true }, bench.Now, TestContext.Current.CancellationToken);
+        async Task<bool> Tell(params JournalEntry[] entries) => await bench.Host.Agents.TakeJournalAsync(
+            RemediationBench.Node, await ReportAsync(bench, entries) with { More = true }, bench.Now,
+            TestContext.Current.CancellationToken);
         async Task<List<long>> Sql(string sql)
         {
             await using var connection = await bench.Runs.Database.OpenAsync(TestContext.Current.CancellationToken);
@@ -251,15 +278,18 @@ public sealed class RestoreTests : IDisposable
         Assert.True(await Tell(Entry("i-1.1")));
     }
 
-    static async Task<JournalReport> ReportAsync(RemediationBench bench, params JournalEntry[] entries) => new((await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation, 0, entries, More: false);
+    static async Task<JournalReport> ReportAsync(RemediationBench bench, params JournalEntry[] entries) =>
+        new((await bench.Runs.LineageAsync(TestContext.Current.CancellationToken)).Generation, 0, entries, More: false);
 
-    static JournalEntry Entry(string id) => new(id, "disk.clean-paths", RemediationBench.Start.ToUnixTimeMilliseconds(), CommandOutcome.Refused, "no", Began: false);
+    static JournalEntry Entry(string id) =>
+        new(id, "disk.clean-paths", RemediationBench.Start.ToUnixTimeMilliseconds(), CommandOutcome.Refused, "no", Began: false);
 
     /// <summary>Enumerated, not sampled: a backup at any durable change, and the restore at any later one.</summary>
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Whenever_the_backup_was_taken_and_restored_nothing_is_done_twice_within_the_cool_down_and_all_come_to_an_end(bool helps)
+    public async Task Whenever_the_backup_was_taken_and_restored_nothing_is_done_twice_within_the_cool_down_and_all_come_to_an_end(
+        bool helps)
     {
         var points = await LifeAsync(helps, backup: int.MaxValue, restore: int.MaxValue);
         Assert.InRange(points, 8, 60);
@@ -295,20 +325,30 @@ public sealed class RestoreTests : IDisposable
             }
 
             if (restoredAt is { } at && bench.Now - at >= TimeSpan.FromMinutes(1))
-                Assert.True(await bench.Host.Agents.JournalWantedAsync(RemediationBench.Node, TestContext.Current.CancellationToken) is null, $"{what}: a minute later the agent has not told what it did.");
+                Assert.True(
+                    await bench.Host.Agents.JournalWantedAsync(RemediationBench.Node, TestContext.Current.CancellationToken) is null,
+                    $"{what}: a minute later the agent has not told what it did.");
             // Nothing more is to come.
-            if (bench.Now - restoredAt > TimeSpan.FromMinutes(2) && (await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0 && (helps ? (await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Count == 0 : bench.Latest?.State is RunState.Escalated))
+            if (bench.Now - restoredAt > TimeSpan.FromMinutes(2)
+                && (await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0
+                && (helps
+                    ? (await bench.Incidents.ActiveAsync(TestContext.Current.CancellationToken)).Count == 0
+                    : bench.Latest?.State is RunState.Escalated))
                 break;
-            if (restoredAt is null && restore == int.MaxValue && bench.Latest is { EndedAt: not null } latest && (helps || latest.State is RunState.Escalated))
+            if (restoredAt is null && restore == int.MaxValue && bench.Latest is { EndedAt: not null } latest
+                && (helps || latest.State is RunState.Escalated))
                 return bench.Points;
         }
 
-        Assert.True((await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0, $"{what}: a run did not end: {bench.Latest}");
+        Assert.True(
+            (await bench.Runs.LiveAsync(TestContext.Current.CancellationToken)).Count == 0, $"{what}: a run did not end: {bench.Latest}");
         foreach (var action in agent.Changes.GroupBy(c => c.Action))
         {
             var times = action.Select(c => c.At).ToList();
             for (var i = 1; i < times.Count; i++)
-                Assert.True(times[i] - times[i - 1] >= CoolDown, $"{what}: {action.Key} at {string.Join(", ", times.Select(t => $"{t:HH:mm:ss}"))}, restored at {restoredAt:HH:mm:ss}");
+                Assert.True(
+                    times[i] - times[i - 1] >= CoolDown,
+                    $"{what}: {action.Key} at {string.Join(", ", times.Select(t => $"{t:HH:mm:ss}"))}, restored at {restoredAt:HH:mm:ss}");
         }
 
         if (helps)
@@ -320,7 +360,8 @@ public sealed class RestoreTests : IDisposable
     async Task<DateTimeOffset> UntilCleanIsOfferedAsync(RemediationBench bench, JournalAgent agent, Action? before = null)
     {
         bench.Fire();
-        while (bench.Latest is not { State: RunState.Running, Step: 1 } run || await bench.Host.Commands.FindAsync(run.CommandId, TestContext.Current.CancellationToken) is null)
+        while (bench.Latest is not { State: RunState.Running, Step: 1 } run
+            || await bench.Host.Commands.FindAsync(run.CommandId, TestContext.Current.CancellationToken) is null)
         {
             await agent.WorkAsync();
             await bench.StepAsync();
@@ -331,7 +372,8 @@ public sealed class RestoreTests : IDisposable
         return bench.Now;
     }
 
-    static async Task ReleaseAsync(RemediationBench bench) => await bench.Control.SetAsync(new KillSwitch(false, "looked at", "ann", bench.Now), TestContext.Current.CancellationToken);
+    static async Task ReleaseAsync(RemediationBench bench) =>
+        await bench.Control.SetAsync(new KillSwitch(false, "looked at", "ann", bench.Now), TestContext.Current.CancellationToken);
 
     static async Task StepAsync(RemediationBench bench, JournalAgent agent)
     {

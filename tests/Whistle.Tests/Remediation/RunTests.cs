@@ -24,7 +24,8 @@ public sealed class RunTests
         Assert.Equal(["measure", "clean"], run.Reports.Select(r => r.Step));
         var incident = Assert.Single(await bench.Incidents.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal(IncidentState.Closed, incident.State);
-        var kinds = (await bench.Incidents.TimelineAsync(incident.Id, TestContext.Current.CancellationToken)).Select(e => e.Kind.Word()).ToList();
+        var kinds = (await bench.Incidents.TimelineAsync(incident.Id, TestContext.Current.CancellationToken))
+            .Select(e => e.Kind.Word()).ToList();
         Assert.Equal("opened", kinds[0]);
         Assert.Equal("closed", kinds[^1]);
         Assert.Equal(3, kinds.Count(k => k == "plan"));
@@ -42,7 +43,9 @@ public sealed class RunTests
         Assert.Equal((RunState.Waiting, 0), (bench.Latest!.State, bench.Latest.Issued));
         Assert.Contains(
             await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
-            e => e is { Kind: TimelineKind.Gate } && e.Text.EndsWith("inhibited: Its signals are inhibited by NodeSilent (node n). It starts if they still fire once that has cleared.", StringComparison.Ordinal));
+            e => e is { Kind: TimelineKind.Gate } && e.Text.EndsWith(
+                "inhibited: Its signals are inhibited by NodeSilent (node n). It starts if they still fire once that has cleared.",
+                StringComparison.Ordinal));
 
         bench.Inhibit(false);
         await bench.RunUntilAsync(r => r.State is RunState.Running);
@@ -85,10 +88,15 @@ public sealed class RunTests
         Assert.Equal(15, gates.Count);
         Assert.Equal(run.Reason, gates.First(g => g.Reason is not null).Reason);
         Assert.True(gates.Single(g => g.Name == "mode").NextAt > bench.Now);
-        Assert.Equal(await bench.Host.ExplainAsync(run.Id, TestContext.Current.CancellationToken), (await bench.Host.ExplainLiveAsync(TestContext.Current.CancellationToken))[run.Id]);
-        Assert.Equal(["measure", "clean", "vacuum"], (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken)).Select(s => s.Name));
-        Assert.Equal("""{"mountPoint":"/data"}""", (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken))[0].Parameters);
-        Assert.Equal([true, false, false], (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken)).Select(s => s.OnlyReads));
+        Assert.Equal(
+            await bench.Host.ExplainAsync(run.Id, TestContext.Current.CancellationToken),
+            (await bench.Host.ExplainLiveAsync(TestContext.Current.CancellationToken))[run.Id]);
+        Assert.Equal(
+            ["measure", "clean", "vacuum"], (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken)).Select(s => s.Name));
+        Assert.Equal(
+            """{"mountPoint":"/data"}""", (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken))[0].Parameters);
+        Assert.Equal(
+            [true, false, false], (await bench.Runs.PlanOfAsync(run, TestContext.Current.CancellationToken)).Select(s => s.OnlyReads));
         bench.Clear();
         await bench.StepsAsync(1);
         Assert.Empty(await bench.Host.AskGatesAsync(run.Id, TestContext.Current.CancellationToken));
@@ -106,7 +114,9 @@ public sealed class RunTests
         var runs = await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken);
         Assert.Equal([RunState.Failed, RunState.Escalated], runs.Select(r => r.State));
         Assert.Equal(4, bench.Agent.Done.Count);
-        Assert.Contains(await bench.Runs.TimelineAsync(runs[1].Id, TestContext.Current.CancellationToken), e => e.Text.Contains("cools down", StringComparison.Ordinal));
+        Assert.Contains(
+            await bench.Runs.TimelineAsync(runs[1].Id, TestContext.Current.CancellationToken),
+            e => e.Text.Contains("cools down", StringComparison.Ordinal));
         Assert.True(runs[1].Reports[0].At - runs[0].EndedAt >= TimeSpan.FromMinutes(15));
         var escalation = Assert.Single(await bench.Runs.EscalationsAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal(2, escalation.Attempts);
@@ -136,7 +146,8 @@ public sealed class RunTests
         Assert.Contains("""disk.clean-paths {"mountPoint":"/data"}""", timeline[2].Text);
         Assert.Contains("The mode is observe", await bench.Host.ExplainAsync(run.Id, TestContext.Current.CancellationToken));
 
-        await bench.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "test", bench.Now), TestContext.Current.CancellationToken);
+        await bench.Control.SetAsync(
+            new ModeEntry("", "t", "c", RunbookMode.Automatic, "test", bench.Now), TestContext.Current.CancellationToken);
         Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
     }
 
@@ -146,10 +157,12 @@ public sealed class RunTests
         using var bench = new RemediationBench(RunbookMode.Approve);
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State is RunState.AwaitingApproval);
-        await bench.Runs.ApproveAsync(new(run.Id, "another", "ann", bench.Now, bench.Now.AddHours(1)), TestContext.Current.CancellationToken);
+        await bench.Runs.ApproveAsync(
+            new(run.Id, "another", "ann", bench.Now, bench.Now.AddHours(1)), TestContext.Current.CancellationToken);
         await bench.StepsAsync(5);
         Assert.Empty(bench.Agent.Done);
-        await bench.Runs.ApproveAsync(new(run.Id, run.PlanHash, "ann", bench.Now, bench.Now.AddHours(1)), TestContext.Current.CancellationToken);
+        await bench.Runs.ApproveAsync(
+            new(run.Id, run.PlanHash, "ann", bench.Now, bench.Now.AddHours(1)), TestContext.Current.CancellationToken);
 
         Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
     }
@@ -181,7 +194,8 @@ public sealed class RunTests
     public async Task A_run_that_is_called_off_between_lease_and_begin_gets_no_permit_and_one_that_has_begun_is_waited_for()
     {
         using var bench = new RemediationBench();
-        bench.Agent.BeforeBegin = async b => await b.Runs.CancelAsync(new(b.Latest!.Id, "ann", "stop", b.Now), TestContext.Current.CancellationToken);
+        bench.Agent.BeforeBegin =
+            async b => await b.Runs.CancelAsync(new(b.Latest!.Id, "ann", "stop", b.Now), TestContext.Current.CancellationToken);
         bench.Fire();
         Assert.Equal("ann", (await bench.RunUntilAsync(r => r.EndedAt is not null)).CancelledBy);
         Assert.Empty(bench.Agent.Done);
@@ -191,12 +205,16 @@ public sealed class RunTests
         await late.RunUntilAsync(r => r.State is RunState.Running);
         late.Agent.Absent = true;
         var run = await late.RunUntilAsync(r => r.Step == 1);
-        var command = Assert.Single(await late.Host.Agents.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
-        Assert.True((await late.Host.BeginAsync(RemediationBench.Node, command.Id, command.Token, TestContext.Current.CancellationToken))!.Granted);
+        var command = Assert.Single(
+            await late.Host.Agents.LeaseAsync(RemediationBench.Node, late.Now, TestContext.Current.CancellationToken));
+        Assert.True(
+            (await late.Host.BeginAsync(RemediationBench.Node, command.Id, command.Token, TestContext.Current.CancellationToken))!.Granted);
         Assert.True(await late.Runs.CancelAsync(new(run.Id, "ann", "stop", late.Now), TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Null(late.Latest!.EndedAt);
-        Assert.True(await late.Host.Agents.FinishAsync(RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null), TestContext.Current.CancellationToken));
+        Assert.True(await late.Host.Agents.FinishAsync(
+            RemediationBench.Node, command.Id, new(command.Token, CommandOutcome.Succeeded, "freed", null),
+            TestContext.Current.CancellationToken));
         await late.PassAsync();
         Assert.Equal((RunState.Cancelled, 2), (late.Latest!.State, late.Latest.Reports.Count));
     }
@@ -215,9 +233,17 @@ public sealed class RunTests
                 return;
             switch (what)
             {
-                case "kill": await b.Control.SetAsync(new KillSwitch(true, "stop", "ann", b.Now), TestContext.Current.CancellationToken); break;
-                case "pause": await b.Control.AddAsync(new Pause(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1)), TestContext.Current.CancellationToken); break;
-                case "observe": await b.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", b.Now), TestContext.Current.CancellationToken); break;
+                case "kill":
+                    await b.Control.SetAsync(new KillSwitch(true, "stop", "ann", b.Now), TestContext.Current.CancellationToken);
+                    break;
+                case "pause":
+                    await b.Control.AddAsync(
+                        new Pause(0, "", "", "n", "", "work", "ann", b.Now, b.Now.AddHours(1)), TestContext.Current.CancellationToken);
+                    break;
+                case "observe":
+                    await b.Control.SetAsync(
+                        new ModeEntry("", "t", "c", RunbookMode.Observe, "ann", b.Now), TestContext.Current.CancellationToken);
+                    break;
                 default: b.Lose(true); break;
             }
         };
@@ -228,11 +254,14 @@ public sealed class RunTests
         Assert.Empty(bench.Agent.Done);
         Assert.StartsWith(reason, bench.Agent.Refusals[0]);
         Assert.StartsWith(reason, bench.Latest!.Reason);
-        Assert.Contains(await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken), e => e.Kind is TimelineKind.Gate && e.Text.Contains(reason, StringComparison.Ordinal));
+        Assert.Contains(
+            await bench.Runs.TimelineAsync(bench.Latest.Id, TestContext.Current.CancellationToken),
+            e => e.Kind is TimelineKind.Gate && e.Text.Contains(reason, StringComparison.Ordinal));
 
         bench.Agent.BeforeBegin = _ => Task.CompletedTask;
         await bench.Control.SetAsync(new KillSwitch(false, "go on", "ann", bench.Now), TestContext.Current.CancellationToken);
-        await bench.Control.SetAsync(new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", bench.Now), TestContext.Current.CancellationToken);
+        await bench.Control.SetAsync(
+            new ModeEntry("", "t", "c", RunbookMode.Automatic, "ann", bench.Now), TestContext.Current.CancellationToken);
         bench.Lose(false);
         Assert.Equal(RunState.Succeeded, (await bench.RunUntilAsync(r => r.EndedAt is not null)).State);
         Assert.Single(bench.Agent.Done);
@@ -274,7 +303,9 @@ public sealed class RunTests
         bench.Fire();
         await bench.StepsAsync(60);
 
-        Assert.Equal([RunState.Failed, RunState.Escalated], (await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Select(r => r.State));
+        Assert.Equal(
+            [RunState.Failed, RunState.Escalated],
+            (await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Select(r => r.State));
         Assert.StartsWith("Nothing was changed", bench.Latest!.Reason);
     }
 
@@ -309,19 +340,27 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var first = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
-        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
-        Assert.Null(await bench.Host.BeginAsync(RemediationBench.Node with { Node = "other" }, first.Id, first.Token, TestContext.Current.CancellationToken));
-        var second = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        var first = Assert.Single(
+            await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(
+            RemediationBench.Node with { Node = "other" }, bench.Now.AddHours(1), TestContext.Current.CancellationToken));
+        Assert.Null(await bench.Host.BeginAsync(
+            RemediationBench.Node with { Node = "other" }, first.Id, first.Token, TestContext.Current.CancellationToken));
+        var second = Assert.Single(
+            await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
 
         Assert.Equal((first.Id, first.Token + 1), (second.Id, second.Token));
-        Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, first.Id, first.Token, TestContext.Current.CancellationToken))!.Granted);
-        Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.False(
+            (await bench.Host.BeginAsync(RemediationBench.Node, first.Id, first.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.True(
+            (await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
         bench.Clock.Advance(TimeSpan.FromSeconds(11));
         bench.Lose(false);
-        Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.True(
+            (await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
-        Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.False(
+            (await bench.Host.BeginAsync(RemediationBench.Node, second.Id, second.Token, TestContext.Current.CancellationToken))!.Granted);
     }
 
     [Fact]
@@ -331,14 +370,20 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         await bench.RunUntilAsync(r => r.State is RunState.Running);
-        var leased = Assert.Single(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
-        Assert.True((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
-        Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
+        var leased = Assert.Single(
+            await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
+        Assert.True(
+            (await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.Empty(await bench.Host.Agents.LeaseAsync(
+            RemediationBench.Node with { Node = "other" }, bench.Now, TestContext.Current.CancellationToken));
         Assert.Equal(CommandState.Begun, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State);
 
         Assert.Empty(await bench.Host.Agents.LeaseAsync(RemediationBench.Node, bench.Now, TestContext.Current.CancellationToken));
-        Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), ((await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State, (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.Outcome));
-        Assert.False((await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
+        Assert.Equal((CommandState.Done, CommandOutcome.Indeterminate), (
+            (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.State,
+            (await bench.Host.Commands.FindAsync(leased.Id, TestContext.Current.CancellationToken))!.Outcome));
+        Assert.False(
+            (await bench.Host.BeginAsync(RemediationBench.Node, leased.Id, leased.Token, TestContext.Current.CancellationToken))!.Granted);
         await bench.StepsAsync(1);
         Assert.Equal(RunState.Verifying, (await bench.RunUntilAsync(r => r.State is not RunState.Running)).State);
     }
@@ -350,7 +395,8 @@ public sealed class RunTests
         bench.Agent.Absent = true;
         bench.Fire();
         var run = await bench.RunUntilAsync(r => r.State is RunState.Running);
-        File.WriteAllText(bench.RunbookFile, File.ReadAllText(bench.RunbookFile).Replace("attempts: 2", "attempts: 1", StringComparison.Ordinal));
+        File.WriteAllText(
+            bench.RunbookFile, File.ReadAllText(bench.RunbookFile).Replace("attempts: 2", "attempts: 1", StringComparison.Ordinal));
         Assert.Empty(bench.Host.Reload().Errors);
         var hash = bench.Host.Runbooks.Runbooks[0].Hash;
         File.WriteAllText(bench.RunbookFile, "name: x");
@@ -410,6 +456,7 @@ public sealed class RunTests
         for (var i = 0; i < 90 && bench.Latest is not { State: RunState.Succeeded or RunState.Escalated }; i++)
             await bench.StepAsync();
         Assert.Equal(bench.Agent.Done.Count, bench.Agent.Done.Distinct().Count());
-        return $"{string.Join(' ', (await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Select(r => r.State))}, {bench.Agent.Done.Count} done";
+        var runs = await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken);
+        return $"{string.Join(' ', runs.Select(r => r.State))}, {bench.Agent.Done.Count} done";
     }
 }

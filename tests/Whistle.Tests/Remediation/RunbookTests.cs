@@ -26,7 +26,9 @@ public sealed partial class RunbookTests : IDisposable
         var runbook = load.Runbooks!.Runbooks.Single(r => r.Name == "node-disk-filling");
         Assert.Equal(RunbookMode.Observe, runbook.Mode);
         var plan = Rendering.Plan(runbook, Labels.Of(("node", "n"), ("mountpoint", "/data \"x\"")));
-        Assert.Equal(["disk.largest-directories", "disk.clean-paths", "disk.vacuum-journal", "images.prune", "logs.rotate", "disk.prune-backups"], plan.Steps.Select(s => s.Step.Action));
+        Assert.Equal(
+            ["disk.largest-directories", "disk.clean-paths", "disk.vacuum-journal", "images.prune", "logs.rotate", "disk.prune-backups"],
+            plan.Steps.Select(s => s.Step.Action));
         Assert.Equal("""{"mountPoint":"/data \"x\"","count":20}""", plan.Steps[0].Parameters);
     }
 
@@ -81,7 +83,8 @@ public sealed partial class RunbookTests : IDisposable
     [InlineData("name: [", "not valid YAML")]
     [InlineData("", "one document")]
     [InlineData("- x", "must be a mapping")]
-    public void A_file_that_is_something_else_says_so(string text, string reason) => Assert.Contains(Load(text), e => e.Contains(reason, StringComparison.Ordinal));
+    public void A_file_that_is_something_else_says_so(string text, string reason) =>
+        Assert.Contains(Load(text), e => e.Contains(reason, StringComparison.Ordinal));
 
     [Fact]
     public void A_label_that_only_the_proof_needs_is_missed_before_anything_is_done()
@@ -96,8 +99,12 @@ public sealed partial class RunbookTests : IDisposable
         var runbook = RunbookSet.Parse(text)!;
 
         Rendering.Plan(runbook, Labels.Of(("node", "n")));
-        Assert.Contains("no label node", Assert.Throws<RenderException>(() => Rendering.Plan(runbook, Labels.Of(("instance", "i")))).Message, StringComparison.Ordinal);
-        Assert.Contains("write a label of the signal as ${label}", Assert.Single(Load(text.Replace("${node}", "${the node}", StringComparison.Ordinal))), StringComparison.Ordinal);
+        Assert.Contains(
+            "no label node", Assert.Throws<RenderException>(() => Rendering.Plan(runbook, Labels.Of(("instance", "i")))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "write a label of the signal as ${label}",
+            Assert.Single(Load(text.Replace("${node}", "${the node}", StringComparison.Ordinal))), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -127,13 +134,16 @@ public sealed partial class RunbookTests : IDisposable
     public void The_documentation_has_every_key_that_is_taken_and_no_other()
     {
         // Where a key is wrong, those that are right are named.
-        var known = Load("{ x: 1, answers: [{ x: 1 }], gates: { x: 1 }, steps: [{ x: 1 }], verify: { x: 1 }, page: { x: 1 }, ticket: { x: 1 } }")
-            .Select(e => UnknownKey().Match(e)).Where(m => m.Success).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value.Split(", "));
+        var known = Load(
+            "{ x: 1, answers: [{ x: 1 }], gates: { x: 1 }, steps: [{ x: 1 }], verify: { x: 1 }, page: { x: 1 }, ticket: { x: 1 } }")
+            .Select(e => UnknownKey().Match(e)).Where(m => m.Success)
+            .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value.Split(", "));
         IEnumerable<string> Keys(string what, string prefix) => known[what].Select(k => prefix + k);
 
         Assert.Equal(
-            Keys("a runbook", "").Except(["page", "ticket"]).Concat(Keys("an answered signal", "answers[].")).Concat(Keys("gates", "gates."))
-                .Concat(Keys("a step", "steps[].")).Concat(Keys("verify", "verify.")).Concat(Keys("page", "page.")).Concat(Keys("ticket", "ticket.")).Order(),
+            Keys("a runbook", "").Except(["page", "ticket"]).Concat(Keys("an answered signal", "answers[]."))
+                .Concat(Keys("gates", "gates.")).Concat(Keys("a step", "steps[].")).Concat(Keys("verify", "verify."))
+                .Concat(Keys("page", "page.")).Concat(Keys("ticket", "ticket.")).Order(),
             Repository.FirstCells(Document, "## Keys").Order());
     }
 

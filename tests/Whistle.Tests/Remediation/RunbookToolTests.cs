@@ -58,7 +58,8 @@ public sealed class RunbookToolTests : IDisposable
                 "  ClockOff where node is n.*",
                 "Steps",
                 """  1. wait: waits until up{node="${node}"}, at most 5m; where it fails, the attempt ends.""",
-                """  2. restart: unit.restart {"unit":"chrony.service"}, may stop an etcd member, at most 1m; where it fails, the attempt ends.""",
+                """  2. restart: unit.restart {"unit":"chrony.service"}, """
+                    + "may stop an etcd member, at most 1m; where it fails, the attempt ends.",
                 """  3. raise: sysctl.raise {"name":"a.b","factor":2}, at most 5m; where it fails, the attempt ends.""",
                 """     Taken back by packages.unpin {"packages":"${output.before}"}, at most 5m.""",
                 "  4. agree: waits for approval by customer, at most 1d; where it fails, the attempt ends.",
@@ -68,7 +69,8 @@ public sealed class RunbookToolTests : IDisposable
         Assert.Contains("  Always waits for a maintenance window. A change freeze holds what disturbs more than files.", lines);
         Assert.Contains("  1 attempts in an incident, 15m apart, each time 2 times as long.", lines);
         Assert.Equal("  What can be rolled back is rolled back; then reboot, then people: a page and a ticket.", lines[^1]);
-        Assert.Contains("It answers no signal; it is a rung of other runbooks' ladders.", RunbookWords.Of(Set.Find("reboot")!, Labels.Empty));
+        Assert.Contains(
+            "It answers no signal; it is a rung of other runbooks' ladders.", RunbookWords.Of(Set.Find("reboot")!, Labels.Empty));
     }
 
     [Fact]
@@ -108,7 +110,8 @@ public sealed class RunbookToolTests : IDisposable
         var files = Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "runbooks"));
 
         Assert.NotEmpty(files);
-        Assert.Empty(files.Select(File.ReadAllText).Append(Book).Append(Reboot).SelectMany(text => JsonSchemaCheck.Faults(Schema, JsonSchemaCheck.Parse(text))));
+        Assert.Empty(files.Select(File.ReadAllText).Append(Book).Append(Reboot)
+            .SelectMany(text => JsonSchemaCheck.Faults(Schema, JsonSchemaCheck.Parse(text))));
         Assert.Equal("https://json-schema.org/draft/2020-12/schema", (string)Schema["$schema"]!);
     }
 
@@ -144,7 +147,8 @@ public sealed class RunbookToolTests : IDisposable
         Assert.Equal(ActionCatalogue.Names, step["properties"]!["action"]!["enum"]!.AsArray().Select(a => (string)a!));
         Assert.Equal(
             ActionCatalogue.Names.Select(a => string.Join(",", ActionCatalogue.Find(a)!.Parameters.Select(p => p.Name))),
-            step["allOf"]!.AsArray().Select(a => string.Join(",", a!["then"]!["properties"]!["parameters"]!["properties"]!.AsObject().Select(p => p.Key))));
+            step["allOf"]!.AsArray().Select(
+                a => string.Join(",", a!["then"]!["properties"]!["parameters"]!["properties"]!.AsObject().Select(p => p.Key))));
     }
 
     string Write(string name, string text)

@@ -82,7 +82,8 @@ public sealed class ShippedRunbookTests
         };
         // The one of its file is stricter than one for all runbooks.
         foreach (var runbook in Shipped.Runbooks)
-            await bench.Control.SetAsync(new ModeEntry(runbook.Name, "t", "c", mode, "test", RemediationBench.Start), TestContext.Current.CancellationToken);
+            await bench.Control.SetAsync(
+                new ModeEntry(runbook.Name, "t", "c", mode, "test", RemediationBench.Start), TestContext.Current.CancellationToken);
         bench.Agent.Helps = helps;
         bench.Agent.Report = Report;
         bench.Fire(Shipped.Find(name)!.Answers[0].Signal);

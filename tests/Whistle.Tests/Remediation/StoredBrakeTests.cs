@@ -46,11 +46,15 @@ public sealed class StoredBrakeTests
         var changes = Task.Run(async () =>
         {
             for (var i = 0; i < 300; i++)
-                await bench.Control.SetAsync(new KillSwitch(false, $"looked at {i}", "ann", bench.Now), TestContext.Current.CancellationToken);
+                await bench.Control.SetAsync(
+                    new KillSwitch(false, $"looked at {i}", "ann", bench.Now), TestContext.Current.CancellationToken);
         }, TestContext.Current.CancellationToken);
 
         while (!changes.IsCompleted)
-            Assert.Equal((false, 1, 0), ((await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On, (await bench.Control.ModesAsync(TestContext.Current.CancellationToken)).Count, (await bench.Control.ReadAsync(TestContext.Current.CancellationToken)).Faults.Count));
+            Assert.Equal((false, 1, 0), (
+                (await bench.Control.KillSwitchAsync(TestContext.Current.CancellationToken)).On,
+                (await bench.Control.ModesAsync(TestContext.Current.CancellationToken)).Count,
+                (await bench.Control.ReadAsync(TestContext.Current.CancellationToken)).Faults.Count));
         await changes;
     }
 
@@ -66,7 +70,8 @@ public sealed class StoredBrakeTests
         Assert.Empty(bench.Host.Reload().Errors);
         bench.Fire();
         await bench.PassAsync();
-        await StoreAsync(bench, $"INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) VALUES ('', '', {columns}, 'eve', 0)");
+        await StoreAsync(bench, "INSERT INTO windows (tenant, cluster, recurrence, start, seconds, time_zone, author, at) "
+            + $"VALUES ('', '', {columns}, 'eve', 0)");
 
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
         await host.AdvanceAsync(bench.Now.AddMinutes(2), TestContext.Current.CancellationToken);
@@ -79,7 +84,9 @@ public sealed class StoredBrakeTests
         Assert.Equal((null, null), (view.OpenUntil, view.NextAt));
         Assert.Contains(reason, view.Problem, StringComparison.Ordinal);
         var id = Assert.Single(await bench.Runs.SinceAsync(RemediationBench.Start, TestContext.Current.CancellationToken)).Id;
-        Assert.Contains(await host.AskGatesAsync(id, TestContext.Current.CancellationToken), g => g.Name == "window" && g.Reason!.Contains(reason, StringComparison.Ordinal));
+        Assert.Contains(
+            await host.AskGatesAsync(id, TestContext.Current.CancellationToken),
+            g => g.Name == "window" && g.Reason!.Contains(reason, StringComparison.Ordinal));
 
         Assert.True(await bench.Control.RemoveWindowAsync(1, "ann", bench.Now, TestContext.Current.CancellationToken));
         await host.AdvanceAsync(bench.Now.AddMinutes(3), TestContext.Current.CancellationToken);
@@ -96,7 +103,9 @@ public sealed class StoredBrakeTests
         using var bench = new RemediationBench();
         var board = new HealthBoard(bench.Clock);
         using var host = new RemediationHost(bench.Environment with { Health = board }, bench.Clock, NullLogger<RemediationHost>.Instance);
-        await StoreAsync(bench, $"INSERT INTO freezes (tenant, cluster, reason, author, from_at, until_at) VALUES ('t', 'other', 'the fair', 'eve', {times})");
+        await StoreAsync(
+            bench,
+            $"INSERT INTO freezes (tenant, cluster, reason, author, from_at, until_at) VALUES ('t', 'other', 'the fair', 'eve', {times})");
 
         await host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);
 
@@ -116,7 +125,8 @@ public sealed class StoredBrakeTests
     public void A_transaction_asks_about_windows_and_works_out_none()
     {
         var now = RemediationBench.Start;
-        var window = new MaintenanceWindow(77, "", "", "FREQ=DAILY", new(2026, 1, 1, 0, 0, 0), TimeSpan.FromHours(4), "UTC", Guid.NewGuid().ToString(), now);
+        var window = new MaintenanceWindow(
+            77, "", "", "FREQ=DAILY", new(2026, 1, 1, 0, 0, 0), TimeSpan.FromHours(4), "UTC", Guid.NewGuid().ToString(), now);
 
         var before = WindowView.OfKnown([window], new("t", "c"), now);
         Assert.Contains("has just been set", before.Problem, StringComparison.Ordinal);
@@ -134,7 +144,9 @@ public sealed class StoredBrakeTests
         await connection.ExecuteAsync(sql, TestContext.Current.CancellationToken);
         // As the migration of an older version's rows does.
         await ControlTables.SealAsync(connection, TestContext.Current.CancellationToken);
-        await connection.ExecuteAsync("INSERT INTO control_timeline (at, author, text, revision) VALUES (0, 'eve', 'by hand', $revision)", TestContext.Current.CancellationToken, ("$revision", StateSql.NewRevision()));
+        await connection.ExecuteAsync(
+            "INSERT INTO control_timeline (at, author, text, revision) VALUES (0, 'eve', 'by hand', $revision)",
+            TestContext.Current.CancellationToken, ("$revision", StateSql.NewRevision()));
         await transaction.CommitAsync(TestContext.Current.CancellationToken);
     }
 }

@@ -48,7 +48,8 @@ public sealed class DamagedRowTests : IDisposable
     public async Task A_damaged_incident_is_skipped_and_reported_until_it_is_repaired(string damage)
     {
         var store = new IncidentStore(_state);
-        await store.SaveAsync([new(Fleet.Incident("i1"), []), new(Fleet.Incident("i2"), [])], Fleet.Start, TestContext.Current.CancellationToken);
+        await store.SaveAsync(
+            [new(Fleet.Incident("i1"), []), new(Fleet.Incident("i2"), [])], Fleet.Start, TestContext.Current.CancellationToken);
         await ExecuteAsync($"UPDATE incidents SET revision = revision + 1000000, {damage} WHERE id = 'i1'");
 
         for (var pass = 0; pass < 2; pass++)
@@ -60,7 +61,8 @@ public sealed class DamagedRowTests : IDisposable
         }
 
         await store.SaveAsync([new(Fleet.Incident("i1"), [])], Fleet.Start, TestContext.Current.CancellationToken);
-        await ExecuteAsync("UPDATE incidents SET subject = (SELECT subject FROM incidents WHERE id = 'i2'), opened_at = (SELECT opened_at FROM incidents WHERE id = 'i2') WHERE id = 'i1'");
+        await ExecuteAsync("UPDATE incidents SET subject = (SELECT subject FROM incidents WHERE id = 'i2'), opened_at = (SELECT opened_at "
+            + "FROM incidents WHERE id = 'i2') WHERE id = 'i1'");
         Assert.Equal(2, (await store.ActiveAsync(TestContext.Current.CancellationToken)).Count);
         Assert.Empty(_health.Problems());
     }
@@ -118,7 +120,8 @@ public sealed class DamagedRowTests : IDisposable
         bench.Set(new(Fleet.Incident("i1"), []));
         await bench.PassAsync(TimeSpan.FromSeconds(1));
         await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
-            await connection.ExecuteAsync("UPDATE alerting_incidents SET state = '{\"zz' WHERE incident = 'i1'", TestContext.Current.CancellationToken);
+            await connection.ExecuteAsync(
+                "UPDATE alerting_incidents SET state = '{\"zz' WHERE incident = 'i1'", TestContext.Current.CancellationToken);
         bench.Set(new(Fleet.Incident("i2"), []));
         await bench.RunAsync(TimeSpan.FromMinutes(10), TimeSpan.FromSeconds(30));
 
@@ -200,7 +203,8 @@ public sealed class DamagedRowTests : IDisposable
         using var bench = new AlertingBench();
         await bench.PassAsync(TimeSpan.FromSeconds(1));
         await using (var connection = await bench.Database.OpenAsync(TestContext.Current.CancellationToken))
-            Assert.Equal(1, await connection.ExecuteAsync($"UPDATE alerting_watermark SET at = {at}", TestContext.Current.CancellationToken));
+            Assert.Equal(
+                1, await connection.ExecuteAsync($"UPDATE alerting_watermark SET at = {at}", TestContext.Current.CancellationToken));
 
         bench.Start();
         bench.Set(new(Fleet.Incident("i1"), []));
@@ -242,14 +246,19 @@ public sealed class DamagedRowTests : IDisposable
     [Fact]
     public async Task Whoever_needs_a_row_that_is_damaged_is_told_so()
     {
-        await _state.MigrateAsync(new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)"), TestContext.Current.CancellationToken);
+        await _state.MigrateAsync(
+            new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)"),
+            TestContext.Current.CancellationToken);
         await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
         await connection.ExecuteAsync($"INSERT INTO blobs VALUES (1, {TooLate})", TestContext.Current.CancellationToken);
 
-        await Assert.ThrowsAsync<DamagedRowException>(async () => await connection.QueryAsync("SELECT NULL FROM blobs WHERE id = 1", r => r.GetString(0), TestContext.Current.CancellationToken));
-        var error = await Assert.ThrowsAsync<DamagedRowException>(async () => await connection.QueryAsync("SELECT at FROM blobs WHERE id = 1", r => r.Instant(0), TestContext.Current.CancellationToken));
+        await Assert.ThrowsAsync<DamagedRowException>(async () => await connection.QueryAsync(
+            "SELECT NULL FROM blobs WHERE id = 1", r => r.GetString(0), TestContext.Current.CancellationToken));
+        var error = await Assert.ThrowsAsync<DamagedRowException>(async () => await connection.QueryAsync(
+            "SELECT at FROM blobs WHERE id = 1", r => r.Instant(0), TestContext.Current.CancellationToken));
         Assert.Contains("A row of blobs is damaged", error.Message, StringComparison.Ordinal);
-        Assert.Equal(1, (await connection.QueryAsync("SELECT id FROM blobs", r => r.GetInt64(0), TestContext.Current.CancellationToken)).Single());
+        Assert.Equal(
+            1, (await connection.QueryAsync("SELECT id FROM blobs", r => r.GetInt64(0), TestContext.Current.CancellationToken)).Single());
     }
 
     static Signal Signal(string name) => new()

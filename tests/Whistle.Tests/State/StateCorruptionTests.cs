@@ -15,8 +15,8 @@ using Xunit;
 namespace Whistle.Tests.State;
 
 /// <summary>
-/// Damage anywhere in the files of a stopped or killed server: the start is refused, or what the gates ask is answered as before or as the strictest
-/// would. What was set stands in this test's own books.
+/// Damage anywhere in the files of a stopped or killed server: the start is refused, or what the gates ask is answered as before or as the
+/// strictest would. What was set stands in this test's own books.
 /// </summary>
 public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
 {
@@ -75,7 +75,8 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
             closed += fleet.Faults.Count > 0 ? 1 : 0;
         }
 
-        output.WriteLine($"Of {seeds} damaged states from seed {first} on, {refused} were refused and {closed} were read with something held back.");
+        output.WriteLine(
+            $"Of {seeds} damaged states from seed {first} on, {refused} were refused and {closed} were read with something held back.");
         // A few seeds alone may well all be of one kind.
         if (seeds < Seeds)
             return;
@@ -83,14 +84,19 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         Assert.True(closed > 0, "No damage was left to the checksums of rows.");
     }
 
-    static int Number(string variable, int usual) => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
+    static int Number(string variable, int usual) =>
+        Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
 
     // What was set last, against what is answered.
     static string? Wrong(FleetState fleet, bool killSwitch)
     {
         if (killSwitch && !fleet.Kill.On)
             return "the kill switch is off";
-        foreach (var (cluster, set) in new[] { ("auto", RunbookMode.Automatic), ("ask", RunbookMode.Approve), ("watch", RunbookMode.Observe), ("off", RunbookMode.Off), ("new", RunbookMode.Observe) })
+        foreach (var (cluster, set) in new[]
+        {
+            ("auto", RunbookMode.Automatic), ("ask", RunbookMode.Approve), ("watch", RunbookMode.Observe), ("off", RunbookMode.Off),
+            ("new", RunbookMode.Observe),
+        })
         {
             if (ControlStore.ModeOf(fleet.Modes, Book, new("t", cluster)).Mode is var mode && mode != set && mode != RunbookMode.Off)
                 return $"the mode of {cluster} is {mode}, it was {set}";
@@ -112,7 +118,8 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
             return $"there is a task that nobody did: {task}";
         if (!fleet.Cancellations.ContainsKey("run-2") && !fleet.Kill.On && fleet.Runs.Any(r => r.Run.Id == "run-2"))
             return "the cancellation is lost";
-        if (fleet.BudgetFault is null && !(fleet.AtWork is [{ RunId: "run-1", Node: "n1", Zone: "z", Disruptive: true, ControlPlane: false }]))
+        if (fleet.BudgetFault is null
+            && !(fleet.AtWork is [{ RunId: "run-1", Node: "n1", Zone: "z", Disruptive: true, ControlPlane: false }]))
             return "a reservation is lost or is another";
         foreach (var (run, _) in fleet.Runs)
         {
@@ -124,7 +131,8 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         {
             if (command.Id == "run-1.1" ? command.State is not CommandState.Begun : command.State is not CommandState.Offered)
                 return $"the command {command.Id} is {command.State}";
-            if (command.Parameters != """{"mountPoint":"/data"}""" || !command.DryRun || command.Action != "disk.clean-paths" || command.Node != "n1")
+            if (command.Parameters != """{"mountPoint":"/data"}""" || !command.DryRun || command.Action != "disk.clean-paths"
+                || command.Node != "n1")
                 return $"the command {command.Id} is another: {command}";
         }
 
@@ -143,7 +151,8 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         try
         {
             using var state = new StateDatabase(folder.File, new StateOpening { HasHistory = true });
-            await state.UpgradeAsync([IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { }, TestContext.Current.CancellationToken);
+            await state.UpgradeAsync(
+                [IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { }, TestContext.Current.CancellationToken);
             await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
             await using var picture = await connection.BeginReadAsync(TestContext.Current.CancellationToken);
             return (null, await FleetState.ReadAsync(connection, Now, owner: "a", cancellation: TestContext.Current.CancellationToken));
@@ -190,12 +199,14 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         var folder = Keep(new StateFolder());
         using (var state = new StateDatabase(folder.File))
         {
-            await state.UpgradeAsync([IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { }, TestContext.Current.CancellationToken);
+            await state.UpgradeAsync(
+                [IncidentStore.Tables, RunStore.Tables, ControlStore.Tables], _ => { }, TestContext.Current.CancellationToken);
             // What is taken back later would permit more than it should if it came to light again.
             var control = new ControlStore(state);
             await control.SetAsync(new KillSwitch(false, "go", "ann", Now), TestContext.Current.CancellationToken);
             foreach (var cluster in new[] { "auto", "ask", "watch", "off" })
-                await control.SetAsync(new ModeEntry("", "t", cluster, RunbookMode.Automatic, "ann", Now), TestContext.Current.CancellationToken);
+                await control.SetAsync(
+                    new ModeEntry("", "t", cluster, RunbookMode.Automatic, "ann", Now), TestContext.Current.CancellationToken);
             await RunsAsync(state);
         }
 
@@ -205,10 +216,16 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
             await control.SetAsync(new ModeEntry("", "t", "ask", RunbookMode.Approve, "ann", Now), TestContext.Current.CancellationToken);
             await control.SetAsync(new ModeEntry("", "t", "watch", RunbookMode.Observe, "ann", Now), TestContext.Current.CancellationToken);
             await control.SetAsync(new ModeEntry("", "t", "off", RunbookMode.Off, "ann", Now), TestContext.Current.CancellationToken);
-            await control.AddAsync(new Pause(0, "t", "auto", "paused", "", "new disk", "ann", Now, Now.AddDays(2)), TestContext.Current.CancellationToken);
-            await control.AddAsync(new ChangeFreeze(0, "t", "ask", "the fair", "ann", Now, Now.AddDays(3)), TestContext.Current.CancellationToken);
-            await control.AddAsync(new MaintenanceWindow(0, "t", "auto", "FREQ=WEEKLY;BYDAY=SA", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(1), "UTC", "ann", Now), TestContext.Current.CancellationToken);
-            Assert.True(await new RunStore(state).CancelAsync(new("run-2", "ann", "not this one", Now), TestContext.Current.CancellationToken));
+            await control.AddAsync(
+                new Pause(0, "t", "auto", "paused", "", "new disk", "ann", Now, Now.AddDays(2)), TestContext.Current.CancellationToken);
+            await control.AddAsync(
+                new ChangeFreeze(0, "t", "ask", "the fair", "ann", Now, Now.AddDays(3)), TestContext.Current.CancellationToken);
+            await control.AddAsync(
+                new MaintenanceWindow(
+                    0, "t", "auto", "FREQ=WEEKLY;BYDAY=SA", new(2026, 1, 3, 22, 0, 0), TimeSpan.FromHours(1), "UTC", "ann", Now),
+                TestContext.Current.CancellationToken);
+            Assert.True(
+                await new RunStore(state).CancelAsync(new("run-2", "ann", "not this one", Now), TestContext.Current.CancellationToken));
             if (killSwitch)
                 await control.SetAsync(new KillSwitch(true, "stop", "ann", Now), TestContext.Current.CancellationToken);
             return (StoppedAfter(folder, state), _folders[1]);
@@ -225,10 +242,12 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
 
     static async Task RunsAsync(StateDatabase state)
     {
-        await new IncidentStore(state).SaveAsync([new(Incident, [(TimelineKind.Opened, "It opened.")])], Now, TestContext.Current.CancellationToken);
+        await new IncidentStore(state).SaveAsync(
+            [new(Incident, [(TimelineKind.Opened, "It opened.")])], Now, TestContext.Current.CancellationToken);
         var runs = new RunStore(state);
         foreach (var id in new[] { "run-1", "run-2" })
-            Assert.True(await runs.ProposeAsync(Run(id), Book, [new(TimelineKind.Proposed, "proposed")], Now, TestContext.Current.CancellationToken));
+            Assert.True(await runs.ProposeAsync(
+                Run(id), Book, [new(TimelineKind.Proposed, "proposed")], Now, TestContext.Current.CancellationToken));
         await runs.OwnAsync("a", Now, TestContext.Current.CancellationToken);
         foreach (var id in new[] { "run-1", "run-2" })
         {
@@ -244,7 +263,9 @@ public sealed class StateCorruptionTests(ITestOutputHelper output) : IDisposable
         await RunTables.ReserveAsync(
             connection, new("run-1", "disk", new("t", "auto", "n1"), "z", Incident.Subject, Disruptive: true, ControlPlane: false),
             TestContext.Current.CancellationToken);
-        await CommandStore.SaveAsync(connection, Offer("run-1") with { State = CommandState.Begun, Token = 1, BegunAt = Now }, TestContext.Current.CancellationToken);
+        await CommandStore.SaveAsync(
+            connection, Offer("run-1") with { State = CommandState.Begun, Token = 1, BegunAt = Now },
+            TestContext.Current.CancellationToken);
         await transaction.CommitAsync(TestContext.Current.CancellationToken);
     }
 

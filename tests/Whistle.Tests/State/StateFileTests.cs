@@ -60,7 +60,8 @@ public sealed class StateScenes : IAsyncLifetime
     {
         await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
         for (var i = from; i < to; i++)
-            await connection.ExecuteAsync("INSERT INTO facts (text) VALUES ($text)", TestContext.Current.CancellationToken, ("$text", $"fact {i}"));
+            await connection.ExecuteAsync(
+                "INSERT INTO facts (text) VALUES ($text)", TestContext.Current.CancellationToken, ("$text", $"fact {i}"));
     }
 }
 
@@ -69,7 +70,8 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
 {
     public enum Fate
     {
-        Missing, Empty, Cut10, Cut100, CutHalf, CutByAPage, CutByOne, GarbledHead, GarbledBlock, GarbledEverywhere, ZeroedHead, ZeroedBlock, ZeroedAll, Older, Folder, ForeignDatabase, NoDatabase, LinkToItself,
+        Missing, Empty, Cut10, Cut100, CutHalf, CutByAPage, CutByOne, GarbledHead, GarbledBlock, GarbledEverywhere,
+        ZeroedHead, ZeroedBlock, ZeroedAll, Older, Folder, ForeignDatabase, NoDatabase, LinkToItself,
     }
 
     public static TheoryData<string, Fate, bool> Cells()
@@ -142,14 +144,17 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         Assert.Empty(Directory.GetFiles(folder.Path));
 
         File.WriteAllText(folder.File, "");
-        Assert.Contains("is empty", Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is empty", Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message, StringComparison.Ordinal);
         // A first start that died after it had made the file.
         using (var state = new StateDatabase(folder.File))
             Assert.True(state.IsNew);
         // And after it had made the file a database.
         using (var state = new StateDatabase(folder.File))
             Assert.Null(state.Accepted);
-        Assert.Contains("holds nothing", Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "holds nothing", Assert.Throws<StateException>(() => new StateDatabase(folder.File, history)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -271,7 +276,8 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         {
             using var state = await StateScenes.OpenAsync(folder);
             await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
-            Assert.Equal(Enumerable.Range(0, StateScenes.Facts).Select(i => $"fact {i}"), await connection.QueryAsync("SELECT text FROM facts ORDER BY id", r => r.GetString(0), TestContext.Current.CancellationToken));
+            Assert.Equal(Enumerable.Range(0, StateScenes.Facts).Select(i => $"fact {i}"), await connection.QueryAsync(
+                "SELECT text FROM facts ORDER BY id", r => r.GetString(0), TestContext.Current.CancellationToken));
             return null;
         }
         catch (StateException e)
@@ -283,7 +289,8 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
     void Befall(StateFolder folder, string path, Fate fate)
     {
         // What is not there may be missing, or stand there wrongly; it cannot be cut.
-        if (!File.Exists(path) && fate is not (Fate.Missing or Fate.Empty or Fate.Older or Fate.Folder or Fate.ForeignDatabase or Fate.NoDatabase or Fate.LinkToItself))
+        if (!File.Exists(path) && fate is not (Fate.Missing or Fate.Empty or Fate.Older or Fate.Folder or Fate.ForeignDatabase
+            or Fate.NoDatabase or Fate.LinkToItself))
             return;
         var length = File.Exists(path) ? new FileInfo(path).Length : 0;
         switch (fate)
@@ -295,7 +302,14 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
                 File.WriteAllText(path, "");
                 break;
             case Fate.Cut10 or Fate.Cut100 or Fate.CutHalf or Fate.CutByAPage or Fate.CutByOne:
-                Cut(path, fate switch { Fate.Cut10 => 10, Fate.Cut100 => 100, Fate.CutHalf => length / 2, Fate.CutByAPage => length - 4096, _ => length - 1 });
+                Cut(path, fate switch
+                {
+                    Fate.Cut10 => 10,
+                    Fate.Cut100 => 100,
+                    Fate.CutHalf => length / 2,
+                    Fate.CutByAPage => length - 4096,
+                    _ => length - 1,
+                });
                 break;
             case Fate.GarbledHead or Fate.ZeroedHead:
                 Overwrite(path, 0, 64, fate is Fate.ZeroedHead);

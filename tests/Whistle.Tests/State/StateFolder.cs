@@ -14,7 +14,8 @@ sealed class StateFolder : IDisposable
     /// <summary>Plain SQLite on the file.</summary>
     public List<string> Sql(string sql, string? file = null)
     {
-        using var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file ?? File, Pooling = false }.ToString());
+        using var connection = new SqliteConnection(
+            new SqliteConnectionStringBuilder { DataSource = file ?? File, Pooling = false }.ToString());
         connection.Open();
         using var command = connection.CreateCommand();
 #pragma warning disable CA2100 // Texts of the tests.
@@ -39,7 +40,9 @@ sealed class StateFolder : IDisposable
     /// <summary>The files that hold what was written, with their bytes.</summary>
     public Dictionary<string, string> Contents() => Directory.GetFiles(Path)
         .Where(f => !f.EndsWith("-shm", StringComparison.Ordinal) && new FileInfo(f) is { LinkTarget: null, Length: > 0 })
-        .ToDictionary(f => System.IO.Path.GetFileName(f), f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.IO.File.ReadAllBytes(f))));
+        .ToDictionary(
+            f => System.IO.Path.GetFileName(f),
+            f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.IO.File.ReadAllBytes(f))));
 
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }

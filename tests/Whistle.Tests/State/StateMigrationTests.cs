@@ -23,7 +23,9 @@ public sealed class StateMigrationTests : IDisposable
     {
         await UpgradeAsync(new StateSchema("things", Table, Column));
 
-        Assert.Equal(["things 0", "things 1"], _folder.Sql("SELECT stage, number FROM migrations WHERE stage = 'things' AND length(checksum) = 32 ORDER BY number"));
+        Assert.Equal(
+            ["things 0", "things 1"],
+            _folder.Sql("SELECT stage, number FROM migrations WHERE stage = 'things' AND length(checksum) = 32 ORDER BY number"));
         Assert.Equal(["2"], _folder.Sql("SELECT count(DISTINCT checksum) FROM migrations WHERE stage = 'things'"));
     }
 
@@ -39,7 +41,8 @@ public sealed class StateMigrationTests : IDisposable
     {
         await UpgradeAsync(new StateSchema("things", Table, Column));
 
-        var error = await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column + " DEFAULT 7", "CREATE TABLE third (id INTEGER)")));
+        var error = await Assert.ThrowsAsync<StateException>(
+            async () => await UpgradeAsync(new StateSchema("things", Table, Column + " DEFAULT 7", "CREATE TABLE third (id INTEGER)")));
 
         Assert.Contains("Migration 2 of the stage things", error.Message, StringComparison.Ordinal);
         Assert.Contains("whistle backup restore", error.Message, StringComparison.Ordinal);
@@ -61,7 +64,8 @@ public sealed class StateMigrationTests : IDisposable
     [Theory]
     [InlineData("INSERT INTO migrations (stage, number) VALUES ('things', 2)", "version 5", "version 4", "migration 3 of the stage things")]
     [InlineData("INSERT INTO migrations (stage, number) VALUES ('news', 0)", "version 5", "version 4", "the stage news")]
-    public async Task What_a_newer_program_made_is_refused_with_both_numbers_and_stays_as_it_is(string newer, string found, string known, string what)
+    public async Task What_a_newer_program_made_is_refused_with_both_numbers_and_stays_as_it_is(
+        string newer, string found, string known, string what)
     {
         await UpgradeAsync(new StateSchema("things", Table, Column));
         _folder.Sql(newer);
@@ -69,7 +73,9 @@ public sealed class StateMigrationTests : IDisposable
 
         var error = await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column)));
 
-        Assert.All(new[] { found, known, what, "Start the newer version again" }, w => Assert.Contains(w, error.Message, StringComparison.Ordinal));
+        Assert.All(
+            new[] { found, known, what, "Start the newer version again" },
+            w => Assert.Contains(w, error.Message, StringComparison.Ordinal));
         Assert.Equal(before, _folder.Contents());
     }
 
@@ -79,7 +85,8 @@ public sealed class StateMigrationTests : IDisposable
         await UpgradeAsync(new StateSchema("first", "CREATE TABLE one (id INTEGER)"), new StateSchema("second", Table, Column));
         var before = _folder.Contents();
 
-        await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(new StateSchema("first", "CREATE TABLE one (id INTEGER)", "CREATE TABLE two (id INTEGER)"), new StateSchema("second", Table)));
+        await Assert.ThrowsAsync<StateException>(async () => await UpgradeAsync(
+            new StateSchema("first", "CREATE TABLE one (id INTEGER)", "CREATE TABLE two (id INTEGER)"), new StateSchema("second", Table)));
 
         Assert.Equal(before, _folder.Contents());
     }
@@ -131,7 +138,8 @@ public sealed class StateMigrationTests : IDisposable
     {
         await UpgradeAsync(new StateSchema("things", Table));
 
-        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(async () => await UpgradeAsync(new StateSchema("things", Table, Column), new StateSchema("others", "no SQL at all")));
+        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(
+            async () => await UpgradeAsync(new StateSchema("things", Table, Column), new StateSchema("others", "no SQL at all")));
 
         Assert.Equal(["id", "text"], _folder.Sql("SELECT name FROM pragma_table_info('things')"));
     }
@@ -144,11 +152,14 @@ public sealed class StateMigrationTests : IDisposable
             """
             INSERT INTO kill_switch (id, active, reason, author, since) VALUES (1, 1, 'stop', 'ann', 5);
             INSERT INTO runbook_modes (runbook, tenant, cluster, mode, author, at) VALUES ('', 't', 'c', 'Approve', 'ann', 5);
-            INSERT INTO pauses (tenant, cluster, node, runbook, reason, author, from_at, until_at) VALUES ('t', '', 'n', '', 'new disk', 'ann', 5, 7);
-            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, created_at, body, owner, token, owned_until) VALUES ('r', 'i', 't', 'c', 'n', 'disk', 'Waiting', 5, '{}', '', 0, 0);
+            INSERT INTO pauses (tenant, cluster, node, runbook, reason, author, from_at, until_at)
+                VALUES ('t', '', 'n', '', 'new disk', 'ann', 5, 7);
+            INSERT INTO runs (id, incident, tenant, cluster, node, runbook, state, created_at, body, owner, token, owned_until)
+                VALUES ('r', 'i', 't', 'c', 'n', 'disk', 'Waiting', 5, '{}', '', 0, 0);
             INSERT INTO approvals (run, step, plan_hash, author, at, until_at) VALUES ('r', '', 'p', 'ann', 5, 7);
             INSERT INTO cancellations (run, author, reason, at) VALUES ('r', 'ann', 'no', 5);
-            INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane) VALUES ('r', 'disk', 't', 'c', 'z', 'n', '{}', 1, 0);
+            INSERT INTO reservations (run, runbook, tenant, cluster, zone, node, subject, disruptive, control_plane)
+                VALUES ('r', 'disk', 't', 'c', 'z', 'n', '{}', 1, 0);
             """);
 
         await UpgradeAsync(Credentials.Tables, RunStore.Tables, ControlStore.Tables);
@@ -160,10 +171,15 @@ public sealed class StateMigrationTests : IDisposable
         Assert.Equal((true, "stop"), (control.Kill.On, control.Kill.Reason));
         Assert.Equal((RunbookMode.Approve, "n"), (Assert.Single(control.Modes).Mode, Assert.Single(control.Pauses).Node));
         var seals = await StateSeals.ReadAsync(connection, TestContext.Current.CancellationToken);
-        Assert.Equal((null, 1), ((await RunTables.SealedCancellations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Fault, (await RunTables.SealedCancellations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Rows.Count));
-        Assert.Equal((null, "z"), ((await RunTables.SealedReservations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Fault, (await RunTables.SealedReservations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Rows[0].Zone));
+        Assert.Equal((null, 1), (
+            (await RunTables.SealedCancellations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Fault,
+            (await RunTables.SealedCancellations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Rows.Count));
+        Assert.Equal((null, "z"), (
+            (await RunTables.SealedReservations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Fault,
+            (await RunTables.SealedReservations.ReadAsync(connection, seals, TestContext.Current.CancellationToken)).Rows[0].Zone));
         var faults = new List<StateFault>();
-        Assert.Equal("p", Assert.Single(await RunStore.ApprovalsAsync(connection, "r", faults, TestContext.Current.CancellationToken)).PlanHash);
+        Assert.Equal(
+            "p", Assert.Single(await RunStore.ApprovalsAsync(connection, "r", faults, TestContext.Current.CancellationToken)).PlanHash);
         Assert.Empty(faults);
         Assert.Equal(["0"], _folder.Sql("SELECT count(*) FROM runs WHERE checksum IS NULL OR summary_checksum IS NULL"));
     }
@@ -178,7 +194,8 @@ public sealed class StateMigrationTests : IDisposable
         using (var state = new StateDatabase(_folder.File))
         {
             await state.RequireCurrentAsync([new StateSchema("things", Table)], TestContext.Current.CancellationToken);
-            Assert.Contains("Start `whistle serve`", (await Assert.ThrowsAsync<StateException>(async () => await state.RequireCurrentAsync([new StateSchema("things", Table, Column)], TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+            Assert.Contains("Start `whistle serve`", (await Assert.ThrowsAsync<StateException>(async () => await state.RequireCurrentAsync(
+                [new StateSchema("things", Table, Column)], TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         }
     }
 

@@ -87,7 +87,10 @@ public sealed class StateReserveTests : IDisposable
         var problem = Assert.Single(health.Problems());
         Assert.Equal(HealthState.Failed, problem.State);
         Assert.Contains($"{file} was replaced by another file", problem.Reason, StringComparison.Ordinal);
-        Assert.Contains("was replaced by another file", (await Assert.ThrowsAsync<StateException>(async () => await state.OpenAsync(TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "was replaced by another file",
+            (await Assert.ThrowsAsync<StateException>(async () => await state.OpenAsync(TestContext.Current.CancellationToken))).Message,
+            StringComparison.Ordinal);
 
         File.Move(file, other);
         File.Move(file + ".away", file);

@@ -21,7 +21,9 @@ public sealed class StateShapeTests : IAsyncLifetime
         using var state = StateDatabase.InMemory();
         await state.UpgradeAsync(StateStages.All, _ => { }, TestContext.Current.CancellationToken);
         await using var connection = await state.OpenAsync(TestContext.Current.CancellationToken);
-        return [.. await connection.QueryAsync("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('migrations', 'sqlite_sequence')", r => r.GetString(0), TestContext.Current.CancellationToken)];
+        return [.. await connection.QueryAsync(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('migrations', 'sqlite_sequence')", r => r.GetString(0),
+            TestContext.Current.CancellationToken)];
     }
 
     public async ValueTask InitializeAsync() => await StartAsync();
@@ -40,22 +42,32 @@ public sealed class StateShapeTests : IAsyncLifetime
         _folder.Sql($"PRAGMA foreign_keys = OFF; DROP TABLE {table}");
 
         // These two are asked for before all else; without seals it is taken for one from before an upgrade.
-        await AssertRefusedAsync(table switch { "seals" => "is from before an upgrade", "instance" => "no such table: instance", _ => $"the table {table} is missing" });
+        await AssertRefusedAsync(table switch
+        {
+            "seals" => "is from before an upgrade",
+            "instance" => "no such table: instance",
+            _ => $"the table {table} is missing",
+        });
     }
 
     [Theory]
     [InlineData("ALTER TABLE pauses DROP COLUMN reason", "the column reason of pauses is missing")]
     [InlineData("ALTER TABLE windows RENAME COLUMN recurrence TO rule", "the column recurrence of windows is missing")]
-    [InlineData("CREATE TABLE k AS SELECT * FROM kill_switch; DROP TABLE kill_switch; ALTER TABLE k RENAME TO kill_switch", "the column id of kill_switch, a part of its key is missing")]
+    [InlineData(
+        "CREATE TABLE k AS SELECT * FROM kill_switch; DROP TABLE kill_switch; ALTER TABLE k RENAME TO kill_switch",
+        "the column id of kill_switch, a part of its key is missing")]
     [InlineData("DROP INDEX alerting_tickets_incident", "the index alerting_tickets_incident is missing")]
     [InlineData("DELETE FROM migrations", "is there, but the table migrations does not have the migration that made it")]
-    [InlineData("DELETE FROM migrations WHERE stage = 'control'", "is there, but the table migrations does not have the migration that made it")]
+    [InlineData(
+        "DELETE FROM migrations WHERE stage = 'control'", "is there, but the table migrations does not have the migration that made it")]
     [InlineData("DELETE FROM migrations WHERE stage = 'control' AND number = 0", "migration 4 of the stage control, but not all before it")]
     [InlineData("DROP TABLE migrations", "but not Whistle's")]
     [InlineData("UPDATE migrations SET number = 'one' WHERE number = 1", "names no migration")]
     [InlineData("INSERT INTO migrations VALUES ('state', -1, 'c')", "names no migration")]
     [InlineData("INSERT INTO migrations VALUES ('state', 9223372036854775807, 'c')", "names no migration")]
-    [InlineData("DELETE FROM migrations WHERE stage = 'control' AND number = 3", "is there, but the table migrations does not have the migration that made it")]
+    [InlineData(
+        "DELETE FROM migrations WHERE stage = 'control' AND number = 3",
+        "is there, but the table migrations does not have the migration that made it")]
     [InlineData("UPDATE migrations SET stage = x'00ff' WHERE stage = 'control' AND number = 1", "names no migration")]
     [InlineData("ALTER TABLE migrations RENAME COLUMN stage TO step", "no such column")]
     public async Task What_is_missing_is_refused(string sql, string why)
@@ -73,7 +85,8 @@ public sealed class StateShapeTests : IAsyncLifetime
     {
         _folder.Sql($"INSERT INTO migrations (stage, number) VALUES ('{stage}', {number})");
 
-        Assert.Contains("made by a newer version", (await Assert.ThrowsAsync<StateException>(StartAsync)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "made by a newer version", (await Assert.ThrowsAsync<StateException>(StartAsync)).Message, StringComparison.Ordinal);
         Assert.False((await LookAsync()).IsDamage);
         Assert.Contains("newer version", (await LookAsync()).Text, StringComparison.Ordinal);
     }
@@ -81,7 +94,8 @@ public sealed class StateShapeTests : IAsyncLifetime
     [Fact]
     public async Task What_others_made_beside_it_is_left_alone()
     {
-        _folder.Sql("CREATE TABLE notes (text TEXT); CREATE INDEX notes_text ON notes (text); ALTER TABLE pauses ADD COLUMN ticket TEXT; ANALYZE");
+        _folder.Sql(
+            "CREATE TABLE notes (text TEXT); CREATE INDEX notes_text ON notes (text); ALTER TABLE pauses ADD COLUMN ticket TEXT; ANALYZE");
 
         await StartAsync();
         Assert.False((await LookAsync()).IsDamage);
@@ -93,7 +107,9 @@ public sealed class StateShapeTests : IAsyncLifetime
         _folder.Sql("CREATE VIEW later AS SELECT 1");
 
         using var state = new StateDatabase(_folder.File);
-        var error = await Assert.ThrowsAsync<StateException>(async () => await state.UpgradeAsync([.. StateStages.All, new StateSchema("late", "CREATE TABLE earlier (id INTEGER)", "CREATE TABLE later (id INTEGER)")], _ => { }, TestContext.Current.CancellationToken));
+        var error = await Assert.ThrowsAsync<StateException>(async () => await state.UpgradeAsync(
+            [.. StateStages.All, new StateSchema("late", "CREATE TABLE earlier (id INTEGER)", "CREATE TABLE later (id INTEGER)")], _ => { },
+            TestContext.Current.CancellationToken));
         Assert.Contains("Migration 2 of the stage late failed", error.Message, StringComparison.Ordinal);
         Assert.Empty(_folder.Sql("SELECT name FROM sqlite_schema WHERE name = 'earlier'"));
     }
@@ -108,8 +124,10 @@ public sealed class StateShapeTests : IAsyncLifetime
         var on = new KillSwitch(true, "a flood", "ann", DateTimeOffset.UnixEpoch);
         _folder.Sql("DROP TABLE kill_switch; DROP TABLE control_timeline");
 
-        Assert.Contains("no such table: control_timeline", (await Assert.ThrowsAsync<StateException>(async () => await control.TimelineAsync(1, TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
-        Assert.Contains("no such table: kill_switch", (await Assert.ThrowsAsync<StateException>(async () => await control.SetAsync(on, TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+        Assert.Contains("no such table: control_timeline", (await Assert.ThrowsAsync<StateException>(
+            async () => await control.TimelineAsync(1, TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+        Assert.Contains("no such table: kill_switch", (await Assert.ThrowsAsync<StateException>(async () => await control.SetAsync(
+            on, TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         Assert.Equal(("state", HealthState.Failed), (Assert.Single(health.Problems()).Component, health.Problems()[0].State));
     }
 

@@ -69,7 +69,8 @@ public sealed class StateTroubleTests : IDisposable
         }
 
         await using (var connection = await again.OpenAsync(TestContext.Current.CancellationToken))
-            Assert.Contains("is damaged", (await Assert.ThrowsAsync<StateException>(async () => await connection.QueryAsync("SELECT text FROM blobs", r => r.GetString(0), TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+            Assert.Contains("is damaged", (await Assert.ThrowsAsync<StateException>(async () => await connection.QueryAsync(
+                "SELECT text FROM blobs", r => r.GetString(0), TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         Assert.Equal(HealthState.Failed, Assert.Single(_health.Problems()).State);
     }
 
@@ -86,7 +87,8 @@ public sealed class StateTroubleTests : IDisposable
         again.Watch(_health, _log);
 
         await using var connection = await again.OpenAsync(TestContext.Current.CancellationToken);
-        Assert.Contains("is damaged", (await Assert.ThrowsAsync<StateException>(async () => await connection.QueryAsync("SELECT text FROM blobs", r => r.GetString(0), TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+        Assert.Contains("is damaged", (await Assert.ThrowsAsync<StateException>(async () => await connection.QueryAsync(
+            "SELECT text FROM blobs", r => r.GetString(0), TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         Assert.Equal(HealthState.Failed, Assert.Single(_health.Problems()).State);
     }
 
@@ -96,7 +98,8 @@ public sealed class StateTroubleTests : IDisposable
         await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
         await connection.ExecuteAsync("INSERT INTO blobs (id, text) VALUES (1, 'one')", TestContext.Current.CancellationToken);
 
-        Assert.IsNotType<StateException>(await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(async () => await connection.ExecuteAsync("INSERT INTO blobs (id, text) VALUES (1, 'again')", TestContext.Current.CancellationToken)));
+        Assert.IsNotType<StateException>(await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(async () =>
+            await connection.ExecuteAsync("INSERT INTO blobs (id, text) VALUES (1, 'again')", TestContext.Current.CancellationToken)));
         Assert.Empty(_health.Problems());
     }
 
@@ -129,7 +132,9 @@ public sealed class StateTroubleTests : IDisposable
         else
         {
             using var foreign = new StateDatabase(other.File);
-            await foreign.MigrateAsync(new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"), TestContext.Current.CancellationToken);
+            await foreign.MigrateAsync(
+                new StateSchema("blobs", "CREATE TABLE blobs (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"),
+                TestContext.Current.CancellationToken);
             await using var connection = await foreign.OpenAsync(TestContext.Current.CancellationToken);
             for (var i = 0; i < 10; i++)
                 await AddAsync(connection);
@@ -151,7 +156,9 @@ public sealed class StateTroubleTests : IDisposable
         else
         {
             await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
-            Assert.Contains("was replaced by an older state or another server's", (await Assert.ThrowsAsync<StateException>(async () => await AddAsync(connection))).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "was replaced by an older state or another server's",
+                (await Assert.ThrowsAsync<StateException>(async () => await AddAsync(connection))).Message, StringComparison.Ordinal);
         }
 
         await Assert.ThrowsAsync<StateException>(() => _state.OpenAsync(TestContext.Current.CancellationToken));
@@ -174,7 +181,8 @@ public sealed class StateTroubleTests : IDisposable
     }
 
     static async Task AddAsync(StateConnection connection, int length = 200_000) =>
-        await connection.ExecuteAsync("INSERT INTO blobs (text) VALUES ($text)", TestContext.Current.CancellationToken, ("$text", new string('x', length)));
+        await connection.ExecuteAsync(
+            "INSERT INTO blobs (text) VALUES ($text)", TestContext.Current.CancellationToken, ("$text", new string('x', length)));
 
     sealed class Lines : ILogger
     {
@@ -185,7 +193,8 @@ public sealed class StateTroubleTests : IDisposable
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (logLevel >= LogLevel.Error)
                 Errors.Add(formatter(state, exception));

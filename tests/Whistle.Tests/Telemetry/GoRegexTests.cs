@@ -59,7 +59,10 @@ public sealed class GoRegexTests
     [InlineData("(?<!a)", "invalid named capture")]
     [InlineData(@"(a)\1", @"invalid escape \1")]
     [InlineData(@"\Z", @"invalid escape \Z")]
-    [InlineData("(abcdefghijklmnopqrstuvwxyz){1,999}(abcdefghijklmnopqrstuvwxyz){1,999}(abcdefghijklmnopqrstuvwxyz){1,999}(abcdefghijklmnopqrstuvwxyz){1,999}", "too large")]
+    [InlineData(
+        "(abcdefghijklmnopqrstuvwxyz){1,999}(abcdefghijklmnopqrstuvwxyz){1,999}(abcdefghijklmnopqrstuvwxyz){1,"
+        + "999}(abcdefghijklmnopqrstuvwxyz){1,999}",
+        "too large")]
     [InlineData("a\\", "trailing backslash")]
     [InlineData("[b-a]", "invalid character class range")]
     [InlineData("[[:nope:]]", "invalid character class")]

@@ -8,7 +8,9 @@ using Xunit;
 
 namespace Whistle.Tests.Telemetry;
 
-/// <summary>What matching costs, by the engine's own steps, and that it finds what .NET's engine finds, which shares nothing with it.</summary>
+/// <summary>
+/// What matching costs, by the engine's own steps, and that it finds what .NET's engine finds, which shares nothing with it.
+/// </summary>
 public sealed class GoRegexWorkTests
 {
     const int Length = 4000;
@@ -68,9 +70,13 @@ public sealed class GoRegexWorkTests
         var series = new MemoryOf([.. Texts(2)]);
         var engine = new PromQLEngine(series, new PromQLOptions { MaxMatchingSteps = 100_000 });
 
-        foreach (var query in new[] { "rd{x=~\".*a((?:(a|ab|b)){1,20}b){1,20}\"}", "label_replace(rd, \"y\", \"$1\", \"x\", \".*a((?:(a|ab|b)){1,20}b){1,20}\")" })
+        foreach (var query in new[]
         {
-            var error = await Assert.ThrowsAsync<PromQLException>(() => engine.InstantAsync(query, 0, TestContext.Current.CancellationToken));
+            "rd{x=~\".*a((?:(a|ab|b)){1,20}b){1,20}\"}", "label_replace(rd, \"y\", \"$1\", \"x\", \".*a((?:(a|ab|b)){1,20}b){1,20}\")",
+        })
+        {
+            var error = await Assert.ThrowsAsync<PromQLException>(
+                () => engine.InstantAsync(query, 0, TestContext.Current.CancellationToken));
             Assert.Equal(PromQLErrorKind.Execution, error.Kind);
             Assert.Contains("use fewer repetitions in it, or select fewer series", error.Message, StringComparison.Ordinal);
         }
@@ -83,7 +89,8 @@ public sealed class GoRegexWorkTests
         using var budget = MatchingBudget.Start(long.MaxValue, left.Token);
         left.Cancel();
 
-        Assert.Throws<OperationCanceledException>(() => new GoRegex(".*a((?:(a|ab|b)){1,20}b){1,20}").IsMatch(string.Concat(Enumerable.Repeat("ab", Length))));
+        Assert.Throws<OperationCanceledException>(
+            () => new GoRegex(".*a((?:(a|ab|b)){1,20}b){1,20}").IsMatch(string.Concat(Enumerable.Repeat("ab", Length))));
     }
 
     [Theory]
@@ -95,7 +102,8 @@ public sealed class GoRegexWorkTests
     public void Every_match_is_replaced_as_Go_replaces_it(string pattern, string text, string replaced) =>
         Assert.Equal(replaced, new GoSearch(pattern).ReplaceAll(text, "<$0>", 100));
 
-    // Each of the two engines of .NET has faults of its own, in empty turns of lazy loops and in word boundaries, and seldom both of them at once.
+    // Each of the two engines of .NET has faults of its own, in empty turns of lazy loops and in word boundaries, and seldom both of them
+    // at once.
     [Fact]
     public void It_finds_what_an_engine_of_NET_finds()
     {
@@ -111,9 +119,12 @@ public sealed class GoRegexWorkTests
             for (var i = 0; i < 10; i++)
             {
                 var text = string.Concat(Enumerable.Range(0, random.Next(9)).Select(_ => "abc\n"[random.Next(4)]));
-                Assert.True(regex.IsMatch(text) == regex.Match(text) is not null && whole.Any(r => r.IsMatch(text) == regex.IsMatch(text)), $"/{pattern}/ on \"{text}\"");
+                Assert.True(
+                    regex.IsMatch(text) == regex.Match(text) is not null && whole.Any(r => r.IsMatch(text) == regex.IsMatch(text)),
+                    $"/{pattern}/ on \"{text}\"");
                 var places = new GoThreads(new GoProgram(GoRegexParser.Parse(pattern).Root), pattern).Find(text, 0, whole: false);
-                Assert.True(anywhere.Select(r => r.Match(text)).Any(m => m.Success ? places is not null && (m.Index, m.Index + m.Length) == (places[0], places[1]) : places is null), $"/{pattern}/ within \"{text}\"");
+                Assert.True(anywhere.Select(r => r.Match(text)).Any(m => m.Success ? places is not null
+                    && (m.Index, m.Index + m.Length) == (places[0], places[1]) : places is null), $"/{pattern}/ within \"{text}\"");
             }
         }
     }
@@ -153,7 +164,10 @@ public sealed class GoRegexWorkTests
 
     sealed class MemoryOf(IReadOnlyList<string> values) : ISeriesSource
     {
-        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) => new(
-            [.. values.Select(v => Labels.OfMetric("rd", ("x", v))).Where(l => matchers.All(m => m.IsMatch(l))).Select(l => new SeriesSamples(l, [0], [1]))]);
+        public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
+            IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation) =>
+            new(
+                [.. values.Select(v => Labels.OfMetric("rd", ("x", v))).Where(l => matchers.All(m => m.IsMatch(l)))
+                    .Select(l => new SeriesSamples(l, [0], [1]))]);
     }
 }

@@ -70,10 +70,17 @@ public sealed class RemoteWriteTests
     [InlineData(RemoteWriteVersion.V1, "1A020801" + "0A28" + UpLabels + UpSample + "9A0600")] // metadata and an unknown field
     [InlineData(RemoteWriteVersion.V1, "0A2C" + UpLabels + "1A00" + UpSample + "2200")] // an exemplar and a histogram
     [InlineData(RemoteWriteVersion.V1, "0A2A" + UpLabels + "120E" + "09000000000000F03F" + "10E807" + "1801")] // a start timestamp
-    [InlineData(RemoteWriteVersion.V2, "2200220275702203" + "6A6F62" + "220161" + "22085F5F6E616D655F5F" + "2A14" + "0A0404010203" + UpSample)]
-    [InlineData(RemoteWriteVersion.V2, "2A14" + "0A0403000102" + UpSample + "22027570" + "22036A6F62" + "220161" + "22085F5F6E616D655F5F")] // symbols last
-    [InlineData(RemoteWriteVersion.V2, "22027570" + "2A16" + "0803" + "0A020001" + "0802" + UpSample + "22036A6F62" + "220161" + "22085F5F6E616D655F5F")] // references partly unpacked
-    [InlineData(RemoteWriteVersion.V2, "2A1C" + "0A0403000102" + UpSample + "1A002200" + "2A00" + "3001" + "22027570" + "22036A6F62" + "220161" + "22085F5F6E616D655F5F")]
+    [InlineData(
+        RemoteWriteVersion.V2, "2200220275702203" + "6A6F62" + "220161" + "22085F5F6E616D655F5F" + "2A14" + "0A0404010203" + UpSample)]
+    // symbols last
+    [InlineData(RemoteWriteVersion.V2, "2A14" + "0A0403000102" + UpSample + "22027570" + "22036A6F62" + "220161" + "22085F5F6E616D655F5F")]
+    // references partly unpacked
+    [InlineData(
+        RemoteWriteVersion.V2,
+        "22027570" + "2A16" + "0803" + "0A020001" + "0802" + UpSample + "22036A6F62" + "220161" + "22085F5F6E616D655F5F")]
+    [InlineData(
+        RemoteWriteVersion.V2,
+        "2A1C" + "0A0403000102" + UpSample + "1A002200" + "2A00" + "3001" + "22027570" + "22036A6F62" + "220161" + "22085F5F6E616D655F5F")]
     public void Every_order_of_fields_that_protobuf_allows_is_read(RemoteWriteVersion version, string hex)
     {
         var series = Assert.Single(Requests.Read(Convert.FromHexString(hex), version));
@@ -113,7 +120,8 @@ public sealed class RemoteWriteTests
     [InlineData(RemoteWriteVersion.V1, "0A00", "Labels")] // no labels at all
     [InlineData(RemoteWriteVersion.V1, "0A080A060A016112" + "0162", "Labels")] // no metric name
     [InlineData(RemoteWriteVersion.V1, "0A050A03120162", "Labels")] // no name
-    [InlineData(RemoteWriteVersion.V1, "0A20" + "0A0E0A085F5F6E616D655F5F12027570" + "0A060A0161120162" + "0A060A0161120163", "Labels")] // twice
+    // twice
+    [InlineData(RemoteWriteVersion.V1, "0A20" + "0A0E0A085F5F6E616D655F5F12027570" + "0A060A0161120162" + "0A060A0161120163", "Labels")]
     [InlineData(RemoteWriteVersion.V1, "0A080A060A0161120180", "Utf8")]
     [InlineData(RemoteWriteVersion.V1, "0A080A060A01FF120161", "Utf8")]
     [InlineData(RemoteWriteVersion.V2, "22002A030A0101", "Symbols")] // one symbol, reference 1

@@ -24,7 +24,10 @@ public sealed class ChartTests
     [Fact]
     public void A_forecast_stretches_the_axis_by_four_hours_with_its_band_between_the_fastest_and_the_slowest_pace()
     {
-        var chart = Chart(ChartRange.All[1], [new(End, 0.8)]) with { Forecast = new(0.1 / 3600, 0.2 / 3600, 0.05 / 3600, Now.AddHours(2), Now.AddHours(1), Now.AddHours(4)) };
+        var chart = Chart(ChartRange.All[1], [new(End, 0.8)]) with
+        {
+            Forecast = new(0.1 / 3600, 0.2 / 3600, 0.05 / 3600, Now.AddHours(2), Now.AddHours(1), Now.AddHours(4)),
+        };
         var plot = new ChartPlot(chart);
 
         Assert.Equal(226, plot.NowX);
@@ -49,13 +52,18 @@ public sealed class ChartTests
     [Fact]
     public void A_repair_within_the_range_is_marked_and_one_before_is_not()
     {
-        var chart = Chart(ChartRange.All[0], [new(End, 0.8)]) with { Marks = [new(Now.AddHours(-2), "before"), new(Now.AddMinutes(-30), "clean: Deleted 3 files.")] };
+        var chart = Chart(ChartRange.All[0], [new(End, 0.8)]) with
+        {
+            Marks = [new(Now.AddHours(-2), "before"), new(Now.AddMinutes(-30), "clean: Deleted 3 files.")],
+        };
 
         Assert.Equal([(194, "clean: Deleted 3 files.")], new ChartPlot(chart).Marks().Select(m => (m.X, m.Mark.Text)));
     }
 
     // Every two minutes over six hours.
-    static List<ChartPoint> Past(Func<int, double> used) => [.. Enumerable.Range(0, 181).Select(i => new ChartPoint(Now.AddMinutes(-360 + (2 * i)).ToUnixTimeMilliseconds(), used(i)))];
+    static List<ChartPoint> Past(Func<int, double> used) =>
+        [.. Enumerable.Range(0, 181).Select(i => new ChartPoint(Now.AddMinutes(-360 + (2 * i)).ToUnixTimeMilliseconds(), used(i)))];
 
-    static ChartView Chart(ChartRange range, IReadOnlyList<ChartPoint> points) => new() { Kind = ChartKind.Filesystem, Name = "/data", Range = range, Now = Now, Points = points };
+    static ChartView Chart(ChartRange range, IReadOnlyList<ChartPoint> points) =>
+        new() { Kind = ChartKind.Filesystem, Name = "/data", Range = range, Now = Now, Points = points };
 }

@@ -22,7 +22,8 @@ public sealed class QuantityTests
     [InlineData(7260, "2 h 1 min")]
     [InlineData(86400, "1 d")]
     [InlineData(-90000, "1 d 1 h")]
-    public void A_span_has_its_two_largest_units(double seconds, string text) => Assert.Equal(text, Quantity.Span(TimeSpan.FromSeconds(seconds)));
+    public void A_span_has_its_two_largest_units(double seconds, string text) =>
+        Assert.Equal(text, Quantity.Span(TimeSpan.FromSeconds(seconds)));
 
     [Theory]
     [InlineData(-2.5, "2 s ago")]
@@ -45,8 +46,11 @@ public sealed class QuantityTests
     }
 
     [Theory]
-    [InlineData("Waiting since 2026-03-01 14:05:09Z: Paused by ann until 2026-03-02T01:00:00Z.", "Waiting since 14:05: Paused by ann until 2 Mar 01:00.")]
-    [InlineData("/backups/2026-03-01 is kept; 2026-99-99 99:99:99Z is no time", "/backups/2026-03-01 is kept; 2026-99-99 99:99:99Z is no time")]
+    [InlineData(
+        "Waiting since 2026-03-01 14:05:09Z: Paused by ann until 2026-03-02T01:00:00Z.",
+        "Waiting since 14:05: Paused by ann until 2 Mar 01:00.")]
+    [InlineData(
+        "/backups/2026-03-01 is kept; 2026-99-99 99:99:99Z is no time", "/backups/2026-03-01 is kept; 2026-99-99 99:99:99Z is no time")]
     [InlineData(null, "")]
     public void A_sentence_has_times_as_people_write_them(string? text, string expected) =>
         Assert.Equal(expected, Quantity.Prose(text, new DateTimeOffset(2026, 3, 1, 15, 0, 0, TimeSpan.Zero)));

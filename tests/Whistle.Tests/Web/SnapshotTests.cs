@@ -71,7 +71,8 @@ public sealed class SnapshotTests : IDisposable
     public async Task Who_has_taken_an_incident_on_is_known_until_it_ends()
     {
         await _bench.AddAsync(Some("i1"), Some("i2"));
-        Assert.True(await _bench.Incidents.AcknowledgeAsync(new("i1", "somebody", _bench.Now, _bench.Now.AddHours(1)), TestContext.Current.CancellationToken));
+        Assert.True(await _bench.Incidents.AcknowledgeAsync(
+            new("i1", "somebody", _bench.Now, _bench.Now.AddHours(1)), TestContext.Current.CancellationToken));
 
         var snapshot = await _bench.ReadAsync();
         Assert.Equal(["i1"], snapshot.Taken.Keys);
@@ -130,7 +131,8 @@ public sealed class SnapshotTests : IDisposable
             _bench.Rules.Pass();
         }
 
-        var charts = await _bench.Nodes.ChartsAsync(new("t", "c", "n1"), ChartRange.Default, _bench.Now, TestContext.Current.CancellationToken);
+        var charts = await _bench.Nodes.ChartsAsync(
+            new("t", "c", "n1"), ChartRange.Default, _bench.Now, TestContext.Current.CancellationToken);
 
         var forecast = charts.Single(c => c.Name == "/fills").Forecast!;
         Assert.Equal(0.001 / 60, forecast.Gain, 2e-7);
@@ -144,7 +146,8 @@ public sealed class SnapshotTests : IDisposable
     public async Task A_filesystem_that_is_no_longer_reported_is_gone_and_those_of_a_silent_node_are_not()
     {
         var node = new NodeId("t", "c", "n1");
-        Task<IReadOnlyList<ChartView>> ChartsAsync() => _bench.Nodes.ChartsAsync(node, ChartRange.Default, _bench.Now, TestContext.Current.CancellationToken);
+        Task<IReadOnlyList<ChartView>> ChartsAsync() =>
+            _bench.Nodes.ChartsAsync(node, ChartRange.Default, _bench.Now, TestContext.Current.CancellationToken);
         for (var minute = 0; minute < 60; minute++)
         {
             _bench.Rules.Report("filesystem");
@@ -223,7 +226,11 @@ public sealed class SnapshotTests : IDisposable
         {
             for (var mount = 0; mount < filesystems; mount++)
             {
-                (string, string)[] labels = [("tenant", "t"), ("cluster", "c"), ("node", $"n{node}"), ("device", "d"), ("fstype", "ext4"), ("mountpoint", $"/m{mount}")];
+                (string, string)[] labels =
+                [
+                    ("tenant", "t"), ("cluster", "c"), ("node", $"n{node}"), ("device", "d"), ("fstype", "ext4"),
+                    ("mountpoint", $"/m{mount}"),
+                ];
                 _bench.Rules.Series.Add(Labels.OfMetric("node_filesystem_size_bytes", labels), _bench.Rules.Now, 1000);
                 _bench.Rules.Series.Add(Labels.OfMetric("node_filesystem_avail_bytes", labels), _bench.Rules.Now, 900 - mount);
             }

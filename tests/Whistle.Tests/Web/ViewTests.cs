@@ -46,7 +46,8 @@ public sealed class ViewTests
     {
         var run = Run("i", RunState.Running);
 
-        Assert.Equal(Standing.NeedsPerson, IncidentRow.Of(new FleetSnapshot { Version = 1, Now = Now, Asking = new HashSet<string> { run.Id } }, Incident("i"), [run]).Standing);
+        Assert.Equal(Standing.NeedsPerson, IncidentRow.Of(
+            new FleetSnapshot { Version = 1, Now = Now, Asking = new HashSet<string> { run.Id } }, Incident("i"), [run]).Standing);
     }
 
     [Fact]
@@ -56,7 +57,9 @@ public sealed class ViewTests
         {
             Version = 1,
             Now = Now,
-            Incidents = [Incident("watched", "critical"), Incident("approve"), Incident("taken"), Incident("paged", "critical"), Incident("closed") with { State = IncidentState.Closed, ClosedAt = Now }],
+            Incidents = [
+                Incident("watched", "critical"), Incident("approve"), Incident("taken"), Incident("paged", "critical"),
+                Incident("closed") with { State = IncidentState.Closed, ClosedAt = Now }],
             Runs = [Run("approve", RunState.AwaitingApproval), Run("taken", RunState.AwaitingApproval)],
             Taken = new Dictionary<string, Acknowledgement> { ["taken"] = new("taken", "somebody", Now, Now.AddHours(1)) },
             Paged = new Dictionary<string, DateTimeOffset> { ["paged"] = Now },
@@ -103,7 +106,8 @@ public sealed class ViewTests
         Assert.Equal((Standing.NeedsPerson, null, Now), (rows[0].Standing, rows[0].PagedAt, rows[0].UnpagedSince));
         Assert.Equal(Standing.Watched, rows[1].Standing);
         Assert.All(rows, r => Assert.DoesNotContain("paged", r.Why, StringComparison.Ordinal));
-        Assert.DoesNotContain("paged", FleetView.Of(snapshot with { Unpaged = new Dictionary<string, DateTimeOffset>() }).Headline, StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            "paged", FleetView.Of(snapshot with { Unpaged = new Dictionary<string, DateTimeOffset>() }).Headline, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -113,7 +117,11 @@ public sealed class ViewTests
         {
             Version = 1,
             Now = Now,
-            Runs = [.. Enumerable.Range(0, 1000).Select(i => Run($"i{i}", RunState.Waiting) with { Reason = "The mode is observe." }), Run("x", RunState.Running)],
+            Runs =
+            [
+                .. Enumerable.Range(0, 1000).Select(i => Run($"i{i}", RunState.Waiting) with { Reason = "The mode is observe." }),
+                Run("x", RunState.Running),
+            ],
         };
         var view = FleetView.Of(snapshot);
 
@@ -145,7 +153,12 @@ public sealed class ViewTests
         {
             Version = 1,
             Now = Now,
-            Incidents = [Incident("a") with { Subject = Labels.Of(("node", "web-17")) }, Incident("b", "critical"), Incident("c") with { State = IncidentState.Closed, ClosedAt = Now }],
+            Incidents =
+            [
+                Incident("a") with { Subject = Labels.Of(("node", "web-17")) },
+                Incident("b", "critical"),
+                Incident("c") with { State = IncidentState.Closed, ClosedAt = Now },
+            ],
         });
 
         Assert.Equal(["a"], new IncidentFilter(Text: "WEB-1").Of(rows).Select(r => r.Incident.Id));
@@ -179,7 +192,8 @@ public sealed class ViewTests
         var telemetry = new FleetTelemetry();
         telemetry.Add(FleetTelemetry.LastOwnReport, [new(Node("up"), Seconds(-3))]);
         telemetry.Add(FleetTelemetry.Up, [new(Node("up"), 1), new(Node("down"), 0), new(Node("never"), 0)]);
-        telemetry.Add(FleetTelemetry.LastHeard, [new(Node("up"), Seconds(-30)), new(Node("down"), Seconds(-600)), new(Node("never"), Seconds(-120))]);
+        telemetry.Add(
+            FleetTelemetry.LastHeard, [new(Node("up"), Seconds(-30)), new(Node("down"), Seconds(-600)), new(Node("never"), Seconds(-120))]);
 
         var nodes = NodeList.Build(agents, [], telemetry).ToDictionary(n => n.Key.Node);
 
@@ -198,10 +212,13 @@ public sealed class ViewTests
             Name = "Low",
             Labels = Node("n").With("severity", "critical"),
             Element = Node("n"),
-            Condition = new(SignalState.Unknown, Now.AddMinutes(-30), Now, FiringSince: Now.AddMinutes(-20), Before: SignalState.Firing, UnknownSince: Now.AddMinutes(-1)),
+            Condition = new(
+                SignalState.Unknown, Now.AddMinutes(-30), Now, FiringSince: Now.AddMinutes(-20), Before: SignalState.Firing,
+                UnknownSince: Now.AddMinutes(-1)),
         };
         var unknown = SignalView.Of(alert);
-        var gone = SignalView.Of(alert with { Condition = alert.Condition with { State = SignalState.Resolved, Reason = SignalEnd.Gone, EndedAt = Now } });
+        var gone = SignalView.Of(
+            alert with { Condition = alert.Condition with { State = SignalState.Resolved, Reason = SignalEnd.Gone, EndedAt = Now } });
 
         Assert.Equal(("unknown", "firing", Now.AddMinutes(-1)), (unknown.State, unknown.Was, unknown.Since));
         Assert.Equal(("gone", Now), (gone.State, gone.Ended));

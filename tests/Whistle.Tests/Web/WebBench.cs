@@ -50,11 +50,17 @@ sealed class WebBench : ISeriesSource, IDisposable
         _remediation = new RemediationHost(Environment, Rules.Clock, NullLogger<RemediationHost>.Instance);
         Assert.Empty(_remediation.Reload().Errors);
         _alerting = new AlertingHost(
-            new AlertingEnvironment { Incidents = (_, _) => Task.FromResult<IReadOnlyList<Whistle.Alerting.Deciding.IncidentView>>([]), Database = database, Metrics = metrics }, new AlertingOptions(), Rules.Clock, NullLogger<AlertingHost>.Instance);
+            new AlertingEnvironment
+            {
+                Incidents = (_, _) => Task.FromResult<IReadOnlyList<Whistle.Alerting.Deciding.IncidentView>>([]),
+                Database = database,
+                Metrics = metrics,
+            }, new AlertingOptions(), Rules.Clock, NullLogger<AlertingHost>.Instance);
         Nodes = new NodeReader(new PromQLEngine(this));
         Pace = new LivePace(Rules.Clock);
         Reader = new SnapshotReader(
-            Environment, _remediation, _alerting, Rules.Host, Credentials, Nodes, new HealthBoard(Rules.Clock), Rules.Clock, Pace, NullLogger<SnapshotReader>.Instance);
+            Environment, _remediation, _alerting, Rules.Host, Credentials, Nodes, new HealthBoard(Rules.Clock), Rules.Clock, Pace,
+            NullLogger<SnapshotReader>.Instance);
     }
 
     public RulesBench Rules { get; }
@@ -83,7 +89,8 @@ sealed class WebBench : ISeriesSource, IDisposable
 
     public Task<FleetSnapshot> ReadAsync(FleetSnapshot? before = null) => Reader.ReadAsync(before, TestContext.Current.CancellationToken);
 
-    public async Task AddAsync(params IReadOnlyList<Incident> incidents) => await Incidents.SaveAsync([.. incidents.Select(i => new IncidentChange(i, [(TimelineKind.Opened, i.Title)]))], Now, TestContext.Current.CancellationToken);
+    public async Task AddAsync(params IReadOnlyList<Incident> incidents) => await Incidents.SaveAsync(
+        [.. incidents.Select(i => new IncidentChange(i, [(TimelineKind.Opened, i.Title)]))], Now, TestContext.Current.CancellationToken);
 
     public ValueTask<IReadOnlyList<SeriesSamples>> SelectAsync(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, CancellationToken cancellation)
