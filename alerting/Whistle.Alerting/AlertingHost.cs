@@ -245,6 +245,7 @@ public sealed class AlertingHost : BackgroundService
         foreach (var channel in _unknownChannels.Except(unknown.Select(u => u.Channel)).ToList())
         {
             _environment.Health.Clear(ChannelSender.Component, Configuration(channel));
+            _metrics.Pending.WithLabels(channel).Set(0);
             _unknownChannels.Remove(channel);
         }
 

@@ -64,5 +64,5 @@ public static class TimelineKinds
 
     /// <exception cref="InvalidDataException">No kind has this word.</exception>
     public static TimelineKind Parse(string word) =>
-        Kinds.TryGetValue(word, out var kind) ? kind : throw new InvalidDataException($"\"{word}\" is no kind of a timeline's line.");
+        Kinds.TryGetValue(word, out var kind) ? kind : throw new InvalidDataException($"\"{word}\" is not a timeline kind.");
 }

@@ -129,7 +129,7 @@ public sealed class RemediationHost : BackgroundService
 
     internal CommandBell Bell { get; } = new();
 
-    /// <summary>Told every refusal's gate.</summary>
+    /// <summary>Called with the gate of every refusal that is counted.</summary>
     internal Action<GateName>? GateRefused { get; init; }
 
     /// <summary>When the latest pass said that something will be due without anything else happening; null where nothing will.</summary>
@@ -446,7 +446,7 @@ public sealed class RemediationHost : BackgroundService
             Bell.Ring(offer);
         if (run.EndedAt is not null)
             _ended.WithLabels(run.Runbook, run.State.ToString().ToLowerInvariant()).Inc();
-        // A command that was denied is counted when it asks to begin.
+        // A run without an executor waits for a node, and no gate has refused it. A permit is counted when it is refused.
         foreach (var gate in decision.Notes.Select(n => n.Gate).OfType<GateName>().Where(g => g is not GateName.Executor))
             CountRefusal(gate);
 

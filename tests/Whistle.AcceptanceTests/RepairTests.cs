@@ -90,7 +90,7 @@ public sealed class RepairTests(ITestOutputHelper output)
         var mails = await node.Smtp.MessagesAsync(4, cancellation);
         Assert.Contains(mails, m => m.Any(l => l.Contains($"{node.Data}", StringComparison.Ordinal)));
         AssertInOrder(
-            await node.TimelineAsync(), $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: It cools down until",
+            await node.TimelineAsync(), $"attempt 1: Failed: {firstFailure}", "attempt 2: cool-down: Cooling down until",
             "attempt 2: Escalated: Nothing was changed", "page: Page 1 with severity error", "closed: ", "resolve: Page 1 resolved");
     }
 

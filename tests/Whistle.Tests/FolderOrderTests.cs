@@ -7,7 +7,7 @@ namespace Whistle.Tests;
 
 /// <summary>
 /// Each project's folders are in the order that <c>folders.txt</c> gives: what a folder's code refers to is in the same folder or in one
-/// before it. Read from what was compiled, so no way of naming a type escapes it.
+/// before it. Read from what was compiled, so only constants and what attributes name escape it.
 /// </summary>
 public sealed class FolderOrderTests
 {

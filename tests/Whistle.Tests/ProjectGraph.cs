@@ -14,7 +14,7 @@ static class ProjectGraph
     [
         .. Directory.EnumerateFiles(Repository.Root, "*.csproj", SearchOption.AllDirectories)
             .Select(f => (File: f, Parts: Path.GetRelativePath(Repository.Root, f).Split(Path.DirectorySeparatorChar)))
-            .Where(f => f.Parts is [not "tests", _, _])
+            .Where(f => f.Parts[0] is not ("tests" or "artifacts"))
             .Select(f => new Project(Name(f.File), f.Parts[0], [.. References(f.File)])),
     ]);
 

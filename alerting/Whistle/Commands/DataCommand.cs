@@ -25,7 +25,7 @@ static class DataCommand
     {
         var check = new Command("check", "Reads all telemetry and state of a stopped server, and tells what is damaged. "
             + "Changes nothing but its lock file, server.lock. "
-            + "Ends with 0 where nothing is, 1 where something is damaged, 2 where there is not a data folder to look at, "
+            + "Ends with 0 where nothing is, 1 where something is damaged, 2 where there is no data folder to look at, "
             + "3 where another process uses it, 4 where not all of it could be looked at.")
         { Data };
         check.SetAction((arguments, cancellation) => CheckAsync(arguments.GetValue(Data)!, cancellation));

@@ -3,6 +3,7 @@ using System.Globalization;
 using Whistle.Actions.Protocol;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
+using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
 
 namespace Whistle.Demo;
@@ -39,10 +40,11 @@ sealed class DemoNarrator
     /// <summary>Tells what is new since the last look.</summary>
     public async Task LookAsync(CancellationToken cancellation)
     {
-        foreach (var incident in await _run.Incidents.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
-            await TellAsync(incident, cancellation);
+        // Runs first: what they did is why their incidents closed, or were handed over.
         foreach (var run in await _run.Runs.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
             await TellAsync(run, cancellation);
+        foreach (var incident in await _run.Incidents.SinceAsync(_run.Now - TimeSpan.FromHours(1), cancellation))
+            await TellAsync(incident, cancellation);
         foreach (var signal in _run.App.Rules.Signals.Where(s => s.State is SignalState.Unknown && _unknown.Add(s.Fingerprint)))
             Write(
                 signal.Labels["cluster"], signal.Labels["node"],
@@ -75,15 +77,15 @@ sealed class DemoNarrator
             Write(run.Cluster, run.Node, $"waiting: {reason}");
     }
 
-    // A plan that its mode only shows, and that nothing else keeps from being carried out.
+    // The first gate that refuses is the mode, which only shows the plan.
     async Task<string?> ObservedAsync(Run run, CancellationToken cancellation) =>
-        (await _run.App.Remediation.AskGatesAsync(run.Id, cancellation)).FirstOrDefault(g => g.Reason is not null) is { } first
+        DemoScript.Clusters.Any(c => c.Name == run.Cluster && c.Mode is RunbookMode.Observe)
+        && (await _run.App.Remediation.AskGatesAsync(run.Id, cancellation)).FirstOrDefault(g => g.Reason is not null) is { } first
         && first.Name == GateName.Mode.Word() ? first.Reason : null;
 
     static string Words(TimelineEntry entry) => entry.Kind switch
     {
         TimelineKind.Escalated => "the repair gave up; a person takes over",
-        TimelineKind.Ticket => $"{entry.Text} List the tickets with: whistle tickets",
         _ => $"{entry.Kind.Word()}: {entry.Text}",
     };
 

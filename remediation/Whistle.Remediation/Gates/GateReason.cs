@@ -81,10 +81,10 @@ abstract record GateReason(string Text)
 
     public sealed record AttemptsUsedUp(int Attempts) : GateReason($"All {Attempts} attempts in this incident are used up.");
 
-    public sealed record CoolingDown(DateTimeOffset Until) : GateReason($"It cools down until {Clock(Until)} after the attempt before.");
+    public sealed record CoolingDown(DateTimeOffset Until) : GateReason($"Cooling down until {Clock(Until)} after the previous attempt.");
 
     public sealed record Storm(string What) : GateReason(
-        $"{What}; the cause is elsewhere, so nothing is repaired node by node and people are called.");
+        $"{What}; the cause is elsewhere, so nothing is repaired node by node and people are paged.");
 
     public sealed record AfterStorm(string Cluster, DateTimeOffset Until) : GateReason(
         $"After the storm nothing new starts in {Cluster} until {Clock(Until)}.");

@@ -284,7 +284,7 @@ sealed class Judge(Simulator simulator)
             if (Now <= due)
                 continue;
             foreach (var entry in await simulator.Incidents.TimelineAsync(incident.Id, cancellation))
-                simulator.Trace($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind}: {entry.Text} ({entry.Count}×)");
+                simulator.Trace($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind.Word()}: {entry.Text} ({entry.Count}×)");
             Hold(
                 false, "closed or paged within the deadline",
                 $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");

@@ -116,7 +116,7 @@ public sealed class RunTests
         Assert.Equal(4, bench.Agent.Done.Count);
         Assert.Contains(
             await bench.Runs.TimelineAsync(runs[1].Id, TestContext.Current.CancellationToken),
-            e => e.Text.Contains("cools down", StringComparison.Ordinal));
+            e => e.Text.Contains("Cooling down", StringComparison.Ordinal));
         Assert.True(runs[1].Reports[0].At - runs[0].EndedAt >= TimeSpan.FromMinutes(15));
         var escalation = Assert.Single(await bench.Runs.EscalationsAsync(RemediationBench.Start, TestContext.Current.CancellationToken));
         Assert.Equal(2, escalation.Attempts);
