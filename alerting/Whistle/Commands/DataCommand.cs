@@ -42,7 +42,10 @@ static class DataCommand
         {
             foreach (var entry in StoreInspection.LookAside(Path.Combine(folder, ServerFolder.Telemetry), TimeProvider.System))
                 Print(entry);
-            return Print($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {(other.IsServer ? "Ask the server with `whistle health`, or stop it and check again." : "Check again when that has ended.")}", InUse);
+            var advice = other.IsServer
+                ? "Ask the server with `whistle health`, or stop it and check again."
+                : "Check again when that has ended.";
+            return Print($"{folder} is in use by {other.By}, so these parts were not looked at: {ServersOwn}. {advice}", InUse);
         });
 
     static Task<int> RepairAsync(string folder, CancellationToken cancellation) => LockedAsync(folder, "whistle data repair", async () =>

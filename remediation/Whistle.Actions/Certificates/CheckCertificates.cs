@@ -65,7 +65,11 @@ sealed class CheckCertificates : INodeAction
         }
 
         if (found.Count == 0)
-            return ActionReport.Refuse($"There is no certificate to check in {Where(context)}. Name files in certificates of the node's policy. {string.Join(" ", unreadable)}".TrimEnd());
+        {
+            var none = $"There is no certificate to check in {Where(context)}. Name files in certificates of the node's policy.";
+            return ActionReport.Refuse($"{none} {string.Join(" ", unreadable)}".TrimEnd());
+        }
+
         var expiring = found.Count(c => c.NotAfter <= now + asked.Age(Within)!.Value);
         var first = found.MinBy(c => c.NotAfter)!;
         var listed = found.OrderBy(c => c.NotAfter).Take(MostListed)

@@ -115,10 +115,14 @@ public sealed class AlertingEngineTests
     [Fact]
     public void A_state_that_an_earlier_version_stored_is_read_and_stored_as_it_was()
     {
-        const string stored =
+        var stored =
             """
-            {"Since":"2027-01-15T08:00:00+00:00","Closed":false,"Pages":2,"OpenPages":[1,2],"PagedAt":"2027-01-15T08:15:00+00:00","PagedSeverity":"warning","PagedParties":["cause NodeDiskFilling","node n1"],"PagedGiveUp":"r1","TicketedGiveUp":"r2","AcknowledgedUntil":null,"HiddenSince":"2027-01-15T08:16:00+00:00","HiddenFor":"00:03:00","ToldRepairs":["r1","r2"],"Held":"acknowledged by ann until 2027-01-15 08:10:00Z.","UnpagedSince":null,"Settled":false}
-            """;
+            {"Since":"2027-01-15T08:00:00+00:00","Closed":false,"Pages":2,"OpenPages":[1,2],
+            "PagedAt":"2027-01-15T08:15:00+00:00","PagedSeverity":"warning","PagedParties":["cause NodeDiskFilling","node n1"],
+            "PagedGiveUp":"r1","TicketedGiveUp":"r2","AcknowledgedUntil":null,
+            "HiddenSince":"2027-01-15T08:16:00+00:00","HiddenFor":"00:03:00","ToldRepairs":["r1","r2"],
+            "Held":"acknowledged by ann until 2027-01-15 08:10:00Z.","UnpagedSince":null,"Settled":false}
+            """.ReplaceLineEndings("");
         var state = JsonSerializer.Deserialize(stored, AlertStateJson.Default.AlertState)!;
 
         Assert.Equal(
