@@ -22,10 +22,10 @@ public sealed class SeriesNotationTests
             ' ', SeriesNotation.Values(text).Select(v => v is not { } value ? "_" : StaleMarker.Is(value) ? "stale" : $"{value:R}")));
 
     [Theory]
-    [InlineData("1 two", 2, "\"two\" is no value")]
-    [InlineData("1+2", 0, "\"1+2\" is no value")]
-    [InlineData("1 2 3x", 4, "\"3x\" is no value")]
-    [InlineData("stalex3", 0, "is no value")]
+    [InlineData("1 two", 2, "\"two\" is not a value")]
+    [InlineData("1+2", 0, "\"1+2\" is not a value")]
+    [InlineData("1 2 3x", 4, "\"3x\" is not a value")]
+    [InlineData("stalex3", 0, "is not a value")]
     [InlineData("1 {{schema:1 sum:2}}", 2, "native histograms ({{…}}) are not supported")]
     [InlineData("1x999999 1x2", 9, "more than 1000000 values")]
     [InlineData("1x99999999999", 0, "more than 1000000 values")]

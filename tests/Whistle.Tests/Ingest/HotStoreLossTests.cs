@@ -327,13 +327,13 @@ public sealed class HotStoreLossTests : IDisposable
         var health = new HealthBoard(_time);
         using var store = new DuckDbStore(new StoreOptions(_folder, TimeSpan.FromDays(2)) { HasHistory = true }, _time, health);
         Append(store, 1);
-        Assert.Contains(health.Problems(), p => p.Reason.Contains("all of before is missing", StringComparison.Ordinal));
+        Assert.Contains(health.Problems(), p => p.Reason.Contains("everything before that is missing", StringComparison.Ordinal));
 
         var head = new Head(_time, 100);
         using var collected = ReadWarnings.Collect();
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         new TelemetryReader(head, store).Select(All, now - 60_000, now);
-        Assert.Contains(collected.Texts, t => t.Contains("all of before is missing", StringComparison.Ordinal));
+        Assert.Contains(collected.Texts, t => t.Contains("everything before that is missing", StringComparison.Ordinal));
     }
 
     string Hot => Path.Combine(_folder, "hot.duckdb");

@@ -100,7 +100,7 @@ public sealed class StateFileTests(StateScenes scenes) : IClassFixture<StateScen
         if (await AskAsync(folder) is { } refused)
         {
             Assert.Contains(folder.File, refused, StringComparison.Ordinal);
-            Assert.Matches("Restore|restore|Look after|See that|Move it away|Stop what", refused);
+            Assert.Matches("Restore|restore|Check the disk|Check that|Move it away|Stop that process", refused);
             Assert.Equal(before, folder.Contents());
         }
     }
