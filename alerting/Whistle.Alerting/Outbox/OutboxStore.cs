@@ -49,7 +49,7 @@ sealed class OutboxStore(StateDatabase database)
             cancellation, ("$channel", channel), ("$key", key), ("$action", opening));
         await transaction.ExecuteAsync(
             """
-            UPDATE alerting_outbox SET state = 'overtaken', ended_at = $now, reason = 'It was over before it could be told.'
+            UPDATE alerting_outbox SET state = 'overtaken', ended_at = $now, reason = 'The incident closed before it was sent.'
             WHERE channel = $channel AND key = $key AND action = $action AND state = 'pending'
             """,
             cancellation, ("$channel", channel), ("$key", key), ("$action", opening), ("$now", now));

@@ -155,7 +155,7 @@ public sealed class LargestDirectoriesTests : IDisposable
     [InlineData("""{ "mountPoint": "data" }""", "absolute path")]
     [InlineData("""{ "mountPoint": "/tmp/../etc" }""", "absolute path")]
     [InlineData("""{ "mountPoint": "/no/such/folder" }""", "does not exist")]
-    [InlineData("""{ "mountPoint": "/etc/passwd" }""", "no folder")]
+    [InlineData("""{ "mountPoint": "/etc/passwd" }""", "not a folder")]
     [InlineData("[]", "no JSON object")]
     public async Task Bad_parameters_are_refused_with_the_reason(string parameters, string reason)
     {

@@ -37,7 +37,7 @@ public sealed class NodePolicyTests : IDisposable
     [InlineData("""{ "pruneBackups": [ { "root": "/", "pattern": "kubeadm-*", "keep": 1 } ] }""", "never cleaned")]
     [InlineData("""{ "pruneBackups": [ { "root": "/etc/kubernetes/tmp", "pattern": "*", "keep": 1 } ] }""", "say something beside them")]
     [InlineData("""{ "pruneBackups": [ { "root": "/etc/kubernetes/tmp", "pattern": "kubeadm-*", "keep": 0 } ] }""", "below 1")]
-    [InlineData("""{ "pinPackages": ["--force"] }""", "no name of a Debian package")]
+    [InlineData("""{ "pinPackages": ["--force"] }""", "not the name of a Debian package")]
     public void A_mistake_is_told_and_nothing_is_allowed(string policy, string reason)
     {
         _node.WritePolicy(policy);

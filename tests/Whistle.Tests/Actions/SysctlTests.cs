@@ -49,7 +49,7 @@ public sealed class SysctlTests : IDisposable
     [InlineData("net.netfilter.nf_conntrack_max", "\"factor\": 1", "above 1")]
     [InlineData("net.netfilter.nf_conntrack_max", "\"factor\": 11", "at most 10")]
     [InlineData("net.netfilter.nf_conntrack_max", "\"factor\": 2, \"value\": 70000", "either a factor or a value")]
-    [InlineData("net.ipv4.ip_local_port_range", "\"factor\": 2", "no single whole number")]
+    [InlineData("net.ipv4.ip_local_port_range", "\"factor\": 2", "not a single whole number")]
     [InlineData("fs.file-max", "\"factor\": 2", "This kernel has no fs.file-max")]
     [InlineData("kernel.panic", "\"factor\": 2", "does not name kernel.panic")]
     [InlineData("../../etc/passwd", "\"factor\": 2", "does not name")]
@@ -74,7 +74,7 @@ public sealed class SysctlTests : IDisposable
             File.WriteAllText(_file, "200000\n");
             return new BeginAnswer(true, 10, null);
         };
-        AssertRefused(await RaiseAsync("\"factor\": 2"), "became 200000 meanwhile");
+        AssertRefused(await RaiseAsync("\"factor\": 2"), "changed to 200000 in the meantime");
         Assert.Equal("200000\n", File.ReadAllText(_file));
     }
 

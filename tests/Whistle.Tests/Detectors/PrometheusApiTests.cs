@@ -70,9 +70,8 @@ public sealed partial class PrometheusApiTests : IDisposable
 
         Assert.Equal(200, status);
         Assert.Equal(
-            """{"status":"success","data":{"resultType":"matrix","result":[{"metric":SERIES,"values":"""
-            + """[[1767225600,"5"],[1767225630,"5"],[1767225660,"5"]]}]}}"""
-                .Replace("SERIES", Series),
+            """{"status":"success","data":{"resultType":"matrix","result":[{"metric":""" + Series
+            + ""","values":[[1767225600,"5"],[1767225630,"5"],[1767225660,"5"]]}]}}""",
             body);
     }
 

@@ -12,6 +12,28 @@ public sealed class MigrationTextTests
 {
     const string Released =
         """
+        ingest 0 347de68d8b509bce5f187d2822695c5a
+        ingest 1 5770d4ab5ae4763038ce788f102a894f
+        ingest-series 0 eda3fcc0a26e0cbe793f43eb23aaa665
+        detectors 0 64baf7cdd6263c414b46176af449b36a
+        incidents 0 7c315d9689f13d9b28b7873ec19807c1
+        incidents 1 a8ce1ead1af86ba92cfacc46f81b3069
+        incidents 2 2e16c864df2b237715ee2785c17266ca
+        incidents 3 ffc8a64caf77dfc0e95fc398dfcd2fc9
+        incidents 4 a201dc950443760667cc102c823ebf0d
+        remediation 0 92ad18c7b52e7b474ece979c0365477a
+        remediation 1 6a0f308b744b01bb90018cf1491d971a
+        remediation 2 0951d80eeb6a1da50f654d72a3a57dd8
+        remediation 3 0804286e0c516c239b67ba91587d6afd
+        remediation 4 7d721c08235365586016f0374b1559ff
+        remediation 5 b65d076612ceca39ab7cd4cc4d119dae
+        remediation 6 b8acede8a72dd0f71013bde4c1bb00da
+        control 0 6b860a375d6c37b33941ab89db8099b1
+        control 1 21b62c71281c71fd94e2a3f70d1696a6
+        control 2 a7b77bcdce7e232cbbae62270367838c
+        control 3 cfdae3acfef79359deef6aee49ed0949
+        alerting 0 280099bdecec944e86c938d16c8a1be6
+        reserve 0 abe90d168676c3d5e8dce0a20b738f65
         """;
 
     [Fact]
