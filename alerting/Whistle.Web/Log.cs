@@ -7,7 +7,7 @@ static partial class Log
     [LoggerMessage(LogLevel.Warning, "The pages are shown without a part that could not be read.")]
     public static partial void SnapshotIncomplete(this ILogger logger, Exception exception);
 
-    [LoggerMessage(LogLevel.Debug, "A viewer was not told of the latest snapshot.")]
+    [LoggerMessage(LogLevel.Debug, "A viewer did not get the latest snapshot.")]
     public static partial void ViewerLost(this ILogger logger, Exception exception);
 
     [LoggerMessage(LogLevel.Error, "What a person asked for on a page failed.")]

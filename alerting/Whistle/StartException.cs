@@ -1,6 +1,6 @@
 namespace Whistle;
 
-/// <summary>The server cannot start, for a reason that the operator can mend.</summary>
+/// <summary>The server cannot start, for a reason that the operator can fix.</summary>
 sealed class StartException : Exception
 {
     public StartException()

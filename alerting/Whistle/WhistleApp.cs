@@ -36,7 +36,6 @@ sealed class WhistleApp : IAsyncDisposable
         builder.AddHost(options, folder);
         AddStages(builder.Services);
         _app = builder.Build();
-        folder.Report(Service<HealthBoard>(), Service<ILogger<OpenFolder>>());
     }
 
     void AddStages(IServiceCollection services) => services
@@ -73,6 +72,7 @@ sealed class WhistleApp : IAsyncDisposable
         try
         {
             app = new WhistleApp(options, folder);
+            folder.Report(app.Service<HealthBoard>(), app.Service<ILogger<OpenFolder>>());
             await DataOpening.OpenAsync(app.Services, options, cancellation);
             app.MapStages();
             return app;

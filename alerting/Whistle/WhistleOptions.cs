@@ -72,7 +72,7 @@ sealed record WhistleOptions
     public TimeSpan AgentInterval { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
-    /// What actions may change on this machine. Read anew for each command; where it does not exist, nothing may be changed.
+    /// What actions may change on this machine. Read again for each command; if it does not exist, nothing may be changed.
     /// </summary>
     public string AgentPolicyFile { get; init; } = NodePolicy.DefaultFile;
 
@@ -145,7 +145,7 @@ sealed record WhistleOptions
             Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify),
             "whistle");
 
-    /// <summary>Every reason why a server cannot run so, in words that tell the mend.</summary>
+    /// <summary>Every reason why a server cannot run so, in words that say how to fix it.</summary>
     public IReadOnlyList<OptionError> Errors()
     {
         var errors = new List<OptionError>();

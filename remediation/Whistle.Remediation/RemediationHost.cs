@@ -69,7 +69,7 @@ public sealed record RemediationEnvironment
 
     public BrakeLimits Limits { get; init; } = new();
 
-    /// <summary>Told of brakes that cannot be read, and of what of the state is damaged.</summary>
+    /// <summary>Shows brakes that cannot be read, and what of the state is damaged.</summary>
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
 
     public PassWatch? Watch { get; init; }

@@ -118,7 +118,7 @@ static class AlertingEngine
     {
         if (view.Acknowledgement is { } acknowledgement && acknowledgement.Until > now)
             return state.AcknowledgedUntil == acknowledgement.Until ? state : state with { AcknowledgedUntil = acknowledgement.Until };
-        // Taken back before its end: the person said "go on" and need not be called for that.
+        // Taken back before its end: the person released it and need not be paged for that.
         return state.AcknowledgedUntil > now ? state with { AcknowledgedUntil = null } : state;
     }
 

@@ -5,7 +5,7 @@ namespace Whistle.Alerting.Deciding;
 sealed record PagingPolicy(
     TimeSpan CriticalDeadline, TimeSpan WarningDeadline, TimeSpan RecoveryPatience, TimeSpan JoinInterval, bool HasChannel);
 
-/// <summary>What people are told where no notification channel is configured.</summary>
+/// <summary>What the pages and logs say if no notification channel is configured.</summary>
 public static class NoChannel
 {
     public const string Hint = "No notification channel is configured: nobody is paged.";

@@ -6,7 +6,7 @@ using Whistle.Remediation.Runs;
 
 namespace Whistle.Alerting.Stores;
 
-/// <summary>Reads incidents where they are kept, with their runs as people are told of them.</summary>
+/// <summary>Reads incidents where they are kept, with their runs as notifications show them.</summary>
 sealed class IncidentReader(IncidentStore incidents, RunStore runs, TimeProvider time)
 {
     // Where the ticket's largest directories come from.

@@ -13,7 +13,7 @@ using Whistle.Web.Live;
 namespace Whistle.Web.Acts;
 
 /// <summary>
-/// What a person does on the pages, in their name, by the same stores as the API. The answer is null, or why not and how to mend it.
+/// What a person does on the pages, in their name, by the same stores as the API. The answer is null, or why not and how to fix it.
 /// </summary>
 sealed class PersonActs(
     RemediationEnvironment environment, AlertingHost alerting, LiveFeed feed, AuthenticationStateProvider people, TimeProvider time,

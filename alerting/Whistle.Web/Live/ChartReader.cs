@@ -18,7 +18,7 @@ sealed class ChartReader(NodeReader nodes)
         return runs.Count == 0 ? charts : [.. charts.Select(c => c with { Marks = Marks(c, runs) })];
     }
 
-    // A repair of a disk is told on that disk's chart only.
+    // A repair of a disk is shown on that disk's chart only.
     internal static IReadOnlyList<RepairMark> Marks(ChartView chart, IReadOnlyList<Run> runs) =>
     [
         .. runs.Where(

@@ -32,7 +32,7 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live, ILogger<LiveFeed> lo
         }
     }
 
-    /// <summary>The current one; read anew where it is older than <see cref="Every"/>.</summary>
+    /// <summary>The current one; read again if it is older than <see cref="Every"/>.</summary>
     public async Task<FleetSnapshot> GetAsync(CancellationToken cancellation)
     {
         if (IsFresh)

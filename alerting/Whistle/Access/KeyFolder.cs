@@ -13,7 +13,7 @@ namespace Whistle.Access;
 /// The keys that cookies are sealed with, each a file that is written and read as every secret is. One that is damaged is set aside: what
 /// it sealed is no session any more, and that is all.
 /// </summary>
-/// <param name="say">Is told of a key that was set aside.</param>
+/// <param name="say">Called with the description of a key that was set aside.</param>
 sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : IXmlRepository
 {
     const string Extension = ".xml";

@@ -20,7 +20,7 @@ sealed class LocalAccess : IDisposable
     readonly TimeProvider _time;
     readonly ConcurrentDictionary<string, DateTimeOffset> _links = new();
 
-    /// <param name="say">Is told of secrets that were damaged.</param>
+    /// <param name="say">Called with the description of secrets that were damaged.</param>
     /// <exception cref="SecretException">A secret can be neither read nor made.</exception>
     public LocalAccess(string dataFolder, TimeProvider time, Action<string> say)
     {
@@ -62,6 +62,6 @@ sealed class LocalAccess : IDisposable
 
     public void Dispose() => Sessions.Dispose();
 
-    // What is looked up by a hash is not told apart by the time that its comparison takes.
+    // What is looked up by a hash is not given away by the time that its comparison takes.
     static string HashOf(string secret) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(secret)));
 }

@@ -28,7 +28,7 @@ sealed class Sessions : IDisposable
     readonly Dictionary<string, Session> _open = [];
 
     /// <param name="token">The server's.</param>
-    /// <param name="say">Is told of a list that was damaged; all have to log in again then.</param>
+    /// <param name="say">Called with the description of a list that was damaged; all have to log in again then.</param>
     /// <exception cref="SecretException">Others could have written the list.</exception>
     public Sessions(string file, string token, TimeProvider time, Action<string> say)
     {

@@ -162,7 +162,7 @@ static class Backup
         }
     }
 
-    // The hot database is written anew and smaller; its log may hold what is not in it yet.
+    // The hot database is written again, smaller; its log may hold what is not in it yet.
     static long Expected(BackupSource source) => DataFiles.Of(source.DataFolder)
         .Where(f => DataFiles.IsPlain(f) || f.StartsWith($"{Telemetry}/sealed/", StringComparison.Ordinal)
             || f.StartsWith($"{Telemetry}/hot.", StringComparison.Ordinal)

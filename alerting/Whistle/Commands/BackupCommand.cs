@@ -71,7 +71,7 @@ static class BackupCommand
             }
             catch (UnauthorizedAccessException)
             {
-                // Whoever may not read the folder may not ask its server either, and is told so there.
+                // Whoever may not read the folder may not ask its server either, and gets that answer there.
                 return await byServer.InvokeAsync(arguments, cancellation);
             }
             catch (IOException e)

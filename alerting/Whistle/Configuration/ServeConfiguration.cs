@@ -13,7 +13,7 @@ namespace Whistle.Configuration;
 /// What a server is to run with, from its file, the environment and the command line: each counts more than the one before.
 /// </summary>
 /// <param name="File">The file that was read; null where there is none.</param>
-/// <param name="Errors">All that is wrong, each with where it stands and its mend; the options are of use only without any.</param>
+/// <param name="Errors">All that is wrong, each with where it stands and how to fix it; the options are of use only without any.</param>
 sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnlyList<string> Errors)
 {
     public const string DefaultFileName = "appsettings.json";

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Whistle.Demo;
 
-/// <summary>What a newcomer is told when the demo begins.</summary>
+/// <summary>What a newcomer reads when the demo begins.</summary>
 static class DemoGuide
 {
     /// <summary>What a verb of the command line needs to reach the demo's server.</summary>

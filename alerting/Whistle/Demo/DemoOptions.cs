@@ -24,7 +24,7 @@ sealed record DemoOptions
 
     public double Factor => Fast ? 60 : 10;
 
-    /// <summary>All that is wrong, each with its mend.</summary>
+    /// <summary>All that is wrong, each with how to fix it.</summary>
     public IReadOnlyList<string> Errors()
     {
         var errors = new List<string>();

@@ -50,7 +50,7 @@ sealed class DemoScript
         Happenings =
         [
             new(
-                eu, "worker-03", CiCache, "fills up; what fills it may be cleaned, so it is cleaned and nobody is called",
+                eu, "worker-03", CiCache, "fills up; what fills it may be cleaned, so it is cleaned and nobody is paged",
                 TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(10)),
             new(
                 eu, "worker-07", Postgres, "fills up and may not be cleaned: two attempts, then a page and a ticket",

@@ -5,7 +5,7 @@ namespace Whistle.Http;
 /// <summary>What follows where the state cannot be used.</summary>
 static class StateRefusal
 {
-    /// <summary>Whoever needs the state while it cannot be used is told to come again; Whistle's own API says why.</summary>
+    /// <summary>Whoever needs the state while it cannot be used is asked to retry; Whistle's own API says why.</summary>
     public static async Task AnswerAsync(HttpContext context, RequestDelegate next)
     {
         try
@@ -17,7 +17,7 @@ static class StateRefusal
             context.Response.Clear();
             context.Response.Headers.RetryAfter = "5";
             context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
-            // Senders are not told what only an operator may know.
+            // Senders do not learn what only an operator may know.
             await context.Response.WriteAsync("The state cannot be used for now; send it again.\n", context.RequestAborted);
         }
     }

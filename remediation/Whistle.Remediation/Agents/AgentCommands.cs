@@ -20,7 +20,7 @@ sealed class AgentCommands(StateDatabase database)
 
     static readonly TimeSpan LeasedFor = TimeSpan.FromMinutes(1);
 
-    /// <summary>Told the gate that refused a permit.</summary>
+    /// <summary>Called with the gate that refused a permit.</summary>
     public Action<GateName> Refused { get; init; } = _ => { };
 
     /// <summary>A permit lasts so long on the agent's own clock.</summary>
@@ -62,7 +62,7 @@ sealed class AgentCommands(StateDatabase database)
 
     /// <summary>
     /// Asks the gates again and reserves the permit in one transaction. Null where the node has no such command. A question repeated
-    /// under the same lease is answered anew: an agent renews its permit while it works, and the first answer may have been lost.
+    /// under the same lease is answered again: an agent renews its permit while it works, and the first answer may have been lost.
     /// </summary>
     /// <param name="look">The signals, null while they are not known, and the time; asked once no other writer can come between, however
     /// long that took.</param>

@@ -78,7 +78,7 @@ sealed class CommandStore(StateDatabase database)
         c.Id, c.RunId, c.Tenant, c.Cluster, c.Node, c.Step, c.Action, c.Parameters, c.DryRun ? 1 : 0, c.TimeoutSeconds, c.OfferedAt,
         c.State, c.Token, c.LeasedUntil, c.BegunAt, c.Reason, c.Outcome, c.Summary, c.Output, c.Undo ? 1 : 0);
 
-    /// <summary>False where it has begun, or come to an end, meanwhile.</summary>
+    /// <summary>False if it has begun or ended in the meantime.</summary>
     internal static async Task<bool> WithdrawAsync(StateConnection connection, string id, CancellationToken cancellation)
     {
         if (await FindAsync(connection, id, cancellation) is not { State: CommandState.Offered or CommandState.Leased } command)

@@ -87,7 +87,7 @@ sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, stri
     static DateTimeOffset? Sooner(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b : a;
 }
 
-/// <summary>Nothing that disturbs a node begins meanwhile, window or not. An empty name matches all.</summary>
+/// <summary>While it lasts, nothing that disturbs a node begins, window or not. An empty name matches all.</summary>
 public sealed record ChangeFreeze(
     long Id, string Tenant, string Cluster, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {

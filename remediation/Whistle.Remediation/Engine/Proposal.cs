@@ -8,7 +8,7 @@ namespace Whistle.Remediation.Engine;
 /// <summary>What is to be tried next for an incident: a runbook that answers it, or the next rung of one that was tried.</summary>
 sealed record Rung(Runbook Runbook, Runbook Origin, IReadOnlyList<string> Next)
 {
-    /// <summary>Null where nothing is to be begun: a run goes on, a person called it off, or the ladder is at its end.</summary>
+    /// <summary>Null if nothing is to begin: a run goes on, a person cancelled it, or the ladder is at its end.</summary>
     /// <param name="runs">The incident's runs, of any runbook.</param>
     /// <param name="missing">The name of a rung that is not among the runbooks any more.</param>
     public static Rung? Of(Runbook origin, IEnumerable<RunSummary> runs, RunbookSet runbooks, out string? missing)

@@ -175,7 +175,7 @@ static partial class RunEngine
         return new(next, [.. notes, new(run.Undoing is null ? TimelineKind.Step : TimelineKind.Undo, text)]) { Offer = command };
     }
 
-    // Whoever acts on another node is told which, and for whom: what is cordoned carries its owner's name.
+    // An agent that acts on another node is given the node and the owner: what is cordoned carries its owner's name.
     static string ForTarget(string parameters, Run run)
     {
         var tree = JsonSerializer.Deserialize(parameters, RunJson.Default.DictionaryStringJsonElement)!;

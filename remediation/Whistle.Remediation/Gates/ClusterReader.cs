@@ -120,7 +120,7 @@ sealed class ClusterReader(
         await query.AskAsync($$"""{__name__="{{ClusterQuery.Escaped(name)}}"}""", "max(timestamp({0}))") is [{ Value: var at }]
             ? Instant(at) : null;
 
-    // Which pods a budget is over is not told, so it counts wherever its namespace has some.
+    // Which pods a budget covers is not reported, so it counts wherever its namespace has some.
     static async Task<IReadOnlyList<DisruptionBudgetFacts>> BudgetsAsync(ClusterQuery query)
     {
         var allowed = await query.AskAsync(

@@ -6,14 +6,14 @@ namespace Whistle.Remediation.Gates;
 static class RestoreGate
 {
     /// <summary>
-    /// So long the others of a cluster wait for an agent that may be away for good: longer than any that works takes to come back.
+    /// How long the other nodes of a cluster wait for an agent that may be gone: longer than one that works needs to come back.
     /// </summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     /// <summary>Why the run is held back; the same sentence while it is.</summary>
-    public static GateAnswer? Ask(RestoreBlock hold, GateSnapshot s)
+    public static GateAnswer? Ask(RestoreBlock block, GateSnapshot s)
     {
-        var (lineage, unheard) = (hold.Lineage, hold.Unheard);
+        var (lineage, unheard) = (block.Lineage, block.Unheard);
         if (lineage.IsDamaged)
             return new(new GateReason.LineageDamaged(), GatePipeline.WhenChanged);
         if (unheard.Count == 0)

@@ -12,7 +12,7 @@ static class RestoreStore
         "restored_nodes", ["generation", "tenant", "cluster", "node"],
         ["generation", "tenant", "cluster", "node", "heard_at", "known_since"]);
 
-    /// <summary>The nodes whose agents have told, with since when they remember.</summary>
+    /// <summary>The nodes whose agents have reported, and since when each remembers.</summary>
     public static async Task<Dictionary<NodeId, DateTimeOffset>> ReportedAsync(
         StateConnection connection, Lineage lineage, CancellationToken cancellation) => (await connection.QueryAsync(
         $"SELECT {Nodes.Columns()} FROM restored_nodes WHERE generation = $generation",

@@ -16,7 +16,7 @@ sealed record LostCommand(NodeId NodeId, string Run, string Incident, string Act
 }
 
 /// <summary>What a restored state has heard of the time between the backup and the restore.</summary>
-/// <param name="Unheard">Nodes whose agents have not told yet what they did.</param>
+/// <param name="Unheard">Nodes whose agents have not reported yet what they did.</param>
 /// <param name="Forgetful">Nodes whose agents remember only a part of that time.</param>
 sealed record RestoreView(
     Lineage Lineage, IReadOnlySet<NodeId> Unheard, IReadOnlySet<NodeId> Forgetful, IReadOnlyList<LostCommand> Lost)
@@ -65,5 +65,5 @@ sealed record RestoreView(
 }
 
 /// <summary>A cluster of which not all is known since the restore.</summary>
-/// <param name="Unheard">Its nodes whose agents have not told yet what they did.</param>
+/// <param name="Unheard">Its nodes whose agents have not reported yet what they did.</param>
 sealed record RestoreBlock(Lineage Lineage, IReadOnlySet<string> Unheard);

@@ -138,7 +138,7 @@ public sealed record Run
 
     public bool IsAtWork => State is RunState.Running or RunState.Verifying;
 
-    /// <summary>It counts as an attempt: it was not merely called off.</summary>
+    /// <summary>It counts as an attempt: it was not merely cancelled.</summary>
     public bool IsAttempt => State is RunState.Succeeded or RunState.Failed or RunState.RolledBack or RunState.Escalated;
 
     /// <summary>

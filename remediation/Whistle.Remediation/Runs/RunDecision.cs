@@ -15,6 +15,6 @@ sealed record RunDecision(Run Run, IReadOnlyList<RunNote> Notes)
 {
     public Command? Offer { get; init; }
 
-    /// <summary>Only valid while the command has not begun; if it has meanwhile, the whole decision is void.</summary>
+    /// <summary>Only valid while the command has not begun; if it has by then, the whole decision is void.</summary>
     public string? Withdraw { get; init; }
 }

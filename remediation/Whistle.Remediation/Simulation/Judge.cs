@@ -118,7 +118,7 @@ sealed class Judge(Simulator simulator)
                 "nothing during a change freeze", what);
         // As the detector last said, which may be a little ago; how long at most, comes next.
         var told = simulator.World.StalledSince is { } since && since < now ? since : now;
-        var firing = target.Problems.Where(p => run.Answers.Contains(p.Ailment.Signal)).Select(p => World.State(p, told, out _))
+        var firing = target.Problems.Where(p => run.Answers.Contains(p.NodeFault.Signal)).Select(p => World.State(p, told, out _))
             .OfType<Condition>().ToList();
         Hold(
             firing.Exists(c => c.State is SignalState.Firing), "no permit on what is unknown or not so",
@@ -287,7 +287,7 @@ sealed class Judge(Simulator simulator)
                 simulator.Trace($"{incident.Id} at {entry.At:MM-dd HH:mm:ss}: {entry.Kind.Word()}: {entry.Text} ({entry.Count}×)");
             Hold(
                 false, "closed or paged within the deadline",
-                $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was called");
+                $"{incident.Id} ({incident.Title}) is open since {incident.OpenedAt:HH:mm:ss} and nobody was paged");
         }
     }
 
@@ -321,7 +321,7 @@ sealed class Judge(Simulator simulator)
         _live.Clear();
     }
 
-    /// <summary>Every agent that could has told a restored server what it did.</summary>
+    /// <summary>Every agent that could has reported to a restored server what it did.</summary>
     public async Task AgreedAsync(DateTimeOffset restoredAt, TimeSpan within, CancellationToken cancellation)
     {
         if ((await simulator.Runs.LineageAsync(cancellation)).RestoredAt.ToUnixTimeMilliseconds() != restoredAt.ToUnixTimeMilliseconds()
@@ -332,7 +332,7 @@ sealed class Judge(Simulator simulator)
             var asked = await simulator.Agents.JournalWantedAsync(new(node.Id), cancellation);
             Hold(
                 asked is null, "agents and a restored server agree",
-                $"{node.Cluster.Name}/{node.Name} has not told what it did {within.TotalMinutes:0} min after it could.");
+                $"{node.Cluster.Name}/{node.Name} has not reported what it did {within.TotalMinutes:0} min after it could.");
         }
     }
 

@@ -6,7 +6,7 @@ using Whistle.Remediation.Runs;
 namespace Whistle.Remediation.Simulation;
 
 /// <summary>
-/// Customers, support and on-call: they set modes and windows, say yes late or to the wrong plan, pause, take on, call off, and mend in the
+/// Customers, support and on-call: they set modes and windows, approve late or the wrong plan, pause, acknowledge, cancel, and repair in the
 /// end.
 /// </summary>
 sealed class People(Simulator simulator)
@@ -139,7 +139,7 @@ sealed class People(Simulator simulator)
         });
     }
 
-    /// <summary>All is mended, set free and let rest.</summary>
+    /// <summary>Everything is repaired, resumed and left alone.</summary>
     public async Task RepairEverythingAsync(CancellationToken cancellation)
     {
         await simulator.Control.SetAsync(new KillSwitch(false, "over", Who, Now), cancellation);

@@ -10,7 +10,7 @@ public interface ISimulatedPager : IDisposable
     /// <summary>One pass.</summary>
     Task DecideAsync(DateTimeOffset now, CancellationToken cancellation);
 
-    /// <summary>Incidents that people were called for and that are not over.</summary>
+    /// <summary>Incidents that were paged and are not over.</summary>
     Task<IReadOnlyDictionary<string, DateTimeOffset>> PagedAsync(CancellationToken cancellation);
 
     /// <summary>How long an incident of the severity may be open before it pages; null where it never does.</summary>
@@ -26,7 +26,7 @@ public sealed record SimulationOptions
 
     public int NodesPerCluster { get; init; } = 20;
 
-    /// <summary>How long faults arise; then all of them are mended and the fleet comes to rest.</summary>
+    /// <summary>How long faults occur; then all of them are repaired and the fleet comes to rest.</summary>
     public TimeSpan Length { get; init; } = TimeSpan.FromDays(20);
 
     public double FaultsPerClusterDay { get; init; } = 1.2;

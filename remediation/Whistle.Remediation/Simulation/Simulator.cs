@@ -30,7 +30,7 @@ public sealed partial class Simulator : IDisposable
     readonly SimServer?[] _servers = new SimServer?[2];
     readonly int[] _generations = new int[2];
     readonly DateTimeOffset[] _downUntil = new DateTimeOffset[2];
-    readonly Dictionary<(NodeId Node, string Ailment), (DateTimeOffset Since, string Ailment)> _cured = [];
+    readonly Dictionary<(NodeId Node, string NodeFault), (DateTimeOffset Since, string NodeFault)> _cured = [];
     readonly SimulationReport _report;
     long _number;
     SimServer? _acting;
@@ -381,7 +381,7 @@ public sealed partial class Simulator : IDisposable
 
     internal TimeSpan? Deadline(string severity) => _servers.FirstOrDefault(s => s is not null)?.Pager.Deadline(severity);
 
-    /// <summary>No server was well all the time lately.</summary>
+    /// <summary>No server has been up all the time recently.</summary>
     internal bool DownLately(TimeSpan slack) =>
         Now < _troubledUntil + slack || Now < _storesFailUntil + slack || _servers.All(s => s is null);
 
@@ -441,7 +441,7 @@ public sealed partial class Simulator : IDisposable
         var done = command.Action == "unit.restart" ? $"{command.Action} {text("unit")}" : command.Action;
         foreach (var problem in target.Problems.ToList())
         {
-            var (_, helps) = problem.Ailment.Cures.FirstOrDefault(c => c.Action == done);
+            var (_, helps) = problem.NodeFault.Cures.FirstOrDefault(c => c.Action == done);
             if (helps > 0 && !problem.Hopeless && Chance.Is($"cure {target.Cluster.Name}/{target.Name}", helps))
                 Cure(problem);
         }
@@ -455,7 +455,7 @@ public sealed partial class Simulator : IDisposable
     void Cure(Problem problem)
     {
         if (problem.Node.Problems.Remove(problem))
-            _cured[(problem.Node.Id, problem.Ailment.Name)] = (problem.Since, problem.Ailment.Name);
+            _cured[(problem.Node.Id, problem.NodeFault.Name)] = (problem.Since, problem.NodeFault.Name);
         // The detector sees it at its next evaluation.
         In(World.Interval, () => StirAsync(Stop));
     }

@@ -81,12 +81,12 @@ public sealed partial class Simulator
         In(World.Interval + TimeSpan.FromSeconds(1), () => StirAsync(Stop));
     }
 
-    async Task BreakAsync(SimNode node, string ailment, Fault fault, CancellationToken cancellation) =>
-        await AddAsync(new(node, NodeFault.Find(ailment), Now) { Hopeless = fault.Twist < 0.1 }, fault.Length * 4, cancellation);
+    async Task BreakAsync(SimNode node, string nodeFault, Fault fault, CancellationToken cancellation) =>
+        await AddAsync(new(node, NodeFault.Find(nodeFault), Now) { Hopeless = fault.Twist < 0.1 }, fault.Length * 4, cancellation);
 
     async Task AddAsync(Problem problem, TimeSpan length, CancellationToken cancellation)
     {
-        if (problem.Node.Problems.Exists(p => p.Ailment == problem.Ailment))
+        if (problem.Node.Problems.Exists(p => p.NodeFault == problem.NodeFault))
             return;
         problem.Node.Problems.Add(problem);
         if (problem.Flaps > TimeSpan.Zero)

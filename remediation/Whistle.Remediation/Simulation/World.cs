@@ -37,11 +37,11 @@ sealed record NodeFault(string Name, string Signal, string Severity, params IRea
 }
 
 /// <summary>One thing that is wrong with a node.</summary>
-sealed class Problem(SimNode node, NodeFault ailment, DateTimeOffset since)
+sealed class Problem(SimNode node, NodeFault fault, DateTimeOffset since)
 {
     public SimNode Node => node;
 
-    public NodeFault Ailment => ailment;
+    public NodeFault NodeFault => fault;
 
     public DateTimeOffset Since => since;
 
@@ -51,7 +51,7 @@ sealed class Problem(SimNode node, NodeFault ailment, DateTimeOffset since)
     /// <summary>It comes and goes.</summary>
     public TimeSpan Flaps { get; init; }
 
-    public Labels Labels { get; } = Labels.From(Of(node, ailment));
+    public Labels Labels { get; } = Labels.From(Of(node, fault));
 
     /// <summary>What it does at this moment, where it flaps.</summary>
     public bool IsOn(DateTimeOffset now) => Flaps == TimeSpan.Zero || (long)((now - since) / Flaps) % 2 == 0;
@@ -59,16 +59,16 @@ sealed class Problem(SimNode node, NodeFault ailment, DateTimeOffset since)
     /// <summary>When it began to hold as it does now.</summary>
     public DateTimeOffset OnSince(DateTimeOffset now) => Flaps == TimeSpan.Zero ? since : since + (Flaps * (long)((now - since) / Flaps));
 
-    static IEnumerable<Label> Of(SimNode node, NodeFault ailment)
+    static IEnumerable<Label> Of(SimNode node, NodeFault fault)
     {
         yield return new("tenant", node.Cluster.Tenant);
         yield return new("cluster", node.Cluster.Name);
         yield return new("node", node.Name);
-        yield return new("alertname", ailment.Signal);
-        yield return new("severity", ailment.Severity);
-        if (ailment.IsDisk)
+        yield return new("alertname", fault.Signal);
+        yield return new("severity", fault.Severity);
+        if (fault.IsDisk)
             yield return new("mountpoint", "/var");
-        if (ailment == NodeFault.Etcd)
+        if (fault == NodeFault.Etcd)
             yield return new("member", $"m-{node.Name}");
     }
 }
@@ -97,15 +97,15 @@ sealed class SimNode(SimCluster cluster, string name, string zone, bool controlP
 
     public SimAgent Agent { get; set; } = null!;
 
-    /// <summary>Its etcd member is being replaced until then: it is no voter meanwhile.</summary>
+    /// <summary>Its etcd member is being replaced until then and does not vote.</summary>
     public DateTimeOffset ReplacedUntil { get; set; }
 
     public bool IsDown(DateTimeOffset now) => now < DownUntil;
 
     public bool VoterHealthy(DateTimeOffset now) =>
-        !IsDown(now) && now >= ReplacedUntil && !Problems.Exists(p => p.Ailment == NodeFault.Etcd || p.Ailment == NodeFault.Sick);
+        !IsDown(now) && now >= ReplacedUntil && !Problems.Exists(p => p.NodeFault == NodeFault.Etcd || p.NodeFault == NodeFault.Sick);
 
-    public bool Ready(DateTimeOffset now) => !IsDown(now) && !Problems.Exists(p => p.Ailment.Name is "kubelet" or "sick");
+    public bool Ready(DateTimeOffset now) => !IsDown(now) && !Problems.Exists(p => p.NodeFault.Name is "kubelet" or "sick");
 }
 
 sealed class SimCluster(ClusterId id)
@@ -193,7 +193,7 @@ sealed class World
                         signals.Add(new()
                         {
                             Rule = "simulated",
-                            Name = problem.Ailment.Signal,
+                            Name = problem.NodeFault.Signal,
                             Labels = problem.Labels,
                             Element = problem.Labels,
                             Condition = condition with { FiringSince = since },
