@@ -154,8 +154,8 @@ static class IncidentEngine
     {
         var entries = new List<(TimelineKind, string)>();
         var next = incident;
-        // An inhibited signal opens nothing. It stays in an incident that already has it, and joins that of its cause if the subject is
-        // the same.
+        // An inhibited signal opens nothing. It stays in an incident that already has it, and
+        // joins that of its cause if the subject is the same.
         var visible = active;
         active =
         [

@@ -12,8 +12,8 @@ sealed class CounterWindows(StandingGroup group, IReadOnlyList<LabelMatcher> mat
     /// <summary>The samples that leave next are at hand for at least so long, at most twice as long.</summary>
     public const long Ahead = 5 * 60_000;
 
-    // The store is read by so much at a time, so that a long range neither takes much memory nor starts again when an evaluation is cut
-    // off.
+    // The store is read by so much at a time, so that a long range neither takes much
+    // memory nor starts again when an evaluation is cut off.
     const long Slice = 6 * 3_600_000;
 
     const int Unread = -1;

@@ -133,8 +133,8 @@ public sealed class StandingQuery
         }
     }
 
-    // A fixed time is ever further back; what a subquery has worked out may change when a sample comes late; and ever new values make ever
-    // new labels.
+    // A fixed time is ever further back; what a subquery has worked out may change when a
+    // sample comes late; and ever new values make ever new labels.
     static bool CanStand(Expr expr) => expr switch
     {
         VectorSelector selector => selector.Shift.At?.Anchor != AtAnchor.Time,

@@ -134,8 +134,8 @@ public sealed class DiskWatch(
             health.Clear(Component, "");
     }
 
-    // Where a snapshot or a link keeps the files, or the file system frees them later, deleting more would cost all of the history and give
-    // no room.
+    // Where a snapshot or a link keeps the files, or the file system frees them later,
+    // deleting more would cost all of the history and give no room.
     DiskSpace DropOldest(DiskSpace before, long least)
     {
         if (before.Free < _awaited)

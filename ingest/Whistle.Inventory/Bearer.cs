@@ -12,8 +12,8 @@ public static class Bearer
     {
         if (request.Headers.Authorization is not [{ } header] || !header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
             return null;
-        // Only ASCII spaces go. A no-break space is no space of HTTP: trimmed away, it would be an empty token, which an empty secret
-        // matches.
+        // Only ASCII spaces go. A no-break space is no space of HTTP: trimmed away, it
+        // would be an empty token, which an empty secret matches.
         var token = header.AsSpan(Scheme.Length).Trim(' ');
         return token.IsEmpty || token.ContainsAnyExceptInRange('!', '~') ? null : token.ToString();
     }

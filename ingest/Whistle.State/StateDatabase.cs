@@ -198,8 +198,7 @@ public sealed partial class StateDatabase : IDisposable
         var connection = new SqliteConnection(_connectionString);
         connection.Open();
         using var command = connection.CreateCommand();
-        // FULL: what was acknowledged to a caller survives a power failure too. The cache takes up to 32 MiB, as far as there is so much to
-        // read.
+        // FULL: what was acknowledged to a caller survives a power failure too. The cache takes at most 32 MiB.
         // Checkpoints are this class's own. A copy that a backup made has no log yet.
         command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; "
             + "PRAGMA wal_autocheckpoint = 0";

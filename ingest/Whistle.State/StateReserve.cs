@@ -25,8 +25,8 @@ public sealed class StateReserve : IDisposable
     const long MostLog = 16L << 20;
     const int Chunk = 1 << 20;
 
-    // SQLite indexes 4,062 pages of the log in 32 KiB. It writes a byte every 4 KiB to make sure of them, which leaves holes where blocks
-    // are smaller.
+    // SQLite indexes 4,062 pages of the log in 32 KiB. It writes a byte every 4 KiB to make
+    // sure of them, which leaves holes where blocks are smaller.
     const long IndexBytes = 64L << 10;
     const int Inodes = 8;
 

@@ -210,7 +210,7 @@ public sealed class RemediationHost : BackgroundService
         foreach (var over in _faults.Select(f => f.Subject).Except(faults.Select(f => f.Subject)))
             _environment.Health.Clear(StateDatabase.Component, over);
         _faults = faults;
-        if (faults.Any(f => f.Subject == FleetState.Uncalled))
+        if (faults.Any(f => f.Table is GuardedTable.Cancellations))
         {
             await _environment.Control.SetAsync(
                 new KillSwitch(
@@ -219,7 +219,7 @@ public sealed class RemediationHost : BackgroundService
             await _environment.Runs.ResetCancellationsAsync(cancellation);
         }
 
-        if (faults.Any(f => f.Subject == FleetState.Unreserved))
+        if (faults.Any(f => f.Table is GuardedTable.Reservations))
             await _environment.Runs.ResetReservationsAsync(cancellation);
     }
 

@@ -154,8 +154,8 @@ static class Restore
         }
     }
 
-    // The place is never empty, so that no server begins a new state there. A crash right before the exchange leaves the restored folder
-    // beside it.
+    // The place is never empty, so that no server begins a new state there. A crash right
+    // before the exchange leaves the restored folder beside it.
     static bool TryExchange(string partial, string folder, string? aside)
     {
         var beside = aside ?? partial;

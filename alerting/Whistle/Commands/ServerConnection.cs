@@ -37,8 +37,8 @@ sealed class ServerConnection : IDisposable
         _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
-    // Root may use the token of any user's server: it stops repairs in an emergency, and all that it shows to that server is that user's
-    // own token.
+    // Root may use the token of any user's server: it stops repairs in an emergency, and all
+    // that it shows to that server is that user's own token.
     internal static string TokenOf(string dataFolder)
     {
         try

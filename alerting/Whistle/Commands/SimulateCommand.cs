@@ -119,17 +119,18 @@ static class SimulateCommand
     {
         static string Counts(Dictionary<string, long> counts) =>
             string.Join(", ", counts.OrderByDescending(c => c.Value).Select(c => $"{c.Key} {c.Value}"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+        var perCore = total.ClusterHours / took.TotalSeconds / parallel;
+        var minutes = total.Repairs > 0 ? (total.RepairTime / total.Repairs).TotalMinutes : 0;
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
             $"""
-            {simulations} simulations, {total.ClusterHours:0} cluster-hours in {took.TotalSeconds:0.0} s: {total.ClusterHours
-                / took.TotalSeconds / parallel:0} a second and core
+            {simulations} simulations, {total.ClusterHours:0} cluster-hours in {took.TotalSeconds:0.0} s: {perCore:0} a second and core
             faults         {total.Faults.Values.Sum()}: {Counts(total.Faults)}
             troubles       {total.Troubles.Values.Sum()}: {Counts(total.Troubles)}
             runs           {total.Runs.Values.Sum()}: {Counts(total.Runs)}
             passes         {total.Passes}
             commands       {total.Commands}
-            repairs        {total.Repairs}, on average {(total.Repairs > 0
-                ? (total.RepairTime / total.Repairs).TotalMinutes : 0):0.0} min after the fault
+            repairs        {total.Repairs}, on average {minutes:0.0} min after the fault
             escalations    {total.Runs.GetValueOrDefault("Escalated")}
             refusals       {Counts(total.Refusals)}
             """));

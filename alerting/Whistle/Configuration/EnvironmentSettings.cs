@@ -38,8 +38,8 @@ static class EnvironmentSettings
         name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && value.Length > 0 && name is not (DataFolder or Server)
             && !(name == "WHISTLE_PORT" && value.Contains("://", StringComparison.Ordinal));
 
-    // No setting has an underscore in its name: what has one is the agent's, the tests' or Kubernetes's, unless it begins like a section of
-    // ours.
+    // No setting has an underscore in its name: what has one is the agent's, the tests' or
+    // Kubernetes's, unless it begins like a section of ours.
     static void CheckOthers(string name, string key, Action<string> fail)
     {
         if (Sections.FirstOrDefault(s => key.StartsWith(s, StringComparison.OrdinalIgnoreCase)) is not null)

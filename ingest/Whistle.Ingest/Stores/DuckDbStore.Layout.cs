@@ -232,8 +232,8 @@ public sealed partial class DuckDbStore
         }
     }
 
-    // Older generations were replaced. A newer one without a manifest is what a crash left of sealing, while the hot store still has its
-    // samples.
+    // Older generations were replaced. A newer one without a manifest is what a crash left
+    // of sealing, while the hot store still has its samples.
     void DropOthers(SealedHour taken, List<string> files, bool isHot)
     {
         var others = files.Where(f => f.EndsWith(".parquet", StringComparison.Ordinal) && taken.Files.All(t => t.Name != f)).ToList();

@@ -30,8 +30,8 @@ public sealed partial class DuckDbStore
         Reading(minTime, maxTime, (connection, hours) =>
         {
             var (samples, search) = (new StoredSamples(), new LabelSearch(matchers, loaded));
-            // Each file and table has the samples of a series in the order of time, and they follow each other: sorting all would cost more
-            // than reading.
+            // Each file and table has the samples of a series in the order of time, and they follow
+            // each other: sorting all would cost more than reading.
             foreach (var hour in hours)
                 Take(
                     SeriesOf(connection, $"read_parquet({Quote(_sealed.PathOf(hour.Series))})", search),

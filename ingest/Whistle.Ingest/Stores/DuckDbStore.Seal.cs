@@ -9,8 +9,8 @@ public sealed partial class DuckDbStore
     // A finished hour stays open this long for what is still under way.
     static readonly TimeSpan SealGrace = TimeSpan.FromMinutes(5);
 
-    // The labels of a series that nothing in the hot store refers to stay this long: longer than a sample may be late, and than the head
-    // keeps one.
+    // The labels of a series that nothing in the hot store refers to stay this long: longer
+    // than a sample may be late, and than the head keeps one.
     const int HoursOfIdleSeries = 26;
 
     static readonly TimeSpan ProofInterval = TimeSpan.FromDays(1);

@@ -95,8 +95,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
                 throw new StoreException($"{file} is a folder, but a file of the telemetry belongs there. Move it away and start again.");
         }
 
-        // A process that ended while it replaced a damaged file left that one. Once the new file has its name, all that could be saved is
-        // in it.
+        // A process that ended while it replaced a damaged file left that one. Once the new
+        // file has its name, all that could be saved is in it.
         if (File.Exists(Damaged) && File.Exists(Path))
             Away($"{Name}.damaged was left where a damaged file had been replaced", 0, Damaged, Damaged + ".wal", Damaged + ".wal.damaged");
         else if (File.Exists(Damaged))
@@ -165,8 +165,8 @@ sealed partial class HotFile(StoreOptions options, SetAside setAside, TimeProvid
         }
     }
 
-    // What can be read of the damaged file goes into a new one, and the damaged one aside. Begun again from the start where it was
-    // interrupted.
+    // What can be read of the damaged file goes into a new one, and the damaged one aside.
+    // Begun again from the start where it was interrupted.
     DuckDBConnection Save(string reason, out bool isReplaced)
     {
         isReplaced = true;

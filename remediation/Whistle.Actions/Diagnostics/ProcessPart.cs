@@ -52,8 +52,8 @@ static class ProcessPart
         return fields.Length > Resident && end > start ? new Found(id, fields, text[(start + 1)..end], Number(fields[Resident])) : null;
     }
 
-    // What the kernel runs, which a process cannot rename as it can its command line; in a proc that has no such link, what it was called
-    // with.
+    // What the kernel runs, which a process cannot rename as it can its command line; in a
+    // proc that has no such link, what it was called with.
     static string Command(string folder, string name)
     {
         var line = ProcText.Read(Path.Join(folder, "cmdline")) ?? "";

@@ -51,8 +51,8 @@ public sealed class SecretFile(string path, SecretForm form)
         var bytes = Native.IsKnown ? ReadTrusted() : ReadPlain();
         try
         {
-            // Line ends and spaces that an editor or echo leaves. Unicode's spaces stay: what is nothing but them is no secret, and not an
-            // empty one.
+            // Line ends and spaces that an editor or echo leaves. Unicode's spaces stay: what is
+            // nothing but them is no secret, and not an empty one.
             var text = Utf8.GetString(bytes).Trim(' ', '\r', '\n');
             return form.Fault(text) is { } fault ? throw Damaged(fault) : text;
         }

@@ -110,8 +110,8 @@ static partial class NodeProgram
             ? [shell, "-c", $"umask {Convert.ToString(umask, 8).PadLeft(4, '0')}; exec \"$@\"", "sh"] : null;
     }
 
-    // setsid is no group leader when it starts, so it becomes the program itself and keeps its id, which is then the id of session and
-    // group.
+    // setsid is no group leader when it starts, so it becomes the program itself and
+    // keeps its id, which is then the id of session and group.
     static ProcessStartInfo Start(ActionContext context, IReadOnlyList<string> command)
     {
         var start = new ProcessStartInfo(command[0], command.Skip(1))

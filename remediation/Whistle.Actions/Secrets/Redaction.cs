@@ -88,8 +88,8 @@ static partial class Redaction
     [GeneratedRegex(@"(?<before>\ba[0-9]{1,4}(?:\[[0-9]+\])?=)(?:""[^""\r\n]*""|[0-9A-Fa-f]{4,})", RegexOptions.None, MatchMilliseconds)]
     private static partial Regex AuditArgument();
 
-    // Also where line breaks are written as \n, and where the end is missing. A private key goes up to its end, whatever stands before each
-    // line.
+    // Also where line breaks are written as \n, and where the end is missing. A private key
+    // goes up to its end, whatever stands before each line.
     [GeneratedRegex(
         @"(?<before>-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z0-9 ]*-----)[\s\S]{0,20000}?-----END [A-Z0-9 ]*-----"
         + @"|(?<before>-----BEGIN [A-Z0-9 ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z0-9 ]*-----)(?:[A-Za-z0-9+/=\s:,-]|\\n"

@@ -51,8 +51,8 @@ static partial class SecretFormats
         RegexOptions.None, MatchMilliseconds)]
     public static partial Regex Shaped();
 
-    // Long runs with small and capital letters and digits: keys and certificates without their frame. Hashes and ids, which are
-    // hexadecimal, stay.
+    // Long runs with small and capital letters and digits: keys and certificates without
+    // their frame. Hashes and ids, which are hexadecimal, stay.
     [GeneratedRegex(
         @"(?<![A-Za-z0-9+/])(?=[a-z0-9+/]*[A-Z])(?=[A-Z0-9+/]*[a-z])(?=[A-Za-z+/]*[0-9])[A-Za-z0-9+/]{40,}={0,2}", RegexOptions.None,
         MatchMilliseconds)]

@@ -42,7 +42,7 @@ sealed class CommandStore(StateDatabase database)
         var rows = await connection.QueryAsync($"{Columns} WHERE run IN (SELECT id FROM runs WHERE ended_at IS NULL)", Read, cancellation);
         if (!rows.Contains(null))
             return rows!;
-        faults.Add(new("commands", $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, "
+        faults.Add(new(GuardedTable.Commands, $"{rows.Count(c => c is null)} command(s) are damaged, so none of them is sent or begun, "
             + "and their outcome is unknown. Their runs move on to verification; look at them with `whistle runs list`."));
         return [.. rows.OfType<Command>()];
     }

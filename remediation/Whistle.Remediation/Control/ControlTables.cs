@@ -62,7 +62,7 @@ static class ControlTables
         var (windows, freezes) =
             (await Windows.ReadAsync(connection, seals, cancellation), await Freezes.ReadAsync(connection, seals, cancellation));
         var faults = new List<StateFault>();
-        bool IsDamaged(string table, string means, string undo, params ReadOnlySpan<string?> faultsOfTable)
+        bool IsDamaged(GuardedTable table, string means, string undo, params ReadOnlySpan<string?> faultsOfTable)
         {
             var before = faults.Count;
             foreach (var fault in faultsOfTable)
@@ -78,20 +78,21 @@ static class ControlTables
             kill.Rows is [var set] ? set : new(false, "", "", DateTimeOffset.UnixEpoch), modes.Rows, pauses.Rows, windows.Rows,
             freezes.Rows, faults);
         if (IsDamaged(
-            "kill_switch", "the kill switch is on", "Look whether it should be, and set it again with `whistle kill-switch on|off`.",
+            GuardedTable.KillSwitch, "the kill switch is on",
+            "Look whether it should be, and set it again with `whistle kill-switch on|off`.",
             kill.Fault))
             state = state with { Kill = DamagedKill };
         if (IsDamaged(
-            "runbook_modes", "every runbook is off",
+            GuardedTable.RunbookModes, "every runbook is off",
             "Set the modes again with `whistle mode set`, last that of all runbooks in all clusters.", modes.Fault))
             state = state with { Modes = [.. modes.Rows, DamagedMode] };
         if (IsDamaged(
-            "pauses", "everything is paused",
+            GuardedTable.Pauses, "everything is paused",
             $"Add again what should be paused with `whistle pause add`, and end this pause with `whistle pause end {StandIn}`.",
             pauses.Fault))
             state = state with { Pauses = [.. pauses.Rows, DamagedPause] };
         if (IsDamaged(
-            "windows", "changes are frozen everywhere",
+            GuardedTable.Windows, "changes are frozen everywhere",
             "Set windows and freezes again with `whistle windows add` and `whistle freezes add`, and end this freeze with "
             + $"`whistle freezes end {StandIn}`.",
             windows.Fault, freezes.Fault))
@@ -202,8 +203,3 @@ static class ControlTables
     static ChangeFreeze DamagedFreeze =>
         new(StandIn, "", "", "the windows or freezes in the state are damaged", Author, DateTimeOffset.UnixEpoch, Far);
 }
-
-/// <summary>Damage in rows that hold repairs back or let them go.</summary>
-/// <param name="Subject">The table.</param>
-/// <param name="Reason">What is damaged, what that means, and what to do.</param>
-sealed record StateFault(string Subject, string Reason);

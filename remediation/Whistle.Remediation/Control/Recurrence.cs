@@ -157,10 +157,13 @@ sealed record Recurrence
             (DayOfWeek)day);
     }
 
-    static DateTime Time(string text) =>
-        DateTime.TryParseExact(
-            text, ["yyyyMMdd'T'HHmmss'Z'", "yyyyMMdd'T'HHmmss"], CultureInfo.InvariantCulture, DateTimeStyles.None, out var time) ? time
-            : DateTime.TryParseExact(text, "yyyyMMdd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var day) ? day.AddDays(1)
-                .AddSeconds(-1)
+    static DateTime Time(string text)
+    {
+        var invariant = CultureInfo.InvariantCulture;
+        if (DateTime.TryParseExact(text, ["yyyyMMdd'T'HHmmss'Z'", "yyyyMMdd'T'HHmmss"], invariant, DateTimeStyles.None, out var time))
+            return time;
+        return DateTime.TryParseExact(text, "yyyyMMdd", invariant, DateTimeStyles.None, out var day)
+            ? day.AddDays(1).AddSeconds(-1)
             : throw new FormatException($"UNTIL={text} is not a time such as 20261231 or 20261231T220000Z");
+    }
 }

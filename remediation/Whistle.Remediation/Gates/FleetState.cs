@@ -11,12 +11,6 @@ namespace Whistle.Remediation.Gates;
 /// <summary>What is kept of the whole fleet, or of one run and its surroundings, read in one transaction.</summary>
 sealed record FleetState
 {
-    /// <summary>The subject of the fault that cancellations are lost.</summary>
-    public const string Uncalled = "cancellations";
-
-    /// <summary>The subject of the fault that reservations are lost.</summary>
-    public const string Unreserved = "reservations";
-
     public required KillSwitch Kill { get; init; }
 
     public required IReadOnlyList<ModeEntry> Modes { get; init; }
@@ -58,7 +52,7 @@ sealed record FleetState
     public required IReadOnlyList<StateFault> Faults { get; init; }
 
     /// <summary>Why it is not known which budgets are taken and which attempts were made; null where it is.</summary>
-    public string? BudgetFault => Faults.FirstOrDefault(f => f.Subject is Unreserved or "runs")?.Reason;
+    public string? BudgetFault => Faults.FirstOrDefault(f => f.Table is GuardedTable.Reservations or GuardedTable.Runs)?.Reason;
 
     ILookup<string, RunSummary> ByIncident => field ??= Known.ToLookup(r => r.IncidentId);
 
@@ -105,14 +99,14 @@ sealed record FleetState
         var cancellations = await RunTables.SealedCancellations.ReadAsync(connection, seals, cancellation);
         if (cancellations.Fault is { } uncalled)
         {
-            faults.Add(new(Uncalled, $"{uncalled}, so the kill switch is turned on. "
+            faults.Add(new(GuardedTable.Cancellations, $"{uncalled}, so the kill switch is turned on. "
                 + "Cancel again the runs that should be, then turn it off with `whistle kill-switch off`."));
             control = control with { Kill = new(true, "cancellations in the state are damaged", "whistle", DateTimeOffset.UnixEpoch) };
         }
 
         var reservations = await RunTables.SealedReservations.ReadAsync(connection, seals, cancellation);
         if (reservations.Fault is { } unreserved)
-            faults.Add(new(Unreserved, $"{unreserved}, so no run starts until every run under way has ended."));
+            faults.Add(new(GuardedTable.Reservations, $"{unreserved}, so no run starts until every run under way has ended."));
         return new()
         {
             Kill = control.Kill,

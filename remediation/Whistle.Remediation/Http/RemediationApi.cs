@@ -149,11 +149,14 @@ sealed class RemediationApi
             ? TypedResults.Ok(await ToAnswersAsync(await _environment.Runs.SinceAsync(at, cancellation), cancellation))
             : WhistleApi.BadDuration("since", since);
 
-    async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync([Description(RunHelp)] string id, CancellationToken cancellation) =>
-        await _environment.Runs.FindAsync(id, cancellation) is { } run
-            ? TypedResults.Ok(await ToAnswerAsync(run, [.. (await _environment.Runs.TimelineAsync(
-                id, cancellation)).Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count))], cancellation))
-            : NoRun(id);
+    async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync([Description(RunHelp)] string id, CancellationToken cancellation)
+    {
+        if (await _environment.Runs.FindAsync(id, cancellation) is not { } run)
+            return NoRun(id);
+        var timeline = await _environment.Runs.TimelineAsync(id, cancellation);
+        return TypedResults.Ok(await ToAnswerAsync(
+            run, [.. timeline.Select(e => new TimelineAnswer(e.Number, e.At, e.Kind.Word(), e.Text, e.Count))], cancellation));
+    }
 
     async Task<Results<Ok<ExplanationAnswer>, NotFound<ApiError>>> ExplainAsync(
         [Description(RunHelp)] string id, CancellationToken cancellation) =>

@@ -387,8 +387,8 @@ public sealed class RunStore
             ("$checksum", BodyChecksum(run, body)), ("$summary", SummaryChecksum(run)), ("$id", run.Id));
         foreach (var open in (await CommandStore.AllOpenAsync(connection, cancellation)).Where(c => c.RunId == run.Id))
             await CommandStore.WithdrawAsync(connection, open.Id, cancellation);
-        // It has its place in the budgets until it ends, as it had when the permit was given. What it is about in the cluster is not known
-        // here.
+        // It has its place in the budgets until it ends, as it had when the permit was given.
+        // What it is about in the cluster is not known here.
         var disruptive = await RunbookOfAsync(connection, run, cancellation) is not { } runbook
             || Rendering.Plan(runbook, run.Labels).From(0).Disruptive;
         await RunTables.ReserveAsync(
@@ -464,7 +464,8 @@ public sealed class RunStore
             ? await LiveRowsAsync(connection, cancellation)
             : await Rows.QueryAsync(connection, $"{Keys} WHERE ended_at IS NULL AND id = $id", cancellation, ("$id", run));
         if (runs.Contains(null))
-            faults.Add(new("runs", $"{runs.Count(r => r is null)} run(s) that have not ended are damaged, so nothing is done with them and "
+            faults.Add(new(
+                GuardedTable.Runs, $"{runs.Count(r => r is null)} run(s) that have not ended are damaged, so nothing is done with them and "
                 + "nothing else begins on their targets. Repair their nodes by hand, or restore a backup with `whistle backup restore`."));
         return [.. runs.OfType<Run>().Select(r => new OwnedRun(r, tokens.TryGetValue(r.Id, out var token) ? token : null))];
     }
@@ -494,7 +495,7 @@ public sealed class RunStore
                 connection, $"{Keys} WHERE incident = (SELECT incident FROM runs WHERE id = $id) UNION {byTarget} AND l.id = $id",
                 cancellation, ("$since", since), ("$id", run));
         if (known.Contains(null))
-            faults.Add(new("runs", $"{known.Count(r => r is null)} run(s) are damaged, so attempts and cool-down are not known, "
+            faults.Add(new(GuardedTable.Runs, $"{known.Count(r => r is null)} run(s) are damaged, so attempts and cool-down are not known, "
                 + "and nothing begins. Restore a backup with `whistle backup restore`, or wait a day until they count no more."));
         return Whole(known);
     }
@@ -536,7 +537,7 @@ public sealed class RunStore
         foreach (var (cluster, _) in storms.Where(s => s.At is null))
         {
             faults.Add(new(
-                "storms",
+                GuardedTable.Storms,
                 $"The row of storms for {cluster} is damaged, so nothing new begins there. "
                     + "Stop the server and delete the row, or restore a backup with `whistle backup restore`."));
         }
@@ -547,18 +548,19 @@ public sealed class RunStore
     internal static async Task<IReadOnlyList<Approval>> ApprovalsAsync(
         StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) =>
         await OfLiveAsync(
-            connection, RunTables.Approvals, run, faults, "they approve nothing. Approve the plan again with `whistle runs approve`.",
+            connection, RunTables.Approvals, GuardedTable.Approvals, run, faults,
+            "they approve nothing. Approve the plan again with `whistle runs approve`.",
             r => new Approval(r.GetString(0), r.GetString(1), r.GetString(2), r.Instant(3), r.Instant(4), r.GetString(5)), cancellation);
 
     internal static async Task<IReadOnlyList<TaskDone>> TasksDoneAsync(
         StateConnection connection, string? run, ICollection<StateFault> faults, CancellationToken cancellation) =>
         await OfLiveAsync(
-            connection, RunTables.TasksDone, run, faults,
+            connection, RunTables.TasksDone, GuardedTable.TasksDone, run, faults,
             "the task is not done. Say again that it is, or cancel the run with `whistle runs cancel`.",
             r => new TaskDone(r.GetString(0), r.GetString(1), r.GetString(2), r.GetString(3), r.Instant(4)), cancellation);
 
     static async Task<List<T>> OfLiveAsync<T>(
-        StateConnection connection, CheckedTable table, string? run, ICollection<StateFault> faults, string means,
+        StateConnection connection, CheckedTable table, GuardedTable guarded, string? run, ICollection<StateFault> faults, string means,
         Func<DbDataReader, T> read, CancellationToken cancellation)
         where T : class
     {
@@ -567,7 +569,7 @@ public sealed class RunStore
             + $"WHERE run {(run is null ? "IN (SELECT id FROM runs WHERE ended_at IS NULL)" : "= $run")}",
             r => table.Holds(r) ? read(r) : null, cancellation, run is null ? [] : [("$run", run)]);
         if (rows.Contains(null))
-            faults.Add(new(table.Name, $"{rows.Count(r => r is null)} row(s) of {table.Name} are damaged, so {means}"));
+            faults.Add(new(guarded, $"{rows.Count(r => r is null)} row(s) of {table.Name} are damaged, so {means}"));
         return [.. rows.OfType<T>()];
     }
 

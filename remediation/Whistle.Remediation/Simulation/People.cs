@@ -6,8 +6,8 @@ using Whistle.Remediation.Runs;
 namespace Whistle.Remediation.Simulation;
 
 /// <summary>
-/// Customers, support and on-call: they set modes and windows, approve late or the wrong plan, pause, acknowledge, cancel, and repair in the
-/// end.
+/// Customers, support and on-call: they set modes and windows, approve late or the wrong plan, pause, acknowledge, cancel, and in the end
+/// repair by hand.
 /// </summary>
 sealed class People(Simulator simulator)
 {

@@ -45,8 +45,8 @@ static unsafe partial class CommitDeath
         var done = Array.FindLastIndex(deaths, d => d.StartsWith(After, StringComparison.Ordinal));
         _pending = [.. deaths[(done + 1)..].Select(KindOf)];
         _leases = !deaths.Contains($"{After} {Lease}");
-        // The agent had no answer and asks again, and a notification that was begun is begun again: let through, or what follows would
-        // never come.
+        // The agent had no answer and asks again, and a notification that was begun is begun
+        // again: let through, or what follows would never come.
         if (done >= 0 && KindOf(deaths[done]) is var kind
             && (kind.StartsWith("commands(", StringComparison.Ordinal) || kind.StartsWith("alerting_outbox(", StringComparison.Ordinal)))
             _repeated = kind;

@@ -48,8 +48,8 @@ static class SharedState
             return 2;
         }
 
-        // As this machine's disk has it, where the processors are the limit; and as a disk or a replica that takes 5 ms, where the waiting
-        // is.
+        // As this machine's disk has it, where the processors are the limit; and as a disk
+        // or a replica that takes 5 ms, where the waiting is.
         foreach (var flush in new[] { 0, 5000 })
             await CompareAsync(binaries, flush);
         return 0;

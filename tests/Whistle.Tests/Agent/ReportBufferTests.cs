@@ -92,8 +92,8 @@ public sealed class ReportBufferTests : IDisposable
     [Fact]
     public void Whatever_is_done_in_whatever_order_nothing_appended_is_lost_and_only_removed_reports_repeat()
     {
-        // 0–5 append that many times 3,000 bytes (together less than the bound, over several segments), 6–8 acknowledge one, 9 kill and
-        // restart.
+        // 0–5 append that many times 3,000 bytes (together less than the bound, over several
+        // segments), 6–8 acknowledge one, 9 kill and restart.
         Gen.Int[0, 9].Array[0, 60].Sample(
             steps =>
             {

@@ -102,8 +102,8 @@ public sealed class GoRegexWorkTests
     public void Every_match_is_replaced_as_Go_replaces_it(string pattern, string text, string replaced) =>
         Assert.Equal(replaced, new GoSearch(pattern).ReplaceAll(text, "<$0>", 100));
 
-    // Each of the two engines of .NET has faults of its own, in empty turns of lazy loops and in word boundaries, and seldom both of them
-    // at once.
+    // Each of the two engines of .NET has faults of its own, in empty turns of lazy loops
+    // and in word boundaries, and seldom both of them at once.
     [Fact]
     public void It_finds_what_an_engine_of_NET_finds()
     {
