@@ -48,11 +48,26 @@ sealed class PagerDutyChannel : IChannel
     {
         if (Address(row.Action) is not { } address)
             return new Delivery.Final($"There is no action \"{row.Action}\" of PagerDuty; the row in the outbox is damaged.");
+        ByteArrayContent content;
+        try
+        {
+            content = Content(row);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return new Delivery.Retryable($"The routing key cannot be read: {e.Message}", NotAccepted: true);
+        }
+
+        using (content)
+            return await PostAsync(address, content, cancellation);
+    }
+
+    async Task<Delivery> PostAsync(Uri address, HttpContent content, CancellationToken cancellation)
+    {
         using var patience = new CancellationTokenSource(_options.Timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try
         {
-            using var content = Content(row);
             using var request = new HttpRequestMessage(HttpMethod.Post, address) { Content = content };
             using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
             // Only this: what a proxy in between answers with 200 is nobody's page.
@@ -68,9 +83,10 @@ sealed class PagerDutyChannel : IChannel
         {
             return new Delivery.Retryable($"{address} cannot be reached: {e.Message}", NotAccepted: NeverConnected(e));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
-            return new Delivery.Retryable($"The routing key cannot be read: {e.Message}", NotAccepted: true);
+            // It was sent by then, so it may have been accepted.
+            return new Delivery.Retryable($"{address} broke off its answer: {e.Message}");
         }
     }
 

@@ -86,7 +86,8 @@ sealed class DemoNarrator
     static string Words(TimelineEntry entry) => entry.Kind switch
     {
         TimelineKind.Escalated => "the repair gave up; a person takes over",
-        _ => $"{entry.Kind.Word()}: {entry.Text}",
+        TimelineKind.Opened => $"opened: {entry.Text}",
+        _ => entry.Text,
     };
 
     void Tell(PagerEvent taken) => Write("pager", taken.Action switch

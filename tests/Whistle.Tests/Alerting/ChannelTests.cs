@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using System.Text.Json;
 
@@ -67,6 +68,17 @@ public sealed class ChannelTests : IDisposable
         _time.Advance(TimeSpan.FromSeconds(31));
 
         Assert.False(Assert.IsType<Delivery.Retryable>(await sending).NotAccepted);
+    }
+
+    [Fact]
+    public async Task An_answer_that_PagerDuty_breaks_off_may_have_been_given_to_an_accepted_page()
+    {
+        using var server = new ScriptedServer(_ => new(HttpStatusCode.BadGateway) { Content = new StreamContent(new BrokenStream()) });
+        using var channel = Channel(server);
+
+        var delivery = Assert.IsType<Delivery.Retryable>(await channel.SendAsync(Row, CancellationToken.None));
+        Assert.False(delivery.NotAccepted);
+        Assert.Contains("broke off its answer", delivery.Reason, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -161,5 +173,11 @@ public sealed class ChannelTests : IDisposable
             await new TaskCompletionSource().Task.WaitAsync(cancellationToken);
             throw new InvalidOperationException("never");
         }
+    }
+
+    sealed class BrokenStream : MemoryStream
+    {
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            throw new HttpIOException(HttpRequestError.ResponseEnded, "The response ended prematurely.");
     }
 }
