@@ -168,7 +168,7 @@ public sealed class AlertLifeCycleTests(ITestOutputHelper output)
         Assert.All(whistle.Ended.Where(s => s.Name is "AtOnce" or "Keeps"), s => Assert.Equal(SignalEnd.Cleared, s.Condition.Reason));
     }
 
-    // Prometheus resolves it, and lets it wait anew once the target answers. Whistle has
+    // Prometheus resolves it, and lets it wait again once the target answers. Whistle has
     // never resolved it; that is the only difference then.
     static void WhatIsSilentIsUnknown(AlertReplay whistle, Dictionary<long, HashSet<AlertSeen>> told, List<long> instants)
     {

@@ -108,7 +108,7 @@ public sealed class AlertingTests : IDisposable
         var key = Path.Combine(_folder.FullName, "key");
         PrivateText.Write(key, new string('k', 32));
         using var host = Host(pagerDuty.Address, null, key);
-        // It is read anew for each call.
+        // It is read again for each call.
         PrivateText.Write(key, "too short\n");
         _view = _view with { Repairs = [GaveUp()] };
         await PassAsync(host);

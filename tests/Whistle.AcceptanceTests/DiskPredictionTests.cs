@@ -55,7 +55,7 @@ public sealed class DiskPredictionTests(ITestOutputHelper output)
             disk.Write((long)(disk.Drive.TotalSize * 0.044 * Minute / TimeSpan.FromHours(1)));
             return Task.CompletedTask;
         });
-        // The six hours of samples behind the forecast stay; it must end all the same.
+        // The six hours of samples behind the forecast stay; it must still end.
         Assert.Equal(SignalState.Firing, node.Find(FillingUp, "critical", disk)?.State);
 
         disk.Unmount();

@@ -108,7 +108,7 @@ public sealed class KillTests : IDisposable
         Assert.Equal(4, backups.Count(b => b.Reported));
         foreach (var (folder, reported, before) in backups)
         {
-            // One that nobody heard of any more may have been done all the same; then it is as good as the others.
+            // One that nobody heard of any more may still have been done; then it is as good as the others.
             if (Directory.Exists(folder))
                 AssertRestored(folder, before, senders);
             else

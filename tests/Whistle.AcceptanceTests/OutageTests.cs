@@ -113,7 +113,7 @@ public sealed class OutageTests : IDisposable
         },
         _time, NullLogger<AlertingHost>.Instance);
 
-    // Where the other side hangs, the pass ends only by the time that goes on meanwhile.
+    // Where the other side hangs, only the passing of time ends the pass.
     async Task PassAsync(AlertingHost host, TimeSpan step, CancellationToken cancellation)
     {
         _time.Advance(step);

@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Whistle.BrowserTests;
 
-/// <summary>What a support engineer does with the pages, by mouse and by keyboard alone, without ever loading one anew.</summary>
+/// <summary>What a support engineer does with the pages, by mouse and by keyboard alone, without ever reloading one.</summary>
 public sealed class RepairOnThePageTests(Chromium chromium)
 {
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;

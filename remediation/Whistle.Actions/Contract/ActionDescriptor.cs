@@ -46,7 +46,7 @@ public sealed record ActionDescriptor
     /// <summary>The node's workloads go, or the node itself.</summary>
     public bool TakesNodeDown { get; init; }
 
-    /// <summary>An etcd member on the node counts as down meanwhile.</summary>
+    /// <summary>An etcd member on the node counts as down while it runs.</summary>
     public bool StopsVoter { get; init; }
 
     /// <summary>The member leaves etcd, and another takes its place.</summary>

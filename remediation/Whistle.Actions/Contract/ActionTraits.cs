@@ -12,7 +12,7 @@ public sealed record ActionTraits
     /// <summary>The node's workloads go, or the node itself: only inside a window, and only where disruption budgets allow it.</summary>
     public bool TakesNodeDown { get; init; }
 
-    /// <summary>An etcd member on the node counts as down meanwhile.</summary>
+    /// <summary>An etcd member on the node counts as down while it runs.</summary>
     public bool StopsVoter { get; init; }
 
     /// <summary>The member leaves etcd, and another takes its place.</summary>

@@ -10,7 +10,7 @@ namespace Whistle.Actions.Disk;
 
 /// <param name="Images">By name or id; in a dry run those that would go. The first 50.</param>
 /// <param name="Bytes">What the runtime says of their size; layers that others share count for each.</param>
-/// <param name="BytesFreed">By the file system itself, so that what others wrote meanwhile is in it; 0 in a dry run.</param>
+/// <param name="BytesFreed">By the file system itself, so that what others wrote during the run is in it; 0 in a dry run.</param>
 /// <param name="Folder">Where the images lie; null where the runtime does not say.</param>
 sealed record PruneImagesReport(bool DryRun, int Count, long Bytes, IReadOnlyList<string> Images, string? Folder, long BytesFreed);
 

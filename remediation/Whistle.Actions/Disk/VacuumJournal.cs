@@ -45,7 +45,7 @@ sealed record VacuumReport
 sealed partial class VacuumJson : JsonSerializerContext;
 
 /// <summary>
-/// Deletes the oldest archived files of this machine's journal. It does so itself: journalctl chooses its files anew when it runs, counts
+/// Deletes the oldest archived files of this machine's journal. It does so itself: journalctl chooses its files again when it runs, counts
 /// the active ones too in some versions, goes by a file's first entry, and so can neither be planned nor held to what must stay.
 /// </summary>
 sealed class VacuumJournal : INodeAction
@@ -141,7 +141,7 @@ sealed class VacuumRun(JournalRule rule, ActionContext context, IReadOnlyList<Ar
             if (!await MayDeleteAsync(cancellation).ConfigureAwait(false))
                 return false;
             var error = file.Remove(context.BetweenLookAndAct);
-            // journald may have vacuumed it itself meanwhile.
+            // journald may have vacuumed it itself by now.
             if (error == Native.NoEntry)
                 return true;
             if (error != 0)

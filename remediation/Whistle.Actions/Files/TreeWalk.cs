@@ -19,7 +19,7 @@ enum WalkStep
     TooDeep,
 
     /// <summary>
-    /// A name, or the rest of a folder, that could not be read or was swapped meanwhile; <see cref="TreeWalk.Error"/> says why.
+    /// A name, or the rest of a folder, that could not be read or was swapped during the walk; <see cref="TreeWalk.Error"/> says why.
     /// </summary>
     Unreadable,
 
@@ -235,7 +235,7 @@ sealed unsafe class TreeWalk : IDisposable
         if (level.Folder >= 0 && Native.Stat(level.Folder, out var stat) == 0 && stat.SameFolder(level.Stat)
             && Native.Seek(level.Folder, level.Resume) == 0)
             return;
-        // The folder below was moved elsewhere meanwhile, so there is no safe way back to the rest of this one.
+        // The folder below was moved elsewhere during the walk, so there is no safe way back to the rest of this one.
         Native.Close(level.Folder);
         level.Folder = -1;
         level.Lost = true;

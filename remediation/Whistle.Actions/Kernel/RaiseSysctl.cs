@@ -59,7 +59,7 @@ sealed class RaiseSysctl : INodeAction
         {
             if (await context.WhyNotAsync(p => p.RaiseSysctls.Contains(rule), cancellation).ConfigureAwait(false) is { } why)
                 return ActionReport.Refuse(why);
-            // The permit may have taken a while, and what was raised further meanwhile must not be lowered.
+            // The permit may have taken a while, and what was raised further in that time must not be lowered.
             if (sysctl.Read(out _) is var now && now != was)
                 return ActionReport.Refuse($"{rule.Name} changed to {now} in the meantime, so it was left alone.");
             if (sysctl.Write(target) is { } failure)

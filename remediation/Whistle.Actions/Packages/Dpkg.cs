@@ -18,7 +18,7 @@ static class Dpkg
     {
         var ended = await NodeProgram.RunAsync(
             context, "dpkg-query", ["--show", Format, "--", .. names], cancellation).ConfigureAwait(false);
-        // 1 also means that some of them are not known, and the rest stands on its output all the same.
+        // 1 also means that some of them are not known, and the rest is still on its output.
         if (!ended.Well && !(ended.ExitCode == NoneOfThem && ended.Error.Contains("no packages found matching", StringComparison.Ordinal)))
             return (null, ended.Complaint("dpkg-query"));
         return ([.. ended.Output.Split('\n').Select(l => l.Split('\t')).Where(f => f.Length == 4 && f[3] == "installed")

@@ -54,7 +54,7 @@ public sealed record NodePolicy
     /// <summary>Files may be deleted though there are processes whose open files the agent cannot see.</summary>
     public bool AcceptUnseenProcesses { get; init; }
 
-    /// <summary>Reads it anew. The refusal is null where it will do; a policy with any mistake lets nothing be done.</summary>
+    /// <summary>Reads it again. The refusal is null where it will do; a policy with any mistake lets nothing be done.</summary>
     public static NodePolicy? Read(string? path, IReadOnlyList<string> protectedFolders, out string? refusal)
     {
         if (path is null)

@@ -140,7 +140,7 @@ sealed class AgentCommands(StateDatabase database)
         await using var transaction = await connection.BeginWriteAsync(Scope(sender), cancellation);
         if (await CommandStore.FindAsync(connection, id, cancellation) is not { } command || !IsOf(command, sender))
             return false;
-        // A run that has given the command up goes on to verify; what happened is kept with the command all the same.
+        // A run that has given the command up goes on to verify; what happened is still kept with the command.
         if (command.Token == result.Token && (command.State is CommandState.Leased or CommandState.Begun))
         {
             await CommandStore.SaveAsync(connection, command with

@@ -69,7 +69,7 @@ enum WindowRule
     /// <summary>Whatever it does waits for the window.</summary>
     Required,
 
-    /// <summary>It repairs what is broken already and waits for none. A change freeze holds it all the same.</summary>
+    /// <summary>It repairs what is broken already and waits for none. A change freeze still holds it.</summary>
     Ignored,
 }
 

@@ -154,7 +154,7 @@ public static class RunbookSchema
 
     static JsonObject Text() => new() { ["type"] = "string", ["minLength"] = 1 };
 
-    // What looks like a number is a text all the same.
+    // What looks like a number is still text.
     static JsonObject Scalar() => new() { ["type"] = new JsonArray("string", "number", "boolean") };
 
     static JsonObject Whole(int least, int most) => new() { ["type"] = "integer", ["minimum"] = least, ["maximum"] = most };

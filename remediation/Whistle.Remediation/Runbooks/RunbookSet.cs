@@ -38,7 +38,7 @@ public sealed class RunbookSet
 
     public Runbook? Find(string name) => Runbooks.FirstOrDefault(r => r.Name == name);
 
-    // Only the ladder of the runbook that answers counts; two that end in each other are a loop in somebody's mind all the same.
+    // Only the ladder of the runbook that answers counts; two that end in each other are still a loop in somebody's mind.
     static void CheckLadders(List<Runbook> runbooks, List<YamlError> errors)
     {
         var byName = runbooks.GroupBy(r => r.Name).ToDictionary(g => g.Key, g => g.First());

@@ -64,7 +64,7 @@ sealed class PrometheusServer : IAsyncDisposable
         await _process.WaitForExitAsync(cancellation);
     }
 
-    /// <summary>Starts it anew on its store, after <see cref="QuitAsync"/>.</summary>
+    /// <summary>Starts it again on its store, after <see cref="QuitAsync"/>.</summary>
     public async Task StartAgainAsync(CancellationToken cancellation)
     {
         _process.Dispose();

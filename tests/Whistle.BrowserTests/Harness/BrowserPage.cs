@@ -39,7 +39,7 @@ sealed class BrowserPage : IAsyncDisposable
         return opened;
     }
 
-    /// <summary>Opens an address anew and waits until the page is connected.</summary>
+    /// <summary>Loads an address and waits until the page is connected.</summary>
     public async Task GoAsync(string address)
     {
         await Page.GotoAsync(address);

@@ -17,7 +17,7 @@ static class ActionTables
 
     static readonly IReadOnlyList<ActionDescriptor> Actions = [.. NodeActions.All.Select(a => a.Descriptor)];
 
-    /// <summary>The document with its tables made anew; an action that it lacks gets a section.</summary>
+    /// <summary>The document with its tables made again; an action that it lacks gets a section.</summary>
     public static string Fill(string document)
     {
         var text = Table(document, "# Actions", "| action |", Overview());
