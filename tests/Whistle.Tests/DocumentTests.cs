@@ -66,14 +66,28 @@ public sealed partial class DocumentTests
         counts, string.Join(' ', Prose.Of(markdown).SelectMany(p => p.Sentences).Select(Prose.Words).Where(w => w > 0)));
 
     [Fact]
-    public void Every_page_is_linked_from_another() => Assert.Empty(
-        Pages.Except(["README.md"]).Except(Pages.SelectMany(p => Links(p).Where(l => l.Page != p).Select(l => l.Page))));
+    public void Every_page_is_reached_from_the_readme()
+    {
+        HashSet<string> seen = ["README.md"];
+        for (var pages = new Queue<string>(seen); pages.TryDequeue(out var page);)
+        {
+            foreach (var (next, _) in Links(page).Where(l => Pages.Contains(l.Page) && seen.Add(l.Page)))
+                pages.Enqueue(next);
+        }
+
+        Assert.Empty(Pages.Except(seen));
+    }
+
+    [Fact]
+    public void Every_block_of_code_ends() => Assert.All(Pages.Concat(AlertPages), p => Assert.True(
+        Repository.Document(p).Split('\n').Count(l => l.TrimStart().StartsWith("```", StringComparison.Ordinal)) % 2 == 0, p));
 
     [Fact]
     public void Every_alert_has_a_page_and_every_page_an_alert()
     {
         var rules = Directory.EnumerateFiles(Path.Combine(Repository.Root, "detectors/Whistle.Detectors/rules"), "*.yaml").Select(
-            File.ReadAllText);
+            File.ReadAllText).ToList();
+        Assert.All(rules, r => Assert.Equal(Regex.Count(r, @"(?m)^\s*- alert:"), RunbookUrl().Count(r)));
         var named = rules.SelectMany(r => RunbookUrl().Matches(r).Select(m => m.Groups[1].Value)).ToHashSet();
 
         Assert.Equal(AlertPages, named.Order(StringComparer.Ordinal));

@@ -31,6 +31,9 @@ public sealed class FolderOrderTests
         Assert.Equal(
             order.Where(f => f[0] != '.').Order(),
             types.Select(t => Folder(t, project, [])).Where(f => f != ".").Select(f => Place(f, order)).Distinct().Order());
+        Assert.Contains(".", order);
+        var named = order.Where(f => f.Length > 1 && f[0] == '.');
+        Assert.Empty(named.Except(types.Where(t => t.Namespace == project).Select(t => $".{t.Name}")));
         var wrong = types.SelectMany(t => Uses(t).Where(u => u.Assembly == assembly && Owner(u).Namespace is not null).Select(
             u => (From: Owner(t), To: Owner(u)))).Distinct()
             .Where(r => IsWrong(Folder(r.From, project, order), Folder(r.To, project, order), order))
@@ -73,6 +76,8 @@ public sealed class FolderOrderTests
             yield break;
         foreach (var local in body.LocalVariables)
             yield return local.LocalType;
+        foreach (var clause in body.ExceptionHandlingClauses.Where(c => c.Flags == ExceptionHandlingClauseOptions.Clause))
+            yield return clause.CatchType;
         foreach (var used in Tokens(method, body.GetILAsByteArray()!))
             yield return used;
     }

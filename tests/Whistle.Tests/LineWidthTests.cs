@@ -14,6 +14,7 @@ public sealed partial class LineWidthTests
     public void No_line_of_a_source_file_is_wider_than_the_editorconfig_says()
     {
         var widest = Widest();
+        Assert.True(Sources(new(Repository.Root)).Skip(300).Any(), "Hardly any source file was found.");
         Assert.Empty(Sources(new(Repository.Root)).SelectMany(f => TooWide(f, widest)));
     }
 

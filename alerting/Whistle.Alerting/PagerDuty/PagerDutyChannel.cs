@@ -83,11 +83,6 @@ sealed class PagerDutyChannel : IChannel
         {
             return new Delivery.Retryable($"{address} cannot be reached: {e.Message}", NotAccepted: NeverConnected(e));
         }
-        catch (IOException e)
-        {
-            // It was sent by then, so it may have been accepted.
-            return new Delivery.Retryable($"{address} broke off its answer: {e.Message}");
-        }
     }
 
     public void Dispose() => _http.Dispose();
@@ -128,9 +123,17 @@ sealed class PagerDutyChannel : IChannel
     static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken cancellation)
     {
         var start = new byte[LongestReason];
-        await using var body = await response.Content.ReadAsStreamAsync(cancellation);
-        var length = await body.ReadAtLeastAsync(start, start.Length, throwOnEndOfStream: false, cancellation);
-        return $"{(int)response.StatusCode} {Encoding.UTF8.GetString(start, 0, length).ReplaceLineEndings(" ").Trim()}".Trim();
+        try
+        {
+            await using var body = await response.Content.ReadAsStreamAsync(cancellation);
+            var length = await body.ReadAtLeastAsync(start, start.Length, throwOnEndOfStream: false, cancellation);
+            return $"{(int)response.StatusCode} {Encoding.UTF8.GetString(start, 0, length).ReplaceLineEndings(" ").Trim()}".Trim();
+        }
+        catch (IOException e)
+        {
+            // The status has said what became of the event.
+            return $"{(int)response.StatusCode}, and the answer broke off: {e.Message}";
+        }
     }
 
     static bool NeverConnected(HttpRequestException e) =>

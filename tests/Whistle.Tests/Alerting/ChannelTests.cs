@@ -70,15 +70,32 @@ public sealed class ChannelTests : IDisposable
         Assert.False(Assert.IsType<Delivery.Retryable>(await sending).NotAccepted);
     }
 
-    [Fact]
-    public async Task An_answer_that_PagerDuty_breaks_off_may_have_been_given_to_an_accepted_page()
+    [Theory]
+    [InlineData(400, "final")]
+    [InlineData(429, "not taken")]
+    [InlineData(502, "may be taken")]
+    public async Task An_answer_that_PagerDuty_breaks_off_counts_as_its_status_says(int status, string outcome)
     {
-        using var server = new ScriptedServer(_ => new(HttpStatusCode.BadGateway) { Content = new StreamContent(new BrokenStream()) });
+        using var server = new ScriptedServer(_ => new((HttpStatusCode)status) { Content = new StreamContent(new BrokenStream()) });
         using var channel = Channel(server);
 
-        var delivery = Assert.IsType<Delivery.Retryable>(await channel.SendAsync(Row, CancellationToken.None));
-        Assert.False(delivery.NotAccepted);
-        Assert.Contains("broke off its answer", delivery.Reason, StringComparison.Ordinal);
+        var (found, reason) = await channel.SendAsync(Row, CancellationToken.None) switch
+        {
+            Delivery.Final f => ("final", f.Reason),
+            Delivery.Retryable retry => (retry.NotAccepted ? "not taken" : "may be taken", retry.Reason),
+            _ => ("?", ""),
+        };
+        Assert.Equal(outcome, found);
+        Assert.StartsWith($"{status}, and the answer broke off", reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_connection_that_ends_before_an_answer_may_have_carried_the_page()
+    {
+        using var server = new ScriptedServer(_ => throw new HttpRequestException(HttpRequestError.ResponseEnded, "ended"));
+        using var channel = Channel(server);
+
+        Assert.False(Assert.IsType<Delivery.Retryable>(await channel.SendAsync(Row, CancellationToken.None)).NotAccepted);
     }
 
     [Fact]
@@ -95,6 +112,9 @@ public sealed class ChannelTests : IDisposable
 
         Assert.InRange(Encoding.UTF8.GetByteCount(trigger), 1, 512 << 10);
         Assert.InRange(Encoding.UTF8.GetByteCount(PagerDutyEvent.Changed(new(view, repair)).Payload), 1, 512 << 10);
+        var joined = new Decision.Page(12, Severity.Error, new PageReason.Joined([.. Enumerable.Repeat(huge, 100)]));
+        var joinedPage = PagerDutyEvent.Triggered(new(view, joined), null, Fleet.Start).Payload;
+        Assert.InRange(Encoding.UTF8.GetByteCount(joinedPage), 1, 512 << 10);
         Assert.InRange(payload.GetProperty("summary").GetString()!.Length, 1000, 1024);
         Assert.Equal("error", payload.GetProperty("severity").GetString());
         var key = PagerDutyEvent.DedupKey(incident.Id, 12);

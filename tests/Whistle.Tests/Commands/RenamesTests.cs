@@ -43,6 +43,19 @@ public sealed partial class RenamesTests
     }
 
     [Fact]
+    public void The_warning_says_what_to_write()
+    {
+        var warnings = new List<string>();
+        Renames.Apply(Samples, Words("jobs list --everything"), warnings.Add);
+        Assert.Equal(
+            [
+                "Warning: write `whistle runs list`; `whistle jobs list` works until version 2.0.",
+                "Warning: write `whistle runs list --all`; `whistle runs list --everything` works until version 2.0.",
+            ],
+            warnings);
+    }
+
+    [Fact]
     public void Every_new_name_of_the_command_line_exists()
     {
         var paths = CommandLine.Tree(CommandLine.Build()).ToDictionary(c => c.Path, c => c.Command);

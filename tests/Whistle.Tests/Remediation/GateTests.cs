@@ -25,11 +25,18 @@ public sealed partial class GateTests
             ? (match.Groups[1].Value, match.Groups[2].Value)
             : throw new FormatException(line);
 
+        Assert.NotEqual("", expected);
         var answer = GatePipeline.Gates.Single(g => g.Name.Word() == gate).Ask(GateFacts.Read(facts));
 
         Assert.StartsWith(expected, answer.Reason?.Text ?? (answer.NotAsked is null ? "allow" : "skip"));
         Assert.True(answer.Reason is null || answer.RetryAfter > TimeSpan.Zero, $"It says nothing of when to ask again: {answer}");
     }
+
+    [Theory]
+    [InlineData(GateName.CoolDown, "earlier -14m", 60)]
+    [InlineData(GateName.Pause, "pause node n +1h", 3600)]
+    public void A_gate_that_knows_when_it_allows_says_so(GateName gate, string facts, int seconds) => Assert.Equal(
+        TimeSpan.FromSeconds(seconds), GatePipeline.Gates.Single(g => g.Name == gate).Ask(GateFacts.Read(facts)).RetryAfter);
 
     [Fact]
     public void Every_gate_has_fixtures_that_allow_and_that_refuse()

@@ -31,6 +31,13 @@ public sealed class SignalVersionTests
         Assert.Contains(
             await bench.Incidents.TimelineAsync(bench.Latest.IncidentId, TestContext.Current.CancellationToken),
             e => e is { Kind: TimelineKind.Gate } && e.Text.Contains("inhibited: ", StringComparison.Ordinal));
+
+        // A process that was started again may come to the same number.
+        bench.Inhibit(false);
+        var other = new CountedSignals([bench.Signal!]);
+        bench.Given = new(new(Guid.NewGuid(), 2), other);
+        await AdvanceAsync(bench);
+        Assert.NotEqual(0, other.Reads);
     }
 
     static Task AdvanceAsync(RemediationBench bench) => bench.Host.AdvanceAsync(bench.Now, TestContext.Current.CancellationToken);

@@ -240,7 +240,9 @@ public sealed class DamagedRowTests : IDisposable
         await using var connection = await _state.OpenAsync(TestContext.Current.CancellationToken);
         var fleet = await FleetState.ReadAsync(connection, Fleet.Start, cancellation: TestContext.Current.CancellationToken);
         Assert.Equal((Fleet.Start, Fleet.Start.AddHours(-3)), (fleet.Storms[new("t", "c")], fleet.Storms[new("t", "d")]));
-        Assert.Contains("t/c", Assert.Single(fleet.Faults).Reason, StringComparison.Ordinal);
+        var fault = Assert.Single(fleet.Faults);
+        Assert.Equal("storms", fault.Subject);
+        Assert.Contains("t/c", fault.Reason, StringComparison.Ordinal);
     }
 
     [Fact]
