@@ -47,6 +47,7 @@ public sealed class AlertingHost : BackgroundService
     readonly List<ChannelSender> _senders;
     readonly HashSet<string> _unknownChannels = [];
     DateTimeOffset? _watermark;
+    bool _isInspected;
     bool _isWatermarkRead;
 
     /// <exception cref="ArgumentException">The options are not valid; the message has all reasons.</exception>
@@ -202,6 +203,9 @@ public sealed class AlertingHost : BackgroundService
         }
 
         await ReportUnknownChannelsAsync(cancellation);
+        // At once after a start: a row that cannot be read keeps a page from being sent.
+        if (!_isInspected)
+            await InspectAsync(cancellation);
         await SendDigestAsync(now, cancellation);
         // Not where a closed incident is not settled yet: it must be read again however long that lasts.
         if (whole && !(now - _watermark < AdvanceEvery))
@@ -223,9 +227,15 @@ public sealed class AlertingHost : BackgroundService
     async Task AdvanceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         var kept = now - _options.Retention;
-        await _outbox.InspectAsync(cancellation);
+        await InspectAsync(cancellation);
         await _store.AdvanceAsync(now, kept, transaction => OutboxStore.DropAsync(transaction, kept, cancellation), cancellation);
         _watermark = now;
+    }
+
+    async Task InspectAsync(CancellationToken cancellation)
+    {
+        await _outbox.InspectAsync(cancellation);
+        _isInspected = true;
     }
 
     // A channel that was taken out of the configuration while something waited for it. Nobody would ever send that.

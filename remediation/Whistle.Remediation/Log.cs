@@ -24,7 +24,7 @@ static partial class Log
     [LoggerMessage(6, LogLevel.Error, "A pass over the runs failed, the next one follows")]
     public static partial void PassFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(7, LogLevel.Warning, "Run {Run} rests: its runbook cannot be read by this release")]
+    [LoggerMessage(7, LogLevel.Warning, "Run {Run} waits: its incident is damaged or missing, or this release cannot read its runbook")]
     public static partial void RunUnreadable(this ILogger logger, string run);
 
     [LoggerMessage(

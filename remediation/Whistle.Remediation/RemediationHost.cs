@@ -105,6 +105,7 @@ public sealed class RemediationHost : BackgroundService
     int _together = Together;
     RunbookSet _runbooks = RunbookSet.Empty;
     IReadOnlyList<StateFault> _faults = [];
+    readonly HashSet<string> _unreadable = [];
     Indexed? _indexed;
 
     public RemediationHost(RemediationEnvironment environment, TimeProvider time, ILogger<RemediationHost> logger)
@@ -406,9 +407,12 @@ public sealed class RemediationHost : BackgroundService
         if (await _environment.Runs.RunbookOfAsync(run, cancellation) is not { } runbook
             || GateReader.Read(fleet, run, runbook, signals, Cluster(run), now) is not { } read)
         {
-            _logger.RunUnreadable(run.Id);
+            if (_unreadable.Add(run.Id))
+                _logger.RunUnreadable(run.Id);
             return null;
         }
+
+        _unreadable.Remove(run.Id);
 
         var step = run.Step < read.Plan.Steps.Count ? read.Plan.Steps[run.Step] : null;
         var world = new RunWorld(

@@ -37,7 +37,9 @@ sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : 
     {
         if (row.Action != MailComposer.Action)
             return new Delivery.Final($"There is no action \"{row.Action}\" of mail; the row in the outbox is damaged.");
-        using var message = Message(JsonSerializer.Deserialize(row.Payload, MailJson.Default.ComposedMail)!);
+        if (Read(row.Payload) is not { } composed)
+            return new Delivery.Final("What was to be sent cannot be read, so the row in the outbox is damaged.");
+        using var message = Message(composed);
         using var patience = new CancellationTokenSource(options.Timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try
@@ -66,6 +68,19 @@ sealed class MailChannel(MailOptions options, Uri? server, TimeProvider time) : 
     public void Dispose()
     {
         // A connection lives for one message.
+    }
+
+    // Null where it is damaged.
+    static ComposedMail? Read(string payload)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(payload, MailJson.Default.ComposedMail);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
     }
 
     // Before a message is offered nothing that goes wrong is its fault.

@@ -90,6 +90,8 @@ sealed record MailOptions : ChannelOptions
     {
         if (Host.Length == 0)
             yield return Error(nameof(Host), "the mail server is missing. Name it, like smtp.example.com.");
+        else if (Uri.CheckHostName(Host) is UriHostNameType.Unknown)
+            yield return Error(nameof(Host), $"\"{Host}\" is not the name of a host. Write it like smtp.example.com.");
         if (Port is < 1 or > 65535)
             yield return Error(nameof(Port), $"{Port} is not between 1 and 65535. Usual are 587 for StartTls and 465 for Tls.");
         if (!IsAddress(From))
@@ -116,6 +118,10 @@ sealed record MailOptions : ChannelOptions
     {
         if (PasswordFile is not null && SecretOf(PasswordFile).Fault() is { } reason)
             yield return Error(nameof(PasswordFile), reason);
+        if (User is { Length: 0 })
+            yield return Error(nameof(User), "the user is empty. Name the user, or take it out if the server asks for none.");
+        if (PasswordFile is null && Password is { Length: 0 })
+            yield return Error(nameof(Password), "the password is empty. Name the file that contains it with PasswordFile.");
         if (User is not null && Password is null && PasswordFile is null)
             yield return Error(nameof(PasswordFile), $"the password for {User} is missing. Name the file that contains it.");
         if (User is null && (Password is not null || PasswordFile is not null))

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 using Whistle.Alerting.Channels;
@@ -57,6 +58,10 @@ sealed class PagerDutyChannel : IChannel
         {
             return new Delivery.Retryable($"The routing key cannot be read: {e.Message}", NotAccepted: true);
         }
+        catch (JsonException e)
+        {
+            return new Delivery.Final($"What was to be sent cannot be read, so the row in the outbox is damaged: {e.Message}");
+        }
 
         using (content)
             return await PostAsync(address, content, cancellation);
@@ -97,7 +102,7 @@ sealed class PagerDutyChannel : IChannel
 
     ByteArrayContent Content(OutboxRow row)
     {
-        var body = JsonNode.Parse(row.Payload)!.AsObject();
+        var body = JsonNode.Parse(row.Payload) as JsonObject ?? throw new JsonException("It is not an object.");
         body["routing_key"] = _options.ReadKey();
         var content = new ByteArrayContent(Encoding.UTF8.GetBytes(body.ToJsonString()));
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");

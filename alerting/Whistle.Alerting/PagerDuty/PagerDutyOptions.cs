@@ -44,7 +44,12 @@ public sealed record PagerDutyOptions : ChannelOptions
 
     internal override IChannel Open(Uri? server, TimeProvider time) => new PagerDutyChannel(this, server, time);
 
-    internal string? ReadKey() => RoutingKeyFile is { } file ? KeyFile(file).Read() : RoutingKey;
+    /// <exception cref="IOException">The file cannot be read, or what it holds is no key: a rotation may be under way.</exception>
+    internal string ReadKey()
+    {
+        var key = RoutingKeyFile is { } file ? KeyFile(file).Read() : RoutingKey ?? "";
+        return Fault(key) is { } reason ? throw new IOException(reason) : key;
+    }
 
     internal override IEnumerable<OptionError> Errors()
     {
@@ -54,8 +59,8 @@ public sealed record PagerDutyOptions : ChannelOptions
             yield return Error(nameof(Address), $"plain http to {Address.Host} would show the routing key to the network. Use https.");
         if (RoutingKey is null && RoutingKeyFile is null)
             yield return Error(nameof(RoutingKeyFile), "the routing key is missing. Name the file that contains it.");
-        else if (RoutingKeyFile is null && RoutingKey!.Length != RoutingKeyLength)
-            yield return Error(nameof(RoutingKey), WrongLength(RoutingKey.Length));
+        else if (RoutingKeyFile is null && Fault(RoutingKey!) is { } fault)
+            yield return Error(nameof(RoutingKey), fault);
         if (RoutingKeyFile is not null && FaultOfFile(KeyFile(RoutingKeyFile)) is { } reason)
             yield return Error(nameof(RoutingKeyFile), reason);
         if (OptionError.OfTimeout(Timeout) is { } trouble)
@@ -72,8 +77,10 @@ public sealed record PagerDutyOptions : ChannelOptions
     static SecretFile KeyFile(string path) => new(path, SecretForm.Line("the routing key", 256));
 
     static string? FaultOfFile(SecretFile file) =>
-        file.Fault() ?? (file.Read().Length is var length and not RoutingKeyLength ? WrongLength(length) : null);
+        file.Fault() ?? Fault(file.Read());
 
-    static string WrongLength(int characters) =>
-        $"the key has {characters} characters, not {RoutingKeyLength}. Copy the integration key of an Events API v2 integration.";
+    static string? Fault(string key) => key.Length != RoutingKeyLength
+        ? $"the key has {key.Length} characters, not {RoutingKeyLength}. Copy the integration key of an Events API v2 integration."
+        : key.All(c => c is > ' ' and <= '~') ? null
+        : "the key has spaces or other characters that no key has. Copy the integration key of an Events API v2 integration.";
 }

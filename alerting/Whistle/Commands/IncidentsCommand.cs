@@ -61,7 +61,7 @@ static class IncidentsCommand
             Console.WriteLine($"Incident {arguments.GetValue(Open)} is released.");
         });
 
-    static string PathOf(string id) => $"{Root}/{Uri.EscapeDataString(id)}";
+    static string PathOf(string id) => $"{Root}/{ServerConnection.Part(id)}";
 
     static void PrintOne(JsonElement incident, View view)
     {

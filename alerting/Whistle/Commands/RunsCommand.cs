@@ -57,8 +57,8 @@ static class RunsCommand
             async (arguments, server, cancellation) =>
             {
                 await server.PostAsync(
-                    $"{PathOf(arguments)}/tasks/{Uri.EscapeDataString(arguments.GetValue(Task)!)}", new { note = arguments.GetValue(Note) },
-                    cancellation);
+                    $"{PathOf(arguments)}/tasks/{ServerConnection.Part(arguments.GetValue(Task)!)}",
+                    new { note = arguments.GetValue(Note) }, cancellation);
                 Console.WriteLine($"The step {arguments.GetValue(Task)} of run {arguments.GetValue(Id)} is done.");
             }),
         ServerConnection.With(new Command(
@@ -71,7 +71,7 @@ static class RunsCommand
         }),
     };
 
-    static string PathOf(ParseResult arguments) => $"{Root}/{Uri.EscapeDataString(arguments.GetValue(Id)!)}";
+    static string PathOf(ParseResult arguments) => $"{Root}/{ServerConnection.Part(arguments.GetValue(Id)!)}";
 
     static async Task ApproveAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {

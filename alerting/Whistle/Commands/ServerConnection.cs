@@ -122,6 +122,11 @@ sealed class ServerConnection : IDisposable
 
     public void Dispose() => _http.Dispose();
 
+    /// <summary>An id as a part of a path.</summary>
+    /// <exception cref="UsageException">It would be no part of its own.</exception>
+    public static string Part(string id) => id is "" or "." or ".."
+        ? throw new UsageException($"\"{id}\" is not an id. Copy it from the list.") : Uri.EscapeDataString(id);
+
     public Task<JsonElement> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, cancellation);
 
     public Task<JsonElement> PostAsync(string path, object? body, CancellationToken cancellation) =>

@@ -28,7 +28,13 @@ static class TicketsCommand
             var id = arguments.GetValue(Id);
             var answer = await server.GetAsync(id is null ? Root : $"{Root}/{id}", cancellation);
             if (id is null)
-                ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
+            {
+                var isWell = await server.IsWellAsync(cancellation);
+                ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view) with
+                {
+                    Empty = isWell ? "There is no ticket." : "No ticket is listed, but the server is not well: there may be some.",
+                });
+            }
             else
                 JsonOutput.Write(arguments, answer, ticket => PrintOne(ticket, View.Of(arguments, server.Now)));
         });
@@ -58,7 +64,6 @@ static class TicketsCommand
     {
         Details = ["TITLE"],
         Wide = ["UPDATED", "INCIDENT"],
-        Empty = "There is no ticket.",
     };
 
     static IEnumerable<JsonElement> Sorted(IEnumerable<JsonElement> tickets) => tickets

@@ -11,6 +11,7 @@ using Whistle.Alerting.Outbox;
 using Whistle.Alerting.PagerDuty;
 using Whistle.Alerting.Stores;
 using Whistle.Alerting.Tickets;
+using Whistle.Fixtures;
 using Whistle.State;
 using Whistle.Tests.Agent;
 
@@ -87,6 +88,58 @@ public sealed class ChannelTests : IDisposable
         };
         Assert.Equal(outcome, found);
         Assert.StartsWith($"{status}, and the answer broke off", reason, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("not json")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    public async Task A_damaged_row_holds_no_other_page_back(string payload)
+    {
+        using var server = new ScriptedServer(_ => ScriptedServer.Status(202));
+        using var pagerDuty = Channel(server);
+        using var mail = new MailChannel(
+            new() { Host = "mail.example.com", From = "w@example.com", To = ["ops@example.com"] }, null, _time);
+
+        Assert.IsType<Delivery.Final>(await pagerDuty.SendAsync(Row with { Payload = payload }, CancellationToken.None));
+        Assert.Empty(server.Bodies);
+        Assert.IsType<Delivery.Final>(
+            await mail.SendAsync(Row with { Action = MailComposer.Action, Payload = payload }, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task A_key_that_is_half_written_is_not_sent_and_the_page_waits_for_the_whole_one()
+    {
+        var folder = Directory.CreateTempSubdirectory("whistle-key-").FullName;
+        try
+        {
+            var file = PrivateText.Write(Path.Combine(folder, "key"), "short");
+            using var server = new ScriptedServer(_ => ScriptedServer.Status(202));
+            using var channel = new PagerDutyChannel(new PagerDutyOptions { RoutingKeyFile = file, Handler = server }, null, _time);
+
+            Assert.True(Assert.IsType<Delivery.Retryable>(await channel.SendAsync(Row, CancellationToken.None)).NotAccepted);
+            Assert.Empty(server.Bodies);
+            PrivateText.Write(file, new string('k', 32));
+            Assert.IsType<Delivery.Delivered>(await channel.SendAsync(Row, CancellationToken.None));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Theory]
+    [InlineData("                                ")]
+    [InlineData("äbcdefghijklmnopqrstuvwxyz012345")]
+    public void A_key_that_no_service_has_is_refused(string key) =>
+        Assert.Contains(new PagerDutyOptions { RoutingKey = key }.Errors(), e => e.Key == "Alerting:PagerDuty:RoutingKey");
+
+    [Fact]
+    public void An_empty_secret_and_a_host_that_is_none_are_refused()
+    {
+        var mail = new MailOptions { Host = "h h/..:", From = "w@example.com", To = ["ops@example.com"], User = "", Password = "" };
+
+        Assert.Equal(["Alerting:Mail:Host", "Alerting:Mail:Password", "Alerting:Mail:User"], mail.Errors().Select(e => e.Key).Order());
     }
 
     [Fact]
