@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Protocol;

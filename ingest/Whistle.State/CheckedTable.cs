@@ -126,20 +126,20 @@ public sealed record SealedRows<T>(IReadOnlyList<T> Rows, string? Fault);
 /// </summary>
 public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> read)
 {
-    readonly System.Runtime.CompilerServices.ConditionalWeakTable<StateDatabase, Known> _known = [];
+    readonly System.Runtime.CompilerServices.ConditionalWeakTable<StateDatabase, Verified> _verified = [];
 
     /// <param name="seals">From the same transaction.</param>
     public async Task<SealedRows<T>> ReadAsync(StateConnection connection, StateSeals seals, CancellationToken cancellation)
     {
         var database = connection.Source;
         var seal = seals[table.Name];
-        if (seal is not null && _known.TryGetValue(database, out var known) && known.Seal == seal)
+        if (seal is not null && _verified.TryGetValue(database, out var known) && known.Seal == seal)
             return new(known.Rows, null);
         var (rows, damaged, found) = await AllAsync(connection, cancellation);
         var fault = damaged > 0 ? $"{damaged} of the {found.Size} rows of {table.Name} are damaged"
             : found != seal ? $"rows of {table.Name} are missing or were not written by Whistle" : null;
         if (fault is null)
-            _known.AddOrUpdate(database, new(found, [.. rows.Select(r => r.Row)]));
+            _verified.AddOrUpdate(database, new(found, [.. rows.Select(r => r.Row)]));
         return new([.. rows.Select(r => r.Row)], fault);
     }
 
@@ -174,7 +174,7 @@ public sealed class SealedTable<T>(CheckedTable table, Func<DbDataReader, T> rea
         return ([.. whole.Select(r => (r.Row, r.Values))], rows.Count - whole.Count, new(rows.Count, total));
     }
 
-    sealed record Known(StateSeal Seal, IReadOnlyList<T> Rows);
+    sealed record Verified(StateSeal Seal, IReadOnlyList<T> Rows);
 }
 
 /// <summary>How many rows a table has, and the sum of their checksums.</summary>

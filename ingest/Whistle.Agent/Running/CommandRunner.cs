@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 using Whistle.Agent.Sending;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -38,6 +39,9 @@ sealed class CheckCertificates : INodeAction
         PolicyKeys = ["certificates"],
         Report = CheckJson.Default.CheckReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new CheckCertificates());
 
     public string Allowance(NodePolicy? policy) => policy is { Certificates.Count: > 0 }
         ? string.Join("; ", policy.Certificates.Select(r => r.Path))

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -57,6 +58,9 @@ sealed class RenewCertificates : INodeAction
         PolicyKeys = ["renewCertificates"],
         Report = RenewJson.Default.RenewReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new RenewCertificates());
 
     public string Allowance(NodePolicy? policy) => policy?.RenewCertificates is not { } rule
         ? "refused: the node's policy has no renewCertificates"

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -49,6 +50,9 @@ sealed class Capture : INodeAction
         PolicyKeys = ["diagnostics"],
         Report = CaptureJson.Default.CaptureReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new Capture());
 
     public string Allowance(NodePolicy? policy) => policy?.Diagnostics is not { } rule ? "always allowed, because it changes nothing"
         : rule.Nothing ? "refused: the node's policy forbids all of it"

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -90,6 +91,9 @@ sealed class CleanPaths : INodeAction
         PolicyKeys = ["cleanPaths", "vitalCleanRoots", "acceptUnseenProcesses"],
         Report = CleanJson.Default.CleanReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new CleanPaths());
 
     public string Allowance(NodePolicy? policy) => policy is not { CleanPaths.Count: > 0 }
         ? "refused: the node's policy names no cleanPaths"

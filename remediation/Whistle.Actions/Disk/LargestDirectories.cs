@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -45,6 +46,9 @@ sealed class LargestDirectories : INodeAction
         Parameters = [From, Depth, Count],
         Report = LargestJson.Default.LargestReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new LargestDirectories());
 
     public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -49,6 +50,9 @@ sealed class PruneBackups : INodeAction
         PolicyKeys = ["pruneBackups", "vitalCleanRoots"],
         Report = PruneBackupsJson.Default.PruneBackupsReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new PruneBackups());
 
     public string Allowance(NodePolicy? policy) => policy is not { PruneBackups.Count: > 0 }
         ? "refused: the node's policy names no pruneBackups"

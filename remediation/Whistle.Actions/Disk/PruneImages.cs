@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -40,6 +41,9 @@ sealed class PruneImages : INodeAction
         PolicyKeys = ["pruneImages", "crictl"],
         Report = PruneImagesJson.Default.PruneImagesReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new PruneImages());
 
     public string Allowance(NodePolicy? policy) => policy is not { PruneImages: true }
         ? "refused: the node's policy does not have pruneImages"

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -42,6 +43,9 @@ sealed class RotateLogs : INodeAction
         PolicyKeys = ["rotateLogs"],
         Report = RotateJson.Default.RotateReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new RotateLogs());
 
     public string Allowance(NodePolicy? policy) => policy is not { RotateLogs.Count: > 0 }
         ? "refused: the node's policy names no rotateLogs"

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -70,6 +71,9 @@ sealed class VacuumJournal : INodeAction
         PolicyKeys = ["vacuumJournal"],
         Report = VacuumJson.Default.VacuumReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new VacuumJournal());
 
     public string Allowance(NodePolicy? policy) => policy?.VacuumJournal is not { } rule
         ? "refused: the node's policy has no vacuumJournal"

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -37,6 +38,9 @@ sealed class CheckClock : INodeAction
         Reads = "the kernel's clock, and the state of the time services",
         Report = ClockJson.Default.ClockReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new CheckClock());
 
     public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 

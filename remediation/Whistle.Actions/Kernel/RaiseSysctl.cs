@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Protocol;
@@ -36,6 +38,9 @@ sealed class RaiseSysctl : INodeAction
         PolicyKeys = ["raiseSysctls"],
         Report = SysctlJson.Default.SysctlReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new RaiseSysctl());
 
     public string Allowance(NodePolicy? policy) => policy is not { RaiseSysctls.Count: > 0 }
         ? "refused: the node's policy names no raiseSysctls"

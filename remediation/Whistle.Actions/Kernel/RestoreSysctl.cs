@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Protocol;
@@ -39,6 +41,9 @@ sealed class RestoreSysctl : INodeAction
     };
 
     public ActionDescriptor Descriptor => Own;
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new RestoreSysctl());
 
     public string Allowance(NodePolicy? policy) => policy is not { RaiseSysctls.Count: > 0 }
         ? "refused: the node's policy names no raiseSysctls"

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -42,6 +43,9 @@ sealed class CheckPackages : INodeAction
         Parameters = [Wanted],
         Report = CheckPackagesJson.Default.CheckPackagesReport,
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new CheckPackages());
 
     public string Allowance(NodePolicy? policy) => "always allowed, because it changes nothing";
 

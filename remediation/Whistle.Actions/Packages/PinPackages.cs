@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -37,6 +38,9 @@ sealed class PinPackages : INodeAction
         Report = PinJson.Default.PinReport,
     };
 
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new PinPackages());
+
     public string Allowance(NodePolicy? policy) => PackageHolds.Allowance(policy);
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
@@ -64,6 +68,9 @@ sealed class UnpinPackages : INodeAction
     };
 
     public ActionDescriptor Descriptor => Own;
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new UnpinPackages());
 
     public string Allowance(NodePolicy? policy) => PackageHolds.Allowance(policy);
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -50,6 +51,9 @@ sealed class RestartUnit : INodeAction
         Report = RestartJson.Default.RestartReport,
         TraitsOf = text => OfUnit(text(Unit.Name)),
     };
+
+    [ModuleInitializer]
+    internal static void Add() => NodeActions.Add(new RestartUnit());
 
     public string Allowance(NodePolicy? policy) => policy is not { RestartUnits.Count: > 0 }
         ? "refused: the node's policy names no restartUnits"

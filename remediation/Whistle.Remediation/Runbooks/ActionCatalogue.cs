@@ -1,6 +1,5 @@
 using System.Collections.Frozen;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 
 namespace Whistle.Remediation.Runbooks;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 

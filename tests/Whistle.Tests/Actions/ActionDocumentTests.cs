@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Disk;
 using Whistle.Actions.Files;
@@ -61,6 +60,14 @@ public sealed class ActionDocumentTests
                 .Concat(Keys<CertificateRule>("certificates[]")).Concat(Keys<RenewRule>("renewCertificates"))
                 .Concat(Keys<BackupRule>("pruneBackups[]")).Concat(Keys<DiagnosticsRule>("diagnostics")).Order(),
             Repository.FirstCells(PolicyDocument, "# The node's policy").Order());
+    }
+
+    [Fact]
+    public void Every_action_of_the_program_has_added_itself()
+    {
+        var types = typeof(INodeAction).Assembly.GetTypes().Where(t => t.IsClass && t.IsAssignableTo(typeof(INodeAction)));
+
+        Assert.Equal(types.Select(t => t.Name).Order(), NodeActions.All.Select(a => a.GetType().Name).Order());
     }
 
     [Fact]

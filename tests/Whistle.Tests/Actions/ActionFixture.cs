@@ -3,7 +3,6 @@ using System.Text.Json;
 
 using Microsoft.Extensions.Time.Testing;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 

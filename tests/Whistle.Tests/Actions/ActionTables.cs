@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 
 using Xunit;
@@ -21,6 +20,7 @@ static class ActionTables
     public static string Fill(string document)
     {
         var text = Table(document, "# Actions", "| action |", Overview());
+        text = Table(text, "## Keys of the node's policy", "| key |", Keys());
         foreach (var action in Actions)
         {
             var heading = $"## {action.Name}";
@@ -51,6 +51,16 @@ static class ActionTables
             $"`{a.Name}`", a.Summary, a.Reads, a.Changes ?? "nothing", a.Disturbs ?? "nothing",
             string.Join(", ", a.PolicyKeys.Select(k => $"`{k}`")),
             a.Undo is { } undo ? $"`{undo}`" : "")),
+    ];
+
+    static string[] Keys() =>
+    [
+        "| key | actions |", "| --- | --- |",
+        .. from action in Actions
+           from key in action.PolicyKeys
+           group action.Name by key into actions
+           orderby actions.Key
+           select Row($"`{actions.Key}`", string.Join(", ", actions.Select(a => $"`{a}`"))),
     ];
 
     static string[] Parameters(ActionDescriptor action) => action.Parameters.Count == 0 ? [] :

@@ -1,4 +1,3 @@
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Protocol;

@@ -1,6 +1,5 @@
 using System.Text.Json;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 using Whistle.Agent.Reporting;
@@ -32,10 +31,10 @@ public sealed class DemoScriptTests
 
         Assert.Equal(count, script.Nodes.Select(n => (n.Cluster, n.Name)).Distinct().Count());
         Assert.Equal(3, script.Nodes.Select(n => n.Cluster).Distinct().Count());
-        foreach (var happening in script.Happenings)
+        foreach (var scripted in script.Events)
             Assert.Contains(
-                happening.Mountpoint,
-                script.Nodes.Single(n => n.Cluster == happening.Cluster && n.Name == happening.Node).Disks.Select(d => d.Mountpoint));
+                scripted.Mountpoint,
+                script.Nodes.Single(n => n.Cluster == scripted.Cluster && n.Name == scripted.Node).Disks.Select(d => d.Mountpoint));
     }
 
     [Fact]
@@ -113,9 +112,9 @@ public sealed class DemoScriptTests
     static (NodeSpec Node, DiskModel Disk) Cleanable()
     {
         var script = new DemoScript(new DemoOptions(), Live);
-        var happening = script.Happenings[0];
-        var node = script.Nodes.Single(n => n.Cluster == happening.Cluster && n.Name == happening.Node);
-        return (node, node.Disks.Single(d => d.Mountpoint == happening.Mountpoint));
+        var scripted = script.Events[0];
+        var node = script.Nodes.Single(n => n.Cluster == scripted.Cluster && n.Name == scripted.Node);
+        return (node, node.Disks.Single(d => d.Mountpoint == scripted.Mountpoint));
     }
 
     static Task<ActionReport> CleanAsync(NodeSpec node, bool dryRun, bool granted)

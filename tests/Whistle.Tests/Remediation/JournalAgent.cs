@@ -4,7 +4,6 @@ using System.Text.Json.Serialization.Metadata;
 
 using Microsoft.Extensions.Logging.Abstractions;
 
-using Whistle.Actions;
 using Whistle.Actions.Contract;
 using Whistle.Actions.Policy;
 using Whistle.Actions.Protocol;

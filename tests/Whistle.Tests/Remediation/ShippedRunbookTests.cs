@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-using Whistle.Actions;
+using Whistle.Actions.Contract;
 using Whistle.Actions.Protocol;
 using Whistle.Inventory;
 using Whistle.Remediation.Control;
@@ -59,6 +59,22 @@ public sealed class ShippedRunbookTests
 
         Assert.Equal(name, bench.Latest!.Runbook);
         Assert.Empty(bench.Agent.Leased);
+    }
+
+    /// <summary>People read at 3 a.m. what Whistle does about an alert, and above all that it does nothing.</summary>
+    [Fact]
+    public void The_page_of_each_alert_names_the_runbooks_that_answer_it_and_no_other()
+    {
+        var names = Shipped.Runbooks.Select(r => r.Name).ToList();
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs/runbooks"), "*.md"))
+        {
+            var signal = Path.GetFileNameWithoutExtension(file);
+            var parts = File.ReadAllText(file).Split("\n## What Whistle does by itself\n");
+            Assert.True(parts.Length == 2, $"{file} has not one section \"What Whistle does by itself\".");
+            var answering = Shipped.Runbooks.Where(r => r.Answers.Any(a => a.Signal == signal)).Select(r => r.Name).Order().ToList();
+            Assert.Equal(answering, names.Where(n => parts[1].Contains($"`{n}`", StringComparison.Ordinal)).Order());
+            Assert.Equal((signal, answering.Count == 0), (signal, parts[1].TrimStart().StartsWith("Nothing", StringComparison.Ordinal)));
+        }
     }
 
     static bool Ended(Run run) =>
