@@ -15,9 +15,13 @@ sealed class ChannelSender(
 
     // What the channel does not take; whether the outbox can be read has the channel itself as its subject.
     readonly string _undelivered = $"{channel.Name} delivery";
+    readonly string _refused = $"{channel.Name} refusals";
 
     // A message that was refused this often, while one behind it is taken, is itself what is wrong.
     const int Doubtful = 10;
+
+    // What is about no incident, such as a digest, is never settled.
+    static readonly TimeSpan RefusalsStay = TimeSpan.FromHours(24);
 
     public IChannel Channel => channel;
 
@@ -37,6 +41,7 @@ sealed class ChannelSender(
         }
 
         metrics.Pending.WithLabels(channel.Name).Set(await store.PendingAsync(channel.Name, cancellation));
+        await ReportRefusalsAsync(cancellation);
     }
 
     public void Dispose() => channel.Dispose();
@@ -78,17 +83,29 @@ sealed class ChannelSender(
     // The fault is outside, so this process has not failed; but nobody is notified.
     void ReportHealth(OutboxRow row, Delivery delivery)
     {
-        var reason = delivery switch
+        if (delivery is Delivery.Retryable retryable)
         {
-            Delivery.Final final =>
-                $"{channel.Name} refused {row.Action} {row.Key} for good: {final.Reason} Nobody was notified over this channel.",
-            Delivery.Retryable retryable => $"{channel.Name} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}",
-            _ => null,
-        };
-        if (reason is null)
-            health.Clear(Component, _undelivered);
+            health.Report(
+                Component, _undelivered, HealthState.Degraded,
+                $"{channel.Name} does not take {row.Action} {row.Key}, and is tried again: {retryable.Reason}");
+        }
         else
-            health.Report(Component, _undelivered, HealthState.Degraded, reason);
+            health.Clear(Component, _undelivered);
+    }
+
+    // From the state, so that neither a restart nor what is delivered after it hides that somebody was not notified.
+    async Task ReportRefusalsAsync(CancellationToken cancellation)
+    {
+        var refused = await store.RefusedAsync(channel.Name, time.GetUtcNow() - RefusalsStay, cancellation);
+        if (refused is [var (action, key, reason), ..])
+        {
+            var others = refused.Count == 1 ? "" : $" and {refused.Count - 1} more";
+            health.Report(
+                Component, _refused, HealthState.Degraded,
+                $"{channel.Name} refused {action} {key}{others} for good: {reason} Nobody was notified over this channel.");
+        }
+        else
+            health.Clear(Component, _refused);
     }
 
     void Count(OutboxRow row, Delivery delivery)

@@ -58,6 +58,11 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
     {
         foreach (var (key, setting) in layers.SelectMany(l => l).Where(s => !IsKnown(s.Key, s.Value)))
             errors.Add($"{setting.Origin}: {WhyUnknown(key)}");
+        foreach (var (key, isList, origin) in layers.SelectMany(l => l.Empty))
+        {
+            if (!(isList ? _lists.Contains(key) : _sections.ContainsKey(key)))
+                errors.Add($"{origin}: {WhyUnknown(key)}");
+        }
     }
 
     string WhyUnknown(string key)
@@ -67,7 +72,7 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
         var section = _sections.Keys.Where(s => IsIn(key, s)).MaxBy(s => s.Length)!;
         var name = key[(section.Length == 0 ? 0 : section.Length + 1)..].Split(':')[0];
         if (_sections[section].Contains(name, StringComparer.OrdinalIgnoreCase))
-            return _lists.Contains(Join(section, name)) ? $"{name} is a list of texts." : $"{name} is one value, not a section.";
+            return _lists.Contains(Join(section, name)) ? $"{name} is a list of texts." : $"{name} is one value, not a section or a list.";
         return $"there is no key {name}{(section.Length == 0 ? "" : $" in {section}")}. There are {Names(section)}.";
     }
 

@@ -133,6 +133,23 @@ sealed class OutboxStore(StateDatabase database)
             ("$channel", channel)))[0];
     }
 
+    /// <summary>
+    /// What the channel refused for good while it still matters: its incident is open, or it is about none (a digest) and newer than that.
+    /// The oldest first.
+    /// </summary>
+    public async Task<IReadOnlyList<(string Action, string Key, string Reason)>> RefusedAsync(
+        string channel, DateTimeOffset newerThan, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        return await connection.QueryAsync(
+            """
+            SELECT o.action, o.key, o.reason FROM alerting_outbox o LEFT JOIN alerting_incidents i ON i.incident = o.incident
+            WHERE o.channel = $channel AND o.state = 'failed' AND (i.settled = 0 OR (o.incident IS NULL AND o.ended_at > $newer))
+            ORDER BY o.id LIMIT 1000
+            """,
+            r => (r.GetString(0), r.GetString(1), r.OptionalText(2) ?? ""), cancellation, ("$channel", channel), ("$newer", newerThan));
+    }
+
     /// <summary>How many notifications wait, by channel.</summary>
     public async Task<IReadOnlyList<(string Channel, long Count)>> WaitingAsync(CancellationToken cancellation)
     {

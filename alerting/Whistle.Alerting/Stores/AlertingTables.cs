@@ -2,7 +2,7 @@ using Whistle.State;
 
 namespace Whistle.Alerting.Stores;
 
-/// <summary>The tables of the whole stage: one migration, so that they come together or not at all.</summary>
+/// <summary>The tables of the whole stage: one migration made them, so that they came together or not at all.</summary>
 public static class AlertingTables
 {
     internal const string IncidentsTable = "alerting_incidents";
@@ -53,5 +53,7 @@ public static class AlertingTables
             kind TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (ticket, number)) WITHOUT ROWID;
         """;
 
-    public static readonly StateSchema All = new("alerting", Incidents + Outbox + Tickets);
+    const string Refusals = "CREATE INDEX alerting_outbox_failed ON alerting_outbox (channel, id) WHERE state = 'failed';";
+
+    public static readonly StateSchema All = new("alerting", Incidents + Outbox + Tickets, Refusals);
 }

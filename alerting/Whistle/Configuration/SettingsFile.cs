@@ -13,12 +13,15 @@ namespace Whistle.Configuration;
 /// </summary>
 sealed class SettingsFile
 {
+    const string Twice = "this key is in the file twice. Take one away.";
+
     static readonly JsonReaderOptions Options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     readonly string _path;
     readonly byte[] _json;
     readonly Action<string> _fail;
     readonly SettingsLayer _layer = new();
+    readonly HashSet<string> _containers = new(StringComparer.OrdinalIgnoreCase);
 
     SettingsFile(string path, byte[] json, Action<string> fail)
     {
@@ -99,11 +102,10 @@ sealed class SettingsFile
         switch (reader.TokenType)
         {
             case JsonTokenType.StartObject:
-                ReadObject(ref reader, key);
+                ReadContainer(ref reader, key, isList: false);
                 break;
             case JsonTokenType.StartArray:
-                for (var i = 0; reader.Read() && reader.TokenType is not JsonTokenType.EndArray; i++)
-                    ReadValue(ref reader, $"{key}:{i}");
+                ReadContainer(ref reader, key, isList: true);
                 break;
             case JsonTokenType.Null:
                 Add(reader, key, null);
@@ -117,13 +119,30 @@ sealed class SettingsFile
         }
     }
 
+    void ReadContainer(ref Utf8JsonReader reader, string key, bool isList)
+    {
+        var origin = $"{_path}:{Line(reader)}: {key}";
+        if (!_containers.Add(key) || _layer.ContainsKey(key))
+            _fail($"{origin}: {Twice}");
+        var before = _layer.Count;
+        if (isList)
+        {
+            for (var i = 0; reader.Read() && reader.TokenType is not JsonTokenType.EndArray; i++)
+                ReadValue(ref reader, $"{key}:{i}");
+        }
+        else
+            ReadObject(ref reader, key);
+        if (_layer.Count == before)
+            _layer.Empty.Add((key, isList, origin));
+    }
+
     void Add(in Utf8JsonReader reader, string key, string? value)
     {
         var origin = $"{_path}:{Line(reader)}: {key}";
         if (value?.Contains('\0', StringComparison.Ordinal) is true)
             _fail($"{origin}: no value has the character 0 in it. Take it out.");
-        else if (!_layer.TryAdd(key, new(value, origin, Path.GetDirectoryName(_path)!)))
-            _fail($"{origin}: this key is in the file twice. Take one away.");
+        else if (_containers.Contains(key) || !_layer.TryAdd(key, new(value, origin, Path.GetDirectoryName(_path)!)))
+            _fail($"{origin}: {Twice}");
     }
 
     int Line(in Utf8JsonReader reader) => 1 + _json.AsSpan(0, (int)reader.TokenStartIndex).Count((byte)'\n');

@@ -84,12 +84,35 @@ public sealed class AlertingHostTests : IDisposable
         Assert.Empty(await _bench.Host.UnpagedAsync(TestContext.Current.CancellationToken));
     }
 
-    [Theory]
-    [InlineData(false, "does not take trigger i1/1")]
-    [InlineData(true, "refused trigger i1/1 for good")]
-    public async Task A_channel_that_does_not_deliver_is_on_the_board_until_it_does(bool refuses, string says)
+    [Fact]
+    public async Task A_page_that_was_refused_for_good_is_on_the_board_until_its_incident_is_over()
     {
-        _bench.PagerDuty.Answer = refuses ? _ => FakePagerDuty.Status(400) : FakePagerDuty.Unreachable;
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(400);
+        _bench.Set(new(Fleet.Incident(), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
+        var problem = Assert.Single(_bench.Health.Problems());
+        Assert.Equal(("outbox", "pagerduty refusals", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
+        Assert.Contains("refused trigger i1/1 for good", problem.Reason, StringComparison.Ordinal);
+
+        _bench.PagerDuty.Answer = _ => FakePagerDuty.Status(202);
+        _bench.Set(new(Fleet.Incident("i2"), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(10), Second * 5);
+        Assert.Equal(["trigger i2/1"], _bench.PagerDuty.Taken);
+        Assert.Equal(problem.Reason, Assert.Single(_bench.Health.Problems()).Reason);
+
+        _bench.Start();
+        await _bench.PassAsync(Second);
+        Assert.Equal(problem.Reason, Assert.Single(_bench.Health.Problems()).Reason);
+
+        _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), []));
+        await _bench.RunAsync(TimeSpan.FromMinutes(10), Second * 5);
+        Assert.Empty(_bench.Health.Problems());
+    }
+
+    [Fact]
+    public async Task A_channel_that_does_not_deliver_is_on_the_board_until_it_does()
+    {
+        _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;
         _bench.Set(new(Fleet.Incident(), []));
         await _bench.RunAsync(TimeSpan.FromMinutes(5), Second * 5);
         var problem = Assert.Single(_bench.Health.Problems());
@@ -98,7 +121,7 @@ public sealed class AlertingHostTests : IDisposable
         await _bench.RunAsync(TimeSpan.FromMinutes(10), Second * 5);
 
         Assert.Equal(("outbox", "pagerduty delivery", HealthState.Degraded), (problem.Component, problem.Subject, problem.State));
-        Assert.Contains(says, problem.Reason, StringComparison.Ordinal);
+        Assert.Contains("does not take trigger i1/1", problem.Reason, StringComparison.Ordinal);
         Assert.Empty(_bench.Health.Problems());
     }
 

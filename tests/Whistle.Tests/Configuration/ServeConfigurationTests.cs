@@ -217,7 +217,7 @@ public sealed class ServeConfigurationTests : IDisposable
             $"{file}:12: Alerting:Mail:Port: \"many\" is not a whole number.",
             $"{file}:12: Alerting:Mail:Security: \"Startls\" is none of StartTls, Tls, None.",
             $"{file}:12: Alerting:Mail:To:0: \"ops\" is not a mail address. Write it like ops@example.com.",
-            $"{file}:12: Alerting:Mail:Host:a: Host is one value, not a section.",
+            $"{file}:12: Alerting:Mail:Host:a: Host is one value, not a section or a list.",
             $"{file}:12: Alerting:Mail:PasswordFile: the file /none/password does not exist.",
             "Alerting:Mail:Host: the mail server is missing. Name it",
             "Alerting:Mail:From: the sender is missing.",
@@ -232,6 +232,22 @@ public sealed class ServeConfigurationTests : IDisposable
         Assert.All(starts, start => Assert.Single(errors, e => e.StartsWith(start, StringComparison.Ordinal)));
         Assert.Equal(starts.Length, errors.Count);
         Assert.DoesNotContain(errors, e => e.Contains(Secret, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("""{ "Alerting": { "Mail": [] } }""", "Alerting:Mail: Alerting:Mail is a section, with the keys ")]
+    [InlineData("""{ "Retention": [] }""", "Retention: Retention is one value, not a section or a list.")]
+    [InlineData("""{ "Retention": {} }""", "Retention: Retention is one value, not a section or a list.")]
+    [InlineData("""{ "Rules": {} }""", "Rules: Rules is a list of texts.")]
+    [InlineData("""{ "Colour": {} }""", "Colour: there is no key Colour.")]
+    [InlineData("""{ "Alerting": { "Mail": {} }, "alerting": {} }""", "alerting: this key is in the file twice.")]
+    [InlineData("""{ "Retention": "1d", "retention": {} }""", "retention: this key is in the file twice.")]
+    [InlineData("""{ "Retention": {}, "retention": "1d" }""", "retention: this key is in the file twice.")]
+    public void A_list_or_section_without_content_is_refused_where_it_is_none(string json, string start)
+    {
+        var file = Write("my.json", json);
+
+        Assert.Contains(Load(file).Errors, e => e.StartsWith($"{file}:1: {start}", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -33,6 +33,7 @@ public sealed class MigrationTextTests
         control 2 a7b77bcdce7e232cbbae62270367838c
         control 3 cfdae3acfef79359deef6aee49ed0949
         alerting 0 280099bdecec944e86c938d16c8a1be6
+        alerting 1 58bf622ffc652dcdb5a4b87db16179a0
         reserve 0 abe90d168676c3d5e8dce0a20b738f65
         """;
 
