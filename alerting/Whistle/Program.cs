@@ -24,6 +24,20 @@ catch (StartException e)
 }
 
 var command = CommandLine.Build().Parse(args);
-if (!isServer)
-    return await CommandLine.InvokeAsync(command, new());
-return await CommandLine.InvokeAsync(command, new() { ProcessTerminationTimeout = null }, StopSignals.Take());
+if (isServer)
+    return await CommandLine.InvokeAsync(command, new() { ProcessTerminationTimeout = null }, StopSignals.Take());
+try
+{
+    return await CommandLine.InvokeAsync(command, new() { EnableDefaultExceptionHandler = false });
+}
+catch (IOException e)
+{
+    // Most of all: nobody takes what is printed.
+    Console.Error.WriteLine($"{e.Message} What you asked for may have been done; look before you ask again.");
+    return ExitCode.Failed;
+}
+catch (Exception e) when (e is not OperationCanceledException)
+{
+    Console.Error.WriteLine(e);
+    return ExitCode.Failed;
+}

@@ -213,6 +213,8 @@ public sealed class CommandLineTests : IDisposable
                 "This ends every session, on whatever machine it is. Say so with --all."),
             (["runs", "approve", "r", "--server", nowhere, "--token-file", token], 2, "Name the plan that you have seen with --plan HASH"),
             (["query", "up", "--range", "soon", "--server", nowhere, "--token-file", token], 2, "\"soon\" is not a duration."),
+            (["runs", "show", "..", "--server", nowhere, "--token-file", token], 2, "\"..\" is not an id. Copy it from the list."),
+            (["incidents", ".", "--server", nowhere, "--token-file", token], 2, "\".\" is not an id. Copy it from the list."),
             (["simulate", "--nodes", "2"], 2, "--seed is a whole number, --nodes at least 5"),
             (["alrts"], 2, "Unrecognized command or argument 'alrts'."),
             (["runs"], 2, "`whistle runs` needs one of: list, "),
@@ -227,6 +229,16 @@ public sealed class CommandLineTests : IDisposable
         var (help, text, _) = await RunAsync(null, []);
         Assert.Equal(0, help);
         Assert.Contains("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers.", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Output_that_nobody_takes_is_said_in_a_line()
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "The device that is always full is needed.");
+        var (exit, error) = Shell.Try($"dotnet '{ChildProcess.PathOf("Whistle", "whistle.dll")}' completion bash 2>&1 >/dev/full");
+
+        Assert.Equal(1, exit);
+        Assert.EndsWith("What you asked for may have been done; look before you ask again.", Assert.Single(error.TrimEnd().Split('\n')));
     }
 
     [Fact]

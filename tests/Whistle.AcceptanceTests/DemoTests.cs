@@ -34,7 +34,7 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         Assert.Empty(await run.Incidents.ActiveAsync(Cancellation));
         var lines = new List<string>();
         var teller = new DemoNarrator(run, "", lines.Add);
-        run.Pager.Taken += _pager.Add;
+        run.Pager.Received += _pager.Add;
 
         await UntilAsync(run, teller, TimeSpan.FromMinutes(8));
         var waiting = Assert.Single(await run.Runs.SinceAsync(Live, Cancellation), r => r.Node == "worker-02");

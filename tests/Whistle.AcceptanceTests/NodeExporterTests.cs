@@ -21,32 +21,54 @@ public sealed class NodeExporterTests
         "--collector.netdev.device-exclude=",
     ];
 
+    // A gauge that moves to and fro may have been elsewhere when the exporter looked, but not every time.
+    const int Looks = 10;
+
     [Fact]
     public async Task The_agent_says_what_the_node_exporter_says_under_the_same_names_and_labels()
     {
-        var (before, there, after) = await ScrapeBetweenAsync(Requirement.NodeExporter(), TestContext.Current.CancellationToken);
+        var cancellation = TestContext.Current.CancellationToken;
+        var address = $"127.0.0.1:{ChildProcess.FreePort()}";
+        var process = ChildProcess.Start(Requirement.NodeExporter(), [$"--web.listen-address={address}", .. UpstreamDefaults]);
+        try
+        {
+            using var http = new HttpClient { BaseAddress = new Uri($"http://{address}") };
+            await process.UntilAnswersAsync(http, "/", cancellation);
+            var first = await LookAsync(http, cancellation);
+            AssertSameSeries(first);
 
-        var families = after.Keys.Select(l => l.Name).Where(n => n.StartsWith("node_", StringComparison.Ordinal)).ToHashSet();
-        Assert.True(families.Count > 100, $"Only {families.Count} families are compared.");
+            var wrong = first.Differences();
+            Assert.DoesNotContain(wrong, s => !first.Gauges.Contains(s.Labels.Name));
+            for (var i = 1; i < Looks && wrong.Count > 0; i++)
+            {
+                var still = (await LookAsync(http, cancellation)).Differences().Select(s => s.Labels).ToHashSet();
+                wrong.RemoveAll(s => !still.Contains(s.Labels));
+            }
+
+            Assert.Empty(wrong);
+        }
+        finally
+        {
+            await process.KillAndWaitAsync();
+        }
+    }
+
+    static void AssertSameSeries(Look look)
+    {
+        var (before, there, after) = (look.Before, look.Exporter(), look.After);
+        Assert.True(look.Families.Count > 100, $"Only {look.Families.Count} families are compared.");
         // The exporter has collectors that the agent does not have yet, but none that is compared lacks a series. Disks and
         // interfaces that come or go during the test (other tests make some) may be on either side.
-        var collectors = after.Keys.Select(l => l["collector"]).ToHashSet();
-        var exporter = there.Where(s => families.Contains(s.Key.Name) && collectors.Contains(s.Key["collector"])).ToDictionary();
         Assert.Empty(
-            before.Keys.Intersect(after.Keys).Where(l => families.Contains(l.Name)).Except(exporter.Keys).Select(l => $"only here: {l}"));
-        Assert.Empty(exporter.Keys.Except(before.Keys).Except(after.Keys).Select(l => $"only there: {l}"));
-
-        Assert.Empty(
-            from s in exporter
-            where before.ContainsKey(s.Key) && after.ContainsKey(s.Key) && !IsBetween(s.Key.Name, before[s.Key], s.Value, after[s.Key])
-            select $"{s.Key}: {before[s.Key]:R} here, {s.Value:R} there, {after[s.Key]:R} here");
+            before.Keys.Intersect(after.Keys).Where(l => look.Families.Contains(l.Name)).Except(there.Keys).Select(l => $"only here: {l}"));
+        Assert.Empty(there.Keys.Except(before.Keys).Except(after.Keys).Select(l => $"only there: {l}"));
     }
 
     // The agent looks shortly before and after the exporter, so counters must enclose the exporter's value. Gauges move
     // both ways; those of memory and disk by what else runs on the machine in that instant.
     static bool IsBetween(string name, double before, double there, double after) => name switch
     {
-        "node_scrape_collector_duration_seconds" or "node_procs_running" or "node_procs_blocked" or "node_disk_io_now" => true,
+        "node_scrape_collector_duration_seconds" => true,
         _ when Exact(name) => there.Equals(after),
         _ => Math.Min(before, after) - Slack(name, after) <= there && there <= Math.Max(before, after) + Slack(name, after),
     };
@@ -75,26 +97,14 @@ public sealed class NodeExporterTests
         return report.Collect(1, _ => { }).ToDictionary(s => s.Labels.Drop(["job", "instance"]), s => s.Samples[0].Value);
     }
 
-    static async Task<(
-        Dictionary<Labels, double> Before, Dictionary<Labels, double> There, Dictionary<Labels, double> After)> ScrapeBetweenAsync(
-        string program, CancellationToken cancellation)
+    static async Task<Look> LookAsync(HttpClient http, CancellationToken cancellation)
     {
-        var address = $"127.0.0.1:{ChildProcess.FreePort()}";
-        var process = ChildProcess.Start(program, [$"--web.listen-address={address}", .. UpstreamDefaults]);
-        try
-        {
-            using var http = new HttpClient { BaseAddress = new Uri($"http://{address}") };
-            await process.UntilAnswersAsync(http, "/", cancellation);
-            var before = Collect();
-            var text = await http.GetStringAsync(new Uri("metrics", UriKind.Relative), cancellation);
-            var after = Collect();
-            return (
-                before, text.Split('\n').Where(l => l.StartsWith("node_", StringComparison.Ordinal)).Select(Parse).ToDictionary(), after);
-        }
-        finally
-        {
-            await process.KillAndWaitAsync();
-        }
+        var before = Collect();
+        var lines = (await http.GetStringAsync(new Uri("metrics", UriKind.Relative), cancellation)).Split('\n');
+        var after = Collect();
+        return new(
+            before, lines.Where(l => l.StartsWith("node_", StringComparison.Ordinal)).Select(Parse).ToDictionary(), after,
+            [.. lines.Select(l => l.Split(' ')).Where(l => l is ["#", "TYPE", _, "gauge"]).Select(l => l[2])]);
     }
 
     // The exporter's labels hold no escapes here but those of C strings; a value never holds a brace.
@@ -109,5 +119,27 @@ public sealed class NodeExporterTests
             .Select(pair => pair.Split("=\"", 2))
             .Select(pair => (pair[0], pair[1].TrimEnd('"').Replace("\\\\", "\\", StringComparison.Ordinal)));
         return new(Labels.OfMetric(line[..open], [.. labels]), value);
+    }
+
+    /// <summary>The agent, the exporter, and the agent again.</summary>
+    sealed record Look(
+        Dictionary<Labels, double> Before, Dictionary<Labels, double> There, Dictionary<Labels, double> After, HashSet<string> Gauges)
+    {
+        public HashSet<string> Families { get; } =
+            [.. After.Keys.Select(l => l.Name).Where(n => n.StartsWith("node_", StringComparison.Ordinal))];
+
+        // Of the collectors that the agent has.
+        public Dictionary<Labels, double> Exporter()
+        {
+            var collectors = After.Keys.Select(l => l["collector"]).ToHashSet();
+            return There.Where(s => Families.Contains(s.Key.Name) && collectors.Contains(s.Key["collector"])).ToDictionary();
+        }
+
+        public List<(Labels Labels, string Values)> Differences() =>
+        [
+            .. from s in Exporter()
+               where Before.ContainsKey(s.Key) && After.ContainsKey(s.Key) && !IsBetween(s.Key.Name, Before[s.Key], s.Value, After[s.Key])
+               select (s.Key, $"{Before[s.Key]:R} here, {s.Value:R} there, {After[s.Key]:R} here"),
+        ];
     }
 }

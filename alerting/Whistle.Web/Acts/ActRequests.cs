@@ -31,7 +31,7 @@ static class ActRequests
     public static ActRequest Release(IncidentRow row, PersonActs acts) => new()
     {
         Title = "Release this incident",
-        Text = $"Acknowledged by {row.Taken?.Author} until {Quantity.Clock(row.Taken?.Until ?? default)}. "
+        Text = $"Acknowledged by {row.Acknowledgement?.Author} until {Quantity.Clock(row.Acknowledgement?.Until ?? default)}. "
             + "Releasing it resumes pages and repairs.",
         Confirm = "Release",
         Done = "Incident released.",

@@ -30,10 +30,10 @@ public enum Standing
 /// <summary>An incident with how things stand, as a line of a list.</summary>
 /// <param name="Run">The latest; null where there is none.</param>
 /// <param name="Why">One sentence: why nothing happens now, or what does, and when it is looked at again.</param>
-/// <param name="Taken">Who has taken it on; null where nobody has.</param>
+/// <param name="Acknowledgement">Who has taken it on; null where nobody has.</param>
 /// <param name="PagedAt">When people were paged; null where they were not, or it is over.</param>
 public sealed record IncidentRow(
-    Incident Incident, Run? Run, Standing Standing, string Why, Acknowledgement? Taken, DateTimeOffset? PagedAt)
+    Incident Incident, Run? Run, Standing Standing, string Why, Acknowledgement? Acknowledgement, DateTimeOffset? PagedAt)
 {
     /// <summary>Since when a page has been due that no channel could carry; null where none is.</summary>
     public DateTimeOffset? UnpagedSince { get; init; }
@@ -44,7 +44,7 @@ public sealed record IncidentRow(
     public string About => string.Join(", ", Incident.Subject.Where(l => l.Name != "node").Select(l => l.Value));
 
     /// <summary>Somebody must do something, and nobody has said that they do.</summary>
-    public bool IsUrgent => Standing is Standing.NeedsPerson or Standing.NeedsApproval && Taken is null;
+    public bool IsUrgent => Standing is Standing.NeedsPerson or Standing.NeedsApproval && Acknowledgement is null;
 
     public bool Matches(string text) => text.Length == 0 || Has(Incident.Title, text) || Has(Incident.Cluster, text)
         || Has(Incident.Tenant, text) || Incident.Subject.Any(l => Has(l.Value, text)) || Incident.Signals.Any(s => Has(s.Name, text));
@@ -70,7 +70,8 @@ public sealed record IncidentRow(
         var run = runs.LastOrDefault(r => r.EndedAt is null) ?? (runs.Count > 0 ? runs[^1] : null);
         var (paged, unpaged) = (At(snapshot.Paged, incident.Id), At(snapshot.Unpaged, incident.Id));
         var standing = StandingOf(incident, run, run is not null && snapshot.Asking.Contains(run.Id), (paged ?? unpaged) is not null);
-        return new(incident, run, standing, WhyOf(snapshot, incident, run), snapshot.Taken.GetValueOrDefault(incident.Id), paged)
+        var acknowledgement = snapshot.Acknowledgements.GetValueOrDefault(incident.Id);
+        return new(incident, run, standing, WhyOf(snapshot, incident, run), acknowledgement, paged)
         { UnpagedSince = unpaged };
     }
 

@@ -36,7 +36,7 @@ public sealed record FleetSnapshot
     public IReadOnlySet<string> Asking { get; init; } = new HashSet<string>();
 
     /// <summary>Who has taken an incident on, by its id.</summary>
-    public IReadOnlyDictionary<string, Acknowledgement> Taken { get; init; } = new Dictionary<string, Acknowledgement>();
+    public IReadOnlyDictionary<string, Acknowledgement> Acknowledgements { get; init; } = new Dictionary<string, Acknowledgement>();
 
     /// <summary>When people were paged for an incident, by its id, where that is not over.</summary>
     public IReadOnlyDictionary<string, DateTimeOffset> Paged { get; init; } = new Dictionary<string, DateTimeOffset>();

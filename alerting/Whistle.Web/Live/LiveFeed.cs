@@ -63,7 +63,7 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live, ILogger<LiveFeed> lo
             _reading.Release();
         }
 
-        Tell();
+        Notify();
     }
 
     /// <summary>Calls back with every new snapshot until disposed.</summary>
@@ -108,20 +108,20 @@ sealed class LiveFeed(SnapshotReader reader, LivePace live, ILogger<LiveFeed> lo
     }
 
     // One viewer's trouble, or slowness, is not another's: who is not done with the snapshot before goes without this one.
-    void Tell()
+    void Notify()
     {
         List<Watching> watchers;
         lock (_gate)
             watchers = [.. _watchers];
         foreach (var watching in watchers)
-            watching.Tell(_current!);
+            watching.Notify(_current!);
     }
 
     sealed class Watching(LiveFeed feed, Func<FleetSnapshot, Task> changed) : IDisposable
     {
         Task _last = Task.CompletedTask;
 
-        public void Tell(FleetSnapshot snapshot)
+        public void Notify(FleetSnapshot snapshot)
         {
             if (_last.IsCompleted)
                 _last = TellAsync(snapshot);

@@ -63,7 +63,7 @@ sealed class SnapshotReader(
             Runs = Merge(before?.Runs, runs, r => r.Id, r => r.CreatedAt, r => r.EndedAt, now),
             Explanations = await host.ExplainLiveAsync(cancellation),
             Asking = await AskingAsync(runs, cancellation),
-            Taken = (await remediation.Incidents.AllAcknowledgementsAsync(now, cancellation)).ToDictionary(a => a.IncidentId),
+            Acknowledgements = (await remediation.Incidents.AllAcknowledgementsAsync(now, cancellation)).ToDictionary(a => a.IncidentId),
             Paged = await alerting.PagedAsync(cancellation),
             Unpaged = await alerting.UnpagedAsync(cancellation),
             HasChannel = alerting.HasChannel,

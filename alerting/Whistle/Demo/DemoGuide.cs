@@ -24,11 +24,11 @@ static class DemoGuide
             Line($"  {cluster.Name,-10} runbooks are in mode {cluster.Mode.ToString().ToLowerInvariant()}");
         Line($"");
         Line($"What to look at, in the demo's time and from now:");
-        foreach (var happening in run.Script.Happenings)
+        foreach (var scripted in run.Script.Events)
         {
-            Line($"  {run.Live + happening.From:HH:mm} to {run.Live + happening.Until:HH:mm} ({Seconds(happening.From, options)} to "
-                + $"{Seconds(happening.Until, options)} s)  {happening.Cluster}/{happening.Node} {happening.Mountpoint}");
-            Line($"      {happening.What}");
+            Line($"  {run.Live + scripted.From:HH:mm} to {run.Live + scripted.Until:HH:mm} ({Seconds(scripted.From, options)} to "
+                + $"{Seconds(scripted.Until, options)} s)  {scripted.Cluster}/{scripted.Node} {scripted.Mountpoint}");
+            Line($"      {scripted.What}");
         }
 
         Line($"");

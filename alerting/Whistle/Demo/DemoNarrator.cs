@@ -34,7 +34,7 @@ sealed class DemoNarrator
     public DemoNarrator(DemoRun run, string verbOptions, Action<string> write)
     {
         (_run, _verb, _write) = (run, verbOptions, write);
-        run.Pager.Taken = Tell;
+        run.Pager.Received = Narrate;
     }
 
     /// <summary>Tells what is new since the last look.</summary>
@@ -90,11 +90,11 @@ sealed class DemoNarrator
         _ => entry.Text,
     };
 
-    void Tell(PagerEvent taken) => Write("pager", taken.Action switch
+    void Narrate(PagerEvent received) => Write("pager", received.Action switch
     {
-        "trigger" => $"paged: {taken.Summary}",
-        "resolve" => $"resolved: page {taken.Key}",
-        _ => $"change: {taken.Summary}",
+        "trigger" => $"paged: {received.Summary}",
+        "resolve" => $"resolved: page {received.Key}",
+        _ => $"change: {received.Summary}",
     });
 
     void Write(string cluster, string node, string text) => Write($"{cluster}/{node}", text);

@@ -21,7 +21,7 @@ sealed class DemoPager : IAsyncDisposable
     DemoPager(WebApplication app) => _app = app;
 
     /// <summary>Hears of every event that was taken, on the thread of its request.</summary>
-    public Action<PagerEvent> Taken { get; set; } = _ => { };
+    public Action<PagerEvent> Received { get; set; } = _ => { };
 
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
@@ -45,7 +45,7 @@ sealed class DemoPager : IAsyncDisposable
         var root = body.RootElement;
         var key = Text(root, "dedup_key");
         var summary = root.TryGetProperty("payload", out var payload) ? Text(payload, "summary") : "";
-        Taken(new PagerEvent(action ?? Text(root, "event_action"), key, summary));
+        Received(new PagerEvent(action ?? Text(root, "event_action"), key, summary));
         context.Response.StatusCode = StatusCodes.Status202Accepted;
         context.Response.ContentType = "application/json";
         await context.Response.WriteAsync(

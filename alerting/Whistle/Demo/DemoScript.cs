@@ -9,11 +9,11 @@ sealed record DemoCluster(string Name, RunbookMode Mode);
 /// <summary>A scripted part of the demo.</summary>
 /// <param name="From">When there is something to see, after the live part begins, in the demo's time.</param>
 /// <param name="Until">When it has come to its end.</param>
-sealed record Happening(string Cluster, string Node, string Mountpoint, string What, TimeSpan From, TimeSpan Until);
+sealed record ScriptedEvent(string Cluster, string Node, string Mountpoint, string What, TimeSpan From, TimeSpan Until);
 
 /// <summary>
 /// The fleet and what happens in it, as a function of the options and of the instant at which the live part begins: the same seed gives the
-/// same fleet and the same happenings.
+/// same fleet and the same events.
 /// </summary>
 sealed class DemoScript
 {
@@ -47,7 +47,7 @@ sealed class DemoScript
     {
         (_live, _seed) = (live, options.Seed);
         var (eu, us, staging) = (Clusters[0].Name, Clusters[1].Name, Clusters[2].Name);
-        Happenings =
+        Events =
         [
             new(
                 eu, "worker-03", CiCache, "fills up; what fills it may be cleaned, so it is cleaned and nobody is paged",
@@ -73,14 +73,14 @@ sealed class DemoScript
         Nodes = [.. Names(options.Nodes).Select((n, i) => Node(n.Cluster, n.Name, i))];
     }
 
-    public IReadOnlyList<Happening> Happenings { get; }
+    public IReadOnlyList<ScriptedEvent> Events { get; }
 
     public IReadOnlyList<NodeSpec> Nodes { get; }
 
     // What the script needs first; then cluster by cluster, so that each gets its part.
     List<(string Cluster, string Name)> Names(int count)
     {
-        var names = Happenings.Select(h => (h.Cluster, h.Node)).Distinct().ToList();
+        var names = Events.Select(h => (h.Cluster, h.Node)).Distinct().ToList();
         var taken = names.ToHashSet();
         for (var i = 0; names.Count < count; i++)
         {
@@ -97,7 +97,7 @@ sealed class DemoScript
         var seed = unchecked((_seed * 1_000_003) + index);
         var random = new Random(seed);
         var control = name.StartsWith("cp-", StringComparison.Ordinal);
-        var scripted = Happenings.FirstOrDefault(h => h.Cluster == cluster && h.Node == name);
+        var scripted = Events.FirstOrDefault(h => h.Cluster == cluster && h.Node == name);
         List<DiskModel> disks = [.. Usual(random)];
         if (scripted is not null)
             disks.Add(Scripted(scripted, random));
@@ -132,12 +132,12 @@ sealed class DemoScript
     static DiskCurve.Steady Steady(Random random, double from, double to) =>
         new(from + ((to - from) * random.NextDouble()), TimeSpan.FromHours(2 + (2 * random.NextDouble())), random.NextDouble());
 
-    DiskModel Scripted(Happening happening, Random random)
+    DiskModel Scripted(ScriptedEvent scripted, Random random)
     {
         var growth = 0.055 + (0.015 * random.NextDouble());
         // Between two evaluations, so that the half hour ends with the minute that the script names.
-        var curve = new DiskCurve.Filling(_live + happening.From - ForecastLasts - TimeSpan.FromSeconds(30), growth);
-        return happening.Mountpoint switch
+        var curve = new DiskCurve.Filling(_live + scripted.From - ForecastLasts - TimeSpan.FromSeconds(30), growth);
+        return scripted.Mountpoint switch
         {
             CiCache => new("/dev/nvme2n1", "xfs", CiCache, 512 * Gib, curve)
             {
@@ -165,8 +165,8 @@ sealed class DemoScript
             Scratch => new("/dev/nvme2n1", "xfs", Scratch, 256 * Gib, curve with { Warned = _live - TimeSpan.FromMinutes(20.5) }),
             Logs => new(
                 "/dev/nvme2n1", "ext4", Logs, 128 * Gib,
-                new DiskCurve.SawTooth(0.42, 0.91, TimeSpan.FromHours(2), _live + happening.Until)),
-            _ => throw new InvalidOperationException($"{happening.Mountpoint} is not in the script."),
+                new DiskCurve.SawTooth(0.42, 0.91, TimeSpan.FromHours(2), _live + scripted.Until)),
+            _ => throw new InvalidOperationException($"{scripted.Mountpoint} is not in the script."),
         };
     }
 }

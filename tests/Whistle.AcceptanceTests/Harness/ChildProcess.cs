@@ -11,10 +11,14 @@ static class ChildProcess
 {
     /// <summary>Starts a project's program from its own output folder: only that has all it needs.</summary>
     public static Process StartProject(
-        string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+        string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null) =>
+        Start("dotnet", [PathOf(project, assembly), .. arguments], environment);
+
+    /// <summary>An assembly that was built with the tests.</summary>
+    public static string PathOf(string project, string assembly)
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
-        return Start("dotnet", [Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly), .. arguments], environment);
+        return Path.Combine(here.Parent!.Parent!.FullName, project, here.Name, assembly);
     }
 
     public static Process Start(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)

@@ -75,9 +75,9 @@ public sealed class SnapshotTests : IDisposable
             new("i1", "somebody", _bench.Now, _bench.Now.AddHours(1)), TestContext.Current.CancellationToken));
 
         var snapshot = await _bench.ReadAsync();
-        Assert.Equal(["i1"], snapshot.Taken.Keys);
+        Assert.Equal(["i1"], snapshot.Acknowledgements.Keys);
         _bench.Rules.Clock.Advance(TimeSpan.FromHours(1));
-        Assert.Empty((await _bench.ReadAsync(snapshot)).Taken);
+        Assert.Empty((await _bench.ReadAsync(snapshot)).Acknowledgements);
     }
 
     [Fact]

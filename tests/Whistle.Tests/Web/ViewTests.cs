@@ -61,7 +61,7 @@ public sealed class ViewTests
                 Incident("watched", "critical"), Incident("approve"), Incident("taken"), Incident("paged", "critical"),
                 Incident("closed") with { State = IncidentState.Closed, ClosedAt = Now }],
             Runs = [Run("approve", RunState.AwaitingApproval), Run("taken", RunState.AwaitingApproval)],
-            Taken = new Dictionary<string, Acknowledgement> { ["taken"] = new("taken", "somebody", Now, Now.AddHours(1)) },
+            Acknowledgements = new Dictionary<string, Acknowledgement> { ["taken"] = new("taken", "somebody", Now, Now.AddHours(1)) },
             Paged = new Dictionary<string, DateTimeOffset> { ["paged"] = Now },
         };
 
