@@ -1,3 +1,7 @@
+using System.Net;
+
+using Whistle.Inventory;
+
 namespace Whistle;
 
 static partial class Log
@@ -28,4 +32,13 @@ static partial class Log
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The state was accepted as it is, and the kill switch is on. {What}")]
     public static partial void StateAccepted(this ILogger logger, string what);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The certificate {Subject} is in use, until {EndsAt}.")]
+    public static partial void CertificateReplaced(this ILogger logger, string subject, DateTimeOffset endsAt);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Node} enrolled itself from {Address}.")]
+    public static partial void NodeJoined(this ILogger logger, NodeId node, IPAddress? address);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The certificate cannot be used, and the one from before stays: {Reason}")]
+    public static partial void CertificateBroken(this ILogger logger, string reason);
 }

@@ -13,6 +13,7 @@ using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.State.Health;
 using Whistle.State.Memory;
+using Whistle.Tls;
 using Whistle.Web;
 
 namespace Whistle;
@@ -86,7 +87,15 @@ sealed class WhistleApp : IAsyncDisposable
         }
     }
 
-    public Uri Address => new(Service<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+    /// <summary>All addresses that it listens on.</summary>
+    public IReadOnlyList<Uri> Addresses =>
+        [.. Service<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(a => new Uri(a))];
+
+    /// <summary>Where this machine itself reaches it.</summary>
+    public Uri Address => WhistleOptions.LocalOf(Addresses.Take(_options.Listen.Count));
+
+    /// <summary>The fingerprint of the authority that the server is for itself; null where its certificate is from elsewhere.</summary>
+    public string? AuthorityFingerprint => _app.Services.GetService<CertificateSource>()?.AuthorityFingerprint;
 
     public Credentials Credentials => Service<Credentials>();
 
@@ -124,7 +133,8 @@ sealed class WhistleApp : IAsyncDisposable
         }
         catch (IOException e)
         {
-            throw new StartException($"The server cannot listen on {_options.Listen}: {e.Message} Name another address with --listen.");
+            var all = string.Join(", ", _options.Listen.Concat(_options.ListenForAgents).Concat(_options.ListenForPeople));
+            throw new StartException($"The server cannot listen on {all}: {e.Message} Name another address with --listen.");
         }
 
         // Its agent sends what it has while the gateway still answers.

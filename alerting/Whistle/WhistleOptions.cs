@@ -16,6 +16,7 @@ using Whistle.PromQL;
 using Whistle.Remediation.Control;
 using Whistle.State;
 using Whistle.State.Memory;
+using Whistle.Tls;
 
 namespace Whistle;
 
@@ -37,7 +38,22 @@ sealed record WhistleOptions
     /// </summary>
     public bool AcceptState { get; init; }
 
-    public Uri Listen { get; init; } = new("http://127.0.0.1:9480");
+    /// <summary>Where the server listens, for everybody: http on the loopback, https anywhere.</summary>
+    public IReadOnlyList<Uri> Listen { get; init; } = [UsualAddress];
+
+    /// <summary>Addresses that serve agents and collectors alone.</summary>
+    public IReadOnlyList<Uri> ListenForAgents { get; init; } = [];
+
+    /// <summary>Addresses that serve the dashboard and the API alone.</summary>
+    public IReadOnlyList<Uri> ListenForPeople { get; init; } = [];
+
+    /// <summary>Names that people and agents know the server by, beside those that the machine itself knows.</summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>Addresses or networks of reverse proxies, who are believed when they say whom they speak for.</summary>
+    public IReadOnlyList<string> Proxies { get; init; } = [];
+
+    public TlsOptions Tls { get; init; } = new();
 
     /// <summary>Folders or files of rules; the shipped ones where none is given.</summary>
     public IReadOnlyList<string> Rules { get; init; } = [Path.Combine(AppContext.BaseDirectory, "rules")];
@@ -100,6 +116,24 @@ sealed record WhistleOptions
     /// </summary>
     public bool RunTimers { get; init; } = true;
 
+    public static readonly Uri UsualAddress = new("http://127.0.0.1:9480");
+
+    /// <summary>Where this machine itself reaches the server.</summary>
+    internal Uri Local => LocalOf(Listen);
+
+    internal static Uri LocalOf(IEnumerable<Uri> addresses) => addresses.FirstOrDefault(a => a.Scheme == Uri.UriSchemeHttp)
+        ?? addresses.Select(a => a.Host is "0.0.0.0" or "[::]" ? new UriBuilder(a) { Host = "localhost" }.Uri : a).First();
+
+    /// <summary>Where agents on other machines reach it; null where they cannot.</summary>
+    internal Uri? ForAgents =>
+        ListenForAgents.Concat(Listen).FirstOrDefault(a => a.Scheme == Uri.UriSchemeHttps && !IsLoopback(a)) is { } address
+            ? new UriBuilder(address) { Host = HostOf(address) }.Uri : null;
+
+    string HostOf(Uri address) => Names.Count > 0 ? Names[0]
+        : address.Host is "0.0.0.0" or "[::]" ? Environment.MachineName.ToLowerInvariant() : address.Host;
+
+    internal bool UsesTls => Listen.Concat(ListenForAgents).Concat(ListenForPeople).Any(a => a.Scheme == Uri.UriSchemeHttps);
+
     internal bool UsesPostgreSql => Database is not null || DatabaseFile is not null;
 
     /// <param name="verify">Whether all of a state file is checked.</param>
@@ -149,10 +183,8 @@ sealed record WhistleOptions
     public IReadOnlyList<OptionError> Errors()
     {
         var errors = new List<OptionError>();
-        if (Listen.Scheme != Uri.UriSchemeHttp || !IsLoopback(Listen))
-            errors.Add(new(nameof(Listen), $"{Listen} is not an http address of this machine's loopback. "
-                + "Other addresses need TLS and users, which this version does not have; "
-                + "listen on 127.0.0.1 and put a proxy with both in front."));
+        errors.AddRange(ListenErrors());
+        errors.AddRange(Tls.Errors());
         if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))
@@ -189,6 +221,37 @@ sealed record WhistleOptions
         errors.AddRange(Alerting.Errors());
         return errors;
     }
+
+    IEnumerable<OptionError> ListenErrors()
+    {
+        if (Listen.Count == 0)
+            yield return new(nameof(Listen), $"it is empty. Name an address, like {UsualAddress}.");
+        var taken = new HashSet<string>();
+        foreach (var (key, address) in Listen.Select(a => (nameof(Listen), a))
+            .Concat(ListenForAgents.Select(a => (nameof(ListenForAgents), a)))
+            .Concat(ListenForPeople.Select(a => (nameof(ListenForPeople), a))))
+        {
+            if (address is { Host: "localhost", Port: 0 })
+                yield return new(key, $"{address.OriginalString} has no port, which a name needs. Write it like {UsualAddress}.");
+            else if (Fault(address) is { } reason)
+                yield return new(key, $"{address.OriginalString} {reason}");
+            else if (address.Port != 0 && !taken.Add(address.Authority))
+                yield return new(key, $"{address.OriginalString} is named twice. Take one away.");
+        }
+
+        foreach (var name in Names.Where(n => Uri.CheckHostName(n) is UriHostNameType.Unknown or UriHostNameType.Basic))
+            yield return new(nameof(Names), $"\"{name}\" is not the name of a host. Write it like whistle.example.com.");
+        foreach (var proxy in Proxies.Where(p => !IPAddress.TryParse(p, out _) && !IPNetwork.TryParse(p, out _)))
+            yield return new(nameof(Proxies), $"\"{proxy}\" is neither an address nor a network. Write it like 10.0.0.7 or 10.0.0.0/24.");
+    }
+
+    static string? Fault(Uri address) =>
+        address.Host != "localhost" && !IPAddress.TryParse(address.Host.Trim('[', ']'), out _)
+            ? "names no address of this machine. Write it in digits, like https://0.0.0.0:9443; the name belongs into Names."
+        : address.PathAndQuery != "/" || address.Fragment.Length > 0 ? "has a path. Write the address alone, like https://0.0.0.0:9443."
+        : address.Scheme == Uri.UriSchemeHttp && !IsLoopback(address)
+            ? "would show tokens and telemetry to the network. Write it with https, or listen on 127.0.0.1 and put a proxy in front."
+        : null;
 
     IEnumerable<OptionError> IncidentErrors()
     {

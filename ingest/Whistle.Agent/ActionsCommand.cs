@@ -12,16 +12,16 @@ namespace Whistle.Agent;
 /// <summary>Shows what the server may have this node do, and tries it without doing it.</summary>
 static class ActionsCommand
 {
-    public static Command Make(Option<string?> policy, Option<string?> buffer)
+    public static Command Make(Option<string?> policy, Option<string?> folder, Option<string?> buffer)
     {
         var command = new Command(
-            "actions", "Lists the actions with what this node's policy allows. Example: whistle-agent actions") { policy, buffer,
-            Run(policy, buffer) };
-        command.SetAction(parsed => List(Options(parsed, policy, buffer)));
+            "actions", "Lists the actions with what this node's policy allows. Example: whistle-agent actions") { policy, folder, buffer,
+            Run(policy, folder, buffer) };
+        command.SetAction(parsed => List(Options(parsed, policy, folder, buffer)));
         return command;
     }
 
-    static Command Run(Option<string?> policy, Option<string?> buffer)
+    static Command Run(Option<string?> policy, Option<string?> folder, Option<string?> buffer)
     {
         var name = new Argument<string>("name") { Description = "Such as disk.clean-paths." };
         var dryRun = new Option<bool>("--dry-run") { Description = "Only report what would be done." };
@@ -32,18 +32,19 @@ static class ActionsCommand
         };
         var command = new Command(
             "run", "Runs one action here, in dry run unless it only reads. Example: whistle-agent actions run disk.clean-paths --dry-run")
-            { name, dryRun, parameters, policy, buffer };
+            { name, dryRun, parameters, policy, folder, buffer };
         command.SetAction((parsed, cancellation) =>
             RunAsync(
-                parsed.GetValue(name)!, parsed.GetValue(dryRun), parsed.GetValue(parameters)!, Options(parsed, policy, buffer),
-                cancellation));
+                parsed.GetValue(name)!, parsed.GetValue(dryRun), parsed.GetValue(parameters)!,
+                Options(parsed, policy, folder, buffer), cancellation));
         return command;
     }
 
-    static AgentOptions Options(ParseResult parsed, Option<string?> policy, Option<string?> buffer) => new()
+    static AgentOptions Options(
+        ParseResult parsed, Option<string?> policy, Option<string?> folder, Option<string?> buffer) => new()
     {
         PolicyFile = parsed.GetValue(policy),
-        Buffer = new BufferOptions { Folder = parsed.GetValue(buffer)! },
+        Buffer = new BufferOptions { Folder = parsed.GetValue(buffer) ?? Path.Combine(parsed.GetValue(folder)!, "buffer") },
     };
 
     static int List(AgentOptions options)

@@ -19,8 +19,19 @@ static class AgentCommand
 
     static readonly Option<string?> Server = Text("--server", "The server's address, like https://whistle.example.com.", null);
     static readonly Option<string?> TokenFile = Text("--token-file", "The file that contains the agent's token.", null);
+    static readonly Option<string?> Authority =
+        Text("--ca", "A PEM file of the authority that proves the server, instead of this machine's.", null);
+    static readonly Option<string?> Fingerprint =
+        Text("--ca-fingerprint", "The SHA-256 fingerprint of the server's authority or certificate, as the server prints it.", null);
+    static readonly Option<string?> Proxy =
+        Text("--proxy", "The proxy on the way to the server; by default what HTTPS_PROXY and NO_PROXY say.", null);
     static readonly Option<string?> Instance = Text("--instance", "The label instance.", Environment.MachineName);
-    static readonly Option<string?> Buffer = Text("--buffer", "The folder where unsent reports wait.", "/var/lib/whistle-agent/buffer");
+    static readonly Option<string?> Folder =
+        Text("--folder", "The agent's own folder: its credential, and what waits to be sent.", "/var/lib/whistle-agent");
+    static readonly Option<string?> Buffer = Text("--buffer", "The folder where unsent reports wait; buffer in the agent's own.", null);
+    static readonly Option<string?> JoinToken = Text("--join-token", "The token from `whistle agents join-token`.", null);
+    static readonly Option<string?> JoinTokenFile = Text("--join-token-file", "A file that contains it.", null);
+    static readonly Option<string?> Node = Text("--node", "The node's name in its cluster.", NodeName());
     static readonly Option<string?> Proc = Text("--path.procfs", "Where the host's procfs is.", "/proc");
     static readonly Option<string?> Sys = Text("--path.sysfs", "Where the host's sysfs is.", "/sys");
     static readonly Option<string?> Root = Text("--path.rootfs", "Where the host's root is.", "/");
@@ -37,12 +48,13 @@ static class AgentCommand
             Reads this host and reports it to a Whistle server.
             Each option can come from the environment too: --token-file as WHISTLE_AGENT_TOKEN_FILE.
 
-            Example: whistle-agent run --server http://127.0.0.1:9480 --token-file node-7.token
+            Example: whistle-agent enroll --server https://whistle.example.com:9443 --ca-fingerprint SHA256 --join-token TOKEN
             """)
         {
+            Enroll(),
             Run(),
             Once(),
-            ActionsCommand.Make(Policy, Buffer),
+            ActionsCommand.Make(Policy, Folder, Buffer),
         };
         var parsed = root.Parse(args);
         var code = await parsed.InvokeAsync(
@@ -50,16 +62,59 @@ static class AgentCommand
         return parsed.Action is ParseErrorAction ? Usage : code;
     }
 
+    static Command Enroll()
+    {
+        var command = new Command(
+            "enroll",
+            "Enrols this node at a server, with a join token. "
+            + "Example: whistle-agent enroll --server https://whistle.example.com:9443 --join-token TOKEN")
+            { Server, Authority, Fingerprint, Proxy, JoinToken, JoinTokenFile, Node, Folder, Insecure };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var folder = parsed.GetValue(Folder)!;
+            // What it has enrolled with before does not matter here.
+            var options = new AgentOptions
+            {
+                Server = AddressOf(parsed.GetValue(Server)),
+                Trust = TrustOf(parsed, null),
+                Proxy = AddressOf(parsed.GetValue(Proxy)),
+                Insecure = parsed.GetValue(Insecure),
+                TokenFile = Enrolment.TokenFile(folder),
+                Buffer = new BufferOptions { Folder = folder },
+            };
+            if (parsed.GetValue(Server) is null)
+                return Refuse(["The server is missing. Give its address with --server."]);
+            if (options.Errors() is { Count: > 0 } errors)
+                return Refuse(errors);
+            return await EnrollCommand.RunAsync(
+                options, folder, parsed.GetValue(JoinToken), parsed.GetValue(JoinTokenFile), parsed.GetValue(Node)!, cancellation)
+                .ConfigureAwait(false);
+        });
+        return command;
+    }
+
     static Command Run()
     {
         var command = new Command(
             "run", "Reports until it is stopped. Example: whistle-agent run --server http://127.0.0.1:9480 --token-file node-7.token")
-            { Server, TokenFile, Interval, Instance, Buffer, BufferSize, Policy, NoCommands, Insecure, Proc, Sys, Root };
+            { Server, TokenFile, Authority, Fingerprint, Proxy, Folder, Interval, Instance, Buffer, BufferSize, Policy, NoCommands,
+                Insecure, Proc, Sys, Root };
         command.SetAction(async (parsed, cancellation) =>
         {
-            var options = Options(parsed);
-            if (parsed.GetValue(Server) is null)
-                return Refuse(["The server is missing. Give its address with --server."]);
+            AgentOptions options;
+            try
+            {
+                // Only where it is needed: an agent of another user's may not even look there.
+                var isGiven = parsed.GetValue(Server) is not null && parsed.GetValue(TokenFile) is not null;
+                options = Options(parsed, isGiven ? null : Enrolment.Read(parsed.GetValue(Folder)!));
+            }
+            catch (SecretException e)
+            {
+                return Refuse([e.Message]);
+            }
+
+            if (options.Server is null)
+                return Refuse(["The server is missing. Name it with --server, or enrol this node with `whistle-agent enroll`."]);
             if (options.Errors() is { Count: > 0 } errors)
                 return Refuse(errors);
             return await RunAsync(options, cancellation).ConfigureAwait(false);
@@ -74,7 +129,7 @@ static class AgentCommand
             Instance, Proc, Sys, Root };
         command.SetAction(parsed =>
         {
-            var options = Options(parsed);
+            var options = Options(parsed, null);
             var report = new HostReport(HostSources.Of(options), options.Instance, options.Time, new StderrLogger());
             var time = options.Time.GetUtcNow().ToUnixTimeMilliseconds();
             TextFormat.Write(report.Collect(time, series => AgentReport.WriteIdentity(series, options)), Console.Out);
@@ -119,20 +174,41 @@ static class AgentCommand
                 $"Closed to other users, who could read it: {token} ({mode}). Enrol this node again if one of them could misuse it.");
     }
 
-    static AgentOptions Options(ParseResult parsed) => new()
+    // What is given counts more than what the node was enrolled with.
+    static AgentOptions Options(ParseResult parsed, Enrolment? enrolment) => new()
     {
-        Server = Uri.TryCreate(parsed.GetValue(Server), UriKind.RelativeOrAbsolute, out var server) ? server : null,
-        TokenFile = parsed.GetValue(TokenFile),
+        Server = AddressOf(parsed.GetValue(Server)) ?? enrolment?.Server,
+        TokenFile = parsed.GetValue(TokenFile) ?? (enrolment is null ? null : Enrolment.TokenFile(parsed.GetValue(Folder)!)),
+        Trust = TrustOf(parsed, enrolment),
+        Proxy = AddressOf(parsed.GetValue(Proxy)),
         Interval = parsed.GetValue(Interval),
         Instance = parsed.GetValue(Instance) ?? "",
         Insecure = parsed.GetValue(Insecure),
         CommandsEnabled = !parsed.GetValue(NoCommands),
         PolicyFile = parsed.GetValue(Policy),
-        Buffer = new BufferOptions { Folder = parsed.GetValue(Buffer) ?? "", MaxBytes = parsed.GetValue(BufferSize) },
+        Buffer = new BufferOptions
+        {
+            Folder = parsed.GetValue(Buffer) ?? Path.Combine(parsed.GetValue(Folder) ?? "", "buffer"),
+            MaxBytes = parsed.GetValue(BufferSize),
+        },
         ProcPath = parsed.GetValue(Proc)!,
         SysPath = parsed.GetValue(Sys)!,
         RootPath = parsed.GetValue(Root)!,
     };
+
+    static Uri? AddressOf(string? text) => Uri.TryCreate(text, UriKind.RelativeOrAbsolute, out var address) ? address : null;
+
+    // What a server was enrolled with proves no other.
+    static ServerTrust TrustOf(ParseResult parsed, Enrolment? enrolment)
+    {
+        var (file, fingerprint) = (parsed.GetValue(Authority), parsed.GetValue(Fingerprint));
+        return (file ?? fingerprint) is null && enrolment is not null && parsed.GetValue(Server) is null
+            ? new() { AuthorityFile = enrolment.AuthorityFile, Fingerprint = enrolment.Fingerprint }
+            : new() { AuthorityFile = file, Fingerprint = fingerprint };
+    }
+
+    static string NodeName() => string.Concat(Environment.MachineName.ToLowerInvariant()
+        .Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '-')).Trim('-', '.');
 
     static int Refuse(IEnumerable<string> errors)
     {

@@ -212,6 +212,8 @@ public sealed class WhistleAgent : IDisposable
         AgentReport.WriteIdentity(series, _options);
         series.Add("whistle_agent_buffer_bytes", _buffer.Bytes);
         series.Add("whistle_agent_buffered_reports", _buffer.Count);
+        if (_sender.ClockSkew is { } skew)
+            series.Add("whistle_agent_clock_skew_seconds", skew.TotalSeconds);
         foreach (var reason in Enum.GetValues<DropReason>())
             series.Add("whistle_agent_dropped_samples_total", _buffer.Dropped(reason), "reason", Label(reason));
     }

@@ -48,7 +48,7 @@ public sealed partial class Credentials
             enrolled_at INTEGER NOT NULL,
             revoked_at INTEGER NULL)
         """,
-        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync));
+        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync), JoinTables);
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
@@ -73,16 +73,19 @@ public sealed partial class Credentials
         if (node is not null)
             CheckName(nameof(node), node);
         var token = AccessToken.New(AccessToken.OfSender);
-        var (hash, now) = (Hash(token), _time.GetUtcNow());
         await using var connection = await _state.OpenAsync(cancellation);
+        await AddAsync(connection, Hash(token), cluster, node, _time.GetUtcNow(), cancellation);
+        return token;
+    }
+
+    static async Task AddAsync(
+        StateConnection connection, string hash, ClusterId cluster, string? node, DateTimeOffset now, CancellationToken cancellation) =>
         await connection.ExecuteAsync(
             "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) "
             + "VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
             cancellation,
             ("$hash", hash), ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", now),
             ("$checksum", Rows.Of(hash, cluster.Tenant, cluster.Cluster, node, now, null)));
-        return token;
-    }
 
     /// <summary>Takes every token of the node, or of the cluster's collector, back. Returns how many there were.</summary>
     public async Task<int> RevokeAsync(ClusterId cluster, string? node, CancellationToken cancellation)
@@ -187,8 +190,7 @@ public sealed partial class Credentials
         if (name is null || !NamePattern().IsMatch(name))
             throw new ArgumentException(
                 $"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, "
-                + "beginning and ending with a letter or digit.",
-                what);
+                + "beginning and ending with a letter or digit.");
     }
 
     [GeneratedRegex(@"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\z")]

@@ -13,6 +13,9 @@ public static class AccessToken
     /// <summary>Sends telemetry as one node or one cluster.</summary>
     public const string OfSender = "wst_";
 
+    /// <summary>Lets nodes of one cluster enrol themselves.</summary>
+    public const string OfJoin = "wsj_";
+
     const int RandomBytes = 32;
 
     // Of 32 bytes, without padding.

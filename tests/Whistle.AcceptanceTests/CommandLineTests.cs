@@ -56,6 +56,11 @@ public sealed class CommandLineTests : IDisposable
         var (id, plan, incident) =
             (run.GetProperty("id").GetString()!, run.GetProperty("planHash").GetString()!, run.GetProperty("incident").GetString()!);
 
+        var join = await server.Http.PostAsync(
+            "api/whistle/v1/join-tokens", new StringContent("""{"cluster":"c"}""", null, "application/json"), Cancellation);
+        var joinId = JsonDocument.Parse(await join.Content.ReadAsStringAsync(Cancellation)).RootElement
+            .GetProperty("made").GetProperty("id").GetString()!;
+
         (string[] Verb, string Says)[] verbs =
         [
             (["alerts", "--all"], "/data is full"),
@@ -133,6 +138,10 @@ public sealed class CommandLineTests : IDisposable
             (["agents", "add", "--cluster", "c", "--node", "near", "--offline"], "wst_"),
             (["agents", "list", "--offline", "--output", "csv"], "tenant,cluster,node,enrolled\ndefault,c,near,20"),
             (["agents", "revoke", "--cluster", "c", "--node", "near", "--offline"], "1 token(s) revoked"),
+            (["agents", "join-token", "--cluster", "c", "--uses", "3", "--for", "2h", "--replace"], "wsj_"),
+            (["agents", "join-tokens"], "in 2 h"),
+            (["agents", "join-tokens", "--output", "csv"], $"{joinId},default,c,0,1,"),
+            (["agents", "revoke-join-token", joinId], $"Nobody enrols with the join token {joinId} any more."),
             (["health"], NoChannel.Hint),
             (["login"], "/login?token="),
             (["logout", "--all"], "0 sessions have ended."),
@@ -187,6 +196,10 @@ public sealed class CommandLineTests : IDisposable
             (["freezes", "end", "7"], "No change freeze 7 is in force or to come."),
             (["runs", "done", "r", "s", "--note", "x"], "There is no run r."),
             (["tickets", "move", "1", "done"], "state must be one of open, waiting-on-customer, in-progress, resolved, closed."),
+            (["agents", "revoke-join-token", "000000000000"], "No join token 000000000000 is in force."),
+            (["agents", "join-token", "--cluster", "c", "--uses", "0"], "uses: 0 is not between 1 and 10000."),
+            (["agents", "join-token", "--cluster", "c", "--for", "365d"], "for: 365.00:00:00 is not between 1m and 90d."),
+            (["agents", "join-token", "--cluster", "C"], "\"C\" is not a valid cluster name"),
             (["query", "sum("], "invalid parameter \"query\": "),
         ];
         foreach (var (verb, says) in verbs)

@@ -208,7 +208,7 @@ public sealed partial class DataFolderTests : IDisposable
         var options = new WhistleOptions
         {
             DataFolder = Folder,
-            Listen = new Uri("http://127.0.0.1:0"),
+            Listen = [new("http://127.0.0.1:0")],
             Agent = false,
             LeastLogged = Microsoft.Extensions.Logging.LogLevel.None,
         };

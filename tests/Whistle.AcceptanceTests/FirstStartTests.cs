@@ -100,7 +100,7 @@ public sealed class FirstStartTests
     }
 
     static WhistleOptions Options(string folder) =>
-        new() { DataFolder = folder, Listen = new Uri("http://127.0.0.1:0"), Agent = false, LeastLogged = LogLevel.None };
+        new() { DataFolder = folder, Listen = [new("http://127.0.0.1:0")], Agent = false, LeastLogged = LogLevel.None };
 
     static void AssertSecretsWhole(string folder)
     {

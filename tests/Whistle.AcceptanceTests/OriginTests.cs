@@ -147,7 +147,7 @@ public sealed partial class OriginTests
     [Fact]
     public async Task On_IPv6_the_own_origin_is_known_and_another_is_not()
     {
-        await using var server = await InProcessServer.StartAsync(Cancellation, change: o => o with { Listen = new Uri("http://[::1]:0") });
+        await using var server = await InProcessServer.StartAsync(Cancellation, change: o => o with { Listen = [new("http://[::1]:0")] });
         var port = server.App.Address.Port;
         Assert.Equal(200, (int)(await AskAsync(
             server.Http, new Uri(server.App.Address, "/-/reload"), "POST", $"http://[::1]:{port}", "same-origin")).Status);

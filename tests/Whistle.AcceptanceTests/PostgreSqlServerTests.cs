@@ -151,7 +151,7 @@ public sealed class PostgreSqlServerTests(PostgreSqlServer server) : IClassFixtu
         var options = new WhistleOptions
         {
             DataFolder = folder.FullName,
-            Listen = new Uri("http://127.0.0.1:0"),
+            Listen = [new("http://127.0.0.1:0")],
             Agent = false,
             Database = new NpgsqlConnectionStringBuilder(database) { Database = "missing", Password = "s3cr3t" }.ToString(),
         };

@@ -241,7 +241,7 @@ public sealed class SecretSweepTests : IDisposable
             var options = new WhistleOptions
             {
                 DataFolder = folder,
-                Listen = new Uri("http://127.0.0.1:0"),
+                Listen = [new("http://127.0.0.1:0")],
                 Agent = agent,
                 AcceptState = agent,
                 LeastLogged = LogLevel.None,

@@ -26,7 +26,7 @@ public sealed class IdentityTests
     static readonly string[] Bodies =
     [
         "AgentAnswer", "IncidentAnswer", "RunAnswer", "ReplayAnswer", "ModeRequest", "ModeAnswer", "PauseRequest", "WindowRequest",
-        "WindowAnswer", "FreezeRequest",
+        "WindowAnswer", "FreezeRequest", "JoinTokenRequest", "JoinTokenAnswer", "EnrolAnswer",
     ];
 
     [Fact]

@@ -53,14 +53,18 @@ public sealed class SettingsSection(Settings settings, string path)
             Enum.GetNames<T>().FirstOrDefault(n => n.Equals(text, StringComparison.OrdinalIgnoreCase)) is { } known
                 ? Enum.Parse<T>(known) : null);
 
-    public Uri? Address(string name)
+    public Uri? Address(string name) => settings.Find(Key(name)) is { } found ? Address(Key(name), found.Setting) : null;
+
+    public IReadOnlyList<Uri>? Addresses(string name) =>
+        settings.Items(Key(name)) is { Count: > 0 } items ? [.. items.Select(i => Address(Key(name), i.Setting)).OfType<Uri>()] : null;
+
+    Uri? Address(string key, Setting setting)
     {
-        if (settings.Find(Key(name)) is not { Setting: { Value: { } text } setting })
-            return null;
+        var text = setting.Value!;
         // https://user:secret@host is a way to write a secret, so what cannot be read is not shown.
         if (Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is "http" or "https" && address.UserInfo.Length == 0)
             return address;
-        settings.Fail(Key(name), setting, text.Contains('@', StringComparison.Ordinal)
+        settings.Fail(key, setting, text.Contains('@', StringComparison.Ordinal)
             ? "an address takes no user or password. Write it like https://whistle.example.com:9480."
             : $"\"{text}\" is not an http or https address. Write it like https://whistle.example.com:9480.");
         return null;

@@ -160,7 +160,7 @@ static class Authentication
     static string HowToGetALink(HttpContext context)
     {
         var address = Uri.TryCreate($"{context.Request.Scheme}://{context.Request.Host}", UriKind.Absolute, out var asked)
-            ? asked : new WhistleOptions().Listen;
+            ? asked : WhistleOptions.UsualAddress;
         var command = LoginLine.Of(address, "DATA_FOLDER");
         return $"""
             <p>Get a link on the machine that runs the server, as the user that runs it:</p>

@@ -24,7 +24,7 @@ sealed record RevokedAnswer(int Revoked);
 /// <summary>Enrols and revokes senders: for the command line on the state itself, and over the API for those who carry the token.</summary>
 static class Enrolment
 {
-    const string DefaultTenant = "default";
+    public const string DefaultTenant = "default";
 
     public static void Map(WebApplication app, Credentials credentials)
     {

@@ -15,9 +15,9 @@ static class OriginCheck
     const string LoginPath = "/login";
 
     /// <summary>In front of everything that acts.</summary>
-    public static void Use(WebApplication app, string cookie) => app.Use(async (context, next) =>
+    public static void Use(WebApplication app, string cookie, KnownHosts hosts) => app.Use(async (context, next) =>
     {
-        if (FaultOfHost(context.Request) is { } unknown)
+        if (FaultOfHost(context.Request, hosts) is { } unknown)
             await RefuseAsync(context, StatusCodes.Status400BadRequest, unknown);
         else if (Fault(context.Request, cookie) is { } foreign)
             await RefuseAsync(context, StatusCodes.Status403Forbidden, foreign);
@@ -25,12 +25,13 @@ static class OriginCheck
             await next(context);
     });
 
-    // Links are made from it, and what is compared with an origin must be one itself. Which names are ours is the host filter's matter.
-    static string? FaultOfHost(HttpRequest request) =>
+    // Links are made from it, and what is compared with an origin must be one itself.
+    static string? FaultOfHost(HttpRequest request, KnownHosts hosts) =>
         request.Host is { HasValue: true, Host.Length: > 0 } host
             && Uri.TryCreate($"{request.Scheme}://{host.Value}/", UriKind.Absolute, out var address)
             && address is { UserInfo.Length: 0, AbsolutePath: "/" } && !host.Value!.AsSpan().ContainsAny("/?#\\")
-            ? null
+            ? hosts.Has(host.Host) ? null : "This server is not known by the name in the Host header. Ask at an address that it prints at "
+                + "its start, or add the name to its setting Names."
             : "The Host header is missing or names no host. Send the address that the server was asked at, like Host: 127.0.0.1:9480.";
 
     static string? Fault(HttpRequest request, string cookie)

@@ -11,7 +11,7 @@ static class Address
         Description = description,
         CustomParser = Parse,
         DefaultValueFactory = result =>
-            Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Parse(text, result) : new WhistleOptions().Listen,
+            Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Parse(text, result) : WhistleOptions.UsualAddress,
     };
 
     /// <summary>Null where neither the option nor the environment names one.</summary>
@@ -29,6 +29,6 @@ static class Address
         if (Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is "http" or "https")
             return address;
         result.AddError($"\"{text}\" is not an address. Write it like http://127.0.0.1:9480.");
-        return new WhistleOptions().Listen;
+        return WhistleOptions.UsualAddress;
     }
 }

@@ -35,18 +35,25 @@ static class AgentsCommand
 
     static readonly string[] Header = ["TENANT", "CLUSTER", "NODE", "ENROLLED"];
 
-    public static Command Build() => new("agents", "Lists, enrols and revokes senders of telemetry.")
+    public static Command Build()
     {
-        Verb(new Command("list", "Lists the nodes that should report.").Lists(), ListAsync, ListAsync),
-        Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node }, AddAsync, AddAsync),
-        Verb(new Command("revoke", "Revokes a sender's tokens.") { Tenant, Cluster, Node }, RevokeAsync, RevokeAsync),
-    };
+        var command = new Command("agents", "Lists, enrols and revokes senders of telemetry.")
+        {
+            Verb(new Command("list", "Lists the nodes that should report.").Lists(), ListAsync, ListAsync),
+            Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node }, AddAsync, AddAsync),
+            Verb(new Command("revoke", "Revokes a sender's tokens.") { Tenant, Cluster, Node }, RevokeAsync, RevokeAsync),
+        };
+        foreach (var verb in JoinTokenCommands.Build())
+            command.Subcommands.Add(verb);
+        return command;
+    }
 
     static Command Verb(
         Command command, Func<ParseResult, Credentials, CancellationToken, Task> onState,
         Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
     {
-        foreach (var option in new Option[] { ServeCommand.Config, Server, ServerConnection.TokenFile, ServerConnection.Data, Offline })
+        foreach (var option in new Option[] { ServeCommand.Config, Server, ServerConnection.TokenFile, ServerConnection.Data,
+            ServerConnection.Authority, ServerConnection.Fingerprint, Offline })
             command.Options.Add(option);
         command.SetAction(async (arguments, cancellation) =>
         {
@@ -92,7 +99,7 @@ static class AgentsCommand
             await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
         try
         {
-            using var server = new ServerConnection(address, options.DataFolder, arguments.GetValue(ServerConnection.TokenFile));
+            using var server = new ServerConnection(address, arguments, options.DataFolder);
             await onServer(arguments, server, cancellation);
         }
         catch (UnreachableException) when (!IsNamed(arguments))
@@ -118,7 +125,7 @@ static class AgentsCommand
         if (arguments.GetValue(Server) is { } named)
             return (named, null);
         if (arguments.GetValue(ServerConnection.TokenFile) is not null)
-            return (options.Listen, null);
+            return (options.Local, null);
         if (!Directory.Exists(options.DataFolder))
             return (null, null);
         try
@@ -128,7 +135,7 @@ static class AgentsCommand
         catch (FolderInUseException e)
         {
             // A command that has the lock for a moment does not touch enrolments.
-            return (e.IsServer ? options.Listen : null, null);
+            return (e.IsServer ? options.Local : null, null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

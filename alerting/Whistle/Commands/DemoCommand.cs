@@ -146,7 +146,7 @@ static class DemoCommand
 
     static Uri FreeAddress()
     {
-        var usual = new WhistleOptions().Listen;
+        var usual = WhistleOptions.UsualAddress;
         using var probe = new TcpListener(IPAddress.Loopback, usual.Port);
         try
         {

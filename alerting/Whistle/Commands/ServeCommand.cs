@@ -8,6 +8,7 @@ using Whistle.Alerting;
 using Whistle.Alerting.Configuration;
 using Whistle.Alerting.Deciding;
 using Whistle.Configuration;
+using Whistle.Data;
 
 namespace Whistle.Commands;
 
@@ -22,7 +23,11 @@ static class ServeCommand
     }.NotEmpty();
 
     static readonly Option<string> Data = DataFolder.Option("Folder for telemetry and state.");
-    static readonly Option<string> Listen = Text("--listen", "Address to listen on.", Defaults.Listen.ToString());
+    static readonly Option<string[]> Listen = new Option<string[]>("--listen")
+    {
+        Description = $"Address to listen on, http on the loopback or https anywhere; {WhistleOptions.UsualAddress} by default. "
+            + "May be given more than once.",
+    }.NotEmpty();
     static readonly Option<string[]> Rules = new Option<string[]>("--rules")
     {
         Description = "Folder or file of rules, instead of the shipped ones. May be given more than once.",
@@ -59,12 +64,12 @@ static class ServeCommand
     {
         var layer = new SettingsLayer();
         Add(Data, nameof(WhistleOptions.DataFolder), text => text);
-        Add(Listen, nameof(WhistleOptions.Listen), text => text);
         Add(RetentionDays, nameof(WhistleOptions.Retention), text => InUnit(text, "d"));
         Add(MaxSeries, nameof(WhistleOptions.MaxSeriesPerTenant), text => text);
         Add(NoAgent, nameof(WhistleOptions.Agent), no => no ? "false" : "true");
         Add(Interval, nameof(WhistleOptions.AgentInterval), text => InUnit(text, "s"));
         Add(Policy, nameof(WhistleOptions.AgentPolicyFile), text => text);
+        AddList(Listen, nameof(WhistleOptions.Listen));
         AddList(Rules, nameof(WhistleOptions.Rules));
         AddList(Runbooks, nameof(WhistleOptions.Runbooks));
         return layer;
@@ -106,11 +111,11 @@ static class ServeCommand
             await app.StartAsync(cancellation);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
-                Whistle runs at {app.Address}
+                Whistle runs at {string.Join(" and ", app.Addresses)}
                 {Login(app, configuration.Options.DataFolder)}
                 Data is kept in {configuration.Options.DataFolder}
                 {(configuration.File is { } file ? $"Settings are from {file}" : "No settings file")}
-                {Paged(configuration.Options.Alerting)}
+                {Paged(configuration.Options.Alerting)}{Proven(app, configuration.Options.DataFolder)}
 
                 """));
             await app.WaitForShutdownAsync(cancellation);
@@ -151,6 +156,14 @@ static class ServeCommand
     static string Login(WhistleApp app, string folder) => PrivateOutput.IsOpen
         ? $"This output is a file that others can read. For a login link, run: {LoginLine.Of(app.Address, folder)}"
         : $"Log in once with {app.LoginLink()}";
+
+    // Where agents and people prove the server by something that only it can say.
+    static string Proven(WhistleApp app, string folder) => app.AuthorityFingerprint is not { } fingerprint ? "" : $"""
+
+        Its certificate is from its own authority. Agents and the command line prove it with
+            --ca-fingerprint {fingerprint}
+        Import {Path.Combine(folder, ServerFolder.AuthorityForOthers)} into a browser, or bring a certificate with Tls:CertificateFile
+        """;
 
     static string Paged(AlertingOptions alerting) => alerting.HasChannel
         ? $"People are paged through {string.Join(" and ", alerting.Channels)}"

@@ -1,10 +1,12 @@
 using System.CommandLine;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Security.Authentication;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
 using Whistle.Actions.Files;
+using Whistle.Agent.Settings;
 using Whistle.Data;
 
 namespace Whistle.Commands;
@@ -25,17 +27,54 @@ sealed class ServerConnection : IDisposable
         DefaultValueFactory = _ => Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } file ? file : null,
     }.NotEmpty();
 
+    public static readonly Option<string?> Authority = Named(
+        "--ca", "A PEM file of the authority that proves an https server, instead of this machine's", "WHISTLE_CA");
+
+    public static readonly Option<string?> Fingerprint = Named(
+        "--ca-fingerprint", "The SHA-256 fingerprint of an https server's authority or certificate, as the server prints it",
+        "WHISTLE_CA_FINGERPRINT");
+
     static readonly JsonSerializerOptions Json = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     readonly HttpClient _http;
 
-    /// <param name="tokenFile">Null for the token in the data folder.</param>
-    public ServerConnection(Uri server, string dataFolder, string? tokenFile)
+    /// <exception cref="CommandException">There is no token, or what shall prove the server will not do.</exception>
+    public ServerConnection(Uri server, ParseResult arguments, string folder)
     {
-        var token = tokenFile is null ? TokenOf(dataFolder) : TokenIn(tokenFile);
-        _http = new HttpClient { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
+        var file = arguments.GetValue(TokenFile);
+        var trust = TrustOf(server, arguments, folder);
+        if (trust.Errors(server).FirstOrDefault() is { } fault)
+            throw new UsageException(fault);
+        var token = file is null ? TokenOf(folder) : TokenIn(file);
+        var handler = new SocketsHttpHandler { UseProxy = !server.IsLoopback };
+        trust.Apply(handler);
+        _http = new HttpClient(handler) { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
         _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
+
+    // On the server's own machine its folder has what proves it.
+    static ServerTrust TrustOf(Uri server, ParseResult arguments, string folder)
+    {
+        // The variables may be set for another server.
+        if (server.Scheme == Uri.UriSchemeHttp)
+            return new();
+        var (file, fingerprint) = (arguments.GetValue(Authority), arguments.GetValue(Fingerprint));
+        // What is typed counts more than what a variable says.
+        if (arguments.GetResult(Authority) is { Implicit: false } && arguments.GetResult(Fingerprint) is null or { Implicit: true })
+            fingerprint = null;
+        else if (arguments.GetResult(Fingerprint) is { Implicit: false } && arguments.GetResult(Authority) is null or { Implicit: true })
+            file = null;
+        var own = Path.Combine(folder, ServerFolder.AuthorityForOthers);
+        return (file ?? fingerprint) is null && server.IsLoopback && File.Exists(own)
+            ? new() { AuthorityFile = own }
+            : new() { AuthorityFile = file, Fingerprint = fingerprint };
+    }
+
+    static Option<string?> Named(string name, string description, string variable) => new Option<string?>(name)
+    {
+        Description = $"{description}; {variable} where that is set.",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? value : null,
+    }.NotEmpty();
 
     // Root may use the token of any user's server: it stops repairs in an emergency, and all
     // that it shows to that server is that user's own token.
@@ -100,12 +139,13 @@ sealed class ServerConnection : IDisposable
         command.Options.Add(Server);
         command.Options.Add(TokenFile);
         command.Options.Add(Data);
+        command.Options.Add(Authority);
+        command.Options.Add(Fingerprint);
         command.SetAction(async (arguments, cancellation) =>
         {
             try
             {
-                using var connection = new ServerConnection(
-                    arguments.GetValue(Server)!, arguments.GetValue(Data)!, arguments.GetValue(TokenFile));
+                using var connection = new ServerConnection(arguments.GetValue(Server)!, arguments, arguments.GetValue(Data)!);
                 return await work(arguments, connection, cancellation);
             }
             catch (CommandException e)
@@ -182,9 +222,13 @@ sealed class ServerConnection : IDisposable
                 : throw new CommandException(
                     $"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {Printable.Of(body.Trim())}");
         }
+        catch (HttpRequestException e) when (e.InnerException is AuthenticationException)
+        {
+            throw new CommandException($"The server at {_http.BaseAddress} is not proven{ServerTrust.Cause(e)}");
+        }
         catch (HttpRequestException e)
         {
-            throw new UnreachableException($"The server at {_http.BaseAddress} does not answer ({e.Message}). "
+            throw new UnreachableException($"The server at {_http.BaseAddress} does not answer ({e.Message}{ServerTrust.Cause(e)}). "
                 + "Start it with `whistle serve`; if it listens elsewhere, name its address with --server or WHISTLE_SERVER.");
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)

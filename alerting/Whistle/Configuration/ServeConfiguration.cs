@@ -6,6 +6,7 @@ using Whistle.Incidents;
 using Whistle.Ingest;
 using Whistle.Remediation.Control;
 using Whistle.State.Memory;
+using Whistle.Tls;
 
 namespace Whistle.Configuration;
 
@@ -55,7 +56,12 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     static WhistleOptions Read(SettingsSection top) => WithDatabase(top, Defaults with
     {
         DataFolder = top.Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder,
-        Listen = top.Address(nameof(WhistleOptions.Listen)) ?? Defaults.Listen,
+        Listen = top.Addresses(nameof(WhistleOptions.Listen)) ?? Defaults.Listen,
+        ListenForAgents = top.Addresses(nameof(WhistleOptions.ListenForAgents)) ?? Defaults.ListenForAgents,
+        ListenForPeople = top.Addresses(nameof(WhistleOptions.ListenForPeople)) ?? Defaults.ListenForPeople,
+        Names = top.Texts(nameof(WhistleOptions.Names)) ?? Defaults.Names,
+        Proxies = top.Texts(nameof(WhistleOptions.Proxies)) ?? Defaults.Proxies,
+        Tls = TlsOptions.Read(top.Section(nameof(WhistleOptions.Tls))),
         Rules = top.Paths(nameof(WhistleOptions.Rules)) ?? Defaults.Rules,
         Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
         Retention = top.Duration(nameof(WhistleOptions.Retention)) ?? Defaults.Retention,

@@ -15,6 +15,7 @@ static class ServerFolder
     public const string Owner = "owner";
     public const string Sessions = "sessions";
     public const string Keys = "keys";
+    public const string Tls = "tls";
     public const string Telemetry = "telemetry";
     public const string State = "state.sqlite";
 
@@ -30,6 +31,14 @@ static class ServerFolder
     public static readonly SecretForm AgentTokenForm = SecretForm.Token("the token of this machine's agent", AccessToken.OfSender);
     public static readonly SecretForm OwnerForm = new("the name that this server owns runs by", 256, text =>
         text.Length == RandomOwner && text.All(char.IsAsciiHexDigitLower) ? null : $"holds no name of {RandomOwner} hexadecimal digits.");
+
+    /// <summary>The server's own authority, and what it has signed for the server, each with its key.</summary>
+    public static readonly string Authority = Path.Combine(Tls, "authority.pem");
+
+    public static readonly string Certificate = Path.Combine(Tls, "server.pem");
+
+    /// <summary>The authority's certificate without its key, to be given to others.</summary>
+    public static readonly string AuthorityForOthers = Path.Combine(Tls, "authority.crt");
 
     static readonly string[] Own =
         [State, State + "-wal", State + "-instance", Telemetry, Instance];
@@ -81,5 +90,6 @@ static class ServerFolder
         }
     }
 
-    static PrivateFolder Of(string folder) => new(folder, [Token, Instance, Owner, Sessions, AgentToken], linkable: Telemetry);
+    static PrivateFolder Of(string folder) => new(
+        folder, [Token, Instance, Owner, Sessions, AgentToken, Authority, Certificate], linkable: Telemetry);
 }

@@ -110,7 +110,7 @@ sealed class DemoRun : IAsyncDisposable
     static WhistleOptions Options(Uri listen, string folder, DemoClock clock, DemoPager pager) => new()
     {
         DataFolder = folder,
-        Listen = listen,
+        Listen = [listen],
         // Nothing of this machine: neither its telemetry nor its files.
         Agent = false,
         Alerting = new AlertingOptions { Channels = [new PagerDutyOptions { Address = pager.Address, RoutingKey = DemoPager.RoutingKey }] },

@@ -1,4 +1,6 @@
-using Microsoft.AspNetCore.HostFiltering;
+using System.Net;
+
+using Microsoft.AspNetCore.HttpOverrides;
 
 using Prometheus;
 
@@ -13,9 +15,11 @@ using Whistle.Ingest;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
 using Whistle.Remediation;
+using Whistle.Remediation.Control;
 using Whistle.State;
 using Whistle.State.Health;
 using Whistle.State.Memory;
+using Whistle.Tls;
 using Whistle.Web;
 
 namespace Whistle.Hosting;
@@ -51,10 +55,15 @@ static class HostStage
     public static void UseHost(this WebApplication app, ByteBudget bodies)
     {
         var access = app.Services.GetRequiredService<LocalAccess>();
+        Listeners.Use(app);
+        BelieveProxies(app, app.Services.GetRequiredService<WhistleOptions>());
+        // It counts for all ports of a name, so it is said only where https has its own port and a certificate that lasts.
+        if (app.Services.GetRequiredService<WhistleOptions>().Tls.CertificateFile is not null)
+            app.UseWhen(c => c.Request.Host.Port is null or 443, https => https.UseHsts());
         app.Use(DateAsync);
         app.Use(StateRefusal.AnswerAsync);
         WhistleApi.Use(app);
-        OriginCheck.Use(app, Authentication.CookieName(access));
+        OriginCheck.Use(app, Authentication.CookieName(access), app.Services.GetRequiredService<KnownHosts>());
         RequestBodies.Use(app, bodies);
         app.UseDashboard();
         app.UseAuthentication();
@@ -67,6 +76,9 @@ static class HostStage
         HealthApi.Map(app, app.Services.GetRequiredService<HealthBoard>());
         app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>());
         Enrolment.Map(app, app.Services.GetRequiredService<Credentials>());
+        Joining.Map(
+            app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
+            app.Services.GetRequiredService<WhistleOptions>());
         app.MapPost("/-/reload", ReloadAsync);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(app);
@@ -75,12 +87,40 @@ static class HostStage
 
     static void Listen(WebApplicationBuilder builder, WhistleOptions options)
     {
+        builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel =>
-            kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections);
-        builder.WebHost.UseUrls(options.Listen.ToString());
-        // A page elsewhere must not reach the server under a name of its own that leads to the loopback.
-        builder.WebHost.UseSetting("AllowedHosts", "localhost;127.0.0.1;[::1]");
-        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.AllowEmptyHosts = false);
+        {
+            kestrel.Limits.MaxConcurrentConnections = kestrel.Limits.MaxConcurrentUpgradedConnections = ProcessLimits.MostConnections;
+            Listeners.Listen(kestrel, options);
+        });
+        builder.Services.AddHsts(hsts => hsts.MaxAge = TimeSpan.FromDays(365));
+        if (options.UsesTls)
+        {
+            builder.Services.AddSingleton(s => new CertificateSource(
+                    options.Tls, options.Names, options.DataFolder, options.Time, s.GetRequiredService<HealthBoard>(),
+                    s.GetRequiredService<ILogger<CertificateSource>>()))
+                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<CertificateSource>().Look));
+        }
+
+        builder.Services.AddSingleton(s => new KnownHosts(options, s.GetService<CertificateSource>()));
+    }
+
+    static void BelieveProxies(WebApplication app, WhistleOptions options)
+    {
+        if (options.Proxies.Count == 0)
+            return;
+        var forwarded = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.All & ~ForwardedHeaders.XForwardedPrefix };
+        forwarded.KnownProxies.Clear();
+        forwarded.KnownIPNetworks.Clear();
+        foreach (var proxy in options.Proxies)
+        {
+            if (IPAddress.TryParse(proxy, out var address))
+                forwarded.KnownProxies.Add(address);
+            else
+                forwarded.KnownIPNetworks.Add(System.Net.IPNetwork.Parse(proxy));
+        }
+
+        app.UseForwardedHeaders(forwarded);
     }
 
     static void Log(ILoggingBuilder logging, WhistleOptions options) => logging

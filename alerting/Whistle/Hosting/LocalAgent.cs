@@ -4,12 +4,14 @@ using Whistle.Agent.Settings;
 using Whistle.Data;
 using Whistle.Inventory;
 using Whistle.State.Health;
+using Whistle.Tls;
 
 namespace Whistle.Hosting;
 
 /// <summary>The agent of the server's own machine. It reports as any other does: a credential, the gateway, a buffer on disk.</summary>
 sealed class LocalAgent(
-    WhistleOptions options, Credentials credentials, HealthBoard health, ILogger<LocalAgent> logger, ILogger<WhistleAgent> agentLogger)
+    WhistleOptions options, Credentials credentials, IServiceProvider services, HealthBoard health, ILogger<LocalAgent> logger,
+    ILogger<WhistleAgent> agentLogger)
 {
     const string Component = "agent";
 
@@ -38,11 +40,19 @@ sealed class LocalAgent(
     {
         Server = server,
         TokenFile = _tokenFile,
+        Trust = Trust(server),
         Interval = options.AgentInterval,
         PolicyFile = options.AgentPolicyFile,
         ProtectedFolders = [options.DataFolder],
         Time = options.Time,
         Buffer = new BufferOptions { Folder = Path.Combine(_folder, "buffer") },
+    };
+
+    // It knows the certificate itself, whatever name that is for.
+    ServerTrust Trust(Uri server) => server.Scheme != Uri.UriSchemeHttps ? new() : new()
+    {
+        IsOwn = shown => shown.RawDataMemory.Span.SequenceEqual(
+            services.GetRequiredService<CertificateSource>().Current.Leaf.RawDataMemory.Span),
     };
 
     async Task EnrolAsync(SecretFile file, CancellationToken cancellation)

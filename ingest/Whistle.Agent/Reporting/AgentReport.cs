@@ -10,8 +10,8 @@ static class AgentReport
     /// <summary>For <c>docs/report-sources.md</c>.</summary>
     public static readonly IReadOnlyList<string> Sends =
     [
-        "whistle_agent_buffer_bytes", "whistle_agent_buffered_reports", "whistle_agent_dropped_samples_total", "whistle_agent_info",
-        "whistle_agent_interval_seconds",
+        "whistle_agent_buffer_bytes", "whistle_agent_buffered_reports", "whistle_agent_clock_skew_seconds",
+        "whistle_agent_dropped_samples_total", "whistle_agent_info", "whistle_agent_interval_seconds",
     ];
 
     public static void WriteIdentity(SeriesSet series, AgentOptions options)

@@ -24,7 +24,7 @@ sealed class CommandClient : IDisposable
     {
         _options = options;
         // A connection of its own: a long poll must not hold up a report.
-        _http = new HttpClient(options.Handler ?? ReportSender.DefaultHandler(options.Server!), disposeHandler: options.Handler is null)
+        _http = new HttpClient(options.Handler ?? ReportSender.DefaultHandler(options), disposeHandler: options.Handler is null)
         {
             Timeout = Timeout.InfiniteTimeSpan,
             MaxResponseContentBufferSize = LargestAnswer,
@@ -121,7 +121,7 @@ sealed class CommandClient : IDisposable
         }
         catch (HttpRequestException e)
         {
-            return (new SendOutcome.Retryable($"{address} cannot be reached: {e.Message}{ReportSender.Cause(e)}"), null);
+            return (new SendOutcome.Retryable($"{address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}"), null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {

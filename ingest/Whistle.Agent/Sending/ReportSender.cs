@@ -23,11 +23,17 @@ sealed class ReportSender : IDisposable
         _options = options;
         _address = WriteAddress(options.Server!);
         // The wait is bounded with the agent's own clock below, so not by the client's.
-        _http = new HttpClient(options.Handler ?? DefaultHandler(_address), disposeHandler: options.Handler is null)
+        _http = new HttpClient(options.Handler ?? DefaultHandler(options), disposeHandler: options.Handler is null)
         {
             Timeout = Timeout.InfiniteTimeSpan,
         };
     }
+
+    /// <summary>
+    /// How far this machine's clock is ahead of the server's, as the last answer said; null before there was one. Answers have whole
+    /// seconds, so what is less than one, and what the way takes, is not seen.
+    /// </summary>
+    public TimeSpan? ClockSkew { get; private set; }
 
     /// <summary>Never throws for what the network, the server or the token file does.</summary>
     public async Task<SendOutcome> SendAsync(ReadOnlyMemory<byte> payload, CancellationToken cancellation)
@@ -37,8 +43,11 @@ sealed class ReportSender : IDisposable
         try
         {
             using var request = Request(payload);
+            var asked = _options.Time.GetUtcNow();
             using var response = await _http.SendAsync(
                 request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
+            if (response.Headers.Date is { } told)
+                ClockSkew = SkewOf(asked, told, _options.Time.GetUtcNow());
             if (response.IsSuccessStatusCode)
                 return new SendOutcome.Accepted();
             return Judge(response, await ReasonAsync(response, either.Token).ConfigureAwait(false));
@@ -49,7 +58,7 @@ sealed class ReportSender : IDisposable
         }
         catch (HttpRequestException e)
         {
-            return new SendOutcome.Retryable($"{_address} cannot be reached: {e.Message}{Cause(e)}");
+            return new SendOutcome.Retryable($"{_address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -62,16 +71,28 @@ sealed class ReportSender : IDisposable
     public static Uri WriteAddress(Uri server) => new(server.AbsoluteUri.TrimEnd('/') + "/api/v1/write");
 
     // A redirect would turn the POST into a GET or carry the token elsewhere; the owner shall name the right address.
-    internal static SocketsHttpHandler DefaultHandler(Uri address) => new()
+    internal static SocketsHttpHandler DefaultHandler(AgentOptions options)
     {
-        AllowAutoRedirect = false,
-        UseCookies = false,
-        UseProxy = !address.IsLoopback,
-        ConnectTimeout = TimeSpan.FromSeconds(10),
-        // Name changes (a moved server) reach a connection that is never idle, too.
-        PooledConnectionLifetime = TimeSpan.FromMinutes(10),
-        MaxConnectionsPerServer = 1,
-    };
+        var handler = new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            UseProxy = !options.Server!.IsLoopback,
+            Proxy = options.Proxy is { } proxy ? new WebProxy(proxy) : null,
+            ConnectTimeout = TimeSpan.FromSeconds(10),
+            // Name changes (a moved server) reach a connection that is never idle, too.
+            PooledConnectionLifetime = TimeSpan.FromMinutes(10),
+            MaxConnectionsPerServer = 1,
+        };
+        options.Trust.Apply(handler);
+        return handler;
+    }
+
+    // The answer was made at some time within the second that it names, between asking and hearing.
+    internal static TimeSpan SkewOf(DateTimeOffset asked, DateTimeOffset told, DateTimeOffset heard) =>
+        asked >= told + TimeSpan.FromSeconds(1) ? asked - told - TimeSpan.FromSeconds(1)
+        : heard < told ? heard - told
+        : TimeSpan.Zero;
 
     HttpRequestMessage Request(ReadOnlyMemory<byte> payload)
     {
@@ -132,7 +153,4 @@ sealed class ReportSender : IDisposable
             return line.Length > 0 ? line : response.ReasonPhrase ?? "no reason given";
         }
     }
-
-    internal static string Cause(HttpRequestException e) =>
-        e.InnerException is { } inner && inner.Message != e.Message ? $" ({inner.Message})" : "";
 }

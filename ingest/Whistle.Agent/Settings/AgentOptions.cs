@@ -37,6 +37,12 @@ public sealed record AgentOptions
     /// <summary>Contains the token and nothing else; read again for each request, so that a corrected token works at once.</summary>
     public string? TokenFile { get; init; }
 
+    /// <summary>What proves the server beside the authorities of this machine.</summary>
+    public ServerTrust Trust { get; init; } = new();
+
+    /// <summary>The proxy on the way to the server; where there is none, HTTPS_PROXY and NO_PROXY of the environment count.</summary>
+    public Uri? Proxy { get; init; }
+
     /// <summary>Allows plain http to another machine, which shows the token to the network.</summary>
     public bool Insecure { get; init; }
 
@@ -104,6 +110,10 @@ public sealed record AgentOptions
             yield return $"The server's address {Server} is not an http or https address. Write it like https://whistle.example.com.";
         else if (Server.Scheme == "http" && !Server.IsLoopback && !Insecure)
             yield return $"Plain http to {Server.Host} would show the token to the network. Use https, or allow it with --insecure.";
+        if (Proxy is not null && (!Proxy.IsAbsoluteUri || Proxy.Scheme is not ("http" or "https")))
+            yield return $"The proxy {Proxy} is not an http or https address. Write it like http://proxy.example.com:3128.";
+        foreach (var error in Trust.Errors(Server))
+            yield return error;
         if (Token is null && TokenFile is null)
             yield return "The token is missing. Name the file that contains it with --token-file.";
     }

@@ -48,7 +48,7 @@ public sealed class SecretFile(string path, SecretForm form)
     /// <exception cref="SecretException">There is none that could be taken.</exception>
     public string Read()
     {
-        var bytes = Native.IsKnown ? ReadTrusted() : ReadPlain();
+        var bytes = ReadBytes();
         try
         {
             // Line ends and spaces that an editor or echo leaves. Unicode's spaces stay: what is
@@ -61,6 +61,10 @@ public sealed class SecretFile(string path, SecretForm form)
             throw Damaged("is not UTF-8.");
         }
     }
+
+    /// <summary>What the file holds, whatever its form.</summary>
+    /// <exception cref="SecretException">It may not be taken.</exception>
+    public byte[] ReadBytes() => Native.IsKnown ? ReadTrusted() : ReadPlain();
 
     /// <summary>Why it cannot be read now; null where it can.</summary>
     public string? Fault()
@@ -210,7 +214,7 @@ public sealed class SecretFile(string path, SecretForm form)
     {
         if (length > form.LargestBytes)
             throw Damaged($"has {length} bytes, more than the {form.LargestBytes} that {form.What} can have.");
-        var bytes = new byte[form.LargestBytes];
+        var bytes = new byte[length];
         return bytes[..RandomAccess.Read(file, bytes, 0)];
     }
 

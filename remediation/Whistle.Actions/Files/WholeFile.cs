@@ -6,7 +6,7 @@ namespace Whistle.Actions.Files;
 /// Writes a file for its owner alone, in such an order that under its name is all of it or what was there before, whenever the process ends
 /// or the disk is full: a new file beside it, on the disk, then its name, on the disk.
 /// </summary>
-static class WholeFile
+public static class WholeFile
 {
     const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 

@@ -75,6 +75,14 @@ public enum CommandOutcome
 /// <param name="Output">The action's own report; null where there is none.</param>
 public sealed record CommandResult(long Token, CommandOutcome Outcome, string Summary, JsonElement? Output);
 
+/// <summary><c>POST /agent/v1/enrol</c>, with a join token as bearer. Repeated with the same credential it answers the same.</summary>
+/// <param name="Node">The name that the node will have in its cluster.</param>
+/// <param name="Credential">The token that it has made and will send from then on; the server keeps a hash.</param>
+public sealed record EnrolRequest(string Node, string Credential);
+
+/// <summary>As whom the node reports now.</summary>
+public sealed record EnrolAnswer(string Tenant, string Cluster, string Node);
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(List<LeasedCommand>))]
 [JsonSerializable(typeof(LeaseRequest))]
@@ -82,4 +90,6 @@ public sealed record CommandResult(long Token, CommandOutcome Outcome, string Su
 [JsonSerializable(typeof(BeginAnswer))]
 [JsonSerializable(typeof(CommandResult))]
 [JsonSerializable(typeof(JournalReport))]
+[JsonSerializable(typeof(EnrolRequest))]
+[JsonSerializable(typeof(EnrolAnswer))]
 public sealed partial class AgentProtocolJson : JsonSerializerContext;

@@ -238,6 +238,10 @@ public sealed class ControlStore
         return result;
     }
 
+    /// <summary>Notes what else people should see beside the brakes.</summary>
+    public Task NoteAsync(DateTimeOffset at, string author, string text, CancellationToken cancellation) =>
+        ChangeAsync(at, author, text, _ => Task.FromResult(true), cancellation);
+
     static async Task NoteAsync(
         StateConnection connection, DateTimeOffset at, string author, string text, CancellationToken cancellation) =>
         await connection.ExecuteAsync(

@@ -26,7 +26,7 @@ sealed class InProcessServer : IAsyncDisposable
         var options = new WhistleOptions
         {
             DataFolder = folder ?? Directory.CreateTempSubdirectory("whistle").FullName,
-            Listen = new Uri("http://127.0.0.1:0"),
+            Listen = [new("http://127.0.0.1:0")],
             Agent = false,
             Log = new TelemetryLogOptions { GroupCommit = TimeSpan.Zero },
         };

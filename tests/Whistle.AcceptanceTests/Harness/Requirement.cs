@@ -13,6 +13,13 @@ static class Requirement
 {
     public static void Root() => Check(Environment.UserName == "root", "root, to mount file systems");
 
+    /// <summary>Root, and what makes network namespaces.</summary>
+    public static void Namespaces()
+    {
+        Root();
+        Check(File.Exists("/usr/sbin/ip") || File.Exists("/sbin/ip"), "ip (Debian's iproute2)");
+    }
+
     /// <summary>Root with loop devices and ext4.</summary>
     public static void LoopDevice()
     {

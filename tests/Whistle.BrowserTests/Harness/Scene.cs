@@ -98,7 +98,7 @@ sealed class Scene : IAsyncDisposable
         var options = new WhistleOptions
         {
             DataFolder = Path.Combine(_folder, "data"),
-            Listen = _listen,
+            Listen = [_listen],
             Agent = false,
             Rules = [Path.Combine(_folder, "rules.yaml")],
             Log = new TelemetryLogOptions { GroupCommit = TimeSpan.Zero },

@@ -76,6 +76,19 @@ public sealed class SendingTests : IDisposable
         });
     }
 
+    [Theory]
+    [InlineData("0.2", "0", "0.9", 0)]
+    [InlineData("-0.5", "0", "0.1", 0)]
+    [InlineData("61", "0", "61.2", 60)]
+    [InlineData("-31", "0", "-30", -30)]
+    [InlineData("-0.4", "0", "-0.1", -0.1)]
+    public void What_an_answer_says_of_the_clock_is_only_what_it_must_be_off(string asked, string told, string heard, double seconds)
+    {
+        DateTimeOffset At(string second) => DateTimeOffset.UnixEpoch.AddSeconds(double.Parse(second));
+
+        Assert.Equal(seconds, ReportSender.SkewOf(At(asked), At(told), At(heard)).TotalSeconds, 6);
+    }
+
     [Fact]
     public async Task The_request_is_remote_write_2_with_the_token_of_the_file_as_it_is_now()
     {

@@ -1,0 +1,153 @@
+using System.ComponentModel;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+using Whistle.Actions.Protocol;
+using Whistle.Detectors.Http;
+using Whistle.Inventory;
+using Whistle.Remediation.Control;
+using Whistle.Tls;
+
+namespace Whistle.Access;
+
+/// <param name="Uses">How many nodes may enrol with it; one if not given.</param>
+/// <param name="For">How long it counts, like 24h, which it is if not given.</param>
+/// <param name="Replace">A node that is enrolled may enrol again under its name.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+sealed record JoinTokenRequest(string Cluster, string? Tenant = null, int Uses = 1, string? For = null, bool Replace = false);
+
+/// <summary>A token that nodes may enrol with.</summary>
+/// <param name="Id">Names it in lists; opens nothing.</param>
+sealed record JoinTokenAnswer(
+    string Id, string Tenant, string Cluster, int Uses, int Used, bool Replaces, DateTimeOffset MadeAt, DateTimeOffset EndsAt)
+{
+    public static JoinTokenAnswer Of(JoinToken token) => new(
+        token.Id, token.ClusterId.Tenant, token.ClusterId.Cluster, token.Uses, token.Used, token.Replaces, token.MadeAt, token.EndsAt);
+}
+
+/// <param name="Token">Shown this once.</param>
+/// <param name="Server">Where agents reach the server from elsewhere; null where it listens on the loopback alone.</param>
+/// <param name="AuthorityFingerprint">What agents prove the server by; null where its certificate is not of its own authority.</param>
+sealed record MadeJoinToken(string Token, JoinTokenAnswer Made, Uri? Server, string? AuthorityFingerprint);
+
+/// <summary>Nodes enrol themselves over the network, with a token that was made for their cluster.</summary>
+static class Joining
+{
+    const string Path = "/agent/v1/enrol";
+    const int MaxBodyBytes = 4 << 10;
+
+    static readonly TimeSpan Usual = TimeSpan.FromHours(24);
+
+    public static void Map(WebApplication app, Credentials credentials, ControlStore control, WhistleOptions options)
+    {
+        var group = WhistleApi.Group(app, "agents");
+        // A browser's cookie makes no senders.
+        group.RequireAuthorization(Authentication.TokenOnly);
+        group.MapPost("/join-tokens", async Task<Results<Ok<MadeJoinToken>, BadRequest<ApiError>>> (
+            JoinTokenRequest request, CancellationToken cancellation) =>
+        {
+            if ((request.For is null ? Usual : WhistleApi.Duration(request.For)) is not { } lasts)
+                return WhistleApi.BadDuration("for", request.For);
+            try
+            {
+                var (token, made) = await credentials.MakeJoinTokenAsync(
+                    new(request.Tenant ?? Enrolment.DefaultTenant, request.Cluster), request.Uses, lasts, request.Replace, cancellation);
+                return TypedResults.Ok(new MadeJoinToken(
+                    token, JoinTokenAnswer.Of(made), options.ForAgents,
+                    app.Services.GetService<CertificateSource>()?.AuthorityFingerprint));
+            }
+            catch (ArgumentException e)
+            {
+                return WhistleApi.BadRequest(e.Message);
+            }
+        }).WithName("makeJoinToken").WithSummary("Makes a token that nodes of a cluster enrol themselves with; answers it this once.");
+        group.MapGet("/join-tokens", async (CancellationToken cancellation) =>
+            TypedResults.Ok((await credentials.JoinTokensAsync(cancellation)).Select(JoinTokenAnswer.Of).ToList()))
+            .WithName("listJoinTokens").WithSummary("The tokens that nodes could enrol themselves with now.");
+        group.MapDelete("/join-tokens/{id}", async Task<Results<NoContent, NotFound<ApiError>>> (
+            [Description("As the list has it.")] string id, CancellationToken cancellation) =>
+            await credentials.RevokeJoinTokenAsync(id, cancellation)
+                ? TypedResults.NoContent() : WhistleApi.NotFound($"No join token {id} is in force."))
+            .WithName("revokeJoinToken").WithSummary("Takes a join token back. Nodes that enrolled with it stay enrolled.");
+        var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Joining));
+        app.MapPost(Path, (RequestDelegate)(context => JoinAsync(context, credentials, control, options.Time, logger))).AllowAnonymous();
+    }
+
+    static async Task JoinAsync(
+        HttpContext context, Credentials credentials, ControlStore control, TimeProvider time, ILogger logger)
+    {
+        if (Bearer.TokenOf(context.Request) is not { } token)
+        {
+            await RefuseAsync(context, StatusCodes.Status401Unauthorized, "The join token is missing. Send it as bearer.");
+            return;
+        }
+
+        if (await ReadAsync(context) is not { } request)
+            return;
+        try
+        {
+            switch (await credentials.JoinAsync(token, request.Node, request.Credential, context.RequestAborted))
+            {
+                case JoinOutcome.Joined joined:
+                    logger.NodeJoined(joined.NodeId, context.Connection.RemoteIpAddress);
+                    if (joined.Replaced > 0)
+                    {
+                        await control.NoteAsync(
+                            time.GetUtcNow(), "whistle",
+                            $"{joined.NodeId} enrolled again from {context.Connection.RemoteIpAddress}; its earlier credential ended.",
+                            CancellationToken.None);
+                    }
+
+                    context.Response.ContentType = "application/json";
+                    await JsonSerializer.SerializeAsync(
+                        context.Response.Body, new EnrolAnswer(joined.NodeId.Tenant, joined.NodeId.Cluster, joined.NodeId.Node),
+                        AgentProtocolJson.Default.EnrolAnswer, context.RequestAborted);
+                    break;
+                case JoinOutcome.Refused refused:
+                    await RefuseAsync(
+                        context, refused.IsToken ? StatusCodes.Status401Unauthorized : StatusCodes.Status409Conflict, refused.Reason);
+                    break;
+                case var outcome:
+                    throw new InvalidOperationException($"{outcome} is no outcome.");
+            }
+        }
+        catch (ArgumentException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, e.Message);
+        }
+    }
+
+    static async Task<EnrolRequest?> ReadAsync(HttpContext context)
+    {
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+            limit.MaxRequestBodySize = MaxBodyBytes;
+        try
+        {
+            var read = await JsonSerializer.DeserializeAsync(
+                context.Request.Body, AgentProtocolJson.Default.EnrolRequest, context.RequestAborted);
+            if (read is { Node: not null, Credential: not null })
+                return read;
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, "The body names no node or no credential.");
+        }
+        catch (JsonException e)
+        {
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, $"The body is not what this address takes: {e.Message}");
+        }
+        catch (BadHttpRequestException e)
+        {
+            await RefuseAsync(context, e.StatusCode, $"{e.Message} A body has at most {MaxBodyBytes >> 10} KiB.");
+        }
+
+        return null;
+    }
+
+    static async Task RefuseAsync(HttpContext context, int status, string reason)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        await context.Response.WriteAsync(reason + "\n");
+    }
+}

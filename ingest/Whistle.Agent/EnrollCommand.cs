@@ -1,0 +1,112 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+
+using Whistle.Actions.Files;
+using Whistle.Actions.Protocol;
+using Whistle.Agent.Sending;
+using Whistle.Agent.Settings;
+using Whistle.Telemetry;
+
+namespace Whistle.Agent;
+
+/// <summary>
+/// Enrols this node at a server: proves the server, makes a credential and trades the join token for its acceptance. Run again after
+/// anything that went wrong on the way, it goes on with the same credential, so that the token is not used twice.
+/// </summary>
+static class EnrollCommand
+{
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    static readonly SecretForm JoinForm = SecretForm.Line("the join token", 256);
+
+    static readonly SecretForm CredentialForm = SecretForm.Token("the agent's credential", AccessToken.OfSender);
+
+    /// <param name="folder">Where the credential goes.</param>
+    public static async Task<int> RunAsync(
+        AgentOptions options, string folder, string? joinToken, string? joinTokenFile, string node, CancellationToken cancellation)
+    {
+        try
+        {
+            if ((joinToken ?? (joinTokenFile is null ? null : new SecretFile(joinTokenFile, JoinForm).Read())) is not { } token)
+                return Refuse("The join token is missing. Make one with `whistle agents join-token`, and give it with --join-token.");
+            if (!AccessToken.IsWhole(AccessToken.OfJoin, token))
+                return Refuse($"This is no join token: one begins with {AccessToken.OfJoin}. Make one with `whistle agents join-token`.");
+            if (new PrivateFolder(folder, secrets: []).Prepare() is { } closed)
+                await Console.Error.WriteLineAsync(closed).ConfigureAwait(false);
+            // One server must not know what another accepts.
+            var joining = Path.Combine(folder, $"token.joining-{Short(options.Server!)}");
+            var credential = new SecretFile(joining, CredentialForm).ReadOrMake(
+                () => AccessToken.New(AccessToken.OfSender), options.Time, Console.Error.WriteLine);
+            var (answer, reason) = await AskAsync(options, token, node, credential, cancellation).ConfigureAwait(false);
+            if (answer is null)
+            {
+                await Console.Error.WriteLineAsync(reason).ConfigureAwait(false);
+                return AgentCommand.Failed;
+            }
+
+            // In this order: whatever ends this in between, the same command goes on with the same credential.
+            new Enrolment(options.Server!, options.Trust.Fingerprint, Whole(options.Trust.AuthorityFile)).Write(folder);
+            File.Move(joining, Enrolment.TokenFile(folder), overwrite: true);
+            Console.WriteLine($"This node is {answer.Node} of cluster {answer.Cluster} of tenant {answer.Tenant} now. "
+                + "`whistle-agent run` reports it.");
+            return 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return AgentCommand.Failed;
+        }
+    }
+
+    static async Task<(EnrolAnswer? Answer, string Reason)> AskAsync(
+        AgentOptions options, string joinToken, string node, string credential, CancellationToken cancellation)
+    {
+        var address = new Uri($"{options.Server!.AbsoluteUri.TrimEnd('/')}/agent/v1/enrol");
+        using var http = new HttpClient(options.Handler ?? ReportSender.DefaultHandler(options), disposeHandler: options.Handler is null);
+        http.Timeout = Patience;
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, address)
+            {
+                Content = JsonContent.Create(new EnrolRequest(node, credential), AgentProtocolJson.Default.EnrolRequest),
+            };
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", joinToken);
+            request.Headers.TryAddWithoutValidation("User-Agent", $"whistle-agent/{AgentOptions.Version}");
+            using var response = await http.SendAsync(request, cancellation).ConfigureAwait(false);
+            if (response.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed)
+                return (null, $"{address} is not where agents enrol. Give the address of a Whistle server that is for agents.");
+            if (!response.IsSuccessStatusCode)
+                return (null, await ReportSender.ReasonAsync(response, cancellation).ConfigureAwait(false));
+            var answer = await response.Content.ReadFromJsonAsync(AgentProtocolJson.Default.EnrolAnswer, cancellation)
+                .ConfigureAwait(false);
+            return (answer, $"{address} gave an empty answer. Run this again.");
+        }
+        catch (HttpRequestException e)
+        {
+            return (null, $"{address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}");
+        }
+        catch (JsonException e)
+        {
+            return (null, $"{address} gave an answer that is none: {e.Message} Run this again.");
+        }
+        catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return (null, $"{address} did not answer within {Patience.TotalSeconds} s. Run this again.");
+        }
+    }
+
+    static string Short(Uri server) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(server.GetLeftPart(UriPartial.Authority))))[..8];
+
+    static string? Whole(string? path) => path is null ? null : Path.GetFullPath(path);
+
+    static int Refuse(string reason)
+    {
+        Console.Error.WriteLine(reason);
+        return AgentCommand.Usage;
+    }
+}

@@ -1,0 +1,279 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+
+using Microsoft.Extensions.DependencyInjection;
+
+using Whistle.Fixtures;
+using Whistle.State.Health;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>The server beyond the loopback: what it shows, whom it answers, and what it does not say without TLS.</summary>
+public sealed class TlsTests : IDisposable
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-tls-").FullName;
+    readonly TestAuthority _authority = new("real");
+
+    public void Dispose()
+    {
+        _authority.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task From_the_fingerprint_that_the_server_prints_an_agent_and_the_command_line_reach_it()
+    {
+        var port = ChildProcess.FreePort();
+        await using var server = new ServerProcess(_folder, "--no-agent", "--listen", $"https://127.0.0.1:{port}");
+        await server.StartAsync(Cancellation);
+        // It is ready before it has printed all.
+        string? printed = null;
+        await UntilAsync(() =>
+            (printed = server.Output.FirstOrDefault(l => l.Contains("--ca-fingerprint ", StringComparison.Ordinal))) is not null);
+        var fingerprint = printed!.Trim().Split(' ')[1];
+        var address = $"https://127.0.0.1:{port}";
+        string[] asks = ["agents", "add", "--cluster", "c", "--node", "n", "--server", address, "--token-file", $"{_folder}/token"];
+
+        var (enrolled, token) = await RunAsync("Whistle", "whistle.dll", [.. asks, "--ca-fingerprint", fingerprint]);
+        Assert.Equal(0, enrolled);
+        var (refused, wrong) = await RunAsync("Whistle", "whistle.dll", [.. asks, "--ca-fingerprint", new string('A', 64)]);
+        Assert.Equal(1, refused);
+        Assert.Contains("else somebody stands in between", wrong, StringComparison.Ordinal);
+        var (unproven, hint) = await RunAsync("Whistle", "whistle.dll", [.. asks, "--data", "/nowhere"]);
+        Assert.Equal(1, unproven);
+        Assert.Contains("name its fingerprint with --ca-fingerprint", hint, StringComparison.Ordinal);
+
+        var file = PrivateText.Write(Path.Combine(_folder, "node.token"), token.Trim().Split('\n')[^1].Trim());
+        string[] reports = ["run", "--server", address, "--token-file", file, "--interval", "1s", "--buffer", $"{_folder}/buffer"];
+        using var agent = ChildProcess.StartProject("Whistle.Agent", "whistle-agent.dll", [.. reports, "--ca-fingerprint", fingerprint]);
+        try
+        {
+            await agent.UntilAsync(
+                async c => (await server.Http.GetStringAsync("api/v1/query?query=node_boot_time_seconds", c))
+                    .Contains("\"node\":\"n\"", StringComparison.Ordinal),
+                Cancellation);
+        }
+        finally
+        {
+            await agent.KillAndWaitAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_certificate_that_is_replaced_under_load_fails_no_request_and_a_broken_one_changes_nothing()
+    {
+        var first = _authority.Sign("localhost");
+        WriteCertificate(first);
+        await using var server = await StartAsync(o => o with { Tls = Files });
+        using var stop = new CancellationTokenSource();
+        var load = Enumerable.Range(0, 4).Select(_ => Task.Run(() => AskUntilAsync(server.App.Address, stop.Token), Cancellation)).ToList();
+        var source = server.App.Services.GetRequiredService<Whistle.Tls.CertificateSource>();
+        var second = _authority.Sign("localhost");
+        WriteCertificate(second);
+        await UntilAsync(() => source.Current.Leaf.Thumbprint == second.Thumbprint);
+        Assert.Equal(second.Thumbprint, await ShownAsync(server.App.Address.Port));
+
+        PrivateText.Write(Path.Combine(_folder, "key"), "no key");
+        await UntilAsync(() => server.App.Services.GetRequiredService<HealthBoard>().Problems().Any(p => p.Component == "tls"));
+        Assert.Equal(second.Thumbprint, await ShownAsync(server.App.Address.Port));
+        await stop.CancelAsync();
+        var answered = await Task.WhenAll(load);
+        Assert.All(answered, count => Assert.True(count > 0));
+    }
+
+    [Fact]
+    public async Task It_speaks_TLS_1_2_and_1_3_and_HTTP_2_and_nothing_older()
+    {
+        await using var server = await StartAsync();
+        foreach (var protocol in new[] { SslProtocols.Tls12, SslProtocols.Tls13 })
+        {
+            await using var tls = await ConnectAsync(server.App.Address.Port, protocol);
+            Assert.Equal((protocol, SslApplicationProtocol.Http2), (tls.SslProtocol, tls.NegotiatedApplicationProtocol));
+        }
+
+        // This machine's own library would not ask for less, so it is asked by hand: a hello of TLS 1.1 that offers one cipher of its time.
+        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(IPAddress.Loopback, server.App.Address.Port, Cancellation);
+        byte[] hello = [0x03, 0x02, .. new byte[32], 0, 0, 2, 0x00, 0x2F, 1, 0];
+        byte[] handshake = [0x01, 0, 0, (byte)hello.Length, .. hello];
+        await socket.SendAsync((byte[])[0x16, 0x03, 0x01, 0, (byte)handshake.Length, .. handshake], Cancellation);
+        var answer = new byte[7];
+        var length = await socket.ReceiveAsync(answer, Cancellation);
+        // An alert (21), or the end.
+        Assert.True(length == 0 || answer[0] == 21, $"The server answered with a record of type {answer[0]}.");
+    }
+
+    [Fact]
+    public async Task An_address_for_agents_answers_no_person_and_one_for_people_no_agent()
+    {
+        await using var server = await StartAsync(o => o with
+        {
+            Listen = [new("http://127.0.0.1:0")],
+            ListenForAgents = [new("https://127.0.0.1:0")],
+            ListenForPeople = [new("https://[::1]:0")],
+        });
+        var (agents, people) = (server.App.Addresses[1], server.App.Addresses[2]);
+        using var http = Client(server);
+
+        foreach (var (path, agentsAnswer, peopleAnswer) in new[]
+        {
+            ("/-/healthy", 200, 200), ("/-/ready", 200, 200), ("/", 404, 302), ("/login", 404, 401), ("/metrics", 404, 401),
+            ("/api/v1/query", 404, 401), ("/api/whistle/v1/incidents", 404, 401), ("/openapi/v1.json", 404, 401),
+            ("/api/v1/write", 401, 404), ("/agent/v1/commands/lease", 401, 404), ("/api/v1/write/", 401, 404),
+        })
+        {
+            Assert.Equal((path, agentsAnswer), (path, await StatusAsync(http, new(agents, path))));
+            Assert.Equal((path, peopleAnswer), (path, await StatusAsync(http, new(people, path))));
+        }
+    }
+
+    [Fact]
+    public async Task Only_a_named_proxy_is_believed_and_only_known_names_are_answered()
+    {
+        await using var server = await StartAsync(o => o with
+        {
+            Listen = [new("http://127.0.0.1:0")],
+            Names = ["whistle.example.com"],
+            Proxies = ["127.0.0.1"],
+        });
+        await using var plain = await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")], Names = ["whistle.example.com"] });
+
+        Assert.StartsWith("https://whistle.example.com/login?token=", await LinkAsync(server), StringComparison.Ordinal);
+        Assert.StartsWith("http://127.0.0.1:", await LinkAsync(plain), StringComparison.Ordinal);
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/-/healthy") { Headers = { Host = "elsewhere.example.com" } };
+        Assert.Equal(HttpStatusCode.BadRequest, (await plain.Http.SendAsync(request, Cancellation)).StatusCode);
+        using var known = new HttpRequestMessage(HttpMethod.Get, "/-/healthy") { Headers = { Host = "whistle.example.com" } };
+        Assert.Equal(HttpStatusCode.OK, (await plain.Http.SendAsync(known, Cancellation)).StatusCode);
+    }
+
+    [Fact]
+    public async Task The_servers_own_agent_reports_over_https_alone()
+    {
+        WriteCertificate(_authority.Sign("whistle.example.com"));
+        await using var server = await StartAsync(o => o with { Tls = Files, Agent = true, AgentInterval = TimeSpan.FromSeconds(1) });
+        using var http = Client(server);
+        var query = new Uri(server.App.Address, "api/v1/query?query=node_boot_time_seconds");
+        await UntilAsync(async () => (await http.GetStringAsync(query, Cancellation)).Contains("\"value\"", StringComparison.Ordinal));
+    }
+
+    Task<InProcessServer> StartAsync(Func<WhistleOptions, WhistleOptions>? change = null)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
+        return InProcessServer.StartAsync(
+            Cancellation, folder, o => (change ?? (x => x))(o with { Listen = [new("https://127.0.0.1:0")] }));
+    }
+
+    Whistle.Tls.TlsOptions Files =>
+        new() { CertificateFile = Path.Combine(_folder, "certificate"), KeyFile = Path.Combine(_folder, "key") };
+
+    void WriteCertificate(X509Certificate2 leaf)
+    {
+        PrivateText.Write(Path.Combine(_folder, "certificate"), leaf.ExportCertificatePem());
+        PrivateText.Write(Path.Combine(_folder, "key"), TestAuthority.KeyOf(leaf));
+    }
+
+    // It does not prove the server, which other tests do.
+    static HttpClient Client(InProcessServer? server = null)
+    {
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
+#pragma warning disable CA5359 // See above.
+        handler.SslOptions.RemoteCertificateValidationCallback = (_, _, _, _) => true;
+#pragma warning restore CA5359
+        var http = new HttpClient(handler);
+        if (server is not null && server.App.Address.Scheme == "https")
+            http.DefaultRequestHeaders.Authorization = server.Http.DefaultRequestHeaders.Authorization;
+        return http;
+    }
+
+    static async Task<int> StatusAsync(HttpClient http, Uri address)
+    {
+        using var request = new HttpRequestMessage(
+            address.AbsolutePath is "/api/v1/write" or "/agent/v1/commands/lease" ? HttpMethod.Post : HttpMethod.Get, address);
+        using var answer = await http.SendAsync(request, Cancellation);
+        return (int)answer.StatusCode;
+    }
+
+    static async Task<string> LinkAsync(InProcessServer server)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "api/whistle/v1/login-links");
+        request.Headers.Add("X-Forwarded-For", "192.0.2.7");
+        request.Headers.Add("X-Forwarded-Proto", "https");
+        request.Headers.Add("X-Forwarded-Host", "whistle.example.com");
+        using var answer = await server.Http.SendAsync(request, Cancellation);
+        return System.Text.Json.JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancellation)).RootElement.GetProperty("url")
+            .GetString()!;
+    }
+
+    // Each request on a connection of its own; answers how many there were.
+    static async Task<int> AskUntilAsync(Uri address, CancellationToken stop)
+    {
+        for (var count = 0; ; count++)
+        {
+            if (stop.IsCancellationRequested)
+                return count;
+            using var http = Client();
+            using var answer = await http.GetAsync(new Uri(address, "/-/healthy"), CancellationToken.None);
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+    }
+
+    static async Task<string> ShownAsync(int port)
+    {
+        await using var tls = await ConnectAsync(port, SslProtocols.None);
+        return ((X509Certificate2)tls.RemoteCertificate!).Thumbprint;
+    }
+
+    static async Task<SslStream> ConnectAsync(int port, SslProtocols protocols)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(IPAddress.Loopback, port, Cancellation);
+        var tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
+        try
+        {
+            await tls.AuthenticateAsClientAsync(
+                new SslClientAuthenticationOptions
+                {
+                    TargetHost = "localhost",
+                    EnabledSslProtocols = protocols,
+                    ApplicationProtocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11],
+#pragma warning disable CA5359 // Which certificate it is, the caller looks at.
+                    RemoteCertificateValidationCallback = (_, _, _, _) => true,
+#pragma warning restore CA5359
+                },
+                Cancellation);
+            return tls;
+        }
+        catch
+        {
+            await tls.DisposeAsync();
+            throw;
+        }
+    }
+
+    static Task UntilAsync(Func<bool> ready) => UntilAsync(() => Task.FromResult(ready()));
+
+    static async Task UntilAsync(Func<Task<bool>> ready)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), TimeProvider.System);
+        while (!await ready())
+            await timer.WaitForNextTickAsync(Cancellation);
+    }
+
+    static async Task<(int Exit, string Output)> RunAsync(string project, string assembly, string[] arguments)
+    {
+        using var process = ChildProcess.StartProject(project, assembly, arguments);
+        var output = new StringBuilder();
+        process.OutputDataReceived += (_, line) => output.AppendLine(line.Data);
+        process.ErrorDataReceived += (_, line) => output.AppendLine(line.Data);
+        await process.WaitForExitAsync(Cancellation);
+        return (process.ExitCode, output.ToString());
+    }
+}
