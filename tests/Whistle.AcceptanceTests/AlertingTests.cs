@@ -102,7 +102,7 @@ public sealed class AlertingTests : IDisposable
     }
 
     [Fact]
-    public async Task A_PagerDuty_that_refuses_is_shown_with_its_reason()
+    public async Task A_key_that_is_none_waits_with_its_reason_and_the_page_goes_out_when_it_is_right()
     {
         await using var pagerDuty = await PagerDutyServer.StartAsync(Cancellation);
         var key = Path.Combine(_folder.FullName, "key");
@@ -113,10 +113,16 @@ public sealed class AlertingTests : IDisposable
         _view = _view with { Repairs = [GaveUp()] };
         await PassAsync(host);
 
-        Assert.Equal(2, (await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation)).Count);
-        Assert.All(
-            await host.NotificationsAsync(NotificationState.Failed, cancellation: Cancellation),
-            n => Assert.Contains("Length of 'routing_key'", n.Reason, StringComparison.Ordinal));
+        var waiting = await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation);
+        Assert.Equal(2, waiting.Count);
+        // The oldest comes first, and holds up what is behind it.
+        Assert.Contains("the key has 9 characters, not 32", waiting[^1].Reason, StringComparison.Ordinal);
+        Assert.Empty(pagerDuty.Events);
+
+        PrivateText.Write(key, new string('n', 32));
+        await PassAsync(host);
+        Assert.Empty(await host.NotificationsAsync(NotificationState.Pending, cancellation: Cancellation));
+        Assert.Single(pagerDuty.Events);
     }
 
     [Fact]

@@ -1,3 +1,5 @@
+using System.Security.Cryptography.X509Certificates;
+
 using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -12,6 +14,7 @@ using Whistle.Data;
 using Whistle.Fixtures;
 using Whistle.State.Health;
 using Whistle.Telemetry;
+using Whistle.Tls;
 
 using Xunit;
 
@@ -22,6 +25,9 @@ public sealed class SecretSweepTests : IDisposable
 {
     static readonly string Key = new('k', 32);
     static readonly string Token = AccessToken.New(AccessToken.OfSender);
+
+    static readonly TestAuthority Authority = new("sweep");
+    static readonly X509Certificate2 Leaf = Authority.Sign("whistle.example.com");
 
     static readonly Dictionary<string, Func<SecretSweepTests, string, Task<string>>> Readers = new()
     {
@@ -49,6 +55,14 @@ public sealed class SecretSweepTests : IDisposable
             },
         }),
         ["database"] = (_, file) => Check(new() { DatabaseFile = file }),
+        ["tls/authority.pem"] = (_, file) =>
+            Read(() => OwnAuthority.In(file[..^"/tls/authority.pem".Length], TimeProvider.System).Certificate.Subject),
+        ["certificate's key"] = (test, file) =>
+            Check(new() { Tls = new() { CertificateFile = test.Public("leaf.pem", Leaf.ExportCertificatePem()), KeyFile = file } }),
+        ["certificate's password"] = (test, file) =>
+            Check(new() { Tls = new() { CertificateFile = test.Pfx(), PasswordFile = file } }),
+        ["enrolment.json"] = (_, file) => Read(() =>
+            Enrolment.Read(Path.GetDirectoryName(file)!)?.Server.ToString() ?? throw new CommandException("It is not enrolled.")),
     };
 
     static readonly Dictionary<string, string> Contents = new()
@@ -72,6 +86,10 @@ public sealed class SecretSweepTests : IDisposable
         ["routing key"] = Key,
         ["mail password"] = "correct horse battery staple",
         ["database"] = "Host=db.example.com;Database=whistle;Username=whistle",
+        ["tls/authority.pem"] = $"{Authority.Certificate.ExportCertificatePem()}\n{Authority.Key}\n",
+        ["certificate's key"] = TestAuthority.KeyOf(Leaf),
+        ["certificate's password"] = "correct horse battery staple",
+        ["enrolment.json"] = """{ "server": "https://whistle.example.com:9443", "fingerprint": null, "authorityFile": null }""",
     };
 
     // What must not be taken, whoever wrote it and however it came there. {0} is the file, {1} a folder beside it.
@@ -107,7 +125,8 @@ public sealed class SecretSweepTests : IDisposable
         [("mail password", "truncated"), ("database", "truncated"), ("sessions", "truncated")];
 
     // As orchestrators and services have it: root links it, and a service's group reads it.
-    static readonly HashSet<string> Placed = ["agent --token-file", "routing key", "mail password", "database"];
+    static readonly HashSet<string> Placed =
+        ["agent --token-file", "routing key", "mail password", "database", "certificate's key", "certificate's password"];
     static readonly HashSet<string> PlacedSo = ["root's link to root's file", "readable by its group"];
 
     // Made again by the server, which says so; what it made in their place must be whole.
@@ -118,11 +137,12 @@ public sealed class SecretSweepTests : IDisposable
     static readonly HashSet<(string, string)> Closed =
         [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
 
-    // A list of nobody, and no list; no key, for a folder of that name is none; and root may stop the repairs of another user's server.
+    // An authority is made where there is none, and PEM may have other lines around it. A list of nobody, and no list; no key, for a folder of that name is none; and root may stop the repairs of another user's server.
     static readonly HashSet<(string, string)> Fine =
     [
         ("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"),
-        ("token of the command line", "in a stranger's folder"),
+        ("token of the command line", "in a stranger's folder"), ("tls/authority.pem", "missing"), ("tls/authority.pem", "two lines"),
+        ("certificate's key", "two lines"),
     ];
 
     readonly string _base = Directory.CreateTempSubdirectory("whistle-sweep").FullName;
@@ -222,7 +242,8 @@ public sealed class SecretSweepTests : IDisposable
 
     string Prepare(string secret, string fault, out string beside)
     {
-        var name = secret == "token of the command line" ? "token" : secret.Replace(' ', '-');
+        var name = secret == "token of the command line" ? "token"
+            : secret.Replace(' ', '-').Replace("'", "", StringComparison.Ordinal);
         var folder = Directory.CreateDirectory(
             Path.Combine(_base, fault.Replace(' ', '-').Replace("'", "", StringComparison.Ordinal), "data")).FullName;
         beside = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(folder)!, "beside")).FullName;
@@ -257,6 +278,20 @@ public sealed class SecretSweepTests : IDisposable
         {
             return $"refused: {e.Message}";
         }
+    }
+
+    string Public(string name, string content)
+    {
+        var file = Path.Combine(_base, name);
+        File.WriteAllText(file, content);
+        return file;
+    }
+
+    string Pfx()
+    {
+        var file = PrivateText.Write(Path.Combine(_base, "leaf.pfx"), "");
+        File.WriteAllBytes(file, Leaf.Export(X509ContentType.Pfx, Contents["certificate's password"]));
+        return file;
     }
 
     static async Task StartAsync(WhistleApp app)

@@ -30,14 +30,6 @@ sealed class RestartUnit : INodeAction
 
     static readonly string[] TimeServices = ["chrony", "ntp", "systemd-timesyncd", "openntpd", "ptp4l"];
 
-    static readonly ActionParameter Unit = new("unit", ParameterKind.Text, "A service as the policy names it: `kubelet.service`.")
-    {
-        Required = true,
-        Example = "\"kubelet.service\"",
-        Form = Names.IsService,
-        FormWords = "the name of a service with its ending, like kubelet.service",
-    };
-
     public ActionDescriptor Descriptor { get; } = new()
     {
         Name = "unit.restart",
@@ -46,10 +38,10 @@ sealed class RestartUnit : INodeAction
         Changes = "the unit's processes",
         Disturbs = "whoever uses the service",
         DryRun = "asks all that must be known and leaves out the restart",
-        Parameters = [Unit],
+        Parameters = [SystemUnit.Parameter],
         PolicyKeys = ["restartUnits"],
         Report = RestartJson.Default.RestartReport,
-        TraitsOf = text => OfUnit(text(Unit.Name)),
+        TraitsOf = text => OfUnit(text(SystemUnit.Parameter.Name)),
     };
 
     [ModuleInitializer]
@@ -60,7 +52,7 @@ sealed class RestartUnit : INodeAction
         : string.Join("; ", policy.RestartUnits.Select(r => $"{r.Unit} with fewer than {r.MostStartsIn20Minutes} starts in 20 minutes"));
 
     public Task<ActionReport> RunAsync(Arguments asked, ActionContext context, CancellationToken cancellation) =>
-        NodeWork.RunAsync(context, () => RestartAsync(asked.Text(Unit)!, context, cancellation), cancellation);
+        NodeWork.RunAsync(context, () => RestartAsync(asked.Text(SystemUnit.Parameter)!, context, cancellation), cancellation);
 
     // A new start of the time service may step the clock, which an etcd member may not survive in time.
     static ActionTraits OfUnit(string? unit)
@@ -75,7 +67,7 @@ sealed class RestartUnit : INodeAction
 
     static async Task<ActionReport> RestartAsync(string unit, ActionContext context, CancellationToken cancellation)
     {
-        if (Rule(context, unit, out var refusal) is not { } rule)
+        if (SystemUnit.RuleOf(context, unit, out var refusal) is not { } rule)
             return ActionReport.Refuse(refusal!);
         var (before, failure) = await SystemUnit.ShowAsync(context, unit, cancellation).ConfigureAwait(false);
         if (before is null)
@@ -106,15 +98,6 @@ sealed class RestartUnit : INodeAction
         if (restart.Killed)
             return Answer(CommandOutcome.Indeterminate, $"{unit} is being restarted, and did not come up in time.", report);
         return await SettleAsync(restart, report, context, cancellation).ConfigureAwait(false);
-    }
-
-    static UnitRule? Rule(ActionContext context, string unit, out string? refusal)
-    {
-        var policy = context.Policy(out refusal);
-        var rule = policy?.RestartUnits.FirstOrDefault(r => r.Unit == unit);
-        if (policy is not null && rule is null)
-            refusal = $"The node's policy {context.PolicyFile} does not name {unit} in its restartUnits, so it may not be restarted.";
-        return rule;
     }
 
     static string NotLoaded(string unit, string state) => state switch

@@ -1,6 +1,7 @@
 using System.Globalization;
 
 using Whistle.Actions.Contract;
+using Whistle.Actions.Policy;
 using Whistle.Actions.Programs;
 
 namespace Whistle.Actions.Units;
@@ -19,6 +20,26 @@ sealed record SystemUnit(string Id, string LoadState, string ActiveState, string
 
     // More makes no difference to anybody.
     const int MostCounted = 200;
+
+    /// <summary>The parameter of an action on one service.</summary>
+    public static readonly ActionParameter Parameter =
+        new("unit", ParameterKind.Text, "A service as the policy names it: `kubelet.service`.")
+        {
+            Required = true,
+            Example = "\"kubelet.service\"",
+            Form = Names.IsService,
+            FormWords = "the name of a service with its ending, like kubelet.service",
+        };
+
+    /// <summary>Null, with the reason, where the node's policy lets no action touch the service.</summary>
+    public static UnitRule? RuleOf(ActionContext context, string unit, out string? refusal)
+    {
+        var policy = context.Policy(out refusal);
+        var rule = policy?.RestartUnits.FirstOrDefault(r => r.Unit == unit);
+        if (policy is not null && rule is null)
+            refusal = $"The node's policy {context.PolicyFile} does not name {unit} in its restartUnits, so it is left alone.";
+        return rule;
+    }
 
     public bool IsActive => ActiveState == "active";
 

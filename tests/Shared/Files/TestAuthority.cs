@@ -17,6 +17,9 @@ sealed class TestAuthority : IDisposable
 
     public X509Certificate2 Certificate { get; }
 
+    /// <summary>PEM.</summary>
+    public string Key => _key.ExportPkcs8PrivateKeyPem();
+
     public string Fingerprint => Convert.ToHexString(SHA256.HashData(Certificate.RawData));
 
     /// <summary>A certificate with its key.</summary>

@@ -149,10 +149,11 @@ sealed class RemediationBench : IDisposable
         await Runs.BeginGenerationAsync(Lineage.NewGeneration(), backupAt, Now, TestContext.Current.CancellationToken);
     }
 
-    public void Fire(string signal = "Filling")
+    public void Fire(string signal = "Filling") => Fire(signal, Labels.Of(
+        ("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", signal), ("severity", "warning")));
+
+    public void Fire(string signal, Labels labels)
     {
-        var labels = Labels.Of(
-            ("tenant", "t"), ("cluster", "c"), ("node", "n"), ("mountpoint", "/data"), ("alertname", signal), ("severity", "warning"));
         Signal = new()
         {
             Rule = "r",
