@@ -137,7 +137,8 @@ public sealed class SecretSweepTests : IDisposable
     static readonly HashSet<(string, string)> Closed =
         [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
 
-    // An authority is made where there is none, and PEM may have other lines around it. A list of nobody, and no list; no key, for a folder of that name is none; and root may stop the repairs of another user's server.
+    // An authority is made where there is none, and PEM may have other lines around it. A list of nobody, and no list; no key, for a folder
+    // of that name is none; and root may stop the repairs of another user's server.
     static readonly HashSet<(string, string)> Fine =
     [
         ("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"),
