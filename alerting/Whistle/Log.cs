@@ -33,7 +33,7 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "The state was accepted as it is, and the kill switch is on. {What}")]
     public static partial void StateAccepted(this ILogger logger, string what);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The certificate {Subject} is in use, until {EndsAt}.")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "The certificate {Subject} is in use, until {EndsAt:u}.")]
     public static partial void CertificateReplaced(this ILogger logger, string subject, DateTimeOffset endsAt);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Node} enrolled itself from {Address}.")]

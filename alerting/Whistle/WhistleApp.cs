@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
@@ -131,7 +133,7 @@ sealed class WhistleApp : IAsyncDisposable
         {
             await _app.StartAsync(cancellation);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or SocketException)
         {
             var all = string.Join(", ", _options.Listen.Concat(_options.ListenForAgents).Concat(_options.ListenForPeople));
             throw new StartException($"The server cannot listen on {all}: {e.Message} Name another address with --listen.");

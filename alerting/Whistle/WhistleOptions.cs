@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Net;
+using System.Text;
 
 using Whistle.Actions.Files;
 using Whistle.Actions.Policy;
@@ -239,8 +240,15 @@ sealed record WhistleOptions
                 yield return new(key, $"{address.OriginalString} is named twice. Take one away.");
         }
 
-        foreach (var name in Names.Where(n => Uri.CheckHostName(n) is UriHostNameType.Unknown or UriHostNameType.Basic))
-            yield return new(nameof(Names), $"\"{name}\" is not the name of a host. Write it like whistle.example.com.");
+        // A browser and a certificate have others than ASCII's in another form (xn--…).
+        var odd = Names.Where(n => !Ascii.IsValid(n) || Uri.CheckHostName(n) is UriHostNameType.Unknown or UriHostNameType.Basic);
+        foreach (var name in odd)
+        {
+            yield return new(
+                nameof(Names),
+                $"\"{name}\" is not the name of a host. Write it like whistle.example.com, and letters beyond ASCII as xn--….");
+        }
+
         foreach (var proxy in Proxies.Where(p => !IPAddress.TryParse(p, out _) && !IPNetwork.TryParse(p, out _)))
             yield return new(nameof(Proxies), $"\"{proxy}\" is neither an address nor a network. Write it like 10.0.0.7 or 10.0.0.0/24.");
     }

@@ -10,12 +10,14 @@ using Whistle.Agent.Settings;
 namespace Whistle.Agent;
 
 /// <summary>
-/// The command line. Exit codes, as those of <c>whistle</c>: 0 done or stopped, 1 a failure while running, 2 wrong usage or options.
+/// The command line. Exit codes, as those of <c>whistle</c>: 0 done or stopped, 1 a failure while running, 2 wrong usage or options,
+/// 3 no server answers.
 /// </summary>
 static class AgentCommand
 {
     public const int Failed = 1;
     public const int Usage = 2;
+    public const int Unreachable = 3;
 
     static readonly Option<string?> Server = Text("--server", "The server's address, like https://whistle.example.com.", null);
     static readonly Option<string?> TokenFile = Text("--token-file", "The file that contains the agent's token.", null);
@@ -31,6 +33,7 @@ static class AgentCommand
     static readonly Option<string?> Buffer = Text("--buffer", "The folder where unsent reports wait; buffer in the agent's own.", null);
     static readonly Option<string?> JoinToken = Text("--join-token", "The token from `whistle agents join-token`.", null);
     static readonly Option<string?> JoinTokenFile = Text("--join-token-file", "A file that contains it.", null);
+    static readonly Option<bool> Replace = new("--replace") { Description = "Gives up what the folder is enrolled as now." };
     static readonly Option<string?> Node = Text("--node", "The node's name in its cluster.", NodeName());
     static readonly Option<string?> Proc = Text("--path.procfs", "Where the host's procfs is.", "/proc");
     static readonly Option<string?> Sys = Text("--path.sysfs", "Where the host's sysfs is.", "/sys");
@@ -48,7 +51,7 @@ static class AgentCommand
             Reads this host and reports it to a Whistle server.
             Each option can come from the environment too: --token-file as WHISTLE_AGENT_TOKEN_FILE.
 
-            Example: whistle-agent enroll --server https://whistle.example.com:9443 --ca-fingerprint SHA256 --join-token TOKEN
+            Example: whistle-agent enroll --server https://whistle.example.com:9443 --ca-fingerprint SHA256 --join-token-file join.token
             """)
         {
             Enroll(),
@@ -67,8 +70,8 @@ static class AgentCommand
         var command = new Command(
             "enroll",
             "Enrols this node at a server, with a join token. "
-            + "Example: whistle-agent enroll --server https://whistle.example.com:9443 --join-token TOKEN")
-            { Server, Authority, Fingerprint, Proxy, JoinToken, JoinTokenFile, Node, Folder, Insecure };
+            + "Example: whistle-agent enroll --server https://whistle.example.com:9443 --join-token-file join.token")
+            { Server, Authority, Fingerprint, Proxy, JoinToken, JoinTokenFile, Node, Replace, Folder, Insecure };
         command.SetAction(async (parsed, cancellation) =>
         {
             var folder = parsed.GetValue(Folder)!;
@@ -80,15 +83,15 @@ static class AgentCommand
                 Proxy = AddressOf(parsed.GetValue(Proxy)),
                 Insecure = parsed.GetValue(Insecure),
                 TokenFile = Enrolment.TokenFile(folder),
-                Buffer = new BufferOptions { Folder = folder },
+                Buffer = new BufferOptions { Folder = Path.Combine(folder, "buffer") },
             };
             if (parsed.GetValue(Server) is null)
                 return Refuse(["The server is missing. Give its address with --server."]);
             if (options.Errors() is { Count: > 0 } errors)
                 return Refuse(errors);
             return await EnrollCommand.RunAsync(
-                options, folder, parsed.GetValue(JoinToken), parsed.GetValue(JoinTokenFile), parsed.GetValue(Node)!, cancellation)
-                .ConfigureAwait(false);
+                options, folder, parsed.GetValue(JoinToken), parsed.GetValue(JoinTokenFile), parsed.GetValue(Node)!,
+                parsed.GetValue(Replace), cancellation).ConfigureAwait(false);
         });
         return command;
     }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -19,6 +20,8 @@ namespace Whistle.Agent;
 /// </summary>
 static class EnrollCommand
 {
+    const int LargestAnswer = 16 << 10;
+
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     static readonly SecretForm JoinForm = SecretForm.Line("the join token", 256);
@@ -26,8 +29,10 @@ static class EnrollCommand
     static readonly SecretForm CredentialForm = SecretForm.Token("the agent's credential", AccessToken.OfSender);
 
     /// <param name="folder">Where the credential goes.</param>
+    /// <param name="replace">What the folder is enrolled as now is given up.</param>
     public static async Task<int> RunAsync(
-        AgentOptions options, string folder, string? joinToken, string? joinTokenFile, string node, CancellationToken cancellation)
+        AgentOptions options, string folder, string? joinToken, string? joinTokenFile, string node, bool replace,
+        CancellationToken cancellation)
     {
         try
         {
@@ -37,20 +42,29 @@ static class EnrollCommand
                 return Refuse($"This is no join token: one begins with {AccessToken.OfJoin}. Make one with `whistle agents join-token`.");
             if (new PrivateFolder(folder, secrets: []).Prepare() is { } closed)
                 await Console.Error.WriteLineAsync(closed).ConfigureAwait(false);
+            var before = Enrolment.Read(folder);
+            var isSame = before is not null && before.Server == options.Server && before.Node == node;
+            if (before is not null && !replace)
+                return await SayEnrolledAsync(before, folder, isSame).ConfigureAwait(false);
             // One server must not know what another accepts.
             var joining = Path.Combine(folder, $"token.joining-{Short(options.Server!)}");
             var credential = new SecretFile(joining, CredentialForm).ReadOrMake(
                 () => AccessToken.New(AccessToken.OfSender), options.Time, Console.Error.WriteLine);
-            var (answer, reason) = await AskAsync(options, token, node, credential, cancellation).ConfigureAwait(false);
+            var (answer, reason, code) = await AskAsync(options, token, node, credential, cancellation).ConfigureAwait(false);
             if (answer is null)
             {
                 await Console.Error.WriteLineAsync(reason).ConfigureAwait(false);
-                return AgentCommand.Failed;
+                return code;
             }
 
+            // What was measured under another name, or for another server, is not this one's.
+            if (before is not null && !isSame && Directory.Exists(options.Buffer.Folder))
+                Directory.Delete(options.Buffer.Folder, recursive: true);
             // In this order: whatever ends this in between, the same command goes on with the same credential.
-            new Enrolment(options.Server!, options.Trust.Fingerprint, Whole(options.Trust.AuthorityFile)).Write(folder);
-            File.Move(joining, Enrolment.TokenFile(folder), overwrite: true);
+            File.Copy(joining, Enrolment.TokenFile(folder), overwrite: true);
+            new Enrolment(options.Server!, node, options.Trust.Fingerprint, Whole(options.Trust.AuthorityFile)).Write(folder);
+            foreach (var left in Directory.GetFiles(folder, "token.joining-*"))
+                File.Delete(left);
             Console.WriteLine($"This node is {answer.Node} of cluster {answer.Cluster} of tenant {answer.Tenant} now. "
                 + "`whistle-agent run` reports it.");
             return 0;
@@ -62,12 +76,26 @@ static class EnrollCommand
         }
     }
 
-    static async Task<(EnrolAnswer? Answer, string Reason)> AskAsync(
+    static async Task<int> SayEnrolledAsync(Enrolment before, string folder, bool isSame)
+    {
+        if (isSame && File.Exists(Enrolment.TokenFile(folder)))
+        {
+            Console.WriteLine($"This node is enrolled as {before.Node} at {before.Server} already. --replace enrols it again.");
+            return 0;
+        }
+
+        await Console.Error.WriteLineAsync(
+            $"{folder} is enrolled as {before.Node} at {before.Server}. Use another --folder, or give that up with --replace: then what "
+            + "waits to be sent there is dropped, and that server misses the node until it is revoked there.").ConfigureAwait(false);
+        return AgentCommand.Failed;
+    }
+
+    static async Task<(EnrolAnswer? Answer, string Reason, int Code)> AskAsync(
         AgentOptions options, string joinToken, string node, string credential, CancellationToken cancellation)
     {
         var address = new Uri($"{options.Server!.AbsoluteUri.TrimEnd('/')}/agent/v1/enrol");
         using var http = new HttpClient(options.Handler ?? ReportSender.DefaultHandler(options), disposeHandler: options.Handler is null);
-        http.Timeout = Patience;
+        (http.Timeout, http.MaxResponseContentBufferSize) = (Patience, LargestAnswer);
         try
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, address)
@@ -78,26 +106,43 @@ static class EnrollCommand
             request.Headers.TryAddWithoutValidation("User-Agent", $"whistle-agent/{AgentOptions.Version}");
             using var response = await http.SendAsync(request, cancellation).ConfigureAwait(false);
             if (response.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed)
-                return (null, $"{address} is not where agents enrol. Give the address of a Whistle server that is for agents.");
+            {
+                return (null, $"{address} is not where agents enrol. Give the address of a Whistle server that is for agents.",
+                    AgentCommand.Unreachable);
+            }
+
+            if ((int)response.StatusCode is >= 300 and < 400)
+                return (null, $"{address} redirects, which is not followed. Give the address of the server itself.", AgentCommand.Failed);
             if (!response.IsSuccessStatusCode)
-                return (null, await ReportSender.ReasonAsync(response, cancellation).ConfigureAwait(false));
+            {
+                return (null, await ReportSender.ReasonAsync(response, cancellation).ConfigureAwait(false),
+                    response.StatusCode is HttpStatusCode.BadRequest ? AgentCommand.Usage : AgentCommand.Failed);
+            }
+
             var answer = await response.Content.ReadFromJsonAsync(AgentProtocolJson.Default.EnrolAnswer, cancellation)
                 .ConfigureAwait(false);
-            return (answer, $"{address} gave an empty answer. Run this again.");
+            return answer is { } told && told.Node == node && IsName(told.Cluster) && IsName(told.Tenant)
+                ? (told, "", 0)
+                : (null, $"{address} did not say that it has enrolled {node}, so nothing is kept. Is it a Whistle server?",
+                    AgentCommand.Failed);
         }
         catch (HttpRequestException e)
         {
-            return (null, $"{address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}");
+            return (null, $"{address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}",
+                e.InnerException is AuthenticationException ? AgentCommand.Failed : AgentCommand.Unreachable);
         }
         catch (JsonException e)
         {
-            return (null, $"{address} gave an answer that is none: {e.Message} Run this again.");
+            return (null, $"{address} gave an answer that is none: {e.Message} Is it a Whistle server?", AgentCommand.Failed);
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            return (null, $"{address} did not answer within {Patience.TotalSeconds} s. Run this again.");
+            return (null, $"{address} did not answer within {Patience.TotalSeconds} s. Run this again.", AgentCommand.Unreachable);
         }
     }
+
+    static bool IsName(string? text) =>
+        text is { Length: > 0 and <= 253 } && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-');
 
     static string Short(Uri server) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(server.GetLeftPart(UriPartial.Authority))))[..8];

@@ -79,14 +79,14 @@ public sealed partial class Credentials
     /// <returns>Whether there was one in force.</returns>
     public async Task<bool> RevokeJoinTokenAsync(string id, CancellationToken cancellation)
     {
-        if (id.Length != IdLength || !id.All(char.IsAsciiHexDigitUpper))
+        if (id.Length != IdLength || !id.All(char.IsAsciiHexDigit))
             return false;
         await using var connection = await _state.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(StateScope.Of("credentials"), cancellation);
         var count = await connection.ExecuteAsync(
             $"UPDATE join_tokens SET revoked_at = $at, checksum = NULL "
             + $"WHERE substr(token_hash, 1, {IdLength}) = $id AND revoked_at IS NULL AND ends_at > $at",
-            cancellation, ("$id", id), ("$at", _time.GetUtcNow()));
+            cancellation, ("$id", id.ToUpperInvariant()), ("$at", _time.GetUtcNow()));
         await JoinRows.FillAsync(connection, cancellation);
         await transaction.CommitAsync(cancellation);
         return count > 0;
@@ -118,7 +118,7 @@ public sealed partial class Credentials
             return sender == new EnrolledSender(found.ClusterId, node)
                 ? new JoinOutcome.Joined(found.ClusterId.Node(node), 0)
                 : new JoinOutcome.Refused(
-                    "This credential was used before: for another node, or it was revoked. Delete the file token.joining-… in the agent's "
+                    "This credential was used before: for another node, or it was revoked. Delete the files token.joining-* in the agent's "
                     + "folder and enrol again.",
                     IsToken: false);
         }

@@ -65,7 +65,8 @@ public sealed class EnrollTests : IDisposable
                     async _ => (await QueryAsync(data, "node_boot_time_seconds")).Contains("node-2", StringComparison.Ordinal),
                     Cancellation);
 
-                await AssertRefusedAsync([.. enroll, "--ca-fingerprint", fingerprint], "is enrolled already");
+                string[] elsewhere = [.. enroll.Select(a => a.EndsWith("/node", StringComparison.Ordinal) ? $"{_folder}/other" : a)];
+                await AssertRefusedAsync([.. elsewhere, "--ca-fingerprint", fingerprint], "is enrolled already");
                 // Revoked, it is told so, and its reports wait.
                 await RunAsync(_server, "whistle.dll", ["agents", "revoke", "--cluster", "prod-1", "--node", "node-2", "--data", data]);
                 await agent.UntilAsync(

@@ -89,7 +89,8 @@ public sealed class SecretSweepTests : IDisposable
         ["tls/authority.pem"] = $"{Authority.Certificate.ExportCertificatePem()}\n{Authority.Key}\n",
         ["certificate's key"] = TestAuthority.KeyOf(Leaf),
         ["certificate's password"] = "correct horse battery staple",
-        ["enrolment.json"] = """{ "server": "https://whistle.example.com:9443", "fingerprint": null, "authorityFile": null }""",
+        ["enrolment.json"] =
+            """{ "server": "https://whistle.example.com:9443", "node": "n1", "fingerprint": null, "authorityFile": null }""",
     };
 
     // What must not be taken, whoever wrote it and however it came there. {0} is the file, {1} a folder beside it.

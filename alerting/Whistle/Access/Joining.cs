@@ -38,6 +38,7 @@ static class Joining
 {
     const string Path = "/agent/v1/enrol";
     const int MaxBodyBytes = 4 << 10;
+    const string Body = """The body must be {"node": "…", "credential": "wst_…"}, each once and both texts.""";
 
     static readonly TimeSpan Usual = TimeSpan.FromHours(24);
 
@@ -130,11 +131,11 @@ static class Joining
                 context.Request.Body, AgentProtocolJson.Default.EnrolRequest, context.RequestAborted);
             if (read is { Node: not null, Credential: not null })
                 return read;
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, "The body names no node or no credential.");
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, Body);
         }
-        catch (JsonException e)
+        catch (JsonException)
         {
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, $"The body is not what this address takes: {e.Message}");
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, Body);
         }
         catch (BadHttpRequestException e)
         {

@@ -59,7 +59,8 @@ static class JoinTokenCommands
         // The token alone is the answer; a script takes it from there.
         await Console.Error.WriteLineAsync(answer.Text("server") is { Length: > 0 } address
             ? "Put the token into a file join.token on each node, mode 0600, and run there as root:\n"
-                + $"whistle-agent enroll --server {address}{fingerprint} --join-token-file join.token"
+                + $"whistle-agent enroll --server {address}{fingerprint} --join-token-file join.token\n"
+                + "If nodes do not know that name, put one that they know into the setting Names."
             : "The server itself listens on the loopback alone. For other machines, give the address of the proxy before it, or start it "
                 + "with --listen https://0.0.0.0:9443 beside --listen http://127.0.0.1:9480.");
         Console.WriteLine(token);

@@ -111,7 +111,7 @@ static class ServeCommand
             await app.StartAsync(cancellation);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
-                Whistle runs at {string.Join(" and ", app.Addresses)}
+                Whistle runs at {Addresses(app, configuration.Options)}
                 {Login(app, configuration.Options.DataFolder)}
                 Data is kept in {configuration.Options.DataFolder}
                 {(configuration.File is { } file ? $"Settings are from {file}" : "No settings file")}
@@ -156,6 +156,13 @@ static class ServeCommand
     static string Login(WhistleApp app, string folder) => PrivateOutput.IsOpen
         ? $"This output is a file that others can read. For a login link, run: {LoginLine.Of(app.Address, folder)}"
         : $"Log in once with {app.LoginLink()}";
+
+    static string Addresses(WhistleApp app, WhistleOptions options)
+    {
+        var (all, agents) = (options.Listen.Count, options.ListenForAgents.Count);
+        return string.Join(
+            " and ", app.Addresses.Select((a, i) => i < all ? $"{a}" : i < all + agents ? $"{a} (for agents)" : $"{a} (for people)"));
+    }
 
     // Where agents and people prove the server by something that only it can say.
     static string Proven(WhistleApp app, string folder) => app.AuthorityFingerprint is not { } fingerprint ? "" : $"""

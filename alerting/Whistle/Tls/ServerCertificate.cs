@@ -54,19 +54,39 @@ sealed class ServerCertificate
             var password = options.PasswordFile is { } file ? new SecretFile(file, Password).Read() : null;
             if (options.KeyFile is null)
             {
+                if (HoldsNoKey(options.CertificateFile!))
+                    throw new CertificateException($"{options.CertificateFile} has no key in it. Name the file of its key in KeyFile.");
+
                 // With the key in it, it is a secret.
                 var both = new SecretFile(options.CertificateFile!, Key).ReadBytes();
                 return new(options.CertificateFile!, both, both, password);
             }
 
             var certificate = ReadPublic(options.CertificateFile!);
-            return new(options.CertificateFile!, certificate, new SecretFile(options.KeyFile, Key).ReadBytes(), password);
+            var key = new SecretFile(options.KeyFile, Key).ReadBytes();
+            return HasKey(key) ? new(options.CertificateFile!, certificate, key, password)
+                : throw new CertificateException($"{options.KeyFile} has no key in it. Name a PEM file with the key in KeyFile.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new CertificateException(e.Message);
         }
     }
+
+    // A certificate alone is no secret, so that it is readable is not what is wrong with it.
+    static bool HoldsNoKey(string path)
+    {
+        try
+        {
+            return ReadPublic(path) is var file && !HasKey(file);
+        }
+        catch (CertificateException)
+        {
+            return false;
+        }
+    }
+
+    static bool HasKey(byte[] file) => file.AsSpan().IndexOf("PRIVATE KEY-----"u8) >= 0;
 
     static byte[] ReadPublic(string path)
     {
@@ -88,9 +108,9 @@ sealed class ServerCertificate
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException or NotSupportedException)
         {
+            // Which of them it is, .NET says in words that are made for programmers.
             throw new CertificateException(
-                $"{files.Name} holds no certificate with its key, or the key is another's: {e.Message} "
-                + "Name the file of the key in KeyFile.");
+                $"{files.Name} is damaged, or its key or password is another certificate's: {e.Message.Split(" (Parameter")[0]}");
         }
     }
 

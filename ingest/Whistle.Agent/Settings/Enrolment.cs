@@ -6,8 +6,9 @@ using Whistle.Actions.Files;
 namespace Whistle.Agent.Settings;
 
 /// <summary>Which server a node was enrolled at, and what proves it: written by <c>whistle-agent enroll</c>, read by <c>run</c>.</summary>
+/// <param name="Node">The node's name there.</param>
 /// <param name="Fingerprint">Null where the machine's authorities or a file count.</param>
-sealed record Enrolment(Uri Server, string? Fingerprint, string? AuthorityFile)
+sealed record Enrolment(Uri Server, string Node, string? Fingerprint, string? AuthorityFile)
 {
     const string FileName = "enrolment.json";
     const int LargestFile = 16 << 10;

@@ -51,10 +51,13 @@ public sealed record ServerTrust
     {
         if (e.InnerException is not { } inner || inner.Message == e.Message)
             return "";
-        return e.HttpRequestError is HttpRequestError.SecureConnectionError && inner is AuthenticationException and not UnprovenException
-            ? $" ({inner.Message} If the server has an authority of its own, name its fingerprint with --ca-fingerprint or its file "
-                + "with --ca.)"
-            : $" ({inner.Message})";
+        var reason = $"{inner.Message.TrimEnd('.')}.";
+        if (inner is not AuthenticationException or UnprovenException)
+            return $" ({reason})";
+        // What is no certificate's fault has other words, which no type tells apart.
+        return reason.Contains("certificate", StringComparison.OrdinalIgnoreCase)
+            ? $" ({reason} If the server has an authority of its own, name its fingerprint with --ca-fingerprint or its file with --ca.)"
+            : $" ({reason} Does it speak TLS there? If not, write the address with http.)";
     }
 
     /// <summary>As the server prints it.</summary>

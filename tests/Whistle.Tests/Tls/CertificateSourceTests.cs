@@ -81,7 +81,7 @@ public sealed class CertificateSourceTests : IDisposable
         source.Look();
         Assert.Empty(_health.Problems());
         source.Look();
-        Assert.Contains("holds no certificate with its key", Assert.Single(_health.Problems()).Reason, StringComparison.Ordinal);
+        Assert.Contains("key or password is another certificate's", Assert.Single(_health.Problems()).Reason, StringComparison.Ordinal);
 
         Pem(_authority.Sign("b", from: -20, until: -10));
         source.Look();
