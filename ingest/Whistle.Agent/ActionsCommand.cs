@@ -42,10 +42,10 @@ static class ActionsCommand
 
     static AgentOptions Options(
         ParseResult parsed, Option<string?> policy, Option<string?> folder, Option<string?> buffer) => new()
-    {
-        PolicyFile = parsed.GetValue(policy),
-        Buffer = new BufferOptions { Folder = parsed.GetValue(buffer) ?? Path.Combine(parsed.GetValue(folder)!, "buffer") },
-    };
+        {
+            PolicyFile = parsed.GetValue(policy),
+            Buffer = new BufferOptions { Folder = parsed.GetValue(buffer) ?? Path.Combine(parsed.GetValue(folder)!, "buffer") },
+        };
 
     static int List(AgentOptions options)
     {
