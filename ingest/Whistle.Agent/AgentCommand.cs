@@ -210,7 +210,8 @@ static class AgentCommand
             : new() { AuthorityFile = file, Fingerprint = fingerprint };
     }
 
-    static string NodeName() => string.Concat(Environment.MachineName.ToLowerInvariant()
+    /// <summary>This machine's name in the form that nodes have.</summary>
+    internal static string NodeName() => string.Concat(Environment.MachineName.ToLowerInvariant()
         .Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '-')).Trim('-', '.');
 
     static int Refuse(IEnumerable<string> errors)

@@ -44,7 +44,8 @@ static class EnrollCommand
                 await Console.Error.WriteLineAsync(closed).ConfigureAwait(false);
             var before = Enrolment.Read(folder);
             var isSame = before is not null && before.Server == options.Server && before.Node == node;
-            if (before is not null && !replace)
+            // Without its credential, an enrolment was broken off and goes on.
+            if (before is not null && !replace && !(isSame && !File.Exists(Enrolment.TokenFile(folder))))
                 return await SayEnrolledAsync(before, folder, isSame).ConfigureAwait(false);
             // One server must not know what another accepts.
             var joining = Path.Combine(folder, $"token.joining-{Short(options.Server!)}");
@@ -60,9 +61,10 @@ static class EnrollCommand
             // What was measured under another name, or for another server, is not this one's.
             if (before is not null && !isSame && Directory.Exists(options.Buffer.Folder))
                 Directory.Delete(options.Buffer.Folder, recursive: true);
-            // In this order: whatever ends this in between, the same command goes on with the same credential.
-            File.Copy(joining, Enrolment.TokenFile(folder), overwrite: true);
+            // In this order: no server is ever shown what another accepts, and whatever ends this in between, the same command goes on.
+            File.Delete(Enrolment.TokenFile(folder));
             new Enrolment(options.Server!, node, options.Trust.Fingerprint, Whole(options.Trust.AuthorityFile)).Write(folder);
+            WholeFile.Replace(Enrolment.TokenFile(folder), Encoding.ASCII.GetBytes(credential + "\n"));
             foreach (var left in Directory.GetFiles(folder, "token.joining-*"))
                 File.Delete(left);
             Console.WriteLine($"This node is {answer.Node} of cluster {answer.Cluster} of tenant {answer.Tenant} now. "
@@ -78,7 +80,7 @@ static class EnrollCommand
 
     static async Task<int> SayEnrolledAsync(Enrolment before, string folder, bool isSame)
     {
-        if (isSame && File.Exists(Enrolment.TokenFile(folder)))
+        if (isSame)
         {
             Console.WriteLine($"This node is enrolled as {before.Node} at {before.Server} already. --replace enrols it again.");
             return 0;

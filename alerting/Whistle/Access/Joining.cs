@@ -82,7 +82,7 @@ static class Joining
     {
         if (Bearer.TokenOf(context.Request) is not { } token)
         {
-            await RefuseAsync(context, StatusCodes.Status401Unauthorized, "The join token is missing. Send it as bearer.");
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status401Unauthorized, "The join token is missing. Send it as bearer.");
             return;
         }
 
@@ -108,7 +108,7 @@ static class Joining
                         AgentProtocolJson.Default.EnrolAnswer, context.RequestAborted);
                     break;
                 case JoinOutcome.Refused refused:
-                    await RefuseAsync(
+                    await PlainRefusal.WriteAsync(
                         context, refused.IsToken ? StatusCodes.Status401Unauthorized : StatusCodes.Status409Conflict, refused.Reason);
                     break;
                 case var outcome:
@@ -117,7 +117,7 @@ static class Joining
         }
         catch (ArgumentException e)
         {
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, e.Message);
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, e.Message);
         }
     }
 
@@ -131,24 +131,17 @@ static class Joining
                 context.Request.Body, AgentProtocolJson.Default.EnrolRequest, context.RequestAborted);
             if (read is { Node: not null, Credential: not null })
                 return read;
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, Body);
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, Body);
         }
         catch (JsonException)
         {
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, Body);
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, Body);
         }
         catch (BadHttpRequestException e)
         {
-            await RefuseAsync(context, e.StatusCode, $"{e.Message} A body has at most {MaxBodyBytes >> 10} KiB.");
+            await PlainRefusal.WriteAsync(context, e.StatusCode, $"{e.Message} A body has at most {MaxBodyBytes >> 10} KiB.");
         }
 
         return null;
-    }
-
-    static async Task RefuseAsync(HttpContext context, int status, string reason)
-    {
-        context.Response.StatusCode = status;
-        context.Response.ContentType = "text/plain; charset=utf-8";
-        await context.Response.WriteAsync(reason + "\n");
     }
 }

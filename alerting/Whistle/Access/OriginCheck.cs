@@ -66,12 +66,6 @@ static class OriginCheck
     // It goes back to whoever sent it, and no further.
     static string Shown(string value) => value.Length is 0 or > 100 || value.Any(c => c is < ' ' or > '~') ? "elsewhere" : value;
 
-    static Task RefuseAsync(HttpContext context, int status, string reason)
-    {
-        if (WhistleApi.IsOurs(context))
-            return WhistleApi.RefuseAsync(context, status, reason);
-        context.Response.StatusCode = status;
-        context.Response.ContentType = "text/plain; charset=utf-8";
-        return context.Response.WriteAsync(reason + "\n");
-    }
+    static Task RefuseAsync(HttpContext context, int status, string reason) => WhistleApi.IsOurs(context)
+        ? WhistleApi.RefuseAsync(context, status, reason) : PlainRefusal.WriteAsync(context, status, reason);
 }

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 
+using Whistle.Access;
 using Whistle.Health;
 using Whistle.Tls;
 
@@ -58,11 +59,9 @@ static class Listeners
             return;
         }
 
-        context.Response.StatusCode = StatusCodes.Status404NotFound;
-        context.Response.ContentType = "text/plain; charset=utf-8";
-        await context.Response.WriteAsync(surface is Surface.Agents
-            ? "This address is for agents. Ask for the one that is for people.\n"
-            : "This address is for people. Give the agent the one that is for agents.\n");
+        await PlainRefusal.WriteAsync(context, StatusCodes.Status404NotFound, surface is Surface.Agents
+            ? "This address is for agents. Ask for the one that is for people."
+            : "This address is for people. Give the agent the one that is for agents.");
     });
 
     static void Listen(KestrelServerOptions kestrel, Uri address, Surface surface)

@@ -70,14 +70,12 @@ sealed class LocalAgent(
     // It is known before it is written: one that nobody has costs less than a file with one that the state never had.
     async Task<string> TokenAsync(SecretFile file, CancellationToken cancellation)
     {
-        var made = file.Fault() is null ? null : await credentials.EnrollAsync(new("default", "local"), NodeName(), cancellation);
+        var made = file.Fault() is null
+            ? null : await credentials.EnrollAsync(new("default", "local"), AgentCommand.NodeName(), cancellation);
         return file.ReadOrMake(
             () => made ?? throw new IOException("The agent's token changed while it was read. Start the server again."),
             options.Time, Report);
     }
 
     void Report(string what) => SetAside.Report("agent-token", what, health, logger);
-
-    static string NodeName() => string.Concat(Environment.MachineName.ToLowerInvariant()
-        .Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '-')).Trim('-', '.');
 }

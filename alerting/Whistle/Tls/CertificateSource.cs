@@ -30,7 +30,6 @@ sealed class CertificateSource
     readonly OwnAuthority? _authority;
     readonly string _ownFile;
     CertificateFiles? _inUse;
-    CertificateFiles? _failed;
     string? _suspected;
     string? _broken;
     long? _named;
@@ -102,8 +101,8 @@ sealed class CertificateSource
         {
             var found = ServerCertificate.Contents(_options);
             if (found.HasSame(_inUse))
-                (_failed, _suspected, _broken) = (null, null, null);
-            else if (!found.HasSame(_failed) || _broken is null)
+                (_suspected, _broken) = (null, null);
+            else
                 Take(found);
         }
         catch (CertificateException e)
@@ -114,23 +113,14 @@ sealed class CertificateSource
 
     void Take(CertificateFiles found)
     {
-        try
-        {
-            var certificate = ServerCertificate.Of(found);
-            var now = _time.GetUtcNow();
-            if (certificate.EndsAt <= now && certificate.EndsAt < _current.EndsAt)
-                throw new UntimelyCertificateException($"The certificate in {found.Name} ended at {certificate.EndsAt:u}.");
-            if (certificate.BeginsAt > now)
-                throw new UntimelyCertificateException($"The certificate in {found.Name} counts only from {certificate.BeginsAt:u} on.");
-            (_current, _inUse, _failed, _suspected, _broken) = (certificate, found, null, null, null);
-            _logger.CertificateReplaced(certificate.Leaf.Subject, certificate.EndsAt);
-        }
-        catch (CertificateException e)
-        {
-            // Whether it counts depends on the time, so that is asked again.
-            _failed = e is UntimelyCertificateException ? null : found;
-            Suspect(e.Message);
-        }
+        var certificate = ServerCertificate.Of(found);
+        var now = _time.GetUtcNow();
+        if (certificate.EndsAt <= now && certificate.EndsAt < _current.EndsAt)
+            throw new CertificateException($"The certificate in {found.Name} ended at {certificate.EndsAt:u}.");
+        if (certificate.BeginsAt > now)
+            throw new CertificateException($"The certificate in {found.Name} counts only from {certificate.BeginsAt:u} on.");
+        (_current, _inUse, _suspected, _broken) = (certificate, found, null, null);
+        _logger.CertificateReplaced(certificate.Leaf.Subject, certificate.EndsAt);
     }
 
     // Whoever replaces certificate and key does it one after the other: only what is broken at a second look is.

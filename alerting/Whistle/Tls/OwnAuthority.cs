@@ -11,8 +11,8 @@ using Whistle.Data;
 namespace Whistle.Tls;
 
 /// <summary>
-/// The authority that a server is for itself, where nobody has given it a certificate: made once, in the data folder. Agents and people
-/// who know its fingerprint need not know its certificates, which are made anew before they end and when the machine gets another name.
+/// The server as its own certificate authority, where nobody has given it a certificate. It is made once, in the data folder. Agents and
+/// people pin its fingerprint, so the server's certificate can be renewed before it ends and when the machine gets another name.
 /// </summary>
 sealed class OwnAuthority
 {
@@ -94,7 +94,7 @@ sealed class OwnAuthority
         return ServerCertificate.Of(new(file, pem, pem, null));
     }
 
-    /// <summary>Whether a certificate of its own must be made anew.</summary>
+    /// <summary>Whether it is time to renew a certificate that it has signed.</summary>
     public bool IsDue(ServerCertificate certificate, IEnumerable<string> names, DateTimeOffset now) =>
         certificate.BeginsAt > now || !names.All(certificate.IsFor)
         // Not where that would make it no longer.

@@ -149,7 +149,4 @@ sealed record CertificateFiles(string Name, byte[] Certificate, byte[] Key, stri
 }
 
 /// <summary>No certificate can be had; the message says why.</summary>
-class CertificateException(string reason) : Exception(reason);
-
-/// <summary>It does not count now.</summary>
-sealed class UntimelyCertificateException(string reason) : CertificateException(reason);
+sealed class CertificateException(string reason) : Exception(reason);
