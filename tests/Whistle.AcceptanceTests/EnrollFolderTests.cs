@@ -53,6 +53,9 @@ public sealed class EnrollFolderTests : IDisposable
         Assert.Equal(AgentCommand.Failed, await EnrollAsync(new("http://127.0.0.1:1"), Join, "n1", handler: handler));
         Assert.False(File.Exists(Path.Combine(_folder, "token")));
         Assert.False(File.Exists(Path.Combine(_folder, "enrolment.json")));
+
+        using var right = new Answering("""{"tenant":"t","cluster":"c","node":"n1"}""");
+        Assert.Equal(0, await EnrollAsync(new("http://127.0.0.1:1"), Join, "n1", handler: right));
     }
 
     [Fact]

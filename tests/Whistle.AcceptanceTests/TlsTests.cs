@@ -99,16 +99,10 @@ public sealed class TlsTests : IDisposable
             Assert.Equal((protocol, SslApplicationProtocol.Http2), (tls.SslProtocol, tls.NegotiatedApplicationProtocol));
         }
 
-        // This machine's own library would not ask for less, so it is asked by hand: a hello of TLS 1.1 that offers one cipher of its time.
-        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(IPAddress.Loopback, server.App.Address.Port, Cancellation);
-        byte[] hello = [0x03, 0x02, .. new byte[32], 0, 0, 2, 0x00, 0x2F, 1, 0];
-        byte[] handshake = [0x01, 0, 0, (byte)hello.Length, .. hello];
-        await socket.SendAsync((byte[])[0x16, 0x03, 0x01, 0, (byte)handshake.Length, .. handshake], Cancellation);
-        var answer = new byte[7];
-        var length = await socket.ReceiveAsync(answer, Cancellation);
-        // An alert (21), or the end.
-        Assert.True(length == 0 || answer[0] == 21, $"The server answered with a record of type {answer[0]}.");
+        // This machine's own library would not ask for less, so it is asked by hand; TLS 1.2 in the same words is answered (22).
+        Assert.Equal(22, await HelloAsync(server.App.Address.Port, 0x03));
+        foreach (var older in new byte[] { 0x01, 0x02 })
+            Assert.NotEqual(22, await HelloAsync(server.App.Address.Port, older));
     }
 
     [Fact]
@@ -147,7 +141,14 @@ public sealed class TlsTests : IDisposable
         await using var plain = await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")], Names = ["whistle.example.com"] });
 
         Assert.StartsWith("https://whistle.example.com/login?token=", await LinkAsync(server), StringComparison.Ordinal);
+        await using var another = await StartAsync(o => o with
+        {
+            Listen = [new("http://127.0.0.1:0")],
+            Names = ["whistle.example.com"],
+            Proxies = ["192.0.2.1", "198.51.100.0/24"],
+        });
         Assert.StartsWith("http://127.0.0.1:", await LinkAsync(plain), StringComparison.Ordinal);
+        Assert.StartsWith("http://127.0.0.1:", await LinkAsync(another), StringComparison.Ordinal);
         using var request = new HttpRequestMessage(HttpMethod.Get, "/-/healthy") { Headers = { Host = "elsewhere.example.com" } };
         Assert.Equal(HttpStatusCode.BadRequest, (await plain.Http.SendAsync(request, Cancellation)).StatusCode);
         using var known = new HttpRequestMessage(HttpMethod.Get, "/-/healthy") { Headers = { Host = "whistle.example.com" } };
@@ -162,6 +163,22 @@ public sealed class TlsTests : IDisposable
         using var http = Client(server);
         var query = new Uri(server.App.Address, "api/v1/query?query=node_boot_time_seconds");
         await UntilAsync(async () => (await http.GetStringAsync(query, Cancellation)).Contains("\"value\"", StringComparison.Ordinal));
+    }
+
+    // A hello of TLS 1.(minor - 1) with ciphers of ECDSA keys; answers the type of the server's record, 0 where it just ends.
+    static async Task<int> HelloAsync(int port, byte minor)
+    {
+        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(IPAddress.Loopback, port, Cancellation);
+        byte[] extensions = [0x00, 0x0A, 0, 4, 0, 2, 0x00, 0x17, 0x00, 0x0D, 0, 4, 0, 2, 0x04, 0x03];
+        byte[] hello =
+        [
+            0x03, minor, .. new byte[32], 0, 0, 4, 0xC0, 0x2B, 0xC0, 0x09, 1, 0, 0, (byte)extensions.Length, .. extensions,
+        ];
+        byte[] handshake = [0x01, 0, 0, (byte)hello.Length, .. hello];
+        await socket.SendAsync((byte[])[0x16, 0x03, 0x01, 0, (byte)handshake.Length, .. handshake], Cancellation);
+        var answer = new byte[7];
+        return await socket.ReceiveAsync(answer, Cancellation) == 0 ? 0 : answer[0];
     }
 
     Task<InProcessServer> StartAsync(Func<WhistleOptions, WhistleOptions>? change = null)

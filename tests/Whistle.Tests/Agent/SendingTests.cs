@@ -90,6 +90,21 @@ public sealed class SendingTests : IDisposable
     }
 
     [Fact]
+    public async Task An_answer_that_takes_long_says_nothing_of_the_clock()
+    {
+        using var sender = Sender(_ =>
+        {
+            _time.Advance(TimeSpan.FromSeconds(20));
+            var answer = ScriptedServer.Status(204);
+            answer.Headers.Date = _time.GetUtcNow();
+            return answer;
+        });
+        await sender.SendAsync(new byte[] { 1 }, CancellationToken.None);
+
+        Assert.Equal(TimeSpan.Zero, sender.ClockSkew);
+    }
+
+    [Fact]
     public async Task The_request_is_remote_write_2_with_the_token_of_the_file_as_it_is_now()
     {
         var requests = new List<HttpRequestMessage>();

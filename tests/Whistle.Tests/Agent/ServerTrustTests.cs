@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
 using Whistle.Agent.Settings;
@@ -32,6 +33,46 @@ public sealed class ServerTrustTests : IDisposable
         Assert.Contains(
             "is not for the name", Refusal(new() { Fingerprint = _authority.Fingerprint }, leaf, Mismatch, _authority.Certificate),
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_file_of_authorities_proves_only_what_is_for_the_name() => Assert.Contains(
+        "is not for the name", Refusal(new() { AuthorityFile = FileOf(_authority) }, _authority.Sign("elsewhere"), Mismatch),
+        StringComparison.Ordinal);
+
+    [Fact]
+    public void Who_knows_the_certificate_itself_takes_no_other_one()
+    {
+        var own = _authority.Sign("node-1");
+        var trust = new ServerTrust { IsOwn = c => c.Thumbprint == own.Thumbprint };
+
+        Assert.True(Proves(trust, own, Mismatch));
+        Assert.Contains("is not this server", Refusal(trust, _authority.Sign("node-1"), default), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_fingerprint_of_a_certificate_that_counts_later_proves_nothing_yet()
+    {
+        var later = _other.Sign("elsewhere", from: 1);
+
+        Assert.Contains(
+            "and it is", Refusal(new() { Fingerprint = ServerTrust.FingerprintOf(later) }, later, default), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void One_between_that_the_server_shows_leads_to_the_authority()
+    {
+        using var key = RSA.Create(2048);
+        var request = new CertificateRequest("CN=between", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        var (from, until) = (TimeProvider.System.GetUtcNow().AddDays(-2), TimeProvider.System.GetUtcNow().AddDays(20));
+        using var signed = request.Create(_authority.Certificate, from, until, [1]);
+        using var between = signed.CopyWithPrivateKey(key);
+        var leafRequest = new CertificateRequest("CN=node-1", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        using var leaf = leafRequest.Create(between, from, until, [2]);
+
+        Assert.True(Proves(new() { AuthorityFile = FileOf(_authority) }, leaf, shown: between));
+        Refusal(new() { AuthorityFile = FileOf(_other) }, leaf, default, between);
     }
 
     [Fact]

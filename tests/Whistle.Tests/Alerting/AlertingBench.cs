@@ -54,6 +54,8 @@ sealed class FakeMail(MailOptions options) : IChannel
 
     public List<ComposedMail> Mails { get; init; } = [];
 
+    public Func<OutboxRow, Delivery> Answer { get; set; } = _ => new Delivery.Delivered();
+
     public string Name => "mail";
 
     public int CallsPerMinute => 120;
@@ -65,7 +67,7 @@ sealed class FakeMail(MailOptions options) : IChannel
     public Task<Delivery> SendAsync(OutboxRow row, CancellationToken cancellation)
     {
         Mails.Add(JsonSerializer.Deserialize(row.Payload, MailJson.Default.ComposedMail)!);
-        return Task.FromResult<Delivery>(new Delivery.Delivered());
+        return Task.FromResult(Answer(row));
     }
 
     public void Dispose()

@@ -110,6 +110,25 @@ public sealed class AlertingHostTests : IDisposable
     }
 
     [Fact]
+    public async Task A_digest_that_was_refused_for_good_is_on_the_board_for_a_day_and_all_of_them_are_counted()
+    {
+        _bench.Mail.Answer = _ => new Delivery.Final("no such mailbox");
+        _bench.Set(new(Fleet.Incident(), [Fleet.Repair(RepairState.Underway, Fleet.Start)]));
+        await _bench.PassAsync(Minute);
+        _bench.Set(new(Fleet.Incident().Closed(_bench.Clock.GetUtcNow()), [Fleet.Repair(RepairState.Succeeded, Fleet.Start)]));
+        await _bench.RunAsync(Minute * 20, Minute);
+        var problem = Assert.Single(_bench.Health.Problems());
+        Assert.Equal("mail refusals", problem.Subject);
+        // One digest each to two people.
+        Assert.Contains(" and 1 more for good: no such mailbox", problem.Reason, StringComparison.Ordinal);
+
+        await _bench.RunAsync(TimeSpan.FromHours(23), TimeSpan.FromMinutes(30));
+        Assert.Single(_bench.Health.Problems());
+        await _bench.RunAsync(TimeSpan.FromHours(2), TimeSpan.FromMinutes(30));
+        Assert.Empty(_bench.Health.Problems());
+    }
+
+    [Fact]
     public async Task A_channel_that_does_not_deliver_is_on_the_board_until_it_does()
     {
         _bench.PagerDuty.Answer = FakePagerDuty.Unreachable;

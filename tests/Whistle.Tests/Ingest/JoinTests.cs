@@ -63,6 +63,38 @@ public sealed class JoinTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_has_waited_for_another_to_join_finds_the_token_used()
+    {
+        var folder = Directory.CreateTempSubdirectory("whistle-join-").FullName;
+        try
+        {
+            using var state = new StateDatabase(Path.Combine(folder, "state.db"));
+            var credentials = new Credentials(state, _time);
+            var (token, _) = await credentials.MakeJoinTokenAsync(Cluster, 1, TimeSpan.FromHours(1), false, Cancellation);
+            Task<JoinOutcome>[] joining;
+            await using (var connection = await state.OpenAsync(Cancellation))
+            await using (await connection.BeginWriteAsync(StateScope.Of("credentials"), Cancellation))
+            {
+                joining =
+                [
+                    .. Enumerable.Range(1, 2)
+                        .Select(i => Task.Run(() => credentials.JoinAsync(token, $"n{i}", New(), Cancellation), Cancellation)),
+                ];
+                // While these reads are answered, theirs are too: both have seen the token then, and wait to write.
+                for (var i = 0; i < 200; i++)
+                    await credentials.JoinTokensAsync(Cancellation);
+            }
+
+            Assert.Single((await Task.WhenAll(joining)).OfType<JoinOutcome.Joined>());
+            Assert.Single(await credentials.AgentsAsync(Cancellation));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task An_answer_that_was_lost_uses_the_token_no_second_time_even_after_it_ended()
     {
         var token = await MakeAsync();
@@ -92,6 +124,45 @@ public sealed class JoinTests : IDisposable
         Assert.Equal(new JoinOutcome.Joined(Cluster.Node("n1"), 1), await JoinAsync(replacing, "n1", own));
         Assert.Null(await _credentials.AuthenticateAsync(before, Cancellation));
         Assert.NotNull(await _credentials.AuthenticateAsync(own, Cancellation));
+    }
+
+    [Fact]
+    public async Task A_token_that_replaces_does_so_in_its_own_cluster_alone()
+    {
+        var namesakes = new List<string>();
+        foreach (var other in new ClusterId[] { new("t", "other"), new("other", "c") })
+            namesakes.Add(await _credentials.EnrollAsync(other, "n1", Cancellation));
+        // Nor are they in the way of one that does not replace.
+        Assert.Equal(new JoinOutcome.Joined(Cluster.Node("n1"), 0), await JoinAsync(await MakeAsync(), "n1"));
+        Assert.Equal(new JoinOutcome.Joined(Cluster.Node("n1"), 1), await JoinAsync(await MakeAsync(replaces: true), "n1"));
+
+        foreach (var namesake in namesakes)
+            Assert.NotNull(await _credentials.AuthenticateAsync(namesake, Cancellation));
+    }
+
+    [Fact]
+    public async Task A_credential_of_another_cluster_s_namesake_is_not_joined_again()
+    {
+        var own = New();
+        var (other, _) = await _credentials.MakeJoinTokenAsync(new("t", "other"), 1, TimeSpan.FromHours(1), false, Cancellation);
+        Assert.IsType<JoinOutcome.Joined>(await JoinAsync(other, "n1", own));
+
+        var refusal = Refusal(await JoinAsync(await MakeAsync(), "n1", own), isToken: false);
+        Assert.Contains("was used before", refusal, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_token_that_is_revoked_is_listed_no_more_and_one_that_ended_is_not_there_to_revoke()
+    {
+        await MakeAsync();
+        var id = Assert.Single(await _credentials.JoinTokensAsync(Cancellation)).Id;
+        await _credentials.RevokeJoinTokenAsync(id, Cancellation);
+        Assert.Empty(await _credentials.JoinTokensAsync(Cancellation));
+
+        await MakeAsync();
+        id = Assert.Single(await _credentials.JoinTokensAsync(Cancellation)).Id;
+        _time.Advance(TimeSpan.FromHours(24));
+        Assert.False(await _credentials.RevokeJoinTokenAsync(id, Cancellation));
     }
 
     [Fact]

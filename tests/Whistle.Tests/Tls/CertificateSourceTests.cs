@@ -168,6 +168,35 @@ public sealed class CertificateSourceTests : IDisposable
     }
 
     [Fact]
+    public void A_kept_certificate_that_another_authority_signed_is_replaced()
+    {
+        var first = Source(new());
+        File.Delete(Path.Combine(_folder, "tls", "authority.pem"));
+        var second = Source(new());
+
+        Assert.NotEqual(first.AuthorityFingerprint, second.AuthorityFingerprint);
+        Assert.NotEqual(first.Current.Leaf.Thumbprint, second.Current.Leaf.Thumbprint);
+    }
+
+    [Fact]
+    public void One_between_the_certificate_and_its_authority_is_shown_too()
+    {
+        using var key = RSA.Create(2048);
+        var (from, until) = (_time.GetUtcNow().AddDays(-2), _time.GetUtcNow().AddDays(20));
+        var request = new CertificateRequest("CN=between", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        using var signed = request.Create(_authority.Certificate, from, until, [1]);
+        using var between = signed.CopyWithPrivateKey(key);
+        var ofLeaf = new CertificateRequest("CN=a", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        using var leaf = ofLeaf.Create(between, from, until, [2]);
+        PrivateText.Write(
+            PathOf("chain"), $"{leaf.ExportCertificatePem()}\n{between.ExportCertificatePem()}\n{key.ExportPkcs8PrivateKeyPem()}\n");
+
+        var shown = Source(new TlsOptions { CertificateFile = PathOf("chain") }).Current.Context.IntermediateCertificates;
+        Assert.Equal(between.Thumbprint, Assert.Single(shown).Thumbprint);
+    }
+
+    [Fact]
     public void The_own_certificate_is_renewed_before_it_ends_and_the_authority_proves_the_new_one()
     {
         var source = Source(new());
