@@ -11,6 +11,7 @@ using Microsoft.Extensions.Options;
 using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
+using Whistle.Inventory.People;
 using Whistle.State.Health;
 using Whistle.Web;
 using Whistle.Web.Places;
@@ -143,7 +144,8 @@ static class Authentication
     static string? SessionOf(ClaimsPrincipal? person) => person?.FindFirstValue(SessionClaim);
 
     static ClaimsPrincipal Operator(string scheme, params ReadOnlySpan<Claim> claims) =>
-        new(new ClaimsIdentity([new Claim(ClaimTypes.Name, "operator"), .. claims], scheme));
+        new(new ClaimsIdentity(
+            [new(ClaimTypes.Name, "operator"), new(PeopleDirectory.IdentityClaim, PeopleDirectory.Local), .. claims], scheme));
 
     static IResult Page(string content, int status) => Results.Content(
         $"""

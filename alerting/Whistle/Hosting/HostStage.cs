@@ -14,6 +14,7 @@ using Whistle.Http;
 using Whistle.Ingest;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.State;
@@ -35,7 +36,7 @@ static class HostStage
             .AddSingleton(options).AddSingleton(options.Time).AddSingleton(options.Memory)
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
-            .AddSingleton<Credentials>().AddSingleton<RefusedSenders>()
+            .AddSingleton<Credentials>().AddSingleton<RefusedSenders>().AddCallers()
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(new HealthBoard(options.Time)).AddSingleton<PassWatch>().AddSingleton<ProcessWatch>()

@@ -1,0 +1,35 @@
+using System.Net;
+using System.Security.Claims;
+
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Http;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.People;
+
+namespace Whistle.Inventory.Callers;
+
+/// <summary>Makes of who is logged in a caller, with what they may do now.</summary>
+public sealed class Guard(PeopleDirectory people, IAuthorizationService authorization)
+{
+    public Task<Caller> OfAsync(HttpContext context) =>
+        OfAsync(context.User, context.Connection.RemoteIpAddress, context.RequestAborted);
+
+    public async Task<Caller> OfAsync(ClaimsPrincipal user, IPAddress? from, CancellationToken cancellation) =>
+        new(user, await people.RightsOfAsync(user, cancellation), from, authorization);
+}
+
+/// <summary>That somebody may do something: there, where the resource is a scope; anywhere, where it is a route, which then asks again.</summary>
+public sealed record PermissionRequirement(Permission Permission) : IAuthorizationRequirement;
+
+sealed class PermissionHandler(PeopleDirectory people) : AuthorizationHandler<PermissionRequirement>
+{
+    protected override async Task HandleRequirementAsync(AuthorizationHandlerContext context, PermissionRequirement requirement)
+    {
+        var rights = await people.RightsOfAsync(context.User, CancellationToken.None);
+        var allowed = context.Resource is AccessScope scope
+            ? rights.May(requirement.Permission, scope) : context.Resource is HttpContext && rights.MayAnywhere(requirement.Permission);
+        if (allowed)
+            context.Succeed(requirement);
+    }
+}

@@ -1,0 +1,53 @@
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.People;
+
+namespace Whistle.Inventory.Callers;
+
+/// <summary>Who may call a route. Every route states it, or the server does not start.</summary>
+/// <param name="Permission">Null where none is needed.</param>
+/// <param name="Reason">Why no permission is needed; null where one is.</param>
+public sealed record RouteAccess(Permission? Permission, string? Reason)
+{
+    /// <summary>Routes that state nothing, in words.</summary>
+    public static IReadOnlyList<string> Missing(IEnumerable<Endpoint> endpoints) =>
+    [
+        .. endpoints.Where(e => e.Metadata.GetMetadata<RouteAccess>() is null).Select(e => e.DisplayName ?? e.ToString()!),
+    ];
+}
+
+public static class RouteAccessExtensions
+{
+    /// <summary>Guard, directory and the handler that decides.</summary>
+    public static IServiceCollection AddCallers(this IServiceCollection services) =>
+        services.AddSingleton<PeopleDirectory>().AddSingleton<Guard>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
+
+    /// <summary>
+    /// Who has the permission nowhere is refused. The route asks again about what it acts on, with its <see cref="Caller"/>.
+    /// </summary>
+    public static T Needs<T>(this T route, Permission permission)
+        where T : IEndpointConventionBuilder =>
+        route.State(new(permission, null))
+            .RequireAuthorization(policy => policy.RequireAuthenticatedUser().AddRequirements(new PermissionRequirement(permission)));
+
+    /// <summary>Whoever is logged in may call it: it is about themselves.</summary>
+    public static T NeedsLogin<T>(this T route, string reason)
+        where T : IEndpointConventionBuilder =>
+        route.State(new(null, reason)).RequireAuthorization(policy => policy.RequireAuthenticatedUser());
+
+    /// <summary>Anybody may call it, or it looks at a credential itself.</summary>
+    public static T NeedsNobody<T>(this T route, string reason)
+        where T : IEndpointConventionBuilder =>
+        route.State(new(null, reason)).AllowAnonymous();
+
+    static T State<T>(this T route, RouteAccess access)
+        where T : IEndpointConventionBuilder
+    {
+        route.Add(endpoint => endpoint.Metadata.Add(access));
+        return route;
+    }
+}
