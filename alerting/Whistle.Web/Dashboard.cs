@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 using MudBlazor.Services;
 
+using Whistle.Inventory.Callers;
 using Whistle.Web.Acts;
 using Whistle.Web.Assets;
 using Whistle.Web.Incidents;
@@ -60,9 +61,11 @@ public static class Dashboard
     public static void MapDashboard(this WebApplication app)
     {
         app.UseAntiforgery();
-        app.MapGet("/assets/{version}/{name}", AssetFiles.Serve).AllowAnonymous().DisableAntiforgery();
+        app.MapGet("/assets/{version}/{name}", AssetFiles.Serve)
+            .NeedsNobody("Style sheets, scripts and icons, which the login page needs too.").DisableAntiforgery();
         // The policy above has the ancestors already.
-        app.MapRazorComponents<Document>().AddInteractiveServerRenderMode(o => o.ContentSecurityFrameAncestorsPolicy = null);
+        app.MapRazorComponents<Document>().AddInteractiveServerRenderMode(o => o.ContentSecurityFrameAncestorsPolicy = null)
+            .NeedsLogin("Each page shows what its viewer may see, and asks for each act.");
     }
 
     /// <summary>The address of a file that pages load; it changes with the file, so that it may be kept forever.</summary>

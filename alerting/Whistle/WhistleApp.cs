@@ -12,6 +12,7 @@ using Whistle.Incidents;
 using Whistle.Ingest;
 using Whistle.Ingest.Heads;
 using Whistle.Inventory;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation;
 using Whistle.State.Health;
 using Whistle.State.Memory;
@@ -78,6 +79,8 @@ sealed class WhistleApp : IAsyncDisposable
             folder.Report(app.Service<HealthBoard>(), app.Service<ILogger<OpenFolder>>());
             await DataOpening.OpenAsync(app.Services, options, cancellation);
             app.MapStages();
+            if (RouteAccess.Missing(app.Endpoints) is { Count: > 0 } open)
+                throw new StartException($"These routes do not state who may call them: {string.Join(", ", open)}.");
             return app;
         }
         catch

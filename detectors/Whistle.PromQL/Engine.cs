@@ -15,6 +15,9 @@ public sealed class PromQLEngine(ISeriesSource source, PromQLOptions? options = 
 
     readonly PromQLOptions _options = options ?? new PromQLOptions();
 
+    /// <summary>An engine that differs in what it reads.</summary>
+    public PromQLEngine WithSource(Func<ISeriesSource, ISeriesSource> limit) => new(limit(source), _options);
+
     /// <summary>An engine that differs in how old a sample may be to count as current.</summary>
     public PromQLEngine WithLookback(TimeSpan lookback) => new(source, _options with { Lookback = lookback });
 

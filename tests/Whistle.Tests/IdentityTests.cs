@@ -20,7 +20,8 @@ public sealed class IdentityTests
     static readonly string[] Ids = [nameof(ClusterId), nameof(NodeId)];
 
     // What people name of the fleet: an empty name, or none, means all. Such a scope is no cluster.
-    static readonly string[] Scopes = ["NamedScope", "BrakeScope", "PauseScope", "Pause", "ModeEntry", "MaintenanceWindow", "ChangeFreeze"];
+    static readonly string[] Scopes =
+        ["NamedScope", "BrakeScope", "PauseScope", "Pause", "ModeEntry", "MaintenanceWindow", "ChangeFreeze", "AccessScope"];
 
     // Bodies of requests and answers: their fields are the API.
     static readonly string[] Bodies =

@@ -5,6 +5,7 @@ using System.Text.Json.Serialization;
 using Whistle.Alerting.Deciding;
 using Whistle.Alerting.Stores;
 using Whistle.Incidents;
+using Whistle.Inventory.Access;
 using Whistle.State;
 
 namespace Whistle.Alerting.Tickets;
@@ -38,18 +39,37 @@ public sealed class TicketStore
         database.Add(AlertingTables.All);
     }
 
-    /// <summary>The latest first; of one state or incident where they are named.</summary>
+    /// <summary>All of them, whosever they are.</summary>
+    public Task<IReadOnlyList<Ticket>> ListAsync(
+        TicketState? state = null, string? incident = null, CancellationToken cancellation = default) =>
+        ListAsync(Rights.Everything, state, incident, cancellation);
+
+    /// <summary>The latest first, at most 500; of one state or incident where they are named.</summary>
+    /// <param name="rights">Of whoever asks: others' tickets are not there for them.</param>
     public async Task<IReadOnlyList<Ticket>> ListAsync(
-        TicketState? state = null, string? incident = null, int limit = 500, CancellationToken cancellation = default)
+        Rights rights, TicketState? state, string? incident, CancellationToken cancellation)
     {
+        List<(string, object?)> values = [("$state", state is { } s ? TicketStates.Name(s) : null), ("$incident", incident)];
+        var places = new List<string>();
+        foreach (var place in rights.Readable)
+        {
+            values.Add(($"$tenant{places.Count}", place.Tenant));
+            values.Add(($"$cluster{places.Count}", place.Cluster));
+            places.Add($"($tenant{places.Count} IS NULL OR tenant = $tenant{places.Count}) "
+                + $"AND ($cluster{places.Count} IS NULL OR cluster = $cluster{places.Count})");
+        }
+
+        if (places.Count == 0)
+            return [];
         await using var connection = await _database.OpenAsync(cancellation);
         return await Rows.QueryAsync(
             connection,
             $"""
             SELECT {Columns} FROM alerting_tickets
-            WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL) ORDER BY id DESC LIMIT $limit
+            WHERE (state = $state OR $state IS NULL) AND (incident = $incident OR $incident IS NULL)
+                AND ({string.Join(" OR ", places)}) ORDER BY id DESC LIMIT 500
             """,
-            Read, cancellation, ("$state", state is { } s ? TicketStates.Name(s) : null), ("$incident", incident), ("$limit", limit));
+            Read, cancellation, [.. values]);
     }
 
     public async Task<Ticket?> FindAsync(long id, CancellationToken cancellation)

@@ -4,6 +4,8 @@ using Microsoft.Extensions.Logging;
 using Whistle.Alerting;
 using Whistle.Alerting.Tickets;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
@@ -13,29 +15,35 @@ using Whistle.Web.Live;
 namespace Whistle.Web.Acts;
 
 /// <summary>
-/// What a person does on the pages, in their name, by the same stores as the API. The answer is null, or why not and how to fix it.
+/// What a person does on the pages, in their name, by the same stores as the API. A page lasts as long as its connection, so each act asks
+/// again what the person may do there. The answer is null, or why not and how to fix it.
 /// </summary>
 sealed class PersonActs(
-    RemediationEnvironment environment, AlertingHost alerting, LiveFeed feed, AuthenticationStateProvider people, TimeProvider time,
-    ILogger<PersonActs> logger)
+    RemediationEnvironment environment, AlertingHost alerting, LiveFeed feed, AuthenticationStateProvider people, Guard guard,
+    TimeProvider time, ILogger<PersonActs> logger)
 {
     const int LongestText = 64 << 10;
 
-    public Task<string?> AcknowledgeAsync(string incident, TimeSpan duration) => DoAsync(async (author, now) =>
+    const string NoIncident = "There is no such incident.";
+    const string NoRun = "There is no such run.";
+    const string NoTicket = "There is no such ticket.";
+
+    public Task<string?> AcknowledgeAsync(string incident, TimeSpan duration) => OnIncidentAsync(incident, async (author, now) =>
         environment.Limits.RefuseAcknowledgement(duration) is { } tooLong
             ? tooLong
             : await environment.Incidents.AcknowledgeAsync(new(incident, author, now, now + duration), CancellationToken.None) ? null
             : "The incident has already closed, so there is nothing to acknowledge.");
 
-    public Task<string?> ReleaseAsync(string incident) => DoAsync(async (author, now) =>
+    public Task<string?> ReleaseAsync(string incident) => OnIncidentAsync(incident, async (author, now) =>
         await environment.Incidents.ReleaseAsync(incident, author, now, CancellationToken.None)
             ? null : "This incident is no longer acknowledged, or it has closed.");
 
     /// <param name="step">That asks for a yes of its own; empty for the plan.</param>
     /// <param name="planHash">Of the plan that the person saw.</param>
-    public Task<string?> ApproveAsync(string run, string step, string planHash, TimeSpan duration) => DoAsync(async (author, now) =>
+    public Task<string?> ApproveAsync(string run, string step, string planHash, TimeSpan duration) =>
+        OnRunAsync(run, Permission.Approve, async (current, author, now) =>
     {
-        if (await environment.Runs.FindAsync(run, CancellationToken.None) is not { EndedAt: null } current)
+        if (current.EndedAt is not null)
             return "The run has already ended, so there is nothing to approve.";
         if (current.PlanHash != planHash)
             return "The plan has changed since you opened it. Close this, read the new plan and approve that.";
@@ -45,15 +53,18 @@ sealed class PersonActs(
         return null;
     });
 
-    public Task<string?> CompleteAsync(string run, string step, string note) => DoAsync(async (author, now) =>
-        await environment.Runs.CompleteAsync(new(run, step, author, note, now), CancellationToken.None)
-            ? null : "The run has already ended, so nothing is waiting for this.");
+    public Task<string?> CompleteAsync(string run, string step, string note) =>
+        OnRunAsync(run, Permission.Operate, async (_, author, now) =>
+            await environment.Runs.CompleteAsync(new(run, step, author, note, now), CancellationToken.None)
+                ? null : "The run has already ended, so nothing is waiting for this.");
 
-    public Task<string?> CancelAsync(string run, string reason) => DoAsync(async (author, now) =>
-        await environment.Runs.CancelAsync(new(run, author, reason, now), CancellationToken.None)
-            ? null : "The run has already ended, so there is nothing to cancel.");
+    public Task<string?> CancelAsync(string run, string reason) =>
+        OnRunAsync(run, Permission.Operate, async (_, author, now) =>
+            await environment.Runs.CancelAsync(new(run, author, reason, now), CancellationToken.None)
+                ? null : "The run has already ended, so there is nothing to cancel.");
 
-    public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) => DoAsync(async (author, now) =>
+    public Task<string?> PauseAsync(PauseScope scope, string reason, TimeSpan duration) =>
+        DoAsync(Permission.Operate, scope.Scope, async (author, now) =>
     {
         if (environment.Limits.RefusePause(duration) is { } tooLong)
             return tooLong;
@@ -63,10 +74,18 @@ sealed class PersonActs(
         return null;
     });
 
-    public Task<string?> EndPauseAsync(long pause) => DoAsync(async (author, now) =>
-        await environment.Control.EndPauseAsync(pause, author, now, CancellationToken.None) ? null : "The pause has already ended.");
+    public Task<string?> EndPauseAsync(long pause) => DoAsync(async caller =>
+    {
+        const string ended = "The pause has already ended.";
+        var now = time.GetUtcNow();
+        if ((await environment.Control.PausesAsync(now, CancellationToken.None)).FirstOrDefault(p => p.Id == pause) is not { } found
+            || !caller.Rights.SeesPartOf(found.Scope))
+            return ended;
+        await caller.RequireAsync(Permission.Operate, found.Scope);
+        return await environment.Control.EndPauseAsync(pause, caller.Name, now, CancellationToken.None) ? null : ended;
+    });
 
-    public Task<string?> KillAsync(bool on, string reason) => DoAsync(async (author, now) =>
+    public Task<string?> KillAsync(bool on, string reason) => DoAsync(Permission.ManageServer, AccessScope.All, async (author, now) =>
     {
         await environment.Control.SetAsync(
             new KillSwitch(on, on && reason.Length == 0 ? KillSwitch.NoReason : reason, author, now), CancellationToken.None);
@@ -76,7 +95,8 @@ sealed class PersonActs(
     /// <summary>
     /// For one runbook in one cluster. The strictest of all that is set wins, so it may stay stricter; the answer says what holds it.
     /// </summary>
-    public Task<string?> SetModeAsync(Runbook runbook, ClusterId cluster, RunbookMode mode) => DoAsync(async (author, now) =>
+    public Task<string?> SetModeAsync(Runbook runbook, ClusterId cluster, RunbookMode mode) =>
+        DoAsync(Permission.Operate, AccessScope.Of(cluster), async (author, now) =>
     {
         await environment.Control.SetAsync(
             new ModeEntry(runbook.Name, cluster.Tenant, cluster.Cluster, mode, author, now), CancellationToken.None);
@@ -86,24 +106,61 @@ sealed class PersonActs(
     });
 
     public Task<string?> MoveTicketAsync(long ticket, TicketState state, string remark) =>
-        DoAsync(async (author, _) => (await alerting.Tickets.MoveAsync(ticket, state, author, remark, CancellationToken.None)).Refusal);
+        OnTicketAsync(ticket, Permission.Respond, async author =>
+            (await alerting.Tickets.MoveAsync(ticket, state, author, remark, CancellationToken.None)).Refusal);
 
     public Task<string?> CommentAsync(long ticket, string text) =>
-        DoAsync(async (author, _) => text.Trim() is { Length: > 0 and <= LongestText } comment
+        OnTicketAsync(ticket, Permission.Comment, async author => text.Trim() is { Length: > 0 and <= LongestText } comment
             ? (await alerting.Tickets.CommentAsync(ticket, author, comment, CancellationToken.None)).Refusal
             : $"A comment has between 1 and {LongestText} characters.");
 
-    async Task<string?> DoAsync(Func<string, DateTimeOffset, Task<string?>> act)
+    // What the person may not see is not there.
+    Task<string?> OnIncidentAsync(string id, Func<string, DateTimeOffset, Task<string?>> act) => DoAsync(async caller =>
     {
-        var author = (await people.GetAuthenticationStateAsync()).User.Identity is { IsAuthenticated: true, Name: { Length: > 0 } name }
-            ? name : null;
-        if (author is null)
+        if (await environment.Incidents.FindAsync(id, CancellationToken.None) is not { } incident || !caller.Sees(incident.ClusterId))
+            return NoIncident;
+        await caller.RequireAsync(Permission.Respond, incident.ClusterId);
+        return await act(caller.Name, time.GetUtcNow());
+    });
+
+    Task<string?> OnRunAsync(string id, Permission permission, Func<Run, string, DateTimeOffset, Task<string?>> act) =>
+        DoAsync(async caller =>
+    {
+        if (await environment.Runs.FindAsync(id, CancellationToken.None) is not { } run || !caller.Sees(run.ClusterId))
+            return NoRun;
+        await caller.RequireAsync(permission, run.ClusterId);
+        return await act(run, caller.Name, time.GetUtcNow());
+    });
+
+    Task<string?> OnTicketAsync(long id, Permission permission, Func<string, Task<string?>> act) => DoAsync(async caller =>
+    {
+        if (await alerting.Tickets.FindAsync(id, CancellationToken.None) is not { } ticket || !caller.Sees(ticket.ClusterId))
+            return NoTicket;
+        await caller.RequireAsync(permission, ticket.ClusterId);
+        return await act(caller.Name);
+    });
+
+    Task<string?> DoAsync(Permission permission, AccessScope scope, Func<string, DateTimeOffset, Task<string?>> act) =>
+        DoAsync(async caller =>
+    {
+        await caller.RequireAsync(permission, scope);
+        return await act(caller.Name, time.GetUtcNow());
+    });
+
+    async Task<string?> DoAsync(Func<Caller, Task<string?>> act)
+    {
+        var user = (await people.GetAuthenticationStateAsync()).User;
+        if (user.Identity is not { IsAuthenticated: true, Name.Length: > 0 })
             return "Your session has ended. Reload the page to see how to log in again.";
         try
         {
-            var refusal = await act(author, time.GetUtcNow());
+            var refusal = await act(await guard.OfAsync(user, null, CancellationToken.None));
             await feed.RefreshAsync(CancellationToken.None);
             return refusal;
+        }
+        catch (ForbiddenException e)
+        {
+            return e.Message;
         }
         catch (Exception e)
         {
@@ -114,4 +171,7 @@ sealed class PersonActs(
 }
 
 /// <summary>What a pause holds back. An empty name matches all.</summary>
-sealed record PauseScope(string Tenant = "", string Cluster = "", string Node = "", string Runbook = "");
+sealed record PauseScope(string Tenant = "", string Cluster = "", string Node = "", string Runbook = "")
+{
+    public AccessScope Scope => AccessScope.Of(new ClusterId(Tenant, Cluster));
+}

@@ -76,9 +76,10 @@ sealed class StoryReader(RemediationEnvironment environment, RemediationHost hos
 {
     readonly SharedReads<string, IncidentStory?> _stories = new();
 
-    /// <summary>Null where there is no such incident.</summary>
-    public Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) =>
-        _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot, id, CancellationToken.None));
+    /// <summary>Null where there is no such incident, or the viewer may not see it.</summary>
+    public async Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id) =>
+        await _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot.All, id, CancellationToken.None)) is { } story
+            && snapshot.Rights.Sees(story.Incident.ClusterId) ? story : null;
 
     async Task<IncidentStory?> ReadAsync(FleetSnapshot snapshot, string id, CancellationToken cancellation)
     {

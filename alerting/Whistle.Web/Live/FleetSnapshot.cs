@@ -12,9 +12,13 @@ using Whistle.Web.Text;
 
 namespace Whistle.Web.Live;
 
-/// <summary>All that the pages show of the fleet, at one instant, for all viewers. Immutable.</summary>
-public sealed record FleetSnapshot
+/// <summary>All that the pages show of the fleet, at one instant, for all viewers or as one of them may see it. Immutable.</summary>
+public sealed partial record FleetSnapshot
 {
+    public FleetSnapshot()
+    {
+    }
+
     /// <summary>Rises with every snapshot.</summary>
     public required long Version { get; init; }
 

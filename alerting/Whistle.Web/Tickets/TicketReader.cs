@@ -12,9 +12,10 @@ sealed class TicketReader(AlertingHost alerting)
 {
     readonly SharedReads<long, TicketStory?> _stories = new();
 
-    /// <summary>Null where there is no such ticket.</summary>
-    public Task<TicketStory?> ReadAsync(FleetSnapshot snapshot, long id) =>
-        _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot, id, CancellationToken.None));
+    /// <summary>Null where there is no such ticket, or the viewer may not see it.</summary>
+    public async Task<TicketStory?> ReadAsync(FleetSnapshot snapshot, long id) =>
+        await _stories.GetAsync(id, snapshot.Version, () => ReadAsync(snapshot.All, id, CancellationToken.None)) is { } story
+            && snapshot.Rights.Sees(story.Ticket.ClusterId) ? story : null;
 
     async Task<TicketStory?> ReadAsync(FleetSnapshot snapshot, long id, CancellationToken cancellation) =>
         (snapshot.Tickets.FirstOrDefault(t => t.Id == id) ?? await alerting.Tickets.FindAsync(id, cancellation)) is { } ticket

@@ -11,6 +11,8 @@ using Microsoft.Extensions.Options;
 using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.State.Health;
 using Whistle.Web;
@@ -68,6 +70,7 @@ static class Authentication
                     return Task.CompletedTask;
                 };
             });
+        builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, Forbidden>();
         builder.Services.AddAuthorizationBuilder()
             .AddPolicy(TokenOnly, policy => policy.AddAuthenticationSchemes(BearerScheme).RequireAuthenticatedUser())
             .SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
@@ -101,7 +104,7 @@ static class Authentication
                 CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
             return Page(LoggedIn, StatusCodes.Status200OK);
-        }).AllowAnonymous();
+        }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
         {
             if (SessionOf(context.User) is { } session)
@@ -110,15 +113,17 @@ static class Authentication
             // See other: the browser shows the address with GET, which leads to the login.
             context.Response.StatusCode = StatusCodes.Status303SeeOther;
             context.Response.Headers.Location = "/";
-        });
+        }).NeedsLogin("Everybody ends their own session.");
         // A page whose connection is cut asks here whether it is still logged in.
-        app.MapGet("/session", () => Results.NoContent());
+        app.MapGet("/session", () => Results.NoContent()).NeedsLogin("It says that there is a session, and nothing else.");
         var logins = WhistleApi.Group(app, "login");
         logins.MapDelete("/sessions", () => new EndedSessions(access.Sessions.EndAll()))
-            .WithName("endSessions").WithSummary("Ends every session of the dashboard; every viewer is logged out at once.");
+            .NeedsEverywhere(Permission.ManagePeople).WithName("endSessions")
+            .WithSummary("Ends every session of the dashboard; every viewer is logged out at once.");
         logins.MapPost(
             "/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
-            .WithName("makeLoginLink").WithSummary("Makes a link that opens the dashboard once, within the hour.");
+            .NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
+            .WithSummary("Makes a link that opens the dashboard once, within the hour.");
     }
 
     static Task RefuseAsync(HttpContext context)

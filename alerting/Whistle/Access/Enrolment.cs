@@ -5,6 +5,8 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 
 namespace Whistle.Access;
 
@@ -32,27 +34,33 @@ static class Enrolment
         // A browser's cookie makes no senders.
         group.RequireAuthorization(Authentication.TokenOnly);
         group.MapGet(
-                "/agents", async (CancellationToken cancellation) => TypedResults.Ok(await AgentsAsync(credentials, cancellation)))
-            .WithName("listAgents").WithSummary("The nodes that should report.");
+                "/agents", async (Caller caller, CancellationToken cancellation) =>
+                    TypedResults.Ok((await AgentsAsync(credentials, cancellation)).Where(
+                        a => caller.Sees(new(a.Tenant, a.Cluster))).ToList()))
+            .Needs(Permission.Read).WithName("listAgents").WithSummary("The nodes that should report.");
         group.MapPost("/agents", async Task<Results<Ok<EnrolledAnswer>, BadRequest<ApiError>>> (
-            EnrolmentRequest request, CancellationToken cancellation) =>
+            EnrolmentRequest request, Caller caller, CancellationToken cancellation) =>
         {
             try
             {
                 var cluster = new ClusterId(request.Tenant ?? DefaultTenant, request.Cluster);
+                await caller.RequireAsync(Permission.Enrol, cluster);
                 return TypedResults.Ok(new EnrolledAnswer(await credentials.EnrollAsync(cluster, request.Node, cancellation)));
             }
             catch (ArgumentException e)
             {
                 return WhistleApi.BadRequest(e.Message);
             }
-        }).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
+        }).Needs(Permission.Enrol).WithName("enrolAgent").WithSummary("Enrols a sender of telemetry and answers its token, this once.");
         group.MapDelete("/agents", async Task<Results<Ok<RevokedAnswer>, NotFound<ApiError>>> (
             [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node,
-            [Description("default if not given.")] string? tenant, CancellationToken cancellation) =>
-            await RevokeAsync(credentials, new(new(tenant ?? DefaultTenant, cluster), node), cancellation) is var (count, mistake)
-            && mistake is null ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!))
-            .WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
+            [Description("default if not given.")] string? tenant, Caller caller, CancellationToken cancellation) =>
+        {
+            var sender = new EnrolledSender(new(tenant ?? DefaultTenant, cluster), node);
+            await caller.RequireAsync(Permission.Enrol, sender.ClusterId);
+            return await RevokeAsync(credentials, sender, caller.Rights, cancellation) is var (count, mistake) && mistake is null
+                ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!);
+        }).Needs(Permission.Enrol).WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
     }
 
     /// <summary>The agents that should report, as the API lists them.</summary>
@@ -64,14 +72,16 @@ static class Enrolment
 
     /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
     public static async Task<(int Count, string? Mistake)> RevokeAsync(
-        Credentials credentials, EnrolledSender sender, CancellationToken cancellation) =>
+        Credentials credentials, EnrolledSender sender, Rights rights, CancellationToken cancellation) =>
         await credentials.RevokeAsync(sender.ClusterId, sender.Node, cancellation) is > 0 and var count
-            ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", cancellation));
+            ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", rights, cancellation));
 
     // Whoever revokes a token must learn that a typing error revoked nothing.
-    static async Task<string> MissingAsync(Credentials credentials, string wanted, CancellationToken cancellation)
+    static async Task<string> MissingAsync(
+        Credentials credentials, string wanted, Rights rights, CancellationToken cancellation)
     {
-        var nearest = (await credentials.SendersAsync(cancellation)).Select(s => s.ToString())
+        var nearest = (await credentials.SendersAsync(cancellation)).Where(s => rights.Sees(s.ClusterId))
+            .Select(s => s.ToString())
             .OrderByDescending(s => Common(s, wanted)).Take(3).ToList();
         return $"No token of {wanted} is in force, so none was revoked. "
             + $"{(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";

@@ -8,6 +8,8 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Whistle.Actions.Protocol;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation.Control;
 using Whistle.Tls;
 
@@ -48,14 +50,16 @@ static class Joining
         // A browser's cookie makes no senders.
         group.RequireAuthorization(Authentication.TokenOnly);
         group.MapPost("/join-tokens", async Task<Results<Ok<MadeJoinToken>, BadRequest<ApiError>>> (
-            JoinTokenRequest request, CancellationToken cancellation) =>
+            JoinTokenRequest request, Caller caller, CancellationToken cancellation) =>
         {
             if ((request.For is null ? Usual : WhistleApi.Duration(request.For)) is not { } lasts)
                 return WhistleApi.BadDuration("for", request.For);
+            var cluster = new ClusterId(request.Tenant ?? Enrolment.DefaultTenant, request.Cluster);
+            await caller.RequireAsync(Permission.Enrol, cluster);
             try
             {
                 var (token, made) = await credentials.MakeJoinTokenAsync(
-                    new(request.Tenant ?? Enrolment.DefaultTenant, request.Cluster), request.Uses, lasts, request.Replace, cancellation);
+                    cluster, request.Uses, lasts, request.Replace, cancellation);
                 return TypedResults.Ok(new MadeJoinToken(
                     token, JoinTokenAnswer.Of(made), options.ForAgents,
                     app.Services.GetService<CertificateSource>()?.AuthorityFingerprint));
@@ -64,17 +68,26 @@ static class Joining
             {
                 return WhistleApi.BadRequest(e.Message);
             }
-        }).WithName("makeJoinToken").WithSummary("Makes a token that nodes of a cluster enrol themselves with; answers it this once.");
-        group.MapGet("/join-tokens", async (CancellationToken cancellation) =>
-            TypedResults.Ok((await credentials.JoinTokensAsync(cancellation)).Select(JoinTokenAnswer.Of).ToList()))
-            .WithName("listJoinTokens").WithSummary("The tokens that nodes could enrol themselves with now.");
+        }).Needs(Permission.Enrol).WithName("makeJoinToken")
+            .WithSummary("Makes a token that nodes of a cluster enrol themselves with; answers it this once.");
+        group.MapGet("/join-tokens", async (Caller caller, CancellationToken cancellation) =>
+            TypedResults.Ok((await credentials.JoinTokensAsync(cancellation)).Where(t => caller.Sees(t.ClusterId))
+                .Select(JoinTokenAnswer.Of).ToList()))
+            .Needs(Permission.Enrol).WithName("listJoinTokens").WithSummary("The tokens that nodes could enrol themselves with now.");
         group.MapDelete("/join-tokens/{id}", async Task<Results<NoContent, NotFound<ApiError>>> (
-            [Description("As the list has it.")] string id, CancellationToken cancellation) =>
-            await credentials.RevokeJoinTokenAsync(id, cancellation)
-                ? TypedResults.NoContent() : WhistleApi.NotFound($"No join token {id} is in force."))
-            .WithName("revokeJoinToken").WithSummary("Takes a join token back. Nodes that enrolled with it stay enrolled.");
+            [Description("As the list has it.")] string id, Caller caller, CancellationToken cancellation) =>
+        {
+            if ((await credentials.JoinTokensAsync(cancellation)).FirstOrDefault(t => t.Id == id) is not { } token
+                || !caller.Sees(token.ClusterId))
+                return WhistleApi.NotFound($"No join token {id} is in force.");
+            await caller.RequireAsync(Permission.Enrol, token.ClusterId);
+            return await credentials.RevokeJoinTokenAsync(id, cancellation)
+                ? TypedResults.NoContent() : WhistleApi.NotFound($"No join token {id} is in force.");
+        }).Needs(Permission.Enrol).WithName("revokeJoinToken")
+            .WithSummary("Takes a join token back. Nodes that enrolled with it stay enrolled.");
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Joining));
-        app.MapPost(Path, (RequestDelegate)(context => JoinAsync(context, credentials, control, options.Time, logger))).AllowAnonymous();
+        app.MapPost(Path, (RequestDelegate)(context => JoinAsync(context, credentials, control, options.Time, logger)))
+            .NeedsNobody("A node shows a join token, which the route itself looks at.");
     }
 
     static async Task JoinAsync(

@@ -5,6 +5,8 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 using Whistle.Access;
 using Whistle.Detectors.Http;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 
 namespace Whistle.Backups;
 
@@ -41,7 +43,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
     {
         var group = WhistleApi.Group(routes, "backups");
         // A cookie will not do: a page must not be able to have the server write where it likes.
-        group.RequireAuthorization(Authentication.TokenOnly);
+        group.RequireAuthorization(Authentication.TokenOnly).NeedsEverywhere(Permission.ManageServer);
         group.MapPost("/backups", api.Start).WithName("startBackup")
             .WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
         group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup")

@@ -7,6 +7,7 @@ using Whistle.Alerting.Configuration;
 using Whistle.Configuration;
 using Whistle.Data;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
 using Whistle.State;
 
 namespace Whistle.Commands;
@@ -207,7 +208,7 @@ static class AgentsCommand
     static async Task RevokeAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
         var sender = new EnrolledSender(ClusterOf(arguments), arguments.GetValue(Node));
-        var (count, mistake) = await Enrolment.RevokeAsync(credentials, sender, cancellation);
+        var (count, mistake) = await Enrolment.RevokeAsync(credentials, sender, Rights.Everything, cancellation);
         PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
     }
 

@@ -1,6 +1,8 @@
 using Prometheus;
 
 using Whistle.Detectors.Http;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.State.Health;
 
 namespace Whistle.Health;
@@ -15,13 +17,16 @@ sealed record HealthAnswer(HealthState State, IReadOnlyList<HealthProblem> Probl
 /// </summary>
 static class HealthApi
 {
+    const string Probe = "Probes and load balancers ask; they learn nothing but whether it is well.";
+
     public static void Map(WebApplication app, HealthBoard board)
     {
-        app.MapGet("/-/healthy", () => "Whistle is healthy.\n").AllowAnonymous();
+        app.MapGet("/-/healthy", () => "Whistle is healthy.\n").NeedsNobody(Probe);
         // The server listens only once the head is filled.
-        app.MapGet("/-/ready", () => Ready(board)).AllowAnonymous();
+        app.MapGet("/-/ready", () => Ready(board)).NeedsNobody(Probe);
         WhistleApi.Group(app, "health").MapGet("/health", () => TypedResults.Ok(new HealthAnswer(board.State, board.Problems())))
-            .WithName("getHealth").WithSummary("What is wrong with the server itself: the worst state, and every problem with its reason.");
+            .NeedsEverywhere(Permission.Read).WithName("getHealth")
+            .WithSummary("What is wrong with the server itself: the worst state, and every problem with its reason.");
         Count(app.Services.GetRequiredService<CollectorRegistry>(), board);
     }
 

@@ -14,6 +14,7 @@ using Whistle.Http;
 using Whistle.Ingest;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
 using Whistle.Inventory.Callers;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
@@ -63,6 +64,7 @@ static class HostStage
             app.UseWhen(c => c.Request.Host.Port is null or 443, https => https.UseHsts());
         app.Use(DateAsync);
         app.Use(StateRefusal.AnswerAsync);
+        app.Use(Forbidden.CatchAsync);
         WhistleApi.Use(app);
         OriginCheck.Use(app, Authentication.CookieName(access), app.Services.GetRequiredService<KnownHosts>());
         RequestBodies.Use(app, bodies);
@@ -75,12 +77,12 @@ static class HostStage
     public static void MapHost(this WebApplication app)
     {
         HealthApi.Map(app, app.Services.GetRequiredService<HealthBoard>());
-        app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>());
+        app.MapMetrics("/metrics", app.Services.GetRequiredService<CollectorRegistry>()).NeedsEverywhere(Permission.Read);
         Enrolment.Map(app, app.Services.GetRequiredService<Credentials>());
         Joining.Map(
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
-        app.MapPost("/-/reload", ReloadAsync);
+        app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(app);
         Authentication.Map(app, app.Services.GetRequiredService<LocalAccess>());

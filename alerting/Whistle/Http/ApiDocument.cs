@@ -5,6 +5,7 @@ using Microsoft.OpenApi;
 
 using Whistle.Agent.Settings;
 using Whistle.Detectors.Http;
+using Whistle.Inventory.Callers;
 
 namespace Whistle.Http;
 
@@ -17,6 +18,7 @@ static class ApiDocument
     {
         ["400"] = "The request is not valid.",
         ["401"] = "The token is missing or not valid.",
+        ["403"] = "Your roles do not allow it.",
         ["404"] = "There is no such thing.",
         ["409"] = "It cannot be done as things are now.",
     };
@@ -29,7 +31,7 @@ static class ApiDocument
         options.AddSchemaTransformer((schema, context, _) => Complete(schema, context.JsonTypeInfo.Type));
     });
 
-    public static void Map(WebApplication app) => app.MapOpenApi();
+    public static void Map(WebApplication app) => app.MapOpenApi().NeedsLogin("It describes the API and holds no data.");
 
     static Task Describe(OpenApiDocument document)
     {

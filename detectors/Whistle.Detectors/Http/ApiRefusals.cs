@@ -8,6 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
+using Whistle.Inventory.Callers;
 using Whistle.State;
 
 namespace Whistle.Detectors.Http;
@@ -28,6 +29,10 @@ static class ApiRefusals
         catch (BadHttpRequestException e) when (!context.Response.HasStarted)
         {
             await WhistleApi.RefuseAsync(context, e.StatusCode, ReasonOf(e, context));
+        }
+        catch (ForbiddenException e) when (!context.Response.HasStarted)
+        {
+            await WhistleApi.RefuseAsync(context, StatusCodes.Status403Forbidden, e.Message);
         }
         catch (StateException e) when (!context.Response.HasStarted)
         {

@@ -6,7 +6,10 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Detectors.Reading;
 using Whistle.Ingest.Stores;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.PromQL;
 using Whistle.State.Files;
 using Whistle.State.Memory;
@@ -41,7 +44,7 @@ static class PrometheusApi
     static readonly string[] GetAndPost = [HttpMethods.Get, HttpMethods.Post];
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    delegate ValueTask<Answer> Handler(QueryParameters parameters, CancellationToken cancellation);
+    delegate ValueTask<Answer> Handler(QueryParameters parameters, Caller caller, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
     /// <param name="memory">The memory that all answers being written may use together; unbounded if null.</param>
@@ -53,26 +56,27 @@ static class PrometheusApi
         var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
         Add("query_range", GetAndPost, queries.RangeAsync);
-        Add("format_query", GetAndPost, QueryEndpoints.FormatAsync);
+        Add("format_query", GetAndPost, (parameters, _, _) => QueryEndpoints.Format(parameters));
         Add("series", GetAndPost, series.SeriesAsync);
         Add("labels", GetAndPost, series.LabelsAsync);
         Add("label/{name}/values", Get, series.LabelValuesAsync);
-        Add("metadata", Get, SeriesEndpoints.MetadataAsync);
-        Add("rules", Get, (parameters, _) => Rules(rules, parameters));
-        Add("alerts", Get, (_, _) => new(new Answer(json => RulesJson.WriteAlerts(json, rules.Signals))));
-        Add("status/buildinfo", Get, (_, _) => new(new Answer(WriteBuildInfo)));
+        Add("metadata", Get, (parameters, _, _) => SeriesEndpoints.Metadata(parameters));
+        Add("rules", Get, (parameters, caller, _) => Rules(rules, parameters, caller.Rights));
+        Add("alerts", Get, (_, caller, _) => new(new Answer(
+            json => RulesJson.WriteAlerts(json, rules.Signals.Where(s => caller.Rights.Sees(s.Labels))))));
+        Add("status/buildinfo", Get, (_, _, _) => new(new Answer(WriteBuildInfo)));
 
         void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, async c =>
         {
             using var share = memory?.Open();
             await AnswerAsync(c, handle, share, shortage?.Invoke());
-        });
+        }).Needs(Permission.Read);
     }
 
-    static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters)
+    static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters, Rights rights)
     {
         var filter = RuleFilter.From(parameters);
-        return new(new Answer(json => RulesJson.WriteGroups(json, rules.Groups, filter)));
+        return new(new Answer(json => RulesJson.WriteGroups(json, rules.Groups, filter, rights)));
     }
 
     static void WriteBuildInfo(Utf8JsonWriter json)
@@ -128,7 +132,8 @@ static class PrometheusApi
             using var matching = MatchingBudget.Start(MatchingBudget.DefaultSteps, context.RequestAborted);
             var parameters = await QueryParameters.ReadAsync(context.Request, memory, context.RequestAborted);
             using var warnings = ReadWarnings.Collect();
-            await SucceedAsync(context, await handle(parameters, context.RequestAborted), warnings);
+            var caller = await Caller.BindAsync(context);
+            await SucceedAsync(context, await handle(parameters, caller, context.RequestAborted), warnings);
         }
         catch (BadParameterException e)
         {

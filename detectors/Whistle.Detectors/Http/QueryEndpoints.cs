@@ -1,3 +1,5 @@
+using Whistle.Detectors.Reading;
+using Whistle.Inventory.Callers;
 using Whistle.PromQL;
 
 namespace Whistle.Detectors.Http;
@@ -8,14 +10,14 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
     // Prometheus's limit: enough for a week at a minute's resolution.
     const long MostPoints = 11_000;
 
-    public async ValueTask<Answer> InstantAsync(QueryParameters parameters, CancellationToken cancellation)
+    public async ValueTask<Answer> InstantAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation)
     {
         var (limit, at) = (parameters.Limit(), parameters.Time("time", time.GetUtcNow()));
         return await ExecuteAsync(
-            parameters, limit, (engine, expression, token) => engine.InstantAsync(expression, at, token), cancellation);
+            parameters, caller, limit, (engine, expression, token) => engine.InstantAsync(expression, at, token), cancellation);
     }
 
-    public async ValueTask<Answer> RangeAsync(QueryParameters parameters, CancellationToken cancellation)
+    public async ValueTask<Answer> RangeAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation)
     {
         var (limit, start, end) = (parameters.Limit(), parameters.Time("start"), parameters.Time("end"));
         if (end < start)
@@ -27,23 +29,25 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
             throw new BadParameterException(
                 $"exceeded maximum resolution of {MostPoints:N0} points per timeseries; try a larger step or a shorter range");
         return await ExecuteAsync(
-            parameters, limit, async (engine, expression, token) => await engine.RangeAsync(expression, start, end, step, token),
+            parameters, caller, limit, async (engine, expression, token) => await engine.RangeAsync(expression, start, end, step, token),
             cancellation);
     }
 
-    public static ValueTask<Answer> FormatAsync(QueryParameters parameters, CancellationToken cancellation)
+    public static ValueTask<Answer> Format(QueryParameters parameters)
     {
         var text = Parser.Parse(parameters.Required("query")).Format();
         return new(new Answer(json => json.WriteStringValue(text)));
     }
 
     async ValueTask<Answer> ExecuteAsync(
-        QueryParameters parameters, int limit, Func<PromQLEngine, Expr, CancellationToken, Task<QueryValue>> run,
+        QueryParameters parameters, Caller caller, int limit, Func<PromQLEngine, Expr, CancellationToken, Task<QueryValue>> run,
         CancellationToken cancellation)
     {
         using var deadline = new CancellationTokenSource(parameters.Timeout(), time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         var asked = parameters.Lookback() is { } lookback ? engine.WithLookback(lookback) : engine;
+        if (!caller.Rights.SeesAll)
+            asked = asked.WithSource(all => new LimitedSource(all, caller.Rights.Limit));
         if (parameters.Memory is { } memory)
             asked = asked.WithMemory(memory.Take);
         var expression = Parser.Parse(parameters.Required("query"));

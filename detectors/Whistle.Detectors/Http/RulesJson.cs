@@ -1,9 +1,11 @@
 using System.Text.Json;
 
 using Whistle.Detectors.Evaluation;
+using Whistle.Detectors.Reading;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 using Whistle.Detectors.Templates;
+using Whistle.Inventory.Access;
 
 namespace Whistle.Detectors.Http;
 
@@ -13,7 +15,10 @@ namespace Whistle.Detectors.Http;
 /// </summary>
 static class RulesJson
 {
-    public static void WriteGroups(Utf8JsonWriter json, IReadOnlyList<GroupState> groups, RuleFilter filter)
+    // It may name the series of anybody.
+    const string ErrorOfOthers = "The rule failed. Whoever sees all tenants sees why.";
+
+    public static void WriteGroups(Utf8JsonWriter json, IReadOnlyList<GroupState> groups, RuleFilter filter, Rights rights)
     {
         json.WriteStartObject();
         json.WriteStartArray("groups");
@@ -27,7 +32,7 @@ static class RulesJson
             json.WriteString("file", group.Group.File);
             json.WriteStartArray("rules");
             foreach (var rule in rules)
-                WriteRule(json, rule, filter.ExcludesAlerts);
+                WriteRule(json, rule, filter.ExcludesAlerts, rights);
             json.WriteEndArray();
             json.WriteNumber("interval", group.Group.Interval.TotalSeconds);
             json.WriteNumber("limit", group.Group.Limit);
@@ -56,34 +61,34 @@ static class RulesJson
         json.WriteEndArray();
     }
 
-    static void WriteRule(Utf8JsonWriter json, RuleState state, bool excludesAlerts)
+    static void WriteRule(Utf8JsonWriter json, RuleState state, bool excludesAlerts, Rights rights)
     {
         var report = state.Report;
         json.WriteStartObject();
         if (state.Rule is AlertRule alert)
-            WriteAlertRule(json, alert, report, excludesAlerts);
+            WriteAlertRule(json, alert, [.. report.Signals.Where(s => rights.Sees(s.Labels))], excludesAlerts);
         json.WriteString("name", state.Rule.Name);
         json.WriteString("query", state.Rule.Expression.Text);
         WriteTexts(json, "labels", state.Rule.Labels);
         json.WriteString("health", report.At is null ? "unknown" : report.Error is null ? "ok" : "err");
         if (report.Error is not null)
-            json.WriteString("lastError", report.Error);
+            json.WriteString("lastError", rights.SeesAll ? report.Error : ErrorOfOthers);
         json.WriteNumber("evaluationTime", report.Duration.TotalSeconds);
         json.WriteString("lastEvaluation", Instant(report.At));
         json.WriteString("type", state.Rule is AlertRule ? "alerting" : "recording");
         json.WriteEndObject();
     }
 
-    static void WriteAlertRule(Utf8JsonWriter json, AlertRule alert, RuleReport report, bool excludesAlerts)
+    static void WriteAlertRule(Utf8JsonWriter json, AlertRule alert, IReadOnlyList<Signal> signals, bool excludesAlerts)
     {
-        json.WriteString("state", StateOf(report.Signals));
+        json.WriteString("state", StateOf(signals));
         json.WriteNumber("duration", alert.For.TotalSeconds);
         json.WriteNumber("keepFiringFor", alert.KeepFiringFor.TotalSeconds);
         WriteTexts(json, "annotations", alert.Annotations);
         if (excludesAlerts)
             json.WriteNull("alerts");
         else
-            WriteSignals(json, "alerts", report.Signals);
+            WriteSignals(json, "alerts", signals);
     }
 
     static void WriteAlert(Utf8JsonWriter json, Signal signal, Inhibitor? inhibitedBy)

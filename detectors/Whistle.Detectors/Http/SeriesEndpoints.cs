@@ -1,6 +1,9 @@
 using System.Text.Json;
 
+using Whistle.Detectors.Reading;
 using Whistle.Ingest.Stores;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Telemetry;
 
 namespace Whistle.Detectors.Http;
@@ -10,31 +13,33 @@ namespace Whistle.Detectors.Http;
 /// </summary>
 sealed class SeriesEndpoints(SeriesSearches searches)
 {
-    public async ValueTask<Answer> SeriesAsync(QueryParameters parameters, CancellationToken cancellation)
+    public async ValueTask<Answer> SeriesAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation)
     {
         var limit = parameters.Limit();
         var matches = parameters.Matches();
         if (matches.Count == 0)
             throw new BadParameterException("no match[] parameter provided; name the series that are wanted, as in match[]=up");
-        var (found, held) = await searches.SeriesAsync(Scope(parameters, matches), limit, parameters.Timeout(), cancellation);
+        var (found, held) = await searches.SeriesAsync(
+            Scope(parameters, matches, caller.Rights), limit, parameters.Timeout(), cancellation);
         return new Answer(Many<Labels>(found.Items, PrometheusJson.WriteLabels), found.IsCut) { Held = held };
     }
 
-    public async ValueTask<Answer> LabelsAsync(QueryParameters parameters, CancellationToken cancellation) =>
-        Texts(await searches.LabelNamesAsync(Scope(parameters), parameters.Limit(), parameters.Timeout(), cancellation));
+    public async ValueTask<Answer> LabelsAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation) =>
+        Texts(await searches.LabelNamesAsync(Scope(parameters, caller.Rights), parameters.Limit(), parameters.Timeout(), cancellation));
 
-    public async ValueTask<Answer> LabelValuesAsync(QueryParameters parameters, CancellationToken cancellation)
+    public async ValueTask<Answer> LabelValuesAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation)
     {
         var name = EscapedName.Read(parameters.LabelName);
         return name.Length == 0
             ? throw new BadParameterException($"invalid label name: \"{name}\"; write a name that is not empty")
-            : Texts(await searches.LabelValuesAsync(name, Scope(parameters), parameters.Limit(), parameters.Timeout(), cancellation));
+            : Texts(await searches.LabelValuesAsync(
+                name, Scope(parameters, caller.Rights), parameters.Limit(), parameters.Timeout(), cancellation));
     }
 
     /// <summary>
     /// Types, units and help texts of metrics: an empty object, since ingest keeps none of what remote-write tells of them.
     /// </summary>
-    public static ValueTask<Answer> MetadataAsync(QueryParameters parameters, CancellationToken cancellation)
+    public static ValueTask<Answer> Metadata(QueryParameters parameters)
     {
         parameters.WholeNumber("limit");
         parameters.WholeNumber("limit_per_metric");
@@ -45,11 +50,13 @@ sealed class SeriesEndpoints(SeriesSearches searches)
         }));
     }
 
-    static SeriesScope Scope(QueryParameters parameters) =>
-        Scope(parameters, parameters.Matches() is { Count: > 0 } matches ? matches : [[]]);
+    static SeriesScope Scope(QueryParameters parameters, Rights rights) =>
+        Scope(parameters, parameters.Matches() is { Count: > 0 } matches ? matches : [[]], rights);
 
-    static SeriesScope Scope(QueryParameters parameters, IReadOnlyList<IReadOnlyList<LabelMatcher>> matches) =>
-        new(matches, parameters.Time("start", DateTimeOffset.MinValue), parameters.Time("end", DateTimeOffset.MaxValue));
+    static SeriesScope Scope(QueryParameters parameters, IReadOnlyList<IReadOnlyList<LabelMatcher>> matches, Rights rights) =>
+        new(
+            [.. matches.SelectMany(rights.Limit)], parameters.Time("start", DateTimeOffset.MinValue),
+            parameters.Time("end", DateTimeOffset.MaxValue));
 
     static Answer Texts((Found<string> Found, HeldAnswer Held) answer) =>
         new(Many<string>(answer.Found.Items, static (json, text) => json.WriteStringValue(text)), answer.Found.IsCut)

@@ -7,8 +7,11 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Routing;
 
+using Whistle.Detectors.Reading;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 
 namespace Whistle.Detectors.Http;
 
@@ -54,17 +57,22 @@ static class SignalsApi
         var group = WhistleApi.Group(routes, "signals");
         group.MapGet("/signals", async Task<Results<SignalsResult, BadRequest<ApiError>>> (
             [Description("Lists also what ended within this time, such as 24h; ends are kept for 24 hours.")] string? ended,
-            CancellationToken cancellation) =>
+            Caller caller, CancellationToken cancellation) =>
         {
             if (ended is null)
-                return new SignalsResult(rules.Signals, null);
+                return new SignalsResult(Seen(rules.Signals, caller), null);
             return WhistleApi.Duration(ended) is { } duration
-                ? new SignalsResult(rules.Signals, await rules.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation))
+                ? new SignalsResult(
+                    Seen(rules.Signals, caller), Seen(await rules.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation), caller))
                 : WhistleApi.BadDuration("ended", ended);
-        }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on request what has ended.");
+        }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on request what has ended.")
+            .Needs(Permission.Read);
         group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList()))
-            .WithName("listInhibitRules").WithSummary("Which signals inhibit which others: the inhibit rules in force.");
+            .WithName("listInhibitRules").WithSummary("Which signals inhibit which others: the inhibit rules in force.")
+            .Needs(Permission.Read);
     }
+
+    static List<Signal> Seen(IReadOnlyList<Signal> signals, Caller caller) => [.. signals.Where(s => caller.Rights.Sees(s.Labels))];
 
     static InhibitRuleAnswer ToAnswer(InhibitRule rule) => new(rule.File, Texts(rule.Source), Texts(rule.Target), rule.Equal);
 

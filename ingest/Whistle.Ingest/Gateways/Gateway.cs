@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Ingest.Logs;
 using Whistle.Inventory;
+using Whistle.Inventory.Callers;
 using Whistle.State.Files;
 using Whistle.State.Health;
 using Whistle.State.Memory;
@@ -51,7 +52,8 @@ public sealed class Gateway(
     readonly TenantTurns _decoding =
         new(perTenant: Math.Max(1, Environment.ProcessorCount / 2), inAll: int.MaxValue, mostWaiting: int.MaxValue);
 
-    public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", WriteAsync).AllowAnonymous();
+    public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/write", WriteAsync)
+        .NeedsNobody("A sender shows its credential, which the gateway itself looks at.");
 
     async Task WriteAsync(HttpContext context)
     {

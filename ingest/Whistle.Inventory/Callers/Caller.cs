@@ -10,12 +10,15 @@ using Whistle.Inventory.Access;
 namespace Whistle.Inventory.Callers;
 
 /// <summary>What somebody asked for is not theirs to do.</summary>
-public sealed class ForbiddenException(Permission permission, AccessScope scope)
-    : Exception($"This needs the permission {Permissions.Name(permission)} for {scope}, which your roles do not give. Ask an administrator.")
+/// <param name="permission">That is lacking.</param>
+/// <param name="scope">Where; null where it is lacking everywhere.</param>
+public sealed class ForbiddenException(Permission permission, AccessScope? scope) : Exception(
+    $"This needs the permission {Permissions.Name(permission)}{(scope is { } place ? $" for {place}" : "")}, which your roles do not give. "
+        + "Ask an administrator.")
 {
     public Permission Permission => permission;
 
-    public AccessScope Scope => scope;
+    public AccessScope? Scope => scope;
 }
 
 /// <summary>

@@ -19,8 +19,11 @@ public sealed class Guard(PeopleDirectory people, IAuthorizationService authoriz
         new(user, await people.RightsOfAsync(user, cancellation), from, authorization);
 }
 
-/// <summary>That somebody may do something: there, where the resource is a scope; anywhere, where it is a route, which then asks again.</summary>
-public sealed record PermissionRequirement(Permission Permission) : IAuthorizationRequirement;
+/// <summary>
+/// That somebody may do something: there, where the resource is a scope; anywhere, where it is a route, which then asks again.
+/// </summary>
+/// <param name="Everywhere">A route is for those alone who may do it for all tenants.</param>
+public sealed record PermissionRequirement(Permission Permission, bool Everywhere = false) : IAuthorizationRequirement;
 
 sealed class PermissionHandler(PeopleDirectory people) : AuthorizationHandler<PermissionRequirement>
 {
@@ -28,7 +31,9 @@ sealed class PermissionHandler(PeopleDirectory people) : AuthorizationHandler<Pe
     {
         var rights = await people.RightsOfAsync(context.User, CancellationToken.None);
         var allowed = context.Resource is AccessScope scope
-            ? rights.May(requirement.Permission, scope) : context.Resource is HttpContext && rights.MayAnywhere(requirement.Permission);
+            ? rights.May(requirement.Permission, scope)
+            : context.Resource is HttpContext && (requirement.Everywhere
+                ? rights.May(requirement.Permission, AccessScope.All) : rights.MayAnywhere(requirement.Permission));
         if (allowed)
             context.Succeed(requirement);
     }

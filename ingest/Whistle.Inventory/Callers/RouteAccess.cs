@@ -10,8 +10,9 @@ namespace Whistle.Inventory.Callers;
 
 /// <summary>Who may call a route. Every route states it, or the server does not start.</summary>
 /// <param name="Permission">Null where none is needed.</param>
+/// <param name="Everywhere">It is needed for all tenants.</param>
 /// <param name="Reason">Why no permission is needed; null where one is.</param>
-public sealed record RouteAccess(Permission? Permission, string? Reason)
+public sealed record RouteAccess(Permission? Permission, bool Everywhere, string? Reason)
 {
     /// <summary>Routes that state nothing, in words.</summary>
     public static IReadOnlyList<string> Missing(IEnumerable<Endpoint> endpoints) =>
@@ -31,18 +32,26 @@ public static class RouteAccessExtensions
     /// </summary>
     public static T Needs<T>(this T route, Permission permission)
         where T : IEndpointConventionBuilder =>
-        route.State(new(permission, null))
-            .RequireAuthorization(policy => policy.RequireAuthenticatedUser().AddRequirements(new PermissionRequirement(permission)));
+        route.Require(new(permission));
+
+    /// <summary>Who does not have the permission for all tenants is refused.</summary>
+    public static T NeedsEverywhere<T>(this T route, Permission permission)
+        where T : IEndpointConventionBuilder => route.Require(new(permission, Everywhere: true));
 
     /// <summary>Whoever is logged in may call it: it is about themselves.</summary>
     public static T NeedsLogin<T>(this T route, string reason)
         where T : IEndpointConventionBuilder =>
-        route.State(new(null, reason)).RequireAuthorization(policy => policy.RequireAuthenticatedUser());
+        route.State(new(null, false, reason)).RequireAuthorization(policy => policy.RequireAuthenticatedUser());
 
     /// <summary>Anybody may call it, or it looks at a credential itself.</summary>
     public static T NeedsNobody<T>(this T route, string reason)
         where T : IEndpointConventionBuilder =>
-        route.State(new(null, reason)).AllowAnonymous();
+        route.State(new(null, false, reason)).AllowAnonymous();
+
+    static T Require<T>(this T route, PermissionRequirement requirement)
+        where T : IEndpointConventionBuilder =>
+        route.State(new(requirement.Permission, requirement.Everywhere, null))
+            .RequireAuthorization(policy => policy.RequireAuthenticatedUser().AddRequirements(requirement));
 
     static T State<T>(this T route, RouteAccess access)
         where T : IEndpointConventionBuilder

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
 using Whistle.Remediation.Runbooks;
 using Whistle.State;
 
@@ -11,6 +13,10 @@ public sealed record Pause(
     long Id, string Tenant, string Cluster, string Node, string Runbook, string Reason, string Author, DateTimeOffset From,
     DateTimeOffset Until)
 {
+    /// <summary>Where it holds back, as wide as a node's or a runbook's pause may be.</summary>
+    [JsonIgnore]
+    public AccessScope Scope => AccessScope.Of(new ClusterId(Tenant, Cluster));
+
     internal bool Covers(NodeId node, string runbook, DateTimeOffset now) =>
         now < Until && Matches(Tenant, node.Tenant) && Matches(Cluster, node.Cluster)
             && Matches(Node, node.Node) && Matches(Runbook, runbook);
@@ -26,7 +32,11 @@ public sealed record KillSwitch(bool On, string Reason, string Author, DateTimeO
 }
 
 /// <summary>What somebody set. An empty name means all.</summary>
-public sealed record ModeEntry(string Runbook, string Tenant, string Cluster, RunbookMode Mode, string Author, DateTimeOffset At);
+public sealed record ModeEntry(string Runbook, string Tenant, string Cluster, RunbookMode Mode, string Author, DateTimeOffset At)
+{
+    /// <summary>Where it counts.</summary>
+    public AccessScope Scope => AccessScope.Of(new ClusterId(Tenant, Cluster));
+}
 
 /// <summary>One change of pauses, kill switch or modes, never edited.</summary>
 public sealed record ControlEntry(long Number, DateTimeOffset At, string Author, string Text);

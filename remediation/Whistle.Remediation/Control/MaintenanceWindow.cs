@@ -1,4 +1,7 @@
+using System.Text.Json.Serialization;
+
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
 
 namespace Whistle.Remediation.Control;
 
@@ -12,6 +15,9 @@ public sealed record MaintenanceWindow(
 {
     const int FirstYear = 2000;
     const int LastYear = 2200;
+
+    [JsonIgnore]
+    public AccessScope Scope => AccessScope.Of(new ClusterId(Tenant, Cluster));
 
     /// <summary>Why what is stored of it cannot be read.</summary>
     public string? Unreadable { get; init; }
@@ -91,6 +97,9 @@ sealed record WindowView(DateTimeOffset? OpenUntil, DateTimeOffset? NextAt, stri
 public sealed record ChangeFreeze(
     long Id, string Tenant, string Cluster, string Reason, string Author, DateTimeOffset From, DateTimeOffset Until)
 {
+    [JsonIgnore]
+    public AccessScope Scope => AccessScope.Of(new ClusterId(Tenant, Cluster));
+
     /// <summary>Why what is stored of it cannot be read: it holds until it is ended.</summary>
     public string? Unreadable { get; init; }
 

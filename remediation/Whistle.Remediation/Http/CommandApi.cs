@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Routing;
 
 using Whistle.Actions.Protocol;
 using Whistle.Inventory;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation.Commands;
 using Whistle.State.Memory;
 
@@ -21,6 +22,8 @@ namespace Whistle.Remediation.Http;
 /// </summary>
 sealed class CommandApi
 {
+    const string OwnCredential = "An agent shows its credential, which the route itself looks at.";
+
     const int MaxBodyBytes = 1 << 20;
     const int MaxPolls = 2;
 
@@ -46,10 +49,14 @@ sealed class CommandApi
         IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies = null)
     {
         var api = new CommandApi(host, credentials, time, bodies);
-        routes.MapPost("/agent/v1/commands/lease", (RequestDelegate)(c => api.AnswerAsync(c, api.LeaseAsync))).AllowAnonymous();
-        routes.MapPost("/agent/v1/commands/journal", (RequestDelegate)(c => api.AnswerAsync(c, api.HearAsync))).AllowAnonymous();
-        routes.MapPost("/agent/v1/commands/{id}/begin", (RequestDelegate)(c => api.AnswerAsync(c, api.BeginAsync))).AllowAnonymous();
-        routes.MapPost("/agent/v1/commands/{id}/result", (RequestDelegate)(c => api.AnswerAsync(c, api.ResultAsync))).AllowAnonymous();
+        routes.MapPost("/agent/v1/commands/lease", (RequestDelegate)(c => api.AnswerAsync(c, api.LeaseAsync)))
+            .NeedsNobody(OwnCredential);
+        routes.MapPost("/agent/v1/commands/journal", (RequestDelegate)(c => api.AnswerAsync(c, api.HearAsync)))
+            .NeedsNobody(OwnCredential);
+        routes.MapPost("/agent/v1/commands/{id}/begin", (RequestDelegate)(c => api.AnswerAsync(c, api.BeginAsync)))
+            .NeedsNobody(OwnCredential);
+        routes.MapPost("/agent/v1/commands/{id}/result", (RequestDelegate)(c => api.AnswerAsync(c, api.ResultAsync)))
+            .NeedsNobody(OwnCredential);
     }
 
     async Task AnswerAsync(HttpContext context, Func<HttpContext, Sender, Task> answer)

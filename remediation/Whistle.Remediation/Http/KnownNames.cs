@@ -1,4 +1,5 @@
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
 using Whistle.Remediation.Control;
 
 namespace Whistle.Remediation.Http;
@@ -15,7 +16,7 @@ sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<
     /// Of the senders that are enrolled; of nodes behind a cluster's collector, those that its facts or open incidents name.
     /// </summary>
     public static async Task<KnownNames> OfAsync(
-        RemediationEnvironment environment, RemediationHost host, DateTimeOffset now, CancellationToken cancellation)
+        RemediationEnvironment environment, RemediationHost host, Rights rights, DateTimeOffset now, CancellationToken cancellation)
     {
         // An empty node stands for the cluster as a whole.
         HashSet<NodeId> places = [.. (await environment.Senders(cancellation)).Select(s => s.ClusterId.Node(s.Node ?? ""))];
@@ -23,6 +24,8 @@ sealed class KnownNames(IReadOnlyCollection<NodeId> places, IReadOnlyCollection<
             places.UnionWith(environment.Clusters(cluster)?.Nodes.Select(n => cluster.Node(n.Name)) ?? []);
         foreach (var incident in await environment.Incidents.SinceAsync(now, cancellation))
             places.UnionWith(incident.Signals.Select(s => incident.ClusterId.Node(s.Labels["node"])));
+        // A mistake is told with the names that are there.
+        places.RemoveWhere(p => !rights.Sees(p.ClusterId));
         return new(places, [.. host.Runbooks.Runbooks.Select(r => r.Name)]);
     }
 

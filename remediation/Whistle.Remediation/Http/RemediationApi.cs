@@ -7,6 +7,8 @@ using Microsoft.AspNetCore.Routing;
 
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
 using Whistle.Telemetry;
@@ -45,55 +47,63 @@ sealed class RemediationApi
 
     void MapIncidents(RouteGroupBuilder group)
     {
-        group.MapGet("/incidents", IncidentsAsync).WithName("listIncidents")
+        group.MapGet("/incidents", IncidentsAsync).WithName("listIncidents").Needs(Permission.Read)
             .WithSummary("Incidents that are open or closed recently, the oldest first.");
-        group.MapGet("/incidents/{id}", IncidentAsync).WithName("getIncident").WithSummary("An incident with its timeline and its runs.");
+        group.MapGet("/incidents/{id}", IncidentAsync).WithName("getIncident").Needs(Permission.Read)
+            .WithSummary("An incident with its timeline and its runs.");
     }
 
     void MapRuns(RouteGroupBuilder group)
     {
-        group.MapGet("/runs", RunsAsync).WithName("listRuns").WithSummary("Runs that are under way or ended recently, the oldest first.");
-        group.MapGet("/runs/{id}", RunAsync).WithName("getRun").WithSummary("A run with its timeline, in which its plan stands.");
-        group.MapGet("/runs/{id}/explain", ExplainAsync).WithName("explainRun")
+        group.MapGet("/runs", RunsAsync).WithName("listRuns").Needs(Permission.Read)
+            .WithSummary("Runs that are under way or ended recently, the oldest first.");
+        group.MapGet("/runs/{id}", RunAsync).WithName("getRun").Needs(Permission.Read)
+            .WithSummary("A run with its timeline, in which its plan stands.");
+        group.MapGet("/runs/{id}/explain", ExplainAsync).WithName("explainRun").Needs(Permission.Read)
             .WithSummary("Why nothing happens with a run now, and what every gate says.");
-        group.MapPost("/incidents/{id}/acknowledgement", AcknowledgeAsync).WithName("acknowledgeIncident")
+        group.MapPost("/incidents/{id}/acknowledgement", AcknowledgeAsync).WithName("acknowledgeIncident").Needs(Permission.Respond)
             .WithSummary("Acknowledges an incident: nobody is paged for it until then.");
-        group.MapDelete("/incidents/{id}/acknowledgement", ReleaseAsync).WithName("releaseIncident")
+        group.MapDelete("/incidents/{id}/acknowledgement", ReleaseAsync).WithName("releaseIncident").Needs(Permission.Respond)
             .WithSummary("Releases an acknowledged incident: pages and repairs resume.");
-        group.MapPost("/runs/{id}/cancel", CancelAsync).WithName("cancelRun")
+        group.MapPost("/runs/{id}/cancel", CancelAsync).WithName("cancelRun").Needs(Permission.Operate)
             .WithSummary("Cancels a run. A step that is running on the node may finish.");
-        group.MapPost("/runs/{id}/approve", ApproveAsync).WithName("approveRun")
+        group.MapPost("/runs/{id}/approve", ApproveAsync).WithName("approveRun").Needs(Permission.Approve)
             .WithSummary("Approves a run's plan, or one step that needs its own approval, for a time.");
-        group.MapPost("/runs/{id}/tasks/{step}", CompleteAsync).WithName("completeTask")
+        group.MapPost("/runs/{id}/tasks/{step}", CompleteAsync).WithName("completeTask").Needs(Permission.Operate)
             .WithSummary("Marks a step that a person had to do as done.");
     }
 
     void MapControl(RouteGroupBuilder group)
     {
-        group.MapGet("/pauses", PausesAsync).WithName("listPauses").WithSummary("The pauses in force.");
-        group.MapPost("/pauses", AddPauseAsync).WithName("addPause").WithSummary("Holds repairs back for a time.");
-        group.MapDelete("/pauses/{id:long}", EndPauseAsync).WithName("endPause").WithSummary("Ends a pause before its time.");
-        group.MapGet("/kill-switch", KillSwitchAsync).WithName("getKillSwitch").WithSummary("Whether all repairs are stopped.");
-        group.MapPut("/kill-switch", SetKillSwitchAsync).WithName("setKillSwitch")
+        group.MapGet("/pauses", PausesAsync).WithName("listPauses").Needs(Permission.Read).WithSummary("The pauses in force.");
+        group.MapPost("/pauses", AddPauseAsync).WithName("addPause").Needs(Permission.Operate)
+            .WithSummary("Holds repairs back for a time.");
+        group.MapDelete("/pauses/{id:long}", EndPauseAsync).WithName("endPause").Needs(Permission.Operate)
+            .WithSummary("Ends a pause before its time.");
+        group.MapGet("/kill-switch", KillSwitchAsync).WithName("getKillSwitch").Needs(Permission.Read)
+            .WithSummary("Whether all repairs are stopped.");
+        group.MapPut("/kill-switch", SetKillSwitchAsync).WithName("setKillSwitch").NeedsEverywhere(Permission.ManageServer)
             .WithSummary("Stops or resumes all repairs. Stopping needs no reason, resuming does.");
-        group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").WithSummary("The runbooks in force.");
-        group.MapGet("/runbook-modes", ModesAsync).WithName("listModes").WithSummary("How far runbooks may go, as people have set it.");
-        group.MapPut("/runbook-modes", SetModeAsync).WithName("setMode")
+        group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").Needs(Permission.Read).WithSummary("The runbooks in force.");
+        group.MapGet("/runbook-modes", ModesAsync).WithName("listModes").Needs(Permission.Read)
+            .WithSummary("How far runbooks may go, as people have set it.");
+        group.MapPut("/runbook-modes", SetModeAsync).WithName("setMode").Needs(Permission.Operate)
             .WithSummary("Sets how far a runbook may go, everywhere or in a cluster.");
-        group.MapGet("/control-timeline", TimelineAsync).WithName("getControlTimeline")
+        group.MapGet("/control-timeline", TimelineAsync).WithName("getControlTimeline").NeedsEverywhere(Permission.Read)
             .WithSummary("Every change of pauses, kill switch and modes, the latest first; at most 1000.");
     }
 
     async Task<Results<Ok<List<IncidentAnswer>>, BadRequest<ApiError>>> IncidentsAsync(
-        [Description(SinceHelp)] string? since, CancellationToken cancellation) =>
+        [Description(SinceHelp)] string? since, Caller caller, CancellationToken cancellation) =>
         Since(since) is { } at
-            ? TypedResults.Ok((await _environment.Incidents.SinceAsync(at, cancellation)).Select(i => ToAnswer(i, null, null)).ToList())
+            ? TypedResults.Ok((await _environment.Incidents.SinceAsync(at, cancellation)).Where(i => caller.Sees(i.ClusterId))
+                .Select(i => ToAnswer(i, null, null)).ToList())
             : WhistleApi.BadDuration("since", since);
 
     async Task<Results<Ok<IncidentAnswer>, NotFound<ApiError>>> IncidentAsync(
-        [Description("The incident's id.")] string id, CancellationToken cancellation)
+        [Description("The incident's id.")] string id, Caller caller, CancellationToken cancellation)
     {
-        if (await _environment.Incidents.FindAsync(id, cancellation) is not { } incident)
+        if (await FindIncidentAsync(id, caller, cancellation) is not { } incident)
             return WhistleApi.NotFound($"There is no incident {id}. List the open ones with `whistle incidents`, "
                 + "and those of the last 24 hours with `whistle incidents --all`.");
         var timeline = (await _environment.Incidents.TimelineAsync(id, cancellation))
@@ -103,33 +113,54 @@ sealed class RemediationApi
     }
 
     async Task<Results<Ok<Acknowledgement>, NotFound<ApiError>, BadRequest<ApiError>>> AcknowledgeAsync(
-        [Description("The incident's id.")] string id, AcknowledgementRequest request, HttpContext context, CancellationToken cancellation)
+        [Description("The incident's id.")] string id, AcknowledgementRequest request, Caller caller, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
         if (_environment.Limits.RefuseAcknowledgement(duration) is { } tooLong)
             return WhistleApi.BadRequest(tooLong);
+        if (await FindIncidentAsync(id, caller, cancellation) is { } incident)
+            await caller.RequireAsync(Permission.Respond, incident.ClusterId);
+        else
+            return NoOpenIncident(id);
         var now = _time.GetUtcNow();
-        var acknowledgement = new Acknowledgement(id, Author(context), now, now + duration);
+        var acknowledgement = new Acknowledgement(id, caller.Name, now, now + duration);
         return await _environment.Incidents.AcknowledgeAsync(acknowledgement, cancellation)
-            ? TypedResults.Ok(acknowledgement)
-            : WhistleApi.NotFound($"There is no open incident {id}. List them with `whistle incidents`.");
+            ? TypedResults.Ok(acknowledgement) : NoOpenIncident(id);
     }
 
     async Task<Results<NoContent, NotFound<ApiError>>> ReleaseAsync(
-        [Description("The incident's id.")] string id, HttpContext context, CancellationToken cancellation) =>
-        await _environment.Incidents.ReleaseAsync(id, Author(context), _time.GetUtcNow(), cancellation)
-            ? TypedResults.NoContent()
-            : WhistleApi.NotFound($"There is no open, acknowledged incident {id}.");
+        [Description("The incident's id.")] string id, Caller caller, CancellationToken cancellation)
+    {
+        if (await FindIncidentAsync(id, caller, cancellation) is { } incident)
+        {
+            await caller.RequireAsync(Permission.Respond, incident.ClusterId);
+            if (await _environment.Incidents.ReleaseAsync(id, caller.Name, _time.GetUtcNow(), cancellation))
+                return TypedResults.NoContent();
+        }
+
+        return WhistleApi.NotFound($"There is no open, acknowledged incident {id}.");
+    }
+
+    async Task<Incident?> FindIncidentAsync(string id, Caller caller, CancellationToken cancellation) =>
+        await _environment.Incidents.FindAsync(id, cancellation) is { } incident && caller.Sees(incident.ClusterId) ? incident : null;
+
+    // What the caller may not see is not there.
+    async Task<Run?> FindRunAsync(string id, Caller caller, CancellationToken cancellation) =>
+        await _environment.Runs.FindAsync(id, cancellation) is { } run && caller.Sees(run.NodeId.ClusterId) ? run : null;
+
+    static NotFound<ApiError> NoOpenIncident(string id) =>
+        WhistleApi.NotFound($"There is no open incident {id}. List them with `whistle incidents`.");
 
     async Task<Results<Ok<Cancellation>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>>> CancelAsync(
-        [Description(RunHelp)] string id, CancellationRequest request, HttpContext context, CancellationToken cancellation)
+        [Description(RunHelp)] string id, CancellationRequest request, Caller caller, CancellationToken cancellation)
     {
         if (string.IsNullOrWhiteSpace(request.Reason))
             return NoReason();
-        if (await _environment.Runs.FindAsync(id, cancellation) is null)
+        if (await FindRunAsync(id, caller, cancellation) is not { } run)
             return NoRun(id);
-        var cancelled = new Cancellation(id, Author(context), request.Reason, _time.GetUtcNow());
+        await caller.RequireAsync(Permission.Operate, run.NodeId.ClusterId);
+        var cancelled = new Cancellation(id, caller.Name, request.Reason, _time.GetUtcNow());
         return await _environment.Runs.CancelAsync(cancelled, cancellation)
             ? TypedResults.Ok(cancelled)
             : WhistleApi.Conflict("The run has ended.");
@@ -144,14 +175,16 @@ sealed class RemediationApi
     }
 
     async Task<Results<Ok<List<RunAnswer>>, BadRequest<ApiError>>> RunsAsync(
-        [Description(SinceHelp)] string? since, CancellationToken cancellation) =>
+        [Description(SinceHelp)] string? since, Caller caller, CancellationToken cancellation) =>
         Since(since) is { } at
-            ? TypedResults.Ok(await ToAnswersAsync(await _environment.Runs.SinceAsync(at, cancellation), cancellation))
+            ? TypedResults.Ok(await ToAnswersAsync(
+                [.. (await _environment.Runs.SinceAsync(at, cancellation)).Where(r => caller.Sees(r.NodeId.ClusterId))], cancellation))
             : WhistleApi.BadDuration("since", since);
 
-    async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync([Description(RunHelp)] string id, CancellationToken cancellation)
+    async Task<Results<Ok<RunAnswer>, NotFound<ApiError>>> RunAsync(
+        [Description(RunHelp)] string id, Caller caller, CancellationToken cancellation)
     {
-        if (await _environment.Runs.FindAsync(id, cancellation) is not { } run)
+        if (await FindRunAsync(id, caller, cancellation) is not { } run)
             return NoRun(id);
         var timeline = await _environment.Runs.TimelineAsync(id, cancellation);
         return TypedResults.Ok(await ToAnswerAsync(
@@ -159,17 +192,18 @@ sealed class RemediationApi
     }
 
     async Task<Results<Ok<ExplanationAnswer>, NotFound<ApiError>>> ExplainAsync(
-        [Description(RunHelp)] string id, CancellationToken cancellation) =>
-        await _environment.Runs.FindAsync(id, cancellation) is { } run
+        [Description(RunHelp)] string id, Caller caller, CancellationToken cancellation) =>
+        await FindRunAsync(id, caller, cancellation) is { } run
             ? TypedResults.Ok(new ExplanationAnswer(
                 id, run.State, (await _host.ExplainAsync(id, cancellation))!, run.RetryAt, await _host.AskGatesAsync(id, cancellation)))
             : NoRun(id);
 
     async Task<Results<Ok<Approval>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>>> ApproveAsync(
-        [Description(RunHelp)] string id, ApprovalRequest request, HttpContext context, CancellationToken cancellation)
+        [Description(RunHelp)] string id, ApprovalRequest request, Caller caller, CancellationToken cancellation)
     {
-        if (await _environment.Runs.FindAsync(id, cancellation) is not { } run)
+        if (await FindRunAsync(id, caller, cancellation) is not { } run)
             return NoRun(id);
+        await caller.RequireAsync(Permission.Approve, run.NodeId.ClusterId);
         if (run.EndedAt is not null)
             return WhistleApi.Conflict($"The run has ended: {run.Reason}");
         if (run.PlanHash != request.PlanHash)
@@ -182,23 +216,24 @@ sealed class RemediationApi
             && await NoStepAsync(run, step, "approval", "needs no approval of its own", cancellation) is { } mistake)
             return mistake;
         var now = _time.GetUtcNow();
-        var approval = new Approval(id, request.PlanHash, Author(context), now, now + duration, request.Step ?? "");
+        var approval = new Approval(id, request.PlanHash, caller.Name, now, now + duration, request.Step ?? "");
         return await _environment.Runs.ApproveAsync(approval, cancellation)
             ? TypedResults.Ok(approval)
             : WhistleApi.Conflict("The run has ended.");
     }
 
     async Task<Results<Ok<TaskDone>, NotFound<ApiError>, BadRequest<ApiError>, Conflict<ApiError>>> CompleteAsync(
-        [Description(RunHelp)] string id, [Description("The step's name.")] string step, TaskRequest request, HttpContext context,
+        [Description(RunHelp)] string id, [Description("The step's name.")] string step, TaskRequest request, Caller caller,
         CancellationToken cancellation)
     {
-        if (await _environment.Runs.FindAsync(id, cancellation) is not { } run)
+        if (await FindRunAsync(id, caller, cancellation) is not { } run)
             return NoRun(id);
+        await caller.RequireAsync(Permission.Operate, run.NodeId.ClusterId);
         if (string.IsNullOrWhiteSpace(request.Note))
             return WhistleApi.BadRequest("note: it is empty. Say what you did; it is recorded.");
         if (await NoStepAsync(run, step, "task", "is not a task for a person", cancellation) is { } mistake)
             return mistake;
-        var done = new TaskDone(id, step, Author(context), request.Note, _time.GetUtcNow());
+        var done = new TaskDone(id, step, caller.Name, request.Note, _time.GetUtcNow());
         return await _environment.Runs.CompleteAsync(done, cancellation)
             ? TypedResults.Ok(done)
             : WhistleApi.Conflict($"The run has ended: {run.Reason}");
@@ -214,11 +249,13 @@ sealed class RemediationApi
             + $"{(able.Count == 0 ? "no step of this plan is of that kind" : $"the steps of that kind are {string.Join(", ", able)}")}.");
     }
 
-    async Task<Ok<IReadOnlyList<Pause>>> PausesAsync(CancellationToken cancellation) =>
-        TypedResults.Ok(await _environment.Control.PausesAsync(_time.GetUtcNow(), cancellation));
+    // One for all tenants is told to everybody whom it holds back.
+    async Task<Ok<List<Pause>>> PausesAsync(Caller caller, CancellationToken cancellation) =>
+        TypedResults.Ok((await _environment.Control.PausesAsync(_time.GetUtcNow(), cancellation)).Where(
+            p => caller.Rights.SeesPartOf(p.Scope)).ToList());
 
     async Task<Results<Ok<Pause>, BadRequest<ApiError>>> AddPauseAsync(
-        PauseRequest request, HttpContext context, CancellationToken cancellation)
+        PauseRequest request, Caller caller, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } duration || duration <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
@@ -228,24 +265,34 @@ sealed class RemediationApi
             return WhistleApi.BadRequest(tooLong);
         var now = _time.GetUtcNow();
         var (scope, mistake) = await ResolveAsync(
-            new(request.Tenant, request.Cluster, request.Node, request.Runbook, request.Force), cancellation);
-        return scope is null ? WhistleApi.BadRequest(mistake!) : TypedResults.Ok(await _environment.Control.AddAsync(
+            new(request.Tenant, request.Cluster, request.Node, request.Runbook, request.Force), caller, cancellation);
+        if (scope is null)
+            return WhistleApi.BadRequest(mistake!);
+        await caller.RequireAsync(Permission.Operate, scope.Scope);
+        return TypedResults.Ok(await _environment.Control.AddAsync(
             new Pause(
-                0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, request.Reason, Author(context), now, now + duration),
+                0, scope.Tenant, scope.Cluster, scope.Node, scope.Runbook, request.Reason, caller.Name, now, now + duration),
             cancellation));
     }
 
     async Task<Results<NoContent, NotFound<ApiError>>> EndPauseAsync(
-        [Description("The pause's number.")] long id, HttpContext context, CancellationToken cancellation) =>
-        await _environment.Control.EndPauseAsync(id, Author(context), _time.GetUtcNow(), cancellation)
+        [Description("The pause's number.")] long id, Caller caller, CancellationToken cancellation)
+    {
+        var now = _time.GetUtcNow();
+        var pause = (await _environment.Control.PausesAsync(now, cancellation)).FirstOrDefault(p => p.Id == id);
+        if (pause is null || !caller.Rights.SeesPartOf(pause.Scope))
+            return WhistleApi.NotFound($"No pause {id} is in force.");
+        await caller.RequireAsync(Permission.Operate, pause.Scope);
+        return await _environment.Control.EndPauseAsync(id, caller.Name, now, cancellation)
             ? TypedResults.NoContent()
             : WhistleApi.NotFound($"No pause {id} is in force.");
+    }
 
     async Task<Ok<KillSwitch>> KillSwitchAsync(CancellationToken cancellation) =>
         TypedResults.Ok(await _environment.Control.KillSwitchAsync(cancellation));
 
     async Task<Results<Ok<KillSwitch>, BadRequest<ApiError>>> SetKillSwitchAsync(
-        KillSwitchRequest request, HttpContext context, CancellationToken cancellation)
+        KillSwitchRequest request, Caller caller, CancellationToken cancellation)
     {
         // In an emergency nobody must be stopped for want of a reason.
         // Whoever turned it on stays named, with the reason; one that is only taken to be on is written down.
@@ -255,7 +302,7 @@ sealed class RemediationApi
         var reason = string.IsNullOrWhiteSpace(request.Reason) ? request.On ? Control.KillSwitch.NoReason : null : request.Reason;
         if (reason is null)
             return NoReason();
-        var kill = new KillSwitch(request.On, reason, Author(context), _time.GetUtcNow());
+        var kill = new KillSwitch(request.On, reason, caller.Name, _time.GetUtcNow());
         await _environment.Control.SetAsync(kill, cancellation);
         return TypedResults.Ok(kill);
     }
@@ -264,19 +311,22 @@ sealed class RemediationApi
         TypedResults.Ok(
             _host.Runbooks.Runbooks.Select(r => new RunbookAnswer(r.Name, r.Summary, Path.GetFileName(r.File), r.Hash, r.Mode)).ToList());
 
-    async Task<Ok<List<ModeAnswer>>> ModesAsync(CancellationToken cancellation) =>
-        TypedResults.Ok((await _environment.Control.ModesAsync(cancellation)).Select(ToAnswer).ToList());
+    async Task<Ok<List<ModeAnswer>>> ModesAsync(Caller caller, CancellationToken cancellation) =>
+        TypedResults.Ok((await _environment.Control.ModesAsync(cancellation)).Where(m => caller.Rights.SeesPartOf(m.Scope))
+            .Select(ToAnswer).ToList());
 
     async Task<Results<Ok<ModeAnswer>, BadRequest<ApiError>>> SetModeAsync(
-        ModeRequest request, HttpContext context, CancellationToken cancellation)
+        ModeRequest request, Caller caller, CancellationToken cancellation)
     {
-        var (scope, mistake) = await ResolveAsync(new(request.Tenant, request.Cluster, null, request.Runbook, request.Force), cancellation);
+        var (scope, mistake) = await ResolveAsync(
+            new(request.Tenant, request.Cluster, null, request.Runbook, request.Force), caller, cancellation);
         if (scope is null)
             return WhistleApi.BadRequest(mistake!);
         // The strictest counts: what was set without a tenant must be set again without one, or it would stay.
         var tenant = request.Tenant is null && (await _environment.Control.ModesAsync(cancellation)).Any(m => m.Tenant.Length == 0
             && m.Cluster == scope.Cluster && m.Runbook == scope.Runbook) ? "" : scope.Tenant;
-        var entry = new ModeEntry(scope.Runbook, tenant, scope.Cluster, request.Mode, Author(context), _time.GetUtcNow());
+        var entry = new ModeEntry(scope.Runbook, tenant, scope.Cluster, request.Mode, caller.Name, _time.GetUtcNow());
+        await caller.RequireAsync(Permission.Operate, entry.Scope);
         await _environment.Control.SetAsync(entry, cancellation);
         return TypedResults.Ok(ToAnswer(entry));
     }
@@ -286,14 +336,13 @@ sealed class RemediationApi
 
     DateTimeOffset? Since(string? since) => WhistleApi.Duration(since ?? "24h") is { } duration ? _time.GetUtcNow() - duration : null;
 
-    async Task<(BrakeScope? Scope, string? Mistake)> ResolveAsync(NamedScope named, CancellationToken cancellation) =>
-        (await KnownNames.OfAsync(_environment, _host, _time.GetUtcNow(), cancellation)).Resolve(named);
+    async Task<(BrakeScope? Scope, string? Mistake)> ResolveAsync(
+        NamedScope named, Caller caller, CancellationToken cancellation) =>
+        (await KnownNames.OfAsync(_environment, _host, caller.Rights, _time.GetUtcNow(), cancellation)).Resolve(named);
 
     static NotFound<ApiError> NoRun(string id) => WhistleApi.NotFound($"There is no run {id}. List them with `whistle runs list --all`.");
 
     internal static BadRequest<ApiError> NoReason() => WhistleApi.BadRequest("reason: it is empty. Say why; it is recorded.");
-
-    internal static string Author(HttpContext context) => context.User.Identity?.Name ?? "operator";
 
     static ModeAnswer ToAnswer(ModeEntry entry) => new(entry.Runbook, entry.Tenant, entry.Cluster, entry.Mode, entry.Author, entry.At);
 

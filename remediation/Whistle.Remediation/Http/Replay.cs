@@ -9,6 +9,8 @@ using Whistle.Detectors.Http;
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Engine;
 using Whistle.Remediation.Gates;
@@ -38,12 +40,13 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
     const int MostAsked = 10;
 
     public static void Map(RouteGroupBuilder group, RemediationEnvironment environment, RemediationHost host, TimeProvider time) =>
-        group.MapGet("/runbook-replay", new Replay(environment, host, time).AnswerAsync).WithName("replayRunbooks")
+        group.MapGet("/runbook-replay", new Replay(environment, host, time).AnswerAsync).WithName("replayRunbooks").Needs(Permission.Read)
             .WithSummary("What the runbooks in force would have done about past incidents, as far as what was so then is kept.");
 
     async Task<Results<Ok<List<ReplayAnswer>>, BadRequest<ApiError>>> AnswerAsync(
         [Description("How far back the incidents opened that are looked at, such as 24h, which it is unless given.")] string? from,
-        [Description("How far back it ends, such as 1h; now unless given.")] string? to, CancellationToken cancellation)
+        [Description("How far back it ends, such as 1h; now unless given.")] string? to, Caller caller,
+        CancellationToken cancellation)
     {
         var now = time.GetUtcNow();
         if (WhistleApi.Duration(from ?? "24h") is not { } since)
@@ -52,13 +55,17 @@ sealed class Replay(RemediationEnvironment environment, RemediationHost host, Ti
             return WhistleApi.BadDuration("to", to);
         if (since <= until)
             return WhistleApi.BadRequest("from: it must be further back than to.");
-        var all = await environment.Incidents.SinceAsync(now - since, cancellation);
+        var all = (await environment.Incidents.SinceAsync(now - since, cancellation)).Where(i => caller.Sees(i.ClusterId)).ToList();
         var asked = all.Where(i => i.OpenedAt >= now - since && i.OpenedAt <= now - until).ToList();
         if (asked.Count > Most)
             return WhistleApi.BadRequest(
                 $"from: {asked.Count} incidents opened in this time, and at most {Most} are looked at; ask for a shorter one.");
         var past = new StoredHistory(
-            all, await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation),
+            all,
+            [
+                .. (await environment.Runs.SinceAsync(now - since - TimeSpan.FromDays(1), cancellation))
+                    .Where(r => caller.Sees(r.NodeId.ClusterId)),
+            ],
             await environment.Control.ModesAsync(cancellation), await environment.Control.WindowsAsync(cancellation), now - until);
         var answers = new List<ReplayAnswer>();
         foreach (var incident in asked)

@@ -7,6 +7,8 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 
 using Whistle.Detectors.Http;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.Remediation.Control;
 
 namespace Whistle.Remediation.Http;
@@ -52,36 +54,40 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
     public static void Map(RouteGroupBuilder group, RemediationEnvironment environment, RemediationHost host, TimeProvider time)
     {
         var api = new WindowsApi(environment, host, time);
-        group.MapGet("/windows", api.WindowsAsync).WithName("listWindows")
+        group.MapGet("/windows", api.WindowsAsync).WithName("listWindows").Needs(Permission.Read)
             .WithSummary("The maintenance windows, with whether they are open and when they open next.");
-        group.MapPost("/windows", api.AddWindowAsync).WithName("addWindow").WithSummary("Adds a maintenance window, which recurs.");
-        group.MapDelete("/windows/{id:long}", api.RemoveWindowAsync).WithName("removeWindow").WithSummary("Removes a maintenance window.");
-        group.MapGet("/freezes", api.FreezesAsync).WithName("listFreezes").WithSummary("The change freezes in force or to come.");
-        group.MapPost("/freezes", api.AddFreezeAsync).WithName("addFreeze")
+        group.MapPost("/windows", api.AddWindowAsync).WithName("addWindow").Needs(Permission.Operate)
+            .WithSummary("Adds a maintenance window, which recurs.");
+        group.MapDelete("/windows/{id:long}", api.RemoveWindowAsync).WithName("removeWindow").Needs(Permission.Operate)
+            .WithSummary("Removes a maintenance window.");
+        group.MapGet("/freezes", api.FreezesAsync).WithName("listFreezes").Needs(Permission.Read)
+            .WithSummary("The change freezes in force or to come.");
+        group.MapPost("/freezes", api.AddFreezeAsync).WithName("addFreeze").Needs(Permission.Operate)
             .WithSummary("Holds back all that disturbs nodes for a time, windows or not.");
-        group.MapDelete("/freezes/{id:long}", api.EndFreezeAsync).WithName("endFreeze")
+        group.MapDelete("/freezes/{id:long}", api.EndFreezeAsync).WithName("endFreeze").Needs(Permission.Operate)
             .WithSummary("Ends a change freeze before its time.");
     }
 
-    async Task<Ok<List<WindowAnswer>>> WindowsAsync(CancellationToken cancellation) =>
-        TypedResults.Ok((await Control.WindowsAsync(cancellation)).Select(ToAnswer).ToList());
+    async Task<Ok<List<WindowAnswer>>> WindowsAsync(Caller caller, CancellationToken cancellation) =>
+        TypedResults.Ok((await Control.WindowsAsync(cancellation)).Where(w => caller.Rights.SeesPartOf(w.Scope)).Select(ToAnswer).ToList());
 
     async Task<Results<Ok<WindowAnswer>, BadRequest<ApiError>>> AddWindowAsync(
-        WindowRequest request, HttpContext context, CancellationToken cancellation)
+        WindowRequest request, Caller caller, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } length)
             return WhistleApi.BadDuration("for", request.For);
         if (!DateTime.TryParseExact(request.Start, ["yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss"], null, default, out var start))
             return WhistleApi.BadRequest($"start: \"{request.Start}\" is not a local time; write it like 2026-01-03T22:00.");
-        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(
+        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, caller.Rights, time.GetUtcNow(), cancellation)).Resolve(
             new(request.Tenant, request.Cluster, null, null, request.Force));
         if (scope is null)
             return WhistleApi.BadRequest(mistake!);
+        await caller.RequireAsync(Permission.Operate, scope.Scope);
         if ((await Control.WindowsAsync(cancellation)).Count >= MostWindows)
             return WhistleApi.BadRequest(
                 $"There are {MostWindows} maintenance windows already; remove some that are over (`whistle windows list`).");
         var window = new MaintenanceWindow(
-            0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", RemediationApi.Author(context),
+            0, scope.Tenant, scope.Cluster, request.Recurrence, start, length, request.TimeZone ?? "UTC", caller.Name,
             time.GetUtcNow());
         return window.MistakeWhenAdded(time.GetUtcNow()) is { } wrong
             ? WhistleApi.BadRequest(wrong)
@@ -89,16 +95,23 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
     }
 
     async Task<Results<NoContent, NotFound<ApiError>>> RemoveWindowAsync(
-        [Description("The window's number.")] long id, HttpContext context, CancellationToken cancellation) =>
-        await Control.RemoveWindowAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation)
+        [Description("The window's number.")] long id, Caller caller, CancellationToken cancellation)
+    {
+        var window = (await Control.WindowsAsync(cancellation)).FirstOrDefault(w => w.Id == id);
+        if (window is null || !caller.Rights.SeesPartOf(window.Scope))
+            return WhistleApi.NotFound($"There is no maintenance window {id}.");
+        await caller.RequireAsync(Permission.Operate, window.Scope);
+        return await Control.RemoveWindowAsync(id, caller.Name, time.GetUtcNow(), cancellation)
             ? TypedResults.NoContent()
             : WhistleApi.NotFound($"There is no maintenance window {id}.");
+    }
 
-    async Task<Ok<IReadOnlyList<ChangeFreeze>>> FreezesAsync(CancellationToken cancellation) =>
-        TypedResults.Ok(await Control.FreezesAsync(time.GetUtcNow(), cancellation));
+    async Task<Ok<List<ChangeFreeze>>> FreezesAsync(Caller caller, CancellationToken cancellation) =>
+        TypedResults.Ok((await Control.FreezesAsync(time.GetUtcNow(), cancellation))
+            .Where(f => caller.Rights.SeesPartOf(f.Scope)).ToList());
 
     async Task<Results<Ok<ChangeFreeze>, BadRequest<ApiError>>> AddFreezeAsync(
-        FreezeRequest request, HttpContext context, CancellationToken cancellation)
+        FreezeRequest request, Caller caller, CancellationToken cancellation)
     {
         if (WhistleApi.Duration(request.For) is not { } length || length <= TimeSpan.Zero)
             return WhistleApi.BadDuration("for", request.For);
@@ -111,19 +124,26 @@ sealed class WindowsApi(RemediationEnvironment environment, RemediationHost host
             return WhistleApi.BadRequest("from: a freeze begins within ten years.");
         if (from + length <= time.GetUtcNow())
             return WhistleApi.BadRequest("from: the freeze would be over already; let it begin later or last longer.");
-        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, time.GetUtcNow(), cancellation)).Resolve(
+        var (scope, mistake) = (await KnownNames.OfAsync(environment, host, caller.Rights, time.GetUtcNow(), cancellation)).Resolve(
             new(request.Tenant, request.Cluster, null, null, request.Force));
-        return scope is null ? WhistleApi.BadRequest(mistake!)
-            : TypedResults.Ok(await Control.AddAsync(
-                new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, RemediationApi.Author(context), from, from + length),
-                cancellation));
+        if (scope is null)
+            return WhistleApi.BadRequest(mistake!);
+        await caller.RequireAsync(Permission.Operate, scope.Scope);
+        return TypedResults.Ok(await Control.AddAsync(
+            new ChangeFreeze(0, scope.Tenant, scope.Cluster, request.Reason, caller.Name, from, from + length), cancellation));
     }
 
     async Task<Results<NoContent, NotFound<ApiError>>> EndFreezeAsync(
-        [Description("The freeze's number.")] long id, HttpContext context, CancellationToken cancellation) =>
-        await Control.EndFreezeAsync(id, RemediationApi.Author(context), time.GetUtcNow(), cancellation)
+        [Description("The freeze's number.")] long id, Caller caller, CancellationToken cancellation)
+    {
+        var freeze = (await Control.FreezesAsync(time.GetUtcNow(), cancellation)).FirstOrDefault(f => f.Id == id);
+        if (freeze is null || !caller.Rights.SeesPartOf(freeze.Scope))
+            return WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
+        await caller.RequireAsync(Permission.Operate, freeze.Scope);
+        return await Control.EndFreezeAsync(id, caller.Name, time.GetUtcNow(), cancellation)
             ? TypedResults.NoContent()
             : WhistleApi.NotFound($"No change freeze {id} is in force or to come.");
+    }
 
     WindowAnswer ToAnswer(MaintenanceWindow window)
     {

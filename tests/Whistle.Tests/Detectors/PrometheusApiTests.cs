@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
@@ -399,12 +398,12 @@ public sealed partial class PrometheusApiTests : IDisposable
     async Task<(int Status, string Body)> CallAsync(
         string path, Action<HttpContext> prepare, ISeriesSearch? search = null, SearchOptions? options = null)
     {
-        await using var app = WebApplication.CreateSlimBuilder().Build();
+        await using var app = LocalCaller.Builder().Build();
         PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series, options ?? new(), _bench.Host, _bench.Clock);
         SignalsApi.Map(app, _bench.Host, _bench.Clock);
         var endpoint = ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>()
             .Single(e => e.RoutePattern.RawText == LabelPath().Replace(path, "/label/{name}/"));
-        var context = new DefaultHttpContext { RequestServices = app.Services };
+        var context = new DefaultHttpContext { RequestServices = app.Services, User = LocalCaller.User };
         if (LabelPath().Match(path) is { Success: true } label)
             context.Request.RouteValues["name"] = label.Groups[1].Value;
         using var body = new MemoryStream();

@@ -201,10 +201,11 @@ public sealed class BrakeNameTests
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
         foreach (var (cluster, node) in senders)
             await credentials.EnrollAsync(cluster, node, TestContext.Current.CancellationToken);
-        var builder = WebApplication.CreateSlimBuilder();
+        var builder = LocalCaller.Builder();
         WhistleApi.Add(builder.Services);
         var app = builder.Build();
         WhistleApi.Use(app);
+        LocalCaller.Use(app);
         app.Urls.Add("http://127.0.0.1:0");
         RemediationApi.Map(app, bench.Environment with { Senders = credentials.SendersAsync }, bench.Host, bench.Clock);
         await app.StartAsync(TestContext.Current.CancellationToken);

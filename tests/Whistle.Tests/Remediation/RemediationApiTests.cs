@@ -254,10 +254,11 @@ public sealed class RemediationApiTests
 
     static async Task<WebApplication> StartAsync(RemediationBench bench)
     {
-        var builder = WebApplication.CreateSlimBuilder();
+        var builder = LocalCaller.Builder();
         WhistleApi.Add(builder.Services);
         var app = builder.Build();
         WhistleApi.Use(app);
+        LocalCaller.Use(app);
         app.Urls.Add("http://127.0.0.1:0");
         CommandApi.Map(app, bench.Host, new Credentials(bench.Runs.Database, bench.Clock), bench.Clock);
         var credentials = new Credentials(bench.Runs.Database, bench.Clock);
