@@ -17,7 +17,8 @@ public sealed class Rights(IReadOnlyList<Grant> grants)
     public bool SeesAll => May(Permission.Read, AccessScope.All);
 
     /// <summary>Where things may be read; several where it is several tenants or clusters.</summary>
-    public IReadOnlyList<AccessScope> Readable { get; } = [.. grants.Where(g => g.Role.Allows(Permission.Read)).Select(g => g.Scope).Distinct()];
+    public IReadOnlyList<AccessScope> Readable { get; } =
+        [.. grants.Where(g => g.Role.Allows(Permission.Read)).Select(g => g.Scope).Distinct()];
 
     /// <summary>Whether it is allowed in all of the scope.</summary>
     public bool May(Permission permission, AccessScope scope) => Grants.Any(g => g.Role.Allows(permission) && g.Scope.Covers(scope));
