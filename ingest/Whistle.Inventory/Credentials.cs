@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.RegularExpressions;
 
 using Whistle.State;
@@ -183,15 +181,18 @@ public sealed partial class Credentials
 
     static EnrolledSender SenderOf(DbDataReader row) => new(new(row.GetString(1), row.GetString(2)), row.OptionalText(3));
 
-    static string Hash(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
+    static string Hash(string token) => AccessToken.HashOf(token);
 
     static void CheckName(string what, string? name)
     {
-        if (name is null || !NamePattern().IsMatch(name))
-            throw new ArgumentException(
-                $"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, "
-                + "beginning and ending with a letter or digit.");
+        if (MistakeIn(what, name ?? "") is { } mistake)
+            throw new ArgumentException(mistake);
     }
+
+    /// <summary>Why nothing that is enrolled has the name; null where something may, or none is given.</summary>
+    internal static string? MistakeIn(string what, string? name) => name is null || NamePattern().IsMatch(name) ? null
+        : $"\"{name}\" is not a valid {what} name: use up to 253 lower-case letters, digits, dots and dashes, "
+            + "beginning and ending with a letter or digit.";
 
     [GeneratedRegex(@"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\z")]
     private static partial Regex NamePattern();

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Text;
 
 namespace Whistle.Telemetry;
 
@@ -16,6 +17,12 @@ public static class AccessToken
     /// <summary>Lets nodes of one cluster enrol themselves.</summary>
     public const string OfJoin = "wsj_";
 
+    /// <summary>Asks the API in a person's name, within the grants that were given to it.</summary>
+    public const string OfPerson = "wsp_";
+
+    /// <summary>Lets somebody choose how to log in, once.</summary>
+    public const string OfInvitation = "wsv_";
+
     const int RandomBytes = 32;
 
     // Of 32 bytes, without padding.
@@ -25,6 +32,11 @@ public static class AccessToken
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
 
     public static string New(string prefix) => prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(RandomBytes));
+
+    /// <summary>
+    /// What is kept of it, in capital hexadecimal digits. What is looked up by it is not given away by the time that takes.
+    /// </summary>
+    public static string HashOf(string token) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
 
     /// <summary>Whether the text can be a token with this prefix: neither cut off, nor with anything before, after or in between.</summary>
     public static bool IsWhole(string prefix, ReadOnlySpan<char> text) =>

@@ -6,6 +6,8 @@ using Whistle.Alerting.Tickets;
 using Whistle.Commands;
 using Whistle.Fixtures;
 using Whistle.Incidents;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.People;
 using Whistle.State;
 using Whistle.Telemetry;
 
@@ -60,6 +62,26 @@ public sealed class CommandLineTests : IDisposable
             "api/whistle/v1/join-tokens", new StringContent("""{"cluster":"c"}""", null, "application/json"), Cancellation);
         var joinId = JsonDocument.Parse(await join.Content.ReadAsStringAsync(Cancellation)).RootElement
             .GetProperty("made").GetProperty("id").GetString()!;
+
+        await AddPersonAsync("alice");
+        var invitation = await IdAsync("invitations", """{"grants":[{"role":"viewer"}]}""");
+        var apiToken = await IdAsync("tokens", """{"name":"spare","grants":[{"role":"viewer"}]}""");
+        using (var login = new HttpClient())
+            await login.GetAsync(new Uri((await RunAsync(server, ["login"])).Output.Trim()), Cancellation);
+        var session = await IdAsync("sessions", null);
+
+        async Task<string> IdAsync(string list, string? body)
+        {
+            if (body is not null)
+            {
+                using var made = await server.Http.PostAsync(
+                    $"api/whistle/v1/{list}", new StringContent(body, null, "application/json"), Cancellation);
+                made.EnsureSuccessStatusCode();
+            }
+
+            var all = JsonDocument.Parse(await server.Http.GetStringAsync($"api/whistle/v1/{list}", Cancellation)).RootElement;
+            return Assert.Single(all.EnumerateArray()).GetProperty("id").GetString()!;
+        }
 
         (string[] Verb, string Says)[] verbs =
         [
@@ -139,9 +161,25 @@ public sealed class CommandLineTests : IDisposable
             (["agents", "list", "--offline", "--output", "csv"], "tenant,cluster,node,enrolled\ndefault,c,near,20"),
             (["agents", "revoke", "--cluster", "c", "--node", "near", "--offline"], "1 token(s) revoked"),
             (["agents", "join-token", "--cluster", "c", "--uses", "3", "--for", "2h", "--replace"], "wsj_"),
-            (["agents", "join-tokens"], "in 2 h"),
+            (["agents", "join-tokens"], "  yes\n"),
             (["agents", "join-tokens", "--output", "csv"], $"{joinId},default,c,0,1,"),
             (["agents", "revoke-join-token", joinId], $"Nobody enrols with the join token {joinId} any more."),
+            (["people", "uninvite", invitation], $"Invitation {invitation} opens nothing any more."),
+            (["people", "invite", "--role", "viewer", "--all-tenants", "--for", "2h"], "/invitation?token=wsv_"),
+            (["people", "invitations"], "viewer of all tenants  operator  in "),
+            (["people", "list"], "alice  viewer of all tenants  no"),
+            (["people", "grant", "alice", "--role", "operator", "--tenant", "t", "--cluster", "c"], "alice is operator of t/c."),
+            (["people", "list", "--output", "csv"], "alice,\"operator of t/c, viewer of all tenants\",no,"),
+            (["people", "revoke", "alice", "--role", "operator", "--tenant", "t", "--cluster", "c"], "alice is no longer operator of t/c."),
+            (["people", "disable", "alice"], "alice is disabled."),
+            (["people", "list"], "  disabled"),
+            (["people", "enable", "alice"], "alice can log in again."),
+            (["people", "reset", "alice"], "/invitation?token=wsv_"),
+            (["tokens", "add", "--name", "ci", "--role", "viewer", "--tenant", "t"], "wsp_"),
+            (["tokens", "list"], "operator  viewer of t"),
+            (["tokens", "revoke", apiToken], $"Token {apiToken} opens nothing any more."),
+            (["sessions", "list", "--output", "csv"], "id,who,from,seen,began,ends,browser\n"),
+            (["sessions", "revoke", session], $"Session {session} has ended."),
             (["health"], NoChannel.Hint),
             (["login"], "/login?token="),
             (["logout", "--all"], "0 sessions have ended."),
@@ -196,6 +234,12 @@ public sealed class CommandLineTests : IDisposable
             (["freezes", "end", "7"], "No change freeze 7 is in force or to come."),
             (["runs", "done", "r", "s", "--note", "x"], "There is no run r."),
             (["tickets", "move", "1", "done"], "state must be one of open, waiting-on-customer, in-progress, resolved, closed."),
+            (["people", "disable", "zoe"], "There is nobody called zoe whom you manage."),
+            (["people", "uninvite", "000000000000"], "No invitation 000000000000 is open."),
+            (["people", "invite", "--role", "customer", "--all-tenants"], "customer is a customer's role: name the tenant"),
+            (["people", "invite", "no name", "--role", "viewer", "--tenant", "t"], "\"no name\" is not a user name"),
+            (["tokens", "revoke", "000000000000"], "No token 000000000000 is in force."),
+            (["sessions", "revoke", "000000000000"], "No session 000000000000 is open."),
             (["agents", "revoke-join-token", "000000000000"], "No join token 000000000000 is in force."),
             (["agents", "join-token", "--cluster", "c", "--uses", "0"], "uses: 0 is not between 1 and 10000."),
             (["agents", "join-token", "--cluster", "c", "--for", "365d"], "for: 365.00:00:00 is not between 1m and 90d."),
@@ -229,6 +273,9 @@ public sealed class CommandLineTests : IDisposable
             (["runs", "show", "..", "--server", nowhere, "--token-file", token], 2, "\"..\" is not an id. Copy it from the list."),
             (["incidents", ".", "--server", nowhere, "--token-file", token], 2, "\".\" is not an id. Copy it from the list."),
             (["simulate", "--nodes", "2"], 2, "--seed is a whole number, --nodes at least 5"),
+            (["people", "invite", "--role", "viewer"], 2, "Say where the role counts: --tenant"),
+            (["people", "invite", "--role", "viewer", "--all-tenants", "--cluster", "c"], 2, "--cluster needs --tenant."),
+            (["people", "invite", "--role", "king", "--all-tenants"], 2, "Argument 'king' not recognized."),
             (["alrts"], 2, "Unrecognized command or argument 'alrts'."),
             (["runs"], 2, "`whistle runs` needs one of: list, "),
         ];
@@ -401,6 +448,17 @@ public sealed class CommandLineTests : IDisposable
     }
 
     // As alerting does when a repair gives up.
+    async Task AddPersonAsync(string name)
+    {
+        using var database = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
+        var state = new PeopleState(database);
+        var invitations = new Invitations(state, new Sessions(state, "", TimeProvider.System), TimeProvider.System);
+        var (token, _) = await invitations.InviteAsync(
+            new(PersonIdentity.Local, PersonIdentity.LocalName, Rights.Everything), name, [new(Role.Viewer, AccessScope.All)],
+            Invitations.Usual, Cancellation);
+        Assert.NotNull((await invitations.AcceptAsync(token!, name, "", Cancellation)).Person);
+    }
+
     async Task OpenTicketAsync()
     {
         var now = TimeProvider.System.GetUtcNow();

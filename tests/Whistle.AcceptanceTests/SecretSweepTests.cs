@@ -33,7 +33,6 @@ public sealed class SecretSweepTests : IDisposable
     {
         ["token"] = (test, file) => test.ServeAsync(file, _ => Task.CompletedTask),
         ["instance"] = (test, file) => test.ServeAsync(file, _ => Task.CompletedTask),
-        ["sessions"] = (test, file) => test.ServeAsync(file, _ => Task.CompletedTask),
         ["keys/key.xml"] = (test, file) => test.ServeAsync(file, async app =>
         {
             await Task.CompletedTask;
@@ -69,7 +68,6 @@ public sealed class SecretSweepTests : IDisposable
     {
         ["token"] = AccessToken.New(AccessToken.OfServer),
         ["instance"] = AccessToken.New("wsi_"),
-        ["sessions"] = $"{AccessToken.New("")} 4102444800\n",
         ["keys/key.xml"] = "<key id=\"5e0ec29a-4a07-4ee6-8ad2-f4b0ddd1b1a4\" "
             + "version=\"1\"><creationDate>2026-01-01T00:00:00Z</creationDate><activationDate>2026-01-01T00:00:00Z</activationDate>"
             + "<expirationDate>2099-01-01T00:00:00Z</expirationDate>"
@@ -121,9 +119,9 @@ public sealed class SecretSweepTests : IDisposable
         ["in a stranger's folder"] = (file, _) => Run($"chown 4711 '{Path.GetDirectoryName(file)}'"),
     };
 
-    // What people put there has no form of its own that would show it, and a session that ends earlier harms nobody.
+    // What people put there has no form of its own that would show it.
     static readonly HashSet<(string, string)> Unknowable =
-        [("mail password", "truncated"), ("database", "truncated"), ("sessions", "truncated")];
+        [("mail password", "truncated"), ("database", "truncated")];
 
     // As orchestrators and services have it: root links it, and a service's group reads it.
     static readonly HashSet<string> Placed =
@@ -131,18 +129,18 @@ public sealed class SecretSweepTests : IDisposable
     static readonly HashSet<string> PlacedSo = ["root's link to root's file", "readable by its group"];
 
     // Made again by the server, which says so; what it made in their place must be whole.
-    static readonly HashSet<string> Made = ["token", "instance", "sessions", "keys/key.xml", "agent/token", "owner"];
+    static readonly HashSet<string> Made = ["token", "instance", "keys/key.xml", "agent/token", "owner"];
     static readonly HashSet<string> Damages = ["missing", "empty", "no-break space only", "truncated", "garbled", "too long", "two lines"];
 
     // Older versions left them so, under a folder that nobody else could enter: closed, said, and read.
     static readonly HashSet<(string, string)> Closed =
         [("keys/key.xml", "readable by everybody"), ("keys/key.xml", "readable by its group")];
 
-    // An authority is made where there is none, and PEM may have other lines around it. A list of nobody, and no list; no key, for a folder
-    // of that name is none; and root may stop the repairs of another user's server.
+    // An authority is made where there is none, and PEM may have other lines around it. A folder of a key's name is no key; and root may
+    // stop the repairs of another user's server.
     static readonly HashSet<(string, string)> Fine =
     [
-        ("sessions", "missing"), ("sessions", "empty"), ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"),
+        ("keys/key.xml", "missing"), ("keys/key.xml", "a folder"),
         ("token of the command line", "in a stranger's folder"), ("tls/authority.pem", "missing"), ("tls/authority.pem", "two lines"),
         ("certificate's key", "two lines"),
     ];
@@ -235,7 +233,7 @@ public sealed class SecretSweepTests : IDisposable
         var aside = Directory.GetFiles(Path.GetDirectoryName(file)!, "*.damaged-*");
         Assert.Equal(fault == "missing" ? 0 : 1, aside.Length);
         Assert.All(aside, a => Assert.Contains(_said, s => s.Contains(a, StringComparison.Ordinal)));
-        if (secret is "keys/key.xml" or "sessions")
+        if (secret is "keys/key.xml")
             return;
         Assert.NotEqual(Contents[secret], File.ReadAllText(file).Trim());
         Assert.Equal(Contents[secret].Length, File.ReadAllText(file).Trim().Length);

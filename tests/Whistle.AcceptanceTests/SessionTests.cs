@@ -1,9 +1,6 @@
 using System.Net;
 using System.Net.WebSockets;
 
-using Microsoft.Extensions.Time.Testing;
-
-using Whistle.Access;
 using Whistle.Fixtures;
 
 using Xunit;
@@ -87,64 +84,6 @@ public sealed class SessionTests : IDisposable
         await same.PostAsync(two.App.Address, "/logout", Cancellation);
         Assert.True(await same.IsLoggedInAsync(one.App.Address, Cancellation));
         Assert.False(await same.IsLoggedInAsync(two.App.Address, Cancellation));
-    }
-
-    [Fact]
-    public void A_session_ends_by_itself_after_its_time_and_what_looks_at_it_is_told()
-    {
-        var time = new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
-        var file = Path.Combine(_folder, "sessions");
-        using var sessions = new Sessions(file, "token", time, Assert.Fail);
-        var id = sessions.Begin();
-        var ending = sessions.Ending(id);
-
-        time.Advance(Sessions.Life - TimeSpan.FromSeconds(1));
-        Assert.True(sessions.IsOpen(id) && !ending.IsCancellationRequested);
-        using (var restarted = new Sessions(file, "token", time, Assert.Fail))
-            Assert.True(restarted.IsOpen(id));
-        time.Advance(TimeSpan.FromSeconds(1));
-        Assert.True(!sessions.IsOpen(id) && ending.IsCancellationRequested);
-        using (var restarted = new Sessions(file, "token", time, Assert.Fail))
-            Assert.False(restarted.IsOpen(id));
-    }
-
-    [Fact]
-    public void The_list_holds_no_id_and_is_bounded()
-    {
-        var time = new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
-        var file = Path.Combine(_folder, "sessions");
-        using var sessions = new Sessions(file, "token", time, Assert.Fail);
-        List<string> ids = [];
-        for (var i = 0; i < 1010; i++)
-        {
-            ids.Add(sessions.Begin());
-            time.Advance(TimeSpan.FromSeconds(1));
-        }
-
-        Assert.DoesNotContain(ids[^1], File.ReadAllText(file), StringComparison.Ordinal);
-        Assert.Equal(1000, File.ReadAllLines(file).Length);
-        Assert.Equal([.. Enumerable.Repeat(false, 10), .. Enumerable.Repeat(true, 1000)], ids.Select(sessions.IsOpen));
-        Assert.False(sessions.IsOpen(null) || sessions.IsOpen(""));
-    }
-
-    [Fact]
-    public void On_a_full_disk_a_session_that_was_ended_does_not_come_back_with_a_restart()
-    {
-        using var mounts = MountFolder.Create();
-        var disk = mounts.Mount("-t", "tmpfs", "-o", "size=8k,mode=0700", "whistle-test", Path.Combine(mounts.FullPath, "mnt"));
-        var file = Path.Combine(disk, "sessions");
-        string id;
-        using (var sessions = new Sessions(file, "token", TimeProvider.System, Assert.Fail))
-        {
-            id = sessions.Begin();
-            sessions.Begin();
-            Shell.Try($"head -c 1M /dev/zero > '{disk}/ballast'");
-            sessions.End(id);
-            Assert.False(sessions.IsOpen(id));
-        }
-
-        using var restarted = new Sessions(file, "token", TimeProvider.System, Assert.Fail);
-        Assert.False(restarted.IsOpen(id));
     }
 
     async Task<Browser> LoginAsync()

@@ -27,7 +27,8 @@ public sealed class IdentityTests
     static readonly string[] Bodies =
     [
         "AgentAnswer", "IncidentAnswer", "RunAnswer", "ReplayAnswer", "ModeRequest", "ModeAnswer", "PauseRequest", "WindowRequest",
-        "WindowAnswer", "FreezeRequest", "JoinTokenRequest", "JoinTokenAnswer", "EnrolAnswer",
+        "WindowAnswer", "FreezeRequest", "JoinTokenRequest", "JoinTokenAnswer", "EnrolAnswer", "GrantRequest",
+        "GrantAnswer",
     ];
 
     [Fact]

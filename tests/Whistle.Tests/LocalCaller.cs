@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
+using Whistle.State;
 
 namespace Whistle.Tests;
 
@@ -17,7 +18,8 @@ static class LocalCaller
     public static WebApplicationBuilder Builder()
     {
         var builder = WebApplication.CreateSlimBuilder();
-        builder.Services.AddAuthorization().AddCallers();
+        builder.Services.AddAuthorization()
+            .AddSingleton(StateDatabase.InMemory()).AddSingleton(TimeProvider.System).AddCallers("");
         return builder;
     }
 

@@ -6,11 +6,10 @@ using Microsoft.AspNetCore.Authentication.Cookies;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.DataProtection.KeyManagement;
-using Microsoft.Extensions.Options;
+using Microsoft.AspNetCore.Http.HttpResults;
 
 using Whistle.Data;
 using Whistle.Detectors.Http;
-using Whistle.Inventory;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
@@ -22,18 +21,16 @@ namespace Whistle.Access;
 
 sealed record LoginLink(string Url);
 
-/// <param name="Ended">How many there were.</param>
-sealed record EndedSessions(int Ended);
-
 /// <summary>
-/// Nothing answers without proof but health and readiness: programs carry the token as bearer, browsers a cookie that a
-/// login link gave them, for as long as its session is on the server's list.
+/// Nothing answers without proof but health and readiness: programs carry a token as bearer, browsers a cookie of a session that is open.
 /// </summary>
 static class Authentication
 {
     const string Either = "either";
     const string BearerScheme = "bearer";
-    const string SessionClaim = "whistle.session";
+
+    // What the cookie holds.
+    const string SessionId = "whistle.session-id";
 
     /// <summary>The policy of what a browser's cookie does not open.</summary>
     public const string TokenOnly = "token";
@@ -63,11 +60,16 @@ static class Authentication
                 // A program that carries an old cookie is told, not led to a page.
                 cookie.Events.OnRedirectToLogin =
                     context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
-                cookie.Events.OnValidatePrincipal = context =>
+                // The cookie says which session it is. Whose that is, and whether it is open, the state says.
+                cookie.Events.OnValidatePrincipal = async context =>
                 {
-                    if (!access.Sessions.IsOpen(SessionOf(context.Principal)))
+                    var user = await context.HttpContext.RequestServices.GetRequiredService<PeopleDirectory>().OfSessionAsync(
+                        context.Principal?.FindFirstValue(SessionId), CookieAuthenticationDefaults.AuthenticationScheme,
+                        context.HttpContext.RequestAborted);
+                    if (user is null)
                         context.RejectPrincipal();
-                    return Task.CompletedTask;
+                    else
+                        context.ReplacePrincipal(user);
                 };
             });
         builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, Forbidden>();
@@ -79,16 +81,17 @@ static class Authentication
     public static string CookieName(LocalAccess access) => $"whistle-{access.CookieSuffix}";
 
     /// <summary>Behind authentication: the connection of a live page ends with the session that opened it.</summary>
-    public static void Use(WebApplication app, LocalAccess access) =>
+    public static void Use(WebApplication app) =>
         app.UseWhen(c => Dashboard.IsConnection(c.Request.Path), branch => branch.Use(async (context, next) =>
         {
             using var ending = SessionOf(context.User) is { } session
-                ? access.Sessions.Ending(session).UnsafeRegister(_ => context.Abort(), null) : default;
+                ? context.RequestServices.GetRequiredService<Sessions>().WhenEnded(session, context.Abort) : null;
             await next(context);
         }));
 
     public static void Map(WebApplication app, LocalAccess access)
     {
+        var sessions = app.Services.GetRequiredService<Sessions>();
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
@@ -99,16 +102,14 @@ static class Authentication
                     "<h1>This link no longer works</h1><p>It was used before, is older than an hour, "
                     + $"or was cut off.</p>{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
-            var session = new Claim(SessionClaim, access.Sessions.Begin());
-            await context.SignInAsync(
-                CookieAuthenticationDefaults.AuthenticationScheme, Operator(CookieAuthenticationDefaults.AuthenticationScheme, session));
+            await BeginAsync(context, PersonIdentity.Local);
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
             return Page(LoggedIn, StatusCodes.Status200OK);
         }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
         {
             if (SessionOf(context.User) is { } session)
-                access.Sessions.End(session);
+                await sessions.EndAsync(session, context.RequestAborted);
             await context.SignOutAsync(CookieAuthenticationDefaults.AuthenticationScheme);
             // See other: the browser shows the address with GET, which leads to the login.
             context.Response.StatusCode = StatusCodes.Status303SeeOther;
@@ -116,19 +117,28 @@ static class Authentication
         }).NeedsLogin("Everybody ends their own session.");
         // A page whose connection is cut asks here whether it is still logged in.
         app.MapGet("/session", () => Results.NoContent()).NeedsLogin("It says that there is a session, and nothing else.");
-        var logins = WhistleApi.Group(app, "login");
-        logins.MapDelete("/sessions", () => new EndedSessions(access.Sessions.EndAll()))
-            .NeedsEverywhere(Permission.ManagePeople).WithName("endSessions")
-            .WithSummary("Ends every session of the dashboard; every viewer is logged out at once.");
-        logins.MapPost(
-            "/login-links", (HttpRequest request) => new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
+        WhistleApi.Group(app, "login").MapPost("/login-links", Ok<LoginLink> (HttpRequest request, Caller caller) =>
+            // Whoever opens it is the machine's own user, and no person may become that.
+            caller.Actor.IsLocal
+                ? TypedResults.Ok(new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
+                : throw new ForbiddenException(Permission.ManageServer, AccessScope.All))
             .NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
-            .WithSummary("Makes a link that opens the dashboard once, within the hour.");
+            .WithSummary("Makes a link that opens the dashboard once, within the hour. Only the server's own token may.");
     }
 
-    static Task RefuseAsync(HttpContext context)
+    static async Task BeginAsync(HttpContext context, string owner)
     {
-        const string reason = "Send the token of the server's data folder as bearer: Authorization: Bearer …";
+        var sessions = context.RequestServices.GetRequiredService<Sessions>();
+        var id = await sessions.BeginAsync(
+            owner, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted);
+        const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
+        await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)));
+    }
+
+    /// <summary>Whoever shows nothing that opens anything.</summary>
+    public static Task RefuseAsync(HttpContext context)
+    {
+        const string reason = "Send the token of the server's data folder, or an API token, as bearer: Authorization: Bearer …";
         context.Response.Headers.WWWAuthenticate = "Bearer";
         if (WhistleApi.IsOurs(context))
             return WhistleApi.RefuseAsync(context, StatusCodes.Status401Unauthorized, reason);
@@ -146,11 +156,7 @@ static class Authentication
         path.StartsWithSegments("/api") || path.StartsWithSegments("/openapi") || path.StartsWithSegments("/metrics")
             || path.StartsWithSegments("/-");
 
-    static string? SessionOf(ClaimsPrincipal? person) => person?.FindFirstValue(SessionClaim);
-
-    static ClaimsPrincipal Operator(string scheme, params ReadOnlySpan<Claim> claims) =>
-        new(new ClaimsIdentity(
-            [new(ClaimTypes.Name, "operator"), new(PeopleDirectory.IdentityClaim, PeopleDirectory.Local), .. claims], scheme));
+    static string? SessionOf(ClaimsPrincipal user) => user.FindFirstValue(PeopleDirectory.SessionClaim);
 
     static IResult Page(string content, int status) => Results.Content(
         $"""
@@ -177,20 +183,4 @@ static class Authentication
     }
 
     const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Continue to the dashboard.</a></p>";
-
-    sealed class BearerHandler(
-        IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, LocalAccess access)
-        : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
-    {
-        protected override Task<AuthenticateResult> HandleAuthenticateAsync()
-        {
-            if (Bearer.TokenOf(Request) is not { } token)
-                return Task.FromResult(AuthenticateResult.NoResult());
-            return Task.FromResult(access.IsToken(token)
-                ? AuthenticateResult.Success(new AuthenticationTicket(Operator(BearerScheme), BearerScheme))
-                : AuthenticateResult.Fail("The token is not valid."));
-        }
-
-        protected override Task HandleChallengeAsync(AuthenticationProperties properties) => RefuseAsync(Context);
-    }
 }

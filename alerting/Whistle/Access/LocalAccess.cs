@@ -9,10 +9,9 @@ using Whistle.Telemetry;
 namespace Whistle.Access;
 
 /// <summary>
-/// Access from the machine itself: a token in the data folder that only its owner can read, login links that work once, and the sessions
-/// that they begin.
+/// Access from the machine itself: a token in the data folder that only its owner can read, and login links that work once.
 /// </summary>
-sealed class LocalAccess : IDisposable
+sealed class LocalAccess
 {
     static readonly TimeSpan LinkLife = TimeSpan.FromHours(1);
 
@@ -25,17 +24,17 @@ sealed class LocalAccess : IDisposable
     public LocalAccess(string dataFolder, TimeProvider time, Action<string> say)
     {
         _time = time;
-        var token = new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm).ReadOrMake(
+        Token = new SecretFile(Path.Combine(dataFolder, ServerFolder.Token), ServerFolder.TokenForm).ReadOrMake(
             () => AccessToken.New(AccessToken.OfServer), time, say);
         var instance = new SecretFile(Path.Combine(dataFolder, ServerFolder.Instance), ServerFolder.InstanceForm).ReadOrMake(
             () => AccessToken.New("wsi_"), time, say);
-        _token = Encoding.UTF8.GetBytes(token);
-        CookieSuffix = HashOf(instance)[..12].ToLowerInvariant();
-        // By real time, as a browser counts, whatever clock the server runs on.
-        Sessions = new Sessions(Path.Combine(dataFolder, ServerFolder.Sessions), token, TimeProvider.System, say);
+        _token = Encoding.UTF8.GetBytes(Token);
+        CookieSuffix = AccessToken.HashOf(instance)[..12].ToLowerInvariant();
+        // Older versions kept sessions here.
+        File.Delete(Path.Combine(dataFolder, ServerFolder.Sessions));
     }
 
-    public Sessions Sessions { get; }
+    public string Token { get; }
 
     /// <summary>
     /// Keeps the cookies of this server apart from those of another on the same host: browsers send cookies to every port of it.
@@ -54,14 +53,9 @@ sealed class LocalAccess : IDisposable
         }
 
         var secret = AccessToken.New("");
-        _links[HashOf(secret)] = _time.GetUtcNow() + LinkLife;
+        _links[AccessToken.HashOf(secret)] = _time.GetUtcNow() + LinkLife;
         return secret;
     }
 
-    public bool UseLink(string secret) => _links.TryRemove(HashOf(secret), out var until) && _time.GetUtcNow() < until;
-
-    public void Dispose() => Sessions.Dispose();
-
-    // What is looked up by a hash is not given away by the time that its comparison takes.
-    static string HashOf(string secret) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(secret)));
+    public bool UseLink(string secret) => _links.TryRemove(AccessToken.HashOf(secret), out var until) && _time.GetUtcNow() < until;
 }

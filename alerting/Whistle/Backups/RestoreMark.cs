@@ -2,6 +2,7 @@ using System.Text.Json;
 
 using Whistle.Agent.Linux;
 using Whistle.Alerting;
+using Whistle.Inventory.People;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
 
@@ -34,6 +35,8 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
             await services.GetRequiredService<ControlStore>().StopAfterRestoreAsync(
                 $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: "
                 + "modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now, cancellation);
+            // Those that were ended since must not come back.
+            await services.GetRequiredService<Sessions>().EndAllAsync(cancellation);
             await services.GetRequiredService<AlertingHost>().BeginGenerationAsync(cancellation);
             await runs.BeginGenerationAsync(mark.Generation, mark.BackupAt, now, cancellation);
         }

@@ -8,6 +8,7 @@ using System.Text.Json.Serialization;
 using Whistle.Actions.Files;
 using Whistle.Agent.Settings;
 using Whistle.Data;
+using Whistle.Telemetry;
 
 namespace Whistle.Commands;
 
@@ -33,6 +34,14 @@ sealed class ServerConnection : IDisposable
     public static readonly Option<string?> Fingerprint = Named(
         "--ca-fingerprint", "The SHA-256 fingerprint of an https server's authority or certificate, as the server prints it",
         "WHISTLE_CA_FINGERPRINT");
+
+    // An API token, or a copy of the server's own.
+    static readonly SecretForm PortableToken = ServerFolder.TokenForm with
+    {
+        What = "the token of the command line",
+        Fault = text => AccessToken.IsWhole(AccessToken.OfPerson, text) ? null : ServerFolder.TokenForm.Fault(text) is null ? null
+            : $"holds no whole token: one begins with {AccessToken.OfPerson} or {AccessToken.OfServer}, and 43 characters follow.",
+    };
 
     static readonly JsonSerializerOptions Json = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
@@ -104,12 +113,12 @@ sealed class ServerConnection : IDisposable
     {
         try
         {
-            return new SecretFile(file, ServerFolder.TokenForm).Read();
+            return new SecretFile(file, PortableToken).Read();
         }
         catch (SecretException e) when (e.Trouble is SecretTrouble.Missing)
         {
             throw new CommandException(
-                $"There is no token file {file}. Copy the file token from the server's data folder, or name another with --token-file.");
+                $"There is no token file {file}. Put an API token there (`whistle tokens add`), or name another with --token-file.");
         }
         catch (SecretException e)
         {

@@ -13,7 +13,10 @@ static class ServerFolder
     public const string Token = "token";
     public const string Instance = "instance";
     public const string Owner = "owner";
+
+    /// <summary>Of older versions; the state has them now.</summary>
     public const string Sessions = "sessions";
+
     public const string Keys = "keys";
     public const string Tls = "tls";
     public const string Telemetry = "telemetry";

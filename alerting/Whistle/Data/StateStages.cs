@@ -3,6 +3,7 @@ using Whistle.Detectors;
 using Whistle.Incidents;
 using Whistle.Ingest.Heads;
 using Whistle.Inventory;
+using Whistle.Inventory.People;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
 using Whistle.State;
@@ -16,8 +17,8 @@ static class StateStages
     /// <summary>The tables of all stages, upstream first.</summary>
     public static readonly IReadOnlyList<StateSchema> All =
     [
-        Credentials.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables, ControlStore.Tables,
-        AlertingTables.All, StateReserve.Tables,
+        Credentials.Tables, PeopleState.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables,
+        ControlStore.Tables, AlertingTables.All, StateReserve.Tables,
     ];
 
     static readonly string[] Left = ["telemetry", "agent"];

@@ -37,7 +37,7 @@ static class HostStage
             .AddSingleton(options).AddSingleton(options.Time).AddSingleton(options.Memory)
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
-            .AddSingleton<Credentials>().AddSingleton<RefusedSenders>().AddCallers()
+            .AddSingleton<Credentials>().AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(new HealthBoard(options.Time)).AddSingleton<PassWatch>().AddSingleton<ProcessWatch>()
@@ -46,7 +46,7 @@ static class HostStage
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
             .AddSingleton(s => new BackupSource(
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
-            .AddSingleton<BackupApi>().AddSingleton<LocalAgent>();
+            .AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
         Authentication.Add(builder, options, folder.Access);
         WhistleApi.Add(builder.Services);
         ApiDocument.Add(builder.Services);
@@ -71,7 +71,7 @@ static class HostStage
         app.UseDashboard();
         app.UseAuthentication();
         app.UseAuthorization();
-        Authentication.Use(app, access);
+        Authentication.Use(app);
     }
 
     public static void MapHost(this WebApplication app)
@@ -86,6 +86,9 @@ static class HostStage
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(app);
         Authentication.Map(app, app.Services.GetRequiredService<LocalAccess>());
+        PeopleApi.Map(app);
+        TokensApi.Map(app);
+        SessionsApi.Map(app);
     }
 
     static void Listen(WebApplicationBuilder builder, WhistleOptions options)

@@ -59,7 +59,6 @@ sealed class OpenFolder : IDisposable
 
     public void Dispose()
     {
-        Access?.Dispose();
         Reserve?.Dispose();
         Lock.Dispose();
     }

@@ -3,7 +3,7 @@ namespace Whistle.Inventory.Access;
 /// <summary>
 /// All that somebody may do, at one instant. This is the one place that decides; routes, pages and lists only ask it. Immutable.
 /// </summary>
-public sealed class Rights(IReadOnlyList<Grant> grants)
+public sealed class Rights
 {
     /// <summary>Of whoever is nobody.</summary>
     public static readonly Rights None = new([]);
@@ -11,20 +11,40 @@ public sealed class Rights(IReadOnlyList<Grant> grants)
     /// <summary>Of the machine's own user.</summary>
     public static readonly Rights Everything = new([new(Role.Admin, AccessScope.All)]);
 
-    public IReadOnlyList<Grant> Grants { get; } = grants;
+    static readonly Permission[] AllPermissions = Enum.GetValues<Permission>();
+
+    // Each of them must allow it.
+    readonly IReadOnlyList<IReadOnlyList<Grant>> _lists;
+
+    public Rights(IReadOnlyList<Grant> grants)
+        : this(null, grants)
+    {
+    }
+
+    Rights(Rights? within, IReadOnlyList<Grant> grants)
+    {
+        _lists = [.. within?._lists ?? [], grants];
+        Readable = ScopesOf(Permission.Read);
+    }
 
     /// <summary>Whether nothing is hidden.</summary>
     public bool SeesAll => May(Permission.Read, AccessScope.All);
 
     /// <summary>Where things may be read; several where it is several tenants or clusters.</summary>
-    public IReadOnlyList<AccessScope> Readable { get; } =
-        [.. grants.Where(g => g.Role.Allows(Permission.Read)).Select(g => g.Scope).Distinct()];
+    public IReadOnlyList<AccessScope> Readable { get; }
+
+    /// <summary>Only what these grants allow too: never more than before.</summary>
+    public Rights LimitedTo(IReadOnlyList<Grant> grants) => new(this, grants);
 
     /// <summary>Whether it is allowed in all of the scope.</summary>
-    public bool May(Permission permission, AccessScope scope) => Grants.Any(g => g.Role.Allows(permission) && g.Scope.Covers(scope));
+    public bool May(Permission permission, AccessScope scope) =>
+        _lists.All(grants => grants.Any(g => g.Role.Allows(permission) && g.Scope.Covers(scope)));
 
     /// <summary>Whether it is allowed anywhere.</summary>
-    public bool MayAnywhere(Permission permission) => Grants.Any(g => g.Role.Allows(permission));
+    public bool MayAnywhere(Permission permission) => ScopesOf(permission).Count > 0;
+
+    /// <summary>Whether all that the grant allows is allowed.</summary>
+    public bool Includes(Grant grant) => AllPermissions.All(p => !grant.Role.Allows(p) || May(p, grant.Scope));
 
     public bool Sees(ClusterId cluster) => Sees(AccessScope.Of(cluster));
 
@@ -32,4 +52,11 @@ public sealed class Rights(IReadOnlyList<Grant> grants)
 
     /// <summary>Whether any of the scope can be read, such as a pause for all that holds back one's own repairs too.</summary>
     public bool SeesPartOf(AccessScope scope) => Readable.Any(r => r.Overlaps(scope));
+
+    // Of two scopes that overlap, one lies within the other.
+    IReadOnlyList<AccessScope> ScopesOf(Permission permission) =>
+    [
+        .. _lists.Select(grants => grants.Where(g => g.Role.Allows(permission)).Select(g => g.Scope))
+            .Aggregate((a, b) => a.SelectMany(x => b.Where(x.Overlaps), (x, y) => x.Covers(y) ? y : x)).Distinct(),
+    ];
 }

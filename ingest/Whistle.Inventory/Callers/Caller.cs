@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Inventory.Access;
+using Whistle.Inventory.People;
 
 namespace Whistle.Inventory.Callers;
 
@@ -28,10 +29,11 @@ public sealed class ForbiddenException(Permission permission, AccessScope? scope
 public sealed class Caller
 {
     readonly IAuthorizationService _authorization;
+    readonly PeopleDirectory _people;
 
-    internal Caller(ClaimsPrincipal user, Rights rights, IPAddress? from, IAuthorizationService authorization)
+    internal Caller(ClaimsPrincipal user, Rights rights, IPAddress? from, IAuthorizationService authorization, PeopleDirectory people)
     {
-        (User, Rights, From, _authorization) = (user, rights, from, authorization);
+        (User, Rights, From, _authorization, _people) = (user, rights, from, authorization, people);
         Name = user.Identity is { IsAuthenticated: true, Name: { Length: > 0 } name }
             ? name : throw new InvalidOperationException("Nobody is logged in, and the route lets such callers through.");
     }
@@ -46,6 +48,9 @@ public sealed class Caller
     /// <summary>Null where it is not known.</summary>
     public IPAddress? From { get; }
 
+    /// <summary>As whom they change what is about people.</summary>
+    public Actor Actor => new(User.FindFirstValue(PeopleDirectory.IdentityClaim) ?? "", Name, Rights);
+
     /// <summary>The framework calls it for each parameter of a route that is a caller.</summary>
     public static async ValueTask<Caller> BindAsync(HttpContext context) =>
         await context.RequestServices.GetRequiredService<Guard>().OfAsync(context);
@@ -57,6 +62,9 @@ public sealed class Caller
     {
         if (!(await _authorization.AuthorizeAsync(User, scope, new PermissionRequirement(permission))).Succeeded)
             throw new ForbiddenException(permission, scope);
+        // A page that only shows is idle.
+        if (permission is not Permission.Read)
+            await _people.SeeAsync(User, CancellationToken.None);
     }
 
     /// <exception cref="ForbiddenException">It is not allowed there.</exception>

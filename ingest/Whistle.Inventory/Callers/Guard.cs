@@ -16,7 +16,7 @@ public sealed class Guard(PeopleDirectory people, IAuthorizationService authoriz
         OfAsync(context.User, context.Connection.RemoteIpAddress, context.RequestAborted);
 
     public async Task<Caller> OfAsync(ClaimsPrincipal user, IPAddress? from, CancellationToken cancellation) =>
-        new(user, await people.RightsOfAsync(user, cancellation), from, authorization);
+        new(user, await people.RightsOfAsync(user, cancellation), from, authorization, people);
 }
 
 /// <summary>

@@ -23,9 +23,13 @@ public sealed record RouteAccess(Permission? Permission, bool Everywhere, string
 
 public static class RouteAccessExtensions
 {
-    /// <summary>Guard, directory and the handler that decides.</summary>
-    public static IServiceCollection AddCallers(this IServiceCollection services) =>
-        services.AddSingleton<PeopleDirectory>().AddSingleton<Guard>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
+    /// <summary>Who there is, the guard, and the handler that decides.</summary>
+    /// <param name="token">The server's own, with which sessions end.</param>
+    public static IServiceCollection AddCallers(this IServiceCollection services, string token) => services
+        // Sessions by real time, as a browser counts, whatever clock the server runs on.
+        .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, TimeProvider.System))
+        .AddSingleton<PeopleStore>().AddSingleton<ApiTokens>().AddSingleton<Invitations>().AddSingleton<PeopleDirectory>()
+        .AddSingleton<Guard>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
 
     /// <summary>
     /// Who has the permission nowhere is refused. The route asks again about what it acts on, with its <see cref="Caller"/>.

@@ -15,7 +15,8 @@ public sealed partial class CommandTreeTests
     static readonly string[] Lists =
     [
         "query", "alerts", "incidents", "runs list", "rules list", "runbooks list", "runbooks replay", "tickets", "agents list",
-        "agents join-tokens", "health", "pause list", "mode list", "windows list", "freezes list",
+        "agents join-tokens", "people list", "people invitations", "tokens list", "sessions list",
+        "health", "pause list", "mode list", "windows list", "freezes list",
     ];
 
     // All others ask a server.

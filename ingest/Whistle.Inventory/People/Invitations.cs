@@ -1,0 +1,209 @@
+using System.Data.Common;
+using System.Security.Cryptography;
+
+using Whistle.Inventory.Access;
+using Whistle.State;
+using Whistle.Telemetry;
+
+namespace Whistle.Inventory.People;
+
+/// <summary>Lets somebody choose how to log in, once.</summary>
+/// <param name="Id">Names it in lists; opens nothing.</param>
+/// <param name="UserName">What they will be called; null where they choose.</param>
+/// <param name="Person">Whose log-in is made again; null for somebody new.</param>
+/// <param name="MadeBy">The identity of whoever made it; once they may not give this any more, it is void.</param>
+public sealed record Invitation(
+    string Id, string? UserName, string? Person, IReadOnlyList<Grant> Grants, string MadeBy, string MadeName, DateTimeOffset MadeAt,
+    DateTimeOffset EndsAt)
+{
+    internal string Hash { get; init; } = "";
+}
+
+/// <summary>Invitations, and links by which somebody who is known logs in again.</summary>
+public sealed class Invitations(PeopleState state, Sessions sessions, TimeProvider time)
+{
+    public const int MostGrants = 50;
+
+    public static readonly TimeSpan Longest = TimeSpan.FromDays(30);
+    public static readonly TimeSpan Usual = TimeSpan.FromDays(7);
+
+    static readonly RowReader Reader = new("invitations", "nobody can use it. Invite again with `whistle people invite`.");
+
+    static string Select => $"SELECT {PeopleState.Invitations.Columns()}, id FROM invitations";
+
+    /// <summary>Makes one for somebody new; its token is shown this once.</summary>
+    public async Task<(string? Token, PeopleOutcome Outcome)> InviteAsync(
+        Actor actor, string? userName, IReadOnlyList<Grant> grants, TimeSpan lasts, CancellationToken cancellation)
+    {
+        if (Mistake(userName, grants, lasts) is { } mistake)
+            return (null, new PeopleOutcome.Refused(mistake));
+        if (grants.FirstOrDefault(g => !actor.MayGive(g)) is { } foreign)
+            return (null, new PeopleOutcome.Forbidden(Permission.ManagePeople, foreign.Scope));
+        return await state.ChangeAsync<(string?, PeopleOutcome)>(
+            async connection =>
+            {
+                // Whom the actor does not see has a name like any other: whoever is invited learns that it is taken, and chooses another.
+                if (userName is not null && await PeopleStore.FindByNameAsync(connection, userName, cancellation) is { } known
+                    && actor.Sees(known))
+                {
+                    return (null, new PeopleOutcome.Refused(
+                        $"There is somebody called {known.Person.Name} already. Give them a role with `whistle people grant`."));
+                }
+
+                return (await AddAsync(connection, actor, userName, null, grants, lasts, cancellation), PeopleOutcome.Done);
+            },
+            cancellation);
+    }
+
+    /// <summary>
+    /// Takes away all that somebody logs in with, ends their sessions, and makes a link by which they choose again.
+    /// </summary>
+    public async Task<(string? Token, PeopleOutcome Outcome)> ResetAsync(
+        PeopleStore people, Actor actor, string name, CancellationToken cancellation)
+    {
+        string? token = null;
+        Person? person = null;
+        var outcome = await people.ForAccountAsync(
+            actor, name, async (connection, known) =>
+            {
+                person = known.Person;
+                if (person.Outside is { } outside)
+                    return new PeopleOutcome.Refused($"{person.Name} logs in at {outside.Issuer}. Have it reset there.");
+                (person.PasswordHash, person.AuthenticatorKey, person.HasTwoFactor) = (null, null, false);
+                (person.FailedCount, person.LockedUntil) = (0, null);
+                person.SecurityStamp = NewStamp();
+                await PeopleStore.SaveAsync(connection, person, cancellation);
+                await RecoveryCodes.RemoveAllAsync(connection, person.Id, cancellation);
+                // An earlier link must not open the account too.
+                await EndAsync(connection, i => i.Person == person.Id, cancellation);
+                token = await AddAsync(connection, actor, person.Name, person.Id, [], Usual, cancellation);
+                return PeopleOutcome.Done;
+            },
+            cancellation);
+        if (token is not null)
+            await sessions.EndOfAsync(person!.Identity, cancellation);
+        return (token, outcome);
+    }
+
+    /// <summary>Those that somebody could use now and that the actor could have made, the newest first.</summary>
+    public async Task<IReadOnlyList<Invitation>> OpenAsync(Actor actor, CancellationToken cancellation)
+    {
+        await using var connection = await state.OpenAsync(cancellation);
+        return [.. (await OpenAsync(connection, cancellation)).Where(i => IsTheirs(actor, i)).OrderByDescending(i => i.MadeAt)];
+    }
+
+    public Task<PeopleOutcome> RevokeAsync(Actor actor, string id, CancellationToken cancellation) => state.ChangeAsync(
+        async connection => await EndAsync(
+            connection, i => i.Id.Equals(id, StringComparison.OrdinalIgnoreCase) && IsTheirs(actor, i), cancellation) > 0
+            ? PeopleOutcome.Done : new PeopleOutcome.Unknown($"No invitation {id} is open."),
+        cancellation);
+
+    /// <summary>
+    /// Null where the token is unknown, was used or revoked, or is over. Whether its maker may still give it is not looked at.
+    /// </summary>
+    public async Task<Invitation?> FindAsync(string token, CancellationToken cancellation)
+    {
+        await using var connection = await state.OpenAsync(cancellation);
+        return await FindAsync(connection, token, cancellation);
+    }
+
+    /// <summary>Somebody new begins, or somebody who is known begins again, with a password of their own.</summary>
+    /// <param name="token">Whose maker may still give it.</param>
+    /// <param name="name">Chosen; of no account where the invitation names one that is free.</param>
+    public Task<(Person? Person, string? Mistake)> AcceptAsync(
+        string token, string name, string passwordHash, CancellationToken cancellation) => state.ChangeAsync<(Person?, string?)>(
+        async connection =>
+        {
+            if (await FindAsync(connection, token, cancellation) is not { } invitation)
+                return (null, Over);
+            var known = invitation.Person is { } id ? await PeopleStore.FindAsync(connection, id, cancellation) : null;
+            if (invitation.Person is not null && known is null)
+                return (null, Over);
+            if (known is null && PersonNames.Mistake(name) is { } mistake)
+                return (null, mistake);
+            if (known is null && await connection.QueryAsync(
+                "SELECT id FROM people WHERE normalised_name = $name", _ => true, cancellation, ("$name", PersonNames.Normalised(name)))
+                is [_, ..])
+                return (null, $"{name} is taken. Choose another name.");
+            var now = time.GetUtcNow();
+            var person = known?.Person ?? new Person { Id = Guid.NewGuid().ToString("N"), Name = name, CreatedAt = now };
+            (person.PasswordHash, person.SecurityStamp) = (passwordHash, NewStamp());
+            await PeopleStore.SaveAsync(connection, person, cancellation);
+            foreach (var grant in invitation.Grants)
+                await PeopleStore.AddAsync(connection, person.Id, new(grant, GrantSource.Local, invitation.MadeName, now), cancellation);
+            await connection.ExecuteAsync(
+                "UPDATE invitations SET used_at = $at, checksum = $checksum WHERE id = $id", cancellation,
+                ("$at", now), ("$id", invitation.Id), ("$checksum", Checksum(invitation, now, null)));
+            return (person, null);
+        },
+        cancellation);
+
+    /// <summary>Of how somebody logs in: another with every change.</summary>
+    internal static string NewStamp() => Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+
+    const string Over = "This invitation was used, revoked, or is over. Ask for another.";
+
+    static string? Mistake(string? userName, IReadOnlyList<Grant> grants, TimeSpan lasts) =>
+        userName is not null && PersonNames.Mistake(userName) is { } mistake ? mistake
+        : grants.Count is 0 or > MostGrants ? $"grants: {grants.Count} are not between 1 and {MostGrants}."
+        : grants.Select(GrantText.Mistake).FirstOrDefault(m => m is not null) is { } wrong ? wrong
+        : lasts < TimeSpan.FromMinutes(1) || lasts > Longest ? $"for: {lasts} is not between 1m and {Longest.TotalDays}d." : null;
+
+    // A link that makes a log-in again has no grants of its own; whoever made it sees it, and who manages all.
+    static bool IsTheirs(Actor actor, Invitation invitation) => actor.Manages(AccessScope.All) || invitation.MadeBy == actor.Identity
+        || (invitation.Grants.Count > 0 && invitation.Grants.All(actor.MayGive));
+
+    async Task<string> AddAsync(
+        StateConnection connection, Actor actor, string? userName, string? person, IReadOnlyList<Grant> grants, TimeSpan lasts,
+        CancellationToken cancellation)
+    {
+        var token = AccessToken.New(AccessToken.OfInvitation);
+        var (hash, now) = (AccessToken.HashOf(token), time.GetUtcNow());
+        var made = new Invitation(
+            hash[..PeopleState.IdLength], userName, person, grants, actor.Identity, actor.Name, now, now + lasts)
+        { Hash = hash };
+        await connection.ExecuteAsync(
+            "INSERT INTO invitations (id, hash, user_name, person, grants, made_by, made_name, made_at, ends_at, checksum) "
+            + "VALUES ($id, $hash, $user, $person, $grants, $by, $by_name, $made, $ends, $checksum)",
+            cancellation,
+            ("$id", made.Id), ("$hash", hash), ("$user", userName), ("$person", person), ("$grants", GrantText.Of(grants)),
+            ("$by", made.MadeBy), ("$by_name", made.MadeName), ("$made", now), ("$ends", made.EndsAt),
+            ("$checksum", Checksum(made, null, null)));
+        return token;
+    }
+
+    async Task<int> EndAsync(StateConnection connection, Func<Invitation, bool> which, CancellationToken cancellation)
+    {
+        var ended = (await OpenAsync(connection, cancellation)).Where(which).ToList();
+        var now = time.GetUtcNow();
+        foreach (var invitation in ended)
+        {
+            await connection.ExecuteAsync(
+                "UPDATE invitations SET revoked_at = $at, checksum = $checksum WHERE id = $id", cancellation,
+                ("$at", now), ("$id", invitation.Id), ("$checksum", Checksum(invitation, null, now)));
+        }
+
+        return ended.Count;
+    }
+
+    static long Checksum(Invitation invitation, DateTimeOffset? usedAt, DateTimeOffset? revokedAt) => PeopleState.Invitations.Of(
+        invitation.Id, invitation.Hash, invitation.UserName, invitation.Person, GrantText.Of(invitation.Grants), invitation.MadeBy,
+        invitation.MadeName, invitation.MadeAt, invitation.EndsAt, usedAt, revokedAt);
+
+    async Task<List<Invitation>> OpenAsync(StateConnection connection, CancellationToken cancellation) =>
+        [.. (await Reader.QueryAsync(connection, Select, Read, cancellation)).OfType<Invitation>().Where(i => i.EndsAt > time.GetUtcNow())];
+
+    async Task<Invitation?> FindAsync(StateConnection connection, string token, CancellationToken cancellation) =>
+        !AccessToken.IsWhole(AccessToken.OfInvitation, token) ? null
+        : (await Reader.QueryAsync(connection, $"{Select} WHERE hash = $hash", Read, cancellation, ("$hash", AccessToken.HashOf(token))))
+            is [{ } found] && found.EndsAt > time.GetUtcNow() ? found : null;
+
+    // Null where it was used or revoked.
+    static Invitation? Read(DbDataReader row) => !PeopleState.Invitations.Holds(row)
+        ? throw new InvalidDataException("its checksum is not that of its values")
+        : !row.IsDBNull(9) || !row.IsDBNull(10) ? null
+        : new(
+            row.GetString(0), row.OptionalText(2), row.OptionalText(3), GrantText.Parse(row.GetString(4)), row.GetString(5),
+            row.GetString(6), row.Instant(7), row.Instant(8))
+        { Hash = row.GetString(1) };
+}
