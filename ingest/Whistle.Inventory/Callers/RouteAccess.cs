@@ -12,7 +12,8 @@ namespace Whistle.Inventory.Callers;
 /// <param name="Permission">Null where none is needed.</param>
 /// <param name="Everywhere">It is needed for all tenants.</param>
 /// <param name="Reason">Why no permission is needed; null where one is.</param>
-public sealed record RouteAccess(Permission? Permission, bool Everywhere, string? Reason)
+/// <param name="IsForAnybody">Who is not logged in may call it too.</param>
+public sealed record RouteAccess(Permission? Permission, bool Everywhere, string? Reason, bool IsForAnybody = false)
 {
     /// <summary>Routes that state nothing, in words.</summary>
     public static IReadOnlyList<string> Missing(IEnumerable<Endpoint> endpoints) =>
@@ -50,7 +51,7 @@ public static class RouteAccessExtensions
     /// <summary>Anybody may call it, or it looks at a credential itself.</summary>
     public static T NeedsNobody<T>(this T route, string reason)
         where T : IEndpointConventionBuilder =>
-        route.State(new(null, false, reason)).AllowAnonymous();
+        route.State(new(null, false, reason, IsForAnybody: true)).AllowAnonymous();
 
     static T Require<T>(this T route, PermissionRequirement requirement)
         where T : IEndpointConventionBuilder =>
