@@ -41,4 +41,7 @@ static partial class Log
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The certificate cannot be used, and the one from before stays: {Reason}")]
     public static partial void CertificateBroken(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A log-in at {Provider} did not succeed.")]
+    public static partial void OidcFailed(this ILogger logger, string provider, Exception? exception);
 }

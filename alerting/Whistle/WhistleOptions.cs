@@ -5,18 +5,19 @@ using System.Text;
 using Whistle.Actions.Files;
 using Whistle.Actions.Policy;
 using Whistle.Agent.Settings;
-using Whistle.Alerting;
 using Whistle.Alerting.Configuration;
+using Whistle.Alerting;
 using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
-using Whistle.Ingest;
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Logs;
+using Whistle.Ingest;
+using Whistle.Oidc;
 using Whistle.PromQL;
 using Whistle.Remediation.Control;
-using Whistle.State;
 using Whistle.State.Memory;
+using Whistle.State;
 using Whistle.Tls;
 
 namespace Whistle;
@@ -55,6 +56,9 @@ sealed record WhistleOptions
     public IReadOnlyList<string> Proxies { get; init; } = [];
 
     public TlsOptions Tls { get; init; } = new();
+
+    /// <summary>Log-in at a provider of one's own, beside accounts here.</summary>
+    public OidcOptions Oidc { get; init; } = new();
 
     /// <summary>Folders or files of rules; the shipped ones where none is given.</summary>
     public IReadOnlyList<string> Rules { get; init; } = [Path.Combine(AppContext.BaseDirectory, "rules")];
@@ -186,6 +190,7 @@ sealed record WhistleOptions
         var errors = new List<OptionError>();
         errors.AddRange(ListenErrors());
         errors.AddRange(Tls.Errors());
+        errors.AddRange(Oidc.Errors());
         if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
         if (DatabaseFile is null && Database is not null && !StateDatabase.IsConnectionString(Database))

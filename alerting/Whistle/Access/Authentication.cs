@@ -43,7 +43,7 @@ static class Authentication
         builder.Services.AddOptions<KeyManagementOptions>().Configure<HealthBoard, ILogger<KeyFolder>>((o, board, logger) =>
             o.XmlRepository = new KeyFolder(keys, options.Time, what => SetAside.Report("keys", what, board, logger)));
         builder.Services.AddAntiforgery(antiforgery => antiforgery.Cookie.Name = $"whistle-form-{access.CookieSuffix}");
-        builder.Services.AddAuthentication(Either)
+        var authentication = builder.Services.AddAuthentication(Either)
             .AddPolicyScheme(Either, null, scheme => scheme.ForwardDefaultSelector = context =>
                 context.Request.Headers.Authorization.Count > 0 || IsForPrograms(context.Request.Path) && context.Request.Cookies.Count == 0
                     ? BearerScheme
@@ -72,6 +72,7 @@ static class Authentication
                         context.ReplacePrincipal(user);
                 };
             });
+        OidcLogIn.Add(authentication, options.Oidc);
         builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, Forbidden>();
         builder.Services.AddAuthorizationBuilder()
             .AddPolicy(TokenOnly, policy => policy.AddAuthenticationSchemes(BearerScheme).RequireAuthenticatedUser())
@@ -91,20 +92,22 @@ static class Authentication
 
     public static void Map(WebApplication app, LocalAccess access)
     {
-        var sessions = app.Services.GetRequiredService<Sessions>();
+        var (sessions, options) = (app.Services.GetRequiredService<Sessions>(), app.Services.GetRequiredService<WhistleOptions>());
+        OidcLogIn.Map(app, options.Oidc);
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
             if (token is null)
-                return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
+                return LoginPages.Of(
+                    $"<h1>Log in to Whistle</h1>{LoginPages.OfProvider(options.Oidc)}{HowToGetALink(context)}",
+                    StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
-                return Page(
+                return LoginPages.Of(
                     "<h1>This link no longer works</h1><p>It was used before, is older than an hour, "
                     + $"or was cut off.</p>{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
             await BeginAsync(context, PersonIdentity.Local);
-            // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
-            return Page(LoggedIn, StatusCodes.Status200OK);
+            return LoginPages.LoggedIn;
         }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
         {
@@ -124,6 +127,14 @@ static class Authentication
                 : throw new ForbiddenException(Permission.ManageServer, AccessScope.All))
             .NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
             .WithSummary("Makes a link that opens the dashboard once, within the hour. Only the server's own token may.");
+    }
+
+    /// <summary>Begins a session of whoever has proven who they are, and shows the page that leads to the dashboard.</summary>
+    public static async Task LogInAsync(HttpContext context, string owner)
+    {
+        Dashboard.Protect(context.Response);
+        await BeginAsync(context, owner);
+        await LoginPages.LoggedIn.ExecuteAsync(context);
     }
 
     static async Task BeginAsync(HttpContext context, string owner)
@@ -158,17 +169,6 @@ static class Authentication
 
     static string? SessionOf(ClaimsPrincipal user) => user.FindFirstValue(PeopleDirectory.SessionClaim);
 
-    static IResult Page(string content, int status) => Results.Content(
-        $"""
-        <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="color-scheme" content="light dark"><title>Whistle: log in</title>
-        <link rel="icon" type="image/svg+xml" href="{Dashboard.AssetAddress("whistle.svg")}">
-        <link rel="stylesheet" href="{Dashboard.AssetAddress("whistle.css")}">
-        </head><body><main class="login">{content}</main></body></html>
-        """,
-        "text/html; charset=utf-8",
-        statusCode: status);
-
     // Where the data is kept is nobody's business who has not logged in: a proxy on this machine makes everybody look local.
     static string HowToGetALink(HttpContext context)
     {
@@ -181,6 +181,4 @@ static class Authentication
             <p>A link works once, within the hour.</p>
             """;
     }
-
-    const string LoggedIn = "<meta http-equiv='refresh' content='0; url=/'><p>Logged in. <a href='/'>Continue to the dashboard.</a></p>";
 }

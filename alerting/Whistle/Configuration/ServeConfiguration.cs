@@ -4,6 +4,7 @@ using Whistle.Alerting.Configuration;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
+using Whistle.Oidc;
 using Whistle.Remediation.Control;
 using Whistle.State.Memory;
 using Whistle.Tls;
@@ -62,6 +63,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Names = top.Texts(nameof(WhistleOptions.Names)) ?? Defaults.Names,
         Proxies = top.Texts(nameof(WhistleOptions.Proxies)) ?? Defaults.Proxies,
         Tls = TlsOptions.Read(top.Section(nameof(WhistleOptions.Tls))),
+        Oidc = OidcOptions.Read(top.Section(nameof(WhistleOptions.Oidc))),
         Rules = top.Paths(nameof(WhistleOptions.Rules)) ?? Defaults.Rules,
         Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
         Retention = top.Duration(nameof(WhistleOptions.Retention)) ?? Defaults.Retention,

@@ -72,6 +72,16 @@ static class Requirement
         return path;
     }
 
+    /// <summary>node, and the folder in <c>WHISTLE_TEST_OIDC</c> into which npm has installed oidc-provider.</summary>
+    public static string OidcProvider()
+    {
+        var folder = Environment.GetEnvironmentVariable("WHISTLE_TEST_OIDC") ?? "";
+        Check(
+            Directory.Exists(Path.Combine(folder, "node_modules", "oidc-provider")),
+            "npm's oidc-provider (npm install oidc-provider), whose folder is in WHISTLE_TEST_OIDC");
+        return folder;
+    }
+
     /// <summary>
     /// The folder of PrometheusRule manifests beside the repository, or that in <c>WHISTLE_TEST_SHARED_RULES</c>. They are no part of the
     /// machine, so without them the test is skipped in any case.

@@ -1,0 +1,137 @@
+using System.Security.Claims;
+
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.IdentityModel.Protocols.OpenIdConnect;
+using Microsoft.IdentityModel.Tokens;
+
+using Whistle.Actions.Files;
+using Whistle.Inventory.Callers;
+using Whistle.Inventory.People;
+using Whistle.Oidc;
+
+namespace Whistle.Access;
+
+/// <summary>
+/// Log-in at an OpenID Connect provider: code flow with PKCE, and grants by claims. What the library proves (issuer, audience, signature,
+/// times, state, nonce) is proven before anything here is called. The session is the server's own from then on, so it goes on while the
+/// provider is down, and the provider's tokens are not kept.
+/// </summary>
+static class OidcLogIn
+{
+    const string Scheme = "oidc";
+
+    /// <summary>Where the log-in begins.</summary>
+    public const string Start = "/login/oidc";
+
+    /// <summary>Where the provider leads back to; to be registered there.</summary>
+    public const string Callback = "/login/oidc/done";
+
+    static readonly TimeSpan Skew = TimeSpan.FromMinutes(1);
+    static readonly TimeSpan ProviderTimeout = TimeSpan.FromSeconds(10);
+
+    public static void Add(AuthenticationBuilder authentication, OidcOptions options)
+    {
+        if (!options.IsGiven)
+            return;
+        authentication.AddOpenIdConnect(Scheme, options.Name, oidc =>
+        {
+            oidc.Authority = options.Authority!.ToString();
+            oidc.RequireHttpsMetadata = !options.Authority.IsLoopback;
+            oidc.ClientId = options.ClientId;
+            oidc.ResponseType = OpenIdConnectResponseType.Code;
+            // A form that another site posts would come without the cookies that prove the log-in to be this browser's.
+            oidc.ResponseMode = OpenIdConnectResponseMode.Query;
+            oidc.UsePkce = true;
+            oidc.CallbackPath = Callback;
+            oidc.RemoteSignOutPath = default;
+            oidc.SignedOutCallbackPath = "/login/oidc/out";
+            oidc.BackchannelTimeout = ProviderTimeout;
+            oidc.MapInboundClaims = false;
+            oidc.GetClaimsFromUserInfoEndpoint = true;
+            // The library drops it, and it is a half of who somebody is.
+            oidc.ClaimActions.Remove("iss");
+            oidc.ClaimActions.MapJsonKey(options.RoleClaim, options.RoleClaim);
+            oidc.ClaimActions.MapJsonKey(options.NameClaim, options.NameClaim);
+            oidc.TokenValidationParameters.ClockSkew = Skew;
+            oidc.CorrelationCookie.SameSite = oidc.NonceCookie.SameSite = SameSiteMode.Lax;
+            oidc.CorrelationCookie.SecurePolicy = oidc.NonceCookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
+            foreach (var scope in options.Scopes)
+                oidc.Scope.Add(scope);
+            // Read each time, so that a secret that was replaced counts without a restart.
+            oidc.Events.OnPushAuthorization = context =>
+            {
+                context.ProtocolMessage.ClientSecret = options.ReadSecret();
+                return Task.CompletedTask;
+            };
+            oidc.Events.OnAuthorizationCodeReceived = context =>
+            {
+                context.TokenEndpointRequest!.ClientSecret = options.ReadSecret();
+                return Task.CompletedTask;
+            };
+            // The library takes a token without a signature from the provider itself, as the specification allows over TLS.
+            oidc.Events.OnTokenValidated = context =>
+            {
+                if (context.SecurityToken.SignatureAlgorithm is null or "" or "none")
+                    context.Fail(new SecurityTokenInvalidSignatureException("The token of the provider is not signed."));
+                return Task.CompletedTask;
+            };
+            oidc.Events.OnTicketReceived = context => ComeInAsync(context, options);
+            oidc.Events.OnRemoteFailure = context =>
+            {
+                context.HandleResponse();
+                return FailAsync(context.HttpContext, options, context.Failure);
+            };
+        });
+    }
+
+    public static void Map(WebApplication app, OidcOptions options)
+    {
+        if (!options.IsGiven)
+            return;
+        app.MapGet(Start, async context =>
+        {
+            try
+            {
+                await context.ChallengeAsync(Scheme, new AuthenticationProperties { RedirectUri = "/" });
+            }
+            // Its configuration cannot be fetched, or it does not know this server.
+            catch (Exception e) when (!context.Response.HasStarted
+                && e is InvalidOperationException or HttpRequestException or IOException or OpenIdConnectProtocolException or SecretException)
+            {
+                await FailAsync(context, options, e, StatusCodes.Status502BadGateway);
+            }
+        }).NeedsNobody("Whoever logs in is nobody yet.");
+    }
+
+    static async Task ComeInAsync(TicketReceivedContext context, OidcOptions options)
+    {
+        context.HandleResponse();
+        var (http, user) = (context.HttpContext, context.Principal!);
+        var (issuer, subject) = (user.FindFirstValue("iss"), user.FindFirstValue("sub"));
+        var name = user.FindFirstValue(options.NameClaim);
+        if (string.IsNullOrEmpty(issuer) || string.IsNullOrEmpty(subject) || PersonNames.Mistake(name) is not null)
+        {
+            await LoginPages.WriteAsync(
+                http, "Log-in failed",
+                $"{options.Name} does not say in the claim {options.NameClaim} what you are called. Ask an administrator.");
+            return;
+        }
+
+        var grants = options.GrantsOf(user.FindAll(options.RoleClaim).Select(c => c.Value));
+        var (person, refusal) = await http.RequestServices.GetRequiredService<PeopleStore>().ComeInAsync(
+            new(issuer, subject), name!, user.FindFirstValue("email"), grants, http.RequestAborted);
+        if (person is null)
+            await LoginPages.WriteAsync(http, "You may not come in", refusal!);
+        else
+            await Authentication.LogInAsync(http, person.Identity);
+    }
+
+    static async Task FailAsync(
+        HttpContext context, OidcOptions options, Exception? failure, int status = StatusCodes.Status401Unauthorized)
+    {
+        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(OidcLogIn)).OidcFailed(options.Name, failure);
+        await LoginPages.WriteAsync(
+            context, "Log-in failed", $"The log-in at {options.Name} did not succeed, or it does not answer. Try again; the server's log has the reason. "
+            + "Whoever has an account here can log in with it.", status);
+    }
+}
