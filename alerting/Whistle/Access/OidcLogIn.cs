@@ -95,13 +95,15 @@ static class OidcLogIn
                 await context.ChallengeAsync(Scheme, new AuthenticationProperties { RedirectUri = "/" });
             }
             // Its configuration cannot be fetched, or it does not know this server.
-            catch (Exception e) when (!context.Response.HasStarted
-                && e is InvalidOperationException or HttpRequestException or IOException or OpenIdConnectProtocolException or SecretException)
+            catch (Exception e) when (!context.Response.HasStarted && IsOfProvider(e))
             {
                 await FailAsync(context, options, e, StatusCodes.Status502BadGateway);
             }
         }).NeedsNobody("Whoever logs in is nobody yet.");
     }
+
+    static bool IsOfProvider(Exception e) =>
+        e is InvalidOperationException or HttpRequestException or IOException or OpenIdConnectProtocolException or SecretException;
 
     static async Task ComeInAsync(TicketReceivedContext context, OidcOptions options)
     {
@@ -131,7 +133,8 @@ static class OidcLogIn
     {
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(OidcLogIn)).OidcFailed(options.Name, failure);
         await LoginPages.WriteAsync(
-            context, "Log-in failed", $"The log-in at {options.Name} did not succeed, or it does not answer. Try again; the server's log has the reason. "
+            context, "Log-in failed",
+            $"The log-in at {options.Name} did not succeed, or it does not answer. Try again; the server's log has the reason. "
             + "Whoever has an account here can log in with it.", status);
     }
 }
