@@ -11,6 +11,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.State.Health;
@@ -31,6 +32,7 @@ static class Authentication
 
     // What the cookie holds.
     const string SessionId = "whistle.session-id";
+    const string ByLink = """{"by":"login link"}""";
 
     /// <summary>The policy of what a browser's cookie does not open.</summary>
     public const string TokenOnly = "token";
@@ -92,17 +94,26 @@ static class Authentication
     public static void Map(WebApplication app, LocalAccess access)
     {
         var sessions = app.Services.GetRequiredService<Sessions>();
+        var audit = app.Services.GetRequiredService<AuditLog>();
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
             if (token is null)
                 return Page($"<h1>Log in to Whistle</h1>{HowToGetALink(context)}", StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
+            {
+                await audit.RefuseAsync(new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, Details: ByLink)
+                { Outcome = AuditOutcome.Refused, Reason = "The login link was used before, is over, or was cut off." });
                 return Page(
                     "<h1>This link no longer works</h1><p>It was used before, is older than an hour, "
                     + $"or was cut off.</p>{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
-            await BeginAsync(context, PersonIdentity.Local);
+            }
+
+            var act = new AuditAct(
+                RequestAudit.ActorOf(PeopleDirectory.OfLocal(CookieAuthenticationDefaults.AuthenticationScheme), context), "log-in")
+            { Details = ByLink };
+            await audit.RecordAsync(act, () => BeginAsync(context, PersonIdentity.Local));
             // A page of its own, not a redirect: a strict cookie is not sent along a redirect that another site began.
             return Page(LoggedIn, StatusCodes.Status200OK);
         }).NeedsNobody("Whoever logs in is nobody yet.");
@@ -111,28 +122,33 @@ static class Authentication
             if (SessionOf(context.User) is { } session)
                 await sessions.EndAsync(session, context.RequestAborted);
             await context.SignOutAsync(CookieAuthenticationDefaults.AuthenticationScheme);
+            // Whatever cannot be written: who wants out is let out.
+            await audit.NoteAsync(new(RequestAudit.ActorOf(context), "log-out", AccessScope.All));
             // See other: the browser shows the address with GET, which leads to the login.
             context.Response.StatusCode = StatusCodes.Status303SeeOther;
             context.Response.Headers.Location = "/";
         }).NeedsLogin("Everybody ends their own session.");
         // A page whose connection is cut asks here whether it is still logged in.
         app.MapGet("/session", () => Results.NoContent()).NeedsLogin("It says that there is a session, and nothing else.");
-        WhistleApi.Group(app, "login").MapPost("/login-links", Ok<LoginLink> (HttpRequest request, Caller caller) =>
+        WhistleApi.Group(app, "login").MapPost("/login-links", async Task<Ok<LoginLink>> (HttpRequest request, Caller caller) =>
+        {
             // Whoever opens it is the machine's own user, and no person may become that.
-            caller.Actor.IsLocal
-                ? TypedResults.Ok(new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
-                : throw new ForbiddenException(Permission.ManageServer, AccessScope.All))
-            .NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
+            if (!caller.Actor.IsLocal)
+                throw new ForbiddenException(Permission.ManageServer, AccessScope.All);
+            await AuditAct.WriteCurrentAsync(request.HttpContext.RequestAborted);
+            return TypedResults.Ok(new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"));
+        }).NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
             .WithSummary("Makes a link that opens the dashboard once, within the hour. Only the server's own token may.");
     }
 
-    static async Task BeginAsync(HttpContext context, string owner)
+    static async Task<bool> BeginAsync(HttpContext context, string owner)
     {
         var sessions = context.RequestServices.GetRequiredService<Sessions>();
         var id = await sessions.BeginAsync(
             owner, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted);
         const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
         await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)));
+        return true;
     }
 
     /// <summary>Whoever shows nothing that opens anything.</summary>
