@@ -85,7 +85,7 @@ static class AuditApi
             return mistake is not null ? mistake
                 : TypedResults.Stream(stream => WriteAsync(stream, audit, filter, cancellation), "application/jsonl");
         }).WithName("exportAudit").WithSummary("The entries as lines of JSON, the oldest first, with which the chain can be verified.")
-            .Needs(Permission.ReadAudit);
+            .Produces<AuditEntryAnswer>(StatusCodes.Status200OK, "application/jsonl").Needs(Permission.ReadAudit);
     }
 
     static async Task WriteAsync(Stream stream, AuditLog audit, AuditFilter filter, CancellationToken cancellation)
