@@ -9,6 +9,7 @@ using Whistle.Inventory.Callers;
 using Whistle.Web.Acts;
 using Whistle.Web.Assets;
 using Whistle.Web.Incidents;
+using Whistle.Web.Layout;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
 using Whistle.Web.Tickets;
@@ -37,7 +38,7 @@ public static class Dashboard
         services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>()
             .AddSingleton<StoryReader>().AddSingleton<TicketReader>().AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>()
-            .AddScoped<PersonActs>().AddScoped<ActDialogs>();
+            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddScoped<Visitor>().AddScoped<PageReads>();
         return services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 

@@ -159,6 +159,15 @@ public sealed partial class Credentials
         static JoinOutcome.Refused Refused(string reason) => new(reason, IsToken: true);
     }
 
+    /// <summary>Whose a join token is, whether or not a node may still enrol with it; null where it is unknown.</summary>
+    public async Task<JoinToken?> FindJoinTokenAsync(string token, CancellationToken cancellation)
+    {
+        if (!AccessToken.IsWhole(AccessToken.OfJoin, token))
+            return null;
+        await using var connection = await _state.OpenAsync(cancellation);
+        return await FindJoinTokenAsync(connection, Hash(token), cancellation);
+    }
+
     // A damaged one is unknown.
     static async Task<JoinToken?> FindJoinTokenAsync(StateConnection connection, string hash, CancellationToken cancellation) =>
         (await connection.QueryAsync(

@@ -66,6 +66,8 @@ public sealed class StateConnection : IAsyncDisposable
 
     internal StateConnection(StateDatabase database, KeptConnection kept) => (_database, _kept) = (database, kept);
 
+    public bool IsPostgreSql => _database.IsPostgreSql;
+
     internal StateDatabase Source => _database;
 
     internal StateTransaction? Current { get; private set; }
@@ -99,6 +101,18 @@ public sealed class StateConnection : IAsyncDisposable
             turn?.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Takes one more scope in the transaction that is open, after all others. Whoever has it must commit without waiting for anything
+    /// more, so that nobody who waits for it has what another needs.
+    /// </summary>
+    public async Task TakeLastAsync(StateScope scope, CancellationToken cancellation)
+    {
+        if (Current is not { IsWrite: true } open)
+            throw new InvalidOperationException("A scope is taken in a transaction that writes.");
+        if (IsPostgreSql)
+            await GuardedAsync(() => LockAsync(open.Inner, scope.Statement(), cancellation));
     }
 
     /// <summary>Begins a transaction that only reads, all of it as of one moment.</summary>
@@ -206,18 +220,24 @@ public sealed class StateConnection : IAsyncDisposable
     {
         try
         {
-            await using var command = Kept.Inner.CreateCommand();
-#pragma warning disable CA2100 // Made of constants and numbers.
-            command.CommandText = sql;
-#pragma warning restore CA2100
-            command.CommandTimeout = LockSeconds;
-            await command.ExecuteNonQueryAsync(cancellation);
+            await LockAsync(inner, sql, cancellation);
         }
         catch
         {
             await inner.DisposeAsync();
             throw;
         }
+    }
+
+    async Task<int> LockAsync(DbTransaction inner, string sql, CancellationToken cancellation)
+    {
+        await using var command = Kept.Inner.CreateCommand();
+#pragma warning disable CA2100 // Made of constants and numbers.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        command.Transaction = inner;
+        command.CommandTimeout = LockSeconds;
+        return await command.ExecuteNonQueryAsync(cancellation);
     }
 
     async Task<int> ExecuteAloneAsync(string sql, (string Name, object? Value)[] parameters, CancellationToken cancellation)
@@ -228,8 +248,13 @@ public sealed class StateConnection : IAsyncDisposable
         return changed;
     }
 
-    Task<int> ChangeAsync(string sql, DbCommand command, CancellationToken cancellation) =>
-        RunAsync(sql, command, c => c.ExecuteNonQueryAsync(cancellation));
+    async Task<int> ChangeAsync(string sql, DbCommand command, CancellationToken cancellation)
+    {
+        var changed = await RunAsync(sql, command, c => c.ExecuteNonQueryAsync(cancellation));
+        if (changed != 0)
+            Current?.HasChanges = true;
+        return changed;
+    }
 
     Task<List<T>> ReadAsync<T>(string sql, DbCommand command, Func<DbDataReader, T> read, CancellationToken cancellation) => RunAsync(
         sql, command, async c =>
@@ -238,6 +263,8 @@ public sealed class StateConnection : IAsyncDisposable
             var rows = new List<T>();
             while (await reader.ReadAsync(cancellation))
                 rows.Add(StateSql.Row(sql, reader, read));
+            if (reader.RecordsAffected > 0)
+                Current?.HasChanges = true;
             return rows;
         });
 
@@ -313,11 +340,18 @@ public sealed class StateTransaction : IAsyncDisposable
 
     internal bool IsWrite { get; }
 
+    /// <summary>A row was changed in it.</summary>
+    internal bool HasChanges { get; set; }
+
     /// <summary>Once it has begun to commit, it is not cancelled: nobody would know whether it did.</summary>
-    public async Task CommitAsync(CancellationToken cancellation)
+    public Task CommitAsync(CancellationToken cancellation) => CommitAsync(_connection.Source.BeforeCommit, cancellation);
+
+    /// <param name="along">As <see cref="StateDatabase.BeforeCommit"/>; null where nothing goes along.</param>
+    internal async Task CommitAsync(Func<StateConnection, CancellationToken, Task<Action?>>? along, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         var database = _connection.Source;
+        var committed = HasChanges && along is not null ? await along(_connection, cancellation) : null;
         if (IsWrite && database.Fault is { } before)
             await before(StateMoment.BeforeCommit);
         var number = IsWrite ? await database.CountAsync(_connection, _changes) : 0;
@@ -331,6 +365,7 @@ public sealed class StateTransaction : IAsyncDisposable
             return;
         database.Committed(_connection, number);
         _turn?.Dispose();
+        committed?.Invoke();
         if (database.Fault is { } after)
             await after(StateMoment.AfterCommit);
     }

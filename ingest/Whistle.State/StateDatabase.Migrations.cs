@@ -147,7 +147,7 @@ public sealed partial class StateDatabase
                         await ApplyAsync(connection, schema, number, applied, cancellation);
                 }
 
-                await transaction.CommitAsync(cancellation);
+                await transaction.CommitAsync(along: null, cancellation);
             }
         }
 

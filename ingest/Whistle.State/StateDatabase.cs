@@ -105,6 +105,13 @@ public sealed partial class StateDatabase : IDisposable
     /// </summary>
     public Func<StateMoment, Task>? Fault { get; set; }
 
+    /// <summary>
+    /// Called in every transaction that changed a row, right before it commits: what it writes is committed with it, or the whole is
+    /// not. It may take a scope (<see cref="StateConnection.TakeLastAsync"/>). What it answers is called once it is durable. Migrations
+    /// commit without it.
+    /// </summary>
+    public Func<StateConnection, CancellationToken, Task<Action?>>? BeforeCommit { get; set; }
+
     /// <summary>No other database of this process has it.</summary>
     internal long Number { get; } = Interlocked.Increment(ref _numbers);
 

@@ -42,6 +42,11 @@ public readonly record struct StateScope
     {
         var keys = scopes.Append(Rows).GroupBy(s => s.Key).Select(g => (g.Key, IsShared: g.All(s => s.IsShared)))
             .OrderBy(k => k.Key != EverythingKey).ThenBy(k => k.Key);
-        return string.Join("; ", keys.Select(k => $"SELECT pg_advisory_xact_lock{(k.IsShared ? "_shared" : "")}({k.Key})"));
+        return string.Join("; ", keys.Select(k => Statement(k.Key, k.IsShared)));
     }
+
+    /// <summary>Takes this one alone.</summary>
+    internal string Statement() => Statement(Key, IsShared);
+
+    static string Statement(long key, bool isShared) => $"SELECT pg_advisory_xact_lock{(isShared ? "_shared" : "")}({key})";
 }

@@ -135,6 +135,12 @@ public sealed class CommandLineTests : IDisposable
             (["mode", "list", "--output", "csv"], "mode,of,set,by\n"),
             (["health", "--output", "csv"], "state,component,subject,since,reason\n"),
             (["agents", "list", "--json"], "["),
+            (
+                ["audit", "list", "--action", "set-mode", "--output", "csv"],
+                "number,at,actor,from,action,scope,subject,outcome,reason,details\n"),
+            (["audit", "list", "--actor", "local", "--limit", "1"], "There are earlier ones: --before "),
+            (["audit", "verify"], "entries are as they were written."),
+            (["audit", "export", "--action", "cancel-run"], "\"outcome\":\"done\""),
             (["completion", "bash"], "-F _whistle whistle"),
             (["rules", "check", Path.Combine(_folder, "rules.yaml")], "1 group, 1 alert, 0 recordings"),
             (["rules", "list"], "alertname=\"Away\"  alertname=\"Filling\"  node"),

@@ -3,6 +3,7 @@ using System.Security.Claims;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.State;
@@ -19,7 +20,8 @@ static class LocalCaller
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Services.AddAuthorization()
-            .AddSingleton(StateDatabase.InMemory()).AddSingleton(TimeProvider.System).AddCallers("");
+            .AddSingleton(StateDatabase.InMemory()).AddSingleton(TimeProvider.System).AddSingleton<AuditLog>()
+            .AddCallers("");
         return builder;
     }
 

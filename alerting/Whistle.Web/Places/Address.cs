@@ -8,6 +8,7 @@ public static class Address
     public const string Fleet = "/";
     public const string Incidents = "/incidents";
     public const string Tickets = "/tickets";
+    public const string Audit = "/audit";
 
     /// <summary>Ends the session, by POST.</summary>
     public const string Logout = "/logout";

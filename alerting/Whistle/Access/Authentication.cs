@@ -11,6 +11,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.State.Health;
@@ -31,6 +32,7 @@ static class Authentication
 
     // What the cookie holds.
     const string SessionId = "whistle.session-id";
+    const string ByLink = """{"by":"login link"}""";
 
     /// <summary>The policy of what a browser's cookie does not open.</summary>
     public const string TokenOnly = "token";
@@ -94,6 +96,7 @@ static class Authentication
     {
         var (sessions, options) = (app.Services.GetRequiredService<Sessions>(), app.Services.GetRequiredService<WhistleOptions>());
         OidcLogIn.Map(app, options.Oidc);
+        var audit = app.Services.GetRequiredService<AuditLog>();
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
@@ -102,11 +105,19 @@ static class Authentication
                     $"<h1>Log in to Whistle</h1>{LoginPages.OfProvider(options.Oidc)}{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
+            {
+                await audit.RefuseAsync(new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, Details: ByLink)
+                { Outcome = AuditOutcome.Refused, Reason = "The login link was used before, is over, or was cut off." });
                 return LoginPages.Of(
                     "<h1>This link no longer works</h1><p>It was used before, is older than an hour, "
                     + $"or was cut off.</p>{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
-            await BeginAsync(context, PersonIdentity.Local);
+            }
+
+            var act = new AuditAct(
+                RequestAudit.ActorOf(PeopleDirectory.OfLocal(CookieAuthenticationDefaults.AuthenticationScheme), context), "log-in")
+            { Details = ByLink };
+            await audit.RecordAsync(act, () => BeginAsync(context, PersonIdentity.Local));
             return LoginPages.LoggedIn;
         }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
@@ -114,36 +125,46 @@ static class Authentication
             if (SessionOf(context.User) is { } session)
                 await sessions.EndAsync(session, context.RequestAborted);
             await context.SignOutAsync(CookieAuthenticationDefaults.AuthenticationScheme);
+            // Whatever cannot be written: who wants out is let out.
+            await audit.NoteAsync(new(RequestAudit.ActorOf(context), "log-out", AccessScope.All));
             // See other: the browser shows the address with GET, which leads to the login.
             context.Response.StatusCode = StatusCodes.Status303SeeOther;
             context.Response.Headers.Location = "/";
         }).NeedsLogin("Everybody ends their own session.");
         // A page whose connection is cut asks here whether it is still logged in.
         app.MapGet("/session", () => Results.NoContent()).NeedsLogin("It says that there is a session, and nothing else.");
-        WhistleApi.Group(app, "login").MapPost("/login-links", Ok<LoginLink> (HttpRequest request, Caller caller) =>
+        WhistleApi.Group(app, "login").MapPost("/login-links", async Task<Ok<LoginLink>> (HttpRequest request, Caller caller) =>
+        {
             // Whoever opens it is the machine's own user, and no person may become that.
-            caller.Actor.IsLocal
-                ? TypedResults.Ok(new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"))
-                : throw new ForbiddenException(Permission.ManageServer, AccessScope.All))
-            .NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
+            if (!caller.Actor.IsLocal)
+                throw new ForbiddenException(Permission.ManageServer, AccessScope.All);
+            await AuditAct.WriteCurrentAsync(request.HttpContext.RequestAborted);
+            return TypedResults.Ok(new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"));
+        }).NeedsEverywhere(Permission.ManageServer).WithName("makeLoginLink")
             .WithSummary("Makes a link that opens the dashboard once, within the hour. Only the server's own token may.");
     }
 
     /// <summary>Begins a session of whoever has proven who they are, and shows the page that leads to the dashboard.</summary>
-    public static async Task LogInAsync(HttpContext context, string owner)
+    /// <param name="context">Of the request.</param>
+    /// <param name="person">Whose it is.</param>
+    /// <param name="details">For the audit: how they have proven it, as JSON.</param>
+    public static async Task LogInAsync(HttpContext context, Person person, string details)
     {
         Dashboard.Protect(context.Response);
-        await BeginAsync(context, owner);
+        var actor = new AuditActor(person.Name, person.Identity, context.Connection.RemoteIpAddress);
+        await context.RequestServices.GetRequiredService<AuditLog>().RecordAsync(
+            new AuditAct(actor, "log-in") { Details = details }, () => BeginAsync(context, person.Identity));
         await LoginPages.LoggedIn.ExecuteAsync(context);
     }
 
-    static async Task BeginAsync(HttpContext context, string owner)
+    static async Task<bool> BeginAsync(HttpContext context, string owner)
     {
         var sessions = context.RequestServices.GetRequiredService<Sessions>();
         var id = await sessions.BeginAsync(
             owner, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted);
         const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
         await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)));
+        return true;
     }
 
     /// <summary>Whoever shows nothing that opens anything.</summary>

@@ -9,6 +9,7 @@ using Whistle.Actions.Protocol;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Remediation.Control;
 using Whistle.Tls;
@@ -86,12 +87,13 @@ static class Joining
         }).Needs(Permission.Enrol).WithName("revokeJoinToken")
             .WithSummary("Takes a join token back. Nodes that enrolled with it stay enrolled.");
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Joining));
-        app.MapPost(Path, (RequestDelegate)(context => JoinAsync(context, credentials, control, options.Time, logger)))
+        var audit = app.Services.GetRequiredService<AuditLog>();
+        app.MapPost(Path, (RequestDelegate)(context => JoinAsync(context, credentials, control, audit, options.Time, logger)))
             .NeedsNobody("A node shows a join token, which the route itself looks at.");
     }
 
     static async Task JoinAsync(
-        HttpContext context, Credentials credentials, ControlStore control, TimeProvider time, ILogger logger)
+        HttpContext context, Credentials credentials, ControlStore control, AuditLog audit, TimeProvider time, ILogger logger)
     {
         if (Bearer.TokenOf(context.Request) is not { } token)
         {
@@ -103,7 +105,10 @@ static class Joining
             return;
         try
         {
-            switch (await credentials.JoinAsync(token, request.Node, request.Credential, context.RequestAborted))
+            var act = await ActAsync(context, credentials, token, request.Node);
+            switch (await audit.RecordAsync(
+                act, () => credentials.JoinAsync(token, request.Node, request.Credential, context.RequestAborted),
+                outcome => (outcome as JoinOutcome.Refused)?.Reason))
             {
                 case JoinOutcome.Joined joined:
                     logger.NodeJoined(joined.NodeId, context.Connection.RemoteIpAddress);
@@ -132,6 +137,17 @@ static class Joining
         {
             await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, e.Message);
         }
+    }
+
+    // Whoever asks is known by the token alone.
+    static async Task<AuditAct> ActAsync(HttpContext context, Credentials credentials, string token, string node)
+    {
+        var known = await credentials.FindJoinTokenAsync(token, context.RequestAborted);
+        return new(new("", known is null ? "" : $"join-token:{known.Id}", context.Connection.RemoteIpAddress), "enrol-by-token")
+        {
+            Scope = () => known is null ? AccessScope.All : AccessScope.Of(known.ClusterId),
+            Subject = node,
+        };
     }
 
     static async Task<EnrolRequest?> ReadAsync(HttpContext context)

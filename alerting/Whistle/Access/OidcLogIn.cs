@@ -5,6 +5,8 @@ using Microsoft.IdentityModel.Protocols.OpenIdConnect;
 using Microsoft.IdentityModel.Tokens;
 
 using Whistle.Actions.Files;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.Oidc;
@@ -19,6 +21,7 @@ namespace Whistle.Access;
 static class OidcLogIn
 {
     const string Scheme = "oidc";
+    const string ByProvider = """{"by":"provider"}""";
 
     /// <summary>Where the log-in begins.</summary>
     public const string Start = "/login/oidc";
@@ -102,6 +105,11 @@ static class OidcLogIn
         }).NeedsNobody("Whoever logs in is nobody yet.");
     }
 
+    static Task RefuseAsync(HttpContext context, string reason) =>
+        context.RequestServices.GetRequiredService<AuditLog>().RefuseAsync(
+            new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, Details: ByProvider)
+            { Outcome = AuditOutcome.Refused, Reason = reason });
+
     static bool IsOfProvider(Exception e) =>
         e is InvalidOperationException or HttpRequestException or IOException or OpenIdConnectProtocolException or SecretException;
 
@@ -123,14 +131,20 @@ static class OidcLogIn
         var (person, refusal) = await http.RequestServices.GetRequiredService<PeopleStore>().ComeInAsync(
             new(issuer, subject), name!, user.FindFirstValue("email"), grants, http.RequestAborted);
         if (person is null)
+        {
+            await RefuseAsync(http, refusal!);
             await LoginPages.WriteAsync(http, "You may not come in", refusal!);
+        }
         else
-            await Authentication.LogInAsync(http, person.Identity);
+        {
+            await Authentication.LogInAsync(http, person, ByProvider);
+        }
     }
 
     static async Task FailAsync(
         HttpContext context, OidcOptions options, Exception? failure, int status = StatusCodes.Status401Unauthorized)
     {
+        await RefuseAsync(context, "The log-in at the provider did not succeed.");
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(OidcLogIn)).OidcFailed(options.Name, failure);
         await LoginPages.WriteAsync(
             context, "Log-in failed",

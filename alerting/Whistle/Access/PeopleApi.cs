@@ -92,7 +92,7 @@ static class PeopleApi
         group.MapPost("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, GrantRequest request, Caller caller, CancellationToken cancellation) =>
             GrantRequest.Mistake(request) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.GiveAsync(caller.Actor, name, request.ToGrant(), cancellation)))
+                : Answer(await people.GiveAsync(caller.Actor, name, Concerned(caller, request.ToGrant()), cancellation)))
             .WithName("grant").WithSummary("Gives somebody a role.");
         group.MapDelete("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, [Description("All tenants if not given.")] string? tenant,
@@ -103,7 +103,7 @@ static class PeopleApi
                 return WhistleApi.BadRequest($"role: \"{role}\" is none of {Roles.Names}.");
             var grant = new GrantRequest(found, tenant, cluster);
             return GrantRequest.Mistake(grant) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.TakeAsync(caller.Actor, name, grant.ToGrant(), cancellation));
+                : Answer(await people.TakeAsync(caller.Actor, name, Concerned(caller, grant.ToGrant()), cancellation));
         })
             .WithName("revokeGrant").WithSummary("Takes a role from somebody, in effect within seconds.");
         group.MapPost("/people/{name}/disable", async (
@@ -137,13 +137,20 @@ static class PeopleApi
             if (GrantRequest.Mistake(body.Grants) is { } mistake)
                 return WhistleApi.BadRequest(mistake);
             var (token, outcome) = await invitations.InviteAsync(
-                caller.Actor, body.Name, [.. body.Grants.Select(g => g.ToGrant())], lasts, cancellation);
+                caller.Actor, body.Name, [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))], lasts, cancellation);
             return Link(request, token, lasts, outcome);
         }).WithName("invite").WithSummary("Makes a link by which somebody new chooses how to log in, once.");
         group.MapDelete("/invitations/{id}", async (
             [Description("As the list has it.")] string id, Caller caller, CancellationToken cancellation) =>
             Answer(await invitations.RevokeAsync(caller.Actor, id, cancellation)))
             .WithName("revokeInvitation").WithSummary("Takes an invitation back.");
+    }
+
+    // The store decides whether it is allowed.
+    static Grant Concerned(Caller caller, Grant grant)
+    {
+        caller.Concern(Permission.ManagePeople, grant.Scope);
+        return grant;
     }
 
     static AnsweredLink Link(HttpRequest request, string? token, TimeSpan lasts, PeopleOutcome outcome)

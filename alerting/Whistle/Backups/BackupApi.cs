@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Whistle.Access;
 using Whistle.Detectors.Http;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 
 namespace Whistle.Backups;
@@ -44,13 +45,14 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
         var group = WhistleApi.Group(routes, "backups");
         // A cookie will not do: a page must not be able to have the server write where it likes.
         group.RequireAuthorization(Authentication.TokenOnly).NeedsEverywhere(Permission.ManageServer);
-        group.MapPost("/backups", api.Start).WithName("startBackup")
+        group.MapPost("/backups", api.StartAsync).WithName("startBackup")
             .WithSummary("Begins a backup into a folder of the server's machine. One is made at a time.");
         group.MapGet("/backups/{id:long}", api.Find).WithName("getBackup")
             .WithSummary($"How far a backup is. The last {Kept} are remembered.");
     }
 
-    Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>> Start(BackupRequest request)
+    async Task<Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>>> StartAsync(
+        BackupRequest request, CancellationToken cancellation)
     {
         try
         {
@@ -67,6 +69,16 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
             if (_latest is { State: BackupState.Running } running)
                 return WhistleApi.Conflict($"Backup {running.Id} to {running.Folder} is being made. Wait until it is done.");
             Set(started = new((_latest?.Id ?? 0) + 1, request.Folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow()));
+        }
+
+        try
+        {
+            await AuditAct.WriteCurrentAsync(cancellation);
+        }
+        catch (Exception e)
+        {
+            Set(started with { State = BackupState.Failed, Reason = e.Message });
+            throw;
         }
 
         _ = Task.Run(() => MakeAsync(started), CancellationToken.None);

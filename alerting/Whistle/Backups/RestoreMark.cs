@@ -2,6 +2,8 @@ using System.Text.Json;
 
 using Whistle.Agent.Linux;
 using Whistle.Alerting;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.People;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
@@ -35,6 +37,9 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
             await services.GetRequiredService<ControlStore>().StopAfterRestoreAsync(
                 $"restored from the backup of {mark.BackupAt:yyyy-MM-dd HH:mm:ss}Z: "
                 + "modes, pauses, windows and freezes are as they were then. Look at them, then let repairs go again", now, cancellation);
+            await services.GetRequiredService<AuditLog>().AppendAsync(
+                new(AuditActor.Server, "restore-backup", AccessScope.All, Details: $$"""{"backupAt":"{{mark.BackupAt:O}}"}"""),
+                cancellation);
             // Those that were ended since must not come back.
             await services.GetRequiredService<Sessions>().EndAllAsync(cancellation);
             await services.GetRequiredService<AlertingHost>().BeginGenerationAsync(cancellation);

@@ -8,6 +8,8 @@ using Whistle.Configuration;
 using Whistle.Data;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+using Whistle.Inventory.People;
 using Whistle.State;
 
 namespace Whistle.Commands;
@@ -153,8 +155,27 @@ static class AgentsCommand
             Console.Error.WriteLine(closed);
         using var state = options.OpenState(verify: false);
         await state.RequireCurrentAsync(StateStages.All, cancellation);
-        await onState(arguments, new Credentials(state, TimeProvider.System), cancellation);
+        var credentials = new Credentials(state, TimeProvider.System);
+        if (arguments.CommandResult.Command.Name == "list")
+            await onState(arguments, credentials, cancellation);
+        else
+            await RecordAsync(arguments, new(state, TimeProvider.System), () => onState(arguments, credentials, cancellation));
     }
+
+    // As the server would have written it.
+    static Task<bool> RecordAsync(ParseResult arguments, AuditLog audit, Func<Task> work) => audit.RecordAsync(
+        new AuditAct(
+            new("operator", PeopleDirectory.Local, ""), arguments.CommandResult.Command.Name == "add" ? "enrol-agent" : "revoke-agent")
+        {
+            Scope = () => AccessScope.Of(ClusterOf(arguments)),
+            Subject = arguments.GetValue(Node) ?? "",
+            Details = """{"by":"the command line, on the state"}""",
+        },
+        async () =>
+        {
+            await work();
+            return true;
+        });
 
     static SettingsLayer Given(ParseResult arguments)
     {

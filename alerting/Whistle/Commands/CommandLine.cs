@@ -26,6 +26,7 @@ static class CommandLine
             PeopleCommand.Build(),
             TokensCommand.Build(),
             SessionsCommand.Build(),
+            AuditCommand.Build(),
             BackupCommand.Build(),
             HealthCommand.Build(),
             LoginCommand.Build(),

@@ -65,6 +65,13 @@ static class Examples
         ["tokens revoke"] = ["whistle tokens revoke 0123456789AB"],
         ["sessions list"] = ["whistle sessions list", "whistle sessions list --output wide"],
         ["sessions revoke"] = ["whistle sessions revoke 0123456789AB"],
+        ["audit list"] =
+        [
+            "whistle audit list", "whistle audit list --since 24h --actor ann --output wide",
+            "whistle audit list --action read --tenant acme",
+        ],
+        ["audit verify"] = ["whistle audit verify", "whistle audit verify --head 1234:HASH"],
+        ["audit export"] = ["whistle audit export > audit.jsonl", "whistle audit export --since 720h > november.jsonl"],
         ["backup create"] = ["whistle backup create /var/backups/whistle/1"],
         ["backup verify"] = ["whistle backup verify /var/backups/whistle/1"],
         ["backup restore"] = ["whistle backup restore /var/backups/whistle/1 --data /var/lib/whistle --replace"],

@@ -209,6 +209,24 @@ sealed class ServerConnection : IDisposable
         return false;
     }
 
+    /// <summary>Copies the answer as it is, however long it is.</summary>
+    public Task CopyAsync(string path, Stream to, CancellationToken cancellation) => SpeakAsync(async () =>
+    {
+        using var response = await _http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        if (!response.IsSuccessStatusCode)
+            return Answer(response, await response.Content.ReadAsStringAsync(cancellation));
+        try
+        {
+            await response.Content.CopyToAsync(to, cancellation);
+        }
+        catch (HttpIOException e)
+        {
+            throw new CommandException($"The answer was cut off, so what was written is not all: {e.Message} Ask again.");
+        }
+
+        return default;
+    }, cancellation);
+
     static Task WarnAsync(string what) => Console.Error.WriteLineAsync(Printable.Of($"Warning: {what}"));
 
     async Task<JsonElement> SendAsync(HttpMethod method, string path, object? content, CancellationToken cancellation)
@@ -216,20 +234,33 @@ sealed class ServerConnection : IDisposable
         using var request = new HttpRequestMessage(method, path);
         // What is not given is left out, as in a request by hand.
         request.Content = content is null ? null : JsonContent.Create(content, options: Json);
-        try
+        return await SpeakAsync(async () =>
         {
             using var response = await _http.SendAsync(request, cancellation);
             Now = response.Headers.Date ?? Now;
-            var body = await response.Content.ReadAsStringAsync(cancellation);
-            if (response.StatusCode is HttpStatusCode.Unauthorized)
-                throw new CommandException($"The server at {_http.BaseAddress} rejected the token. "
-                    + "Name that server's folder with --data or a file with its token with --token-file, or another server with --server.");
-            if (response.StatusCode is HttpStatusCode.NoContent)
-                return default;
-            return response.IsSuccessStatusCode || body.StartsWith('{')
-                ? DataOf(JsonDocument.Parse(body).RootElement)
-                : throw new CommandException(
-                    $"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {Printable.Of(body.Trim())}");
+            return Answer(response, await response.Content.ReadAsStringAsync(cancellation));
+        }, cancellation);
+    }
+
+    JsonElement Answer(HttpResponseMessage response, string body)
+    {
+        if (response.StatusCode is HttpStatusCode.Unauthorized)
+            throw new CommandException($"The server at {_http.BaseAddress} rejected the token. "
+                + "Name that server's folder with --data or a file with its token with --token-file, or another server with --server.");
+        if (response.StatusCode is HttpStatusCode.NoContent)
+            return default;
+        return response.IsSuccessStatusCode || body.StartsWith('{')
+            ? DataOf(JsonDocument.Parse(body).RootElement)
+            : throw new CommandException(
+                $"The server at {_http.BaseAddress} answered {(int)response.StatusCode}: {Printable.Of(body.Trim())}");
+    }
+
+    // What goes wrong on the way is said in a line.
+    async Task<JsonElement> SpeakAsync(Func<Task<JsonElement>> speak, CancellationToken cancellation)
+    {
+        try
+        {
+            return await speak();
         }
         catch (HttpRequestException e) when (e.InnerException is AuthenticationException)
         {

@@ -3,6 +3,8 @@ using Whistle.Detectors;
 using Whistle.Incidents;
 using Whistle.Ingest.Heads;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.People;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
@@ -18,7 +20,7 @@ static class StateStages
     public static readonly IReadOnlyList<StateSchema> All =
     [
         Credentials.Tables, PeopleState.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables,
-        ControlStore.Tables, AlertingTables.All, StateReserve.Tables,
+        ControlStore.Tables, AlertingTables.All, StateReserve.Tables, AuditLog.Tables,
     ];
 
     static readonly string[] Left = ["telemetry", "agent"];
@@ -41,6 +43,8 @@ static class StateStages
                 true, $"The state was accepted as it is: {accepted} Look at modes, pauses, freezes and runs, then turn this off.",
                 "whistle", time.GetUtcNow()),
             cancellation);
+        await new AuditLog(state, time).AppendAsync(
+            new(AuditActor.Server, "accept-state", AccessScope.All) { Reason = accepted }, cancellation);
         // Agents know what was done since; nobody knows since when.
         await new RunStore(state).BeginGenerationAsync(Lineage.NewGeneration(), DateTimeOffset.UnixEpoch, time.GetUtcNow(), cancellation);
         await state.SettleAsync(cancellation);

@@ -25,7 +25,7 @@ static class HealthApi
         // The server listens only once the head is filled.
         app.MapGet("/-/ready", () => Ready(board)).NeedsNobody(Probe);
         WhistleApi.Group(app, "health").MapGet("/health", () => TypedResults.Ok(new HealthAnswer(board.State, board.Problems())))
-            .NeedsEverywhere(Permission.Read).WithName("getHealth")
+            .NeedsEverywhere(Permission.Read).ReadsNoTenant().WithName("getHealth")
             .WithSummary("What is wrong with the server itself: the worst state, and every problem with its reason.");
         Count(app.Services.GetRequiredService<CollectorRegistry>(), board);
     }

@@ -15,6 +15,7 @@ using Whistle.Ingest;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
@@ -38,6 +39,7 @@ static class HostStage
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
             .AddSingleton<Credentials>().AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
+            .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(new HealthBoard(options.Time)).AddSingleton<PassWatch>().AddSingleton<ProcessWatch>()
@@ -64,6 +66,7 @@ static class HostStage
             app.UseWhen(c => c.Request.Host.Port is null or 443, https => https.UseHsts());
         app.Use(DateAsync);
         app.Use(StateRefusal.AnswerAsync);
+        RequestAudit.Use(app);
         app.Use(Forbidden.CatchAsync);
         WhistleApi.Use(app);
         OriginCheck.Use(app, Authentication.CookieName(access), app.Services.GetRequiredService<KnownHosts>());
@@ -82,6 +85,7 @@ static class HostStage
         Joining.Map(
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
+        AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(app);
@@ -147,11 +151,25 @@ static class HostStage
         return next(context);
     }
 
+    static Task<IResult> ReloadAsync(
+        HttpContext context, RulesHost rulesHost, RemediationHost remediation, AuditLog audit, CancellationToken cancellation)
+    {
+        var act = new AuditAct(RequestAudit.ActorOf(context), "reload");
+        return audit.RecordAsync(act, async () =>
+        {
+            await act.WriteAsync(cancellation);
+            return await ReloadBothAsync(act, rulesHost, remediation, cancellation);
+        });
+    }
+
     // Rules and runbooks apart: either may have errors, and then what was in force of its kind stays.
-    static async Task<IResult> ReloadAsync(RulesHost rulesHost, RemediationHost remediation, CancellationToken cancellation)
+    static async Task<IResult> ReloadBothAsync(
+        AuditAct act, RulesHost rulesHost, RemediationHost remediation, CancellationToken cancellation)
     {
         var (rules, runbooks) = (await rulesHost.ReloadAsync(cancellation), remediation.Reload());
         string[] errors = [.. rules.Errors.Select(e => e.ToString()), .. runbooks.Errors.Select(e => e.ToString())];
+        if (errors.Length > 0)
+            act.Refuse(string.Join('\n', errors));
         return errors.Length == 0
             ? Results.Text($"{rules.Rules!.RuleCount} rules and {runbooks.Runbooks!.Runbooks.Count} runbooks are in force.\n")
             : Results.Text(

@@ -56,21 +56,22 @@ static class PrometheusApi
         var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
         Add("query_range", GetAndPost, queries.RangeAsync);
-        Add("format_query", GetAndPost, (parameters, _, _) => QueryEndpoints.Format(parameters));
+        Add("format_query", GetAndPost, (parameters, _, _) => QueryEndpoints.Format(parameters)).ReadsNoTenant();
         Add("series", GetAndPost, series.SeriesAsync);
         Add("labels", GetAndPost, series.LabelsAsync);
         Add("label/{name}/values", Get, series.LabelValuesAsync);
-        Add("metadata", Get, (parameters, _, _) => SeriesEndpoints.Metadata(parameters));
+        Add("metadata", Get, (parameters, _, _) => SeriesEndpoints.Metadata(parameters)).ReadsNoTenant();
         Add("rules", Get, (parameters, caller, _) => Rules(rules, parameters, caller.Rights));
         Add("alerts", Get, (_, caller, _) => new(new Answer(
             json => RulesJson.WriteAlerts(json, rules.Signals.Where(s => caller.Rights.Sees(s.Labels))))));
-        Add("status/buildinfo", Get, (_, _, _) => new(new Answer(WriteBuildInfo)));
+        Add("status/buildinfo", Get, (_, _, _) => new(new Answer(WriteBuildInfo))).ReadsNoTenant();
 
-        void Add(string path, string[] methods, Handler handle) => routes.MapMethods($"/api/v1/{path}", methods, async c =>
-        {
-            using var share = memory?.Open();
-            await AnswerAsync(c, handle, share, shortage?.Invoke());
-        }).Needs(Permission.Read);
+        IEndpointConventionBuilder Add(string path, string[] methods, Handler handle) =>
+            routes.MapMethods($"/api/v1/{path}", methods, async c =>
+            {
+                using var share = memory?.Open();
+                await AnswerAsync(c, handle, share, shortage?.Invoke());
+            }).Needs(Permission.Read);
     }
 
     static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters, Rights rights)

@@ -69,7 +69,7 @@ static class SignalsApi
             .Needs(Permission.Read);
         group.MapGet("/inhibit-rules", () => TypedResults.Ok(rules.Rules.InhibitRules.Select(ToAnswer).ToList()))
             .WithName("listInhibitRules").WithSummary("Which signals inhibit which others: the inhibit rules in force.")
-            .Needs(Permission.Read);
+            .Needs(Permission.Read).ReadsNoTenant();
     }
 
     static List<Signal> Seen(IReadOnlyList<Signal> signals, Caller caller) => [.. signals.Where(s => caller.Rights.Sees(s.Labels))];

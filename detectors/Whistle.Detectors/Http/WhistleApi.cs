@@ -41,6 +41,7 @@ public static class WhistleApi
     {
         var group = routes.MapGroup(Root);
         group.AddEndpointFilter(RequestTexts.CheckAsync);
+        group.AddEndpointFilter(ActAudit.RecordAsync);
         return group.WithTags(area).WithMetadata(
             new ProducesResponseTypeMetadata(StatusCodes.Status401Unauthorized, typeof(ApiError), ["application/json"]));
     }

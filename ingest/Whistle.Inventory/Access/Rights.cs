@@ -36,6 +36,10 @@ public sealed class Rights
     /// <summary>Only what these grants allow too: never more than before.</summary>
     public Rights LimitedTo(IReadOnlyList<Grant> grants) => new(this, grants);
 
+    /// <summary>Whether they belong to the tenant, so that what they read there is their own.</summary>
+    public bool IsCustomerOf(AccessScope tenant) =>
+        _lists.Any(grants => grants.Any(g => g.Role.IsCustomers() && g.Scope.Tenant == tenant.Tenant));
+
     /// <summary>Whether it is allowed in all of the scope.</summary>
     public bool May(Permission permission, AccessScope scope) =>
         _lists.All(grants => grants.Any(g => g.Role.Allows(permission) && g.Scope.Covers(scope)));
@@ -53,9 +57,10 @@ public sealed class Rights
     /// <summary>Whether any of the scope can be read, such as a pause for all that holds back one's own repairs too.</summary>
     public bool SeesPartOf(AccessScope scope) => Readable.Any(r => r.Overlaps(scope));
 
-    // Of two scopes that overlap, one lies within the other.
-    IReadOnlyList<AccessScope> ScopesOf(Permission permission) =>
+    /// <summary>Where a permission counts.</summary>
+    public IReadOnlyList<AccessScope> ScopesOf(Permission permission) =>
     [
+        // Of two scopes that overlap, one lies within the other.
         .. _lists.Select(grants => grants.Where(g => g.Role.Allows(permission)).Select(g => g.Scope))
             .Aggregate((a, b) => a.SelectMany(x => b.Where(x.Overlaps), (x, y) => x.Covers(y) ? y : x)).Distinct(),
     ];

@@ -12,8 +12,14 @@ namespace Whistle.Inventory.Callers;
 /// <summary>Makes of who is logged in a caller, with what they may do now.</summary>
 public sealed class Guard(PeopleDirectory people, IAuthorizationService authorization)
 {
-    public Task<Caller> OfAsync(HttpContext context) =>
-        OfAsync(context.User, context.Connection.RemoteIpAddress, context.RequestAborted);
+    /// <summary>The same for all of a request.</summary>
+    public async Task<Caller> OfAsync(HttpContext context)
+    {
+        if (context.Items[typeof(Caller)] is not Caller caller)
+            context.Items[typeof(Caller)] = caller =
+                await OfAsync(context.User, context.Connection.RemoteIpAddress, context.RequestAborted);
+        return caller;
+    }
 
     public async Task<Caller> OfAsync(ClaimsPrincipal user, IPAddress? from, CancellationToken cancellation) =>
         new(user, await people.RightsOfAsync(user, cancellation), from, authorization, people);

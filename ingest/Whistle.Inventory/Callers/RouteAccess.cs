@@ -30,7 +30,7 @@ public static class RouteAccessExtensions
         // Sessions by real time, as a browser counts, whatever clock the server runs on.
         .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, TimeProvider.System))
         .AddSingleton<PeopleStore>().AddSingleton<ApiTokens>().AddSingleton<Invitations>().AddSingleton<PeopleDirectory>()
-        .AddSingleton<Guard>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
+        .AddSingleton<Guard>().AddSingleton<ReadRecords>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
 
     /// <summary>
     /// Who has the permission nowhere is refused. The route asks again about what it acts on, with its <see cref="Caller"/>.

@@ -3,6 +3,7 @@ using System.Data.Common;
 using System.Security.Claims;
 
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 
 namespace Whistle.Inventory.People;
 
@@ -81,7 +82,7 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
     {
         try
         {
-            await note();
+            await AuditAct.AsideAsync(note);
         }
         catch (DbException)
         {

@@ -80,11 +80,12 @@ sealed class RemediationApi
             .WithSummary("Holds repairs back for a time.");
         group.MapDelete("/pauses/{id:long}", EndPauseAsync).WithName("endPause").Needs(Permission.Operate)
             .WithSummary("Ends a pause before its time.");
-        group.MapGet("/kill-switch", KillSwitchAsync).WithName("getKillSwitch").Needs(Permission.Read)
+        group.MapGet("/kill-switch", KillSwitchAsync).WithName("getKillSwitch").Needs(Permission.Read).ReadsNoTenant()
             .WithSummary("Whether all repairs are stopped.");
         group.MapPut("/kill-switch", SetKillSwitchAsync).WithName("setKillSwitch").NeedsEverywhere(Permission.ManageServer)
             .WithSummary("Stops or resumes all repairs. Stopping needs no reason, resuming does.");
-        group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").Needs(Permission.Read).WithSummary("The runbooks in force.");
+        group.MapGet("/runbooks", Runbooks).WithName("listRunbooks").Needs(Permission.Read).ReadsNoTenant()
+            .WithSummary("The runbooks in force.");
         group.MapGet("/runbook-modes", ModesAsync).WithName("listModes").Needs(Permission.Read)
             .WithSummary("How far runbooks may go, as people have set it.");
         group.MapPut("/runbook-modes", SetModeAsync).WithName("setMode").Needs(Permission.Operate)

@@ -37,6 +37,7 @@ public sealed class MigrationTextTests
         alerting 0 280099bdecec944e86c938d16c8a1be6
         alerting 1 58bf622ffc652dcdb5a4b87db16179a0
         reserve 0 abe90d168676c3d5e8dce0a20b738f65
+        audit 0 6ca8e7b84805acf7a032f30ba43f2a7f
         """;
 
     [Fact]
