@@ -8,6 +8,7 @@ using MudBlazor.Services;
 using Whistle.Inventory.Callers;
 using Whistle.Web.Acts;
 using Whistle.Web.Assets;
+using Whistle.Web.Audits;
 using Whistle.Web.Incidents;
 using Whistle.Web.Layout;
 using Whistle.Web.Live;
@@ -38,7 +39,7 @@ public static class Dashboard
         services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>()
             .AddSingleton<StoryReader>().AddSingleton<TicketReader>().AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>()
-            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddScoped<Visitor>().AddScoped<PageReads>();
+            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddSingleton<AuditReader>().AddScoped<Visitor>().AddScoped<PageReads>();
         return services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 

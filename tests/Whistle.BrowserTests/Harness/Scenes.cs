@@ -64,7 +64,7 @@ static class Scenes
             ("incidents-all", "/incidents?state=all"), ("incident-approve", Of("build-1")), ("incident-repaired", Of("web-3")),
             ("incident-observe", Of("edge-7")), ("incident-gave-up", Of("db-1")),
             ("incident-long", $"/incidents/{incidents.First(i => i.Cluster.StartsWith("a-cluster", StringComparison.Ordinal)).Id}"),
-            ("tickets", "/tickets"),
+            ("tickets", "/tickets"), ("audit", "/audit"),
             (
                 "ticket",
                 $"/tickets/{(await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken))[0].Id}"),
