@@ -53,10 +53,17 @@ public sealed class TicketStore
         var places = new List<string>();
         foreach (var place in rights.Readable)
         {
-            values.Add(($"$tenant{places.Count}", place.Tenant));
-            values.Add(($"$cluster{places.Count}", place.Cluster));
-            places.Add($"($tenant{places.Count} IS NULL OR tenant = $tenant{places.Count}) "
-                + $"AND ($cluster{places.Count} IS NULL OR cluster = $cluster{places.Count})");
+            var number = places.Count;
+            if (place.Tenant is not null)
+                values.Add(($"$tenant{number}", place.Tenant));
+            if (place.Cluster is not null)
+                values.Add(($"$cluster{number}", place.Cluster));
+            places.Add(place switch
+            {
+                { Cluster: not null } => $"(tenant = $tenant{number} AND cluster = $cluster{number})",
+                { Tenant: not null } => $"tenant = $tenant{number}",
+                _ => "1 = 1",
+            });
         }
 
         if (places.Count == 0)

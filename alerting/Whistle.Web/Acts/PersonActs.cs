@@ -56,8 +56,9 @@ sealed class PersonActs(
             return "The plan has changed since you opened it. Close this, read the new plan and approve that.";
         if (environment.Limits.RefuseApproval(duration) is { } tooLong)
             return tooLong;
-        await environment.Runs.ApproveAsync(new Approval(run, planHash, author, now, now + duration, step), CancellationToken.None);
-        return null;
+        return await environment.Runs.ApproveAsync(
+            new Approval(run, planHash, author, now, now + duration, step), CancellationToken.None)
+            ? null : "The run has already ended, so there is nothing to approve.";
     });
 
     public Task<string?> CompleteAsync(string run, string step, string note) =>

@@ -136,7 +136,7 @@ static class Authentication
         WhistleApi.Group(app, "login").MapPost("/login-links", async Task<Ok<LoginLink>> (HttpRequest request, Caller caller) =>
         {
             // Whoever opens it is the machine's own user, and no person may become that.
-            if (!caller.Actor.IsLocal)
+            if (!(await caller.ActorAsync(request.HttpContext.RequestAborted)).IsLocal)
                 throw new ForbiddenException(Permission.ManageServer, AccessScope.All);
             await AuditAct.WriteCurrentAsync(request.HttpContext.RequestAborted);
             return TypedResults.Ok(new LoginLink($"{request.Scheme}://{request.Host}/login?token={access.NewLink()}"));

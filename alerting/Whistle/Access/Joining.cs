@@ -72,7 +72,8 @@ static class Joining
         }).Needs(Permission.Enrol).WithName("makeJoinToken")
             .WithSummary("Makes a token that nodes of a cluster enrol themselves with; answers it this once.");
         group.MapGet("/join-tokens", async (Caller caller, CancellationToken cancellation) =>
-            TypedResults.Ok((await credentials.JoinTokensAsync(cancellation)).Where(t => caller.Sees(t.ClusterId))
+            TypedResults.Ok((await credentials.JoinTokensAsync(cancellation)).Where(
+                t => caller.Rights.May(Permission.Enrol, AccessScope.Of(t.ClusterId)) && caller.Sees(t.ClusterId))
                 .Select(JoinTokenAnswer.Of).ToList()))
             .Needs(Permission.Enrol).WithName("listJoinTokens").WithSummary("The tokens that nodes could enrol themselves with now.");
         group.MapDelete("/join-tokens/{id}", async Task<Results<NoContent, NotFound<ApiError>>> (

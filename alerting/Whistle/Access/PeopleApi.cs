@@ -28,7 +28,10 @@ sealed record GrantRequest(Role Role, string? Tenant = null, string? Cluster = n
 {
     // Never more than what was meant: without a tenant it would be all of them.
     public static string? Mistake(params IEnumerable<GrantRequest> requests) =>
-        requests.Any(r => string.IsNullOrEmpty(r.Tenant) && !string.IsNullOrEmpty(r.Cluster)) ? "cluster: name its tenant too." : null;
+        requests.Any(r => r is null) ? "grants: one of them is null."
+        : requests.Any(r => r.Tenant is "") ? "tenant: the name is empty. Leave it out to mean all tenants."
+        : requests.Any(r => r.Cluster is "") ? "cluster: the name is empty. Leave it out to mean all of the tenant's clusters."
+        : requests.Any(r => r.Tenant is null && r.Cluster is not null) ? "cluster: name its tenant too." : null;
 
     public Grant ToGrant() => new(Role, AccessScope.Of(new ClusterId(Tenant ?? "", Cluster ?? "")));
 }
@@ -87,12 +90,12 @@ static class PeopleApi
     static void MapPeople(RouteGroupBuilder group, PeopleStore people, Sessions sessions)
     {
         group.MapGet("/people", async (Caller caller, CancellationToken cancellation) =>
-            TypedResults.Ok(await ListAsync(caller.Actor, people, sessions, cancellation)))
+            TypedResults.Ok(await ListAsync(await caller.ActorAsync(cancellation), people, sessions, cancellation)))
             .WithName("listPeople").WithSummary("The people who can log in and have a grant where you manage people.");
         group.MapPost("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, GrantRequest request, Caller caller, CancellationToken cancellation) =>
             GrantRequest.Mistake(request) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.GiveAsync(caller.Actor, name, Concerned(caller, request.ToGrant()), cancellation)))
+                : Answer(await people.GiveAsync(await caller.ActorAsync(cancellation), name, Concerned(caller, request.ToGrant()), cancellation)))
             .WithName("grant").WithSummary("Gives somebody a role.");
         group.MapDelete("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, [Description("All tenants if not given.")] string? tenant,
@@ -103,16 +106,16 @@ static class PeopleApi
                 return WhistleApi.BadRequest($"role: \"{role}\" is none of {Roles.Names}.");
             var grant = new GrantRequest(found, tenant, cluster);
             return GrantRequest.Mistake(grant) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.TakeAsync(caller.Actor, name, Concerned(caller, grant.ToGrant()), cancellation));
+                : Answer(await people.TakeAsync(await caller.ActorAsync(cancellation), name, Concerned(caller, grant.ToGrant()), cancellation));
         })
             .WithName("revokeGrant").WithSummary("Takes a role from somebody, in effect within seconds.");
         group.MapPost("/people/{name}/disable", async (
             [Description("What they are called.")] string name, Caller caller, CancellationToken cancellation) =>
-            Answer(await people.DisableAsync(caller.Actor, name, cancellation)))
+            Answer(await people.DisableAsync(await caller.ActorAsync(cancellation), name, cancellation)))
             .WithName("disablePerson").WithSummary("Keeps somebody out: their sessions end, and their tokens open nothing.");
         group.MapPost("/people/{name}/enable", async (
             [Description("What they are called.")] string name, Caller caller, CancellationToken cancellation) =>
-            Answer(await people.EnableAsync(caller.Actor, name, cancellation)))
+            Answer(await people.EnableAsync(await caller.ActorAsync(cancellation), name, cancellation)))
             .WithName("enablePerson").WithSummary("Lets somebody in again who was disabled or locked out.");
     }
 
@@ -121,12 +124,12 @@ static class PeopleApi
         group.MapPost("/people/{name}/reset", async Task<AnsweredLink> (
             [Description("What they are called.")] string name, HttpRequest request, Caller caller, CancellationToken cancellation) =>
         {
-            var (token, outcome) = await invitations.ResetAsync(people, caller.Actor, name, cancellation);
+            var (token, outcome) = await invitations.ResetAsync(people, await caller.ActorAsync(cancellation), name, cancellation);
             return Link(request, token, Invitations.Usual, outcome);
         }).WithName("resetPerson").WithSummary(
             "Takes away password, second factor and passkeys, ends the sessions, and makes a link by which the person chooses again.");
         group.MapGet("/invitations", async (Caller caller, CancellationToken cancellation) => TypedResults.Ok(
-            (await invitations.OpenAsync(caller.Actor, cancellation)).Select(i => new InvitationAnswer(
+            (await invitations.OpenAsync(await caller.ActorAsync(cancellation), cancellation)).Select(i => new InvitationAnswer(
                 i.Id, i.UserName, i.Person is not null, [.. i.Grants.Select(GrantAnswer.Of)], i.MadeName, i.MadeAt, i.EndsAt)).ToList()))
             .WithName("listInvitations").WithSummary("The invitations that somebody could use now.");
         group.MapPost("/invitations", async Task<AnsweredLink> (
@@ -137,12 +140,12 @@ static class PeopleApi
             if (GrantRequest.Mistake(body.Grants) is { } mistake)
                 return WhistleApi.BadRequest(mistake);
             var (token, outcome) = await invitations.InviteAsync(
-                caller.Actor, body.Name, [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))], lasts, cancellation);
+                await caller.ActorAsync(cancellation), body.Name, [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))], lasts, cancellation);
             return Link(request, token, lasts, outcome);
         }).WithName("invite").WithSummary("Makes a link by which somebody new chooses how to log in, once.");
         group.MapDelete("/invitations/{id}", async (
             [Description("As the list has it.")] string id, Caller caller, CancellationToken cancellation) =>
-            Answer(await invitations.RevokeAsync(caller.Actor, id, cancellation)))
+            Answer(await invitations.RevokeAsync(await caller.ActorAsync(cancellation), id, cancellation)))
             .WithName("revokeInvitation").WithSummary("Takes an invitation back.");
     }
 

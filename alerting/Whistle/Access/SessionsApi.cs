@@ -32,14 +32,14 @@ static class SessionsApi
         var group = WhistleApi.Group(app, "sessions");
         group.MapGet("/sessions", async (Caller caller, CancellationToken cancellation) =>
         {
-            var owners = await Owners.OfAsync(caller.Actor, people, cancellation);
+            var owners = await Owners.OfAsync(await caller.ActorAsync(cancellation), people, cancellation);
             return TypedResults.Ok((await sessions.AllAsync(cancellation)).Where(s => owners.Has(s.Owner)).Select(s => new SessionAnswer(
                 s.Id, owners.NameOf(s.Owner), s.Address, s.Agent, s.BeganAt, s.SeenAt, s.IdleUntil, s.EndsAt)).ToList());
         }).NeedsLogin(Own).WithName("listSessions").WithSummary("Open sessions: your own, and those of people whose accounts you manage.");
         group.MapDelete("/sessions/{id}", async Task<Results<NoContent, NotFound<ApiError>>> (
             [Description("As the list has it.")] string id, Caller caller, CancellationToken cancellation) =>
         {
-            var owners = await Owners.OfAsync(caller.Actor, people, cancellation);
+            var owners = await Owners.OfAsync(await caller.ActorAsync(cancellation), people, cancellation);
             var found = (await sessions.AllAsync(cancellation))
                 .FirstOrDefault(s => s.Id.Equals(id, StringComparison.OrdinalIgnoreCase) && owners.Has(s.Owner));
             if (found is null || await sessions.EndAsync(found.Hash, cancellation) == 0)

@@ -38,7 +38,7 @@ static class TokensApi
         var group = WhistleApi.Group(app, "tokens").NeedsLogin(Own);
         group.MapGet("/tokens", async (Caller caller, CancellationToken cancellation) =>
         {
-            var owners = await Owners.OfAsync(caller.Actor, people, cancellation);
+            var owners = await Owners.OfAsync(await caller.ActorAsync(cancellation), people, cancellation);
             return TypedResults.Ok((await tokens.LivingAsync(cancellation)).Where(t => owners.Has(t.Owner))
                 .Select(t => TokenAnswer.Of(t, owners.NameOf(t.Owner))).ToList());
         }).WithName("listTokens").WithSummary("API tokens in force: your own, and those of people whose accounts you manage.");
@@ -50,14 +50,14 @@ static class TokensApi
             if (GrantRequest.Mistake(request.Grants) is { } mistake)
                 return WhistleApi.BadRequest(mistake);
             var (token, made, outcome) = await tokens.MakeAsync(
-                caller.Actor, request.Name, [.. request.Grants.Select(g => g.ToGrant())], lasts, cancellation);
+                await caller.ActorAsync(cancellation), request.Name, [.. request.Grants.Select(g => g.ToGrant())], lasts, cancellation);
             return outcome is PeopleOutcome.Refused refused ? WhistleApi.BadRequest(refused.Reason)
                 : TypedResults.Ok(new MadeToken(token!, TokenAnswer.Of(made!, caller.Name)));
         }).WithName("makeToken").WithSummary("Makes an API token that acts in your name; answers it this once.");
         group.MapDelete("/tokens/{id}", async (
             [Description("As the list has it.")] string id, Caller caller, CancellationToken cancellation) =>
         {
-            var owners = await Owners.OfAsync(caller.Actor, people, cancellation);
+            var owners = await Owners.OfAsync(await caller.ActorAsync(cancellation), people, cancellation);
             return PeopleApi.Answer(await tokens.RevokeAsync(id, t => owners.Has(t.Owner), cancellation));
         }).WithName("revokeToken").WithSummary("Takes an API token back, in effect within seconds.");
     }

@@ -9,8 +9,9 @@ namespace Whistle.Commands;
 static class GrantOptions
 {
     static readonly Option<string> Role = Roles();
-    static readonly Option<string?> Tenant = new("--tenant") { Description = "The tenant that it counts in." };
-    static readonly Option<string?> Cluster = new("--cluster") { Description = "The only cluster of the tenant that it counts in." };
+    static readonly Option<string?> Tenant = new Option<string?>("--tenant") { Description = "The tenant that it counts in." }.NotEmpty();
+    static readonly Option<string?> Cluster =
+        new Option<string?>("--cluster") { Description = "The only cluster of the tenant that it counts in." }.NotEmpty();
     static readonly Option<bool> AllTenants = new("--all-tenants") { Description = "It counts in every tenant, of today and later." };
 
     public static Command With(Command command)

@@ -18,7 +18,6 @@ sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
     const int Most = 1000;
 
     readonly Dictionary<string, Dictionary<string, QueryAnswer>> _answers = [];
-    int _asked;
 
     public TemplateData Data(Element element) => new(element.Labels, element.Value, Answers(element));
 
@@ -87,7 +86,7 @@ sealed class TemplateQueries(PromQLEngine engine, DateTimeOffset at)
 
     async ValueTask<QueryAnswer> AskAsync(string query, string tenant, CancellationToken cancellation)
     {
-        if (_asked++ >= Most)
+        if (_answers[tenant].Count >= Most)
             throw new InvalidOperationException($"the templates of the rule ask more than {Most} different queries");
         try
         {

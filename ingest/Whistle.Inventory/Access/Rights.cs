@@ -36,9 +36,12 @@ public sealed class Rights
     /// <summary>Only what these grants allow too: never more than before.</summary>
     public Rights LimitedTo(IReadOnlyList<Grant> grants) => new(this, grants);
 
-    /// <summary>Whether they belong to the tenant, so that what they read there is their own.</summary>
+    /// <summary>
+    /// Whether they belong to the tenant, so that what they read there is their own. What a token of theirs is limited to says nothing
+    /// about it.
+    /// </summary>
     public bool IsCustomerOf(AccessScope tenant) =>
-        _lists.Any(grants => grants.Any(g => g.Role.IsCustomers() && g.Scope.Tenant == tenant.Tenant));
+        _lists[0].Any(g => g.Role.IsCustomers() && g.Scope.Tenant == tenant.Tenant);
 
     /// <summary>Whether it is allowed in all of the scope.</summary>
     public bool May(Permission permission, AccessScope scope) =>

@@ -56,8 +56,13 @@ public sealed class Caller
     /// <summary>Null where it is not known.</summary>
     public IPAddress? From { get; }
 
-    /// <summary>As whom they change what is about people.</summary>
-    public Actor Actor => new(User.FindFirstValue(PeopleDirectory.IdentityClaim) ?? "", Name, Rights);
+    /// <summary>
+    /// As whom they change what is about people, with what they may do now: the body of a request may take long to come.
+    /// </summary>
+    /// <exception cref="ForbiddenException">They may do nothing any more.</exception>
+    public async Task<Actor> ActorAsync(CancellationToken cancellation) =>
+        await _people.ActorOfAsync(User, cancellation) ?? throw new ForbiddenException(Permission.ManagePeople, null);
+
     /// <summary>As the audit names them.</summary>
     public AuditActor Who { get; }
 
