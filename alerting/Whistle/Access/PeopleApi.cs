@@ -95,7 +95,8 @@ static class PeopleApi
         group.MapPost("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, GrantRequest request, Caller caller, CancellationToken cancellation) =>
             GrantRequest.Mistake(request) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.GiveAsync(await caller.ActorAsync(cancellation), name, Concerned(caller, request.ToGrant()), cancellation)))
+                : Answer(await people.GiveAsync(
+                    await caller.ActorAsync(cancellation), name, Concerned(caller, request.ToGrant()), cancellation)))
             .WithName("grant").WithSummary("Gives somebody a role.");
         group.MapDelete("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, [Description("All tenants if not given.")] string? tenant,
@@ -106,7 +107,8 @@ static class PeopleApi
                 return WhistleApi.BadRequest($"role: \"{role}\" is none of {Roles.Names}.");
             var grant = new GrantRequest(found, tenant, cluster);
             return GrantRequest.Mistake(grant) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.TakeAsync(await caller.ActorAsync(cancellation), name, Concerned(caller, grant.ToGrant()), cancellation));
+                : Answer(await people.TakeAsync(
+                    await caller.ActorAsync(cancellation), name, Concerned(caller, grant.ToGrant()), cancellation));
         })
             .WithName("revokeGrant").WithSummary("Takes a role from somebody, in effect within seconds.");
         group.MapPost("/people/{name}/disable", async (
@@ -140,7 +142,8 @@ static class PeopleApi
             if (GrantRequest.Mistake(body.Grants) is { } mistake)
                 return WhistleApi.BadRequest(mistake);
             var (token, outcome) = await invitations.InviteAsync(
-                await caller.ActorAsync(cancellation), body.Name, [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))], lasts, cancellation);
+                await caller.ActorAsync(cancellation), body.Name, [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))], lasts,
+                cancellation);
             return Link(request, token, lasts, outcome);
         }).WithName("invite").WithSummary("Makes a link by which somebody new chooses how to log in, once.");
         group.MapDelete("/invitations/{id}", async (
