@@ -15,7 +15,6 @@ using Whistle.Inventory;
 using Whistle.Inventory.Callers;
 using Whistle.Remediation;
 using Whistle.State.Health;
-using Whistle.State.Memory;
 using Whistle.Tls;
 using Whistle.Web;
 
@@ -52,12 +51,13 @@ sealed class WhistleApp : IAsyncDisposable
 
     void MapStages()
     {
-        var bodies = new ByteBudget(_options.Memory.OtherBodies, "The bodies of requests in work");
-        _app.UseHost(bodies);
+        // Agents and people do not hold each other up.
+        var half = _options.Memory.OtherBodies / 2;
+        _app.UseHost(new(half, "The bodies of requests in work", "caller"));
         _app.MapHost();
         _app.MapIngest();
         _app.MapDetectors();
-        _app.MapRemediation(bodies);
+        _app.MapRemediation(new(half, "The bodies of agents' reports in work", "tenant"));
         _app.MapAlerting();
         _app.MapDashboard();
     }

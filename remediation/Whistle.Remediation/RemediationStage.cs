@@ -50,8 +50,8 @@ public static class RemediationStage
         return services;
     }
 
-    /// <param name="bodies">What the bodies of requests in work may take of the memory.</param>
-    public static void MapRemediation(this IEndpointRouteBuilder routes, ByteBudget bodies)
+    /// <param name="bodies">What the bodies of agents' requests in work may take of the memory, by tenant.</param>
+    public static void MapRemediation(this IEndpointRouteBuilder routes, FairBudgets bodies)
     {
         var services = routes.ServiceProvider;
         var (host, time) = (services.GetRequiredService<RemediationHost>(), services.GetRequiredService<TimeProvider>());

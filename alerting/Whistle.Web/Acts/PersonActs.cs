@@ -98,6 +98,8 @@ sealed class PersonActs(
             new("set-kill-switch", "", new() { ["on"] = on, ["reason"] = reason }), Permission.ManageServer, AccessScope.All,
             async (author, now) =>
     {
+        if (on)
+            AuditAct.CurrentGoesFirst();
         await environment.Control.SetAsync(
             new KillSwitch(on, on && reason.Length == 0 ? KillSwitch.NoReason : reason, author, now), CancellationToken.None);
         return null;

@@ -157,7 +157,8 @@ static class Authentication
         await LoginPages.LoggedIn.ExecuteAsync(context);
     }
 
-    static async Task<bool> BeginAsync(HttpContext context, string owner)
+    /// <summary>Gives the browser a session.</summary>
+    public static async Task<bool> BeginAsync(HttpContext context, string owner)
     {
         var sessions = context.RequestServices.GetRequiredService<Sessions>();
         var id = await sessions.BeginAsync(

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using System.Text.Json.Nodes;
 
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.IdentityModel.Protocols.OpenIdConnect;
@@ -127,19 +128,34 @@ static class OidcLogIn
             return;
         }
 
+        var outside = new OutsideIdentity(issuer, subject);
         var grants = options.GrantsOf(user.FindAll(options.RoleClaim).Select(c => c.Value));
-        var (person, refusal) = await http.RequestServices.GetRequiredService<PeopleStore>().ComeInAsync(
-            new(issuer, subject), name!, user.FindFirstValue("email"), grants, http.RequestAborted);
+        // Whoever it is, and what the claims change, is one act with the log-in.
+        var act = new AuditAct(RequestAudit.ActorOf(user, http) with { Name = name! }, "log-in") { Details = DetailsOf(outside, grants) };
+        var (person, refusal) = await http.RequestServices.GetRequiredService<AuditLog>().RecordAsync(
+            act,
+            async () =>
+            {
+                var came = await http.RequestServices.GetRequiredService<PeopleStore>().ComeInAsync(
+                    outside, name!, user.FindFirstValue("email"), grants, act, http.RequestAborted);
+                if (came.Person is { } comes)
+                    await Authentication.BeginAsync(http, comes.Identity);
+                return came;
+            },
+            came => came.Refusal);
         if (person is null)
-        {
-            await RefuseAsync(http, refusal!);
             await LoginPages.WriteAsync(http, "You may not come in", refusal!);
-        }
         else
-        {
-            await Authentication.LogInAsync(http, person, ByProvider);
-        }
+            await LoginPages.LoggedIn.ExecuteAsync(http);
     }
+
+    static string DetailsOf(OutsideIdentity outside, IReadOnlyList<Grant> grants) => new JsonObject
+    {
+        ["by"] = "provider",
+        ["issuer"] = outside.Issuer,
+        ["subject"] = outside.Subject,
+        ["grants"] = new JsonArray([.. grants.Select(g => JsonValue.Create(g.ToString()))]),
+    }.ToJsonString();
 
     static async Task FailAsync(
         HttpContext context, OidcOptions options, Exception? failure, int status = StatusCodes.Status401Unauthorized)

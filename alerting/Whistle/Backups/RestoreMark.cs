@@ -40,8 +40,10 @@ sealed record RestoreMark(string Generation, DateTimeOffset BackupAt)
             await services.GetRequiredService<AuditLog>().AppendAsync(
                 new(AuditActor.Server, "restore-backup", AccessScope.All, Details: $$"""{"backupAt":"{{mark.BackupAt:O}}"}"""),
                 cancellation);
-            // Those that were ended since must not come back.
+            // Those that were ended or revoked since must not come back.
             await services.GetRequiredService<Sessions>().EndAllAsync(cancellation);
+            await services.GetRequiredService<ApiTokens>().RevokeAllAsync(cancellation);
+            await services.GetRequiredService<Invitations>().RevokeAllAsync(cancellation);
             await services.GetRequiredService<AlertingHost>().BeginGenerationAsync(cancellation);
             await runs.BeginGenerationAsync(mark.Generation, mark.BackupAt, now, cancellation);
         }

@@ -56,7 +56,7 @@ static class HostStage
 
     /// <summary>What stands before every route.</summary>
     /// <param name="bodies">What the bodies of requests in work may take of the memory.</param>
-    public static void UseHost(this WebApplication app, ByteBudget bodies)
+    public static void UseHost(this WebApplication app, FairBudgets bodies)
     {
         var access = app.Services.GetRequiredService<LocalAccess>();
         Listeners.Use(app);
@@ -70,11 +70,11 @@ static class HostStage
         app.Use(Forbidden.CatchAsync);
         WhistleApi.Use(app);
         OriginCheck.Use(app, Authentication.CookieName(access), app.Services.GetRequiredService<KnownHosts>());
-        RequestBodies.Use(app, bodies);
         app.UseDashboard();
         app.UseAuthentication();
         app.UseAuthorization();
         Authentication.Use(app);
+        RequestBodies.Use(app, bodies);
     }
 
     public static void MapHost(this WebApplication app)

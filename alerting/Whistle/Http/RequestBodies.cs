@@ -1,46 +1,91 @@
 using Microsoft.AspNetCore.Http.Features;
 
+using Whistle.Access;
+using Whistle.Detectors.Http;
+using Whistle.Inventory.People;
 using Whistle.State.Memory;
 
 namespace Whistle.Http;
 
 /// <summary>
-/// Bounds what bodies of requests take of the memory, each and all in work together. Samples and agents' reports of commands are bounded
-/// where they are read: those wait long for what is not their body.
+/// Reads the bodies of people's requests before anything answers them, so that none holds up the others: each is small, comes within a
+/// time, and has its sender's share of the memory only for what has come. The first <see cref="Free"/> bytes need no share: however much
+/// is uploaded, the kill switch gets through. Samples and agents' reports of commands are bounded where they are read.
 /// </summary>
 static class RequestBodies
 {
-    // Where the length is declared, the server's own limit (30 MB) holds, and the body can be refused without breaking the connection.
-    const long MostUndeclared = 4 << 20;
+    /// <summary>Of whoever is logged in.</summary>
+    public const int Most = 1 << 20;
+
+    /// <summary>Of anybody. Connections are counted, and with them these.</summary>
+    public const int Free = 16 << 10;
+
+    static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
     static readonly string[] Own = ["/api/v1/write", "/agent"];
 
-    public static void Use(WebApplication app, ByteBudget budget) => app.Use(async (context, next) =>
+    /// <summary>After authentication: strangers have no share.</summary>
+    public static void Use(WebApplication app, FairBudgets budgets) => app.Use(async (context, next) =>
     {
-        if (!HasBody(context.Request) || Own.Any(o => context.Request.Path.StartsWithSegments(o)))
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false } || Own.Any(o => context.Request.Path.StartsWithSegments(o)))
         {
             await next(context);
             return;
         }
 
-        var limit = context.Features.Get<IHttpMaxRequestBodySizeFeature>();
-        if (context.Request.ContentLength is null && limit is { IsReadOnly: false })
-            limit.MaxRequestBodySize = MostUndeclared;
-        using var share = budget.Open();
-        try
+        using var body = new MemoryStream();
+        var identity = context.User.FindFirst(PeopleDirectory.IdentityClaim)?.Value;
+        using var share = budgets.Open(identity ?? "");
+        if (await ReadAsync(context.Request, body, identity is null ? null : share) is { } refusal)
         {
-            share.Take(context.Request.ContentLength <= limit?.MaxRequestBodySize ? context.Request.ContentLength.Value : MostUndeclared);
-        }
-        catch (BusyException e)
-        {
-            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
-            context.Response.Headers.RetryAfter = "5";
-            await context.Response.WriteAsync($"{e.Message} Send again later.\n");
+            context.Response.Headers.RetryAfter = refusal.Status is StatusCodes.Status503ServiceUnavailable ? "5" : default;
+            // What is still to come is not waited for.
+            context.Response.Headers.Connection = HttpProtocol.IsHttp11(context.Request.Protocol) ? "close" : default;
+            await RefuseAsync(context, refusal.Status, refusal.Reason);
             return;
         }
 
+        body.Position = 0;
+        context.Request.Body = body;
         await next(context);
     });
 
-    static bool HasBody(HttpRequest request) => request.ContentLength > 0 || request.Headers.TransferEncoding.Count > 0;
+    static async Task<Refusal?> ReadAsync(HttpRequest request, MemoryStream body, ByteShare? share)
+    {
+        var most = share is null ? Free : Most;
+        var tooLarge = new Refusal(
+            StatusCodes.Status413PayloadTooLarge, $"The body is larger than {most >> 10} KiB. Send less at a time.");
+        if (request.ContentLength > most)
+            return tooLarge;
+        // By real time, as the network counts, whatever clock the server runs on.
+        using var deadline = new CancellationTokenSource(Deadline, TimeProvider.System);
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, request.HttpContext.RequestAborted);
+        var buffer = new byte[4 << 10];
+        try
+        {
+            while (await request.Body.ReadAsync(buffer, ends.Token) is > 0 and var read)
+            {
+                if (body.Length + read > most)
+                    return tooLarge;
+                if (body.Length + read > Free)
+                    share!.Take(read);
+                body.Write(buffer, 0, read);
+            }
+
+            return null;
+        }
+        catch (BusyException e)
+        {
+            return new(StatusCodes.Status503ServiceUnavailable, $"{e.Message} Send again later.");
+        }
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested)
+        {
+            return new(StatusCodes.Status408RequestTimeout, $"The body did not come within {Deadline.TotalSeconds} s. Send it again.");
+        }
+    }
+
+    static Task RefuseAsync(HttpContext context, int status, string reason) => WhistleApi.IsOurs(context)
+        ? WhistleApi.RefuseAsync(context, status, reason) : PlainRefusal.WriteAsync(context, status, reason);
+
+    sealed record Refusal(int Status, string Reason);
 }

@@ -44,7 +44,7 @@ public sealed class Gateway(
     // A sender that declares much and sends little must not hold what it declares.
     const int FirstBuffer = 64 << 10;
 
-    readonly TenantBudgets _bodies = new(memory.WriteBodies, "The bodies of requests being processed");
+    readonly FairBudgets _bodies = new(memory.WriteBodies, "The bodies of requests being processed", "tenant");
     readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 

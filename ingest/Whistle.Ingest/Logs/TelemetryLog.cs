@@ -67,7 +67,7 @@ public sealed class TelemetryLog(
 
     readonly FairQueue _queue = new();
     readonly SeriesResolver _resolver = new(head, options, time);
-    readonly TenantBudgets _pending = new(memory.PendingSamples, "The samples that wait for the store");
+    readonly FairBudgets _pending = new(memory.PendingSamples, "The samples that wait for the store", "tenant");
     readonly ByteBudget _recorded = new(long.MaxValue, "");
     readonly CommitBatch _batch = new();
     // Held while samples go from the batch into the head, and while the head is pruned.

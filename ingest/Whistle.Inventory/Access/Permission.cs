@@ -18,7 +18,7 @@ public enum Permission
     /// <summary>Approve the plan of a run, or one of its steps.</summary>
     Approve,
 
-    /// <summary>Cancel runs, complete tasks; set pauses, modes, windows and freezes; stop all repairs of what is theirs.</summary>
+    /// <summary>Cancel runs, complete tasks; set pauses, modes, windows and freezes.</summary>
     Operate,
 
     /// <summary>Let agents and collectors in, and shut them out.</summary>

@@ -64,7 +64,17 @@ public sealed class Rights
     public IReadOnlyList<AccessScope> ScopesOf(Permission permission) =>
     [
         // Of two scopes that overlap, one lies within the other.
-        .. _lists.Select(grants => grants.Where(g => g.Role.Allows(permission)).Select(g => g.Scope))
-            .Aggregate((a, b) => a.SelectMany(x => b.Where(x.Overlaps), (x, y) => x.Covers(y) ? y : x)).Distinct(),
+        .. _lists.Select(grants => Widest(grants.Where(g => g.Role.Allows(permission)).Select(g => g.Scope)))
+            .Aggregate((a, b) => Widest(a.SelectMany(x => b.Where(x.Overlaps), (x, y) => x.Covers(y) ? y : x))),
     ];
+
+    static List<AccessScope> Widest(IEnumerable<AccessScope> scopes)
+    {
+        var all = scopes.ToHashSet();
+        return
+        [
+            .. all.Contains(AccessScope.All) ? [AccessScope.All]
+                : all.Where(s => s.Cluster is null || !all.Contains(AccessScope.Of(s.Tenant!))),
+        ];
+    }
 }

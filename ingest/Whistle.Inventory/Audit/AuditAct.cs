@@ -34,6 +34,9 @@ public sealed class AuditAct(AuditActor actor, string action)
     /// <summary>Writes the entry of what goes on here; see <see cref="WriteAsync"/>.</summary>
     public static Task WriteCurrentAsync(CancellationToken cancellation) => Current?.WriteAsync(cancellation) ?? Task.CompletedTask;
 
+    /// <summary>What goes on here is done whether or not its entry can be written: a stop of all repairs waits for nothing.</summary>
+    public static void CurrentGoesFirst() => Current?.GoesFirst = true;
+
     /// <summary>May be set until the entry is written, as that of somebody who logs in.</summary>
     public AuditActor Actor { get; set; } = actor;
 
@@ -46,6 +49,9 @@ public sealed class AuditAct(AuditActor actor, string action)
 
     /// <summary>A JSON object without secrets.</summary>
     public string Details { get; set; } = "";
+
+    /// <summary>It is done whether or not its entry can be written, which follows it.</summary>
+    internal bool GoesFirst { get; private set; }
 
     internal AuditLog? Log { get; private set; }
 
@@ -74,7 +80,7 @@ public sealed class AuditAct(AuditActor actor, string action)
     internal void Written() => _isWritten = true;
 
     /// <summary>Whether a commit of that state takes the entry along.</summary>
-    internal bool IsPending(StateDatabase state) => !_isWritten && Reason is null && Log?.IsOf(state) is true;
+    internal bool IsPending(StateDatabase state) => !_isWritten && !GoesFirst && Reason is null && Log?.IsOf(state) is true;
 
     internal AuditRecord ToRecord() => new(Actor, Action, Scope(), Subject, Details);
 }

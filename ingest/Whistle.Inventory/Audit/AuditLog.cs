@@ -93,7 +93,8 @@ public sealed class AuditLog
     }
 
     /// <summary>
-    /// Does the act, and writes down that it was done, refused or failed. What the act changes in the state is committed with its entry.
+    /// Does the act, and writes down that it was done, refused or failed. What the act changes in the state is committed with its entry,
+    /// but for an act that <see cref="AuditAct.GoesFirst"/>.
     /// </summary>
     /// <param name="refusal">Why the result is a refusal; null where it is none.</param>
     public async Task<T> RecordAsync<T>(AuditAct act, Func<Task<T>> work, Func<T, string?>? refusal = null)
@@ -116,6 +117,8 @@ public sealed class AuditLog
         act.End();
         if ((refusal?.Invoke(result) ?? act.Reason) is { } reason)
             await EndAsync(act, AuditOutcome.Refused, reason);
+        else if (act.GoesFirst)
+            await NoteAsync(act.ToRecord());
         else if (!act.IsWritten)
             await AppendAsync(act.ToRecord(), CancellationToken.None);
         return result;

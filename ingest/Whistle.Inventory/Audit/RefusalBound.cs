@@ -4,16 +4,21 @@ namespace Whistle.Inventory.Audit;
 
 /// <summary>
 /// Keeps a flood of refusals from filling the disk: the first of each kind is written, the rest of its minute is counted and written as
-/// one entry. Beyond <see cref="Most"/> kinds in a minute, all others are one kind.
+/// one entry. Beyond <see cref="Most"/> kinds in a minute, all others are one kind; those of whoever is logged in and those of nobody are
+/// bounded apart, so that strangers cannot make the others nameless. Of nobody there are <see cref="MostOfNobody"/> kinds a day.
 /// </summary>
 sealed class RefusalBound
 {
     public const int Most = 60;
 
+    public const int MostOfNobody = 2_000;
+
     static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
     readonly Lock _gate = new();
-    readonly Dictionary<(string Identity, string From, string Action), Counted> _kinds = [];
+    readonly Dictionary<Kind, Counted> _kinds = [];
+    DateTime _day;
+    int _ofNobody;
 
     /// <summary>What is to be written now; nothing where the refusal was only counted.</summary>
     public IReadOnlyList<AuditRecord> Admit(AuditRecord record, DateTimeOffset now)
@@ -21,12 +26,12 @@ sealed class RefusalBound
         lock (_gate)
         {
             var written = Take_NeedsLock(now, all: false);
-            var kind = (record.Actor.Identity, record.Actor.From, record.Action);
-            if (!_kinds.ContainsKey(kind) && _kinds.Count >= Most)
+            var kind = Kind.Of(record);
+            if (!_kinds.ContainsKey(kind) && IsFull_NeedsLock(kind.IsOfNobody, now))
             {
-                record = new(new("", "", ""), "many-refusals", AccessScope.All)
+                record = new(new("", kind.IsOfNobody ? "" : "several", ""), "many-refusals", AccessScope.All)
                 { Outcome = AuditOutcome.Refused, Reason = "More kinds of refusals than are written each by itself." };
-                kind = ("", "", record.Action);
+                kind = Kind.Of(record);
             }
 
             if (_kinds.TryGetValue(kind, out var counted))
@@ -44,6 +49,17 @@ sealed class RefusalBound
             return Take_NeedsLock(now, all);
     }
 
+    bool IsFull_NeedsLock(bool ofNobody, DateTimeOffset now)
+    {
+        if (_kinds.Keys.Count(k => k.IsOfNobody == ofNobody) >= Most)
+            return true;
+        if (!ofNobody)
+            return false;
+        if (_day != now.UtcDateTime.Date)
+            (_day, _ofNobody) = (now.UtcDateTime.Date, 0);
+        return ++_ofNobody > MostOfNobody;
+    }
+
     List<AuditRecord> Take_NeedsLock(DateTimeOffset now, bool all)
     {
         List<AuditRecord> taken = [];
@@ -56,6 +72,14 @@ sealed class RefusalBound
         }
 
         return taken;
+    }
+
+    readonly record struct Kind(string Identity, string From, string Action, AccessScope Scope, AuditOutcome Outcome)
+    {
+        public bool IsOfNobody => Identity.Length == 0;
+
+        public static Kind Of(AuditRecord record) =>
+            new(record.Actor.Identity, record.Actor.From, record.Action, record.Scope, record.Outcome);
     }
 
     sealed class Counted(AuditRecord first, DateTimeOffset since)

@@ -12,8 +12,8 @@ using Whistle.Inventory.People;
 namespace Whistle.Inventory.Callers;
 
 /// <summary>What somebody asked for is not theirs to do.</summary>
-/// <param name="permission">That is lacking.</param>
-/// <param name="scope">Where; null where it is lacking everywhere.</param>
+/// <param name="permission">Which they do not have.</param>
+/// <param name="scope">Where they do not have it; null where they have it nowhere.</param>
 public sealed class ForbiddenException(Permission permission, AccessScope? scope) : RefusalException(
     $"This needs the permission {Permissions.Name(permission)}{(scope is { } place ? $" for {place}" : "")}, which your roles do not give. "
         + "Ask an administrator.")

@@ -63,7 +63,7 @@ public sealed class ApiTokens(PeopleState state, TimeProvider time)
         return [.. (await LivingAsync(connection, cancellation)).OrderByDescending(t => t.MadeAt)];
     }
 
-    /// <summary>The one that it is, where it is in force; notes that it was used.</summary>
+    /// <summary>The one that it is, where it is in force.</summary>
     public async Task<ApiToken?> FindAsync(string token, CancellationToken cancellation)
     {
         if (!AccessToken.IsWhole(AccessToken.OfPerson, token))
@@ -87,11 +87,19 @@ public sealed class ApiTokens(PeopleState state, TimeProvider time)
         {
             if (await FindByIdAsync(connection, id.ToUpperInvariant(), cancellation) is not { } token || !mayEnd(token))
                 return new PeopleOutcome.Unknown($"No token {id} is in force. `whistle tokens list` has the ids.");
-            var now = time.GetUtcNow();
-            await connection.ExecuteAsync(
-                "UPDATE api_tokens SET revoked_at = $at, checksum = $checksum WHERE id = $id", cancellation,
-                ("$at", now), ("$id", token.Id), ("$checksum", Checksum(token, now)));
+            await RevokeAsync(connection, token, cancellation);
             return PeopleOutcome.Done;
+        },
+        cancellation);
+
+    /// <summary>All of them: after a restore nobody knows which were revoked since.</summary>
+    public Task<int> RevokeAllAsync(CancellationToken cancellation) => state.ChangeAsync(
+        async connection =>
+        {
+            var living = (await LivingAsync(connection, cancellation)).ToList();
+            foreach (var token in living)
+                await RevokeAsync(connection, token, cancellation);
+            return living.Count;
         },
         cancellation);
 
@@ -134,6 +142,14 @@ public sealed class ApiTokens(PeopleState state, TimeProvider time)
             ("$id", made.Id), ("$hash", hash), ("$owner", made.Owner), ("$name", name), ("$grants", GrantText.Of(grants)), ("$made", now),
             ("$ends", made.EndsAt), ("$checksum", Checksum(made, null)));
         return made;
+    }
+
+    Task<int> RevokeAsync(StateConnection connection, ApiToken token, CancellationToken cancellation)
+    {
+        var now = time.GetUtcNow();
+        return connection.ExecuteAsync(
+            "UPDATE api_tokens SET revoked_at = $at, checksum = $checksum WHERE id = $id", cancellation,
+            ("$at", now), ("$id", token.Id), ("$checksum", Checksum(token, now)));
     }
 
     static long Checksum(ApiToken token, DateTimeOffset? revokedAt) => PeopleState.Tokens.Of(

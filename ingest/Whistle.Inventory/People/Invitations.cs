@@ -98,6 +98,10 @@ public sealed class Invitations(PeopleState state, Sessions sessions, TimeProvid
             ? PeopleOutcome.Done : new PeopleOutcome.Unknown($"No invitation {id} is open."),
         cancellation);
 
+    /// <summary>All that are open: after a restore nobody knows which were revoked since.</summary>
+    public Task<int> RevokeAllAsync(CancellationToken cancellation) =>
+        state.ChangeAsync(connection => EndAsync(connection, _ => true, cancellation), cancellation);
+
     /// <summary>
     /// Null where the token is unknown, was used or revoked, or is over. Whether its maker may still give it is not looked at.
     /// </summary>

@@ -24,6 +24,9 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
 
     static readonly Standing LocalStanding = new(PersonIdentity.LocalName, Rights.Everything);
 
+    /// <summary>How long the claims of a log-in elsewhere count without another: whoever has left there is out here too.</summary>
+    public static readonly TimeSpan ClaimsLast = TimeSpan.FromDays(30);
+
     // Identities that exist, so no guesses; emptied when it is full.
     const int MostKnown = 10_000;
 
@@ -84,7 +87,7 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
         {
             await AuditAct.AsideAsync(note);
         }
-        catch (DbException)
+        catch (Exception e) when (e is DbException or TimeoutException)
         {
             // The state reports it itself.
         }
@@ -115,7 +118,7 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
         if (PersonIdentity.PersonOf(identity) is { } person)
         {
             return await people.FindAsync(person, cancellation) is { Person.DisabledAt: null } known
-                ? new(known.Person.Name, new([.. known.Grants.Select(g => g.Grant)])) : null;
+                ? new(known.Person.Name, new([.. known.Grants.Where(Counts).Select(g => g.Grant)])) : null;
         }
 
         // A token's owner is no token, so this ends.
@@ -123,6 +126,8 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
             && await FindAsync(token.Owner, cancellation) is { } owner
             ? new($"{owner.Name} (token {token.Name})", owner.Rights.LimitedTo(token.Grants)) : null;
     }
+
+    bool Counts(GivenGrant given) => given.Source is GrantSource.Local || time.GetUtcNow() - given.GivenAt < ClaimsLast;
 
     static ClaimsPrincipal Principal(string scheme, string identity, string name, string? session)
     {

@@ -1,4 +1,5 @@
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.State;
 
 namespace Whistle.Inventory.People;
@@ -10,9 +11,11 @@ public sealed partial class PeopleStore
     /// Somebody logged in elsewhere. Who is new is added, under another name where somebody else has theirs: a name that another server
     /// gives is no proof of being whoever has it here. What the claims give takes the place of what they gave before.
     /// </summary>
+    /// <param name="act">Commits with what changes; told who it is, or that it is refused.</param>
     /// <returns>Null with the reason where they may not come in.</returns>
     public Task<(Person? Person, string? Refusal)> ComeInAsync(
-        OutsideIdentity outside, string name, string? email, IReadOnlyList<Grant> grants, CancellationToken cancellation) =>
+        OutsideIdentity outside, string name, string? email, IReadOnlyList<Grant> grants, AuditAct? act,
+        CancellationToken cancellation) =>
         state.ChangeAsync<(Person?, string?)>(
             async connection =>
             {
@@ -23,12 +26,13 @@ public sealed partial class PeopleStore
                         ("$issuer", outside.Issuer), ("$subject", outside.Subject)),
                     cancellation);
                 if (known?.Person.DisabledAt is not null)
-                    return (null, "Your account is disabled. Ask an administrator.");
+                    return Refuse(act, "Your account is disabled. Ask an administrator.");
                 if (grants.Count == 0 && known?.Grants.Any(g => g.Source is GrantSource.Local) is not true)
                 {
+                    var refusal = Refuse(act, "You are known, and none of your groups has a role here. Ask an administrator.");
                     if (known is not null)
                         await TakeClaimedAsync(connection, known.Person.Id, cancellation);
-                    return (null, "You are known, and none of your groups has a role here. Ask an administrator.");
+                    return refusal;
                 }
 
                 var person = known?.Person ?? new Person
@@ -39,6 +43,7 @@ public sealed partial class PeopleStore
                     Outside = outside,
                     CreatedAt = time.GetUtcNow(),
                 };
+                act?.Actor = act.Actor with { Name = person.Name, Identity = person.Identity };
                 person.Email = email;
                 await SaveAsync(connection, person, cancellation);
                 await TakeClaimedAsync(connection, person.Id, cancellation);
@@ -47,6 +52,12 @@ public sealed partial class PeopleStore
                 return (person, null);
             },
             cancellation);
+
+    static (Person? Person, string? Refusal) Refuse(AuditAct? act, string reason)
+    {
+        act?.Refuse(reason);
+        return (null, reason);
+    }
 
     static Task<int> TakeClaimedAsync(StateConnection connection, string person, CancellationToken cancellation) => connection.ExecuteAsync(
         "DELETE FROM grants WHERE person = $person AND source = $source", cancellation, ("$person", person),

@@ -8,6 +8,9 @@ namespace Whistle.Inventory.People;
 /// <summary>People and their grants.</summary>
 public sealed partial class PeopleStore(PeopleState state, Sessions sessions, TimeProvider time)
 {
+    /// <summary>That are given here to one person.</summary>
+    public const int MostGrants = 50;
+
     static readonly RowReader Reader = new(
         "people", "this person cannot log in. Restore a backup, or delete the row and invite them again with `whistle people invite`.");
 
@@ -53,7 +56,15 @@ public sealed partial class PeopleStore(PeopleState state, Sessions sessions, Ti
                 return new PeopleOutcome.Refused(mistake);
             if (!actor.MayGive(grant))
                 return new PeopleOutcome.Forbidden(Permission.ManagePeople, grant.Scope);
-            if (!known.Grants.Any(g => g.Grant == grant && g.Source is GrantSource.Local))
+            var local = known.Grants.Where(g => g.Source is GrantSource.Local).ToList();
+            if (local.Count >= MostGrants && local.All(g => g.Grant != grant))
+            {
+                return new PeopleOutcome.Refused(
+                    $"{known.Person.Name} has {local.Count} grants, and nobody has more than {MostGrants}. "
+                    + "Give a role for a whole tenant instead, or revoke one first.");
+            }
+
+            if (local.All(g => g.Grant != grant))
                 await AddAsync(connection, known.Person.Id, new(grant, GrantSource.Local, actor.Name, time.GetUtcNow()), cancellation);
             return PeopleOutcome.Done;
         },

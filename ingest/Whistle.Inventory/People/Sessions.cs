@@ -85,7 +85,7 @@ public sealed class Sessions(PeopleState state, string token, TimeProvider time)
         IEnumerable<Session> Others(IEnumerable<Session> all) => all.Where(s => s.Owner == owner && s.IsOpen(now));
     }
 
-    /// <summary>The session that the browser's id is of, where it is open; notes that it was seen.</summary>
+    /// <summary>The session that the browser's id is of, where it is open.</summary>
     public async Task<Session?> FindAsync(string? id, CancellationToken cancellation) =>
         id is null || await OpenAsync(HashOf(id), cancellation) is not { } session ? null : session;
 

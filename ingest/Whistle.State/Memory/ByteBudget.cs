@@ -87,15 +87,17 @@ public sealed class ByteShare(ByteBudget budget) : IDisposable
     public void Dispose() => budget.Give(Interlocked.Exchange(ref _taken, 0));
 }
 
-/// <summary>A budget of which one tenant alone may use no more than three quarters, so that it leaves room for the others.</summary>
-public sealed class TenantBudgets(long most, string full)
+/// <summary>A budget of which one alone may use no more than three quarters, so that it leaves room for the others.</summary>
+/// <param name="full">What holds it.</param>
+/// <param name="whose">Such as <c>tenant</c>.</param>
+public sealed class FairBudgets(long most, string full, string whose)
 {
     readonly ByteBudget _all = new(most, full);
-    readonly ConcurrentDictionary<string, ByteBudget> _ofTenants = new();
+    readonly ConcurrentDictionary<string, ByteBudget> _of = new();
 
     public long Held => _all.Held;
 
-    public ByteShare Open(string tenant) => _ofTenants.GetOrAdd(tenant, t => new ByteBudget(
-        most / 4 * 3, $"{full} of the tenant {t} alone use as many bytes as one tenant's may (three quarters of {most >> 20} MiB).", _all))
+    public ByteShare Open(string name) => _of.GetOrAdd(name, n => new ByteBudget(
+        most / 4 * 3, $"{full} of the {whose} {n} alone use as many bytes as one {whose}'s may (three quarters of {most >> 20} MiB).", _all))
         .Open();
 }

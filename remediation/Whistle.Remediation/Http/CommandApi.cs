@@ -34,9 +34,9 @@ sealed class CommandApi
     readonly Credentials _credentials;
     readonly TimeProvider _time;
 
-    readonly ByteBudget? _bodies;
+    readonly FairBudgets? _bodies;
 
-    CommandApi(RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies)
+    CommandApi(RemediationHost host, Credentials credentials, TimeProvider time, FairBudgets? bodies)
     {
         _bodies = bodies;
         _host = host;
@@ -46,7 +46,7 @@ sealed class CommandApi
 
     /// <param name="bodies">What all bodies in work may hold together; unbounded without.</param>
     public static void Map(
-        IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time, ByteBudget? bodies = null)
+        IEndpointRouteBuilder routes, RemediationHost host, Credentials credentials, TimeProvider time, FairBudgets? bodies = null)
     {
         var api = new CommandApi(host, credentials, time, bodies);
         routes.MapPost("/agent/v1/commands/lease", (RequestDelegate)(c => api.AnswerAsync(c, api.LeaseAsync)))
@@ -75,7 +75,7 @@ sealed class CommandApi
 
     async Task LeaseAsync(HttpContext context, Sender sender)
     {
-        if (await ReadAsync(context, AgentProtocolJson.Default.LeaseRequest) is not { } request)
+        if (await ReadAsync(context, sender, AgentProtocolJson.Default.LeaseRequest) is not { } request)
             return;
         try
         {
@@ -133,7 +133,7 @@ sealed class CommandApi
 
     async Task BeginAsync(HttpContext context, Sender sender)
     {
-        if (await ReadAsync(context, AgentProtocolJson.Default.BeginRequest) is not { } request)
+        if (await ReadAsync(context, sender, AgentProtocolJson.Default.BeginRequest) is not { } request)
             return;
         if (await _host.BeginAsync(sender, (string)context.Request.RouteValues["id"]!, request.Token, context.RequestAborted) is { } answer)
             await WriteAsync(context, answer, AgentProtocolJson.Default.BeginAnswer);
@@ -143,7 +143,7 @@ sealed class CommandApi
 
     async Task HearAsync(HttpContext context, Sender sender)
     {
-        if (await ReadAsync(context, AgentProtocolJson.Default.JournalReport) is not { } report)
+        if (await ReadAsync(context, sender, AgentProtocolJson.Default.JournalReport) is not { } report)
             return;
         if (await _host.Agents.TakeJournalAsync(sender, report, _time.GetUtcNow(), context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -154,7 +154,7 @@ sealed class CommandApi
 
     async Task ResultAsync(HttpContext context, Sender sender)
     {
-        if (await ReadAsync(context, AgentProtocolJson.Default.CommandResult) is not { } result)
+        if (await ReadAsync(context, sender, AgentProtocolJson.Default.CommandResult) is not { } result)
             return;
         if (await _host.Agents.FinishAsync(sender, (string)context.Request.RouteValues["id"]!, result, context.RequestAborted))
             context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -162,12 +162,12 @@ sealed class CommandApi
             await RefuseAsync(context, 404, "This node has no such command.");
     }
 
-    async Task<T?> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
+    async Task<T?> ReadAsync<T>(HttpContext context, Sender sender, JsonTypeInfo<T> type)
         where T : class
     {
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = MaxBodyBytes;
-        using var share = _bodies?.Open();
+        using var share = _bodies?.Open(sender.ClusterId.Tenant);
         try
         {
             share?.Take(context.Request.ContentLength ?? MaxBodyBytes);

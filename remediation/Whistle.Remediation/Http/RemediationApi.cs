@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Routing;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
@@ -295,6 +296,8 @@ sealed class RemediationApi
     async Task<Results<Ok<KillSwitch>, BadRequest<ApiError>>> SetKillSwitchAsync(
         KillSwitchRequest request, Caller caller, CancellationToken cancellation)
     {
+        if (request.On)
+            AuditAct.CurrentGoesFirst();
         // In an emergency nobody must be stopped for want of a reason.
         // Whoever turned it on stays named, with the reason; one that is only taken to be on is written down.
         if (request.On && string.IsNullOrWhiteSpace(request.Reason)

@@ -96,7 +96,7 @@ public sealed class TenantTurnsTests
     [Fact]
     public void One_tenant_leaves_a_quarter_of_a_budget_to_the_others()
     {
-        var budgets = new TenantBudgets(1000, "The bodies");
+        var budgets = new FairBudgets(1000, "The bodies", "tenant");
         using var greedy = budgets.Open("greedy");
         greedy.Take(700);
 
