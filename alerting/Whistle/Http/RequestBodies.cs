@@ -27,7 +27,8 @@ static class RequestBodies
     /// <summary>After authentication: strangers have no share.</summary>
     public static void Use(WebApplication app, FairBudgets budgets) => app.Use(async (context, next) =>
     {
-        if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false } || Own.Any(o => context.Request.Path.StartsWithSegments(o)))
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false }
+            || Own.Any(o => context.Request.Path.StartsWithSegments(o)))
         {
             await next(context);
             return;

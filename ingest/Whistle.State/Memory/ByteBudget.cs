@@ -98,6 +98,6 @@ public sealed class FairBudgets(long most, string full, string whose)
     public long Held => _all.Held;
 
     public ByteShare Open(string name) => _of.GetOrAdd(name, n => new ByteBudget(
-        most / 4 * 3, $"{full} of the {whose} {n} alone use as many bytes as one {whose}'s may (three quarters of {most >> 20} MiB).", _all))
-        .Open();
+        most / 4 * 3,
+        $"{full} of the {whose} {n} alone use as many bytes as one {whose}'s may (three quarters of {most >> 20} MiB).", _all)).Open();
 }
