@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.People;
 using Whistle.Oidc;
 
@@ -31,6 +32,12 @@ public sealed class OidcTests
         Assert.Equal(HttpStatusCode.OK, (await ann.GetAsync("api/whistle/v1/control-timeline", Cancellation)).StatusCode);
         Assert.Equal(["operator of all tenants"], await GrantsAsync(server, "ann"));
 
+        var entry = Assert.Single(await server.App.Services.GetRequiredService<AuditLog>().ListAsync(
+            new(Action: "log-in"), 10, Cancellation)).What;
+        var person = (await server.App.Services.GetRequiredService<PeopleStore>().FindByNameAsync("ann", Cancellation))!.Person;
+        Assert.Equal(("ann", person.Identity, AuditOutcome.Done), (entry.Actor.Name, entry.Actor.Identity, entry.Outcome));
+        Assert.Contains("\"subject\":\"1\",\"grants\":[\"operator of all tenants\"]", entry.Details, StringComparison.Ordinal);
+
         // The next log-in decides again, and only about what the last one gave.
         await provider.SetAsync("1", "ann", ["acme"]);
         using var again = Browser(server);
@@ -49,6 +56,8 @@ public sealed class OidcTests
 
         Assert.Equal(HttpStatusCode.Unauthorized, await LogInAsync(bob));
         Assert.Null(await server.App.Services.GetRequiredService<PeopleStore>().FindByNameAsync("bob", Cancellation));
+        var entry = Assert.Single(await server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(), 10, Cancellation)).What;
+        Assert.Equal(("bob", AuditOutcome.Refused), (entry.Actor.Name, entry.Outcome));
     }
 
     [Fact]

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 using Microsoft.Playwright;
 
 using Whistle.Incidents;
@@ -63,7 +65,7 @@ public sealed class RepairOnThePageTests(Chromium chromium)
         await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
         // To the incidents, to the first row, into it; then yes, and yes again in the dialog.
         await person.KeysAsync("g", "i");
-        await person.Page.WaitForURLAsync("**/incidents");
+        await Assertions.Expect(person.Page).ToHaveURLAsync(new Regex(Regex.Escape("/incidents") + "$"));
         await Assertions.Expect(person.Page.GetByRole(AriaRole.Heading, new() { Name = "Incidents", Exact = true })).ToBeFocusedAsync();
         await person.KeysAsync("j", "Enter");
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Heading, new() { Name = "/data on build-1" }));

@@ -15,7 +15,7 @@ namespace Whistle.Http;
 static class RequestBodies
 {
     /// <summary>Of whoever is logged in.</summary>
-    public const int Most = 1 << 20;
+    public const int Most = 4 << 20;
 
     /// <summary>Of anybody. Connections are counted, and with them these.</summary>
     public const int Free = 16 << 10;

@@ -44,18 +44,26 @@ public sealed class AuditServerTests
     }
 
     [Fact]
-    public async Task An_act_whose_entry_cannot_be_written_is_refused_and_does_not_happen()
+    public async Task An_act_whose_entry_cannot_be_written_is_refused_and_does_not_happen_but_a_stop_of_all_repairs_does()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
         await ExecuteAsync(server, "DROP TRIGGER audit_unchanged", "ALTER TABLE audit RENAME TO audit_gone");
-        await PutAsync(server, "kill-switch", """{"on":true,"reason":"x"}""", HttpStatusCode.ServiceUnavailable);
+        await PutAsync(server, "runbook-modes", """{"mode":"off","cluster":"c","force":true}""", HttpStatusCode.ServiceUnavailable);
         await SendAsync(server, HttpMethod.Post, "api/whistle/v1/login-links", HttpStatusCode.ServiceUnavailable);
-        Assert.False((await GetAsync(server, "kill-switch")).GetProperty("on").GetBoolean());
+        Assert.Empty((await GetAsync(server, "runbook-modes")).EnumerateArray());
+        await PutAsync(server, "kill-switch", """{"on":true,"reason":"x"}""", HttpStatusCode.OK);
+        Assert.True((await GetAsync(server, "kill-switch")).GetProperty("on").GetBoolean());
         Assert.Contains(
             (await GetAsync(server, "health")).GetProperty("problems").EnumerateArray(), p => Text(p, "component") == "audit");
+        // To let repairs go again is an act like any other.
+        await PutAsync(server, "kill-switch", """{"on":false,"reason":"x"}""", HttpStatusCode.ServiceUnavailable);
 
         await ExecuteAsync(server, "ALTER TABLE audit_gone RENAME TO audit");
-        await PutAsync(server, "kill-switch", """{"on":true,"reason":"x"}""", HttpStatusCode.OK);
+        await PutAsync(server, "kill-switch", """{"on":false,"reason":"x"}""", HttpStatusCode.OK);
+        await PutAsync(server, "kill-switch", """{"on":true,"reason":"y"}""", HttpStatusCode.OK);
+        Assert.Equal(
+            ["""{"on":false,"reason":"x"}""", """{"on":true,"reason":"y"}"""],
+            (await EntriesAsync(server)).Where(e => Text(e, "outcome") == "done").Select(e => Text(e, "details")));
     }
 
     [Fact]

@@ -195,6 +195,29 @@ public abstract partial class AuditTests
     }
 
     [Fact]
+    public async Task A_flood_from_strangers_makes_nobodys_refusal_nameless_and_has_an_end_each_day()
+    {
+        for (var minute = 0; minute < 100; minute++)
+        {
+            for (var i = 0; i < 100; i++)
+                await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", $"2001:db8:{minute:x}::{i:x}") });
+            Time.Advance(TimeSpan.FromMinutes(1));
+        }
+
+        await Log.FlushRefusalsAsync(all: true);
+        // A day's, and two entries a minute: those who are not named, and how many more.
+        Assert.InRange((await AllAsync()).Count, 2_000, 2_200);
+        await Log.RefuseAsync(Record("grant") with { Actor = new("ann", "person:1", ""), Scope = AccessScope.Of("t") });
+        await Log.RefuseAsync(Record("grant") with { Actor = new("ann", "person:1", ""), Scope = AccessScope.Of("u") });
+        await Log.RefuseAsync(Record("grant") with { Actor = new("ann", "person:1", ""), Scope = AccessScope.Of("u") });
+        Assert.Equal(["t", "u"], (await AllAsync()).Where(e => e.What.Actor.Name == "ann").Select(e => e.What.Scope.Tenant));
+        // The next day strangers are named again.
+        Time.Advance(TimeSpan.FromDays(1));
+        await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", "192.0.2.9") });
+        Assert.Equal("192.0.2.9", (await AllAsync())[^1].What.Actor.From);
+    }
+
+    [Fact]
     public async Task Reading_is_one_entry_an_hour_whichever_process_is_read_from()
     {
         using var other = State.IsPostgreSql ? Open() : null;

@@ -67,6 +67,50 @@ public sealed class PeopleStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Nobody_has_more_grants_than_can_be_looked_through()
+    {
+        await _all.AddAsync("ann", ViewerOfT);
+        for (var i = 1; i < PeopleStore.MostGrants; i++)
+            Assert.Equal(PeopleOutcome.Done, await _all.Store.GiveAsync(PeopleFixture.Local, "ann", Of(i), Cancellation));
+        Assert.IsType<PeopleOutcome.Refused>(await _all.Store.GiveAsync(PeopleFixture.Local, "ann", Of(0), Cancellation));
+        // What they have is given again, as before.
+        Assert.Equal(PeopleOutcome.Done, await _all.Store.GiveAsync(PeopleFixture.Local, "ann", Of(1), Cancellation));
+        Assert.Equal(PeopleOutcome.Done, await _all.Store.TakeAsync(PeopleFixture.Local, "ann", Of(1), Cancellation));
+        Assert.Equal(PeopleOutcome.Done, await _all.Store.GiveAsync(PeopleFixture.Local, "ann", Of(0), Cancellation));
+
+        static Grant Of(int i) => new(Role.Viewer, AccessScope.Of($"t{i}"));
+    }
+
+    [Fact]
+    public async Task What_claims_gave_ends_when_nobody_logs_in_there_any_more()
+    {
+        Grant operates = new(Role.Operator, AccessScope.Of("t"));
+        var (ann, _) = await _all.Store.ComeInAsync(new("https://idp", "1"), "ann", null, [operates], null, Cancellation);
+        Assert.Equal(PeopleOutcome.Done, await _all.Store.GiveAsync(PeopleFixture.Local, "ann", ViewerOfU, Cancellation));
+        _all.Time.Advance(PeopleDirectory.ClaimsLast - TimeSpan.FromMinutes(1));
+        Assert.True((await RightsAsync()).May(Permission.Operate, operates.Scope));
+        _all.Time.Advance(TimeSpan.FromMinutes(1));
+        Assert.False((await RightsAsync()).MayAnywhere(Permission.Operate));
+        Assert.True((await RightsAsync()).May(Permission.Read, ViewerOfU.Scope));
+        await _all.Store.ComeInAsync(new("https://idp", "1"), "ann", null, [operates], null, Cancellation);
+        Assert.True((await RightsAsync()).May(Permission.Operate, operates.Scope));
+
+        async Task<Rights> RightsAsync() => (await _all.Directory.ActorOfAsync(ann!.Identity, Cancellation))!.Rights;
+    }
+
+    [Fact]
+    public async Task After_a_restore_no_token_and_no_invitation_opens_anything()
+    {
+        var ann = await _all.ActorAsync("ann", ViewerOfT);
+        var (token, _, _) = await _all.Tokens.MakeAsync(ann, "ci", [ViewerOfT], TimeSpan.FromDays(1), Cancellation);
+        var (link, _) = await _all.Invitations.InviteAsync(PeopleFixture.Local, null, [ViewerOfT], TimeSpan.FromDays(7), Cancellation);
+        Assert.Equal(1, await _all.Tokens.RevokeAllAsync(Cancellation));
+        Assert.Equal(1, await _all.Invitations.RevokeAllAsync(Cancellation));
+        Assert.Null(await _all.Tokens.FindAsync(token!, Cancellation));
+        Assert.Null(await _all.Invitations.FindAsync(link!, Cancellation));
+    }
+
+    [Fact]
     public async Task The_last_administrator_of_all_stays_unless_the_machines_own_user_says_so()
     {
         var admin = await _all.ActorAsync("ann", AdminOfAll);

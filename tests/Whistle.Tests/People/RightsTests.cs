@@ -57,4 +57,13 @@ public sealed class RightsTests
             Assert.All(scopes, s => Assert.Equal(both.Sees(s), both.Readable.Any(r => r.Covers(s))));
         }
     }
+
+    [Fact]
+    public void What_lies_within_a_wider_scope_is_not_named_beside_it()
+    {
+        AccessScope T = AccessScope.Of("t"), C = AccessScope.Of(new ClusterId("t", "c")), D = AccessScope.Of(new ClusterId("u", "d"));
+        Assert.Equal([T, D], new Rights([new(Role.Viewer, C), new(Role.Viewer, T), new(Role.Operator, D), new(Role.Viewer, D)]).Readable);
+        Assert.Equal([AccessScope.All], new Rights([new(Role.Viewer, C), new(Role.Viewer, AccessScope.All)]).Readable);
+        Assert.Equal([C], new Rights([new(Role.Viewer, T)]).LimitedTo([new(Role.Viewer, C), new(Role.Viewer, D)]).Readable);
+    }
 }
