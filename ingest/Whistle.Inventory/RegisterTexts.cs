@@ -24,8 +24,8 @@ static partial class RegisterTexts
             ? $"contacts: each has 1 to {LongestText} characters on one line."
         : change.Labels is { Count: > MostTexts } ? $"labels: there are at most {MostTexts}."
         : change.Labels?.FirstOrDefault(l => !LabelName().IsMatch(l.Key) || !IsLine(l.Value)) is { Key: not null } label
-            ? $"labels: \"{label.Key}\" is not taken. Names have small letters, digits, dots, dashes and underscores, up to 63; values have "
-                + $"1 to {LongestText} characters on one line."
+            ? $"labels: \"{label.Key}\" is not taken. Names have small letters, digits, dots, dashes and underscores, up to 63; "
+                + $"values have 1 to {LongestText} characters on one line."
         : null;
 
     public static RegisterEntry With(RegisterEntry entry, RegisterChange change) => new(

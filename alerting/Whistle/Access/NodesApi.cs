@@ -25,7 +25,8 @@ static class NodesApi
                 .Where(n => (tenant is null || n.Id.Tenant == tenant) && (cluster is null || n.Id.Cluster == cluster)
                     && (n.Archived is not null || standing.IsArchived(n.Id)) == (archived ?? false) && caller.Sees(n.Id.ClusterId))
                 .Select(NodeAnswer.Of).ToList());
-        }).Needs(Permission.Read).WithName("listNodes").WithSummary("The nodes in service, with their agents' versions, clocks and credentials.");
+        }).Needs(Permission.Read).WithName("listNodes")
+            .WithSummary("The nodes in service, with their agents' versions, clocks and credentials.");
         group.MapGet("/nodes/{tenant}/{cluster}/{node}", async Task<Results<Ok<NodeAnswer>, NotFound<ApiError>>> (
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its cluster.")] string cluster,
             [Description("Its name.")] string node, CancellationToken cancellation) =>

@@ -87,7 +87,8 @@ static class RegisterApi
             [Description("All tenants if not given.")] string? tenant,
             [Description("Archived ones instead of those in use.")] bool? archived, Caller caller, CancellationToken cancellation) =>
         {
-            var isTenantArchived = (await register.TenantsAsync(cancellation)).Where(t => t.History.IsArchived).Select(t => t.Id).ToHashSet();
+            var tenants = await register.TenantsAsync(cancellation);
+            var isTenantArchived = tenants.Where(t => t.History.IsArchived).Select(t => t.Id).ToHashSet();
             return TypedResults.Ok((await register.ClustersAsync(cancellation))
                 .Where(c => (tenant is null || c.Id.Tenant == tenant)
                     && (c.History.IsArchived || isTenantArchived.Contains(c.Id.Tenant)) == (archived ?? false) && caller.Sees(c.Id))

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 
 using Whistle.Inventory;
+using Whistle.Web.Text;
 
 namespace Whistle.Commands;
 
@@ -94,7 +95,8 @@ static class NodesCommand
     static string Clock(JsonElement node, View view) =>
         !double.TryParse(node.Text("clockSkewSeconds"), CultureInfo.InvariantCulture, out var skew) ? ""
         : view.Raw ? skew.ToString("0.###", CultureInfo.InvariantCulture)
-        : Math.Abs(skew) < 1 ? "right" : $"{Whistle.Web.Text.Quantity.Span(TimeSpan.FromSeconds(Math.Abs(skew)))} {(skew > 0 ? "ahead" : "behind")}";
+        : Math.Abs(skew) < 1 ? "right"
+        : $"{Quantity.Span(TimeSpan.FromSeconds(Math.Abs(skew)))} {(skew > 0 ? "ahead" : "behind")}";
 
     static string Note(JsonElement node, View view) =>
         node.Time("archivedAt") is { } at ? $"archived {view.Time(at)} by {node.Text("archivedBy")}"

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Whistle.Ingest.Gateways;
 
 /// <summary>
-/// A bucket of samples, or of bytes, a tenant, ten seconds deep. A request is let in while the bucket is not overdrawn and pays when it is known
-/// how much it brought, so that one large request passes and the next one waits.
+/// A bucket of samples, or of bytes, a tenant, ten seconds deep. A request is let in while the bucket is not overdrawn and pays when it
+/// is known how much it brought, so that one large request passes and the next one waits.
 /// </summary>
 /// <param name="perSecond">What a tenant may send; null where that is not limited.</param>
 sealed class TenantRates(Func<string, double?> perSecond, TimeProvider time)
