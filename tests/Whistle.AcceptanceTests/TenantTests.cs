@@ -109,7 +109,7 @@ public sealed class TenantTests : IAsyncLifetime
         Assert.NotEqual(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
         await ReportAsync(agent);
         Assert.False((await GetAsync("nodes/acme/prod/n1")).GetProperty("renewalDue").GetBoolean());
-        Assert.Single(await EntriesAsync("rotate-agents"));
+        Assert.Single(await EntriesAsync("rotate-agents"), e => e.What.Outcome is AuditOutcome.Done);
     }
 
     [Fact]
@@ -146,8 +146,8 @@ public sealed class TenantTests : IAsyncLifetime
         await PostAsync("clusters/acme/prod/archive");
         using var refused = await sender.SendAsync([Of("load", 1)], Cancellation);
         Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
-        Assert.Contains(
-            "whistle clusters unarchive prod --tenant acme", await refused.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+        var body = await refused.Content.ReadAsStringAsync(Cancellation);
+        Assert.Contains("whistle clusters unarchive prod --tenant acme", body, StringComparison.Ordinal);
         Assert.Equal(0, (await GetAsync("clusters")).GetArrayLength());
     }
 
@@ -165,7 +165,8 @@ public sealed class TenantTests : IAsyncLifetime
         await LimitAsync(new { newSeries = 2 });
         Assert.Contains("its own limit (new-series)", (await AnswerAsync(mine, Of("load", 1, ("d", "4")))).Body, StringComparison.Ordinal);
         await LimitAsync(new { storedSeries = 2 });
-        Assert.Contains("its own limit (stored-series)", (await AnswerAsync(mine, Of("load", 1, ("d", "5")))).Body, StringComparison.Ordinal);
+        var stored = await AnswerAsync(mine, Of("load", 1, ("d", "5")));
+        Assert.Contains("its own limit (stored-series)", stored.Body, StringComparison.Ordinal);
 
         // One request passes and is paid for; the next one waits.
         await LimitAsync(new { samplesPerSecond = 1 });
@@ -188,7 +189,8 @@ public sealed class TenantTests : IAsyncLifetime
         using var other = await _server.SenderAsync("globex", "c1");
         var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
         Assert.Equal(204, await StatusAsync(
-            someone.Http, HttpMethod.Patch, "tenants/acme", new Dictionary<string, object> { ["notes"] = "words", ["contacts"] = Contacts }));
+            someone.Http, HttpMethod.Patch, "tenants/acme",
+            new Dictionary<string, object> { ["notes"] = "words", ["contacts"] = Contacts }));
         Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Patch, "tenants/acme", new { name = "ACME" }));
         Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Put, "tenants/acme/limits", new { series = 1 }));
         Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Post, "tenants", new { id = "new" }));
@@ -230,7 +232,8 @@ public sealed class TenantTests : IAsyncLifetime
         Assert.Contains("acme/prod/n1 (2026-04-01 00:00Z) end soon", Assert.Single(
             await ProblemsAsync(), p => p.Component == "credentials").Reason, StringComparison.Ordinal);
         _clock.Advance(TimeSpan.FromDays(20));
-        Assert.Contains("have ended", Assert.Single(await ProblemsAsync(), p => p.Component == "credentials").Reason, StringComparison.Ordinal);
+        Assert.Contains("have ended", Assert.Single(
+            await ProblemsAsync(), p => p.Component == "credentials").Reason, StringComparison.Ordinal);
         await PostAsync("nodes/acme/prod/n1/archive");
         _clock.Advance(TimeSpan.FromMinutes(1));
         Assert.DoesNotContain(await ProblemsAsync(), p => p.Component == "credentials");

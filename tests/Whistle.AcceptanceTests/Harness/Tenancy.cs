@@ -124,6 +124,13 @@ sealed class Tenancy(InProcessServer server, string tenant)
         return tenant;
     }
 
+    public async Task<NodeId> ArchivedNodeAsync()
+    {
+        var node = Cluster.Node(await NodeAsync());
+        await Register.ArchiveNodeAsync(node, Mark, Cancellation);
+        return node;
+    }
+
     FleetRegister Register => server.App.Credentials.Register;
 
     public async Task<string> NodeAsync()

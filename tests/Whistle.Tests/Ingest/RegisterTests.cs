@@ -105,7 +105,8 @@ public sealed class RegisterTests : IDisposable
         Assert.Equal(RegisterOutcome.Done, await Register.ArchiveNodeAsync(Cluster.Node("n1"), "ann", Cancellation));
         Assert.IsType<RegisterOutcome.Refused>(await Register.ArchiveNodeAsync(Cluster.Node("n1"), "ann", Cancellation));
 
-        Assert.Contains("whistle nodes unarchive n1", (await _credentials.CheckAsync(token, Cancellation)).Refusal, StringComparison.Ordinal);
+        var check = await _credentials.CheckAsync(token, Cancellation);
+        Assert.Contains("whistle nodes unarchive n1", check.Refusal, StringComparison.Ordinal);
         Assert.Empty(await _credentials.AgentsAsync(Cancellation));
         Assert.Equal("ann", Assert.Single(await _credentials.NodesAsync(Cancellation)).Archived!.By);
         Assert.Equal(RegisterOutcome.Done, await Register.UnarchiveNodeAsync(Cluster.Node("n1"), Cancellation));
