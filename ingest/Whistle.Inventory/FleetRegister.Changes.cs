@@ -182,7 +182,8 @@ public sealed partial class FleetRegister
         return await connection.ExecuteAsync(
             "INSERT INTO tenants (id, name, contacts, notes, labels, max_series, max_new_series, max_stored_series, max_samples, "
             + "max_bytes, source, added_by, added_at, archived_at, archived_by, checksum) "
-            + "VALUES ($id, $name, $contacts, $notes, $labels, $series, $new, $stored, $samples, $bytes, $source, $by, $at, $archived, $archiver, $checksum) ON CONFLICT (id) DO NOTHING",
+            + "VALUES ($id, $name, $contacts, $notes, $labels, $series, $new, $stored, $samples, $bytes, $source, $by, "
+            + "$at, $archived, $archiver, $checksum) ON CONFLICT (id) DO NOTHING",
             cancellation,
             ("$id", tenant.Id), ("$name", entry.Name), ("$contacts", contacts), ("$notes", entry.Notes), ("$labels", labels),
             ("$series", limits.Series), ("$new", limits.NewSeries), ("$stored", limits.StoredSeries),
