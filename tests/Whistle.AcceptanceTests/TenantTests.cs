@@ -175,6 +175,8 @@ public sealed class TenantTests : IAsyncLifetime
             "The tenant acme sends more than 1 samples a second, which is its own limit.", (await AnswerAsync(mine, Of("load", 1))).Body,
             StringComparison.Ordinal);
         await LimitAsync(new { bytesPerSecond = 1 });
+        // What was overdrawn fills at the new rate.
+        _clock.Advance(TimeSpan.FromSeconds(1));
         await AnswerAsync(mine, Of("load", 1, ("d", "1")));
         Assert.Contains("more than 1 bytes a second", (await AnswerAsync(mine, Of("load", 1, ("d", "1")))).Body, StringComparison.Ordinal);
         Assert.Equal(204, (await AnswerAsync(others, Of("load", 1, ("d", "1")))).Status);
