@@ -40,7 +40,8 @@ public static class Dashboard
         services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>()
             .AddSingleton<StoryReader>().AddSingleton<TicketReader>().AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>()
-            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddSingleton<AuditReader>().AddSingleton<TenantPeople>().AddScoped<Visitor>().AddScoped<PageReads>();
+            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddSingleton<AuditReader>()
+            .AddSingleton<TenantPeople>().AddScoped<Visitor>().AddScoped<PageReads>();
         return services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 
