@@ -13,6 +13,7 @@ using Whistle.Web.Incidents;
 using Whistle.Web.Layout;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
+using Whistle.Web.Tenants;
 using Whistle.Web.Tickets;
 
 namespace Whistle.Web;
@@ -39,7 +40,8 @@ public static class Dashboard
         services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>()
             .AddSingleton<StoryReader>().AddSingleton<TicketReader>().AddSingleton<SnapshotReader>().AddSingleton<LiveFeed>()
-            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddSingleton<AuditReader>().AddScoped<Visitor>().AddScoped<PageReads>();
+            .AddScoped<PersonActs>().AddScoped<ActDialogs>().AddSingleton<AuditReader>()
+            .AddSingleton<TenantPeople>().AddScoped<Visitor>().AddScoped<PageReads>();
         return services.AddHostedService(s => s.GetRequiredService<LiveFeed>());
     }
 

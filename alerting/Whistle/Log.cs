@@ -39,6 +39,9 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "{Node} enrolled itself from {Address}.")]
     public static partial void NodeJoined(this ILogger logger, NodeId node, IPAddress? address);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "The agent of {Node} renewed its credential.")]
+    public static partial void CredentialRenewed(this ILogger logger, NodeId node);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "The certificate cannot be used, and the one from before stays: {Reason}")]
     public static partial void CertificateBroken(this ILogger logger, string reason);
 

@@ -13,6 +13,7 @@ using Whistle.Incidents;
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Oidc;
 using Whistle.PromQL;
 using Whistle.Remediation.Control;
@@ -86,6 +87,9 @@ sealed record WhistleOptions
 
     /// <summary>Series that one tenant may have in the store; null for five times as many as it may have at a time.</summary>
     public int? MaxStoredSeriesPerTenant { get; init; }
+
+    /// <summary>How senders are let in.</summary>
+    public EnrolmentOptions Enrolment { get; init; } = new();
 
     /// <summary>Whether the server watches the machine it runs on.</summary>
     public bool Agent { get; init; } = true;
@@ -213,6 +217,9 @@ sealed record WhistleOptions
         if (MaxStoredSeriesPerTenant < MaxSeriesPerTenant)
             errors.Add(new(nameof(MaxStoredSeriesPerTenant), $"{MaxStoredSeriesPerTenant} is less than {nameof(MaxSeriesPerTenant)}, "
                 + $"which is {MaxSeriesPerTenant}. Write it like 5000000, or leave the key out for five times as many."));
+        if (Enrolment.CredentialLife < EnrolmentOptions.ShortestLife || Enrolment.CredentialLife > EnrolmentOptions.LongestLife)
+            errors.Add(new($"{nameof(Enrolment)}:{nameof(Enrolment.CredentialLife)}",
+                $"{Enrolment.CredentialLife} is not between a day and ten years. Write it like 90d."));
         if (Searches.MaxSeries < 1)
             errors.Add(new("Queries:MaxSeriesInAnswer", $"{Searches.MaxSeries} is less than 1. Write it like 100000."));
         if (Searches.MaxTexts < 1)

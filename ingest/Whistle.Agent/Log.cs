@@ -26,4 +26,10 @@ static partial class Log
 
     [LoggerMessage(LogLevel.Information, "The server accepts reports again.")]
     public static partial void SendingRecovered(this ILogger log);
+
+    [LoggerMessage(LogLevel.Information, "The agent's credential in {File} was renewed.")]
+    public static partial void CredentialRenewed(this ILogger log, string file);
+
+    [LoggerMessage(LogLevel.Warning, "The agent's credential is not renewed yet: {Reason}")]
+    public static partial void NotRenewed(this ILogger log, string reason);
 }

@@ -49,7 +49,7 @@ public sealed class WhistleAgent : IDisposable
         _buffer = new ReportBuffer(options.Buffer, options.Time, log);
         _known = new KnownSeries(options.Buffer.Folder, _report);
         _known.Load();
-        _sender = new ReportSender(options);
+        _sender = new ReportSender(options, log);
         _commands = options.CommandsEnabled ? new CommandRunner(options, log) : null;
     }
 

@@ -5,6 +5,7 @@ using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Heads;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest.Stores;
+using Whistle.Inventory;
 using Whistle.State;
 
 namespace Whistle.Ingest;
@@ -41,7 +42,8 @@ public static class IngestStage
         services
             .AddSingleton(s => options.Store with { HasHistory = options.IsBesideState && !s.GetRequiredService<StateDatabase>().IsNew })
             .AddSingleton(s => new SeriesLimits(
-                options.SeriesLimits, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<StateDatabase>()))
+                options.SeriesLimits, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<StateDatabase>(),
+                tenant => s.GetRequiredService<FleetRegister>().Latest.LimitsOf(tenant)))
             .AddSingleton<Head>()
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Disk)
             .AddSingleton<IngestMetrics>().AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>()

@@ -33,7 +33,7 @@ public sealed partial class Credentials
         """);
 
     /// <summary>Makes a token that so many nodes of the cluster may enrol with; it is shown this once.</summary>
-    /// <exception cref="ArgumentException">A name, a number or a time is not valid.</exception>
+    /// <exception cref="ArgumentException">A name, a number or a time is not valid, or nobody may be enrolled there.</exception>
     public async Task<(string Token, JoinToken Made)> MakeJoinTokenAsync(
         ClusterId cluster, int uses, TimeSpan lasts, bool replaces, CancellationToken cancellation)
     {
@@ -48,6 +48,9 @@ public sealed partial class Credentials
         var made = new JoinToken(hash[..IdLength], cluster, uses, 0, replaces, now, now + lasts);
         var replacing = replaces ? 1L : 0L;
         await using var connection = await _state.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
+        if (await Register.AdmitAsync(connection, cluster, _options.Known, cancellation) is { } refusal)
+            throw new ArgumentException(refusal);
         await connection.ExecuteAsync(
             "INSERT INTO join_tokens (token_hash, tenant, cluster, uses, used, replaces, made_at, ends_at, checksum) "
             + "VALUES ($hash, $tenant, $cluster, $uses, 0, $replaces, $made, $ends, $checksum)",
@@ -55,6 +58,7 @@ public sealed partial class Credentials
             ("$hash", hash), ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$uses", uses), ("$replaces", replacing),
             ("$made", now), ("$ends", made.EndsAt),
             ("$checksum", JoinRows.Of(hash, cluster.Tenant, cluster.Cluster, uses, 0, replacing, now, made.EndsAt, null)));
+        await transaction.CommitAsync(cancellation);
         return (token, made);
     }
 
@@ -82,7 +86,7 @@ public sealed partial class Credentials
         if (id.Length != IdLength || !id.All(char.IsAsciiHexDigit))
             return false;
         await using var connection = await _state.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Of("credentials"), cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
         var count = await connection.ExecuteAsync(
             $"UPDATE join_tokens SET revoked_at = $at, checksum = NULL "
             + $"WHERE substr(token_hash, 1, {IdLength}) = $id AND revoked_at IS NULL AND ends_at > $at",
@@ -107,7 +111,7 @@ public sealed partial class Credentials
         // Before anything is locked: whoever only guesses must not hold up others.
         if (!AccessToken.IsWhole(AccessToken.OfJoin, token) || await FindJoinTokenAsync(connection, hash, cancellation) is null)
             return Unknown();
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Of("credentials"), cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
         if (await FindJoinTokenAsync(connection, hash, cancellation) is not { } found)
             return Unknown();
         var earlier = await connection.QueryAsync(
@@ -131,13 +135,12 @@ public sealed partial class Credentials
                 $"The join token was used {found.Uses} {(found.Uses == 1 ? "time" : "times")}, which is all it allows. {MakeAnother}");
         }
 
-        var replaced = await connection.ExecuteAsync(
-            """
-            UPDATE credentials SET revoked_at = $at, checksum = NULL
-            WHERE tenant = $tenant AND cluster = $cluster AND node = $node AND revoked_at IS NULL
-            """,
-            cancellation, ("$tenant", found.ClusterId.Tenant), ("$cluster", found.ClusterId.Cluster), ("$node", node), ("$at", now));
-        if (replaced > 0 && !found.Replaces)
+        if (await Register.AdmitAsync(connection, found.ClusterId, _options.Known, cancellation) is { } archived)
+            return new JoinOutcome.Refused(archived, IsToken: false);
+        // Who enrols the name of a node that was taken out of service puts another machine in its place.
+        var isTakenBack = await FleetRegister.TakeBackAsync(connection, found.ClusterId.Node(node), cancellation);
+        var replaced = await RevokeAsync(connection, found.ClusterId, node, now, cancellation);
+        if (replaced > 0 && !found.Replaces && !isTakenBack)
         {
             return new JoinOutcome.Refused(
                 $"{found.ClusterId.Node(node)} is enrolled already. If this is the same node again, use a token that was made with "
@@ -145,13 +148,12 @@ public sealed partial class Credentials
                 IsToken: false);
         }
 
-        await AddAsync(connection, own, found.ClusterId, node, now, cancellation);
+        await AddAsync(connection, own, found.ClusterId, node, now, succeeds: null, cancellation);
         await connection.ExecuteAsync(
             "UPDATE join_tokens SET used = used + 1, checksum = NULL WHERE token_hash = $hash", cancellation, ("$hash", hash));
-        await Rows.FillAsync(connection, cancellation);
         await JoinRows.FillAsync(connection, cancellation);
         await transaction.CommitAsync(cancellation);
-        _known.Clear();
+        Forget();
         return new JoinOutcome.Joined(found.ClusterId.Node(node), replaced);
 
         static JoinOutcome.Refused Unknown() => Refused($"The join token is unknown or was revoked. {MakeAnother}");

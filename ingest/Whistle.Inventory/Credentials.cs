@@ -46,24 +46,35 @@ public sealed partial class Credentials
             enrolled_at INTEGER NOT NULL,
             revoked_at INTEGER NULL)
         """,
-        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync), JoinTables);
+        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync), JoinTables, RegisterTables);
+
+    internal static readonly StateScope Scope = StateScope.Of("credentials");
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
-    readonly ConcurrentDictionary<string, (Sender? Sender, DateTimeOffset Until)> _known = new();
+    readonly EnrolmentOptions _options;
+    readonly ConcurrentDictionary<string, (KnownCredential Credential, DateTimeOffset Until)> _known = new();
     readonly ConcurrentDictionary<EnrolledSender, Sender> _senders = new();
 
-    public Credentials(StateDatabase state, TimeProvider time)
+    public Credentials(StateDatabase state, TimeProvider time, FleetRegister? register = null, EnrolmentOptions? options = null)
     {
-        _state = state;
-        _time = time;
+        (_state, _time, _options) = (state, time, options ?? new());
+        Register = register ?? new(state, time);
+        Sightings = new(state, time);
         state.Add(Tables);
     }
+
+    /// <summary>Where the senders' tenants and clusters stand.</summary>
+    public FleetRegister Register { get; }
+
+    /// <summary>What agents' requests said of them.</summary>
+    public NodeSightings Sightings { get; }
 
     /// <summary>
     /// Makes a token for a node's agent, or for a whole cluster's collector where no node is named. It is shown this once.
     /// </summary>
-    /// <exception cref="ArgumentException">A name is not valid.</exception>
+    /// <remarks>A node that was archived is in service again with it, and what it had before ends.</remarks>
+    /// <exception cref="ArgumentException">A name is not valid, or nobody may be enrolled there.</exception>
     public async Task<string> EnrollAsync(ClusterId cluster, string? node, CancellationToken cancellation)
     {
         CheckName("tenant", cluster.Tenant);
@@ -71,55 +82,68 @@ public sealed partial class Credentials
         if (node is not null)
             CheckName(nameof(node), node);
         var token = AccessToken.New(AccessToken.OfSender);
+        var now = _time.GetUtcNow();
         await using var connection = await _state.OpenAsync(cancellation);
-        await AddAsync(connection, Hash(token), cluster, node, _time.GetUtcNow(), cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
+        if (await Register.AdmitAsync(connection, cluster, _options.Known, cancellation) is { } refusal)
+            throw new ArgumentException(refusal);
+        if (node is not null && await FleetRegister.TakeBackAsync(connection, cluster.Node(node), cancellation))
+            await RevokeAsync(connection, cluster, node, now, cancellation);
+        await AddAsync(connection, Hash(token), cluster, node, now, succeeds: null, cancellation);
+        await transaction.CommitAsync(cancellation);
+        Forget();
         return token;
     }
 
-    static async Task AddAsync(
-        StateConnection connection, string hash, ClusterId cluster, string? node, DateTimeOffset now, CancellationToken cancellation) =>
+    // A collector cannot renew what it shows, so that has no end.
+    async Task AddAsync(
+        StateConnection connection, string hash, ClusterId cluster, string? node, DateTimeOffset now, string? succeeds,
+        CancellationToken cancellation)
+    {
         await connection.ExecuteAsync(
             "INSERT INTO credentials (token_hash, tenant, cluster, node, enrolled_at, checksum) "
             + "VALUES ($hash, $tenant, $cluster, $node, $at, $checksum)",
             cancellation,
             ("$hash", hash), ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", now),
             ("$checksum", Rows.Of(hash, cluster.Tenant, cluster.Cluster, node, now, null)));
+        if (node is not null)
+            await SetTermAsync(connection, hash, new(now + _options.CredentialLife, succeeds, null), cancellation);
+    }
 
-    /// <summary>Takes every token of the node, or of the cluster's collector, back. Returns how many there were.</summary>
-    public async Task<int> RevokeAsync(ClusterId cluster, string? node, CancellationToken cancellation)
+    static async Task<int> RevokeAsync(
+        StateConnection connection, ClusterId cluster, string? node, DateTimeOffset now, CancellationToken cancellation)
     {
-        await using var connection = await _state.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Of("credentials"), cancellation);
         var count = await connection.ExecuteAsync(
             """
             UPDATE credentials SET revoked_at = $at, checksum = NULL
             WHERE tenant = $tenant AND cluster = $cluster AND node IS NOT DISTINCT FROM $node AND revoked_at IS NULL
             """,
-            cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", _time.GetUtcNow()));
+            cancellation, ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", now));
         await Rows.FillAsync(connection, cancellation);
-        await transaction.CommitAsync(cancellation);
-        _known.Clear();
         return count;
     }
 
-    /// <summary>The sender that the token belongs to, or null where it is unknown or was revoked.</summary>
-    // Looked up by its hash, so that the time a comparison takes says nothing about a token.
-    public async Task<Sender?> AuthenticateAsync(string token, CancellationToken cancellation)
+    // What was read before a change of this process counts no more.
+    void Forget()
     {
-        if (!AccessToken.IsWhole(AccessToken.OfSender, token))
-            return null;
-        var hash = Hash(token);
-        var now = _time.GetUtcNow();
-        if (_known.TryGetValue(hash, out var known) && known.Until > now)
-            return known.Sender;
-        var sender = await FindAsync(hash, cancellation);
-        // Unknown tokens are not remembered: guesses would fill the memory.
-        if (sender is null)
-            _known.TryRemove(hash, out _);
-        else
-            _known[hash] = (sender, now + Freshness);
-        return sender;
+        _known.Clear();
+        Register.Forget();
     }
+
+    /// <summary>Takes every token of the node, or of the cluster's collector, back. Returns how many there were.</summary>
+    public async Task<int> RevokeAsync(ClusterId cluster, string? node, CancellationToken cancellation)
+    {
+        await using var connection = await _state.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
+        var count = await RevokeAsync(connection, cluster, node, _time.GetUtcNow(), cancellation);
+        await transaction.CommitAsync(cancellation);
+        Forget();
+        return count;
+    }
+
+    /// <summary>The sender that the token belongs to, or null where it does not count.</summary>
+    public async Task<Sender?> AuthenticateAsync(string token, CancellationToken cancellation) =>
+        (await CheckAsync(token, cancellation)).Sender;
 
     /// <summary>Whether the token was ever made here, revoked or not.</summary>
     public async Task<bool> HasAsync(string token, CancellationToken cancellation)
@@ -130,21 +154,21 @@ public sealed partial class Credentials
             ("$hash", Hash(token)))).Count > 0;
     }
 
-    /// <summary>Every node with a living credential, by its first enrolment.</summary>
+    /// <summary>Every node in service with a credential that was not revoked, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledAgent>> AgentsAsync(CancellationToken cancellation) =>
         [
-            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is not null))
+            .. First((await InServiceAsync(cancellation)).Where(c => c.Sender.Node is not null))
                 .Select(c => new EnrolledAgent(c.Sender.ClusterId.Node(c.Sender.Node!), c.At)),
         ];
 
-    /// <summary>Everybody with a living credential, each once.</summary>
+    /// <summary>Everybody in service with a credential that was not revoked, each once.</summary>
     public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) =>
-        [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
+        [.. (await InServiceAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
-    /// <summary>Every cluster whose collector has a living credential, by its first enrolment.</summary>
+    /// <summary>Every cluster in service whose collector has a credential that was not revoked, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
         [
-            .. First((await LivingAsync(cancellation)).Where(c => c.Sender.Node is null))
+            .. First((await InServiceAsync(cancellation)).Where(c => c.Sender.Node is null))
                 .Select(c => new EnrolledCollector(c.Sender.ClusterId, c.At)),
         ];
 
@@ -152,7 +176,15 @@ public sealed partial class Credentials
         living.GroupBy(c => c.Sender).Select(g => (g.Key, At: g.Min(c => c.At)))
             .OrderBy(c => c.Key.ClusterId, ClusterId.Ordinal).ThenBy(c => c.Key.Node, StringComparer.Ordinal);
 
-    async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At)>> LivingAsync(CancellationToken cancellation)
+    // What is archived is missed by nobody.
+    async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At)>> InServiceAsync(CancellationToken cancellation)
+    {
+        var standing = await Register.StandingAsync(cancellation);
+        return (await LivingAsync(cancellation)).Select(c => (c.Sender, c.At)).Where(c => c.Sender.Node is { } node
+            ? !standing.IsArchived(c.Sender.ClusterId.Node(node)) : !standing.IsArchived(c.Sender.ClusterId));
+    }
+
+    async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At, string Hash)>> LivingAsync(CancellationToken cancellation)
     {
         await using var connection = await _state.OpenAsync(cancellation);
         // The revoked ones too: one that became so by damage is to be seen.
@@ -161,22 +193,10 @@ public sealed partial class Credentials
             $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) "
             + "FROM credentials",
             r => !Rows.Holds(r) ? throw new InvalidDataException("its checksum is not that of its values")
-                : r.IsDBNull(5) ? (SenderOf(r), r.Instant(4)) : default((EnrolledSender Sender, DateTimeOffset At)?),
+                : r.IsDBNull(5) ? (SenderOf(r), r.Instant(4), r.GetString(0))
+                : default((EnrolledSender Sender, DateTimeOffset At, string Hash)?),
             cancellation))
-            .OfType<(EnrolledSender Sender, DateTimeOffset At)>();
-    }
-
-    async Task<Sender?> FindAsync(string hash, CancellationToken cancellation)
-    {
-        await using var connection = await _state.OpenAsync(cancellation);
-        var found = await connection.QueryAsync(
-            $"SELECT {Rows.Columns()} FROM credentials WHERE token_hash = $hash AND revoked_at IS NULL",
-            r => Rows.Holds(r) ? SenderOf(r) : null,
-            cancellation, ("$hash", hash));
-        if (found is not [{ } key])
-            return null;
-        // One object a sender: its key seed decides which encodings the head remembers.
-        return _senders.GetOrAdd(key, static k => new Sender(k.ClusterId, k.Node));
+            .OfType<(EnrolledSender Sender, DateTimeOffset At, string Hash)>();
     }
 
     static EnrolledSender SenderOf(DbDataReader row) => new(new(row.GetString(1), row.GetString(2)), row.OptionalText(3));

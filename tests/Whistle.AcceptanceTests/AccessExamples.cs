@@ -51,6 +51,20 @@ static partial class AccessExamples
             "POST /tickets/{id}/comments" => At($"{await of.TicketAsync()}", new { text = "words" }),
             "POST /tickets/{id}/state" => At($"{await of.TicketAsync()}", new { state = "in-progress" }),
             "POST /agents" => At(null, new { tenant, cluster, node = "n9" }),
+            "POST /agents/rotation" => At(null, new { tenant, cluster, node = await of.NodeAsync() }),
+            "GET /tenants/{tenant}" => At(await of.RegisteredAsync()),
+            "POST /tenants" => At(null, new { id = $"another-{tenant}" }),
+            "PATCH /tenants/{tenant}" => At(await of.RegisteredAsync(), new { notes = "words" }),
+            "PUT /tenants/{tenant}/limits" => At(await of.RegisteredAsync(), new { series = 1_000_000 }),
+            "POST /tenants/{tenant}/archive" => At($"{await of.RegisteredAsync()}-gone"),
+            "POST /tenants/{tenant}/unarchive" => At(await of.RegisteredAsync()),
+            "GET /clusters/{tenant}/{cluster}" or "POST /clusters/{tenant}/{cluster}/unarchive" => AtCluster(await of.RegisteredAsync()),
+            "POST /clusters" => At(null, new { tenant = await of.RegisteredAsync(), id = cluster }),
+            "PATCH /clusters/{tenant}/{cluster}" => AtCluster(await of.RegisteredAsync(), new { notes = "words" }),
+            "POST /clusters/{tenant}/{cluster}/archive" => AtCluster(await of.RegisteredAsync()),
+            "GET /nodes/{tenant}/{cluster}/{node}" or "POST /nodes/{tenant}/{cluster}/{node}/archive" =>
+                AtNode(await of.NodeAsync()),
+            "POST /nodes/{tenant}/{cluster}/{node}/unarchive" => AtNode(await of.NodeAsync()),
             "DELETE /agents" => ($"{route}?tenant={tenant}&cluster={cluster}&node={await of.NodeAsync()}", null),
             "POST /join-tokens" => At(null, new { tenant, cluster }),
             "DELETE /join-tokens/{id}" => At(await of.JoinTokenAsync()),
@@ -67,6 +81,13 @@ static partial class AccessExamples
             _ when !route.Contains('{', StringComparison.Ordinal) && name.StartsWith("GET ", StringComparison.Ordinal) => (route, null),
             _ => throw new InvalidOperationException($"There is no example of {name} yet: add one that would succeed."),
         };
+
+        (string, object?) AtCluster(string of, object? body = null) => (
+            route.Replace("{tenant}", of, StringComparison.Ordinal).Replace("{cluster}", cluster, StringComparison.Ordinal), body);
+
+        (string, object?) AtNode(string node) => (
+            route.Replace("{tenant}", tenant, StringComparison.Ordinal).Replace("{cluster}", cluster, StringComparison.Ordinal)
+                .Replace("{node}", node, StringComparison.Ordinal), null);
 
         (string, object?) At(string? id, object? body = null, string more = "") => (
             Parameter().Replace(id is null ? route : Parameter().Replace(route, id, 1), more), body);

@@ -151,7 +151,7 @@ public sealed class QueryLimitTests(QueryLimitTests.Setting setting) : IClassFix
     [Fact]
     public async Task A_form_that_is_too_large_is_refused_and_the_server_goes_on() =>
         await AssertRefusedAsync(
-            HttpStatusCode.BadRequest, "bad_data", "the form cannot be read", "query", ("query", Repeat("m or ", 1 << 20)));
+            HttpStatusCode.RequestEntityTooLarge, "bad_data", "larger than 4096 KiB", "query", ("query", Repeat("m or ", 1 << 20)));
 
     async Task AssertRefusedAsync(
         HttpStatusCode status, string type, string says, string path, params (string Name, string Value)[] parameters)

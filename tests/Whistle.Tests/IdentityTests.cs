@@ -28,7 +28,7 @@ public sealed class IdentityTests
     [
         "AgentAnswer", "IncidentAnswer", "RunAnswer", "ReplayAnswer", "ModeRequest", "ModeAnswer", "PauseRequest", "WindowRequest",
         "WindowAnswer", "FreezeRequest", "JoinTokenRequest", "JoinTokenAnswer", "EnrolAnswer", "GrantRequest",
-        "GrantAnswer", "AuditEntryAnswer",
+        "GrantAnswer", "AuditEntryAnswer", "NodeAnswer",
     ];
 
     [Fact]

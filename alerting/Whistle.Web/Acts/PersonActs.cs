@@ -24,11 +24,12 @@ namespace Whistle.Web.Acts;
 /// </summary>
 sealed class PersonActs(
     RemediationEnvironment environment, AlertingHost alerting, LiveFeed feed, AuthenticationStateProvider people, Guard guard,
-    AuditLog audit, Visitor visitor, TimeProvider time, ILogger<PersonActs> logger)
+    AuditLog audit, Credentials credentials, Visitor visitor, TimeProvider time, ILogger<PersonActs> logger)
 {
     const int LongestText = 64 << 10;
 
     const string NoIncident = "There is no such incident.";
+    const string NoNode = "There is no such node.";
     const string NoRun = "There is no such run.";
     const string NoTicket = "There is no such ticket.";
 
@@ -132,6 +133,26 @@ sealed class PersonActs(
             async author => text.Trim() is { Length: > 0 and <= LongestText } comment
             ? (await alerting.Tickets.CommentAsync(ticket, author, comment, CancellationToken.None)).Refusal
             : $"A comment has between 1 and {LongestText} characters.");
+
+    public Task<string?> ArchiveNodeAsync(NodeId node) =>
+        OnNodeAsync("archive-node", node, author => credentials.Register.ArchiveNodeAsync(node, author, CancellationToken.None));
+
+    public Task<string?> UnarchiveNodeAsync(NodeId node) =>
+        OnNodeAsync("unarchive-node", node, _ => credentials.Register.UnarchiveNodeAsync(node, CancellationToken.None));
+
+    Task<string?> OnNodeAsync(string action, NodeId node, Func<string, Task<RegisterOutcome>> act) =>
+        DoAsync(new(action, $"{node}"), async caller =>
+    {
+        if (!caller.Sees(node.ClusterId) || !(await credentials.NodesAsync(CancellationToken.None)).Any(n => n.Id == node))
+            return NoNode;
+        await caller.RequireAsync(Permission.Enrol, node.ClusterId);
+        return await act(caller.Name) switch
+        {
+            RegisterOutcome.Refused refused => refused.Reason,
+            RegisterOutcome.Unknown => "The node is in service already.",
+            _ => null,
+        };
+    });
 
     static JsonObject Details(PauseScope scope, string reason, TimeSpan duration) => new()
     {

@@ -64,6 +64,15 @@ public sealed partial record FleetSnapshot
 
     public IReadOnlyList<EnrolledAgent> Agents { get; init; } = [];
 
+    /// <summary>Tenants by id, archived ones too; of one that is seen in part, what is written down about it is for others.</summary>
+    public IReadOnlyList<KnownTenant> Tenants { get; init; } = [];
+
+    /// <summary>Clusters by name, archived ones too.</summary>
+    public IReadOnlyList<KnownCluster> Clusters { get; init; } = [];
+
+    /// <summary>What is known of nodes' agents, of archived ones too.</summary>
+    public IReadOnlyDictionary<NodeId, KnownNode> Known { get; init; } = new Dictionary<NodeId, KnownNode>();
+
     /// <summary>Active signals, the worst first.</summary>
     public IReadOnlyList<SignalView> Signals { get; init; } = [];
 

@@ -48,7 +48,20 @@ sealed class SnapshotReader(
             };
         }
 
-        return await TelemetryAsync(next, before, now, cancellation);
+        return InService(await TelemetryAsync(next, before, now, cancellation));
+    }
+
+    // What is archived is in no list of the fleet, though its last samples are still there.
+    static FleetSnapshot InService(FleetSnapshot snapshot)
+    {
+        var standing = new FleetStanding(
+            snapshot.Tenants, snapshot.Clusters, snapshot.Known.Values.Select(n => n.Archived).OfType<ArchivedNode>());
+        return snapshot with
+        {
+            Nodes = [.. snapshot.Nodes.Where(n => !standing.IsArchived(n.Key))],
+            Due = [.. snapshot.Due.Where(d => !standing.IsArchived(d.Key.Node))],
+            Signals = [.. snapshot.Signals.Where(s => !standing.IsArchived(s.Node))],
+        };
     }
 
     async Task<FleetSnapshot> StateAsync(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now, CancellationToken cancellation)
@@ -73,6 +86,9 @@ sealed class SnapshotReader(
             Runbooks = host.Runbooks.Runbooks,
             Tickets = await alerting.Tickets.ListAsync(cancellation: cancellation),
             Agents = await credentials.AgentsAsync(cancellation),
+            Tenants = await credentials.Register.TenantsAsync(cancellation),
+            Clusters = await credentials.Register.ClustersAsync(cancellation),
+            Known = (await credentials.NodesAsync(cancellation)).ToDictionary(n => n.Id),
             Signals = SignalView.Active(rules.Signals),
         };
     }

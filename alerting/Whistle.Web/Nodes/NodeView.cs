@@ -13,6 +13,9 @@ public enum NodeState
 
     /// <summary>It is enrolled and has not been heard yet.</summary>
     Awaited,
+
+    /// <summary>It was taken out of service.</summary>
+    Archived,
 }
 
 /// <summary>A node of the page. NaN where a number is not known.</summary>

@@ -41,6 +41,7 @@ static class BadgeText
         NodeState.Reporting => (BadgeKind.Ok, "reporting"),
         NodeState.Silent => (BadgeKind.Unknown, "silent"),
         NodeState.Awaited => (BadgeKind.Waiting, "awaited"),
+        NodeState.Archived => (BadgeKind.Waiting, "archived"),
         _ => throw new InvalidOperationException($"Unknown state {state}."),
     };
 

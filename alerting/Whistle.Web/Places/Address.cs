@@ -8,6 +8,7 @@ public static class Address
     public const string Fleet = "/";
     public const string Incidents = "/incidents";
     public const string Tickets = "/tickets";
+    public const string Tenants = "/tenants";
     public const string Audit = "/audit";
 
     /// <summary>Ends the session, by POST.</summary>
@@ -16,6 +17,8 @@ public static class Address
     public static string Cluster(ClusterId cluster) => $"/clusters/{Part(cluster.Tenant)}/{Part(cluster.Cluster)}";
 
     public static string Node(NodeId node) => $"/nodes/{Part(node.Tenant)}/{Part(node.Cluster)}/{Part(node.Node)}";
+
+    public static string Tenant(string id) => $"{Tenants}/{Part(id)}";
 
     public static string Incident(string id) => $"{Incidents}/{Part(id)}";
 

@@ -20,6 +20,13 @@ sealed record AgentAnswer(string Tenant, string Cluster, string Node, DateTimeOf
 /// <param name="Token">Shown this once.</param>
 sealed record EnrolledAnswer(string Token);
 
+/// <param name="Node">All nodes of the cluster if not given.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+sealed record RotationRequest(string Cluster, string? Node = null, string? Tenant = null);
+
+/// <param name="Asked">How many credentials are to be renewed.</param>
+sealed record RotationAnswer(int Asked);
+
 /// <param name="Revoked">How many tokens.</param>
 sealed record RevokedAnswer(int Revoked);
 
@@ -61,6 +68,17 @@ static class Enrolment
             return await RevokeAsync(credentials, sender, caller.Rights, cancellation) is var (count, mistake) && mistake is null
                 ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!);
         }).Needs(Permission.Enrol).WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
+        group.MapPost("/agents/rotation", async Task<Results<Ok<RotationAnswer>, NotFound<ApiError>>> (
+            RotationRequest request, Caller caller, CancellationToken cancellation) =>
+        {
+            var cluster = new ClusterId(request.Tenant ?? DefaultTenant, request.Cluster);
+            await caller.RequireAsync(Permission.Enrol, cluster);
+            return await credentials.RotateAsync(cluster, request.Node, cancellation) is > 0 and var count
+                ? TypedResults.Ok(new RotationAnswer(count))
+                : WhistleApi.NotFound(await MissingAsync(
+                    credentials, $"{new EnrolledSender(cluster, request.Node)}", "so no agent was asked", caller.Rights, cancellation));
+        }).Needs(Permission.Enrol).WithName("rotateAgents")
+            .WithSummary("Asks the agents of a cluster, or of one node, to renew their credentials at their next request.");
     }
 
     /// <summary>The agents that should report, as the API lists them.</summary>
@@ -74,16 +92,16 @@ static class Enrolment
     public static async Task<(int Count, string? Mistake)> RevokeAsync(
         Credentials credentials, EnrolledSender sender, Rights rights, CancellationToken cancellation) =>
         await credentials.RevokeAsync(sender.ClusterId, sender.Node, cancellation) is > 0 and var count
-            ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", rights, cancellation));
+            ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", "so none was revoked", rights, cancellation));
 
     // Whoever revokes a token must learn that a typing error revoked nothing.
     static async Task<string> MissingAsync(
-        Credentials credentials, string wanted, Rights rights, CancellationToken cancellation)
+        Credentials credentials, string wanted, string so, Rights rights, CancellationToken cancellation)
     {
         var nearest = (await credentials.SendersAsync(cancellation)).Where(s => rights.Sees(s.ClusterId))
             .Select(s => s.ToString())
             .OrderByDescending(s => Common(s, wanted)).Take(3).ToList();
-        return $"No token of {wanted} is in force, so none was revoked. "
+        return $"No token of {wanted} is in force, {so}. "
             + $"{(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
     }
 

@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -40,8 +41,10 @@ sealed record MadeJoinToken(string Token, JoinTokenAnswer Made, Uri? Server, str
 static class Joining
 {
     const string Path = "/agent/v1/enrol";
+    const string RenewPath = "/agent/v1/renew";
     const int MaxBodyBytes = 4 << 10;
     const string Body = """The body must be {"node": "…", "credential": "wst_…"}, each once and both texts.""";
+    const string RenewBody = """The body must be {"credential": "wst_…"}, once and a text.""";
 
     static readonly TimeSpan Usual = TimeSpan.FromHours(24);
 
@@ -91,6 +94,55 @@ static class Joining
         var audit = app.Services.GetRequiredService<AuditLog>();
         app.MapPost(Path, (RequestDelegate)(context => JoinAsync(context, credentials, control, audit, options.Time, logger)))
             .NeedsNobody("A node shows a join token, which the route itself looks at.");
+        app.MapPost(RenewPath, (RequestDelegate)(context => RenewAsync(context, credentials, audit, logger)))
+            .NeedsNobody("An agent shows its credential, which the route itself looks at.");
+    }
+
+    static async Task RenewAsync(HttpContext context, Credentials credentials, AuditLog audit, ILogger logger)
+    {
+        var token = Bearer.TokenOf(context.Request) ?? "";
+        // Only who has a credential makes an entry.
+        var check = await credentials.CheckAsync(token, context.RequestAborted);
+        if (check.Sender is not { } sender)
+        {
+            await PlainRefusal.WriteAsync(
+                context, check.IsKnown ? StatusCodes.Status403Forbidden : StatusCodes.Status401Unauthorized, check.Refusal!);
+            return;
+        }
+
+        if (await ReadAsync(context, AgentProtocolJson.Default.RenewRequest, r => r.Credential is not null, RenewBody) is not { } request)
+            return;
+        var act = new AuditAct(new("", $"agent:{sender.ClusterId.Node(sender.Node ?? "")}", context.Connection.RemoteIpAddress),
+            "renew-credential")
+        {
+            Scope = () => AccessScope.Of(sender.ClusterId),
+            Subject = sender.Node ?? "",
+        };
+        try
+        {
+            switch (await audit.RecordAsync(
+                act, () => credentials.RenewAsync(token, request.Credential, context.RequestAborted),
+                outcome => (outcome as RenewOutcome.Refused)?.Reason))
+            {
+                case RenewOutcome.Renewed renewed:
+                    logger.CredentialRenewed(renewed.NodeId);
+                    context.Response.ContentType = "application/json";
+                    await JsonSerializer.SerializeAsync(
+                        context.Response.Body, new RenewAnswer(renewed.NodeId.Node, renewed.EndsAt?.ToUnixTimeMilliseconds()),
+                        AgentProtocolJson.Default.RenewAnswer, context.RequestAborted);
+                    break;
+                case RenewOutcome.Refused refused:
+                    await PlainRefusal.WriteAsync(
+                        context, refused.IsToken ? StatusCodes.Status401Unauthorized : StatusCodes.Status409Conflict, refused.Reason);
+                    break;
+                case var outcome:
+                    throw new InvalidOperationException($"{outcome} is no outcome.");
+            }
+        }
+        catch (ArgumentException e)
+        {
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, e.Message);
+        }
     }
 
     static async Task JoinAsync(
@@ -102,7 +154,8 @@ static class Joining
             return;
         }
 
-        if (await ReadAsync(context) is not { } request)
+        if (await ReadAsync(
+            context, AgentProtocolJson.Default.EnrolRequest, r => r is { Node: not null, Credential: not null }, Body) is not { } request)
             return;
         try
         {
@@ -151,21 +204,21 @@ static class Joining
         };
     }
 
-    static async Task<EnrolRequest?> ReadAsync(HttpContext context)
+    static async Task<T?> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type, Func<T, bool> isWhole, string body)
+        where T : class
     {
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = MaxBodyBytes;
         try
         {
-            var read = await JsonSerializer.DeserializeAsync(
-                context.Request.Body, AgentProtocolJson.Default.EnrolRequest, context.RequestAborted);
-            if (read is { Node: not null, Credential: not null })
+            var read = await JsonSerializer.DeserializeAsync(context.Request.Body, type, context.RequestAborted);
+            if (read is not null && isWhole(read))
                 return read;
-            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, Body);
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, body);
         }
         catch (JsonException)
         {
-            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, Body);
+            await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, body);
         }
         catch (BadHttpRequestException e)
         {

@@ -46,7 +46,7 @@ static class AgentsCommand
             Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node }, AddAsync, AddAsync),
             Verb(new Command("revoke", "Revokes a sender's tokens.") { Tenant, Cluster, Node }, RevokeAsync, RevokeAsync),
         };
-        foreach (var verb in JoinTokenCommands.Build())
+        foreach (var verb in JoinTokenCommands.Build().Append(NodesCommand.BuildRotate()))
             command.Subcommands.Add(verb);
         return command;
     }
@@ -155,7 +155,7 @@ static class AgentsCommand
             Console.Error.WriteLine(closed);
         using var state = options.OpenState(verify: false);
         await state.RequireCurrentAsync(StateStages.All, cancellation);
-        var credentials = new Credentials(state, TimeProvider.System);
+        var credentials = new Credentials(state, TimeProvider.System, options: options.Enrolment);
         if (arguments.CommandResult.Command.Name == "list")
             await onState(arguments, credentials, cancellation);
         else

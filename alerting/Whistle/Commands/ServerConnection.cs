@@ -184,6 +184,9 @@ sealed class ServerConnection : IDisposable
     public Task<JsonElement> PutAsync(string path, object body, CancellationToken cancellation) =>
         SendAsync(HttpMethod.Put, path, body, cancellation);
 
+    public Task<JsonElement> PatchAsync(string path, object body, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Patch, path, body, cancellation);
+
     public Task<JsonElement> DeleteAsync(string path, CancellationToken cancellation) =>
         SendAsync(HttpMethod.Delete, path, null, cancellation);
 

@@ -4,6 +4,7 @@ using Whistle.Alerting.Configuration;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
+using Whistle.Inventory;
 using Whistle.Oidc;
 using Whistle.Remediation.Control;
 using Whistle.State.Memory;
@@ -70,6 +71,12 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         MaxSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxSeriesPerTenant)) ?? Defaults.MaxSeriesPerTenant,
         MaxNewSeriesPerHour = top.Number(nameof(WhistleOptions.MaxNewSeriesPerHour)),
         MaxStoredSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxStoredSeriesPerTenant)),
+        Enrolment = new()
+        {
+            CredentialLife = top.Section(nameof(WhistleOptions.Enrolment)).Duration(nameof(EnrolmentOptions.CredentialLife))
+                ?? Defaults.Enrolment.CredentialLife,
+            Known = top.Section("Tenants").Choice<KnownTenants>(nameof(EnrolmentOptions.Known)) ?? Defaults.Enrolment.Known,
+        },
         Searches = ReadSearches(top.Section(nameof(WhistleOptions.Queries)), Defaults.Searches),
         Agent = top.Truth(nameof(WhistleOptions.Agent)) ?? Defaults.Agent,
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,

@@ -17,6 +17,7 @@ using Whistle.Inventory;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
+using Whistle.Inventory.People;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.State;
@@ -38,7 +39,9 @@ static class HostStage
             .AddSingleton(options).AddSingleton(options.Time).AddSingleton(options.Memory)
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
-            .AddSingleton<Credentials>().AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
+            .AddSingleton(options.Enrolment).AddSingleton<FleetRegister>().AddSingleton<Credentials>().AddSingleton<CredentialWatch>()
+            .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
+            .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
@@ -85,6 +88,8 @@ static class HostStage
         Joining.Map(
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
+        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), app.Services.GetRequiredService<PeopleStore>());
+        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>());
         AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());

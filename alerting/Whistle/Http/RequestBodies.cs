@@ -85,8 +85,11 @@ static class RequestBodies
         }
     }
 
-    static Task RefuseAsync(HttpContext context, int status, string reason) => WhistleApi.IsOurs(context)
-        ? WhistleApi.RefuseAsync(context, status, reason) : PlainRefusal.WriteAsync(context, status, reason);
+    static Task RefuseAsync(HttpContext context, int status, string reason) =>
+        WhistleApi.IsOurs(context) ? WhistleApi.RefuseAsync(context, status, reason)
+        : context.Request.Path.StartsWithSegments("/api/v1") ? PrometheusApi.RefuseAsync(
+            context, status, status == StatusCodes.Status503ServiceUnavailable ? "unavailable" : "bad_data", reason)
+        : PlainRefusal.WriteAsync(context, status, reason);
 
     sealed record Refusal(int Status, string Reason);
 }

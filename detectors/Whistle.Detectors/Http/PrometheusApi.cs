@@ -33,7 +33,7 @@ readonly record struct Answer(IEnumerable<Action<Utf8JsonWriter>> Parts, bool Is
 /// Prometheus's HTTP API for queries, series, rules and alerts. Errors: <c>bad_data</c> 400, <c>execution</c> 422, <c>internal</c> 500
 /// where the store does not answer, <c>timeout</c> and <c>unavailable</c> 503. Whoever maps it puts authentication in front.
 /// </summary>
-static class PrometheusApi
+public static class PrometheusApi
 {
     // A large answer is sent as it is written, lest it stand in memory as text.
     const int MostUnsent = 1 << 16;
@@ -49,7 +49,7 @@ static class PrometheusApi
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
     /// <param name="memory">The memory that all answers being written may use together; unbounded if null.</param>
     /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
-    public static void Map(
+    internal static void Map(
         IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time,
         ByteBudget? memory = null, Func<string?>? shortage = null)
     {
@@ -175,7 +175,12 @@ static class PrometheusApi
         }
     }
 
-    static Task RefuseAsync(HttpContext context, int status, string type, string error) => WriteAsync(context, status,
+    /// <summary>An error as Prometheus shapes it.</summary>
+    /// <param name="context">Of the request.</param>
+    /// <param name="status">Of HTTP.</param>
+    /// <param name="type">Such as <c>bad_data</c> or <c>unavailable</c>.</param>
+    /// <param name="error">What is wrong.</param>
+    public static Task RefuseAsync(HttpContext context, int status, string type, string error) => WriteAsync(context, status,
     [
         json =>
         {

@@ -1,6 +1,10 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
+
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 using Whistle.Actions.Files;
 using Whistle.Agent.Settings;
@@ -17,10 +21,12 @@ sealed class ReportSender : IDisposable
     readonly HttpClient _http;
     readonly Uri _address;
     readonly AgentOptions _options;
+    readonly CredentialRenewal _renewal;
 
-    public ReportSender(AgentOptions options)
+    public ReportSender(AgentOptions options, ILogger? log = null)
     {
         _options = options;
+        _renewal = new(options, log ?? NullLogger.Instance);
         _address = WriteAddress(options.Server!);
         // The wait is bounded with the agent's own clock below, so not by the client's.
         _http = new HttpClient(options.Handler ?? DefaultHandler(options), disposeHandler: options.Handler is null)
@@ -48,9 +54,11 @@ sealed class ReportSender : IDisposable
                 request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
             if (response.Headers.Date is { } told)
                 ClockSkew = SkewOf(asked, told, _options.Time.GetUtcNow());
-            if (response.IsSuccessStatusCode)
-                return new SendOutcome.Accepted();
-            return Judge(response, await ReasonAsync(response, either.Token).ConfigureAwait(false));
+            var outcome = response.IsSuccessStatusCode
+                ? new SendOutcome.Accepted() : Judge(response, await ReasonAsync(response, either.Token).ConfigureAwait(false));
+            var isRefused = response.StatusCode is HttpStatusCode.Unauthorized;
+            return await _renewal.AfterAsync(response.Headers.Contains(AgentHeaders.Renew), isRefused, cancellation).ConfigureAwait(false)
+                && isRefused ? new SendOutcome.Retryable("The credential was renewed.") : outcome;
         }
         catch (OperationCanceledException) when (patience.IsCancellationRequested && !cancellation.IsCancellationRequested)
         {
@@ -66,7 +74,11 @@ sealed class ReportSender : IDisposable
         }
     }
 
-    public void Dispose() => _http.Dispose();
+    public void Dispose()
+    {
+        _renewal.Dispose();
+        _http.Dispose();
+    }
 
     public static Uri WriteAddress(Uri server) => new(server.AbsoluteUri.TrimEnd('/') + "/api/v1/write");
 
@@ -101,7 +113,9 @@ sealed class ReportSender : IDisposable
         content.Headers.ContentEncoding.Add("snappy");
         var request = new HttpRequestMessage(HttpMethod.Post, _address) { Content = content };
         request.Headers.TryAddWithoutValidation(RemoteWriteBody.VersionHeader, RemoteWriteBody.VersionV2);
-        request.Headers.TryAddWithoutValidation("User-Agent", $"whistle-agent/{AgentOptions.Version}");
+        request.Headers.TryAddWithoutValidation("User-Agent", $"{AgentHeaders.Product}{AgentOptions.Version}");
+        request.Headers.TryAddWithoutValidation(
+            AgentHeaders.Clock, _options.Time.GetUtcNow().ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture));
         if (Token(_options) is { } token)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
         return request;

@@ -45,7 +45,10 @@ public sealed class Gateway(
     const int FirstBuffer = 64 << 10;
 
     readonly FairBudgets _bodies = new(memory.WriteBodies, "The bodies of requests being processed", "tenant");
-    readonly TenantRates _rates = new(options.MaxSamplesPerSecond, time);
+    readonly TenantRates _rates = new(
+        tenant => credentials.Register.Latest.LimitsOf(tenant).SamplesPerSecond ?? options.MaxSamplesPerSecond, time);
+
+    readonly TenantRates _bytes = new(tenant => credentials.Register.Latest.LimitsOf(tenant).BytesPerSecond, time);
     readonly ConcurrentDictionary<Sender, int> _inWork = new();
 
     // New series cost much to decode; a tenant that brings many, by however many senders, leaves processors to the others.
@@ -64,9 +67,10 @@ public sealed class Gateway(
 
     async Task<WriteAnswer> HandleAsync(HttpContext context)
     {
-        if (await AuthenticateAsync(context) is not { } sender)
-            return Reject("unauthorized", new WriteAnswer(
-                401, "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token."));
+        var check = await credentials.CheckAsync(Bearer.TokenOf(context.Request) ?? "", context.RequestAborted);
+        if (check.Sender is not { } sender)
+            return Reject(check.IsKnown ? "archived" : "unauthorized", new WriteAnswer(check.IsKnown ? 403 : 401, check.Refusal));
+        credentials.Hear(check, context);
         if (!RemoteWriteBody.TryGetVersion(
             context.Request.ContentType, context.Request.Headers[RemoteWriteBody.VersionHeader], out var version))
             return Reject("content_type", new WriteAnswer(415, $"This is not a remote-write content type. {RemoteWriteBody.Accepted}"));
@@ -110,11 +114,15 @@ public sealed class Gateway(
 
     async Task<WriteAnswer> AppendAsync(HttpContext context, Sender sender, RemoteWriteVersion version)
     {
+        var own = credentials.Register.Latest.LimitsOf(sender.Tenant);
         if (_rates.MustWait(sender.Tenant) is { } wait)
-            return Reject("rate", new WriteAnswer(
-                429,
-                $"The tenant {sender.Tenant} sends more than {options.MaxSamplesPerSecond:0} samples a second.")
-            { RetryAfter = wait });
+        {
+            var most = own.SamplesPerSecond ?? options.MaxSamplesPerSecond;
+            return TooFast(sender, $"{most:0} samples", own.SamplesPerSecond is not null, wait);
+        }
+
+        if (_bytes.MustWait(sender.Tenant) is { } delay)
+            return TooFast(sender, $"{own.BytesPerSecond} bytes", true, delay);
         var append = await ReadAndAppendAsync(context, sender, version);
         var result = await append;
         _rates.Count(sender.Tenant, result.Stored + result.Refused + result.OverLimit);
@@ -125,11 +133,16 @@ public sealed class Gateway(
         return new WriteAnswer(result.Refused > 0 ? 400 : 429, summary) { Stored = result.Stored };
     }
 
+    WriteAnswer TooFast(Sender sender, string most, bool isOwn, TimeSpan wait) => Reject("rate", new WriteAnswer(
+        429,
+        $"The tenant {sender.Tenant} sends more than {most} a second{(isOwn ? ", which is its own limit" : "")}.") { RetryAfter = wait });
+
     // Holds the body no longer than until it is decoded.
     async Task<Task<AppendResult>> ReadAndAppendAsync(HttpContext context, Sender sender, RemoteWriteVersion version)
     {
         using var share = _bodies.Open(sender.Tenant);
         var body = await ReadBodyAsync(context, share);
+        _bytes.Count(sender.Tenant, body.Length);
         try
         {
             using var turn = await _decoding.TryEnterAsync(sender.Tenant, context.RequestAborted);
@@ -155,9 +168,6 @@ public sealed class Gateway(
         refused.Note(sender);
         return Reject(reason, WriteAnswer.Busy(why));
     }
-
-    async Task<Sender?> AuthenticateAsync(HttpContext context) =>
-        Bearer.TokenOf(context.Request) is { } token ? await credentials.AuthenticateAsync(token, context.RequestAborted) : null;
 
     async Task<(byte[] Buffer, int Length)> ReadBodyAsync(HttpContext context, ByteShare share)
     {

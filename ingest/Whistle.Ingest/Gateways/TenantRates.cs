@@ -3,10 +3,11 @@ using System.Collections.Concurrent;
 namespace Whistle.Ingest.Gateways;
 
 /// <summary>
-/// A bucket of samples a tenant, ten seconds deep. A request is let in while the bucket is not overdrawn and pays when it is known
-/// how much it brought, so that one large request passes and the next one waits.
+/// A bucket of samples, or of bytes, a tenant, ten seconds deep. A request is let in while the bucket is not overdrawn and pays when it
+/// is known how much it brought, so that one large request passes and the next one waits.
 /// </summary>
-sealed class TenantRates(double samplesPerSecond, TimeProvider time)
+/// <param name="perSecond">What a tenant may send; null where that is not limited.</param>
+sealed class TenantRates(Func<string, double?> perSecond, TimeProvider time)
 {
     const double DepthSeconds = 10;
 
@@ -15,13 +16,19 @@ sealed class TenantRates(double samplesPerSecond, TimeProvider time)
     /// <summary>How long until the tenant may send again; null where it may now.</summary>
     public TimeSpan? MustWait(string tenant)
     {
-        var level = Of(tenant).Take(0, samplesPerSecond, time);
-        return level >= 0 ? null : TimeSpan.FromSeconds(-level / samplesPerSecond);
+        if (perSecond(tenant) is not { } rate)
+            return null;
+        var level = Of(tenant, rate).Take(0, rate, time);
+        return level >= 0 ? null : TimeSpan.FromSeconds(-level / rate);
     }
 
-    public void Count(string tenant, int samples) => Of(tenant).Take(samples, samplesPerSecond, time);
+    public void Count(string tenant, long amount)
+    {
+        if (perSecond(tenant) is { } rate)
+            Of(tenant, rate).Take(amount, rate, time);
+    }
 
-    Bucket Of(string tenant) => _buckets.GetOrAdd(tenant, _ => new Bucket(samplesPerSecond * DepthSeconds, time.GetTimestamp()));
+    Bucket Of(string tenant, double rate) => _buckets.GetOrAdd(tenant, _ => new Bucket(rate * DepthSeconds, time.GetTimestamp()));
 
     sealed class Bucket(double level, long filledAt)
     {

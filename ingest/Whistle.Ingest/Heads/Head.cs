@@ -206,7 +206,7 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
 
             var tenant = labels[Sender.TenantLabel];
             var count = _perTenant.GetValueOrDefault(tenant);
-            if (isLimited && !limits.HaveRoom(count, _labelBytes.GetValueOrDefault(tenant)))
+            if (isLimited && !limits.HaveRoom(tenant, count, _labelBytes.GetValueOrDefault(tenant)))
                 return null;
             _perTenant[tenant] = count + 1;
             labels = _pool.Share(labels);

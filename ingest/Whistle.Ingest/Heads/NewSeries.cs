@@ -56,18 +56,20 @@ sealed class NewSeries
     }
 
     /// <summary>Counts one more, unless that is past the limit.</summary>
+    /// <param name="own">A limit of the tenant's own; null where the usual one counts.</param>
     /// <exception cref="StoreException">It cannot be written down.</exception>
-    public bool TryAdd(string tenant)
+    public bool TryAdd(string tenant, int? own = null)
     {
+        var limit = own ?? _limit;
         var (window, slot) = (Of(tenant), Slot());
         // Held while it is written down: that holds up nobody but the tenant.
         lock (window)
         {
-            if (Count_NeedsLock(window, slot) >= _limit)
+            if (Count_NeedsLock(window, slot) >= limit)
                 return false;
             var used = window.Used.GetValueOrDefault(slot) + 1;
             if (used > window.Reserved.GetValueOrDefault(slot))
-                Reserve_NeedsLock(window, tenant, slot, used);
+                Reserve_NeedsLock(window, tenant, slot, used, limit);
             window.Used[slot] = used;
             return true;
         }
@@ -137,9 +139,9 @@ sealed class NewSeries
     // Decoding is synchronous, and its thread has nothing else to do before it knows: one write for a hundredth of the limit.
     static T Wait<T>(Task<T> write) => write.GetAwaiter().GetResult();
 
-    void Reserve_NeedsLock(Window window, string tenant, long slot, long used)
+    void Reserve_NeedsLock(Window window, string tenant, long slot, long used, int limit)
     {
-        var most = Math.Max(1, _limit / PartAtOnce);
+        var most = Math.Max(1, limit / PartAtOnce);
         var reserved = used - 1 + Math.Clamp(used, Math.Min(FewestAtOnce, most), most);
         try
         {

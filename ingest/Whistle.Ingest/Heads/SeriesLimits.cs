@@ -21,13 +21,21 @@ public sealed record SeriesLimitOptions(int MaxActive, int? MaxNewPerHour = null
 
     internal int Stored => MaxStored ?? Times(5);
 
+    /// <summary>With what a tenant has of its own.</summary>
+    internal SeriesLimitOptions With(TenantLimits own) => own is { Series: null, NewSeries: null, StoredSeries: null } ? this : this with
+    {
+        MaxActive = own.Series ?? MaxActive,
+        MaxNewPerHour = own.NewSeries ?? MaxNewPerHour,
+        MaxStored = own.StoredSeries ?? MaxStored,
+    };
+
     int Times(int factor) => (int)Math.Min(int.MaxValue, (long)factor * MaxActive);
 }
 
 /// <summary>Why a new series was not let in.</summary>
 /// <param name="Reason">As the metric of dropped samples names it.</param>
 /// <param name="Tenant">Whose limit it is.</param>
-/// <param name="Setting">The key of the limit.</param>
+/// <param name="Setting">The key of the limit, or what the tenant's own is called.</param>
 /// <param name="Limit">Its value.</param>
 /// <param name="What">What there are that many of.</param>
 sealed record LimitReached(string Reason, string Tenant, string Setting, long Limit, string What)
@@ -65,6 +73,7 @@ public sealed class SeriesLimits
 
     readonly SeriesLimitOptions _options;
     readonly TimeProvider _time;
+    readonly Func<string, TenantLimits> _own;
     readonly NewSeries _new;
     readonly StoredSeries _stored = new();
     readonly ConcurrentDictionary<(string Tenant, string Reason), (LimitReached Reached, DateTimeOffset At)> _refused = new();
@@ -74,29 +83,36 @@ public sealed class SeriesLimits
     public static StateSchema Tables => NewSeries.Tables;
 
     /// <param name="state">Remembers over a restart how many series were new; null where nothing is to survive.</param>
-    public SeriesLimits(SeriesLimitOptions options, TimeProvider time, StateDatabase? state = null)
+    /// <param name="own">What a tenant has of its own; asked for each new series.</param>
+    public SeriesLimits(
+        SeriesLimitOptions options, TimeProvider time, StateDatabase? state = null, Func<string, TenantLimits>? own = null)
     {
-        (_options, _time) = (options, time);
+        (_options, _time, _own) = (options, time, own ?? (_ => TenantLimits.None));
         _new = new NewSeries(options.NewPerHour, time, state);
     }
 
     /// <summary>Whether so many active ones are fewer than there may be.</summary>
-    internal bool HaveRoom(int active, long labelBytes) => active < _options.MaxActive && labelBytes < _options.MaxLabelBytes;
+    internal bool HaveRoom(string tenant, int active, long labelBytes) =>
+        active < Of(tenant).MaxActive && labelBytes < _options.MaxLabelBytes;
 
     /// <summary>Null where one more series may come in; it is counted then.</summary>
     /// <exception cref="StoreException">It cannot be counted.</exception>
     internal LimitReached? Admit(Labels labels, int active, long labelBytes)
     {
         var tenant = labels[Sender.TenantLabel];
-        if (_stored.Of(tenant) >= _options.Stored)
-            return Refuse(
-                new(LimitReached.Stored, tenant, "MaxStoredSeriesPerTenant", _options.Stored, "series stored (by a close estimate)"));
-        if (!HaveRoom(active, labelBytes))
-            return active < _options.MaxActive
-                ? Refuse(new(LimitReached.Active, tenant, "Memory:SeriesLabels", _options.MaxLabelBytes, "bytes of labels"))
-                : Active(labels);
-        if (!_new.TryAdd(tenant))
-            return Refuse(new(LimitReached.New, tenant, "MaxNewSeriesPerHour", _options.NewPerHour, "new series within an hour"));
+        var (own, limits) = (_own(tenant), Of(tenant));
+        if (_stored.Of(tenant) >= limits.Stored)
+            return Refuse(new(
+                LimitReached.Stored, tenant, Setting(own.StoredSeries, "stored-series", "MaxStoredSeriesPerTenant"), limits.Stored,
+                "series stored (by a close estimate)"));
+        if (active >= limits.MaxActive)
+            return Active(labels);
+        if (labelBytes >= _options.MaxLabelBytes)
+            return Refuse(new(LimitReached.Active, tenant, "Memory:SeriesLabels", _options.MaxLabelBytes, "bytes of labels"));
+        if (!_new.TryAdd(tenant, limits.NewPerHour))
+            return Refuse(new(
+                LimitReached.New, tenant, Setting(own.NewSeries, "new-series", "MaxNewSeriesPerHour"), limits.NewPerHour,
+                "new series within an hour"));
         _stored.Add(tenant, labels);
         return null;
     }
@@ -104,8 +120,12 @@ public sealed class SeriesLimits
     internal LimitReached Labels(Labels labels, long most) =>
         Refuse(new(LimitReached.Active, labels[Sender.TenantLabel], "Memory:SeriesLabels", (int)(most >> 20), "MiB of labels"));
 
-    internal LimitReached Active(Labels labels) =>
-        Refuse(new(LimitReached.Active, labels[Sender.TenantLabel], "MaxSeriesPerTenant", _options.MaxActive, "series"));
+    internal LimitReached Active(Labels labels)
+    {
+        var tenant = labels[Sender.TenantLabel];
+        return Refuse(new(
+            LimitReached.Active, tenant, Setting(_own(tenant).Series, "series", "MaxSeriesPerTenant"), Of(tenant).MaxActive, "series"));
+    }
 
     /// <summary>What was admitted came in by another request at the same time, or not at all.</summary>
     internal void Withdraw(Labels labels) => _new.Withdraw(labels[Sender.TenantLabel]);
@@ -145,12 +165,16 @@ public sealed class SeriesLimits
     IEnumerable<(string Tenant, string Limit, double Ratio)> Used(Head head)
     {
         foreach (var (tenant, count) in head.SeriesPerTenant())
-            yield return (tenant, LimitReached.Active, (double)count / _options.MaxActive);
+            yield return (tenant, LimitReached.Active, (double)count / Of(tenant).MaxActive);
         foreach (var tenant in _new.Tenants)
-            yield return (tenant, LimitReached.New, (double)_new.Count(tenant) / _options.NewPerHour);
+            yield return (tenant, LimitReached.New, (double)_new.Count(tenant) / Of(tenant).NewPerHour);
         foreach (var tenant in _stored.Tenants)
-            yield return (tenant, LimitReached.Stored, (double)_stored.Of(tenant) / _options.Stored);
+            yield return (tenant, LimitReached.Stored, (double)_stored.Of(tenant) / Of(tenant).Stored);
     }
+
+    SeriesLimitOptions Of(string tenant) => _options.With(_own(tenant));
+
+    static string Setting(int? own, string name, string setting) => own is null ? setting : $"its own limit ({name})";
 
     bool IsAnyRefused(string reason) => _refused.Keys.Any(k => k.Reason == reason);
 

@@ -83,6 +83,16 @@ public sealed record EnrolRequest(string Node, string Credential);
 /// <summary>As whom the node reports now.</summary>
 public sealed record EnrolAnswer(string Tenant, string Cluster, string Node);
 
+/// <summary>
+/// <c>POST /agent/v1/renew</c>, with the credential of now as bearer. Repeated with the same new one it answers the same; so it does where
+/// the new one is the bearer.
+/// </summary>
+/// <param name="Credential">What the agent has made and will send from then on; its first use ends the one before.</param>
+public sealed record RenewRequest(string Credential);
+
+/// <param name="EndsAt">When the new credential ends, milliseconds since 1970 UTC; null where it has no end.</param>
+public sealed record RenewAnswer(string Node, long? EndsAt);
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(List<LeasedCommand>))]
 [JsonSerializable(typeof(LeaseRequest))]
@@ -92,4 +102,6 @@ public sealed record EnrolAnswer(string Tenant, string Cluster, string Node);
 [JsonSerializable(typeof(JournalReport))]
 [JsonSerializable(typeof(EnrolRequest))]
 [JsonSerializable(typeof(EnrolAnswer))]
+[JsonSerializable(typeof(RenewRequest))]
+[JsonSerializable(typeof(RenewAnswer))]
 public sealed partial class AgentProtocolJson : JsonSerializerContext;

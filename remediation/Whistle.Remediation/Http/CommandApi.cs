@@ -12,6 +12,7 @@ using Whistle.Inventory;
 using Whistle.Inventory.Callers;
 using Whistle.Remediation.Commands;
 using Whistle.State.Memory;
+using Whistle.Telemetry;
 
 namespace Whistle.Remediation.Http;
 
@@ -61,12 +62,11 @@ sealed class CommandApi
 
     async Task AnswerAsync(HttpContext context, Func<HttpContext, Sender, Task> answer)
     {
-        var sender =
-            Bearer.TokenOf(context.Request) is { } token ? await _credentials.AuthenticateAsync(token, context.RequestAborted) : null;
-        if (sender is null)
-            await RefuseAsync(
-                context, 401,
-                "The bearer token is missing, unknown or revoked. Enrol the agent with `whistle agents add` and give it the token.");
+        var check = await _credentials.CheckAsync(Bearer.TokenOf(context.Request) ?? "", context.RequestAborted);
+        if (check.IsRenewalDue)
+            context.Response.Headers[AgentHeaders.Renew] = "1";
+        if (check.Sender is not { } sender)
+            await RefuseAsync(context, check.IsKnown ? 403 : 401, check.Refusal!);
         else if (sender.Node is null)
             await RefuseAsync(context, 403, "This token is a cluster collector's; commands are for nodes. Enrol the node's agent.");
         else

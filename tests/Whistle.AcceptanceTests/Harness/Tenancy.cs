@@ -111,12 +111,32 @@ sealed class Tenancy(InProcessServer server, string tenant)
     public async Task<long> FreezeAsync() => (await Get<ControlStore>().AddAsync(
         new ChangeFreeze(0, tenant, Cluster.Cluster, Mark, Mark, Now, Now.AddHours(1)), Cancellation)).Id;
 
-    public async Task<string> JoinTokenAsync() => (await server.App.Credentials.MakeJoinTokenAsync(
-        Cluster, 1, TimeSpan.FromHours(1), replaces: false, Cancellation)).Made.Id;
+    public async Task<string> JoinTokenAsync()
+    {
+        await Register.ArchiveClusterAsync(Cluster, false, Mark, Cancellation);
+        return (await server.App.Credentials.MakeJoinTokenAsync(Cluster, 1, TimeSpan.FromHours(1), replaces: false, Cancellation)).Made.Id;
+    }
+
+    /// <summary>The tenant and its cluster are in the register and in use; answers the tenant.</summary>
+    public async Task<string> RegisteredAsync()
+    {
+        await NodeAsync();
+        return tenant;
+    }
+
+    public async Task<NodeId> ArchivedNodeAsync()
+    {
+        var node = Cluster.Node(await NodeAsync());
+        await Register.ArchiveNodeAsync(node, Mark, Cancellation);
+        return node;
+    }
+
+    FleetRegister Register => server.App.Credentials.Register;
 
     public async Task<string> NodeAsync()
     {
         var node = $"n-{++_made}";
+        await Register.ArchiveClusterAsync(Cluster, false, Mark, Cancellation);
         await server.App.Credentials.EnrollAsync(Cluster, node, Cancellation);
         return node;
     }

@@ -442,6 +442,40 @@ public abstract partial class StoreTests : IAsyncLifetime
         Assert.Equal(0, await credentials.RevokeAsync(new("t", "c"), null, Cancellation));
     }
 
+    [Fact]
+    public async Task The_register_keeps_tenants_clusters_and_archived_nodes_and_credentials_end()
+    {
+        var credentials = new Credentials(Database, TimeProvider.System);
+        var (register, cluster, next) = (credentials.Register, new ClusterId("acme", "c"), AccessToken.New(AccessToken.OfSender));
+        var token = await credentials.EnrollAsync(cluster, "n", Cancellation);
+        await register.ChangeTenantAsync(
+            "acme", new("ACME", ["ann"], "words", new Dictionary<string, string> { ["zone"] = "eu" }), Cancellation);
+        await register.SetLimitsAsync("acme", new(5, 6, 7, 8, 9_000_000_000), Cancellation);
+        await register.ArchiveClusterAsync(cluster, true, "ann", Cancellation);
+        await register.ArchiveNodeAsync(cluster.Node("n"), "ann", Cancellation);
+
+        var again = new Credentials(Database, TimeProvider.System);
+        var tenant = Assert.Single(await again.Register.TenantsAsync(Cancellation));
+        Assert.Equal(("ACME", "ann", "words", "eu"), (
+            tenant.Entry.Name, tenant.Entry.Contacts[0], tenant.Entry.Notes, tenant.Entry.Labels["zone"]));
+        Assert.Equal(new TenantLimits(5, 6, 7, 8, 9_000_000_000), tenant.Limits);
+        Assert.True(Assert.Single(await again.Register.ClustersAsync(Cancellation)).History.IsArchived);
+        Assert.Null(await again.AuthenticateAsync(token, Cancellation));
+        await again.Register.ArchiveClusterAsync(cluster, false, "ann", Cancellation);
+        Assert.Null(await again.AuthenticateAsync(token, Cancellation));
+        Assert.Equal(RegisterOutcome.Done, await again.Register.UnarchiveNodeAsync(cluster.Node("n"), Cancellation));
+
+        again.Sightings.Note(cluster.Node("n"), "whistle-agent/1.0", "0");
+        await again.Sightings.WriteAsync(Cancellation);
+        Assert.Equal(1, await again.RotateAsync(cluster, null, Cancellation));
+        Assert.True(Assert.Single(await again.NodesAsync(Cancellation)).IsRenewalDue);
+        Assert.IsType<RenewOutcome.Renewed>(await again.RenewAsync(token, next, Cancellation));
+        Assert.NotNull(await again.AuthenticateAsync(next, Cancellation));
+        Assert.Null(await again.AuthenticateAsync(token, Cancellation));
+        var node = Assert.Single(await again.NodesAsync(Cancellation));
+        Assert.Equal(("1.0", true, false), (node.Sighting!.Version, node.Sighting.IsClockWrong, node.IsRenewalDue));
+    }
+
     private protected static Command Offer => new()
     {
         Id = "i1-1.1",

@@ -15,6 +15,7 @@ public sealed partial class CommandTreeTests
     static readonly string[] Lists =
     [
         "query", "alerts", "incidents", "runs list", "rules list", "runbooks list", "runbooks replay", "tickets", "agents list",
+        "tenants list", "clusters list", "nodes list",
         "agents join-tokens", "people list", "people invitations", "tokens list", "sessions list",
         "health", "pause list", "mode list", "windows list", "freezes list", "audit list",
     ];

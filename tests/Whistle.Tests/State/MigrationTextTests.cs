@@ -15,6 +15,7 @@ public sealed class MigrationTextTests
         ingest 0 347de68d8b509bce5f187d2822695c5a
         ingest 1 5770d4ab5ae4763038ce788f102a894f
         ingest 2 f24bbba179377a1d2feb1b998340638a
+        ingest 3 c55032053a681cf85092d4c6eda5e271
         people 0 0d36c4552ee05600117fee11bff40cda
         ingest-series 0 eda3fcc0a26e0cbe793f43eb23aaa665
         detectors 0 64baf7cdd6263c414b46176af449b36a

@@ -1,0 +1,38 @@
+using Whistle.Incidents;
+using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Web.Live;
+
+namespace Whistle.Web.Tenants;
+
+/// <summary>A tenant of the page, as its viewer may see it.</summary>
+/// <param name="IsWhole">Its viewer sees all of it, what is written down about it too.</param>
+/// <param name="Clusters">Those that the viewer sees, those in use first.</param>
+sealed record TenantView(
+    KnownTenant Tenant, bool IsWhole, IReadOnlyList<KnownCluster> Clusters, int Nodes, int Archived, IReadOnlyList<Incident> Open)
+{
+    /// <summary>By name, those in use first.</summary>
+    public static IReadOnlyList<TenantView> All(FleetSnapshot snapshot) =>
+    [
+        .. snapshot.Tenants.Select(t => Of(snapshot, t)).OrderBy(t => t.Tenant.History.IsArchived)
+            .ThenBy(t => t.Tenant.Entry.Name, StringComparer.OrdinalIgnoreCase).ThenBy(t => t.Tenant.Id, StringComparer.Ordinal),
+    ];
+
+    /// <summary>Limits in words; empty where the server's own settings count.</summary>
+    public IReadOnlyList<(string Name, string Value)> Limits => !IsWhole ? [] :
+    [
+        .. new (string Name, long? Value)[]
+        {
+            ("Active series", Tenant.Limits.Series), ("New series an hour", Tenant.Limits.NewSeries),
+            ("Stored series", Tenant.Limits.StoredSeries), ("Samples a second", Tenant.Limits.SamplesPerSecond),
+            ("Bytes a second", Tenant.Limits.BytesPerSecond),
+        }.Where(l => l.Value is not null).Select(l => (l.Name, $"{l.Value:N0}")),
+    ];
+
+    static TenantView Of(FleetSnapshot snapshot, KnownTenant tenant) => new(
+        tenant, snapshot.Rights.Sees(AccessScope.Of(tenant.Id)),
+        [.. snapshot.Clusters.Where(c => c.Id.Tenant == tenant.Id).OrderBy(c => c.History.IsArchived)],
+        snapshot.Nodes.Count(n => n.Key.Tenant == tenant.Id),
+        snapshot.Known.Values.Count(n => n.Archived is not null && n.Id.Tenant == tenant.Id),
+        [.. snapshot.Open.Where(i => i.Tenant == tenant.Id)]);
+}

@@ -1,0 +1,94 @@
+using System.CommandLine;
+
+namespace Whistle.Commands;
+
+/// <summary>The clusters that are watched.</summary>
+static class ClustersCommand
+{
+    const string Root = "api/whistle/v1/clusters";
+
+    static readonly Argument<string> Id = new("id") { Description = "The label cluster of its telemetry." };
+    static readonly Argument<string> NewName = new("name") { Description = "What it is called from now on." };
+    static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string?> OfTenant = new("--tenant") { Description = "Those of this tenant alone." };
+    static readonly string[] Header = ["TENANT", "CLUSTER", "NAME", "LABELS", "CONTACTS", "ADDED", "NOTES"];
+
+    public static Command Build() => new("clusters", "Lists, adds and changes clusters.")
+    {
+        ServerConnection.With(new Command("list", "Lists the clusters.") { OfTenant, EntryOptions.Archived }.Lists(), ListAsync),
+        ServerConnection.With(
+            EntryOptions.WithName(new Command("add", "Adds a cluster to a tenant.") { Id, Tenant }),
+            async (arguments, server, cancellation) =>
+            {
+                await server.PostAsync(
+                    Root,
+                    new
+                    {
+                        id = arguments.GetValue(Id),
+                        tenant = arguments.GetValue(Tenant),
+                        name = EntryOptions.NameOf(arguments),
+                        contacts = EntryOptions.Contacts(arguments),
+                        notes = EntryOptions.NotesOf(arguments),
+                        labels = EntryOptions.Labels(arguments),
+                    },
+                    cancellation);
+                Console.WriteLine($"Cluster {Words(arguments)} is added.");
+            }),
+        ServerConnection.With(new Command("show", "Shows a cluster.") { Id, Tenant }.Shows(), ShowAsync),
+        ServerConnection.With(
+            new Command("rename", "Gives a cluster another name; its id stays.") { Id, NewName, Tenant },
+            async (arguments, server, cancellation) =>
+            {
+                await server.PatchAsync(PathOf(arguments), new { name = arguments.GetValue(NewName) }, cancellation);
+                Console.WriteLine($"Cluster {Words(arguments)} is called {arguments.GetValue(NewName)} now.");
+            }),
+        ServerConnection.With(
+            EntryOptions.With(new Command("edit", "Changes contacts, notes and labels of a cluster.") { Id, Tenant }).ChangesSomething(),
+            async (arguments, server, cancellation) =>
+            {
+                await server.PatchAsync(PathOf(arguments), EntryOptions.Change(arguments), cancellation);
+                Console.WriteLine($"Cluster {Words(arguments)} is changed.");
+            }),
+        Archive("archive", "Refuses telemetry and new senders of a cluster; its history stays.", "archived. Its senders are refused"),
+        Archive("unarchive", "Takes an archived cluster back.", "in use again. Its senders are heard"),
+    };
+
+    static Command Archive(string verb, string description, string done) =>
+        ServerConnection.With(new Command(verb, description) { Id, Tenant }, async (arguments, server, cancellation) =>
+        {
+            await server.PostAsync($"{PathOf(arguments)}/{verb}", null, cancellation);
+            Console.WriteLine($"Cluster {Words(arguments)} is {done} within seconds.");
+        });
+
+    static string Words(ParseResult arguments) => $"{arguments.GetValue(Tenant)}/{arguments.GetValue(Id)}";
+
+    static string PathOf(ParseResult arguments) =>
+        $"{Root}/{ServerConnection.Part(arguments.GetValue(Tenant)!)}/{ServerConnection.Part(arguments.GetValue(Id)!)}";
+
+    static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var archived = arguments.GetValue(EntryOptions.Archived);
+        var query = EntryOptions.Query(("tenant", arguments.GetValue(OfTenant)), ("archived", archived ? "true" : null));
+        var answer = await server.GetAsync($"{Root}{query}", cancellation);
+        ListOutput.Write(arguments, answer, server.Now, view => new(Header, [.. answer.EnumerateArray().Select(c => new[]
+        {
+            c.Text("tenant"), c.Text("id"), c.Text("name"), EntryOptions.Pairs(c), EntryOptions.Joined(c, "contacts"),
+            c.Time("addedAt", view), c.Text("notes"),
+        })])
+        {
+            Wide = ["ADDED", "NOTES"],
+            Spare = ["CONTACTS", "LABELS"],
+            Empty = archived ? "No cluster is archived." : "There is no cluster yet. Add one with `whistle clusters add`, or enrol a node.",
+        });
+    }
+
+    static async Task ShowAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var answer = await server.GetAsync(PathOf(arguments), cancellation);
+        JsonOutput.Write(arguments, answer, cluster => EntryOptions.Print(
+            ("Cluster", $"{cluster.Text("tenant")}/{cluster.Text("id")}"), ("Name", cluster.Text("name")),
+            ("Added", EntryOptions.History(cluster, View.Of(arguments, server.Now))),
+            ("Contacts", EntryOptions.Joined(cluster, "contacts")), ("Labels", EntryOptions.Pairs(cluster)),
+            ("Notes", cluster.Text("notes"))));
+    }
+}

@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+
+using Whistle.Inventory;
+using Whistle.Web.Text;
+
+namespace Whistle.Commands;
+
+/// <summary>Nodes, what is known of their agents, and which of them are out of service.</summary>
+static class NodesCommand
+{
+    const string Root = "api/whistle/v1/nodes";
+
+    static readonly Argument<string> Node = new("node") { Description = "Its name in the cluster." };
+    static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
+    static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string?> OneNode = new("--node") { Description = "This node alone; all of the cluster if not given." };
+    static readonly Option<string?> OfCluster = new("--cluster") { Description = "Those of this cluster alone." };
+    static readonly Option<string?> OfTenant = new("--tenant") { Description = "Those of this tenant alone." };
+
+    static readonly string[] Header = ["TENANT", "CLUSTER", "NODE", "REPORT", "VERSION", "CLOCK", "CREDENTIAL ENDS", "NOTE", "ENROLLED"];
+
+    public static Command Build() => new("nodes", "Lists nodes with their agents, and takes them out of service.")
+    {
+        ServerConnection.With(
+            new Command("list", "Lists the nodes in service.") { OfTenant, OfCluster, EntryOptions.Archived }.Lists(), ListAsync),
+        ServerConnection.With(new Command("show", "Shows a node.") { Node, Cluster, Tenant }.Shows(), ShowAsync),
+        Archive(
+            "archive", "Takes a node out of service: its silence is none, and its history stays.",
+            "archived. Its reports are refused within seconds; stop its agent"),
+        Archive("unarchive", "Takes an archived node back into service.", "in service again"),
+    };
+
+    /// <summary>A verb of <c>whistle agents</c>.</summary>
+    public static Command BuildRotate() => ServerConnection.With(
+        new Command("rotate", "Asks agents to renew their credentials at their next request.") { Tenant, Cluster, OneNode },
+        async (arguments, server, cancellation) =>
+        {
+            var answer = await server.PostAsync(
+                "api/whistle/v1/agents/rotation",
+                new
+                {
+                    tenant = arguments.GetValue(Tenant),
+                    cluster = arguments.GetValue(Cluster),
+                    node = arguments.GetValue(OneNode),
+                },
+                cancellation);
+            Console.WriteLine($"{answer.Text("asked")} credential(s) are renewed with the next reports. `whistle nodes list` shows it.");
+        });
+
+    static Command Archive(string verb, string description, string done) =>
+        ServerConnection.With(new Command(verb, description) { Node, Cluster, Tenant }, async (arguments, server, cancellation) =>
+        {
+            await server.PostAsync($"{PathOf(arguments)}/{verb}", null, cancellation);
+            Console.WriteLine($"Node {arguments.GetValue(Tenant)}/{arguments.GetValue(Cluster)}/{arguments.GetValue(Node)} is {done}.");
+        });
+
+    static string PathOf(ParseResult arguments) =>
+        $"{Root}/{ServerConnection.Part(arguments.GetValue(Tenant)!)}/{ServerConnection.Part(arguments.GetValue(Cluster)!)}/"
+        + ServerConnection.Part(arguments.GetValue(Node)!);
+
+    static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var archived = arguments.GetValue(EntryOptions.Archived);
+        var query = EntryOptions.Query(
+            ("tenant", arguments.GetValue(OfTenant)), ("cluster", arguments.GetValue(OfCluster)), ("archived", archived ? "true" : null));
+        var answer = await server.GetAsync($"{Root}{query}", cancellation);
+        ListOutput.Write(arguments, answer, server.Now, view => new(Header, [.. answer.EnumerateArray().Select(n => new[]
+        {
+            n.Text("tenant"), n.Text("cluster"), n.Text("node"), n.Time("reportedAt", view), n.Text("version"), Clock(n, view),
+            n.Clock("credentialEndsAt", view), Note(n, view), n.Time("enrolledAt", view),
+        })])
+        {
+            Wide = ["ENROLLED"],
+            Spare = ["CLOCK", "VERSION"],
+            Empty = archived ? "No node is archived." : "No node is in service. Enrol one with `whistle agents join-token`.",
+        });
+    }
+
+    static async Task ShowAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var answer = await server.GetAsync(PathOf(arguments), cancellation);
+        JsonOutput.Write(arguments, answer, node =>
+        {
+            var view = View.Of(arguments, server.Now);
+            EntryOptions.Print(
+                ("Node", $"{node.Text("tenant")}/{node.Text("cluster")}/{node.Text("node")}"), ("Enrolled", node.Time("enrolledAt", view)),
+                ("Last report", node.Time("reportedAt", view)), ("Agent", node.Text("version")), ("Clock", Clock(node, view)),
+                ("Credential", node.Time("credentialEndsAt") is null ? "has no end" : $"ends {node.Clock("credentialEndsAt", view)}"),
+                ("Note", Note(node, view)));
+        });
+    }
+
+    static string Clock(JsonElement node, View view) =>
+        !double.TryParse(node.Text("clockSkewSeconds"), CultureInfo.InvariantCulture, out var skew) ? ""
+        : view.Raw ? skew.ToString("0.###", CultureInfo.InvariantCulture)
+        : Math.Abs(skew) < 1 ? "right"
+        : $"{Quantity.Span(TimeSpan.FromSeconds(Math.Abs(skew)))} {(skew > 0 ? "ahead" : "behind")}";
+
+    static string Note(JsonElement node, View view) =>
+        node.Time("archivedAt") is { } at ? $"archived {view.Time(at)} by {node.Text("archivedBy")}"
+        : node.Time("credentialEndsAt") <= view.Now ? "its credential has ended: enrol it again"
+        : node.Text("renewalDue") is "True" ? "its credential is due for renewal"
+        : double.TryParse(node.Text("clockSkewSeconds"), CultureInfo.InvariantCulture, out var skew)
+            && Math.Abs(skew) > NodeSighting.LargestSkew.TotalSeconds ? "its clock is wrong" : "";
+}

@@ -1,0 +1,121 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+
+using Microsoft.Extensions.Logging;
+
+using Whistle.Actions.Files;
+using Whistle.Actions.Protocol;
+using Whistle.Agent.Settings;
+using Whistle.Telemetry;
+
+namespace Whistle.Agent.Sending;
+
+/// <summary>
+/// Renews the agent's credential when the server asks. The new one is on the disk before the server hears of it and takes the old one's
+/// place once the server has it, so that whatever ends the agent in between, the next try goes on: nothing is lost and nobody locked out.
+/// </summary>
+sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
+{
+    // Whatever stands in the way, it is not asked about with every report.
+    static readonly TimeSpan Pause = TimeSpan.FromMinutes(1);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    const int LargestAnswer = 16 << 10;
+
+    static readonly SecretForm NextForm = SecretForm.Token("the agent's next credential", AccessToken.OfSender);
+
+    readonly HttpClient _http = new(options.Handler ?? ReportSender.DefaultHandler(options), disposeHandler: options.Handler is null)
+    {
+        Timeout = Timeout.InfiniteTimeSpan,
+        MaxResponseContentBufferSize = LargestAnswer,
+    };
+
+    DateTimeOffset _notBefore = DateTimeOffset.MinValue;
+
+    /// <summary>Where the next credential lies while the server may not have it yet.</summary>
+    public static string NextFile(string tokenFile) => $"{tokenFile}.next";
+
+    /// <summary>
+    /// To be called after each answer. Does nothing unless the server asked, or the credential is refused and a new one that was begun
+    /// may count already. Never throws for what the network, the server or the files do.
+    /// </summary>
+    /// <param name="isAsked">The answer had <see cref="AgentHeaders.Renew"/>.</param>
+    /// <param name="isRefused">It was 401.</param>
+    /// <returns>Whether the credential is another now.</returns>
+    public async Task<bool> AfterAsync(bool isAsked, bool isRefused, CancellationToken cancellation)
+    {
+        if (options.TokenFile is not { } file || !(isAsked || isRefused) || options.Time.GetUtcNow() < _notBefore)
+            return false;
+        // The credential lies where its link leads, as Kubernetes mounts it: that is for whoever put it there to change.
+        if (isRefused && !File.Exists(NextFile(file)))
+            return false;
+        _notBefore = options.Time.GetUtcNow() + Pause;
+        try
+        {
+            return await RenewAsync(file, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or HttpRequestException or JsonException)
+        {
+            log.NotRenewed(e.Message);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            log.NotRenewed("The server did not answer in time.");
+        }
+
+        return false;
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    async Task<bool> RenewAsync(string file, CancellationToken cancellation)
+    {
+        if (new FileInfo(file).LinkTarget is not null)
+        {
+            log.NotRenewed($"{file} is a link. Whoever made it must put a new credential there: enrol the node again.");
+            return false;
+        }
+
+        var next = NextFile(file);
+        var credential = new SecretFile(next, NextForm).ReadOrMake(
+            () => AccessToken.New(AccessToken.OfSender), options.Time, log.NotRenewed);
+        var (status, reason) = await AskAsync(ReportSender.Token(options)!, credential, cancellation).ConfigureAwait(false);
+        // The server may have it already, and the answer was lost.
+        if (status is HttpStatusCode.Unauthorized)
+            (status, reason) = await AskAsync(credential, credential, cancellation).ConfigureAwait(false);
+        if (status is HttpStatusCode.OK)
+        {
+            WholeFile.Replace(file, Encoding.ASCII.GetBytes(credential + "\n"));
+            File.Delete(next);
+            log.CredentialRenewed(file);
+            return true;
+        }
+
+        // Another server's answer, or one that says this credential was another's: it is of no use.
+        if (status is HttpStatusCode.Conflict or HttpStatusCode.BadRequest)
+            File.Delete(next);
+        log.NotRenewed(reason);
+        return false;
+    }
+
+    async Task<(HttpStatusCode Status, string Reason)> AskAsync(string shown, string credential, CancellationToken cancellation)
+    {
+        var address = new Uri($"{options.Server!.AbsoluteUri.TrimEnd('/')}/agent/v1/renew");
+        using var patience = new CancellationTokenSource(Patience, options.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
+        using var request = new HttpRequestMessage(HttpMethod.Post, address)
+        {
+            Content = JsonContent.Create(new RenewRequest(credential), AgentProtocolJson.Default.RenewRequest),
+        };
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", shown);
+        request.Headers.TryAddWithoutValidation("User-Agent", $"{AgentHeaders.Product}{AgentOptions.Version}");
+        using var response = await _http.SendAsync(request, either.Token).ConfigureAwait(false);
+        if (!response.IsSuccessStatusCode)
+            return (response.StatusCode, await ReportSender.ReasonAsync(response, either.Token).ConfigureAwait(false));
+        var answer = await response.Content.ReadFromJsonAsync(AgentProtocolJson.Default.RenewAnswer, either.Token).ConfigureAwait(false);
+        return answer?.Node is { Length: > 0 } ? (HttpStatusCode.OK, "")
+            : (HttpStatusCode.BadGateway, $"{address} did not say that it has renewed the credential.");
+    }
+}

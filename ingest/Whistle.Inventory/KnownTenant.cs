@@ -1,0 +1,76 @@
+namespace Whistle.Inventory;
+
+/// <summary>What people write down about a tenant or a cluster.</summary>
+/// <param name="Name">What it is called; its id until somebody gives it a name.</param>
+/// <param name="Contacts">Whom to ask, such as addresses and numbers.</param>
+/// <param name="Labels">Such as zone and provider. They are no labels of telemetry.</param>
+public sealed record RegisterEntry(string Name, IReadOnlyList<string> Contacts, string Notes, IReadOnlyDictionary<string, string> Labels);
+
+/// <summary>A change of what is written down; null leaves it as it is.</summary>
+public sealed record RegisterChange(
+    string? Name = null, IReadOnlyList<string>? Contacts = null, string? Notes = null, IReadOnlyDictionary<string, string>? Labels = null);
+
+/// <summary>What one tenant may send; null where the server's own setting counts.</summary>
+/// <param name="Series">Active series.</param>
+/// <param name="NewSeries">New series within an hour.</param>
+/// <param name="StoredSeries">Series in the store.</param>
+/// <param name="SamplesPerSecond">Over ten seconds.</param>
+/// <param name="BytesPerSecond">Of requests as they come over the wire, over ten seconds.</param>
+public sealed record TenantLimits(
+    int? Series = null, int? NewSeries = null, int? StoredSeries = null, int? SamplesPerSecond = null, long? BytesPerSecond = null)
+{
+    public static readonly TenantLimits None = new();
+
+    /// <summary>Why there can be no such limits; null where there can.</summary>
+    public string? Mistake =>
+        new (string Name, long? Value)[]
+        {
+            ("series", Series), ("newSeries", NewSeries), ("storedSeries", StoredSeries), ("samplesPerSecond", SamplesPerSecond),
+            ("bytesPerSecond", BytesPerSecond),
+        }.Where(l => l.Value < 1).Select(l => $"{l.Name}: {l.Value} is less than 1. To refuse all of a tenant, archive it.")
+        .FirstOrDefault() ?? (StoredSeries < Series ? $"storedSeries: {StoredSeries} is less than series, which is {Series}." : null);
+}
+
+/// <summary>How something came into the register, and whether it is still in use.</summary>
+/// <param name="Source">person, or enrolment where the first enrolment named it.</param>
+/// <param name="ArchivedAt">Null while it is in use.</param>
+public sealed record RegisterHistory(
+    string Source, string AddedBy, DateTimeOffset AddedAt, DateTimeOffset? ArchivedAt, string? ArchivedBy)
+{
+    public const string Person = "person";
+    public const string Enrolment = "enrolment";
+
+    public bool IsArchived => ArchivedAt is not null;
+}
+
+/// <summary>A customer or a team whose clusters are watched.</summary>
+/// <param name="Id">The label <c>tenant</c> of its telemetry; it never changes.</param>
+public sealed record KnownTenant(string Id, RegisterEntry Entry, TenantLimits Limits, RegisterHistory History);
+
+/// <summary>A cluster as a thing of its own, whoever reports from it.</summary>
+public sealed record KnownCluster(ClusterId Id, RegisterEntry Entry, RegisterHistory History);
+
+/// <summary>A node that was taken out of service. Its history stays.</summary>
+public sealed record ArchivedNode(NodeId Id, string By, DateTimeOffset At);
+
+/// <summary>A node with what is known of its agent.</summary>
+/// <param name="EnrolledAt">Its first credential that is in force; null where it has none.</param>
+/// <param name="CredentialEndsAt">Of the credential that counts longest; null where it has no end.</param>
+/// <param name="IsRenewalDue">Its agent should have a new credential: its time has come, or somebody asked.</param>
+public sealed record KnownNode(
+    NodeId Id, DateTimeOffset? EnrolledAt, DateTimeOffset? CredentialEndsAt, bool IsRenewalDue, ArchivedNode? Archived,
+    NodeSighting? Sighting);
+
+/// <summary>What became of a change of the register.</summary>
+public abstract record RegisterOutcome
+{
+    public static readonly RegisterOutcome Done = new Changed();
+
+    public sealed record Changed : RegisterOutcome;
+
+    /// <summary>There is no such thing.</summary>
+    public sealed record Unknown : RegisterOutcome;
+
+    /// <param name="Reason">Why not, and what to do.</param>
+    public sealed record Refused(string Reason) : RegisterOutcome;
+}

@@ -1,0 +1,304 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+using Whistle.Actions.Files;
+using Whistle.Agent;
+using Whistle.Agent.Settings;
+using Whistle.Health;
+using Whistle.Inventory;
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+using Whistle.State.Health;
+using Whistle.Telemetry;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>Tenants, clusters and nodes as things of their own, with the agent that the server ships.</summary>
+public sealed class TenantTests : IAsyncLifetime
+{
+    const string Root = "api/whistle/v1";
+
+    static readonly string[] Contacts = ["ann"];
+
+    readonly string _folder = Directory.CreateTempSubdirectory("whistle-tenants").FullName;
+    readonly FakeTimeProvider _clock = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+    InProcessServer _server = null!;
+
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    string TokenFile => Path.Join(_folder, "agent.token");
+
+    public async ValueTask InitializeAsync()
+    {
+        var rules = Path.Join(_folder, "rules.yaml");
+        await File.WriteAllTextAsync(
+            rules, "groups: [{ name: g, interval: 15s, rules: [{ alert: Silent, expr: \"whistle_agent_up == 0\" }] }]", Cancellation);
+        _server = await InProcessServer.StartAsync(Cancellation, change: o => o with { Time = _clock, RunTimers = false, Rules = [rules] });
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _server.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task An_agent_renews_its_credential_when_a_third_is_left_and_goes_on()
+    {
+        using var agent = await AgentAsync();
+        await ReportAsync(agent);
+        var first = await File.ReadAllTextAsync(TokenFile, Cancellation);
+        _clock.Advance(TimeSpan.FromDays(61));
+        await ReportAsync(agent);
+
+        var second = await File.ReadAllTextAsync(TokenFile, Cancellation);
+        Assert.NotEqual(first, second);
+        Assert.Equal("600", Shell.Mode(TokenFile));
+        Assert.False(File.Exists($"{TokenFile}.next"));
+        await ReportAsync(agent);
+        Assert.Null(await _server.App.Credentials.AuthenticateAsync(first.Trim(), Cancellation));
+        var entry = Assert.Single(await EntriesAsync("renew-credential"));
+        Assert.Equal(
+            ("agent:acme/prod/n1", "acme", "n1"), (entry.What.Actor.Identity, entry.What.Scope.Tenant, entry.What.Subject));
+        var node = await GetAsync("nodes/acme/prod/n1");
+        Assert.Equal(_clock.GetUtcNow().AddDays(90), node.GetProperty("credentialEndsAt").GetDateTimeOffset());
+        Assert.Equal(AgentOptions.Version, node.GetProperty("version").GetString());
+        Assert.Equal(0, node.GetProperty("clockSkewSeconds").GetDouble(), 1.0);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_agent_that_ended_between_the_server_and_its_own_file_goes_on(bool isUsed)
+    {
+        using var agent = await AgentAsync();
+        await ReportAsync(agent);
+        var (old, next) = ((await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim(), AccessToken.New(AccessToken.OfSender));
+        WholeFile.Replace($"{TokenFile}.next", Encoding.ASCII.GetBytes(next + "\n"));
+        Assert.IsType<RenewOutcome.Renewed>(await _server.App.Credentials.RenewAsync(old, next, Cancellation));
+        if (isUsed)
+            Assert.NotNull(await _server.App.Credentials.AuthenticateAsync(next, Cancellation));
+        else
+            _clock.Advance(TimeSpan.FromHours(25));
+
+        await agent.ReportAsync(Cancellation);
+        await agent.SendPendingAsync(Cancellation);
+        Assert.Equal(next, (await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim());
+        await ReportAsync(agent);
+    }
+
+    [Fact]
+    public async Task Rotation_renews_with_the_next_report()
+    {
+        using var agent = await AgentAsync();
+        var first = await File.ReadAllTextAsync(TokenFile, Cancellation);
+        Assert.Equal(404, await StatusAsync(_server.Http, HttpMethod.Post, "agents/rotation", new { tenant = "acme", cluster = "prd" }));
+        using var asked = await _server.Http.PostAsJsonAsync(
+            $"{Root}/agents/rotation", new { tenant = "acme", cluster = "prod" }, Cancellation);
+        Assert.Equal("""{"asked":1}""", await asked.Content.ReadAsStringAsync(Cancellation));
+
+        await ReportAsync(agent);
+        Assert.NotEqual(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
+        await ReportAsync(agent);
+        Assert.False((await GetAsync("nodes/acme/prod/n1")).GetProperty("renewalDue").GetBoolean());
+        Assert.Single(await EntriesAsync("rotate-agents"), e => e.What.Outcome is AuditOutcome.Done);
+    }
+
+    [Fact]
+    public async Task A_silent_node_that_is_archived_is_silent_no_more_and_speaks_again_once_taken_back()
+    {
+        using var agent = await AgentAsync();
+        await ReportAsync(agent);
+        await EvaluateAsync();
+        for (var i = 0; i < 6; i++)
+            await EvaluateAsync();
+        Assert.Contains(_server.App.Rules.Signals, IsSilent);
+
+        await PostAsync("nodes/acme/prod/n1/archive");
+        for (var i = 0; i < 3; i++)
+            await EvaluateAsync();
+        Assert.DoesNotContain(_server.App.Rules.Signals, IsSilent);
+        Assert.Equal(0, (await GetAsync("nodes")).GetArrayLength());
+        Assert.Equal("n1", (await GetAsync("nodes?archived=true"))[0].GetProperty("node").GetString());
+
+        await agent.ReportAsync(Cancellation);
+        Assert.False(await agent.SendPendingAsync(Cancellation));
+        await PostAsync("nodes/acme/prod/n1/unarchive");
+        Assert.True(await agent.SendPendingAsync(Cancellation));
+        Assert.Equal(["archive-node", "unarchive-node"], (await EntriesAsync("*node")).Select(e => e.What.Action).Order());
+
+        static bool IsSilent(Detectors.Signals.Signal signal) =>
+            signal.Labels["alertname"] == "Silent" && signal.State is Detectors.Signals.SignalState.Firing;
+    }
+
+    [Fact]
+    public async Task An_archived_cluster_answers_403_with_what_to_do()
+    {
+        using var sender = await _server.SenderAsync("acme", "prod");
+        await PostAsync("clusters/acme/prod/archive");
+        using var refused = await sender.SendAsync([Of("load", 1)], Cancellation);
+        Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        var body = await refused.Content.ReadAsStringAsync(Cancellation);
+        Assert.Contains("whistle clusters unarchive prod --tenant acme", body, StringComparison.Ordinal);
+        Assert.Equal(0, (await GetAsync("clusters")).GetArrayLength());
+    }
+
+    [Fact]
+    public async Task The_limits_of_a_tenant_are_its_own_and_are_named()
+    {
+        using var mine = await _server.SenderAsync("acme", "prod");
+        using var others = await _server.SenderAsync("globex", "prod");
+        await LimitAsync(new { series = 2 });
+        var refused = await AnswerAsync(mine, Of("load", 1, ("d", "1")), Of("load", 1, ("d", "2")), Of("load", 1, ("d", "3")));
+        Assert.Equal(429, refused.Status);
+        Assert.Contains("the tenant acme has 2 series, as many as its own limit (series) allows", refused.Body, StringComparison.Ordinal);
+        Assert.Equal(204, (await AnswerAsync(others, [.. Enumerable.Range(0, 9).Select(i => Of("load", 1, ("d", $"{i}")))])).Status);
+
+        await LimitAsync(new { newSeries = 2 });
+        Assert.Contains("its own limit (new-series)", (await AnswerAsync(mine, Of("load", 1, ("d", "4")))).Body, StringComparison.Ordinal);
+        await LimitAsync(new { storedSeries = 2 });
+        var stored = await AnswerAsync(mine, Of("load", 1, ("d", "5")));
+        Assert.Contains("its own limit (stored-series)", stored.Body, StringComparison.Ordinal);
+
+        // One request passes and is paid for; the next one waits.
+        await LimitAsync(new { samplesPerSecond = 1 });
+        await AnswerAsync(mine, [.. Enumerable.Range(0, 20).Select(i => Of("load", i, ("d", "1")))]);
+        Assert.Contains(
+            "The tenant acme sends more than 1 samples a second, which is its own limit.", (await AnswerAsync(mine, Of("load", 1))).Body,
+            StringComparison.Ordinal);
+        await LimitAsync(new { bytesPerSecond = 1 });
+        // What was overdrawn fills at the new rate.
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        await AnswerAsync(mine, Of("load", 1, ("d", "1")));
+        Assert.Contains("more than 1 bytes a second", (await AnswerAsync(mine, Of("load", 1, ("d", "1")))).Body, StringComparison.Ordinal);
+        Assert.Equal(204, (await AnswerAsync(others, Of("load", 1, ("d", "1")))).Status);
+        await LimitAsync(new { });
+        Assert.Equal(204, (await AnswerAsync(mine, Of("load", 1, ("d", "1")))).Status);
+    }
+
+    [Fact]
+    public async Task Who_manages_one_tenant_edits_its_contacts_and_notes_and_no_more()
+    {
+        using var sender = await _server.SenderAsync("acme", "c1");
+        using var other = await _server.SenderAsync("globex", "c1");
+        var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
+        Assert.Equal(204, await StatusAsync(
+            someone.Http, HttpMethod.Patch, "tenants/acme",
+            new Dictionary<string, object> { ["notes"] = "words", ["contacts"] = Contacts }));
+        Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Patch, "tenants/acme", new { name = "ACME" }));
+        Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Put, "tenants/acme/limits", new { series = 1 }));
+        Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Post, "tenants", new { id = "new" }));
+        Assert.Equal(404, await StatusAsync(someone.Http, HttpMethod.Patch, "tenants/globex", new { notes = "words" }));
+        Assert.Equal(204, await StatusAsync(someone.Http, HttpMethod.Post, "clusters", new { tenant = "acme", id = "c2" }));
+        Assert.Equal(403, await StatusAsync(someone.Http, HttpMethod.Post, "clusters", new { tenant = "globex", id = "c2" }));
+        Assert.Equal(400, await StatusAsync(someone.Http, HttpMethod.Patch, "tenants/acme", new { note = "words" }));
+
+        var shown = await GetAsync("tenants/acme");
+        Assert.Equal("words", shown.GetProperty("tenant").GetProperty("notes").GetString());
+        Assert.Equal(["c1", "c2"], shown.GetProperty("clusters").EnumerateArray().Select(c => c.GetProperty("id").GetString()));
+        Assert.Contains(shown.GetProperty("viewers").EnumerateArray(), v => v.GetProperty("name").GetString() == someone.Name);
+        var entry = (await EntriesAsync("change-tenant")).Last(e => e.What.Outcome is AuditOutcome.Done);
+        Assert.Equal(("acme", "acme"), (entry.What.Scope.Tenant, entry.What.Subject));
+        using var listed = await someone.Http.GetAsync($"{Root}/tenants", Cancellation);
+        Assert.DoesNotContain("globex", await listed.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_a_tenant_of_which_one_sees_a_cluster_alone_nothing_is_told_but_its_name()
+    {
+        using var sender = await _server.SenderAsync("acme", "c1");
+        using var second = await _server.SenderAsync("acme", "c2");
+        await _server.App.Credentials.Register.ChangeTenantAsync("acme", new(Notes: "secret words", Contacts: ["ann"]), Cancellation);
+        var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Customer, AccessScope.Of(new ClusterId("acme", "c1")));
+        var shown = await someone.Http.GetStringAsync($"{Root}/tenants/acme", Cancellation);
+        Assert.DoesNotContain("secret words", shown, StringComparison.Ordinal);
+        Assert.DoesNotContain("c2", shown, StringComparison.Ordinal);
+        Assert.Contains("\"c1\"", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Health_tells_of_credentials_that_were_not_renewed_and_of_those_that_ended()
+    {
+        await _server.App.Credentials.EnrollAsync(new("acme", "prod"), "n1", Cancellation);
+        _clock.Advance(TimeSpan.FromDays(70));
+        Assert.DoesNotContain(await ProblemsAsync(), p => p.Component == "credentials");
+        _clock.Advance(TimeSpan.FromDays(6));
+        Assert.Contains("acme/prod/n1 (2026-04-01 00:00Z) end soon", Assert.Single(
+            await ProblemsAsync(), p => p.Component == "credentials").Reason, StringComparison.Ordinal);
+        _clock.Advance(TimeSpan.FromDays(20));
+        Assert.Contains("have ended", Assert.Single(
+            await ProblemsAsync(), p => p.Component == "credentials").Reason, StringComparison.Ordinal);
+        await PostAsync("nodes/acme/prod/n1/archive");
+        _clock.Advance(TimeSpan.FromMinutes(1));
+        Assert.DoesNotContain(await ProblemsAsync(), p => p.Component == "credentials");
+    }
+
+    async Task<IReadOnlyList<HealthProblem>> ProblemsAsync()
+    {
+        await _server.App.Services.GetRequiredService<CredentialWatch>().LookAsync(Cancellation);
+        return _server.App.Services.GetRequiredService<HealthBoard>().Problems();
+    }
+
+    async Task<WhistleAgent> AgentAsync()
+    {
+        var token = await _server.App.Credentials.EnrollAsync(new("acme", "prod"), "n1", Cancellation);
+        WholeFile.Replace(TokenFile, Encoding.ASCII.GetBytes(token + "\n"));
+        return new(
+            new AgentOptions
+            {
+                Server = _server.App.Address,
+                TokenFile = TokenFile,
+                Time = _clock,
+                CommandsEnabled = false,
+                Buffer = new BufferOptions { Folder = Path.Join(_folder, "buffer"), MaxAge = TimeSpan.FromDays(9999) },
+            },
+            NullLogger.Instance);
+    }
+
+    static async Task ReportAsync(WhistleAgent agent)
+    {
+        await agent.ReportAsync(Cancellation);
+        Assert.True(await agent.SendPendingAsync(Cancellation));
+    }
+
+    async Task EvaluateAsync()
+    {
+        _clock.Advance(TimeSpan.FromSeconds(15));
+        await _server.App.Rules.EvaluateAsync(_clock.GetUtcNow(), Cancellation);
+    }
+
+    async Task LimitAsync(object limits) =>
+        Assert.Equal(204, await StatusAsync(_server.Http, HttpMethod.Put, "tenants/acme/limits", limits));
+
+    async Task PostAsync(string path) => Assert.Equal(204, await StatusAsync(_server.Http, HttpMethod.Post, path, null));
+
+    static async Task<int> StatusAsync(HttpClient http, HttpMethod method, string path, object? body)
+    {
+        using var request = new HttpRequestMessage(method, $"{Root}/{path}") { Content = body is null ? null : JsonContent.Create(body) };
+        using var answer = await http.SendAsync(request, Cancellation);
+        return (int)answer.StatusCode;
+    }
+
+    async Task<JsonElement> GetAsync(string path) => await _server.Http.GetFromJsonAsync<JsonElement>($"{Root}/{path}", Cancellation);
+
+    async Task<IReadOnlyList<AuditEntry>> EntriesAsync(string action) => [
+        .. (await _server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(), 1000, Cancellation))
+            .Where(e => action[0] == '*' ? e.What.Action.EndsWith(action[1..], StringComparison.Ordinal) : e.What.Action == action)];
+
+    async Task<(int Status, string Body)> AnswerAsync(RemoteWriteClient sender, params IReadOnlyList<TimeSeries> series)
+    {
+        using var answer = await sender.SendAsync(series, Cancellation);
+        return ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync(Cancellation));
+    }
+
+    TimeSeries Of(string metric, double value, params (string, string)[] labels) =>
+        new(Labels.OfMetric(metric, labels), [new Sample(_clock.GetUtcNow().ToUnixTimeMilliseconds() + (long)value, value)]);
+}
