@@ -39,7 +39,8 @@ public sealed class RequestBodyTests
         using var killed = await server.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = true, reason = "x" }, Cancellation);
         Assert.Equal(HttpStatusCode.OK, killed.StatusCode);
         using var agent = new HttpClient { BaseAddress = server.App.Address };
-        agent.DefaultRequestHeaders.Authorization = new("Bearer", await server.App.Credentials.EnrollAsync(new("t", "c"), "n", Cancellation));
+        agent.DefaultRequestHeaders.Authorization =
+            new("Bearer", await server.App.Credentials.EnrollAsync(new("t", "c"), "n", Cancellation));
         using var leased = await agent.PostAsJsonAsync("agent/v1/commands/lease", new { waitSeconds = 0 }, Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, leased.StatusCode);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, await server.PostAsync(200_000));

@@ -59,7 +59,8 @@ static class TicketsApi
         var wanted = string.IsNullOrEmpty(state) ? null : TicketStates.Find(state);
         return wanted is null && !string.IsNullOrEmpty(state)
             ? WhistleApi.BadRequest($"state: \"{state}\" is not a state of a ticket; it is one of {TicketStates.Names}.")
-            : TypedResults.Ok(new TicketList(await tickets.ListAsync(caller.Rights, wanted, incident, cancellation)));
+            : TypedResults.Ok(new TicketList(
+                [.. (await tickets.ListAsync(caller.Rights, wanted, incident, cancellation)).Where(t => caller.Sees(t.ClusterId))]));
     }
 
     static async Task<Results<Ok<TicketWithTimeline>, NotFound<ApiError>>> GetAsync(

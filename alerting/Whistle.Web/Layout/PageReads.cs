@@ -33,6 +33,7 @@ sealed class PageReads(ReadRecords reads)
         ["incidents", var id] => ("page-incident", snapshot.Incidents.Where(i => i.Id == id).Select(i => i.Tenant)),
         ["tickets"] => ("page-tickets", snapshot.Tickets.Select(t => t.Tenant)),
         ["tickets", var id] => ("page-ticket", snapshot.Tickets.Where(t => $"{t.Id}" == id).Select(t => t.Tenant)),
+        ["audit"] => ("page-audit", snapshot.Rights.ScopesOf(Permission.ReadAudit).Select(s => s.Tenant ?? "")),
         ["tenants"] => ("page-tenants", snapshot.Tenants.Select(t => t.Id)),
         ["tenants", var id] when snapshot.Tenants.Any(t => t.Id == Address.Name(id)) => ("page-tenant", [Address.Name(id)]),
         ["clusters", var tenant, _] when Has(snapshot, tenant) => ("page-cluster", [Address.Name(tenant)]),

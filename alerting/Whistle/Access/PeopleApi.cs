@@ -113,11 +113,11 @@ static class PeopleApi
             .WithName("revokeGrant").WithSummary("Takes a role from somebody, in effect within seconds.");
         group.MapPost("/people/{name}/disable", async (
             [Description("What they are called.")] string name, Caller caller, CancellationToken cancellation) =>
-            Answer(await people.DisableAsync(await caller.ActorAsync(cancellation), name, cancellation)))
+            Answer(await people.DisableAsync(await ConcernAsync(caller, people, name, cancellation), name, cancellation)))
             .WithName("disablePerson").WithSummary("Keeps somebody out: their sessions end, and their tokens open nothing.");
         group.MapPost("/people/{name}/enable", async (
             [Description("What they are called.")] string name, Caller caller, CancellationToken cancellation) =>
-            Answer(await people.EnableAsync(await caller.ActorAsync(cancellation), name, cancellation)))
+            Answer(await people.EnableAsync(await ConcernAsync(caller, people, name, cancellation), name, cancellation)))
             .WithName("enablePerson").WithSummary("Lets somebody in again who was disabled or locked out.");
     }
 
@@ -126,7 +126,8 @@ static class PeopleApi
         group.MapPost("/people/{name}/reset", async Task<AnsweredLink> (
             [Description("What they are called.")] string name, HttpRequest request, Caller caller, CancellationToken cancellation) =>
         {
-            var (token, outcome) = await invitations.ResetAsync(people, await caller.ActorAsync(cancellation), name, cancellation);
+            var (token, outcome) = await invitations.ResetAsync(
+                people, await ConcernAsync(caller, people, name, cancellation), name, cancellation);
             return Link(request, token, Invitations.Usual, outcome);
         }).WithName("resetPerson").WithSummary(
             "Takes away password, second factor and passkeys, ends the sessions, and makes a link by which the person chooses again.");
@@ -157,6 +158,19 @@ static class PeopleApi
     {
         caller.Concern(Permission.ManagePeople, grant.Scope);
         return grant;
+    }
+
+    // An act on somebody is about wherever they have a role: those who manage people there find it in the audit.
+    static async Task<Actor> ConcernAsync(Caller caller, PeopleStore people, string name, CancellationToken cancellation)
+    {
+        var actor = await caller.ActorAsync(cancellation);
+        if (await people.FindByNameAsync(name, cancellation) is { } known && actor.Sees(known))
+        {
+            foreach (var given in known.Grants)
+                caller.Concern(Permission.ManagePeople, given.Grant.Scope);
+        }
+
+        return actor;
     }
 
     static AnsweredLink Link(HttpRequest request, string? token, TimeSpan lasts, PeopleOutcome outcome)

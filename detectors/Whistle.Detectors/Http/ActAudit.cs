@@ -63,8 +63,6 @@ public static partial class ActAudit
     {
         var http = context.HttpContext;
         var details = new JsonObject();
-        foreach (var (name, values) in http.Request.Query)
-            details[name] = values.ToString();
         if (http.GetEndpoint()?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType is { } type
             && context.Arguments.FirstOrDefault(type.IsInstanceOfType) is { } body)
         {
@@ -73,6 +71,9 @@ public static partial class ActAudit
                 details[name] = value?.DeepClone();
         }
 
+        // After the body: whatever a request adds here may be cut off at the end, and takes nothing's place.
+        foreach (var (name, values) in http.Request.Query.Where(q => !details.ContainsKey(q.Key)))
+            details[name] = values.ToString();
         return Text(details);
     }
 

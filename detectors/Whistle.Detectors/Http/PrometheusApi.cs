@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Routing;
 using Whistle.Detectors.Reading;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory.Access;
+using Whistle.Inventory;
 using Whistle.Inventory.Callers;
 using Whistle.PromQL;
 using Whistle.State.Files;
@@ -63,7 +64,7 @@ public static class PrometheusApi
         Add("metadata", Get, (parameters, _, _) => SeriesEndpoints.Metadata(parameters)).ReadsNoTenant();
         Add("rules", Get, (parameters, caller, _) => Rules(rules, parameters, caller.Rights));
         Add("alerts", Get, (_, caller, _) => new(new Answer(
-            json => RulesJson.WriteAlerts(json, rules.Signals.Where(s => caller.Rights.Sees(s.Labels))))));
+            json => RulesJson.WriteAlerts(json, rules.Signals.Where(s => caller.Sees(ClusterId.Of(s.Labels)))))));
         Add("status/buildinfo", Get, (_, _, _) => new(new Answer(WriteBuildInfo))).ReadsNoTenant();
 
         IEndpointConventionBuilder Add(string path, string[] methods, Handler handle) =>

@@ -46,8 +46,7 @@ sealed class QueryEndpoints(PromQLEngine engine, TimeProvider time)
         using var deadline = new CancellationTokenSource(parameters.Timeout(), time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
         var asked = parameters.Lookback() is { } lookback ? engine.WithLookback(lookback) : engine;
-        if (!caller.Rights.SeesAll)
-            asked = asked.WithSource(all => new LimitedSource(all, caller.Rights.Limit));
+        asked = asked.WithSource(all => new LimitedSource(all, caller.Limit));
         if (parameters.Memory is { } memory)
             asked = asked.WithMemory(memory.Take);
         var expression = Parser.Parse(parameters.Required("query"));

@@ -2,7 +2,6 @@ using System.Text.Json;
 
 using Whistle.Detectors.Reading;
 using Whistle.Ingest.Stores;
-using Whistle.Inventory.Access;
 using Whistle.Inventory.Callers;
 using Whistle.Telemetry;
 
@@ -20,12 +19,12 @@ sealed class SeriesEndpoints(SeriesSearches searches)
         if (matches.Count == 0)
             throw new BadParameterException("no match[] parameter provided; name the series that are wanted, as in match[]=up");
         var (found, held) = await searches.SeriesAsync(
-            Scope(parameters, matches, caller.Rights), limit, parameters.Timeout(), cancellation);
+            Scope(parameters, matches, caller), limit, parameters.Timeout(), cancellation);
         return new Answer(Many<Labels>(found.Items, PrometheusJson.WriteLabels), found.IsCut) { Held = held };
     }
 
     public async ValueTask<Answer> LabelsAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation) =>
-        Texts(await searches.LabelNamesAsync(Scope(parameters, caller.Rights), parameters.Limit(), parameters.Timeout(), cancellation));
+        Texts(await searches.LabelNamesAsync(Scope(parameters, caller), parameters.Limit(), parameters.Timeout(), cancellation));
 
     public async ValueTask<Answer> LabelValuesAsync(QueryParameters parameters, Caller caller, CancellationToken cancellation)
     {
@@ -33,7 +32,7 @@ sealed class SeriesEndpoints(SeriesSearches searches)
         return name.Length == 0
             ? throw new BadParameterException($"invalid label name: \"{name}\"; write a name that is not empty")
             : Texts(await searches.LabelValuesAsync(
-                name, Scope(parameters, caller.Rights), parameters.Limit(), parameters.Timeout(), cancellation));
+                name, Scope(parameters, caller), parameters.Limit(), parameters.Timeout(), cancellation));
     }
 
     /// <summary>
@@ -50,12 +49,12 @@ sealed class SeriesEndpoints(SeriesSearches searches)
         }));
     }
 
-    static SeriesScope Scope(QueryParameters parameters, Rights rights) =>
-        Scope(parameters, parameters.Matches() is { Count: > 0 } matches ? matches : [[]], rights);
+    static SeriesScope Scope(QueryParameters parameters, Caller caller) =>
+        Scope(parameters, parameters.Matches() is { Count: > 0 } matches ? matches : [[]], caller);
 
-    static SeriesScope Scope(QueryParameters parameters, IReadOnlyList<IReadOnlyList<LabelMatcher>> matches, Rights rights) =>
+    static SeriesScope Scope(QueryParameters parameters, IReadOnlyList<IReadOnlyList<LabelMatcher>> matches, Caller caller) =>
         new(
-            [.. matches.SelectMany(rights.Limit)], parameters.Time("start", DateTimeOffset.MinValue),
+            [.. matches.SelectMany(caller.Limit)], parameters.Time("start", DateTimeOffset.MinValue),
             parameters.Time("end", DateTimeOffset.MaxValue));
 
     static Answer Texts((Found<string> Found, HeldAnswer Held) answer) =>

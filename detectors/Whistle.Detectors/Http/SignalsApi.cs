@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Routing;
 using Whistle.Detectors.Reading;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.Inventory;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Callers;
 
@@ -72,7 +73,7 @@ static class SignalsApi
             .Needs(Permission.Read).ReadsNoTenant();
     }
 
-    static List<Signal> Seen(IReadOnlyList<Signal> signals, Caller caller) => [.. signals.Where(s => caller.Rights.Sees(s.Labels))];
+    static List<Signal> Seen(IReadOnlyList<Signal> signals, Caller caller) => [.. signals.Where(s => caller.Sees(ClusterId.Of(s.Labels)))];
 
     static InhibitRuleAnswer ToAnswer(InhibitRule rule) => new(rule.File, Texts(rule.Source), Texts(rule.Target), rule.Equal);
 

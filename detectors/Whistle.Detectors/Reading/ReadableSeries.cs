@@ -1,5 +1,6 @@
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Callers;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 
@@ -14,7 +15,18 @@ static class ReadableSeries
     /// </summary>
     public static IReadOnlyList<IReadOnlyList<LabelMatcher>> Limit(this Rights rights, IReadOnlyList<LabelMatcher> matchers) =>
         rights.SeesAll ? [matchers]
-        : [.. Places(rights).Select(place => (IReadOnlyList<LabelMatcher>)[.. Matchers(place), .. matchers])];
+        // None lies within another, which would find its series twice.
+        : [.. rights.Readable.Select(place => (IReadOnlyList<LabelMatcher>)[.. Matchers(place), .. matchers])];
+
+    /// <summary>As for the caller's rights; notes whose series are asked for.</summary>
+    public static IReadOnlyList<IReadOnlyList<LabelMatcher>> Limit(this Caller caller, IReadOnlyList<LabelMatcher> matchers)
+    {
+        var named = matchers.FirstOrDefault(
+            m => m is { Name: Sender.TenantLabel, Operator: MatchOperator.Equal, Value.Length: > 0 })?.Value;
+        foreach (var place in caller.Rights.Readable.Where(p => named is null || p.Overlaps(AccessScope.Of(named))))
+            caller.Concern(Permission.Read, named is null ? place : AccessScope.Of(named));
+        return caller.Rights.Limit(matchers);
+    }
 
     /// <summary>
     /// The selectors of the series of one tenant and of those of no tenant, which only recording rules make: whoever writes rules decides
@@ -28,10 +40,6 @@ static class ReadableSeries
 
     /// <summary>Whether somebody may see what carries these labels: a signal, a series.</summary>
     public static bool Sees(this Rights rights, Labels labels) => rights.Sees(ClusterId.Of(labels));
-
-    // Those within others would find their series twice.
-    static IEnumerable<AccessScope> Places(Rights rights) =>
-        rights.Readable.Where(a => !rights.Readable.Any(b => b != a && b.Covers(a)));
 
     static IEnumerable<LabelMatcher> Matchers(AccessScope place)
     {
