@@ -10,6 +10,9 @@ public static class Address
     public const string Tickets = "/tickets";
     public const string Audit = "/audit";
 
+    /// <summary>Of whoever is logged in.</summary>
+    public const string Account = "/account";
+
     /// <summary>Ends the session, by POST.</summary>
     public const string Logout = "/logout";
 

@@ -98,6 +98,7 @@ static class Authentication
         OidcLogIn.Map(app, options.Oidc);
         PasswordLogIn.Map(app);
         InvitationPage.Map(app);
+        AccountPage.Map(app);
         var audit = app.Services.GetRequiredService<AuditLog>();
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
