@@ -458,7 +458,9 @@ public sealed class CommandLineTests : IDisposable
     {
         using var database = new StateDatabase(Path.Combine(_folder, "state.sqlite"));
         var state = new PeopleState(database);
-        var invitations = new Invitations(state, new Sessions(state, "", TimeProvider.System), TimeProvider.System);
+        var (sessions, time) = (new Sessions(state, "", TimeProvider.System), TimeProvider.System);
+        var directory = new PeopleDirectory(state, new(state, sessions, time), new(state, time), sessions, time);
+        var invitations = new Invitations(state, sessions, directory, time);
         var (token, _) = await invitations.InviteAsync(
             new(PersonIdentity.Local, PersonIdentity.LocalName, Rights.Everything), name, [new(Role.Viewer, AccessScope.All)],
             Invitations.Usual, Cancellation);

@@ -11,6 +11,9 @@ public static class Address
     public const string Tenants = "/tenants";
     public const string Audit = "/audit";
 
+    /// <summary>Of whoever is logged in.</summary>
+    public const string Account = "/account";
+
     /// <summary>Ends the session, by POST.</summary>
     public const string Logout = "/logout";
 

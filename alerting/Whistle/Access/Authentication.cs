@@ -96,13 +96,16 @@ static class Authentication
     {
         var (sessions, options) = (app.Services.GetRequiredService<Sessions>(), app.Services.GetRequiredService<WhistleOptions>());
         OidcLogIn.Map(app, options.Oidc);
+        PasswordLogIn.Map(app);
+        InvitationPage.Map(app);
+        AccountPage.Map(app);
         var audit = app.Services.GetRequiredService<AuditLog>();
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
             if (token is null)
                 return LoginPages.Of(
-                    $"<h1>Log in to Whistle</h1>{LoginPages.OfProvider(options.Oidc)}{HowToGetALink(context)}",
+                    $"<h1>Log in to Whistle</h1>{PasswordLogIn.Form()}{LoginPages.OfProvider(options.Oidc)}{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
             {
@@ -198,6 +201,7 @@ static class Authentication
             ? asked : WhistleOptions.UsualAddress;
         var command = LoginLine.Of(address, "DATA_FOLDER");
         return $"""
+            <h2>Without an account</h2>
             <p>Get a link on the machine that runs the server, as the user that runs it:</p>
             <pre tabindex="0">{HtmlEncoder.Default.Encode(command)}</pre>
             <p>A link works once, within the hour.</p>

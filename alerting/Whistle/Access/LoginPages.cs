@@ -17,13 +17,20 @@ static class LoginPages
 
     /// <param name="content">HTML within the page.</param>
     /// <param name="status">Of the answer.</param>
-    public static IResult Of(string content, int status) => Results.Content(
+    public static IResult Of(string content, int status) =>
+        Whole("log in", $"""<main class="login">{content}</main>""", status);
+
+    /// <param name="title">Text.</param>
+    /// <param name="body">HTML of all that is seen.</param>
+    /// <param name="status">Of the answer.</param>
+    public static IResult Whole(string title, string body, int status) => Results.Content(
         $"""
         <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="color-scheme" content="light dark"><title>Whistle: log in</title>
+        <meta name="color-scheme" content="light dark"><title>Whistle: {title}</title>
         <link rel="icon" type="image/svg+xml" href="{Dashboard.AssetAddress("whistle.svg")}">
         <link rel="stylesheet" href="{Dashboard.AssetAddress("whistle.css")}">
-        </head><body><main class="login">{content}</main></body></html>
+        <script src="{Dashboard.AssetAddress("theme.js")}"></script>
+        </head><body>{body}</body></html>
         """,
         "text/html; charset=utf-8",
         statusCode: status);

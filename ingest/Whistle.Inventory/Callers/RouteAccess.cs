@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.People;
 
 namespace Whistle.Inventory.Callers;
@@ -27,9 +28,13 @@ public static class RouteAccessExtensions
     /// <summary>Who there is, the guard, and the handler that decides.</summary>
     /// <param name="token">The server's own, with which sessions end.</param>
     public static IServiceCollection AddCallers(this IServiceCollection services, string token) => services
-        // Sessions by real time, as a browser counts, whatever clock the server runs on.
+        // Sessions and log-ins by real time, as browsers and phones count, whatever clock the server runs on.
         .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, TimeProvider.System))
         .AddSingleton<PeopleStore>().AddSingleton<ApiTokens>().AddSingleton<Invitations>().AddSingleton<PeopleDirectory>()
+        .AddSingleton<Passwords>().AddSingleton<Accounts>().AddSingleton(new LogInBound(TimeProvider.System))
+        .AddSingleton(s => new LogIns(
+            s.GetRequiredService<PeopleState>(), s.GetRequiredService<PeopleStore>(), s.GetRequiredService<Passwords>(),
+            s.GetRequiredService<AuditLog>(), TimeProvider.System))
         .AddSingleton<Guard>().AddSingleton<ReadRecords>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
 
     /// <summary>

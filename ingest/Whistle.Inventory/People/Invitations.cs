@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Security.Cryptography;
 
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.State;
 using Whistle.Telemetry;
 
@@ -20,7 +21,7 @@ public sealed record Invitation(
 }
 
 /// <summary>Invitations, and links by which somebody who is known logs in again.</summary>
-public sealed class Invitations(PeopleState state, Sessions sessions, TimeProvider time)
+public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDirectory directory, TimeProvider time)
 {
     public const int MostGrants = 50;
 
@@ -102,50 +103,86 @@ public sealed class Invitations(PeopleState state, Sessions sessions, TimeProvid
     public Task<int> RevokeAllAsync(CancellationToken cancellation) =>
         state.ChangeAsync(connection => EndAsync(connection, _ => true, cancellation), cancellation);
 
-    /// <summary>
-    /// Null where the token is unknown, was used or revoked, or is over. Whether its maker may still give it is not looked at.
-    /// </summary>
-    public async Task<Invitation?> FindAsync(string token, CancellationToken cancellation)
+    /// <summary>What a link is for now, and whose log-in it makes again; why it does not work where there is none.</summary>
+    public async Task<(Invitation? Invitation, Person? Known, string Mistake)> LookAsync(string token, CancellationToken cancellation)
     {
         await using var connection = await state.OpenAsync(cancellation);
-        return await FindAsync(connection, token, cancellation);
+        return await LookAsync(connection, token, cancellation);
+    }
+
+    /// <summary>Whether whoever is invited has to choose a name: none is fixed, or somebody else has it by now.</summary>
+    public async Task<bool> ChoosesNameAsync(Invitation invitation, CancellationToken cancellation)
+    {
+        await using var connection = await state.OpenAsync(cancellation);
+        return invitation.Person is null && (invitation.UserName is not { } name || await IsTakenAsync(connection, name, cancellation));
     }
 
     /// <summary>Somebody new begins, or somebody who is known begins again, with a password of their own.</summary>
-    /// <param name="token">Whose maker may still give it.</param>
-    /// <param name="name">Chosen; of no account where the invitation names one that is free.</param>
+    /// <param name="name">Chosen, where the invitation leaves that to them.</param>
+    /// <param name="act">Commits with what changes; told who it is, or that it is refused.</param>
     public Task<(Person? Person, string? Mistake)> AcceptAsync(
-        string token, string name, string passwordHash, CancellationToken cancellation) => state.ChangeAsync<(Person?, string?)>(
-        async connection =>
-        {
-            if (await FindAsync(connection, token, cancellation) is not { } invitation)
-                return (null, Over);
-            var known = invitation.Person is { } id ? await PeopleStore.FindAsync(connection, id, cancellation) : null;
-            if (invitation.Person is not null && known is null)
-                return (null, Over);
-            if (known is null && PersonNames.Mistake(name) is { } mistake)
-                return (null, mistake);
-            if (known is null && await connection.QueryAsync(
-                "SELECT id FROM people WHERE normalised_name = $name", _ => true, cancellation, ("$name", PersonNames.Normalised(name)))
-                is [_, ..])
-                return (null, $"{name} is taken. Choose another name.");
-            var now = time.GetUtcNow();
-            var person = known?.Person ?? new Person { Id = Guid.NewGuid().ToString("N"), Name = name, CreatedAt = now };
-            (person.PasswordHash, person.SecurityStamp) = (passwordHash, NewStamp());
-            await PeopleStore.SaveAsync(connection, person, cancellation);
-            foreach (var grant in invitation.Grants)
-                await PeopleStore.AddAsync(connection, person.Id, new(grant, GrantSource.Local, invitation.MadeName, now), cancellation);
-            await connection.ExecuteAsync(
-                "UPDATE invitations SET used_at = $at, checksum = $checksum WHERE id = $id", cancellation,
-                ("$at", now), ("$id", invitation.Id), ("$checksum", Checksum(invitation, now, null)));
-            return (person, null);
-        },
-        cancellation);
+        string token, string name, string passwordHash, CancellationToken cancellation, AuditAct? act = null) =>
+        state.ChangeAsync<(Person?, string?)>(
+            async connection =>
+            {
+                var (invitation, known, mistake) = await LookAsync(connection, token, cancellation);
+                if (invitation is null)
+                    return Refuse(mistake);
+                if (known is null && invitation.UserName is { } wanted && !await IsTakenAsync(connection, wanted, cancellation))
+                    name = wanted;
+                if (known is null && PersonNames.Mistake(name) is { } wrong)
+                    return Refuse(wrong);
+                if (known is null && await IsTakenAsync(connection, name, cancellation))
+                    return Refuse($"{name} is taken. Choose another name.");
+                var now = time.GetUtcNow();
+                var person = known ?? new Person { Id = Guid.NewGuid().ToString("N"), Name = name, CreatedAt = now };
+                (person.PasswordHash, person.SecurityStamp) = (passwordHash, NewStamp());
+                (person.FailedCount, person.LockedUntil) = (0, null);
+                act?.Actor = act.Actor with { Name = person.Name, Identity = person.Identity };
+                await PeopleStore.SaveAsync(connection, person, cancellation);
+                foreach (var grant in invitation.Grants)
+                    await PeopleStore.AddAsync(connection, person.Id, new(grant, GrantSource.Local, invitation.MadeName, now), cancellation);
+                await connection.ExecuteAsync(
+                    "UPDATE invitations SET used_at = $at, checksum = $checksum WHERE id = $id", cancellation,
+                    ("$at", now), ("$id", invitation.Id), ("$checksum", Checksum(invitation, now, null)));
+                return (person, null);
+
+                (Person?, string?) Refuse(string reason)
+                {
+                    act?.Refuse(reason);
+                    return (null, reason);
+                }
+            },
+            cancellation);
 
     /// <summary>Of how somebody logs in: another with every change.</summary>
     internal static string NewStamp() => Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
 
-    const string Over = "This invitation was used, revoked, or is over. Ask for another.";
+    const string Over = "This link was used, revoked, or is over. Ask for another.";
+
+    // Whoever has the link is no stranger, so they are told what to do.
+    async Task<(Invitation? Invitation, Person? Known, string Mistake)> LookAsync(
+        StateConnection connection, string token, CancellationToken cancellation)
+    {
+        if (await FindAsync(connection, token, cancellation) is not { } invitation)
+            return (null, null, Over);
+        var known = invitation.Person is { } id ? await PeopleStore.FindAsync(connection, id, cancellation) : null;
+        if (invitation.Person is not null && known is null)
+            return (null, null, Over);
+        if (known?.Person.DisabledAt is not null)
+            return (null, null, "Your account is disabled. Ask an administrator to enable it, and use this link again.");
+        if (known?.Person.Outside is { } outside)
+            return (null, null, $"Your account logs in at {outside.Issuer}. Log in there.");
+        var maker = await directory.ActorOfAsync(invitation.MadeBy, cancellation);
+        return maker is null || !invitation.Grants.All(maker.MayGive) || (known is not null && !maker.ManagesAllOf(known))
+            ? (null, null, $"{invitation.MadeName}, who made this link, may not give what it gives any more. Ask an administrator for another.")
+            : (invitation, known?.Person, "");
+    }
+
+    static async Task<bool> IsTakenAsync(StateConnection connection, string name, CancellationToken cancellation) =>
+        await connection.QueryAsync(
+            "SELECT id FROM people WHERE normalised_name = $name", _ => true, cancellation, ("$name", PersonNames.Normalised(name)))
+            is [_, ..];
 
     static string? Mistake(string? userName, IReadOnlyList<Grant> grants, TimeSpan lasts) =>
         userName is not null && PersonNames.Mistake(userName) is { } mistake ? mistake

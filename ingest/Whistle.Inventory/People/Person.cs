@@ -42,6 +42,8 @@ public sealed class Person
     /// <summary>Another with every write.</summary>
     internal long Revision { get; set; }
 
+    public bool IsLocked(DateTimeOffset now) => LockedUntil > now;
+
     /// <summary>As their rights are looked up.</summary>
     public string Identity => PersonIdentity.Of(Id);
 }

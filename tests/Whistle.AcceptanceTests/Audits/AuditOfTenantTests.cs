@@ -96,6 +96,32 @@ public sealed class AuditOfTenantTests
         Assert.All(entries, e => Assert.Equal(("read", "sue (token ci)"), (Text(e, "action"), Text(e, "actor"))));
     }
 
+    [Fact]
+    public async Task What_is_about_one_tenant_is_entered_for_that_tenant()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        using var ada = await ClientAsync(server, "ada", new(Role.Admin, AccessScope.All));
+        using var vera = await ClientAsync(server, "vera", new(Role.Viewer, AccessScope.Of("t")));
+        foreach (var path in new[]
+        {
+            "query?query=up{tenant=\"t\"} or down{tenant=\"u\"}", "query_range?query=up&start=0&end=60&step=60",
+            "series?match[]=up{tenant=\"u\"}", "labels?match[]=up{tenant=\"t\"}",
+        })
+            Assert.Equal(HttpStatusCode.OK, (await ada.GetAsync($"api/v1/{path}", Cancellation)).StatusCode);
+        await PostAsync(ada, "people/vera/disable", "{}", HttpStatusCode.NoContent);
+
+        var entries = (await server.Http.GetFromJsonAsync<JsonElement>($"{Root}/audit", Cancellation)).GetProperty("entries")
+            .EnumerateArray().Reverse().ToList();
+        Assert.Equal(
+            [
+                ("read", "/api/v1/labels", "t"), ("read", "/api/v1/query", "t"), ("read", "/api/v1/query", "u"),
+                ("read", "/api/v1/query_range", ""), ("read", "/api/v1/series", "u"), ("disable-person", "vera", "t"),
+            ],
+            entries.Select(e => (Text(e, "action"), Text(e, "subject"), Text(e, "tenant")))
+                .OrderBy(e => e.Item1 != "read").ThenBy(e => e, Comparer<(string, string, string)>.Create(
+                    (a, b) => string.CompareOrdinal($"{a}", $"{b}"))));
+    }
+
     static async Task<IEnumerable<(string, string)>> PlacesAsync(HttpClient http, string path) =>
         (await http.GetFromJsonAsync<JsonElement>($"{Root}/{path}", Cancellation)).GetProperty("entries").EnumerateArray()
             .Select(e => (Text(e, "tenant"), Text(e, "cluster"))).ToList();

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.WebSockets;
 using System.Text;
 
@@ -43,6 +44,26 @@ sealed class Browser : IDisposable
         };
         using var answer = await _http.SendAsync(request, cancellation);
         return answer.StatusCode;
+    }
+
+    /// <summary>A page as it is shown.</summary>
+    public async Task<(int Status, string Text, HttpResponseHeaders Headers)> OpenAsync(Uri address, CancellationToken cancellation)
+    {
+        using var answer = await _http.GetAsync(address, cancellation);
+        return ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync(cancellation), answer.Headers);
+    }
+
+    /// <summary>A form of the server's own page.</summary>
+    public async Task<(int Status, string Text, HttpResponseHeaders Headers)> SendAsync(
+        Uri address, CancellationToken cancellation, params (string Name, string Value)[] fields)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, address)
+        {
+            Headers = { { "Origin", Origin(address) }, { "Sec-Fetch-Site", "same-origin" } },
+            Content = new FormUrlEncodedContent(fields.Select(f => KeyValuePair.Create(f.Name, f.Value))),
+        };
+        using var answer = await _http.SendAsync(request, cancellation);
+        return ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync(cancellation), answer.Headers);
     }
 
     /// <summary>The connection of a live page, up to the server's yes.</summary>

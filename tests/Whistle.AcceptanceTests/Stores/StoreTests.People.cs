@@ -76,8 +76,8 @@ public abstract partial class StoreTests
             Sessions = new(state, "the server's", time);
             Store = new(state, Sessions, time);
             Tokens = new(state, time);
-            Invitations = new(state, Sessions, time);
             Directory = new(state, Store, Tokens, Sessions, time);
+            Invitations = new(state, Sessions, Directory, time);
         }
 
         public PeopleStore Store { get; }

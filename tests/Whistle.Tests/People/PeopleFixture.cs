@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.People;
 using Whistle.State;
 
@@ -19,8 +20,11 @@ sealed class PeopleFixture : IDisposable
         Sessions = new(State, Token, Time);
         Store = new(State, Sessions, Time);
         Tokens = new(State, Time);
-        Invitations = new(State, Sessions, Time);
         Directory = new(State, Store, Tokens, Sessions, Time);
+        Invitations = new(State, Sessions, Directory, Time);
+        Audit = new(Database, Time);
+        LogIns = new(State, Store, Passwords, Audit, Time);
+        Accounts = new(State, Sessions);
     }
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -43,6 +47,14 @@ sealed class PeopleFixture : IDisposable
 
     public PeopleDirectory Directory { get; }
 
+    public AuditLog Audit { get; }
+
+    public Passwords Passwords { get; } = new();
+
+    public LogIns LogIns { get; }
+
+    public Accounts Accounts { get; }
+
     /// <summary>The same database as another process sees it.</summary>
     public PeopleDirectory Elsewhere()
     {
@@ -51,13 +63,15 @@ sealed class PeopleFixture : IDisposable
         return new(state, new(state, sessions, Time), new(state, Time), sessions, Time);
     }
 
-    public async Task<Person> AddAsync(string name, params Grant[] grants)
+    public Task<Person> AddAsync(string name, params Grant[] grants) => AddAsync(name, "hash", grants);
+
+    public async Task<Person> AddAsync(string name, string passwordHash, params Grant[] grants)
     {
         if (grants.Length == 0)
             grants = [new(Role.Viewer, AccessScope.Of("t"))];
         var (token, outcome) = await Invitations.InviteAsync(Local, name, grants, Invitations.Usual, Cancellation);
         Assert.Equal(PeopleOutcome.Done, outcome);
-        var (person, mistake) = await Invitations.AcceptAsync(token!, name, "hash", Cancellation);
+        var (person, mistake) = await Invitations.AcceptAsync(token!, name, passwordHash, Cancellation);
         Assert.Null(mistake);
         return person!;
     }
@@ -71,5 +85,9 @@ sealed class PeopleFixture : IDisposable
         Assert.True(await connection.ExecuteAsync(sql, Cancellation) > 0, sql);
     }
 
-    public void Dispose() => Database.Dispose();
+    public void Dispose()
+    {
+        Passwords.Dispose();
+        Database.Dispose();
+    }
 }

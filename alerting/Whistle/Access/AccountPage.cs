@@ -1,0 +1,239 @@
+using System.Security.Cryptography;
+
+using Microsoft.AspNetCore.DataProtection;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+using Whistle.Inventory.Callers;
+using Whistle.Inventory.People;
+using Whistle.Web;
+using Whistle.Web.Places;
+
+namespace Whistle.Access;
+
+/// <summary>What somebody looks after themselves: password, second factor, sessions and API tokens. Forms that need no script.</summary>
+sealed class AccountPage
+{
+    const string Changed = "That is no act of this page. Load it again.";
+
+    readonly PeopleStore _people;
+    readonly Accounts _accounts;
+    readonly LogIns _logIns;
+    readonly LogInBound _bound;
+    readonly Passwords _passwords;
+    readonly Sessions _sessions;
+    readonly ApiTokens _tokens;
+    readonly AuditLog _audit;
+    readonly IDataProtector _protector;
+    readonly Dictionary<string, Func<AccountVisit, Task>> _acts;
+
+    public AccountPage(
+        PeopleStore people, Accounts accounts, LogIns logIns, LogInBound bound, Passwords passwords, Sessions sessions, ApiTokens tokens,
+        AuditLog audit, IDataProtectionProvider protection)
+    {
+        (_people, _accounts, _logIns, _bound, _passwords) = (people, accounts, logIns, bound, passwords);
+        (_sessions, _tokens, _audit) = (sessions, tokens, audit);
+        _protector = protection.CreateProtector("whistle.new-authenticator");
+        _acts = new()
+        {
+            ["change-password"] = OfPerson(ChangePasswordAsync),
+            ["new-authenticator"] = OfPerson((visit, _) => ShowKeyAsync(visit, OneTimeCodes.NewKey(), null)),
+            ["turn-on-second-factor"] = OfPerson(TurnOnAsync),
+            ["turn-off-second-factor"] = OfPerson(TurnOffAsync),
+            ["replace-recovery-codes"] = OfPerson(ReplaceCodesAsync),
+            ["end-session"] = EndSessionAsync,
+            ["end-other-sessions"] = EndOthersAsync,
+            ["revoke-token"] = RevokeTokenAsync,
+        };
+    }
+
+    public static void Map(WebApplication app)
+    {
+        var page = ActivatorUtilities.CreateInstance<AccountPage>(app.Services);
+        const string reason = "It is about the caller's own account.";
+        app.MapGet(Address.Account, context => page.VisitAsync(context, visit => page.ShowAsync(visit))).NeedsLogin(reason);
+        app.MapPost(Address.Account, page.PostAsync).NeedsLogin(reason);
+    }
+
+    async Task PostAsync(HttpContext context)
+    {
+        var form = await Forms.ReadAsync(context) ?? FormCollection.Empty;
+        await VisitAsync(
+            context,
+            visit => _acts.TryGetValue(visit.Act, out var act) ? act(visit)
+                : ShowAsync(visit, Changed, StatusCodes.Status400BadRequest),
+            form);
+    }
+
+    // A program with a token looks after nobody's account.
+    async Task VisitAsync(HttpContext context, Func<AccountVisit, Task> work, IFormCollection? form = null)
+    {
+        Dashboard.Protect(context.Response);
+        var (caller, session) = (RequestAudit.ActorOf(context), context.User.FindFirst(PeopleDirectory.SessionClaim)?.Value);
+        if (session is null)
+        {
+            await PlainRefusal.WriteAsync(
+                context, StatusCodes.Status403Forbidden, "The account page is for browsers. Log in with one to use it.");
+            return;
+        }
+
+        var person = PersonIdentity.PersonOf(caller.Identity) is { } id
+            ? (await _people.FindAsync(id, context.RequestAborted))?.Person : null;
+        await work(new(context, form ?? FormCollection.Empty, caller, session, person));
+    }
+
+    Func<AccountVisit, Task> OfPerson(Func<AccountVisit, Person, Task> act) => visit => visit.Person is { Outside: null } person
+        ? act(visit, person)
+        : ShowAsync(visit, "You do not log in here with a password.", StatusCodes.Status400BadRequest);
+
+    async Task ChangePasswordAsync(AccountVisit visit, Person person)
+    {
+        if (PasswordRules.Mistake(visit.Form.One("password"), person.Name) is { } weak)
+            await ShowAsync(visit, weak, StatusCodes.Status400BadRequest);
+        else if (visit.Form.One("again") != visit.Form.One("password"))
+            await ShowAsync(visit, "The two passwords differ.", StatusCodes.Status400BadRequest);
+        else if (await ProveAsync(visit, person) is { } proven)
+        {
+            if (await _passwords.HashAsync(visit.Form.One("password"), visit.Cancellation) is { } hash)
+                await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, hash, visit.Session, visit.Cancellation));
+            else
+                await PasswordLogIn.BusyAsync(visit.Context);
+        }
+    }
+
+    async Task TurnOnAsync(AccountVisit visit, Person person)
+    {
+        if (Open(visit.Form.One("key"), person) is not { } key)
+            await ShowAsync(visit, "That took too long, or your account has changed. Begin again.", StatusCodes.Status400BadRequest);
+        else if (OneTimeCodes.Find(key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), TimeProvider.System.GetUtcNow(), 0)
+            is not { } step)
+            await ShowKeyAsync(visit, key, "That is not the app's code. Check the clock of the phone, and enter the code that it shows now.");
+        else if (await ProveAsync(visit, person, mistake => ShowKeyAsync(visit, key, mistake)) is { } proven)
+            await WithCodesAsync(visit, codes => _accounts.TurnOnAsync(proven, key, step, codes, visit.Cancellation));
+    }
+
+    async Task TurnOffAsync(AccountVisit visit, Person person)
+    {
+        if (await ProveAsync(visit, person) is { } proven)
+            await DoAsync(visit, () => _accounts.TurnOffAsync(proven, visit.Cancellation));
+    }
+
+    async Task ReplaceCodesAsync(AccountVisit visit, Person person)
+    {
+        if (!person.HasTwoFactor)
+            await ShowAsync(visit, "Turn on the authenticator app first.", StatusCodes.Status400BadRequest);
+        else if (await ProveAsync(visit, person) is { } proven)
+            await WithCodesAsync(visit, codes => _accounts.ReplaceCodesAsync(proven, codes, visit.Cancellation));
+    }
+
+    Task EndSessionAsync(AccountVisit visit) => DoAsync(visit, async () =>
+    {
+        var found = (await _sessions.AllAsync(visit.Cancellation)).FirstOrDefault(
+            s => s.Owner == visit.Caller.Identity && s.Id == visit.Form.One("id"));
+        return found is not null && await _sessions.EndAsync(found.Hash, visit.Cancellation) > 0 ? null : "This session has ended already.";
+    }, visit.Form.One("id"));
+
+    Task EndOthersAsync(AccountVisit visit) => DoAsync(visit, async () =>
+    {
+        await _sessions.EndOfAsync(visit.Caller.Identity, visit.Cancellation, but: visit.Session);
+        return null;
+    });
+
+    Task RevokeTokenAsync(AccountVisit visit) => DoAsync(
+        visit,
+        async () => await _tokens.RevokeAsync(
+            visit.Form.One("id"), t => t.Owner == visit.Caller.Identity, visit.Cancellation) is PeopleOutcome.Unknown
+            ? "This token was revoked already, or is over." : null,
+        visit.Form.One("id"));
+
+    // Their password again: whoever sits at a browser that was left open does not take the account with it.
+    async Task<Person?> ProveAsync(AccountVisit visit, Person person, Func<string, Task>? refuse = null)
+    {
+        var from = visit.Context.Connection.RemoteIpAddress;
+        if (_bound.Begin(from) is { } wait)
+        {
+            await PasswordLogIn.TooManyAsync(visit.Context, wait, StatusCodes.Status429TooManyRequests);
+            return null;
+        }
+
+        var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), from, visit.Cancellation);
+        if (outcome is not LogInOutcome.Failed failed)
+            _bound.Succeed(from);
+        switch (outcome)
+        {
+            case LogInOutcome.Proven(var proven):
+                return proven;
+            case LogInOutcome.Busy:
+                await PasswordLogIn.BusyAsync(visit.Context);
+                return null;
+            default:
+                var reason = (outcome as LogInOutcome.Failed)?.Reason ?? "";
+                await _audit.RefuseAsync(new(visit.Caller, visit.Act, AccessScope.All) { Outcome = AuditOutcome.Refused, Reason = reason });
+                await (refuse ?? (mistake => ShowAsync(visit, mistake, StatusCodes.Status400BadRequest)))(
+                    "Your present password is wrong, or was wrong too often. Try again, or wait a quarter of an hour.");
+                return null;
+        }
+    }
+
+    async Task DoAsync(AccountVisit visit, Func<Task<string?>> work, string subject = "")
+    {
+        if (!await TryAsync(visit, work, subject))
+            return;
+        // See other: to load the page again does nothing again.
+        visit.Context.Response.StatusCode = StatusCodes.Status303SeeOther;
+        visit.Context.Response.Headers.Location = Address.With(Address.Account, ("done", visit.Act));
+    }
+
+    async Task<bool> TryAsync(AccountVisit visit, Func<Task<string?>> work, string subject = "")
+    {
+        var mistake = await _audit.RecordAsync(new AuditAct(visit.Caller, visit.Act) { Subject = subject }, work, m => m);
+        if (mistake is not null)
+            await ShowAsync(visit, mistake, StatusCodes.Status400BadRequest);
+        return mistake is null;
+    }
+
+    async Task WithCodesAsync(AccountVisit visit, Func<IReadOnlyList<string>, Task<string?>> work)
+    {
+        var codes = RecoveryCodes.New();
+        if (await TryAsync(visit, () => work(codes)))
+            await AccountView.WriteAsync(visit, AccountView.Codes(codes), StatusCodes.Status200OK);
+    }
+
+    Task ShowKeyAsync(AccountVisit visit, string key, string? mistake) => AccountView.WriteAsync(
+        visit, AccountView.Key(visit.Person!, key, Seal(visit.Person!, key), mistake),
+        mistake is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+
+    async Task ShowAsync(AccountVisit visit, string? mistake = null, int status = StatusCodes.Status200OK)
+    {
+        var sessions = (await _sessions.AllAsync(visit.Cancellation)).Where(s => s.Owner == visit.Caller.Identity).ToList();
+        var tokens = (await _tokens.LivingAsync(visit.Cancellation)).Where(t => t.Owner == visit.Caller.Identity).ToList();
+        var left = visit.Person is { HasTwoFactor: true } person ? await _accounts.CountCodesAsync(person, visit.Cancellation) : 0;
+        await AccountView.WriteAsync(visit, AccountView.Whole(visit, sessions, tokens, left, mistake), status);
+    }
+
+    // The key waits in the form until the app has shown that it has it; for this log-in of this person alone.
+    string Seal(Person person, string key) => _protector.Protect($"{person.Id}\n{person.SecurityStamp}\n{key}");
+
+    string? Open(string text, Person person)
+    {
+        try
+        {
+            return _protector.Unprotect(text).Split('\n') is [var id, var stamp, var key] && id == person.Id && stamp == person.SecurityStamp
+                ? key : null;
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>One request of somebody about their account.</summary>
+/// <param name="Session">The hash of the session that it comes with.</param>
+/// <param name="Person">Null for the machine's own user.</param>
+sealed record AccountVisit(HttpContext Context, IFormCollection Form, AuditActor Caller, string Session, Person? Person)
+{
+    public string Act => Form.One("act");
+
+    public CancellationToken Cancellation => Context.RequestAborted;
+}

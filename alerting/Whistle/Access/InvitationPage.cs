@@ -1,0 +1,116 @@
+using Whistle.Inventory.Audit;
+using Whistle.Inventory.Callers;
+using Whistle.Inventory.People;
+using Whistle.Web;
+
+namespace Whistle.Access;
+
+/// <summary>Where a link of <c>whistle people invite</c> or <c>reset</c> leads: whoever has it chooses how to log in, once.</summary>
+sealed class InvitationPage(Invitations invitations, Passwords passwords, AuditLog audit)
+{
+    const string Path = "/invitation";
+    const string ByLink = """{"by":"invitation"}""";
+
+    public static void Map(WebApplication app)
+    {
+        var page = ActivatorUtilities.CreateInstance<InvitationPage>(app.Services);
+        const string reason = "Whoever is invited is nobody yet, and shows the token of the link.";
+        app.MapGet(Path, page.GetAsync).NeedsNobody(reason);
+        app.MapPost(Path, page.PostAsync).NeedsNobody(reason);
+    }
+
+    async Task GetAsync(HttpContext context)
+    {
+        Protect(context.Response);
+        await ShowAsync(context, context.Request.Query["token"] is [{ } token] ? token : "", "", null, StatusCodes.Status200OK);
+    }
+
+    async Task PostAsync(HttpContext context)
+    {
+        Protect(context.Response);
+        var form = await Forms.ReadAsync(context);
+        var (token, name) = (form?.One("token") ?? "", form?.One("name").Trim() ?? "");
+        // Nothing is hashed for strangers.
+        var (invitation, known, _) = await invitations.LookAsync(token, context.RequestAborted);
+        if (form is null || invitation is null)
+        {
+            await ShowAsync(context, token, name, null, StatusCodes.Status404NotFound);
+            return;
+        }
+
+        var chooses = await invitations.ChoosesNameAsync(invitation, context.RequestAborted);
+        name = known?.Name ?? (chooses ? name : invitation.UserName!);
+        if (Mistake(name, known is not null, form) is { } mistake)
+        {
+            await ShowAsync(context, token, name, mistake, StatusCodes.Status400BadRequest);
+            return;
+        }
+
+        if (await passwords.HashAsync(form.One("password"), context.RequestAborted) is not { } hash)
+        {
+            await PasswordLogIn.BusyAsync(context);
+            return;
+        }
+
+        var act = new AuditAct(RequestAudit.ActorOf(context), known is null ? "accept-invitation" : "accept-reset")
+        { Subject = invitation.Id };
+        var (person, refusal) = await audit.RecordAsync(
+            act, () => invitations.AcceptAsync(token, name, hash, context.RequestAborted, act), r => r.Mistake);
+        if (person is null)
+            await ShowAsync(context, token, name, refusal, StatusCodes.Status400BadRequest);
+        else
+            await Authentication.LogInAsync(context, person, ByLink);
+    }
+
+    static string? Mistake(string name, bool isKnown, IFormCollection form) =>
+        !isKnown && PersonNames.Mistake(name) is { } mistake ? mistake
+        : PasswordRules.Mistake(form.One("password"), name) is { } weak ? weak
+        : form.One("again") != form.One("password") ? "The two passwords differ." : null;
+
+    // A link that does not work says the same whatever it is; whose was made for somebody is told what to do.
+    async Task ShowAsync(HttpContext context, string token, string name, string? mistake, int status)
+    {
+        var (invitation, known, over) = await invitations.LookAsync(token, context.RequestAborted);
+        if (invitation is null)
+        {
+            await LoginPages.Of(
+                $"<h1>This link does not work</h1><p>{Forms.Text(over)}</p><p><a href=\"/login\">To the log-in</a></p>",
+                StatusCodes.Status404NotFound).ExecuteAsync(context);
+            return;
+        }
+
+        var chooses = await invitations.ChoosesNameAsync(invitation, context.RequestAborted);
+        var called = known?.Name ?? invitation.UserName;
+        var title = known is null ? "Welcome to Whistle" : "Choose a new password";
+        var taken = chooses && called is not null ? $"<p>Somebody is called {Forms.Text(called)} by now, so choose another name.</p>" : "";
+        var attributes = chooses
+            ? $"value=\"{Forms.Text(name)}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\""
+            : $"value=\"{Forms.Text(called)}\" autocomplete=\"username\" readonly";
+        await LoginPages.Of(
+            $"""
+            <h1>{title}</h1>
+            <p>{(known is null ? $"{Forms.Text(invitation.MadeName)} invites you." : "Your earlier password opens nothing any more.")}
+            This link works once.</p>{taken}
+            <form method="post" action="{Path}" class="panel">{Forms.Sealed("token", token)}{Forms.Mistake(mistake)}
+            {Forms.Field("name", "Name", attributes, chooses ? mistake : null)}
+            {NewPassword(mistake)}
+            {Forms.Button(known is null ? "Begin" : "Save and log in")}</form>
+            """,
+            status).ExecuteAsync(context);
+    }
+
+    /// <summary>The fields of a password that somebody chooses.</summary>
+    public static string NewPassword(string? mistake) =>
+        Forms.Field(
+            "password", "New password",
+            $"type=\"password\" autocomplete=\"new-password\" minlength=\"{PasswordRules.Shortest}\" maxlength=\"{PasswordRules.Longest}\"",
+            mistake, $"At least {PasswordRules.Shortest} characters. Several words in a row are easy to remember.")
+        + Forms.Password("again", "The same again", mistake, isNew: true);
+
+    // Not no-referrer, with which a browser calls the origin of the page's own form null. This sends the server's name and no path.
+    static void Protect(HttpResponse response)
+    {
+        Dashboard.Protect(response);
+        response.Headers["Referrer-Policy"] = "strict-origin";
+    }
+}

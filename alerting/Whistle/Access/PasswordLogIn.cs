@@ -1,0 +1,155 @@
+using System.Globalization;
+using System.Security.Cryptography;
+
+using Microsoft.AspNetCore.DataProtection;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+using Whistle.Inventory.Callers;
+using Whistle.Inventory.People;
+using Whistle.Web;
+
+namespace Whistle.Access;
+
+/// <summary>
+/// Log-in by name and password, then by a code for whoever has an authenticator app. Whatever is wrong with it, the answer is the same,
+/// and comes after the same time.
+/// </summary>
+sealed class PasswordLogIn(
+    LogIns logIns, LogInBound bound, AuditLog audit, IDataProtectionProvider protection, WhistleOptions options)
+{
+    const string Step = "step";
+    const string Wrong = "That did not work. Check the name and the password, or ask an administrator.";
+    const string WrongCode = "That did not work. Wait for the next code, or use a recovery code that you have not used before.";
+
+    /// <summary>How long a failure takes at least: longer than a hash, whatever it was.</summary>
+    static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(500);
+
+    static readonly TimeSpan BusyFor = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long the second step may take.</summary>
+    static readonly TimeSpan StepLasts = TimeSpan.FromMinutes(5);
+
+    readonly IDataProtector _protector = protection.CreateProtector("whistle.second-step");
+
+    public static void Map(WebApplication app)
+    {
+        var logIn = ActivatorUtilities.CreateInstance<PasswordLogIn>(app.Services);
+        app.MapPost("/login", logIn.PostAsync).NeedsNobody("Whoever logs in is nobody yet.");
+    }
+
+    /// <summary>The first step, as HTML.</summary>
+    /// <param name="name">As it was typed before.</param>
+    /// <param name="mistake">Text; null where there is none.</param>
+    public static string Form(string name = "", string? mistake = null) =>
+        $"""
+        <form method="post" action="/login" class="panel">{Forms.Mistake(mistake)}
+        {Forms.Field("name", "Name", $"value=\"{Forms.Text(name)}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\"{(name.Length == 0 ? " autofocus" : "")}", mistake)}
+        {Forms.Password("password", "Password", mistake, more: name.Length > 0 ? " autofocus" : "")}
+        {Forms.Button("Log in")}</form>
+        """;
+
+    /// <summary>Refuses where too many have failed, or too many ask; the page says when to try again.</summary>
+    public static Task TooManyAsync(HttpContext context, TimeSpan wait, int status)
+    {
+        context.Response.Headers.RetryAfter = ((int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        return LoginPages.WriteAsync(
+            context, "Try again later",
+            status is StatusCodes.Status429TooManyRequests
+                ? "Too many log-ins from your address have failed. Wait some minutes before the next."
+                : "Too many people log in at this moment. Wait some seconds, and try again.",
+            status);
+    }
+
+    public static Task BusyAsync(HttpContext context) => TooManyAsync(context, BusyFor, StatusCodes.Status503ServiceUnavailable);
+
+    async Task PostAsync(HttpContext context)
+    {
+        Dashboard.Protect(context.Response);
+        if (await Forms.ReadAsync(context) is not { } form)
+        {
+            await LoginPages.WriteAsync(context, "That is no log-in", "Send the form of this page.", StatusCodes.Status400BadRequest);
+            return;
+        }
+
+        var (from, began) = (context.Connection.RemoteIpAddress, TimeProvider.System.GetTimestamp());
+        if (bound.Begin(from) is { } wait)
+        {
+            await TooManyAsync(context, wait, StatusCodes.Status429TooManyRequests);
+            return;
+        }
+
+        var isSecond = form.ContainsKey(Step);
+        var outcome = isSecond ? await SecondAsync(context, form)
+            : await logIns.ByPasswordAsync(form.One("name").Trim(), form.One("password"), from, context.RequestAborted);
+        if (outcome is not LogInOutcome.Failed)
+            bound.Succeed(from);
+        switch (outcome)
+        {
+            case LogInOutcome.Proven(var person):
+                await Authentication.LogInAsync(
+                    context, person, isSecond ? """{"by":"password and code"}""" : """{"by":"password"}""");
+                break;
+            case LogInOutcome.SecondFactor(var person):
+                await AnswerAsync(context, CodeForm(Seal(person), null), StatusCodes.Status200OK);
+                break;
+            case LogInOutcome.Busy:
+                await BusyAsync(context);
+                break;
+            case LogInOutcome.Failed failed:
+                await FailAsync(context, failed, isSecond, form, began);
+                break;
+            default:
+                throw new InvalidOperationException($"{outcome} is no outcome of a log-in.");
+        }
+    }
+
+    async Task FailAsync(HttpContext context, LogInOutcome.Failed failed, bool isSecond, IFormCollection form, long began)
+    {
+        await audit.RefuseAsync(
+            new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, failed.Name,
+                isSecond ? """{"by":"code"}""" : """{"by":"password"}""")
+            { Outcome = AuditOutcome.Refused, Reason = failed.Reason });
+        var rest = Shortest - TimeProvider.System.GetElapsedTime(began);
+        if (rest > TimeSpan.Zero)
+            await Task.Delay(rest, TimeProvider.System, context.RequestAborted);
+        await AnswerAsync(
+            context,
+            isSecond && Open(form.One(Step)) is not null ? CodeForm(form.One(Step), WrongCode)
+                : $"{Form(form.One("name"), isSecond ? "That took too long. Log in again." : Wrong)}{LoginPages.OfProvider(options.Oidc)}",
+            StatusCodes.Status401Unauthorized);
+    }
+
+    async Task<LogInOutcome> SecondAsync(HttpContext context, IFormCollection form) => Open(form.One(Step)) is var (person, stamp)
+        ? await logIns.ByCodeAsync(person, stamp, form.One("code"), context.Connection.RemoteIpAddress, context.RequestAborted)
+        : new LogInOutcome.Failed("", "The second step took too long, or was not begun here.");
+
+    static string CodeForm(string step, string? mistake) =>
+        $"""
+        <form method="post" action="/login" class="panel">{Forms.Sealed(Step, step)}
+        <p>Open your authenticator app, and enter its code for Whistle.</p>{Forms.Mistake(mistake)}
+        {Forms.Code("Code", mistake, "Without the app, enter one of your recovery codes. Each works once.")}
+        {Forms.Button("Log in")}</form><p><a href="/login">Begin again</a></p>
+        """;
+
+    static Task AnswerAsync(HttpContext context, string content, int status) =>
+        LoginPages.Of($"<h1>Log in to Whistle</h1>{content}", status).ExecuteAsync(context);
+
+    // Whoever holds it has shown the password; it opens nothing without a code, and nothing once anything about the log-in has changed.
+    string Seal(Person person) => _protector.Protect(
+        $"{(TimeProvider.System.GetUtcNow() + StepLasts).ToUnixTimeSeconds()}\n{person.Id}\n{person.SecurityStamp}");
+
+    (string Person, string Stamp)? Open(string step)
+    {
+        try
+        {
+            return _protector.Unprotect(step).Split('\n') is [var until, var person, var stamp]
+                && TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() < long.Parse(until, CultureInfo.InvariantCulture)
+                ? (person, stamp) : null;
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
+}

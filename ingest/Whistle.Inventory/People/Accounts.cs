@@ -1,0 +1,76 @@
+using Whistle.State;
+
+namespace Whistle.Inventory.People;
+
+/// <summary>What somebody changes about how they log in themselves. Whoever calls has proven who they are.</summary>
+public sealed class Accounts(PeopleState state, Sessions sessions)
+{
+    const string Changed = "Your account was changed elsewhere in the meantime. Try again.";
+
+    /// <summary>Ends all other sessions of theirs.</summary>
+    /// <param name="person">As it was proven who they are.</param>
+    /// <param name="session">The hash of the one that goes on.</param>
+    /// <returns>Why not; null where it was done.</returns>
+    public async Task<string?> ChangePasswordAsync(Person person, string passwordHash, string? session, CancellationToken cancellation)
+    {
+        var mistake = await ChangeAsync(
+            person,
+            (_, known) =>
+            {
+                known.PasswordHash = passwordHash;
+                return Task.CompletedTask;
+            },
+            cancellation);
+        if (mistake is null)
+            await sessions.EndOfAsync(person.Identity, cancellation, but: session);
+        return mistake;
+    }
+
+    /// <summary>From now on a password needs a code too.</summary>
+    /// <param name="key">In base32; the app has it, which a code has shown.</param>
+    /// <param name="step">Of that code.</param>
+    /// <param name="codes">For the day that the app is lost.</param>
+    public Task<string?> TurnOnAsync(
+        Person person, string key, long step, IReadOnlyList<string> codes, CancellationToken cancellation) => ChangeAsync(
+        person,
+        (connection, known) =>
+        {
+            (known.AuthenticatorKey, known.HasTwoFactor, known.LastCodeStep) = (key, true, step);
+            return RecoveryCodes.ReplaceAsync(connection, known.Id, codes, cancellation);
+        },
+        cancellation);
+
+    public Task<string?> TurnOffAsync(Person person, CancellationToken cancellation) => ChangeAsync(
+        person,
+        (connection, known) =>
+        {
+            (known.AuthenticatorKey, known.HasTwoFactor) = (null, false);
+            return RecoveryCodes.RemoveAllAsync(connection, known.Id, cancellation);
+        },
+        cancellation);
+
+    /// <summary>The earlier ones open nothing any more.</summary>
+    public Task<string?> ReplaceCodesAsync(Person person, IReadOnlyList<string> codes, CancellationToken cancellation) => ChangeAsync(
+        person, (connection, known) => RecoveryCodes.ReplaceAsync(connection, known.Id, codes, cancellation), cancellation);
+
+    /// <summary>How many are left.</summary>
+    public async Task<int> CountCodesAsync(Person person, CancellationToken cancellation)
+    {
+        await using var connection = await state.OpenAsync(cancellation);
+        return await RecoveryCodes.CountAsync(connection, person.Id, cancellation);
+    }
+
+    Task<string?> ChangeAsync(Person person, Func<StateConnection, Person, Task> change, CancellationToken cancellation) =>
+        state.ChangeAsync<string?>(
+            async connection =>
+            {
+                if (await PeopleStore.FindAsync(connection, person.Id, cancellation) is not
+                    { Person: { DisabledAt: null, Outside: null } known } || known.SecurityStamp != person.SecurityStamp)
+                    return Changed;
+                known.SecurityStamp = Invitations.NewStamp();
+                await change(connection, known);
+                await PeopleStore.SaveAsync(connection, known, cancellation);
+                return null;
+            },
+            cancellation);
+}

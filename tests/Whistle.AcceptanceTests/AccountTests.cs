@@ -1,0 +1,141 @@
+using Microsoft.Extensions.DependencyInjection;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+using Whistle.Inventory.People;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>What somebody looks after on the page of their account.</summary>
+public sealed class AccountTests
+{
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_new_password_needs_the_old_one_and_ends_the_other_sessions()
+    {
+        await using var server = await StartAsync();
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        using var other = await ann.LoggedInAsync();
+        const string chosen = "nine quiet lamps on a boat";
+
+        foreach (var (old, password, again, reason) in new[]
+        {
+            ("wrong wrong wrong", chosen, chosen, "present password is wrong"), (ann.Password, "short", "short", "at least 12"),
+            (ann.Password, chosen, "other", "differ"),
+        })
+        {
+            var (status, text) = await ann.ActAsync(browser, "change-password", ("old", old), ("password", password), ("again", again));
+            Assert.Equal(400, status);
+            Assert.Contains(reason, text, StringComparison.Ordinal);
+        }
+
+        Assert.True(await other.IsLoggedInAsync(server.App.Address, Cancellation));
+        Assert.Equal(
+            (303, "/account?done=change-password"),
+            await ann.ActAsync(browser, "change-password", ("old", ann.Password), ("password", chosen), ("again", chosen)));
+        Assert.True(await browser.IsLoggedInAsync(server.App.Address, Cancellation));
+        Assert.False(await other.IsLoggedInAsync(server.App.Address, Cancellation));
+        Assert.Equal(401, (await ann.LogInAsync(other)).Status);
+        ann.Password = chosen;
+        using var again2 = await ann.LoggedInAsync();
+        var done = Assert.Single(await AuditAsync(server, "change-password", AuditOutcome.Done));
+        Assert.Equal("ann", done.What.Actor.Name);
+        Assert.NotEmpty(await AuditAsync(server, "change-password", AuditOutcome.Refused));
+    }
+
+    [Fact]
+    public async Task The_second_factor_goes_on_with_a_code_and_off_with_the_password()
+    {
+        await using var server = await StartAsync();
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        var (_, page) = await ann.ActAsync(browser, "new-authenticator");
+        Assert.Contains("otpauth://totp/Whistle:ann?secret=", page, StringComparison.Ordinal);
+        Assert.Contains("<svg class=\"qr\"", page, StringComparison.Ordinal);
+        var (wrong, text) = await ann.ActAsync(
+            browser, "turn-on-second-factor", ("key", Account.Value(page, "key")), ("code", "000"), ("old", ann.Password));
+        Assert.Equal(400, wrong);
+        Assert.Contains("not the app&#x27;s code", text, StringComparison.Ordinal);
+        Assert.False((await ann.PersonAsync()).HasTwoFactor);
+
+        var codes = await ann.TurnOnAsync(browser);
+        Assert.True((await ann.PersonAsync()).HasTwoFactor);
+        var (status, others) = await ann.ActAsync(browser, "replace-recovery-codes", ("old", ann.Password));
+        Assert.Equal(200, status);
+        Assert.All(codes, c => Assert.DoesNotContain(c, others, StringComparison.Ordinal));
+        Assert.Equal(400, (await ann.ActAsync(browser, "turn-off-second-factor", ("old", "wrong"))).Status);
+        Assert.True((await ann.PersonAsync()).HasTwoFactor);
+        Assert.Equal(303, (await ann.ActAsync(browser, "turn-off-second-factor", ("old", ann.Password))).Status);
+        using var alone = await ann.LoggedInAsync();
+        foreach (var act in new[] { "turn-on-second-factor", "replace-recovery-codes", "turn-off-second-factor" })
+            Assert.Single(await AuditAsync(server, act, AuditOutcome.Done));
+    }
+
+    [Fact]
+    public async Task Sessions_and_tokens_are_ones_own()
+    {
+        await using var server = await StartAsync();
+        var (ann, bob) = (await Account.AddAsync(server, "ann"), await Account.AddAsync(server, "bob"));
+        using var browser = await ann.LoggedInAsync();
+        using var second = await ann.LoggedInAsync();
+        using var third = await ann.LoggedInAsync();
+        using var bobs = await bob.LoggedInAsync();
+        var (sessions, tokens) = (
+            server.App.Services.GetRequiredService<Sessions>(), server.App.Services.GetRequiredService<ApiTokens>());
+        var all = await sessions.AllAsync(Cancellation);
+        var (annsId, bobsId) = ((await ann.PersonAsync()).Identity, (await bob.PersonAsync()).Identity);
+        var foreign = all.First(s => s.Owner == bobsId).Id;
+        Assert.Equal(400, (await ann.ActAsync(browser, "end-session", ("id", foreign))).Status);
+        Assert.True(await bobs.IsLoggedInAsync(server.App.Address, Cancellation));
+        var (_, page, _) = await browser.OpenAsync(ann.At("account"), Cancellation);
+        Assert.DoesNotContain(foreign, page, StringComparison.Ordinal);
+
+        Assert.Equal(303, (await ann.ActAsync(browser, "end-other-sessions")).Status);
+        Assert.Equal((true, false, false), (
+            await browser.IsLoggedInAsync(server.App.Address, Cancellation), await second.IsLoggedInAsync(server.App.Address, Cancellation),
+            await third.IsLoggedInAsync(server.App.Address, Cancellation)));
+        Assert.Single(await sessions.AllAsync(Cancellation), s => s.Owner == annsId);
+
+        foreach (var (owner, name) in new[] { (annsId, "anns-token"), (bobsId, "bobs-token") })
+        {
+            var actor = await server.App.Services.GetRequiredService<PeopleDirectory>().ActorOfAsync(owner, Cancellation);
+            await tokens.MakeAsync(actor!, name, [new(Role.Viewer, AccessScope.All)], ApiTokens.Usual, Cancellation);
+        }
+
+        (_, page, _) = await browser.OpenAsync(ann.At("account"), Cancellation);
+        Assert.Contains("anns-token", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("bobs-token", page, StringComparison.Ordinal);
+        var living = await tokens.LivingAsync(Cancellation);
+        Assert.Equal(400, (await ann.ActAsync(browser, "revoke-token", ("id", living.First(t => t.Owner == bobsId).Id))).Status);
+        Assert.Equal(303, (await ann.ActAsync(browser, "revoke-token", ("id", living.First(t => t.Owner == annsId).Id))).Status);
+        Assert.Equal("bobs-token", Assert.Single(await tokens.LivingAsync(Cancellation)).Name);
+    }
+
+    [Fact]
+    public async Task The_machines_own_user_has_no_password_and_a_program_no_account()
+    {
+        await using var server = await StartAsync();
+        using var browser = await Browser.LoggedInAsync(server.App, Cancellation);
+        var (status, page, _) = await browser.OpenAsync(new(server.App.Address, "account"), Cancellation);
+        Assert.Equal(200, status);
+        Assert.Contains("whistle login", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("Change password", page, StringComparison.Ordinal);
+        var (refused, _, _) = await browser.SendAsync(
+            new(server.App.Address, "account"), Cancellation, ("act", "change-password"), ("old", ""),
+            ("password", "correct horse battery staple"), ("again", "correct horse battery staple"));
+        Assert.Equal(400, refused);
+        using var program = await server.Http.GetAsync("account", Cancellation);
+        Assert.Equal(403, (int)program.StatusCode);
+        using var stranger = new Browser();
+        Assert.Equal(302, (await stranger.OpenAsync(new(server.App.Address, "account"), Cancellation)).Status);
+    }
+
+    static async Task<IReadOnlyList<AuditEntry>> AuditAsync(InProcessServer server, string action, AuditOutcome outcome) =>
+        await server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(Action: action, Outcome: outcome), 100, Cancellation);
+
+    static Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(Cancellation, change: o => o with { RunTimers = false });
+}

@@ -1,0 +1,193 @@
+using System.Net;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+using Whistle.Inventory.People;
+
+using Xunit;
+
+namespace Whistle.Tests.People;
+
+public sealed class LogInsTests : IDisposable
+{
+    const string Right = "correct horse battery staple";
+
+    static readonly IPAddress From = IPAddress.Parse("192.0.2.1");
+
+    readonly PeopleFixture _all = new();
+
+    static CancellationToken Cancellation => PeopleFixture.Cancellation;
+
+    public void Dispose() => _all.Dispose();
+
+    [Fact]
+    public async Task The_tenth_wrong_password_in_a_row_locks_out_for_a_quarter_of_an_hour_and_the_audit_says_so()
+    {
+        await AnnAsync();
+        await WrongAsync(9);
+        Assert.IsType<LogInOutcome.Proven>(await TryAsync(Right));
+        await WrongAsync(10);
+
+        Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
+        var entry = Assert.Single(await _all.Audit.ListAsync(new(Action: "lock-out"), 10, Cancellation));
+        Assert.Equal(("ann", "192.0.2.1"), (entry.What.Subject, entry.What.Actor.From));
+        _all.Time.Advance(LogIns.LockedFor - TimeSpan.FromSeconds(1));
+        Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right));
+        _all.Time.Advance(TimeSpan.FromSeconds(1));
+        await WrongAsync(9);
+        Assert.IsType<LogInOutcome.Proven>(await TryAsync(Right));
+    }
+
+    [Fact]
+    public async Task Whoever_is_enabled_again_is_not_locked_out_any_more()
+    {
+        await AnnAsync();
+        await WrongAsync(10);
+        Assert.Equal(PeopleOutcome.Done, await _all.Store.EnableAsync(PeopleFixture.Local, "ann", Cancellation));
+        Assert.IsType<LogInOutcome.Proven>(await TryAsync(Right));
+    }
+
+    [Fact]
+    public async Task Wrong_codes_count_as_wrong_passwords_do_and_the_right_password_forgets_none()
+    {
+        var (person, _) = await WithCodesAsync();
+        for (var i = 0; i < LogIns.Most; i++)
+        {
+            Assert.IsType<LogInOutcome.SecondFactor>(await TryAsync(Right));
+            Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, "000000x"));
+        }
+
+        Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
+        Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, CodeNow(person))).Reason);
+    }
+
+    [Fact]
+    public async Task A_code_and_a_recovery_code_log_in_once()
+    {
+        var (person, codes) = await WithCodesAsync();
+        _all.Time.Advance(TimeSpan.FromSeconds(30));
+        var code = CodeNow(person);
+        Assert.IsType<LogInOutcome.Proven>(await CodeAsync(person, $"{code[..3]} {code[3..]}"));
+        Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, code));
+        Assert.IsType<LogInOutcome.Proven>(await CodeAsync(person, codes[3].ToLowerInvariant()));
+        Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, codes[3]));
+        Assert.Equal(RecoveryCodes.Count - 1, await _all.Accounts.CountCodesAsync(person, Cancellation));
+    }
+
+    [Fact]
+    public async Task The_second_step_ends_with_whatever_changes_the_log_in()
+    {
+        var (person, _) = await WithCodesAsync();
+        Assert.Null(await _all.Accounts.ChangePasswordAsync(person, "other", null, Cancellation));
+        _all.Time.Advance(TimeSpan.FromSeconds(30));
+        Assert.Equal(
+            "How the account logs in has changed since.",
+            Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, CodeNow(person))).Reason);
+    }
+
+    [Fact]
+    public async Task Nobody_knows_nothing_and_whoever_is_disabled_or_has_no_password_does_not_come_in()
+    {
+        await AnnAsync();
+        Assert.Equal("", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right, "bob")).Name);
+        Assert.Equal("", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right, "no name\0")).Name);
+        Assert.IsType<LogInOutcome.Proven>(await TryAsync(Right, "ANN"));
+        await _all.Store.DisableAsync(PeopleFixture.Local, "ann", Cancellation);
+        Assert.Equal("The account is disabled.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
+        await _all.Store.EnableAsync(PeopleFixture.Local, "ann", Cancellation);
+        await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "ann", Cancellation);
+        Assert.Contains("has no password", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason, StringComparison.Ordinal);
+        var (eve, _) = await _all.Store.ComeInAsync(
+            new("https://login.example.com", "1"), "eve", null, [new(Role.Viewer, AccessScope.All)], null, Cancellation);
+        Assert.Contains("logs in at", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right, eve!.Name)).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Beyond_those_who_wait_everybody_is_sent_away_at_once()
+    {
+        var hash = (await _all.Passwords.HashAsync(Right, Cancellation))!;
+        var asked = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => Task.Run(() => _all.Passwords.VerifyAsync(hash, "wrong", Cancellation))));
+        Assert.Contains(asked, a => a is null);
+        Assert.InRange(asked.Count(a => a is false), Passwords.AtOnce, 59);
+        Assert.True(await _all.Passwords.VerifyAsync(hash, Right, Cancellation));
+        Assert.False(await _all.Passwords.VerifyAsync(null, Right, Cancellation));
+        Assert.False(await _all.Passwords.VerifyAsync("no hash", Right, Cancellation));
+    }
+
+    [Fact]
+    public void The_thirty_first_failure_from_an_address_within_ten_minutes_waits_and_no_other_address_does()
+    {
+        var bound = new LogInBound(_all.Time);
+        for (var i = 0; i < LogInBound.Most; i++)
+        {
+            Assert.Null(bound.Begin(From));
+            Assert.Null(bound.Begin(From));
+            bound.Succeed(From);
+            _all.Time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        Assert.Equal(LogInBound.Window - TimeSpan.FromSeconds(LogInBound.Most), bound.Begin(From));
+        Assert.Null(bound.Begin(IPAddress.Parse("192.0.2.2")));
+        _all.Time.Advance(LogInBound.Window);
+        Assert.Null(bound.Begin(From));
+    }
+
+    [Fact]
+    public void A_network_of_IPv6_is_one_address()
+    {
+        var bound = new LogInBound(_all.Time);
+        for (var i = 0; i < LogInBound.Most; i++)
+            Assert.Null(bound.Begin(IPAddress.Parse($"2001:db8:1:2::{i:x}")));
+        Assert.NotNull(bound.Begin(IPAddress.Parse("2001:db8:1:2:ffff::1")));
+        Assert.Null(bound.Begin(IPAddress.Parse("2001:db8:1:3::1")));
+    }
+
+    [Fact]
+    public async Task A_link_is_void_once_whoever_made_it_may_not_give_it_any_more()
+    {
+        var boss = await _all.ActorAsync("boss", new Grant(Role.Admin, AccessScope.Of("t")));
+        Grant[] grants = [new(Role.Viewer, AccessScope.Of("t"))];
+        var (invited, _) = await _all.Invitations.InviteAsync(boss, "new", grants, Invitations.Usual, Cancellation);
+        await _all.AddAsync("ann", grants);
+        var (reset, _) = await _all.Invitations.ResetAsync(_all.Store, boss, "ann", Cancellation);
+        await _all.Store.TakeAsync(PeopleFixture.Local, "boss", new(Role.Admin, AccessScope.Of("t")), Cancellation);
+
+        foreach (var token in (string?[])[invited, reset])
+        {
+            var (person, mistake) = await _all.Invitations.AcceptAsync(token!, "new", "hash", Cancellation);
+            Assert.Null(person);
+            Assert.Contains("may not give", mistake, StringComparison.Ordinal);
+        }
+
+        await _all.Store.GiveAsync(PeopleFixture.Local, "boss", new(Role.Admin, AccessScope.Of("t")), Cancellation);
+        await _all.Store.DisableAsync(PeopleFixture.Local, "ann", Cancellation);
+        Assert.Contains(
+            "disabled", (await _all.Invitations.AcceptAsync(reset!, "", "hash", Cancellation)).Mistake, StringComparison.Ordinal);
+        Assert.Equal("new", (await _all.Invitations.AcceptAsync(invited!, "other", "hash", Cancellation)).Person!.Name);
+    }
+
+    async Task<Person> AnnAsync() => await _all.AddAsync("ann", (await _all.Passwords.HashAsync(Right, Cancellation))!);
+
+    async Task<(Person Person, IReadOnlyList<string> Codes)> WithCodesAsync()
+    {
+        var ann = await AnnAsync();
+        var codes = RecoveryCodes.New();
+        Assert.Null(await _all.Accounts.TurnOnAsync(
+            ann, OneTimeCodes.NewKey(), OneTimeCodes.StepOf(_all.Time.GetUtcNow()), codes, Cancellation));
+        return ((await _all.Store.FindAsync(ann.Id, Cancellation))!.Person, codes);
+    }
+
+    async Task WrongAsync(int times)
+    {
+        for (var i = 0; i < times; i++)
+            Assert.IsType<LogInOutcome.Failed>(await TryAsync("wrong"));
+    }
+
+    Task<LogInOutcome> TryAsync(string password, string name = "ann") => _all.LogIns.ByPasswordAsync(name, password, From, Cancellation);
+
+    Task<LogInOutcome> CodeAsync(Person person, string code) =>
+        _all.LogIns.ByCodeAsync(person.Id, person.SecurityStamp, code, From, Cancellation);
+
+    string CodeNow(Person person) => OneTimeCodes.CodeOf(
+        OneTimeCodes.Decode(person.AuthenticatorKey!), OneTimeCodes.StepOf(_all.Time.GetUtcNow()));
+}
