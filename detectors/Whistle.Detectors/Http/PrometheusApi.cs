@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
-using Whistle.Detectors.Reading;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory.Access;
 using Whistle.Inventory;

@@ -7,7 +7,6 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Routing;
 
-using Whistle.Detectors.Reading;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
 using Whistle.Inventory;
