@@ -182,7 +182,8 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
             return (null, null, "Your account is disabled. Ask an administrator to enable it, and use this link again.");
         if (known?.Person.Outside is { } outside)
             return (null, null, $"Your account logs in at {outside.Issuer}. Log in there.");
-        return maker?.Identity != invitation.MadeBy || !invitation.Grants.All(maker.MayGive) || (known is not null && !maker.ManagesAllOf(known))
+        return maker?.Identity != invitation.MadeBy || !invitation.Grants.All(maker.MayGive)
+            || (known is not null && !maker.ManagesAllOf(known))
             ? (null, null, $"{invitation.MadeName}, who made this link, may not give what it gives any more. Ask an administrator for one.")
             : (invitation, known?.Person, "");
     }
