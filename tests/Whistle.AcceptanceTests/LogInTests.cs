@@ -91,7 +91,8 @@ public sealed class LogInTests
         var local = new Actor(PersonIdentity.Local, PersonIdentity.LocalName, Rights.Everything);
         await people.DisableAsync(local, "disabled", Cancellation);
         await server.App.Services.GetRequiredService<Invitations>().ResetAsync(people, local, "reset", Cancellation);
-        await people.ComeInAsync(new("https://login.example.com", "1"), "outside", null, [new(Role.Viewer, AccessScope.All)], null, Cancellation);
+        await people.ComeInAsync(
+            new("https://login.example.com", "1"), "outside", null, [new(Role.Viewer, AccessScope.All)], null, Cancellation);
         all["unknown"] = new(server.App, "unknown", "");
         all["outside"] = new(server.App, "outside", "");
         var logIns = server.App.Services.GetRequiredService<LogIns>();

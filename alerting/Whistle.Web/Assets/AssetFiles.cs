@@ -15,6 +15,7 @@ static class AssetFiles
         Load("whistle.css", "text/css; charset=utf-8"), Load("mud.css", "text/css; charset=utf-8"), Load(
             "theme.js", "text/javascript; charset=utf-8"),
         Load("whistle.js", "text/javascript; charset=utf-8"), Load("mud.js", "text/javascript; charset=utf-8"),
+        Load("passkey.js", "text/javascript; charset=utf-8"),
         Load("blazor.web.js", "text/javascript; charset=utf-8"), Load("whistle.svg", "image/svg+xml"),
     }.ToDictionary(a => a.Name);
 

@@ -23,16 +23,18 @@ sealed class AccountPage
     readonly Passwords _passwords;
     readonly Sessions _sessions;
     readonly ApiTokens _tokens;
+    readonly PasskeyLogIn _devices;
+    readonly Passkeys _passkeys;
     readonly AuditLog _audit;
     readonly IDataProtector _protector;
     readonly Dictionary<string, Func<AccountVisit, Task>> _acts;
 
     public AccountPage(
         PeopleStore people, Accounts accounts, LogIns logIns, LogInBound bound, Passwords passwords, Sessions sessions, ApiTokens tokens,
-        AuditLog audit, IDataProtectionProvider protection)
+        PasskeyLogIn devices, Passkeys passkeys, AuditLog audit, IDataProtectionProvider protection)
     {
         (_people, _accounts, _logIns, _bound, _passwords) = (people, accounts, logIns, bound, passwords);
-        (_sessions, _tokens, _audit) = (sessions, tokens, audit);
+        (_sessions, _tokens, _devices, _passkeys, _audit) = (sessions, tokens, devices, passkeys, audit);
         _protector = protection.CreateProtector("whistle.new-authenticator");
         _acts = new()
         {
@@ -41,6 +43,8 @@ sealed class AccountPage
             ["turn-on-second-factor"] = OfPerson(TurnOnAsync),
             ["turn-off-second-factor"] = OfPerson(TurnOffAsync),
             ["replace-recovery-codes"] = OfPerson(ReplaceCodesAsync),
+            ["add-passkey"] = OfPerson(AddPasskeyAsync),
+            ["remove-passkey"] = OfPerson(RemovePasskeyAsync),
             ["end-session"] = EndSessionAsync,
             ["end-other-sessions"] = EndOthersAsync,
             ["revoke-token"] = RevokeTokenAsync,
@@ -105,9 +109,9 @@ sealed class AccountPage
     {
         if (Open(visit.Form.One("key"), person) is not { } key)
             await ShowAsync(visit, "That took too long, or your account has changed. Begin again.", StatusCodes.Status400BadRequest);
-        else if (OneTimeCodes.Find(key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), TimeProvider.System.GetUtcNow(), 0)
-            is not { } step)
-            await ShowKeyAsync(visit, key, "That is not the app's code. Check the clock of the phone, and enter the code that it shows now.");
+        else if (OneTimeCodes.Find(
+            key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), TimeProvider.System.GetUtcNow(), 0) is not { } step)
+            await ShowKeyAsync(visit, key, "That is not the app's code. Check the phone's clock, and enter the code that it shows now.");
         else if (await ProveAsync(visit, person, mistake => ShowKeyAsync(visit, key, mistake)) is { } proven)
             await WithCodesAsync(visit, codes => _accounts.TurnOnAsync(proven, key, step, codes, visit.Cancellation));
     }
@@ -124,6 +128,22 @@ sealed class AccountPage
             await ShowAsync(visit, "Turn on the authenticator app first.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
             await WithCodesAsync(visit, codes => _accounts.ReplaceCodesAsync(proven, codes, visit.Cancellation));
+    }
+
+    async Task AddPasskeyAsync(AccountVisit visit, Person person)
+    {
+        if (await _devices.MadeAsync(visit.Context, visit.Form, person) is not { } made)
+            await ShowAsync(visit, "The device gave no valid passkey, or that took too long. Try again.", StatusCodes.Status400BadRequest);
+        else if (await ProveAsync(visit, person) is { } proven)
+            await DoAsync(
+                visit, () => _passkeys.AddAsync(proven, visit.Form.One("name").Trim(), made, visit.Cancellation),
+                visit.Form.One("name").Trim());
+    }
+
+    async Task RemovePasskeyAsync(AccountVisit visit, Person person)
+    {
+        if (await ProveAsync(visit, person) is { } proven)
+            await DoAsync(visit, () => _passkeys.RemoveAsync(proven, visit.Form.One("id"), visit.Cancellation), visit.Form.One("id"));
     }
 
     Task EndSessionAsync(AccountVisit visit) => DoAsync(visit, async () =>
@@ -208,7 +228,11 @@ sealed class AccountPage
         var sessions = (await _sessions.AllAsync(visit.Cancellation)).Where(s => s.Owner == visit.Caller.Identity).ToList();
         var tokens = (await _tokens.LivingAsync(visit.Cancellation)).Where(t => t.Owner == visit.Caller.Identity).ToList();
         var left = visit.Person is { HasTwoFactor: true } person ? await _accounts.CountCodesAsync(person, visit.Cancellation) : 0;
-        await AccountView.WriteAsync(visit, AccountView.Whole(visit, sessions, tokens, left, mistake), status);
+        var passkeys = visit.Person is { Outside: null } owner
+            ? AccountView.Passkeys(
+                visit, await _passkeys.OfAsync(owner.Id, visit.Cancellation), await _devices.NewAsync(visit.Context, owner), mistake)
+            : "";
+        await AccountView.WriteAsync(visit, AccountView.Whole(visit, sessions, tokens, left, passkeys, mistake), status);
     }
 
     // The key waits in the form until the app has shown that it has it; for this log-in of this person alone.
@@ -218,8 +242,8 @@ sealed class AccountPage
     {
         try
         {
-            return _protector.Unprotect(text).Split('\n') is [var id, var stamp, var key] && id == person.Id && stamp == person.SecurityStamp
-                ? key : null;
+            return _protector.Unprotect(text).Split('\n') is [var id, var stamp, var key] && id == person.Id
+                && stamp == person.SecurityStamp ? key : null;
         }
         catch (CryptographicException)
         {

@@ -15,6 +15,8 @@ static class AccountView
     {
         ["change-password"] = "Your password is changed, and your other sessions have ended.",
         ["turn-off-second-factor"] = "The authenticator app is off. Your password alone logs you in.",
+        ["add-passkey"] = "The passkey is added.",
+        ["remove-passkey"] = "The passkey is removed, and logs nobody in any more.",
         ["end-session"] = "The session has ended.",
         ["end-other-sessions"] = "Your other sessions have ended.",
         ["revoke-token"] = "The token is revoked.",
@@ -32,11 +34,12 @@ static class AccountView
         status).ExecuteAsync(visit.Context);
 
     public static string Whole(
-        AccountVisit visit, IReadOnlyList<Session> sessions, IReadOnlyList<ApiToken> tokens, int codesLeft, string? mistake)
+        AccountVisit visit, IReadOnlyList<Session> sessions, IReadOnlyList<ApiToken> tokens, int codesLeft, string passkeys,
+        string? mistake)
     {
         var done = visit.Context.Request.Query["done"].ToString();
         var said = mistake is null && Done.TryGetValue(done, out var words) ? $"<p class=\"note\" role=\"status\">{words}</p>" : "";
-        return said + WhoIs(visit, codesLeft, mistake) + (IsShown(visit, "end-session", "end-other-sessions", "revoke-token")
+        return said + WhoIs(visit, codesLeft, mistake) + passkeys + (IsShown(visit, "end-session", "end-other-sessions", "revoke-token")
             ? "" : IsOfForm(visit) ? "" : Forms.Mistake(mistake)) + Sessions(visit, sessions, mistake) + Tokens(visit, tokens, mistake);
     }
 
@@ -61,6 +64,33 @@ static class AccountView
         <ul class="codes">{string.Concat(codes.Select(c => $"<li><code>{c}</code></li>"))}</ul>
         <p><a class="button is-main" href="{Address.Account}">I have kept them</a></p></section>
         """;
+
+    /// <param name="made">What a new one is made with; null where the server's address allows none.</param>
+    public static string Passkeys(
+        AccountVisit visit, IReadOnlyList<Passkey> passkeys, (string Options, string State)? made, string? mistake)
+    {
+        var (added, removed) = (IsShown(visit, "add-passkey") ? mistake : null, IsShown(visit, "remove-passkey") ? mistake : null);
+        var add = made is not var (options, state)
+            ? "<p class=\"quiet\">Open Whistle by a name over https to add one: browsers keep none for this address.</p>"
+            : $"""
+            {Forms.Mistake(added)}
+            <form method="post" action="{Address.Account}" data-passkey="{Forms.Text(options)}" data-new hidden>{Act("add-passkey")}
+            {Forms.Sealed(PasskeyLogIn.State, state)}{Forms.Sealed(PasskeyLogIn.Credential, "")}
+            {Forms.Field("name", "Name of the device", "maxlength=\"64\" autocomplete=\"off\"")}{Old(null)}
+            {Forms.Button("Add a passkey", "")}<p class="refusal" role="alert"></p></form>{PasskeyLogIn.Script}
+            """;
+        return $"""
+            <section class="panel"><h2>Passkeys</h2>
+            <p>A passkey on a device logs you in by fingerprint, face or PIN, without password and code.</p>{Forms.Mistake(removed)}
+            <ul class="rows">{string.Concat(passkeys.Select(p =>
+                $"""
+                <li><div><strong>{Forms.Text(p.Name)}</strong>
+                <small class="quiet">Since {At(p.Info.CreatedAt)}, {(p.UsedAt is { } used ? $"last used {At(used)}" : "never used")}</small>
+                <details><summary>Remove</summary><form method="post" action="{Address.Account}">{Act("remove-passkey")}
+                {Forms.Sealed("id", p.Id)}{Old(null)}{Forms.Button("Remove", "is-danger")}</form></details></div></li>
+                """))}</ul>{add}</section>
+            """;
+    }
 
     static string WhoIs(AccountVisit visit, int codesLeft, string? mistake) => visit.Person switch
     {
@@ -96,7 +126,8 @@ static class AccountView
                 """;
         }
 
-        var (replaced, off) = (IsShown(visit, "replace-recovery-codes") ? mistake : null, IsShown(visit, "turn-off-second-factor") ? mistake : null);
+        var replaced = IsShown(visit, "replace-recovery-codes") ? mistake : null;
+        var off = IsShown(visit, "turn-off-second-factor") ? mistake : null;
         return $"""
             <section class="panel"><h2>Authenticator app</h2>
             <p>On. A log-in needs a code. {codesLeft} of {RecoveryCodes.Count} recovery codes are left.</p>
@@ -114,14 +145,18 @@ static class AccountView
         <section class="panel"><h2>Sessions</h2>{Forms.Mistake(IsShown(visit, "end-session", "end-other-sessions") ? mistake : null)}
         <ul class="rows">{string.Concat(sessions.Select(s =>
             $"""
-            <li><div><strong>{Forms.Text(s.Address ?? "unknown address")}</strong>{(s.Hash == visit.Session ? " <span class=\"badge is-ok\">this one</span>" : "")}
+            <li><div><strong>{Forms.Text(s.Address ?? "unknown address")}</strong>
+            {(s.Hash == visit.Session ? "<span class=\"badge is-ok\">this one</span>" : "")}
             <small class="quiet">{Forms.Text(s.Agent ?? "unknown browser")}</small>
             <small class="quiet">Since {At(s.BeganAt)}, last seen {At(s.SeenAt)}</small></div>
             {(s.Hash == visit.Session ? "" : End("end-session", s.Id, "End", $"End the session of {s.Address}"))}</li>
             """))}</ul>
-        {(sessions.Count < 2 ? "" : $"<form method=\"post\" action=\"{Address.Account}\">{Act("end-other-sessions")}{Forms.Button("End all others", "")}</form>")}
+        {(sessions.Count < 2 ? "" : EndOthers)}
         </section>
         """;
+
+    static string EndOthers =>
+        $"""<form method="post" action="{Address.Account}">{Act("end-other-sessions")}{Forms.Button("End all others", "")}</form>""";
 
     static string Tokens(AccountVisit visit, IReadOnlyList<ApiToken> tokens, string? mistake) =>
         $"""
@@ -143,8 +178,10 @@ static class AccountView
         """;
 
     static bool IsOfForm(AccountVisit visit) => visit.Person is { Outside: null } person && IsShown(
-        visit, person.HasTwoFactor ? ["change-password", "replace-recovery-codes", "turn-off-second-factor"]
-            : ["change-password", "new-authenticator", "turn-on-second-factor"]);
+        visit,
+        ["change-password", "add-passkey", "remove-passkey",
+            .. person.HasTwoFactor ? (string[])["replace-recovery-codes", "turn-off-second-factor"]
+                : ["new-authenticator", "turn-on-second-factor"]]);
 
     static bool IsShown(AccountVisit visit, params string[] acts) => acts.Contains(visit.Act);
 

@@ -99,13 +99,14 @@ static class Authentication
         PasswordLogIn.Map(app);
         InvitationPage.Map(app);
         AccountPage.Map(app);
-        var audit = app.Services.GetRequiredService<AuditLog>();
+        var (audit, passkeys) = (app.Services.GetRequiredService<AuditLog>(), app.Services.GetRequiredService<PasskeyLogIn>());
         app.MapGet("/login", async (HttpContext context, string? token) =>
         {
             Dashboard.Protect(context.Response);
             if (token is null)
                 return LoginPages.Of(
-                    $"<h1>Log in to Whistle</h1>{PasswordLogIn.Form()}{LoginPages.OfProvider(options.Oidc)}{HowToGetALink(context)}",
+                    $"<h1>Log in to Whistle</h1>{PasswordLogIn.Form()}{await passkeys.FormAsync(context)}"
+                    + $"{LoginPages.OfProvider(options.Oidc)}{HowToGetALink(context)}",
                     StatusCodes.Status401Unauthorized);
             if (!access.UseLink(token))
             {

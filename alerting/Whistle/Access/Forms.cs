@@ -39,10 +39,16 @@ static class Forms
     /// <param name="hint">Text under the field.</param>
     public static string Field(string name, string label, string attributes, string? mistake = null, string? hint = null)
     {
-        var described = mistake is null ? "" : $" aria-describedby=\"{MistakeId}\" aria-invalid=\"true\"";
-        var small = hint is null ? "" : $"<small class=\"quiet\">{Text(hint)}</small>";
-        return $"""<label class="field"><span>{Text(label)}</span><input name="{name}" {attributes}{described} required>{small}</label>""";
+        var ids = string.Join(' ', (string?[])[mistake is null ? null : MistakeId, hint is null ? null : $"{name}-hint"]).Trim();
+        var described = (ids.Length == 0 ? "" : $" aria-describedby=\"{ids}\"") + (mistake is null ? "" : " aria-invalid=\"true\"");
+        var small = hint is null ? "" : $"<small class=\"hint\" id=\"{name}-hint\">{Text(hint)}</small>";
+        return $"""<label class="field"><span>{Text(label)}</span><input name="{name}" {attributes}{described} required></label>{small}""";
     }
+
+    /// <summary>Under which somebody logs in.</summary>
+    public static string Name(string name, string? mistake, string more) => Field(
+        "name", "Name",
+        $"value=\"{Text(name)}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\"{more}", mistake);
 
     public static string Sealed(string name, string value) => $"""<input type="hidden" name="{name}" value="{Text(value)}">""";
 

@@ -83,16 +83,13 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, AuditL
         var called = known?.Name ?? invitation.UserName;
         var title = known is null ? "Welcome to Whistle" : "Choose a new password";
         var taken = chooses && called is not null ? $"<p>Somebody is called {Forms.Text(called)} by now, so choose another name.</p>" : "";
-        var attributes = chooses
-            ? $"value=\"{Forms.Text(name)}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\""
-            : $"value=\"{Forms.Text(called)}\" autocomplete=\"username\" readonly";
         await LoginPages.Of(
             $"""
             <h1>{title}</h1>
             <p>{(known is null ? $"{Forms.Text(invitation.MadeName)} invites you." : "Your earlier password opens nothing any more.")}
             This link works once.</p>{taken}
             <form method="post" action="{Path}" class="panel">{Forms.Sealed("token", token)}{Forms.Mistake(mistake)}
-            {Forms.Field("name", "Name", attributes, chooses ? mistake : null)}
+            {(chooses ? Forms.Name(name, mistake, "") : Forms.Name(called!, null, " readonly"))}
             {NewPassword(mistake)}
             {Forms.Button(known is null ? "Begin" : "Save and log in")}</form>
             """,

@@ -12,14 +12,15 @@ using Whistle.Web;
 namespace Whistle.Access;
 
 /// <summary>
-/// Log-in by name and password, then by a code for whoever has an authenticator app. Whatever is wrong with it, the answer is the same,
-/// and comes after the same time.
+/// Log-in by a passkey, or by name and password, then by a code for whoever has an authenticator app. Whatever is wrong with it, the
+/// answer is the same, and comes after the same time.
 /// </summary>
 sealed class PasswordLogIn(
-    LogIns logIns, LogInBound bound, AuditLog audit, IDataProtectionProvider protection, WhistleOptions options)
+    LogIns logIns, PasskeyLogIn passkeys, LogInBound bound, AuditLog audit, IDataProtectionProvider protection, WhistleOptions options)
 {
     const string Step = "step";
     const string Wrong = "That did not work. Check the name and the password, or ask an administrator.";
+    const string WrongPasskey = "That did not work. Try the passkey again, use your password, or ask an administrator.";
     const string WrongCode = "That did not work. Wait for the next code, or use a recovery code that you have not used before.";
 
     /// <summary>How long a failure takes at least: longer than a hash, whatever it was.</summary>
@@ -44,7 +45,7 @@ sealed class PasswordLogIn(
     public static string Form(string name = "", string? mistake = null) =>
         $"""
         <form method="post" action="/login" class="panel">{Forms.Mistake(mistake)}
-        {Forms.Field("name", "Name", $"value=\"{Forms.Text(name)}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\"{(name.Length == 0 ? " autofocus" : "")}", mistake)}
+        {Forms.Name(name, mistake, more: name.Length == 0 ? " autofocus" : "")}
         {Forms.Password("password", "Password", mistake, more: name.Length > 0 ? " autofocus" : "")}
         {Forms.Button("Log in")}</form>
         """;
@@ -79,16 +80,15 @@ sealed class PasswordLogIn(
             return;
         }
 
-        var isSecond = form.ContainsKey(Step);
-        var outcome = isSecond ? await SecondAsync(context, form)
+        var by = form.ContainsKey(Step) ? "code" : form.ContainsKey(PasskeyLogIn.Credential) ? "passkey" : "password";
+        var outcome = by is "code" ? await SecondAsync(context, form) : by is "passkey" ? await passkeys.ProveAsync(context, form)
             : await logIns.ByPasswordAsync(form.One("name").Trim(), form.One("password"), from, context.RequestAborted);
         if (outcome is not LogInOutcome.Failed)
             bound.Succeed(from);
         switch (outcome)
         {
             case LogInOutcome.Proven(var person):
-                await Authentication.LogInAsync(
-                    context, person, isSecond ? """{"by":"password and code"}""" : """{"by":"password"}""");
+                await Authentication.LogInAsync(context, person, DetailsOf(by is "code" ? "password and code" : by));
                 break;
             case LogInOutcome.SecondFactor(var person):
                 await AnswerAsync(context, CodeForm(Seal(person), null), StatusCodes.Status200OK);
@@ -97,26 +97,26 @@ sealed class PasswordLogIn(
                 await BusyAsync(context);
                 break;
             case LogInOutcome.Failed failed:
-                await FailAsync(context, failed, isSecond, form, began);
+                await FailAsync(context, failed, by, form, began);
                 break;
             default:
                 throw new InvalidOperationException($"{outcome} is no outcome of a log-in.");
         }
     }
 
-    async Task FailAsync(HttpContext context, LogInOutcome.Failed failed, bool isSecond, IFormCollection form, long began)
+    async Task FailAsync(HttpContext context, LogInOutcome.Failed failed, string by, IFormCollection form, long began)
     {
         await audit.RefuseAsync(
-            new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, failed.Name,
-                isSecond ? """{"by":"code"}""" : """{"by":"password"}""")
+            new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, failed.Name, DetailsOf(by))
             { Outcome = AuditOutcome.Refused, Reason = failed.Reason });
         var rest = Shortest - TimeProvider.System.GetElapsedTime(began);
         if (rest > TimeSpan.Zero)
             await Task.Delay(rest, TimeProvider.System, context.RequestAborted);
         await AnswerAsync(
             context,
-            isSecond && Open(form.One(Step)) is not null ? CodeForm(form.One(Step), WrongCode)
-                : $"{Form(form.One("name"), isSecond ? "That took too long. Log in again." : Wrong)}{LoginPages.OfProvider(options.Oidc)}",
+            by is "code" && Open(form.One(Step)) is not null ? CodeForm(form.One(Step), WrongCode)
+                : Form(form.One("name"), by is "code" ? "That took too long. Log in again." : by is "passkey" ? WrongPasskey : Wrong)
+                    + await passkeys.FormAsync(context) + LoginPages.OfProvider(options.Oidc),
             StatusCodes.Status401Unauthorized);
     }
 
@@ -131,6 +131,8 @@ sealed class PasswordLogIn(
         {Forms.Code("Code", mistake, "Without the app, enter one of your recovery codes. Each works once.")}
         {Forms.Button("Log in")}</form><p><a href="/login">Begin again</a></p>
         """;
+
+    static string DetailsOf(string by) => $$"""{"by":"{{by}}"}""";
 
     static Task AnswerAsync(HttpContext context, string content, int status) =>
         LoginPages.Of($"<h1>Log in to Whistle</h1>{content}", status).ExecuteAsync(context);

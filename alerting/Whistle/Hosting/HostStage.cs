@@ -51,7 +51,7 @@ static class HostStage
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
             .AddSingleton(s => new BackupSource(
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
-            .AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
+            .AddSingleton<PasskeyLogIn>().AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
         Authentication.Add(builder, options, folder.Access);
         WhistleApi.Add(builder.Services);
         ApiDocument.Add(builder.Services);

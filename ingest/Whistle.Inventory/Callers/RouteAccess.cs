@@ -31,7 +31,7 @@ public static class RouteAccessExtensions
         // Sessions and log-ins by real time, as browsers and phones count, whatever clock the server runs on.
         .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, TimeProvider.System))
         .AddSingleton<PeopleStore>().AddSingleton<ApiTokens>().AddSingleton<Invitations>().AddSingleton<PeopleDirectory>()
-        .AddSingleton<Passwords>().AddSingleton<Accounts>().AddSingleton(new LogInBound(TimeProvider.System))
+        .AddSingleton<Passwords>().AddSingleton<Accounts>().AddSingleton<Passkeys>().AddSingleton(new LogInBound(TimeProvider.System))
         .AddSingleton(s => new LogIns(
             s.GetRequiredService<PeopleState>(), s.GetRequiredService<PeopleStore>(), s.GetRequiredService<Passwords>(),
             s.GetRequiredService<AuditLog>(), TimeProvider.System))

@@ -75,6 +75,7 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
                 person.SecurityStamp = NewStamp();
                 await PeopleStore.SaveAsync(connection, person, cancellation);
                 await RecoveryCodes.RemoveAllAsync(connection, person.Id, cancellation);
+                await Passkeys.RemoveAllAsync(connection, person.Id, cancellation);
                 // An earlier link must not open the account too.
                 await EndAsync(connection, i => i.Person == person.Id, cancellation);
                 token = await AddAsync(connection, actor, person.Name, person.Id, [], Usual, cancellation);
@@ -106,8 +107,9 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
     /// <summary>What a link is for now, and whose log-in it makes again; why it does not work where there is none.</summary>
     public async Task<(Invitation? Invitation, Person? Known, string Mistake)> LookAsync(string token, CancellationToken cancellation)
     {
+        var maker = await MakerAsync(token, cancellation);
         await using var connection = await state.OpenAsync(cancellation);
-        return await LookAsync(connection, token, cancellation);
+        return await LookAsync(connection, token, maker, cancellation);
     }
 
     /// <summary>Whether whoever is invited has to choose a name: none is fixed, or somebody else has it by now.</summary>
@@ -120,12 +122,14 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
     /// <summary>Somebody new begins, or somebody who is known begins again, with a password of their own.</summary>
     /// <param name="name">Chosen, where the invitation leaves that to them.</param>
     /// <param name="act">Commits with what changes; told who it is, or that it is refused.</param>
-    public Task<(Person? Person, string? Mistake)> AcceptAsync(
-        string token, string name, string passwordHash, CancellationToken cancellation, AuditAct? act = null) =>
-        state.ChangeAsync<(Person?, string?)>(
+    public async Task<(Person? Person, string? Mistake)> AcceptAsync(
+        string token, string name, string passwordHash, CancellationToken cancellation, AuditAct? act = null)
+    {
+        var maker = await MakerAsync(token, cancellation);
+        return await state.ChangeAsync<(Person?, string?)>(
             async connection =>
             {
-                var (invitation, known, mistake) = await LookAsync(connection, token, cancellation);
+                var (invitation, known, mistake) = await LookAsync(connection, token, maker, cancellation);
                 if (invitation is null)
                     return Refuse(mistake);
                 if (known is null && invitation.UserName is { } wanted && !await IsTakenAsync(connection, wanted, cancellation))
@@ -141,7 +145,11 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
                 act?.Actor = act.Actor with { Name = person.Name, Identity = person.Identity };
                 await PeopleStore.SaveAsync(connection, person, cancellation);
                 foreach (var grant in invitation.Grants)
-                    await PeopleStore.AddAsync(connection, person.Id, new(grant, GrantSource.Local, invitation.MadeName, now), cancellation);
+                {
+                    await PeopleStore.AddAsync(
+                        connection, person.Id, new(grant, GrantSource.Local, invitation.MadeName, now), cancellation);
+                }
+
                 await connection.ExecuteAsync(
                     "UPDATE invitations SET used_at = $at, checksum = $checksum WHERE id = $id", cancellation,
                     ("$at", now), ("$id", invitation.Id), ("$checksum", Checksum(invitation, now, null)));
@@ -154,6 +162,7 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
                 }
             },
             cancellation);
+    }
 
     /// <summary>Of how somebody logs in: another with every change.</summary>
     internal static string NewStamp() => Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
@@ -162,7 +171,7 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
 
     // Whoever has the link is no stranger, so they are told what to do.
     async Task<(Invitation? Invitation, Person? Known, string Mistake)> LookAsync(
-        StateConnection connection, string token, CancellationToken cancellation)
+        StateConnection connection, string token, Actor? maker, CancellationToken cancellation)
     {
         if (await FindAsync(connection, token, cancellation) is not { } invitation)
             return (null, null, Over);
@@ -173,10 +182,19 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
             return (null, null, "Your account is disabled. Ask an administrator to enable it, and use this link again.");
         if (known?.Person.Outside is { } outside)
             return (null, null, $"Your account logs in at {outside.Issuer}. Log in there.");
-        var maker = await directory.ActorOfAsync(invitation.MadeBy, cancellation);
-        return maker is null || !invitation.Grants.All(maker.MayGive) || (known is not null && !maker.ManagesAllOf(known))
-            ? (null, null, $"{invitation.MadeName}, who made this link, may not give what it gives any more. Ask an administrator for another.")
+        return maker?.Identity != invitation.MadeBy || !invitation.Grants.All(maker.MayGive)
+            || (known is not null && !maker.ManagesAllOf(known))
+            ? (null, null, $"{invitation.MadeName}, who made this link, may not give what it gives any more. Ask an administrator for one.")
             : (invitation, known?.Person, "");
+    }
+
+    // As they are now; looked up outside of any transaction, which would wait for itself.
+    async Task<Actor?> MakerAsync(string token, CancellationToken cancellation)
+    {
+        string? maker;
+        await using (var connection = await state.OpenAsync(cancellation))
+            maker = (await FindAsync(connection, token, cancellation))?.MadeBy;
+        return maker is null ? null : await directory.ActorOfAsync(maker, cancellation);
     }
 
     static async Task<bool> IsTakenAsync(StateConnection connection, string name, CancellationToken cancellation) =>

@@ -19,7 +19,7 @@ public sealed class LogInBound(TimeProvider time)
     const int NetworkBytes = 8;
 
     readonly Lock _gate = new();
-    readonly Dictionary<string, Queue<DateTimeOffset>> _failures = [];
+    readonly Dictionary<string, List<DateTimeOffset>> _failures = [];
 
     /// <summary>Lets one begin; answers how long to wait where none may.</summary>
     public TimeSpan? Begin(IPAddress? from)
@@ -34,11 +34,10 @@ public sealed class LogInBound(TimeProvider time)
                 _failures[key] = failures = [];
             }
 
-            while (failures.TryPeek(out var oldest) && now - oldest >= Window)
-                failures.Dequeue();
+            failures.RemoveAll(f => now - f >= Window);
             if (failures.Count >= Most)
-                return failures.Peek() + Window - now;
-            failures.Enqueue(now);
+                return failures[0] + Window - now;
+            failures.Add(now);
             return null;
         }
     }
@@ -48,17 +47,17 @@ public sealed class LogInBound(TimeProvider time)
     {
         lock (_gate)
         {
-            if (_failures.TryGetValue(KeyOf(from), out var failures))
-                failures.TryDequeue(out _);
+            if (_failures.TryGetValue(KeyOf(from), out var failures) && failures.Count > 0)
+                failures.RemoveAt(failures.Count - 1);
         }
     }
 
     void Forget_NeedsLock(DateTimeOffset now)
     {
-        foreach (var (key, _) in _failures.Where(f => f.Value.Count == 0 || now - f.Value.Last() >= Window).ToList())
+        foreach (var (key, _) in _failures.Where(f => f.Value.Count == 0 || now - f.Value[^1] >= Window).ToList())
             _failures.Remove(key);
         if (_failures.Count >= MostAddresses)
-            _failures.Remove(_failures.MinBy(f => f.Value.Last()).Key);
+            _failures.Remove(_failures.MinBy(f => f.Value[^1]).Key);
     }
 
     static string KeyOf(IPAddress? from) => from switch

@@ -55,7 +55,9 @@ public static class PasswordRules
     // No letter is left of it without the words above, however they are written.
     static bool IsCommon(string text)
     {
-        foreach (var letters in (string[])[Letters(text, c => c), Letters(text, Plain)])
+        // What is put behind a word stands for no letter of it.
+        var before = text.TrimEnd([.. text.Where(c => !char.IsLetter(c))]);
+        foreach (var letters in (string[])[Letters(text, c => c), Letters(text, Plain), Letters(before, Plain)])
         {
             var reached = new bool[letters.Length + 1];
             reached[0] = true;

@@ -29,6 +29,12 @@ public sealed class PeopleState
 
     internal static readonly CheckedTable RecoveryCodes = new("recovery_codes", ["person", "hash"], ["person", "hash"]);
 
+    internal static readonly CheckedTable Passkeys = new(
+        "passkeys", ["id"],
+        [
+            "id", "person", "name", "public_key", "sign_count", "transports", "backup_eligible", "backed_up", "created_at", "used_at",
+        ]);
+
     public static readonly StateSchema Tables = new("people",
         """
         CREATE TABLE people (
@@ -54,6 +60,12 @@ public sealed class PeopleState
             checksum INTEGER);
         CREATE TABLE recovery_codes (
             person TEXT NOT NULL, hash TEXT NOT NULL, checksum INTEGER, PRIMARY KEY (person, hash)) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE passkeys (
+            id TEXT PRIMARY KEY, person TEXT NOT NULL, name TEXT NOT NULL, public_key TEXT NOT NULL, sign_count INTEGER NOT NULL,
+            transports TEXT NOT NULL, backup_eligible INTEGER NOT NULL, backed_up INTEGER NOT NULL, created_at INTEGER NOT NULL,
+            used_at INTEGER NULL, checksum INTEGER)
         """);
 
     // Enough to name one of those that are there.

@@ -68,6 +68,39 @@ public abstract partial class StoreTests
         Assert.True(await people.Store.HasAdminOfAllAsync(Cancellation));
     }
 
+    [Fact]
+    public async Task How_somebody_logs_in_is_kept_and_wrong_ones_at_once_are_all_counted()
+    {
+        var people = new People(Database, TimeProvider.System);
+        using var passwords = new Passwords();
+        var ann = await people.AddAsync("ann", ViewerOfC);
+        var state = new PeopleState(Database);
+        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), TimeProvider.System);
+        var (accounts, passkeys) = (new Accounts(state, people.Sessions), new Passkeys(state, TimeProvider.System));
+        var codes = RecoveryCodes.New();
+        Assert.Null(await accounts.TurnOnAsync(ann, OneTimeCodes.NewKey(), 7, codes, Cancellation));
+        ann = (await people.Store.FindAsync(ann.Id, Cancellation))!.Person;
+        Assert.Equal((true, 7), (ann.HasTwoFactor, ann.LastCodeStep));
+        Assert.IsType<LogInOutcome.Proven>(await CodeAsync(codes[0]));
+        var once = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => CodeAsync(codes[1])));
+        Assert.Single(once, o => o is LogInOutcome.Proven);
+        Assert.Equal(RecoveryCodes.Count - 2, await accounts.CountCodesAsync(ann, Cancellation));
+
+        Microsoft.AspNetCore.Identity.UserPasskeyInfo key =
+            new([1, 2, 3], [4], Now, uint.MaxValue - 1, ["internal", "hybrid"], true, true, false, [], []);
+        Assert.Null(await passkeys.AddAsync(ann, "laptop", key, Cancellation));
+        var kept = (await passkeys.FindAsync([1, 2, 3], Cancellation))!;
+        Assert.Equal(
+            ("laptop", uint.MaxValue - 1, true, false),
+            (kept.Name, kept.Info.SignCount, kept.Info.IsBackupEligible, kept.Info.IsBackedUp));
+        Assert.Equal(["internal", "hybrid"], kept.Info.Transports!);
+
+        await Task.WhenAll(Enumerable.Range(0, LogIns.Most).Select(_ => CodeAsync("wrong")));
+        Assert.True((await people.Store.FindAsync(ann.Id, Cancellation))!.Person.IsLocked(TimeProvider.System.GetUtcNow()));
+
+        Task<LogInOutcome> CodeAsync(string code) => logIns.ByCodeAsync(ann.Id, ann.SecurityStamp, code, null, Cancellation);
+    }
+
     sealed class People
     {
         public People(Whistle.State.StateDatabase database, TimeProvider time)

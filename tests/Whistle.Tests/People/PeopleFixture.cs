@@ -25,6 +25,7 @@ sealed class PeopleFixture : IDisposable
         Audit = new(Database, Time);
         LogIns = new(State, Store, Passwords, Audit, Time);
         Accounts = new(State, Sessions);
+        Passkeys = new(State, Time);
     }
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -54,6 +55,8 @@ sealed class PeopleFixture : IDisposable
     public LogIns LogIns { get; }
 
     public Accounts Accounts { get; }
+
+    public Passkeys Passkeys { get; }
 
     /// <summary>The same database as another process sees it.</summary>
     public PeopleDirectory Elsewhere()
