@@ -107,7 +107,7 @@ public sealed class PeopleStoreTests : IDisposable
         Assert.Equal(1, await _all.Tokens.RevokeAllAsync(Cancellation));
         Assert.Equal(1, await _all.Invitations.RevokeAllAsync(Cancellation));
         Assert.Null(await _all.Tokens.FindAsync(token!, Cancellation));
-        Assert.Null(await _all.Invitations.FindAsync(link!, Cancellation));
+        Assert.Null((await _all.Invitations.LookAsync(link!, Cancellation)).Invitation);
     }
 
     [Fact]
