@@ -20,7 +20,7 @@ static partial class RegisterTexts
             ? $"name: a name has 1 to {LongestName} characters on one line."
         : change.Notes is { Length: > LongestNotes } ? $"notes: they have at most {LongestNotes} characters."
         : change.Contacts is { Count: > MostTexts } ? $"contacts: there are at most {MostTexts}."
-        : change.Contacts?.FirstOrDefault(c => !IsLine(c)) is not null
+        : change.Contacts?.Any(c => !IsLine(c)) is true
             ? $"contacts: each has 1 to {LongestText} characters on one line."
         : change.Labels is { Count: > MostTexts } ? $"labels: there are at most {MostTexts}."
         : change.Labels?.FirstOrDefault(l => !LabelName().IsMatch(l.Key) || !IsLine(l.Value)) is { Key: not null } label

@@ -284,7 +284,7 @@ public sealed class RegisterTests : IDisposable
         Assert.Equal("eu-1", Assert.Single(await Register.ClustersAsync(Cancellation)).Entry.Labels["zone"]);
         foreach (var wrong in new RegisterChange[]
         {
-            new(Name: " "), new(Name: "a\nb"), new(Contacts: [""]), new(Notes: new('x', 20_000)),
+            new(Name: " "), new(Name: "a\nb"), new(Contacts: [""]), new(Contacts: [null!]), new(Notes: new('x', 20_000)),
             new(Labels: new Dictionary<string, string> { ["Zone"] = "x" }), new(Contacts: [.. Enumerable.Repeat("x", 21)]),
         })
             await Assert.ThrowsAsync<ArgumentException>(() => Register.ChangeTenantAsync("acme", wrong, Cancellation));
