@@ -31,6 +31,9 @@ public sealed partial class Credentials
     /// <summary>How long a credential counts at most that was renewed, where the new one is not used before.</summary>
     public static readonly TimeSpan Overlap = TimeSpan.FromHours(24);
 
+    /// <summary>Between two renewals of one credential with different new ones.</summary>
+    public static readonly TimeSpan RenewalPause = TimeSpan.FromMinutes(1);
+
     const string NotKnown =
         "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token.";
 
@@ -130,12 +133,19 @@ public sealed partial class Credentials
             return new RenewOutcome.Renewed(node, earlier.Term.EndsAt);
         if (await HasAsync(connection, own, cancellation))
             return new RenewOutcome.Refused("This credential was used before. Make another and ask again.", false);
+        // Else whoever has one would make as many rows as they like.
+        if (!before.IsRenewalDue(now))
+            return new RenewOutcome.Refused("This credential is not due for renewal. The server says when it is.", false);
+        var given = await connection.QueryAsync(
+            "SELECT enrolled_at FROM credentials WHERE token_hash IN (SELECT token_hash FROM credential_terms WHERE succeeds = $hash)",
+            r => r.Instant(0), cancellation, ("$hash", hash));
+        if (given.Any(at => now - at < RenewalPause))
+            return new RenewOutcome.Refused("This credential was renewed within the last minute. Ask again later.", false);
         // One that was given before and never used is lost.
         await connection.ExecuteAsync(
-            "UPDATE credentials SET revoked_at = $at, checksum = NULL WHERE revoked_at IS NULL "
-            + "AND token_hash IN (SELECT token_hash FROM credential_terms WHERE succeeds = $hash)",
-            cancellation, ("$at", now), ("$hash", hash));
-        await Rows.FillAsync(connection, cancellation);
+            "DELETE FROM credentials WHERE token_hash IN (SELECT token_hash FROM credential_terms WHERE succeeds = $hash)",
+            cancellation, ("$hash", hash));
+        await connection.ExecuteAsync("DELETE FROM credential_terms WHERE succeeds = $hash", cancellation, ("$hash", hash));
         await AddAsync(connection, own, node.ClusterId, node.Node, now, hash, cancellation);
         var last = now + Overlap;
         await SetTermAsync(

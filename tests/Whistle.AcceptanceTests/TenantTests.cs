@@ -83,6 +83,7 @@ public sealed class TenantTests : IAsyncLifetime
         await ReportAsync(agent);
         var (old, next) = ((await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim(), AccessToken.New(AccessToken.OfSender));
         WholeFile.Replace($"{TokenFile}.next", Encoding.ASCII.GetBytes(next + "\n"));
+        Assert.Equal(1, await _server.App.Credentials.RotateAsync(new("acme", "prod"), null, Cancellation));
         Assert.IsType<RenewOutcome.Renewed>(await _server.App.Credentials.RenewAsync(old, next, Cancellation));
         if (isUsed)
             Assert.NotNull(await _server.App.Credentials.AuthenticateAsync(next, Cancellation));

@@ -149,7 +149,7 @@ public sealed class RegisterTests : IDisposable
         Assert.Equal((null, false), (check.Sender, check.IsKnown));
         Assert.Contains("ended at 2026-04-01 00:00:00Z", check.Refusal, StringComparison.Ordinal);
         Assert.Contains("join-token --cluster prod --tenant acme --replace", check.Refusal, StringComparison.Ordinal);
-        // It is missed all the same.
+        // A node whose credential has ended is still watched.
         Assert.Single(await _credentials.AgentsAsync(Cancellation));
     }
 
@@ -167,7 +167,7 @@ public sealed class RegisterTests : IDisposable
     [Fact]
     public async Task The_old_credential_counts_until_the_new_one_is_used()
     {
-        var (old, next) = (await EnrolAsync(), New());
+        var (old, next) = (await DueAsync(), New());
         var renewed = Assert.IsType<RenewOutcome.Renewed>(await _credentials.RenewAsync(old, next, Cancellation));
         Assert.Equal(Start.AddDays(90), renewed.EndsAt);
         // The answer was lost.
@@ -183,7 +183,7 @@ public sealed class RegisterTests : IDisposable
     [Fact]
     public async Task The_old_credential_counts_a_day_at_most_and_the_new_one_from_then_on()
     {
-        var (old, next) = (await EnrolAsync(), New());
+        var (old, next) = (await DueAsync(), New());
         await _credentials.RenewAsync(old, next, Cancellation);
         _time.Advance(TimeSpan.FromHours(24));
         Assert.Null(await _credentials.AuthenticateAsync(old, Cancellation));
@@ -193,17 +193,39 @@ public sealed class RegisterTests : IDisposable
     [Fact]
     public async Task Renewed_once_more_with_another_the_one_that_nobody_used_is_lost()
     {
-        var (old, lost, next) = (await EnrolAsync(), New(), New());
+        var (old, lost, next) = (await DueAsync(), New(), New());
         await _credentials.RenewAsync(old, lost, Cancellation);
+        _time.Advance(Credentials.RenewalPause);
         Assert.Equal(RenewedAs("n1"), NodeOf(await _credentials.RenewAsync(old, next, Cancellation)));
         Assert.Null(await _credentials.AuthenticateAsync(lost, Cancellation));
         Assert.NotNull(await _credentials.AuthenticateAsync(next, Cancellation));
     }
 
     [Fact]
+    public async Task Renewing_again_and_again_leaves_two_credentials()
+    {
+        var fresh = await EnrolAsync("n2");
+        Assert.IsType<RenewOutcome.Refused>(await _credentials.RenewAsync(fresh, New(), Cancellation));
+
+        var (old, next) = (await DueAsync(), New());
+        Assert.IsType<RenewOutcome.Renewed>(await _credentials.RenewAsync(old, next, Cancellation));
+        // Within a minute it has to be the same.
+        Assert.IsType<RenewOutcome.Refused>(await _credentials.RenewAsync(old, New(), Cancellation));
+        for (var i = 0; i < 20; i++)
+        {
+            _time.Advance(Credentials.RenewalPause);
+            Assert.IsType<RenewOutcome.Renewed>(await _credentials.RenewAsync(old, next = New(), Cancellation));
+        }
+
+        Assert.Equal((3, 3), (await CountAsync("credentials"), await CountAsync("credential_terms")));
+        // The new one is not due, so the chain ends here.
+        Assert.IsType<RenewOutcome.Refused>(await _credentials.RenewAsync(next, New(), Cancellation));
+    }
+
+    [Fact]
     public async Task Nobody_takes_anothers_credential_by_renewing_to_it()
     {
-        var (mine, theirs) = (await EnrolAsync(), await _credentials.EnrollAsync(new("globex", "c"), "n", Cancellation));
+        var (mine, theirs) = (await DueAsync(), await _credentials.EnrollAsync(new("globex", "c"), "n", Cancellation));
         Assert.IsType<RenewOutcome.Refused>(await _credentials.RenewAsync(mine, theirs, Cancellation));
         Assert.Equal("globex", (await _credentials.AuthenticateAsync(theirs, Cancellation))!.Tenant);
         await Assert.ThrowsAsync<ArgumentException>(() => _credentials.RenewAsync(mine, "wst_short", Cancellation));
@@ -295,6 +317,20 @@ public sealed class RegisterTests : IDisposable
     }
 
     Task<string> EnrolAsync(string node = "n1") => _credentials.EnrollAsync(Cluster, node, Cancellation);
+
+    // Somebody has asked for its renewal.
+    async Task<string> DueAsync()
+    {
+        var token = await EnrolAsync();
+        Assert.Equal(1, await _credentials.RotateAsync(Cluster, "n1", Cancellation));
+        return token;
+    }
+
+    async Task<long> CountAsync(string table)
+    {
+        await using var connection = await _state.OpenAsync(Cancellation);
+        return Assert.Single(await connection.QueryAsync($"SELECT count(*) FROM {table}", r => r.GetInt64(0), Cancellation));
+    }
 
     async Task<List<bool>> DueAsync(params string[] tokens)
     {
