@@ -149,9 +149,7 @@ public sealed partial class Credentials
     public async Task<bool> HasAsync(string token, CancellationToken cancellation)
     {
         await using var connection = await _state.OpenAsync(cancellation);
-        return (await connection.QueryAsync(
-            "SELECT token_hash FROM credentials WHERE token_hash = $hash", r => r.GetString(0), cancellation,
-            ("$hash", Hash(token)))).Count > 0;
+        return await HasAsync(connection, Hash(token), cancellation);
     }
 
     /// <summary>Every node in service with a credential that was not revoked, by its first enrolment.</summary>

@@ -31,7 +31,7 @@ public sealed partial class FleetRegister
     public Task<RegisterOutcome> ArchiveTenantAsync(string id, bool archived, string by, CancellationToken cancellation) =>
         OnTenantAsync(id, t => t with { History = Archived(t.History, archived, by) }, cancellation);
 
-    /// <summary>Its tenant is added with it.</summary>
+    /// <summary>Answers <see cref="RegisterOutcome.Unknown"/> where its tenant is not in the register.</summary>
     /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
     public Task<RegisterOutcome> AddClusterAsync(ClusterId id, RegisterChange entry, string by, CancellationToken cancellation) =>
         ChangeAsync(async connection =>
@@ -57,7 +57,7 @@ public sealed partial class FleetRegister
         OnClusterAsync(id, c => c with { History = Archived(c.History, archived, by) }, cancellation);
 
     /// <summary>
-    /// Takes a node out of service: its silence is none, and its reports are refused until it is taken back or enrolled again.
+    /// Takes a node out of service: its silence raises no signal, and its reports are refused until it is taken back or enrolled again.
     /// </summary>
     public Task<RegisterOutcome> ArchiveNodeAsync(NodeId id, string by, CancellationToken cancellation) => ChangeAsync(async connection =>
     {

@@ -138,7 +138,7 @@ static class ActRequests
         ? new()
         {
             Title = $"Archive {node.Id.Node}",
-            Text = "Nobody misses its reports any more, and they are refused. Its history stays. Stop its agent too.",
+            Text = "Its reports are refused, and its silence raises no signal. Its history stays. Stop its agent too.",
             Confirm = "Archive",
             Done = "Node archived.",
             Do = _ => acts.ArchiveNodeAsync(node.Id),

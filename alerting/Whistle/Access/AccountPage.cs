@@ -177,7 +177,7 @@ sealed class AccountPage
         }
 
         var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), from, visit.Cancellation);
-        if (outcome is not LogInOutcome.Failed failed)
+        if (outcome is not LogInOutcome.Failed)
             _bound.Succeed(from);
         switch (outcome)
         {
@@ -186,12 +186,13 @@ sealed class AccountPage
             case LogInOutcome.Busy:
                 await PasswordLogIn.BusyAsync(visit.Context);
                 return null;
-            default:
-                var reason = (outcome as LogInOutcome.Failed)?.Reason ?? "";
+            case LogInOutcome.Failed(_, var reason):
                 await _audit.RefuseAsync(new(visit.Caller, visit.Act, AccessScope.All) { Outcome = AuditOutcome.Refused, Reason = reason });
                 await (refuse ?? (mistake => ShowAsync(visit, mistake, StatusCodes.Status400BadRequest)))(
                     "Your present password is wrong, or was wrong too often. Try again, or wait a quarter of an hour.");
                 return null;
+            default:
+                throw new InvalidOperationException($"{outcome} is no outcome of a proof.");
         }
     }
 

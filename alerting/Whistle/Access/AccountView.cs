@@ -40,7 +40,7 @@ static class AccountView
         var done = visit.Context.Request.Query["done"].ToString();
         var said = mistake is null && Done.TryGetValue(done, out var words) ? $"<p class=\"note\" role=\"status\">{words}</p>" : "";
         return said + WhoIs(visit, codesLeft, mistake) + passkeys + (IsShown(visit, "end-session", "end-other-sessions", "revoke-token")
-            ? "" : IsOfForm(visit) ? "" : Forms.Mistake(mistake)) + Sessions(visit, sessions, mistake) + Tokens(visit, tokens, mistake);
+            || IsOfForm(visit) ? "" : Forms.Mistake(mistake)) + Sessions(visit, sessions, mistake) + Tokens(visit, tokens, mistake);
     }
 
     /// <summary>What an app is to be told, and the form that shows that it has it.</summary>

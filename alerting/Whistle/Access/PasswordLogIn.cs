@@ -58,7 +58,7 @@ sealed class PasswordLogIn(
             context, "Try again later",
             status is StatusCodes.Status429TooManyRequests
                 ? "Too many log-ins from your address have failed. Wait some minutes before the next."
-                : "Too many people log in at this moment. Wait some seconds, and try again.",
+                : "Too many log-ins at once. Try again in a few seconds.",
             status);
     }
 

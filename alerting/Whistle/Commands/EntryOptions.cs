@@ -11,12 +11,12 @@ static class EntryOptions
     static readonly Option<string?> Name = new("--name") { Description = "What it is called; the id if not given." };
 
     static readonly Option<string[]> Contact = new("--contact")
-    { Description = "Whom to ask; may be given several times. All that were there go; an empty one takes them away." };
+    { Description = "Whom to ask; may be given several times. Replaces all that are there; an empty one removes them." };
 
     static readonly Option<string?> Notes = new("--notes") { Description = "What else there is to know." };
 
     static readonly Option<string[]> Label = new("--label")
-    { Description = "NAME=VALUE, such as zone=eu-1; may be given several times. All that were there go; an empty one takes them away." };
+    { Description = "NAME=VALUE, such as zone=eu-1; may be given several times. Replaces all that are there; an empty one removes them." };
 
     public static Command WithName(Command command)
     {

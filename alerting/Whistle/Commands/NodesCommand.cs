@@ -27,7 +27,7 @@ static class NodesCommand
             new Command("list", "Lists the nodes in service.") { OfTenant, OfCluster, EntryOptions.Archived }.Lists(), ListAsync),
         ServerConnection.With(new Command("show", "Shows a node.") { Node, Cluster, Tenant }.Shows(), ShowAsync),
         Archive(
-            "archive", "Takes a node out of service: its silence is none, and its history stays.",
+            "archive", "Takes a node out of service: its silence raises no signal, and its history stays.",
             "archived. Its reports are refused within seconds; stop its agent"),
         Archive("unarchive", "Takes an archived node back into service.", "in service again"),
     };

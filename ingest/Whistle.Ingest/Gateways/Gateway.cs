@@ -135,7 +135,8 @@ public sealed class Gateway(
 
     WriteAnswer TooFast(Sender sender, string most, bool isOwn, TimeSpan wait) => Reject("rate", new WriteAnswer(
         429,
-        $"The tenant {sender.Tenant} sends more than {most} a second{(isOwn ? ", which is its own limit" : "")}.") { RetryAfter = wait });
+        $"The tenant {sender.Tenant} sends more than {most} a second{(isOwn ? ", which is its own limit" : "")}.")
+    { RetryAfter = wait });
 
     // Holds the body no longer than until it is decoded.
     async Task<Task<AppendResult>> ReadAndAppendAsync(HttpContext context, Sender sender, RemoteWriteVersion version)

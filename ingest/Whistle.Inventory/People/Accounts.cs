@@ -5,7 +5,7 @@ namespace Whistle.Inventory.People;
 /// <summary>What somebody changes about how they log in themselves. Whoever calls has proven who they are.</summary>
 public sealed class Accounts(PeopleState state, Sessions sessions)
 {
-    const string Changed = "Your account was changed elsewhere in the meantime. Try again.";
+    const string Changed = "Your account was changed elsewhere. Try again.";
 
     /// <summary>Ends all other sessions of theirs.</summary>
     /// <param name="person">As it was proven who they are.</param>

@@ -48,7 +48,7 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
                 return $"Give it a name of up to {LongestName} characters.";
             if (await PeopleStore.FindAsync(connection, person.Id, cancellation) is not
                 { Person: { DisabledAt: null, Outside: null } known } || known.SecurityStamp != person.SecurityStamp)
-                return "Your account was changed elsewhere in the meantime. Try again.";
+                return "Your account was changed elsewhere. Try again.";
             if ((await OfAsync(connection, person.Id, cancellation)).Count >= MostOfOne)
                 return $"You have {MostOfOne} passkeys, which is the most. Remove one first.";
             var passkey = new Passkey(Base64Url.EncodeToString(info.CredentialId), person.Id, name, info, null);
