@@ -141,7 +141,7 @@ static class HostStage
     static void Log(ILoggingBuilder logging, WhistleOptions options) => logging
         // By category and level, so that the demo's own lines are not lost among them.
         .AddFilter((_, level) => level >= options.LeastLogged)
-        .AddFilter("Microsoft", LogLevel.Warning).AddFilter(typeof(Authentication).FullName, LogLevel.Warning)
+        .AddFilter("Microsoft", LogLevel.Warning).AddFilter(typeof(BearerHandler).FullName, LogLevel.Warning)
         // Its errors are those of a start, which the StartException says in a line. A part that fails later is critical.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
         // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
