@@ -143,14 +143,62 @@ public sealed class OidcTests
         await provider.SetAsync("7", "ann", Sre);
         using var ann = Browser(server);
         Assert.Equal(HttpStatusCode.OK, await LogInAsync(ann));
-        using var logout = new HttpRequestMessage(HttpMethod.Post, "logout");
-        logout.Headers.Add("Origin", server.App.Address.GetLeftPart(UriPartial.Authority));
-        await ann.SendAsync(logout, Cancellation);
+        await LogOutAsync(server, ann);
         Assert.Equal(HttpStatusCode.Unauthorized, (await ann.GetAsync("api/whistle/v1/incidents", Cancellation)).StatusCode);
 
         using var disabled = await server.Http.PostAsync("api/whistle/v1/people/ann/disable", null, Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, disabled.StatusCode);
         Assert.Equal(HttpStatusCode.Unauthorized, await LogInAsync(ann));
+    }
+
+    [Fact]
+    public async Task Whoever_logs_out_is_led_to_the_provider_and_is_out_there_too()
+    {
+        await using var provider = await OidcProvider.StartAsync(Cancellation);
+        await using var server = await StartAsync(provider);
+        await provider.SetAsync("8", "ann", Sre);
+        using var ann = Browser(server);
+        await LogInAsync(ann);
+        await LogInAsync(ann);
+        Assert.Equal(1, await provider.ProofsAsync());
+
+        var there = WebUtility.HtmlDecode(Between(await LogOutAsync(server, ann), "content='0; url=", "'"));
+        Assert.StartsWith($"{provider.Issuer}session/end?", there, StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await ann.GetAsync("api/whistle/v1/incidents", Cancellation)).StatusCode);
+        var question = await ann.GetStringAsync(there, Cancellation);
+        using var answer = new FormUrlEncodedContent(
+            [new("xsrf", Between(question, "name=\"xsrf\" value=\"", "\"")), new("logout", "yes")]);
+        using var back = await ann.PostAsync(new Uri(provider.Issuer, "session/end/confirm"), answer, Cancellation);
+        Assert.Equal(new Uri(server.App.Address, "login"), back.RequestMessage!.RequestUri);
+
+        await LogInAsync(ann);
+        Assert.Equal(2, await provider.ProofsAsync());
+    }
+
+    [Theory]
+    [InlineData("down")]
+    [InlineData("not to")]
+    [InlineData("not from there")]
+    public async Task Whoever_cannot_be_led_to_the_provider_is_out_here(string why)
+    {
+        await using var provider = await OidcProvider.StartAsync(Cancellation);
+        await using var server = await StartAsync(provider, why != "not to");
+        await provider.SetAsync("9", "ann", Sre);
+        using var ann = Browser(server);
+        if (why == "not from there")
+            await ann.GetAsync(server.App.LoginLink(), Cancellation);
+        else
+            await LogInAsync(ann);
+        if (why == "down")
+        {
+            await provider.StopAsync();
+            // A start since then: nothing of the provider is known yet.
+            server.App.Services.GetRequiredService<IOptionsMonitorCache<OpenIdConnectOptions>>().Clear();
+        }
+
+        Assert.Equal(HttpStatusCode.OK, (await ann.GetAsync("api/whistle/v1/incidents", Cancellation)).StatusCode);
+        Assert.DoesNotContain("http-equiv", await LogOutAsync(server, ann), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await ann.GetAsync("api/whistle/v1/incidents", Cancellation)).StatusCode);
     }
 
     [Theory]
@@ -172,7 +220,7 @@ public sealed class OidcTests
         "not https", new OidcOptions { Authority = new("http://login.example.com"), ClientId = "w", Roles = ["a=viewer"] }
             .Errors().Single().Reason, StringComparison.Ordinal);
 
-    static async Task<InProcessServer> StartAsync(OidcProvider provider)
+    static async Task<InProcessServer> StartAsync(OidcProvider provider, bool logOutThere = true)
     {
         // A temporary file is its owner's alone.
         var secret = Path.GetTempFileName();
@@ -185,6 +233,7 @@ public sealed class OidcTests
                 Authority = provider.Issuer,
                 ClientId = "whistle",
                 ClientSecretFile = secret,
+                LogOutThere = logOutThere,
                 Roles = ["sre=operator", "acme=viewer@acme/prod-1"],
             },
         });
@@ -213,6 +262,17 @@ public sealed class OidcTests
         TestContext.Current.TestOutputHelper?.WriteLine($"{page.RequestMessage!.RequestUri!.AbsolutePath}: {page.StatusCode} {text}");
         return page.StatusCode;
     }
+
+    static async Task<string> LogOutAsync(InProcessServer server, HttpClient browser)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "logout");
+        request.Headers.Add("Origin", server.App.Address.GetLeftPart(UriPartial.Authority));
+        using var answer = await browser.SendAsync(request, Cancellation);
+        return await answer.Content.ReadAsStringAsync(Cancellation);
+    }
+
+    static string Between(string text, string before, string after) =>
+        text[(text.IndexOf(before, StringComparison.Ordinal) + before.Length)..].Split(after)[0];
 
     static async Task<IEnumerable<string>> GrantsAsync(InProcessServer server, string name) =>
         (await server.App.Services.GetRequiredService<PeopleStore>().FindByNameAsync(name, Cancellation))!.Grants

@@ -126,11 +126,14 @@ static class Authentication
         }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
         {
+            var kept = (await context.AuthenticateAsync(CookieAuthenticationDefaults.AuthenticationScheme)).Properties;
             if (SessionOf(context.User) is { } session)
                 await sessions.EndAsync(session, context.RequestAborted);
             await context.SignOutAsync(CookieAuthenticationDefaults.AuthenticationScheme);
             // Whatever cannot be written: who wants out is let out.
             await audit.NoteAsync(new(RequestAudit.ActorOf(context), "log-out", AccessScope.All));
+            if (await OidcLogIn.LogOutAsync(context, kept, options.Oidc))
+                return;
             // See other: the browser shows the address with GET, which leads to the login.
             context.Response.StatusCode = StatusCodes.Status303SeeOther;
             context.Response.Headers.Location = "/";
@@ -162,13 +165,16 @@ static class Authentication
     }
 
     /// <summary>Gives the browser a session.</summary>
-    public static async Task<bool> BeginAsync(HttpContext context, string owner)
+    /// <param name="context">Of the request.</param>
+    /// <param name="owner">Whose it is.</param>
+    /// <param name="kept">What the cookie keeps beside the session's id.</param>
+    public static async Task<bool> BeginAsync(HttpContext context, string owner, AuthenticationProperties? kept = null)
     {
         var sessions = context.RequestServices.GetRequiredService<Sessions>();
         var id = await sessions.BeginAsync(
             owner, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted);
         const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
-        await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)));
+        await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)), kept);
         return true;
     }
 

@@ -1,7 +1,11 @@
 using System.Security.Claims;
+using System.Text.Encodings.Web;
 using System.Text.Json.Nodes;
 
 using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Authentication.OpenIdConnect;
+using Microsoft.Extensions.Options;
 using Microsoft.IdentityModel.Protocols.OpenIdConnect;
 using Microsoft.IdentityModel.Tokens;
 
@@ -11,17 +15,20 @@ using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.Oidc;
+using Whistle.Web;
 
 namespace Whistle.Access;
 
 /// <summary>
 /// Log-in at an OpenID Connect provider: code flow with PKCE, and grants by claims. What the library proves (issuer, audience, signature,
 /// times, state, nonce) is proven before anything here is called. The session is the server's own from then on, so it goes on while the
-/// provider is down, and the provider's tokens are not kept.
+/// provider is down. Of the provider's tokens only the one that says who logged in is kept, sealed in the browser's cookie: it tells the
+/// provider at the log-out whose session there is to end.
 /// </summary>
 static class OidcLogIn
 {
     const string Scheme = "oidc";
+    const string FromProvider = "whistle.from-provider";
     const string ByProvider = """{"by":"provider"}""";
 
     /// <summary>Where the log-in begins.</summary>
@@ -29,6 +36,12 @@ static class OidcLogIn
 
     /// <summary>Where the provider leads back to; to be registered there.</summary>
     public const string Callback = "/login/oidc/done";
+
+    /// <summary>Where the provider leads back to after a log-out; to be registered there.</summary>
+    public const string LoggedOut = "/login/oidc/out";
+
+    // A browser sends the cookie with every request. Without the token the provider asks whether to log out.
+    const int MaxKeptTokenLength = 4096;
 
     static readonly TimeSpan Skew = TimeSpan.FromMinutes(1);
     static readonly TimeSpan ProviderTimeout = TimeSpan.FromSeconds(10);
@@ -48,7 +61,10 @@ static class OidcLogIn
             oidc.UsePkce = true;
             oidc.CallbackPath = Callback;
             oidc.RemoteSignOutPath = default;
-            oidc.SignedOutCallbackPath = "/login/oidc/out";
+            oidc.SignedOutCallbackPath = LoggedOut;
+            oidc.SignedOutRedirectUri = "/login";
+            oidc.SignOutScheme = CookieAuthenticationDefaults.AuthenticationScheme;
+            oidc.SaveTokens = true;
             oidc.BackchannelTimeout = ProviderTimeout;
             oidc.MapInboundClaims = false;
             oidc.GetClaimsFromUserInfoEndpoint = true;
@@ -106,6 +122,50 @@ static class OidcLogIn
         }).NeedsNobody("Whoever logs in is nobody yet.");
     }
 
+    /// <summary>
+    /// Whoever came from the provider is led there, where their session ends too, by a page of its own: a form may not lead to another
+    /// site. Nothing is written where they did not come from there, where it ends no sessions, and where it does not answer.
+    /// </summary>
+    /// <param name="context">Of the request that logs out.</param>
+    /// <param name="session">Of the session that was ended.</param>
+    /// <param name="options">Of the provider.</param>
+    /// <returns>Whether the answer is written.</returns>
+    public static async Task<bool> LogOutAsync(HttpContext context, AuthenticationProperties? session, OidcOptions options)
+    {
+        if (!options.IsGiven || !options.LogOutThere || session?.Items.ContainsKey(FromProvider) != true)
+            return false;
+        var oidc = context.RequestServices.GetRequiredService<IOptionsMonitor<OpenIdConnectOptions>>().Get(Scheme);
+        try
+        {
+            if ((await oidc.ConfigurationManager!.GetConfigurationAsync(context.RequestAborted)).EndSessionEndpoint is null or "")
+                return false;
+            await context.SignOutAsync(Scheme);
+        }
+        catch (Exception e) when (IsOfProvider(e))
+        {
+            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(OidcLogIn)).OidcLogOutFailed(options.Name, e);
+            return false;
+        }
+
+        var there = HtmlEncoder.Default.Encode(context.Response.Headers.Location.ToString());
+        context.Response.Headers.Location = default;
+        Dashboard.Protect(context.Response);
+        await LoginPages.Of(
+            $"<meta http-equiv='refresh' content='0; url={there}'><h1>Logged out of Whistle</h1>"
+            + $"<p><a href='{there}'>Log out of {HtmlEncoder.Default.Encode(options.Name)} too.</a></p>",
+            StatusCodes.Status200OK).ExecuteAsync(context);
+        return true;
+    }
+
+    // Of what the library keeps: that the session is the provider's, and the token that names it there.
+    static AuthenticationProperties KeptOf(AuthenticationProperties? all)
+    {
+        var kept = new AuthenticationProperties { Items = { [FromProvider] = "" } };
+        if (all?.GetTokenValue(OpenIdConnectParameterNames.IdToken) is { Length: <= MaxKeptTokenLength } token)
+            kept.StoreTokens([new() { Name = OpenIdConnectParameterNames.IdToken, Value = token }]);
+        return kept;
+    }
+
     static Task RefuseAsync(HttpContext context, string reason) =>
         context.RequestServices.GetRequiredService<AuditLog>().RefuseAsync(
             new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, Details: ByProvider)
@@ -139,7 +199,7 @@ static class OidcLogIn
                 var came = await http.RequestServices.GetRequiredService<PeopleStore>().ComeInAsync(
                     outside, name!, user.FindFirstValue("email"), grants, act, http.RequestAborted);
                 if (came.Person is { } comes)
-                    await Authentication.BeginAsync(http, comes.Identity);
+                    await Authentication.BeginAsync(http, comes.Identity, KeptOf(context.Properties));
                 return came;
             },
             came => came.Refusal);

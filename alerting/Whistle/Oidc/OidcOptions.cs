@@ -51,6 +51,9 @@ sealed record OidcOptions
     /// <summary>Values of the claim with their grants, such as <c>sre=operator</c>.</summary>
     public IReadOnlyList<string> Roles { get; init; } = [];
 
+    /// <summary>Whether a log-out here leads to the provider, to end the session there too.</summary>
+    public bool LogOutThere { get; init; } = true;
+
     public bool IsGiven => Authority is not null;
 
     /// <summary>As the button says it.</summary>
@@ -79,6 +82,7 @@ sealed record OidcOptions
             NameClaim = section.Text(nameof(NameClaim)) ?? defaults.NameClaim,
             RoleClaim = section.Text(nameof(RoleClaim)) ?? defaults.RoleClaim,
             Roles = section.Texts(nameof(Roles)) ?? [],
+            LogOutThere = section.Truth(nameof(LogOutThere)) ?? defaults.LogOutThere,
         };
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Http.Json;
 
 namespace Whistle.AcceptanceTests;
@@ -42,6 +43,9 @@ sealed class OidcProvider : IAsyncDisposable
         using var answer = await _http.PostAsJsonAsync("/test", new { account, name, groups, fault });
         answer.EnsureSuccessStatusCode();
     }
+
+    /// <summary>How often somebody without a session at the provider proved who they are.</summary>
+    public async Task<int> ProofsAsync() => int.Parse(await _http.GetStringAsync("/proofs"), CultureInfo.InvariantCulture);
 
     public async ValueTask DisposeAsync()
     {

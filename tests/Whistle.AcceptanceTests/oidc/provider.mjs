@@ -1,9 +1,11 @@
-// A real OpenID Connect provider on the loopback. Who logs in, and what is wrong with the tokens, the test says with POST /test.
+// A real OpenID Connect provider on the loopback. Who logs in, and what is wrong with the tokens, the test says with POST /test;
+// how often somebody who had no session here proved who they are, GET /proofs says.
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
 
 const { Provider, interactionPolicy } = await import(pathToFileURL(`${process.env.WHISTLE_TEST_OIDC}/node_modules/oidc-provider/lib/index.js`));
 let now = { account: 'nobody', name: 'nobody', groups: [], fault: 'none' };
+let proofs = 0;
 
 // The port of the server is not known before, which only a native client may have; such a client would ask for consent each time.
 const policy = interactionPolicy.base();
@@ -18,6 +20,7 @@ server.listen(0, '127.0.0.1', () => {
       client_secret: process.env.CLIENT_SECRET,
       application_type: 'native',
       redirect_uris: ['http://127.0.0.1/login/oidc/done'],
+      post_logout_redirect_uris: ['http://127.0.0.1/login/oidc/out'],
       response_types: ['code'],
       grant_types: ['authorization_code'],
       token_endpoint_auth_method: 'client_secret_post',
@@ -42,12 +45,15 @@ server.listen(0, '127.0.0.1', () => {
   });
   const callback = provider.callback();
   server.on('request', async (request, response) => {
-    if (request.url === '/test') {
+    if (request.url === '/proofs') {
+      response.end(`${proofs}`);
+    } else if (request.url === '/test') {
       let body = '';
       for await (const part of request) body += part;
       now = { ...now, ...JSON.parse(body) };
       response.end();
     } else if (request.url.startsWith('/interaction/')) {
+      proofs++;
       await provider.interactionFinished(request, response, { login: { accountId: now.account } });
     } else if (request.url === '/token' && now.fault !== 'none') {
       if (now.fault === 'expired') makeEarlier(response);
