@@ -4,14 +4,16 @@ using Microsoft.Extensions.Logging;
 using Whistle.Ingest.Heads;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest.Stores;
+using Whistle.Inventory;
+using Whistle.State;
 using Whistle.State.Health;
 
 namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
 sealed class IngestHost(
-    TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, IngestMetrics metrics, HealthBoard health, TimeProvider time,
-    ILogger<IngestHost> logger)
+    TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, FleetRegister register, IngestMetrics metrics, HealthBoard health,
+    TimeProvider time, ILogger<IngestHost> logger)
     : BackgroundService
 {
     static readonly TimeSpan UpkeepInterval = TimeSpan.FromMinutes(2);
@@ -36,7 +38,7 @@ sealed class IngestHost(
         {
             log.Prune();
             limits.Report(head, metrics, health);
-            store.Maintain();
+            store.Maintain(register.Latest.Retentions);
             health.Clear("telemetry-store", "upkeep");
         }
         // Out of memory, for one: the next round tries again.
@@ -56,10 +58,26 @@ sealed class IngestHost(
         try
         {
             while (await timer.WaitForNextTickAsync(stopping))
+            {
+                await ReadRegisterAsync(stopping);
                 KeepUp();
+            }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
+        }
+    }
+
+    // Whoever sends has it read; where nobody does, it is read here.
+    async Task ReadRegisterAsync(CancellationToken stopping)
+    {
+        try
+        {
+            await register.StandingAsync(stopping);
+        }
+        catch (StateException)
+        {
+            // The state says so itself. What was read last counts, and nothing is dropped that nobody asked for.
         }
     }
 

@@ -39,7 +39,7 @@ public sealed partial class Credentials
 
     static readonly CheckedTable TermRows = new("credential_terms", ["token_hash"], ["token_hash", "ends_at", "succeeds", "asked_at"]);
 
-    static StateScript RegisterTables => new(
+    const string RegisterTables =
         """
         CREATE TABLE tenants (
             id TEXT PRIMARY KEY, name TEXT NOT NULL, contacts TEXT NOT NULL, notes TEXT NOT NULL, labels TEXT NOT NULL,
@@ -58,8 +58,14 @@ public sealed partial class Credentials
             skew_ms INTEGER NULL, PRIMARY KEY (tenant, cluster, node));
         CREATE TABLE credential_terms (
             token_hash TEXT PRIMARY KEY, ends_at INTEGER NULL, succeeds TEXT NULL, asked_at INTEGER NULL, checksum INTEGER);
-        """,
-        AddEnrolledAsync);
+        """;
+
+    // What was enrolled before there was a register is added once its tables are whole.
+    static StateScript Retention => new("ALTER TABLE tenants ADD COLUMN retention_days INTEGER NULL", async (connection, cancellation) =>
+    {
+        await FleetRegister.SealWithRetentionAsync(connection, cancellation);
+        await AddEnrolledAsync(connection, cancellation);
+    });
 
     /// <summary>Whose the token is and whether it counts now. The first use of a renewed one ends the one before it.</summary>
     // Looked up by its hash, so that the time a comparison takes says nothing about a token.

@@ -46,7 +46,7 @@ public sealed partial class Credentials
             enrolled_at INTEGER NOT NULL,
             revoked_at INTEGER NULL)
         """,
-        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync), JoinTables, RegisterTables);
+        new StateScript("ALTER TABLE credentials ADD COLUMN checksum INTEGER", Rows.FillAsync), JoinTables, RegisterTables, Retention);
 
     internal static readonly StateScope Scope = StateScope.Of("credentials");
 

@@ -26,7 +26,8 @@ public sealed partial class FleetRegister
     /// <exception cref="ArgumentException">They are not valid.</exception>
     public Task<RegisterOutcome> SetLimitsAsync(string id, TenantLimits limits, CancellationToken cancellation) =>
         OnTenantAsync(
-            id, t => limits.Mistake is { } mistake ? throw new ArgumentException(mistake) : t with { Limits = limits }, cancellation);
+            id, t => (limits.Mistake ?? TooLong(limits)) is { } mistake ? throw new ArgumentException(mistake) : t with { Limits = limits },
+            cancellation);
 
     public Task<RegisterOutcome> ArchiveTenantAsync(string id, bool archived, string by, CancellationToken cancellation) =>
         OnTenantAsync(id, t => t with { History = Archived(t.History, archived, by) }, cancellation);
@@ -125,6 +126,11 @@ public sealed partial class FleetRegister
         await InsertClusterAsync(connection, new(cluster, RegisterTexts.Fresh(cluster.Cluster), history), cancellation);
     }
 
+    string? TooLong(TenantLimits limits) => limits.Retention > _retention
+        ? $"retentionDays: the server keeps telemetry for {_retention.TotalDays:0.##} days, which is less than {limits.RetentionDays}. "
+            + "Raise its Retention, or give fewer days."
+        : null;
+
     RegisterHistory Added(string by) => new(RegisterHistory.Person, by, _time.GetUtcNow(), null, null);
 
     // Archived again, it stays archived since then.
@@ -181,18 +187,19 @@ public sealed partial class FleetRegister
         var (contacts, labels) = (RegisterTexts.Write(entry.Contacts), RegisterTexts.Write(entry.Labels));
         return await connection.ExecuteAsync(
             "INSERT INTO tenants (id, name, contacts, notes, labels, max_series, max_new_series, max_stored_series, max_samples, "
-            + "max_bytes, source, added_by, added_at, archived_at, archived_by, checksum) "
+            + "max_bytes, source, added_by, added_at, archived_at, archived_by, retention_days, checksum) "
             + "VALUES ($id, $name, $contacts, $notes, $labels, $series, $new, $stored, $samples, $bytes, $source, $by, "
-            + "$at, $archived, $archiver, $checksum) ON CONFLICT (id) DO NOTHING",
+            + "$at, $archived, $archiver, $days, $checksum) ON CONFLICT (id) DO NOTHING",
             cancellation,
             ("$id", tenant.Id), ("$name", entry.Name), ("$contacts", contacts), ("$notes", entry.Notes), ("$labels", labels),
             ("$series", limits.Series), ("$new", limits.NewSeries), ("$stored", limits.StoredSeries),
             ("$samples", limits.SamplesPerSecond), ("$bytes", limits.BytesPerSecond), ("$source", history.Source),
             ("$by", history.AddedBy), ("$at", history.AddedAt), ("$archived", history.ArchivedAt), ("$archiver", history.ArchivedBy),
+            ("$days", limits.RetentionDays),
             ("$checksum", TenantRows.Of(
                 tenant.Id, entry.Name, contacts, entry.Notes, labels, limits.Series, limits.NewSeries, limits.StoredSeries,
                 limits.SamplesPerSecond, limits.BytesPerSecond, history.Source, history.AddedBy, history.AddedAt, history.ArchivedAt,
-                history.ArchivedBy))) > 0;
+                history.ArchivedBy, limits.RetentionDays))) > 0;
     }
 
     static async Task<bool> InsertClusterAsync(StateConnection connection, KnownCluster cluster, CancellationToken cancellation)

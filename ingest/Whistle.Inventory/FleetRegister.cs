@@ -12,11 +12,13 @@ public sealed partial class FleetRegister
 {
     static readonly TimeSpan Freshness = TimeSpan.FromSeconds(5);
 
-    internal static readonly CheckedTable TenantRows = new("tenants", ["id"],
+    static readonly string[] FirstTenantColumns =
     [
         "id", "name", "contacts", "notes", "labels", "max_series", "max_new_series", "max_stored_series", "max_samples", "max_bytes",
         "source", "added_by", "added_at", "archived_at", "archived_by",
-    ]);
+    ];
+
+    internal static readonly CheckedTable TenantRows = new("tenants", ["id"], [.. FirstTenantColumns, "retention_days"]);
 
     internal static readonly CheckedTable ClusterRows = new("clusters", ["tenant", "id"],
         ["tenant", "id", "name", "contacts", "notes", "labels", "source", "added_by", "added_at", "archived_at", "archived_by"]);
@@ -36,11 +38,13 @@ public sealed partial class FleetRegister
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
+    readonly TimeSpan _retention;
     (FleetStanding Standing, DateTimeOffset Until) _standing = (FleetStanding.Empty, DateTimeOffset.MinValue);
 
-    public FleetRegister(StateDatabase state, TimeProvider time)
+    /// <param name="retention">How long the server keeps telemetry; no tenant's is kept longer.</param>
+    public FleetRegister(StateDatabase state, TimeProvider time, TimeSpan? retention = null)
     {
-        (_state, _time) = (state, time);
+        (_state, _time, _retention) = (state, time, retention ?? TimeSpan.MaxValue);
         state.Add(Credentials.Tables);
     }
 
@@ -81,6 +85,17 @@ public sealed partial class FleetRegister
         return await ArchivedNodesAsync(connection, cancellation);
     }
 
+    /// <summary>Of the rows from before there was a retention, those that are whole get the checksum of rows that have one.</summary>
+    internal static async Task SealWithRetentionAsync(StateConnection connection, CancellationToken cancellation)
+    {
+        var before = new CheckedTable("tenants", ["id"], FirstTenantColumns);
+        var whole = await connection.QueryAsync(
+            $"SELECT {before.Columns()} FROM tenants", r => before.Holds(r) ? r.GetString(0) : null, cancellation);
+        foreach (var id in whole.OfType<string>())
+            await connection.ExecuteAsync("UPDATE tenants SET checksum = NULL WHERE id = $id", cancellation, ("$id", id));
+        await TenantRows.FillAsync(connection, cancellation);
+    }
+
     internal void Forget() => _standing = (_standing.Standing, DateTimeOffset.MinValue);
 
     static async Task<IReadOnlyList<KnownTenant>> TenantsAsync(StateConnection connection, CancellationToken cancellation) =>
@@ -104,7 +119,8 @@ public sealed partial class FleetRegister
     static KnownTenant TenantOf(DbDataReader row) => new(
         row.GetString(0), new(row.GetString(1), RegisterTexts.Texts(row.GetString(2)), row.GetString(3),
             RegisterTexts.Labels(row.GetString(4))),
-        new(Number(row, 5), Number(row, 6), Number(row, 7), Number(row, 8), row.IsDBNull(9) ? null : row.GetInt64(9)), HistoryOf(row, 10));
+        new(Number(row, 5), Number(row, 6), Number(row, 7), Number(row, 8), row.IsDBNull(9) ? null : row.GetInt64(9),
+            Number(row, 15)), HistoryOf(row, 10));
 
     static KnownCluster ClusterOf(DbDataReader row) => new(
         new(row.GetString(0), row.GetString(1)),

@@ -10,23 +10,27 @@ public sealed record RegisterEntry(string Name, IReadOnlyList<string> Contacts, 
 public sealed record RegisterChange(
     string? Name = null, IReadOnlyList<string>? Contacts = null, string? Notes = null, IReadOnlyDictionary<string, string>? Labels = null);
 
-/// <summary>What one tenant may send; null where the server's own setting counts.</summary>
+/// <summary>What one tenant may send, and how long that is kept; null where the server's own setting counts.</summary>
 /// <param name="Series">Active series.</param>
 /// <param name="NewSeries">New series within an hour.</param>
 /// <param name="StoredSeries">Series in the store.</param>
 /// <param name="SamplesPerSecond">Over ten seconds.</param>
 /// <param name="BytesPerSecond">Of requests as they come over the wire, over ten seconds.</param>
+/// <param name="RetentionDays">How long telemetry is kept; shorter than the server keeps it.</param>
 public sealed record TenantLimits(
-    int? Series = null, int? NewSeries = null, int? StoredSeries = null, int? SamplesPerSecond = null, long? BytesPerSecond = null)
+    int? Series = null, int? NewSeries = null, int? StoredSeries = null, int? SamplesPerSecond = null, long? BytesPerSecond = null,
+    int? RetentionDays = null)
 {
     public static readonly TenantLimits None = new();
+
+    public TimeSpan? Retention => RetentionDays is { } days ? TimeSpan.FromDays(days) : null;
 
     /// <summary>Why there can be no such limits; null where there can.</summary>
     public string? Mistake =>
         new (string Name, long? Value)[]
         {
             ("series", Series), ("newSeries", NewSeries), ("storedSeries", StoredSeries), ("samplesPerSecond", SamplesPerSecond),
-            ("bytesPerSecond", BytesPerSecond),
+            ("bytesPerSecond", BytesPerSecond), ("retentionDays", RetentionDays),
         }.Where(l => l.Value < 1).Select(l => $"{l.Name}: {l.Value} is less than 1. To refuse all of a tenant, archive it.")
         .FirstOrDefault() ?? (StoredSeries < Series ? $"storedSeries: {StoredSeries} is less than series, which is {Series}." : null);
 }

@@ -25,7 +25,7 @@ sealed record TenantView(
         {
             ("Active series", Tenant.Limits.Series), ("New series an hour", Tenant.Limits.NewSeries),
             ("Stored series", Tenant.Limits.StoredSeries), ("Samples a second", Tenant.Limits.SamplesPerSecond),
-            ("Bytes a second", Tenant.Limits.BytesPerSecond),
+            ("Bytes a second", Tenant.Limits.BytesPerSecond), ("Days kept", Tenant.Limits.RetentionDays),
         }.Where(l => l.Value is not null).Select(l => (l.Name, $"{l.Value:N0}")),
     ];
 

@@ -28,11 +28,13 @@ sealed record EntryRequest(
 
 /// <summary>What is not given is the server's own setting.</summary>
 /// <param name="BytesPerSecond">Of requests as they come over the wire.</param>
+/// <param name="RetentionDays">How long telemetry is kept; at most as long as the server keeps it.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 sealed record LimitsRequest(
-    int? Series = null, int? NewSeries = null, int? StoredSeries = null, int? SamplesPerSecond = null, long? BytesPerSecond = null)
+    int? Series = null, int? NewSeries = null, int? StoredSeries = null, int? SamplesPerSecond = null, long? BytesPerSecond = null,
+    int? RetentionDays = null)
 {
-    public TenantLimits ToLimits() => new(Series, NewSeries, StoredSeries, SamplesPerSecond, BytesPerSecond);
+    public TenantLimits ToLimits() => new(Series, NewSeries, StoredSeries, SamplesPerSecond, BytesPerSecond, RetentionDays);
 }
 
 /// <param name="Contacts">Empty, as all that is written down about it, for those who may not see all of the tenant.</param>

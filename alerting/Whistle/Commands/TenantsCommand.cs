@@ -15,6 +15,9 @@ static class TenantsCommand
     static readonly Option<int?> StoredSeries = new("--stored-series") { Description = "Series in the store." };
     static readonly Option<int?> Samples = new("--samples") { Description = "Samples a second." };
     static readonly Option<long?> Bytes = new("--bytes") { Description = "Bytes a second, as requests come over the wire." };
+    static readonly Option<int?> RetentionDays = new("--retention-days")
+    { Description = "Days that telemetry is kept; at most as many as the server's." };
+
     static readonly Option<bool> None = new("--none") { Description = "The server's own settings count." };
 
     static readonly string[] Header = ["TENANT", "NAME", "CONTACTS", "LABELS", "LIMITS", "ADDED", "NOTES"];
@@ -59,11 +62,11 @@ static class TenantsCommand
 
     static Command Limit()
     {
-        var command = new Command("limit", "Sets what a tenant may send. What is not given is the server's own setting.")
-        { Id, Series, NewSeries, StoredSeries, Samples, Bytes, None };
+        var command = new Command("limit", "Sets what a tenant may send, and how long it is kept. What is not given is the server's own setting.")
+        { Id, Series, NewSeries, StoredSeries, Samples, Bytes, RetentionDays, None };
         command.Validators.Add(result =>
         {
-            var isGiven = new Option[] { Series, NewSeries, StoredSeries, Samples, Bytes }.Any(o => result.GetResult(o) is not null);
+            var isGiven = new Option[] { Series, NewSeries, StoredSeries, Samples, Bytes, RetentionDays }.Any(o => result.GetResult(o) is not null);
             if (isGiven == result.GetValue(None))
                 result.AddError("Name the limits, or --none alone.");
         });
@@ -78,6 +81,7 @@ static class TenantsCommand
                     storedSeries = arguments.GetValue(StoredSeries),
                     samplesPerSecond = arguments.GetValue(Samples),
                     bytesPerSecond = arguments.GetValue(Bytes),
+                    retentionDays = arguments.GetValue(RetentionDays),
                 },
                 cancellation);
             Console.WriteLine($"The limits of tenant {arguments.GetValue(Id)} are set. Every server follows within seconds.");
@@ -136,6 +140,7 @@ static class TenantsCommand
         "storedSeries" => "stored series",
         "samplesPerSecond" => "samples a second",
         "bytesPerSecond" => "bytes a second",
+        "retentionDays" => "days kept",
         _ => name,
     };
 }

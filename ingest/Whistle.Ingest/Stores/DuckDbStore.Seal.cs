@@ -1,5 +1,8 @@
+using System.Collections.Frozen;
+
 using DuckDB.NET.Data;
 
+using Whistle.Inventory;
 using Whistle.State.Files;
 
 namespace Whistle.Ingest.Stores;
@@ -21,16 +24,17 @@ public sealed partial class DuckDbStore
     DateTimeOffset _provingSince;
 
     /// <summary>Seals every finished hour into Parquet, merges what came late into its hour, and drops what is past retention.</summary>
+    /// <param name="own">Tenants of whom less is kept, with how much.</param>
     /// <returns>The hours sealed or merged.</returns>
     /// <exception cref="StoreException">An hour (the first, where several) could not be sealed; it stays readable where it is, and is tried
     /// again next time.</exception>
-    public int Maintain()
+    public int Maintain(IReadOnlyDictionary<string, TimeSpan>? own = null)
     {
         lock (_maintaining)
-            return MaintainAlone();
+            return MaintainAlone(own);
     }
 
-    int MaintainAlone()
+    int MaintainAlone(IReadOnlyDictionary<string, TimeSpan>? own)
     {
         var now = _time.GetUtcNow();
         LookAtHotFile();
@@ -62,6 +66,15 @@ public sealed partial class DuckDbStore
 
         if (due.Count > 0)
             DropIdleSeries(FloorHour(now.ToUnixTimeMilliseconds()) - HoursOfIdleSeries);
+        try
+        {
+            DropExpiredOf(own ?? FrozenDictionary<string, TimeSpan>.Empty, now);
+        }
+        catch (StoreException e)
+        {
+            failure ??= e;
+        }
+
         return failure is null ? due.Count : throw failure;
     }
 
@@ -121,7 +134,9 @@ public sealed partial class DuckDbStore
         return hour?.Hour + 1;
     }
 
-    void Seal(long hour)
+    /// <param name="hour">Hours since 1970 UTC.</param>
+    /// <param name="without">Tenants whose samples of the hour are left out.</param>
+    void Seal(long hour, IReadOnlyCollection<string>? without = null)
     {
         SetAsideDamaged(hour);
         var before = _sealed.Find(hour);
@@ -133,7 +148,7 @@ public sealed partial class DuckDbStore
         {
             using var connection = _hotFile.Connect();
             HotFile.Execute(connection, "BEGIN");
-            Number(connection, hour, before, out var isHot);
+            Number(connection, hour, before, without ?? [], out var isHot);
             var orphans = KeepOrphans(connection, hour, isHot);
             HotFile.Execute(connection, $"COPY ({RowsOf(connection, hour, before, isHot)}) TO {Quote(Unfinished(0))} ({Parquet})");
             HotFile.Execute(
@@ -217,7 +232,8 @@ public sealed partial class DuckDbStore
     // Ids of the new file, in the order of name and labels, so that what is asked for together stands together; old is the id in the
     // source: 0 the sealed file, 1 the hot store. Counts inside the transaction that will delete: what arrives after its snapshot stays for
     // the next time.
-    void Number(DuckDBConnection connection, long hour, SealedHour? before, out bool isHot)
+    void Number(
+        DuckDBConnection connection, long hour, SealedHour? before, IReadOnlyCollection<string> without, out bool isHot)
     {
         // An append adds to the layout while this runs, and a recovery reads it again.
         lock (_appending)
@@ -227,7 +243,9 @@ public sealed partial class DuckDbStore
         var file = before is null
             ? "" : $"SELECT 0 AS source, id AS old, name, labels FROM read_parquet({Quote(_sealed.PathOf(before.Series))}) UNION ALL ";
         HotFile.Execute(connection, "CREATE OR REPLACE TEMP TABLE numbers AS "
-            + $"SELECT DISTINCT source, old, name, labels, (dense_rank() OVER (ORDER BY name, labels))::UINTEGER AS id FROM ({file}{hot})");
+            + $"SELECT DISTINCT source, old, name, labels, (dense_rank() OVER (ORDER BY name, labels))::UINTEGER AS id FROM ({file}{hot})"
+            + (without.Count == 0 ? "" : $" WHERE coalesce(json_extract_string(labels, '$.{Sender.TenantLabel}'), '') "
+                + $"NOT IN ({string.Join(", ", without.Select(Quote))})"));
     }
 
     string RowsOf(DuckDBConnection connection, long hour, SealedHour? before, bool isHot)
@@ -287,59 +305,6 @@ public sealed partial class DuckDbStore
 
         foreach (var file in before?.Files ?? [])
             TryDelete(_sealed.PathOf(file));
-    }
-
-    void DropExpired(long firstKept)
-    {
-        _setAside.Refresh(firstKept * Hour);
-        try
-        {
-            var expired = DeleteBefore(firstKept);
-            using var connection = _hotFile.Connect();
-            if (expired)
-                HotFile.Execute(connection, $"DELETE FROM hours WHERE hour < {firstKept}");
-            HotFile.Execute(connection, $"DELETE FROM late WHERE time < {Timestamp(firstKept * Hour)}");
-        }
-        catch (Exception e) when (e is DuckDBException or IOException or UnauthorizedAccessException)
-        {
-            throw new StoreException($"What is past retention could not be dropped from {_options.Folder}: {e.Message.TrimEnd()}", e);
-        }
-    }
-
-    // Readers are kept out only where there is something to delete: a writer that waits for them holds up all that come after.
-    bool DeleteBefore(long firstKept)
-    {
-        _layout.EnterUpgradeableReadLock();
-        try
-        {
-            var expired = _sealed.Between(long.MinValue, firstKept - 1);
-            if (expired.Count == 0)
-                return false;
-            _layout.EnterWriteLock();
-            try
-            {
-                expired.ForEach(_sealed.Delete);
-            }
-            finally
-            {
-                _layout.ExitWriteLock();
-            }
-
-            return true;
-        }
-        finally
-        {
-            _layout.ExitUpgradeableReadLock();
-        }
-    }
-
-    void DropIdleSeries(long before)
-    {
-        List<string> tables;
-        lock (_appending)
-            tables = [LateTable, .. _hot.Select(HotTable)];
-        Connected(connection => HotFile.Execute(connection, $"DELETE FROM series WHERE last_hour < {before} "
-            + $"AND id NOT IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t}"))})"));
     }
 
     static string InHour(long hour) => InRange(hour * Hour, (hour + 1) * Hour - 1);

@@ -450,7 +450,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         var token = await credentials.EnrollAsync(cluster, "n", Cancellation);
         await register.ChangeTenantAsync(
             "acme", new("ACME", ["ann"], "words", new Dictionary<string, string> { ["zone"] = "eu" }), Cancellation);
-        await register.SetLimitsAsync("acme", new(5, 6, 7, 8, 9_000_000_000), Cancellation);
+        await register.SetLimitsAsync("acme", new(5, 6, 7, 8, 9_000_000_000, 10), Cancellation);
         await register.ArchiveClusterAsync(cluster, true, "ann", Cancellation);
         await register.ArchiveNodeAsync(cluster.Node("n"), "ann", Cancellation);
 
@@ -458,7 +458,7 @@ public abstract partial class StoreTests : IAsyncLifetime
         var tenant = Assert.Single(await again.Register.TenantsAsync(Cancellation));
         Assert.Equal(("ACME", "ann", "words", "eu"), (
             tenant.Entry.Name, tenant.Entry.Contacts[0], tenant.Entry.Notes, tenant.Entry.Labels["zone"]));
-        Assert.Equal(new TenantLimits(5, 6, 7, 8, 9_000_000_000), tenant.Limits);
+        Assert.Equal(new TenantLimits(5, 6, 7, 8, 9_000_000_000, 10), tenant.Limits);
         Assert.True(Assert.Single(await again.Register.ClustersAsync(Cancellation)).History.IsArchived);
         Assert.Null(await again.AuthenticateAsync(token, Cancellation));
         await again.Register.ArchiveClusterAsync(cluster, false, "ann", Cancellation);

@@ -120,6 +120,74 @@ public sealed class DuckDbStoreTests : IDisposable
     }
 
     [Fact]
+    public void What_a_tenant_is_not_to_have_any_more_goes_and_the_others_keep_theirs()
+    {
+        var (acme, globex) = (new HeadSeries(8, OfTenant("acme"), "acme"), new HeadSeries(9, OfTenant("globex"), "globex"));
+        Dictionary<string, TimeSpan> own = new() { ["acme"] = TimeSpan.FromDays(1), ["o'hara"] = TimeSpan.FromDays(1) };
+        Append(0, 1);
+        Append(acme, At(0), At(60));
+        Append(globex, At(0), At(60));
+        _time.Advance(TimeSpan.FromMinutes(130));
+        _store.Maintain(own);
+        Assert.Equal([At(0), At(60)], TimesOf("acme"));
+
+        // The first hour is a day old, the second not quite.
+        _time.Advance(TimeSpan.FromHours(23));
+        _store.Maintain(own);
+
+        Assert.Equal([At(60)], TimesOf("acme"));
+        Assert.Equal([At(0), At(60)], TimesOf("globex"));
+        Assert.Contains(_store.Select(All, 0, long.MaxValue), s => s.Labels.Equals(_series.Labels));
+        Assert.DoesNotContain(("acme", At(0)), Values(At(0), At(59)));
+        Assert.Contains(("globex", At(0)), Values(At(0), At(59)));
+        var files = Files();
+        _store.Maintain(own);
+        Assert.Equal(files, Files());
+
+        // What comes late goes too.
+        var late = new CommitBatch();
+        late.Add(acme, At(5), 1, late: true);
+        late.Add(globex, At(5), 1, late: true);
+        _store.Append(late);
+        _store.Maintain(own);
+        _store.Maintain(own);
+        Restart();
+        Assert.Equal([At(60)], TimesOf("acme"));
+        Assert.Equal([At(0), At(5), At(60)], TimesOf("globex"));
+
+        List<long> TimesOf(string tenant) => [.. _store.Select(
+            [new(Labels.MetricName, MatchOperator.Equal, "m"), new("tenant", MatchOperator.Equal, tenant)], 0, long.MaxValue)
+            .SelectMany(s => s.Times)];
+
+        // As the label API is answered.
+        List<(string, long)> Values(long from, long to)
+        {
+            List<(string, long)> values = [];
+            _store.VisitLabels("tenant", [], from, to, value => values.Add((value, from)), CancellationToken.None);
+            return values;
+        }
+    }
+
+    [Fact]
+    public void An_hour_that_only_one_tenant_had_is_empty_then_and_many_hours_go_over_some_rounds()
+    {
+        Dictionary<string, TimeSpan> own = new() { ["acme"] = TimeSpan.FromDays(1) };
+        var acme = new HeadSeries(8, OfTenant("acme"), "acme");
+        Append(acme, [.. Enumerable.Range(0, 20).Select(h => At(60 * h))]);
+        _time.Advance(TimeSpan.FromHours(20));
+        _store.Maintain();
+        _time.Advance(TimeSpan.FromHours(23));
+
+        _store.Maintain(own);
+        Assert.Equal(8, _store.Select(All, 0, long.MaxValue).Single().Times.Length);
+        _store.Maintain(own);
+        Assert.Equal([At(60 * 19)], _store.Select(All, 0, long.MaxValue).Single().Times);
+        Restart();
+        Assert.Single(_store.Select(All, 0, long.MaxValue).Single().Times);
+        Assert.Equal(20, _store.ProveAll());
+    }
+
+    [Fact]
     public void A_batch_that_failed_counts_as_durable_only_where_all_of_it_is_there()
     {
         Append(0, 1, 2, 3);
@@ -243,6 +311,20 @@ public sealed class DuckDbStoreTests : IDisposable
         HeadFiller.Fill(head, _store, _time, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
 
         Assert.Equal([1.0, 2, 3, 4, 5], head.Select(All, 0, long.MaxValue).Single().Values);
+    }
+
+    static Labels OfTenant(string tenant) => Labels.OfMetric("m", ("tenant", tenant));
+
+    List<string> Files() => [.. Directory.GetFiles(Path.Combine(_folder, "sealed")).Order()];
+
+    // Each in the hour that it is in, as they came.
+    void Append(HeadSeries series, params long[] times)
+    {
+        var batch = new CommitBatch();
+        batch.NewSeries.Add(series);
+        foreach (var time in times)
+            batch.Add(series, time, 1, late: false);
+        _store.Append(batch);
     }
 
     SeriesSamples Read() => _store.Select(All, 0, long.MaxValue).Single();

@@ -316,6 +316,42 @@ public sealed class RegisterTests : IDisposable
         Assert.IsType<RegisterOutcome.Unknown>(await Register.AddClusterAsync(new("nobody", "c"), new(), "ann", Cancellation));
     }
 
+    [Fact]
+    public async Task A_tenant_is_not_kept_longer_than_the_server_keeps_anything()
+    {
+        await EnrolAsync();
+        await _credentials.MakeJoinTokenAsync(new("globex", "c"), 1, TimeSpan.FromHours(1), false, Cancellation);
+        var register = new FleetRegister(_state, _time, TimeSpan.FromDays(15));
+        Assert.Equal(RegisterOutcome.Done, await register.SetLimitsAsync("acme", new(RetentionDays: 15), Cancellation));
+
+        var refused = await Assert.ThrowsAsync<ArgumentException>(
+            () => register.SetLimitsAsync("acme", new(RetentionDays: 16), Cancellation));
+        Assert.Contains("keeps telemetry for 15 days", refused.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>(() => register.SetLimitsAsync("acme", new(RetentionDays: 0), Cancellation));
+
+        var retention = Assert.Single((await register.StandingAsync(Cancellation)).Retentions);
+        Assert.Equal(("acme", TimeSpan.FromDays(15)), (retention.Key, retention.Value));
+    }
+
+    [Fact]
+    public async Task Tenants_from_before_there_was_a_retention_are_taken_over_and_damaged_ones_stay_damaged()
+    {
+        using var folder = new State.StateFolder();
+        var before = new StateSchema(Credentials.Tables.Stage, [.. Credentials.Tables.Scripts.Take(4)]);
+        using (var state = new StateDatabase(folder.File))
+            await state.MigrateAsync(before, Cancellation);
+        // As such a row was written for ACME.
+        foreach (var (id, name) in new[] { ("acme", "ACME"), ("damaged", "another") })
+            folder.Sql("INSERT INTO tenants (id, name, contacts, notes, labels, max_series, source, added_by, added_at, checksum) "
+                + $"VALUES ('{id}', '{name}', '[]', '', '{{}}', 5, 'person', 'ann', 1767225600000, -2632918698590263391)");
+        using (var state = new StateDatabase(folder.File))
+        {
+            await state.UpgradeAsync([Credentials.Tables], _ => { }, Cancellation);
+            var tenant = Assert.Single(await new FleetRegister(state, _time).TenantsAsync(Cancellation));
+            Assert.Equal(("acme", "ACME", new TenantLimits(Series: 5)), (tenant.Id, tenant.Entry.Name, tenant.Limits));
+        }
+    }
+
     Task<string> EnrolAsync(string node = "n1") => _credentials.EnrollAsync(Cluster, node, Cancellation);
 
     // Somebody has asked for its renewal.

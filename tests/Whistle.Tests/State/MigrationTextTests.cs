@@ -16,6 +16,7 @@ public sealed class MigrationTextTests
         ingest 1 5770d4ab5ae4763038ce788f102a894f
         ingest 2 f24bbba179377a1d2feb1b998340638a
         ingest 3 c55032053a681cf85092d4c6eda5e271
+        ingest 4 42c4fb92211f61661381384474847b82
         people 0 0d36c4552ee05600117fee11bff40cda
         people 1 591c54eb2aea5663f4ab91be036effc1
         ingest-series 0 eda3fcc0a26e0cbe793f43eb23aaa665
