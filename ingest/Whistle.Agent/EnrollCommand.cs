@@ -63,7 +63,8 @@ static class EnrollCommand
                 Directory.Delete(options.Buffer.Folder, recursive: true);
             // In this order: no server is ever shown what another accepts, and whatever ends this in between, the same command goes on.
             File.Delete(Enrolment.TokenFile(folder));
-            File.Delete(CredentialRenewal.NextFile(Enrolment.TokenFile(folder)));
+            File.Delete(AgentOptions.NextTokenFile(Enrolment.TokenFile(folder)));
+            File.Delete(AgentOptions.PreviousTokenFile(Enrolment.TokenFile(folder)));
             new Enrolment(options.Server!, node, options.Trust.Fingerprint, Whole(options.Trust.AuthorityFile)).Write(folder);
             WholeFile.Replace(Enrolment.TokenFile(folder), Encoding.ASCII.GetBytes(credential + "\n"));
             foreach (var left in Directory.GetFiles(folder, "token.joining-*"))

@@ -14,6 +14,7 @@ using Whistle.Health;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
+using Whistle.State;
 using Whistle.State.Health;
 using Whistle.Telemetry;
 
@@ -94,6 +95,85 @@ public sealed class TenantTests : IAsyncLifetime
         await agent.SendPendingAsync(Cancellation);
         Assert.Equal(next, (await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim());
         await ReportAsync(agent);
+    }
+
+    [Fact]
+    public async Task After_a_restore_an_agent_goes_on_with_the_credential_that_the_server_knows()
+    {
+        using var agent = await AgentAsync();
+        await ReportAsync(agent);
+        var first = await File.ReadAllTextAsync(TokenFile, Cancellation);
+        await SqlAsync("CREATE TABLE saved AS SELECT * FROM credentials", "CREATE TABLE saved_terms AS SELECT * FROM credential_terms");
+        Assert.Equal(1, await _server.App.Credentials.RotateAsync(new("acme", "prod"), null, Cancellation));
+        await ReportAsync(agent);
+        await ReportAsync(agent);
+        Assert.NotEqual(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
+
+        await SqlAsync(
+            "DELETE FROM credentials", "INSERT INTO credentials SELECT * FROM saved", "DELETE FROM credential_terms",
+            "INSERT INTO credential_terms SELECT * FROM saved_terms");
+        _clock.Advance(TimeSpan.FromMinutes(2));
+        await agent.ReportAsync(Cancellation);
+        Assert.False(await agent.SendPendingAsync(Cancellation));
+        Assert.True(await agent.SendPendingAsync(Cancellation));
+        Assert.Equal(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
+        Assert.Equal("600", Shell.Mode(TokenFile));
+    }
+
+    [Fact]
+    public async Task An_agent_whose_token_file_cannot_be_replaced_asks_for_nothing()
+    {
+        using var mounts = MountFolder.Create();
+        using var agent = await AgentAsync();
+        File.Copy(TokenFile, Path.Join(mounts.FullPath, "token"));
+        mounts.Mount("--bind", Path.Join(mounts.FullPath, "token"), TokenFile);
+        await _server.App.Credentials.RotateAsync(new("acme", "prod"), null, Cancellation);
+        var end = (await GetAsync("nodes/acme/prod/n1")).GetProperty("credentialEndsAt").GetDateTimeOffset();
+
+        await ReportAsync(agent);
+        Assert.Empty(await EntriesAsync("renew-credential"));
+        Assert.Equal(end, (await GetAsync("nodes/acme/prod/n1")).GetProperty("credentialEndsAt").GetDateTimeOffset());
+        mounts.Unmount();
+        _clock.Advance(TimeSpan.FromMinutes(2));
+        await ReportAsync(agent);
+        Assert.Single(await EntriesAsync("renew-credential"));
+    }
+
+    [Fact]
+    public async Task A_credential_that_the_server_may_have_is_not_thrown_away_while_its_node_is_archived()
+    {
+        using var agent = await AgentAsync();
+        await ReportAsync(agent);
+        var (old, next) = ((await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim(), AccessToken.New(AccessToken.OfSender));
+        await _server.App.Credentials.RotateAsync(new("acme", "prod"), null, Cancellation);
+        WholeFile.Replace($"{TokenFile}.next", Encoding.ASCII.GetBytes(next + "\n"));
+        Assert.IsType<RenewOutcome.Renewed>(await _server.App.Credentials.RenewAsync(old, next, Cancellation));
+        _clock.Advance(TimeSpan.FromHours(25));
+        await PostAsync("nodes/acme/prod/n1/archive");
+        await agent.ReportAsync(Cancellation);
+        Assert.False(await agent.SendPendingAsync(Cancellation));
+        Assert.True(File.Exists($"{TokenFile}.next"));
+
+        await PostAsync("nodes/acme/prod/n1/unarchive");
+        _clock.Advance(TimeSpan.FromMinutes(2));
+        await agent.SendPendingAsync(Cancellation);
+        await ReportAsync(agent);
+        Assert.Equal(next, (await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim());
+    }
+
+    [Fact]
+    public async Task A_next_credential_that_was_another_s_is_replaced()
+    {
+        using var agent = await AgentAsync();
+        var used = await _server.App.Credentials.EnrollAsync(new("acme", "prod"), "n2", Cancellation);
+        await _server.App.Credentials.RevokeAsync(new("acme", "prod"), "n2", Cancellation);
+        WholeFile.Replace($"{TokenFile}.next", Encoding.ASCII.GetBytes(used + "\n"));
+        await _server.App.Credentials.RotateAsync(new("acme", "prod"), "n1", Cancellation);
+        await ReportAsync(agent);
+        _clock.Advance(TimeSpan.FromMinutes(2));
+        await ReportAsync(agent);
+        Assert.NotEqual(used, (await File.ReadAllTextAsync(TokenFile, Cancellation)).Trim());
+        Assert.False((await GetAsync("nodes/acme/prod/n1")).GetProperty("renewalDue").GetBoolean());
     }
 
     [Fact]
@@ -262,6 +342,13 @@ public sealed class TenantTests : IAsyncLifetime
                 Buffer = new BufferOptions { Folder = Path.Join(_folder, "buffer"), MaxAge = TimeSpan.FromDays(9999) },
             },
             NullLogger.Instance);
+    }
+
+    async Task SqlAsync(params string[] statements)
+    {
+        await using var connection = await _server.App.Services.GetRequiredService<StateDatabase>().OpenAsync(Cancellation);
+        foreach (var statement in statements)
+            await connection.ExecuteAsync(statement, Cancellation);
     }
 
     static async Task ReportAsync(WhistleAgent agent)

@@ -16,6 +16,7 @@ namespace Whistle.Agent.Sending;
 /// <summary>
 /// Renews the agent's credential when the server asks. The new one is on the disk before the server hears of it and takes the old one's
 /// place once the server has it, so that whatever ends the agent in between, the next try goes on: nothing is lost and nobody locked out.
+/// The one before it stays on the disk: a server that was restored from a backup may know only that.
 /// </summary>
 sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
 {
@@ -25,6 +26,7 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
     const int LargestAnswer = 16 << 10;
 
     static readonly SecretForm NextForm = SecretForm.Token("the agent's next credential", AccessToken.OfSender);
+    static readonly SecretForm PreviousForm = SecretForm.Token("the agent's previous credential", AccessToken.OfSender);
 
     readonly HttpClient _http = new(options.Handler ?? ReportSender.DefaultHandler(options), disposeHandler: options.Handler is null)
     {
@@ -34,12 +36,9 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
 
     DateTimeOffset _notBefore = DateTimeOffset.MinValue;
 
-    /// <summary>Where the next credential lies while the server may not have it yet.</summary>
-    public static string NextFile(string tokenFile) => $"{tokenFile}.next";
-
     /// <summary>
-    /// To be called after each answer. Does nothing unless the server asked, or the credential is refused and a new one that was begun
-    /// may count already. Never throws for what the network, the server or the files do.
+    /// To be called after each answer. Does nothing unless the server asked, or the credential is refused and another one may count: a new
+    /// one that was begun, or the one before. Never throws for what the network, the server or the files do.
     /// </summary>
     /// <param name="isAsked">The answer had <see cref="AgentHeaders.Renew"/>.</param>
     /// <param name="isRefused">It was 401.</param>
@@ -49,12 +48,14 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
         if (options.TokenFile is not { } file || !(isAsked || isRefused) || options.Time.GetUtcNow() < _notBefore)
             return false;
         // The credential lies where its link leads, as Kubernetes mounts it: that is for whoever put it there to change.
-        if (isRefused && !File.Exists(NextFile(file)))
+        var isBegun = isAsked || File.Exists(AgentOptions.NextTokenFile(file));
+        if (!isBegun && !File.Exists(AgentOptions.PreviousTokenFile(file)))
             return false;
         _notBefore = options.Time.GetUtcNow() + Pause;
         try
         {
-            return await RenewAsync(file, cancellation).ConfigureAwait(false);
+            return (isBegun && await RenewAsync(file, cancellation).ConfigureAwait(false))
+                || (isRefused && await GoBackAsync(file, cancellation).ConfigureAwait(false));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or HttpRequestException or JsonException)
         {
@@ -78,27 +79,50 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
             return false;
         }
 
-        var next = NextFile(file);
+        var (next, current) = (AgentOptions.NextTokenFile(file), ReportSender.Token(options)!);
         var credential = new SecretFile(next, NextForm).ReadOrMake(
             () => AccessToken.New(AccessToken.OfSender), options.Time, log.NotRenewed);
-        var (status, reason) = await AskAsync(ReportSender.Token(options)!, credential, cancellation).ConfigureAwait(false);
-        // The server may have it already, and the answer was lost.
-        if (status is HttpStatusCode.Unauthorized)
-            (status, reason) = await AskAsync(credential, credential, cancellation).ConfigureAwait(false);
-        if (status is HttpStatusCode.OK)
+        // The server hears of nothing that could not take its place here: the old one counts for a day at most from then on.
+        WholeFile.Replace(AgentOptions.PreviousTokenFile(file), Line(current));
+        WholeFile.Replace(file, Line(current));
+        var (status, reason) = await AskAsync(current, credential, cancellation).ConfigureAwait(false);
+        if (status is HttpStatusCode.Unauthorized or HttpStatusCode.Conflict or HttpStatusCode.BadRequest)
         {
-            WholeFile.Replace(file, Encoding.ASCII.GetBytes(credential + "\n"));
-            File.Delete(next);
-            log.CredentialRenewed(file);
-            return true;
+            // The server may have it already, and the answer was lost.
+            var (own, _) = await AskAsync(credential, credential, cancellation).ConfigureAwait(false);
+            // It does not take it and does not have it.
+            if (own is HttpStatusCode.Unauthorized && status is not HttpStatusCode.Unauthorized)
+                File.Delete(next);
+            status = own is HttpStatusCode.OK ? own : status;
         }
 
-        // Another server's answer, or one that says this credential was another's: it is of no use.
-        if (status is HttpStatusCode.Conflict or HttpStatusCode.BadRequest)
-            File.Delete(next);
-        log.NotRenewed(reason);
-        return false;
+        if (status is not HttpStatusCode.OK)
+        {
+            log.NotRenewed(reason);
+            return false;
+        }
+
+        WholeFile.Replace(file, Line(credential));
+        File.Delete(next);
+        log.CredentialRenewed(file);
+        return true;
     }
+
+    async Task<bool> GoBackAsync(string file, CancellationToken cancellation)
+    {
+        if (new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read() is not { } previous || previous == ReportSender.Token(options))
+            return false;
+        // Shown for itself, it is not renewed, and the answer says whether it counts.
+        var (status, _) = await AskAsync(previous, previous, cancellation).ConfigureAwait(false);
+        if (status is not HttpStatusCode.OK)
+            return false;
+        WholeFile.Replace(file, Line(previous));
+        File.Delete(AgentOptions.PreviousTokenFile(file));
+        log.CredentialTakenBack(file);
+        return true;
+    }
+
+    static byte[] Line(string credential) => Encoding.ASCII.GetBytes(credential + "\n");
 
     async Task<(HttpStatusCode Status, string Reason)> AskAsync(string shown, string credential, CancellationToken cancellation)
     {

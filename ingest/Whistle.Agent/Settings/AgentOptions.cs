@@ -70,9 +70,19 @@ public sealed record AgentOptions
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
+    /// <summary>Where the next credential lies while the server may not have it yet.</summary>
+    public static string NextTokenFile(string tokenFile) => $"{tokenFile}.next";
+
+    /// <summary>Where the credential lies that was renewed last.</summary>
+    public static string PreviousTokenFile(string tokenFile) => $"{tokenFile}.previous";
+
     /// <summary>Those, and what the agent itself lives on.</summary>
     internal IReadOnlyList<string> Protected =>
-        [.. ProtectedFolders.Append(Buffer.Folder).Concat(new[] { TokenFile, PolicyFile }.OfType<string>()).Select(Path.GetFullPath)];
+    [
+        .. ProtectedFolders.Append(Buffer.Folder)
+            .Concat(TokenFile is { } token ? [token, NextTokenFile(token), PreviousTokenFile(token)] : [])
+            .Concat(PolicyFile is { } policy ? [policy] : []).Select(Path.GetFullPath),
+    ];
 
     /// <summary>Takes the place of the network; not disposed with the agent.</summary>
     public HttpMessageHandler? Handler { get; init; }
