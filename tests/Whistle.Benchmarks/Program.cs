@@ -2,6 +2,7 @@ using BenchmarkDotNet.Running;
 
 using Whistle.Benchmarks;
 using Whistle.Benchmarks.Churn;
+using Whistle.Benchmarks.Doors;
 using Whistle.Benchmarks.Fuzz;
 using Whistle.Benchmarks.Ingest;
 using Whistle.Benchmarks.Latency;
@@ -17,6 +18,8 @@ if (args is ["rules", ..])
     return await RulesComparison.RunAsync(args[1..]);
 if (args is ["churn", ..])
     return await ChurnRun.RunAsync(args[1..]);
+if (args is ["doors", ..])
+    return await DoorsRun.RunAsync(args[1..]);
 if (args is ["fuzz", ..])
     return await FuzzRun.RunAsync(args[1..]);
 if (args is ["latency", ..])

@@ -1,0 +1,103 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+
+using Whistle.Benchmarks.Ingest;
+
+namespace Whistle.Benchmarks.Doors;
+
+/// <summary>What comes to a server that is open to a network. Each ends when it has done all, and says what it was answered.</summary>
+static class Attacks
+{
+    /// <summary>Wrong passwords, from so many addresses that none of them is stopped for itself.</summary>
+    public static async Task<string> GuessAsync(Target target, int attempts, int atOnce)
+    {
+        // 30 failures from one address are too many.
+        const int fromEach = 25;
+        var (answers, left) = (new ConcurrentDictionary<int, int>(), attempts);
+        await Task.WhenAll(Enumerable.Range(0, atOnce).Select(async _ =>
+        {
+            while (Interlocked.Decrement(ref left) is >= 0 and var number)
+            {
+                using var client = target.Client(Loopback(number / fromEach));
+                client.DefaultRequestHeaders.Add("Origin", target.Address.GetLeftPart(UriPartial.Authority));
+                using var form = new FormUrlEncodedContent(
+                [
+                    new("name", string.Create(CultureInfo.InvariantCulture, $"somebody-{number % 100}")),
+                    new("password", string.Create(CultureInfo.InvariantCulture, $"a wrong password {number}")),
+                ]);
+                using var answer = await client.PostAsync(new Uri("login", UriKind.Relative), form);
+                answers.AddOrUpdate((int)answer.StatusCode, 1, (_, count) => count + 1);
+            }
+        }));
+        return Counts(answers);
+    }
+
+    /// <summary>Connections that begin a handshake and say nothing more; whichever the server ends is made again.</summary>
+    public static async Task<string> HoldAsync(Target target, int connections, CancellationToken over)
+    {
+        var (made, held, most) = (0, 0, 0);
+        await Task.WhenAll(Enumerable.Range(0, connections).Select(async i =>
+        {
+            var nothing = new byte[64];
+            while (!over.IsCancellationRequested)
+            {
+                try
+                {
+                    using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                    socket.Bind(new IPEndPoint(Loopback(i % 50), 0));
+                    await socket.ConnectAsync(IPAddress.Loopback, target.Address.Port, over);
+                    Interlocked.Increment(ref made);
+                    most = Math.Max(most, Interlocked.Increment(ref held));
+                    // A record of 512 bytes that never comes.
+                    await socket.SendAsync(new byte[] { 22, 3, 1, 2, 0 }, over);
+                    while (await socket.ReceiveAsync(nothing, over) > 0)
+                    {
+                    }
+                }
+                catch (Exception e) when (e is SocketException or OperationCanceledException)
+                {
+                }
+                finally
+                {
+                    Interlocked.Decrement(ref held);
+                }
+            }
+        }));
+        return string.Create(CultureInfo.InvariantCulture, $"{most} held at once, {made} made");
+    }
+
+    /// <summary>Agents whose credential was revoked, each with a connection of its own, that report every second.</summary>
+    public static async Task<string> RetryAsync(Target target, IReadOnlyList<string> tokens, CancellationToken over)
+    {
+        var answers = new ConcurrentDictionary<int, int>();
+        var body = new RequestTemplate([.. NodeProfile.Series(9999, 1)]).Next(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds());
+        await Task.WhenAll(tokens.Select(async (token, i) =>
+        {
+            using var client = target.WithToken(token);
+            var begun = Stopwatch.GetTimestamp();
+            for (var due = TimeSpan.FromSeconds((double)i / tokens.Count); !over.IsCancellationRequested; due += TimeSpan.FromSeconds(1))
+            {
+                if (due - Stopwatch.GetElapsedTime(begun) is var early && early > TimeSpan.Zero)
+                    await Task.Delay(early, TimeProvider.System, CancellationToken.None);
+                try
+                {
+                    using var answer = await Callers.PostAsync(client, body);
+                    answers.AddOrUpdate((int)answer.StatusCode, 1, (_, count) => count + 1);
+                }
+                catch (HttpRequestException)
+                {
+                    answers.AddOrUpdate(0, 1, (_, count) => count + 1);
+                }
+            }
+        }));
+        return Counts(answers);
+    }
+
+    static string Counts(IEnumerable<KeyValuePair<int, int>> answers) =>
+        string.Join(", ", answers.OrderBy(a => a.Key).Select(a => $"{a.Value} times {(a.Key == 0 ? "no answer" : a.Key)}"));
+
+    static IPAddress Loopback(int number) => new([127, 1, (byte)(number / 200), (byte)(number % 200 + 1)]);
+}
