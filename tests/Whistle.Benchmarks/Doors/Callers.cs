@@ -15,7 +15,7 @@ sealed class Callers : IDisposable
 {
     const int Agents = 20;
 
-    static readonly TimeSpan PagePace = TimeSpan.FromMilliseconds(250);
+    static readonly TimeSpan PagePace = TimeSpan.FromMilliseconds(100);
     static readonly TimeSpan ReportPace = TimeSpan.FromSeconds(1);
 
     readonly HttpClient _person;

@@ -10,18 +10,14 @@ namespace Whistle.Benchmarks.Doors;
 /// <summary>A Whistle that listens with TLS, as a process of its own; it is gone, with its folder, when it is disposed of.</summary>
 sealed class DoorServer : IAsyncDisposable
 {
-    // As the unit has it.
-    const int Handles = 65_536;
-
     readonly string _folder = Directory.CreateTempSubdirectory("whistle-doors-").FullName;
     readonly Process _process;
 
     DoorServer(string program, int port)
     {
         Target = new(new($"https://127.0.0.1:{port}"));
-        string[] serve = [program, "serve", "--data", _folder, "--listen", Target.Address.ToString(), "--no-agent"];
         _process = Process.Start(new ProcessStartInfo(
-            "sh", ["-c", $"ulimit -n {Handles} && exec \"$@\"", "sh", .. serve])
+            program, ["serve", "--data", _folder, "--listen", Target.Address.ToString(), "--no-agent"])
         { RedirectStandardOutput = true, RedirectStandardError = true })!;
         _process.OutputDataReceived += static (_, _) => { };
         _process.ErrorDataReceived += static (_, _) => { };

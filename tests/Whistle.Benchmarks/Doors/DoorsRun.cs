@@ -15,7 +15,7 @@ static class DoorsRun
     const int HalfOpen = 5_000;
     const int Revoked = 1_000;
 
-    static readonly TimeSpan Quiet = TimeSpan.FromSeconds(20);
+    static readonly TimeSpan Quiet = TimeSpan.FromSeconds(30);
     static readonly TimeSpan Attacked = TimeSpan.FromSeconds(40);
 
     public static async Task<int> RunAsync(IReadOnlyList<string> args)
