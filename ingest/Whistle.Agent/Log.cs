@@ -30,8 +30,9 @@ static partial class Log
     [LoggerMessage(LogLevel.Information, "The agent's credential in {File} was renewed.")]
     public static partial void CredentialRenewed(this ILogger log, string file);
 
-    [LoggerMessage(LogLevel.Warning, "The server does not know the credential in {File}, as after a restore, and takes the one from before, "
-        + "which is in force again.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "The server does not know the credential in {File}, as after a restore, and takes the one from before, which is in force again.")]
     public static partial void CredentialTakenBack(this ILogger log, string file);
 
     [LoggerMessage(LogLevel.Warning, "The agent's credential is not renewed yet: {Reason}")]

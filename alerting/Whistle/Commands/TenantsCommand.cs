@@ -62,11 +62,13 @@ static class TenantsCommand
 
     static Command Limit()
     {
-        var command = new Command("limit", "Sets what a tenant may send, and how long it is kept. What is not given is the server's own setting.")
+        var command = new Command(
+            "limit", "Sets what a tenant may send, and how long it is kept. What is not given is the server's own setting.")
         { Id, Series, NewSeries, StoredSeries, Samples, Bytes, RetentionDays, None };
         command.Validators.Add(result =>
         {
-            var isGiven = new Option[] { Series, NewSeries, StoredSeries, Samples, Bytes, RetentionDays }.Any(o => result.GetResult(o) is not null);
+            var isGiven = new Option[] { Series, NewSeries, StoredSeries, Samples, Bytes, RetentionDays }
+                .Any(o => result.GetResult(o) is not null);
             if (isGiven == result.GetValue(None))
                 result.AddError("Name the limits, or --none alone.");
         });

@@ -1,7 +1,7 @@
-using Whistle.Ingest;
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
+using Whistle.State;
 using Whistle.State.Memory;
 using Whistle.Telemetry;
 

@@ -110,7 +110,8 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
 
     async Task<bool> GoBackAsync(string file, CancellationToken cancellation)
     {
-        if (new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read() is not { } previous || previous == ReportSender.Token(options))
+        if (new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read() is not { } previous
+            || previous == ReportSender.Token(options))
             return false;
         // Shown for itself, it is not renewed, and the answer says whether it counts.
         var (status, _) = await AskAsync(previous, previous, cancellation).ConfigureAwait(false);

@@ -18,8 +18,9 @@ public sealed partial class DuckDbStore
     /// </summary>
     /// <remarks>
     /// <para>The hot database goes first, as of one moment. What was sealed at that moment is in a sealed file then and later: an hour is
-    /// only ever replaced by a generation that holds more, or that lacks what is past retention, or deleted. What is sealed in between is in both, as after a
-    /// crash between the renaming of a sealed file and the drop of its table, and whoever reads drops a time that it has seen.</para>
+    /// only ever replaced by a generation that holds more, or that lacks what is past retention, or deleted. What is sealed in between is
+    /// in both, as after a crash between the renaming of a sealed file and the drop of its table, and whoever reads drops a time that it
+    /// has seen.</para>
     /// <para>The files of one hour are copied under one lock, so they belong together. What the copy's catalogue knows of hours that went
     /// while it was made is taken out of it, and its mark is that of its own last commit, not of the store's.</para>
     /// </remarks>

@@ -1,11 +1,13 @@
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.Options;
 
+using Whistle.State;
+
 namespace Whistle.Inventory.People;
 
 /// <summary>
-/// Hashes passwords, two at a time, for that is meant to take long: a flood of log-ins takes no more than two processors, and whoever
-/// cannot be served soon is sent away at once.
+/// Hashes passwords, two at a time and on threads that give way to all others, for that is meant to take long: a flood of log-ins takes
+/// no more than two processors that nobody else needs, and whoever cannot be served soon is sent away at once.
 /// </summary>
 public sealed class Passwords : IDisposable
 {
@@ -60,7 +62,7 @@ public sealed class Passwords : IDisposable
             await _turns.WaitAsync(cancellation);
             try
             {
-                return await Task.Run(work, CancellationToken.None);
+                return await BackgroundThread.Run(work, CancellationToken.None);
             }
             finally
             {

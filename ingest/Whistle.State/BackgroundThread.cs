@@ -1,7 +1,7 @@
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
-namespace Whistle.Ingest;
+namespace Whistle.State;
 
 /// <summary>Work that may take seconds, on a thread of its own that gives way to all others while processors are scarce.</summary>
 public static partial class BackgroundThread

@@ -1,8 +1,8 @@
-using Whistle.Ingest;
+using Whistle.State;
 
 using Xunit;
 
-namespace Whistle.Tests.Ingest;
+namespace Whistle.Tests.State;
 
 public sealed class BackgroundThreadTests
 {
