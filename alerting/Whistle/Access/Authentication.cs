@@ -121,7 +121,7 @@ static class Authentication
             var act = new AuditAct(
                 RequestAudit.ActorOf(PeopleDirectory.OfLocal(CookieAuthenticationDefaults.AuthenticationScheme), context), "log-in")
             { Details = ByLink };
-            await audit.RecordAsync(act, () => BeginAsync(context, PersonIdentity.Local));
+            await audit.RecordAsync(act, () => BeginAsync(context, null));
             return LoginPages.LoggedIn;
         }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
@@ -156,20 +156,26 @@ static class Authentication
     {
         Dashboard.Protect(context.Response);
         var actor = new AuditActor(person.Name, person.Identity, context.Connection.RemoteIpAddress);
-        await context.RequestServices.GetRequiredService<AuditLog>().RecordAsync(
-            new AuditAct(actor, "log-in") { Details = details }, () => BeginAsync(context, person.Identity));
-        await LoginPages.LoggedIn.ExecuteAsync(context);
+        var stale = await context.RequestServices.GetRequiredService<AuditLog>().RecordAsync(
+            new AuditAct(actor, "log-in") { Details = details }, () => BeginAsync(context, person), stale => stale);
+        if (stale is null)
+            await LoginPages.LoggedIn.ExecuteAsync(context);
+        else
+            await LoginPages.WriteAsync(context, "Log in again", stale);
     }
 
     /// <summary>Gives the browser a session.</summary>
-    public static async Task<bool> BeginAsync(HttpContext context, string owner)
+    /// <param name="person">As it was proven who they are; null for the machine's own user.</param>
+    /// <returns>Why not; null where it has one.</returns>
+    public static async Task<string?> BeginAsync(HttpContext context, Person? person)
     {
         var sessions = context.RequestServices.GetRequiredService<Sessions>();
-        var id = await sessions.BeginAsync(
-            owner, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted);
+        if (await sessions.BeginAsync(
+            person, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted) is not { } id)
+            return "Your account was changed while you logged in.";
         const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
         await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)));
-        return true;
+        return null;
     }
 
     /// <summary>Whoever shows nothing that opens anything.</summary>

@@ -46,9 +46,8 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
         {
             if (name.Length is 0 or > LongestName || name.Any(char.IsControl))
                 return $"Give it a name of up to {LongestName} characters.";
-            if (await PeopleStore.FindAsync(connection, person.Id, cancellation) is not
-                { Person: { DisabledAt: null, Outside: null } known } || known.SecurityStamp != person.SecurityStamp)
-                return "Your account was changed elsewhere. Try again.";
+            if (await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is not { Outside: null })
+                return Accounts.Changed;
             if ((await OfAsync(connection, person.Id, cancellation)).Count >= MostOfOne)
                 return $"You have {MostOfOne} passkeys, which is the most. Remove one first.";
             var passkey = new Passkey(Base64Url.EncodeToString(info.CredentialId), person.Id, name, info, null);

@@ -71,7 +71,7 @@ public sealed class PeopleState
     // Enough to name one of those that are there.
     internal const int IdLength = 12;
 
-    static readonly StateScope Scope = StateScope.Of("people");
+    internal static readonly StateScope Scope = StateScope.Of("people");
 
     readonly StateDatabase _state;
     long _version;

@@ -21,7 +21,7 @@ public abstract partial class StoreTests
         var people = new People(Database, time);
         var alice = await people.AddAsync("alice", ViewerOfC, AdminOfAll);
         alice = (await people.Store.FindAsync(alice.Id, Cancellation))!.Person;
-        var session = await people.Sessions.BeginAsync(alice.Identity, System.Net.IPAddress.IPv6Loopback, "a browser", Cancellation);
+        var session = await people.Sessions.BeginAsync(alice, System.Net.IPAddress.IPv6Loopback, "a browser", Cancellation);
         var (token, _, _) = await people.Tokens.MakeAsync(LocalUser, "ci", [ViewerOfC], ApiTokens.Usual, Cancellation);
 
         using var again = Again();
