@@ -96,7 +96,7 @@ public sealed class LogInTests
         all["unknown"] = new(server.App, "unknown", "");
         all["outside"] = new(server.App, "outside", "");
         var logIns = server.App.Services.GetRequiredService<LogIns>();
-        for (var i = 0; i < LogIns.Most; i++)
+        for (var i = 0; i < new LogInOptions().WrongBeforeLock; i++)
             await logIns.ByPasswordAsync("locked", "wrong", null, Cancellation);
 
         List<(string Name, int Status, string Text, double Took)> answers = [];
@@ -159,13 +159,67 @@ public sealed class LogInTests
             return status;
         }));
 
-        Assert.InRange(answers.Count(a => a == 401), 1, LogInBound.Most);
+        Assert.InRange(answers.Count(a => a == 401), 1, new LogInOptions().FailuresFromAddress);
         Assert.Equal([], answers.Distinct().Except([401, 429, 503]));
         Assert.True(await session.IsLoggedInAsync(server.App.Address, Cancellation));
         // A kind a minute and address, however many there were.
         Assert.InRange(
             (await server.App.Services.GetRequiredService<AuditLog>().ListAsync(
                 new(Action: "log-in", Outcome: AuditOutcome.Refused), 100, Cancellation)).Count, 1, 5);
+    }
+
+    [Fact]
+    public async Task Tries_of_links_are_bounded_by_address_as_log_ins_are()
+    {
+        await using var server = await StartAsync(new() { FailuresFromAddress = 3 });
+        var token = await Account.InviteAsync(server, null);
+        using var browser = new Browser();
+        var link = new Uri(server.App.Address, "invitation");
+        // A link that works is no failure.
+        for (var i = 0; i < 5; i++)
+            Assert.Equal(200, (await browser.OpenAsync(new Uri(server.App.Address, $"invitation?token={token}"), Cancellation)).Status);
+        Assert.Equal(404, (await browser.OpenAsync(link, Cancellation)).Status);
+        Assert.Equal(404, (await browser.SendAsync(link, Cancellation, ("token", "x"), ("name", "eve"))).Status);
+        Assert.Equal(401, (await browser.SendAsync(new(server.App.Address, "login"), Cancellation, ("name", "eve"))).Status);
+        foreach (var (status, _, headers) in new[]
+        {
+            await browser.OpenAsync(link, Cancellation), await browser.SendAsync(link, Cancellation, ("token", token)),
+        })
+        {
+            Assert.Equal(429, status);
+            Assert.NotNull(headers.RetryAfter);
+        }
+    }
+
+    [Fact]
+    public async Task A_name_that_is_taken_is_said_before_a_password_is_hashed_and_counts_as_a_failure()
+    {
+        await using var server = await StartAsync(new() { FailuresFromAddress = 3 });
+        await Account.AddAsync(server, "ann");
+        var token = await Account.InviteAsync(server, null);
+        using var browser = new Browser();
+        var from = System.Net.IPAddress.Parse("127.0.0.1");
+        var passwords = server.App.Services.GetRequiredService<Passwords>();
+        // Whoever hashes finds no place.
+        var held = Enumerable.Range(0, passwords.MostOfAddress).Select(
+            i => passwords.HashAsync("x", $"{i}", from, Cancellation)).ToList();
+        for (var i = 0; i < 3; i++)
+        {
+            var (status, text) = await ChooseAsync("Ann");
+            Assert.Equal(400, status);
+            Assert.Contains("is taken", text, StringComparison.Ordinal);
+        }
+
+        await Task.WhenAll(held);
+        Assert.Equal(429, (await ChooseAsync("bea")).Status);
+
+        async Task<(int Status, string Text)> ChooseAsync(string name)
+        {
+            var (status, text, _) = await browser.SendAsync(
+                new(server.App.Address, "invitation"), Cancellation, ("token", token), ("name", name),
+                ("password", "correct horse battery staple"), ("again", "correct horse battery staple"));
+            return (status, text);
+        }
     }
 
     [Fact]
@@ -216,5 +270,6 @@ public sealed class LogInTests
         Assert.DoesNotMatch(new Regex("ws[a-z]_[A-Za-z0-9_-]{20}"), written);
     }
 
-    static Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(Cancellation, change: o => o with { RunTimers = false });
+    static Task<InProcessServer> StartAsync(LogInOptions? limits = null) => InProcessServer.StartAsync(
+        Cancellation, change: o => o with { RunTimers = false, LogIn = limits ?? o.LogIn });
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Security.Cryptography;
 
 using Microsoft.AspNetCore.DataProtection;
@@ -98,7 +99,7 @@ sealed class AccountPage
             await ShowAsync(visit, "The two passwords differ.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
         {
-            if (await _passwords.HashAsync(visit.Form.One("password"), visit.Cancellation) is { } hash)
+            if (await _passwords.HashAsync(visit.Form.One("password"), person.Name, visit.From, visit.Cancellation) is { } hash)
                 await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, hash, visit.Session, visit.Cancellation));
             else
                 await PasswordLogIn.BusyAsync(visit.Context);
@@ -118,7 +119,9 @@ sealed class AccountPage
 
     async Task TurnOffAsync(AccountVisit visit, Person person)
     {
-        if (await ProveAsync(visit, person) is { } proven)
+        if (!person.HasTwoFactor)
+            await ShowAsync(visit, "The authenticator app is off already.", StatusCodes.Status400BadRequest);
+        else if (await ProveAsync(visit, person) is { } proven)
             await DoAsync(visit, () => _accounts.TurnOffAsync(proven, visit.Cancellation));
     }
 
@@ -169,16 +172,15 @@ sealed class AccountPage
     // Their password again: whoever sits at a browser that was left open does not take the account with it.
     async Task<Person?> ProveAsync(AccountVisit visit, Person person, Func<string, Task>? refuse = null)
     {
-        var from = visit.Context.Connection.RemoteIpAddress;
-        if (_bound.Begin(from) is { } wait)
+        if (_bound.Begin(visit.From) is { } wait)
         {
             await PasswordLogIn.TooManyAsync(visit.Context, wait, StatusCodes.Status429TooManyRequests);
             return null;
         }
 
-        var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), from, visit.Cancellation);
+        var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), visit.From, visit.Cancellation);
         if (outcome is not LogInOutcome.Failed)
-            _bound.Succeed(from);
+            _bound.Succeed(visit.From);
         switch (outcome)
         {
             case LogInOutcome.Proven(var proven):
@@ -189,7 +191,7 @@ sealed class AccountPage
             case LogInOutcome.Failed(_, var reason):
                 await _audit.RefuseAsync(new(visit.Caller, visit.Act, AccessScope.All) { Outcome = AuditOutcome.Refused, Reason = reason });
                 await (refuse ?? (mistake => ShowAsync(visit, mistake, StatusCodes.Status400BadRequest)))(
-                    "Your present password is wrong, or was wrong too often. Try again, or wait a quarter of an hour.");
+                    "Your present password is wrong, or was wrong too often. Try again, or wait some minutes.");
                 return null;
             default:
                 throw new InvalidOperationException($"{outcome} is no outcome of a proof.");
@@ -259,6 +261,8 @@ sealed class AccountPage
 sealed record AccountVisit(HttpContext Context, IFormCollection Form, AuditActor Caller, string Session, Person? Person)
 {
     public string Act => Form.One("act");
+
+    public IPAddress? From => Context.Connection.RemoteIpAddress;
 
     public CancellationToken Cancellation => Context.RequestAborted;
 }

@@ -41,7 +41,7 @@ static class HostStage
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(options.Enrolment).AddSingleton<FleetRegister>().AddSingleton<Credentials>().AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
-            .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
+            .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token, options.LogIn)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))

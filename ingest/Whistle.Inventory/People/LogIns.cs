@@ -25,21 +25,18 @@ public abstract record LogInOutcome
 }
 
 /// <summary>
-/// Proves by password, code and recovery code who somebody is. Wrong ones are counted for each person, and after <see cref="Most"/> in a
-/// row nothing proves anything until <see cref="LockedFor"/> is over, or somebody enables the person again.
+/// Proves by password, code and recovery code who somebody is. Wrong ones are counted for each person, and after some in a row nothing
+/// proves anything until the lock is over, or somebody enables the person again.
 /// </summary>
-public sealed class LogIns(PeopleState state, PeopleStore people, Passwords passwords, AuditLog audit, TimeProvider time)
+public sealed class LogIns(
+    PeopleState state, PeopleStore people, Passwords passwords, AuditLog audit, LogInOptions options, TimeProvider time)
 {
-    public const int Most = 10;
-
-    public static readonly TimeSpan LockedFor = TimeSpan.FromMinutes(15);
-
     /// <summary>The first step. It takes as long whoever it is, and whether or not there is anybody.</summary>
     public async Task<LogInOutcome> ByPasswordAsync(string name, string password, IPAddress? from, CancellationToken cancellation)
     {
         // Anything can be typed into a form, and not all of it can be asked for.
         var person = PersonNames.Mistake(name) is null ? (await people.FindByNameAsync(name, cancellation))?.Person : null;
-        if (await IsRightAsync(person, password, cancellation) is not { } isRight)
+        if (await IsRightAsync(person, password, name, from, cancellation) is not { } isRight)
             return new LogInOutcome.Busy();
         return person is null ? new LogInOutcome.Failed("", "There is nobody of that name.")
             : await ConcludeAsync(
@@ -55,12 +52,13 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
 
     /// <summary>Whoever is logged in proves with their password that it is still them.</summary>
     public async Task<LogInOutcome> ProveAsync(Person person, string password, IPAddress? from, CancellationToken cancellation) =>
-        await IsRightAsync(person, password, cancellation) is not { } isRight ? new LogInOutcome.Busy()
+        await IsRightAsync(person, password, person.Name, from, cancellation) is not { } isRight ? new LogInOutcome.Busy()
             : await ConcludeAsync(person, from, "The password is wrong.", (_, _) => Task.FromResult(isRight), cancellation);
 
-    Task<bool?> IsRightAsync(Person? person, string password, CancellationToken cancellation) => passwords.VerifyAsync(
-        person is { DisabledAt: null, Outside: null } && !person.IsLocked(time.GetUtcNow()) ? person.PasswordHash : null, password,
-        cancellation);
+    Task<bool?> IsRightAsync(Person? person, string password, string name, IPAddress? from, CancellationToken cancellation) =>
+        passwords.VerifyAsync(
+            person is { DisabledAt: null, Outside: null } && !person.IsLocked(time.GetUtcNow()) ? person.PasswordHash : null, password, name,
+            from, cancellation);
 
     async Task<bool> IsCodeAsync(StateConnection connection, Person person, string code, CancellationToken cancellation)
     {
@@ -113,9 +111,9 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
         StateConnection connection, Person person, IPAddress? from, DateTimeOffset now, CancellationToken cancellation)
     {
         person.FailedCount++;
-        var isOver = person.FailedCount >= Most;
+        var isOver = person.FailedCount >= options.WrongBeforeLock;
         if (isOver)
-            (person.FailedCount, person.LockedUntil) = (0, now + LockedFor);
+            (person.FailedCount, person.LockedUntil) = (0, now + options.LockedFor);
         await PeopleStore.SaveAsync(connection, person, cancellation);
         if (!isOver)
             return;
@@ -123,7 +121,7 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
         await audit.WriteAsync(
             connection,
             new(new(AuditActor.Server.Name, AuditActor.Server.Identity, from), "lock-out", AccessScope.All, person.Name,
-                $$"""{"failures":{{Most}},"until":"{{until}}"}"""),
+                $$"""{"failures":{{options.WrongBeforeLock}},"until":"{{until}}"}"""),
             cancellation);
     }
 }

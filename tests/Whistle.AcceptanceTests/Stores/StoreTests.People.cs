@@ -72,10 +72,10 @@ public abstract partial class StoreTests
     public async Task How_somebody_logs_in_is_kept_and_wrong_ones_at_once_are_all_counted()
     {
         var people = new People(Database, TimeProvider.System);
-        using var passwords = new Passwords();
+        using var passwords = new Passwords(new());
         var ann = await people.AddAsync("ann", ViewerOfC);
         var state = new PeopleState(Database);
-        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), TimeProvider.System);
+        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), new(), TimeProvider.System);
         var (accounts, passkeys) = (new Accounts(state, people.Sessions), new Passkeys(state, TimeProvider.System));
         var codes = RecoveryCodes.New();
         Assert.Null(await accounts.TurnOnAsync(ann, OneTimeCodes.NewKey(), 7, codes, Cancellation));
@@ -95,7 +95,7 @@ public abstract partial class StoreTests
             (kept.Name, kept.Info.SignCount, kept.Info.IsBackupEligible, kept.Info.IsBackedUp));
         Assert.Equal(["internal", "hybrid"], kept.Info.Transports!);
 
-        await Task.WhenAll(Enumerable.Range(0, LogIns.Most).Select(_ => CodeAsync("wrong")));
+        await Task.WhenAll(Enumerable.Range(0, new LogInOptions().WrongBeforeLock).Select(_ => CodeAsync("wrong")));
         Assert.True((await people.Store.FindAsync(ann.Id, Cancellation))!.Person.IsLocked(TimeProvider.System.GetUtcNow()));
 
         Task<LogInOutcome> CodeAsync(string code) => logIns.ByCodeAsync(ann.Id, ann.SecurityStamp, code, null, Cancellation);

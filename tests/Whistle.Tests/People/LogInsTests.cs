@@ -15,6 +15,8 @@ public sealed class LogInsTests : IDisposable
 
     static readonly IPAddress From = IPAddress.Parse("192.0.2.1");
 
+    static readonly LogInOptions Usual = new();
+
     readonly PeopleFixture _all = new();
 
     static CancellationToken Cancellation => PeopleFixture.Cancellation;
@@ -32,7 +34,7 @@ public sealed class LogInsTests : IDisposable
         Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
         var entry = Assert.Single(await _all.Audit.ListAsync(new(Action: "lock-out"), 10, Cancellation));
         Assert.Equal(("ann", "192.0.2.1"), (entry.What.Subject, entry.What.Actor.From));
-        _all.Time.Advance(LogIns.LockedFor - TimeSpan.FromSeconds(1));
+        _all.Time.Advance(Usual.LockedFor - TimeSpan.FromSeconds(1));
         Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right));
         _all.Time.Advance(TimeSpan.FromSeconds(1));
         await WrongAsync(9);
@@ -52,7 +54,7 @@ public sealed class LogInsTests : IDisposable
     public async Task Wrong_codes_count_as_wrong_passwords_do_and_the_right_password_forgets_none()
     {
         var (person, _) = await WithCodesAsync();
-        for (var i = 0; i < LogIns.Most; i++)
+        for (var i = 0; i < Usual.WrongBeforeLock; i++)
         {
             Assert.IsType<LogInOutcome.SecondFactor>(await TryAsync(Right));
             Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, "000000x"));
@@ -105,22 +107,37 @@ public sealed class LogInsTests : IDisposable
     }
 
     [Fact]
-    public async Task Beyond_those_who_wait_everybody_is_sent_away_at_once()
+    public async Task Of_one_account_two_are_hashed_at_once_of_one_address_a_quarter_and_others_are_served()
     {
-        var hash = (await _all.Passwords.HashAsync(Right, Cancellation))!;
-        var asked = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => _all.Passwords.VerifyAsync(hash, "wrong", Cancellation)));
-        Assert.Contains(asked, a => a is null);
-        Assert.InRange(asked.Count(a => a is false), Passwords.AtOnce, 59);
-        Assert.True(await _all.Passwords.VerifyAsync(hash, Right, Cancellation));
-        Assert.False(await _all.Passwords.VerifyAsync(null, Right, Cancellation));
-        Assert.False(await _all.Passwords.VerifyAsync("no hash", Right, Cancellation));
+        using var passwords = new Passwords(Usual);
+        var hash = await _all.HashAsync(Right);
+        // The right one costs as much as a wrong one.
+        var account = Asked(20, i => Verify(Right, "Ann", $"192.0.2.{i}"));
+        var address = Asked(20, i => Verify("wrong", $"n{i}", $"2001:db8::{i:x}"));
+        var other = Verify(Right, "bob", "198.51.100.1");
+        var rest = Asked(60, i => Verify("wrong", $"m{i}", $"203.0.113.{i}"));
+        Assert.Equal(Passwords.MostOfAccount, Enumerable.Count(await account, a => a is true));
+        Assert.Equal(4, Enumerable.Count(await address, a => a is false));
+        Assert.True(await other);
+        Assert.Equal(passwords.Places - Passwords.MostOfAccount - 4 - 1, Enumerable.Count(await rest, a => a is false));
+
+        // All places are free again.
+        Assert.Equal(passwords.Places, Enumerable.Count(
+            await Asked(60, i => Verify("wrong", $"m{i}", $"203.0.113.{i}")), a => a is false));
+        Assert.False(await passwords.VerifyAsync(null, Right, "ann", null, Cancellation));
+        Assert.False(await passwords.VerifyAsync("no hash", Right, "ann", null, Cancellation));
+
+        Task<bool?[]> Asked(int times, Func<int, Task<bool?>> ask) => Task.WhenAll(Enumerable.Range(0, times).Select(ask));
+
+        Task<bool?> Verify(string password, string name, string from) =>
+            passwords.VerifyAsync(hash, password, name, IPAddress.Parse(from), Cancellation);
     }
 
     [Fact]
     public void The_thirty_first_failure_from_an_address_within_ten_minutes_waits_and_no_other_address_does()
     {
-        var bound = new LogInBound(_all.Time);
-        for (var i = 0; i < LogInBound.Most; i++)
+        var bound = new LogInBound(Usual, _all.Time);
+        for (var i = 0; i < Usual.FailuresFromAddress; i++)
         {
             Assert.Null(bound.Begin(From));
             bound.Succeed(From);
@@ -128,17 +145,17 @@ public sealed class LogInsTests : IDisposable
             _all.Time.Advance(TimeSpan.FromSeconds(1));
         }
 
-        Assert.Equal(LogInBound.Window - TimeSpan.FromSeconds(LogInBound.Most), bound.Begin(From));
+        Assert.Equal(Usual.FailureWindow - TimeSpan.FromSeconds(Usual.FailuresFromAddress), bound.Begin(From));
         Assert.Null(bound.Begin(IPAddress.Parse("192.0.2.2")));
-        _all.Time.Advance(LogInBound.Window);
+        _all.Time.Advance(Usual.FailureWindow);
         Assert.Null(bound.Begin(From));
     }
 
     [Fact]
     public void A_network_of_IPv6_is_one_address()
     {
-        var bound = new LogInBound(_all.Time);
-        for (var i = 0; i < LogInBound.Most; i++)
+        var bound = new LogInBound(Usual, _all.Time);
+        for (var i = 0; i < Usual.FailuresFromAddress; i++)
             Assert.Null(bound.Begin(IPAddress.Parse($"2001:db8:1:2::{i:x}")));
         Assert.NotNull(bound.Begin(IPAddress.Parse("2001:db8:1:2:ffff::1")));
         Assert.Null(bound.Begin(IPAddress.Parse("2001:db8:1:3::1")));
@@ -191,7 +208,7 @@ public sealed class LogInsTests : IDisposable
         UserPasskeyInfo Key(uint count) => new([1, 2, 3], [4], _all.Time.GetUtcNow(), count, ["internal"], true, false, false, [], []);
     }
 
-    async Task<Person> AnnAsync() => await _all.AddAsync("ann", (await _all.Passwords.HashAsync(Right, Cancellation))!);
+    async Task<Person> AnnAsync() => await _all.AddAsync("ann", await _all.HashAsync(Right));
 
     async Task<(Person Person, IReadOnlyList<string> Codes)> WithCodesAsync()
     {
