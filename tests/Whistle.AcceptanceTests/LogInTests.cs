@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
@@ -141,6 +142,37 @@ public sealed class LogInTests
             var (answered, _, _) = await other.SendAsync(ann.At("login"), Cancellation, ("step", of), ("code", code));
             Assert.Equal(answered == 200, await other.IsLoggedInAsync(server.App.Address, Cancellation));
             return answered;
+        }
+    }
+
+    [Fact]
+    public async Task The_second_step_may_take_five_minutes()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var server = await StartAsync(new() { Time = time });
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        var codes = await ann.TurnOnAsync(browser);
+        var (late, inTime) = (await StepAsync(), await StepAsync());
+        time.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(1));
+        Assert.Equal(200, (await SecondAsync(inTime, codes[0])).Status);
+        time.Advance(TimeSpan.FromSeconds(1));
+        var (status, text) = await SecondAsync(late, codes[1]);
+        Assert.Equal(401, status);
+        Assert.Contains("took too long", text, StringComparison.Ordinal);
+
+        async Task<string> StepAsync()
+        {
+            using var other = new Browser();
+            return Account.Value((await ann.LogInAsync(other)).Text, "step");
+        }
+
+        async Task<(int Status, string Text)> SecondAsync(string step, string code)
+        {
+            using var other = new Browser();
+            var (answered, page, _) = await time.UntilAsync(
+                other.SendAsync(ann.At("login"), Cancellation, ("step", step), ("code", code)));
+            return (answered, page);
         }
     }
 

@@ -58,7 +58,7 @@ static class Authentication
                 cookie.ExpireTimeSpan = Sessions.Life;
                 cookie.SlidingExpiration = false;
                 cookie.LoginPath = "/login";
-                cookie.TimeProvider = TimeProvider.System;
+                cookie.TimeProvider = options.LogIn.Time;
                 // A program that carries an old cookie is told, not led to a page.
                 cookie.Events.OnRedirectToLogin =
                     context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);

@@ -6,7 +6,7 @@ namespace Whistle.Inventory.People;
 /// How many log-ins may fail from one address, as <see cref="CallerNetwork"/> counts them, within some minutes. One that is under way
 /// counts as a failure until it succeeds.
 /// </summary>
-public sealed class LogInBound(LogInOptions options, TimeProvider time)
+public sealed class LogInBound(LogInOptions options)
 {
     // Beyond it the one that has been silent for longest is forgotten.
     const int MostAddresses = 10_000;
@@ -17,7 +17,7 @@ public sealed class LogInBound(LogInOptions options, TimeProvider time)
     /// <summary>Lets one begin; answers how long to wait where none may.</summary>
     public TimeSpan? Begin(IPAddress? from)
     {
-        var (key, now) = (CallerNetwork.Of(from), time.GetUtcNow());
+        var (key, now) = (CallerNetwork.Of(from), options.Time.GetUtcNow());
         lock (_gate)
         {
             if (!_failures.TryGetValue(key, out var failures))

@@ -18,4 +18,7 @@ public sealed record LogInOptions
 
     /// <summary>Those that wait for their turn.</summary>
     public int HashesWaiting { get; init; } = 16;
+
+    /// <summary>Real time, as browsers and phones count, whatever clock the server runs on; another in tests of log-ins.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
 }

@@ -28,8 +28,7 @@ public abstract record LogInOutcome
 /// Proves by password, code and recovery code who somebody is. Wrong ones are counted for each person, and after some in a row nothing
 /// proves anything until the lock is over, or somebody enables the person again.
 /// </summary>
-public sealed class LogIns(
-    PeopleState state, PeopleStore people, Passwords passwords, AuditLog audit, LogInOptions options, TimeProvider time)
+public sealed class LogIns(PeopleState state, PeopleStore people, Passwords passwords, AuditLog audit, LogInOptions options)
 {
     /// <summary>The first step. It takes as long whoever it is, and whether or not there is anybody.</summary>
     public async Task<LogInOutcome> ByPasswordAsync(string name, string password, IPAddress? from, CancellationToken cancellation)
@@ -57,7 +56,7 @@ public sealed class LogIns(
 
     Task<bool?> IsRightAsync(Person? person, string password, string name, IPAddress? from, CancellationToken cancellation) =>
         passwords.VerifyAsync(
-            person is { DisabledAt: null, Outside: null } && !person.IsLocked(time.GetUtcNow()) ? person.PasswordHash : null, password, name,
+            person is { DisabledAt: null, Outside: null } && !person.IsLocked(options.Time.GetUtcNow()) ? person.PasswordHash : null, password, name,
             from, cancellation);
 
     async Task<bool> IsCodeAsync(StateConnection connection, Person person, string code, CancellationToken cancellation)
@@ -67,7 +66,7 @@ public sealed class LogIns(
         var plain = RecoveryCodes.Plain(code);
         if (plain.Length != OneTimeCodes.Digits)
             return await RecoveryCodes.RedeemAsync(connection, person.Id, plain, cancellation);
-        if (OneTimeCodes.Find(key, plain, time.GetUtcNow(), person.LastCodeStep) is not { } step)
+        if (OneTimeCodes.Find(key, plain, options.Time.GetUtcNow(), person.LastCodeStep) is not { } step)
             return false;
         person.LastCodeStep = step;
         return true;
@@ -80,7 +79,7 @@ public sealed class LogIns(
         state.NoteAsync<LogInOutcome>(
             async connection =>
             {
-                var now = time.GetUtcNow();
+                var now = options.Time.GetUtcNow();
                 if (await PeopleStore.FindAsync(connection, tried.Id, cancellation) is not { Person: var person })
                     return new LogInOutcome.Failed("", "There is no such person any more.");
                 if (WhyNot(person, tried.SecurityStamp, now) is { } reason)

@@ -66,6 +66,10 @@ public sealed class PeopleState
             id TEXT PRIMARY KEY, person TEXT NOT NULL, name TEXT NOT NULL, public_key TEXT NOT NULL, sign_count INTEGER NOT NULL,
             transports TEXT NOT NULL, backup_eligible INTEGER NOT NULL, backed_up INTEGER NOT NULL, created_at INTEGER NOT NULL,
             used_at INTEGER NULL, checksum INTEGER)
+        """,
+        // Without checksums: what is damaged there lets nobody in.
+        """
+        CREATE TABLE spent_challenges (hash TEXT PRIMARY KEY, ends_at INTEGER NOT NULL) WITHOUT ROWID
         """);
 
     // Enough to name one of those that are there.

@@ -75,7 +75,7 @@ public abstract partial class StoreTests
         using var passwords = new Passwords(new());
         var ann = await people.AddAsync("ann", ViewerOfC);
         var state = new PeopleState(Database);
-        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), new(), TimeProvider.System);
+        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), new());
         var (accounts, passkeys) = (new Accounts(state, people.Sessions), new Passkeys(state, TimeProvider.System));
         var codes = RecoveryCodes.New();
         Assert.Null(await accounts.TurnOnAsync(ann, OneTimeCodes.NewKey(), 7, codes, Cancellation));
@@ -88,12 +88,20 @@ public abstract partial class StoreTests
 
         Microsoft.AspNetCore.Identity.UserPasskeyInfo key =
             new([1, 2, 3], [4], Now, uint.MaxValue - 1, ["internal", "hybrid"], true, true, false, [], []);
-        Assert.Null(await passkeys.AddAsync(ann, "laptop", key, Cancellation));
+        Assert.Null(await passkeys.AddAsync(ann, "laptop", key, new("a", TimeProvider.System.GetUtcNow().AddMinutes(1)), Cancellation));
         var kept = (await passkeys.FindAsync([1, 2, 3], Cancellation))!;
         Assert.Equal(
             ("laptop", uint.MaxValue - 1, true, false),
             (kept.Name, kept.Info.SignCount, kept.Info.IsBackupEligible, kept.Info.IsBackedUp));
         Assert.Equal(["internal", "hybrid"], kept.Info.Transports!);
+        key.SignCount = 0;
+        Assert.True(await passkeys.RemoveAsync(ann, kept.Id, Cancellation) is null);
+        PasskeyChallenge challenge = new("b", TimeProvider.System.GetUtcNow().AddMinutes(1));
+        Assert.Null(await passkeys.AddAsync(ann, "phone", key, challenge, Cancellation));
+        challenge = challenge with { Id = "c" };
+        var proofs = await Task.WhenAll(Enumerable.Range(0, 5).Select(
+            _ => new Passkeys(new PeopleState(Database), TimeProvider.System).UseAsync(ann.Id, key, challenge, Cancellation)));
+        Assert.Single(proofs, p => p is LogInOutcome.Proven);
 
         await Task.WhenAll(Enumerable.Range(0, new LogInOptions().WrongBeforeLock).Select(_ => CodeAsync("wrong")));
         Assert.True((await people.Store.FindAsync(ann.Id, Cancellation))!.Person.IsLocked(TimeProvider.System.GetUtcNow()));

@@ -57,7 +57,7 @@ public sealed class LogInsTests : IDisposable
         for (var i = 0; i < Usual.WrongBeforeLock; i++)
         {
             Assert.IsType<LogInOutcome.SecondFactor>(await TryAsync(Right));
-            Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, "000000x"));
+            Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, WrongCode(person)));
         }
 
         Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
@@ -136,7 +136,7 @@ public sealed class LogInsTests : IDisposable
     [Fact]
     public void The_thirty_first_failure_from_an_address_within_ten_minutes_waits_and_no_other_address_does()
     {
-        var bound = new LogInBound(Usual, _all.Time);
+        var bound = new LogInBound(Usual with { Time = _all.Time });
         for (var i = 0; i < Usual.FailuresFromAddress; i++)
         {
             Assert.Null(bound.Begin(From));
@@ -154,7 +154,7 @@ public sealed class LogInsTests : IDisposable
     [Fact]
     public void A_network_of_IPv6_is_one_address()
     {
-        var bound = new LogInBound(Usual, _all.Time);
+        var bound = new LogInBound(Usual with { Time = _all.Time });
         for (var i = 0; i < Usual.FailuresFromAddress; i++)
             Assert.Null(bound.Begin(IPAddress.Parse($"2001:db8:1:2::{i:x}")));
         Assert.NotNull(bound.Begin(IPAddress.Parse("2001:db8:1:2:ffff::1")));
@@ -189,24 +189,96 @@ public sealed class LogInsTests : IDisposable
     public async Task A_passkey_logs_in_whoever_is_locked_out_and_neither_a_copy_of_it_nor_whoever_is_disabled()
     {
         var ann = await AnnAsync();
-        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(1), Cancellation));
-        Assert.Contains("already", await _all.Passkeys.AddAsync(ann, "again", Key(1), Cancellation), StringComparison.Ordinal);
+        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(1), Challenge(), Cancellation));
+        Assert.Contains("already", await _all.Passkeys.AddAsync(ann, "again", Key(1), Challenge(), Cancellation), StringComparison.Ordinal);
         await WrongAsync(10);
 
-        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Cancellation));
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Cancellation));
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(0), Cancellation));
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Challenge(), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Challenge(), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(0), Challenge(), Cancellation));
         var bob = await _all.AddAsync("bob");
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(bob.Id, Key(3), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(bob.Id, Key(3), Challenge(), Cancellation));
         var kept = Assert.Single(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
         Assert.NotNull(await _all.Passkeys.RemoveAsync(bob, kept.Id, Cancellation));
         await _all.Store.DisableAsync(PeopleFixture.Local, "ann", Cancellation);
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(3), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(3), Challenge(), Cancellation));
         await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "ann", Cancellation);
         Assert.Empty(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
-
-        UserPasskeyInfo Key(uint count) => new([1, 2, 3], [4], _all.Time.GetUtcNow(), count, ["internal"], true, false, false, [], []);
     }
+
+    [Fact]
+    public async Task A_challenge_of_a_passkey_is_spent_once_in_every_process_and_forgotten_after_its_time()
+    {
+        var ann = await AnnAsync();
+        var (elsewhere, challenge) = (new Passkeys(new PeopleState(_all.Database), _all.Time), Challenge());
+        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(0), challenge, Cancellation));
+        Assert.Contains(
+            "used before", await elsewhere.AddAsync(ann, "phone", Key(0, id: 2), challenge, Cancellation), StringComparison.Ordinal);
+        Assert.Single(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
+
+        challenge = Challenge();
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(0), challenge, Cancellation));
+        foreach (var passkeys in (Passkeys[])[_all.Passkeys, elsewhere])
+            Assert.IsType<LogInOutcome.Failed>(await passkeys.UseAsync(ann.Id, Key(0), challenge, Cancellation));
+
+        _all.Time.Advance(TimeSpan.FromMinutes(15));
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(0), Challenge(), Cancellation));
+        await using var connection = await _all.Database.OpenAsync(Cancellation);
+        Assert.Single(await connection.QueryAsync("SELECT hash FROM spent_challenges", _ => true, Cancellation));
+    }
+
+    [Fact]
+    public async Task A_passkey_is_added_to_the_account_that_was_proven_and_to_none_that_has_changed_since()
+    {
+        var ann = await AnnAsync();
+        Assert.Null(await _all.Accounts.ChangePasswordAsync(ann, ann.PasswordHash!, null, Cancellation));
+        Assert.Contains(
+            "changed elsewhere", await _all.Passkeys.AddAsync(ann, "laptop", Key(0), Challenge(), Cancellation),
+            StringComparison.Ordinal);
+        Assert.Empty(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
+    }
+
+    [Fact]
+    public async Task What_is_changed_on_an_account_is_of_whoever_was_proven_and_not_of_what_it_has_become()
+    {
+        var (person, codes) = await WithCodesAsync();
+        Assert.Null(await _all.Accounts.ChangePasswordAsync(person, person.PasswordHash!, null, Cancellation));
+        foreach (var mistake in (string?[])
+        [
+            await _all.Accounts.ChangePasswordAsync(person, "another", null, Cancellation),
+            await _all.Accounts.TurnOnAsync(person, OneTimeCodes.NewKey(), 0, RecoveryCodes.New(), Cancellation),
+            await _all.Accounts.TurnOffAsync(person, Cancellation),
+            await _all.Accounts.ReplaceCodesAsync(person, RecoveryCodes.New(), Cancellation),
+        ])
+            Assert.Contains("changed elsewhere", mistake, StringComparison.Ordinal);
+
+        var now = (await _all.Store.FindAsync(person.Id, Cancellation))!.Person;
+        Assert.Equal((person.PasswordHash, person.AuthenticatorKey, true), (now.PasswordHash, now.AuthenticatorKey, now.HasTwoFactor));
+        Assert.IsType<LogInOutcome.Proven>(await CodeAsync(now, codes[0]));
+    }
+
+    [Fact]
+    public async Task A_reset_takes_password_app_recovery_codes_and_passkeys()
+    {
+        var (person, codes) = await WithCodesAsync();
+        Assert.Null(await _all.Passkeys.AddAsync(person, "laptop", Key(0), Challenge(), Cancellation));
+        var (token, _) = await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "ann", Cancellation);
+        var reset = (await _all.Store.FindAsync(person.Id, Cancellation))!.Person;
+        Assert.Equal((null, null, false), (reset.PasswordHash, reset.AuthenticatorKey, reset.HasTwoFactor));
+        Assert.Equal(0, await _all.Accounts.CountCodesAsync(reset, Cancellation));
+        Assert.Empty(await _all.Passkeys.OfAsync(reset.Id, Cancellation));
+
+        var (again, _) = await _all.Invitations.AcceptAsync(token!, "", await _all.HashAsync("nine quiet lamps"), Cancellation);
+        Assert.IsType<LogInOutcome.Proven>(await TryAsync("nine quiet lamps"));
+        _all.Time.Advance(TimeSpan.FromSeconds(30));
+        Assert.IsType<LogInOutcome.Failed>(await CodeAsync(again!, CodeNow(person)));
+        Assert.IsType<LogInOutcome.Failed>(await CodeAsync(again!, codes[0]));
+    }
+
+    PasskeyChallenge Challenge() => new(Guid.NewGuid().ToString(), _all.Time.GetUtcNow() + TimeSpan.FromMinutes(15));
+
+    UserPasskeyInfo Key(uint count, byte id = 1) =>
+        new([id, 2, 3], [4], _all.Time.GetUtcNow(), count, ["internal"], true, false, false, [], []);
 
     async Task<Person> AnnAsync() => await _all.AddAsync("ann", await _all.HashAsync(Right));
 
@@ -229,6 +301,10 @@ public sealed class LogInsTests : IDisposable
 
     Task<LogInOutcome> CodeAsync(Person person, string code) =>
         _all.LogIns.ByCodeAsync(person.Id, person.SecurityStamp, code, From, Cancellation);
+
+    // Six digits that are the code of no step about now.
+    string WrongCode(Person person) => Enumerable.Range(0, 10).Select(i => $"{i}00000").First(
+        c => OneTimeCodes.Find(person.AuthenticatorKey!, c, _all.Time.GetUtcNow(), 0) is null);
 
     string CodeNow(Person person) => OneTimeCodes.CodeOf(
         OneTimeCodes.Decode(person.AuthenticatorKey!), OneTimeCodes.StepOf(_all.Time.GetUtcNow()));

@@ -23,7 +23,7 @@ sealed class PeopleFixture : IDisposable
         Directory = new(State, Store, Tokens, Sessions, Time);
         Invitations = new(State, Sessions, Directory, Time);
         Audit = new(Database, Time);
-        LogIns = new(State, Store, Passwords, Audit, new(), Time);
+        LogIns = new(State, Store, Passwords, Audit, new() { Time = Time });
         Accounts = new(State, Sessions);
         Passkeys = new(State, Time);
     }
