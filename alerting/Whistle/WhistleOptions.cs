@@ -14,6 +14,7 @@ using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest;
 using Whistle.Inventory;
+using Whistle.Inventory.People;
 using Whistle.Oidc;
 using Whistle.PromQL;
 using Whistle.Remediation.Control;
@@ -57,6 +58,9 @@ sealed record WhistleOptions
     public IReadOnlyList<string> Proxies { get; init; } = [];
 
     public TlsOptions Tls { get; init; } = new();
+
+    /// <summary>How much may go wrong at a log-in with an account here.</summary>
+    public LogInOptions LogIn { get; init; } = new();
 
     /// <summary>Log-in at a provider of one's own, beside accounts here.</summary>
     public OidcOptions Oidc { get; init; } = new();
@@ -194,6 +198,7 @@ sealed record WhistleOptions
         var errors = new List<OptionError>();
         errors.AddRange(ListenErrors());
         errors.AddRange(Tls.Errors());
+        errors.AddRange(LogInErrors());
         errors.AddRange(Oidc.Errors());
         if (DatabaseFile is not null && SecretOf(DatabaseFile).Fault() is { } unread)
             errors.Add(new(nameof(DatabaseFile), unread));
@@ -292,6 +297,29 @@ sealed record WhistleOptions
         where limit.Value < BrakeLimits.Shortest || limit.Value > BrakeLimits.Longest
         select new OptionError(
             $"{nameof(Brakes)}:{limit.Name}", $"{limit.Value} is not between a minute and ten years. Write it like 24h.");
+
+    IEnumerable<OptionError> LogInErrors()
+    {
+        foreach (var (name, value, least, most) in new (string, int, int, int)[]
+        {
+            (nameof(LogIn.WrongBeforeLock), LogIn.WrongBeforeLock, 3, 100),
+            (nameof(LogIn.FailuresFromAddress), LogIn.FailuresFromAddress, 3, 10_000),
+            (nameof(LogIn.HashesAtOnce), LogIn.HashesAtOnce, 1, 64), (nameof(LogIn.HashesWaiting), LogIn.HashesWaiting, 0, 1_000),
+        })
+        {
+            if (value < least || value > most)
+                yield return new($"{nameof(LogIn)}:{name}", $"{value} is not between {least} and {most}. Write it like {least}.");
+        }
+
+        foreach (var (name, value) in new (string, TimeSpan)[]
+        {
+            (nameof(LogIn.LockedFor), LogIn.LockedFor), (nameof(LogIn.FailureWindow), LogIn.FailureWindow),
+        })
+        {
+            if (value < TimeSpan.FromMinutes(1) || value > TimeSpan.FromDays(1))
+                yield return new($"{nameof(LogIn)}:{name}", $"{value} is not between a minute and a day. Write it like 15m.");
+        }
+    }
 
     IEnumerable<OptionError> ResourceErrors()
     {

@@ -76,6 +76,34 @@ public sealed class AccountTests
     }
 
     [Fact]
+    public async Task Wrong_passwords_on_the_page_are_bounded_by_address_and_none_is_asked_for_where_there_is_nothing_to_turn_off()
+    {
+        await using var server = await InProcessServer.StartAsync(
+            Cancellation, change: o => o with { RunTimers = false, LogIn = new() { FailuresFromAddress = 3 } });
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        for (var i = 0; i < 5; i++)
+        {
+            var (status, text) = await ann.ActAsync(browser, "turn-off-second-factor", ("old", "wrong wrong wrong"));
+            Assert.Equal(400, status);
+            Assert.Contains("is off already", text, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(0, (await ann.PersonAsync()).FailedCount);
+        // The right one is no failure.
+        for (var i = 0; i < 5; i++)
+            Assert.Equal(400, (await RemoveAsync(ann.Password)).Status);
+        for (var i = 0; i < 3; i++)
+            Assert.Contains("is wrong", (await RemoveAsync("wrong wrong wrong")).Text, StringComparison.Ordinal);
+        Assert.Equal(3, (await ann.PersonAsync()).FailedCount);
+        Assert.Equal(429, (await RemoveAsync(ann.Password)).Status);
+        using var other = new Browser();
+        Assert.Equal(429, (await ann.LogInAsync(other)).Status);
+
+        Task<(int Status, string Text)> RemoveAsync(string old) => ann.ActAsync(browser, "remove-passkey", ("old", old), ("id", "none"));
+    }
+
+    [Fact]
     public async Task Sessions_and_tokens_are_ones_own()
     {
         await using var server = await StartAsync();

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
@@ -96,7 +97,7 @@ public sealed class LogInTests
         all["unknown"] = new(server.App, "unknown", "");
         all["outside"] = new(server.App, "outside", "");
         var logIns = server.App.Services.GetRequiredService<LogIns>();
-        for (var i = 0; i < LogIns.Most; i++)
+        for (var i = 0; i < new LogInOptions().WrongBeforeLock; i++)
             await logIns.ByPasswordAsync("locked", "wrong", null, Cancellation);
 
         List<(string Name, int Status, string Text, double Took)> answers = [];
@@ -145,6 +146,37 @@ public sealed class LogInTests
     }
 
     [Fact]
+    public async Task The_second_step_may_take_five_minutes()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var server = await StartAsync(new() { Time = time });
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        var codes = await ann.TurnOnAsync(browser);
+        var (late, inTime) = (await StepAsync(), await StepAsync());
+        time.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(1));
+        Assert.Equal(200, (await SecondAsync(inTime, codes[0])).Status);
+        time.Advance(TimeSpan.FromSeconds(1));
+        var (status, text) = await SecondAsync(late, codes[1]);
+        Assert.Equal(401, status);
+        Assert.Contains("took too long", text, StringComparison.Ordinal);
+
+        async Task<string> StepAsync()
+        {
+            using var other = new Browser();
+            return Account.Value((await ann.LogInAsync(other)).Text, "step");
+        }
+
+        async Task<(int Status, string Text)> SecondAsync(string step, string code)
+        {
+            using var other = new Browser();
+            var (answered, page, _) = await time.UntilAsync(
+                other.SendAsync(ann.At("login"), Cancellation, ("step", step), ("code", code)));
+            return (answered, page);
+        }
+    }
+
+    [Fact]
     public async Task A_flood_of_wrong_log_ins_is_turned_away_and_others_are_served()
     {
         await using var server = await StartAsync();
@@ -159,13 +191,67 @@ public sealed class LogInTests
             return status;
         }));
 
-        Assert.InRange(answers.Count(a => a == 401), 1, LogInBound.Most);
+        Assert.InRange(answers.Count(a => a == 401), 1, new LogInOptions().FailuresFromAddress);
         Assert.Equal([], answers.Distinct().Except([401, 429, 503]));
         Assert.True(await session.IsLoggedInAsync(server.App.Address, Cancellation));
         // A kind a minute and address, however many there were.
         Assert.InRange(
             (await server.App.Services.GetRequiredService<AuditLog>().ListAsync(
                 new(Action: "log-in", Outcome: AuditOutcome.Refused), 100, Cancellation)).Count, 1, 5);
+    }
+
+    [Fact]
+    public async Task Tries_of_links_are_bounded_by_address_as_log_ins_are()
+    {
+        await using var server = await StartAsync(new() { FailuresFromAddress = 3 });
+        var token = await Account.InviteAsync(server, null);
+        using var browser = new Browser();
+        var link = new Uri(server.App.Address, "invitation");
+        // A link that works is no failure.
+        for (var i = 0; i < 5; i++)
+            Assert.Equal(200, (await browser.OpenAsync(new Uri(server.App.Address, $"invitation?token={token}"), Cancellation)).Status);
+        Assert.Equal(404, (await browser.OpenAsync(link, Cancellation)).Status);
+        Assert.Equal(404, (await browser.SendAsync(link, Cancellation, ("token", "x"), ("name", "eve"))).Status);
+        Assert.Equal(401, (await browser.SendAsync(new(server.App.Address, "login"), Cancellation, ("name", "eve"))).Status);
+        foreach (var (status, _, headers) in new[]
+        {
+            await browser.OpenAsync(link, Cancellation), await browser.SendAsync(link, Cancellation, ("token", token)),
+        })
+        {
+            Assert.Equal(429, status);
+            Assert.NotNull(headers.RetryAfter);
+        }
+    }
+
+    [Fact]
+    public async Task A_name_that_is_taken_is_said_before_a_password_is_hashed_and_counts_as_a_failure()
+    {
+        await using var server = await StartAsync(new() { FailuresFromAddress = 3 });
+        await Account.AddAsync(server, "ann");
+        var token = await Account.InviteAsync(server, null);
+        using var browser = new Browser();
+        var from = System.Net.IPAddress.Parse("127.0.0.1");
+        var passwords = server.App.Services.GetRequiredService<Passwords>();
+        // Whoever hashes finds no place.
+        var held = Enumerable.Range(0, passwords.MostOfAddress).Select(
+            i => passwords.HashAsync("x", $"{i}", from, Cancellation)).ToList();
+        for (var i = 0; i < 3; i++)
+        {
+            var (status, text) = await ChooseAsync("Ann");
+            Assert.Equal(400, status);
+            Assert.Contains("is taken", text, StringComparison.Ordinal);
+        }
+
+        await Task.WhenAll(held);
+        Assert.Equal(429, (await ChooseAsync("bea")).Status);
+
+        async Task<(int Status, string Text)> ChooseAsync(string name)
+        {
+            var (status, text, _) = await browser.SendAsync(
+                new(server.App.Address, "invitation"), Cancellation, ("token", token), ("name", name),
+                ("password", "correct horse battery staple"), ("again", "correct horse battery staple"));
+            return (status, text);
+        }
     }
 
     [Fact]
@@ -216,5 +302,6 @@ public sealed class LogInTests
         Assert.DoesNotMatch(new Regex("ws[a-z]_[A-Za-z0-9_-]{20}"), written);
     }
 
-    static Task<InProcessServer> StartAsync() => InProcessServer.StartAsync(Cancellation, change: o => o with { RunTimers = false });
+    static Task<InProcessServer> StartAsync(LogInOptions? limits = null) => InProcessServer.StartAsync(
+        Cancellation, change: o => o with { RunTimers = false, LogIn = limits ?? o.LogIn });
 }

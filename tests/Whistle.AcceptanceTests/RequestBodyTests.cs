@@ -3,6 +3,10 @@ using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text;
 
+using Microsoft.Extensions.DependencyInjection;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.People;
 using Whistle.State.Memory;
 
 using Xunit;
@@ -28,6 +32,11 @@ public sealed class RequestBodyTests
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancellation);
         }
 
+        // Another token of theirs has no share of its own, and somebody else has.
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, await server.PostAsync(200_000, await TokenAsync(server, PersonIdentity.Local)));
+        var ann = await (await Account.AddAsync(server, "ann")).PersonAsync();
+        Assert.NotEqual(HttpStatusCode.ServiceUnavailable, await server.PostAsync(200_000, await TokenAsync(server, ann.Identity)));
+
         using var killed = await server.Http.PutAsJsonAsync("api/whistle/v1/kill-switch", new { on = true, reason = "x" }, Cancellation);
         Assert.Equal(HttpStatusCode.OK, killed.StatusCode);
         using var agent = new HttpClient { BaseAddress = server.App.Address };
@@ -41,6 +50,14 @@ public sealed class RequestBodyTests
         slow.Dispose();
         while (await server.PostAsync(200_000) is HttpStatusCode.ServiceUnavailable)
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancellation);
+    }
+
+    static async Task<string> TokenAsync(InProcessServer server, string owner)
+    {
+        var actor = await server.App.Services.GetRequiredService<PeopleDirectory>().ActorOfAsync(owner, Cancellation);
+        var (token, _, _) = await server.App.Services.GetRequiredService<ApiTokens>().MakeAsync(
+            actor!, "program", [new(Role.Viewer, AccessScope.All)], ApiTokens.Usual, Cancellation);
+        return token!;
     }
 
     [Fact]
@@ -76,11 +93,14 @@ file static class Posts
         return upload;
     }
 
-    public static async Task<HttpStatusCode> PostAsync(this InProcessServer server, int bytes)
+    /// <param name="token">The server's own if not given.</param>
+    public static async Task<HttpStatusCode> PostAsync(this InProcessServer server, int bytes, string? token = null)
     {
         using var body = new ByteArrayContent(new byte[bytes]);
         body.Headers.ContentType = new("application/x-www-form-urlencoded");
-        using var answer = await server.Http.PostAsync("api/v1/query", body, TestContext.Current.CancellationToken);
+        using var request = new HttpRequestMessage(HttpMethod.Post, "api/v1/query") { Content = body };
+        request.Headers.Authorization = token is null ? null : new("Bearer", token);
+        using var answer = await server.Http.SendAsync(request, TestContext.Current.CancellationToken);
         return answer.StatusCode;
     }
 }

@@ -84,7 +84,7 @@ public sealed class LogInPageTests(Chromium chromium) : IAsyncDisposable
         await BeginAsync(scene, "ann");
         await LogOutAsync();
         await LooksAsync("login-form");
-        for (var i = 0; i < LogIns.Most; i++)
+        for (var i = 0; i < new LogInOptions().WrongBeforeLock; i++)
             await LogInAsync("ann", "wrong wrong wrong");
         var said = await _page.GetByRole(AriaRole.Alert).First.InnerTextAsync();
         await LooksAsync("login-wrong");

@@ -21,7 +21,7 @@ static class LocalCaller
         var builder = WebApplication.CreateSlimBuilder();
         builder.Services.AddAuthorization()
             .AddSingleton(StateDatabase.InMemory()).AddSingleton(TimeProvider.System).AddSingleton<AuditLog>()
-            .AddCallers("");
+            .AddCallers("", new());
         return builder;
     }
 

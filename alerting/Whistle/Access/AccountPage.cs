@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using System.Net;
 
 using Microsoft.AspNetCore.DataProtection;
 
@@ -14,6 +14,9 @@ namespace Whistle.Access;
 /// <summary>What somebody looks after themselves: password, second factor, sessions and API tokens. Forms that need no script.</summary>
 sealed class AccountPage
 {
+    // As long as somebody looks for their phone.
+    static readonly TimeSpan KeyLasts = TimeSpan.FromMinutes(15);
+
     const string Changed = "That is no act of this page. Load it again.";
 
     readonly PeopleStore _people;
@@ -26,16 +29,18 @@ sealed class AccountPage
     readonly PasskeyLogIn _devices;
     readonly Passkeys _passkeys;
     readonly AuditLog _audit;
-    readonly IDataProtector _protector;
+    readonly TimeProvider _time;
+    readonly SealedText _key;
     readonly Dictionary<string, Func<AccountVisit, Task>> _acts;
 
     public AccountPage(
         PeopleStore people, Accounts accounts, LogIns logIns, LogInBound bound, Passwords passwords, Sessions sessions, ApiTokens tokens,
-        PasskeyLogIn devices, Passkeys passkeys, AuditLog audit, IDataProtectionProvider protection)
+        PasskeyLogIn devices, Passkeys passkeys, AuditLog audit, LogInOptions options, IDataProtectionProvider protection)
     {
         (_people, _accounts, _logIns, _bound, _passwords) = (people, accounts, logIns, bound, passwords);
         (_sessions, _tokens, _devices, _passkeys, _audit) = (sessions, tokens, devices, passkeys, audit);
-        _protector = protection.CreateProtector("whistle.new-authenticator");
+        _time = options.Time;
+        _key = new(protection, "whistle.new-authenticator", 3, KeyLasts, _time);
         _acts = new()
         {
             ["change-password"] = OfPerson(ChangePasswordAsync),
@@ -98,7 +103,7 @@ sealed class AccountPage
             await ShowAsync(visit, "The two passwords differ.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
         {
-            if (await _passwords.HashAsync(visit.Form.One("password"), visit.Cancellation) is { } hash)
+            if (await _passwords.HashAsync(visit.Form.One("password"), person.Name, visit.From, visit.Cancellation) is { } hash)
                 await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, hash, visit.Session, visit.Cancellation));
             else
                 await PasswordLogIn.BusyAsync(visit.Context);
@@ -110,7 +115,7 @@ sealed class AccountPage
         if (Open(visit.Form.One("key"), person) is not { } key)
             await ShowAsync(visit, "That took too long, or your account has changed. Begin again.", StatusCodes.Status400BadRequest);
         else if (OneTimeCodes.Find(
-            key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), TimeProvider.System.GetUtcNow(), 0) is not { } step)
+            key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), _time.GetUtcNow(), 0) is not { } step)
             await ShowKeyAsync(visit, key, "That is not the app's code. Check the phone's clock, and enter the code that it shows now.");
         else if (await ProveAsync(visit, person, mistake => ShowKeyAsync(visit, key, mistake)) is { } proven)
             await WithCodesAsync(visit, codes => _accounts.TurnOnAsync(proven, key, step, codes, visit.Cancellation));
@@ -118,7 +123,9 @@ sealed class AccountPage
 
     async Task TurnOffAsync(AccountVisit visit, Person person)
     {
-        if (await ProveAsync(visit, person) is { } proven)
+        if (!person.HasTwoFactor)
+            await ShowAsync(visit, "The authenticator app is off already.", StatusCodes.Status400BadRequest);
+        else if (await ProveAsync(visit, person) is { } proven)
             await DoAsync(visit, () => _accounts.TurnOffAsync(proven, visit.Cancellation));
     }
 
@@ -132,11 +139,11 @@ sealed class AccountPage
 
     async Task AddPasskeyAsync(AccountVisit visit, Person person)
     {
-        if (await _devices.MadeAsync(visit.Context, visit.Form, person) is not { } made)
+        if (await _devices.MadeAsync(visit.Context, visit.Form, person) is not var (key, challenge))
             await ShowAsync(visit, "The device gave no valid passkey, or that took too long. Try again.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
             await DoAsync(
-                visit, () => _passkeys.AddAsync(proven, visit.Form.One("name").Trim(), made, visit.Cancellation),
+                visit, () => _passkeys.AddAsync(proven, visit.Form.One("name").Trim(), key, challenge, visit.Cancellation),
                 visit.Form.One("name").Trim());
     }
 
@@ -169,16 +176,15 @@ sealed class AccountPage
     // Their password again: whoever sits at a browser that was left open does not take the account with it.
     async Task<Person?> ProveAsync(AccountVisit visit, Person person, Func<string, Task>? refuse = null)
     {
-        var from = visit.Context.Connection.RemoteIpAddress;
-        if (_bound.Begin(from) is { } wait)
+        if (_bound.Begin(visit.From) is { } wait)
         {
             await PasswordLogIn.TooManyAsync(visit.Context, wait, StatusCodes.Status429TooManyRequests);
             return null;
         }
 
-        var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), from, visit.Cancellation);
+        var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), visit.From, visit.Cancellation);
         if (outcome is not LogInOutcome.Failed)
-            _bound.Succeed(from);
+            _bound.Succeed(visit.From);
         switch (outcome)
         {
             case LogInOutcome.Proven(var proven):
@@ -189,7 +195,7 @@ sealed class AccountPage
             case LogInOutcome.Failed(_, var reason):
                 await _audit.RefuseAsync(new(visit.Caller, visit.Act, AccessScope.All) { Outcome = AuditOutcome.Refused, Reason = reason });
                 await (refuse ?? (mistake => ShowAsync(visit, mistake, StatusCodes.Status400BadRequest)))(
-                    "Your present password is wrong, or was wrong too often. Try again, or wait a quarter of an hour.");
+                    "Your present password is wrong, or was wrong too often. Try again, or wait some minutes.");
                 return null;
             default:
                 throw new InvalidOperationException($"{outcome} is no outcome of a proof.");
@@ -237,20 +243,10 @@ sealed class AccountPage
     }
 
     // The key waits in the form until the app has shown that it has it; for this log-in of this person alone.
-    string Seal(Person person, string key) => _protector.Protect($"{person.Id}\n{person.SecurityStamp}\n{key}");
+    string Seal(Person person, string key) => _key.Seal(person.Id, person.SecurityStamp, key);
 
-    string? Open(string text, Person person)
-    {
-        try
-        {
-            return _protector.Unprotect(text).Split('\n') is [var id, var stamp, var key] && id == person.Id
-                && stamp == person.SecurityStamp ? key : null;
-        }
-        catch (CryptographicException)
-        {
-            return null;
-        }
-    }
+    string? Open(string text, Person person) => _key.Open(text) is ([var id, var stamp, var key], _) && id == person.Id
+        && stamp == person.SecurityStamp ? key : null;
 }
 
 /// <summary>One request of somebody about their account.</summary>
@@ -259,6 +255,8 @@ sealed class AccountPage
 sealed record AccountVisit(HttpContext Context, IFormCollection Form, AuditActor Caller, string Session, Person? Person)
 {
     public string Act => Form.One("act");
+
+    public IPAddress? From => Context.Connection.RemoteIpAddress;
 
     public CancellationToken Cancellation => Context.RequestAborted;
 }

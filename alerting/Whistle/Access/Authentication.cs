@@ -58,7 +58,7 @@ static class Authentication
                 cookie.ExpireTimeSpan = Sessions.Life;
                 cookie.SlidingExpiration = false;
                 cookie.LoginPath = "/login";
-                cookie.TimeProvider = TimeProvider.System;
+                cookie.TimeProvider = options.LogIn.Time;
                 // A program that carries an old cookie is told, not led to a page.
                 cookie.Events.OnRedirectToLogin =
                     context => IsForPrograms(context.Request.Path) ? RefuseAsync(context.HttpContext) : ToLogin(context);
@@ -121,7 +121,7 @@ static class Authentication
             var act = new AuditAct(
                 RequestAudit.ActorOf(PeopleDirectory.OfLocal(CookieAuthenticationDefaults.AuthenticationScheme), context), "log-in")
             { Details = ByLink };
-            await audit.RecordAsync(act, () => BeginAsync(context, PersonIdentity.Local));
+            await audit.RecordAsync(act, () => BeginAsync(context, null));
             return LoginPages.LoggedIn;
         }).NeedsNobody("Whoever logs in is nobody yet.");
         app.MapPost(Address.Logout, async context =>
@@ -159,23 +159,28 @@ static class Authentication
     {
         Dashboard.Protect(context.Response);
         var actor = new AuditActor(person.Name, person.Identity, context.Connection.RemoteIpAddress);
-        await context.RequestServices.GetRequiredService<AuditLog>().RecordAsync(
-            new AuditAct(actor, "log-in") { Details = details }, () => BeginAsync(context, person.Identity));
-        await LoginPages.LoggedIn.ExecuteAsync(context);
+        var stale = await context.RequestServices.GetRequiredService<AuditLog>().RecordAsync(
+            new AuditAct(actor, "log-in") { Details = details }, () => BeginAsync(context, person), stale => stale);
+        if (stale is null)
+            await LoginPages.LoggedIn.ExecuteAsync(context);
+        else
+            await LoginPages.WriteAsync(context, "Log in again", stale);
     }
 
     /// <summary>Gives the browser a session.</summary>
     /// <param name="context">Of the request.</param>
-    /// <param name="owner">Whose it is.</param>
+    /// <param name="person">As it was proven who they are; null for the machine's own user.</param>
     /// <param name="kept">What the cookie keeps beside the session's id.</param>
-    public static async Task<bool> BeginAsync(HttpContext context, string owner, AuthenticationProperties? kept = null)
+    /// <returns>Why not; null where it has one.</returns>
+    public static async Task<string?> BeginAsync(HttpContext context, Person? person, AuthenticationProperties? kept = null)
     {
         var sessions = context.RequestServices.GetRequiredService<Sessions>();
-        var id = await sessions.BeginAsync(
-            owner, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted);
+        if (await sessions.BeginAsync(
+            person, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted) is not { } id)
+            return "Your account was changed while you logged in.";
         const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
         await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)), kept);
-        return true;
+        return null;
     }
 
     /// <summary>Whoever shows nothing that opens anything.</summary>

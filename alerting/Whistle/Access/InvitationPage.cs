@@ -6,7 +6,7 @@ using Whistle.Web;
 namespace Whistle.Access;
 
 /// <summary>Where a link of <c>whistle people invite</c> or <c>reset</c> leads: whoever has it chooses how to log in, once.</summary>
-sealed class InvitationPage(Invitations invitations, Passwords passwords, AuditLog audit)
+sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInBound bound, AuditLog audit)
 {
     const string Path = "/invitation";
     const string ByLink = """{"by":"invitation"}""";
@@ -22,31 +22,35 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, AuditL
     async Task GetAsync(HttpContext context)
     {
         Protect(context.Response);
-        await ShowAsync(context, context.Request.Query["token"] is [{ } token] ? token : "", "", null, StatusCodes.Status200OK);
+        var token = context.Request.Query["token"] is [{ } one] ? one : "";
+        if (await FindAsync(context, token) is not var (invitation, known))
+            return;
+        bound.Succeed(context.Connection.RemoteIpAddress);
+        await ShowAsync(context, invitation, known, token, "", null, StatusCodes.Status200OK);
     }
 
     async Task PostAsync(HttpContext context)
     {
         Protect(context.Response);
-        var form = await Forms.ReadAsync(context);
-        var (token, name) = (form?.One("token") ?? "", form?.One("name").Trim() ?? "");
+        var (form, from) = (await Forms.ReadAsync(context) ?? FormCollection.Empty, context.Connection.RemoteIpAddress);
+        var token = form.One("token");
         // Nothing is hashed for strangers.
-        var (invitation, known, _) = await invitations.LookAsync(token, context.RequestAborted);
-        if (form is null || invitation is null)
-        {
-            await ShowAsync(context, token, name, null, StatusCodes.Status404NotFound);
+        if (await FindAsync(context, token) is not var (invitation, known))
             return;
-        }
-
         var chooses = await invitations.ChoosesNameAsync(invitation, context.RequestAborted);
-        name = known?.Name ?? (chooses ? name : invitation.UserName!);
-        if (Mistake(name, known is not null, form) is { } mistake)
+        var name = known?.Name ?? (chooses ? form.One("name").Trim() : invitation.UserName!);
+        var mistake = Mistake(name, known is not null, form);
+        // It counts as a failure, so that a link does not tell everybody's names.
+        var isTaken = mistake is null && chooses && await invitations.IsTakenAsync(name, context.RequestAborted);
+        if (!isTaken)
+            bound.Succeed(from);
+        if ((isTaken ? Invitations.Taken(name) : mistake) is { } wrong)
         {
-            await ShowAsync(context, token, name, mistake, StatusCodes.Status400BadRequest);
+            await ShowAsync(context, invitation, known, token, name, wrong, StatusCodes.Status400BadRequest);
             return;
         }
 
-        if (await passwords.HashAsync(form.One("password"), context.RequestAborted) is not { } hash)
+        if (await passwords.HashAsync(form.One("password"), invitation.Id, from, context.RequestAborted) is not { } hash)
         {
             await PasswordLogIn.BusyAsync(context);
             return;
@@ -57,9 +61,28 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, AuditL
         var (person, refusal) = await audit.RecordAsync(
             act, () => invitations.AcceptAsync(token, name, hash, context.RequestAborted, act), r => r.Mistake);
         if (person is null)
-            await ShowAsync(context, token, name, refusal, StatusCodes.Status400BadRequest);
+            await ShowAsync(context, invitation, known, token, name, refusal, StatusCodes.Status400BadRequest);
         else
             await Authentication.LogInAsync(context, person, ByLink);
+    }
+
+    // It counts as a failure until the caller says otherwise. A link that does not work says the same whatever it is; whose was made for
+    // somebody is told what to do. Null where the answer is written.
+    async Task<(Invitation Invitation, Person? Known)?> FindAsync(HttpContext context, string token)
+    {
+        if (bound.Begin(context.Connection.RemoteIpAddress) is { } wait)
+        {
+            await PasswordLogIn.TooManyAsync(context, wait, StatusCodes.Status429TooManyRequests);
+            return null;
+        }
+
+        var (invitation, known, over) = await invitations.LookAsync(token, context.RequestAborted);
+        if (invitation is not null)
+            return (invitation, known);
+        await LoginPages.Of(
+            $"<h1>This link does not work</h1><p>{Forms.Text(over)}</p><p><a href=\"/login\">To the log-in</a></p>",
+            StatusCodes.Status404NotFound).ExecuteAsync(context);
+        return null;
     }
 
     static string? Mistake(string name, bool isKnown, IFormCollection form) =>
@@ -67,18 +90,9 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, AuditL
         : PasswordRules.Mistake(form.One("password"), name) is { } weak ? weak
         : form.One("again") != form.One("password") ? "The two passwords differ." : null;
 
-    // A link that does not work says the same whatever it is; whose was made for somebody is told what to do.
-    async Task ShowAsync(HttpContext context, string token, string name, string? mistake, int status)
+    async Task ShowAsync(
+        HttpContext context, Invitation invitation, Person? known, string token, string name, string? mistake, int status)
     {
-        var (invitation, known, over) = await invitations.LookAsync(token, context.RequestAborted);
-        if (invitation is null)
-        {
-            await LoginPages.Of(
-                $"<h1>This link does not work</h1><p>{Forms.Text(over)}</p><p><a href=\"/login\">To the log-in</a></p>",
-                StatusCodes.Status404NotFound).ExecuteAsync(context);
-            return;
-        }
-
         var chooses = await invitations.ChoosesNameAsync(invitation, context.RequestAborted);
         var called = known?.Name ?? invitation.UserName;
         var title = known is null ? "Welcome to Whistle" : "Choose a new password";

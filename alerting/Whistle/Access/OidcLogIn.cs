@@ -198,9 +198,8 @@ static class OidcLogIn
             {
                 var came = await http.RequestServices.GetRequiredService<PeopleStore>().ComeInAsync(
                     outside, name!, user.FindFirstValue("email"), grants, act, http.RequestAborted);
-                if (came.Person is { } comes)
-                    await Authentication.BeginAsync(http, comes.Identity, KeptOf(context.Properties));
-                return came;
+                return came.Person is { } comes
+                    && await Authentication.BeginAsync(http, comes, KeptOf(context.Properties)) is { } stale ? (null, stale) : came;
             },
             came => came.Refusal);
         if (person is null)

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Net;
-using System.Security.Cryptography;
 
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Identity;
@@ -27,14 +25,16 @@ sealed class PasskeyLogIn
 
     readonly Passkeys _passkeys;
     readonly PasskeyHandler<Person> _handler;
-    readonly IDataProtector _toAdd;
-    readonly IDataProtector _toLogIn;
+    readonly SealedText _toAdd;
+    readonly SealedText _toLogIn;
 
     public PasskeyLogIn(
-        PeopleStore people, Passkeys passkeys, IDataProtectionProvider protection, ILogger<UserManager<Person>> logger)
+        PeopleStore people, Passkeys passkeys, IDataProtectionProvider protection, LogInOptions options,
+        ILogger<UserManager<Person>> logger)
     {
         _passkeys = passkeys;
-        (_toAdd, _toLogIn) = (protection.CreateProtector("whistle.new-passkey"), protection.CreateProtector("whistle.passkey"));
+        _toAdd = new(protection, "whistle.new-passkey", 2, Lasts, options.Time);
+        _toLogIn = new(protection, "whistle.passkey", 2, Lasts, options.Time);
         var manager = new UserManager<Person>(
             new PasskeyStore(people, passkeys), null!, null!, [], [], null!, new IdentityErrorDescriber(), null!, logger);
         _handler = new(manager, Options.Create(new IdentityPasskeyOptions
@@ -55,7 +55,7 @@ sealed class PasskeyLogIn
         var options = await _handler.MakeRequestOptionsAsync(null, context);
         return $"""
             <form method="post" action="/login" data-passkey="{Forms.Text(options.RequestOptionsJson)}" hidden>
-            {Forms.Sealed(State, Seal(_toLogIn, "", options.AssertionState))}{Forms.Sealed(Credential, "")}
+            {Forms.Sealed(State, _toLogIn.Seal("", options.AssertionState!))}{Forms.Sealed(Credential, "")}
             {Forms.Button("Log in with a passkey", "")}<p class="refusal" role="alert"></p></form>{Script}
             """;
     }
@@ -67,51 +67,35 @@ sealed class PasskeyLogIn
             return null;
         var options = await _handler.MakeCreationOptionsAsync(
             new() { Id = person.Id, Name = person.Name, DisplayName = person.Name }, context);
-        return (options.CreationOptionsJson, Seal(_toAdd, person.Id, options.AttestationState));
+        return (options.CreationOptionsJson, _toAdd.Seal(person.Id, options.AttestationState!));
     }
 
     public static string Script => $"""<script src="{Dashboard.AssetAddress(Scripts)}" defer></script>""";
 
     public async Task<LogInOutcome> ProveAsync(HttpContext context, IFormCollection form)
     {
-        if (Open(_toLogIn, "", form.One(State)) is not { } state)
+        if (_toLogIn.Open(form.One(State)) is not ([_, var state], var until))
             return new LogInOutcome.Failed("", "The log-in with a passkey took too long, or was not begun here.");
         var result = await _handler.PerformAssertionAsync(
             new() { HttpContext = context, CredentialJson = form.One(Credential), AssertionState = state });
         return result.Succeeded
-            ? await _passkeys.UseAsync(result.User.Id, result.Passkey, context.RequestAborted)
+            ? await _passkeys.UseAsync(result.User.Id, result.Passkey, new(state, until), context.RequestAborted)
             : new LogInOutcome.Failed("", "The passkey is not known, or its proof is not valid.");
     }
 
-    /// <summary>The key that the device made; null where it proves nothing.</summary>
-    public async Task<UserPasskeyInfo?> MadeAsync(HttpContext context, IFormCollection form, Person person)
+    /// <summary>The key that the device made, and for which challenge; null where it proves nothing.</summary>
+    public async Task<(UserPasskeyInfo Key, PasskeyChallenge Challenge)?> MadeAsync(HttpContext context, IFormCollection form, Person person)
     {
-        if (Open(_toAdd, person.Id, form.One(State)) is not { } state)
+        if (_toAdd.Open(form.One(State)) is not ([var whose, var state], var until) || whose != person.Id)
             return null;
         var result = await _handler.PerformAttestationAsync(
             new() { HttpContext = context, CredentialJson = form.One(Credential), AttestationState = state });
-        return result.Succeeded && result.UserEntity.Id == person.Id ? result.Passkey : null;
+        return result.Succeeded && result.UserEntity.Id == person.Id ? (result.Passkey, new(state, until)) : null;
     }
 
     // Browsers bind them to a name, and to one that nobody on the way can take.
     static bool IsPossible(HttpRequest request) => !IPAddress.TryParse(request.Host.Host.Trim('[', ']'), out _)
         && (request.IsHttps || request.Host.Host.Equals("localhost", StringComparison.OrdinalIgnoreCase));
-
-    static string Seal(IDataProtector protector, string person, string? state) => protector.Protect(
-        $"{(TimeProvider.System.GetUtcNow() + Lasts).ToUnixTimeSeconds()}\n{person}\n{state}");
-
-    static string? Open(IDataProtector protector, string person, string text)
-    {
-        try
-        {
-            return protector.Unprotect(text).Split('\n', 3) is [var until, var whose, var state] && whose == person
-                && TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() < long.Parse(until, CultureInfo.InvariantCulture) ? state : null;
-        }
-        catch (CryptographicException)
-        {
-            return null;
-        }
-    }
 
     /// <summary>As much of a store as proving takes: what changes is written by <see cref="Passkeys"/> itself.</summary>
     sealed class PasskeyStore(PeopleStore people, Passkeys passkeys) : IUserPasskeyStore<Person>

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 
 using Microsoft.AspNetCore.DataProtection;
 
@@ -23,15 +22,17 @@ sealed class PasswordLogIn(
     const string WrongPasskey = "That did not work. Try the passkey again, use your password, or ask an administrator.";
     const string WrongCode = "That did not work. Wait for the next code, or use a recovery code that you have not used before.";
 
-    /// <summary>How long a failure takes at least: longer than a hash, whatever it was.</summary>
-    static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(500);
+    /// <summary>A failure takes a multiple of it: longer than a hash, whatever it was.</summary>
+    static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(500);
 
     static readonly TimeSpan BusyFor = TimeSpan.FromSeconds(5);
 
     /// <summary>How long the second step may take.</summary>
     static readonly TimeSpan StepLasts = TimeSpan.FromMinutes(5);
 
-    readonly IDataProtector _protector = protection.CreateProtector("whistle.second-step");
+    readonly SealedText _step = new(protection, "whistle.second-step", 2, StepLasts, options.LogIn.Time);
+
+    TimeProvider Time => options.LogIn.Time;
 
     public static void Map(WebApplication app)
     {
@@ -73,7 +74,7 @@ sealed class PasswordLogIn(
             return;
         }
 
-        var (from, began) = (context.Connection.RemoteIpAddress, TimeProvider.System.GetTimestamp());
+        var (from, began) = (context.Connection.RemoteIpAddress, Time.GetTimestamp());
         if (bound.Begin(from) is { } wait)
         {
             await TooManyAsync(context, wait, StatusCodes.Status429TooManyRequests);
@@ -109,9 +110,7 @@ sealed class PasswordLogIn(
         await audit.RefuseAsync(
             new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, failed.Name, DetailsOf(by))
             { Outcome = AuditOutcome.Refused, Reason = failed.Reason });
-        var rest = Shortest - TimeProvider.System.GetElapsedTime(began);
-        if (rest > TimeSpan.Zero)
-            await Task.Delay(rest, TimeProvider.System, context.RequestAborted);
+        await Task.Delay(Rest(Time.GetElapsedTime(began)), Time, context.RequestAborted);
         await AnswerAsync(
             context,
             by is "code" && Open(form.One(Step)) is not null ? CodeForm(form.One(Step), WrongCode)
@@ -119,6 +118,12 @@ sealed class PasswordLogIn(
                     + await passkeys.FormAsync(context) + LoginPages.OfProvider(options.Oidc),
             StatusCodes.Status401Unauthorized);
     }
+
+    /// <summary>
+    /// How long the answer to a failure still waits. Where the server is busy and takes longer than one beat, the next hides as well what
+    /// took so long.
+    /// </summary>
+    internal static TimeSpan Rest(TimeSpan took) => TimeSpan.FromTicks(Beat.Ticks - took.Ticks % Beat.Ticks);
 
     async Task<LogInOutcome> SecondAsync(HttpContext context, IFormCollection form) => Open(form.One(Step)) is var (person, stamp)
         ? await logIns.ByCodeAsync(person, stamp, form.One("code"), context.Connection.RemoteIpAddress, context.RequestAborted)
@@ -138,20 +143,7 @@ sealed class PasswordLogIn(
         LoginPages.Of($"<h1>Log in to Whistle</h1>{content}", status).ExecuteAsync(context);
 
     // Whoever holds it has shown the password; it opens nothing without a code, and nothing once anything about the log-in has changed.
-    string Seal(Person person) => _protector.Protect(
-        $"{(TimeProvider.System.GetUtcNow() + StepLasts).ToUnixTimeSeconds()}\n{person.Id}\n{person.SecurityStamp}");
+    string Seal(Person person) => _step.Seal(person.Id, person.SecurityStamp);
 
-    (string Person, string Stamp)? Open(string step)
-    {
-        try
-        {
-            return _protector.Unprotect(step).Split('\n') is [var until, var person, var stamp]
-                && TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() < long.Parse(until, CultureInfo.InvariantCulture)
-                ? (person, stamp) : null;
-        }
-        catch (CryptographicException)
-        {
-            return null;
-        }
-    }
+    (string Person, string Stamp)? Open(string step) => _step.Open(step) is ([var person, var stamp], _) ? (person, stamp) : null;
 }

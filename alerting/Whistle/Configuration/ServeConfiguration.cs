@@ -5,6 +5,7 @@ using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
 using Whistle.Inventory;
+using Whistle.Inventory.People;
 using Whistle.Oidc;
 using Whistle.Remediation.Control;
 using Whistle.State.Memory;
@@ -64,6 +65,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Names = top.Texts(nameof(WhistleOptions.Names)) ?? Defaults.Names,
         Proxies = top.Texts(nameof(WhistleOptions.Proxies)) ?? Defaults.Proxies,
         Tls = TlsOptions.Read(top.Section(nameof(WhistleOptions.Tls))),
+        LogIn = ReadLogIn(top.Section(nameof(WhistleOptions.LogIn)), Defaults.LogIn),
         Oidc = OidcOptions.Read(top.Section(nameof(WhistleOptions.Oidc))),
         Rules = top.Paths(nameof(WhistleOptions.Rules)) ?? Defaults.Rules,
         Runbooks = top.Paths(nameof(WhistleOptions.Runbooks)) ?? Defaults.Runbooks,
@@ -98,6 +100,16 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     {
         MaxSeries = section.Number("MaxSeriesInAnswer") ?? defaults.MaxSeries,
         MaxTexts = section.Number("MaxTextsInAnswer") ?? defaults.MaxTexts,
+    };
+
+    static LogInOptions ReadLogIn(SettingsSection section, LogInOptions defaults) => new()
+    {
+        WrongBeforeLock = section.Number(nameof(LogInOptions.WrongBeforeLock)) ?? defaults.WrongBeforeLock,
+        LockedFor = section.Duration(nameof(LogInOptions.LockedFor)) ?? defaults.LockedFor,
+        FailuresFromAddress = section.Number(nameof(LogInOptions.FailuresFromAddress)) ?? defaults.FailuresFromAddress,
+        FailureWindow = section.Duration(nameof(LogInOptions.FailureWindow)) ?? defaults.FailureWindow,
+        HashesAtOnce = section.Number(nameof(LogInOptions.HashesAtOnce)) ?? defaults.HashesAtOnce,
+        HashesWaiting = section.Number(nameof(LogInOptions.HashesWaiting)) ?? defaults.HashesWaiting,
     };
 
     static DiskOptions ReadDisk(SettingsSection section, DiskOptions defaults) => new()

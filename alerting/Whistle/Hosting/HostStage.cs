@@ -43,7 +43,7 @@ static class HostStage
             .AddSingleton(s => new FleetRegister(s.GetRequiredService<StateDatabase>(), options.Time, options.Retention))
             .AddSingleton<Credentials>().AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
-            .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
+            .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token, options.LogIn)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))

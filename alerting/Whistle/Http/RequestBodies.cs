@@ -35,9 +35,10 @@ static class RequestBodies
         }
 
         using var body = new MemoryStream();
-        var identity = context.User.FindFirst(PeopleDirectory.IdentityClaim)?.Value;
-        using var share = budgets.Open(identity ?? "");
-        if (await ReadAsync(context.Request, body, identity is null ? null : share) is { } refusal)
+        // However many tokens somebody has.
+        var owner = context.User.FindFirst(PeopleDirectory.OwnerClaim)?.Value;
+        using var share = budgets.Open(owner ?? "");
+        if (await ReadAsync(context.Request, body, owner is null ? null : share) is { } refusal)
         {
             context.Response.Headers.RetryAfter = refusal.Status is StatusCodes.Status503ServiceUnavailable ? "5" : default;
             // What is still to come is not waited for.

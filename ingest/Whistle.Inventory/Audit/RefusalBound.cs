@@ -5,7 +5,8 @@ namespace Whistle.Inventory.Audit;
 /// <summary>
 /// Keeps a flood of refusals from filling the disk: the first of each kind is written, the rest of its minute is counted and written as
 /// one entry. Beyond <see cref="Most"/> kinds in a minute, all others are one kind; those of whoever is logged in and those of nobody are
-/// bounded apart, so that strangers cannot make the others nameless. Of nobody there are <see cref="MostOfNobody"/> kinds a day.
+/// bounded apart, so that strangers cannot make the others nameless. Of nobody there are <see cref="MostOfNobody"/> kinds a day, without
+/// the log-ins that failed for somebody who exists.
 /// </summary>
 sealed class RefusalBound
 {
@@ -27,7 +28,7 @@ sealed class RefusalBound
         {
             var written = Take_NeedsLock(now, all: false);
             var kind = Kind.Of(record);
-            if (!_kinds.ContainsKey(kind) && IsFull_NeedsLock(kind.IsOfNobody, now))
+            if (!_kinds.ContainsKey(kind) && IsFull_NeedsLock(kind, IsBoundPerDay(record), now))
             {
                 record = new(new("", kind.IsOfNobody ? "" : "several", ""), "many-refusals", AccessScope.All)
                 { Outcome = AuditOutcome.Refused, Reason = "More kinds of refusals than are written each by itself." };
@@ -49,11 +50,14 @@ sealed class RefusalBound
             return Take_NeedsLock(now, all);
     }
 
-    bool IsFull_NeedsLock(bool ofNobody, DateTimeOffset now)
+    static bool IsBoundPerDay(AuditRecord record) =>
+        record.Actor.Identity.Length == 0 && !(record.Action == "log-in" && record.Subject.Length > 0);
+
+    bool IsFull_NeedsLock(Kind kind, bool perDay, DateTimeOffset now)
     {
-        if (_kinds.Keys.Count(k => k.IsOfNobody == ofNobody) >= Most)
+        if (_kinds.Keys.Count(k => k.IsOfNobody == kind.IsOfNobody) >= Most)
             return true;
-        if (!ofNobody)
+        if (!perDay)
             return false;
         if (_day != now.UtcDateTime.Date)
             (_day, _ofNobody) = (now.UtcDateTime.Date, 0);
@@ -79,7 +83,7 @@ sealed class RefusalBound
         public bool IsOfNobody => Identity.Length == 0;
 
         public static Kind Of(AuditRecord record) =>
-            new(record.Actor.Identity, record.Actor.From, record.Action, record.Scope, record.Outcome);
+            new(record.Actor.Identity, CallerNetwork.Of(record.Actor.From), record.Action, record.Scope, record.Outcome);
     }
 
     sealed class Counted(AuditRecord first, DateTimeOffset since)

@@ -27,14 +27,15 @@ public static class RouteAccessExtensions
 {
     /// <summary>Who there is, the guard, and the handler that decides.</summary>
     /// <param name="token">The server's own, with which sessions end.</param>
-    public static IServiceCollection AddCallers(this IServiceCollection services, string token) => services
-        // Sessions and log-ins by real time, as browsers and phones count, whatever clock the server runs on.
-        .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, TimeProvider.System))
+    public static IServiceCollection AddCallers(this IServiceCollection services, string token, LogInOptions logIn) => services
+        .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, logIn.Time))
         .AddSingleton<PeopleStore>().AddSingleton<ApiTokens>().AddSingleton<Invitations>().AddSingleton<PeopleDirectory>()
-        .AddSingleton<Passwords>().AddSingleton<Accounts>().AddSingleton<Passkeys>().AddSingleton(new LogInBound(TimeProvider.System))
+        .AddSingleton<Passwords>().AddSingleton<Accounts>()
+        .AddSingleton(s => new Passkeys(s.GetRequiredService<PeopleState>(), logIn.Time))
+        .AddSingleton(logIn).AddSingleton(new LogInBound(logIn))
         .AddSingleton(s => new LogIns(
             s.GetRequiredService<PeopleState>(), s.GetRequiredService<PeopleStore>(), s.GetRequiredService<Passwords>(),
-            s.GetRequiredService<AuditLog>(), TimeProvider.System))
+            s.GetRequiredService<AuditLog>(), logIn))
         .AddSingleton<Guard>().AddSingleton<ReadRecords>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
 
     /// <summary>

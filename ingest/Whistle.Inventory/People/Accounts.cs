@@ -5,7 +5,7 @@ namespace Whistle.Inventory.People;
 /// <summary>What somebody changes about how they log in themselves. Whoever calls has proven who they are.</summary>
 public sealed class Accounts(PeopleState state, Sessions sessions)
 {
-    const string Changed = "Your account was changed elsewhere. Try again.";
+    internal const string Changed = "Your account was changed elsewhere. Try again.";
 
     /// <summary>Ends all other sessions of theirs.</summary>
     /// <param name="person">As it was proven who they are.</param>
@@ -64,8 +64,7 @@ public sealed class Accounts(PeopleState state, Sessions sessions)
         state.ChangeAsync<string?>(
             async connection =>
             {
-                if (await PeopleStore.FindAsync(connection, person.Id, cancellation) is not
-                    { Person: { DisabledAt: null, Outside: null } known } || known.SecurityStamp != person.SecurityStamp)
+                if (await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is not { Outside: null } known)
                     return Changed;
                 known.SecurityStamp = Invitations.NewStamp();
                 await change(connection, known);

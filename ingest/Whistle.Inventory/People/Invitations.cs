@@ -119,6 +119,16 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
         return invitation.Person is null && (invitation.UserName is not { } name || await IsTakenAsync(connection, name, cancellation));
     }
 
+    /// <summary>Whether somebody has the name already.</summary>
+    public async Task<bool> IsTakenAsync(string name, CancellationToken cancellation)
+    {
+        await using var connection = await state.OpenAsync(cancellation);
+        return await IsTakenAsync(connection, name, cancellation);
+    }
+
+    /// <summary>To be said where somebody has the name already.</summary>
+    public static string Taken(string name) => $"{name} is taken. Choose another name.";
+
     /// <summary>Somebody new begins, or somebody who is known begins again, with a password of their own.</summary>
     /// <param name="name">Chosen, where the invitation leaves that to them.</param>
     /// <param name="act">Commits with what changes; told who it is, or that it is refused.</param>
@@ -137,7 +147,7 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
                 if (known is null && PersonNames.Mistake(name) is { } wrong)
                     return Refuse(wrong);
                 if (known is null && await IsTakenAsync(connection, name, cancellation))
-                    return Refuse($"{name} is taken. Choose another name.");
+                    return Refuse(Taken(name));
                 var now = time.GetUtcNow();
                 var person = known ?? new Person { Id = Guid.NewGuid().ToString("N"), Name = name, CreatedAt = now };
                 (person.PasswordHash, person.SecurityStamp) = (passwordHash, NewStamp());

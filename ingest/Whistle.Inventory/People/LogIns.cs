@@ -25,21 +25,17 @@ public abstract record LogInOutcome
 }
 
 /// <summary>
-/// Proves by password, code and recovery code who somebody is. Wrong ones are counted for each person, and after <see cref="Most"/> in a
-/// row nothing proves anything until <see cref="LockedFor"/> is over, or somebody enables the person again.
+/// Proves by password, code and recovery code who somebody is. Wrong ones are counted for each person, and after some in a row nothing
+/// proves anything until the lock is over, or somebody enables the person again.
 /// </summary>
-public sealed class LogIns(PeopleState state, PeopleStore people, Passwords passwords, AuditLog audit, TimeProvider time)
+public sealed class LogIns(PeopleState state, PeopleStore people, Passwords passwords, AuditLog audit, LogInOptions options)
 {
-    public const int Most = 10;
-
-    public static readonly TimeSpan LockedFor = TimeSpan.FromMinutes(15);
-
     /// <summary>The first step. It takes as long whoever it is, and whether or not there is anybody.</summary>
     public async Task<LogInOutcome> ByPasswordAsync(string name, string password, IPAddress? from, CancellationToken cancellation)
     {
         // Anything can be typed into a form, and not all of it can be asked for.
         var person = PersonNames.Mistake(name) is null ? (await people.FindByNameAsync(name, cancellation))?.Person : null;
-        if (await IsRightAsync(person, password, cancellation) is not { } isRight)
+        if (await IsRightAsync(person, password, name, from, cancellation) is not { } isRight)
             return new LogInOutcome.Busy();
         return person is null ? new LogInOutcome.Failed("", "There is nobody of that name.")
             : await ConcludeAsync(
@@ -55,12 +51,13 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
 
     /// <summary>Whoever is logged in proves with their password that it is still them.</summary>
     public async Task<LogInOutcome> ProveAsync(Person person, string password, IPAddress? from, CancellationToken cancellation) =>
-        await IsRightAsync(person, password, cancellation) is not { } isRight ? new LogInOutcome.Busy()
+        await IsRightAsync(person, password, person.Name, from, cancellation) is not { } isRight ? new LogInOutcome.Busy()
             : await ConcludeAsync(person, from, "The password is wrong.", (_, _) => Task.FromResult(isRight), cancellation);
 
-    Task<bool?> IsRightAsync(Person? person, string password, CancellationToken cancellation) => passwords.VerifyAsync(
-        person is { DisabledAt: null, Outside: null } && !person.IsLocked(time.GetUtcNow()) ? person.PasswordHash : null, password,
-        cancellation);
+    Task<bool?> IsRightAsync(Person? person, string password, string name, IPAddress? from, CancellationToken cancellation) =>
+        passwords.VerifyAsync(
+            person is { DisabledAt: null, Outside: null } && !person.IsLocked(options.Time.GetUtcNow()) ? person.PasswordHash : null, password, name,
+            from, cancellation);
 
     async Task<bool> IsCodeAsync(StateConnection connection, Person person, string code, CancellationToken cancellation)
     {
@@ -69,7 +66,7 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
         var plain = RecoveryCodes.Plain(code);
         if (plain.Length != OneTimeCodes.Digits)
             return await RecoveryCodes.RedeemAsync(connection, person.Id, plain, cancellation);
-        if (OneTimeCodes.Find(key, plain, time.GetUtcNow(), person.LastCodeStep) is not { } step)
+        if (OneTimeCodes.Find(key, plain, options.Time.GetUtcNow(), person.LastCodeStep) is not { } step)
             return false;
         person.LastCodeStep = step;
         return true;
@@ -82,7 +79,7 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
         state.NoteAsync<LogInOutcome>(
             async connection =>
             {
-                var now = time.GetUtcNow();
+                var now = options.Time.GetUtcNow();
                 if (await PeopleStore.FindAsync(connection, tried.Id, cancellation) is not { Person: var person })
                     return new LogInOutcome.Failed("", "There is no such person any more.");
                 if (WhyNot(person, tried.SecurityStamp, now) is { } reason)
@@ -113,9 +110,9 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
         StateConnection connection, Person person, IPAddress? from, DateTimeOffset now, CancellationToken cancellation)
     {
         person.FailedCount++;
-        var isOver = person.FailedCount >= Most;
+        var isOver = person.FailedCount >= options.WrongBeforeLock;
         if (isOver)
-            (person.FailedCount, person.LockedUntil) = (0, now + LockedFor);
+            (person.FailedCount, person.LockedUntil) = (0, now + options.LockedFor);
         await PeopleStore.SaveAsync(connection, person, cancellation);
         if (!isOver)
             return;
@@ -123,7 +120,7 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
         await audit.WriteAsync(
             connection,
             new(new(AuditActor.Server.Name, AuditActor.Server.Identity, from), "lock-out", AccessScope.All, person.Name,
-                $$"""{"failures":{{Most}},"until":"{{until}}"}"""),
+                $$"""{"failures":{{options.WrongBeforeLock}},"until":"{{until}}"}"""),
             cancellation);
     }
 }

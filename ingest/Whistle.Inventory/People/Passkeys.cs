@@ -4,6 +4,7 @@ using System.Data.Common;
 using Microsoft.AspNetCore.Identity;
 
 using Whistle.State;
+using Whistle.Telemetry;
 
 namespace Whistle.Inventory.People;
 
@@ -12,6 +13,11 @@ namespace Whistle.Inventory.People;
 /// <param name="Person">The id of whoever it logs in.</param>
 /// <param name="Info">As it was registered; the count of its uses rises with each.</param>
 public sealed record Passkey(string Id, string Person, string Name, UserPasskeyInfo Info, DateTimeOffset? UsedAt);
+
+/// <summary>What a device was given to sign. Each proves once, whichever server process it is shown to.</summary>
+/// <param name="Id">Random.</param>
+/// <param name="Until">No proof of it counts from then on.</param>
+public sealed record PasskeyChallenge(string Id, DateTimeOffset Until);
 
 public sealed class Passkeys(PeopleState state, TimeProvider time)
 {
@@ -41,19 +47,21 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
     /// <param name="person">Has proven who they are.</param>
     /// <param name="info">Has proven that the key is on their device.</param>
     /// <returns>Why not; null where it was added.</returns>
-    public Task<string?> AddAsync(Person person, string name, UserPasskeyInfo info, CancellationToken cancellation) => state.ChangeAsync(
+    public Task<string?> AddAsync(
+        Person person, string name, UserPasskeyInfo info, PasskeyChallenge challenge, CancellationToken cancellation) => state.ChangeAsync(
         async connection =>
         {
             if (name.Length is 0 or > LongestName || name.Any(char.IsControl))
                 return $"Give it a name of up to {LongestName} characters.";
-            if (await PeopleStore.FindAsync(connection, person.Id, cancellation) is not
-                { Person: { DisabledAt: null, Outside: null } known } || known.SecurityStamp != person.SecurityStamp)
-                return "Your account was changed elsewhere. Try again.";
+            if (await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is not { Outside: null })
+                return Accounts.Changed;
             if ((await OfAsync(connection, person.Id, cancellation)).Count >= MostOfOne)
                 return $"You have {MostOfOne} passkeys, which is the most. Remove one first.";
             var passkey = new Passkey(Base64Url.EncodeToString(info.CredentialId), person.Id, name, info, null);
             if (passkey.Id.Length > LongestKey || info.PublicKey.Length > LongestKey)
                 return "This key is too long. Use another device.";
+            if (!await SpendAsync(connection, challenge, cancellation))
+                return "This proof was used before. Load the page again.";
             // Once for everybody: a key that is known already proves nothing new.
             return await connection.ExecuteAsync(
                 "INSERT INTO passkeys (id, person, name, public_key, sign_count, transports, backup_eligible, backed_up, created_at, "
@@ -76,7 +84,7 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
     /// </summary>
     /// <param name="info">As it is after this use.</param>
     public Task<LogInOutcome> UseAsync(
-        string person, UserPasskeyInfo info, CancellationToken cancellation) => state.NoteAsync<LogInOutcome>(
+        string person, UserPasskeyInfo info, PasskeyChallenge challenge, CancellationToken cancellation) => state.NoteAsync<LogInOutcome>(
         async connection =>
         {
             if (await PeopleStore.FindAsync(connection, person, cancellation) is not { Person: var known }
@@ -85,9 +93,11 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
                 return new LogInOutcome.Failed("", "There is no such passkey any more.");
             if (known.DisabledAt is not null || known.Outside is not null)
                 return new LogInOutcome.Failed(known.Name, "The account is disabled, or logs in elsewhere.");
-            // A copy of the key, or the same proof twice. Those that are kept in step on several devices count nothing.
+            // A copy of the key. Those that are kept in step on several devices count nothing.
             if ((passkey.Info.SignCount > 0 || info.SignCount > 0) && info.SignCount <= passkey.Info.SignCount)
                 return new LogInOutcome.Failed(known.Name, "The passkey was used before with this count.");
+            if (!await SpendAsync(connection, challenge, cancellation))
+                return new LogInOutcome.Failed(known.Name, "The same proof was used before.");
             await connection.ExecuteAsync(
                 "UPDATE passkeys SET sign_count = $count, backed_up = $backed, used_at = $used, checksum = $checksum WHERE id = $id",
                 cancellation, Parameters(passkey with { Info = info, UsedAt = time.GetUtcNow() }));
@@ -97,6 +107,16 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
 
     internal static Task RemoveAllAsync(StateConnection connection, string person, CancellationToken cancellation) =>
         connection.ExecuteAsync("DELETE FROM passkeys WHERE person = $person", cancellation, ("$person", person));
+
+    // Only with a proof that is valid, so that strangers fill no table.
+    async Task<bool> SpendAsync(StateConnection connection, PasskeyChallenge challenge, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync(
+            "DELETE FROM spent_challenges WHERE ends_at <= $now", cancellation, ("$now", time.GetUtcNow()));
+        return await connection.ExecuteAsync(
+            "INSERT INTO spent_challenges (hash, ends_at) VALUES ($hash, $ends) ON CONFLICT (hash) DO NOTHING", cancellation,
+            ("$hash", AccessToken.HashOf(challenge.Id)), ("$ends", challenge.Until)) > 0;
+    }
 
     static async Task<IReadOnlyList<Passkey>> OfAsync(StateConnection connection, string person, CancellationToken cancellation) =>
     [

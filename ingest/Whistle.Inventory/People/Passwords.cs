@@ -1,3 +1,5 @@
+using System.Net;
+
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.Options;
 
@@ -6,16 +8,13 @@ using Whistle.State;
 namespace Whistle.Inventory.People;
 
 /// <summary>
-/// Hashes passwords, two at a time and on threads that give way to all others, for that is meant to take long: a flood of log-ins takes
-/// no more than two processors that nobody else needs, and whoever cannot be served soon is sent away at once.
+/// Hashes passwords, a few at a time and on threads that give way to all others, for that is meant to take long: a flood of log-ins takes
+/// no more than so many processors, and only what nobody else needs of them. Whoever cannot be served soon is sent away at once. Right
+/// passwords cost as much as wrong ones, so nobody has all places: one account has <see cref="MostOfAccount"/>, and one address a quarter.
 /// </summary>
-public sealed class Passwords : IDisposable
+public sealed class Passwords(LogInOptions options) : IDisposable
 {
-    /// <summary>How many hashes are made at once.</summary>
-    public const int AtOnce = 2;
-
-    /// <summary>How many wait for their turn.</summary>
-    public const int MostWaiting = 16;
+    public const int MostOfAccount = 2;
 
     static readonly Person Nobody = new() { Id = "", Name = "" };
 
@@ -25,16 +24,28 @@ public sealed class Passwords : IDisposable
     // Of what nobody knows: to take as long for whoever has no password.
     static readonly Lazy<string> Dummy = new(() => Hasher.HashPassword(Nobody, Guid.NewGuid().ToString()));
 
-    readonly SemaphoreSlim _turns = new(AtOnce);
-    int _asking;
+    readonly SemaphoreSlim _turns = new(options.HashesAtOnce);
+    readonly Lock _gate = new();
+    readonly Dictionary<string, int> _ofAccounts = [];
+    readonly Dictionary<string, int> _ofAddresses = [];
+    int _all;
+
+    /// <summary>All places: of those whose turn it is, and of those who wait.</summary>
+    public int Places { get; } = options.HashesAtOnce + options.HashesWaiting;
+
+    /// <summary>Of one address.</summary>
+    public int MostOfAddress => Math.Max(1, Places / 4);
 
     /// <summary>Null where too many ask.</summary>
-    public Task<string?> HashAsync(string password, CancellationToken cancellation) =>
-        InTurnAsync(() => Hasher.HashPassword(Nobody, password), cancellation);
+    /// <param name="account">Whose password it is: a name, whether or not anybody has it, or an invitation.</param>
+    public Task<string?> HashAsync(string password, string account, IPAddress? from, CancellationToken cancellation) =>
+        InTurnAsync(() => Hasher.HashPassword(Nobody, password), account, from, cancellation);
 
     /// <summary>Whether it is that password; null where too many ask. Without a hash it takes as long, and is wrong.</summary>
-    public async Task<bool?> VerifyAsync(string? hash, string password, CancellationToken cancellation) =>
-        await InTurnAsync(() => Verify(hash, password).ToString(), cancellation) is not { } result ? null
+    /// <param name="account">As for <see cref="HashAsync"/>.</param>
+    public async Task<bool?> VerifyAsync(
+        string? hash, string password, string account, IPAddress? from, CancellationToken cancellation) =>
+        await InTurnAsync(() => Verify(hash, password).ToString(), account, from, cancellation) is not { } result ? null
             : hash is not null && result != nameof(PasswordVerificationResult.Failed);
 
     public void Dispose() => _turns.Dispose();
@@ -53,12 +64,13 @@ public sealed class Passwords : IDisposable
         }
     }
 
-    async Task<string?> InTurnAsync(Func<string> work, CancellationToken cancellation)
+    async Task<string?> InTurnAsync(Func<string> work, string account, IPAddress? from, CancellationToken cancellation)
     {
+        var (name, address) = (PersonNames.Normalised(account), CallerNetwork.Of(from));
+        if (!Enter(name, address))
+            return null;
         try
         {
-            if (Interlocked.Increment(ref _asking) > AtOnce + MostWaiting)
-                return null;
             await _turns.WaitAsync(cancellation);
             try
             {
@@ -71,7 +83,31 @@ public sealed class Passwords : IDisposable
         }
         finally
         {
-            Interlocked.Decrement(ref _asking);
+            Leave(name, address);
+        }
+    }
+
+    bool Enter(string name, string address)
+    {
+        lock (_gate)
+        {
+            var (ofAccount, ofAddress) = (_ofAccounts.GetValueOrDefault(name), _ofAddresses.GetValueOrDefault(address));
+            if (_all >= Places || ofAccount >= MostOfAccount || ofAddress >= MostOfAddress)
+                return false;
+            (_all, _ofAccounts[name], _ofAddresses[address]) = (_all + 1, ofAccount + 1, ofAddress + 1);
+            return true;
+        }
+    }
+
+    void Leave(string name, string address)
+    {
+        lock (_gate)
+        {
+            _all--;
+            if (--_ofAccounts[name] == 0)
+                _ofAccounts.Remove(name);
+            if (--_ofAddresses[address] == 0)
+                _ofAddresses.Remove(address);
         }
     }
 }

@@ -16,6 +16,9 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
     /// <summary>The claim that says who it is, as <see cref="PersonIdentity"/> names them.</summary>
     public const string IdentityClaim = "whistle.identity";
 
+    /// <summary>The claim that says on whose behalf it is: of a token the identity of its owner, of all others their own.</summary>
+    public const string OwnerClaim = "whistle.owner";
+
     /// <summary>The claim with the hash of the session; a token has none.</summary>
     public const string SessionClaim = "whistle.session";
 
@@ -51,7 +54,7 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
         await FindAsync(identity, cancellation) is { } standing ? new(identity, standing.Name, standing.Rights) : null;
 
     /// <summary>The machine's own user, who showed the token of the data folder.</summary>
-    public static ClaimsPrincipal OfLocal(string scheme) => Principal(scheme, Local, LocalStanding.Name, null);
+    public static ClaimsPrincipal OfLocal(string scheme) => Principal(scheme, Local, LocalStanding.Name, null, Local);
 
     /// <summary>Whoever the session of the browser's id is of; null where it is not open, or they may not log in.</summary>
     public async Task<ClaimsPrincipal?> OfSessionAsync(string? id, string scheme, CancellationToken cancellation)
@@ -60,7 +63,7 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
             || await FindAsync(session.Owner, cancellation) is not { } standing)
             return null;
         await NoteAsync(() => sessions.SeeAsync(session, cancellation));
-        return Principal(scheme, session.Owner, standing.Name, session.Hash);
+        return Principal(scheme, session.Owner, standing.Name, session.Hash, session.Owner);
     }
 
     /// <summary>Whoever the API token acts for; null where it is not in force, or its owner may not log in.</summary>
@@ -70,7 +73,7 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
             || await FindAsync(found.Identity, cancellation) is not { } standing)
             return null;
         await NoteAsync(() => tokens.NoteUseAsync(found, cancellation));
-        return Principal(scheme, found.Identity, standing.Name, null);
+        return Principal(scheme, found.Identity, standing.Name, null, found.Owner);
     }
 
     /// <summary>They did something on a page that is open, so their session is not idle.</summary>
@@ -129,9 +132,9 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
 
     bool Counts(GivenGrant given) => given.Source is GrantSource.Local || time.GetUtcNow() - given.GivenAt < ClaimsLast;
 
-    static ClaimsPrincipal Principal(string scheme, string identity, string name, string? session)
+    static ClaimsPrincipal Principal(string scheme, string identity, string name, string? session, string owner)
     {
-        List<Claim> claims = [new(ClaimTypes.Name, name), new(IdentityClaim, identity)];
+        List<Claim> claims = [new(ClaimTypes.Name, name), new(IdentityClaim, identity), new(OwnerClaim, owner)];
         if (session is not null)
             claims.Add(new(SessionClaim, session));
         return new(new ClaimsIdentity(claims, scheme));

@@ -66,12 +66,16 @@ public sealed class PeopleState
             id TEXT PRIMARY KEY, person TEXT NOT NULL, name TEXT NOT NULL, public_key TEXT NOT NULL, sign_count INTEGER NOT NULL,
             transports TEXT NOT NULL, backup_eligible INTEGER NOT NULL, backed_up INTEGER NOT NULL, created_at INTEGER NOT NULL,
             used_at INTEGER NULL, checksum INTEGER)
+        """,
+        // Without checksums: what is damaged there lets nobody in.
+        """
+        CREATE TABLE spent_challenges (hash TEXT PRIMARY KEY, ends_at INTEGER NOT NULL) WITHOUT ROWID
         """);
 
     // Enough to name one of those that are there.
     internal const int IdLength = 12;
 
-    static readonly StateScope Scope = StateScope.Of("people");
+    internal static readonly StateScope Scope = StateScope.Of("people");
 
     readonly StateDatabase _state;
     long _version;

@@ -103,6 +103,8 @@ public sealed partial class PeopleStore(PeopleState state, Sessions sessions, Ti
                     return last;
                 disabled = known.Person;
                 disabled.DisabledAt ??= time.GetUtcNow();
+                // What was begun before goes no further, even once they may again.
+                disabled.SecurityStamp = Invitations.NewStamp();
                 await SaveAsync(connection, disabled, cancellation);
                 return PeopleOutcome.Done;
             },
@@ -134,6 +136,13 @@ public sealed partial class PeopleStore(PeopleState state, Sessions sessions, Ti
     internal static async Task<KnownPerson?> FindAsync(StateConnection connection, string id, CancellationToken cancellation) =>
         await WithGrantsAsync(
             connection, await Reader.QueryAsync(connection, $"{Select} WHERE id = $id", Read, cancellation, ("$id", id)), cancellation);
+
+    /// <summary>Null where they are disabled, or how they log in has changed since.</summary>
+    /// <param name="person">As it was proven who they are.</param>
+    internal static async Task<Person?> FindUnchangedAsync(
+        StateConnection connection, Person person, CancellationToken cancellation) =>
+        await FindAsync(connection, person.Id, cancellation) is { Person: { DisabledAt: null } known }
+            && known.SecurityStamp == person.SecurityStamp ? known : null;
 
     internal static async Task<KnownPerson?> FindByNameAsync(StateConnection connection, string name, CancellationToken cancellation) =>
         await WithGrantsAsync(

@@ -48,6 +48,9 @@ public sealed class Sessions(PeopleState state, string token, TimeProvider time)
 
     static readonly StateScope Scope = StateScope.Of("sessions");
 
+    // People stay as they are until it has begun: whoever changes one ends their sessions after that, and this one with them.
+    static readonly StateScope[] ScopesOfBegin = [PeopleState.Scope.Shared(), Scope];
+
     readonly byte[] _key = Encoding.UTF8.GetBytes(token);
     readonly ConcurrentDictionary<string, (Session Session, DateTimeOffset Until)> _known = new();
     readonly ConcurrentDictionary<Watch, bool> _watches = new();
@@ -56,33 +59,37 @@ public sealed class Sessions(PeopleState state, string token, TimeProvider time)
     static string Select => $"SELECT {PeopleState.Sessions.Columns()}, substr(hash, 1, {PeopleState.IdLength}) FROM sessions";
 
     /// <summary>Answers the id for the browser. It is another each time, so nobody's session is one that somebody else chose.</summary>
-    public async Task<string> BeginAsync(string owner, IPAddress? from, string? agent, CancellationToken cancellation)
+    /// <param name="person">As it was proven who they are; null for the machine's own user.</param>
+    /// <returns>Null where the person may not log in any more, or how they do has changed since.</returns>
+    public async Task<string?> BeginAsync(Person? person, IPAddress? from, string? agent, CancellationToken cancellation)
     {
+        var owner = person?.Identity ?? PersonIdentity.Local;
         var id = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
         var now = time.GetUtcNow();
         var session = new Session(
             HashOf(id), owner, now, now, now + (owner == PersonIdentity.Local ? Life : Idle), now + Life, from?.ToString(), Short(agent));
-        List<Session> over = [];
-        await ChangeAsync(
-            async connection =>
-            {
-                var all = await AllAsync(connection, cancellation);
-                over = [.. all.Where(s => !s.IsOpen(now)), .. Others(all).OrderByDescending(s => s.BeganAt).Skip(Most - 1)];
-                foreach (var one in over)
-                    await RemoveAsync(connection, one.Hash, cancellation);
-                await connection.ExecuteAsync(
-                    "INSERT INTO sessions (hash, owner, began_at, seen_at, idle_until, ends_at, address, agent, checksum) "
-                    + "VALUES ($hash, $owner, $began, $seen, $idle, $ends, $address, $agent, $checksum)",
-                    cancellation,
-                    ("$hash", session.Hash), ("$owner", owner), ("$began", session.BeganAt), ("$seen", session.SeenAt),
-                    ("$idle", session.IdleUntil), ("$ends", session.EndsAt), ("$address", session.Address), ("$agent", session.Agent),
-                    ("$checksum", Checksum(session)));
-            },
-            cancellation);
+        await using var connection = await state.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(ScopesOfBegin, cancellation);
+        if (person is not null && await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is null)
+            return null;
+        var all = await AllAsync(connection, cancellation);
+        List<Session> over =
+        [
+            .. all.Where(s => !s.IsOpen(now)),
+            .. all.Where(s => s.Owner == owner && s.IsOpen(now)).OrderByDescending(s => s.BeganAt).Skip(Most - 1),
+        ];
+        foreach (var one in over)
+            await RemoveAsync(connection, one.Hash, cancellation);
+        await connection.ExecuteAsync(
+            "INSERT INTO sessions (hash, owner, began_at, seen_at, idle_until, ends_at, address, agent, checksum) "
+            + "VALUES ($hash, $owner, $began, $seen, $idle, $ends, $address, $agent, $checksum)",
+            cancellation,
+            ("$hash", session.Hash), ("$owner", owner), ("$began", session.BeganAt), ("$seen", session.SeenAt),
+            ("$idle", session.IdleUntil), ("$ends", session.EndsAt), ("$address", session.Address), ("$agent", session.Agent),
+            ("$checksum", Checksum(session)));
+        await transaction.CommitAsync(cancellation);
         Ended(over);
         return id;
-
-        IEnumerable<Session> Others(IEnumerable<Session> all) => all.Where(s => s.Owner == owner && s.IsOpen(now));
     }
 
     /// <summary>The session that the browser's id is of, where it is open.</summary>

@@ -186,7 +186,7 @@ public abstract partial class AuditTests
 
         // From as many addresses as somebody likes.
         for (var i = 0; i < 10_000; i++)
-            await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", $"2001:db8::{i:x}") });
+            await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", $"2001:db8:0:{i:x}::1"), Subject = "" });
         await Log.FlushRefusalsAsync(all: true);
         entries = [.. (await AllAsync()).Skip(4)];
         Assert.InRange(entries.Count, 2, 100);
@@ -200,7 +200,7 @@ public abstract partial class AuditTests
         for (var minute = 0; minute < 100; minute++)
         {
             for (var i = 0; i < 100; i++)
-                await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", $"2001:db8:{minute:x}::{i:x}") });
+                await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", $"2001:db8:{minute:x}:{i:x}::1"), Subject = "" });
             Time.Advance(TimeSpan.FromMinutes(1));
         }
 
@@ -211,6 +211,12 @@ public abstract partial class AuditTests
         await Log.RefuseAsync(Record("grant") with { Actor = new("ann", "person:1", ""), Scope = AccessScope.Of("u") });
         await Log.RefuseAsync(Record("grant") with { Actor = new("ann", "person:1", ""), Scope = AccessScope.Of("u") });
         Assert.Equal(["t", "u"], (await AllAsync()).Where(e => e.What.Actor.Name == "ann").Select(e => e.What.Scope.Tenant));
+        // So are those who tried to be somebody who exists, each address and network once.
+        foreach (var from in new[] { "2001:db8:ffff:1::1", "2001:db8:ffff:1::2", "192.0.2.7", "::ffff:192.0.2.7" })
+            await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", from), Subject = "bea" });
+        Assert.Equal(
+            ["2001:db8:ffff:1::1", "192.0.2.7"],
+            (await AllAsync()).Where(e => e.What.Subject == "bea").Select(e => e.What.Actor.From));
         // The next day strangers are named again.
         Time.Advance(TimeSpan.FromDays(1));
         await Log.RefuseAsync(Record("log-in") with { Actor = new("", "", "192.0.2.9") });

@@ -21,7 +21,7 @@ public abstract partial class StoreTests
         var people = new People(Database, time);
         var alice = await people.AddAsync("alice", ViewerOfC, AdminOfAll);
         alice = (await people.Store.FindAsync(alice.Id, Cancellation))!.Person;
-        var session = await people.Sessions.BeginAsync(alice.Identity, System.Net.IPAddress.IPv6Loopback, "a browser", Cancellation);
+        var session = await people.Sessions.BeginAsync(alice, System.Net.IPAddress.IPv6Loopback, "a browser", Cancellation);
         var (token, _, _) = await people.Tokens.MakeAsync(LocalUser, "ci", [ViewerOfC], ApiTokens.Usual, Cancellation);
 
         using var again = Again();
@@ -72,10 +72,10 @@ public abstract partial class StoreTests
     public async Task How_somebody_logs_in_is_kept_and_wrong_ones_at_once_are_all_counted()
     {
         var people = new People(Database, TimeProvider.System);
-        using var passwords = new Passwords();
+        using var passwords = new Passwords(new());
         var ann = await people.AddAsync("ann", ViewerOfC);
         var state = new PeopleState(Database);
-        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), TimeProvider.System);
+        var logIns = new LogIns(state, people.Store, passwords, new(Database, TimeProvider.System), new());
         var (accounts, passkeys) = (new Accounts(state, people.Sessions), new Passkeys(state, TimeProvider.System));
         var codes = RecoveryCodes.New();
         Assert.Null(await accounts.TurnOnAsync(ann, OneTimeCodes.NewKey(), 7, codes, Cancellation));
@@ -88,14 +88,22 @@ public abstract partial class StoreTests
 
         Microsoft.AspNetCore.Identity.UserPasskeyInfo key =
             new([1, 2, 3], [4], Now, uint.MaxValue - 1, ["internal", "hybrid"], true, true, false, [], []);
-        Assert.Null(await passkeys.AddAsync(ann, "laptop", key, Cancellation));
+        Assert.Null(await passkeys.AddAsync(ann, "laptop", key, new("a", TimeProvider.System.GetUtcNow().AddMinutes(1)), Cancellation));
         var kept = (await passkeys.FindAsync([1, 2, 3], Cancellation))!;
         Assert.Equal(
             ("laptop", uint.MaxValue - 1, true, false),
             (kept.Name, kept.Info.SignCount, kept.Info.IsBackupEligible, kept.Info.IsBackedUp));
         Assert.Equal(["internal", "hybrid"], kept.Info.Transports!);
+        key.SignCount = 0;
+        Assert.True(await passkeys.RemoveAsync(ann, kept.Id, Cancellation) is null);
+        PasskeyChallenge challenge = new("b", TimeProvider.System.GetUtcNow().AddMinutes(1));
+        Assert.Null(await passkeys.AddAsync(ann, "phone", key, challenge, Cancellation));
+        challenge = challenge with { Id = "c" };
+        var proofs = await Task.WhenAll(Enumerable.Range(0, 5).Select(
+            _ => new Passkeys(new PeopleState(Database), TimeProvider.System).UseAsync(ann.Id, key, challenge, Cancellation)));
+        Assert.Single(proofs, p => p is LogInOutcome.Proven);
 
-        await Task.WhenAll(Enumerable.Range(0, LogIns.Most).Select(_ => CodeAsync("wrong")));
+        await Task.WhenAll(Enumerable.Range(0, new LogInOptions().WrongBeforeLock).Select(_ => CodeAsync("wrong")));
         Assert.True((await people.Store.FindAsync(ann.Id, Cancellation))!.Person.IsLocked(TimeProvider.System.GetUtcNow()));
 
         Task<LogInOutcome> CodeAsync(string code) => logIns.ByCodeAsync(ann.Id, ann.SecurityStamp, code, null, Cancellation);

@@ -57,6 +57,8 @@ public sealed class ServeConfigurationTests : IDisposable
               "Disk": { "MinFree": "1GiB", "StateReserve": "32MiB", "DropOldest": false, "KeepAtLeast": "3d" },
               "Memory": { "WriteBodies": "1MiB", "PendingSamples": "2MiB", "OtherBodies": "3MiB",
                   "Queries": "4MiB", "SeriesLabels": "5120KiB" },
+              "LogIn": { "WrongBeforeLock": 3, "LockedFor": "5m", "FailuresFromAddress": 4, "FailureWindow": "6m", "HashesAtOnce": 7,
+                  "HashesWaiting": 8 },
               "Incidents": { "ClearFor": "00:01:30", "ReopenWithin": "2h" },
               "Alerting": {
                 "CriticalDeadline": "1m", "WarningDeadline": "1h30m", "RecoveryPatience": "0", "JoinInterval": "3m",
@@ -90,6 +92,17 @@ public sealed class ServeConfigurationTests : IDisposable
             new()
             { WriteBodies = 1L << 20, PendingSamples = 2L << 20, OtherBodies = 3L << 20, Queries = 4L << 20, SeriesLabels = 5L << 20 },
             options.Memory);
+        Assert.Equal(
+            new()
+            {
+                WrongBeforeLock = 3,
+                LockedFor = TimeSpan.FromMinutes(5),
+                FailuresFromAddress = 4,
+                FailureWindow = TimeSpan.FromMinutes(6),
+                HashesAtOnce = 7,
+                HashesWaiting = 8,
+            },
+            options.LogIn);
         Assert.Equal(new() { ClearFor = TimeSpan.FromSeconds(90), ReopenWithin = TimeSpan.FromHours(2) }, options.Incidents);
         var alerting = options.Alerting;
         Assert.Equal(
@@ -186,6 +199,7 @@ public sealed class ServeConfigurationTests : IDisposable
               "Agent": "yes",
               "Rules": [{ "a": 1 }, "none"],
               "Incidents": "x",
+              "LogIn": { "WrongBeforeLock": 2, "LockedFor": "2d", "HashesAtOnce": 0 },
               "Alerting": {
                 "CriticalDeadline": "2 minutes", "Address": "https://u:{{Secret}}@example.com",
                 "PagerDuty": { "RoutingKeyFile": "{{Secret}}", "RoutingKeey": "{{Secret}}", "Address": "http://pd.example.com" },
@@ -209,17 +223,20 @@ public sealed class ServeConfigurationTests : IDisposable
             $"{file}:7: Rules:0:a: Rules is a list of texts.",
             $"{file}:7: Rules:1: {_folder}/none is neither a folder nor a file. Make it",
             $"{file}:8: Incidents: Incidents is a section, with the keys ClearFor, ReopenWithin.",
-            $"{file}:10: Alerting:CriticalDeadline: \"2 minutes\" is not a duration.",
-            $"{file}:10: Alerting:Address: an address takes no user or password.",
-            $"{file}:11: Alerting:PagerDuty:RoutingKeyFile: there is no such file; its name is not shown",
-            $"{file}:11: Alerting:PagerDuty:RoutingKeey: there is no key RoutingKeey in Alerting:PagerDuty. "
+            $"{file}:9: LogIn:WrongBeforeLock: 2 is not between 3 and 100.",
+            $"{file}:9: LogIn:LockedFor: 2.00:00:00 is not between a minute and a day. Write it like 15m.",
+            $"{file}:9: LogIn:HashesAtOnce: 0 is not between 1 and 64.",
+            $"{file}:11: Alerting:CriticalDeadline: \"2 minutes\" is not a duration.",
+            $"{file}:11: Alerting:Address: an address takes no user or password.",
+            $"{file}:12: Alerting:PagerDuty:RoutingKeyFile: there is no such file; its name is not shown",
+            $"{file}:12: Alerting:PagerDuty:RoutingKeey: there is no key RoutingKeey in Alerting:PagerDuty. "
             + "There are RoutingKey, RoutingKeyFile, ",
-            $"{file}:11: Alerting:PagerDuty:Address: plain http to pd.example.com would show the routing key to the network. Use https.",
-            $"{file}:12: Alerting:Mail:Port: \"many\" is not a whole number.",
-            $"{file}:12: Alerting:Mail:Security: \"Startls\" is none of StartTls, Tls, None.",
-            $"{file}:12: Alerting:Mail:To:0: \"ops\" is not a mail address. Write it like ops@example.com.",
-            $"{file}:12: Alerting:Mail:Host:a: Host is one value, not a section or a list.",
-            $"{file}:12: Alerting:Mail:PasswordFile: the file /none/password does not exist.",
+            $"{file}:12: Alerting:PagerDuty:Address: plain http to pd.example.com would show the routing key to the network. Use https.",
+            $"{file}:13: Alerting:Mail:Port: \"many\" is not a whole number.",
+            $"{file}:13: Alerting:Mail:Security: \"Startls\" is none of StartTls, Tls, None.",
+            $"{file}:13: Alerting:Mail:To:0: \"ops\" is not a mail address. Write it like ops@example.com.",
+            $"{file}:13: Alerting:Mail:Host:a: Host is one value, not a section or a list.",
+            $"{file}:13: Alerting:Mail:PasswordFile: the file /none/password does not exist.",
             "Alerting:Mail:Host: the mail server is missing. Name it",
             "Alerting:Mail:From: the sender is missing.",
             "Alerting:Mail:User: there is a password and no user.",

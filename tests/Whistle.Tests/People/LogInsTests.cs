@@ -15,6 +15,8 @@ public sealed class LogInsTests : IDisposable
 
     static readonly IPAddress From = IPAddress.Parse("192.0.2.1");
 
+    static readonly LogInOptions Usual = new();
+
     readonly PeopleFixture _all = new();
 
     static CancellationToken Cancellation => PeopleFixture.Cancellation;
@@ -32,7 +34,7 @@ public sealed class LogInsTests : IDisposable
         Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
         var entry = Assert.Single(await _all.Audit.ListAsync(new(Action: "lock-out"), 10, Cancellation));
         Assert.Equal(("ann", "192.0.2.1"), (entry.What.Subject, entry.What.Actor.From));
-        _all.Time.Advance(LogIns.LockedFor - TimeSpan.FromSeconds(1));
+        _all.Time.Advance(Usual.LockedFor - TimeSpan.FromSeconds(1));
         Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right));
         _all.Time.Advance(TimeSpan.FromSeconds(1));
         await WrongAsync(9);
@@ -52,10 +54,10 @@ public sealed class LogInsTests : IDisposable
     public async Task Wrong_codes_count_as_wrong_passwords_do_and_the_right_password_forgets_none()
     {
         var (person, _) = await WithCodesAsync();
-        for (var i = 0; i < LogIns.Most; i++)
+        for (var i = 0; i < Usual.WrongBeforeLock; i++)
         {
             Assert.IsType<LogInOutcome.SecondFactor>(await TryAsync(Right));
-            Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, "000000x"));
+            Assert.IsType<LogInOutcome.Failed>(await CodeAsync(person, WrongCode(person)));
         }
 
         Assert.Equal("The account is locked.", Assert.IsType<LogInOutcome.Failed>(await TryAsync(Right)).Reason);
@@ -105,22 +107,37 @@ public sealed class LogInsTests : IDisposable
     }
 
     [Fact]
-    public async Task Beyond_those_who_wait_everybody_is_sent_away_at_once()
+    public async Task Of_one_account_two_are_hashed_at_once_of_one_address_a_quarter_and_others_are_served()
     {
-        var hash = (await _all.Passwords.HashAsync(Right, Cancellation))!;
-        var asked = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => _all.Passwords.VerifyAsync(hash, "wrong", Cancellation)));
-        Assert.Contains(asked, a => a is null);
-        Assert.InRange(asked.Count(a => a is false), Passwords.AtOnce, 59);
-        Assert.True(await _all.Passwords.VerifyAsync(hash, Right, Cancellation));
-        Assert.False(await _all.Passwords.VerifyAsync(null, Right, Cancellation));
-        Assert.False(await _all.Passwords.VerifyAsync("no hash", Right, Cancellation));
+        using var passwords = new Passwords(Usual);
+        var hash = await _all.HashAsync(Right);
+        // The right one costs as much as a wrong one.
+        var account = Asked(20, i => Verify(Right, "Ann", $"192.0.2.{i}"));
+        var address = Asked(20, i => Verify("wrong", $"n{i}", $"2001:db8::{i:x}"));
+        var other = Verify(Right, "bob", "198.51.100.1");
+        var rest = Asked(60, i => Verify("wrong", $"m{i}", $"203.0.113.{i}"));
+        Assert.Equal(Passwords.MostOfAccount, Enumerable.Count(await account, a => a is true));
+        Assert.Equal(4, Enumerable.Count(await address, a => a is false));
+        Assert.True(await other);
+        Assert.Equal(passwords.Places - Passwords.MostOfAccount - 4 - 1, Enumerable.Count(await rest, a => a is false));
+
+        // All places are free again.
+        Assert.Equal(passwords.Places, Enumerable.Count(
+            await Asked(60, i => Verify("wrong", $"m{i}", $"203.0.113.{i}")), a => a is false));
+        Assert.False(await passwords.VerifyAsync(null, Right, "ann", null, Cancellation));
+        Assert.False(await passwords.VerifyAsync("no hash", Right, "ann", null, Cancellation));
+
+        Task<bool?[]> Asked(int times, Func<int, Task<bool?>> ask) => Task.WhenAll(Enumerable.Range(0, times).Select(ask));
+
+        Task<bool?> Verify(string password, string name, string from) =>
+            passwords.VerifyAsync(hash, password, name, IPAddress.Parse(from), Cancellation);
     }
 
     [Fact]
     public void The_thirty_first_failure_from_an_address_within_ten_minutes_waits_and_no_other_address_does()
     {
-        var bound = new LogInBound(_all.Time);
-        for (var i = 0; i < LogInBound.Most; i++)
+        var bound = new LogInBound(Usual with { Time = _all.Time });
+        for (var i = 0; i < Usual.FailuresFromAddress; i++)
         {
             Assert.Null(bound.Begin(From));
             bound.Succeed(From);
@@ -128,17 +145,17 @@ public sealed class LogInsTests : IDisposable
             _all.Time.Advance(TimeSpan.FromSeconds(1));
         }
 
-        Assert.Equal(LogInBound.Window - TimeSpan.FromSeconds(LogInBound.Most), bound.Begin(From));
+        Assert.Equal(Usual.FailureWindow - TimeSpan.FromSeconds(Usual.FailuresFromAddress), bound.Begin(From));
         Assert.Null(bound.Begin(IPAddress.Parse("192.0.2.2")));
-        _all.Time.Advance(LogInBound.Window);
+        _all.Time.Advance(Usual.FailureWindow);
         Assert.Null(bound.Begin(From));
     }
 
     [Fact]
     public void A_network_of_IPv6_is_one_address()
     {
-        var bound = new LogInBound(_all.Time);
-        for (var i = 0; i < LogInBound.Most; i++)
+        var bound = new LogInBound(Usual with { Time = _all.Time });
+        for (var i = 0; i < Usual.FailuresFromAddress; i++)
             Assert.Null(bound.Begin(IPAddress.Parse($"2001:db8:1:2::{i:x}")));
         Assert.NotNull(bound.Begin(IPAddress.Parse("2001:db8:1:2:ffff::1")));
         Assert.Null(bound.Begin(IPAddress.Parse("2001:db8:1:3::1")));
@@ -172,26 +189,98 @@ public sealed class LogInsTests : IDisposable
     public async Task A_passkey_logs_in_whoever_is_locked_out_and_neither_a_copy_of_it_nor_whoever_is_disabled()
     {
         var ann = await AnnAsync();
-        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(1), Cancellation));
-        Assert.Contains("already", await _all.Passkeys.AddAsync(ann, "again", Key(1), Cancellation), StringComparison.Ordinal);
+        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(1), Challenge(), Cancellation));
+        Assert.Contains("already", await _all.Passkeys.AddAsync(ann, "again", Key(1), Challenge(), Cancellation), StringComparison.Ordinal);
         await WrongAsync(10);
 
-        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Cancellation));
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Cancellation));
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(0), Cancellation));
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Challenge(), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(2), Challenge(), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(0), Challenge(), Cancellation));
         var bob = await _all.AddAsync("bob");
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(bob.Id, Key(3), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(bob.Id, Key(3), Challenge(), Cancellation));
         var kept = Assert.Single(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
         Assert.NotNull(await _all.Passkeys.RemoveAsync(bob, kept.Id, Cancellation));
         await _all.Store.DisableAsync(PeopleFixture.Local, "ann", Cancellation);
-        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(3), Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await _all.Passkeys.UseAsync(ann.Id, Key(3), Challenge(), Cancellation));
         await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "ann", Cancellation);
         Assert.Empty(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
-
-        UserPasskeyInfo Key(uint count) => new([1, 2, 3], [4], _all.Time.GetUtcNow(), count, ["internal"], true, false, false, [], []);
     }
 
-    async Task<Person> AnnAsync() => await _all.AddAsync("ann", (await _all.Passwords.HashAsync(Right, Cancellation))!);
+    [Fact]
+    public async Task A_challenge_of_a_passkey_is_spent_once_in_every_process_and_forgotten_after_its_time()
+    {
+        var ann = await AnnAsync();
+        var (elsewhere, challenge) = (new Passkeys(new PeopleState(_all.Database), _all.Time), Challenge());
+        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(0), challenge, Cancellation));
+        Assert.Contains(
+            "used before", await elsewhere.AddAsync(ann, "phone", Key(0, id: 2), challenge, Cancellation), StringComparison.Ordinal);
+        Assert.Single(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
+
+        challenge = Challenge();
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(0), challenge, Cancellation));
+        foreach (var passkeys in (Passkeys[])[_all.Passkeys, elsewhere])
+            Assert.IsType<LogInOutcome.Failed>(await passkeys.UseAsync(ann.Id, Key(0), challenge, Cancellation));
+
+        _all.Time.Advance(TimeSpan.FromMinutes(15));
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(0), Challenge(), Cancellation));
+        await using var connection = await _all.Database.OpenAsync(Cancellation);
+        Assert.Single(await connection.QueryAsync("SELECT hash FROM spent_challenges", _ => true, Cancellation));
+    }
+
+    [Fact]
+    public async Task A_passkey_is_added_to_the_account_that_was_proven_and_to_none_that_has_changed_since()
+    {
+        var ann = await AnnAsync();
+        Assert.Null(await _all.Accounts.ChangePasswordAsync(ann, ann.PasswordHash!, null, Cancellation));
+        Assert.Contains(
+            "changed elsewhere", await _all.Passkeys.AddAsync(ann, "laptop", Key(0), Challenge(), Cancellation),
+            StringComparison.Ordinal);
+        Assert.Empty(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
+    }
+
+    [Fact]
+    public async Task What_is_changed_on_an_account_is_of_whoever_was_proven_and_not_of_what_it_has_become()
+    {
+        var (person, codes) = await WithCodesAsync();
+        Assert.Null(await _all.Accounts.ChangePasswordAsync(person, person.PasswordHash!, null, Cancellation));
+        foreach (var mistake in (string?[])
+        [
+            await _all.Accounts.ChangePasswordAsync(person, "another", null, Cancellation),
+            await _all.Accounts.TurnOnAsync(person, OneTimeCodes.NewKey(), 0, RecoveryCodes.New(), Cancellation),
+            await _all.Accounts.TurnOffAsync(person, Cancellation),
+            await _all.Accounts.ReplaceCodesAsync(person, RecoveryCodes.New(), Cancellation),
+        ])
+            Assert.Contains("changed elsewhere", mistake, StringComparison.Ordinal);
+
+        var now = (await _all.Store.FindAsync(person.Id, Cancellation))!.Person;
+        Assert.Equal((person.PasswordHash, person.AuthenticatorKey, true), (now.PasswordHash, now.AuthenticatorKey, now.HasTwoFactor));
+        Assert.IsType<LogInOutcome.Proven>(await CodeAsync(now, codes[0]));
+    }
+
+    [Fact]
+    public async Task A_reset_takes_password_app_recovery_codes_and_passkeys()
+    {
+        var (person, codes) = await WithCodesAsync();
+        Assert.Null(await _all.Passkeys.AddAsync(person, "laptop", Key(0), Challenge(), Cancellation));
+        var (token, _) = await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "ann", Cancellation);
+        var reset = (await _all.Store.FindAsync(person.Id, Cancellation))!.Person;
+        Assert.Equal((null, null, false), (reset.PasswordHash, reset.AuthenticatorKey, reset.HasTwoFactor));
+        Assert.Equal(0, await _all.Accounts.CountCodesAsync(reset, Cancellation));
+        Assert.Empty(await _all.Passkeys.OfAsync(reset.Id, Cancellation));
+
+        var (again, _) = await _all.Invitations.AcceptAsync(token!, "", await _all.HashAsync("nine quiet lamps"), Cancellation);
+        Assert.IsType<LogInOutcome.Proven>(await TryAsync("nine quiet lamps"));
+        _all.Time.Advance(TimeSpan.FromSeconds(30));
+        Assert.IsType<LogInOutcome.Failed>(await CodeAsync(again!, CodeNow(person)));
+        Assert.IsType<LogInOutcome.Failed>(await CodeAsync(again!, codes[0]));
+    }
+
+    PasskeyChallenge Challenge() => new(Guid.NewGuid().ToString(), _all.Time.GetUtcNow() + TimeSpan.FromMinutes(15));
+
+    UserPasskeyInfo Key(uint count, byte id = 1) =>
+        new([id, 2, 3], [4], _all.Time.GetUtcNow(), count, ["internal"], true, false, false, [], []);
+
+    async Task<Person> AnnAsync() => await _all.AddAsync("ann", await _all.HashAsync(Right));
 
     async Task<(Person Person, IReadOnlyList<string> Codes)> WithCodesAsync()
     {
@@ -212,6 +301,10 @@ public sealed class LogInsTests : IDisposable
 
     Task<LogInOutcome> CodeAsync(Person person, string code) =>
         _all.LogIns.ByCodeAsync(person.Id, person.SecurityStamp, code, From, Cancellation);
+
+    // Six digits that are the code of no step about now.
+    string WrongCode(Person person) => Enumerable.Range(0, 10).Select(i => $"{i}00000").First(
+        c => OneTimeCodes.Find(person.AuthenticatorKey!, c, _all.Time.GetUtcNow(), 0) is null);
 
     string CodeNow(Person person) => OneTimeCodes.CodeOf(
         OneTimeCodes.Decode(person.AuthenticatorKey!), OneTimeCodes.StepOf(_all.Time.GetUtcNow()));

@@ -23,7 +23,7 @@ sealed class PeopleFixture : IDisposable
         Directory = new(State, Store, Tokens, Sessions, Time);
         Invitations = new(State, Sessions, Directory, Time);
         Audit = new(Database, Time);
-        LogIns = new(State, Store, Passwords, Audit, Time);
+        LogIns = new(State, Store, Passwords, Audit, new() { Time = Time });
         Accounts = new(State, Sessions);
         Passkeys = new(State, Time);
     }
@@ -50,13 +50,15 @@ sealed class PeopleFixture : IDisposable
 
     public AuditLog Audit { get; }
 
-    public Passwords Passwords { get; } = new();
+    public Passwords Passwords { get; } = new(new());
 
     public LogIns LogIns { get; }
 
     public Accounts Accounts { get; }
 
     public Passkeys Passkeys { get; }
+
+    public async Task<string> HashAsync(string password) => (await Passwords.HashAsync(password, "", null, Cancellation))!;
 
     /// <summary>The same database as another process sees it.</summary>
     public PeopleDirectory Elsewhere()

@@ -191,7 +191,7 @@ public sealed class PeopleStoreTests : IDisposable
     public async Task A_reset_takes_what_logs_in_and_its_link_gives_a_new_password_to_the_same_person()
     {
         var alice = await _all.AddAsync("alice", ViewerOfT);
-        await _all.Sessions.BeginAsync(alice.Identity, null, null, Cancellation);
+        await _all.Sessions.BeginAsync(alice, null, null, Cancellation);
         var (first, _) = await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "alice", Cancellation);
         var (token, _) = await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "alice", Cancellation);
 

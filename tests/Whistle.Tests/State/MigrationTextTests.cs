@@ -19,6 +19,7 @@ public sealed class MigrationTextTests
         ingest 4 42c4fb92211f61661381384474847b82
         people 0 0d36c4552ee05600117fee11bff40cda
         people 1 591c54eb2aea5663f4ab91be036effc1
+        people 2 009d3bfbfe9a070f813c7842faffbdf1
         ingest-series 0 eda3fcc0a26e0cbe793f43eb23aaa665
         detectors 0 64baf7cdd6263c414b46176af449b36a
         incidents 0 7c315d9689f13d9b28b7873ec19807c1
