@@ -39,7 +39,8 @@ static class HostStage
             .AddSingleton(options).AddSingleton(options.Time).AddSingleton(options.Memory)
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
-            .AddSingleton(options.Enrolment).AddSingleton<FleetRegister>().AddSingleton<Credentials>().AddSingleton<CredentialWatch>()
+            .AddSingleton(options.Enrolment).AddSingleton<FleetRegister>().AddSingleton<Credentials>().AddSingleton<RegisterActs>()
+            .AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
             .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
@@ -88,8 +89,9 @@ static class HostStage
         Joining.Map(
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
-        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), app.Services.GetRequiredService<PeopleStore>());
-        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>());
+        var acts = app.Services.GetRequiredService<RegisterActs>();
+        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleStore>());
+        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts);
         AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
