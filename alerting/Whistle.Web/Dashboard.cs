@@ -35,7 +35,9 @@ public static class Dashboard
 
     public static IServiceCollection AddDashboard(this IServiceCollection services)
     {
-        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddRazorComponents().AddInteractiveServerComponents()
+            // Of the longest text that a page takes, and what goes with it.
+            .AddHubOptions(o => o.MaximumReceiveMessageSize = 512 << 10);
         services.AddCascadingAuthenticationState();
         services.AddMudServices();
         services.AddSingleton(new LivePace(TimeProvider.System)).AddSingleton<NodeReader>().AddSingleton<ChartReader>()

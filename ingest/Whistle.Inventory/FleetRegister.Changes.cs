@@ -8,7 +8,7 @@ public sealed partial class FleetRegister
     public Task<RegisterOutcome> AddTenantAsync(string id, RegisterChange entry, string by, CancellationToken cancellation) =>
         ChangeAsync(async connection =>
         {
-            if ((Credentials.MistakeIn("tenant", id) ?? RegisterTexts.MistakeIn(entry)) is { } mistake)
+            if ((MistakeInId("tenant", id) ?? RegisterTexts.MistakeIn(entry)) is { } mistake)
                 throw new ArgumentException(mistake);
             // A damaged one is not in the list, and is in the way.
             if (!(await TenantsAsync(connection, cancellation)).Any(t => t.Id == id))
@@ -16,7 +16,7 @@ public sealed partial class FleetRegister
             return await InsertTenantAsync(
                 connection, new(id, RegisterTexts.With(RegisterTexts.Fresh(id), entry), TenantLimits.None, Added(by)), cancellation)
                 ? RegisterOutcome.Done
-                : new RegisterOutcome.Refused($"There is a tenant {id} already; look for it with `whistle tenants list --archived`.");
+                : new RegisterOutcome.Refused($"id: there is a tenant {id} already; look for it with `whistle tenants list --archived`.");
         }, cancellation);
 
     /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
@@ -37,7 +37,7 @@ public sealed partial class FleetRegister
     public Task<RegisterOutcome> AddClusterAsync(ClusterId id, RegisterChange entry, string by, CancellationToken cancellation) =>
         ChangeAsync(async connection =>
         {
-            if ((Credentials.MistakeIn("tenant", id.Tenant) ?? Credentials.MistakeIn("cluster", id.Cluster)
+            if ((Credentials.MistakeIn("tenant", id.Tenant) ?? MistakeInId("cluster", id.Cluster)
                 ?? RegisterTexts.MistakeIn(entry)) is { } mistake)
                 throw new ArgumentException(mistake);
             if (!(await TenantsAsync(connection, cancellation)).Any(t => t.Id == id.Tenant))
@@ -47,7 +47,7 @@ public sealed partial class FleetRegister
             return await InsertClusterAsync(
                 connection, new(id, RegisterTexts.With(RegisterTexts.Fresh(id.Cluster), entry), Added(by)), cancellation)
                 ? RegisterOutcome.Done
-                : new RegisterOutcome.Refused($"There is a cluster {id} already; look for it with `whistle clusters list --archived`.");
+                : new RegisterOutcome.Refused($"id: there is a cluster {id} already; look for it with `whistle clusters list --archived`.");
         }, cancellation);
 
     /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
@@ -137,6 +137,8 @@ public sealed partial class FleetRegister
     RegisterHistory Archived(RegisterHistory history, bool archived, string by) => !archived
         ? history with { ArchivedAt = null, ArchivedBy = null }
         : history.IsArchived ? history : history with { ArchivedAt = _time.GetUtcNow(), ArchivedBy = by };
+
+    static string? MistakeInId(string what, string id) => Credentials.MistakeIn(what, id) is { } mistake ? $"id: {mistake}" : null;
 
     static RegisterEntry Changed(RegisterEntry entry, RegisterChange change) =>
         RegisterTexts.MistakeIn(change) is { } mistake ? throw new ArgumentException(mistake) : RegisterTexts.With(entry, change);

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Whistle.Inventory;
 
 /// <summary>What people write down about a tenant or a cluster.</summary>
@@ -26,6 +28,7 @@ public sealed record TenantLimits(
     public TimeSpan? Retention => RetentionDays is { } days ? TimeSpan.FromDays(days) : null;
 
     /// <summary>Why there can be no such limits; null where there can.</summary>
+    [JsonIgnore]
     public string? Mistake =>
         new (string Name, long? Value)[]
         {
@@ -77,4 +80,7 @@ public abstract record RegisterOutcome
 
     /// <param name="Reason">Why not, and what to do.</param>
     public sealed record Refused(string Reason) : RegisterOutcome;
+
+    /// <param name="Reason">What is wrong with what was to be written; it begins with the name of the field.</param>
+    public sealed record Mistaken(string Reason) : RegisterOutcome;
 }

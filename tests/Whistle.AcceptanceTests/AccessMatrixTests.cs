@@ -1,10 +1,8 @@
 using System.Net;
 using System.Reflection;
-using System.Security.Claims;
 using System.Text.Json;
 
 using Microsoft.AspNetCore.Components;
-using Microsoft.AspNetCore.Components.Authorization;
 using Microsoft.AspNetCore.Components.Endpoints;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -149,6 +147,8 @@ public sealed class AccessMatrixTests(ITestOutputHelper output)
     {
         await using var server = await StartAsync();
         var (mine, theirs) = (new Tenancy(server, Mine), new Tenancy(server, Theirs));
+        await mine.RegisteredAsync();
+        await theirs.RegisteredAsync();
         var acts = typeof(PersonActs).GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly)
             .Where(m => m.ReturnType == typeof(Task<string?>)).ToDictionary(m => m.Name[..^"Async".Length]);
         Assert.Equal(Table.Acts.Keys.Order(), acts.Keys.Order());
@@ -156,9 +156,10 @@ public sealed class AccessMatrixTests(ITestOutputHelper output)
         foreach (var someone in await EverybodyAsync(mine))
         {
             var page = ActivatorUtilities.CreateInstance<PersonActs>(server.App.Services, new LoggedIn(someone.User));
-            foreach (var (name, permission) in Table.Acts)
+            foreach (var (name, (permission, of)) in Table.Acts)
             {
-                var may = Table.Roles[someone.Role.Name()].Contains(permission) && (permission != "manage-server" || someone.Scope.IsAll);
+                var may = Table.Roles[someone.Role.Name()].Contains(permission)
+                    && (of == "cluster" || someone.Scope.IsAll || (of == "tenant" && someone.Scope.Cluster is null));
                 var own = await DoAsync(page, acts[name], mine, server);
                 if (may != own is null)
                     wrong.Add($"{someone.Role.Name()} of {someone.Scope}: {name} in the own tenant: {own}");
@@ -292,15 +293,21 @@ public sealed class AccessMatrixTests(ITestOutputHelper output)
                 server.App.Remediation.Runbooks.Runbooks[0], tenancy.Cluster, RunbookMode.Observe),
             "MoveTicketAsync" => await page.MoveTicketAsync(
                 await tenancy.TicketAsync(), Whistle.Alerting.Tickets.TicketState.InProgress, "why"),
+            "AddTenantAsync" => await page.AddTenantAsync($"{tenancy.Tenant}-{Guid.NewGuid():N}", new()),
+            "ChangeTenantAsync" => await page.ChangeTenantAsync(tenancy.Tenant, new(Notes: "words")),
+            "SetTenantLimitsAsync" => await page.SetTenantLimitsAsync(tenancy.Tenant, new(Series: 1_000_000)),
+            "ArchiveTenantAsync" => await page.ArchiveTenantAsync(tenancy.Tenant),
+            "UnarchiveTenantAsync" => await page.UnarchiveTenantAsync(tenancy.Tenant),
+            // That it is there is told to those alone who might have added it.
+            "AddClusterAsync" => await page.AddClusterAsync(tenancy.Cluster, new()) is var told
+                && told?.Contains("already") is true ? null : told,
+            "ChangeClusterAsync" => await page.ChangeClusterAsync(tenancy.Cluster, new(Name: "name")),
+            "ArchiveClusterAsync" => await page.ArchiveClusterAsync(tenancy.Cluster),
+            "UnarchiveClusterAsync" => await page.UnarchiveClusterAsync(tenancy.Cluster),
             "ArchiveNodeAsync" => await page.ArchiveNodeAsync(tenancy.Cluster.Node(await tenancy.NodeAsync())),
             "UnarchiveNodeAsync" => await page.UnarchiveNodeAsync(await tenancy.ArchivedNodeAsync()),
             "CommentAsync" => await page.CommentAsync(await tenancy.TicketAsync(), "words"),
             _ => throw new InvalidOperationException($"There is no example of {act.Name} yet."),
         };
-    }
-
-    sealed class LoggedIn(ClaimsPrincipal user) : AuthenticationStateProvider
-    {
-        public override Task<AuthenticationState> GetAuthenticationStateAsync() => Task.FromResult(new AuthenticationState(user));
     }
 }

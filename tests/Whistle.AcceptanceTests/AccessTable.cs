@@ -7,7 +7,7 @@ sealed class AccessTable
 {
     AccessTable(
         Dictionary<string, HashSet<string>> roles, Dictionary<string, (string Needs, string Foreign)> routes,
-        Dictionary<string, string> acts) => (Roles, Routes, Acts) = (roles, routes, acts);
+        Dictionary<string, (string Needs, string Of)> acts) => (Roles, Routes, Acts) = (roles, routes, acts);
 
     /// <summary>The permissions of a role.</summary>
     public IReadOnlyDictionary<string, HashSet<string>> Roles { get; }
@@ -18,8 +18,11 @@ sealed class AccessTable
     /// </summary>
     public IReadOnlyDictionary<string, (string Needs, string Foreign)> Routes { get; }
 
-    /// <summary>The permission of what a person does on a page.</summary>
-    public IReadOnlyDictionary<string, string> Acts { get; }
+    /// <summary>
+    /// What a person does on a page: the permission, and whether it is needed of the <c>cluster</c>, the whole <c>tenant</c> or
+    /// <c>all</c> tenants.
+    /// </summary>
+    public IReadOnlyDictionary<string, (string Needs, string Of)> Acts { get; }
 
     public static AccessTable Read()
     {
@@ -33,7 +36,7 @@ sealed class AccessTable
             roles[0].Skip(1).Select((role, i) => (role, i)).ToDictionary(
                 r => r.role, r => roles.Skip(1).Where(row => row[r.i + 1] == "yes").Select(row => row[0]).ToHashSet()),
             Table(lines, "route").Skip(1).ToDictionary(r => r[0], r => (r[1], r[2])),
-            Table(lines, "act on a page").Skip(1).ToDictionary(r => r[0], r => r[1]));
+            Table(lines, "act on a page").Skip(1).ToDictionary(r => r[0], r => (r[1], r[2])));
     }
 
     // The table whose first column has this head, without the line below its head.

@@ -17,6 +17,7 @@ using Whistle.Inventory.Audit;
 using Whistle.State;
 using Whistle.State.Health;
 using Whistle.Telemetry;
+using Whistle.Web.Acts;
 
 using Xunit;
 
@@ -290,6 +291,121 @@ public sealed class TenantTests : IAsyncLifetime
         Assert.Equal(("acme", "acme"), (entry.What.Scope.Tenant, entry.What.Subject));
         using var listed = await someone.Http.GetAsync($"{Root}/tenants", Cancellation);
         Assert.DoesNotContain("globex", await listed.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_done_on_a_page_is_in_the_audit_as_the_same_over_the_API()
+    {
+        var admin = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.All);
+        await DoAsync("over-api", async (path, method, body) => Assert.Equal(204, await StatusAsync(admin.Http, method, path, body)));
+        var page = Page(admin);
+        var entry = new RegisterChange("ACME", ["ann", "bob"], "words", new Dictionary<string, string> { ["zone"] = "eu-1" });
+        await AllAsync(
+            () => page.AddTenantAsync("on-page", entry), () => page.ChangeTenantAsync("on-page", new(Notes: "more")),
+            () => page.SetTenantLimitsAsync("on-page", new(Series: 5, BytesPerSecond: 7)), () => page.ArchiveTenantAsync("on-page"),
+            () => page.UnarchiveTenantAsync("on-page"), () => page.AddClusterAsync(new("on-page", "c1"), entry),
+            () => page.ChangeClusterAsync(new("on-page", "c1"), new(Name: "C")), () => page.ArchiveClusterAsync(new("on-page", "c1")),
+            () => page.UnarchiveClusterAsync(new("on-page", "c1")), async () =>
+            {
+                await _server.App.Credentials.EnrollAsync(new("on-page", "c1"), "n1", Cancellation);
+                return await page.ArchiveNodeAsync(new("on-page", "c1", "n1"));
+            },
+            () => page.UnarchiveNodeAsync(new("on-page", "c1", "n1")));
+        Assert.StartsWith("id: there is a tenant on-page already", await page.AddTenantAsync("on-page", new()), StringComparison.Ordinal);
+
+        var entries = await EntriesAsync("*");
+        Assert.Equal(11, Of("over-api").Count);
+        Assert.Equal(Of("over-api"), Of("on-page"));
+
+        List<string> Of(string tenant) =>
+        [
+            .. entries.Where(e => e.What.Scope.Tenant == tenant && e.What.Outcome is AuditOutcome.Done).OrderBy(e => e.Number).Select(
+                e => $"{e.What.Action} {e.What.Scope} {e.What.Subject} {e.What.Details}".Replace(tenant, "t", StringComparison.Ordinal)),
+        ];
+
+        async Task DoAsync(string tenant, Func<string, HttpMethod, object?, Task> call)
+        {
+            var labels = new Dictionary<string, string> { ["zone"] = "eu-1" };
+            string[] contacts = ["ann", "bob"];
+            await call("tenants", HttpMethod.Post, new { id = tenant, name = "ACME", contacts, notes = "words", labels });
+            await call($"tenants/{tenant}", HttpMethod.Patch, new { notes = "more" });
+            await call($"tenants/{tenant}/limits", HttpMethod.Put, new { series = 5, bytesPerSecond = 7 });
+            await call($"tenants/{tenant}/archive", HttpMethod.Post, null);
+            await call($"tenants/{tenant}/unarchive", HttpMethod.Post, null);
+            await call("clusters", HttpMethod.Post, new { id = "c1", tenant, name = "ACME", contacts, notes = "words", labels });
+            await call($"clusters/{tenant}/c1", HttpMethod.Patch, new { name = "C" });
+            await call($"clusters/{tenant}/c1/archive", HttpMethod.Post, null);
+            await call($"clusters/{tenant}/c1/unarchive", HttpMethod.Post, null);
+            await _server.App.Credentials.EnrollAsync(new(tenant, "c1"), "n1", Cancellation);
+            await call($"nodes/{tenant}/c1/n1/archive", HttpMethod.Post, null);
+            await call($"nodes/{tenant}/c1/n1/unarchive", HttpMethod.Post, null);
+        }
+
+        static async Task AllAsync(params IReadOnlyList<Func<Task<string?>>> acts)
+        {
+            foreach (var act in acts)
+                Assert.Null(await act());
+        }
+    }
+
+    [Fact]
+    public async Task Whoever_manages_one_tenant_edits_on_its_page_what_is_its_own_affair_alone()
+    {
+        using var sender = await _server.SenderAsync("acme", "c1");
+        var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
+        var page = Page(someone);
+        var rights = new Rights([new(Role.Admin, AccessScope.Of("acme"))]);
+        var edit = RegisterRequests.EditTenant(await TenantAsync("acme"), rights, page);
+        Assert.Equal(["contacts", "notes"], edit.Fields.Select(f => f.Name));
+        Assert.Null(await edit.Do(Filled(edit, ("contacts", "ann\n\n bob \n"), ("notes", "words"))));
+        Assert.Equal(["ann", "bob"], (await TenantAsync("acme")).Entry.Contacts);
+        Assert.Equal(("acme", "words"), ((await TenantAsync("acme")).Entry.Name, (await TenantAsync("acme")).Entry.Notes));
+        Assert.Contains("for all tenants", await page.ChangeTenantAsync("acme", new(Name: "mine")), StringComparison.Ordinal);
+        Assert.Contains("for all tenants", await page.ChangeTenantAsync(
+            "acme", new(Labels: new Dictionary<string, string>())), StringComparison.Ordinal);
+        Assert.Equal("acme", (await TenantAsync("acme")).Entry.Name);
+    }
+
+    [Fact]
+    public async Task A_mistake_in_a_form_is_said_of_its_field_and_what_was_left_as_it_is_is_not_written()
+    {
+        var page = Page(await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.All));
+        var add = RegisterRequests.AddTenant(page);
+        Assert.StartsWith("id: ", await add.Do(Filled(add, ("id", "ACME!"))), StringComparison.Ordinal);
+        Assert.StartsWith("labels: ", await add.Do(Filled(add, ("id", "acme"), ("labels", "zone"))), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "labels: ", await add.Do(Filled(add, ("id", "acme"), ("labels", "zone=a\nzone=b"))), StringComparison.Ordinal);
+        Assert.StartsWith("contacts: ", await add.Do(Filled(
+            add, ("id", "acme"), ("contacts", new string('c', 301)))), StringComparison.Ordinal);
+        Assert.Null(await add.Do(Filled(add, ("id", " acme "), ("name", "ACME"), ("labels", "zone = eu-1"), ("notes", "a\r\nb"))));
+        var tenant = await TenantAsync("acme");
+        Assert.Equal(("ACME", "a\nb", "eu-1"), (tenant.Entry.Name, tenant.Entry.Notes, tenant.Entry.Labels["zone"]));
+
+        var edit = RegisterRequests.EditTenant(tenant, Rights.Everything, page);
+        Assert.Null(await page.ChangeTenantAsync("acme", new(Notes: "somebody else's")));
+        Assert.Null(await edit.Do(Filled(edit, ("name", "Acme Corp"))));
+        Assert.Equal(("Acme Corp", "somebody else's"), ((await TenantAsync("acme")).Entry.Name, (await TenantAsync("acme")).Entry.Notes));
+
+        var limits = RegisterRequests.Limits(tenant, page);
+        Assert.StartsWith("series: ", await limits.Do(Filled(limits, ("series", "many"))), StringComparison.Ordinal);
+        Assert.StartsWith("samplesPerSecond: ", await limits.Do(Filled(limits, ("samplesPerSecond", "0"))), StringComparison.Ordinal);
+        Assert.StartsWith("newSeries: ", await limits.Do(Filled(limits, ("newSeries", "3000000000"))), StringComparison.Ordinal);
+        Assert.Null(await limits.Do(Filled(limits, ("series", "50,000"), ("bytesPerSecond", "3000000000"))));
+        Assert.Equal(new TenantLimits(Series: 50_000, BytesPerSecond: 3_000_000_000), (await TenantAsync("acme")).Limits);
+    }
+
+    PersonActs Page(Someone someone) =>
+        ActivatorUtilities.CreateInstance<PersonActs>(_server.App.Services, new LoggedIn(someone.User));
+
+    async Task<KnownTenant> TenantAsync(string id) =>
+        (await _server.App.Credentials.Register.TenantsAsync(Cancellation)).Single(t => t.Id == id);
+
+    static ActInput Filled(ActRequest request, params IReadOnlyList<(string Name, string Value)> values)
+    {
+        var fields = request.Fields.ToDictionary(f => f.Name, f => f.Value);
+        foreach (var (name, value) in values)
+            fields[name] = value;
+        return new("", "", default) { Fields = fields };
     }
 
     [Fact]

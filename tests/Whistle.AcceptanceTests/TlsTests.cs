@@ -8,6 +8,7 @@ using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Fixtures;
+using Whistle.Inventory.Access;
 using Whistle.State.Health;
 
 using Xunit;
@@ -87,6 +88,36 @@ public sealed class TlsTests : IDisposable
         await stop.CancelAsync();
         var answered = await Task.WhenAll(load);
         Assert.All(answered, count => Assert.True(count > 0));
+    }
+
+    [Fact]
+    public async Task What_is_wrong_with_the_certificate_stands_on_the_pages_until_it_is_mended()
+    {
+        WriteCertificate(_authority.Sign("localhost", until: 10));
+        await using var server = await StartAsync(o => o with { Tls = Files });
+        await ShowsAsync(server.Http, "The server&#x27;s certificate ends at ");
+        WriteCertificate(_authority.Sign("localhost"));
+        await ShowsAsync(server.Http, "certificate", false);
+
+        PrivateText.Write(Path.Combine(_folder, "key"), "no key");
+        await ShowsAsync(server.Http, $"{_folder}/key has no key in it.");
+        await ShowsAsync(server.Http, "The certificate from before stays in use.");
+        var customer = await new Tenancy(server, "acme").SomeoneAsync(Role.Customer, AccessScope.Of("acme"));
+        await ShowsAsync(customer.Http, "Whoever runs the server sees what it is.");
+        await ShowsAsync(customer.Http, _folder, false);
+
+        WriteCertificate(_authority.Sign("localhost"));
+        await ShowsAsync(server.Http, "Whistle is degraded", false);
+        await ShowsAsync(customer.Http, "Whistle is degraded", false);
+
+        async Task ShowsAsync(HttpClient person, string words, bool shown = true)
+        {
+            // Whatever certificate it is.
+            using var http = Client();
+            http.DefaultRequestHeaders.Authorization = person.DefaultRequestHeaders.Authorization;
+            await UntilAsync(async () =>
+                (await http.GetStringAsync(server.App.Address, Cancellation)).Contains(words, StringComparison.Ordinal) == shown);
+        }
     }
 
     [Fact]

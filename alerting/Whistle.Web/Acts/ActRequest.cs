@@ -13,6 +13,9 @@ public sealed record ActRequest
     /// <summary>Shown below the text, such as the plan.</summary>
     public RenderFragment? Body { get; init; }
 
+    /// <summary>What is to be filled in.</summary>
+    public IReadOnlyList<ActField> Fields { get; init; } = [];
+
     /// <summary>A reason must be given; it is recorded.</summary>
     public bool NeedsReason { get; init; }
 
@@ -40,11 +43,24 @@ public sealed record ActRequest
     /// <summary>What is said once it is done.</summary>
     public required string Done { get; init; }
 
-    /// <summary>Answers null, or why not and what to do.</summary>
+    /// <summary>
+    /// Answers null, or why not and what to do. What begins with a field's name and a colon is said at that field.
+    /// </summary>
     public required Func<ActInput, Task<string?>> Do { get; init; }
 }
+
+/// <param name="Name">By which a refusal and what is given name it.</param>
+/// <param name="Lines">How many are shown; several where it may have several.</param>
+/// <param name="IsNeeded">It cannot be empty.</param>
+public sealed record ActField(
+    string Name, string Label, string Value = "", string Help = "", int Lines = 1, bool IsNeeded = false, bool IsNumber = false,
+    int MaxLength = 300);
 
 public sealed record ActChoice(string Name, string Words, string Help = "");
 
 /// <summary>What the person gave.</summary>
-public sealed record ActInput(string Reason, string Choice, TimeSpan For);
+public sealed record ActInput(string Reason, string Choice, TimeSpan For)
+{
+    /// <summary>By their names, all that were asked for.</summary>
+    public IReadOnlyDictionary<string, string> Fields { get; init; } = new Dictionary<string, string>();
+}

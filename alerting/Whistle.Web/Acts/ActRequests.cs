@@ -1,7 +1,6 @@
 using Microsoft.AspNetCore.Components;
 
 using Whistle.Alerting.Tickets;
-using Whistle.Inventory;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -133,24 +132,6 @@ static class ActRequests
         Done = "Mode set.",
         Do = input => acts.SetModeAsync(runbook.Runbook, cluster.Key, Enum.Parse<RunbookMode>(input.Choice, ignoreCase: true)),
     };
-
-    public static ActRequest Service(KnownNode node, PersonActs acts) => node.Archived is null
-        ? new()
-        {
-            Title = $"Archive {node.Id.Node}",
-            Text = "Its reports are refused, and its silence raises no signal. Its history stays. Stop its agent too.",
-            Confirm = "Archive",
-            Done = "Node archived.",
-            Do = _ => acts.ArchiveNodeAsync(node.Id),
-        }
-        : new()
-        {
-            Title = $"Take {node.Id.Node} back",
-            Text = "Its agent reports again with the credential that it has, and is missed when it does not.",
-            Confirm = "Take back",
-            Done = "Node in service again.",
-            Do = _ => acts.UnarchiveNodeAsync(node.Id),
-        };
 
     public static ActRequest Move(Ticket ticket, PersonActs acts) => new()
     {

@@ -22,14 +22,13 @@ namespace Whistle.Web.Acts;
 /// What a person does on the pages, in their name, by the same stores as the API. A page lasts as long as its connection, so each act asks
 /// again what the person may do there. The answer is null, or why not and how to fix it.
 /// </summary>
-sealed class PersonActs(
+sealed partial class PersonActs(
     RemediationEnvironment environment, AlertingHost alerting, LiveFeed feed, AuthenticationStateProvider people, Guard guard,
-    AuditLog audit, Credentials credentials, Visitor visitor, TimeProvider time, ILogger<PersonActs> logger)
+    AuditLog audit, RegisterActs register, Visitor visitor, TimeProvider time, ILogger<PersonActs> logger)
 {
     const int LongestText = 64 << 10;
 
     const string NoIncident = "There is no such incident.";
-    const string NoNode = "There is no such node.";
     const string NoRun = "There is no such run.";
     const string NoTicket = "There is no such ticket.";
 
@@ -133,26 +132,6 @@ sealed class PersonActs(
             async author => text.Trim() is { Length: > 0 and <= LongestText } comment
             ? (await alerting.Tickets.CommentAsync(ticket, author, comment, CancellationToken.None)).Refusal
             : $"A comment has between 1 and {LongestText} characters.");
-
-    public Task<string?> ArchiveNodeAsync(NodeId node) =>
-        OnNodeAsync("archive-node", node, author => credentials.Register.ArchiveNodeAsync(node, author, CancellationToken.None));
-
-    public Task<string?> UnarchiveNodeAsync(NodeId node) =>
-        OnNodeAsync("unarchive-node", node, _ => credentials.Register.UnarchiveNodeAsync(node, CancellationToken.None));
-
-    Task<string?> OnNodeAsync(string action, NodeId node, Func<string, Task<RegisterOutcome>> act) =>
-        DoAsync(new(action, $"{node}"), async caller =>
-    {
-        if (!caller.Sees(node.ClusterId) || !(await credentials.NodesAsync(CancellationToken.None)).Any(n => n.Id == node))
-            return NoNode;
-        await caller.RequireAsync(Permission.Enrol, node.ClusterId);
-        return await act(caller.Name) switch
-        {
-            RegisterOutcome.Refused refused => refused.Reason,
-            RegisterOutcome.Unknown => "The node is in service already.",
-            _ => null,
-        };
-    });
 
     static JsonObject Details(PauseScope scope, string reason, TimeSpan duration) => new()
     {

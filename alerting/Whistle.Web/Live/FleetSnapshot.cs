@@ -15,6 +15,9 @@ namespace Whistle.Web.Live;
 /// <summary>All that the pages show of the fleet, at one instant, for all viewers or as one of them may see it. Immutable.</summary>
 public sealed partial record FleetSnapshot
 {
+    readonly IReadOnlyDictionary<string, string> _tenantNames = new Dictionary<string, string>();
+    readonly IReadOnlyDictionary<ClusterId, string> _clusterNames = new Dictionary<ClusterId, string>();
+
     public FleetSnapshot()
     {
     }
@@ -65,10 +68,18 @@ public sealed partial record FleetSnapshot
     public IReadOnlyList<EnrolledAgent> Agents { get; init; } = [];
 
     /// <summary>Tenants by id, archived ones too; of one that is seen in part, what is written down about it is for others.</summary>
-    public IReadOnlyList<KnownTenant> Tenants { get; init; } = [];
+    public IReadOnlyList<KnownTenant> Tenants
+    {
+        get;
+        init => (field, _tenantNames) = (value, value.ToDictionary(t => t.Id, t => t.Entry.Name));
+    } = [];
 
     /// <summary>Clusters by name, archived ones too.</summary>
-    public IReadOnlyList<KnownCluster> Clusters { get; init; } = [];
+    public IReadOnlyList<KnownCluster> Clusters
+    {
+        get;
+        init => (field, _clusterNames) = (value, value.ToDictionary(c => c.Id, c => c.Entry.Name));
+    } = [];
 
     /// <summary>What is known of nodes' agents, of archived ones too.</summary>
     public IReadOnlyDictionary<NodeId, KnownNode> Known { get; init; } = new Dictionary<NodeId, KnownNode>();
@@ -90,6 +101,12 @@ public sealed partial record FleetSnapshot
 
     /// <summary>Nothing is missing or old, as far as the server knows of itself.</summary>
     public bool IsWhole => Error is null && Health.All(p => p.State is not HealthState.Failed);
+
+    /// <summary>What people call the tenant; its id where nobody named it.</summary>
+    public string NameOf(string tenant) => _tenantNames.GetValueOrDefault(tenant, tenant);
+
+    /// <summary>What people call the cluster; its id where nobody named it.</summary>
+    public string NameOf(ClusterId cluster) => _clusterNames.GetValueOrDefault(cluster, cluster.Cluster);
 
     /// <summary>What stands where nothing is listed: nothing seen is not nothing there.</summary>
     public string Nothing(string words) => IsWhole ? words : "Unknown while data is missing.";

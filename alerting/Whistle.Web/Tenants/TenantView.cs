@@ -8,8 +8,10 @@ namespace Whistle.Web.Tenants;
 /// <summary>A tenant of the page, as its viewer may see it.</summary>
 /// <param name="IsWhole">Its viewer sees all of it, what is written down about it too.</param>
 /// <param name="Clusters">Those that the viewer sees, those in use first.</param>
+/// <param name="Archived">Nodes that the viewer sees, the latest first.</param>
 sealed record TenantView(
-    KnownTenant Tenant, bool IsWhole, IReadOnlyList<KnownCluster> Clusters, int Nodes, int Archived, IReadOnlyList<Incident> Open)
+    KnownTenant Tenant, bool IsWhole, IReadOnlyList<KnownCluster> Clusters, int Nodes, IReadOnlyList<ArchivedNode> Archived,
+    IReadOnlyList<Incident> Open)
 {
     /// <summary>By name, those in use first.</summary>
     public static IReadOnlyList<TenantView> All(FleetSnapshot snapshot) =>
@@ -33,6 +35,9 @@ sealed record TenantView(
         tenant, snapshot.Rights.Sees(AccessScope.Of(tenant.Id)),
         [.. snapshot.Clusters.Where(c => c.Id.Tenant == tenant.Id).OrderBy(c => c.History.IsArchived)],
         snapshot.Nodes.Count(n => n.Key.Tenant == tenant.Id),
-        snapshot.Known.Values.Count(n => n.Archived is not null && n.Id.Tenant == tenant.Id),
+        [
+            .. snapshot.Known.Values.Where(n => n.Id.Tenant == tenant.Id).Select(n => n.Archived).OfType<ArchivedNode>()
+                .OrderByDescending(n => n.At).ThenBy(n => n.Id.Node, StringComparer.Ordinal),
+        ],
         [.. snapshot.Open.Where(i => i.Tenant == tenant.Id)]);
 }

@@ -50,6 +50,10 @@ public static partial class Quantity
         return span.Hours == 0 ? $"{span.Days} d" : $"{span.Days} d {span.Hours} h";
     }
 
+    /// <summary>How far a clock is ahead of the server's: <c>right</c>, <c>40 s ahead</c>, <c>2 min behind</c>.</summary>
+    public static string ClockSkew(TimeSpan skew) =>
+        skew.Duration() < TimeSpan.FromSeconds(1) ? "right" : $"{Span(skew)} {(skew > TimeSpan.Zero ? "ahead" : "behind")}";
+
     /// <summary>An answer's time has whole seconds and two clocks differ a little: what is barely ahead has just been.</summary>
     public static string Ago(DateTimeOffset at, DateTimeOffset now) =>
         at <= now ? $"{Span(now - at)} ago" : at - now <= Skew ? "just now" : $"in {Span(at - now)}";

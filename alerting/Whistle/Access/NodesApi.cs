@@ -12,7 +12,7 @@ namespace Whistle.Access;
 /// <summary>Nodes with what is known of their agents; which of them are out of service.</summary>
 static class NodesApi
 {
-    public static void Map(WebApplication app, Credentials credentials)
+    public static void Map(WebApplication app, Credentials credentials, RegisterActs acts)
     {
         var group = WhistleApi.Group(app, "nodes");
         group.MapGet("/nodes", async (
@@ -35,32 +35,25 @@ static class NodesApi
             .Needs(Permission.Read).WithName("getNode").WithSummary("A node, with its agent's version, clock and credential.");
         group.MapPost("/nodes/{tenant}/{cluster}/{node}/archive", (
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its cluster.")] string cluster,
-            [Description("Its name.")] string node, CancellationToken cancellation) => OnNodeAsync(
-                credentials, caller, new(tenant, cluster, node),
-                id => credentials.Register.ArchiveNodeAsync(id, caller.Name, cancellation), cancellation))
+            [Description("Its name.")] string node, CancellationToken cancellation) =>
+            ArchiveAsync(acts, caller, new(tenant, cluster, node), true, cancellation))
             .Needs(Permission.Enrol).WithName("archiveNode")
             .WithSummary("Takes a node out of service: nobody misses its reports, and they are refused. Its history stays.");
         group.MapPost("/nodes/{tenant}/{cluster}/{node}/unarchive", (
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its cluster.")] string cluster,
-            [Description("Its name.")] string node, CancellationToken cancellation) => OnNodeAsync(
-                credentials, caller, new(tenant, cluster, node), id => credentials.Register.UnarchiveNodeAsync(id, cancellation),
-                cancellation))
+            [Description("Its name.")] string node, CancellationToken cancellation) =>
+            ArchiveAsync(acts, caller, new(tenant, cluster, node), false, cancellation))
             .Needs(Permission.Enrol).WithName("unarchiveNode").WithSummary("Takes an archived node back into service.");
     }
 
-    static async Task<Results<NoContent, NotFound<ApiError>, Conflict<ApiError>>> OnNodeAsync(
-        Credentials credentials, Caller caller, NodeId id, Func<NodeId, Task<RegisterOutcome>> change, CancellationToken cancellation)
-    {
-        if (await FindAsync(credentials, caller, id, cancellation) is null)
-            return NoNode(id);
-        await caller.RequireAsync(Permission.Enrol, id.ClusterId);
-        return await change(id) switch
+    static async Task<Results<NoContent, NotFound<ApiError>, Conflict<ApiError>>> ArchiveAsync(
+        RegisterActs acts, Caller caller, NodeId id, bool archived, CancellationToken cancellation) =>
+        await acts.ArchiveNodeAsync(caller, id, archived, cancellation) switch
         {
+            RegisterOutcome.Unknown => NoNode(id),
             RegisterOutcome.Refused refused => WhistleApi.Conflict(refused.Reason),
-            RegisterOutcome.Unknown => WhistleApi.Conflict($"The node {id} is in service already."),
             _ => TypedResults.NoContent(),
         };
-    }
 
     static async Task<KnownNode?> FindAsync(Credentials credentials, Caller caller, NodeId id, CancellationToken cancellation) =>
         (await credentials.NodesAsync(cancellation)).FirstOrDefault(n => n.Id == id && caller.Sees(id.ClusterId));

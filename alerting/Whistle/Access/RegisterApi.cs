@@ -18,13 +18,13 @@ namespace Whistle.Access;
 /// <summary>Tenants and clusters as things of their own.</summary>
 static class RegisterApi
 {
-    public static void Map(WebApplication app, FleetRegister register, PeopleStore people)
+    public static void Map(WebApplication app, FleetRegister register, RegisterActs acts, PeopleStore people)
     {
         var group = WhistleApi.Group(app, "tenants");
         MapTenants(group, register, people);
-        MapTenantChanges(group, register);
+        MapTenantChanges(group, acts);
         MapClusters(group, register);
-        MapClusterChanges(group, register);
+        MapClusterChanges(group, acts);
     }
 
     static void MapTenants(RouteGroupBuilder group, FleetRegister register, PeopleStore people)
@@ -32,7 +32,7 @@ static class RegisterApi
         group.MapGet("/tenants", async (
             [Description("Archived ones instead of those in use.")] bool? archived, Caller caller, CancellationToken cancellation) =>
             TypedResults.Ok((await register.TenantsAsync(cancellation))
-                .Where(t => t.History.IsArchived == (archived ?? false) && SeesPart(caller, t.Id))
+                .Where(t => t.History.IsArchived == (archived ?? false) && caller.SeesPartOf(t.Id))
                 .Select(t => TenantAnswer.Of(t, caller.Rights)).ToList()))
             .Needs(Permission.Read).WithName("listTenants").WithSummary("The tenants in use that the caller may see.");
         group.MapGet("/tenants/{tenant}", async Task<Results<Ok<TenantDetail>, NotFound<ApiError>>> (
@@ -47,37 +47,30 @@ static class RegisterApi
         }).Needs(Permission.Read).WithName("getTenant").WithSummary("A tenant, its clusters, and who may see it.");
     }
 
-    static void MapTenantChanges(RouteGroupBuilder group, FleetRegister register)
+    static void MapTenantChanges(RouteGroupBuilder group, RegisterActs acts)
     {
-        group.MapPost("/tenants", (TenantRequest request, Caller caller, CancellationToken cancellation) => DoAsync(
-            request.Id, () => register.AddTenantAsync(
-                request.Id, new(request.Name, request.Contacts, request.Notes, request.Labels), Named(caller, request.Id), cancellation)))
+        group.MapPost("/tenants", async (TenantRequest request, Caller caller, CancellationToken cancellation) => Answer(
+            request.Id, await acts.AddTenantAsync(
+                caller, request.Id, new(request.Name, request.Contacts, request.Notes, request.Labels), cancellation)))
             .NeedsEverywhere(Permission.ManageTenants).WithName("addTenant").WithSummary("Adds a tenant.");
-        group.MapPatch("/tenants/{tenant}", async Task<Answered> (
+        group.MapPatch("/tenants/{tenant}", async (
             [Description("Its id.")] string tenant, EntryRequest request, Caller caller, CancellationToken cancellation) =>
-        {
-            if (await FindAsync(register, caller, tenant, cancellation) is null)
-                return NoTenant(tenant);
-            // What a tenant is called is said everywhere; whom to ask about it is its own affair.
-            await caller.RequireAsync(Permission.ManageTenants, AccessScope.Of(tenant));
-            if (request is not { Name: null, Labels: null } && !caller.Rights.May(Permission.ManageTenants, AccessScope.All))
-                throw new ForbiddenException(Permission.ManageTenants, AccessScope.All);
-            return await DoAsync(tenant, () => register.ChangeTenantAsync(tenant, request.ToChange(), cancellation));
-        }).Needs(Permission.ManageTenants).WithName("changeTenant").WithSummary(
-            "Changes contacts and notes of a tenant; its name and labels too for those who manage all tenants.");
-        group.MapPut("/tenants/{tenant}/limits", (
+            Answer(tenant, await acts.ChangeTenantAsync(caller, tenant, request.ToChange(), cancellation)))
+            .Needs(Permission.ManageTenants).WithName("changeTenant").WithSummary(
+                "Changes contacts and notes of a tenant; its name and labels too for those who manage all tenants.");
+        group.MapPut("/tenants/{tenant}/limits", async (
             [Description("Its id.")] string tenant, LimitsRequest request, Caller caller, CancellationToken cancellation) =>
-            OnTenantAsync(register, caller, tenant, () => register.SetLimitsAsync(tenant, request.ToLimits(), cancellation), cancellation))
+            Answer(tenant, await acts.SetLimitsAsync(caller, tenant, request.ToLimits(), cancellation)))
             .NeedsEverywhere(Permission.ManageTenants).WithName("setTenantLimits")
             .WithSummary("Sets what a tenant may send; what is not given is the server's own setting.");
-        group.MapPost("/tenants/{tenant}/archive", (
-            [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) => OnTenantAsync(
-                register, caller, tenant, () => register.ArchiveTenantAsync(tenant, true, caller.Name, cancellation), cancellation))
+        group.MapPost("/tenants/{tenant}/archive", async (
+            [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) =>
+            Answer(tenant, await acts.ArchiveTenantAsync(caller, tenant, true, cancellation)))
             .NeedsEverywhere(Permission.ManageTenants).WithName("archiveTenant")
             .WithSummary("Refuses telemetry and new senders of a tenant from now on. Its history stays.");
-        group.MapPost("/tenants/{tenant}/unarchive", (
-            [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) => OnTenantAsync(
-                register, caller, tenant, () => register.ArchiveTenantAsync(tenant, false, caller.Name, cancellation), cancellation))
+        group.MapPost("/tenants/{tenant}/unarchive", async (
+            [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) =>
+            Answer(tenant, await acts.ArchiveTenantAsync(caller, tenant, false, cancellation)))
             .NeedsEverywhere(Permission.ManageTenants).WithName("unarchiveTenant").WithSummary("Takes an archived tenant back.");
     }
 
@@ -102,90 +95,52 @@ static class RegisterApi
             .Needs(Permission.Read).WithName("getCluster").WithSummary("A cluster with what is written down about it.");
     }
 
-    static void MapClusterChanges(RouteGroupBuilder group, FleetRegister register)
+    static void MapClusterChanges(RouteGroupBuilder group, RegisterActs acts)
     {
-        group.MapPost("/clusters", async Task<Answered> (ClusterRequest request, Caller caller, CancellationToken cancellation) =>
+        group.MapPost("/clusters", async (ClusterRequest request, Caller caller, CancellationToken cancellation) =>
         {
             var id = new ClusterId(request.Tenant ?? Enrolment.DefaultTenant, request.Id);
-            await caller.RequireAsync(Permission.ManageTenants, id);
-            return await DoAsync(id.Tenant, () => register.AddClusterAsync(
-                id, new(request.Name, request.Contacts, request.Notes, request.Labels), caller.Name, cancellation));
+            return Answer(id.Tenant, await acts.AddClusterAsync(
+                caller, id, new(request.Name, request.Contacts, request.Notes, request.Labels), cancellation));
         }).Needs(Permission.ManageTenants).WithName("addCluster").WithSummary("Adds a cluster to a tenant that is known.");
-        group.MapPatch("/clusters/{tenant}/{cluster}", (
+        group.MapPatch("/clusters/{tenant}/{cluster}", async (
             [Description("Its tenant.")] string tenant, EntryRequest request, Caller caller, [Description("Its id.")] string cluster,
-            CancellationToken cancellation) => OnClusterAsync(
-                register, caller, new(tenant, cluster),
-                () => register.ChangeClusterAsync(new(tenant, cluster), request.ToChange(), cancellation), cancellation))
+            CancellationToken cancellation) =>
+            Answer(new ClusterId(tenant, cluster), await acts.ChangeClusterAsync(
+                caller, new(tenant, cluster), request.ToChange(), cancellation)))
             .Needs(Permission.ManageTenants).WithName("changeCluster").WithSummary("Changes what is written down about a cluster.");
-        group.MapPost("/clusters/{tenant}/{cluster}/archive", (
+        group.MapPost("/clusters/{tenant}/{cluster}/archive", async (
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its id.")] string cluster,
-            CancellationToken cancellation) => OnClusterAsync(
-                register, caller, new(tenant, cluster),
-                () => register.ArchiveClusterAsync(new(tenant, cluster), true, caller.Name, cancellation), cancellation))
+            CancellationToken cancellation) =>
+            Answer(new ClusterId(tenant, cluster), await acts.ArchiveClusterAsync(caller, new(tenant, cluster), true, cancellation)))
             .Needs(Permission.ManageTenants).WithName("archiveCluster")
             .WithSummary("Refuses telemetry and new senders of a cluster from now on. Its history stays.");
-        group.MapPost("/clusters/{tenant}/{cluster}/unarchive", (
+        group.MapPost("/clusters/{tenant}/{cluster}/unarchive", async (
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its id.")] string cluster,
-            CancellationToken cancellation) => OnClusterAsync(
-                register, caller, new(tenant, cluster),
-                () => register.ArchiveClusterAsync(new(tenant, cluster), false, caller.Name, cancellation), cancellation))
+            CancellationToken cancellation) =>
+            Answer(new ClusterId(tenant, cluster), await acts.ArchiveClusterAsync(caller, new(tenant, cluster), false, cancellation)))
             .Needs(Permission.ManageTenants).WithName("unarchiveCluster").WithSummary("Takes an archived cluster back.");
     }
 
-    static async Task<Answered> OnTenantAsync(
-        FleetRegister register, Caller caller, string tenant, Func<Task<RegisterOutcome>> change, CancellationToken cancellation)
-    {
-        if (await FindAsync(register, caller, tenant, cancellation) is null)
-            return NoTenant(tenant);
-        caller.Concern(Permission.ManageTenants, AccessScope.Of(tenant));
-        return await DoAsync(tenant, change);
-    }
+    static Answered Answer(string tenant, RegisterOutcome outcome) =>
+        outcome is RegisterOutcome.Unknown ? NoTenant(tenant) : Answer(outcome);
 
-    static async Task<Answered> OnClusterAsync(
-        FleetRegister register, Caller caller, ClusterId id, Func<Task<RegisterOutcome>> change, CancellationToken cancellation)
-    {
-        if (await FindAsync(register, caller, id, cancellation) is null)
-            return NoCluster(id);
-        await caller.RequireAsync(Permission.ManageTenants, id);
-        return await DoAsync(id.Tenant, change);
-    }
+    static Answered Answer(ClusterId cluster, RegisterOutcome outcome) =>
+        outcome is RegisterOutcome.Unknown ? NoCluster(cluster) : Answer(outcome);
 
-    static async Task<Answered> DoAsync(string tenant, Func<Task<RegisterOutcome>> change)
+    static Answered Answer(RegisterOutcome outcome) => outcome switch
     {
-        try
-        {
-            return await change() switch
-            {
-                RegisterOutcome.Unknown => NoTenant(tenant),
-                RegisterOutcome.Refused refused => WhistleApi.Conflict(refused.Reason),
-                _ => TypedResults.NoContent(),
-            };
-        }
-        catch (ArgumentException e)
-        {
-            return WhistleApi.BadRequest(e.Message);
-        }
-    }
+        RegisterOutcome.Refused refused => WhistleApi.Conflict(refused.Reason),
+        RegisterOutcome.Mistaken mistaken => WhistleApi.BadRequest(mistaken.Reason),
+        RegisterOutcome.Changed => TypedResults.NoContent(),
+        _ => throw new InvalidOperationException($"Unknown outcome {outcome}."),
+    };
 
     static async Task<KnownTenant?> FindAsync(FleetRegister register, Caller caller, string id, CancellationToken cancellation) =>
-        (await register.TenantsAsync(cancellation)).FirstOrDefault(t => t.Id == id && SeesPart(caller, id));
+        (await register.TenantsAsync(cancellation)).FirstOrDefault(t => t.Id == id && caller.SeesPartOf(id));
 
     static async Task<KnownCluster?> FindAsync(FleetRegister register, Caller caller, ClusterId id, CancellationToken cancellation) =>
         (await register.ClustersAsync(cancellation)).FirstOrDefault(c => c.Id == id && caller.Sees(id));
-
-    static bool SeesPart(Caller caller, string tenant)
-    {
-        if (!caller.Rights.SeesPartOf(AccessScope.Of(tenant)))
-            return false;
-        caller.Concern(Permission.Read, AccessScope.Of(tenant));
-        return true;
-    }
-
-    static string Named(Caller caller, string tenant)
-    {
-        caller.Concern(Permission.ManageTenants, AccessScope.Of(tenant));
-        return caller.Name;
-    }
 
     static async Task<List<ViewerAnswer>?> ViewersAsync(
         PeopleStore people, Caller caller, string tenant, CancellationToken cancellation)

@@ -95,8 +95,7 @@ static class NodesCommand
     static string Clock(JsonElement node, View view) =>
         !double.TryParse(node.Text("clockSkewSeconds"), CultureInfo.InvariantCulture, out var skew) ? ""
         : view.Raw ? skew.ToString("0.###", CultureInfo.InvariantCulture)
-        : Math.Abs(skew) < 1 ? "right"
-        : $"{Quantity.Span(TimeSpan.FromSeconds(Math.Abs(skew)))} {(skew > 0 ? "ahead" : "behind")}";
+        : Quantity.ClockSkew(TimeSpan.FromSeconds(skew));
 
     static string Note(JsonElement node, View view) =>
         node.Time("archivedAt") is { } at ? $"archived {view.Time(at)} by {node.Text("archivedBy")}"

@@ -41,7 +41,7 @@ static class HostStage
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(options.Enrolment)
             .AddSingleton(s => new FleetRegister(s.GetRequiredService<StateDatabase>(), options.Time, options.Retention))
-            .AddSingleton<Credentials>().AddSingleton<CredentialWatch>()
+            .AddSingleton<Credentials>().AddSingleton<RegisterActs>().AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
             .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token, options.LogIn)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
@@ -90,8 +90,9 @@ static class HostStage
         Joining.Map(
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
-        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), app.Services.GetRequiredService<PeopleStore>());
-        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>());
+        var acts = app.Services.GetRequiredService<RegisterActs>();
+        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleStore>());
+        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts);
         AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());

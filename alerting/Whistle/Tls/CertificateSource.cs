@@ -145,7 +145,11 @@ sealed class CertificateSource
             : "The server's own authority ends with it. Delete its file in the data folder and start the server again; "
                 + "then all agents need the new fingerprint.";
         if (_broken is not null)
-            _health.Report(Component, Subject, HealthState.Degraded, $"{_broken} The certificate from before stays in use.");
+        {
+            var end = left <= TimeSpan.Zero ? $" It ended at {_current.EndsAt:u}: agents and people cannot connect."
+                : left < EndsSoon ? $" It ends at {_current.EndsAt:u}." : "";
+            _health.Report(Component, Subject, HealthState.Degraded, $"{_broken} The certificate from before stays in use.{end}");
+        }
         else if (left <= TimeSpan.Zero)
         {
             _health.Report(

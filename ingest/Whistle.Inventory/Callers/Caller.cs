@@ -106,6 +106,15 @@ public sealed class Caller
         return true;
     }
 
+    /// <summary>Whether they see the tenant or any of its clusters.</summary>
+    public bool SeesPartOf(string tenant)
+    {
+        if (!Rights.SeesPartOf(AccessScope.Of(tenant)))
+            return false;
+        Concern(Permission.Read, AccessScope.Of(tenant));
+        return true;
+    }
+
     /// <summary>It is about this, whoever decides whether it is allowed.</summary>
     public void Concern(Permission permission, AccessScope scope)
     {
@@ -114,18 +123,31 @@ public sealed class Caller
     }
 
     /// <exception cref="ForbiddenException">It is not allowed there.</exception>
-    public async Task RequireAsync(Permission permission, AccessScope scope)
+    public Task RequireAsync(Permission permission, AccessScope scope)
     {
         Concern(permission, scope);
+        return AuthorizeAsync(permission, scope);
+    }
+
+    /// <summary>For what is about one tenant, and yet only for those who may do it for all.</summary>
+    /// <exception cref="ForbiddenException">It is not allowed for all tenants.</exception>
+    public Task RequireEverywhereAsync(Permission permission, AccessScope about)
+    {
+        Concern(permission, about);
+        return AuthorizeAsync(permission, AccessScope.All);
+    }
+
+    /// <exception cref="ForbiddenException">It is not allowed there.</exception>
+    public Task RequireAsync(Permission permission, ClusterId cluster) => RequireAsync(permission, AccessScope.Of(cluster));
+
+    async Task AuthorizeAsync(Permission permission, AccessScope scope)
+    {
         if (!(await _authorization.AuthorizeAsync(User, scope, new PermissionRequirement(permission))).Succeeded)
             throw new ForbiddenException(permission, scope);
         // A page that only shows is idle.
         if (permission is not Permission.Read)
             await _people.SeeAsync(User, CancellationToken.None);
     }
-
-    /// <exception cref="ForbiddenException">It is not allowed there.</exception>
-    public Task RequireAsync(Permission permission, ClusterId cluster) => RequireAsync(permission, AccessScope.Of(cluster));
 
     static AccessScope Least(HashSet<AccessScope> scopes) => scopes.Count == 0 ? AccessScope.All
         : scopes.Aggregate((a, b) => a.Covers(b) ? a : b.Covers(a) ? b : a.Tenant == b.Tenant ? Tenant(a) : AccessScope.All);

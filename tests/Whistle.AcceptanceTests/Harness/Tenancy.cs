@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Security.Claims;
 
+using Microsoft.AspNetCore.Components.Authorization;
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Alerting.Deciding;
@@ -186,4 +187,10 @@ sealed class Tenancy(InProcessServer server, string tenant)
 
     T Get<T>()
         where T : notnull => server.App.Services.GetRequiredService<T>();
+}
+
+/// <summary>Somebody on a page, as its connection knows them.</summary>
+sealed class LoggedIn(ClaimsPrincipal user) : AuthenticationStateProvider
+{
+    public override Task<AuthenticationState> GetAuthenticationStateAsync() => Task.FromResult(new AuthenticationState(user));
 }

@@ -106,6 +106,21 @@ public sealed class CertificateSourceTests : IDisposable
     }
 
     [Fact]
+    public void A_broken_new_one_does_not_keep_quiet_that_the_old_one_ends()
+    {
+        var source = Source(Pem(_authority.Sign("a", until: 20)));
+        PrivateText.Write(PathOf("key"), "");
+        source.Look();
+        source.Look();
+        _time.Advance(TimeSpan.FromDays(7));
+        source.Look();
+        Assert.Contains("stays in use. It ends at ", Assert.Single(_health.Problems()).Reason, StringComparison.Ordinal);
+        _time.Advance(TimeSpan.FromDays(14));
+        source.Look();
+        Assert.Contains("agents and people cannot connect", Assert.Single(_health.Problems()).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void People_are_warned_before_a_certificate_ends_and_when_it_has()
     {
         var source = Source(Pem(_authority.Sign("a", until: 20)));

@@ -1,0 +1,208 @@
+using System.Globalization;
+
+using Whistle.Inventory;
+using Whistle.Inventory.Access;
+
+namespace Whistle.Web.Acts;
+
+/// <summary>The dialogs in which the register is changed.</summary>
+static class RegisterRequests
+{
+    // As many as the register takes.
+    const int LongestNotes = 16 << 10;
+    const int LongestList = 20 * 512;
+
+    static readonly ActField Id = new(
+        "id", "Id", Help: "The label of its telemetry: small letters, digits, dots and dashes. It never changes.", IsNeeded: true,
+        MaxLength: 253);
+
+    static readonly (string Name, string Label, Func<TenantLimits, long?> Of)[] Limited =
+    [
+        ("series", "Active series", l => l.Series), ("newSeries", "New series within an hour", l => l.NewSeries),
+        ("storedSeries", "Series in the store", l => l.StoredSeries), ("samplesPerSecond", "Samples a second", l => l.SamplesPerSecond),
+        ("bytesPerSecond", "Bytes a second", l => l.BytesPerSecond), ("retentionDays", "Days kept", l => l.RetentionDays),
+    ];
+
+    public static ActRequest AddTenant(PersonActs acts) => new()
+    {
+        Title = "Add a tenant",
+        Text = "A customer or a team whose clusters are watched.",
+        Fields = [Id, .. Described(new("", [], "", new Dictionary<string, string>()), named: true)],
+        Confirm = "Add",
+        Done = "Tenant added.",
+        Do = input => ReadAsync(input, null, entry => acts.AddTenantAsync(input.Fields["id"].Trim(), entry)),
+    };
+
+    /// <summary>Whoever manages this tenant alone does not name it.</summary>
+    public static ActRequest EditTenant(KnownTenant tenant, Rights rights, PersonActs acts) => new()
+    {
+        Title = $"Edit {tenant.Entry.Name}",
+        Text = $"Tenant {tenant.Id}. Its id stays as it is.",
+        Fields = Described(tenant.Entry, rights.May(Permission.ManageTenants, AccessScope.All)),
+        Confirm = "Save",
+        Done = "Tenant saved.",
+        Do = input => ReadAsync(input, tenant.Entry, change => acts.ChangeTenantAsync(tenant.Id, change)),
+    };
+
+    public static ActRequest Limits(KnownTenant tenant, PersonActs acts) => new()
+    {
+        Title = $"Limits of {tenant.Entry.Name}",
+        Text = "What it may send. What is left empty is the server's own setting.",
+        Fields =
+        [
+            .. Limited.Select(l => new ActField(
+                l.Name, l.Label, l.Of(tenant.Limits)?.ToString(CultureInfo.InvariantCulture) ?? "", IsNumber: true, MaxLength: 20)),
+        ],
+        Confirm = "Save",
+        Done = "Limits saved. Every server follows within seconds.",
+        Do = async input => LimitsOf(input.Fields, out var limits) is { } mistake
+            ? mistake : await acts.SetTenantLimitsAsync(tenant.Id, limits),
+    };
+
+    public static ActRequest Service(KnownTenant tenant, PersonActs acts) => tenant.History.IsArchived
+        ? new()
+        {
+            Title = $"Unarchive {tenant.Entry.Name}",
+            Text = "Its senders are heard again, and missed when they are silent.",
+            Confirm = "Unarchive",
+            Done = "Tenant in use again.",
+            Do = _ => acts.UnarchiveTenantAsync(tenant.Id),
+        }
+        : new()
+        {
+            Title = $"Archive {tenant.Entry.Name}",
+            Text = "Telemetry and new senders of all its clusters are refused, and nobody misses its reports. Its history stays.",
+            Confirm = "Archive",
+            IsDangerous = true,
+            Done = "Tenant archived.",
+            Do = _ => acts.ArchiveTenantAsync(tenant.Id),
+        };
+
+    public static ActRequest AddCluster(KnownTenant tenant, PersonActs acts) => new()
+    {
+        Title = "Add a cluster",
+        Text = $"Of tenant {tenant.Entry.Name}.",
+        Fields = [Id, .. Described(new("", [], "", new Dictionary<string, string>()), named: true)],
+        Confirm = "Add",
+        Done = "Cluster added.",
+        Do = input => ReadAsync(input, null, entry => acts.AddClusterAsync(new(tenant.Id, input.Fields["id"].Trim()), entry)),
+    };
+
+    public static ActRequest EditCluster(KnownCluster cluster, PersonActs acts) => new()
+    {
+        Title = $"Edit {cluster.Entry.Name}",
+        Text = $"Cluster {cluster.Id.Cluster} of tenant {cluster.Id.Tenant}. Its id stays as it is.",
+        Fields = Described(cluster.Entry, named: true),
+        Confirm = "Save",
+        Done = "Cluster saved.",
+        Do = input => ReadAsync(input, cluster.Entry, change => acts.ChangeClusterAsync(cluster.Id, change)),
+    };
+
+    public static ActRequest Service(KnownCluster cluster, PersonActs acts) => cluster.History.IsArchived
+        ? new()
+        {
+            Title = $"Unarchive {cluster.Entry.Name}",
+            Text = "Its senders are heard again, and missed when they are silent.",
+            Confirm = "Unarchive",
+            Done = "Cluster in use again.",
+            Do = _ => acts.UnarchiveClusterAsync(cluster.Id),
+        }
+        : new()
+        {
+            Title = $"Archive {cluster.Entry.Name}",
+            Text = "Telemetry and new senders of the cluster are refused, and nobody misses its reports. Its history stays.",
+            Confirm = "Archive",
+            IsDangerous = true,
+            Done = "Cluster archived.",
+            Do = _ => acts.ArchiveClusterAsync(cluster.Id),
+        };
+
+    public static ActRequest Service(KnownNode node, PersonActs acts) => node.Archived is null
+        ? new()
+        {
+            Title = $"Archive {node.Id.Node}",
+            Text = "Its reports are refused, and its silence raises no signal. Its history stays. Stop its agent too.",
+            Confirm = "Archive",
+            IsDangerous = true,
+            Done = "Node archived.",
+            Do = _ => acts.ArchiveNodeAsync(node.Id),
+        }
+        : new()
+        {
+            Title = $"Unarchive {node.Id.Node}",
+            Text = "Its agent reports again with the credential that it has, and is missed when it does not.",
+            Confirm = "Unarchive",
+            Done = "Node in service again.",
+            Do = _ => acts.UnarchiveNodeAsync(node.Id),
+        };
+
+    static IReadOnlyList<ActField> Described(RegisterEntry entry, bool named)
+    {
+        ActField contacts = new(
+            "contacts", "Contacts", string.Join('\n', entry.Contacts), "Whom to ask, one a line.", Lines: 3, MaxLength: LongestList);
+        ActField notes = new("notes", "Notes", entry.Notes, Lines: 3, MaxLength: LongestNotes);
+        return !named ? [contacts, notes] :
+        [
+            new("name", "Name", entry.Name, entry.Name.Length > 0 ? "" : "What it is called; the id if not given.",
+                IsNeeded: entry.Name.Length > 0, MaxLength: 200),
+            contacts,
+            new("labels", "Labels", string.Join('\n', entry.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(
+                l => $"{l.Key}={l.Value}")), "One a line, such as zone=eu-1. They are no labels of telemetry.", Lines: 3,
+                MaxLength: LongestList),
+            notes,
+        ];
+    }
+
+    // What stayed as it was is not written: somebody else may have changed it, or it may not be this person's to change.
+    static async Task<string?> ReadAsync(ActInput input, RegisterEntry? before, Func<RegisterChange, Task<string?>> act)
+    {
+        if (LabelsOf(input.Fields.GetValueOrDefault("labels", ""), out var labels) is { } mistake)
+            return mistake;
+        var name = input.Fields.GetValueOrDefault("name", "").Trim();
+        var contacts = Lines(input.Fields["contacts"]);
+        var notes = input.Fields["notes"].ReplaceLineEndings("\n").Trim();
+        var change = new RegisterChange(
+            name.Length > 0 && name != before?.Name ? name : null,
+            before?.Contacts.SequenceEqual(contacts) is true ? null : contacts,
+            notes == before?.Notes.ReplaceLineEndings("\n").Trim() ? null : notes,
+            !input.Fields.ContainsKey("labels") || (before is not null && before.Labels.Count == labels.Count
+                && labels.All(l => before.Labels.GetValueOrDefault(l.Key) == l.Value)) ? null : labels);
+        return before is not null && change == new RegisterChange() ? null : await act(change);
+    }
+
+    static string? LabelsOf(string text, out Dictionary<string, string> labels)
+    {
+        labels = [];
+        foreach (var line in Lines(text))
+        {
+            if (line.Split('=', 2) is not [{ Length: > 0 } name, var value])
+                return $"labels: \"{line}\" is no label. Write it like zone=eu-1.";
+            if (!labels.TryAdd(name.Trim(), value.Trim()))
+                return $"labels: {name.Trim()} is there twice.";
+        }
+
+        return null;
+    }
+
+    static string? LimitsOf(IReadOnlyDictionary<string, string> fields, out TenantLimits limits)
+    {
+        limits = TenantLimits.None;
+        var values = new Dictionary<string, long?>();
+        foreach (var (name, _, _) in Limited)
+        {
+            var text = fields[name].Trim();
+            var isNumber = long.TryParse(text, NumberStyles.AllowThousands, CultureInfo.InvariantCulture, out var value);
+            if (text.Length > 0 && (!isNumber || (value > int.MaxValue && name != "bytesPerSecond")))
+                return $"{name}: \"{text}\" is not a whole number{(isNumber ? $" up to {int.MaxValue}" : "")}.";
+            values[name] = text.Length > 0 ? value : null;
+        }
+
+        limits = new(
+            (int?)values["series"], (int?)values["newSeries"], (int?)values["storedSeries"], (int?)values["samplesPerSecond"],
+            values["bytesPerSecond"], (int?)values["retentionDays"]);
+        return null;
+    }
+
+    static string[] Lines(string text) =>
+        text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+}
