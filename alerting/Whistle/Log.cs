@@ -47,4 +47,7 @@ static partial class Log
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A log-in at {Provider} did not succeed.")]
     public static partial void OidcFailed(this ILogger logger, string provider, Exception? exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} failed")]
+    public static partial void RequestFailed(this ILogger logger, Exception exception, string method, string path);
 }

@@ -62,6 +62,8 @@ static class HostStage
     public static void UseHost(this WebApplication app, FairBudgets bodies)
     {
         var access = app.Services.GetRequiredService<LocalAccess>();
+        app.Use(AnswerHeaders.AddAsync);
+        app.Use(LastAnswer.GiveAsync);
         Listeners.Use(app);
         BelieveProxies(app, app.Services.GetRequiredService<WhistleOptions>());
         // It counts for all ports of a name, so it is said only where https has its own port and a certificate that lasts.
