@@ -53,7 +53,8 @@ public static class Dashboard
     /// <summary>In front of authentication: the headers of every page. Whoever maps it refuses other origins before that.</summary>
     public static void UseDashboard(this WebApplication app)
     {
-        app.UseStatusCodePagesWithReExecute(Missing);
+        // In a scope of its own: that of a page that has ended so was begun for its own address.
+        app.UseStatusCodePagesWithReExecute(Missing, createScopeForStatusCodePages: true);
         app.Use((context, next) =>
         {
             if (!IsPage(context.Request))

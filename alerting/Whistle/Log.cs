@@ -51,4 +51,7 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "Somebody logged out here, and {Provider}, which would end their session there too, "
         + "does not answer.")]
     public static partial void OidcLogOutFailed(this ILogger logger, string provider, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} failed")]
+    public static partial void RequestFailed(this ILogger logger, Exception exception, string method, string path);
 }

@@ -65,7 +65,10 @@ public sealed partial class DashboardTests
     public async Task What_is_not_there_is_a_page_with_status_404_and_programs_get_their_own_answer()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
-        foreach (var address in new[] { "/no/such", "/incidents/none", "/tickets/17", "/clusters/t/none", "/nodes/t/c/none" })
+        foreach (var address in new[]
+        {
+            "/no/such", "/missing", "/incidents/none", "/tickets/17", "/clusters/t/none", "/nodes/t/c/none",
+        })
         {
             using var page = await server.Http.GetAsync(address, Cancellation);
             Assert.Equal(HttpStatusCode.NotFound, page.StatusCode);

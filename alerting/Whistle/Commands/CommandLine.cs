@@ -2,6 +2,8 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 
+using Whistle.Printing;
+
 namespace Whistle.Commands;
 
 /// <summary>The verbs. Without one, they are listed.</summary>

@@ -3,6 +3,7 @@ using System.CommandLine;
 using Whistle.Actions.Files;
 using Whistle.Data;
 using Whistle.Ingest.Stores;
+using Whistle.Printing;
 using Whistle.State;
 using Whistle.State.Files;
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 
+using Whistle.Printing;
+
 namespace Whistle.Commands;
 
 /// <summary>What people write down about a tenant or a cluster, as verbs take and show it.</summary>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 
+using Whistle.Printing;
 using Whistle.Web.Text;
 
 namespace Whistle.Commands;

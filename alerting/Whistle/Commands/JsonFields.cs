@@ -1,5 +1,7 @@
 using System.Text.Json;
 
+using Whistle.Printing;
+
 namespace Whistle.Commands;
 
 /// <summary>Members of the server's answers as texts for a terminal: control characters are shown, what is missing is empty.</summary>

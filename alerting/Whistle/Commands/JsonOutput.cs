@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 
+using Whistle.Printing;
+
 namespace Whistle.Commands;
 
 /// <summary>An answer of the server as it is, for programs, or in words, for people.</summary>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 
+using Whistle.Printing;
 using Whistle.PromQL;
 using Whistle.Telemetry;
 

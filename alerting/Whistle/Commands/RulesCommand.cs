@@ -5,6 +5,7 @@ using System.Text.Json;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Testing;
 using Whistle.Detectors.Yaml;
+using Whistle.Printing;
 
 namespace Whistle.Commands;
 

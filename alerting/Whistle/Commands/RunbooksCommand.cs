@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
+using Whistle.Printing;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 

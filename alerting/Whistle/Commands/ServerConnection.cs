@@ -8,6 +8,7 @@ using System.Text.Json.Serialization;
 using Whistle.Actions.Files;
 using Whistle.Agent.Settings;
 using Whistle.Data;
+using Whistle.Printing;
 using Whistle.Telemetry;
 
 namespace Whistle.Commands;

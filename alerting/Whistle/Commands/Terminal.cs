@@ -2,6 +2,8 @@ using System.Diagnostics.CodeAnalysis;
 
 using Spectre.Console;
 
+using Whistle.Printing;
+
 namespace Whistle.Commands;
 
 /// <summary>Where verbs write: colours and progress for a person, plain lines for a file or a program.</summary>

@@ -1,6 +1,7 @@
 using System.Net;
 
 using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.Extensions.Logging.Console;
 
 using Prometheus;
 
@@ -18,6 +19,7 @@ using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
+using Whistle.Printing;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
 using Whistle.State;
@@ -64,6 +66,8 @@ static class HostStage
     public static void UseHost(this WebApplication app, FairBudgets bodies)
     {
         var access = app.Services.GetRequiredService<LocalAccess>();
+        app.Use(AnswerHeaders.AddAsync);
+        app.Use(LastAnswer.GiveAsync);
         Listeners.Use(app);
         BelieveProxies(app, app.Services.GetRequiredService<WhistleOptions>());
         // It counts for all ports of a name, so it is said only where https has its own port and a certificate that lasts.
@@ -149,8 +153,8 @@ static class HostStage
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
         // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.
         .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
-        .AddSimpleConsole(console =>
-            (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, "yyyy-MM-dd'T'HH:mm:ss'Z' ", true));
+        .AddConsole(console => console.FormatterName = LineFormatter.Format)
+        .AddConsoleFormatter<LineFormatter, ConsoleFormatterOptions>();
 
     // Whoever tells ages by an answer needs the clock that its times are from.
     static Task DateAsync(HttpContext context, RequestDelegate next)

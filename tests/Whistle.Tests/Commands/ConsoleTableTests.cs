@@ -3,6 +3,7 @@ using System.Text.Json;
 using Spectre.Console;
 
 using Whistle.Commands;
+using Whistle.Printing;
 
 using Xunit;
 

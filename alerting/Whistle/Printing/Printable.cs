@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 
-namespace Whistle.Commands;
+namespace Whistle.Printing;
 
 /// <summary>Text from telemetry, such that a terminal shows it and obeys nothing of it.</summary>
 static class Printable
