@@ -175,6 +175,34 @@ public sealed class OidcTests
         Assert.Equal(2, await provider.ProofsAsync());
     }
 
+    [Fact]
+    public async Task Another_site_s_page_begins_no_log_in()
+    {
+        await using var provider = await OidcProvider.StartAsync(Cancellation);
+        await using var server = await StartAsync(provider);
+        await provider.SetAsync("10", "ann", Sre);
+        using var ann = Browser(server);
+        using var request = new HttpRequestMessage(HttpMethod.Get, "login/oidc");
+        request.Headers.Add("Sec-Fetch-Site", "cross-site");
+
+        using var answer = await ann.SendAsync(request, Cancellation);
+        Assert.Equal(new Uri(server.App.Address, "login"), answer.RequestMessage!.RequestUri);
+        Assert.Equal(0, await provider.ProofsAsync());
+    }
+
+    [Fact]
+    public async Task A_provider_that_calls_itself_otherwise_is_not_the_one_that_was_named()
+    {
+        await using var provider = await OidcProvider.StartAsync(Cancellation);
+        var other = new UriBuilder(provider.Issuer) { Host = "localhost" }.Uri;
+        await using var server = await StartAsync(provider, authority: other);
+        using var ann = Browser(server);
+
+        using var refused = await ann.GetAsync("login/oidc", Cancellation);
+        Assert.Equal(HttpStatusCode.BadGateway, refused.StatusCode);
+        Assert.Equal(0, await provider.ProofsAsync());
+    }
+
     [Theory]
     [InlineData("down")]
     [InlineData("not to")]
@@ -220,7 +248,7 @@ public sealed class OidcTests
         "not https", new OidcOptions { Authority = new("http://login.example.com"), ClientId = "w", Roles = ["a=viewer"] }
             .Errors().Single().Reason, StringComparison.Ordinal);
 
-    static async Task<InProcessServer> StartAsync(OidcProvider provider, bool logOutThere = true)
+    static async Task<InProcessServer> StartAsync(OidcProvider provider, bool logOutThere = true, Uri? authority = null)
     {
         // A temporary file is its owner's alone.
         var secret = Path.GetTempFileName();
@@ -230,7 +258,7 @@ public sealed class OidcTests
             RunTimers = false,
             Oidc = new()
             {
-                Authority = provider.Issuer,
+                Authority = authority ?? provider.Issuer,
                 ClientId = "whistle",
                 ClientSecretFile = secret,
                 LogOutThere = logOutThere,

@@ -178,6 +178,9 @@ static class Authentication
         if (await sessions.BeginAsync(
             person, context.Connection.RemoteIpAddress, context.Request.Headers.UserAgent, context.RequestAborted) is not { } id)
             return "Your account was changed while you logged in.";
+        // Whoever had this browser before has not any more.
+        if (SessionOf(context.User) is { } before)
+            await sessions.EndAsync(before, context.RequestAborted);
         const string scheme = CookieAuthenticationDefaults.AuthenticationScheme;
         await context.SignInAsync(scheme, new(new ClaimsIdentity([new(SessionId, id)], scheme)), kept);
         return null;

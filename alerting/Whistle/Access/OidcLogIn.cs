@@ -28,6 +28,7 @@ namespace Whistle.Access;
 static class OidcLogIn
 {
     const string Scheme = "oidc";
+    const string LogInPage = "/login";
     const string FromProvider = "whistle.from-provider";
     const string ByProvider = """{"by":"provider"}""";
 
@@ -62,10 +63,11 @@ static class OidcLogIn
             oidc.CallbackPath = Callback;
             oidc.RemoteSignOutPath = default;
             oidc.SignedOutCallbackPath = LoggedOut;
-            oidc.SignedOutRedirectUri = "/login";
+            oidc.SignedOutRedirectUri = LogInPage;
             oidc.SignOutScheme = CookieAuthenticationDefaults.AuthenticationScheme;
             oidc.SaveTokens = true;
             oidc.BackchannelTimeout = ProviderTimeout;
+            oidc.BackchannelHttpHandler = new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = ProviderTimeout };
             oidc.MapInboundClaims = false;
             oidc.GetClaimsFromUserInfoEndpoint = true;
             // The library drops it, and it is a half of who somebody is.
@@ -110,8 +112,16 @@ static class OidcLogIn
             return;
         app.MapGet(Start, async context =>
         {
+            // Else any page could log its visitor in, who has a session at the provider.
+            if (OriginCheck.IsFromElsewhere(context.Request))
+            {
+                context.Response.Redirect(LogInPage);
+                return;
+            }
+
             try
             {
+                await CheckIssuerAsync(context, options);
                 await context.ChallengeAsync(Scheme, new AuthenticationProperties { RedirectUri = "/" });
             }
             // Its configuration cannot be fetched, or it does not know this server.
@@ -134,10 +144,10 @@ static class OidcLogIn
     {
         if (!options.IsGiven || !options.LogOutThere || session?.Items.ContainsKey(FromProvider) != true)
             return false;
-        var oidc = context.RequestServices.GetRequiredService<IOptionsMonitor<OpenIdConnectOptions>>().Get(Scheme);
         try
         {
-            if ((await oidc.ConfigurationManager!.GetConfigurationAsync(context.RequestAborted)).EndSessionEndpoint is null or "")
+            if ((await OptionsOf(context).ConfigurationManager!.GetConfigurationAsync(context.RequestAborted)).EndSessionEndpoint
+                is null or "")
                 return false;
             await context.SignOutAsync(Scheme);
         }
@@ -170,6 +180,17 @@ static class OidcLogIn
         context.RequestServices.GetRequiredService<AuditLog>().RefuseAsync(
             new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, Details: ByProvider)
             { Outcome = AuditOutcome.Refused, Reason = reason });
+
+    // What its configuration calls itself is what its tokens are held to; whoever else answers at the address is not the provider.
+    static async Task CheckIssuerAsync(HttpContext context, OidcOptions options)
+    {
+        var issuer = (await OptionsOf(context).ConfigurationManager!.GetConfigurationAsync(context.RequestAborted)).Issuer;
+        if (issuer?.TrimEnd('/') != options.Authority!.ToString().TrimEnd('/'))
+            throw new InvalidOperationException($"The provider at {options.Authority} calls itself {issuer}. Set Oidc:Authority to that.");
+    }
+
+    static OpenIdConnectOptions OptionsOf(HttpContext context) =>
+        context.RequestServices.GetRequiredService<IOptionsMonitor<OpenIdConnectOptions>>().Get(Scheme);
 
     static bool IsOfProvider(Exception e) =>
         e is InvalidOperationException or HttpRequestException or IOException or OpenIdConnectProtocolException or SecretException;

@@ -25,6 +25,10 @@ static class OriginCheck
             await next(context);
     });
 
+    /// <summary>Whether a browser says that another site's page leads here.</summary>
+    public static bool IsFromElsewhere(HttpRequest request) =>
+        request.Headers.TryGetValue(SecFetchSite, out var site) && site.ToString() is not ("same-origin" or "none");
+
     // Links are made from it, and what is compared with an origin must be one itself.
     static string? FaultOfHost(HttpRequest request, KnownHosts hosts) =>
         request.Host is { HasValue: true, Host.Length: > 0 } host
@@ -42,12 +46,12 @@ static class OriginCheck
         if (request.Headers.TryGetValue(HeaderNames.Origin, out var origin) && !IsOwn(origin.ToString(), request))
             return $"This request comes from {Shown(origin.ToString())}, and only the server's own pages at {Own(request)} may make it. "
                 + "A program sends no Origin.";
-        if (request.Headers.TryGetValue(SecFetchSite, out var site) && site.ToString() is not ("same-origin" or "none"))
+        if (IsFromElsewhere(request))
             return opens ? "A login link does not work from another site's page. Copy it into the address bar."
                 : $"A browser sends this request for another site ({SecFetchSite}: "
-                    + $"{Shown(site.ToString())}), and only the server's own pages may make it.";
+                    + $"{Shown(request.Headers[SecFetchSite].ToString())}), and only the server's own pages may make it.";
         // Every browser says one or the other; a cookie without either is not a browser's.
-        return !opens && origin.Count == 0 && site.Count == 0 && request.Headers.Authorization.Count == 0
+        return !opens && origin.Count == 0 && request.Headers[SecFetchSite].Count == 0 && request.Headers.Authorization.Count == 0
             && request.Cookies.ContainsKey(cookie)
             ? $"A request with a login cookie must say that the server's own page sends it, with Origin: {Own(request)}. "
                 + "A program sends the token as bearer instead of a cookie."
