@@ -3,12 +3,16 @@ using System.Net;
 
 using Microsoft.AspNetCore.Connections;
 
+using Whistle.Inventory;
+
 namespace Whistle.Hosting;
 
-/// <summary>How many connections one address may hold at a time. This machine itself may hold as many as there are.</summary>
+/// <summary>
+/// How many connections one address, or network of IPv6, may hold at a time. This machine itself may hold as many as there are.
+/// </summary>
 sealed class ConnectionShares(int most)
 {
-    readonly ConcurrentDictionary<IPAddress, int> _held = new();
+    readonly ConcurrentDictionary<string, int> _held = new();
 
     public async Task HoldAsync(ConnectionContext connection, ConnectionDelegate next)
     {
@@ -18,17 +22,18 @@ sealed class ConnectionShares(int most)
             return;
         }
 
+        var network = CallerNetwork.Of(address);
         try
         {
-            if (_held.AddOrUpdate(address, 1, (_, held) => held + 1) <= most)
+            if (_held.AddOrUpdate(network, 1, (_, held) => held + 1) <= most)
                 await next(connection);
             else
                 connection.Abort();
         }
         finally
         {
-            if (_held.AddOrUpdate(address, 0, (_, held) => held - 1) == 0)
-                _held.TryRemove(new(address, 0));
+            if (_held.AddOrUpdate(network, 0, (_, held) => held - 1) == 0)
+                _held.TryRemove(new(network, 0));
         }
     }
 }
