@@ -48,8 +48,8 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "A log-in at {Provider} did not succeed.")]
     public static partial void OidcFailed(this ILogger logger, string provider, Exception? exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Somebody logged out here, and {Provider}, which would end their session there too, "
-        + "does not answer.")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Somebody logged out here, and their session at {Provider} stays open: it cannot be "
+        + "asked to end it. Check Oidc:Authority and the network.")]
     public static partial void OidcLogOutFailed(this ILogger logger, string provider, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} failed")]

@@ -33,7 +33,7 @@ static partial class Log
     [LoggerMessage(
         LogLevel.Warning,
         "The server does not know the credential in {File}, as after a restore, and takes the one from before, which is in force again.")]
-    public static partial void CredentialTakenBack(this ILogger log, string file);
+    public static partial void WentBackToPreviousCredential(this ILogger log, string file);
 
     [LoggerMessage(LogLevel.Warning, "The agent's credential is not renewed yet: {Reason}")]
     public static partial void NotRenewed(this ILogger log, string reason);

@@ -5,7 +5,6 @@ using Whistle.Ingest.Heads;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
-using Whistle.State;
 using Whistle.State.Health;
 
 namespace Whistle.Ingest;
@@ -75,9 +74,10 @@ sealed class IngestHost(
         {
             await register.StandingAsync(stopping);
         }
-        catch (StateException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            // The state says so itself. What was read last counts, and nothing is dropped that nobody asked for.
+            // What was read last counts.
+            logger.MaintenanceFailed(e.Message);
         }
     }
 

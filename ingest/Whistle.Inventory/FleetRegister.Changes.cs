@@ -126,7 +126,7 @@ public sealed partial class FleetRegister
         await InsertClusterAsync(connection, new(cluster, RegisterTexts.Fresh(cluster.Cluster), history), cancellation);
     }
 
-    string? TooLong(TenantLimits limits) => limits.Retention > _retention
+    string? TooLong(TenantLimits limits) => limits.RetentionDays > _retention.TotalDays
         ? $"retentionDays: the server keeps telemetry for {_retention.TotalDays:0.##} days, which is less than {limits.RetentionDays}. "
             + "Raise its Retention, or give fewer days."
         : null;

@@ -14,7 +14,7 @@ public sealed class FleetStanding(
 
     public TenantLimits LimitsOf(string tenant) => _tenants.TryGetValue(tenant, out var known) ? known.Limits : TenantLimits.None;
 
-    /// <summary>Tenants whose telemetry is kept for less long than the server keeps it, with how long.</summary>
+    /// <summary>Tenants that have a retention of their own.</summary>
     public IReadOnlyDictionary<string, TimeSpan> Retentions { get; } = tenants.Where(t => t.Limits.Retention is not null)
         .ToFrozenDictionary(t => t.Id, t => t.Limits.Retention!.Value);
 

@@ -18,13 +18,16 @@ public sealed record RegisterChange(
 /// <param name="StoredSeries">Series in the store.</param>
 /// <param name="SamplesPerSecond">Over ten seconds.</param>
 /// <param name="BytesPerSecond">Of requests as they come over the wire, over ten seconds.</param>
-/// <param name="RetentionDays">How long telemetry is kept; shorter than the server keeps it.</param>
+/// <param name="RetentionDays">How long telemetry is kept; at most as long as the server keeps it.</param>
 public sealed record TenantLimits(
     int? Series = null, int? NewSeries = null, int? StoredSeries = null, int? SamplesPerSecond = null, long? BytesPerSecond = null,
     int? RetentionDays = null)
 {
+    const int MostDays = 36_500;
+
     public static readonly TenantLimits None = new();
 
+    [JsonIgnore]
     public TimeSpan? Retention => RetentionDays is { } days ? TimeSpan.FromDays(days) : null;
 
     /// <summary>Why there can be no such limits; null where there can.</summary>
@@ -35,7 +38,9 @@ public sealed record TenantLimits(
             ("series", Series), ("newSeries", NewSeries), ("storedSeries", StoredSeries), ("samplesPerSecond", SamplesPerSecond),
             ("bytesPerSecond", BytesPerSecond), ("retentionDays", RetentionDays),
         }.Where(l => l.Value < 1).Select(l => $"{l.Name}: {l.Value} is less than 1. To refuse all of a tenant, archive it.")
-        .FirstOrDefault() ?? (StoredSeries < Series ? $"storedSeries: {StoredSeries} is less than series, which is {Series}." : null);
+        .FirstOrDefault()
+        ?? (RetentionDays > MostDays ? $"retentionDays: {RetentionDays} is more than {MostDays}." : null)
+        ?? (StoredSeries < Series ? $"storedSeries: {StoredSeries} is less than series, which is {Series}." : null);
 }
 
 /// <summary>How something came into the register, and whether it is still in use.</summary>

@@ -164,6 +164,7 @@ public sealed class OidcTests
 
         var there = WebUtility.HtmlDecode(Between(await LogOutAsync(server, ann), "content='0; url=", "'"));
         Assert.StartsWith($"{provider.Issuer}session/end?", there, StringComparison.Ordinal);
+        Assert.Contains("client_id=whistle", there, StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.Unauthorized, (await ann.GetAsync("api/whistle/v1/incidents", Cancellation)).StatusCode);
         var question = await ann.GetStringAsync(there, Cancellation);
         using var answer = new FormUrlEncodedContent(

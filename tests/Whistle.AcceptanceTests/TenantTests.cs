@@ -104,21 +104,63 @@ public sealed class TenantTests : IAsyncLifetime
         using var agent = await AgentAsync();
         await ReportAsync(agent);
         var first = await File.ReadAllTextAsync(TokenFile, Cancellation);
-        await SqlAsync("CREATE TABLE saved AS SELECT * FROM credentials", "CREATE TABLE saved_terms AS SELECT * FROM credential_terms");
+        await SaveAsync("old");
         Assert.Equal(1, await _server.App.Credentials.RotateAsync(new("acme", "prod"), null, Cancellation));
         await ReportAsync(agent);
         await ReportAsync(agent);
         Assert.NotEqual(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
 
-        await SqlAsync(
-            "DELETE FROM credentials", "INSERT INTO credentials SELECT * FROM saved", "DELETE FROM credential_terms",
-            "INSERT INTO credential_terms SELECT * FROM saved_terms");
+        await RestoreAsync("old");
         _clock.Advance(TimeSpan.FromMinutes(2));
         await agent.ReportAsync(Cancellation);
         Assert.False(await agent.SendPendingAsync(Cancellation));
         Assert.True(await agent.SendPendingAsync(Cancellation));
         Assert.Equal(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
         Assert.Equal("600", Shell.Mode(TokenFile));
+    }
+
+    [Fact]
+    public async Task A_renewal_that_is_under_way_loses_neither_and_a_restore_of_something_newer_finds_the_newer_one()
+    {
+        using var agent = await AgentAsync();
+        await ReportAsync(agent);
+        var first = await File.ReadAllTextAsync(TokenFile, Cancellation);
+        await SaveAsync("old");
+        await RotateAsync();
+        var second = await File.ReadAllTextAsync(TokenFile, Cancellation);
+        await SaveAsync("new");
+        // The next was begun, and the server never heard of it.
+        WholeFile.Replace($"{TokenFile}.next", Encoding.ASCII.GetBytes(AccessToken.New(AccessToken.OfSender) + "\n"));
+
+        await RestoreAsync("old");
+        await GoOnAsync();
+        Assert.Equal(first, await File.ReadAllTextAsync(TokenFile, Cancellation));
+        await RestoreAsync("new");
+        await GoOnAsync();
+        Assert.Equal(second, await File.ReadAllTextAsync(TokenFile, Cancellation));
+
+        // What was put there by hand is not taken for one of these.
+        WholeFile.Replace(TokenFile, Encoding.ASCII.GetBytes(AccessToken.New(AccessToken.OfSender) + "\n"));
+        File.Delete($"{TokenFile}.next");
+        _clock.Advance(TimeSpan.FromMinutes(2));
+        await agent.ReportAsync(Cancellation);
+        Assert.False(await agent.SendPendingAsync(Cancellation));
+        Assert.False(await agent.SendPendingAsync(Cancellation));
+
+        async Task RotateAsync()
+        {
+            await _server.App.Credentials.RotateAsync(new("acme", "prod"), null, Cancellation);
+            await ReportAsync(agent);
+            await ReportAsync(agent);
+        }
+
+        async Task GoOnAsync()
+        {
+            _clock.Advance(TimeSpan.FromMinutes(2));
+            await agent.ReportAsync(Cancellation);
+            Assert.False(await agent.SendPendingAsync(Cancellation));
+            Assert.True(await agent.SendPendingAsync(Cancellation));
+        }
     }
 
     [Fact]
@@ -294,6 +336,34 @@ public sealed class TenantTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Telemetry_of_a_tenant_goes_after_its_own_retention_and_nobody_else_s()
+    {
+        using var mine = await _server.SenderAsync("acme", "prod");
+        using var others = await _server.SenderAsync("globex", "prod");
+        Assert.Equal(204, (await AnswerAsync(mine, Of("load", 1))).Status);
+        Assert.Equal(204, (await AnswerAsync(others, Of("load", 1))).Status);
+        Assert.Equal(400, await StatusAsync(_server.Http, HttpMethod.Put, "tenants/acme/limits", new { retentionDays = 16 }));
+        await LimitAsync(new { retentionDays = 1 });
+        Assert.Equal(1, (await GetAsync("tenants/acme")).GetProperty("tenant").GetProperty("limits").GetProperty("retentionDays").GetInt32());
+        Assert.False((await GetAsync("tenants/acme")).GetProperty("tenant").GetProperty("limits").TryGetProperty("retention", out _));
+        _clock.Advance(TimeSpan.FromHours(26));
+
+        // Each time the clock goes on, the server looks after what it has.
+        string kept;
+        for (var rounds = 0; (kept = await KeptAsync()).Contains("acme", StringComparison.Ordinal); rounds++)
+        {
+            Assert.InRange(rounds, 0, 2000);
+            _clock.Advance(TimeSpan.FromMinutes(2));
+        }
+
+        Assert.Contains("globex", kept, StringComparison.Ordinal);
+
+        Task<string> KeptAsync() => _server.Http.GetStringAsync(
+            "api/v1/query?query=count by (tenant) (count_over_time(load[10d]))&time="
+            + $"{_clock.GetUtcNow().ToUnixTimeSeconds()}", Cancellation);
+    }
+
+    [Fact]
     public async Task What_is_done_on_a_page_is_in_the_audit_as_the_same_over_the_API()
     {
         var admin = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.All);
@@ -302,7 +372,7 @@ public sealed class TenantTests : IAsyncLifetime
         var entry = new RegisterChange("ACME", ["ann", "bob"], "words", new Dictionary<string, string> { ["zone"] = "eu-1" });
         await AllAsync(
             () => page.AddTenantAsync("on-page", entry), () => page.ChangeTenantAsync("on-page", new(Notes: "more")),
-            () => page.SetTenantLimitsAsync("on-page", new(Series: 5, BytesPerSecond: 7)), () => page.ArchiveTenantAsync("on-page"),
+            () => page.SetTenantLimitsAsync("on-page", new(Series: 5, BytesPerSecond: 7, RetentionDays: 2)), () => page.ArchiveTenantAsync("on-page"),
             () => page.UnarchiveTenantAsync("on-page"), () => page.AddClusterAsync(new("on-page", "c1"), entry),
             () => page.ChangeClusterAsync(new("on-page", "c1"), new(Name: "C")), () => page.ArchiveClusterAsync(new("on-page", "c1")),
             () => page.UnarchiveClusterAsync(new("on-page", "c1")), async () =>
@@ -329,7 +399,7 @@ public sealed class TenantTests : IAsyncLifetime
             string[] contacts = ["ann", "bob"];
             await call("tenants", HttpMethod.Post, new { id = tenant, name = "ACME", contacts, notes = "words", labels });
             await call($"tenants/{tenant}", HttpMethod.Patch, new { notes = "more" });
-            await call($"tenants/{tenant}/limits", HttpMethod.Put, new { series = 5, bytesPerSecond = 7 });
+            await call($"tenants/{tenant}/limits", HttpMethod.Put, new { series = 5, bytesPerSecond = 7, retentionDays = 2 });
             await call($"tenants/{tenant}/archive", HttpMethod.Post, null);
             await call($"tenants/{tenant}/unarchive", HttpMethod.Post, null);
             await call("clusters", HttpMethod.Post, new { id = "c1", tenant, name = "ACME", contacts, notes = "words", labels });
@@ -459,6 +529,13 @@ public sealed class TenantTests : IAsyncLifetime
             },
             NullLogger.Instance);
     }
+
+    Task SaveAsync(string name) => SqlAsync(
+        $"CREATE TABLE {name}_credentials AS SELECT * FROM credentials", $"CREATE TABLE {name}_terms AS SELECT * FROM credential_terms");
+
+    Task RestoreAsync(string name) => SqlAsync(
+        "DELETE FROM credentials", $"INSERT INTO credentials SELECT * FROM {name}_credentials", "DELETE FROM credential_terms",
+        $"INSERT INTO credential_terms SELECT * FROM {name}_terms");
 
     async Task SqlAsync(params string[] statements)
     {

@@ -47,14 +47,15 @@ static class RegisterRequests
     public static ActRequest Limits(KnownTenant tenant, PersonActs acts) => new()
     {
         Title = $"Limits of {tenant.Entry.Name}",
-        Text = "What it may send. What is left empty is the server's own setting.",
+        Text = "What it may send, and how long it is kept. What is left empty is the server's own setting. Telemetry that is older than the days "
+            + "kept is deleted for good.",
         Fields =
         [
             .. Limited.Select(l => new ActField(
                 l.Name, l.Label, l.Of(tenant.Limits)?.ToString(CultureInfo.InvariantCulture) ?? "", IsNumber: true, MaxLength: 20)),
         ],
         Confirm = "Save",
-        Done = "Limits saved. Every server follows within seconds.",
+        Done = "Limits saved. Every server counts with them within seconds.",
         Do = async input => LimitsOf(input.Fields, out var limits) is { } mistake
             ? mistake : await acts.SetTenantLimitsAsync(tenant.Id, limits),
     };

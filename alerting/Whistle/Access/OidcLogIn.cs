@@ -97,6 +97,12 @@ static class OidcLogIn
                     context.Fail(new SecurityTokenInvalidSignatureException("The token of the provider is not signed."));
                 return Task.CompletedTask;
             };
+            // By which a provider knows who asks, where the token is not kept.
+            oidc.Events.OnRedirectToIdentityProviderForSignOut = context =>
+            {
+                context.ProtocolMessage.ClientId = options.ClientId;
+                return Task.CompletedTask;
+            };
             oidc.Events.OnTicketReceived = context => ComeInAsync(context, options);
             oidc.Events.OnRemoteFailure = context =>
             {

@@ -62,7 +62,7 @@ static class RegisterApi
             [Description("Its id.")] string tenant, LimitsRequest request, Caller caller, CancellationToken cancellation) =>
             Answer(tenant, await acts.SetLimitsAsync(caller, tenant, request.ToLimits(), cancellation)))
             .NeedsEverywhere(Permission.ManageTenants).WithName("setTenantLimits")
-            .WithSummary("Sets what a tenant may send; what is not given is the server's own setting.");
+            .WithSummary("Sets what a tenant may send, and how long it is kept; what is not given is the server's own setting.");
         group.MapPost("/tenants/{tenant}/archive", async (
             [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) =>
             Answer(tenant, await acts.ArchiveTenantAsync(caller, tenant, true, cancellation)))

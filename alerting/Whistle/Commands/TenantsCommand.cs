@@ -86,7 +86,7 @@ static class TenantsCommand
                     retentionDays = arguments.GetValue(RetentionDays),
                 },
                 cancellation);
-            Console.WriteLine($"The limits of tenant {arguments.GetValue(Id)} are set. Every server follows within seconds.");
+            Console.WriteLine($"The limits of tenant {arguments.GetValue(Id)} are set. Every server counts with them within seconds.");
         });
     }
 

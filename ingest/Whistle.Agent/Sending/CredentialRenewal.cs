@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
@@ -26,7 +27,7 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
     const int LargestAnswer = 16 << 10;
 
     static readonly SecretForm NextForm = SecretForm.Token("the agent's next credential", AccessToken.OfSender);
-    static readonly SecretForm PreviousForm = SecretForm.Token("the agent's previous credential", AccessToken.OfSender);
+    static readonly SecretForm PreviousForm = SecretForm.Line("the agent's previous credential") with { IsPlaced = false };
 
     readonly HttpClient _http = new(options.Handler ?? ReportSender.DefaultHandler(options), disposeHandler: options.Handler is null)
     {
@@ -52,10 +53,20 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
         if (!isBegun && !File.Exists(AgentOptions.PreviousTokenFile(file)))
             return false;
         _notBefore = options.Time.GetUtcNow() + Pause;
+        return (isBegun && await TryAsync(RenewAsync, file, cancellation).ConfigureAwait(false))
+            || (isRefused && await TryAsync(GoBackAsync, file, cancellation).ConfigureAwait(false));
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    async Task<bool> TryAsync(
+        Func<string, string, CancellationToken, Task<bool>> work, string file, CancellationToken cancellation)
+    {
         try
         {
-            return (isBegun && await RenewAsync(file, cancellation).ConfigureAwait(false))
-                || (isRefused && await GoBackAsync(file, cancellation).ConfigureAwait(false));
+            if (new FileInfo(file).LinkTarget is null)
+                return await work(file, ReportSender.Token(options)!, cancellation).ConfigureAwait(false);
+            log.NotRenewed($"{file} is a link. Whoever made it must put a new credential there: enrol the node again.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or HttpRequestException or JsonException)
         {
@@ -69,21 +80,12 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
         return false;
     }
 
-    public void Dispose() => _http.Dispose();
-
-    async Task<bool> RenewAsync(string file, CancellationToken cancellation)
+    async Task<bool> RenewAsync(string file, string current, CancellationToken cancellation)
     {
-        if (new FileInfo(file).LinkTarget is not null)
-        {
-            log.NotRenewed($"{file} is a link. Whoever made it must put a new credential there: enrol the node again.");
-            return false;
-        }
-
-        var (next, current) = (AgentOptions.NextTokenFile(file), ReportSender.Token(options)!);
+        var next = AgentOptions.NextTokenFile(file);
         var credential = new SecretFile(next, NextForm).ReadOrMake(
             () => AccessToken.New(AccessToken.OfSender), options.Time, log.NotRenewed);
         // The server hears of nothing that could not take its place here: the old one counts for a day at most from then on.
-        WholeFile.Replace(AgentOptions.PreviousTokenFile(file), Line(current));
         WholeFile.Replace(file, Line(current));
         var (status, reason) = await AskAsync(current, credential, cancellation).ConfigureAwait(false);
         if (status is HttpStatusCode.Unauthorized or HttpStatusCode.Conflict or HttpStatusCode.BadRequest)
@@ -102,28 +104,41 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
             return false;
         }
 
-        WholeFile.Replace(file, Line(credential));
+        if (!Exchange(file, current, credential))
+            return false;
         File.Delete(next);
         log.CredentialRenewed(file);
         return true;
     }
 
-    async Task<bool> GoBackAsync(string file, CancellationToken cancellation)
+    async Task<bool> GoBackAsync(string file, string current, CancellationToken cancellation)
     {
-        if (new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read() is not { } previous
-            || previous == ReportSender.Token(options))
+        // What was put there since, by hand or by an enrolment, succeeds none, and may be another server's.
+        if (new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read()?.Split(' ') is not [var previous, var successor]
+            || successor != HashOf(current))
             return false;
         // Shown for itself, it is not renewed, and the answer says whether it counts.
         var (status, _) = await AskAsync(previous, previous, cancellation).ConfigureAwait(false);
-        if (status is not HttpStatusCode.OK)
+        if (status is not HttpStatusCode.OK || !Exchange(file, current, previous))
             return false;
-        WholeFile.Replace(file, Line(previous));
-        File.Delete(AgentOptions.PreviousTokenFile(file));
-        log.CredentialTakenBack(file);
+        log.WentBackToPreviousCredential(file);
         return true;
     }
 
-    static byte[] Line(string credential) => Encoding.ASCII.GetBytes(credential + "\n");
+    // The one that is given up is kept: the next restore may be of a state that knows it.
+    bool Exchange(string file, string current, string other)
+    {
+        // Whoever enrols the node meanwhile means that.
+        if (ReportSender.Token(options) != current)
+            return false;
+        WholeFile.Replace(AgentOptions.PreviousTokenFile(file), Line($"{current} {HashOf(other)}"));
+        WholeFile.Replace(file, Line(other));
+        return true;
+    }
+
+    static string HashOf(string credential) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(credential)));
+
+    static byte[] Line(string text) => Encoding.ASCII.GetBytes(text + "\n");
 
     async Task<(HttpStatusCode Status, string Reason)> AskAsync(string shown, string credential, CancellationToken cancellation)
     {

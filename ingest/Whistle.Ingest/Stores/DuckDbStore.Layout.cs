@@ -232,20 +232,41 @@ public sealed partial class DuckDbStore
         }
     }
 
-    // Older generations were replaced. A newer one without a manifest is what a crash left
-    // of sealing, while the hot store still has its samples.
+    // Older generations were replaced. A newer one without a manifest is what a crash left of sealing, while the hot store still has its
+    // samples, or of leaving out what is past a tenant's retention.
     void DropOthers(SealedHour taken, List<string> files, bool isHot)
     {
         var others = files.Where(f => f.EndsWith(".parquet", StringComparison.Ordinal) && taken.Files.All(t => t.Name != f)).ToList();
         var late = false;
         Query(_connection, $"SELECT count(*) FROM late WHERE {InHour(taken.Hour)}", row => late = row.GetInt64(0) > 0);
-        foreach (var file in others.Where(f => isHot || late || SealedHour.GenerationOf(f) <= taken.Generation))
-            DropLeftover(file);
+        foreach (var generation in others.GroupBy(SealedHour.GenerationOf).Where(
+            g => isHot || late || g.Key <= taken.Generation || IsNoMore(g, taken)))
+        {
+            foreach (var file in generation)
+                DropLeftover(file);
+        }
+
         List<string> unknown = [.. others.Select(_sealed.PathOf).Where(File.Exists)];
         if (unknown.Count > 0)
             _setAside.Add(
                 SealedHour.NameOf(taken.Hour), $"Of the hour {SealedHour.NameOf(taken.Hour)} there are files that no manifest names",
                 taken.Hour * Hour, (taken.Hour + 1) * Hour - 1, unknown);
+    }
+
+    // Whether the files have no more samples than the hour that is taken.
+    bool IsNoMore(IEnumerable<string> files, SealedHour taken)
+    {
+        try
+        {
+            return files.FirstOrDefault(f => f.EndsWith(".samples.parquet", StringComparison.Ordinal)) is { } samples
+                && Count(samples) <= Count(taken.Samples.Name);
+        }
+        catch (Exception e) when (e is StoreException or DuckDBException)
+        {
+            return false;
+        }
+
+        long Count(string file) => Number(_connection, $"SELECT count(*) FROM read_parquet({Quote(_sealed.PathOf(file))})");
     }
 
     // A pair of format 1: the series file has all that the samples file refers to, or something is wrong with it.

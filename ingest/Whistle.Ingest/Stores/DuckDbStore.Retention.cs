@@ -20,6 +20,8 @@ public sealed partial class DuckDbStore
         try
         {
             var expired = DeleteBefore(firstKept);
+            foreach (var hour in _withoutTenants.Keys.Where(h => h < firstKept).ToList())
+                _withoutTenants.Remove(hour);
             using var connection = _hotFile.Connect();
             if (expired)
                 HotFile.Execute(connection, $"DELETE FROM hours WHERE hour < {firstKept}");
@@ -67,21 +69,32 @@ public sealed partial class DuckDbStore
             + $"AND id NOT IN ({string.Join(" UNION ", tables.Select(t => $"SELECT series FROM {t}"))})"));
     }
 
-    // An hour is one set of files for all tenants, so what one of them is not to have any more costs a generation of the hour.
-    void DropExpiredOf(IReadOnlyDictionary<string, TimeSpan> own, DateTimeOffset now)
+    // An hour is one set of files for all tenants, so what one of them is not to have any more costs a generation of the hour. An hour that
+    // cannot be written must not keep the others.
+    StoreException? DropExpiredOf(IReadOnlyDictionary<string, TimeSpan> own, DateTimeOffset now)
     {
         var firstKept = own.ToDictionary(t => t.Key, t => FloorHour((now - t.Value).ToUnixTimeMilliseconds()));
         if (firstKept.Count == 0)
-            return;
-        var dropped = 0;
-        foreach (var hour in SealedHours().TakeWhile(h => h.Hour < firstKept.Values.Max()))
+            return null;
+        StoreException? failure = null;
+        var (dropped, end) = (0, firstKept.Values.Max());
+        foreach (var hour in SealedHours().TakeWhile(h => h.Hour < end))
         {
-            if (PresentOf(hour, [.. firstKept.Where(t => hour.Hour < t.Value).Select(t => t.Key)]) is not { Count: > 0 } present)
-                continue;
-            if (++dropped > HoursDroppedAtOnce)
-                return;
-            Seal(hour.Hour, present);
+            try
+            {
+                if (PresentOf(hour, [.. firstKept.Where(t => hour.Hour < t.Value).Select(t => t.Key)]) is not { Count: > 0 } present)
+                    continue;
+                if (++dropped > HoursDroppedAtOnce)
+                    break;
+                Seal(hour.Hour, present);
+            }
+            catch (StoreException e)
+            {
+                failure ??= new($"A tenant's telemetry could not be dropped after its retention: {e.Message}", e);
+            }
         }
+
+        return failure;
     }
 
     /// <summary>Which of the tenants have samples in the hour.</summary>
@@ -98,10 +111,11 @@ public sealed partial class DuckDbStore
                     + $"WHERE label = '{Sender.TenantLabel}' AND value IN ({string.Join(", ", tenants.Select(Quote))})",
                 row => present.Add(row.GetString(0))));
         }
-        catch (DuckDBException e)
+        catch (Exception e) when (e is DuckDBException or StoreException)
         {
-            throw new StoreException(
-                $"What is past a tenant's retention could not be dropped from {_sealed.PathOf(hour.Labels)}: {e.Message.TrimEnd()}", e);
+            SetAsideDamaged(hour.Hour);
+            return _sealed.Find(hour.Hour) is null
+                ? [] : throw new StoreException($"{_sealed.PathOf(hour.Labels)} cannot be read: {e.Message.TrimEnd()}", e);
         }
 
         if (present.Count == 0)

@@ -66,15 +66,7 @@ public sealed partial class DuckDbStore
 
         if (due.Count > 0)
             DropIdleSeries(FloorHour(now.ToUnixTimeMilliseconds()) - HoursOfIdleSeries);
-        try
-        {
-            DropExpiredOf(own ?? FrozenDictionary<string, TimeSpan>.Empty, now);
-        }
-        catch (StoreException e)
-        {
-            failure ??= e;
-        }
-
+        failure ??= DropExpiredOf(own ?? FrozenDictionary<string, TimeSpan>.Empty, now);
         return failure is null ? due.Count : throw failure;
     }
 
@@ -140,6 +132,9 @@ public sealed partial class DuckDbStore
     {
         SetAsideDamaged(hour);
         var before = _sealed.Find(hour);
+        // Set aside as damaged, or given up for want of space: there is nothing to leave anybody out of.
+        if (before is null && without is not null)
+            return;
         var generation = 1 + Math.Max(before?.Generation ?? 0, Directory.EnumerateFiles(
             SealedFolder, $"{SealedHour.NameOf(hour)}.*").Max(f => (int?)SealedHour.GenerationOf(Path.GetFileName(f))) ?? 0);
         var names = Kinds.Select(kind => SealedHour.FileName(hour, generation, kind)).ToArray();

@@ -187,6 +187,39 @@ public sealed class DuckDbStoreTests : IDisposable
         Assert.Equal(20, _store.ProveAll());
     }
 
+    [Theory]
+    [InlineData(".1.labels.parquet")]
+    [InlineData(".1.samples.parquet")]
+    public void A_damaged_hour_keeps_no_other_from_being_dropped(string damaged)
+    {
+        Dictionary<string, TimeSpan> own = new() { ["acme"] = TimeSpan.FromDays(1) };
+        var acme = new HeadSeries(8, OfTenant("acme"), "acme");
+        Append(acme, At(0), At(60), At(120));
+        _time.Advance(TimeSpan.FromHours(3));
+        _store.Maintain();
+        File.WriteAllText(Files().Single(f => f.EndsWith("T10Z" + damaged, StringComparison.Ordinal)), "no parquet");
+        _time.Advance(TimeSpan.FromHours(23));
+
+        _store.Maintain(own);
+        Assert.Equal([At(120)], _store.Select(All, 0, long.MaxValue).Single().Times);
+        Assert.DoesNotContain(Files(), f => f.Contains("T10Z", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_a_crash_left_of_dropping_a_tenant_is_no_damage()
+    {
+        Append(0, 1, 2);
+        _time.Advance(TimeSpan.FromMinutes(70));
+        _store.Maintain();
+        foreach (var file in Files().Where(f => f.EndsWith(".parquet", StringComparison.Ordinal)))
+            File.Copy(file, file.Replace("Z.1.", "Z.2.", StringComparison.Ordinal));
+
+        Restart();
+        Assert.Equal(4, Files().Count);
+        Assert.Equal([1.0, 2], Read().Values);
+        Assert.False(Directory.Exists(Path.Combine(_folder, "set-aside")));
+    }
+
     [Fact]
     public void A_batch_that_failed_counts_as_durable_only_where_all_of_it_is_there()
     {

@@ -327,7 +327,8 @@ public sealed class RegisterTests : IDisposable
         var refused = await Assert.ThrowsAsync<ArgumentException>(
             () => register.SetLimitsAsync("acme", new(RetentionDays: 16), Cancellation));
         Assert.Contains("keeps telemetry for 15 days", refused.Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<ArgumentException>(() => register.SetLimitsAsync("acme", new(RetentionDays: 0), Cancellation));
+        foreach (var wrong in new[] { 0, int.MaxValue })
+            await Assert.ThrowsAsync<ArgumentException>(() => register.SetLimitsAsync("acme", new(RetentionDays: wrong), Cancellation));
 
         var retention = Assert.Single((await register.StandingAsync(Cancellation)).Retentions);
         Assert.Equal(("acme", TimeSpan.FromDays(15)), (retention.Key, retention.Value));
