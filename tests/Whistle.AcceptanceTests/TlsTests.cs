@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
@@ -134,6 +135,44 @@ public sealed class TlsTests : IDisposable
         Assert.Equal(22, await HelloAsync(server.App.Address.Port, 0x03));
         foreach (var older in new byte[] { 0x01, 0x02 })
             Assert.NotEqual(22, await HelloAsync(server.App.Address.Port, older));
+    }
+
+    [Theory]
+    [InlineData("TLS_AES_256_GCM_SHA384", true)]
+    [InlineData("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", true)]
+    [InlineData("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", true)]
+    [InlineData("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", false)]
+    [InlineData("TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384", false)]
+    [InlineData("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", false)]
+    [InlineData("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", true, true)]
+    [InlineData("TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256", false, true)]
+    [InlineData("TLS_RSA_WITH_AES_128_GCM_SHA256", false, true)]
+    [InlineData("TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", false, true)]
+    public async Task Only_ciphers_with_forward_secrecy_and_authentication_are_spoken(string cipher, bool isSpoken, bool isRsa = false)
+    {
+        using var key = RSA.Create(3072);
+        var now = TimeProvider.System.GetUtcNow();
+        if (isRsa)
+        {
+            using var own = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)
+                .CreateSelfSigned(now.AddDays(-1), now.AddDays(30));
+            PrivateText.Write(Path.Combine(_folder, "certificate"), own.ExportCertificatePem());
+            PrivateText.Write(Path.Combine(_folder, "key"), key.ExportPkcs8PrivateKeyPem());
+        }
+
+        // Its own certificate has a key on a curve.
+        await using var server = await StartAsync(o => isRsa ? o with { Tls = Files } : o);
+        var suite = Enum.Parse<TlsCipherSuite>(cipher);
+        var asked = ConnectAsync(server.App.Address.Port, SslProtocols.None, suite);
+        if (isSpoken)
+        {
+            await using var tls = await asked;
+            Assert.Equal(suite, tls.NegotiatedCipherSuite);
+        }
+        else
+        {
+            await Assert.ThrowsAnyAsync<Exception>(() => asked);
+        }
     }
 
     [Fact]
@@ -279,7 +318,7 @@ public sealed class TlsTests : IDisposable
         return ((X509Certificate2)tls.RemoteCertificate!).Thumbprint;
     }
 
-    static async Task<SslStream> ConnectAsync(int port, SslProtocols protocols)
+    static async Task<SslStream> ConnectAsync(int port, SslProtocols protocols, TlsCipherSuite? cipher = null)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(IPAddress.Loopback, port, Cancellation);
@@ -291,6 +330,9 @@ public sealed class TlsTests : IDisposable
                 {
                     TargetHost = "localhost",
                     EnabledSslProtocols = protocols,
+#pragma warning disable CA1416 // The tests run on Linux.
+                    CipherSuitesPolicy = cipher is { } one ? new([one]) : null,
+#pragma warning restore CA1416
                     ApplicationProtocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11],
 #pragma warning disable CA5359 // Which certificate it is, the caller looks at.
                     RemoteCertificateValidationCallback = (_, _, _, _) => true,

@@ -131,6 +131,8 @@ public sealed class LogInPageTests(Chromium chromium) : IAsyncDisposable
         for (var i = 0; i < 2; i++)
         {
             await LooksAsync("login-passkey");
+            // However it was led here, it leads on to the dashboard.
+            await _page.GotoAsync("/login?ReturnUrl=https%3A%2F%2Felsewhere.example%2F&returnUrl=%2F%2Felsewhere.example%2F");
             await ClickAsync("Log in with a passkey");
             await IsInAsync();
             if (i == 0)

@@ -1,5 +1,7 @@
 using System.Net;
 
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.AuthenticatedEncryption;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.Logging.Console;
 
@@ -57,6 +59,8 @@ static class HostStage
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
             .AddSingleton<PasskeyLogIn>().AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
         Authentication.Add(builder, options, folder.Access);
+        // Of keys that are made from now on; those that there are go on until they end.
+        builder.Services.AddDataProtection().UseCryptographicAlgorithms(new() { EncryptionAlgorithm = EncryptionAlgorithm.AES_256_GCM });
         WhistleApi.Add(builder.Services);
         ApiDocument.Add(builder.Services);
     }

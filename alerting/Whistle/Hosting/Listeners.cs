@@ -36,6 +36,15 @@ static class Listeners
     // As Kestrel's own; said here because a client that opens a connection and is silent holds it that long.
     static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(10);
 
+    // With forward secrecy and authenticated encryption only. TLS 1.3 has no others; of TLS 1.2 the usual ones have CBC too.
+    static readonly CipherSuitesPolicy? Ciphers = OperatingSystem.IsWindows() ? null : new(
+    [
+        TlsCipherSuite.TLS_AES_256_GCM_SHA384, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256, TlsCipherSuite.TLS_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TlsCipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    ]);
+
     public static void Listen(KestrelServerOptions kestrel, WhistleOptions options)
     {
         foreach (var (addresses, surface) in new[]
@@ -95,6 +104,7 @@ static class Listeners
             {
                 ServerCertificateContext = source.Current.Context,
                 EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                CipherSuitesPolicy = Ciphers,
                 ApplicationProtocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11],
             }),
         });
