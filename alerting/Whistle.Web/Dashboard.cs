@@ -1,6 +1,8 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Components.Endpoints;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
 using MudBlazor.Services;
@@ -53,7 +55,7 @@ public static class Dashboard
     /// <summary>In front of authentication: the headers of every page. Whoever maps it refuses other origins before that.</summary>
     public static void UseDashboard(this WebApplication app)
     {
-        // In a scope of its own: that of a page that has ended so was begun for its own address.
+        // In a scope of its own: the page that found nothing has rendered in the request's already.
         app.UseStatusCodePagesWithReExecute(Missing, createScopeForStatusCodePages: true);
         app.Use((context, next) =>
         {
@@ -72,7 +74,17 @@ public static class Dashboard
             .NeedsNobody("Style sheets, scripts and icons, which the login page needs too.").DisableAntiforgery();
         // The policy above has the ancestors already.
         app.MapRazorComponents<Document>().AddInteractiveServerRenderMode(o => o.ContentSecurityFrameAncestorsPolicy = null)
-            .NeedsLogin("Each page shows what its viewer may see, and asks for each act.");
+            .NeedsLogin("Each page shows what its viewer may see, and asks for each act.").Add(AnswerGetAlone);
+    }
+
+    // A page has no form that it answers itself, and what is sent to one is not for it.
+    static void AnswerGetAlone(EndpointBuilder page)
+    {
+        if (!page.Metadata.OfType<ComponentTypeMetadata>().Any())
+            return;
+        foreach (var methods in page.Metadata.OfType<HttpMethodMetadata>().ToList())
+            page.Metadata.Remove(methods);
+        page.Metadata.Add(new HttpMethodMetadata([HttpMethods.Get]));
     }
 
     /// <summary>The address of a file that pages load; it changes with the file, so that it may be kept forever.</summary>

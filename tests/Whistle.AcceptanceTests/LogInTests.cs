@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 
 using Whistle.Inventory.Access;
@@ -270,9 +271,11 @@ public sealed class LogInTests
     }
 
     [Fact]
-    public async Task No_password_code_token_or_link_is_in_the_audit()
+    public async Task No_password_code_token_or_link_is_in_the_audit_or_the_log()
     {
-        await using var server = await StartAsync();
+        await using var server = await InProcessServer.StartAsync(
+            Cancellation, change: o => o with { RunTimers = false, LeastLogged = LogLevel.Trace });
+        var log = LogCapture.Of(server);
         var token = await Account.InviteAsync(server, "bob");
         var ann = await Account.AddAsync(server, "ann");
         using var browser = await ann.LoggedInAsync();
@@ -280,6 +283,11 @@ public sealed class LogInTests
         List<string> secrets = [ann.Password, token, ann.Key!, .. codes, "typed into the wrong field", "wrong wrong wrong"];
         using var other = new Browser();
         await other.OpenAsync(ann.At($"invitation?token={token}"), Cancellation);
+        var link = new Uri(server.App.LoginLink());
+        using var operators = new Browser();
+        await operators.OpenAsync(link, Cancellation);
+        secrets.Add(link.Query.Split('=')[1]);
+        secrets.AddRange(new[] { browser, operators }.SelectMany(b => b.Cookies.GetAllCookies()).Select(c => c.Value));
         await other.SendAsync(ann.At("invitation"), Cancellation, ("token", token), ("password", "short"), ("again", "short"));
         await other.SendAsync(ann.At("login"), Cancellation, ("name", "typed into the wrong field"), ("password", ann.Password));
         await ann.LogInAsync(other, "wrong wrong wrong");
@@ -292,6 +300,8 @@ public sealed class LogInTests
         ann.Password = "nine quiet lamps on a boat";
         secrets.Add(ann.Password);
         await ann.ActAsync(browser, "change-password", ("old", secrets[0]), ("password", ann.Password), ("again", ann.Password));
+        // So that something is logged at all.
+        (await server.Http.PostAsync("-/reload", null, Cancellation)).Dispose();
         var audit = server.App.Services.GetRequiredService<AuditLog>();
         await audit.FlushRefusalsAsync(all: true);
 
@@ -299,6 +309,9 @@ public sealed class LogInTests
         Assert.Contains("change-password", written, StringComparison.Ordinal);
         Assert.Contains("turn-on-second-factor", written, StringComparison.Ordinal);
         Assert.All(secrets, s => Assert.DoesNotContain(s, written, StringComparison.Ordinal));
+        var logged = string.Join('\n', log.Lines.Select(l => l.Text));
+        Assert.Contains("Loaded", logged, StringComparison.Ordinal);
+        Assert.All(secrets, s => Assert.DoesNotContain(s.Trim('"'), logged, StringComparison.Ordinal));
         Assert.DoesNotMatch(new Regex("ws[a-z]_[A-Za-z0-9_-]{20}"), written);
     }
 

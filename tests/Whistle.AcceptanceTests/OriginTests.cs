@@ -4,7 +4,9 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
 
+using Microsoft.AspNetCore.Components.Endpoints;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
 
 using Xunit;
 
@@ -46,6 +48,7 @@ public sealed partial class OriginTests
         var paths = server.App.Endpoints.OfType<RouteEndpoint>().Select(PathOf).Append("/no/such").Distinct().Order().ToList();
         Assert.True(paths.Count > 50, string.Join(' ', paths));
         var (refused, passed) = (0, 0);
+        var log = LogCapture.Of(server);
         foreach (var path in paths)
         {
             // Each with a session of its own: some routes end it.
@@ -65,6 +68,7 @@ public sealed partial class OriginTests
                             $"{method} {path} by {sender.Name} with {(withCookie ? "a cookie" : "the token")}: {(int)status} {reason}";
                         // What the server itself takes for a change is not asked.
                         var changes = method is not ("GET" or "HEAD" or "OPTIONS") || path.StartsWith("/_blazor", StringComparison.Ordinal);
+                        Assert.True(status < HttpStatusCode.InternalServerError || status == HttpStatusCode.ServiceUnavailable, what);
                         // A cookie alone is no browser's request.
                         if (changes && (sender.Foreign || (withCookie && sender.Name == "a program" && path != "/logout")))
                         {
@@ -86,6 +90,7 @@ public sealed partial class OriginTests
             }
         }
 
+        Assert.DoesNotContain(log.Lines, l => l.Level >= LogLevel.Error);
         TestContext.Current.TestOutputHelper!.WriteLine($"{paths.Count} paths, {Methods.Length} methods, {Senders.Length} senders with "
             + $"token and cookie: {refused} refused, {passed} let through.");
     }
@@ -171,6 +176,34 @@ public sealed partial class OriginTests
         Assert.Equal(403, await RawAsync(server.App.Address.Port, $"POST /-/reload HTTP/1.1\r\nHost: {server.App.Address.Authority}\r\n"
             + $"Origin: {own}\r\nOrigin: https://elsewhere.example\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n"
             + "Connection: close\r\n\r\n"));
+    }
+
+    [Fact]
+    public async Task A_page_that_is_asked_with_anything_but_GET_answers_405_and_nothing_is_wrong_with_the_server()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        var log = LogCapture.Of(server);
+        var pages = server.App.Endpoints.OfType<RouteEndpoint>()
+            .Where(e => e.Metadata.GetMetadata<ComponentTypeMetadata>() is not null).Select(PathOf).Distinct().ToList();
+        Assert.True(pages.Count > 10, string.Join(' ', pages));
+        using var browser = new HttpClient(new HttpClientHandler { AllowAutoRedirect = false });
+        using (var login = await browser.GetAsync(server.App.LoginLink(), Cancellation))
+            login.EnsureSuccessStatusCode();
+        var own = server.App.Address.GetLeftPart(UriPartial.Authority);
+        foreach (var page in pages)
+        {
+            foreach (var method in new[] { "POST", "PUT", "DELETE", "PATCH" })
+            {
+                var address = new Uri(server.App.Address, page);
+                Assert.Equal(
+                    (page, method, 405, 405, 403),
+                    (page, method, (int)(await AskAsync(browser, address, method, own, "same-origin")).Status,
+                        (int)(await AskAsync(server.Http, address, method, null, null)).Status,
+                        (int)(await AskAsync(browser, address, method, "https://elsewhere.example", "cross-site")).Status));
+            }
+        }
+
+        Assert.DoesNotContain(log.Lines, l => l.Level >= LogLevel.Error);
     }
 
     static async Task<(HttpStatusCode Status, string Body)> AskAsync(

@@ -77,6 +77,7 @@ static class HostStage
         // It counts for all ports of a name, so it is said only where https has its own port and a certificate that lasts.
         if (app.Services.GetRequiredService<WhistleOptions>().Tls.CertificateFile is not null)
             app.UseWhen(c => c.Request.Host.Port is null or 443, https => https.UseHsts());
+        HostCookies.Use(app);
         app.Use(DateAsync);
         app.Use(StateRefusal.AnswerAsync);
         RequestAudit.Use(app);

@@ -19,7 +19,7 @@ server.listen(0, '127.0.0.1', () => {
       client_id: 'whistle',
       client_secret: process.env.CLIENT_SECRET,
       application_type: 'native',
-      redirect_uris: ['http://127.0.0.1/login/oidc/done'],
+      redirect_uris: ['http://127.0.0.1/login/oidc/done', 'https://whistle.example.com/login/oidc/done'],
       post_logout_redirect_uris: ['http://127.0.0.1/login/oidc/out'],
       response_types: ['code'],
       grant_types: ['authorization_code'],
