@@ -36,13 +36,18 @@ public sealed partial class FleetRegister
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
+    readonly EnrolmentOptions _options;
+    long _changes;
     (FleetStanding Standing, DateTimeOffset Until) _standing = (FleetStanding.Empty, DateTimeOffset.MinValue);
 
-    public FleetRegister(StateDatabase state, TimeProvider time)
+    public FleetRegister(StateDatabase state, TimeProvider time, EnrolmentOptions? options = null)
     {
-        (_state, _time) = (state, time);
+        (_state, _time, _options) = (state, time, options ?? new());
         state.Add(Credentials.Tables);
     }
+
+    /// <summary>How often somebody changed something through this one: another number says to read what is kept of it again.</summary>
+    public long Changes => Interlocked.Read(ref _changes);
 
     /// <summary>As it was read last: for who decides while a sender's request is worked on, which has read it.</summary>
     public FleetStanding Latest => _standing.Standing;
