@@ -222,6 +222,8 @@ sealed record WhistleOptions
         if (MaxStoredSeriesPerTenant < MaxSeriesPerTenant)
             errors.Add(new(nameof(MaxStoredSeriesPerTenant), $"{MaxStoredSeriesPerTenant} is less than {nameof(MaxSeriesPerTenant)}, "
                 + $"which is {MaxSeriesPerTenant}. Write it like 5000000, or leave the key out for five times as many."));
+        if (Enrolment.MaxClustersPerTenant is < 1 and var clusters)
+            errors.Add(new(nameof(Enrolment.MaxClustersPerTenant), $"{clusters} is less than 1. Write it like 1000."));
         if (Enrolment.CredentialLife < EnrolmentOptions.ShortestLife || Enrolment.CredentialLife > EnrolmentOptions.LongestLife)
             errors.Add(new($"{nameof(Enrolment)}:{nameof(Enrolment.CredentialLife)}",
                 $"{Enrolment.CredentialLife} is not between a day and ten years. Write it like 90d."));

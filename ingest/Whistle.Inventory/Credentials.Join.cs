@@ -49,7 +49,7 @@ public sealed partial class Credentials
         var replacing = replaces ? 1L : 0L;
         await using var connection = await _state.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
-        if (await Register.AdmitAsync(connection, cluster, _options.Known, cancellation) is { } refusal)
+        if (await Register.AdmitAsync(connection, cluster, cancellation) is { } refusal)
             throw new ArgumentException(refusal);
         await connection.ExecuteAsync(
             "INSERT INTO join_tokens (token_hash, tenant, cluster, uses, used, replaces, made_at, ends_at, checksum) "
@@ -135,7 +135,7 @@ public sealed partial class Credentials
                 $"The join token was used {found.Uses} {(found.Uses == 1 ? "time" : "times")}, which is all it allows. {MakeAnother}");
         }
 
-        if (await Register.AdmitAsync(connection, found.ClusterId, _options.Known, cancellation) is { } archived)
+        if (await Register.AdmitAsync(connection, found.ClusterId, cancellation) is { } archived)
             return new JoinOutcome.Refused(archived, IsToken: false);
         // Who enrols the name of a node that was taken out of service puts another machine in its place.
         var isTakenBack = await FleetRegister.TakeBackAsync(connection, found.ClusterId.Node(node), cancellation);

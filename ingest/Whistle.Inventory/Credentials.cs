@@ -59,7 +59,7 @@ public sealed partial class Credentials
     public Credentials(StateDatabase state, TimeProvider time, FleetRegister? register = null, EnrolmentOptions? options = null)
     {
         (_state, _time, _options) = (state, time, options ?? new());
-        Register = register ?? new(state, time);
+        Register = register ?? new(state, time, options);
         Sightings = new(state, time);
         state.Add(Tables);
     }
@@ -85,7 +85,7 @@ public sealed partial class Credentials
         var now = _time.GetUtcNow();
         await using var connection = await _state.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
-        if (await Register.AdmitAsync(connection, cluster, _options.Known, cancellation) is { } refusal)
+        if (await Register.AdmitAsync(connection, cluster, cancellation) is { } refusal)
             throw new ArgumentException(refusal);
         if (node is not null && await FleetRegister.TakeBackAsync(connection, cluster.Node(node), cancellation))
             await RevokeAsync(connection, cluster, node, now, cancellation);

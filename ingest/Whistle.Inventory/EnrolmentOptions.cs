@@ -21,4 +21,7 @@ public sealed record EnrolmentOptions
     public TimeSpan CredentialLife { get; init; } = TimeSpan.FromDays(90);
 
     public KnownTenants Known { get; init; }
+
+    /// <summary>Archived ones too: each is read with every look at the register.</summary>
+    public int MaxClustersPerTenant { get; init; } = 1000;
 }

@@ -42,8 +42,14 @@ public sealed partial class FleetRegister
                 throw new ArgumentException(mistake);
             if (!(await TenantsAsync(connection, cancellation)).Any(t => t.Id == id.Tenant))
                 return new RegisterOutcome.Unknown();
-            if (!(await ClustersAsync(connection, cancellation)).Any(c => c.Id == id))
+            var clusters = await ClustersAsync(connection, cancellation);
+            if (!clusters.Any(c => c.Id == id))
+            {
+                if (RefusalOfMore(id.Tenant, clusters) is { } full)
+                    return new RegisterOutcome.Refused(full);
                 await DeleteClusterAsync(connection, id, cancellation);
+            }
+
             return await InsertClusterAsync(
                 connection, new(id, RegisterTexts.With(RegisterTexts.Fresh(id.Cluster), entry), Added(by)), cancellation)
                 ? RegisterOutcome.Done
@@ -93,24 +99,26 @@ public sealed partial class FleetRegister
     /// <summary>Adds what enrolment names, and refuses what is archived; in the transaction of the enrolment.</summary>
     /// <returns>Why nobody may be enrolled there; null where somebody may.</returns>
     internal async Task<string?> AdmitAsync(
-        StateConnection connection, ClusterId cluster, KnownTenants known, CancellationToken cancellation)
+        StateConnection connection, ClusterId cluster, CancellationToken cancellation)
     {
         var (tenants, clusters) = (await TenantsAsync(connection, cancellation), await ClustersAsync(connection, cancellation));
         if (new FleetStanding(tenants, clusters, []).RefusalOf(cluster) is { } archived)
             return archived;
         var (hasTenant, hasCluster) = (tenants.Any(t => t.Id == cluster.Tenant), clusters.Any(c => c.Id == cluster));
-        if (known is KnownTenants.Required && !hasTenant)
+        if (_options.Known is KnownTenants.Required && !hasTenant)
         {
             return $"There is no tenant {cluster.Tenant}, and the setting Tenants:Known asks for one. Add it with "
                 + $"`whistle tenants add {cluster.Tenant}`.";
         }
 
-        if (known is KnownTenants.Required && !hasCluster)
+        if (_options.Known is KnownTenants.Required && !hasCluster)
         {
             return $"There is no cluster {cluster}, and the setting Tenants:Known asks for one. Add it with "
                 + $"`whistle clusters add {cluster.Cluster} --tenant {cluster.Tenant}`.";
         }
 
+        if (!hasCluster && RefusalOfMore(cluster.Tenant, clusters) is { } full)
+            return full;
         await AddNamedAsync(connection, cluster, _time.GetUtcNow(), cancellation);
         Forget();
         return null;
@@ -130,6 +138,12 @@ public sealed partial class FleetRegister
         ? $"retentionDays: the server keeps telemetry for {_retention.TotalDays:0.##} days, which is less than {limits.RetentionDays}. "
             + "Raise its Retention, or give fewer days."
         : null;
+
+    string? RefusalOfMore(string tenant, IReadOnlyList<KnownCluster> clusters) =>
+        clusters.Count(c => c.Id.Tenant == tenant) is var count && count < _options.MaxClustersPerTenant ? null
+            : $"The tenant {tenant} has {count} clusters, archived ones counted, and the setting MaxClustersPerTenant allows "
+                + $"{_options.MaxClustersPerTenant}. Use one that is there (`whistle clusters list --tenant {tenant}`), or raise the "
+                + "setting.";
 
     RegisterHistory Added(string by) => new(RegisterHistory.Person, by, _time.GetUtcNow(), null, null);
 
@@ -172,6 +186,7 @@ public sealed partial class FleetRegister
             return outcome;
         await transaction.CommitAsync(cancellation);
         Forget();
+        Interlocked.Increment(ref _changes);
         return outcome;
     }
 

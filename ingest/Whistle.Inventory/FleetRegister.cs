@@ -38,15 +38,20 @@ public sealed partial class FleetRegister
 
     readonly StateDatabase _state;
     readonly TimeProvider _time;
+    readonly EnrolmentOptions _options;
     readonly TimeSpan _retention;
+    long _changes;
     (FleetStanding Standing, DateTimeOffset Until) _standing = (FleetStanding.Empty, DateTimeOffset.MinValue);
 
     /// <param name="retention">How long the server keeps telemetry; no tenant's is kept longer.</param>
-    public FleetRegister(StateDatabase state, TimeProvider time, TimeSpan? retention = null)
+    public FleetRegister(StateDatabase state, TimeProvider time, EnrolmentOptions? options = null, TimeSpan? retention = null)
     {
-        (_state, _time, _retention) = (state, time, retention ?? TimeSpan.MaxValue);
+        (_state, _time, _options, _retention) = (state, time, options ?? new(), retention ?? TimeSpan.MaxValue);
         state.Add(Credentials.Tables);
     }
+
+    /// <summary>How often somebody changed something through this one: another number says to read what is kept of it again.</summary>
+    public long Changes => Interlocked.Read(ref _changes);
 
     /// <summary>As it was read last: for who decides while a sender's request is worked on, which has read it.</summary>
     public FleetStanding Latest => _standing.Standing;

@@ -82,6 +82,24 @@
 
   const find = key => document.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? [...document.querySelectorAll("[data-key]")].find(x => x.dataset.key === key);
 
+  // ---- dialogs: who closes one is where they were
+
+  let opener = null;
+  let isOpen = false;
+
+  for (const kind of ["focusin", "click"]) {
+    document.addEventListener(kind, e => {
+      const target = e.target.closest?.("a, button, input, select, textarea");
+      if (target && !target.closest(".mud-dialog-container")) opener = target;
+    }, true);
+  }
+
+  new MutationObserver(() => {
+    const wasOpen = isOpen;
+    isOpen = document.querySelector(".mud-dialog") !== null;
+    if (wasOpen && !isOpen && opener?.isConnected && (document.activeElement ?? document.body) === document.body) opener.focus();
+  }).observe(document.body, { childList: true, subtree: true });
+
   // ---- the connection
 
   const banner = document.getElementById("connection");

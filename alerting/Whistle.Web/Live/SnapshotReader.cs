@@ -13,19 +13,23 @@ namespace Whistle.Web.Live;
 
 /// <summary>
 /// Makes the next snapshot from the one before: open incidents and live runs are read each time, what has ended only once. The number of
-/// queries does not grow with the fleet. Telemetry is looked at every ten seconds of real time.
+/// queries does not grow with the fleet. Telemetry and the register are looked at every ten seconds of real time, and at once after
+/// somebody changed the register here.
 /// </summary>
 sealed class SnapshotReader(
     RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, RulesHost rules, Credentials credentials,
     NodeReader nodes, HealthBoard health, TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
 {
     static readonly TimeSpan Kept = TimeSpan.FromHours(24);
-    static readonly TimeSpan TelemetryEvery = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan SlowEvery = TimeSpan.FromSeconds(10);
 
     // What another process wrote while this one read.
     static readonly TimeSpan Overlap = TimeSpan.FromSeconds(10);
 
     long _telemetryAt;
+    long _registerAt;
+    long _changes;
+    long _changesInTelemetry;
 
     public async Task<FleetSnapshot> ReadAsync(FleetSnapshot? before, CancellationToken cancellation)
     {
@@ -36,6 +40,7 @@ sealed class SnapshotReader(
         try
         {
             next = await StateAsync(next, before, now, cancellation);
+            next = await RegisterAsync(next, before, cancellation);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
@@ -85,12 +90,26 @@ sealed class SnapshotReader(
             Modes = await remediation.Control.ModesAsync(cancellation),
             Runbooks = host.Runbooks.Runbooks,
             Tickets = await alerting.Tickets.ListAsync(cancellation: cancellation),
+            Signals = SignalView.Active(rules.Signals),
+        };
+    }
+
+    async Task<FleetSnapshot> RegisterAsync(FleetSnapshot next, FleetSnapshot? before, CancellationToken cancellation)
+    {
+        // Before it is read: what changes while it is read counts for the next look.
+        var changes = credentials.Register.Changes;
+        if (before is not null && changes == _changes && pace.Time.GetElapsedTime(_registerAt) < SlowEvery)
+            return next;
+        var at = pace.Time.GetTimestamp();
+        next = next with
+        {
             Agents = await credentials.AgentsAsync(cancellation),
             Tenants = await credentials.Register.TenantsAsync(cancellation),
             Clusters = await credentials.Register.ClustersAsync(cancellation),
             Known = (await credentials.NodesAsync(cancellation)).ToDictionary(n => n.Id),
-            Signals = SignalView.Active(rules.Signals),
         };
+        (_registerAt, _changes) = (at, changes);
+        return next;
     }
 
     async Task<HashSet<string>> AskingAsync(IReadOnlyList<Run> runs, CancellationToken cancellation)
@@ -118,10 +137,10 @@ sealed class SnapshotReader(
 
     async Task<FleetSnapshot> TelemetryAsync(FleetSnapshot next, FleetSnapshot? before, DateTimeOffset now, CancellationToken cancellation)
     {
-        // Signals are newer than telemetry: a node shows at once that it is in trouble.
-        if (before is not null && pace.Time.GetElapsedTime(_telemetryAt) < TelemetryEvery)
+        // Signals are newer than telemetry: a node shows at once that it is in trouble. What was unarchived is not in the list of before.
+        if (before is not null && _changesInTelemetry == _changes && pace.Time.GetElapsedTime(_telemetryAt) < SlowEvery)
             return next with { Nodes = NodeList.With(before.Nodes, next.Signals) };
-        _telemetryAt = pace.Time.GetTimestamp();
+        (_telemetryAt, _changesInTelemetry) = (pace.Time.GetTimestamp(), _changes);
         try
         {
             var (list, due) = await nodes.ReadAsync(next.Agents, next.Signals, now, cancellation);

@@ -77,6 +77,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         {
             CredentialLife = top.Section(nameof(WhistleOptions.Enrolment)).Duration(nameof(EnrolmentOptions.CredentialLife))
                 ?? Defaults.Enrolment.CredentialLife,
+            MaxClustersPerTenant = top.Number(nameof(EnrolmentOptions.MaxClustersPerTenant)) ?? Defaults.Enrolment.MaxClustersPerTenant,
             Known = top.Section("Tenants").Choice<KnownTenants>(nameof(EnrolmentOptions.Known)) ?? Defaults.Enrolment.Known,
         },
         Searches = ReadSearches(top.Section(nameof(WhistleOptions.Queries)), Defaults.Searches),

@@ -44,7 +44,8 @@ static class HostStage
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
             .AddSingleton(options.Enrolment)
-            .AddSingleton(s => new FleetRegister(s.GetRequiredService<StateDatabase>(), options.Time, options.Retention))
+            .AddSingleton(s => new FleetRegister(
+                s.GetRequiredService<StateDatabase>(), options.Time, options.Enrolment, options.Retention))
             .AddSingleton<Credentials>().AddSingleton<RegisterActs>().AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
             .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token, options.LogIn)

@@ -60,6 +60,17 @@ sealed class BrowserPage : IAsyncDisposable
             await Page.Keyboard.PressAsync(key);
     }
 
+    /// <summary>Presses Tab until what has this text is focused.</summary>
+    public async Task TabToAsync(string text)
+    {
+        for (var i = 0; i < 200 && await FocusedAsync() != text; i++)
+            await Page.Keyboard.PressAsync("Tab");
+        Assert.Equal(text, await FocusedAsync());
+    }
+
+    /// <summary>The text of what is focused.</summary>
+    public async Task<string> FocusedAsync() => (await Page.EvaluateAsync<string>("document.activeElement?.innerText ?? ''")).Trim();
+
     public async ValueTask DisposeAsync()
     {
         await _context.CloseAsync();

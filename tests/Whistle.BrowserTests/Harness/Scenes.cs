@@ -1,5 +1,6 @@
 using Microsoft.Playwright;
 
+using Whistle.Inventory;
 using Whistle.Remediation.Runbooks;
 using Whistle.Telemetry;
 
@@ -11,7 +12,10 @@ namespace Whistle.BrowserTests;
 static class Scenes
 {
     public static readonly IReadOnlyList<(ColorScheme Theme, int Width)> Looks =
-        [(ColorScheme.Light, 1440), (ColorScheme.Dark, 1440), (ColorScheme.Light, 375), (ColorScheme.Dark, 375)];
+        [(ColorScheme.Light, 1440), (ColorScheme.Dark, 1440), (ColorScheme.Light, 390), (ColorScheme.Dark, 390)];
+
+    public static readonly string LongTenant =
+        "a-tenant-with-an-id-that-was-generated-by-a-machine-and-never-read-by-a-person.7f3a9c1e5b2d4a6f8c0e9b7d5a3c1f2e.example";
 
     /// <summary>One of everything: repaired, waiting for a yes, only watched, given up, and long names.</summary>
     public static async Task<Scene> BusyAsync(CancellationToken cancellation)
@@ -38,6 +42,46 @@ static class Scenes
             async () => (await scene.App.Alerting.Tickets.ListAsync(cancellation: TestContext.Current.CancellationToken)).Count > 0,
             cancellation);
         await scene.StepsAsync(2, cancellation);
+        return scene;
+    }
+
+    /// <summary>Tenants: one with all there is to write down, one that is archived, one with long names, and one with nothing.</summary>
+    public static async Task<Scene> TenantsAsync(CancellationToken cancellation)
+    {
+        var scene = await Scene.StartAsync(
+            cancellation,
+            new Disk(new("acme", "production", "web-1"), "/data", 0.5), new Disk(new("acme", "production", "web-2"), "/data", 0.6),
+            new Disk(new("acme", "staging", "build-1"), "/data", 0.4), new Disk(new("initech", "main", "n1"), "/data", 0.4),
+            new Disk(
+                new(LongTenant, "a-cluster-with-a-name-that-was-generated-by-a-machine-and-never-read-by-a-person-7f3a9c",
+                    "node-pool-default-4f7b6c9d8e-xk2p9.europe-west3-a.internal.example.com"), "/data", 0.5));
+        var register = scene.App.Credentials.Register;
+        var labels = new Dictionary<string, string> { ["provider"] = "bare-metal", ["tier"] = "gold", ["zone"] = "eu-1" };
+        await register.ChangeTenantAsync(
+            "acme",
+            new("ACME Corporation", ["ops@acme.example", "+49 30 1234567 (on call)", "ann@acme.example", "bob@acme.example"],
+                "Contract until 2027.\nCall before anything that restarts production on weekdays from 8 to 18.", labels), cancellation);
+        await register.SetLimitsAsync("acme", new(Series: 50_000, SamplesPerSecond: 20_000), cancellation);
+        await register.ChangeClusterAsync(
+            new("acme", "production"), new("Production", ["web-team@acme.example", "+49 30 7654321"], "Behind the old firewall.", labels),
+            cancellation);
+        await register.AddClusterAsync(new("acme", "retired"), new("Retired"), "ann", cancellation);
+        await register.ArchiveClusterAsync(new("acme", "retired"), true, "ann", cancellation);
+        foreach (var i in Enumerable.Range(1, 53))
+        {
+            var old = new NodeId("acme", "production", $"old-{i}");
+            await scene.App.Credentials.EnrollAsync(old.ClusterId, old.Node, cancellation);
+            await register.ArchiveNodeAsync(old, "ann", cancellation);
+        }
+
+        await register.ArchiveTenantAsync("initech", true, "ann", cancellation);
+        await register.AddTenantAsync("umbrella", new(), "ann", cancellation);
+        var word = new string('m', 180);
+        await register.ChangeTenantAsync(
+            LongTenant, new(word, [word, word, word], word, new Dictionary<string, string> { [new string('l', 60)] = word }), cancellation);
+        await register.ChangeClusterAsync(
+            (await register.ClustersAsync(cancellation)).Single(c => c.Id.Tenant == LongTenant).Id,
+            new(word, [word], word, new Dictionary<string, string> { [new string('l', 60)] = word }), cancellation);
         return scene;
     }
 

@@ -51,7 +51,7 @@ public sealed class ServeConfigurationTests : IDisposable
             {
               // Comments and trailing commas are taken, as .NET does.
               "Listen": "http://127.0.0.1:1", "Retention": "30d", "MaxSeriesPerTenant": 7, "MaxNewSeriesPerHour": 8,
-              "MaxStoredSeriesPerTenant": 9, "Queries": { "MaxSeriesInAnswer": 10, "MaxTextsInAnswer": 11 },
+              "MaxStoredSeriesPerTenant": 9, "MaxClustersPerTenant": 10, "Queries": { "MaxSeriesInAnswer": 10, "MaxTextsInAnswer": 11 },
               "Agent": false, "AgentInterval": "5s", "AgentPolicyFile": "policy.json",
               "Rules": ["mine"], "Runbooks": "mine",
               "Disk": { "MinFree": "1GiB", "StateReserve": "32MiB", "DropOldest": false, "KeepAtLeast": "3d" },
@@ -81,7 +81,8 @@ public sealed class ServeConfigurationTests : IDisposable
         Assert.Equal(
             ("http://127.0.0.1:1/", TimeSpan.FromDays(30), 7, false),
             (Assert.Single(options.Listen).ToString(), options.Retention, options.MaxSeriesPerTenant, options.Agent));
-        Assert.Equal((8, 9), (options.MaxNewSeriesPerHour, options.MaxStoredSeriesPerTenant));
+        Assert.Equal(
+            (8, 9, 10), (options.MaxNewSeriesPerHour, options.MaxStoredSeriesPerTenant, options.Enrolment.MaxClustersPerTenant));
         Assert.Equal((10, 11), (options.Searches.MaxSeries, options.Searches.MaxTexts));
         Assert.Equal((TimeSpan.FromSeconds(5), policy), (options.AgentInterval, options.AgentPolicyFile));
         Assert.Equal([Path.Combine(_folder, "mine")], options.Rules);

@@ -54,6 +54,31 @@ public sealed class RegisterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_tenant_has_a_bound_of_clusters_whoever_adds_them_and_goes_on_with_those_it_has()
+    {
+        var bounded = new Credentials(_state, _time, options: new() { MaxClustersPerTenant = 3 });
+        await bounded.EnrollAsync(new("acme", "c1"), "n1", Cancellation);
+        await bounded.MakeJoinTokenAsync(new("acme", "c2"), 1, TimeSpan.FromHours(1), false, Cancellation);
+        await bounded.EnrollAsync(new("acme", "c3"), null, Cancellation);
+        await bounded.Register.ArchiveClusterAsync(new("acme", "c3"), true, "ann", Cancellation);
+
+        var added = await bounded.Register.AddClusterAsync(new("acme", "c4"), new(), "ann", Cancellation);
+        Assert.Contains("The tenant acme has 3 clusters, archived ones counted, and the setting MaxClustersPerTenant allows 3",
+            Assert.IsType<RegisterOutcome.Refused>(added).Reason, StringComparison.Ordinal);
+        foreach (var act in new Func<Task>[]
+        {
+            () => bounded.EnrollAsync(new("acme", "c4"), "n1", Cancellation),
+            () => bounded.MakeJoinTokenAsync(new("acme", "c4"), 1, TimeSpan.FromHours(1), false, Cancellation),
+        })
+            Assert.Contains("MaxClustersPerTenant", (await Assert.ThrowsAsync<ArgumentException>(act)).Message, StringComparison.Ordinal);
+
+        await bounded.EnrollAsync(new("acme", "c1"), "n2", Cancellation);
+        await bounded.EnrollAsync(new("globex", "c4"), "n1", Cancellation);
+        Assert.Equal(
+            ["acme/c1", "acme/c2", "acme/c3", "globex/c4"], (await Register.ClustersAsync(Cancellation)).Select(c => $"{c.Id}"));
+    }
+
+    [Fact]
     public async Task An_archived_tenant_or_cluster_refuses_senders_and_new_ones_and_is_missed_by_nobody()
     {
         var token = await EnrolAsync();
@@ -321,7 +346,7 @@ public sealed class RegisterTests : IDisposable
     {
         await EnrolAsync();
         await _credentials.MakeJoinTokenAsync(new("globex", "c"), 1, TimeSpan.FromHours(1), false, Cancellation);
-        var register = new FleetRegister(_state, _time, TimeSpan.FromDays(15));
+        var register = new FleetRegister(_state, _time, retention: TimeSpan.FromDays(15));
         Assert.Equal(RegisterOutcome.Done, await register.SetLimitsAsync("acme", new(RetentionDays: 15), Cancellation));
 
         var refused = await Assert.ThrowsAsync<ArgumentException>(

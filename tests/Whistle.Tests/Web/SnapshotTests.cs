@@ -48,6 +48,30 @@ public sealed class SnapshotTests : IDisposable
     }
 
     [Fact]
+    public async Task The_register_is_looked_at_every_ten_seconds_and_at_once_after_somebody_changed_it_here()
+    {
+        var (cluster, cancellation) = (new ClusterId("t", "c"), TestContext.Current.CancellationToken);
+        await _bench.Credentials.EnrollAsync(cluster, "n1", cancellation);
+        var first = await _bench.ReadAsync();
+        // As another process does.
+        var elsewhere = new Credentials(_bench.Database, _bench.Rules.Clock);
+        await elsewhere.EnrollAsync(cluster, "n2", cancellation);
+        await elsewhere.Register.ChangeTenantAsync("t", new("elsewhere"), cancellation);
+        var second = await _bench.ReadAsync(first);
+        Assert.Equal((1, "t"), (second.Known.Count, second.NameOf("t")));
+        _bench.Rules.Clock.Advance(TimeSpan.FromSeconds(10));
+        var third = await _bench.ReadAsync(second);
+        Assert.Equal((2, "elsewhere"), (third.Known.Count, third.NameOf("t")));
+
+        await _bench.Credentials.Register.ChangeTenantAsync("t", new("here"), cancellation);
+        await _bench.Credentials.Register.ArchiveNodeAsync(cluster.Node("n1"), "ann", cancellation);
+        var fourth = await _bench.ReadAsync(third);
+        Assert.Equal(("here", "n2"), (fourth.NameOf("t"), Assert.Single(fourth.Nodes).Key.Node));
+        await _bench.Credentials.Register.UnarchiveNodeAsync(cluster.Node("n1"), cancellation);
+        Assert.Equal(2, (await _bench.ReadAsync(fourth)).Nodes.Count);
+    }
+
+    [Fact]
     public async Task What_has_closed_stays_for_a_day_without_being_read_again_and_is_back_when_it_reopens()
     {
         var closed = Some("i1") with { State = IncidentState.Closed, ClosedAt = _bench.Now };

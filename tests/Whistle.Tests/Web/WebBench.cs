@@ -65,6 +65,8 @@ sealed class WebBench : ISeriesSource, IDisposable
 
     public RulesBench Rules { get; }
 
+    public StateDatabase Database => _database;
+
     public Credentials Credentials { get; }
 
     public IncidentStore Incidents { get; }
