@@ -11,7 +11,7 @@ public sealed class PasswordsTests : IDisposable
 {
     const int HmacSha512 = 2;
 
-    readonly Passwords _passwords = new();
+    readonly Passwords _passwords = new(new());
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -20,8 +20,8 @@ public sealed class PasswordsTests : IDisposable
     [Fact]
     public async Task What_is_kept_is_210_000_rounds_of_PBKDF2_with_SHA_512_and_a_salt_of_its_own()
     {
-        var (one, other) = (await _passwords.HashAsync("correct horse battery staple", Cancellation),
-            await _passwords.HashAsync("correct horse battery staple", Cancellation));
+        var (one, other) = (await HashAsync("correct horse battery staple"),
+            await HashAsync("correct horse battery staple"));
         Assert.NotEqual(one, other);
 
         // The form of ASP.NET Core Identity: version, algorithm, rounds, length of the salt, salt, key.
@@ -40,8 +40,8 @@ public sealed class PasswordsTests : IDisposable
     [InlineData("\u00e9t\u00e9 sur la plage", "e\u0301te\u0301 sur la plage")]
     public async Task A_password_counts_as_it_was_typed(string chosen, string other) => Assert.Equal(
         (true, false),
-        (await _passwords.VerifyAsync(await _passwords.HashAsync(chosen, Cancellation), chosen, Cancellation) is true,
-            await _passwords.VerifyAsync(await _passwords.HashAsync(chosen, Cancellation), other, Cancellation) is true));
+        (await VerifyAsync(await HashAsync(chosen), chosen) is true,
+            await VerifyAsync(await HashAsync(chosen), other) is true));
 
     [Fact]
     public async Task The_last_of_256_characters_counts()
@@ -49,11 +49,11 @@ public sealed class PasswordsTests : IDisposable
         var random = new Random(7);
         var longest = new string([.. Enumerable.Range(0, PasswordRules.Longest).Select(_ => (char)random.Next('a', 'z' + 1))]);
         Assert.Null(PasswordRules.Mistake(longest, "ann"));
-        var hash = await _passwords.HashAsync(longest, Cancellation);
+        var hash = await HashAsync(longest);
 
-        Assert.True(await _passwords.VerifyAsync(hash, longest, Cancellation));
-        Assert.False(await _passwords.VerifyAsync(hash, longest[..^1] + "0", Cancellation));
-        Assert.False(await _passwords.VerifyAsync(hash, longest[..^1], Cancellation));
+        Assert.True(await VerifyAsync(hash, longest));
+        Assert.False(await VerifyAsync(hash, longest[..^1] + "0"));
+        Assert.False(await VerifyAsync(hash, longest[..^1]));
     }
 
     [Theory]
@@ -65,4 +65,8 @@ public sealed class PasswordsTests : IDisposable
     [InlineData("company!login!")]
     public void Words_of_the_product_and_its_trade_are_guessed_early(string password) => Assert.Contains(
         "guessed early", PasswordRules.Mistake(password, "ann"), StringComparison.Ordinal);
+
+    Task<string?> HashAsync(string password) => _passwords.HashAsync(password, "ann", null, Cancellation);
+
+    Task<bool?> VerifyAsync(string? hash, string password) => _passwords.VerifyAsync(hash, password, "ann", null, Cancellation);
 }
