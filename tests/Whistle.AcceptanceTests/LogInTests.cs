@@ -225,6 +225,26 @@ public sealed class LogInTests
     }
 
     [Fact]
+    public async Task A_log_in_that_succeeds_is_no_failure_and_neither_is_its_first_step()
+    {
+        await using var server = await StartAsync(new() { FailuresFromAddress = 3 });
+        var ann = await Account.AddAsync(server, "ann");
+        using var first = await ann.LoggedInAsync();
+        await ann.TurnOnAsync(first);
+        var bob = await Account.AddAsync(server, "bob");
+        for (var i = 0; i < 4; i++)
+        {
+            using var browser = new Browser();
+            Assert.Equal(200, (await ann.LogInAsync(browser)).Status);
+            Assert.Equal(200, (await bob.LogInAsync(browser)).Status);
+        }
+
+        for (var i = 0; i < 3; i++)
+            Assert.Equal(401, (await bob.LogInAsync(first, "wrong wrong wrong")).Status);
+        Assert.Equal(429, (await bob.LogInAsync(first)).Status);
+    }
+
+    [Fact]
     public async Task A_name_that_is_taken_is_said_before_a_password_is_hashed_and_counts_as_a_failure()
     {
         await using var server = await StartAsync(new() { FailuresFromAddress = 3 });

@@ -134,6 +134,38 @@ public sealed class LogInsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_password_is_hashed_whoever_it_is_for_and_whether_or_not_there_is_anybody()
+    {
+        foreach (var name in new[] { "ann", "disabled", "locked", "reset" })
+            await _all.AddAsync(name, await _all.HashAsync(Right));
+        await _all.Store.DisableAsync(PeopleFixture.Local, "disabled", Cancellation);
+        await _all.Invitations.ResetAsync(_all.Store, PeopleFixture.Local, "reset", Cancellation);
+        for (var i = 0; i < Usual.WrongBeforeLock; i++)
+            await TryAsync("wrong", "locked");
+        var (known, nobody) = (await TookAsync(await _all.HashAsync(Right)), await TookAsync(null));
+        Assert.True(nobody > known / 4, $"Without a hash it takes {nobody}, with one {known}.");
+
+        // From here on whoever is to be hashed for fails.
+        _all.Passwords.Dispose();
+        foreach (var name in new[] { "ann", "disabled", "locked", "reset", "nobody", "no name\0" })
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => TryAsync(Right, name));
+
+        async Task<TimeSpan> TookAsync(string? hash)
+        {
+            var best = TimeSpan.MaxValue;
+            for (var i = 0; i < 3; i++)
+            {
+                var began = TimeProvider.System.GetTimestamp();
+                Assert.False(await _all.Passwords.VerifyAsync(hash, "wrong", "ann", From, Cancellation));
+                var took = TimeProvider.System.GetElapsedTime(began);
+                best = took < best ? took : best;
+            }
+
+            return best;
+        }
+    }
+
+    [Fact]
     public void The_thirty_first_failure_from_an_address_within_ten_minutes_waits_and_no_other_address_does()
     {
         var bound = new LogInBound(Usual with { Time = _all.Time });
