@@ -84,7 +84,8 @@ sealed class PasskeyLogIn
     }
 
     /// <summary>The key that the device made, and for which challenge; null where it proves nothing.</summary>
-    public async Task<(UserPasskeyInfo Key, PasskeyChallenge Challenge)?> MadeAsync(HttpContext context, IFormCollection form, Person person)
+    public async Task<(UserPasskeyInfo Key, PasskeyChallenge Challenge)?> MadeAsync(
+        HttpContext context, IFormCollection form, Person person)
     {
         if (_toAdd.Open(form.One(State)) is not ([var whose, var state], var until) || whose != person.Id)
             return null;

@@ -56,8 +56,8 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
 
     Task<bool?> IsRightAsync(Person? person, string password, string name, IPAddress? from, CancellationToken cancellation) =>
         passwords.VerifyAsync(
-            person is { DisabledAt: null, Outside: null } && !person.IsLocked(options.Time.GetUtcNow()) ? person.PasswordHash : null, password, name,
-            from, cancellation);
+            person is { DisabledAt: null, Outside: null } && !person.IsLocked(options.Time.GetUtcNow()) ? person.PasswordHash : null,
+            password, name, from, cancellation);
 
     async Task<bool> IsCodeAsync(StateConnection connection, Person person, string code, CancellationToken cancellation)
     {
