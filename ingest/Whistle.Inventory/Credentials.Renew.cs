@@ -63,7 +63,7 @@ public sealed partial class Credentials
     // What was enrolled before there was a register is added once its tables are whole.
     static StateScript Retention => new("ALTER TABLE tenants ADD COLUMN retention_days INTEGER NULL", async (connection, cancellation) =>
     {
-        await FleetRegister.SealWithRetentionAsync(connection, cancellation);
+        await FleetRegister.ChecksumWithRetentionAsync(connection, cancellation);
         await AddEnrolledAsync(connection, cancellation);
     });
 

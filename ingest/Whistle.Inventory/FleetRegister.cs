@@ -91,7 +91,7 @@ public sealed partial class FleetRegister
     }
 
     /// <summary>Of the rows from before there was a retention, those that are whole get the checksum of rows that have one.</summary>
-    internal static async Task SealWithRetentionAsync(StateConnection connection, CancellationToken cancellation)
+    internal static async Task ChecksumWithRetentionAsync(StateConnection connection, CancellationToken cancellation)
     {
         var before = new CheckedTable("tenants", ["id"], FirstTenantColumns);
         var whole = await connection.QueryAsync(

@@ -344,8 +344,9 @@ public sealed class TenantTests : IAsyncLifetime
         Assert.Equal(204, (await AnswerAsync(others, Of("load", 1))).Status);
         Assert.Equal(400, await StatusAsync(_server.Http, HttpMethod.Put, "tenants/acme/limits", new { retentionDays = 16 }));
         await LimitAsync(new { retentionDays = 1 });
-        Assert.Equal(1, (await GetAsync("tenants/acme")).GetProperty("tenant").GetProperty("limits").GetProperty("retentionDays").GetInt32());
-        Assert.False((await GetAsync("tenants/acme")).GetProperty("tenant").GetProperty("limits").TryGetProperty("retention", out _));
+        var limits = (await GetAsync("tenants/acme")).GetProperty("tenant").GetProperty("limits");
+        Assert.Equal(1, limits.GetProperty("retentionDays").GetInt32());
+        Assert.False(limits.TryGetProperty("retention", out _));
         _clock.Advance(TimeSpan.FromHours(26));
 
         // Each time the clock goes on, the server looks after what it has.
@@ -372,7 +373,8 @@ public sealed class TenantTests : IAsyncLifetime
         var entry = new RegisterChange("ACME", ["ann", "bob"], "words", new Dictionary<string, string> { ["zone"] = "eu-1" });
         await AllAsync(
             () => page.AddTenantAsync("on-page", entry), () => page.ChangeTenantAsync("on-page", new(Notes: "more")),
-            () => page.SetTenantLimitsAsync("on-page", new(Series: 5, BytesPerSecond: 7, RetentionDays: 2)), () => page.ArchiveTenantAsync("on-page"),
+            () => page.SetTenantLimitsAsync("on-page", new(Series: 5, BytesPerSecond: 7, RetentionDays: 2)),
+            () => page.ArchiveTenantAsync("on-page"),
             () => page.UnarchiveTenantAsync("on-page"), () => page.AddClusterAsync(new("on-page", "c1"), entry),
             () => page.ChangeClusterAsync(new("on-page", "c1"), new(Name: "C")), () => page.ArchiveClusterAsync(new("on-page", "c1")),
             () => page.UnarchiveClusterAsync(new("on-page", "c1")), async () =>

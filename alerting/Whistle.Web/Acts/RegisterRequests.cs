@@ -47,8 +47,8 @@ static class RegisterRequests
     public static ActRequest Limits(KnownTenant tenant, PersonActs acts) => new()
     {
         Title = $"Limits of {tenant.Entry.Name}",
-        Text = "What it may send, and how long it is kept. What is left empty is the server's own setting. Telemetry that is older than the days "
-            + "kept is deleted for good.",
+        Text = "What it may send, and how long it is kept. What is left empty is the server's own setting. Telemetry that is older than "
+            + "the days kept is deleted for good.",
         Fields =
         [
             .. Limited.Select(l => new ActField(

@@ -22,7 +22,7 @@ namespace Whistle.Access;
 /// <summary>
 /// Log-in at an OpenID Connect provider: code flow with PKCE, and grants by claims. What the library proves (issuer, audience, signature,
 /// times, state, nonce) is proven before anything here is called. The session is the server's own from then on, so it goes on while the
-/// provider is down. Of the provider's tokens only the one that says who logged in is kept, sealed in the browser's cookie: it tells the
+/// provider is down. Of the provider's tokens only the one that says who logged in is kept, encrypted in the browser's cookie: it tells the
 /// provider at the log-out whose session there is to end.
 /// </summary>
 static class OidcLogIn

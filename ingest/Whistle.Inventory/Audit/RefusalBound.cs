@@ -5,8 +5,8 @@ namespace Whistle.Inventory.Audit;
 /// <summary>
 /// Keeps a flood of refusals from filling the disk: the first of each kind is written, the rest of its minute is counted and written as
 /// one entry. Beyond <see cref="Most"/> kinds in a minute, all others are one kind; those of whoever is logged in and those of nobody are
-/// bounded apart, so that strangers cannot make the others nameless. Of nobody there are <see cref="MostOfNobody"/> kinds a day, without
-/// the log-ins that failed for somebody who exists.
+/// bounded apart, so that strangers cannot make the others nameless. Of nobody there are <see cref="MostOfNobody"/> kinds a day, and of
+/// log-ins that failed for somebody who exists <see cref="MostLogIns"/>.
 /// </summary>
 sealed class RefusalBound
 {
@@ -14,12 +14,15 @@ sealed class RefusalBound
 
     public const int MostOfNobody = 2_000;
 
+    public const int MostLogIns = 10_000;
+
     static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
     readonly Lock _gate = new();
     readonly Dictionary<Kind, Counted> _kinds = [];
     DateTime _day;
     int _ofNobody;
+    int _logIns;
 
     /// <summary>What is to be written now; nothing where the refusal was only counted.</summary>
     public IReadOnlyList<AuditRecord> Admit(AuditRecord record, DateTimeOffset now)
@@ -28,7 +31,7 @@ sealed class RefusalBound
         {
             var written = Take_NeedsLock(now, all: false);
             var kind = Kind.Of(record);
-            if (!_kinds.ContainsKey(kind) && IsFull_NeedsLock(kind, IsBoundPerDay(record), now))
+            if (!_kinds.ContainsKey(kind) && IsFull_NeedsLock(kind, IsLogIn(record), now))
             {
                 record = new(new("", kind.IsOfNobody ? "" : "several", ""), "many-refusals", AccessScope.All)
                 { Outcome = AuditOutcome.Refused, Reason = "More kinds of refusals than are written each by itself." };
@@ -50,18 +53,18 @@ sealed class RefusalBound
             return Take_NeedsLock(now, all);
     }
 
-    static bool IsBoundPerDay(AuditRecord record) =>
-        record.Actor.Identity.Length == 0 && !(record.Action == "log-in" && record.Subject.Length > 0);
+    // Of somebody who exists: others' guesses must not take its place.
+    static bool IsLogIn(AuditRecord record) => record.Action == "log-in" && record.Subject.Length > 0;
 
-    bool IsFull_NeedsLock(Kind kind, bool perDay, DateTimeOffset now)
+    bool IsFull_NeedsLock(Kind kind, bool isLogIn, DateTimeOffset now)
     {
         if (_kinds.Keys.Count(k => k.IsOfNobody == kind.IsOfNobody) >= Most)
             return true;
-        if (!perDay)
+        if (!kind.IsOfNobody)
             return false;
         if (_day != now.UtcDateTime.Date)
-            (_day, _ofNobody) = (now.UtcDateTime.Date, 0);
-        return ++_ofNobody > MostOfNobody;
+            (_day, _ofNobody, _logIns) = (now.UtcDateTime.Date, 0, 0);
+        return isLogIn ? ++_logIns > MostLogIns : ++_ofNobody > MostOfNobody;
     }
 
     List<AuditRecord> Take_NeedsLock(DateTimeOffset now, bool all)

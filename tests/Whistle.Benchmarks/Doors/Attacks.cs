@@ -44,13 +44,15 @@ static class Attacks
             var nothing = new byte[64];
             while (!over.IsCancellationRequested)
             {
+                using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                var isHeld = false;
                 try
                 {
-                    using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
                     socket.Bind(new IPEndPoint(Loopback(i % 50), 0));
                     await socket.ConnectAsync(IPAddress.Loopback, target.Address.Port, over);
+                    isHeld = true;
                     Interlocked.Increment(ref made);
-                    most = Math.Max(most, Interlocked.Increment(ref held));
+                    InterlockedMax(ref most, Interlocked.Increment(ref held));
                     // A record of 512 bytes that never comes.
                     await socket.SendAsync(new byte[] { 22, 3, 1, 2, 0 }, over);
                     while (await socket.ReceiveAsync(nothing, over) > 0)
@@ -60,10 +62,9 @@ static class Attacks
                 catch (Exception e) when (e is SocketException or OperationCanceledException)
                 {
                 }
-                finally
-                {
+
+                if (isHeld)
                     Interlocked.Decrement(ref held);
-                }
             }
         }));
         return string.Create(CultureInfo.InvariantCulture, $"{most} held at once, {made} made");
@@ -94,6 +95,12 @@ static class Attacks
             }
         }));
         return Counts(answers);
+    }
+
+    static void InterlockedMax(ref int most, int value)
+    {
+        for (var seen = Volatile.Read(ref most); seen < value;)
+            seen = Interlocked.CompareExchange(ref most, value, seen) is var was && was == seen ? value : was;
     }
 
     static string Counts(IEnumerable<KeyValuePair<int, int>> answers) =>
