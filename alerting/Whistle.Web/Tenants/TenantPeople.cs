@@ -4,17 +4,10 @@ using Whistle.Web.Live;
 
 namespace Whistle.Web.Tenants;
 
-/// <summary>Reads who may see a tenant.</summary>
-sealed class TenantPeople(PeopleStore people)
+/// <summary>Reads who may see a tenant, and nothing else that is known of people.</summary>
+sealed class TenantPeople(PeopleDirectory people)
 {
     /// <summary>Names with roles and where these count; null for a viewer who does not manage people there.</summary>
-    public async Task<IReadOnlyList<(string Name, Grant Grant)>?> ReadAsync(FleetSnapshot snapshot, string tenant)
-    {
-        var scope = AccessScope.Of(tenant);
-        return !snapshot.Rights.May(Permission.ManagePeople, scope) ? null :
-        [
-            .. (await people.AllAsync(CancellationToken.None)).Where(p => p.Person.DisabledAt is null).SelectMany(p =>
-                p.Grants.Select(g => g.Grant).Where(g => g.Scope.Overlaps(scope)).Distinct().Select(g => (p.Person.Name, g))),
-        ];
-    }
+    public Task<IReadOnlyList<(string Name, Grant Grant)>?> ReadAsync(FleetSnapshot snapshot, string tenant) =>
+        people.ViewersAsync(snapshot.Rights, AccessScope.Of(tenant), CancellationToken.None);
 }

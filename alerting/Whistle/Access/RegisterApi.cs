@@ -18,7 +18,7 @@ namespace Whistle.Access;
 /// <summary>Tenants and clusters as things of their own.</summary>
 static class RegisterApi
 {
-    public static void Map(WebApplication app, FleetRegister register, RegisterActs acts, PeopleStore people)
+    public static void Map(WebApplication app, FleetRegister register, RegisterActs acts, PeopleDirectory people)
     {
         var group = WhistleApi.Group(app, "tenants");
         MapTenants(group, register, people);
@@ -27,7 +27,7 @@ static class RegisterApi
         MapClusterChanges(group, acts);
     }
 
-    static void MapTenants(RouteGroupBuilder group, FleetRegister register, PeopleStore people)
+    static void MapTenants(RouteGroupBuilder group, FleetRegister register, PeopleDirectory people)
     {
         group.MapGet("/tenants", async (
             [Description("Archived ones instead of those in use.")] bool? archived, Caller caller, CancellationToken cancellation) =>
@@ -80,11 +80,11 @@ static class RegisterApi
             [Description("All tenants if not given.")] string? tenant,
             [Description("Archived ones instead of those in use.")] bool? archived, Caller caller, CancellationToken cancellation) =>
         {
-            var tenants = await register.TenantsAsync(cancellation);
-            var isTenantArchived = tenants.Where(t => t.History.IsArchived).Select(t => t.Id).ToHashSet();
-            return TypedResults.Ok((await register.ClustersAsync(cancellation))
+            var clusters = await register.ClustersAsync(cancellation);
+            var standing = new FleetStanding(await register.TenantsAsync(cancellation), clusters, []);
+            return TypedResults.Ok(clusters
                 .Where(c => (tenant is null || c.Id.Tenant == tenant)
-                    && (c.History.IsArchived || isTenantArchived.Contains(c.Id.Tenant)) == (archived ?? false) && caller.Sees(c.Id))
+                    && standing.IsArchived(c.Id) == (archived ?? false) && caller.Sees(c.Id))
                 .Select(ClusterAnswer.Of).ToList());
         }).Needs(Permission.Read).WithName("listClusters").WithSummary("The clusters in use that the caller may see.");
         group.MapGet("/clusters/{tenant}/{cluster}", async Task<Results<Ok<ClusterAnswer>, NotFound<ApiError>>> (
@@ -143,16 +143,9 @@ static class RegisterApi
         (await register.ClustersAsync(cancellation)).FirstOrDefault(c => c.Id == id && caller.Sees(id));
 
     static async Task<List<ViewerAnswer>?> ViewersAsync(
-        PeopleStore people, Caller caller, string tenant, CancellationToken cancellation)
-    {
-        var scope = AccessScope.Of(tenant);
-        return !caller.Rights.May(Permission.ManagePeople, scope) ? null :
-        [
-            .. (await people.AllAsync(cancellation)).Where(p => p.Person.DisabledAt is null).SelectMany(p => p.Grants
-                .Where(g => g.Grant.Scope.Overlaps(scope))
-                .Select(g => new ViewerAnswer(p.Person.Name, g.Grant.Role, $"{g.Grant.Scope}"))).Distinct(),
-        ];
-    }
+        PeopleDirectory people, Caller caller, string tenant, CancellationToken cancellation) =>
+        (await people.ViewersAsync(caller.Rights, AccessScope.Of(tenant), cancellation))?
+            .Select(v => new ViewerAnswer(v.Name, v.Grant.Role, $"{v.Grant.Scope}")).ToList();
 
     static NotFound<ApiError> NoTenant(string id) =>
         WhistleApi.NotFound($"There is no tenant {id} that you may see. `whistle tenants list` shows those there are.");

@@ -31,6 +31,8 @@ static class AgentsCommand
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
 
+    static readonly Option<string?> OneNode = new("--node") { Description = "This node alone; all of the cluster if not given." };
+
     static readonly Option<string?> Node = new("--node")
     {
         Description = "The node. Without it, the token is for a collector that sends for the whole cluster, such as a Prometheus.",
@@ -46,7 +48,7 @@ static class AgentsCommand
             Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node }, AddAsync, AddAsync),
             Verb(new Command("revoke", "Revokes a sender's tokens.") { Tenant, Cluster, Node }, RevokeAsync, RevokeAsync),
         };
-        foreach (var verb in JoinTokenCommands.Build().Append(NodesCommand.BuildRotate()))
+        foreach (var verb in JoinTokenCommands.Build().Append(Rotate()))
             command.Subcommands.Add(verb);
         return command;
     }
@@ -117,6 +119,22 @@ static class AgentsCommand
 
     static bool IsNamed(ParseResult arguments) =>
         arguments.GetValue(Server) is not null || arguments.GetValue(ServerConnection.TokenFile) is not null;
+
+    static Command Rotate() => ServerConnection.With(
+        new Command("rotate", "Asks agents to renew their credentials at their next request.") { Tenant, Cluster, OneNode },
+        async (arguments, server, cancellation) =>
+        {
+            var answer = await server.PostAsync(
+                "api/whistle/v1/agents/rotation",
+                new
+                {
+                    tenant = arguments.GetValue(Tenant),
+                    cluster = arguments.GetValue(Cluster),
+                    node = arguments.GetValue(OneNode),
+                },
+                cancellation);
+            Console.WriteLine($"{answer.Text("asked")} credential(s) are renewed with the next reports. `whistle nodes list` shows it.");
+        });
 
     /// <summary>
     /// The server to ask; null where the state is to be worked on, with the lock that keeps a server from starting in between.

@@ -15,7 +15,6 @@ static class NodesCommand
     static readonly Argument<string> Node = new("node") { Description = "Its name in the cluster." };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
-    static readonly Option<string?> OneNode = new("--node") { Description = "This node alone; all of the cluster if not given." };
     static readonly Option<string?> OfCluster = new("--cluster") { Description = "Those of this cluster alone." };
     static readonly Option<string?> OfTenant = new("--tenant") { Description = "Those of this tenant alone." };
 
@@ -31,23 +30,6 @@ static class NodesCommand
             "archived. Its reports are refused within seconds; stop its agent"),
         Archive("unarchive", "Takes an archived node back into service.", "in service again"),
     };
-
-    /// <summary>A verb of <c>whistle agents</c>.</summary>
-    public static Command BuildRotate() => ServerConnection.With(
-        new Command("rotate", "Asks agents to renew their credentials at their next request.") { Tenant, Cluster, OneNode },
-        async (arguments, server, cancellation) =>
-        {
-            var answer = await server.PostAsync(
-                "api/whistle/v1/agents/rotation",
-                new
-                {
-                    tenant = arguments.GetValue(Tenant),
-                    cluster = arguments.GetValue(Cluster),
-                    node = arguments.GetValue(OneNode),
-                },
-                cancellation);
-            Console.WriteLine($"{answer.Text("asked")} credential(s) are renewed with the next reports. `whistle nodes list` shows it.");
-        });
 
     static Command Archive(string verb, string description, string done) =>
         ServerConnection.With(new Command(verb, description) { Node, Cluster, Tenant }, async (arguments, server, cancellation) =>

@@ -101,7 +101,7 @@ static class HostStage
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
         var acts = app.Services.GetRequiredService<RegisterActs>();
-        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleStore>());
+        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleDirectory>());
         NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts);
         AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);

@@ -130,6 +130,14 @@ public sealed class PeopleDirectory(PeopleState state, PeopleStore people, ApiTo
             ? new($"{owner.Name} (token {token.Name})", owner.Rights.LimitedTo(token.Grants)) : null;
     }
 
+    /// <summary>Who may see any of the scope, with what gives it now; null for whoever does not manage people there.</summary>
+    public async Task<IReadOnlyList<(string Name, Grant Grant)>?> ViewersAsync(
+        Rights asker, AccessScope scope, CancellationToken cancellation) => !asker.May(Permission.ManagePeople, scope) ? null :
+    [
+        .. (await people.AllAsync(cancellation)).Where(p => p.Person.DisabledAt is null).SelectMany(p =>
+            p.Grants.Where(Counts).Select(g => g.Grant).Where(g => g.Scope.Overlaps(scope)).Distinct().Select(g => (p.Person.Name, g))),
+    ];
+
     bool Counts(GivenGrant given) => given.Source is GrantSource.Local || time.GetUtcNow() - given.GivenAt < ClaimsLast;
 
     static ClaimsPrincipal Principal(string scheme, string identity, string name, string? session, string owner)

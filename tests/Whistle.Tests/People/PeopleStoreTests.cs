@@ -89,11 +89,18 @@ public sealed class PeopleStoreTests : IDisposable
         Assert.Equal(PeopleOutcome.Done, await _all.Store.GiveAsync(PeopleFixture.Local, "ann", ViewerOfU, Cancellation));
         _all.Time.Advance(PeopleDirectory.ClaimsLast - TimeSpan.FromMinutes(1));
         Assert.True((await RightsAsync()).May(Permission.Operate, operates.Scope));
+        Assert.Equal([("ann", operates)], await ViewersAsync("t"));
         _all.Time.Advance(TimeSpan.FromMinutes(1));
         Assert.False((await RightsAsync()).MayAnywhere(Permission.Operate));
+        Assert.Equal([], await ViewersAsync("t"));
+        Assert.Equal([("ann", ViewerOfU)], await ViewersAsync("u"));
+        Assert.Null(await _all.Directory.ViewersAsync(await RightsAsync(), ViewerOfU.Scope, Cancellation));
         Assert.True((await RightsAsync()).May(Permission.Read, ViewerOfU.Scope));
         await _all.Store.ComeInAsync(new("https://idp", "1"), "ann", null, [operates], null, Cancellation);
         Assert.True((await RightsAsync()).May(Permission.Operate, operates.Scope));
+
+        Task<IReadOnlyList<(string Name, Grant Grant)>?> ViewersAsync(string tenant) =>
+            _all.Directory.ViewersAsync(Rights.Everything, AccessScope.Of(tenant), Cancellation);
 
         async Task<Rights> RightsAsync() => (await _all.Directory.ActorOfAsync(ann!.Identity, Cancellation))!.Rights;
     }
