@@ -39,7 +39,8 @@ static class EnrollCommand
             if ((joinToken ?? (joinTokenFile is null ? null : new SecretFile(joinTokenFile, JoinForm).Read())) is not { } token)
                 return Refuse("The join token is missing. Make one with `whistle agents join-token`, and give it with --join-token.");
             if (!AccessToken.IsWhole(AccessToken.OfJoin, token))
-                return Refuse($"This is no join token: one begins with {AccessToken.OfJoin}. Make one with `whistle agents join-token`.");
+                return Refuse($"This is no whole join token: one begins with {AccessToken.OfJoin} and has "
+                    + $"{AccessToken.New(AccessToken.OfJoin).Length} characters. Make one with `whistle agents join-token`.");
             if (new PrivateFolder(folder, secrets: []).Prepare() is { } closed)
                 await Console.Error.WriteLineAsync(closed).ConfigureAwait(false);
             var before = Enrolment.Read(folder);

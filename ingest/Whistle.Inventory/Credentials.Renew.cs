@@ -35,7 +35,8 @@ public sealed partial class Credentials
     public static readonly TimeSpan RenewalPause = TimeSpan.FromMinutes(1);
 
     const string NotKnown =
-        "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token.";
+        "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token; a node that "
+        + "enrolled itself, with `whistle-agent enroll --replace` and a new join token.";
 
     static readonly CheckedTable TermRows = new("credential_terms", ["token_hash"], ["token_hash", "ends_at", "succeeds", "asked_at"]);
 

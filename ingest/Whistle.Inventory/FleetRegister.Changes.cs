@@ -16,7 +16,7 @@ public sealed partial class FleetRegister
             return await InsertTenantAsync(
                 connection, new(id, RegisterTexts.With(RegisterTexts.Fresh(id), entry), TenantLimits.None, Added(by)), cancellation)
                 ? RegisterOutcome.Done
-                : new RegisterOutcome.Refused($"id: there is a tenant {id} already; look for it with `whistle tenants list --archived`.");
+                : new RegisterOutcome.Refused($"id: there is a tenant {id} already. See it with `whistle tenants show {id}`.");
         }, cancellation);
 
     /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
@@ -26,7 +26,7 @@ public sealed partial class FleetRegister
     /// <exception cref="ArgumentException">They are not valid.</exception>
     public Task<RegisterOutcome> SetLimitsAsync(string id, TenantLimits limits, CancellationToken cancellation) =>
         OnTenantAsync(
-            id, t => (limits.Mistake ?? TooLong(limits)) is { } mistake ? throw new ArgumentException(mistake) : t with { Limits = limits },
+            id, t => (TooLong(limits) ?? limits.Mistake) is { } mistake ? throw new ArgumentException(mistake) : t with { Limits = limits },
             cancellation);
 
     public Task<RegisterOutcome> ArchiveTenantAsync(string id, bool archived, string by, CancellationToken cancellation) =>
@@ -53,7 +53,8 @@ public sealed partial class FleetRegister
             return await InsertClusterAsync(
                 connection, new(id, RegisterTexts.With(RegisterTexts.Fresh(id.Cluster), entry), Added(by)), cancellation)
                 ? RegisterOutcome.Done
-                : new RegisterOutcome.Refused($"id: there is a cluster {id} already; look for it with `whistle clusters list --archived`.");
+                : new RegisterOutcome.Refused(
+                    $"id: there is a cluster {id} already. See it with `whistle clusters show {id.Cluster} --tenant {id.Tenant}`.");
         }, cancellation);
 
     /// <exception cref="ArgumentException">What is to be written is not taken.</exception>

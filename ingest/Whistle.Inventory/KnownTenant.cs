@@ -36,10 +36,10 @@ public sealed record TenantLimits(
         new (string Name, long? Value)[]
         {
             ("series", Series), ("newSeries", NewSeries), ("storedSeries", StoredSeries), ("samplesPerSecond", SamplesPerSecond),
-            ("bytesPerSecond", BytesPerSecond), ("retentionDays", RetentionDays),
+            ("bytesPerSecond", BytesPerSecond),
         }.Where(l => l.Value < 1).Select(l => $"{l.Name}: {l.Value} is less than 1. To refuse all of a tenant, archive it.")
         .FirstOrDefault()
-        ?? (RetentionDays > MostDays ? $"retentionDays: {RetentionDays} is more than {MostDays}." : null)
+        ?? (RetentionDays is < 1 or > MostDays ? $"retentionDays: {RetentionDays} is not between 1 and {MostDays} days." : null)
         ?? (StoredSeries < Series ? $"storedSeries: {StoredSeries} is less than series, which is {Series}." : null);
 }
 

@@ -83,10 +83,13 @@ static class EntryOptions
     /// <summary>Lines of names and texts; what is empty is left out.</summary>
     public static void Print(params ReadOnlySpan<(string Name, string Text)> lines)
     {
+        var width = 0;
+        foreach (var (name, text) in lines)
+            width = text.Length > 0 ? Math.Max(width, name.Length) : width;
         foreach (var (name, text) in lines)
         {
             if (text.Length > 0)
-                ConsoleTable.WriteParagraph($"{name,-14}", text);
+                ConsoleTable.WriteParagraph(name.PadRight(width + 2), text);
         }
     }
 

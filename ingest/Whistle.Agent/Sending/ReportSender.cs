@@ -134,7 +134,9 @@ sealed class ReportSender : IDisposable
         var after = RetryAfter(response.Headers.RetryAfter, options);
         return status switch
         {
-            HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden =>
+            // It is known who this is, and the answer says what is to be done about it.
+            HttpStatusCode.Forbidden => new SendOutcome.Retryable($"{answer} The reports wait until then.", after),
+            HttpStatusCode.Unauthorized =>
                 new SendOutcome.Retryable(
                     $"{answer} Check the agent's token in {options.TokenFile ?? "the agent's options"}; "
                     + "the reports wait until it is correct.",

@@ -16,10 +16,13 @@ namespace Whistle.Ingest.Heads;
 /// <param name="MaxLabelBytes">What the labels of the active ones take in memory.</param>
 public sealed record SeriesLimitOptions(int MaxActive, int? MaxNewPerHour = null, int? MaxStored = null, long MaxLabelBytes = long.MaxValue)
 {
-    // A fleet that starts from nothing is all new, and may be renamed within that hour.
-    internal int NewPerHour => MaxNewPerHour ?? Times(2);
+    internal const int NewTimes = 2;
+    internal const int StoredTimes = 5;
 
-    internal int Stored => MaxStored ?? Times(5);
+    // A fleet that starts from nothing is all new, and may be renamed within that hour.
+    internal int NewPerHour => MaxNewPerHour ?? Times(NewTimes);
+
+    internal int Stored => MaxStored ?? Times(StoredTimes);
 
     /// <summary>With what a tenant has of its own.</summary>
     internal SeriesLimitOptions With(TenantLimits own) => own is { Series: null, NewSeries: null, StoredSeries: null } ? this : this with
@@ -70,6 +73,7 @@ public sealed class SeriesLimits
     const double Noteworthy = 0.5;
 
     const string Component = "series-limits";
+    const string ActiveSeries = "series";
 
     readonly SeriesLimitOptions _options;
     readonly TimeProvider _time;
@@ -103,7 +107,11 @@ public sealed class SeriesLimits
         var (own, limits) = (_own(tenant), Of(tenant));
         if (_stored.Of(tenant) >= limits.Stored)
             return Refuse(new(
-                LimitReached.Stored, tenant, Setting(own.StoredSeries, "stored-series", "MaxStoredSeriesPerTenant"), limits.Stored,
+                LimitReached.Stored, tenant,
+                Setting(
+                    own.StoredSeries, "stored-series", "MaxStoredSeriesPerTenant", own.Series, _options.MaxStored,
+                    SeriesLimitOptions.StoredTimes),
+                limits.Stored,
                 "series stored (by a close estimate)"));
         if (active >= limits.MaxActive)
             return Active(labels);
@@ -111,7 +119,10 @@ public sealed class SeriesLimits
             return Refuse(new(LimitReached.Active, tenant, "Memory:SeriesLabels", _options.MaxLabelBytes, "bytes of labels"));
         if (!_new.TryAdd(tenant, limits.NewPerHour))
             return Refuse(new(
-                LimitReached.New, tenant, Setting(own.NewSeries, "new-series", "MaxNewSeriesPerHour"), limits.NewPerHour,
+                LimitReached.New, tenant,
+                Setting(
+                    own.NewSeries, "new-series", "MaxNewSeriesPerHour", own.Series, _options.MaxNewPerHour, SeriesLimitOptions.NewTimes),
+                limits.NewPerHour,
                 "new series within an hour"));
         _stored.Add(tenant, labels);
         return null;
@@ -124,7 +135,7 @@ public sealed class SeriesLimits
     {
         var tenant = labels[Sender.TenantLabel];
         return Refuse(new(
-            LimitReached.Active, tenant, Setting(_own(tenant).Series, "series", "MaxSeriesPerTenant"), Of(tenant).MaxActive, "series"));
+            LimitReached.Active, tenant, Setting(_own(tenant).Series, "series", "MaxSeriesPerTenant"), Of(tenant).MaxActive, ActiveSeries));
     }
 
     /// <summary>What was admitted came in by another request at the same time, or not at all.</summary>
@@ -148,7 +159,7 @@ public sealed class SeriesLimits
     {
         foreach (var (key, (reached, at)) in _refused)
         {
-            if (_time.GetUtcNow() - at < Remembered)
+            if (_time.GetUtcNow() - at < Remembered && !IsRaised(reached))
                 health.Report(Component, $"{key.Tenant} {key.Reason}", HealthState.Degraded, $"New series are refused: {reached}.");
             else if (_refused.TryRemove(key, out _))
                 health.Clear(Component, $"{key.Tenant} {key.Reason}");
@@ -174,7 +185,20 @@ public sealed class SeriesLimits
 
     SeriesLimitOptions Of(string tenant) => _options.With(_own(tenant));
 
-    static string Setting(int? own, string name, string setting) => own is null ? setting : $"its own limit ({name})";
+    // Where neither the tenant nor the server has one, it follows from how many may be active.
+    static string Setting(
+        int? own, string name, string setting, int? ownActive = null, int? servers = null, int times = 1) =>
+        own is not null ? $"its own limit ({name})"
+        : ownActive is not null && servers is null && times > 1 ? $"its own limit ({name}, which is {times} times series unless set)"
+        : setting;
+
+    // Whether the tenant may have more by now.
+    bool IsRaised(LimitReached reached) => Of(reached.Tenant) is var now && reached.Reason switch
+    {
+        LimitReached.Stored => now.Stored > reached.Limit,
+        LimitReached.New => now.NewPerHour > reached.Limit,
+        _ => reached.What == ActiveSeries && now.MaxActive > reached.Limit,
+    };
 
     bool IsAnyRefused(string reason) => _refused.Keys.Any(k => k.Reason == reason);
 

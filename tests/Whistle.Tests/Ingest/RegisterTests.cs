@@ -255,7 +255,8 @@ public sealed class RegisterTests : IDisposable
         Assert.Equal("globex", (await _credentials.AuthenticateAsync(theirs, Cancellation))!.Tenant);
         await Assert.ThrowsAsync<ArgumentException>(() => _credentials.RenewAsync(mine, "wst_short", Cancellation));
         Assert.Equal(new RenewOutcome.Refused(
-            "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token.", true),
+            "The bearer token is missing, unknown or revoked. Enrol the sender with `whistle agents add` and give it the token; a node "
+            + "that enrolled itself, with `whistle-agent enroll --replace` and a new join token.", true),
             await _credentials.RenewAsync(New(), New(), Cancellation));
     }
 

@@ -233,6 +233,29 @@ public sealed class SeriesLimitsTests : IDisposable
     }
 
     [Fact]
+    public void A_limit_that_follows_from_the_tenant_s_own_says_so_and_one_that_was_raised_is_forgotten_at_once()
+    {
+        var own = new TenantLimits(Series: 2);
+        var limits = new SeriesLimits(new(100), _time, own: _ => own);
+        var head = new Head(_time, limits);
+        var metrics = new IngestMetrics(_registry);
+        var refused = Enumerable.Range(0, 5).Select(
+            i => limits.Admit(Labels.OfMetric("m", ("tenant", "t"), ("d", $"{i}")), active: 0, labelBytes: 0)).ToList()[^1];
+        Assert.Contains(
+            "4 new series within an hour, as many as its own limit (new-series, which is 2 times series unless set) allows", $"{refused}",
+            StringComparison.Ordinal);
+        limits.Report(head, metrics, _health);
+        Assert.Single(_health.Problems());
+
+        own = new(Series: 2, NewSeries: 4);
+        limits.Report(head, metrics, _health);
+        Assert.Single(_health.Problems());
+        own = new(Series: 50);
+        limits.Report(head, metrics, _health);
+        Assert.Empty(_health.Problems());
+    }
+
+    [Fact]
     public void Who_is_at_a_limit_is_told_on_the_board_and_in_metrics_and_forgotten_afterwards()
     {
         var limits = new SeriesLimits(new(4, 100, 100), _time);
