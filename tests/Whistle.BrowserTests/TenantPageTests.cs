@@ -34,7 +34,7 @@ public sealed class TenantPageTests(Chromium chromium)
         await person.SeesAsync(person.Page.GetByRole(AriaRole.Dialog, new() { Name = "Archive web-1" }));
         await person.KeysAsync("Escape");
         await Assertions.Expect(person.Page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
-        Assert.Equal("Archive…", await person.FocusedAsync());
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Button, new() { Name = "Archive…", Exact = true })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
         await Assertions.Expect(person.Page.GetByRole(AriaRole.Button, new() { Name = "Archive", Exact = true })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
@@ -45,7 +45,7 @@ public sealed class TenantPageTests(Chromium chromium)
         await person.KeysAsync("Enter");
         await Assertions.Expect(person.Page.GetByRole(AriaRole.Button, new() { Name = "Unarchive", Exact = true })).ToBeFocusedAsync();
         await person.KeysAsync("Enter");
-        await person.SeesAsync(person.Page.GetByRole(AriaRole.Button, new() { Name = "Archive…" }));
+        await Assertions.Expect(person.Page.GetByRole(AriaRole.Button, new() { Name = "Archive…", Exact = true })).ToBeFocusedAsync();
         Assert.DoesNotContain(await scene.App.Credentials.Register.ArchivedNodesAsync(Cancellation), n => n.Id.Node == "web-1");
     }
 
