@@ -12,6 +12,8 @@ static class RegisterRequests
     const int LongestNotes = 16 << 10;
     const int LongestList = 20 * 512;
 
+    const string HeardAgain = "Its senders are heard again, and missed when they are silent.";
+
     static readonly ActField Id = new(
         "id", "Id", Help: "The label of its telemetry: small letters, digits, dots and dashes. It never changes.", IsNeeded: true,
         MaxLength: 253);
@@ -61,23 +63,11 @@ static class RegisterRequests
     };
 
     public static ActRequest Service(KnownTenant tenant, PersonActs acts) => tenant.History.IsArchived
-        ? new()
-        {
-            Title = $"Unarchive {tenant.Entry.Name}",
-            Text = "Its senders are heard again, and missed when they are silent.",
-            Confirm = "Unarchive",
-            Done = "Tenant in use again.",
-            Do = _ => acts.UnarchiveTenantAsync(tenant.Id),
-        }
-        : new()
-        {
-            Title = $"Archive {tenant.Entry.Name}",
-            Text = "Telemetry and new senders of all its clusters are refused, and nobody misses its reports. Its history stays.",
-            Confirm = "Archive",
-            IsDangerous = true,
-            Done = "Tenant archived.",
-            Do = _ => acts.ArchiveTenantAsync(tenant.Id),
-        };
+        ? Unarchive("Tenant in use again.", tenant.Entry.Name, HeardAgain, () => acts.UnarchiveTenantAsync(tenant.Id))
+        : Archive(
+            "Tenant archived.", tenant.Entry.Name,
+            "Telemetry and new senders of all its clusters are refused, and nobody misses its reports. Its history stays.",
+            () => acts.ArchiveTenantAsync(tenant.Id));
 
     public static ActRequest AddCluster(KnownTenant tenant, PersonActs acts) => new()
     {
@@ -100,42 +90,40 @@ static class RegisterRequests
     };
 
     public static ActRequest Service(KnownCluster cluster, PersonActs acts) => cluster.History.IsArchived
-        ? new()
-        {
-            Title = $"Unarchive {cluster.Entry.Name}",
-            Text = "Its senders are heard again, and missed when they are silent.",
-            Confirm = "Unarchive",
-            Done = "Cluster in use again.",
-            Do = _ => acts.UnarchiveClusterAsync(cluster.Id),
-        }
-        : new()
-        {
-            Title = $"Archive {cluster.Entry.Name}",
-            Text = "Telemetry and new senders of the cluster are refused, and nobody misses its reports. Its history stays.",
-            Confirm = "Archive",
-            IsDangerous = true,
-            Done = "Cluster archived.",
-            Do = _ => acts.ArchiveClusterAsync(cluster.Id),
-        };
+        ? Unarchive("Cluster in use again.", cluster.Entry.Name, HeardAgain, () => acts.UnarchiveClusterAsync(cluster.Id))
+        : Archive(
+            "Cluster archived.", cluster.Entry.Name,
+            "Telemetry and new senders of the cluster are refused, and nobody misses its reports. Its history stays.",
+            () => acts.ArchiveClusterAsync(cluster.Id));
 
-    public static ActRequest Service(KnownNode node, PersonActs acts) => node.Archived is null
-        ? new()
-        {
-            Title = $"Archive {node.Id.Node}",
-            Text = "Its reports are refused, and its silence raises no signal. Its history stays. Stop its agent too.",
-            Confirm = "Archive",
-            IsDangerous = true,
-            Done = "Node archived.",
-            Do = _ => acts.ArchiveNodeAsync(node.Id),
-        }
-        : new()
-        {
-            Title = $"Unarchive {node.Id.Node}",
-            Text = "Its agent reports again with the credential that it has, and is missed when it does not.",
-            Confirm = "Unarchive",
-            Done = "Node in service again.",
-            Do = _ => acts.UnarchiveNodeAsync(node.Id),
-        };
+    public static ActRequest Service(KnownNode node, PersonActs acts) => node.Archived is not null
+        ? Unarchive(
+            "Node in service again.", node.Id.Node,
+            "Its agent reports again with the credential that it has, and is missed when it does not.",
+            () => acts.UnarchiveNodeAsync(node.Id))
+        : Archive(
+            "Node archived.", node.Id.Node,
+            "Its reports are refused, and its silence raises no signal. Its history stays. Stop its agent too.",
+            () => acts.ArchiveNodeAsync(node.Id));
+
+    static ActRequest Archive(string done, string name, string text, Func<Task<string?>> act) => new()
+    {
+        Title = $"Archive {name}",
+        Text = text,
+        Confirm = "Archive",
+        IsDangerous = true,
+        Done = done,
+        Do = _ => act(),
+    };
+
+    static ActRequest Unarchive(string done, string name, string text, Func<Task<string?>> act) => new()
+    {
+        Title = $"Unarchive {name}",
+        Text = text,
+        Confirm = "Unarchive",
+        Done = done,
+        Do = _ => act(),
+    };
 
     static IReadOnlyList<ActField> Described(RegisterEntry entry, bool named)
     {

@@ -14,7 +14,7 @@ static class AnswerHeaders
     /// <summary>In front of everything that answers or refuses.</summary>
     public static Task AddAsync(HttpContext context, RequestDelegate next)
     {
-        // At the last moment, so that whatever begins an answer anew keeps them.
+        // Just before the answer starts: an error page that replaces it has them too.
         context.Response.OnStarting(
             static response =>
             {

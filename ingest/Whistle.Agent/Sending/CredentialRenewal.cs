@@ -128,7 +128,7 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
     // The one that is given up is kept: the next restore may be of a state that knows it.
     bool Exchange(string file, string current, string other)
     {
-        // Whoever enrols the node meanwhile means that.
+        // The node was enrolled again while the server was asked: that credential stays.
         if (ReportSender.Token(options) != current)
             return false;
         WholeFile.Replace(AgentOptions.PreviousTokenFile(file), Line($"{current} {HashOf(other)}"));
