@@ -32,10 +32,10 @@ public sealed partial class DuckDbStore
         ProveAll();
         CopyHotTo(folder);
         FileCopy.MakeFolder(Path.Combine(folder, "sealed"));
-        foreach (var hour in SealedNames().Select(HourOf).Distinct().ToList())
+        foreach (var hour in SealedHours())
         {
             cancellation.ThrowIfCancellationRequested();
-            foreach (var file in CopyHour(folder, hour))
+            foreach (var file in CopyHour(folder, hour.Hour))
                 copied(file);
         }
 
@@ -81,12 +81,13 @@ public sealed partial class DuckDbStore
             throw new StoreException($"{count} of {samples} samples of the hot store were copied to {folder}.");
     });
 
-    List<FileSum> CopyHour(string folder, string hour)
+    // Only what the hour is made of: files of a generation that was replaced lie beside it until whoever replaced it has deleted them.
+    List<FileSum> CopyHour(string folder, long hour)
     {
         _layout.EnterReadLock();
         try
         {
-            return [.. SealedNames().Where(n => HourOf(n) == hour).Select(
+            return _sealed.Find(hour) is not { } known ? [] : [.. known.Files.Select(f => f.Name).Prepend(known.ManifestName).Select(
                 n => FileCopy.Make(_sealed.PathOf(n), folder, Path.Combine("sealed", n)))];
         }
         finally
@@ -116,11 +117,6 @@ public sealed partial class DuckDbStore
             Attempt(connection, $"DETACH {CopyName}");
         }
     });
-
-    List<string> SealedNames() => [.. Directory.EnumerateFiles(SealedFolder).Select(f => Path.GetFileName(f))
-        .Where(n => !n.EndsWith(DurableFile.UnfinishedSuffix, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
-
-    static string HourOf(string name) => name.Split('.')[0];
 
     static long CountHot(DuckDBConnection connection, string? database) => HotFile.Tables(connection, database)
         .Where(t => t == LateTable || t.StartsWith(HotPrefix, StringComparison.Ordinal))

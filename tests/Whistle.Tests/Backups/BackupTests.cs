@@ -91,6 +91,18 @@ public sealed class BackupTests
         }
     }
 
+    [Fact]
+    public async Task Files_of_a_generation_that_was_replaced_are_not_part_of_a_backup()
+    {
+        using var bench = new DataFolderBench().Fill();
+        var files = Path.Combine(bench.Data, "telemetry", "sealed");
+        var replaced = Path.Combine(files, "2026-03-01T10Z.0.samples.parquet");
+        File.Copy(Path.Combine(files, "2026-03-01T10Z.1.samples.parquet"), replaced);
+        var manifest = await bench.BackupAsync(Cancellation);
+        Assert.DoesNotContain(manifest.Files, f => f.Path.Contains("T10Z.0.", StringComparison.Ordinal));
+        Assert.Equal(bench.Books.Count, DataFolderBench.Samples(Path.Combine(bench.Target, "telemetry")).Count);
+    }
+
     public static TheoryData<string, string> Damages()
     {
         var cases = new TheoryData<string, string>();
