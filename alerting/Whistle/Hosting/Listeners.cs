@@ -33,9 +33,6 @@ static class Listeners
     // Whoever opens more than half of all connections takes them from the others. A proxy or a NAT may stand for many.
     static readonly ConnectionShares Shares = new((int)(ProcessLimits.MostConnections / 2));
 
-    // As Kestrel's own; said here because a client that opens a connection and is silent holds it that long.
-    static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(10);
-
     // With forward secrecy and authenticated encryption only. TLS 1.3 has no others; of TLS 1.2 the usual ones have CBC too.
     static readonly CipherSuitesPolicy? Ciphers = OperatingSystem.IsWindows() ? null : new(
     [
@@ -53,7 +50,7 @@ static class Listeners
         })
         {
             foreach (var address in addresses)
-                Listen(kestrel, address, surface);
+                Listen(kestrel, address, surface, options.Time);
         }
     }
 
@@ -73,7 +70,7 @@ static class Listeners
             : "This address is for people. Give the agent the one that is for agents.");
     });
 
-    static void Listen(KestrelServerOptions kestrel, Uri address, Surface surface)
+    static void Listen(KestrelServerOptions kestrel, Uri address, Surface surface, TimeProvider time)
     {
         if (address.Host == "localhost")
             kestrel.ListenLocalhost(address.Port, Configure);
@@ -88,17 +85,18 @@ static class Listeners
                 return Shares.HoldAsync(connection, next);
             });
             if (address.Scheme == Uri.UriSchemeHttps)
-                UseTls(listen);
+                UseTls(listen, time);
         }
     }
 
-    static void UseTls(ListenOptions listen)
+    static void UseTls(ListenOptions listen, TimeProvider time)
     {
         var source = listen.ApplicationServices.GetRequiredService<CertificateSource>();
         listen.Protocols = HttpProtocols.Http1AndHttp2;
+        listen.Use(next => HandshakeLimits.Begin(next, time));
         listen.UseHttps(new TlsHandshakeCallbackOptions
         {
-            HandshakeTimeout = HandshakeTimeout,
+            HandshakeTimeout = 2 * HandshakeLimits.Longest,
             // For each connection, so that a certificate that is replaced counts from the next one on.
             OnConnection = _ => ValueTask.FromResult(new SslServerAuthenticationOptions
             {
@@ -108,6 +106,7 @@ static class Listeners
                 ApplicationProtocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11],
             }),
         });
+        listen.Use(HandshakeLimits.End);
     }
 
     static bool IsForAll(PathString path) => path == "/-/healthy" || path == "/-/ready";

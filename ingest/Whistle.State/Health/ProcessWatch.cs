@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace Whistle.State.Health;
 
@@ -6,11 +7,13 @@ namespace Whistle.State.Health;
 /// What this process may use of memory and handles, and what is left. Past a bound, new work is refused: where either runs out, it may do
 /// so on any thread, and end the process. Thread-safe.
 /// </summary>
-public sealed class ProcessWatch(HealthBoard health)
+public sealed partial class ProcessWatch(HealthBoard health)
 {
     // What is under way takes more memory: see the shares of MemoryOptions.
     const double MostMemory = 0.7;
     const double MostHandles = 0.9;
+
+    const string Handles = "/proc/self/fd";
 
     static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
     static readonly TimeSpan CollectEvery = TimeSpan.FromSeconds(2);
@@ -89,7 +92,19 @@ public sealed class ProcessWatch(HealthBoard health)
             health.Report(component, "", HealthState.Failed, $"{shortage} New samples and queries are refused. {advice}");
     }
 
-    static int OpenHandles() => OperatingSystem.IsLinux() ? Directory.GetFileSystemEntries("/proc/self/fd").Length : 0;
+    // Listing them looks at each of them, which takes tens of milliseconds where there are thousands of connections.
+    internal static long OpenHandles() => !OperatingSystem.IsLinux() ? 0
+        : SizeOf(Handles) is > 0 and var open ? open : Directory.GetFileSystemEntries(Handles).Length;
+
+    // The size of this folder is how many there are: since Linux 6.2; 0 before. See proc_pid_fd(5).
+    static unsafe long SizeOf(string folder)
+    {
+        const int here = -100;
+        const uint size = 0x200;
+        const int offsetOfSize = 40;
+        var found = stackalloc byte[256];
+        return StatxCall(here, folder, 0, size, found) == 0 ? *(long*)(found + offsetOfSize) : 0;
+    }
 
     // The soft limit, which .NET raises to the hard one at its start.
     static long Limit(string name)
@@ -101,4 +116,8 @@ public sealed class ProcessWatch(HealthBoard health)
             line[name.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[0], CultureInfo.InvariantCulture,
             out var limit) ? limit : long.MaxValue;
     }
+
+    // Of the same layout on every architecture, which that of stat(2) is not.
+    [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int StatxCall(int folder, string path, int flags, uint mask, byte* found);
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 
 using Whistle.Benchmarks.Ingest;
@@ -36,7 +37,8 @@ static class Attacks
     }
 
     /// <summary>Connections that begin a handshake and say nothing more; whichever the server ends is made again.</summary>
-    public static async Task<string> HoldAsync(Target target, int connections, CancellationToken over)
+    /// <param name="begun">What each of them says.</param>
+    public static async Task<string> HoldAsync(Target target, int connections, byte[] begun, CancellationToken over)
     {
         var (made, held, most) = (0, 0, 0);
         await Task.WhenAll(Enumerable.Range(0, connections).Select(async i =>
@@ -53,8 +55,7 @@ static class Attacks
                     isHeld = true;
                     Interlocked.Increment(ref made);
                     InterlockedMax(ref most, Interlocked.Increment(ref held));
-                    // A record of 512 bytes that never comes.
-                    await socket.SendAsync(new byte[] { 22, 3, 1, 2, 0 }, over);
+                    await socket.SendAsync(begun, over);
                     while (await socket.ReceiveAsync(nothing, over) > 0)
                     {
                     }
@@ -68,6 +69,35 @@ static class Attacks
             }
         }));
         return string.Create(CultureInfo.InvariantCulture, $"{most} held at once, {made} made");
+    }
+
+    /// <summary>The beginning of a record of 512 bytes that never comes.</summary>
+    public static byte[] PartOfRecord() => [22, 3, 1, 2, 0];
+
+    /// <summary>All that a client says before the server answers.</summary>
+    public static async Task<byte[]> HelloAsync()
+    {
+        var (client, server) = Pair();
+        await using (client)
+        await using (server)
+        {
+            await using var tls = new SslStream(client);
+            var never = tls.AuthenticateAsClientAsync("localhost");
+            var hello = new byte[16 << 10];
+            var length = await server.ReadAsync(hello);
+            await server.DisposeAsync();
+            await never.ContinueWith(static _ => { }, TaskScheduler.Default);
+            return hello[..length];
+        }
+    }
+
+    static (NetworkStream Client, NetworkStream Server) Pair()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var client = new TcpClient();
+        client.Connect((IPEndPoint)listener.LocalEndpoint);
+        return (client.GetStream(), new(listener.AcceptSocket(), ownsSocket: true));
     }
 
     /// <summary>Agents whose credential was revoked, each with a connection of its own, that report every second.</summary>
