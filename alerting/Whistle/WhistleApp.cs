@@ -1,8 +1,5 @@
 using System.Net.Sockets;
 
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-
 using Whistle.Actions.Files;
 using Whistle.Alerting;
 using Whistle.Detectors;
@@ -93,8 +90,7 @@ sealed class WhistleApp : IAsyncDisposable
     }
 
     /// <summary>All addresses that it listens on.</summary>
-    public IReadOnlyList<Uri> Addresses =>
-        [.. Service<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(a => new Uri(a))];
+    public IReadOnlyList<Uri> Addresses => Listeners.Addresses(_app.Services);
 
     /// <summary>Where this machine itself reaches it.</summary>
     public Uri Address => WhistleOptions.LocalOf(Addresses.Take(_options.Listen.Count));
@@ -132,6 +128,9 @@ sealed class WhistleApp : IAsyncDisposable
             throw new StartException($"The rules have errors:{Environment.NewLine}{string.Join(Environment.NewLine, errors)}");
         if (Remediation.Reload() is { Runbooks: null, Errors: var mistakes })
             throw new StartException($"The runbooks have errors:{Environment.NewLine}{string.Join(Environment.NewLine, mistakes)}");
+        var listening = Service<ListeningFile>();
+        // Of a server that was killed.
+        listening.Remove();
         try
         {
             await _app.StartAsync(cancellation);
@@ -142,6 +141,7 @@ sealed class WhistleApp : IAsyncDisposable
             throw new StartException($"The server cannot listen on {all}: {e.Message} Name another address with --listen.");
         }
 
+        listening.Write();
         // Its agent sends what it has while the gateway still answers.
         _app.Lifetime.ApplicationStopping.Register(_stopping.Cancel);
         if (_options.Agent)
@@ -155,6 +155,7 @@ sealed class WhistleApp : IAsyncDisposable
         await _stopping.CancelAsync();
         await _agent;
         await _app.StopAsync();
+        Service<ListeningFile>().Remove();
         await _app.DisposeAsync();
         _folder.Dispose();
         _stopping.Dispose();

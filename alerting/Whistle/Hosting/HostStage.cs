@@ -46,14 +46,14 @@ static class HostStage
             .AddSingleton(options.Enrolment)
             .AddSingleton(s => new FleetRegister(
                 s.GetRequiredService<StateDatabase>(), options.Time, options.Enrolment, options.Retention))
-            .AddSingleton<Credentials>().AddSingleton<RegisterActs>().AddSingleton<CredentialWatch>()
+            .AddSingleton<Credentials>().AddSingleton<RegisterActs>().AddSingleton<KnownPlaces>().AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
             .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token, options.LogIn)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(new HealthBoard(options.Time)).AddSingleton<PassWatch>().AddSingleton<ProcessWatch>()
-            .AddSingleton<ServerLockWatch>()
+            .AddSingleton<ServerLockWatch>().AddSingleton<ListeningFile>()
             .AddSingleton(s => ResourceCheck.Of(() => _ = s.GetRequiredService<ProcessWatch>().Shortage))
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
             .AddSingleton(s => new BackupSource(
@@ -101,9 +101,11 @@ static class HostStage
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
         var acts = app.Services.GetRequiredService<RegisterActs>();
-        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleDirectory>());
-        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts);
-        AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
+        var places = app.Services.GetRequiredService<KnownPlaces>();
+        RegisterApi.Map(
+            app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleDirectory>(), places);
+        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts, places);
+        AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>(), places);
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(app);
@@ -127,7 +129,8 @@ static class HostStage
             builder.Services.AddSingleton(s => new CertificateSource(
                     options.Tls, options.Names, options.DataFolder, options.Time, s.GetRequiredService<HealthBoard>(),
                     s.GetRequiredService<ILogger<CertificateSource>>()))
-                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<CertificateSource>().Look));
+                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<CertificateSource>().Look))
+                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ListeningFile>().Look));
         }
 
         builder.Services.AddSingleton(s => new KnownHosts(options, s.GetService<CertificateSource>()));
