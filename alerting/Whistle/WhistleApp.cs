@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 
+using Whistle.Access;
 using Whistle.Actions.Files;
 using Whistle.Alerting;
 using Whistle.Detectors;
@@ -90,7 +91,7 @@ sealed class WhistleApp : IAsyncDisposable
     }
 
     /// <summary>All addresses that it listens on.</summary>
-    public IReadOnlyList<Uri> Addresses => Listeners.Addresses(_app.Services);
+    public IReadOnlyList<Uri> Addresses => BoundAddresses.Of(_app.Services);
 
     /// <summary>Where this machine itself reaches it.</summary>
     public Uri Address => WhistleOptions.LocalOf(Addresses.Take(_options.Listen.Count));

@@ -138,7 +138,9 @@ sealed record WhistleOptions
         ?? addresses.Select(a => a.Host is "0.0.0.0" or "[::]" ? new UriBuilder(a) { Host = "localhost" }.Uri : a).First();
 
     /// <summary>Where agents reach it: on other machines, or on this one alone where they cannot.</summary>
-    /// <param name="bound">As <see cref="Listen"/>, <see cref="ListenForAgents"/> and <see cref="ListenForPeople"/>, with real ports.</param>
+    /// <param name="bound">
+    /// As <see cref="Listen"/>, <see cref="ListenForAgents"/> and <see cref="ListenForPeople"/> have them, with real ports.
+    /// </param>
     internal (Uri Address, bool OnlyHere) ForAgents(IReadOnlyList<Uri> bound)
     {
         List<Uri> addresses = [.. bound.Skip(Listen.Count).Take(ListenForAgents.Count), .. bound.Take(Listen.Count)];

@@ -92,7 +92,8 @@ public sealed partial class Credentials
         {
             return new(null, $"The credential of {credential.Sender.ClusterId.Node(credential.Sender.Node ?? "")} ended at "
                 + $"{credential.Term.EndsAt:u} without being renewed. Enrol the node again: with a token of `whistle agents join-token "
-                + $"--cluster {credential.Sender.Cluster} --tenant {credential.Sender.Tenant} --replace`, or with `whistle agents add --replace`.",
+                + $"--cluster {credential.Sender.Cluster} --tenant {credential.Sender.Tenant} --replace`, or with "
+                + "`whistle agents add --replace`.",
                 false, false);
         }
 

@@ -106,8 +106,8 @@ public sealed partial class Credentials
         else if (earlier is Earlier.IsInTheWay && node is not null
             && await RevokeAsync(connection, cluster, node, now, cancellation) > 0)
         {
-            return (null, $"{cluster.Node(node)} is enrolled already. If its agent needs another token, add --replace (\"replace\": true in "
-                + "the API): what it has now ends. Else give this node another name.");
+            return (null, $"{cluster.Node(node)} is enrolled already. If its agent needs another token, add --replace "
+                + "(\"replace\": true in the API): what it has now ends. Else give this node another name.");
         }
 
         await AddAsync(connection, Hash(token), cluster, node, now, succeeds: null, cancellation);

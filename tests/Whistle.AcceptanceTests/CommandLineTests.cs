@@ -327,7 +327,8 @@ public sealed class CommandLineTests : IDisposable
 
         var (help, text, _) = await RunAsync(null, []);
         Assert.Equal(0, help);
-        Assert.Contains("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers; 4 of `health`: degraded;", text, StringComparison.Ordinal);
+        Assert.Contains(
+            "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers; 4 of `health`: degraded;", text, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -81,7 +81,9 @@ public sealed class KnownPlaceTests : IAsyncLifetime
                 request.Content = new StringContent(Filled(body), null, "application/json");
             using var answer = await http.SendAsync(request, Cancellation);
             var text = await answer.Content.ReadAsStringAsync(Cancellation);
-            return (answer.StatusCode, answer.IsSuccessStatusCode ? "" : JsonDocument.Parse(text).RootElement.GetProperty("error").GetString()!);
+            return (
+                answer.StatusCode,
+                answer.IsSuccessStatusCode ? "" : JsonDocument.Parse(text).RootElement.GetProperty("error").GetString()!);
         }
     }
 

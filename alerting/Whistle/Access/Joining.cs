@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Http.HttpResults;
 
 using Whistle.Actions.Protocol;
 using Whistle.Detectors.Http;
-using Whistle.Hosting;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
@@ -70,7 +69,7 @@ static class Joining
                 var isNew = await Enrolment.IsNewAsync(credentials, cluster, cancellation);
                 var (token, made) = await credentials.MakeJoinTokenAsync(
                     cluster, request.Uses, lasts, request.Replace, cancellation);
-                var (address, onlyHere) = options.ForAgents(Listeners.Addresses(app.Services));
+                var (address, onlyHere) = options.ForAgents(BoundAddresses.Of(app.Services));
                 return TypedResults.Ok(new MadeJoinToken(
                     token, JoinTokenAnswer.Of(made), address,
                     address.Scheme == Uri.UriSchemeHttps ? app.Services.GetService<CertificateSource>()?.AuthorityFingerprint : null,

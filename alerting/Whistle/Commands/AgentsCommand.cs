@@ -181,7 +181,7 @@ static class AgentsCommand
     }
 
     static bool HasState(WhistleOptions options) =>
-        options.UsesPostgreSql || File.Exists(Path.Combine(options.DataFolder, ServerFolder.State));
+        options.UsesPostgreSql || ServerFolder.IsServers(options.DataFolder);
 
     static async Task OnStateAsync(
         ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,

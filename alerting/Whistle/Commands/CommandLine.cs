@@ -92,7 +92,8 @@ static class CommandLine
     // In one line, and in the words of whoever types.
     internal static string Words(ParseError error)
     {
-        if (error.Message.Contains("as expected type", StringComparison.Ordinal) && error.SymbolResult is { Tokens: [var wrong, ..] } result)
+        if (error.Message.Contains("as expected type", StringComparison.Ordinal)
+            && error.SymbolResult is { Tokens: [var wrong, ..] } result)
         {
             var (name, type) = result switch
             {

@@ -1,3 +1,4 @@
+using Whistle.Access;
 using Whistle.Data;
 using Whistle.Tls;
 
@@ -55,7 +56,7 @@ sealed class ListeningFile(WhistleOptions options, IServiceProvider services, IL
 
     Listening Now()
     {
-        var addresses = Listeners.Addresses(services);
+        var addresses = BoundAddresses.Of(services);
         var certificate = services.GetService<CertificateSource>();
         return new(
             Environment.ProcessId, WhistleOptions.LocalOf(addresses.Take(options.Listen.Count)), addresses,
