@@ -82,6 +82,21 @@ public sealed class FoundServerTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_that_cannot_be_written_keeps_no_server_from_starting_and_is_written_as_soon_as_it_can()
+    {
+        Directory.CreateDirectory(Written);
+        await using var server = await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")] });
+        using var healthy = await server.Http.GetAsync("-/ready", Cancellation);
+        Assert.True(healthy.IsSuccessStatusCode);
+
+        Directory.Delete(Written);
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), TimeProvider.System);
+        while (!File.Exists(Written))
+            await timer.WaitForNextTickAsync(Cancellation);
+        Assert.Equal(server.App.Address, Listening.Read(Data)!.Local);
+    }
+
+    [Fact]
     public async Task What_could_be_somebody_elses_is_not_believed()
     {
         await using var server = await StartAsync(o => o with { Listen = [new("https://127.0.0.1:0")] });

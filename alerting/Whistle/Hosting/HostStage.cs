@@ -56,6 +56,7 @@ static class HostStage
             .AddSingleton<ServerLockWatch>().AddSingleton<ListeningFile>()
             .AddSingleton(s => ResourceCheck.Of(() => _ = s.GetRequiredService<ProcessWatch>().Shortage))
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
+            .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ListeningFile>().Look))
             .AddSingleton(s => new BackupSource(
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
             .AddSingleton<PasskeyLogIn>().AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
@@ -129,8 +130,7 @@ static class HostStage
             builder.Services.AddSingleton(s => new CertificateSource(
                     options.Tls, options.Names, options.DataFolder, options.Time, s.GetRequiredService<HealthBoard>(),
                     s.GetRequiredService<ILogger<CertificateSource>>()))
-                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<CertificateSource>().Look))
-                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ListeningFile>().Look));
+                .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<CertificateSource>().Look));
         }
 
         builder.Services.AddSingleton(s => new KnownHosts(options, s.GetService<CertificateSource>()));

@@ -8,7 +8,7 @@ namespace Whistle.Hosting;
 sealed class ListeningFile(WhistleOptions options, IServiceProvider services, ILogger<ListeningFile> logger)
 {
     byte[]? _written;
-    bool _isBound;
+    volatile bool _isBound;
     bool _failed;
 
     /// <summary>Once all addresses are bound.</summary>
@@ -18,10 +18,10 @@ sealed class ListeningFile(WhistleOptions options, IServiceProvider services, IL
         Look();
     }
 
-    /// <summary>A certificate that was replaced has another fingerprint.</summary>
+    /// <summary>Writes it where it could not be written before, or a certificate was replaced, which has another fingerprint.</summary>
     public void Look()
     {
-        if (!_isBound)
+        if (!_isBound || (_written is not null && !options.UsesTls))
             return;
         var now = Now().ToBytes();
         if (_written is not null && now.AsSpan().SequenceEqual(_written))
@@ -33,7 +33,7 @@ sealed class ListeningFile(WhistleOptions options, IServiceProvider services, IL
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // What it said before would lead elsewhere.
+            // A verb finds nothing then, or what proves nothing: it does not go astray.
             if (!_failed)
                 logger.ListeningNotWritten(Listening.FileName, options.DataFolder, e.Message);
             _failed = true;
